@@ -1,0 +1,88 @@
+"""The closed tree of errors that objstore raises on purpose.
+
+No error here knows an HTTP status; `objstore.web.errors` holds the one table that
+turns them into responses.
+"""
+
+
+class ObjstoreError(Exception):
+    """The root of all errors of this project."""
+
+
+class InvalidInput(ObjstoreError):
+    """What the caller gave is not acceptable; the message says what is wrong with it."""
+
+
+class LimitExceeded(InvalidInput):
+    """A configured limit was passed; the message names the limit and its value."""
+
+
+class ConfigError(ObjstoreError):
+    """A setting, ring or credentials file cannot be used; the message names file and setting."""
+
+
+class NotFound(ObjstoreError):
+    """The name, database or file does not exist.
+
+    timestamp: that of the deletion where one is known (a tombstone, a deleted
+    database), as `Timestamp`; None where the name was never seen.
+    """
+
+    def __init__(self, message: str = "", timestamp: object = None) -> None:
+        super().__init__(message)
+        self.timestamp = timestamp
+
+
+class Conflict(ObjstoreError):
+    """The change is older than what is stored, or the state forbids it (a container not empty).
+
+    timestamp: the stored `Timestamp` that won, where the order in time was the reason.
+    """
+
+    def __init__(self, message: str = "", timestamp: object = None) -> None:
+        super().__init__(message)
+        self.timestamp = timestamp
+
+
+class NoSpace(ObjstoreError):
+    """The device is full, or would fall below its reserve of free space."""
+
+
+class DeviceUnavailable(ObjstoreError):
+    """The device is not mounted, or does not answer."""
+
+
+class Corrupt(ObjstoreError):
+    """Bytes on disk are not what was written; the file or database has been quarantined."""
+
+
+class ChecksumMismatch(InvalidInput):
+    """The body received is not the one that the caller's checksum describes."""
+
+
+class BodyTruncated(ObjstoreError):
+    """The body ended before its announced length, or its framing broke off."""
+
+
+class BodyTimeout(ObjstoreError):
+    """The sender of a body was silent for longer than allowed."""
+
+
+class ClientGone(ObjstoreError):
+    """The other end closed the connection while we were still talking to it."""
+
+
+class LockTimeout(ObjstoreError):
+    """A lock on a name or database was not had in time."""
+
+
+class NodeFailure(ObjstoreError):
+    """A storage node could not be asked, or broke off its answer."""
+
+
+class NodeUnreachable(NodeFailure):
+    """No connection to the node."""
+
+
+class NodeTimeout(NodeFailure):
+    """The node did not connect, answer or go on in time."""

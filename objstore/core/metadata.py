@@ -1,0 +1,72 @@
+"""Classes of metadata by header name, for accounts, containers and objects.
+
+Header names are in their canonical form here: each word capitalised (`X-Object-Meta-Color`).
+Values are text. User metadata is the client's; system metadata (`Sysmeta`) is written by
+filters and never passes the gatekeeper in either direction; transient system metadata
+belongs to an object but is replaced together with its user metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+KINDS = ("Account", "Container", "Object")
+TRANSIENT_SYSMETA = "X-Object-Transient-Sysmeta-"
+
+# Headers besides user metadata that a client stores with an object, and reads back.
+OBJECT_HEADERS = frozenset(
+    {
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Language",
+        "Cache-Control",
+        "Expires",
+        "X-Delete-At",
+        "X-Object-Manifest",
+        "X-Robots-Tag",
+        "X-Static-Large-Object",
+    }
+)
+# Those that only a PUT can set; a POST of metadata leaves them as they are.
+PUT_ONLY_HEADERS = frozenset({"X-Static-Large-Object"})
+
+
+def user_prefix(kind: str) -> str:
+    return f"X-{kind}-Meta-"
+
+
+def sysmeta_prefix(kind: str) -> str:
+    return f"X-{kind}-Sysmeta-"
+
+
+_USER = tuple(user_prefix(kind) for kind in KINDS)
+_SYS = tuple(sysmeta_prefix(kind) for kind in KINDS)
+_OBJECT_POSTED = (user_prefix("Object"), TRANSIENT_SYSMETA)
+_OBJECT_STORED = (*_OBJECT_POSTED, sysmeta_prefix("Object"))
+
+
+def is_user(header: str) -> bool:
+    return header.startswith(_USER)
+
+
+def is_sysmeta(header: str) -> bool:
+    return header.startswith(_SYS) or header.startswith(TRANSIENT_SYSMETA)
+
+
+def stored_with_object(header: str) -> bool:
+    """Does a PUT keep this header with the object?"""
+    return header in OBJECT_HEADERS or header.startswith(_OBJECT_STORED)
+
+
+def replaced_by_post(header: str) -> bool:
+    """Does a POST to the object replace this header (dropping it where it is not sent)?"""
+    if header in OBJECT_HEADERS:
+        return header not in PUT_ONLY_HEADERS
+    return header.startswith(_OBJECT_POSTED)
+
+
+def after_post(data: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, str]:
+    """An object's metadata once a POST's has been laid over that of its PUT."""
+    merged = {key: value for key, value in data.items() if not replaced_by_post(key)}
+    merged.update(posted)
+    return merged

@@ -1,0 +1,79 @@
+"""Names of accounts, containers and objects, and the hash that places them.
+
+A name is text: what a client sent, percent-decoded, as UTF-8. Its path form is
+`/account[/container[/object]]`; only the object part may hold slashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from objstore.core.errors import InvalidInput
+
+# Names that begin so are the system's own: hidden from listings and closed to clients.
+RESERVED = "\x00"
+
+
+class Name(NamedTuple):
+    """An account, a container in it, or an object in that; the missing parts are None."""
+
+    account: str
+    container: str | None = None
+    object: str | None = None
+
+    @property
+    def path(self) -> str:
+        if self.object is not None:
+            return f"/{self.account}/{self.container}/{self.object}"
+        if self.container is not None:
+            return f"/{self.account}/{self.container}"
+        return f"/{self.account}"
+
+    @property
+    def of_container(self) -> Name:
+        return Name(self.account, self.container)
+
+    @property
+    def of_account(self) -> Name:
+        return Name(self.account)
+
+    @classmethod
+    def parse(cls, path: str) -> Name:
+        """The name that a path form says; raises InvalidInput for an empty part."""
+        parts = path[1:].split("/", 2)
+        if path[:1] != "/" or not all(parts):
+            raise InvalidInput(f"not a name: {path[:200]!r}")
+        return cls(*parts)
+
+
+class HashSalt(NamedTuple):
+    """Secrets of the cluster around every hashed path, so that clients cannot aim at a partition.
+
+    They must never change once data is stored.
+    """
+
+    prefix: bytes
+    suffix: bytes
+
+    def hash(self, name: Name) -> str:
+        """32 hex digits: where the name lives (MD5 as an even spread, not as a secret)."""
+        path = name.path.encode("utf-8", "surrogateescape")
+        return hashlib.md5(self.prefix + path + self.suffix, usedforsecurity=False).hexdigest()
+
+
+class Location(NamedTuple):
+    """Where on a device a name is kept. hash: 32 hex digits; policy: storage policy index."""
+
+    partition: int
+    hash: str
+    policy: int = 0
+
+    @property
+    def suffix(self) -> str:
+        return self.hash[-3:]
+
+
+def partition_of(name_hash: str, part_power: int) -> int:
+    """The partition of a hash: its first `part_power` bits (0 to 32)."""
+    return int(name_hash[:8], 16) >> (32 - part_power)

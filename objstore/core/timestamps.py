@@ -1,0 +1,97 @@
+"""Timestamps: when a change was made, in units of 10 microseconds, with an offset.
+
+The text form is `<10 digits of seconds>.<5 digits>`, followed by `_<16 hex digits>` where
+the offset is not 0. Text forms sort as the timestamps do. The offset orders internal
+changes that share a client's timestamp; clients see `normal`, which leaves it out.
+
+`Clock` hands out timestamps that never repeat nor go back within a process, and that are
+moved ahead of any timestamp it is shown (a hybrid logical clock), so that a host whose
+clock is slow cannot write what would lose against what is already stored.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.core.errors import InvalidInput
+
+TICKS = 100_000  # per second
+MAX_RAW = 10_000_000_000 * TICKS - 1
+_TEXT = re.compile(r"(\d{1,10})(?:\.(\d{1,9}))?(?:_([0-9a-fA-F]{1,16}))?\Z", re.ASCII)
+
+
+class Timestamp(NamedTuple):
+    """raw: ticks of 10 µs since the epoch. offset: 0 to 2^64 - 1, breaks ties."""
+
+    raw: int
+    offset: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Timestamp:
+        """The timestamp a text says, in internal form or as plain seconds.
+
+        Raises InvalidInput where the text is neither. Digits past the fifth are cut.
+        """
+        match = _TEXT.match(text)
+        if match is None:
+            raise InvalidInput(f"not a timestamp: {text[:60]!r}")
+        seconds, fraction, offset = match.groups()
+        raw = int(seconds) * TICKS + int((fraction or "")[:5].ljust(5, "0"))
+        return cls(raw, int(offset, 16) if offset else 0)
+
+    @classmethod
+    def from_seconds(cls, seconds: float) -> Timestamp:
+        return cls(max(0, min(MAX_RAW, round(seconds * TICKS))))
+
+    @property
+    def normal(self) -> str:
+        """The form for clients, without the offset: `1500000000.00001`."""
+        seconds, ticks = divmod(self.raw, TICKS)
+        return f"{seconds:010d}.{ticks:05d}"
+
+    @property
+    def internal(self) -> str:
+        """The full form, used in file names, databases and between servers."""
+        return f"{self.normal}_{self.offset:016x}" if self.offset else self.normal
+
+    @property
+    def seconds(self) -> float:
+        return self.raw / TICKS
+
+    @property
+    def ceiling(self) -> int:
+        """Whole seconds, rounded up: an HTTP date is never before the change it dates."""
+        return -(-self.raw // TICKS)
+
+    def next(self) -> Timestamp:
+        """The smallest timestamp that is greater and that clients can tell apart."""
+        return Timestamp(self.raw + 1)
+
+    def __str__(self) -> str:
+        return self.internal
+
+
+ZERO = Timestamp(0)
+
+
+class Clock:
+    """A source of timestamps that only ever grow; share one in a process."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._last = 0
+
+    def now(self) -> Timestamp:
+        raw = int(self._now() * TICKS)
+        if raw <= self._last:
+            raw = self._last + 1
+        self._last = raw
+        return Timestamp(raw)
+
+    def after(self, seen: Timestamp) -> Timestamp:
+        """A new timestamp greater than `seen`, however far behind this host's clock is."""
+        self._last = max(self._last, seen.raw)
+        return self.now()

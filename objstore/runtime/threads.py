@@ -1,0 +1,179 @@
+"""Offload: calls that may block the process run in operating system threads.
+
+A green thread that calls `run` waits while others go on. Threads start on first use, so
+that a pool made before a fork is good after it. Meant for one event loop: all calls of a
+pool come from the thread in which its first call was made.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from objstore.runtime import green
+
+
+class _Call:
+    """One job under way: what to do, who waits for it, and how it ended."""
+
+    __slots__ = ("args", "error", "function", "result", "waiter")
+
+    def __init__(self, function: Callable[..., Any] | None, args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.args = args
+        self.waiter: Any = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class _Wakeups:
+    """Tells the event loop from other threads that calls have ended."""
+
+    def __init__(self) -> None:
+        self._done: deque[_Call] = deque()
+        self._watcher: Any = None
+        self._fd = -1
+        self._pid = 0
+
+    def attach(self) -> None:
+        if self._pid != os.getpid():  # the loop of a parent process is not ours
+            self._pid = os.getpid()
+            self._done.clear()
+            self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._watcher = green.watch(self._fd, self._on_readable)
+
+    def tell(self, calls: Sequence[_Call]) -> None:
+        self._done.extend(calls)
+        os.eventfd_write(self._fd, 1)
+
+    def _on_readable(self, fd: int) -> None:
+        try:
+            os.eventfd_read(fd)
+        except BlockingIOError:
+            return
+        while self._done:
+            call = self._done.popleft()
+            waiter, call.waiter = call.waiter, None
+            if waiter is not None:
+                waiter.switch()
+
+    def wait(self, call: _Call) -> Any:
+        """Suspend the caller until `call` has ended; then its result, or its error raised."""
+        call.waiter = green.getcurrent()
+        try:
+            green.switch_to_hub()
+        finally:
+            call.waiter = None  # one who stops waiting early must not be woken later
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+
+class ThreadPool:
+    """At most `size` threads that run single calls."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._wakeups = _Wakeups()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._queue: SimpleQueue[_Call] = SimpleQueue()
+        self._started = 0
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """The result of `function(*args)`, run in a thread; what it raises is raised here."""
+        return self.start(function, *args)()
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+        """Begin a call; the result, called once from the same loop, waits for its end."""
+        if self._pid != os.getpid():
+            self._forget()
+        self._wakeups.attach()
+        call = _Call(function, args)
+        with self._lock:
+            self._busy += 1
+            more = self._started < min(self._busy, self._size)
+            self._started += more
+        if more:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        self._queue.put(call)
+
+        def finish() -> Any:
+            if call.function is None:  # ended before anyone waited
+                if call.error is not None:
+                    raise call.error
+                return call.result
+            return self._wakeups.wait(call)
+
+        return finish
+
+    def _work(self) -> None:
+        get = self._queue.get
+        tell = self._wakeups.tell
+        while True:
+            call = get()
+            try:
+                assert call.function is not None
+                call.result = call.function(*call.args)
+            except BaseException as error:  # carried to the waiter
+                call.error = error
+            # Order matters to `start`: the loop sees function None only with the result set.
+            call.function = None
+            with self._lock:
+                self._busy -= 1
+            tell((call,))
+            del call
+
+
+class Batcher:
+    """One thread that is handed everything that has queued up while it was at work.
+
+    `run_batch(items)` returns one outcome an item, in order; an outcome that is an exception
+    is raised to the one who gave the item, and so is, to all, what run_batch itself raises.
+    Syncs and database transactions share their cost this way (a group commit).
+    """
+
+    def __init__(self, name: str, run_batch: Callable[[list[Any]], Sequence[Any]], most: int = 256) -> None:
+        self._name = name
+        self._run_batch = run_batch
+        self._most = most
+        self._wakeups = _Wakeups()
+        self._pid = 0
+
+    def run(self, item: Any) -> Any:
+        """Wait for the batch that holds `item`; its outcome."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._queue: SimpleQueue[_Call] = SimpleQueue()
+            threading.Thread(target=self._work, args=(self._queue,), name=self._name, daemon=True).start()
+        self._wakeups.attach()
+        call = _Call(None, (item,))
+        self._queue.put(call)
+        return self._wakeups.wait(call)
+
+    def _work(self, queue: SimpleQueue[_Call]) -> None:
+        while True:
+            calls = [queue.get()]
+            while len(calls) < self._most and not queue.empty():
+                calls.append(queue.get())
+            try:
+                outcomes = self._run_batch([call.args[0] for call in calls])
+                for call, outcome in zip(calls, outcomes, strict=True):
+                    if isinstance(outcome, BaseException):
+                        call.error = outcome
+                    else:
+                        call.result = outcome
+            except BaseException as error:  # carried to every waiter
+                for call in calls:
+                    call.error = error
+            self._wakeups.tell(calls)
+            del calls

@@ -1,0 +1,134 @@
+"""The contract of an object engine: how the objects of one storage policy are kept on one device.
+
+An engine keeps, for a location (partition and name hash), the newest of what it was given:
+an object's data, metadata laid over it by a later POST, or a tombstone. It may be called
+from many green threads of many processes at once; every call may suspend the caller.
+
+What a caller may rely on:
+
+- `commit`, `post` and `delete` return only when the change would survive a power cut. Before
+  that, and after any failure, readers see what was there before, whole.
+- Order does not matter: engines given the same changes in any order, any number of times,
+  end up the same. Among data and tombstones the greatest timestamp wins, at equal timestamps
+  the tombstone. Metadata counts while it is newer than the data it lies over.
+- A change that is older than what is stored does no harm and is not an error at this level.
+- An open reader goes on reading the object it opened, also when it is overwritten meanwhile.
+- Every byte that a reader gives out has been verified. Bytes found wrong are never given out:
+  the object is quarantined and Corrupt raised.
+
+What a caller must do: give a writer its bytes in order, end it by `commit` or `close`
+(a context manager does), and close readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+
+
+class ObjectData(NamedTuple):
+    """What is said of an object when its writer commits.
+
+    name: path form, `/account/container/object`. metadata: header names in canonical form
+    to text, all that is kept with the object besides the fields here. etag: MD5 of the
+    content in hex, where the caller knows it already; empty lets the writer compute it.
+    """
+
+    name: str
+    timestamp: Timestamp
+    content_type: str
+    metadata: Mapping[str, str]
+    etag: str = ""
+
+
+class ObjectMetadata(NamedTuple):
+    """What a POST says. content_type: None leaves the type as it is."""
+
+    timestamp: Timestamp
+    metadata: Mapping[str, str]
+    content_type: str | None = None
+
+
+class ObjectInfo(NamedTuple):
+    """A live object. timestamp: of its last change, by PUT or POST; size in bytes.
+
+    metadata: as `core.metadata.after_post` merges the POST's over the PUT's.
+    content_type_timestamp: when the content type was set.
+    """
+
+    name: str
+    timestamp: Timestamp
+    data_timestamp: Timestamp
+    content_type_timestamp: Timestamp
+    size: int
+    etag: str
+    content_type: str
+    metadata: Mapping[str, str]
+
+
+class ObjectReader(Protocol):
+    """An open object."""
+
+    info: ObjectInfo
+
+    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The bytes from start up to, not including, stop, in pieces of up to about 1 MiB.
+
+        A piece may be a view of a buffer that is used again: it is good only until the
+        next one is asked for. Raises Corrupt, after quarantine, before a wrong byte.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
+    """An object on its way in. Leaving the context without `commit` leaves nothing behind."""
+
+    size: int
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append; `data` may be used again by the caller on return. Raises NoSpace."""
+        ...
+
+    def etag(self) -> str:
+        """MD5 of all that was written, in hex (32 zeros never: computed unless told by the caller)."""
+        ...
+
+    def commit(self, data: ObjectData) -> ObjectInfo:
+        """Make the object durable and visible. Raises NoSpace; then nothing has changed."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ObjectStore(Protocol):
+    """An engine on one device for one policy."""
+
+    def open(self, location: Location) -> ObjectReader:
+        """Raises NotFound (with the tombstone's timestamp, where there is one), Corrupt, DeviceUnavailable."""
+        ...
+
+    def info(self, location: Location) -> ObjectInfo:
+        """What `open` would find, without keeping it open; raises the same."""
+        ...
+
+    def create(self, location: Location, size: int | None, hashing: bool = True) -> ObjectWriter:
+        """Begin an object. size: bytes to come, None where not known.
+
+        hashing: compute the MD5 while writing; without it the caller gives the etag at commit.
+        Raises NoSpace where the device would fall below its reserve, DeviceUnavailable.
+        """
+        ...
+
+    def post(self, location: Location, change: ObjectMetadata) -> None:
+        """Lay metadata over a live object; raises NotFound where there is none."""
+        ...
+
+    def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
+        """Leave a tombstone, whether or not there is an object."""
+        ...

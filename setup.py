@@ -1,0 +1,48 @@
+"""Packaging; tool settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "objstore/__init__.py").read_text())[1]
+
+setup(
+    name="objstore",
+    version=VERSION,
+    description="A replicated object store that speaks the Swift and S3 APIs",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["objstore", "objstore.*"]),
+    scripts=sorted(str(path.relative_to(HERE)) for path in (HERE / "bin").iterdir()),
+    install_requires=[
+        "eventlet>=0.40",  # green threads; imported by objstore/runtime/green.py alone
+        "greenlet>=3.0",
+        "httptools>=0.6",  # HTTP/1.1 parsing by llhttp
+        "WebOb>=1.8.7",
+        "PasteDeploy>=3.1",
+        "lxml>=5.0",
+        "awscrt>=0.23",  # CRC32C and CRC64NVME at tens of GB/s
+        "psutil>=5.9",
+        "click>=8.1",
+        "rich>=13.0",
+        "prometheus-client>=0.20",
+        "numpy>=1.26",  # ring balancing only
+    ],
+    extras_require={
+        "memcached": ["pymemcache>=4.0"],
+        "test": [
+            "pytest>=8.0",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "python-swiftclient>=4.5",
+            "pymemcache>=4.0",
+            "ruff>=0.6",
+            "mypy>=1.11",
+        ],
+    },
+    entry_points={"console_scripts": ["objstore = objstore.cli.main:main"]},
+)
