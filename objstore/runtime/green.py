@@ -27,7 +27,6 @@ with warnings.catch_warnings():
 from greenlet import GreenletExit as GreenletExit
 from greenlet import getcurrent as getcurrent
 
-
 Event = eventlet.event.Event
 Queue = eventlet.queue.LightQueue
 QueueEmpty = eventlet.queue.Empty
