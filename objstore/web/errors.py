@@ -1,0 +1,40 @@
+"""The one table from core errors to HTTP statuses."""
+
+from __future__ import annotations
+
+from objstore.core import errors
+from objstore.web.responses import Response, error
+
+# The first class that fits counts: subclasses stand before their bases.
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (errors.ChecksumMismatch, 422),
+    (errors.LimitExceeded, 400),
+    (errors.InvalidInput, 400),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.NoSpace, 507),
+    (errors.DeviceUnavailable, 507),
+    (errors.Corrupt, 404),  # quarantined: here it is gone, a peer has another copy
+    (errors.BodyTruncated, 499),
+    (errors.ClientGone, 499),
+    (errors.BodyTimeout, 408),
+    (errors.LockTimeout, 503),
+    (errors.NodeFailure, 503),
+)
+_BY_CLASS: dict[type[BaseException], int] = dict(_STATUS)
+
+# Those whose message is of use to the one who sent the request.
+_TELLING = (errors.InvalidInput,)
+
+
+def status_of(failure: BaseException) -> int:
+    """The HTTP status of an error; 500 for any that is not of our tree."""
+    for kind in type(failure).__mro__:
+        status = _BY_CLASS.get(kind)
+        if status is not None:
+            return status
+    return 500
+
+
+def response_for(failure: BaseException) -> Response:
+    return error(status_of(failure), str(failure) if isinstance(failure, _TELLING) else "")

@@ -1,0 +1,148 @@
+"""What filters and the proxy know of an account or container without asking for it each time.
+
+An info is the answer to a HEAD of the account or container, kept in the cache that the
+`cache` filter puts into environ for as long as the answer says. A change through this host
+makes it stale at once (see `middleware.cache`); a change through another host is seen after
+`ttl` seconds, or at once where hosts share a memcached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from objstore.core.names import Name
+from objstore.web.requests import Environ, WsgiApp, to_text
+from objstore.web.responses import call
+from objstore.web.subrequests import subrequest
+
+TTL = 60.0  # seconds; the `cache` filter's settings replace it
+TTL_MISSING = 3.0
+
+
+class AccountInfo(NamedTuple):
+    """status: of the HEAD, 200 to 299 where it exists. meta: user metadata by its lower-case name
+    without prefix; sysmeta likewise."""
+
+    status: int
+    container_count: int
+    object_count: int
+    bytes_used: int
+    meta: Mapping[str, str]
+    sysmeta: Mapping[str, str]
+
+    @property
+    def exists(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class ContainerInfo(NamedTuple):
+    """See `AccountInfo`. read_acl, write_acl: as set by X-Container-Read and -Write."""
+
+    status: int
+    policy_index: int
+    object_count: int
+    bytes_used: int
+    read_acl: str
+    write_acl: str
+    meta: Mapping[str, str]
+    sysmeta: Mapping[str, str]
+
+    @property
+    def exists(self) -> bool:
+        return 200 <= self.status < 300
+
+
+Info = TypeVar("Info", AccountInfo, ContainerInfo)
+
+
+class Cache(Protocol):
+    """What the `cache` filter provides as environ['objstore.cache']; keys and values as here."""
+
+    def get(self, key: str, kind: type[Any]) -> Any:
+        """The value last set, of type `kind` (a NamedTuple of JSON values), or None."""
+        ...
+
+    def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
+        """Keep a value for `ttl` seconds, unless the key was deleted since `token` was taken."""
+        ...
+
+    def token(self, key: str) -> object:
+        """Taken before a value is looked up, so that a change meanwhile is not overlooked."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Make every worker of this host (of all hosts, with memcached) forget the key."""
+        ...
+
+
+def cache_key(name: Name) -> str:
+    return name.path
+
+
+def account_info(environ: Environ, app: WsgiApp, account: str) -> AccountInfo:
+    """What is known of an account, asking `app` by a HEAD where the cache has nothing."""
+    return _info(environ, app, Name(account), AccountInfo)
+
+
+def container_info(environ: Environ, app: WsgiApp, name: Name) -> ContainerInfo:
+    """What is known of the container of a name."""
+    return _info(environ, app, name.of_container, ContainerInfo)
+
+
+def forget(environ: Environ, name: Name) -> None:
+    """To be called after every change to an account or container."""
+    environ.get("objstore.infos", {}).pop(name, None)
+    cache = environ.get("objstore.cache")
+    if cache is not None:
+        cache.delete(cache_key(name))
+
+
+def _info(environ: Environ, app: WsgiApp, name: Name, kind: type[Info]) -> Info:
+    infos = environ.setdefault("objstore.infos", {})
+    known = infos.get(name)
+    if known is not None:
+        return known
+    cache: Cache | None = environ.get("objstore.cache")
+    token: object = None
+    if cache is not None:
+        key = cache_key(name)
+        known = cache.get(key, kind)
+        if known is None:
+            token = cache.token(key)
+    if known is None:
+        asked = call(app, subrequest(environ, "HEAD", f"/v1{name.path}", source="info", preauthorized=True))
+        asked.close()
+        known = _from_head(kind, asked.status, asked.headers)
+        # Only what is sure is worth remembering: a 503 is gone a moment later.
+        if cache is not None and (known.exists or known.status in (404, 410)):
+            cache.set(key, known, TTL if known.exists else TTL_MISSING, token)
+    infos[name] = known
+    return known
+
+
+def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Info:
+    noun = "Account" if kind is AccountInfo else "Container"
+    common = {
+        "status": status,
+        "object_count": int(headers.get(f"X-{noun}-Object-Count", 0)),
+        "bytes_used": int(headers.get(f"X-{noun}-Bytes-Used", 0)),
+        "meta": _prefixed(headers, f"X-{noun}-Meta-"),
+        "sysmeta": _prefixed(headers, f"X-{noun}-Sysmeta-"),
+    }
+    if kind is AccountInfo:
+        return kind(container_count=int(headers.get("X-Account-Container-Count", 0)), **common)
+    return kind(
+        policy_index=int(headers.get("X-Backend-Storage-Policy-Index", 0)),
+        read_acl=to_text(headers.get("X-Container-Read", "")),
+        write_acl=to_text(headers.get("X-Container-Write", "")),
+        **common,
+    )
+
+
+def _prefixed(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {
+        to_text(name[len(prefix) :].lower()): to_text(value)
+        for name, value in headers.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,173 @@
+"""Reading a WSGI environ: names, headers, queries, bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from objstore.core.errors import BodyTruncated, InvalidInput, LimitExceeded
+from objstore.core.names import Name
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+PIECE = 1 << 20  # bytes asked of a body at a time
+
+
+def to_text(native: str) -> str:
+    """Text of a native string; bytes that are not UTF-8 become surrogates."""
+    return native if native.isascii() else native.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def to_native(text: str) -> str:
+    """The inverse of `to_text`."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def strict_text(native: str) -> str:
+    """Text of a native string that must be UTF-8 without NUL; raises InvalidInput."""
+    if native.isascii():
+        text = native
+    else:
+        try:
+            text = native.encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            raise InvalidInput("Invalid UTF8 or contains NULL") from None
+    if "\x00" in text:
+        raise InvalidInput("Invalid UTF8 or contains NULL")
+    return text
+
+
+class _HeaderNames(dict[str, str]):
+    """environ key to canonical header name, remembered for up to 4,096 keys."""
+
+    def __missing__(self, key: str) -> str:
+        name = key[5:].replace("_", "-").title()
+        if len(self) < 4096:
+            self[key] = name
+        return name
+
+
+_NAMES = _HeaderNames()
+
+
+class _EnvironKeys(dict[str, str]):
+    """Header name to environ key, remembered for up to 4,096 names."""
+
+    def __missing__(self, name: str) -> str:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
+        if len(self) < 4096:
+            self[name] = key
+        return key
+
+
+_KEYS = _EnvironKeys()
+
+
+def environ_key(header: str) -> str:
+    """The environ key of a header: `X-Timestamp` to `HTTP_X_TIMESTAMP`."""
+    return _KEYS[header]
+
+
+def headers(environ: Environ) -> dict[str, str]:
+    """All request headers, canonical name to text, Content-Type and Content-Length among them."""
+    found = {
+        _NAMES[key]: value if value.isascii() else to_text(value)
+        for key, value in environ.items()
+        if key[:5] == "HTTP_"
+    }
+    if environ.get("CONTENT_TYPE"):
+        found["Content-Type"] = to_text(environ["CONTENT_TYPE"])
+    if environ.get("CONTENT_LENGTH"):
+        found["Content-Length"] = environ["CONTENT_LENGTH"]
+    return found
+
+
+def header(environ: Environ, name: str, default: str = "") -> str:
+    """One request header as text."""
+    value = environ.get(_KEYS[name])
+    return default if value is None else to_text(value)
+
+
+def query(environ: Environ) -> dict[str, str]:
+    """The query's items as text, the last of a repeated name; raises InvalidInput where it is not UTF-8."""
+    raw = environ.get("QUERY_STRING")
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidInput("Invalid UTF8 or contains NULL") from None
+    return dict(pairs)
+
+
+def api_name(path: str) -> tuple[str, Name] | None:
+    """Version and name of a native path `/v1/account[/container[/object]]`, None for another shape.
+
+    A trailing slash after the account or container is ignored, as Swift does.
+    Raises InvalidInput where the path is not UTF-8 or holds NUL.
+    """
+    parts = path.split("/", 4)
+    if len(parts) < 3 or parts[0] or not parts[1] or not parts[2]:
+        return None
+    container = parts[3] if len(parts) > 3 else ""
+    obj = parts[4] if len(parts) > 4 else ""
+    if obj and not container:
+        return None
+    if not path.isascii() or "\x00" in path:
+        name = Name(strict_text(parts[2]), strict_text(container) or None, strict_text(obj) or None)
+    else:
+        name = Name(parts[2], container or None, obj or None)
+    return parts[1], name
+
+
+def content_length(environ: Environ) -> int | None:
+    """The announced length of the body, None where there is none; raises InvalidInput."""
+    text = environ.get("CONTENT_LENGTH")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidInput(f"Content-Length is not a number: {text[:60]!r}")
+    return int(text)
+
+
+def has_body(environ: Environ) -> bool:
+    return environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def body_pieces(environ: Environ) -> Iterator[bytes]:
+    """The request's body in pieces of up to 1 MiB; raises BodyTruncated where it ends early."""
+    expected = content_length(environ)
+    if expected is None and not has_body(environ):
+        return
+    stream = environ["wsgi.input"]
+    read = getattr(stream, "read_chunk", stream.read)
+    left = expected
+    while left is None or left > 0:
+        piece = read(PIECE if left is None else min(PIECE, left))
+        if not piece:
+            if left is not None:
+                raise BodyTruncated(f"the body ended {left} bytes before its announced length")
+            return
+        if left is not None:
+            left -= len(piece)
+        yield piece
+
+
+def read_body(environ: Environ, most: int) -> bytes:
+    """The whole body; raises LimitExceeded above `most` bytes, BodyTruncated where it ends early."""
+    expected = content_length(environ)
+    if expected is not None and expected > most:
+        raise LimitExceeded(f"the body is larger than {most} bytes")
+    pieces = []
+    size = 0
+    for piece in body_pieces(environ):
+        size += len(piece)
+        if size > most:
+            raise LimitExceeded(f"the body is larger than {most} bytes")
+        pieces.append(bytes(piece))
+    return b"".join(pieces)
