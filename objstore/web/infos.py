@@ -123,7 +123,7 @@ def _info(environ: Environ, app: WsgiApp, name: Name, kind: type[Info]) -> Info:
 
 def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Info:
     noun = "Account" if kind is AccountInfo else "Container"
-    common = {
+    values: dict[str, Any] = {
         "status": status,
         "object_count": int(headers.get(f"X-{noun}-Object-Count", 0)),
         "bytes_used": int(headers.get(f"X-{noun}-Bytes-Used", 0)),
@@ -131,18 +131,14 @@ def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Inf
         "sysmeta": _prefixed(headers, f"X-{noun}-Sysmeta-"),
     }
     if kind is AccountInfo:
-        return kind(container_count=int(headers.get("X-Account-Container-Count", 0)), **common)
-    return kind(
-        policy_index=int(headers.get("X-Backend-Storage-Policy-Index", 0)),
-        read_acl=to_text(headers.get("X-Container-Read", "")),
-        write_acl=to_text(headers.get("X-Container-Write", "")),
-        **common,
-    )
+        values["container_count"] = int(headers.get("X-Account-Container-Count", 0))
+    else:
+        values["policy_index"] = int(headers.get("X-Backend-Storage-Policy-Index", 0))
+        values["read_acl"] = to_text(headers.get("X-Container-Read", ""))
+        values["write_acl"] = to_text(headers.get("X-Container-Write", ""))
+    return kind(**values)
 
 
 def _prefixed(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {
-        to_text(name[len(prefix) :].lower()): to_text(value)
-        for name, value in headers.items()
-        if name.startswith(prefix)
-    }
+    skip = len(prefix)
+    return {to_text(name[skip:].lower()): to_text(value) for name, value in headers.items() if name.startswith(prefix)}
