@@ -8,22 +8,31 @@ from urllib.parse import parse_qsl
 
 from objstore.core.errors import BodyTruncated, InvalidInput, LimitExceeded
 from objstore.core.names import Name
+from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native, to_text
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+__all__ = [
+    "ENVIRON_KEY",
+    "Environ",
+    "StartResponse",
+    "WsgiApp",
+    "api_name",
+    "body_pieces",
+    "content_length",
+    "has_body",
+    "header",
+    "headers",
+    "query",
+    "read_body",
+    "strict_text",
+    "to_native",
+    "to_text",
+]
+
 PIECE = 1 << 20  # bytes asked of a body at a time
-
-
-def to_text(native: str) -> str:
-    """Text of a native string; bytes that are not UTF-8 become surrogates."""
-    return native if native.isascii() else native.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def to_native(text: str) -> str:
-    """The inverse of `to_text`."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def strict_text(native: str) -> str:
@@ -40,43 +49,10 @@ def strict_text(native: str) -> str:
     return text
 
 
-class _HeaderNames(dict[str, str]):
-    """environ key to canonical header name, remembered for up to 4,096 keys."""
-
-    def __missing__(self, key: str) -> str:
-        name = key[5:].replace("_", "-").title()
-        if len(self) < 4096:
-            self[key] = name
-        return name
-
-
-_NAMES = _HeaderNames()
-
-
-class _EnvironKeys(dict[str, str]):
-    """Header name to environ key, remembered for up to 4,096 names."""
-
-    def __missing__(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = "HTTP_" + key
-        if len(self) < 4096:
-            self[name] = key
-        return key
-
-
-_KEYS = _EnvironKeys()
-
-
-def environ_key(header: str) -> str:
-    """The environ key of a header: `X-Timestamp` to `HTTP_X_TIMESTAMP`."""
-    return _KEYS[header]
-
-
 def headers(environ: Environ) -> dict[str, str]:
     """All request headers, canonical name to text, Content-Type and Content-Length among them."""
     found = {
-        _NAMES[key]: value if value.isascii() else to_text(value)
+        HEADER_NAME[key]: value if value.isascii() else to_text(value)
         for key, value in environ.items()
         if key[:5] == "HTTP_"
     }
@@ -89,7 +65,7 @@ def headers(environ: Environ) -> dict[str, str]:
 
 def header(environ: Environ, name: str, default: str = "") -> str:
     """One request header as text."""
-    value = environ.get(_KEYS[name])
+    value = environ.get(ENVIRON_KEY[name])
     return default if value is None else to_text(value)
 
 

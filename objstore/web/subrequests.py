@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from objstore.web.requests import Environ, environ_key, to_native
+from objstore.web.requests import ENVIRON_KEY, Environ, to_native
 
 # What a subrequest shares with the request that caused it.
 _CARRIED = (
@@ -48,7 +48,7 @@ def subrequest(
         }
     )
     for name, value in (headers or {}).items():
-        made[environ_key(name)] = to_native(value)
+        made[ENVIRON_KEY[name]] = to_native(value)
     if preauthorized:
         made["objstore.preauthorized"] = True
     return made

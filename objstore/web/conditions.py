@@ -1,0 +1,126 @@
+"""Conditional requests (RFC 9110, section 13): may a request go on, given what is stored?
+
+Entity tags are kept and compared without quotes, and taken from clients with or without
+them. Dates compare at whole seconds; a change counts as made at the second that its
+Last-Modified header shows, which is rounded up.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import timegm
+from collections.abc import Mapping
+
+from objstore.core.timestamps import Timestamp
+
+CONDITIONAL_HEADERS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+
+_SAFE = frozenset({"GET", "HEAD"})
+_TAG = re.compile(r'\s*(W/)?(?:"([^"]*)"|([^",\s][^",]*))\s*(?:,|\Z)')
+_MONTHS = {
+    name: number + 1
+    for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
+}  # fmt: skip
+_TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_DATES = tuple(
+    re.compile(pattern + r"\Z", re.ASCII)
+    for pattern in (
+        rf"\w{{3}}, (?P<day>\d\d?) (?P<month>\w{{3}}) (?P<year>\d{{4}}) {_TIME} (?:GMT|UTC|[+-]0000)",  # IMF-fixdate
+        rf"\w{{6,9}}, (?P<day>\d\d)-(?P<month>\w{{3}})-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
+        rf"\w{{3}} (?P<month>\w{{3}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
+    )
+)
+
+
+def evaluate(method: str, headers: Mapping[str, str], etag: str | None, last_modified: Timestamp | None) -> int | None:
+    """None where the request may go on, else the status that answers it: 304 or 412.
+
+    headers: canonical name to text. etag: without quotes; None where nothing is stored under the
+    name. Then only a PUT is conditional: the others go on to the 404 that they would
+    have met anyway (13.2.1). The order of the steps is that of 13.2.2. A date that is
+    not understood is as if not sent.
+    """
+    wanted = headers.get("If-Match")
+    unwanted = headers.get("If-None-Match")
+    if etag is None and method != "PUT":
+        return None
+    if wanted:
+        if not _lists(wanted, etag, strong=True):
+            return 412
+    else:
+        limit = _date(headers.get("If-Unmodified-Since"))
+        if limit is not None and last_modified is not None and last_modified.ceiling > limit:
+            return 412
+    if unwanted:
+        if _lists(unwanted, etag, strong=False):
+            return 304 if method in _SAFE else 412
+    elif method in _SAFE:
+        since = _date(headers.get("If-Modified-Since"))
+        if since is not None and last_modified is not None and last_modified.ceiling <= since:
+            return 304
+    return None
+
+
+def range_applies(if_range: str, etag: str, last_modified: Timestamp | None) -> bool:
+    """Does a Range header count, given the If-Range beside it ('' for none)? (13.1.5)
+
+    A tag must match strongly, a date must be the Last-Modified date itself.
+    """
+    if not if_range:
+        return True
+    date = http_date_seconds(if_range)
+    if date is not None:
+        return last_modified is not None and last_modified.ceiling == date
+    return if_range.strip() != "*" and _lists(if_range, etag, strong=True)
+
+
+def _lists(header: str, etag: str | None, strong: bool) -> bool:
+    """Does a list of tags, or `*`, name what is stored? A weak tag never matches strongly."""
+    if etag is None:
+        return False
+    if header.strip() in ("*", '"*"'):
+        return True
+    return any(tag == etag and not (weak and strong) for weak, tag in entity_tags(header))
+
+
+def entity_tags(header: str) -> list[tuple[bool, str]]:
+    """The tags of a list, each with whether it is weak; what is no tag is left out."""
+    return [
+        (bool(weak), quoted if quoted is not None else bare.strip())
+        for weak, quoted, bare in (match.groups() for match in _TAG.finditer(header))
+    ]
+
+
+def _date(text: str | None) -> int | None:
+    return http_date_seconds(text) if text else None
+
+
+def http_date_seconds(text: str, this_year: int | None = None) -> int | None:
+    """Seconds since the epoch of an HTTP date in any of its three forms (5.6.7), None for another text.
+
+    this_year: the year from which years of two digits are told, the running one unless given.
+    """
+    text = text.strip()
+    for pattern in _DATES:
+        match = pattern.match(text)
+        if match is not None:
+            return _seconds(match, this_year)
+    return None
+
+
+def _seconds(match: re.Match[str], this_year: int | None) -> int | None:
+    month = _MONTHS.get(match["month"].title())
+    year, day = int(match["year"]), int(match["day"])
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
+    if month is None or not 1 <= day <= 31 or hour > 23 or minute > 59 or second > 60:
+        return None
+    if len(match["year"]) == 2:
+        now = time.gmtime().tm_year if this_year is None else this_year
+        year += now - now % 100
+        if year > now + 50:  # 5.6.7: it is the most recent past year with these digits
+            year -= 100
+    try:
+        return timegm((year, month, day, hour, minute, second))
+    except ValueError:  # the year 0
+        return None

@@ -1,0 +1,241 @@
+"""The in-process transport: the storage app is called as a function, with no socket between.
+
+A request whose body is at hand runs in the caller's green thread. An upload runs the app in
+one of its own, which reads the body from a pipe of a few pieces.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from objstore.core.errors import BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
+from objstore.core.nodes import Node
+from objstore.core.text import ENVIRON_KEY, to_native, to_text
+from objstore.runtime import green
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+WsgiApp = Callable[..., Iterable[Any]]
+
+
+class LocalTransport:
+    """apps: the WSGI app for names of each depth: 'account', 'container', 'object'.
+
+    timeout: seconds without progress after which a call fails as NodeTimeout.
+    """
+
+    def __init__(self, apps: Mapping[str, WsgiApp], timeout: float = 60.0) -> None:
+        self._apps = apps
+        self._timeout = timeout
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        environ = _environ(node, request, io.BytesIO(request.body), len(request.body))
+        with green.deadline(self._timeout, NodeTimeout(f"{node} took longer than {self._timeout} s")):
+            return _run(self._app(request), environ)
+
+    def upload(self, node: Node, request: NodeRequest, length: int | None) -> LocalUpload:
+        pipe = Pipe(self._timeout)
+        environ = _environ(node, request, pipe, length)
+        return LocalUpload(self._app(request), environ, pipe, self._timeout)
+
+    def _app(self, request: NodeRequest) -> WsgiApp:
+        name = request.name
+        if name.object is not None:
+            return self._apps["object"]
+        return self._apps["container" if name.container is not None else "account"]
+
+
+_FIXED = {
+    "SCRIPT_NAME": "",
+    "SERVER_NAME": "localhost",
+    "SERVER_PORT": "0",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REMOTE_ADDR": "127.0.0.1",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "objstore.in_process": True,
+}
+
+
+def _environ(node: Node, request: NodeRequest, body: Any, length: int | None) -> dict[str, Any]:
+    environ: dict[str, Any] = _FIXED.copy()
+    for name, value in request.headers.items():
+        environ[ENVIRON_KEY[name]] = value if value.isascii() else to_native(value)
+    environ["REQUEST_METHOD"] = request.method
+    environ["PATH_INFO"] = to_native(pathto_text(node.device, request.partition, request.name))
+    environ["QUERY_STRING"] = request.query
+    environ["wsgi.input"] = body
+    environ["objstore.trailers"] = {}
+    if length is None:
+        environ["HTTP_TRANSFER_ENCODING"] = "chunked"
+        environ.pop("CONTENT_LENGTH", None)
+    else:
+        environ["CONTENT_LENGTH"] = str(length)
+    return environ
+
+
+def _run(app: WsgiApp, environ: dict[str, Any]) -> NodeResponse:
+    """Call the app; what it raises, as a server would have answered 500, is a NodeFailure."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
+        started[:] = (status, headers)
+        return _no_write
+
+    try:
+        body = app(environ, start_response)
+    except NodeFailure:
+        raise
+    except ObjstoreError as error:
+        raise NodeFailure(f"{environ['PATH_INFO']}: {error}") from error
+    status, pairs = started
+    headers = {name: value if value.isascii() else to_text(value) for name, value in pairs}
+    if isinstance(body, (tuple, list)):
+        return NodeResponse(int(status[:3]), headers, body)
+    return NodeResponse(int(status[:3]), headers, _Body(body), getattr(body, "close", None))
+
+
+def _no_write(_: bytes) -> None:
+    raise NotImplementedError("storage apps do not use write()")
+
+
+class _Body:
+    """A body whose errors are those of a node."""
+
+    def __init__(self, body: Iterable[Any]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._body
+        except NodeFailure:
+            raise
+        except (ObjstoreError, OSError) as error:
+            raise NodeFailure(str(error)) from error
+
+
+class Pipe(io.RawIOBase):
+    """The body of an upload in process: `send` at one end, a WSGI input at the other.
+
+    Holds at most `depth` pieces; a piece handed out by `read_chunk` is the sender's own bytes.
+    """
+
+    def __init__(self, timeout: float, depth: int = 2) -> None:
+        super().__init__()
+        self._queue = green.Queue(depth)
+        self._timeout = timeout
+        self._rest: memoryview | bytes = b""
+        self._ended = False
+        self.wanted = green.Event()  # sent once, when the reader first reads or is gone
+
+    def want(self) -> None:
+        if not self.wanted.ready():
+            self.wanted.send(None)
+
+    def put(self, item: Any) -> None:
+        self._queue.put(item, timeout=self._timeout)
+
+    def put_now(self, item: Any) -> None:
+        """Put though the queue is full: an end need not wait for its turn to be told."""
+        while True:
+            try:
+                return self._queue.put_nowait(item)
+            except green.QueueFull:
+                self._queue.get_nowait()
+
+    def read_chunk(self, most: int = -1) -> bytes | memoryview:
+        """The next bytes, at most `most`; b'' at the end. Raises BodyTruncated where the sender gave up."""
+        if not self._rest and not self._ended:
+            self.want()
+            item = self._queue.get()
+            if item is None:
+                self._ended = True
+            elif isinstance(item, BaseException):
+                self._ended = True
+                raise item
+            else:
+                self._rest = item
+        if most < 0 or len(self._rest) <= most:
+            piece, self._rest = self._rest, b""
+            return piece
+        view = memoryview(self._rest)
+        self._rest = view[most:]
+        return view[:most]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.read_chunk(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class LocalUpload:
+    """See `wire.messages.Upload`."""
+
+    def __init__(self, app: WsgiApp, environ: dict[str, Any], pipe: Pipe, timeout: float) -> None:
+        self._pipe = pipe
+        self._timeout = timeout
+        self._environ = environ
+        self._response: NodeResponse | None = None
+        self._error: NodeFailure | None = None
+        self._ended = green.Event()
+        green.spawn(self._serve, app)
+
+    def _serve(self, app: WsgiApp) -> None:
+        try:
+            self._response = _run(app, self._environ)
+        except NodeFailure as error:
+            self._error = error
+        except Exception as error:  # a fault of the app must reach the one who uploads
+            self._error = NodeFailure(f"{type(error).__name__}: {error}")
+        finally:
+            self._ended.send(None)
+            self._pipe.want()
+            # A sender that waits for room would wait for ever.
+            self._pipe.put_now(None)
+
+    def _outcome(self) -> NodeResponse:
+        if self._error is not None:
+            raise self._error
+        assert self._response is not None
+        return self._response
+
+    def wait_continue(self) -> NodeResponse | None:
+        with green.deadline(self._timeout, NodeTimeout("no answer in time")):
+            self._pipe.wanted.wait()
+        return self._outcome() if self._ended.ready() else None
+
+    def send(self, piece: bytes | memoryview) -> None:
+        if self._ended.ready():
+            return  # answered early: `finish` tells
+        try:
+            self._pipe.put(piece)
+        except green.QueueFull:
+            self.abort()
+            raise NodeTimeout("took no more of the body") from None
+
+    def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
+        if not self._ended.ready():
+            self._environ["objstore.trailers"].update(trailers)
+            self.send_end()
+            with green.deadline(self._timeout, NodeTimeout("no answer in time")):
+                self._ended.wait()
+        return self._outcome()
+
+    def send_end(self) -> None:
+        try:
+            self._pipe.put(None)
+        except green.QueueFull:
+            raise NodeTimeout("took no more of the body") from None
+
+    def abort(self) -> None:
+        if not self._ended.ready():
+            self._pipe.put_now(BodyTruncated("the upload was given up"))

@@ -1,0 +1,154 @@
+"""What goes to a node and comes back: values, the transport contract, internal paths and headers.
+
+The path of a request is `/<device>/<partition>/<account>[/<container>[/<object>]]`. Its depth
+says which server is meant. Headers are canonical names to text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+from objstore.core.errors import InvalidInput
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+
+# Headers between proxies and storage servers, each named here once.
+TIMESTAMP = "X-Timestamp"
+POLICY = "X-Backend-Storage-Policy-Index"
+POLICY_DEFAULT = "X-Backend-Storage-Policy-Default"  # for a new container whose client chose none
+STORED_TIMESTAMP = "X-Backend-Timestamp"  # of the newest change a server has for the name
+DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
+DELETE_TIMESTAMP = "X-Backend-Delete-Timestamp"
+CONTENT_TYPE_TIMESTAMP = "X-Backend-Content-Type-Timestamp"
+CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: whom an object server tells
+EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expirer's queue
+UPDATED = "X-Backend-Container-Updated"  # indexes of the container replicas that were told, or spooled
+ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a container server tells
+RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
+MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
+ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
+NEXT_MARKER = "X-Backend-More"
+
+
+class NodeRequest(NamedTuple):
+    """One request to a node. query: as on the wire; body: the whole of it."""
+
+    method: str
+    partition: int
+    name: Name
+    headers: Mapping[str, str]
+    query: str = ""
+    body: bytes = b""
+
+
+class NodeResponse:
+    """What a node answered: status, headers (canonical name to text), body.
+
+    The body must be read to its end or closed; reading raises NodeFailure where it breaks off.
+    """
+
+    __slots__ = ("_body", "_close", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = (), close: Any = None) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+        self._close = close
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return iter(self._body)
+
+    def read(self) -> bytes:
+        try:
+            return b"".join(bytes(piece) for piece in self._body)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+
+class Upload(Protocol):
+    """A request under way whose body comes piece by piece; ended by `finish` or `abort`."""
+
+    def wait_continue(self) -> NodeResponse | None:
+        """None once the node wants the body; its answer where it needs none of it."""
+        ...
+
+    def send(self, piece: bytes | memoryview) -> None:
+        """The next piece, which the caller leaves unchanged until `finish`; raises NodeFailure."""
+        ...
+
+    def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
+        """End the body; the node's answer. Raises NodeFailure."""
+        ...
+
+    def abort(self) -> None:
+        """Give up: the node must take nothing of it."""
+        ...
+
+
+class Transport(Protocol):
+    """The way to a node."""
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        """Raises NodeFailure (NodeUnreachable, NodeTimeout)."""
+        ...
+
+    def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
+        """Open a request with a body of `length` bytes, None where not known. Raises NodeFailure."""
+        ...
+
+
+def path_text(device: str, partition: int, name: Name) -> str:
+    return f"/{device}/{partition}{name.path}"
+
+
+def target(node: Node, request: NodeRequest) -> str:
+    """The request target on the wire, percent-encoded."""
+    path = quote(path_text(node.device, request.partition, request.name), errors="surrogateescape")
+    return f"{path}?{request.query}" if request.query else path
+
+
+def parse_path(path: str) -> tuple[str, int, Name]:
+    """Device, partition and name of an internal path in text; raises InvalidInput."""
+    parts = path.split("/", 5)
+    if len(parts) < 4 or parts[0] or not all(parts[1:]) or not parts[2].isdigit():
+        raise InvalidInput(f"not an internal path: {path[:200]!r}")
+    return parts[1], int(parts[2]), Name(*parts[3:])
+
+
+class UpdateTarget(NamedTuple):
+    """Whom a server tells of a change: a name one level up, its partition, and some of its nodes.
+
+    nodes: (index among the replicas, node); indexes come back in `UPDATED`.
+    """
+
+    name: Name
+    partition: int
+    nodes: tuple[tuple[int, Node], ...]
+
+    def encode(self) -> str:
+        nodes = [[index, node.ip, node.port, node.device] for index, node in self.nodes]
+        return json.dumps([self.name.path, self.partition, nodes], separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> UpdateTarget:
+        """Raises InvalidInput."""
+        try:
+            path, partition, nodes = json.loads(text)
+            targets = tuple(
+                (int(index), Node(-1, 0, 0, str(ip), int(port), str(device))) for index, ip, port, device in nodes
+            )
+            return cls(Name.parse(path), int(partition), targets)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"not an update target: {error}") from None
