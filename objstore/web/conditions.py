@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 import time
-from calendar import timegm
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from objstore.core.timestamps import Timestamp
 
 CONDITIONAL_HEADERS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 
 _SAFE = frozenset({"GET", "HEAD"})
-_TAG = re.compile(r'\s*(W/)?(?:"([^"]*)"|([^",\s][^",]*))\s*(?:,|\Z)')
+_TAG = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))')
 _MONTHS = {
     name: number + 1
     for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
@@ -87,7 +87,7 @@ def _lists(header: str, etag: str | None, strong: bool) -> bool:
 def entity_tags(header: str) -> list[tuple[bool, str]]:
     """The tags of a list, each with whether it is weak; what is no tag is left out."""
     return [
-        (bool(weak), quoted if quoted is not None else bare.strip())
+        (bool(weak), quoted if quoted is not None else bare)
         for weak, quoted, bare in (match.groups() for match in _TAG.finditer(header))
     ]
 
@@ -111,16 +111,22 @@ def http_date_seconds(text: str, this_year: int | None = None) -> int | None:
 
 def _seconds(match: re.Match[str], this_year: int | None) -> int | None:
     month = _MONTHS.get(match["month"].title())
-    year, day = int(match["year"]), int(match["day"])
-    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
-    if month is None or not 1 <= day <= 31 or hour > 23 or minute > 59 or second > 60:
+    if month is None:
         return None
+    year = int(match["year"])
     if len(match["year"]) == 2:
-        now = time.gmtime().tm_year if this_year is None else this_year
-        year += now - now % 100
-        if year > now + 50:  # 5.6.7: it is the most recent past year with these digits
-            year -= 100
+        year = _full_year(year, time.gmtime().tm_year if this_year is None else this_year)
+    # A leap second is taken for the one before it.
+    clock = int(match["hour"]), int(match["minute"]), min(int(match["second"]), 59)
     try:
-        return timegm((year, month, day, hour, minute, second))
-    except ValueError:  # the year 0
+        return int(datetime(year, month, int(match["day"]), *clock, tzinfo=UTC).timestamp())
+    except ValueError:  # 31 February, 25 o'clock
         return None
+
+
+def _full_year(digits: int, this_year: int) -> int:
+    """The year of two digits that is nearest, of two as near the later one; never more than 50 years ahead."""
+    year = this_year - this_year % 100 + digits
+    if year > this_year + 50:
+        return year - 100
+    return year + 100 if year <= this_year - 50 else year

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 MAX_RANGES = 50
@@ -78,7 +79,7 @@ def resolve(ranges: Sequence[ByteRange], size: int) -> list[Span]:
 
 
 def _abusive(spans: Sequence[Span]) -> bool:
-    unordered = sum(later < earlier for earlier, later in zip(spans, spans[1:], strict=False))
+    unordered = sum(later < earlier for earlier, later in pairwise(spans))
     if unordered > MAX_UNORDERED:
         return True
     overlaps = reached = 0
