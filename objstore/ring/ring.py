@@ -1,0 +1,99 @@
+"""Look-up in a ring: from a name's hash to its partition, and from that to devices.
+
+Needs only the standard library. The table is a view into the mapped file: processes that load the
+same ring share its memory, and a replaced file leaves a loaded ring as it was.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from objstore.core.errors import ConfigError
+from objstore.core.names import partition_of
+from objstore.core.nodes import Node
+from objstore.ring.handoffs import HandoffOrder, Topology
+from objstore.ring.ring_file import RingContents, decode_ring
+
+
+class Ring:
+    """An immutable ring.
+
+    replica_count: may be fractional; with 2.5, half of the partitions have 3 replicas and half have 2.
+    version: counts the builder's changes. devices: by id; None where an id is not in use.
+    """
+
+    def __init__(self, contents: RingContents) -> None:
+        self.part_power = contents.part_power
+        self.partition_count = 1 << contents.part_power
+        self.replica_count = contents.replica_count
+        self.version = contents.version
+        self.devices: tuple[Node | None, ...] = tuple(contents.devices)
+        self._rows = tuple(contents.rows)
+        self._full_rows = self._rows if len(self._rows[-1]) == self.partition_count else self._rows[:-1]
+        self._last_length = len(self._rows[-1])
+        self._moves = contents.moves
+        self._topology: Topology | None = None
+
+    @classmethod
+    def load(cls, path: str) -> Ring:
+        """The ring in a file; raises ConfigError where there is none, or it is damaged or of another version."""
+        try:
+            with open(path, "rb") as file:
+                buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            raise ConfigError(f"{path}: cannot read the ring: {error}") from error
+        return cls(decode_ring(buffer, path))
+
+    def partition(self, name_hash: str) -> int:
+        """The partition of a name's hash (hex digits, at least 8)."""
+        return partition_of(name_hash, self.part_power)
+
+    def primaries(self, partition: int) -> tuple[Node, ...]:
+        """The devices that hold a partition, in the order of replicas; no device twice.
+
+        There are fewer than the replica count where the ring has too few devices.
+        """
+        rows = self._rows if partition < self._last_length else self._full_rows
+        ids = [row[partition] for row in rows]
+        devices = self.devices
+        try:
+            if len(set(ids)) == len(ids):
+                return tuple([devices[device] for device in ids])  # type: ignore[misc]
+        except IndexError:  # a replica without a device
+            pass
+        return tuple(self._nodes(ids))
+
+    def handoffs(self, partition: int) -> Iterator[Node]:
+        """All other devices, each once, in the order in which they stand in for primaries.
+
+        The order is always the same, spreads over failure domains that are not in use yet
+        (region, zone, host), and is found lazily. Its rules are in `ring.handoffs`.
+        """
+        if self._topology is None:
+            self._topology = Topology(self.devices)
+        primaries = [node.id for node in self.primaries(partition)]
+        for device in HandoffOrder(self._topology, self._rows, partition, primaries).ids():
+            node = self.devices[device]
+            if node is not None:
+                yield node
+
+    def previous(self, partition: int) -> tuple[Node, ...]:
+        """Devices that held the partition before replicas of it moved away, the last ones first.
+
+        What a move has not brought to its new device yet is found there.
+        """
+        moves = self._moves
+        start = end = bisect_left(moves.partition, partition)
+        while end < len(moves.partition) and moves.partition[end] == partition:
+            end += 1
+        if start == end:
+            return ()
+        primaries = self.primaries(partition)
+        return tuple(node for node in self._nodes(moves.device[start:end]) if node not in primaries)
+
+    def _nodes(self, ids: memoryview | list[int]) -> list[Node]:
+        """The devices of these ids that exist, each once."""
+        known = [self.devices[device] for device in dict.fromkeys(ids) if device < len(self.devices)]
+        return [node for node in known if node is not None]
