@@ -1,0 +1,246 @@
+"""One connection from its first request to its last: the keep-alive loop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, NamedTuple
+
+from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone
+from objstore.http.body import EMPTY_BODY, RequestBody
+from objstore.http.request_head import HeadLimits, RequestHead, RequestRefused, end_of_head, parse_head
+from objstore.http.response import REASONS, BadResponse, Dates, Responder, plain
+from objstore.http.source import ChunkedSource, LengthSource
+from objstore.http.stream import Buffer, Stream
+
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[Buffer]]
+
+_RECV = 65536  # a small object's PUT comes whole
+
+
+class Drained(Exception):
+    """Thrown into a connection that waits for its next request: there will be none."""
+
+
+class Service(NamedTuple):
+    """What all connections of a server share. Times are in seconds, sizes in bytes."""
+
+    app: WSGIApp
+    logger: logging.Logger
+    limits: HeadLimits
+    dates: Dates
+    is_draining: Callable[[], bool]
+    keepalive_timeout: float
+    header_timeout: float
+    client_timeout: float
+    linger_timeout: float
+    drain_size: int
+
+
+class Connection:
+    """idle_since: when the wait for a next request began, on the monotonic clock; None within a request."""
+
+    __slots__ = ("_environ", "_service", "idle_since", "stream")
+
+    def __init__(self, stream: Stream, service: Service, environ: dict[str, Any]) -> None:
+        """environ: what the environ of each request on this connection begins with."""
+        self.stream = stream
+        self.idle_since: float | None = monotonic()
+        self._service = service
+        self._environ = environ
+
+    def run(self) -> None:
+        """Serve requests until either side wants no more, then close."""
+        stream = self.stream
+        service = self._service
+        try:
+            while True:
+                head_bytes = self._next_head()
+                if not head_bytes:
+                    stream.close()
+                    return
+                if not self._serve(parse_head(head_bytes, service.limits, self._environ.copy())):
+                    return
+        except RequestRefused as refused:
+            self._refuse(refused)
+        except ClientGone as error:
+            service.logger.debug("%s:%s: %s", *stream.peer, error)
+            stream.abort()
+        except (OSError, Drained):
+            stream.close()
+        except BaseException:
+            stream.abort()
+            raise
+
+    def end_if_idle(self) -> None:
+        """For the event loop only: close a connection between two requests, unless the next has come."""
+        if self.idle_since is not None and self.stream.is_quiet():
+            self.stream.watch.throw(Drained())
+
+    # The head
+
+    def _next_head(self) -> bytes:
+        """The next head's bytes; b'' when the connection has ended or been idle for too long."""
+        stream = self.stream
+        service = self._service
+        try:
+            data = stream.recv_next(_RECV, service.keepalive_timeout)
+        except TimeoutError:
+            return b""
+        self.idle_since = None
+        if data[:1] < b"!":
+            data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2; old clients end a body so
+        end = end_of_head(data, service.limits)
+        if end < 0:
+            if not (data := self._rest_of_head(data)):
+                return b""
+            end = end_of_head(data, service.limits)
+        if end < len(data):
+            stream.unread(data[end:])
+            return data[:end]
+        return data
+
+    def _rest_of_head(self, data: bytes) -> bytes:
+        limits = self._service.limits
+        deadline = monotonic() + self._service.header_timeout
+        while True:
+            left = deadline - monotonic()
+            try:
+                if left <= 0:
+                    raise TimeoutError
+                more = self.stream.recv(_RECV, left)
+            except TimeoutError:
+                if not data:
+                    return b""
+                raise RequestRefused(408, "The request's head did not come in time") from None
+            if not more:
+                return b""
+            looked = max(0, len(data) - 3)
+            data = data + more if data else more.lstrip(b"\r\n")
+            if end_of_head(data, limits, looked) >= 0:
+                return data
+
+    # The request
+
+    def _serve(self, head: RequestHead) -> bool:
+        """Answer one request; whether the connection can have another. If not, it is closed."""
+        service = self._service
+        stream = self.stream
+        environ = head.environ
+        body = self._body(head)
+        environ["wsgi.input"] = body
+        responder = Responder(stream, head, service.dates, service.client_timeout)
+        if service.is_draining():
+            responder.keep_alive = False
+        try:
+            result = service.app(environ, responder.start_response)
+            try:
+                responder.send(result)
+            finally:
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+        except ClientGone:
+            raise
+        except Exception as error:
+            self._failed(responder, body, error)
+            return False
+        if not body.ended and not self._drop_body(body, responder):
+            return False
+        if not responder.keep_alive:
+            self._close(body)
+            return False
+        # A local variable would keep environ, and all that a request holds, until the next one.
+        if service.is_draining() and not stream.has_unread:
+            self._close(body)
+            return False
+        self.idle_since = monotonic()
+        return True
+
+    def _body(self, head: RequestHead) -> RequestBody:
+        length = head.length
+        if not length:
+            return EMPTY_BODY
+        stream = self.stream
+        timeout = self._service.client_timeout
+        source: ChunkedSource | LengthSource
+        if length < 0:
+            trailers: dict[str, str] = {}
+            head.environ["objstore.trailers"] = trailers
+            head.environ["wsgi.input_terminated"] = True
+            source = ChunkedSource(stream, timeout, trailers)
+        else:
+            source = LengthSource(stream, length, timeout)
+        return RequestBody(source, stream, head.expects_continue and not stream.has_unread, timeout)
+
+    def _drop_body(self, body: RequestBody, responder: Responder) -> bool:
+        """Make way for the next request past a body that the application left; False if the connection is closed."""
+        if responder.keep_alive and not body.awaits_continue:
+            try:
+                if body.drain(self._service.drain_size):
+                    return True
+            except (BodyTruncated, BodyTimeout):
+                pass
+        self._close(body)
+        return False
+
+    def _close(self, body: RequestBody) -> None:
+        """Close after an answer, so that the client can read it even if it is still sending."""
+        if body.ended:
+            self.stream.close()
+        else:
+            self.stream.close_gently(1 << 26, self._service.linger_timeout)
+
+    # Failures
+
+    def _failed(self, responder: Responder, body: RequestBody, error: Exception) -> None:
+        """Answer for an application that raised; break the connection if an answer has begun."""
+        service = self._service
+        environ_of_error = "%s:%s: %s: %s"
+        if isinstance(error, (BodyTruncated, BodyTimeout)):
+            status = 408 if isinstance(error, BodyTimeout) else 400
+            service.logger.info(environ_of_error, *self.stream.peer, type(error).__name__, error)
+        else:
+            status = 500
+            service.logger.error("the application failed", exc_info=error)
+        if responder.head_sent:
+            self.stream.abort()
+            return
+        text = REASONS[status] if status == 500 else str(error)
+        self._send_plain(status, text)
+        self._close(body)
+
+    def _refuse(self, refused: RequestRefused) -> None:
+        service = self._service
+        service.logger.info("%s:%s: refused with %d: %s", *self.stream.peer, refused.status, refused)
+        self._send_plain(refused.status, str(refused))
+        self.stream.close_gently(1 << 20, service.linger_timeout)
+
+    def _send_plain(self, status: int, text: str) -> None:
+        try:
+            answer = plain(status, text, self._service.dates.now())
+            self.stream.send_all([answer], self._service.client_timeout)
+        except OSError:
+            pass  # the client is gone; the connection is closed next
+
+
+def base_environ(scheme: str, local: tuple[str, int], peer: tuple[str, int]) -> dict[str, Any]:
+    """What all requests of a connection have in common."""
+    return {
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": local[0],
+        "SERVER_PORT": str(local[1]),
+        "REMOTE_ADDR": peer[0],
+        "REMOTE_PORT": str(peer[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+
+
+__all__ = ["BadResponse", "Connection", "Drained", "Service", "WSGIApp", "base_environ"]

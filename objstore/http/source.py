@@ -1,0 +1,178 @@
+"""The bytes of one message body, read from a stream whatever the framing.
+
+Both ends use these: the server for requests, the client for responses. A source raises
+BodyTruncated when the other end stops early or breaks the framing, BodyTimeout when it
+is silent for too long.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.http.chunked import ChunkedDecoder
+from objstore.http.stream import MIB, Stream
+
+
+class Source(Protocol):
+    """ended: all of the body has been taken, and the stream stands at the next message."""
+
+    ended: bool
+
+    def piece(self, most: int) -> bytes:
+        """Up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
+
+    def into(self, view: memoryview) -> int:
+        """Fill the view, or part of it; the number of bytes, 0 at the end."""
+
+
+class NoBody:
+    """The source of messages that have none."""
+
+    ended = True
+
+    def piece(self, most: int) -> bytes:
+        return b""
+
+    def into(self, view: memoryview) -> int:
+        return 0
+
+
+NO_BODY = NoBody()
+
+
+class LengthSource:
+    """A body of known length."""
+
+    __slots__ = ("_stream", "_timeout", "ended", "left")
+
+    def __init__(self, stream: Stream, length: int, timeout: float) -> None:
+        """length: in bytes; timeout: seconds of silence that are allowed."""
+        self._stream = stream
+        self._timeout = timeout
+        self.left = length
+        self.ended = not length
+
+    def piece(self, most: int) -> bytes:
+        left = self.left
+        if not left:
+            return b""
+        try:
+            data = self._stream.recv_run(min(most, left), left, self._timeout)
+        except OSError as error:
+            raise _broken(error, left) from None
+        self._count(len(data))
+        return data
+
+    def into(self, view: memoryview) -> int:
+        left = self.left
+        if not left or not len(view):
+            return 0
+        try:
+            taken = self._stream.recv_into(view[:left], self._timeout)
+        except OSError as error:
+            raise _broken(error, left) from None
+        self._count(taken)
+        return taken
+
+    def _count(self, taken: int) -> None:
+        if not taken:
+            raise BodyTruncated(f"the body ended {self.left} bytes early")
+        self.left -= taken
+        if not self.left:
+            self.ended = True
+            self._stream.message_ended()
+
+
+class ChunkedSource:
+    """A body in the chunked coding."""
+
+    __slots__ = ("_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
+
+    def __init__(self, stream: Stream, timeout: float, trailers: dict[str, str]) -> None:
+        """trailers: filled in at the end of the body."""
+        self._stream = stream
+        self._timeout = timeout
+        self._decoder = ChunkedDecoder()
+        self._ready: list[memoryview] = []  # decoded, and not yet asked for
+        self._trailers = trailers
+        self.ended = False
+
+    def piece(self, most: int) -> bytes:
+        if not self._ready and not self._receive(most):
+            return b""
+        if len(self._ready) == 1 and len(self._ready[0]) <= most:
+            run = self._ready.pop()
+            whole = run.obj
+            return whole if isinstance(whole, bytes) and len(whole) == len(run) else bytes(run)
+        runs = []
+        while most and self._ready:
+            run = self._ready[0]
+            runs.append(run[:most])
+            if len(run) > most:
+                self._ready[0] = run[most:]
+            else:
+                del self._ready[0]
+            most -= len(runs[-1])
+        return b"".join(runs)
+
+    def into(self, view: memoryview) -> int:
+        data = self.piece(len(view)) if len(view) else b""
+        view[: len(data)] = data
+        return len(data)
+
+    def _receive(self, most: int) -> bool:
+        """Decode until there is data; False at the end of the body."""
+        decoder = self._decoder
+        while not self._ready:
+            if decoder.done:
+                return False
+            try:
+                data = self._stream.recv_run(max(most, 4096), decoder.sure, self._timeout)
+            except OSError as error:
+                raise _broken(error, None) from None
+            if not data:
+                raise BodyTruncated("the body ended before its last chunk")
+            self._ready = decoder.feed(data)
+            if decoder.done:
+                self._end()
+        return True
+
+    def _end(self) -> None:
+        self.ended = True
+        self._trailers.update(self._decoder.trailers)
+        self._stream.message_ended()
+        self._stream.unread(self._decoder.rest)
+
+
+class UntilCloseSource:
+    """A response's body that lasts as long as the connection (RFC 9112, section 6.3, rule 8)."""
+
+    __slots__ = ("_closed", "_stream", "_timeout", "ended")
+
+    def __init__(self, stream: Stream, timeout: float) -> None:
+        self._stream = stream
+        self._timeout = timeout
+        self._closed = False
+        self.ended = False  # never: no message can follow
+
+    def piece(self, most: int) -> bytes:
+        if self._closed:
+            return b""
+        try:
+            data = self._stream.recv_run(most, MIB, self._timeout)
+        except OSError as error:
+            raise _broken(error, None) from None
+        self._closed = not data
+        return data
+
+    def into(self, view: memoryview) -> int:
+        data = self.piece(len(view)) if len(view) else b""
+        view[: len(data)] = data
+        return len(data)
+
+
+def _broken(error: OSError, left: int | None) -> BodyTimeout | BodyTruncated:
+    if isinstance(error, TimeoutError):
+        return BodyTimeout("the sender of the body was silent for too long")
+    return BodyTruncated("the connection broke off" + ("" if left is None else f" with {left} bytes to come"))

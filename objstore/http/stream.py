@@ -1,0 +1,222 @@
+"""A connected socket: receives, sends, and keeps the bytes that were received too early.
+
+System calls are tried first and waited for only when they would block, except where nothing
+can have come yet. All waits end with TimeoutError after a time without progress; a connection
+that the other end broke raises OSError.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from objstore.runtime.green import Watch
+
+Buffer = bytes | bytearray | memoryview
+
+MIB = 1 << 20
+# A body is taken in runs of at least this many bytes where its sender is fast enough,
+# and is not held back longer than this many seconds where it is not.
+FILL_BYTES = 256 * 1024
+FILL_SECONDS = 0.2
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close sends RST
+_MAX_PIECES = 64  # of one sendmsg, far below IOV_MAX
+
+
+class Stream:
+    """One connection. Used by one green thread at a time."""
+
+    __slots__ = ("_low", "_unread", "peer", "sock", "tls", "watch")
+
+    def __init__(self, sock: Any, peer: tuple[str, int]) -> None:
+        """sock: connected and non-blocking, plain or TLS."""
+        self.sock = sock
+        self.peer = peer
+        self.tls = isinstance(sock, ssl.SSLSocket)
+        self.watch = Watch(sock)
+        self._unread = b""
+        self._low = 1
+
+    # Receiving
+
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._unread)
+
+    def unread(self, data: bytes) -> None:
+        """Put back bytes that belong to what comes next."""
+        self._unread = data + self._unread if self._unread else data
+
+    def take_unread(self, most: int) -> bytes:
+        """Bytes put back, without a system call; b'' if there are none."""
+        data = self._unread
+        if len(data) > most:
+            self._unread = data[most:]
+            return data[:most]
+        self._unread = b""
+        return data
+
+    def recv(self, most: int, timeout: float) -> bytes:
+        """What is there, or the next that comes; b'' when the other end has closed."""
+        if self._unread:
+            return self.take_unread(most)
+        while True:
+            try:
+                return self.sock.recv(most)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self.watch.readable(timeout)
+            except ssl.SSLWantWriteError:
+                self.watch.writable(timeout)
+
+    def recv_next(self, most: int, timeout: float) -> bytes:
+        """As `recv`, where nothing is expected to be there yet: waits first."""
+        if not self._unread and not self.tls:
+            self.watch.readable(timeout)
+        return self.recv(most, timeout)
+
+    def recv_run(self, most: int, sure: int, timeout: float) -> bytes:
+        """As `recv`, but waits a moment for many bytes rather than return few.
+
+        sure: bytes that must come before the message can end; no more than these are waited for.
+        """
+        if self._unread:
+            return self.take_unread(most)
+        if not self.tls:
+            want = min(most, sure, FILL_BYTES)
+            if want > 16384:
+                self._set_low(want)
+                try:
+                    self.watch.readable(min(FILL_SECONDS, timeout))
+                except TimeoutError:
+                    self._set_low(1)
+            else:
+                self._set_low(1)
+            return self.recv(most, timeout)
+        data = self.recv(most, timeout)
+        runs = [data]
+        have = len(data)
+        while data and have < most:  # a TLS record holds 16 KiB: take those that have come
+            try:
+                data = self.sock.recv(most - have)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            runs.append(data)
+            have += len(data)
+        return runs[0] if len(runs) == 1 else b"".join(runs)
+
+    def recv_into(self, view: memoryview, timeout: float) -> int:
+        """As `recv`, into a buffer; the number of bytes, 0 at the end."""
+        if self._unread:
+            data = self.take_unread(len(view))
+            view[: len(data)] = data
+            return len(data)
+        self._set_low(1)
+        while True:
+            try:
+                return self.sock.recv_into(view)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self.watch.readable(timeout)
+            except ssl.SSLWantWriteError:
+                self.watch.writable(timeout)
+
+    def _set_low(self, low: int) -> None:
+        """Ask the kernel to wake us only when so many bytes are there; it also opens the window for them."""
+        if low != self._low and not self.tls:
+            self._low = low
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
+
+    def message_ended(self) -> None:
+        """A body was read: what comes next may be short."""
+        if self._low != 1:
+            self._set_low(1)
+
+    def is_quiet(self) -> bool:
+        """Whether the connection is open and nothing has come: a sound one between two messages."""
+        if self._unread:
+            return False
+        try:
+            # Past the TLS layer, whose own `recv` cannot peek.
+            socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    # Sending
+
+    def send_all(self, pieces: Sequence[Buffer], timeout: float) -> None:
+        """Send all pieces, in one segment if they are small."""
+        if self.tls:
+            self._send_tls(pieces, timeout)
+            return
+        try:
+            sent = self.sock.sendmsg(pieces) if len(pieces) > 1 else self.sock.send(pieces[0])
+        except BlockingIOError:
+            sent = 0
+        if sent != sum(map(len, pieces)):
+            self._send_rest(pieces, sent, timeout)
+
+    def _send_rest(self, pieces: Sequence[Buffer], sent: int, timeout: float) -> None:
+        views = [memoryview(piece) for piece in pieces]
+        while True:
+            while views and sent >= len(views[0]):
+                sent -= len(views.pop(0))
+            if not views:
+                return
+            views[0] = views[0][sent:]
+            self.watch.writable(timeout)
+            try:
+                sent = self.sock.sendmsg(views[:_MAX_PIECES])
+            except BlockingIOError:
+                sent = 0
+
+    def _send_tls(self, pieces: Sequence[Buffer], timeout: float) -> None:
+        if len(pieces) > 1 and sum(map(len, pieces)) <= 16384:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                try:
+                    view = view[self.sock.send(view) :]
+                except ssl.SSLWantWriteError:
+                    self.watch.writable(timeout)
+                except ssl.SSLWantReadError:
+                    self.watch.readable(timeout)
+
+    # Ending
+
+    def close(self) -> None:
+        self.watch.close()
+        self.sock.close()
+
+    def abort(self) -> None:
+        """Close so that the other end sees a broken connection, not an orderly end."""
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            pass  # closed by the other end already
+        self.close()
+
+    def close_gently(self, most: int, timeout: float) -> None:
+        """Close after the other end has had a chance to read our answer.
+
+        A socket closed with unread data sends a reset, which may destroy an answer that is
+        still under way; so read and drop up to `most` bytes, for up to `timeout` seconds each.
+        """
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+            self._set_low(1)
+            self._unread = b""
+            while most > 0:
+                dropped = self.recv(256 * 1024, timeout)
+                if not dropped:
+                    break
+                most -= len(dropped)
+        except (OSError, ValueError):  # TimeoutError is one
+            pass
+        self.close()
