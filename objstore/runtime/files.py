@@ -1,40 +1,232 @@
 """The seam to the file system: the only caller of fsync, rename and link.
 
 Whatever must survive a power cut passes through a `Files`; tests put a twin in its place
-that forgets what was not synced.
+that forgets what was not synced. Methods raise OSError as the system does, and block: call
+them from a thread where they may wait for the disk.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import os
 import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Buffer = bytes | bytearray | memoryview
+
+# What a file system answers that cannot make files without a name.
+_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
+_START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
+_MOST_VECTORS = 512  # half of Linux's IOV_MAX
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Space(NamedTuple):
+    """Bytes of a file system: in all, and those that a user without privileges may still fill."""
+
+    total: int
+    free: int
+
+
+class OpenFile:
+    """A descriptor that its last user closes: a thread still at work on it keeps it open.
+
+    path: the temporary name, or "" for a file that has none.
+    """
+
+    __slots__ = ("__weakref__", "_files", "fd", "path")
+
+    def __init__(self, files: Files, fd: int, path: str = "") -> None:
+        self._files = files
+        self.fd = fd
+        self.path = path
+
+    def close(self) -> None:
+        """Close, and remove the temporary name where the file still has it. May be repeated."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            self._files.close(fd)
+        path, self.path = self.path, ""
+        if path:
+            with contextlib.suppress(OSError):
+                self._files.unlink(path)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Files:
     """The operating system's files."""
 
+    # New files
+
+    def create_unnamed(self, directory: str, fallback: str, mode: int = 0o644) -> OpenFile:
+        """A new file without a name on the file system of `directory`.
+
+        Where the file system knows no such thing, it gets a random name in the directory
+        `fallback`, which is made if it is missing.
+        """
+        flag = getattr(os, "O_TMPFILE", 0)
+        if flag:
+            try:
+                return OpenFile(self, os.open(directory, flag | os.O_RDWR | os.O_CLOEXEC, mode))
+            except OSError as error:
+                if error.errno not in _NO_TMPFILE:
+                    raise
+        return self.create_temporary(fallback, mode)
+
+    def create_temporary(self, directory: str, mode: int = 0o644) -> OpenFile:
+        """A new file under a random name in a directory, which is made if it is missing."""
+        path = f"{directory}/{secrets.token_hex(12)}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return OpenFile(self, os.open(path, flags, mode), path)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(directory)
+            return OpenFile(self, os.open(path, flags, mode), path)
+
+    def write(self, fd: int, pieces: Sequence[Buffer]) -> None:
+        """Append all the pieces."""
+        if len(pieces) > _MOST_VECTORS:
+            for first in range(0, len(pieces), _MOST_VECTORS):
+                self.write(fd, pieces[first : first + _MOST_VECTORS])
+            return
+        left = sum(map(len, pieces)) - os.writev(fd, pieces)
+        if left:  # a short write: rare enough to be simple about it
+            rest = memoryview(b"".join(pieces))
+            while left:
+                left -= os.write(fd, rest[-left:])
+
+    def preallocate(self, fd: int, size: int) -> None:
+        """Reserve room for `size` bytes, so that a lack of it shows now; no promise where unsupported."""
+        if hasattr(_libc, "fallocate"):
+            result = _libc.fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size))
+            if result and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def set_attribute(self, fd: int, name: str, value: bytes) -> None:
+        """Set an extended attribute; OSError ENOSPC, E2BIG, ERANGE or ENOTSUP where it does not fit."""
+        if not hasattr(os, "setxattr"):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        os.setxattr(fd, name, value)
+
+    def start_writeback(self, fd: int) -> None:
+        """Let the disk begin with what was written, without waiting; promises nothing."""
+        if hasattr(_libc, "sync_file_range"):
+            _libc.sync_file_range(fd, ctypes.c_longlong(0), ctypes.c_longlong(0), _START_WRITEBACK)
+
+    def fsync(self, fd: int) -> None:
+        """Make content, size and extended attributes durable; not the name."""
+        os.fsync(fd)
+
+    def link(self, file: OpenFile, path: str) -> None:
+        """Give a file its name; FileExistsError where the name is taken. Durable with the directory."""
+        if file.path:
+            os.link(file.path, path)
+        else:
+            # Only with a directory descriptor does Python call linkat with AT_SYMLINK_FOLLOW.
+            os.link(f"/proc/self/fd/{file.fd}", path, src_dir_fd=file.fd, follow_symlinks=True)
+
+    # Directories and names
+
+    def mkdir(self, path: str) -> None:
+        os.mkdir(path)
+
+    def rmdir(self, path: str) -> None:
+        os.rmdir(path)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new)
+
     def fsync_dir(self, path: str) -> None:
         """Make the entries of a directory durable."""
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
 
+    def is_dir(self, path: str) -> bool:
+        return os.path.isdir(path)
+
+    def list(self, path: str) -> list[str]:
+        return os.listdir(path)
+
     def replace(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Put a small file in place as a whole: readers, and a power cut, see the old or the new."""
         temporary = f"{path}.{secrets.token_hex(6)}.tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, path)
+            try:
+                self.write(fd, (data,))
+                self.fsync(fd)
+            finally:
+                self.close(fd)
+            self.rename(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                self.unlink(temporary)
             raise
         self.fsync_dir(os.path.dirname(path) or ".")
+
+    # Reading
+
+    def open(self, path: str) -> OpenFile:
+        return OpenFile(self, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def attribute(self, file: int | str, name: str) -> bytes | None:
+        """The value of an extended attribute of a path or descriptor; None where it has none."""
+        try:
+            return os.getxattr(file, name)
+        except AttributeError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.ENOTSUP):
+                return None
+            raise
+
+    def read_at(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        """Fill a buffer from an offset; the count of bytes, less than asked only at the end."""
+        view = memoryview(buffer)
+        done = 0
+        while done < len(view):
+            count = os.preadv(fd, [view[done:]], offset + done)
+            if count == 0:
+                break
+            done += count
+        return done
+
+    def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        """Read what memory already holds, perhaps less than asked, 0 at the end of the file.
+
+        Raises BlockingIOError where the disk would have to be asked, and OSError ENOTSUP
+        where the file system cannot tell.
+        """
+        return os.preadv(fd, (buffer,), offset, os.RWF_NOWAIT)
+
+    def size(self, fd: int) -> int:
+        return os.fstat(fd).st_size
+
+    def modified(self, path: str) -> float:
+        """When the content last changed, in seconds since the epoch."""
+        return os.stat(path).st_mtime
+
+    def space(self, path: str) -> Space:
+        """The room of the file system that holds `path`."""
+        stats = os.statvfs(path)
+        return Space(stats.f_blocks * stats.f_frsize, stats.f_bavail * stats.f_frsize)
 
 
 FILES = Files()

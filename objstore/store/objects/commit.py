@@ -1,0 +1,237 @@
+"""The durable write: from bytes to a file with its name, for a group of changes at once.
+
+One thread of a device runs `Committer.run` for everything that has queued up, in this order:
+
+1. each file: attribute, content and trailer written, then all synced;
+2. each file linked into its hash directory, directories made as needed;
+3. each of those directories listed, then synced, and each directory that a new one was made in;
+4. files that the listing shows to be obsolete unlinked.
+
+A name thus never shows content that is not durable; nothing is answered whose name is not
+durable; nothing is unlinked before what replaces it is durable, because step 4 trusts only
+a listing that was synced after it was taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from array import array
+from collections.abc import Callable, Sequence
+
+from objstore.core.errors import DeviceUnavailable, ObjstoreError
+from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.store.objects.disk_errors import translate
+from objstore.store.objects.format import ATTRIBUTE, encode_trailer
+from objstore.store.objects.layout import Layout
+from objstore.store.objects.liveness import decide, parse_names
+
+# What setxattr says where the record is too large for the file system, or none is known.
+NO_ROOM = frozenset({errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.ENOTSUP, errno.EDQUOT})
+_RETRIES = 10  # of a link into a directory that others may remove as empty meanwhile
+_KNOWN_MOST = 20_000
+
+
+class Arrival:
+    """A file on its way into a hash directory.
+
+    directory: the hash directory. name: the file's. content: pieces still to be written.
+    file: where earlier pieces are, None for a new one. record: for the attribute; b"" with
+    files that are nothing but their record. size and checksums: of the whole content, for
+    the trailer; checksums None where there is no trailer.
+    """
+
+    __slots__ = ("checksums", "content", "directory", "file", "name", "record", "size", "staged")
+
+    def __init__(
+        self,
+        directory: str,
+        name: str,
+        content: Sequence[Buffer],
+        record: bytes = b"",
+        size: int = 0,
+        checksums: array[int] | None = None,
+        file: OpenFile | None = None,
+    ) -> None:
+        self.directory = directory
+        self.name = name
+        self.content = content
+        self.record = record
+        self.size = size
+        self.checksums = checksums
+        self.file = file
+        self.staged = False
+
+
+class KnownDirs:
+    """Directories whose names this process knows to be durable, so that it need not sync them again."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._known: set[str] = set()
+
+    def ensure(self, path: str, levels: int) -> list[str]:
+        """Make a directory and up to `levels` above it; those whose names are not known to be durable.
+
+        Raises FileNotFoundError where the one above all those is missing.
+        """
+        parent = path.rpartition("/")[0]
+        unsure = [] if not levels or parent in self._known else self.ensure(parent, levels - 1)
+        try:
+            self._files.mkdir(path)
+        except FileExistsError:
+            if path in self._known:
+                return unsure
+        except FileNotFoundError:
+            if parent not in self._known:
+                raise
+            self._known.discard(parent)  # someone removed it as empty
+            return self.ensure(path, levels)
+        return [*unsure, path]
+
+    def add(self, path: str) -> None:
+        if len(self._known) >= _KNOWN_MOST:
+            self._known.clear()
+        self._known.add(path)
+
+    def forget(self, path: str) -> None:
+        self._known.discard(path)
+
+
+class Committer:
+    """Runs groups of arrivals on one device; `run` must not run twice at the same time."""
+
+    def __init__(self, files: Files, layout: Layout, known: KnownDirs) -> None:
+        self._files = files
+        self._layout = layout
+        self._known = known
+
+    def stage(self, arrival: Arrival) -> None:
+        """Write what is still to be written of a file. Raises OSError."""
+        file = arrival.file or self.create(arrival.directory)
+        arrival.file = file
+        content = arrival.content
+        if arrival.checksums is not None:
+            spilled = b""
+            try:
+                self._files.set_attribute(file.fd, ATTRIBUTE, arrival.record)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                spilled = arrival.record
+            content = (*content, encode_trailer(arrival.size, arrival.checksums, spilled))
+        self._files.write(file.fd, content)
+        arrival.content = ()
+
+    def stage_synced(self, arrival: Arrival) -> None:
+        """Write and sync ahead of `run`, in another thread: a large file must not hold up the group."""
+        self.stage(arrival)
+        assert arrival.file is not None
+        self._files.fsync(arrival.file.fd)
+        arrival.staged = True
+
+    def create(self, hash_dir: str) -> OpenFile:
+        """A new file near its hash directory (in its partition: XFS spreads its groups by directory)."""
+        partition_dir = hash_dir.rsplit("/", 2)[0]
+        temporary = self._layout.temporary
+        for _ in range(_RETRIES):
+            try:
+                return self._files.create_unnamed(partition_dir, temporary)
+            except FileNotFoundError:
+                self._known.ensure(partition_dir, 1)
+        raise DeviceUnavailable(f"{partition_dir} does not last")
+
+    def run(self, arrivals: Sequence[Arrival]) -> list[BaseException | None]:
+        """Make arrivals durable and visible; for each None, or why it is not."""
+        group = _Group(self._files, self._known)
+        outcomes: list[BaseException | None] = [None] * len(arrivals)
+
+        def each(step: Callable[[Arrival], None]) -> None:
+            for index, arrival in enumerate(arrivals):
+                if outcomes[index] is None:
+                    try:
+                        step(arrival)
+                    except OSError as error:
+                        outcomes[index] = translate(error, self._layout.root)
+                    except ObjstoreError as error:
+                        outcomes[index] = error
+
+        try:
+            each(self._stage_once)
+            if len(arrivals) > 1:
+                each(group.start_writeback)
+            each(group.sync_file)
+            each(group.link)
+            each(group.sync_names)
+            each(group.remove_obsolete)
+        finally:
+            for arrival in arrivals:
+                if arrival.file is not None:
+                    arrival.file.close()
+        return outcomes
+
+    def _stage_once(self, arrival: Arrival) -> None:
+        if not arrival.staged:
+            self.stage(arrival)
+
+
+class _Group:
+    """The steps of one group, each directory listed and synced once."""
+
+    def __init__(self, files: Files, known: KnownDirs) -> None:
+        self._files = files
+        self._known = known
+        self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
+        self._listings: dict[str, list[str]] = {}
+        self._synced: dict[str, OSError | None] = {}
+
+    def start_writeback(self, arrival: Arrival) -> None:
+        if not arrival.staged and arrival.file is not None:
+            self._files.start_writeback(arrival.file.fd)
+
+    def sync_file(self, arrival: Arrival) -> None:
+        if not arrival.staged and arrival.file is not None:
+            self._files.fsync(arrival.file.fd)
+
+    def link(self, arrival: Arrival) -> None:
+        directory = arrival.directory
+        assert arrival.file is not None
+        for _ in range(_RETRIES):
+            unsure = self._known.ensure(directory, 3)
+            self._unsure.setdefault(directory, []).extend(unsure)
+            try:
+                self._files.link(arrival.file, f"{directory}/{arrival.name}")
+                return
+            except FileExistsError:  # the same change came before; that it is durable is still to be seen to
+                return
+            except FileNotFoundError:  # someone removed the directory while it was empty
+                self._known.forget(directory)
+        raise DeviceUnavailable(f"{directory} does not last")
+
+    def sync_names(self, arrival: Arrival) -> None:
+        directory = arrival.directory
+        if directory not in self._listings:
+            self._listings[directory] = self._files.list(directory)
+        self._sync_once(directory)
+        for path in self._unsure[directory]:
+            self._sync_once(path.rpartition("/")[0])
+            self._known.add(path)
+
+    def _sync_once(self, directory: str) -> None:
+        if directory not in self._synced:
+            try:
+                self._files.fsync_dir(directory)
+                self._synced[directory] = None
+            except OSError as error:
+                self._synced[directory] = error
+        failed = self._synced[directory]
+        if failed is not None:
+            raise failed
+
+    def remove_obsolete(self, arrival: Arrival) -> None:
+        """Best effort: what stays is judged the same by every reader, and removed by the next change."""
+        listing = self._listings.pop(arrival.directory, ())
+        if len(listing) > 1:
+            for name in decide(parse_names(listing)).obsolete:
+                with contextlib.suppress(OSError):
+                    self._files.unlink(f"{arrival.directory}/{name}")

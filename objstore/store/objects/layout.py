@@ -1,0 +1,113 @@
+"""Names of files and directories of objects on a device, built and parsed here alone.
+
+    <device>/objects[-<policy>]/<partition>/<suffix>/<hash>/<file>
+    <device>/quarantined/objects[-<policy>]/<hash>[-<n>]/<file>
+    <device>/tmp/<random>
+
+A file in a hash directory is one of
+
+    <timestamp>.data                             an object: content, trailer, metadata
+    <timestamp>.meta                             metadata of a later POST
+    <timestamp>-<content type timestamp>.meta    the same, with a content type
+    <timestamp>.ts                               a tombstone
+
+with timestamps in their internal form. The content type's timestamp stands in the name so
+that names alone decide what is live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.core.names import Location
+from objstore.core.policies import objects_dir
+from objstore.core.timestamps import Timestamp
+
+DATA = "data"
+META = "meta"
+TOMBSTONE = "ts"
+KINDS = (DATA, META, TOMBSTONE)
+
+
+class FileName(NamedTuple):
+    """A file of a hash directory. content_type: when a .meta's content type was set; None without one."""
+
+    timestamp: Timestamp
+    kind: str
+    content_type: Timestamp | None = None
+
+    def __str__(self) -> str:
+        if self.content_type is not None:
+            return f"{self.timestamp.internal}-{self.content_type.internal}.{self.kind}"
+        return f"{self.timestamp.internal}.{self.kind}"
+
+    @classmethod
+    def parse(cls, text: str) -> FileName | None:
+        """What a name says, or None where no object's file is called so."""
+        stem, _, kind = text.rpartition(".")
+        first, dash, second = stem.partition("-")
+        if kind not in KINDS or (dash and kind != META):
+            return None
+        try:
+            name = cls(Timestamp.parse(first), kind, Timestamp.parse(second) if dash else None)
+        except InvalidInput:
+            return None
+        return name if str(name) == text else None
+
+
+class Layout:
+    """Paths of one policy on one device. root: the device's directory."""
+
+    def __init__(self, root: str, policy: int) -> None:
+        self.root = root.rstrip("/") or "/"
+        self.policy = policy
+        self.objects = f"{self.root}/{objects_dir(policy)}"
+        self.temporary = f"{self.root}/tmp"
+        self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
+
+    def partition_dir(self, partition: int) -> str:
+        return f"{self.objects}/{partition}"
+
+    def suffix_dir(self, partition: int, suffix: str) -> str:
+        return f"{self.objects}/{partition}/{suffix}"
+
+    def hash_dir(self, location: Location) -> str:
+        return f"{self.objects}/{location.partition}/{location.hash[-3:]}/{location.hash}"
+
+    def quarantine_dir(self, name_hash: str, attempt: int) -> str:
+        """Where a hash directory's bad files go; attempt: 0, 1, ... until the name is free."""
+        return f"{self.quarantined}/{name_hash}-{attempt}" if attempt else f"{self.quarantined}/{name_hash}"
+
+    def parse_hash_dir(self, path: str) -> Location | None:
+        """The location whose hash directory a path is; None where it is none of this policy."""
+        if not path.startswith(self.objects + "/"):
+            return None
+        parts = path[len(self.objects) + 1 :].split("/")
+        if len(parts) != 3 or not is_partition(parts[0]) or not is_hash(parts[2]) or parts[1] != parts[2][-3:]:
+            return None
+        return Location(int(parts[0]), parts[2], self.policy)
+
+
+def ancestors(hash_dir: str) -> Iterator[str]:
+    """Suffix, partition and objects directory above a hash directory, and the device's root."""
+    for _ in range(4):
+        hash_dir = hash_dir.rpartition("/")[0]
+        yield hash_dir
+
+
+def is_partition(name: str) -> bool:
+    return name.isascii() and name.isdigit() and str(int(name)) == name
+
+
+def _is_hex(name: str, length: int) -> bool:
+    return len(name) == length and not name.strip("0123456789abcdef")
+
+
+def is_suffix(name: str) -> bool:
+    return _is_hex(name, 3)
+
+
+def is_hash(name: str) -> bool:
+    return _is_hex(name, 32)

@@ -1,0 +1,62 @@
+"""Taking bad files out of the way, where they can be looked at, and are no longer found."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+
+from objstore.core.names import Location
+from objstore.runtime.files import Files
+from objstore.store.objects.commit import KnownDirs
+from objstore.store.objects.layout import FileName, Layout
+from objstore.store.objects.liveness import not_newer, parse_names
+
+_ATTEMPTS = 1000
+
+
+def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Location, bad: FileName) -> str:
+    """Move a bad file, and all that are not newer, out of a hash directory; where they are now.
+
+    File by file and not the directory as a whole: a change that arrived since the bad file
+    was read is newer, and stays. Empty where another was faster. Raises OSError.
+    """
+    hash_dir = layout.hash_dir(location)
+    try:
+        names = parse_names(files.list(hash_dir))
+    except FileNotFoundError:
+        return ""
+    if bad not in names:
+        return ""
+    target = _new_dir(files, layout, location.hash)
+    for name in not_newer(names, bad):
+        with contextlib.suppress(FileNotFoundError):
+            files.rename(f"{hash_dir}/{name}", f"{target}/{name}")
+    files.fsync_dir(target)
+    files.fsync_dir(layout.quarantined)
+    known.forget(hash_dir)
+    try:
+        files.rmdir(hash_dir)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+    with contextlib.suppress(FileNotFoundError):
+        files.fsync_dir(hash_dir)
+    with contextlib.suppress(FileNotFoundError):
+        files.fsync_dir(layout.suffix_dir(location.partition, location.suffix))
+    return target
+
+
+def _new_dir(files: Files, layout: Layout, name_hash: str) -> str:
+    """A new directory for bad files, under the first free name."""
+    for parent in (layout.quarantined.rpartition("/")[0], layout.quarantined):
+        with contextlib.suppress(FileExistsError):
+            files.mkdir(parent)
+            files.fsync_dir(parent.rpartition("/")[0])
+    for attempt in range(_ATTEMPTS):
+        path = layout.quarantine_dir(name_hash, attempt)
+        try:
+            files.mkdir(path)
+            return path
+        except FileExistsError:
+            continue
+    raise FileExistsError(errno.EEXIST, f"{_ATTEMPTS} quarantined copies", layout.quarantine_dir(name_hash, 0))

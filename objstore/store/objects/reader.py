@@ -1,0 +1,169 @@
+"""Reading an object: every block is verified before it is given out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from awscrt.checksums import crc32c
+
+from objstore.core.errors import Corrupt, DeviceUnavailable
+from objstore.runtime.files import Files, OpenFile
+from objstore.runtime.threads import ThreadPool
+from objstore.store.interface import ObjectInfo
+from objstore.store.objects.disk_errors import UNREADABLE
+from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, trailer_size
+
+PIECE = 8 * BLOCK  # bytes read and given out at once
+_INLINE = 64 * 1024  # where the cache cannot be asked: up to so many bytes without a thread
+_BUFFERS_KEPT = 8
+
+
+class Buffers:
+    """Buffers of PIECE bytes to be used again: making one costs the clearing of its memory."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        return self._free.pop() if self._free else bytearray(PIECE)
+
+    def give_back(self, buffer: bytearray) -> None:
+        if len(self._free) < _BUFFERS_KEPT:
+            self._free.append(buffer)
+
+
+class Disk(NamedTuple):
+    """What reading takes. pool: threads for reads that have to wait for the device."""
+
+    files: Files
+    pool: ThreadPool
+    buffers: Buffers
+
+    def fill(self, file: OpenFile, view: memoryview, offset: int) -> int:
+        """Read into a view, from memory where it is there, else in a thread; the count of bytes."""
+        try:
+            count = self.files.read_cached(file.fd, view, offset)
+        except BlockingIOError:
+            count = -1
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                raise
+            if len(view) <= _INLINE:
+                return self.files.read_at(file.fd, view, offset)
+            count = -1
+        if count == len(view) or count == 0:
+            return count
+        done = max(0, count)
+        # The job holds the file: should the caller be killed, the descriptor stays open until it ends.
+        return done + self.pool.run(_read_at, self.files, file, view[done:], offset + done)
+
+
+def _read_at(files: Files, file: OpenFile, view: memoryview, offset: int) -> int:
+    return files.read_at(file.fd, view, offset)
+
+
+class FileReader:
+    """An open .data file. spilled: bytes of its record in the trailer.
+
+    on_corrupt: quarantines, given why; called once, before Corrupt is raised.
+    """
+
+    def __init__(
+        self, disk: Disk, file: OpenFile, info: ObjectInfo, spilled: int, on_corrupt: Callable[[str], None]
+    ) -> None:
+        self.info = info
+        self._disk = disk
+        self._file: OpenFile | None = file
+        self._spilled = spilled
+        self._on_corrupt = on_corrupt
+        self._checksums: array[int] | None = None
+        self._waiting = False
+
+    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        stop = min(stop, self.info.size)
+        start = max(0, start)
+        if start >= stop:
+            return
+        if self._file is None:
+            raise ValueError("the reader is closed")
+        try:
+            if self.info.size <= BLOCK:
+                yield self._read_small(self._file)[start:stop]
+            else:
+                yield from self._read_large(self._file, start, stop)
+        except Unsound as error:
+            raise self._corrupt(str(error)) from error
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                raise self._corrupt(str(error)) from error
+            raise DeviceUnavailable(f"{self.info.name}: {error}") from error
+
+    def _corrupt(self, why: str) -> Corrupt:
+        self._on_corrupt(why)
+        return Corrupt(f"{self.info.name}: {why}")
+
+    def _fill(self, file: OpenFile, view: memoryview, offset: int) -> int:
+        self._waiting = True
+        try:
+            return self._disk.fill(file, view, offset)
+        finally:
+            self._waiting = False
+
+    def _read_small(self, file: OpenFile) -> memoryview:
+        """The content of one block, read together with its trailer."""
+        size = self.info.size
+        whole = size + trailer_size(size, self._spilled)
+        view = memoryview(bytearray(whole + 1))  # one more, to see that the file ends there
+        if self._fill(file, view, 0) != whole:
+            raise Unsound("the file has not the length that its metadata says")
+        trailer = decode_trailer(view[size:whole])
+        content = view[:size]
+        if trailer.size != size or crc32c(content) != trailer.checksums[0]:
+            raise Unsound("the content's checksum does not match")
+        return content
+
+    def _read_large(self, file: OpenFile, start: int, stop: int) -> Iterator[memoryview]:
+        checksums = self._read_checksums(file)
+        buffer = self._disk.buffers.take()
+        whole = memoryview(buffer)
+        offset = start - start % BLOCK
+        end = min(self.info.size, stop + -stop % BLOCK)
+        while offset < end:
+            view = whole[: min(PIECE, end - offset)]
+            if self._fill(file, view, offset) != len(view):
+                raise Unsound("the file is shorter than its metadata says")
+            block = offset // BLOCK
+            for first in range(0, len(view), BLOCK):
+                if crc32c(view[first : first + BLOCK]) != checksums[block]:
+                    raise Unsound(f"the checksum of block {block} does not match")
+                block += 1
+            yield view[max(0, start - offset) : stop - offset]
+            offset += len(view)
+        # Not where the caller breaks off: it may still hold a view, or a thread write into it.
+        self._disk.buffers.give_back(buffer)
+
+    def _read_checksums(self, file: OpenFile) -> array[int]:
+        if self._checksums is None:
+            size = self.info.size
+            view = memoryview(bytearray(trailer_size(size, self._spilled)))
+            if self._disk.files.size(file.fd) != size + len(view):
+                raise Unsound("the file has not the length that its metadata says")
+            self._fill(file, view, size)
+            trailer = decode_trailer(view)
+            if trailer.size != size:
+                raise Unsound("the trailer has another size than the metadata")
+            self._checksums = trailer.checksums
+        return self._checksums
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None and not self._waiting:
+            file.close()  # else a thread is at it, and closes by letting go
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,67 @@
+"""The reserve of free space that a device keeps, so that it can still be repaired and emptied."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.core.errors import NoSpace
+from objstore.runtime import settings
+from objstore.runtime.files import Files
+from objstore.store.objects.disk_errors import translate
+
+
+class Reserve(NamedTuple):
+    """Free space to be left: so many bytes, and so many percent of the whole."""
+
+    size: int = 0
+    percent: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Reserve:
+        """`10G` or `1%`; ValueError for neither."""
+        if text.strip().endswith("%"):
+            percent = float(text.strip()[:-1])
+            if not 0 <= percent < 100:
+                raise ValueError("is not a percentage from 0 to less than 100")
+            return cls(0, percent)
+        return cls(settings.size(text))
+
+    def of(self, total: int) -> int:
+        """Bytes to be left on a file system of `total` bytes."""
+        return max(self.size, int(total * self.percent / 100))
+
+
+class SpaceGuard:
+    """Refuses what would eat into the reserve; asks the system once in `period` seconds at most."""
+
+    def __init__(
+        self,
+        files: Files,
+        root: str,
+        reserve: Reserve,
+        monotonic: Callable[[], float] = time.monotonic,
+        period: float = 1.0,
+    ) -> None:
+        self._files = files
+        self._root = root
+        self._reserve = reserve
+        self._monotonic = monotonic
+        self._period = period
+        self._spare = 0
+        self._good_until = 0.0
+
+    def check(self, size: int) -> None:
+        """Raises NoSpace where `size` more bytes do not fit, DeviceUnavailable where nobody knows."""
+        now = self._monotonic()
+        if now >= self._good_until:
+            try:
+                space = self._files.space(self._root)
+            except OSError as error:
+                raise translate(error, self._root) from error
+            self._spare = space.free - self._reserve.of(space.total)
+            self._good_until = now + self._period
+        if size > self._spare:
+            raise NoSpace(f"{self._root}: {size} bytes would leave less than the reserve of free space")
+        self._spare -= size

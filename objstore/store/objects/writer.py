@@ -1,0 +1,201 @@
+"""Writing an object: small ones gather in memory, large ones stream to disk in threads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from objstore.core.errors import ObjstoreError
+from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.runtime.threads import ThreadPool
+from objstore.store.interface import ObjectData, ObjectInfo
+from objstore.store.objects.commit import Arrival, Committer
+from objstore.store.objects.disk_errors import translate
+from objstore.store.objects.format import BlockChecksums, encode_record
+from objstore.store.objects.records import data_fields, data_name, info_of_data
+
+SMALL = 64 * 1024  # objects up to so many bytes touch the disk only at their commit
+GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are small
+PREALLOCATE = 1024 * 1024  # objects from so many bytes on get their room before their bytes
+WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
+
+
+class Runs(Protocol):
+    """A queue of arrivals, as `runtime.threads.Batcher`: returns when the change is durable."""
+
+    def run(self, item: Arrival) -> object: ...
+
+
+class Tools(NamedTuple):
+    """What writing takes. root: the device's directory, for messages."""
+
+    files: Files
+    pool: ThreadPool
+    committer: Committer
+    commits: Runs
+    root: str
+
+
+class Content:
+    """The part of a writer that threads work on: checksums, hash and file.
+
+    One call at a time; each holds the file open until it ends.
+    """
+
+    def __init__(self, hashing: bool) -> None:
+        self.md5 = hashlib.md5(usedforsecurity=False) if hashing else None
+        self.checksums = BlockChecksums()
+        self.file: OpenFile | None = None
+        self._unsent = 0
+
+    def take_in(self, pieces: Sequence[Buffer]) -> None:
+        for piece in pieces:
+            self.checksums.update(piece)
+            if self.md5 is not None:
+                self.md5.update(piece)
+
+    def open(self, tools: Tools, directory: str, size: int) -> None:
+        file = self.file = tools.committer.create(directory)
+        if size >= PREALLOCATE:
+            tools.files.preallocate(file.fd, size)
+
+    def stream(self, tools: Tools, directory: str, pieces: Sequence[Buffer], taken_in: bool) -> None:
+        """Write pieces to the file, which is opened when it is not yet."""
+        if self.file is None:
+            self.open(tools, directory, 0)
+        file = self.file  # held to the end, also if the writer is closed meanwhile
+        assert file is not None
+        tools.files.write(file.fd, pieces)
+        if not taken_in:
+            self.take_in(pieces)
+        self._unsent += sum(map(len, pieces))
+        if self._unsent >= WRITEBACK:
+            self._unsent = 0
+            tools.files.start_writeback(file.fd)
+
+
+class FileWriter:
+    """An object on its way to a hash directory."""
+
+    def __init__(self, tools: Tools, directory: str, size: int | None, hashing: bool) -> None:
+        self.size = 0
+        self._tools = tools
+        self._directory = directory
+        self._content = Content(hashing)
+        self._pending: list[bytes] = []  # what no thread has been given yet
+        self._pending_size = 0
+        self._streams = size is not None and size > SMALL
+        self._job: Callable[[], object] | None = None
+        self._etag = ""
+        self._closed = False
+        if size is not None and size > SMALL:
+            self._start(self._content.open, tools, directory, size)
+            self._wait()
+
+    def write(self, data: Buffer) -> None:
+        if self._closed:
+            raise ValueError("the writer is closed")
+        length = len(data)
+        self.size += length
+        if not self._streams:
+            if self.size <= SMALL:
+                piece = data if type(data) is bytes else bytes(data)
+                self._content.take_in((piece,))
+                self._pending.append(piece)
+                return
+            self._streams = True
+            self._stream(tuple(self._pending), taken_in=True)
+            self._pending.clear()
+        if length >= SMALL:
+            self._flush(data)
+            if type(data) is not bytes:
+                self._wait()  # the caller may use its buffer again
+            return
+        self._pending.append(data if type(data) is bytes else bytes(data))
+        self._pending_size += length
+        if self._pending_size >= GATHER:
+            self._flush()
+
+    def _flush(self, *more: Buffer) -> None:
+        pieces = (*self._pending, *more)
+        self._pending.clear()
+        self._pending_size = 0
+        if pieces:
+            self._stream(pieces, taken_in=False)
+
+    def _stream(self, pieces: Sequence[Buffer], taken_in: bool) -> None:
+        self._wait()
+        self._start(self._content.stream, self._tools, self._directory, pieces, taken_in)
+
+    def _start(self, function: Callable[..., object], *args: object) -> None:
+        self._job = self._tools.pool.start(function, *args)
+
+    def _wait(self) -> None:
+        """Wait for the thread; raises what went wrong there."""
+        if self._job is None:
+            return
+        try:
+            self._job()
+            self._job = None
+        except (OSError, ObjstoreError) as error:  # of the job; one who is killed leaves it under way
+            self._job = None
+            self.close()
+            if isinstance(error, OSError):
+                raise translate(error, self._tools.root) from error
+            raise
+
+    def etag(self) -> str:
+        if self._content.md5 is None:
+            raise ValueError("a writer that was made without hashing has no etag")
+        if self._streams:
+            self._flush()
+            self._wait()
+        return self._content.md5.hexdigest()
+
+    def commit(self, data: ObjectData) -> ObjectInfo:
+        if self._closed:
+            raise ValueError("the writer is closed")
+        etag = data.etag or self.etag()
+        if self._streams:
+            self._flush()
+            self._wait()
+        content = self._content
+        arrival = Arrival(
+            self._directory,
+            str(data_name(data.timestamp)),
+            () if self._streams else tuple(self._pending),
+            encode_record(data_fields(data, self.size, etag)),
+            self.size,
+            content.checksums.finish(),
+            content.file,
+        )
+        # From here on the file is the arrival's, to be closed by whoever works on it last.
+        self._closed = True
+        content.file = None
+        if self._streams:
+            self._start(self._stage, arrival)
+            self._wait()
+        self._tools.commits.run(arrival)
+        return info_of_data(data, self.size, etag)
+
+    def _stage(self, arrival: Arrival) -> None:
+        try:
+            self._tools.committer.stage_synced(arrival)
+        except BaseException:
+            if arrival.file is not None:
+                arrival.file.close()
+            raise
+
+    def close(self) -> None:
+        self._closed = True
+        self._pending.clear()
+        file, self._content.file = self._content.file, None
+        if file is not None and self._job is None:
+            file.close()  # else a thread is at it, and closes by letting go
+
+    def __enter__(self) -> FileWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
