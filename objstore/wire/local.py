@@ -15,7 +15,7 @@ from objstore.core.errors import BodyTruncated, NodeFailure, NodeTimeout, Objsto
 from objstore.core.nodes import Node
 from objstore.core.text import ENVIRON_KEY, to_native, to_text
 from objstore.runtime import green
-from objstore.wire.messages import NodeRequest, NodeResponse
+from objstore.wire.messages import NodeRequest, NodeResponse, path_text
 
 WsgiApp = Callable[..., Iterable[Any]]
 
@@ -68,7 +68,7 @@ def _environ(node: Node, request: NodeRequest, body: Any, length: int | None) ->
     for name, value in request.headers.items():
         environ[ENVIRON_KEY[name]] = value if value.isascii() else to_native(value)
     environ["REQUEST_METHOD"] = request.method
-    environ["PATH_INFO"] = to_native(pathto_text(node.device, request.partition, request.name))
+    environ["PATH_INFO"] = to_native(path_text(node.device, request.partition, request.name))
     environ["QUERY_STRING"] = request.query
     environ["wsgi.input"] = body
     environ["objstore.trailers"] = {}

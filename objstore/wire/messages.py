@@ -14,6 +14,7 @@ from urllib.parse import quote
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.nodes import Node
+from objstore.core.text import ENVIRON_KEY
 
 # Headers between proxies and storage servers, each named here once.
 TIMESTAMP = "X-Timestamp"
@@ -28,9 +29,10 @@ EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expi
 UPDATED = "X-Backend-Container-Updated"  # indexes of the container replicas that were told, or spooled
 ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a container server tells
 RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
+RECREATE_KEY = ENVIRON_KEY[RECREATE]
+EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
 ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
-NEXT_MARKER = "X-Backend-More"
 
 
 class NodeRequest(NamedTuple):

@@ -1,0 +1,48 @@
+"""Nodes that failed of late are left alone for a while.
+
+Each failure counts 1, and counts halve in every `half_life` seconds, so that old failures
+fade. A node above `limit` is passed over. A full or unmounted device (507) is passed over at
+once for `half_life`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from objstore.core.nodes import Node
+
+
+class ErrorLimiter:
+    def __init__(self, limit: float, half_life: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._half_life = half_life
+        self._now = now
+        self._errors: dict[Node, tuple[float, float]] = {}  # count, when it was counted
+
+    def count(self, node: Node) -> float:
+        """The failures of a node, faded."""
+        known = self._errors.get(node)
+        if known is None:
+            return 0.0
+        count, when = known
+        count *= 0.5 ** ((self._now() - when) / self._half_life)
+        if count < 0.01:
+            del self._errors[node]
+            return 0.0
+        return count
+
+    def failed(self, node: Node) -> None:
+        self._errors[node] = (self.count(node) + 1, self._now())
+
+    def shut_out(self, node: Node) -> None:
+        """The device is of no use at the moment."""
+        self._errors[node] = (2 * self._limit, self._now())
+
+    def limited(self, node: Node) -> bool:
+        return bool(self._errors) and self.count(node) > self._limit
+
+    def answered(self, node: Node) -> None:
+        """A good answer clears what is left."""
+        if self._errors:
+            self._errors.pop(node, None)

@@ -1,0 +1,42 @@
+"""What the answers of several nodes amount to.
+
+A change is acknowledged once a majority of the name's replicas has it on stable storage. The
+answers fall into classes by their first digit; the class that a majority gives is the
+client's answer. Where no class has a majority nobody knows what holds: 503.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def quorum_size(replicas: int) -> int:
+    """The majority of so many replicas."""
+    return replicas // 2 + 1
+
+
+def decided(statuses: Sequence[int], replicas: int) -> bool:
+    """Can no further answer change what these amount to?"""
+    return any(count >= quorum_size(replicas) for count in _classes(statuses))
+
+
+def verdict(statuses: Sequence[int], replicas: int) -> int:
+    """The status for the client: that of the majority's class, within it the most frequent.
+
+    507 where every node that failed was full, 503 where there is no majority.
+    """
+    needed = quorum_size(replicas)
+    for digit, count in enumerate(_classes(statuses)):
+        if count >= needed and digit < 5:
+            members = [status for status in statuses if status // 100 == digit]
+            return max(sorted(set(members)), key=members.count)
+    if statuses and all(status == 507 for status in statuses):
+        return 507
+    return 503
+
+
+def _classes(statuses: Sequence[int]) -> list[int]:
+    counts = [0] * 6
+    for status in statuses:
+        counts[min(status // 100, 5)] += 1
+    return counts

@@ -1,0 +1,92 @@
+"""`objstore.conf`: what every process of a cluster must agree on: hash salt, storage policies, limits.
+
+    [hash]
+    prefix = <secret>
+    suffix = <secret>
+
+    [storage-policy:0]
+    name = gold
+    default = yes
+
+    [limits]
+    max_file_size = 5G
+
+The salt must never change once data is stored.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from typing import NamedTuple
+
+from objstore.core.errors import ConfigError
+from objstore.core.limits import DEFAULT_LIMITS, LIMIT_HELP, Limits
+from objstore.core.names import HashSalt
+from objstore.core.policies import ONE_POLICY, Policies, StoragePolicy
+from objstore.runtime import settings
+from objstore.runtime.settings import Setting
+
+FILE_NAME = "objstore.conf"
+
+HASH = (
+    Setting("prefix", str, "", "secret put before every name that is hashed; never change it"),
+    Setting("suffix", str, "", "secret put after every name that is hashed; never change it"),
+)
+POLICY = (
+    Setting("name", str, "", "name that clients give in X-Storage-Policy"),
+    Setting("aliases", settings.words, "", "further names"),
+    Setting("default", settings.boolean, "no", "the policy of containers created without one"),
+    Setting("deprecated", settings.boolean, "no", "no new containers"),
+    Setting("engine", settings.choice("file", "memory"), "file", "who keeps the objects"),
+)
+LIMITS = tuple(
+    Setting(name, settings.size, str(default), LIMIT_HELP[name]) for name, default in DEFAULT_LIMITS._asdict().items()
+)
+
+
+class ClusterConf(NamedTuple):
+    salt: HashSalt
+    policies: Policies
+    limits: Limits
+
+
+def load(directory: str) -> ClusterConf:
+    """What the file in `directory` says; raises ConfigError."""
+    path = os.path.join(directory, FILE_NAME)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(path) as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except configparser.Error as error:
+        raise ConfigError(f"{path}: {error}") from None
+    sections = {name: dict(parser[name]) for name in parser.sections()}
+    salt = settings.read(HASH, sections.get("hash", {}), path)
+    if not salt.prefix and not salt.suffix:
+        raise ConfigError(f"{path}: [hash] needs a prefix or a suffix")
+    limits = settings.read(LIMITS, sections.get("limits", {}), path)
+    return ClusterConf(
+        HashSalt(salt.prefix.encode(), salt.suffix.encode()),
+        _policies(sections, path),
+        Limits(**vars(limits)),
+    )
+
+
+def _policies(sections: dict[str, dict[str, str]], path: str) -> Policies:
+    found = []
+    for section, values in sections.items():
+        kind, _, index = section.partition(":")
+        if kind != "storage-policy":
+            continue
+        if not index.isdigit():
+            raise ConfigError(f"{path}: [{section}] needs a number as its index")
+        policy = settings.read(POLICY, values, f"{path} [{section}]")
+        found.append(StoragePolicy(int(index), **vars(policy)))
+    if not found:
+        return ONE_POLICY
+    try:
+        return Policies(found)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -1,0 +1,93 @@
+"""What the three servers share: from a WSGI request to a verb of theirs, and errors to answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
+from objstore.core.names import HashSalt, Location, Name
+from objstore.core.text import to_text
+from objstore.core.timestamps import Timestamp
+from objstore.server.devices import Device, Devices
+from objstore.web.errors import response_for, status_of
+from objstore.web.requests import Environ, StartResponse, header, query
+from objstore.web.responses import Response, error
+from objstore.wire import messages
+
+
+class Request(NamedTuple):
+    """One request to a storage server, its path taken apart."""
+
+    environ: Environ
+    method: str
+    device: Device
+    name: Name
+    location: Location
+
+    def header(self, name: str, default: str = "") -> str:
+        return header(self.environ, name, default)
+
+    def timestamp(self) -> Timestamp:
+        """When the change was made; raises InvalidInput where the request does not say."""
+        text = self.environ.get("HTTP_X_TIMESTAMP")
+        if not text:
+            raise InvalidInput("X-Timestamp is missing")
+        return Timestamp.parse(text)
+
+    def query(self) -> dict[str, str]:
+        return query(self.environ)
+
+
+Verb = Callable[[Request], Response]
+
+
+class StorageApp:
+    """A WSGI app of verbs for names of one depth (1: accounts, 2: containers, 3: objects)."""
+
+    def __init__(
+        self, devices: Devices, salt: HashSalt, verbs: Mapping[str, Verb], depth: int, logger: logging.Logger
+    ) -> None:
+        self._devices = devices
+        self._salt = salt
+        self._verbs = verbs
+        self._depth = depth
+        self._logger = logger
+        self._allow = ", ".join(sorted((*verbs, "OPTIONS")))
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        return self._answer(environ)(environ, start_response)
+
+    def _answer(self, environ: Environ) -> Response:
+        method = environ["REQUEST_METHOD"]
+        verb = self._verbs.get(method)
+        if verb is None:
+            status = 200 if method == "OPTIONS" else 405
+            return Response(status, {"Allow": self._allow, "Server": self.server_name})
+        try:
+            return verb(self._parse(environ, method))
+        except (NodeFailure, ObjstoreError) as failure:
+            if status_of(failure) >= 500:
+                self._logger.warning("%s %s: %s", method, environ["PATH_INFO"], failure)
+            return response_for(failure)
+        except OSError as failure:
+            self._logger.exception("%s %s", method, environ["PATH_INFO"])
+            return error(507 if failure.errno in (5, 30) else 500)
+        except Exception:
+            self._logger.exception("%s %s", method, environ["PATH_INFO"])
+            return error(500)
+
+    @property
+    def server_name(self) -> str:
+        return f"{('account', 'container', 'object')[self._depth - 1]}-server"
+
+    def _parse(self, environ: Environ, method: str) -> Request:
+        device, partition, name = messages.parse_path(to_text(environ["PATH_INFO"]))
+        if sum(part is not None for part in name) != self._depth:
+            raise InvalidInput(f"not a path of this server: {environ['PATH_INFO']}")
+        policy = environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "0") if self._depth == 3 else "0"
+        if not policy.isdigit():
+            raise InvalidInput(f"not a storage policy index: {policy!r}")
+        location = Location(partition, self._salt.hash(name), int(policy))
+        return Request(environ, method, self._devices.get(device), name, location)

@@ -1,0 +1,123 @@
+"""After a change to an object: tell its container's servers, or leave the update in the spool.
+
+The proxy names the container replicas to be told in a header (`messages.CONTAINER_UPDATE`).
+An update that cannot be delivered is written to the device's spool before the change is
+answered; a daemon delivers it later. Either way the replica's index goes into the answer, so
+that the proxy knows which replicas still have to hear of the change.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from objstore.core.errors import NodeFailure
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.runtime import green
+from objstore.server.app import Request
+from objstore.store.interface import ObjectInfo
+from objstore.store.spool import SpooledUpdate
+from objstore.wire.messages import (
+    CONTAINER_UPDATE,
+    EXPIRY_UPDATE,
+    EXPIRY_UPDATE_KEY,
+    POLICY,
+    RECREATE,
+    TIMESTAMP,
+    NodeRequest,
+    Transport,
+    UpdateTarget,
+)
+from objstore.wire.rows import ListedObject, object_row, tombstone_row
+
+
+class ContainerUpdater:
+    """Delivers rows through a transport; several replicas are told at once."""
+
+    def __init__(self, transport: Transport, logger: logging.Logger) -> None:
+        self._transport = transport
+        self._logger = logger
+
+    def put(self, request: Request, info: ObjectInfo) -> str:
+        """Tell of an object's PUT or POST; the indexes of the replicas taken care of, as header text."""
+        assert request.name.object is not None
+        row = object_row(ListedObject(*info)._replace(name=request.name.object), request.location.policy)
+        delete_at = info.metadata.get("X-Delete-At")
+        if delete_at and EXPIRY_UPDATE_KEY in request.environ:
+            self._expiry(request, delete_at, info.timestamp)
+        return self._tell(request, row)
+
+    def delete(self, request: Request, timestamp: Timestamp) -> str:
+        assert request.name.object is not None
+        return self._tell(request, tombstone_row(request.name.object, timestamp, request.location.policy))
+
+    def _tell(self, request: Request, row: Mapping[str, Any]) -> str:
+        encoded = request.header(CONTAINER_UPDATE)
+        if not encoded:
+            return ""
+        target = UpdateTarget.decode(encoded)
+        self._deliver(request, target, row, {})
+        return ",".join(str(index) for index, _ in target.nodes)
+
+    def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
+        """A row in the expirer's queue, named by when the object is to go and which it is."""
+        name = f"{int(delete_at):010d}-{request.name.path[1:]}"
+        row = tombstone_row(name, timestamp, 0) | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
+        target = UpdateTarget.decode(request.header(EXPIRY_UPDATE))
+        self._deliver(request, target, row, {RECREATE: "0"})
+
+    def _deliver(
+        self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> None:
+        body = json.dumps([row]).encode()
+        sent = NodeRequest(
+            "POST",
+            target.partition,
+            target.name,
+            {TIMESTAMP: row["timestamp"], "Content-Type": "application/json", **headers},
+            "rows=1",
+            body,
+        )
+        if len(target.nodes) == 1:
+            failed = [index for index, node in target.nodes if not self._send(node, sent)]
+        else:
+            waits = [(index, green.spawn(self._send, node, sent)) for index, node in target.nodes]
+            failed = [index for index, wait in waits if not wait.wait()]
+        if failed:
+            self._spool(request, target, row, headers, failed)
+
+    def _send(self, node: Node, sent: NodeRequest) -> bool:
+        try:
+            response = self._transport.call(node, sent)
+            response.close()
+        except NodeFailure as failure:
+            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, failure)
+            return False
+        if not response.ok:
+            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, response.status)
+        return response.ok
+
+    def _spool(
+        self,
+        request: Request,
+        target: UpdateTarget,
+        row: Mapping[str, Any],
+        headers: Mapping[str, str],
+        failed: list[int],
+    ) -> None:
+        policy = request.location.policy
+        request.device.spool(policy).put(
+            SpooledUpdate(
+                hash=request.location.hash,
+                timestamp=Timestamp.parse(max(row["timestamp"], row["meta_timestamp"])),
+                payload={
+                    "container": target.name.path,
+                    "row": dict(row),
+                    "headers": {POLICY: str(policy), **headers},
+                    "replicas": failed,
+                },
+            )
+        )

@@ -1,0 +1,173 @@
+"""The container server: containers, their metadata and listings, and rows that object servers send."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from objstore.core.errors import Conflict, InvalidInput, NotFound
+from objstore.core.names import HashSalt
+from objstore.core.timestamps import Timestamp
+from objstore.server.account_update import AccountUpdater
+from objstore.server.app import Request, StorageApp
+from objstore.server.devices import Devices
+from objstore.server.listing_query import as_json, iso_date, listing_query
+from objstore.store.databases import ContainerInfo, ObjectRow, Subdir, live_metadata
+from objstore.web import requests
+from objstore.web.requests import read_body
+from objstore.web.responses import Response, error, http_date
+from objstore.wire import messages
+
+MAX_ROWS_BODY = 64 << 20  # bytes of one update
+# What a client sets on a container besides metadata proper; empty values remove.
+SETTABLE = ("X-Container-Read", "X-Container-Write", "X-Container-Sync-To", "X-Container-Sync-Key")
+_PREFIXES = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Versions-", "X-History-")
+
+
+class ContainerServer:
+    """Verbs over the container databases; `app` is the WSGI app made of them."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        salt: HashSalt,
+        updater: AccountUpdater,
+        logger: logging.Logger,
+        listing_limit: int = 10_000,
+    ) -> None:
+        self._updater = updater
+        self._listing_limit = listing_limit
+        verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
+        self.app = StorageApp(devices, salt, verbs, 2, logger)
+
+    def put(self, request: Request) -> Response:
+        timestamp = request.timestamp()
+        chosen = request.header(messages.POLICY)
+        store = request.device.containers
+        try:
+            info = store.info(request.location)
+        except NotFound:
+            info = None
+        if info is not None and chosen and int(chosen) != info.policy_index:
+            return error(409, headers={messages.POLICY: str(info.policy_index)})
+        policy = int(chosen or request.header(messages.POLICY_DEFAULT) or 0)
+        changes = settable(request.environ)
+        created = store.create(request.location, request.name, timestamp, policy, changes)
+        info = store.info(request.location)
+        self._updater.tell(request, info)
+        return Response(201 if created else 202, {messages.POLICY: str(info.policy_index)})
+
+    def post(self, request: Request) -> Response:
+        if "rows" in request.query():
+            return self._merge(request)
+        timestamp = request.timestamp()
+        store = request.device.containers
+        store.info(request.location)  # raises NotFound
+        changes = settable(request.environ)
+        if changes:
+            store.set_metadata(request.location, changes, timestamp)
+        return Response(204)
+
+    def _merge(self, request: Request) -> Response:
+        try:
+            rows = [_row(item) for item in json.loads(read_body(request.environ, MAX_ROWS_BODY))]
+        except (ValueError, TypeError, KeyError) as failure:
+            raise InvalidInput(f"not rows: {failure}") from None
+        store = request.device.containers
+        try:
+            store.merge_rows(request.location, rows)
+        except NotFound:
+            recreate = request.header(messages.RECREATE)
+            if not recreate:
+                raise
+            store.create(request.location, request.name, request.timestamp(), int(recreate), {})
+            self._updater.tell(request, store.info(request.location))
+            store.merge_rows(request.location, rows)
+        return Response(202)
+
+    def delete(self, request: Request) -> Response:
+        timestamp = request.timestamp()
+        store = request.device.containers
+        try:
+            info = store.info(request.location)
+        except NotFound as missing:
+            return _missing(missing)
+        if info.object_count:
+            return error(409)
+        try:
+            store.delete(request.location, timestamp)
+        except Conflict:
+            return error(409)
+        self._updater.tell(request, info, deleted_at=timestamp)
+        return Response(204)
+
+    def get(self, request: Request) -> Response:
+        store = request.device.containers
+        try:
+            info = store.info(request.location)
+        except NotFound as missing:
+            return _missing(missing)
+        headers = _info_headers(info)
+        if request.method == "HEAD":
+            headers["Content-Length"] = "0"
+            return Response(204, headers)
+        listing = store.list(request.location, listing_query(request, self._listing_limit))
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        return Response(200, headers, as_json(_shown(item) for item in listing.items))
+
+
+def settable(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata that a request sets, empty values among it."""
+    return {
+        name: value
+        for name, value in requests.headers(dict(environ)).items()
+        if name in SETTABLE or name.startswith(_PREFIXES)
+    }
+
+
+def _row(item: Mapping[str, Any]) -> ObjectRow:
+    return ObjectRow(
+        name=item["name"],
+        timestamp=Timestamp.parse(item["timestamp"]),
+        deleted=bool(item["deleted"]),
+        size=int(item["size"]),
+        content_type=item["content_type"],
+        etag=item["etag"],
+        policy_index=int(item["policy_index"]),
+        content_type_timestamp=Timestamp.parse(item["content_type_timestamp"]),
+        meta_timestamp=Timestamp.parse(item["meta_timestamp"]),
+    )
+
+
+def _shown(item: ObjectRow | Subdir) -> dict[str, Any]:
+    if isinstance(item, Subdir):
+        return {"subdir": item.name}
+    return {
+        "name": item.name,
+        "hash": item.etag,
+        "bytes": item.size,
+        "content_type": item.content_type,
+        "last_modified": iso_date(max(item.timestamp, item.meta_timestamp)),
+    }
+
+
+def _info_headers(info: ContainerInfo) -> dict[str, str]:
+    return {
+        "X-Container-Object-Count": str(info.object_count),
+        "X-Container-Bytes-Used": str(info.bytes_used),
+        "X-Timestamp": info.created_at.normal,
+        "Last-Modified": http_date(info.put_timestamp.ceiling),
+        "X-Put-Timestamp": info.put_timestamp.normal,
+        messages.STORED_TIMESTAMP: info.put_timestamp.internal,
+        messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,
+        messages.POLICY: str(info.policy_index),
+        **live_metadata(info.metadata),
+    }
+
+
+def _missing(missing: NotFound) -> Response:
+    deleted = missing.timestamp
+    headers = {messages.STORED_TIMESTAMP: deleted.internal} if isinstance(deleted, Timestamp) else None
+    return error(404, headers=headers)

@@ -1,0 +1,55 @@
+"""Rows of containers and accounts as servers and proxies send them: JSON objects of these fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.timestamps import Timestamp
+
+# With an object whose listing is to show other values than its own (a manifest its whole size).
+OVERRIDE = "X-Object-Sysmeta-Container-Update-Override-"
+
+
+class ListedObject(NamedTuple):
+    """What a container lists of an object; timestamps as in `store.interface.ObjectInfo`."""
+
+    name: str
+    timestamp: Timestamp
+    data_timestamp: Timestamp
+    content_type_timestamp: Timestamp
+    size: int
+    etag: str
+    content_type: str
+    metadata: Mapping[str, str]
+
+
+def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
+    """The row of a live object."""
+    override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
+    return {
+        "name": item.name,
+        "timestamp": item.data_timestamp.internal,
+        "deleted": False,
+        "size": int(override.get("Size", item.size)),
+        "content_type": override.get("Content-Type", item.content_type),
+        "etag": override.get("Etag", item.etag),
+        "policy_index": policy_index,
+        "content_type_timestamp": item.content_type_timestamp.internal,
+        "meta_timestamp": item.timestamp.internal,
+    }
+
+
+def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, Any]:
+    """The row of an object that was deleted."""
+    return {
+        "name": name,
+        "timestamp": timestamp.internal,
+        "deleted": True,
+        "size": 0,
+        "content_type": "",
+        "etag": "",
+        "policy_index": policy_index,
+        "content_type_timestamp": timestamp.internal,
+        "meta_timestamp": timestamp.internal,
+    }
