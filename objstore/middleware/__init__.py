@@ -1,0 +1,18 @@
+"""WSGI filters of the pipeline, one a file, each made by a PasteDeploy `filter_factory`.
+
+A *filter* is a class made with the app below it and its settings. It keeps that app as
+`.app`; one that clients can ask about in /info has a method `info()` that returns
+sections by name. Settings stand in the table `SETTINGS` of its module; doc/middleware.md
+tells the order of the pipeline.
+
+What filters share with each other stands in environ:
+
+- `objstore.trans_id`: the transaction id, by `catch_errors`.
+- `objstore.cache`: see `web.infos`, by `cache`.
+- `objstore.source`: who made a subrequest; absent for clients' requests.
+- `objstore.original_method`: what the client sent, where a filter made another method of it.
+- `objstore.log_info`: a list of texts that any filter may add to, for the access log.
+- `objstore.raw_target`: path and query as they came, by the HTTP server.
+
+Filters know nothing of nodes, rings and disks.
+"""

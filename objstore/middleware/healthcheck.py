@@ -1,0 +1,33 @@
+"""/healthcheck, for load balancers: 200 OK, or 503 while the file `disable_path` exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from objstore.runtime import settings
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.responses import Response
+
+SETTINGS = (settings.Setting("disable_path", str.strip, "", "while this file exists, /healthcheck answers 503"),)
+
+_TYPE = {"Content-Type": "text/plain; charset=UTF-8"}
+
+
+class Healthcheck:
+    def __init__(self, app: WsgiApp, *, disable_path: str = "") -> None:
+        self.app = app
+        self._disable_path = disable_path
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if environ["PATH_INFO"] != "/healthcheck" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start_response)
+        if self._disable_path and os.path.exists(self._disable_path):
+            return Response(503, _TYPE, b"DISABLED BY FILE")(environ, start_response)
+        return Response(200, _TYPE, b"OK")(environ, start_response)
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Healthcheck]:
+    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:healthcheck")
+    return lambda app: Healthcheck(app, disable_path=values.disable_path)

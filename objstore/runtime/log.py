@@ -1,0 +1,223 @@
+"""Logs: where they go, and lines of the access log written whole.
+
+A message that belongs to a request is logged with `extra={"trans_id": ...}`; its line ends
+in `(txn: ...)`.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from objstore.core.errors import ConfigError
+from objstore.runtime import settings
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def destination(text: str) -> str:
+    """stdout, stderr, syslog, none, or the absolute path of a file."""
+    text = text.strip()
+    if text in ("stdout", "stderr", "syslog", "none") or text.startswith("/"):
+        return text
+    raise ValueError("is none of stdout, stderr, syslog, none, nor an absolute path")
+
+
+SETTINGS = (
+    settings.Setting("log_name", str.strip, "objstore", "name at the start of each line"),
+    settings.Setting("log_level", settings.choice(*_LEVELS), "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    settings.Setting("log_to", destination, "stderr", "stdout, stderr, syslog, none, or the path of a file"),
+    settings.Setting("log_address", str.strip, "/dev/log", "syslog's socket, or host:port for UDP"),
+    settings.Setting("log_facility", str.strip, "local0", "syslog facility"),
+)
+
+
+class _Lines(logging.Formatter):
+    """One line a message, tracebacks among them, so that lines of several workers stay apart."""
+
+    def __init__(self, dated: bool) -> None:
+        super().__init__(
+            ("%(asctime)s " if dated else "") + "%(log_name)s[%(process)d] %(levelname)s %(message)s",
+            "%Y-%m-%dT%H:%M:%S%z",
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record).replace("\n", "#012")  # as syslog daemons write it
+        trans_id = getattr(record, "trans_id", "")
+        return f"{line} (txn: {trans_id})" if trans_id else line
+
+
+class _Named(logging.Filter):
+    def __init__(self, log_name: str) -> None:
+        super().__init__()
+        self._log_name = log_name
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.log_name = self._log_name
+        return True
+
+
+def get_logger(values: Any, name: str = "") -> logging.Logger:
+    """The logger of a server or daemon, set up as `values` (of SETTINGS) say.
+
+    A log file that was moved away is opened anew. Asking again for the same name
+    with the same settings changes nothing.
+    """
+    log_name = name or values.log_name
+    logger = logging.getLogger(f"objstore.{log_name}")
+    wanted = (values.log_to, values.log_address, values.log_facility, log_name)
+    if [handler.name for handler in logger.handlers] != [repr(wanted)]:
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+        made = _handler(values)
+        made.set_name(repr(wanted))
+        made.setFormatter(_Lines(dated=values.log_to != "syslog"))
+        made.addFilter(_Named(log_name))
+        logger.addHandler(made)
+        logger.propagate = False
+    logger.setLevel(values.log_level)
+    return logger
+
+
+def from_conf(conf: Mapping[str, str], name: str = "") -> logging.Logger:
+    """The logger that a section's own settings ask for."""
+    return get_logger(settings.read(SETTINGS, conf, "logging"), name)
+
+
+def _handler(values: Any) -> logging.Handler:
+    if values.log_to == "none":
+        return logging.NullHandler()
+    if values.log_to in ("stdout", "stderr"):
+        return logging.StreamHandler(getattr(sys, values.log_to))
+    if values.log_to == "syslog":
+        return logging.handlers.SysLogHandler(_syslog_address(values), _facility(values))
+    try:
+        return logging.handlers.WatchedFileHandler(values.log_to)
+    except OSError as error:
+        raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None
+
+
+def _facility(values: Any) -> int:
+    number = logging.handlers.SysLogHandler.facility_names.get(values.log_facility.lower().removeprefix("log_"))
+    if number is None:
+        raise ConfigError(f"log_facility = {values.log_facility}: no such facility")
+    return number
+
+
+def _syslog_address(values: Any) -> Any:
+    host, colon, port = values.log_address.rpartition(":")
+    return (host, int(port)) if colon and port.isdigit() else values.log_address
+
+
+class LineWriter(Protocol):
+    """Where lines of an access log go."""
+
+    def write(self, line: str) -> None:
+        """Write one line, given without its end. Never raises: a full disk must not fail requests."""
+        ...
+
+
+class FileLines:
+    """Each line is one write, so that workers can share a file, pipe or terminal.
+
+    A file that was moved away (rotated) is noticed within `watch` seconds, or by `reopen`.
+    """
+
+    def __init__(self, path: str = "", fd: int = -1, watch: float = 1.0) -> None:
+        """path: of a file; without one, lines go to the descriptor `fd`. Raises OSError where it cannot be opened."""
+        self._path = path
+        self._watch = watch
+        self._checked = 0.0
+        self.lost = 0  # lines that could not be written
+        self._fd = self._open() if path else fd
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def write(self, line: str) -> None:
+        if self._path:
+            now = time.monotonic()
+            if now - self._checked > self._watch:
+                self._checked = now
+                self._notice_rotation()
+        try:
+            os.write(self._fd, (line + "\n").encode("utf-8", "surrogateescape"))
+        except OSError:
+            self.lost += 1
+
+    def _notice_rotation(self) -> None:
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            self.reopen()
+            return
+        ours = os.fstat(self._fd)
+        if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Open the path anew; the old file is kept where that fails."""
+        if self._path:
+            try:
+                fd = self._open()
+            except OSError:
+                return
+            os.close(self._fd)
+            self._fd = fd
+
+
+class SyslogLines:
+    """Each line is one datagram (RFC 3164), at level info; dropped where the daemon does not take it at once."""
+
+    def __init__(self, address: Any, facility: int, name: str) -> None:
+        self._start = f"<{facility * 8 + 6}>{name}: "
+        self._address = address
+        self._socket: socket.socket | None = None
+        self.lost = 0
+
+    def write(self, line: str) -> None:
+        try:
+            if self._socket is None:
+                self._socket = self._connected()
+            self._socket.send((self._start + line).encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT)
+        except OSError:
+            self.lost += 1
+            if self._socket is not None:
+                self._socket.close()  # the daemon may have been started anew
+            self._socket = None
+
+    def _connected(self) -> socket.socket:
+        family = socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            made.connect(self._address)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+class NoLines:
+    def write(self, line: str) -> None:
+        pass
+
+
+def line_writer(values: Any, name: str = "") -> LineWriter:
+    """The writer of an access log for settings as in SETTINGS; raises ConfigError where a file cannot be opened."""
+    if values.log_to == "none":
+        return NoLines()
+    if values.log_to in ("stdout", "stderr"):
+        return FileLines(fd=1 if values.log_to == "stdout" else 2)
+    if values.log_to == "syslog":
+        return SyslogLines(_syslog_address(values), _facility(values), name or values.log_name)
+    try:
+        return FileLines(values.log_to)
+    except OSError as error:
+        raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None
