@@ -1,0 +1,280 @@
+"""From one assignment to the next, with as few moves as it takes.
+
+Theory. `shares` says for every failure domain how many replicas of a partition it may hold at most and
+should hold at least, and for every device how many partitions. A *fault* is one replica too many or too few in
+a domain; domains of a higher level weigh more. The steps of `rebalanced`, each a local search over
+random proposals that are judged in bulk:
+
+1. Replicas without a device are placed on devices with room (all at once by `spread` in a new ring).
+2. Devices that hold too much give partitions to those that hold too little: first moves that mend
+   faults, then those that do no harm.
+3. Faults that remain are mended by exchanges between two partitions, which leaves the balance as it is.
+
+Rules: a partition that may not move yet (`movable`) keeps its replicas, and of every other at most one moves; a
+replica without a device is placed in any case, and counts as its partition's move.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objstore.ring.shares import DEVICE, LEVELS, Floats, Ints, Tree, round_shares
+from objstore.ring.spread import Table, spread
+
+Bools = NDArray[np.bool_]
+
+# A fault of one level outweighs all that a partition of up to 15 replicas can have below it; two
+# replicas on one device are worst.
+FAULT_WEIGHT = (16**2, 16, 1, 16**3)
+_MOST_PROPOSALS = 100_000  # judged at once; bounds memory
+_FEWEST_PROPOSALS = 2_000
+_PATIENCE = 6  # rounds without an accepted proposal before a step ends
+_PARTNERS = 32  # exchanges proposed for a faulty replica in one round
+
+
+class Bounds(NamedTuple):
+    """By level and domain: how many replicas of one partition. The entry after the last stands for "no device"."""
+
+    domain: list[Ints]
+    least: list[Ints]
+    most: list[Ints]
+
+
+class Problem(NamedTuple):
+    """table: device ids [replica, partition], `len(tree.weight)` where there is no device.
+
+    exists: cells that are there (a fractional last replica has fewer). movable: by partition.
+    share: by level and domain (see `shares`).
+    """
+
+    tree: Tree
+    table: Table
+    exists: Bools
+    movable: Bools
+    share: list[Floats]
+
+
+def bounds_of(tree: Tree, share: list[Floats]) -> Bounds:
+    def extended(values: Floats | Ints, last: int) -> Ints:
+        return np.append(values, last).astype(np.int64)
+
+    return Bounds(
+        [extended(tree.domain[level], len(share[level])) for level in LEVELS],
+        [extended(np.floor(share[level]), 0) for level in LEVELS],
+        [extended(np.ceil(share[level]), 1 << 30) for level in LEVELS],
+    )
+
+
+def targets(problem: Problem) -> Ints:
+    """Partitions that each device shall hold; where rounding leaves a choice, devices keep what they have."""
+    tree, share = problem.tree, problem.share
+    total = int(problem.exists.sum())
+    have = np.bincount(problem.table[problem.exists], minlength=len(tree.weight) + 1)[: len(tree.weight)]
+    wanted = [share[level] * (total / max(1e-9, share[0].sum())) for level in LEVELS]
+    prefer = []
+    for level in LEVELS:
+        fraction = wanted[level] - np.floor(wanted[level])
+        prefer.append(fraction + (tree.total(level, have) > np.floor(wanted[level] + 1e-7)))
+    return round_shares(tree, wanted, total, prefer)[DEVICE]
+
+
+def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
+    """The next table; cells without a device stay so only where no device has any weight."""
+    tree, table = problem.tree, problem.table
+    if not tree.weight.any() or not table.size:
+        return table.copy()
+    target = targets(problem)
+    if np.all(table[problem.exists] == len(tree.weight)):
+        lengths = [int(row.sum()) for row in problem.exists]
+        table = np.where(problem.exists, spread(tree, target, lengths, random), len(tree.weight)).astype(np.int32)
+    search = _Search(problem, table, target, random)
+    search.place()
+    search.exchange(fresh_only=True)
+    search.relocate(MEND)
+    search.exchange(fresh_only=True)
+    search.relocate(LEVEL)
+    search.exchange(fresh_only=False)
+    search.relocate(MEND_FROM_ANY)
+    search.relocate(LEVEL)
+    return search.table
+
+
+class Relocation(NamedTuple):
+    """What moves a step of relocation makes.
+
+    faulty_only: only of faulty partitions. from_excess: only from devices that hold too much.
+    most_change: in weighted faults.
+    """
+
+    faulty_only: bool
+    from_excess: bool
+    most_change: int
+
+
+MEND = Relocation(True, True, -1)
+MEND_FROM_ANY = Relocation(True, False, -1)
+LEVEL = Relocation(False, True, 0)
+
+
+class _Proposals(NamedTuple):
+    """Cells to be changed to devices, with what this changes in faults (weighted; less is better)."""
+
+    row: Ints
+    partition: Ints
+    device: Ints
+    change: Ints
+
+    def take(self, which: NDArray[np.generic]) -> _Proposals:
+        return _Proposals(*(values[which] for values in self))
+
+
+class _Search:
+    """The table in change. fresh: cells that have a new device; moved: partitions with such a cell."""
+
+    def __init__(self, problem: Problem, table: Table, target: Ints, random: np.random.Generator) -> None:
+        self.table = table.copy()
+        self.exists = problem.exists
+        self.movable = problem.movable
+        self.target = target
+        self.random = random
+        self.bounds = bounds_of(problem.tree, problem.share)
+        self.active = np.append(problem.tree.weight > 0, False)
+        self.nobody = len(target)
+        # A level with a single domain cannot be spread over.
+        self.levels = [level for level in LEVELS if len(np.unique(problem.tree.domain[level][self.active[:-1]])) > 1]
+        self.fresh = table != problem.table
+        self.moved = self.fresh.any(axis=0)
+
+    @property
+    def excess(self) -> Ints:
+        """By device: partitions more (or less, negative) than the target."""
+        return np.bincount(self.table[self.exists], minlength=self.nobody + 1)[: self.nobody] - self.target
+
+    def place(self) -> None:
+        """Step 1."""
+        for limit in (0, 16**4):
+            idle = 0
+            while idle < _PATIENCE:
+                row, partition = np.nonzero((self.table == self.nobody) & self.exists)
+                if not len(row):
+                    return
+                once = np.unique(partition, return_index=True)[1]
+                once = self.random.permutation(once)[:_MOST_PROPOSALS]
+                room = self._room()
+                count = min(len(once), len(room))
+                row, partition, device = row[once[:count]], partition[once[:count]], room[:count]
+                fault = self._fault(row, partition, device)
+                proposals = _Proposals(row, partition, device, fault)
+                accepted = proposals.take(fault <= limit)
+                self._apply(accepted)
+                idle = 0 if len(accepted.row) else idle + 1
+
+    def relocate(self, step: Relocation) -> None:
+        """Step 2."""
+        partitions = np.flatnonzero((self.faulty() if step.faulty_only else True) & self.movable)
+        idle = 0
+        while idle < _PATIENCE:
+            partitions = partitions[~self.moved[partitions]]
+            excess = self.excess
+            room = self._room()
+            givers = np.append(excess > 0, False) if step.from_excess else self.active
+            row, partition = self._cells_of(partitions, givers)
+            if not len(room) or not len(row):
+                return
+            sample = self.random.integers(len(row), size=min(_MOST_PROPOSALS, 4 * len(room) + _FEWEST_PROPOSALS))
+            device = room[self.random.integers(len(room), size=len(sample))]
+            proposals = self._judged(row[sample], partition[sample], device)
+            proposals = proposals.take(np.flatnonzero(proposals.change <= step.most_change))
+            proposals = proposals.take(np.argsort(proposals.change, kind="stable"))
+            proposals = proposals.take(_first(proposals.partition, np.ones_like(self.moved, dtype=np.int64)))
+            if step.from_excess:
+                proposals = proposals.take(_first(self.table[proposals.row, proposals.partition], excess))
+            proposals = proposals.take(_first(proposals.device, -excess))
+            self._apply(proposals)
+            idle = 0 if len(proposals.row) else idle + 1
+
+    def exchange(self, fresh_only: bool) -> None:
+        """Step 3. fresh_only: only between replicas that have a new device anyhow, so that no move is added."""
+        idle = 0
+        while idle < _PATIENCE:
+            free = self.fresh if fresh_only else self.fresh | (self.movable & ~self.moved)
+            free = free & self.exists & self.active[self.table]
+            row, partition = np.nonzero(free & self.faulty())
+            other_row, other_partition = np.nonzero(free)
+            if not len(row) or len(other_row) < 2:
+                return
+            pick = self.random.permutation(len(row))[: _MOST_PROPOSALS // _PARTNERS]
+            pick = np.repeat(pick, _PARTNERS)
+            other = self.random.integers(len(other_row), size=len(pick))
+            row, partition = row[pick], partition[pick]
+            other_row, other_partition = other_row[other], other_partition[other]
+            here = self._judged(row, partition, self.table[other_row, other_partition])
+            there = self._judged(other_row, other_partition, self.table[row, partition])
+            change = here.change + there.change
+            good = np.flatnonzero((change < 0) & (here.partition != there.partition))
+            good = good[np.argsort(change[good], kind="stable")]
+            good = good[_disjoint(here.partition[good], there.partition[good])]
+            self._apply(here.take(good))
+            self._apply(there.take(good))
+            idle = 0 if len(good) else idle + 1
+
+    def faulty(self) -> Bools:
+        """Partitions with a fault."""
+        found = np.zeros(self.table.shape[1], dtype=np.bool_)
+        for level in self.levels:
+            domain = self.bounds.domain[level][self.table]
+            for row in range(len(domain)):
+                found |= (domain == domain[row]).sum(axis=0) > self.bounds.most[level][domain[row]]
+            for needed in np.flatnonzero(self.bounds.least[level]):
+                found |= (domain == needed).sum(axis=0) < self.bounds.least[level][needed]
+        return found
+
+    def _judged(self, row: Ints, partition: Ints, device: Ints) -> _Proposals:
+        before = self._fault(row, partition, self.table[row, partition])
+        return _Proposals(row, partition, device, self._fault(row, partition, device) - before)
+
+    def _fault(self, row: Ints, partition: Ints, device: Ints) -> Ints:
+        """Weighted faults that a device in this cell makes (positive) or mends (negative), given the other cells."""
+        others = self.table[:, partition]
+        others[row, np.arange(len(row))] = self.nobody
+        weight = np.zeros(len(row), dtype=np.int64)
+        for level in self.levels:
+            domain = self.bounds.domain[level][device]
+            count = (self.bounds.domain[level][others] == domain).sum(axis=0)
+            weight += FAULT_WEIGHT[level] * (count >= self.bounds.most[level][domain])
+            weight -= FAULT_WEIGHT[level] * (count < self.bounds.least[level][domain])
+        return weight
+
+    def _apply(self, proposals: _Proposals) -> None:
+        self.table[proposals.row, proposals.partition] = proposals.device
+        self.fresh[proposals.row, proposals.partition] = True
+        self.moved[proposals.partition] = True
+
+    def _room(self) -> Ints:
+        """Devices with room, each as often as it has room, in random order."""
+        return self.random.permutation(np.repeat(np.arange(self.nobody), np.maximum(-self.excess, 0)))
+
+    def _cells_of(self, partitions: Ints, wanted: Bools) -> tuple[Ints, Ints]:
+        row, index = np.nonzero(wanted[self.table[:, partitions]] & self.exists[:, partitions])
+        return row, partitions[index]
+
+
+def _first(keys: Ints, limit: Ints) -> Bools:
+    """Of entries in order of preference, the first limit[key] of each key."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    rank = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
+    keep = np.zeros(len(keys), dtype=np.bool_)
+    keep[order] = rank < limit[ordered]
+    return keep
+
+
+def _disjoint(left: Ints, right: Ints) -> Bools:
+    """Of pairs in order of preference, those none of whose two members came up before."""
+    both = np.stack([left, right], axis=1).ravel()
+    first = np.zeros(len(both), dtype=np.bool_)
+    first[np.unique(both, return_index=True)[1]] = True
+    return np.all(first.reshape(-1, 2), axis=1)

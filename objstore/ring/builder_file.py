@@ -1,0 +1,113 @@
+"""The builder's file: everything the builder knows, sealed like a ring file, replaced as a whole.
+
+Header keys and arrays are listed in doc/format_ring.md. Whoever changes a builder holds `locked` around
+reading and writing, so that two operators do not undo each other's work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from objstore.core.errors import ConfigError, InvalidInput, LockTimeout
+from objstore.core.nodes import Node
+from objstore.ring.builder import RingBuilder
+from objstore.ring.moves import MoveLog
+from objstore.ring.ring_file import encode_ring
+from objstore.ring.sealed import Kind, seal, unseal
+from objstore.runtime.files import FILES, Files
+
+BUILDER = Kind(b"OBJSBLDR", 1, "builder file")
+BUILDER_SUFFIX = ".builder"
+RING_SUFFIX = ".ring"
+
+
+def ring_path(builder_path: str) -> str:
+    """object.builder belongs to object.ring, in the same directory."""
+    return builder_path.removesuffix(BUILDER_SUFFIX) + RING_SUFFIX
+
+
+def encode_builder(builder: RingBuilder) -> bytes:
+    header = {
+        "part_power": builder.part_power,
+        "replicas": builder.replicas,
+        "min_part_hours": builder.min_part_hours,
+        "overload": builder.overload,
+        "version": builder.version,
+        "devices": [node and node._asdict() for node in builder.devices],
+        "removed": sorted(builder.removed),
+    }
+    arrays = {f"replica.{index}": row.data for index, row in enumerate(builder.rows)}
+    arrays["last_moved"] = builder.last_moved.data
+    arrays |= {f"move.{name}": values.data for name, values in builder.moves._asdict().items()}
+    return seal(BUILDER, header, arrays)
+
+
+def decode_builder(buffer: bytes, source: str) -> RingBuilder:
+    """Raises ConfigError where the bytes are not an intact builder of this version."""
+    header, views = unseal(BUILDER, buffer, source)
+    try:
+        arrays = {name: np.array(view, dtype=np.uint32) for name, view in views.items()}
+        builder = RingBuilder(header["part_power"], header["replicas"], header["min_part_hours"])
+        builder.overload = float(header["overload"])
+        builder.version = int(header["version"])
+        builder.devices = [None if fields is None else Node(**fields) for fields in header["devices"]]
+        builder.removed = set(header["removed"])
+        builder.rows = [
+            arrays[f"replica.{index}"] for index in range(sum(name.startswith("replica.") for name in arrays))
+        ]
+        builder.last_moved = arrays["last_moved"]
+        builder.moves = MoveLog(*(arrays[f"move.{name}"] for name in MoveLog._fields))
+    except (KeyError, TypeError, ValueError, InvalidInput) as error:
+        raise ConfigError(f"{source}: builder file with unusable contents: {error!r}") from error
+    return builder
+
+
+def load_builder(path: str) -> RingBuilder:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the builder: {error.strerror}") from error
+    return decode_builder(data, path)
+
+
+def save_builder(builder: RingBuilder, path: str, files: Files = FILES) -> None:
+    files.replace(path, encode_builder(builder))
+
+
+def write_ring(builder: RingBuilder, path: str, files: Files = FILES) -> None:
+    """Raises InvalidInput before the first rebalance."""
+    files.replace(path, encode_ring(builder.contents()))
+
+
+def back_up(path: str, now: float, files: Files = FILES) -> str | None:
+    """Copy a builder or ring file to `backups/<Unix seconds>.<name>` beside it, and return that path."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return None
+    directory = os.path.join(os.path.dirname(path), "backups")
+    os.makedirs(directory, exist_ok=True)
+    copy = os.path.join(directory, f"{int(now)}.{os.path.basename(path)}")
+    files.replace(copy, data)
+    return copy
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the builder's lock (a file beside it, which stays); raises LockTimeout when another process has it."""
+    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LockTimeout(f"{path}: another process is changing this builder") from error
+        yield
+    finally:
+        os.close(fd)
