@@ -7,6 +7,7 @@ is silent for too long.
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
@@ -19,6 +20,10 @@ class Source(Protocol):
 
     ended: bool
 
+    @property
+    def at_least(self) -> int:
+        """How many bytes are still to come, for all that is known."""
+
     def piece(self, most: int) -> bytes:
         """Up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
 
@@ -30,6 +35,7 @@ class NoBody:
     """The source of messages that have none."""
 
     ended = True
+    at_least = 0
 
     def piece(self, most: int) -> bytes:
         return b""
@@ -52,6 +58,10 @@ class LengthSource:
         self._timeout = timeout
         self.left = length
         self.ended = not length
+
+    @property
+    def at_least(self) -> int:
+        return self.left
 
     def piece(self, most: int) -> bytes:
         left = self.left
@@ -97,6 +107,10 @@ class ChunkedSource:
         self._ready: list[memoryview] = []  # decoded, and not yet asked for
         self._trailers = trailers
         self.ended = False
+
+    @property
+    def at_least(self) -> int:
+        return 0 if self.ended else self._decoder.sure
 
     def piece(self, most: int) -> bytes:
         if not self._ready and not self._receive(most):
@@ -155,6 +169,10 @@ class UntilCloseSource:
         self._timeout = timeout
         self._closed = False
         self.ended = False  # never: no message can follow
+
+    @property
+    def at_least(self) -> int:
+        return sys.maxsize  # reading on cannot save the connection
 
     def piece(self, most: int) -> bytes:
         if self._closed:

@@ -27,6 +27,10 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close sends RST
 _MAX_PIECES = 64  # of one sendmsg, far below IOV_MAX
 
 
+class SentInPart(ConnectionError):
+    """The connection broke after the kernel had taken some of what was to be sent."""
+
+
 class Stream:
     """One connection. Used by one green thread at a time."""
 
@@ -150,7 +154,11 @@ class Stream:
     # Sending
 
     def send_all(self, pieces: Sequence[Buffer], timeout: float) -> None:
-        """Send all pieces, in one segment if they are small."""
+        """Send all pieces, in one segment if they are small.
+
+        TimeoutError when the other end takes nothing for so many seconds, OSError when it
+        is gone, of which SentInPart tells that it may have got some.
+        """
         if self.tls:
             self._send_tls(pieces, timeout)
             return
@@ -174,6 +182,8 @@ class Stream:
                 sent = self.sock.sendmsg(views[:_MAX_PIECES])
             except BlockingIOError:
                 sent = 0
+            except OSError as error:
+                raise SentInPart(str(error)) from error
 
     def _send_tls(self, pieces: Sequence[Buffer], timeout: float) -> None:
         if len(pieces) > 1 and sum(map(len, pieces)) <= 16384:
@@ -189,6 +199,11 @@ class Stream:
                     self.watch.readable(timeout)
 
     # Ending
+
+    def __del__(self) -> None:
+        # One who forgets a stream must not leave its descriptor in the loop's set: the number is used again.
+        if hasattr(self, "watch"):
+            self.close()
 
     def close(self) -> None:
         self.watch.close()
