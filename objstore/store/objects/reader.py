@@ -41,8 +41,11 @@ class Disk(NamedTuple):
     pool: ThreadPool
     buffers: Buffers
 
-    def fill(self, file: OpenFile, view: memoryview, offset: int) -> int:
-        """Read into a view, from memory where it is there, else in a thread; the count of bytes."""
+    def fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
+        """Read into a view, from memory where it is there, else in a thread; the count of bytes.
+
+        Where memory gives `enough` bytes, the rest is not asked for again.
+        """
         try:
             count = self.files.read_cached(file.fd, view, offset)
         except BlockingIOError:
@@ -53,7 +56,7 @@ class Disk(NamedTuple):
             if len(view) <= _INLINE:
                 return self.files.read_at(file.fd, view, offset)
             count = -1
-        if count == len(view) or count == 0:
+        if count >= enough or count == 0:
             return count
         done = max(0, count)
         # The job holds the file: should the caller be killed, the descriptor stays open until it ends.
@@ -104,10 +107,10 @@ class FileReader:
         self._on_corrupt(why)
         return Corrupt(f"{self.info.name}: {why}")
 
-    def _fill(self, file: OpenFile, view: memoryview, offset: int) -> int:
+    def _fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
         self._waiting = True
         try:
-            return self._disk.fill(file, view, offset)
+            return self._disk.fill(file, view, offset, enough)
         finally:
             self._waiting = False
 
@@ -116,7 +119,7 @@ class FileReader:
         size = self.info.size
         whole = size + trailer_size(size, self._spilled)
         view = memoryview(bytearray(whole + 1))  # one more, to see that the file ends there
-        if self._fill(file, view, 0) != whole:
+        if self._fill(file, view, 0, whole) != whole:
             raise Unsound("the file has not the length that its metadata says")
         trailer = decode_trailer(view[size:whole])
         content = view[:size]
@@ -132,7 +135,7 @@ class FileReader:
         end = min(self.info.size, stop + -stop % BLOCK)
         while offset < end:
             view = whole[: min(PIECE, end - offset)]
-            if self._fill(file, view, offset) != len(view):
+            if self._fill(file, view, offset, len(view)) != len(view):
                 raise Unsound("the file is shorter than its metadata says")
             block = offset // BLOCK
             for first in range(0, len(view), BLOCK):
@@ -150,7 +153,7 @@ class FileReader:
             view = memoryview(bytearray(trailer_size(size, self._spilled)))
             if self._disk.files.size(file.fd) != size + len(view):
                 raise Unsound("the file has not the length that its metadata says")
-            self._fill(file, view, size)
+            self._fill(file, view, size, len(view))
             trailer = decode_trailer(view)
             if trailer.size != size:
                 raise Unsound("the trailer has another size than the metadata")
