@@ -1,0 +1,425 @@
+"""The access log: one line a request in Swift's order of fields, and the metrics of requests.
+
+Fields are percent-quoted and separated by a space; an empty one is `-`. The order and the
+names for the template are those of Swift's proxy-logging (Swift: Logs, Proxy Logs).
+Where the filter stands twice in a pipeline the outer one logs clients' requests, and the
+inner one subrequests, if the settings want these.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from string import Formatter
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from objstore.core.errors import ClientGone, ConfigError
+from objstore.runtime import log, metrics, settings
+from objstore.web.errors import status_of
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.requests import headers as request_headers
+from objstore.web.responses import close_body
+
+TEMPLATE = (
+    "{client_ip} {remote_addr} {end_time.datetime} {method} {path} {protocol} {status_int} {referer} {user_agent} "
+    "{auth_token} {bytes_recvd} {bytes_sent} {client_etag} {transaction_id} {headers} {request_time} {source} "
+    "{log_info} {start_time} {end_time} {policy_index}"
+)
+
+SETTINGS = (
+    settings.Setting("access_log_to", log.destination, "stdout", "stdout, stderr, syslog, none, or the path of a file"),
+    settings.Setting("access_log_name", str.strip, "proxy-server", "name at the start of each line in syslog"),
+    settings.Setting("access_log_address", str.strip, "/dev/log", "syslog's socket, or host:port for UDP"),
+    settings.Setting("access_log_facility", str.strip, "local0", "syslog facility"),
+    settings.Setting("access_log_headers", settings.boolean, "false", "log request headers"),
+    settings.Setting("access_log_headers_only", settings.words, "", "of these, log only the ones named here"),
+    settings.Setting("access_log_subrequests", settings.boolean, "false", "log what filters ask for by themselves"),
+    settings.Setting("log_msg_template", str.strip, TEMPLATE, "the line; fields in braces"),
+    settings.Setting("reveal_sensitive_prefix", int, "16", "characters of tokens and signatures that are logged"),
+    *metrics.SETTINGS,
+)
+
+_WRITER = ("log_to", "log_name", "log_address", "log_facility")  # what runtime.log wants of these
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~/:-]")
+_SECRET_PARAMETER = re.compile(
+    r"([?&](?:temp_url_sig|swiftinfo_sig|signature|x-amz-signature|x-amz-security-token)=)([^&]*)", re.IGNORECASE
+)
+_SECRET_HEADERS = frozenset(
+    {"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "X-Auth-Key", "X-Storage-Pass", "Authorization", "Cookie"}
+)
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS"})
+_SECONDS_HELP = "Seconds from the request's head to the last byte of its response handed to the server."
+
+
+class _Quoted(dict[str, str]):
+    """Text to its quoted form, remembered for up to 4,096 texts: addresses, programs, tokens repeat."""
+
+    def __missing__(self, text: str) -> str:
+        if not text:
+            return "-"
+        quoted = quote(text, "/:", encoding="latin-1", errors="replace") if _UNSAFE.search(text) else text
+        if len(self) < 4096:
+            self[text] = quoted
+        return quoted
+
+
+class _Traffic(NamedTuple):
+    """The metrics. kind: account, container, object, or other for paths that name nothing stored."""
+
+    requests: metrics.Counters
+    seconds: metrics.Histograms
+    received: metrics.Counters
+    sent: metrics.Counters
+
+
+def _traffic(registry: metrics.Metrics) -> _Traffic:
+    return _Traffic(
+        registry.counters("objstore_requests_total", "Requests answered.", ("kind", "method", "status")),
+        registry.histograms("objstore_request_seconds", _SECONDS_HELP, ("kind", "method")),
+        registry.counters("objstore_received_bytes_total", "Bytes of request bodies.", ("kind",)),
+        registry.counters("objstore_sent_bytes_total", "Bytes of response bodies.", ("kind",)),
+    )
+
+
+class _Input:
+    """A wsgi.input that counts what is read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.count = 0
+        self.gone = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _counted(self, method: Callable[..., bytes], args: tuple[Any, ...]) -> bytes:
+        try:
+            data = method(*args)
+        except ClientGone:
+            self.gone = True
+            raise
+        self.count += len(data)
+        return data
+
+    def read(self, *args: Any) -> bytes:
+        return self._counted(self._stream.read, args)
+
+    def readline(self, *args: Any) -> bytes:
+        return self._counted(self._stream.readline, args)
+
+    def readlines(self, *args: Any) -> list[bytes]:
+        lines = self._stream.readlines(*args)
+        self.count += sum(map(len, lines))
+        return lines
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            size = self._stream.readinto(buffer)
+        except ClientGone:
+            self.gone = True
+            raise
+        self.count += size
+        return size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+
+class _ChunkedInput(_Input):
+    def read_chunk(self, *args: Any) -> bytes:
+        return self._counted(self._stream.read_chunk, args)
+
+
+class _Record:
+    """One request, from its start to its line. Made from environ before filters below change it."""
+
+    __slots__ = ("end", "environ", "headers", "input", "method", "path", "sent", "start", "status")
+
+    def __init__(self, environ: Environ, start: float) -> None:
+        self.environ = environ
+        self.start = start
+        self.end = start
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path: str = environ["PATH_INFO"]
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.sent = 0
+        self.input: _Input | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Was all of the response's body taken, as far as its headers tell?"""
+        if self.method == "HEAD":
+            return True
+        length = next((value for name, value in self.headers if name.lower() == "content-length"), None)
+        return length is not None and self.sent >= int(length)
+
+
+class ProxyLogging:
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        lines: log.LineWriter,
+        registry: metrics.Metrics,
+        template: str = TEMPLATE,
+        log_headers: bool = False,
+        headers_only: Iterable[str] = (),
+        subrequests: bool = False,
+        reveal: int = 16,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """reveal: characters of a secret that are logged. Raises ConfigError for an unknown field of the template."""
+        self.app = app
+        self.metrics = registry
+        self._traffic = _traffic(registry)
+        self._write = lines.write
+        self._log_headers = log_headers
+        self._headers_only = frozenset(name.title() for name in headers_only)
+        self._subrequests = subrequests
+        self._reveal = reveal
+        self._now = now
+        self._quoted = _Quoted()
+        self._dates: dict[int, str] = {}
+        self._line, self._fields = _compile(template)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if "objstore.logged" in environ or ("objstore.source" in environ and not self._subrequests):
+            return self.app(environ, start_response)
+        environ["objstore.logged"] = True
+        record = _Record(environ, self._now())
+        if environ.get("CONTENT_LENGTH", "0") not in ("0", "") or "HTTP_TRANSFER_ENCODING" in environ:
+            stream = environ["wsgi.input"]
+            record.input = (_ChunkedInput if hasattr(stream, "read_chunk") else _Input)(stream)
+            environ["wsgi.input"] = record.input
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            record.status = int(status[:3])
+            record.headers = headers
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        try:
+            body = self.app(environ, start)
+        except Exception as failure:
+            record.status = status_of(failure)
+            self._end(record)
+            raise
+        if type(body) is tuple or type(body) is list:
+            for piece in body:
+                record.sent += len(piece)
+            self._end(record)
+            return body
+        return _Counted(body, self, record)
+
+    def _end(self, record: _Record) -> None:
+        record.end = self._now()
+        if record.input is not None and record.input.gone:
+            record.status = 499
+        self._count(record)
+        self._write(self._line % tuple([field(self, record) for field in self._fields]))
+
+    def _count(self, record: _Record) -> None:
+        kind = _kind(record.path)
+        method = record.method if record.method in _METHODS else "other"
+        traffic = self._traffic
+        traffic.requests[kind, method, record.status].inc()
+        traffic.seconds[kind, method].observe(record.end - record.start)
+        if record.input is not None:
+            traffic.received[kind].inc(record.input.count)
+        if record.sent:
+            traffic.sent[kind].inc(record.sent)
+
+    def _date(self, seconds: float) -> str:
+        second = int(seconds)
+        text = self._dates.get(second)
+        if text is None:
+            self._dates.clear()
+            text = self._dates[second] = time.strftime("%d/%b/%Y/%H/%M/%S", time.gmtime(second))
+        return text
+
+    def _token(self, record: _Record) -> str:
+        return self._quoted[self._obscured(record.environ.get("HTTP_X_AUTH_TOKEN", ""))]
+
+    def _obscured(self, secret: str) -> str:
+        return secret if len(secret) <= self._reveal else secret[: self._reveal] + "..."
+
+    def _path(self, record: _Record) -> str:
+        environ = record.environ
+        path = environ.get("objstore.raw_target")
+        if path is None:
+            path = quote(record.path, encoding="latin-1")
+        if "?" in path:
+            path = _SECRET_PARAMETER.sub(lambda match: match[1] + self._obscured(match[2]), path)
+        return quote(path, "/:", encoding="latin-1", errors="replace") if _UNSAFE.search(path) else path
+
+    def _request_headers(self, record: _Record) -> str:
+        if not self._log_headers:
+            return "-"
+        lines = [
+            f"{name}: {self._obscured(value) if name in _SECRET_HEADERS else value}"
+            for name, value in request_headers(record.environ).items()
+            if not self._headers_only or name in self._headers_only
+        ]
+        return _quote_text("\n".join(lines))
+
+
+def _kind(path: str) -> str:
+    if path[:4] != "/v1/":
+        return "other"
+    parts = path.split("/", 4)
+    if len(parts) > 4 and parts[4]:
+        return "object"
+    return "container" if len(parts) > 3 and parts[3] else "account"
+
+
+def _quote_text(text: str) -> str:
+    return quote(text, "/:", errors="surrogateescape") or "-"
+
+
+def _client_ip(self: ProxyLogging, record: _Record) -> str:
+    """As the proxies in front of us tell, which a client can forge: good for statistics only."""
+    environ = record.environ
+    text = environ.get("HTTP_X_CLUSTER_CLIENT_IP")
+    if not text:
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+        text = forwarded.split(",", 1)[0].strip() if forwarded else environ.get("REMOTE_ADDR", "")
+    return self._quoted[text]
+
+
+def _policy_index(self: ProxyLogging, record: _Record) -> str:
+    for name, value in record.headers:
+        if name == "X-Backend-Storage-Policy-Index":
+            return self._quoted[value]
+    return self._quoted[record.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "")]
+
+
+def _log_info(self: ProxyLogging, record: _Record) -> str:
+    told = record.environ.get("objstore.log_info")
+    return _quote_text(",".join(told)) if told else "-"
+
+
+_Field = Callable[[ProxyLogging, _Record], str]
+
+
+def _from_environ(key: str) -> _Field:
+    return lambda self, record: self._quoted[record.environ.get(key, "")]
+
+
+def _of_name(index: int) -> _Field:
+    def part(self: ProxyLogging, record: _Record) -> str:
+        parts = record.path.split("/", 4)
+        text = parts[index] if len(parts) > index else ""
+        return quote(text, "/:", encoding="latin-1", errors="replace") or "-"
+
+    return part
+
+
+_FIELDS: dict[str, _Field] = {
+    "client_ip": _client_ip,
+    "remote_addr": _from_environ("REMOTE_ADDR"),
+    "end_time.datetime": lambda self, record: self._date(record.end),
+    "start_time.datetime": lambda self, record: self._date(record.start),
+    "method": lambda self, record: self._quoted[record.method],
+    "path": ProxyLogging._path,
+    "protocol": _from_environ("SERVER_PROTOCOL"),
+    "status_int": lambda self, record: str(record.status),
+    "referer": _from_environ("HTTP_REFERER"),
+    "user_agent": _from_environ("HTTP_USER_AGENT"),
+    "auth_token": ProxyLogging._token,
+    "bytes_recvd": lambda self, record: str(record.input.count or "-") if record.input is not None else "-",
+    "bytes_sent": lambda self, record: str(record.sent or "-"),
+    "client_etag": _from_environ("HTTP_ETAG"),
+    "transaction_id": lambda self, record: record.environ.get("objstore.trans_id") or "-",
+    "headers": ProxyLogging._request_headers,
+    "request_time": lambda self, record: f"{record.end - record.start:.4f}",
+    "source": _from_environ("objstore.source"),
+    "log_info": _log_info,
+    "start_time": lambda self, record: f"{record.start:.9f}",
+    "end_time": lambda self, record: f"{record.end:.9f}",
+    "policy_index": _policy_index,
+    "account": _of_name(2),
+    "container": _of_name(3),
+    "object": _of_name(4),
+    "domain": _from_environ("HTTP_HOST"),
+}
+
+
+def _compile(template: str) -> tuple[str, list[_Field]]:
+    """A template as a format for `%` and its fields; raises ConfigError for an unknown one."""
+    line = ""
+    fields = []
+    try:
+        for text, name, _, _ in Formatter().parse(template):
+            line += text.replace("%", "%%")
+            if name is not None:
+                fields.append(_FIELDS[name])
+                line += "%s"
+    except KeyError as error:
+        raise ConfigError(f"log_msg_template: no field is called {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"log_msg_template: {error}") from None
+    return line, fields
+
+
+class _Counted:
+    """A response body that counts what is sent, and logs at its end."""
+
+    __slots__ = ("_body", "_logging", "_next", "_record")
+
+    def __init__(self, body: Iterable[Any], logging: ProxyLogging, record: _Record) -> None:
+        self._body = body
+        self._next = iter(body).__next__
+        self._logging = logging
+        self._record: _Record | None = record
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        record = self._record
+        try:
+            piece = self._next()
+        except StopIteration:
+            self._end(0)
+            raise
+        except Exception as failure:
+            self._end(status_of(failure))
+            raise
+        if record is not None:
+            record.sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """A body that is closed before its end: the client has gone."""
+        try:
+            close_body(self._body)
+        finally:
+            if self._record is not None:
+                self._end(0 if self._record.is_whole else 499)
+
+    def _end(self, status: int) -> None:
+        record, self._record = self._record, None
+        if record is not None:
+            record.status = status or record.status
+            self._logging._end(record)
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ProxyLogging]:
+    conf = {**global_conf, **local_conf}
+    values = settings.read(SETTINGS, conf, "filter:proxy-logging")
+    lines = log.line_writer(SimpleNamespace(**{name: getattr(values, f"access_{name}") for name in _WRITER}))
+    registry = metrics.from_conf(conf)
+    return lambda app: ProxyLogging(
+        app,
+        lines=lines,
+        registry=registry,
+        template=values.log_msg_template,
+        log_headers=values.access_log_headers,
+        headers_only=values.access_log_headers_only,
+        subrequests=values.access_log_subrequests,
+        reveal=values.reveal_sensitive_prefix,
+    )
