@@ -1,0 +1,132 @@
+"""Account databases of a device: which containers an account holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from sqlite3 import Connection
+
+from objstore.core.errors import NotFound
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import Files
+from objstore.store.databases import account_db as db
+from objstore.store.databases import schema, status, tables
+from objstore.store.databases.account_db import AccountInfo, AccountTotals, ListedContainer, NewAccount
+from objstore.store.databases.device import Databases
+from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.rows import ContainerRow, check_text
+from objstore.store.databases.settings import DatabaseSettings
+
+__all__ = ["AccountInfo", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
+
+
+class AccountStore:
+    """Account databases under `root`, a device's directory. See `Databases` for the errors of all calls.
+
+    An account that is deleted is NotFound, with the timestamp of the deletion; its containers
+    are left for a reaper, which goes on listing them, and rows are still taken.
+    """
+
+    def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
+        self._databases = Databases(root, schema.ACCOUNT, files, settings or DatabaseSettings())
+
+    def path(self, location: Location) -> str:
+        return self._databases.path(location)
+
+    def locations(self) -> Iterator[Location]:
+        """Every place with a database; meant for daemons, it asks the disk from the calling thread."""
+        return self._databases.locations()
+
+    def close(self) -> None:
+        self._databases.close()
+
+    def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
+        """True where the account is new, or was deleted; False where it is there, and was brought up to date.
+
+        Raises Conflict where it was deleted at or after `timestamp`.
+        """
+        new = NewAccount(name, timestamp, metadata)
+        check_text(name.path)
+        if self._databases.create(location, partial(db.image, new)):
+            return True
+        return self._databases.write(location, db.CREATE, new, growing=True)
+
+    def info(self, location: Location) -> AccountInfo:
+        return self._databases.read(location, db.live_info)
+
+    def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
+        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
+        self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
+
+    def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
+        """Join a peer's metadata, key by key."""
+        for key, (value, _) in metadata.items():
+            check_text(key + value)
+        self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
+
+    def merge_rows(
+        self, location: Location, rows: Iterable[ContainerRow], create_with: NewAccount | None = None
+    ) -> None:
+        """Join rows; those queued for one database share a transaction.
+
+        create_with: makes the database where it is missing, else NotFound.
+        """
+        normal = [row.normal() for row in rows]
+        try:
+            self._databases.write(location, db.merge_rows, normal, growing=True)
+        except NotFound:
+            if create_with is None:
+                raise
+            self._databases.create(location, partial(db.image, create_with))
+            self._databases.write(location, db.merge_rows, normal, growing=True)
+
+    def list(self, location: Location, query: ListingQuery, deleted_too: bool = False) -> Listing:
+        """ListedContainers and Subdirs, with the account's info. deleted_too: also of a deleted account."""
+        return self._databases.read(location, db.list_containers, query, deleted_too)
+
+    def delete(self, location: Location, timestamp: Timestamp) -> None:
+        """Mark as deleted, with all its containers. Raises Conflict where it was created at or after `timestamp`."""
+        self._databases.write(location, db.DELETE, timestamp)
+
+    def policy_totals(self, location: Location) -> dict[int, AccountTotals]:
+        """By the policy index of containers, as they last reported it."""
+        return self._databases.read(location, db.policy_totals)
+
+    # Replication and upkeep
+
+    def status(self, location: Location) -> AccountInfo:
+        """As `info`, also of a deleted account."""
+        return self._databases.read(location, db.read_info)
+
+    def merge_status(self, location: Location, peer: AccountInfo) -> None:
+        """Join what a peer says of the account's creation, deletion and metadata."""
+        self._databases.write(location, db.MERGE_STATUS, peer)
+
+    def max_row(self, location: Location) -> int:
+        """The number of the newest row, 0 at the beginning."""
+        return self._databases.read(location, tables.last_row)
+
+    def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
+        """Rows with greater numbers, tombstones included, in order of their numbers."""
+        return self._databases.read(location, tables.rows_since, db.CONTAINERS, number, limit)
+
+    def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
+        """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
+        return self._databases.read(location, tables.sync_points, incoming)
+
+    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
+        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
+
+    def reclaim(self, location: Location, before: Timestamp) -> int:
+        """Forget tombstones of containers, and removed metadata, older than `before`; how many rows went."""
+        return status.reclaim(self._databases, location, db.CONTAINERS, before)
+
+    def remove(self, location: Location, before: Timestamp) -> bool:
+        """Remove the database of an account deleted before a time that has no containers left; did it?"""
+
+        def forgettable(connection: Connection) -> bool:
+            info = db.read_info(connection)
+            return info.deleted and info.delete_timestamp < before and info.container_count == 0
+
+        return self._databases.remove(location, forgettable)

@@ -1,0 +1,291 @@
+"""A container's database: what each operation does on an open connection."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Conflict, NotFound
+from objstore.core.names import Name
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.store.databases import metadata as md
+from objstore.store.databases import schema, status, tables
+from objstore.store.databases.device import one_by_one
+from objstore.store.databases.listing import Listing, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
+
+
+class NewContainer(NamedTuple):
+    """A container to be made. timestamp: of its creation."""
+
+    name: Name
+    timestamp: Timestamp
+    policy_index: int = 0
+    metadata: Mapping[str, str] = {}
+
+
+class ContainerInfo(NamedTuple):
+    """object_count, bytes_used: of the container's policy. row_count: live rows of all policies.
+
+    metadata: as `live_metadata` takes it. id: of this database, unlike that of any other copy.
+    """
+
+    name: Name
+    created_at: Timestamp
+    put_timestamp: Timestamp
+    delete_timestamp: Timestamp
+    status_changed_at: Timestamp
+    policy_index: int
+    object_count: int
+    bytes_used: int
+    row_count: int
+    metadata: md.Metadata
+    id: str
+
+    @property
+    def deleted(self) -> bool:
+        """A container with objects in it is there, whatever was said of its deletion."""
+        return self.delete_timestamp > self.put_timestamp and self.row_count == 0
+
+
+class ListedObject(NamedTuple):
+    """timestamp: of the last change, by PUT or POST. size in bytes."""
+
+    name: str
+    timestamp: Timestamp
+    size: int
+    content_type: str
+    etag: str
+
+
+class PolicyTotals(NamedTuple):
+    object_count: int
+    bytes_used: int
+
+
+def _encode(row: ObjectRow) -> tuple[Any, ...]:
+    typed, meta = row.content_type_timestamp, row.meta_timestamp
+    return (
+        row.policy_index,
+        row.name,
+        row.timestamp.internal,
+        row.size,
+        row.content_type,
+        row.etag,
+        None if typed is None or typed == row.timestamp else typed.internal,
+        None if meta is None or meta == row.timestamp else meta.internal,
+    )
+
+
+def _decode(values: Any) -> ObjectRow:
+    deleted, policy_index, name, at, size, content_type, etag, typed, meta = values
+    timestamp = read_timestamp(at)
+    return ObjectRow(
+        name,
+        timestamp,
+        bool(deleted),
+        size,
+        content_type,
+        etag,
+        policy_index,
+        timestamp if typed is None else read_timestamp(typed),
+        timestamp if meta is None else read_timestamp(meta),
+    )
+
+
+_CHANGED = "max(timestamp, ifnull(content_type_timestamp, ''), ifnull(meta_timestamp, ''))"
+OBJECTS = tables.RowTable(
+    name="object",
+    columns=(
+        "policy_index",
+        "name",
+        "timestamp",
+        "size",
+        "content_type",
+        "etag",
+        "content_type_timestamp",
+        "meta_timestamp",
+    ),
+    scope="policy_index",
+    listed=f"name, {_CHANGED}, size, content_type, etag",
+    changed=_CHANGED,
+    encode=_encode,
+    decode=_decode,
+    join=join_objects,
+    weight=lambda row: (1, row.size),
+    totals=("object_count", "bytes_used"),
+)
+
+
+_INFO = """
+SELECT i.account, i.container, i.created_at, i.put_timestamp, i.delete_timestamp, i.status_changed_at,
+    i.policy_index, ifnull(p.object_count, 0), ifnull(p.bytes_used, 0),
+    (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id
+FROM info i LEFT JOIN policy_stat p ON p.policy_index = i.policy_index
+"""
+
+
+def read_info(connection: Connection) -> ContainerInfo:
+    (account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_) = connection.execute(
+        _INFO
+    ).fetchone()
+    delete_timestamp = read_timestamp(deleted)
+    return ContainerInfo(
+        Name(account, container),
+        read_timestamp(created),
+        read_timestamp(put),
+        delete_timestamp,
+        read_timestamp(changed),
+        policy,
+        count,
+        size,
+        rows,
+        md.since(md.load(metadata), delete_timestamp),
+        id_,
+    )
+
+
+def live_info(connection: Connection) -> ContainerInfo:
+    info = read_info(connection)
+    if info.deleted:
+        raise NotFound(f"{info.name.path} was deleted", info.delete_timestamp)
+    return info
+
+
+def image(new: NewContainer) -> bytes:
+    metadata = {key: (value, new.timestamp) for key, value in new.metadata.items()}
+    at = new.timestamp.internal
+    return schema.new_image(
+        schema.CONTAINER,
+        "INSERT INTO info (account, container, id, created_at, put_timestamp, delete_timestamp, status_changed_at,"
+        " policy_index, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.name.account,
+            new.name.container,
+            str(uuid.uuid4()),
+            at,
+            at,
+            ZERO.internal,
+            at,
+            new.policy_index,
+            md.dump(metadata),
+        ),
+    )
+
+
+def _create_again(connection: Connection, new: NewContainer) -> bool:
+    info = read_info(connection)
+    if info.deleted:
+        if new.timestamp <= info.delete_timestamp:
+            raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
+        status.update(connection, put_timestamp=new.timestamp, status_changed_at=new.timestamp)
+        connection.execute("UPDATE info SET policy_index = ?", (new.policy_index,))
+    elif new.timestamp > info.put_timestamp:
+        status.update(connection, put_timestamp=new.timestamp)
+    if new.metadata:
+        status.merge_metadata(connection, {key: (value, new.timestamp) for key, value in new.metadata.items()})
+    return info.deleted
+
+
+def _delete(connection: Connection, timestamp: Timestamp) -> None:
+    info = live_info(connection)
+    if info.row_count:
+        raise Conflict(f"{info.name.path} is not empty")
+    if timestamp <= info.put_timestamp:
+        raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
+    status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+
+
+def _merge_status(connection: Connection, peer: ContainerInfo) -> None:
+    info = read_info(connection)
+    put = max(info.put_timestamp, peer.put_timestamp)
+    deleted = max(info.delete_timestamp, peer.delete_timestamp)
+    winner = min(info, peer, key=partial(_policy_order, deleted=deleted))
+    status.update(
+        connection,
+        created_at=min(info.created_at, peer.created_at),
+        put_timestamp=put,
+        delete_timestamp=deleted,
+        status_changed_at=deleted if deleted > put else winner.status_changed_at,
+    )
+    connection.execute("UPDATE info SET policy_index = ?", (winner.policy_index,))
+    status.merge_metadata(connection, peer.metadata)
+
+
+def _policy_order(info: ContainerInfo, deleted: Timestamp) -> tuple[int, int, int]:
+    """Of two copies the one with the least of these says the policy; `deleted`: the newest deletion.
+
+    A copy made after that deletion goes before one that was not. Of several made since, the
+    first has held objects for longest, so its policy means the fewest moves.
+    """
+    if info.status_changed_at > deleted:
+        return 0, info.status_changed_at.raw, info.policy_index
+    return 1, -info.status_changed_at.raw, info.policy_index
+
+
+def merge_rows(connection: Connection, batches: list[list[ObjectRow]]) -> list[None]:
+    tables.merge(connection, OBJECTS, (row for rows in batches for row in rows))
+    return [None] * len(batches)
+
+
+def list_objects(connection: Connection, query: ListingQuery) -> Listing:
+    with status.snapshot(connection):
+        info = live_info(connection)
+        policy_index = info.policy_index if query.policy_index is None else query.policy_index
+
+        def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
+            return tables.read_span(connection, OBJECTS, policy_index, span, reverse, most)
+
+        rows, more = collect(query, fetch)
+    return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)
+
+
+def _listed(values: list[Any]) -> ListedObject:
+    name, changed, size, content_type, etag = values
+    return ListedObject(name, read_timestamp(changed), size, content_type, etag)
+
+
+def policy_totals(connection: Connection) -> dict[int, PolicyTotals]:
+    rows = connection.execute("SELECT policy_index, object_count, bytes_used FROM policy_stat ORDER BY 1")
+    return {index: PolicyTotals(count, size) for index, count, size in rows}
+
+
+def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
+    info = read_info(connection)
+    current = (
+        info.put_timestamp.internal,
+        info.delete_timestamp.internal,
+        info.object_count,
+        info.bytes_used,
+    )
+    reported = connection.execute(
+        "SELECT reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used FROM info"
+    ).fetchone()
+    if reported == current:
+        return None
+    return ContainerRow(
+        info.name.container or "",
+        info.put_timestamp,
+        info.delete_timestamp,
+        info.object_count,
+        info.bytes_used,
+        info.policy_index,
+        now,
+    )
+
+
+def _set_reported(connection: Connection, row: ContainerRow) -> None:
+    connection.execute(
+        "UPDATE info SET reported_put_timestamp = ?, reported_delete_timestamp = ?, reported_object_count = ?,"
+        " reported_bytes_used = ?",
+        (row.put_timestamp.internal, row.delete_timestamp.internal, row.object_count, row.bytes_used),
+    )
+
+
+CREATE = one_by_one(_create_again)
+DELETE = one_by_one(_delete)
+SET_REPORTED = one_by_one(_set_reported)
+MERGE_STATUS = one_by_one(_merge_status)

@@ -1,0 +1,146 @@
+"""Container databases of a device: which objects a container holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from sqlite3 import Connection
+
+from objstore.core.errors import NotFound
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import Files
+from objstore.store.databases import container_db as db
+from objstore.store.databases import schema, status, tables
+from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals
+from objstore.store.databases.device import Databases
+from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
+from objstore.store.databases.settings import DatabaseSettings
+
+__all__ = ["ContainerInfo", "ContainerStore", "ListedObject", "NewContainer", "PolicyTotals"]
+
+
+class ContainerStore:
+    """Container databases under `root`, a device's directory. See `Databases` for the errors of all calls.
+
+    A container that is deleted is NotFound, with the timestamp of the deletion, but still
+    takes rows: an object stored while the container was deleted must not be lost.
+    """
+
+    def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
+        self._databases = Databases(root, schema.CONTAINER, files, settings or DatabaseSettings())
+
+    def path(self, location: Location) -> str:
+        return self._databases.path(location)
+
+    def locations(self) -> Iterator[Location]:
+        """Every place with a database; meant for daemons, it asks the disk from the calling thread."""
+        return self._databases.locations()
+
+    def close(self) -> None:
+        self._databases.close()
+
+    def create(
+        self, location: Location, name: Name, timestamp: Timestamp, policy_index: int, metadata: Mapping[str, str]
+    ) -> bool:
+        """True where the container is new, or was deleted; False where it is there, and was brought up to date.
+
+        A container made anew after its deletion starts without metadata, perhaps with another
+        policy. Raises Conflict where it was deleted at or after `timestamp`.
+        """
+        new = NewContainer(name, timestamp, policy_index, metadata)
+        check_text(name.path)
+        if self._databases.create(location, partial(db.image, new)):
+            return True
+        return self._databases.write(location, db.CREATE, new, growing=True)
+
+    def info(self, location: Location) -> ContainerInfo:
+        return self._databases.read(location, db.live_info)
+
+    def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
+        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
+        self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
+
+    def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
+        """Join a peer's metadata, key by key."""
+        for key, (value, _) in metadata.items():
+            check_text(key + value)
+        self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
+
+    def merge_rows(
+        self, location: Location, rows: Iterable[ObjectRow], create_with: NewContainer | None = None
+    ) -> None:
+        """Join rows; those queued for one database share a transaction.
+
+        create_with: makes the database where it is missing, else NotFound.
+        """
+        normal = [row.normal() for row in rows]
+        try:
+            self._databases.write(location, db.merge_rows, normal, growing=True)
+        except NotFound:
+            if create_with is None:
+                raise
+            self._databases.create(location, partial(db.image, create_with))
+            self._databases.write(location, db.merge_rows, normal, growing=True)
+
+    def list(self, location: Location, query: ListingQuery) -> Listing:
+        """ListedObjects and Subdirs, with the container's info."""
+        return self._databases.read(location, db.list_objects, query)
+
+    def delete(self, location: Location, timestamp: Timestamp) -> None:
+        """Mark as deleted. Raises Conflict where it has objects, or was created at or after `timestamp`."""
+        self._databases.write(location, db.DELETE, timestamp)
+
+    def policy_totals(self, location: Location) -> dict[int, PolicyTotals]:
+        """By policy index, for policies that the container has or had rows of."""
+        return self._databases.read(location, db.policy_totals)
+
+    # Reporting to the account
+
+    def unreported(self, location: Location, now: Timestamp) -> ContainerRow | None:
+        """What the account should be told, as of `now`; None where it knows."""
+        return self._databases.read(location, db.unreported, now)
+
+    def set_reported(self, location: Location, row: ContainerRow) -> None:
+        """The account knows this."""
+        self._databases.write(location, db.SET_REPORTED, row)
+
+    # Replication and upkeep
+
+    def status(self, location: Location) -> ContainerInfo:
+        """As `info`, also of a deleted container."""
+        return self._databases.read(location, db.read_info)
+
+    def merge_status(self, location: Location, peer: ContainerInfo) -> None:
+        """Join what a peer says of the container's creation, deletion, policy and metadata."""
+        self._databases.write(location, db.MERGE_STATUS, peer)
+
+    def max_row(self, location: Location) -> int:
+        """The number of the newest row, 0 at the beginning."""
+        return self._databases.read(location, tables.last_row)
+
+    def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
+        """Rows with greater numbers, tombstones included, in order of their numbers."""
+        return self._databases.read(location, tables.rows_since, db.OBJECTS, number, limit)
+
+    def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
+        """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
+        return self._databases.read(location, tables.sync_points, incoming)
+
+    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
+        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
+
+    def reclaim(self, location: Location, before: Timestamp) -> int:
+        """Forget tombstones of objects, and removed metadata, older than `before`; how many rows went."""
+        return status.reclaim(self._databases, location, db.OBJECTS, before)
+
+    def remove(self, location: Location, before: Timestamp) -> bool:
+        """Remove the database of a container deleted before a time and reported so; did it?"""
+
+        def forgettable(connection: Connection) -> bool:
+            info = db.read_info(connection)
+            reported = db.unreported(connection, info.delete_timestamp) is None
+            return info.deleted and info.delete_timestamp < before and reported
+
+        return self._databases.remove(location, forgettable)

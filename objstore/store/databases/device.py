@@ -1,0 +1,327 @@
+"""The databases of one kind on one device: creating, reading, writing, quarantine, removal.
+
+Reads run in a pool of threads. Writes of one database go to one thread, which makes one
+transaction of all that have queued up for it; processes take turns by SQLite's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import random
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError
+from objstore.core.names import Location
+from objstore.runtime.files import Files, OpenFile
+from objstore.runtime.threads import Batcher, ThreadPool
+from objstore.store.databases import layout
+from objstore.store.databases.connections import Connected, ConnectionCache, Replaced
+from objstore.store.databases.failures import Failure, classify
+from objstore.store.databases.schema import Kind
+from objstore.store.databases.settings import DatabaseSettings
+
+_FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
+_LONGEST_WAIT = 0.01
+
+# Takes the arguments of several writes and returns an outcome for each, in order; an outcome
+# that is an exception is raised to its caller alone.
+WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[Any]]
+# Does the state of a database allow its removal?
+Allowed = Callable[[sqlite3.Connection], bool]
+
+
+class _Write(NamedTuple):
+    location: Location
+    write_many: WriteMany
+    argument: Any
+
+
+def one_by_one(write: Callable[[sqlite3.Connection, Any], Any]) -> WriteMany:
+    """Writes that gain nothing from being done together. Each must raise before it changes anything."""
+
+    def write_many(connection: sqlite3.Connection, arguments: list[Any]) -> list[Any]:
+        outcomes: list[Any] = []
+        for argument in arguments:
+            try:
+                outcomes.append(write(connection, argument))
+            except ObjstoreError as error:
+                outcomes.append(error)
+        return outcomes
+
+    return write_many
+
+
+class Databases:
+    """root: of the device. Calls suspend the green thread, and raise, besides what is said of each:
+
+    NotFound (no such database), LockTimeout, NoSpace, DeviceUnavailable, Corrupt (the database
+    is in quarantine now), ConfigError (written by a later version of this program).
+    """
+
+    def __init__(self, root: str, kind: Kind, files: Files, settings: DatabaseSettings) -> None:
+        self._root = root
+        self._kind = kind
+        self._files = files
+        self._settings = settings
+        self._connections = ConnectionCache(kind, settings)
+        self._readers = ThreadPool(f"{kind.name}-db-read", settings.readers)
+        self._writers = [Batcher(f"{kind.name}-db-write", self._write_batch) for _ in range(settings.writers)]
+
+    def path(self, location: Location) -> str:
+        return layout.path(self._root, self._kind.directory, location)
+
+    def locations(self) -> Iterator[Location]:
+        return layout.locations(self._files, self._root, self._kind.directory)
+
+    def close(self) -> None:
+        """Close idle connections. The store can be used again afterwards."""
+        self._connections.close()
+
+    def read(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+        """The result of `function(connection, *args)`."""
+        return self._readers.run(self._with_connection, location, self._read, function, args)
+
+    def write(self, location: Location, write_many: WriteMany, argument: Any, growing: bool = False) -> Any:
+        """The outcome of one write; it and others are handed to `write_many` in one transaction.
+
+        growing: it needs room, and is refused below the reserve of free space.
+        """
+        if growing:
+            self._check_space()
+        writer = self._writers[int(location.hash[:8], 16) % len(self._writers)]
+        return writer.run(_Write(location, write_many, argument))
+
+    def create(self, location: Location, image: Callable[[], bytes]) -> bool:
+        """Put a new database in place, durably; False where there is one already."""
+        return self._readers.run(self._create, location, image)
+
+    def remove(self, location: Location, allowed: Allowed) -> bool:
+        """Remove a database with all its files if `allowed` says so of it; did it?"""
+        return self._readers.run(self._remove, location, allowed)
+
+    # In threads
+
+    def _read(self, connected: Connected, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        return function(connected.connection, *args)
+
+    def _with_connection(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(connected, *args)`, again while others hold the database."""
+        path = self.path(location)
+        give_up = time.monotonic() + self._settings.lock_timeout
+        pause = _FIRST_WAIT
+        while True:
+            connected: Connected | None = None
+            try:
+                connected = self._connections.take(path)
+                result = function(connected, *args)
+                self._connections.give_back(connected)
+                return result
+            except Exception as error:
+                if connected is not None:
+                    self._settle(connected, error)
+                if not self._is_passing(location, connected, error):
+                    raise
+                if time.monotonic() > give_up:
+                    raise LockTimeout(f"{path} was not free within {self._settings.lock_timeout} s") from error
+            # Of unequal length, so that those who wait do not meet again and again.
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(_LONGEST_WAIT, pause * 1.5)
+
+    def _settle(self, connected: Connected, error: Exception) -> None:
+        """End the transaction of a connection whose user failed, and keep it unless it may be the reason."""
+        sound = not isinstance(error, sqlite3.Error | Replaced) or classify(error) is Failure.BUSY
+        if sound and connected.connection.in_transaction:
+            try:
+                connected.connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                sound = False
+        if sound:
+            self._connections.give_back(connected)
+        else:
+            connected.connection.close()
+
+    def _is_passing(self, location: Location, connected: Connected | None, error: Exception) -> bool:
+        """Is it worth trying again? Raises what the error means where it is known."""
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise self._missing(location) from None
+        failure = classify(error)
+        if failure is Failure.FULL:
+            raise NoSpace(f"{self.path(location)}: {error}") from error
+        if failure is Failure.CORRUPT:
+            if connected is None or connected.current():
+                self._quarantine(location)
+            raise Corrupt(f"{self.path(location)}: {error}") from error
+        if failure is Failure.UNREADABLE:
+            if not os.path.exists(self.path(location)):
+                raise self._missing(location) from error
+            raise DeviceUnavailable(f"{self.path(location)}: {error}") from error
+        return failure is Failure.BUSY
+
+    def _missing(self, location: Location) -> ObjstoreError:
+        if not os.path.isdir(self._root):
+            return DeviceUnavailable(f"{self._root} is not there")
+        return NotFound(f"no {self._kind.name} database {location.hash}")
+
+    # Writing
+
+    def _write_batch(self, writes: list[_Write]) -> list[Any]:
+        """Several databases one after the other, one transaction for each; outcomes in the order of writes."""
+        by_location: dict[Location, list[int]] = {}
+        for index, write in enumerate(writes):
+            by_location.setdefault(write.location, []).append(index)
+        outcomes: list[Any] = [None] * len(writes)
+        for location, indexes in by_location.items():
+            found: Sequence[Any]
+            try:
+                found = self._with_connection(location, self._transaction, [writes[index] for index in indexes])
+            except Exception as error:
+                found = [error] * len(indexes)
+            for index, outcome in zip(indexes, found, strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    def _transaction(self, connected: Connected, writes: list[_Write]) -> list[Any]:
+        outcomes: list[Any] = []
+        connection = _begin(connected)
+        if len(writes) == 1:
+            outcomes.extend(writes[0].write_many(connection, [writes[0].argument]))
+        else:
+            for write_many, group in itertools.groupby(writes, lambda write: write.write_many):
+                outcomes.extend(write_many(connection, [write.argument for write in group]))
+        connection.execute("COMMIT")
+        return outcomes
+
+    # Creating
+
+    def _create(self, location: Location, image: Callable[[], bytes]) -> bool:
+        if os.path.exists(self.path(location)):
+            return False
+        self._check_space()
+        try:
+            file = self._files.create_unnamed(self._root, f"{self._root}/{layout.TEMPORARY}")
+            with contextlib.closing(file):
+                self._files.write(file.fd, (image(),))
+                self._files.fsync(file.fd)
+                while True:
+                    try:
+                        return self._place(file, location)
+                    except FileNotFoundError:  # a directory was removed under our hands
+                        if not os.path.isdir(self._root):
+                            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoSpace(f"{self._root}: {error}") from error
+            raise DeviceUnavailable(f"{self._root}: {error}") from error
+
+    def _place(self, file: OpenFile, location: Location) -> bool:
+        """Give a new database its name; False where another creator was faster.
+
+        The directories above are made durable first: whoever sees the database may write to
+        it, and SQLite itself syncs the directory the log is in.
+        """
+        directories = self._make_directories(location)
+        left = self._files.list(directories[-1])
+        if f"{location.hash}.db" in left:
+            return False
+        if left:
+            # A log without its database must not be applied to another one.
+            self._quarantine(location)
+            raise FileNotFoundError(errno.ENOENT, "leftovers were moved away")
+        try:
+            self._files.link(file, self.path(location))
+        except FileExistsError:
+            return False
+        self._files.fsync_dir(directories[-1])
+        return True
+
+    def _make_directories(self, location: Location) -> list[str]:
+        """Make what is missing below the root, all but the last durable; those paths, top first."""
+        path = self._root
+        directories = []
+        for part in layout.parts(self._kind.directory, location):
+            parent, path = path, f"{path}/{part}"
+            with contextlib.suppress(FileExistsError):
+                self._files.mkdir(path)
+            self._files.fsync_dir(parent)
+            directories.append(path)
+        return directories
+
+    # Removing
+
+    def _remove_if(self, connected: Connected, location: Location, allowed: Allowed) -> str:
+        """Under the lock of writers move a database away; where to, or empty where not allowed."""
+        connection = _begin(connected)
+        moved = ""
+        if allowed(connection):
+            moved = f"{self._root}/{layout.TEMPORARY}/{location.hash}-{secrets.token_hex(6)}"
+            self._move(location, moved)
+        connection.execute("ROLLBACK")
+        return moved
+
+    def _remove(self, location: Location, allowed: Allowed) -> bool:
+        moved = self._with_connection(location, self._remove_if, location, allowed)
+        self._connections.forget(self.path(location))
+        if moved:
+            for name in self._files.list(moved):
+                self._files.unlink(f"{moved}/{name}")
+            self._files.rmdir(moved)
+        return bool(moved)
+
+    def _quarantine(self, location: Location) -> None:
+        """Move a database out of the way, for the operator to look at; its peers will rebuild it."""
+        self._connections.forget(self.path(location))
+        target = layout.quarantine(self._root, self._kind.directory, location.hash)
+        try:
+            self._move(location, target)
+        except FileNotFoundError:
+            pass  # someone else was faster
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise DeviceUnavailable(f"{self.path(location)}: {error}") from error
+            with contextlib.suppress(FileNotFoundError):
+                self._move(location, f"{target}-{secrets.token_hex(6)}")
+
+    def _move(self, location: Location, target: str) -> None:
+        """Rename the directory of a database, durably.
+
+        Connections to it that are open elsewhere go on until they notice, and SQLite leaves
+        alone what has taken the place of a database that moved (its pager looks at the inode).
+        """
+        source = layout.directory(self._root, self._kind.directory, location)
+        parent = self._root
+        for part in os.path.relpath(os.path.dirname(target), self._root).split("/"):
+            parent, above = f"{parent}/{part}", parent
+            with contextlib.suppress(FileExistsError):
+                self._files.mkdir(parent)
+                self._files.fsync_dir(above)
+        self._files.rename(source, target)
+        self._files.fsync_dir(parent)
+        self._files.fsync_dir(os.path.dirname(source))
+
+    def _check_space(self) -> None:
+        if self._settings.reserve:
+            try:
+                free = self._files.space(self._root).free
+            except OSError as error:
+                raise DeviceUnavailable(f"{self._root}: {error}") from error
+            if free < self._settings.reserve:
+                raise NoSpace(f"{self._root}: {free} bytes free, {self._settings.reserve} are kept in reserve")
+
+
+def _begin(connected: Connected) -> sqlite3.Connection:
+    """Begin a transaction that no other writer shares, of the database that is in place now.
+
+    Who removes a database does so while holding this lock, so that one who waited for it must
+    look again: what is written to a removed file is lost.
+    """
+    connected.connection.execute("BEGIN IMMEDIATE")
+    if not connected.current():
+        raise Replaced(f"{connected.path} is another file now")
+    return connected.connection

@@ -1,0 +1,53 @@
+"""Where databases are on a device: all their paths are built and parsed here.
+
+`<root>/<directory of the kind>/<partition>/<suffix>/<hash>/<hash>.db`, beside it SQLite's
+`-wal` and `-shm`; damaged ones under `<root>/quarantined/<directory of the kind>/<hash>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from objstore.core.names import Location
+from objstore.runtime.files import Files
+
+TEMPORARY = "tmp"
+QUARANTINED = "quarantined"
+_PARTITION = re.compile(r"\d{1,10}\Z", re.ASCII)
+_SUFFIX = re.compile(r"[0-9a-f]{3}\Z")
+_HASH = re.compile(r"[0-9a-f]{32}\Z")
+
+
+def parts(kind_directory: str, location: Location) -> tuple[str, ...]:
+    """The directories from the root down to the one that holds the database."""
+    return kind_directory, str(location.partition), location.suffix, location.hash
+
+
+def directory(root: str, kind_directory: str, location: Location) -> str:
+    return f"{root}/{kind_directory}/{location.partition}/{location.suffix}/{location.hash}"
+
+
+def path(root: str, kind_directory: str, location: Location) -> str:
+    return f"{directory(root, kind_directory, location)}/{location.hash}.db"
+
+
+def quarantine(root: str, kind_directory: str, name_hash: str) -> str:
+    return f"{root}/{QUARANTINED}/{kind_directory}/{name_hash}"
+
+
+def locations(files: Files, root: str, kind_directory: str) -> Iterator[Location]:
+    """Every place that has, or had a moment ago, a database; what is not named as one is passed over."""
+    top = f"{root}/{kind_directory}"
+    for partition in _names(files, top, _PARTITION):
+        for suffix in _names(files, f"{top}/{partition}", _SUFFIX):
+            for name_hash in _names(files, f"{top}/{partition}/{suffix}", _HASH):
+                if name_hash.endswith(suffix):
+                    yield Location(int(partition), name_hash)
+
+
+def _names(files: Files, directory: str, pattern: re.Pattern[str]) -> list[str]:
+    try:
+        return sorted(filter(pattern.match, files.list(directory)))
+    except (FileNotFoundError, NotADirectoryError):
+        return []

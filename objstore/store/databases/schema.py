@@ -1,0 +1,153 @@
+"""The tables of both kinds of database, by version. doc/format_databases.md explains them.
+
+A kind's migrations are the scripts that lead from version n to n + 1; a new database has run
+them all, an old one runs those it lacks when it is opened.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from objstore.core.errors import ConfigError
+
+_SYNC = """
+CREATE TABLE incoming_sync (remote_id TEXT PRIMARY KEY, sync_point INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE outgoing_sync (remote_id TEXT PRIMARY KEY, sync_point INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+# Rows are clustered in the order of listings, with tombstones apart from what is live, so that
+# a listing reads neighbouring pages and never meets a tombstone.
+_CONTAINER_1 = (
+    """
+CREATE TABLE info (
+    account TEXT NOT NULL,
+    container TEXT NOT NULL,
+    id TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    put_timestamp TEXT NOT NULL,
+    delete_timestamp TEXT NOT NULL,
+    status_changed_at TEXT NOT NULL,
+    policy_index INTEGER NOT NULL,
+    metadata TEXT NOT NULL DEFAULT '{}',
+    reported_put_timestamp TEXT NOT NULL DEFAULT '0000000000.00000',
+    reported_delete_timestamp TEXT NOT NULL DEFAULT '0000000000.00000',
+    reported_object_count INTEGER NOT NULL DEFAULT 0,
+    reported_bytes_used INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE policy_stat (
+    policy_index INTEGER PRIMARY KEY,
+    object_count INTEGER NOT NULL DEFAULT 0,
+    bytes_used INTEGER NOT NULL DEFAULT 0,
+    last_row INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE object (
+    policy_index INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    timestamp TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    content_type_timestamp TEXT,
+    meta_timestamp TEXT,
+    PRIMARY KEY (policy_index, deleted, name)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX object_row ON object (row);
+"""
+    + _SYNC
+)
+
+_ACCOUNT_1 = (
+    """
+CREATE TABLE info (
+    account TEXT NOT NULL,
+    id TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    put_timestamp TEXT NOT NULL,
+    delete_timestamp TEXT NOT NULL,
+    status_changed_at TEXT NOT NULL,
+    metadata TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE policy_stat (
+    policy_index INTEGER PRIMARY KEY,
+    container_count INTEGER NOT NULL DEFAULT 0,
+    object_count INTEGER NOT NULL DEFAULT 0,
+    bytes_used INTEGER NOT NULL DEFAULT 0,
+    last_row INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE container (
+    deleted INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    put_timestamp TEXT NOT NULL,
+    delete_timestamp TEXT NOT NULL,
+    object_count INTEGER NOT NULL,
+    bytes_used INTEGER NOT NULL,
+    policy_index INTEGER NOT NULL,
+    reported_at TEXT NOT NULL,
+    PRIMARY KEY (deleted, name)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX container_row ON container (row);
+"""
+    + _SYNC
+)
+
+
+class Kind(NamedTuple):
+    """application_id: marks the file's header, so that a stray file can be told."""
+
+    name: str
+    directory: str
+    application_id: int
+    migrations: tuple[str, ...]
+
+
+CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1,))
+ACCOUNT = Kind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
+KINDS = (CONTAINER, ACCOUNT)
+
+
+def migrate(connection: sqlite3.Connection, kind: Kind) -> None:
+    """Bring a database to the newest version. Raises ConfigError for one that is newer still."""
+    newest = len(kind.migrations)
+    if version(connection) == newest:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        present = version(connection)  # another process may have been first
+        if present > newest:
+            raise ConfigError(f"a {kind.name} database has version {present}, this program knows up to {newest}")
+        for script in kind.migrations[present:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def version(connection: sqlite3.Connection) -> int:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def new_image(kind: Kind, first: str, values: tuple[object, ...]) -> bytes:
+    """The bytes of a new database in WAL mode, in which the statement `first` has been run.
+
+    Made in memory, so that creating a database on disk is writing one file.
+    """
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {kind.application_id}")
+        migrate(connection, kind)
+        connection.execute(first, values)
+        image = bytearray(connection.serialize())
+    finally:
+        connection.close()
+    # Bytes 18 and 19 are the file format's write and read version: 2 stands for WAL, which a
+    # database in memory cannot have (https://www.sqlite.org/fileformat2.html).
+    image[18:20] = b"\x02\x02"
+    return bytes(image)

@@ -1,0 +1,227 @@
+"""Tables of rows: merging, reading in order, and reclaiming, alike for objects and containers.
+
+Everything here runs on an open connection, writes inside a transaction that the caller began.
+Statements move many rows at a step, as JSON where they are read: SQLite works without Python's
+lock, and another thread can take that lock away between any two steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import add, sub
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from objstore.core.timestamps import Timestamp
+from objstore.store.databases.listing import Span
+
+_ROWS_AT_ONCE = 32  # in one INSERT; a statement is prepared for this many and for one
+_RECLAIM_PAGE = 1000
+
+
+class NumberedRow(NamedTuple):
+    """A row and its number: every change of a row gives it a number greater than all before."""
+
+    number: int
+    row: Any
+
+
+class RowTable(NamedTuple):
+    """A table of rows in SQLite.
+
+    columns: of the table, without `deleted` and `row`. scope: the column before the name in the
+    key, or None. listed: SQL for the columns of a listing's rows, the name first. changed: SQL
+    for the time of a row's last change. encode: the columns of a row; decode: its opposite.
+    join: of two rows of one key. weight: what a live row adds to `totals`, columns of policy_stat.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    scope: str | None
+    listed: str
+    changed: str
+    encode: Callable[[Any], tuple[Any, ...]]
+    decode: Callable[[Sequence[Any]], Any]
+    join: Callable[[Any, Any], Any]
+    weight: Callable[[Any], tuple[int, ...]]
+    totals: tuple[str, ...]
+
+    def key(self, row: Any) -> tuple[int, str]:
+        return (row.policy_index if self.scope else 0), row.name
+
+    def in_scope(self) -> str:
+        return f"{self.scope} = ? AND " if self.scope else ""
+
+    def scope_values(self, policy_index: int) -> tuple[int, ...]:
+        return (policy_index,) if self.scope else ()
+
+
+def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
+    """Join normal rows into the table, with row numbers and totals."""
+    incoming: dict[tuple[int, str], Any] = {}
+    for row in rows:
+        key = table.key(row)
+        known = incoming.get(key)
+        incoming[key] = row if known is None else table.join(known, row)
+    stored = dict(_stored(connection, table, incoming))
+    changed: list[Any] = []
+    replaced: list[Any] = []
+    for key, row in incoming.items():
+        old = stored.get(key)
+        if old is not None:
+            row = table.join(old, row)
+            if row == old:
+                continue
+            replaced.append(old)
+            if row.deleted != old.deleted:
+                _remove(connection, table, old)
+        changed.append(row)
+    if changed:
+        number = last_row(connection)
+        _insert(connection, table, changed, number + 1)
+        _count(connection, table, changed, replaced, number + len(changed))
+
+
+def _stored(
+    connection: Connection, table: RowTable, keys: Iterable[tuple[int, str]]
+) -> Iterator[tuple[tuple[int, str], Any]]:
+    names_by_scope: dict[int, list[str]] = {}
+    for scope, name in keys:
+        names_by_scope.setdefault(scope, []).append(name)
+    columns = ", ".join(table.columns)
+    for scope, names in names_by_scope.items():
+        if len(names) == 1:
+            condition, names_value = "name = ?", names[0]
+        else:
+            condition, names_value = "name IN (SELECT value FROM json_each(?))", json.dumps(names)
+        (text,) = connection.execute(
+            f"SELECT json_group_array(json_array(deleted, {columns})) FROM {table.name}"
+            f" WHERE {table.in_scope()}deleted IN (0, 1) AND {condition}",
+            (*table.scope_values(scope), names_value),
+        ).fetchone()
+        if text != "[]":
+            for values in json.loads(text):
+                row = table.decode(values)
+                yield table.key(row), row
+
+
+def _remove(connection: Connection, table: RowTable, row: Any) -> None:
+    connection.execute(
+        f"DELETE FROM {table.name} WHERE {table.in_scope()}deleted = ? AND name = ?",
+        (*table.scope_values(row.policy_index), row.deleted, row.name),
+    )
+
+
+def _insert(connection: Connection, table: RowTable, rows: list[Any], number: int) -> None:
+    columns = f"deleted, row, {', '.join(table.columns)}"
+    one = f"({', '.join('?' * (2 + len(table.columns)))})"
+    encode = table.encode
+    place = 0
+    while place < len(rows):
+        count = _ROWS_AT_ONCE if len(rows) - place >= _ROWS_AT_ONCE else 1
+        values: list[Any] = []
+        for row in rows[place : place + count]:
+            values += (row.deleted, number + place)
+            values += encode(row)
+            place += 1
+        places = ", ".join([one] * count)
+        connection.execute(f"INSERT OR REPLACE INTO {table.name} ({columns}) VALUES {places}", values)
+
+
+def _count(connection: Connection, table: RowTable, added: list[Any], removed: list[Any], last: int) -> None:
+    """Bring policy_stat up to date: its totals, and the last row number."""
+    zero = (0,) * len(table.totals)
+    changes: dict[int, tuple[int, ...]] = {}
+    for rows, operation in ((added, add), (removed, sub)):
+        for row in rows:
+            change = changes.get(row.policy_index, zero)
+            if not row.deleted:
+                change = tuple(map(operation, change, table.weight(row)))
+            changes[row.policy_index] = change
+    columns = ", ".join(table.totals)
+    places = ", ".join("?" * len(table.totals))
+    sums = ", ".join(f"{column} = {column} + excluded.{column}" for column in table.totals)
+    for policy_index, change in changes.items():
+        connection.execute(
+            f"INSERT INTO policy_stat (policy_index, last_row, {columns}) VALUES (?, ?, {places})"
+            f" ON CONFLICT (policy_index) DO UPDATE SET last_row = excluded.last_row, {sums}",
+            (policy_index, last, *change),
+        )
+
+
+def last_row(connection: Connection) -> int:
+    """The greatest row number ever given; it outlives the row.
+
+    It is kept in policy_stat, as that is written with every change anyway: one page less to log.
+    """
+    (number,) = connection.execute("SELECT max(last_row) FROM policy_stat").fetchone()
+    return number or 0
+
+
+def read_span(
+    connection: Connection, table: RowTable, policy_index: int, span: Span, reverse: bool, most: int
+) -> list[list[Any]]:
+    """The `listed` columns of live rows in a span of names, in order."""
+    scope, deleted = table.in_scope(), "deleted = 0 AND "
+    upper, values = ("", ()) if span.upper is None else (" AND name < ?", (span.upper,))
+    order = " DESC" if reverse else ""
+    (text,) = connection.execute(
+        f"SELECT json_group_array(json_array({table.listed})) FROM (SELECT * FROM {table.name}"
+        f" WHERE {scope}{deleted}name >= ?{upper} ORDER BY name{order} LIMIT ?)",
+        (*table.scope_values(policy_index), span.lower, *values, most),
+    ).fetchone()
+    return json.loads(text)
+
+
+def rows_since(connection: Connection, table: RowTable, number: int, limit: int) -> list[NumberedRow]:
+    """Rows and tombstones with greater numbers than this one, in order of their numbers."""
+    (text,) = connection.execute(
+        f"SELECT json_group_array(json_array(row, {', '.join(table.columns)}, deleted)) FROM"
+        f" (SELECT * FROM {table.name} WHERE row > ? ORDER BY row LIMIT ?)",
+        (number, limit),
+    ).fetchone()
+    return [NumberedRow(values[0], table.decode([values[-1], *values[1:-1]])) for values in json.loads(text)]
+
+
+def reclaim(connection: Connection, table: RowTable, scope: int, start: str, before: Timestamp) -> tuple[int, str]:
+    """Remove, of the next tombstones by name, those last changed before a time.
+
+    One page of them, so that the transaction is short. Returns how many went, and the name to
+    go on from, empty at the end.
+    """
+    page = connection.execute(
+        f"SELECT name, {table.changed} < ? FROM {table.name}"
+        f" WHERE {table.in_scope()}deleted = 1 AND name >= ? ORDER BY name LIMIT {_RECLAIM_PAGE}",
+        (before.internal, *table.scope_values(scope), start),
+    ).fetchall()
+    old = [name for name, is_old in page if is_old]
+    if old:
+        connection.execute(
+            f"DELETE FROM {table.name} WHERE {table.in_scope()}deleted = 1"
+            " AND name IN (SELECT value FROM json_each(?))",
+            (*table.scope_values(scope), json.dumps(old)),
+        )
+    return len(old), page[-1][0] + "\x00" if len(page) == _RECLAIM_PAGE else ""
+
+
+def policies(connection: Connection) -> list[int]:
+    return [index for (index,) in connection.execute("SELECT policy_index FROM policy_stat ORDER BY 1")]
+
+
+# Sync points: up to which row number of theirs we have a peer's rows, and it has ours.
+
+SYNC_TABLES = {True: "incoming_sync", False: "outgoing_sync"}
+
+
+def sync_points(connection: Connection, incoming: bool) -> dict[str, int]:
+    return dict(connection.execute(f"SELECT remote_id, sync_point FROM {SYNC_TABLES[incoming]}"))
+
+
+def set_sync_point(connection: Connection, incoming: bool, remote_id: str, number: int) -> None:
+    """A sync point only grows."""
+    connection.execute(
+        f"INSERT INTO {SYNC_TABLES[incoming]} (remote_id, sync_point) VALUES (?, ?)"
+        " ON CONFLICT (remote_id) DO UPDATE SET sync_point = max(sync_point, excluded.sync_point)",
+        (remote_id, number),
+    )
