@@ -148,7 +148,10 @@ def decode_record(record: bytes) -> dict[str, Any]:
         raise Unsound(f"no record of metadata of version {RECORD_VERSION.decode()}")
     if b"%08x" % crc32c(body) != record[2:10]:
         raise Unsound("the metadata's checksum does not match")
-    fields = _decode(body.decode("ascii"))
+    try:
+        fields = _decode(body.decode("ascii"))
+    except ValueError as error:
+        raise Unsound(f"the metadata is not JSON: {error}") from None
     if type(fields) is not dict:
         raise Unsound("the metadata is not a JSON object")
     return fields

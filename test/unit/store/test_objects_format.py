@@ -1,0 +1,95 @@
+from array import array
+
+import pytest
+from awscrt.checksums import crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objstore.store.objects.format import (
+    BLOCK,
+    FOOTER,
+    BlockChecksums,
+    Trailer,
+    Unsound,
+    decode_footer,
+    decode_record,
+    decode_trailer,
+    encode_record,
+    encode_trailer,
+    trailer_size,
+)
+
+EXAMPLE_TRAILER = "4cbb719a 4f536f62 01000000 00000100 00000000 05000000 00000000 3a142c2d"
+EXAMPLE_RECORD = b'1 4b2ffe9c {"name":"/a/c/o","timestamp":"0000000001.00000"}'
+
+
+def test_the_worked_examples_of_the_documentation() -> None:
+    assert encode_trailer(5, array("I", [crc32c(b"hello")])).hex(" ", -4) == EXAMPLE_TRAILER
+    assert encode_record({"name": "/a/c/o", "timestamp": "0000000001.00000"}) == EXAMPLE_RECORD
+
+
+@given(st.integers(0, 5 * BLOCK), st.binary(max_size=300))
+def test_a_trailer_survives_the_round_trip(size: int, record: bytes) -> None:
+    checksums = array("I", range(-(-size // BLOCK)))
+    trailer = encode_trailer(size, checksums, record)
+    assert len(trailer) == trailer_size(size, len(record))
+    assert decode_trailer(trailer) == Trailer(size, checksums, record)
+    assert decode_footer(trailer[-FOOTER.size :]) == (size, len(record))
+
+
+@given(st.integers(0, 8 * 70 - 1))
+def test_a_flipped_bit_in_a_trailer_is_seen(bit: int) -> None:
+    trailer = bytearray(encode_trailer(3 * BLOCK, array("I", [1, 2, 3]), b"x" * 30))
+    assert len(trailer) == 70
+    trailer[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(Unsound):
+        decode_trailer(trailer)
+
+
+@pytest.mark.parametrize("length", [0, 1, 27, 28, 31])
+def test_a_truncated_trailer_is_unsound(length: int) -> None:
+    with pytest.raises(Unsound):
+        decode_trailer(encode_trailer(5, array("I", [1]))[:length])
+
+
+@given(st.lists(st.integers(0, 2 * BLOCK), max_size=6))
+def test_block_checksums_do_not_depend_on_the_pieces(lengths: list[int]) -> None:
+    content = bytes(range(251)) * (sum(lengths) // 251 + 1)
+    content = content[: sum(lengths)]
+    checksums = BlockChecksums()
+    start = 0
+    for length in lengths:
+        checksums.update(content[start : start + length])
+        start += length
+    expected = [crc32c(content[first : first + BLOCK]) for first in range(0, len(content), BLOCK)]
+    assert list(checksums.finish()) == expected
+
+
+texts = st.text(alphabet=st.characters(), max_size=20)
+
+
+@given(st.dictionaries(texts, st.one_of(texts, st.integers(), st.dictionaries(texts, texts, max_size=3)), max_size=5))
+def test_a_record_survives_the_round_trip(fields: dict[str, object]) -> None:
+    record = encode_record(fields)
+    assert record.isascii()
+    assert decode_record(record) == fields
+
+
+def test_a_flipped_bit_in_a_record_is_seen() -> None:
+    record = encode_record({"name": "/a/c/o", "headers": {"X-Object-Meta-A": "1"}})
+    for bit in range(len(record) * 8):
+        bad = bytearray(record)
+        bad[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Unsound):
+            decode_record(bytes(bad))
+
+
+@pytest.mark.parametrize("record", [b"", b"1", b"2 00000000 {}", b"1 00000000 ", b"\xff" * 40])
+def test_other_bytes_are_no_record(record: bytes) -> None:
+    with pytest.raises(Unsound):
+        decode_record(record)
+
+
+def test_a_record_that_is_no_object_is_unsound() -> None:
+    with pytest.raises(Unsound):
+        decode_record(encode_record([1, 2]))  # type: ignore[arg-type]
