@@ -205,7 +205,7 @@ class Databases:
             return False
         self._check_space()
         try:
-            file = self._files.create_unnamed(self._root, f"{self._root}/{layout.TEMPORARY}")
+            file = self._files.create_hidden(self._root, f"{self._root}/{layout.TEMPORARY}")
             with contextlib.closing(file):
                 self._files.write(file.fd, (image(),))
                 self._files.fsync(file.fd)
