@@ -16,7 +16,7 @@ from objstore.web.requests import Environ, WsgiApp, to_text
 from objstore.web.responses import call
 from objstore.web.subrequests import subrequest
 
-TTL = 60.0  # seconds; the `cache` filter's settings replace it
+TTL = 60.0  # seconds; defaults of the `cache` filter's settings
 TTL_MISSING = 3.0
 
 
@@ -57,7 +57,13 @@ Info = TypeVar("Info", AccountInfo, ContainerInfo)
 
 
 class Cache(Protocol):
-    """What the `cache` filter provides as environ['objstore.cache']; keys and values as here."""
+    """What the `cache` filter provides as environ['objstore.cache']; keys and values as here.
+
+    info_ttl, missing_ttl: seconds to keep an info, and that there is nothing of a name.
+    """
+
+    info_ttl: float
+    missing_ttl: float
 
     def get(self, key: str, kind: type[Any]) -> Any:
         """The value last set, of type `kind` (a NamedTuple of JSON values), or None."""
@@ -116,7 +122,7 @@ def _info(environ: Environ, app: WsgiApp, name: Name, kind: type[Info]) -> Info:
         known = _from_head(kind, asked.status, asked.headers)
         # Only what is sure is worth remembering: a 503 is gone a moment later.
         if cache is not None and (known.exists or known.status in (404, 410)):
-            cache.set(key, known, TTL if known.exists else TTL_MISSING, token)
+            cache.set(key, known, cache.info_ttl if known.exists else cache.missing_ttl, token)
     infos[name] = known
     return known
 

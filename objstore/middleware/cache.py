@@ -1,0 +1,238 @@
+"""environ['objstore.cache']: what was looked up lately, forgotten by all workers when it changes.
+
+`LocalCache` lives in each worker. Workers of a host forget together through a table of
+*generations*, 64-bit numbers in memory that all of them map: each key has a place in it
+by its hash, to delete a key is to put another number there, and an entry is good only as
+long as the number is the one it was made under. Numbers are random, not counted up, so
+that two workers that write at once cannot bring an old one back. Keys that share a place
+are forgotten together, which costs a look-up and no more.
+
+`MemcachedCache` is shared by hosts. Generations lie beside the values there. A memcached
+that is slow or dead costs misses, not errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mmap
+import os
+import random
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from objstore.core.errors import ConfigError
+from objstore.runtime import log, settings
+from objstore.runtime.threads import ThreadPool
+from objstore.web import infos
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+
+SETTINGS = (
+    settings.Setting("info_ttl", settings.duration, "60s", "how long infos of accounts and containers are kept"),
+    settings.Setting("missing_ttl", settings.duration, "3s", "how long it is kept that there is none"),
+    settings.Setting("cache_entries", settings.positive, "100000", "entries of the cache of each worker"),
+    settings.Setting(
+        "shared_file", str.strip, "", "file through which workers of a host forget together; made where it is missing"
+    ),
+    settings.Setting("memcache_servers", settings.words, "", "host:port of memcached servers; empty: a cache a worker"),
+    settings.Setting("memcache_connect_timeout", settings.duration, "300ms", "wait for a connection to memcached"),
+    settings.Setting("memcache_timeout", settings.duration, "1s", "wait for an answer of memcached"),
+    settings.Setting("memcache_threads", settings.positive, "4", "calls to memcached under way at once in a worker"),
+)
+
+GENERATIONS = 65_536
+_LONGEST = 86_400  # seconds that anything is kept in memcached; generations live longer
+
+
+def generations(path: str = "") -> memoryview[int]:
+    """A table of generations: of all processes that name the same file, or, without one,
+    of this process and those it forks. Raises ConfigError where the file cannot be used."""
+    size = GENERATIONS * 8
+    if not path:
+        return memoryview(mmap.mmap(-1, size)).cast("Q")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_size < size:
+                os.ftruncate(fd, size)
+            return memoryview(mmap.mmap(fd, size)).cast("Q")
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ConfigError(f"shared_file = {path}: {error.strerror}") from None
+
+
+class _Entry(NamedTuple):
+    value: Any
+    expires: float
+    place: int
+    generation: int
+
+
+class LocalCache:
+    """The cache of one worker, `web.infos.Cache`. The least recently used entry goes first."""
+
+    info_ttl = infos.TTL
+    missing_ttl = infos.TTL_MISSING
+
+    def __init__(
+        self, table: memoryview[int], entries: int = 100_000, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._table = table
+        self._places = len(table)
+        self._most = entries
+        self._now = now
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _place(self, key: str) -> int:
+        # Not hash(): every process must find the same place.
+        return zlib.crc32(key.encode("utf-8", "surrogateescape")) % self._places
+
+    def get(self, key: str, kind: type[Any]) -> Any:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, expires, place, generation = entry
+        if self._table[place] != generation or expires <= self._now():
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return value
+
+    def token(self, key: str) -> object:
+        return self._table[self._place(key)]
+
+    def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
+        place = self._place(key)
+        generation = self._table[place]
+        if token is not None and token != generation:
+            return
+        self._entries[key] = _Entry(value, self._now() + ttl, place, generation)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+
+    def delete(self, key: str) -> None:
+        self._entries.pop(key, None)
+        self._table[self._place(key)] = random.getrandbits(64)
+
+
+class MemcachedCache:
+    """A cache in memcached, `web.infos.Cache`. client: of pymemcache, or what has its methods.
+
+    Calls run in threads, as they would stall the event loop. A generation that memcached
+    has thrown out counts as 0, and no value made under another survives that.
+    """
+
+    info_ttl = infos.TTL
+    missing_ttl = infos.TTL_MISSING
+
+    def __init__(self, client: Any, threads: ThreadPool, logger: logging.Logger) -> None:
+        self._client = client
+        self._threads = threads
+        self._logger = logger
+
+    def get(self, key: str, kind: type[Any]) -> Any:
+        value_key, generation_key = _memcached_keys(key)
+        found = self._call(self._client.get_many, [value_key, generation_key]) or {}
+        raw = found.get(value_key)
+        if raw is None:
+            return None
+        try:
+            generation, fields = json.loads(raw)
+            if generation == _number(found.get(generation_key)):
+                return kind(**fields)
+        except (ValueError, TypeError):
+            pass  # written by another version
+        return None
+
+    def token(self, key: str) -> object:
+        return _number(self._call(self._client.get, _memcached_keys(key)[1]))
+
+    def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
+        generation = self.token(key) if token is None else token
+        raw = json.dumps([generation, value._asdict()], default=dict).encode()
+        self._call(self._client.set, _memcached_keys(key)[0], raw, max(1, min(int(ttl), _LONGEST)))
+
+    def delete(self, key: str) -> None:
+        value_key, generation_key = _memcached_keys(key)
+        new = random.getrandbits(63) | 1
+        if self._call(self._client.set, generation_key, b"%d" % new, 2 * _LONGEST) is None:
+            self._logger.warning("memcached does not answer: a change to %r is seen late by other workers", key)
+        self._call(self._client.delete, value_key)
+
+    def _call(self, method: Callable[..., Any], *args: Any) -> Any:
+        """The result, None where memcached fails."""
+        try:
+            return self._threads.run(method, *args)
+        except Exception as error:
+            self._logger.debug("memcached: %s: %s", type(error).__name__, error)
+            return None
+
+
+def _memcached_keys(key: str) -> tuple[str, str]:
+    """Of the value and of its generation; memcached's keys are short and without spaces."""
+    digest = hashlib.md5(key.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return f"objstore/v/{digest}", f"objstore/g/{digest}"
+
+
+def _number(raw: bytes | None) -> int:
+    return int(raw) if raw else 0
+
+
+class Cache:
+    """The filter."""
+
+    def __init__(self, app: WsgiApp, *, cache: infos.Cache) -> None:
+        self.app = app
+        self.cache = cache
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        environ["objstore.cache"] = self.cache
+        return self.app(environ, start_response)
+
+
+def memcached(values: Any, logger: logging.Logger) -> MemcachedCache:
+    """A cache for settings as in SETTINGS; raises ConfigError where pymemcache is not installed."""
+    try:
+        from pymemcache.client.hash import HashClient  # an optional extra
+    except ImportError:
+        raise ConfigError("memcache_servers: pymemcache is not installed; see the extra `memcached`") from None
+    client = HashClient(
+        [_server(text) for text in values.memcache_servers],
+        connect_timeout=values.memcache_connect_timeout,
+        timeout=values.memcache_timeout,
+        use_pooling=True,
+        max_pool_size=values.memcache_threads,
+        no_delay=True,
+        retry_attempts=1,
+        dead_timeout=10,
+    )
+    return MemcachedCache(client, ThreadPool("memcached", values.memcache_threads), logger)
+
+
+def _server(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ConfigError(f"memcache_servers = {text!r}: is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Cache]:
+    conf = {**global_conf, **local_conf}
+    values = settings.read(SETTINGS, conf, "filter:cache")
+    made: LocalCache | MemcachedCache
+    if values.memcache_servers:
+        made = memcached(values, log.from_conf(conf))
+    else:
+        made = LocalCache(generations(values.shared_file), values.cache_entries)
+    made.info_ttl = values.info_ttl
+    made.missing_ttl = values.missing_ttl
+    return lambda app: Cache(app, cache=made)

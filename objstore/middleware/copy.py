@@ -1,0 +1,312 @@
+"""Copies made by the server: the COPY method, and PUT with X-Copy-From (Swift: Server Side Copy).
+
+The source is read by a GET with the rights of the one who asks, and its body becomes that of
+a PUT of the destination with the same rights. Headers of the request are for the PUT,
+but Range and conditions, which choose the source. What the source has is carried over
+where the request says nothing else; X-Fresh-Metadata: true leaves it behind, but its
+content type and system metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+from objstore.core.errors import BodyTruncated, InvalidInput, ObjstoreError
+from objstore.core.limits import DEFAULT_LIMITS
+from objstore.core.metadata import OBJECT_HEADERS, TRANSIENT_SYSMETA, is_sysmeta, stored_with_object, user_prefix
+from objstore.core.names import Name
+from objstore.runtime import settings
+from objstore.web.errors import response_for
+from objstore.web.requests import (
+    ENVIRON_KEY,
+    HEADER_NAME,
+    Environ,
+    StartResponse,
+    WsgiApp,
+    api_name,
+    content_length,
+    header,
+    headers,
+    to_native,
+    to_text,
+)
+from objstore.web.responses import Answer, Response, call, error, status_line
+from objstore.web.subrequests import subrequest
+
+SETTINGS = (
+    settings.Setting("max_file_size", settings.size, str(DEFAULT_LIMITS.max_file_size), "largest source of a copy"),
+)
+
+_SOURCE_HEADERS = (
+    "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "X-Backend-Allow-Reserved-Names",
+)  # fmt: skip
+_COPY_HEADERS = (
+    "X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account", "X-Fresh-Metadata",
+    "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Transfer-Encoding",
+)  # fmt: skip
+# What makes an object a manifest belongs to the filters that serve manifests.
+_MANIFEST_HEADERS = frozenset({"X-Object-Manifest", "X-Static-Large-Object"})
+_USER_METADATA = user_prefix("Object")
+
+
+class _Malformed(Exception):
+    """412 with a message."""
+
+
+class _Copy(NamedTuple):
+    version: str
+    source: Name
+    target: Name
+    fresh: bool
+
+
+class Copy:
+    def __init__(self, app: WsgiApp, *, max_file_size: int = DEFAULT_LIMITS.max_file_size) -> None:
+        self.app = app
+        self._max_file_size = max_file_size
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            return self._options(environ, start_response)
+        if method != "COPY" and not (method == "PUT" and environ.get("HTTP_X_COPY_FROM")):
+            return self.app(environ, start_response)
+        try:
+            copy = _asked(environ, method)
+        except _Malformed as malformed:
+            return error(412, str(malformed))(environ, start_response)
+        except InvalidInput as failure:
+            return response_for(failure)(environ, start_response)
+        if copy is None:
+            return self.app(environ, start_response)
+        return self._copied(environ, copy)(environ, start_response)
+
+    def _copied(self, environ: Environ, copy: _Copy) -> WsgiApp:
+        source = self._read(environ, copy)
+        refused = self._refused(source)
+        if refused is not None:
+            return refused
+        body = SourceBody(source, int(source.headers["Content-Length"]))
+        carried = _carried(source.headers, headers(environ), copy.fresh)
+        _make_put(environ, copy, source, body, carried)
+        try:
+            answer = call(self.app, environ)
+        except ObjstoreError as failure:
+            if not body.broken:
+                raise
+            return response_for(failure) if not isinstance(failure, BodyTruncated) else _broken()
+        finally:
+            body.close()
+        if body.broken:
+            answer.close()
+            return _broken()
+        told = _told_of(copy, source, carried) if answer.ok else {}
+        return Response(
+            answer.status, {name: to_text(value) for name, value in answer.headers.items()} | told, answer.body
+        )
+
+    def _read(self, environ: Environ, copy: _Copy) -> Answer:
+        wanted = {name: header(environ, name) for name in _SOURCE_HEADERS if ENVIRON_KEY[name] in environ}
+        # A copy must not be of an older object than the one last written.
+        wanted["X-Newest"] = "true"
+        path = f"/{copy.version}{copy.source.path}"
+        query = environ.get("QUERY_STRING", "")
+        return call(self.app, subrequest(environ, "GET", path, source="copy", headers=wanted, query=query))
+
+    def _refused(self, source: Answer) -> WsgiApp | None:
+        """What ends the copy before it begins: the source's own refusal, or its size."""
+        if source.status not in (200, 206):
+            return _as_is(source)
+        length = source.headers.get("Content-Length")
+        if length is None or int(length) > self._max_file_size:
+            source.close()
+            return error(413)
+        if source.headers.get("Content-Type", "").startswith("multipart/byteranges"):
+            source.close()
+            return error(400, "A copy takes one range of its source")
+        return None
+
+    def _options(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        """COPY among the methods of objects, which the app below does not know."""
+
+        def start(status: str, pairs: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            told = [
+                (name, f"{value}, COPY")
+                if name.title() in ("Allow", "Access-Control-Allow-Methods") and "PUT" in value and "COPY" not in value
+                else (name, value)
+                for name, value in pairs
+            ]
+            return start_response(status, told, exc_info) if exc_info else start_response(status, told)
+
+        parts = environ["PATH_INFO"].split("/", 4)
+        is_object = len(parts) > 4 and parts[4]
+        return self.app(environ, start if is_object else start_response)
+
+
+def _asked(environ: Environ, method: str) -> _Copy | None:
+    """The copy that a request asks for, None where it names no object.
+
+    Raises InvalidInput (400) for a body or a name that is not UTF-8, _Malformed (412) for wrong headers.
+    """
+    parsed = api_name(environ["PATH_INFO"])
+    if parsed is None or parsed[1].object is None:
+        return None
+    version, name = parsed
+    if content_length(environ) or "HTTP_TRANSFER_ENCODING" in environ:
+        raise InvalidInput("Copy requests require a zero byte body")
+    fresh = header(environ, "X-Fresh-Metadata", "false")
+    other = _named(environ, "Destination" if method == "COPY" else "X-Copy-From", name.account)
+    source, target = (name, other) if method == "COPY" else (other, name)
+    try:
+        return _Copy(version, source, target, settings.boolean(fresh))
+    except ValueError:
+        return _Copy(version, source, target, False)
+
+
+def _named(environ: Environ, which: str, account: str) -> Name:
+    """The object that a header `/container/object` names, in the account of a second header or the one given."""
+    native = environ.get(ENVIRON_KEY[which])
+    if not native:
+        raise _Malformed(f"{which} header required")
+    parts = _unquoted(native, which).removeprefix("/").split("/", 1)
+    if len(parts) < 2 or not all(parts):
+        raise _Malformed(f"{which} header must be of the form <container name>/<object name>")
+    other = environ.get(ENVIRON_KEY[f"{which}-Account"])
+    if other:
+        account = _unquoted(other, f"{which}-Account")
+        if "/" in account:
+            raise _Malformed("Account name cannot contain slashes")
+    return Name(account, *parts)
+
+
+def _unquoted(native: str, which: str) -> str:
+    try:
+        text = unquote_to_bytes(native.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _Malformed(f"{which} header must be UTF-8") from None
+    if "\x00" in text:
+        raise _Malformed(f"{which} header must not contain NUL")
+    return text
+
+
+def _carried(source: Mapping[str, str], request: Mapping[str, str], fresh: bool) -> dict[str, str]:
+    """The headers of the PUT that come of the source; names canonical, values of the source native.
+
+    With fresh metadata the source's system metadata also replaces the request's.
+    """
+    kept = {}
+    for name, value in source.items():
+        if name in _MANIFEST_HEADERS or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
+            continue
+        if name == "X-Delete-At" and "X-Delete-After" in request:
+            continue
+        if is_sysmeta(name) if fresh else name not in request:
+            kept[name] = to_text(value)
+    if not request.get("Content-Type") and "Content-Type" in source:
+        kept["Content-Type"] = to_text(source["Content-Type"])
+    return kept
+
+
+def _make_put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carried: Mapping[str, str]) -> None:
+    """Turn the request into the PUT of the destination."""
+    environ["objstore.original_method"] = environ["REQUEST_METHOD"]
+    environ["REQUEST_METHOD"] = "PUT"
+    environ["PATH_INFO"] = to_native(f"/{copy.version}{copy.target.path}")
+    for name in _COPY_HEADERS:
+        environ.pop(ENVIRON_KEY[name], None)
+    if copy.fresh:
+        for key in [key for key in environ if key[:5] == "HTTP_" and is_sysmeta(HEADER_NAME[key])]:
+            del environ[key]
+    for name, value in carried.items():
+        environ[ENVIRON_KEY[name]] = to_native(value)
+    environ["CONTENT_LENGTH"] = source.headers["Content-Length"]
+    environ["wsgi.input"] = body
+    # The PUT fails if what is written is not what the source's ETag describes. Of a range
+    # or a manifest it describes something else.
+    etag = source.headers.get("Etag", "").strip('"')
+    if source.status == 200 and not (_MANIFEST_HEADERS & source.headers.keys()) and len(etag) == 32:
+        environ["HTTP_ETAG"] = etag
+
+
+def _told_of(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[str, str]:
+    """What the response tells of the source, as Swift does."""
+    told = {name: value for name, value in carried.items() if name in OBJECT_HEADERS or name.startswith(_USER_METADATA)}
+    told["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
+    told["X-Copied-From-Account"] = quote(copy.source.account)
+    if "Last-Modified" in source.headers:
+        told["X-Copied-From-Last-Modified"] = source.headers["Last-Modified"]
+    return told
+
+
+def _as_is(answer: Answer) -> WsgiApp:
+    def respond(environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        start_response(status_line(answer.status), list(answer.headers.items()))
+        return answer.body
+
+    return respond
+
+
+def _broken() -> Response:
+    return error(503, "The source of the copy broke off")
+
+
+class SourceBody:
+    """A wsgi.input over the body of a source.
+
+    Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps
+    nothing; `broken` is then true. Pieces of `read_chunk` are good until the next is asked for.
+    """
+
+    def __init__(self, source: Answer, size: int) -> None:
+        self._source = source
+        self._pieces: Iterator[Any] = iter(source.body)
+        self._left = size  # bytes that the source has not given yet
+        self._piece = memoryview(b"")
+        self.broken = False
+
+    def read_chunk(self, most: int = 1 << 20) -> memoryview:
+        """Up to `most` bytes, empty at the end."""
+        while not self._piece:
+            try:
+                self._piece = memoryview(next(self._pieces)).cast("B")
+            except StopIteration:
+                if self._left:
+                    self.broken = True
+                    raise BodyTruncated(f"the source of a copy ended {self._left} bytes early") from None
+                return self._piece
+            except (ObjstoreError, OSError) as failure:
+                self.broken = True
+                raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
+            self._left -= len(self._piece)
+        piece, self._piece = self._piece[:most], self._piece[most:]
+        return piece
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = -1 if size is None else size
+        pieces = []
+        while left:
+            piece = bytes(self.read_chunk(1 << 20 if left < 0 else left))
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece) if left > 0 else 0
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        piece = self.read_chunk(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.read_chunk, b"")  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Copy]:
+    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:copy")
+    return lambda app: Copy(app, max_file_size=values.max_file_size)

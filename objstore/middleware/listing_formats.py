@@ -1,0 +1,100 @@
+"""Listings in the form that the client wants: JSON, XML or text.
+
+Below this filter all listings are JSON. Which form is wanted stands in the query's
+`format` or in Accept, as in Swift; 406 where none fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from objstore.core.errors import InvalidInput
+from objstore.web import listings
+from objstore.web.errors import response_for
+from objstore.web.requests import Environ, StartResponse, WsgiApp, to_text
+from objstore.web.responses import Answer, Response, call, error
+
+SETTINGS = ()
+
+_METHODS = ("GET", "HEAD")
+# A page of 10,000 names of 1,024 bytes each, twice: what is longer is no listing.
+_LONGEST = 2 * 10_000 * 1024
+
+
+class ListingFormats:
+    def __init__(self, app: WsgiApp) -> None:
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if environ["REQUEST_METHOD"] not in _METHODS:
+            return self.app(environ, start_response)
+        parts = environ["PATH_INFO"].split("/", 4)
+        if (len(parts) > 4 and parts[4]) or len(parts) < 3 or parts[1] not in ("v1", "v1.0") or not parts[2]:
+            return self.app(environ, start_response)
+        try:
+            format, query = _taken_from(environ.get("QUERY_STRING", ""))
+        except InvalidInput as failure:
+            return response_for(failure)(environ, start_response)
+        kind = listings.negotiated(format, environ.get("HTTP_ACCEPT", ""))
+        if kind is None:
+            return error(406, "The listing is to be had as text/plain, application/json, application/xml or text/xml")(
+                environ, start_response
+            )
+        environ["QUERY_STRING"] = query
+        environ["HTTP_ACCEPT"] = listings.JSON
+        answer = call(self.app, environ)
+        container = to_text(parts[3]) if len(parts) > 3 and parts[3] else ""
+        return _converted(answer, kind, to_text(parts[2]), container, environ)(environ, start_response)
+
+
+def _taken_from(query: str) -> tuple[str, str]:
+    """The format that a query asks for, and the query that asks for JSON instead."""
+    if not query:
+        return "", "format=json"
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
+    except ValueError:
+        raise InvalidInput("Invalid UTF8 or contains NULL") from None
+    format = next((value for name, value in reversed(pairs) if name == "format"), "")
+    return format, urlencode([*((name, value) for name, value in pairs if name != "format"), ("format", "json")])
+
+
+def _converted(answer: Answer, kind: str, account: str, container: str, environ: Environ) -> WsgiApp:
+    """The answer in the form wanted; as it is where it is no listing (an error, a page of staticweb)."""
+    headers = {name: to_text(value) for name, value in answer.headers.items()}
+    is_json = headers.get("Content-Type", "").partition(";")[0].strip() == listings.JSON
+    if answer.status not in (200, 204) or not is_json or int(headers.get("Content-Length", 0)) > _LONGEST:
+        return Response(answer.status, headers, answer.body)
+    headers["Content-Type"] = f"{kind}; charset=utf-8"
+    headers["Vary"] = ", ".join(filter(None, (headers.get("Vary"), "Accept")))
+    if environ["REQUEST_METHOD"] == "HEAD":
+        if answer.status == 200:
+            headers.pop("Content-Length", None)  # that of the JSON form
+        return Response(answer.status, headers, answer.body)
+    if kind == listings.JSON:
+        return Response(answer.status, headers, answer.body)
+    body = answer.read()
+    try:
+        body = _rendered(json.loads(body or b"[]"), kind, account, container)
+    except (ValueError, KeyError, TypeError):  # no listing after all
+        headers["Content-Type"] = f"{listings.JSON}; charset=utf-8"
+    if body:
+        headers["Content-Length"] = str(len(body))
+        return Response(answer.status, headers, body)
+    headers.pop("Content-Length", None)
+    return Response(204, headers)
+
+
+def _rendered(rows: listings.Listing, kind: str, account: str, container: str) -> bytes:
+    if kind == listings.TEXT:
+        return listings.text(rows)
+    if container:
+        return listings.container_xml(rows, container)
+    return listings.account_xml(rows, account)
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ListingFormats]:
+    return ListingFormats
