@@ -90,15 +90,15 @@ class RingBuilder:
         """0 empties the device in rebalances to come, under the same rules as other moves."""
         self.set_info(device, weight=weight)
 
-    def set_info(self, device: int, **changes: Any) -> None:
+    def set_info(self, device_id: int, /, **changes: Any) -> None:
         """Change fields of a device (see `Node`); raises InvalidInput for unknown ones."""
         if not changes.keys() <= _NODE_FIELDS:
             raise InvalidInput(f"a device has no {', '.join(sorted(changes.keys() - _NODE_FIELDS))}")
-        node = _checked_node(self._present(device)._replace(**changes))
+        node = _checked_node(self._present(device_id)._replace(**changes))
         for other in self.present:
-            if other.id != device and (other.ip, other.port, other.device) == (node.ip, node.port, node.device):
+            if other.id != device_id and (other.ip, other.port, other.device) == (node.ip, node.port, node.device):
                 raise InvalidInput(f"device {other.id} already is {node}")
-        self.devices[device] = node
+        self.devices[device_id] = node
         self.version += 1
 
     def set_replicas(self, replicas: float) -> None:
