@@ -1,0 +1,99 @@
+"""The decision over a request, by the rules that Swift's tempauth documents.
+
+In order: reseller admins may do all; owners all in their account, but neither make nor
+delete it; OPTIONS is open to all; then what the container's ACL grants to referrers and
+to groups; then what the account's ACL grants. Whom nothing lets in gets 401 where unknown,
+403 where known.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from objstore.auth.prefixes import Prefix, Prefixes
+from objstore.auth.users import RESELLER_READER
+from objstore.core.names import Name
+from objstore.web import acls
+from objstore.web.access import Access, Identity
+from objstore.web.infos import account_info
+from objstore.web.requests import Environ, WsgiApp, header
+from objstore.web.responses import Response, error
+
+_READS = frozenset({"GET", "HEAD"})
+_ACCOUNT_MANAGEMENT = frozenset({"PUT", "DELETE"})
+
+
+class Authorizer:
+    """An `Authorizer` as `web.access` defines it; `app` is asked for account ACLs."""
+
+    def __init__(self, app: WsgiApp, prefixes: Prefixes) -> None:
+        self._app = app
+        self._prefixes = prefixes
+
+    def __call__(self, environ: Environ, access: Access) -> Response | None:
+        identity: Identity | None = environ.get("objstore.identity")
+        prefix = self._prefixes.of(access.name.account)
+        if prefix is None:
+            return denied(identity, access.name.account)
+        if identity is not None and _owns(identity, access, prefix):
+            environ["objstore.owner"] = True
+            return None
+        if (
+            access.method == "OPTIONS"
+            or (identity is not None and _reads_all(identity, access, prefix))
+            or _container_acl_allows(identity, access, environ)
+            or (identity is not None and self._account_acl_allows(identity, access, environ))
+        ):
+            return None
+        return denied(identity, access.name.account)
+
+    def _account_acl_allows(self, identity: Identity, access: Access, environ: Environ) -> bool:
+        info = account_info(environ, self._app, access.name.account)
+        level = acls.account_level(info.sysmeta.get(acls.ACCOUNT_ACL_SYSMETA, ""), identity.groups)
+        if level == "admin" and not _manages_account(access):
+            environ["objstore.owner"] = True
+            return True
+        if level == "read-write" and access.name.container is not None:
+            return True
+        return level != "" and access.method in _READS
+
+
+def denied(identity: Identity | None, account: str) -> Response:
+    """403 for those we know, else 401 with the challenge that Swift sends."""
+    return unauthorized(account) if identity is None else error(403)
+
+
+def unauthorized(realm: str) -> Response:
+    named = quote(realm.encode("utf-8", "surrogateescape")) or "unknown"
+    return error(401, headers={"Www-Authenticate": f'Swift realm="{named}"'})
+
+
+def _manages_account(access: Access) -> bool:
+    return access.name.container is None and access.method in _ACCOUNT_MANAGEMENT
+
+
+def _owns(identity: Identity, access: Access, prefix: Prefix) -> bool:
+    if identity.reseller_admin and not _is_system(access.name, prefix):
+        return True
+    if access.name.account not in identity.accounts or _manages_account(access):
+        return False
+    return not prefix.require_group or prefix.require_group in identity.groups
+
+
+def _reads_all(identity: Identity, access: Access, prefix: Prefix) -> bool:
+    return access.method in _READS and RESELLER_READER in identity.groups and not _is_system(access.name, prefix)
+
+
+def _is_system(name: Name, prefix: Prefix) -> bool:
+    """Accounts of the system itself begin with a period; nobody's is the bare prefix."""
+    return name.account[len(prefix.text) :][:1] in ("", ".")
+
+
+def _container_acl_allows(identity: Identity | None, access: Access, environ: Environ) -> bool:
+    if not access.acl:
+        return False
+    acl = acls.parse(access.acl)
+    by_referrer = access.method in _READS and (access.name.object is not None or acl.listings)
+    if by_referrer and acls.referrer_allowed(header(environ, "Referer"), acl):
+        return True
+    return identity is not None and acls.groups_allowed(identity, acl)

@@ -1,0 +1,16 @@
+"""Access keys of the users table, for those who verify signatures (see `web.keys`)."""
+
+from __future__ import annotations
+
+from objstore.auth.users_file import Users
+from objstore.web.keys import Credential
+
+
+class TableKeys:
+    """The explicit pairs of users, and `project:user` with its key where that is kept plain."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+
+    def find(self, access_key: str) -> Credential | None:
+        return self._users.current().credentials.get(access_key)

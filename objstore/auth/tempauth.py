@@ -1,0 +1,182 @@
+"""The filter of the built-in authentication system: it logs users in, and knows them by their tokens.
+
+It understands what Swift's tempauth does: users in its section or in a file, tokens in
+X-Auth-Token or X-Storage-Token, reseller prefixes, service tokens, ACLs of containers
+and accounts. Unlike there, users may change while it runs, keys may be hashed, and tokens
+are signed, so that proxies need share nothing but a secret. doc/authentication.md tells more.
+
+A request that another filter has already decided about (`objstore.preauthorized`) passes.
+One without a token of ours is anonymous, and is judged where it goes to an account with a prefix of ours, or
+where no other system judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from objstore.auth import prefixes as prefixes_
+from objstore.auth import users as users_
+from objstore.auth.authorizer import Authorizer, unauthorized
+from objstore.auth.keys import TableKeys
+from objstore.auth.login import LoginService
+from objstore.auth.prefixes import Prefixes
+from objstore.auth.tokens import Tokens
+from objstore.auth.users import UserTable
+from objstore.auth.users_file import Users, checked_token_key, read_token_key
+from objstore.core.errors import ConfigError, InvalidInput
+from objstore.runtime import log, settings
+from objstore.web import acls
+from objstore.web.access import Identity
+from objstore.web.errors import response_for
+from objstore.web.keys import AccessKeys
+from objstore.web.requests import Environ, StartResponse, WsgiApp, header, to_native, to_text
+from objstore.web.responses import Response
+
+
+def _auth_prefix(text: str) -> str:
+    stripped = text.strip().strip("/")
+    if not stripped:
+        raise ValueError("would leave no path to the storage")
+    return f"/{stripped}/"
+
+
+SETTINGS = (
+    settings.Setting(
+        "users_file", str.strip, "", "file of users, see `objstore user`; besides it, user_<account>_<user> lines count"
+    ),
+    settings.Setting("token_key", str.strip, "", "secret that signs tokens, the same in all proxies; or:"),
+    settings.Setting("token_key_file", str.strip, "", "file that holds the secret that signs tokens"),
+    settings.Setting("token_life", settings.duration, "86400", "how long a token is good"),
+    settings.Setting("auth_prefix", _auth_prefix, "/auth/", "path under which users log in"),
+    settings.Setting(
+        "storage_url_scheme",
+        settings.choice("default", "http", "https"),
+        "default",
+        "scheme of the storage URLs given to users: http, https, or default for that of the request",
+    ),
+    settings.Setting(
+        "reseller_prefix", str.strip, "AUTH", "how names of accounts begin, a list; the first is that of tokens"
+    ),
+    settings.Setting(
+        "require_group",
+        str.strip,
+        "",
+        "group that owners need too, perhaps by X-Service-Token; <PREFIX>_require_group for one prefix",
+    ),
+)
+
+_ACL_KEY = "HTTP_X_ACCOUNT_ACCESS_CONTROL"
+_SYSMETA_KEY = "HTTP_X_ACCOUNT_SYSMETA_CORE_ACCESS_CONTROL"
+_SYSMETA_HEADER = "x-account-sysmeta-core-access-control"
+
+
+class TempAuth:
+    """access_keys: who has which S3 key, also in environ['objstore.access_keys'] of all requests that pass."""
+
+    def __init__(self, app: WsgiApp, *, users: Users, tokens: Tokens, login: LoginService, prefixes: Prefixes) -> None:
+        self.app = app
+        self.access_keys: AccessKeys = TableKeys(users)
+        self._users = users
+        self._tokens = tokens
+        self._login = login
+        self._prefixes = prefixes
+        self._prefix = prefixes.first.text
+        self._auth_prefix = login.auth_prefix
+        self._authorize = Authorizer(app, prefixes)
+
+    def info(self) -> dict[str, Any]:
+        return {"tempauth": {"account_acls": True}}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        path = environ["PATH_INFO"]
+        environ["objstore.access_keys"] = self.access_keys
+        if path.startswith(self._auth_prefix):
+            return self._login.answer(environ)(environ, start_response)
+        if not environ.get("objstore.preauthorized"):
+            refusal = self._identify(environ, path)
+            if refusal is not None:
+                return refusal(environ, start_response)
+        if path.count("/") < 4:  # not an object: perhaps an account
+            return self._with_account_acl(environ, start_response, path)
+        return self.app(environ, start_response)
+
+    def _identify(self, environ: Environ, path: str) -> Response | None:
+        """Say who asks and who decides; the response is for those with a bad token."""
+        token = environ.get("HTTP_X_AUTH_TOKEN") or environ.get("HTTP_X_STORAGE_TOKEN")
+        if token and token.startswith(self._prefix):
+            table = self._users.current()
+            login = self._tokens.verify(token, table)
+            if login is not None:
+                service = environ.get("HTTP_X_SERVICE_TOKEN")
+                environ["objstore.identity"] = (
+                    self._with_service(login.identity, service, table) if service else login.identity
+                )
+                environ["REMOTE_USER"] = to_native(login.user.name)
+                environ["objstore.authorize"] = self._authorize
+                return None
+            # Without a prefix, the token may be another system's.
+            if self._prefix or "objstore.authorize" not in environ:
+                return unauthorized(_account_of(path))
+        if "objstore.authorize" not in environ or (self._prefix and self._decides_over(path)):
+            environ["objstore.authorize"] = self._authorize
+        return None
+
+    def _with_service(self, identity: Identity, token: str, table: UserTable) -> Identity:
+        """The user together with the service that acts for it: its groups, but not its accounts."""
+        service = self._tokens.verify(token, table)
+        if service is None:
+            return identity
+        return identity._replace(groups=(*identity.groups, *service.identity.groups))
+
+    def _decides_over(self, path: str) -> bool:
+        account = _account_of(path)
+        return bool(account) and self._prefixes.of(account) is not None
+
+    def _with_account_acl(self, environ: Environ, start_response: StartResponse, path: str) -> Iterable[Any]:
+        """Pass an account's request on, its ACL being system metadata below and a header, for owners, above."""
+        parts = path.rstrip("/").split("/")
+        if len(parts) != 3 or not self._decides_over(path):
+            return self.app(environ, start_response)
+        if _ACL_KEY in environ:
+            try:
+                environ[_SYSMETA_KEY] = acls.clean_account_acl(header(environ, acls.ACCOUNT_ACL_HEADER))
+            except InvalidInput as refusal:
+                return response_for(refusal)(environ, start_response)
+            del environ[_ACL_KEY]
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if environ.get("objstore.owner"):
+                acl = next((value for name, value in headers if name.lower() == _SYSMETA_HEADER), "")
+                if acl:
+                    headers = [*headers, (acls.ACCOUNT_ACL_HEADER, acl)]
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        return self.app(environ, start)
+
+
+def _account_of(path: str) -> str:
+    """The account in a native path `/v1/account...`, '' for another path."""
+    parts = path.split("/", 3)
+    return to_text(parts[2]) if len(parts) > 2 and parts[0] == "" and parts[1] else ""
+
+
+def _token_key(values: Any) -> bytes:
+    if values.token_key:
+        return checked_token_key(values.token_key.encode(), "token_key")
+    if values.token_key_file:
+        return read_token_key(values.token_key_file)
+    raise ConfigError("filter:tempauth: set token_key or token_key_file, to the same secret in all proxies")
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], TempAuth]:
+    conf = {**global_conf, **local_conf}
+    values = settings.read(SETTINGS, conf, "filter:tempauth")
+    logger = log.from_conf(conf)
+    prefixes = prefixes_.from_conf(conf)
+    users = Users(prefixes, logger, users_.from_conf(conf), values.users_file)
+    tokens = Tokens(_token_key(values), life=values.token_life, prefix=prefixes.first.text)
+    login = LoginService(
+        users, tokens, auth_prefix=values.auth_prefix, url_scheme=values.storage_url_scheme, logger=logger
+    )
+    return lambda app: TempAuth(app, users=users, tokens=tokens, login=login, prefixes=prefixes)

@@ -1,0 +1,114 @@
+"""Tokens that need no memory: what they say is signed, by a secret that all proxies share.
+
+A token is `AUTH_tk` (the first prefix and `tk`) and then, in base64url without padding:
+
+    version      1 byte, 1
+    expiry       8 bytes, big-endian, seconds since the epoch
+    fingerprint  8 bytes: of the user's key when the token was made
+    nonce        4 bytes, random, so that no two tokens are equal
+    user         its name in UTF-8
+    signature    32 bytes: HMAC-SHA256 of all of the above
+
+Everything else about the user is looked up, so that a user who was removed or whose key was
+changed has no good token from then on, and changed groups count at once.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import secrets
+import struct
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.auth.users import Login, User, UserTable
+
+_VERSION = 1
+_HEAD = struct.Struct(">BQ8s4s")
+_SIGNATURE = 32  # bytes
+_MOST_KNOWN = 10_000
+_MOST_LENGTH = 2048  # characters; the longest name fits
+
+
+class Token(NamedTuple):
+    """expires: whole seconds since the epoch."""
+
+    text: str
+    expires: int
+
+
+class Tokens:
+    """Makes and verifies tokens. What was verified is remembered for as long as the table is the same."""
+
+    def __init__(
+        self, secret: bytes, *, life: float = 86400.0, prefix: str = "AUTH_", now: Callable[[], float] = time.time
+    ) -> None:
+        """secret: the same in all proxies. life: of a token, in seconds. prefix: of accounts."""
+        self._secret = secret
+        self._life = life
+        self._start = prefix + "tk"
+        self._now = now
+        self._table: UserTable | None = None
+        self._known: dict[str, tuple[int, Login]] = {}
+
+    def issue(self, user: User) -> Token:
+        expires = int(self._now() + self._life)
+        head = _HEAD.pack(_VERSION, expires, self._fingerprint(user), secrets.token_bytes(4))
+        said = head + user.name.encode()
+        encoded = urlsafe_b64encode(said + self._sign(said)).rstrip(b"=").decode()
+        return Token(self._start + encoded, expires)
+
+    def seconds_left(self, token: Token) -> int:
+        return max(0, int(token.expires - self._now()))
+
+    def verify(self, token: str, table: UserTable) -> Login | None:
+        """Whose token this is; None for one that is forged, expired, or made before its user's key changed."""
+        if table is not self._table:
+            self._known.clear()
+            self._table = table
+        known = self._known.get(token)
+        if known is None:
+            known = self._read(token, table)
+            if known is None:
+                return None
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]  # the oldest
+            self._known[token] = known
+        return known[1] if self._now() < known[0] else None
+
+    def _read(self, token: str, table: UserTable) -> tuple[int, Login] | None:
+        said = self._signed(token)
+        if said is None:
+            return None
+        version, expires, fingerprint, _ = _HEAD.unpack_from(said)
+        if version != _VERSION:
+            return None
+        login = table.logins.get(said[_HEAD.size :].decode("utf-8", "replace"))
+        if login is None or not hmac.compare_digest(fingerprint, self._fingerprint(login.user)):
+            return None
+        return expires, login
+
+    def _signed(self, token: str) -> bytes | None:
+        """What a token says, None where the signature is not ours."""
+        if not token.startswith(self._start) or len(token) > _MOST_LENGTH:
+            return None
+        encoded = token[len(self._start) :]
+        try:
+            data = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except (binascii.Error, ValueError):
+            return None
+        said, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
+        if len(said) < _HEAD.size or not hmac.compare_digest(signature, self._sign(said)):
+            return None
+        return said
+
+    def _sign(self, said: bytes) -> bytes:
+        return hmac.digest(self._secret, said, hashlib.sha256)
+
+    def _fingerprint(self, user: User) -> bytes:
+        # The first byte keeps apart what the secret signs: what a token says begins with its version.
+        return hmac.digest(self._secret, b"\0" + user.key.encode("utf-8", "surrogateescape"), hashlib.sha256)[:8]

@@ -1,0 +1,195 @@
+"""Users, and the table of them that requests are checked against.
+
+A user is read from a field of JSON or from a line of configuration; `UserTable` turns all
+of them, once, into what a request needs to know.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.auth import hashing
+from objstore.auth.prefixes import Prefixes
+from objstore.core.errors import ConfigError
+from objstore.web.access import Identity
+from objstore.web.keys import Credential
+
+ADMIN = ".admin"
+RESELLER_ADMIN = ".reseller_admin"
+RESELLER_READER = ".reseller_reader"
+# Told by other fields of an identity, never one of its groups.
+_NO_GROUPS = frozenset({ADMIN, RESELLER_ADMIN})
+
+# No character that would mean something else in an ACL, a path or a credential scope.
+_NAME = re.compile(r"[^\s,:/*.\x00-\x1f\x7f][^\s,:/*\x00-\x1f\x7f]*:[^\s,/*\x00-\x1f\x7f]+\Z")
+_WORD = re.compile(r"[^\s,/\x00-\x1f\x7f]+\Z")
+_MOST_NAME = 256  # characters
+
+
+class User(NamedTuple):
+    """name: `project:user`. key: plain, hashed, or '' for one who has only a pair of S3 keys.
+
+    account: the storage account, where it is not the first prefix and the project.
+    url: where the storage is, in place of the host that was asked; `$HOST` in it is that host.
+    """
+
+    name: str
+    key: str = ""
+    groups: tuple[str, ...] = ()
+    access_key: str = ""
+    secret_key: str = ""
+    account: str = ""
+    url: str = ""
+
+    @property
+    def project(self) -> str:
+        return self.name.partition(":")[0]
+
+    @property
+    def account_override(self) -> str:
+        return self.account or self.url.rstrip("/").rpartition("/")[2]
+
+
+class Login(NamedTuple):
+    """A user as requests see it. account: the storage account it works in."""
+
+    user: User
+    identity: Identity
+    account: str
+
+
+class UserTable:
+    """All users at one moment; never changed. Raises ConfigError for an access key used twice."""
+
+    __slots__ = ("credentials", "hashed", "logins")
+
+    def __init__(self, users: Iterable[User], prefixes: Prefixes) -> None:
+        self.logins = {user.name: _login(user, prefixes) for user in users}
+        self.credentials: dict[str, Credential] = {}
+        self.hashed = any(hashing.is_hashed(login.user.key) for login in self.logins.values())
+        for login in self.logins.values():
+            for access_key, secret_key in _pairs(login.user):
+                if access_key in self.credentials:
+                    raise ConfigError(f"user {login.user.name}: access key {access_key!r} is another user's too")
+                self.credentials[access_key] = Credential(login.identity, secret_key, login.account)
+
+
+def _pairs(user: User) -> Iterable[tuple[str, str]]:
+    """Name and plain key are a pair of S3 keys too, as with Swift's s3api and tempauth."""
+    if user.key and not hashing.is_hashed(user.key):
+        yield user.name, user.key
+    if user.access_key:
+        yield user.access_key, user.secret_key
+
+
+def _login(user: User, prefixes: Prefixes) -> Login:
+    account = user.account_override or prefixes.first.text + user.project
+    owned: list[str] = []
+    if ADMIN in user.groups:
+        owned = [account, *(prefix.text + user.project for prefix in prefixes)]
+    identity = Identity(
+        user.name,
+        (user.name, user.project, *(group for group in user.groups if group not in _NO_GROUPS)),
+        tuple(dict.fromkeys(owned)),
+        RESELLER_ADMIN in user.groups,
+    )
+    return Login(user, identity, account)
+
+
+_TEXTS = ("key", "access_key", "secret_key", "account", "url")
+
+
+def from_json(name: str, fields: Any) -> User:
+    """The user of an entry of a users file; raises ValueError that says what is wrong with it."""
+    if not isinstance(fields, dict):
+        raise ValueError("is not a JSON object")
+    unknown = sorted(set(fields) - {*_TEXTS, "groups"})
+    if unknown:
+        raise ValueError(f"has an unknown field {unknown[0]!r}")
+    for field in _TEXTS:
+        if not isinstance(fields.get(field, ""), str):
+            raise ValueError(f"{field} is not a string")
+    groups = fields.get("groups", [])
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+        raise ValueError("groups is not a list of strings")
+    user = User(name, groups=tuple(groups), **{field: fields[field] for field in _TEXTS if field in fields})
+    check(user)
+    return user
+
+
+def to_json(user: User) -> dict[str, Any]:
+    """The fields of a user that differ from what they are when left out."""
+    fields: dict[str, Any] = {field: getattr(user, field) for field in _TEXTS if getattr(user, field)}
+    return fields | ({"groups": list(user.groups)} if user.groups else {})
+
+
+def check(user: User) -> None:
+    """Raises ValueError that says what is wrong with a user."""
+    if not _NAME.match(user.name) or len(user.name) > _MOST_NAME:
+        raise ValueError("a name must be ACCOUNT:USER, without spaces, commas, slashes and asterisks")
+    if bool(user.access_key) != bool(user.secret_key):
+        raise ValueError("access_key and secret_key go together")
+    if not user.key and not user.access_key:
+        raise ValueError("has neither a key nor an access_key")
+    if hashing.is_hashed(user.key):
+        try:
+            hashing.check(user.key)
+        except ValueError as error:
+            raise ValueError(f"key {error}") from None
+    for group in user.groups:
+        if not _WORD.match(group):
+            raise ValueError(f"group {group!r} is empty, or has a space, comma or slash in it")
+    for field in ("access_key", "account"):
+        value = getattr(user, field)
+        if value and not _WORD.match(value):
+            raise ValueError(f"{field} {value!r} has a space, comma or slash in it")
+    if user.account and user.url:
+        raise ValueError("account and url exclude each other")
+    if user.url and not (_is_url(user.url) and user.account_override):
+        raise ValueError(f"url {user.url!r} is not like http://host/v1/ACCOUNT or $HOST/v1/ACCOUNT")
+
+
+def _is_url(word: str) -> bool:
+    return "://" in word or "$HOST" in word
+
+
+def from_conf(conf: Mapping[str, str]) -> dict[str, User]:
+    """The users of lines `user_<account>_<user> = <key> [group]... [storage URL]`, and of
+    `user64_...`, whose account and user are base64 without padding (as Swift's tempauth has them).
+
+    Raises ConfigError that names the line.
+    """
+    users = {}
+    for setting, value in conf.items():
+        kind, underscore, names = setting.partition("_")
+        if underscore and kind in ("user", "user64"):
+            try:
+                user = _from_line(names, value.split(), encoded=kind == "user64")
+                check(user)
+            except ValueError as error:
+                raise ConfigError(f"{setting}: {error}") from None
+            users[user.name] = user
+    return users
+
+
+def _from_line(names: str, words: list[str], encoded: bool) -> User:
+    parts = names.split("_")
+    if len(parts) != 2:
+        raise ValueError("the name is not user_<account>_<user>; write names with underscores as user64_...")
+    if not words:
+        raise ValueError("has no key")
+    account, name = map(_decoded, parts) if encoded else parts
+    key, *groups = words
+    url = groups.pop() if groups and _is_url(groups[-1]) else ""
+    return User(f"{account}:{name}", key, tuple(groups), url=url)
+
+
+def _decoded(text: str) -> str:
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise ValueError(f"{text!r} is not base64 of UTF-8") from None

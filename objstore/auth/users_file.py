@@ -1,0 +1,200 @@
+"""The users file, and the secret that signs tokens: read, watched, changed.
+
+The users file is JSON: `{"version": 1, "users": {"project:user": {...}}}`, the fields being
+those of `users.User`. It holds keys, so that only its owner may read it. Changes replace it as
+a whole, under a lock, so that any number of servers and commands can share it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import secrets
+import string
+from collections.abc import Iterator, Mapping
+
+from objstore.auth import hashing, users
+from objstore.auth.prefixes import Prefix, Prefixes
+from objstore.auth.users import User, UserTable
+from objstore.core.errors import ConfigError
+from objstore.runtime.files import FILES, Files
+
+VERSION = 1
+USERS_NAME = "users.json"  # under the directory of `objstore serve --data`
+TOKEN_KEY_NAME = "token.key"
+_MODE = 0o600
+_LEAST_TOKEN_KEY = 16  # characters
+
+
+def read_users(path: str) -> dict[str, User]:
+    """The users of a file by name; raises ConfigError that names the file and the entry."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    return _parsed(path, data)
+
+
+def _parsed(path: str, data: bytes) -> dict[str, User]:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("users"), dict):
+        raise ConfigError(f'{path}: not an object with "users"')
+    if content.get("version", VERSION) != VERSION:
+        raise ConfigError(f"{path}: version {content['version']!r} is not {VERSION}")
+    found = {}
+    for name, fields in content["users"].items():
+        try:
+            found[name] = users.from_json(name, fields)
+        except ValueError as error:
+            raise ConfigError(f"{path}: user {name!r}: {error}") from None
+    return found
+
+
+def write_users(path: str, known: Mapping[str, User], files: Files = FILES) -> None:
+    """Replace the file; it keeps its owner, also where another user (root) changes it. Raises OSError."""
+    content = {"version": VERSION, "users": {name: users.to_json(known[name]) for name in sorted(known)}}
+    files.replace(path, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n", _MODE)
+    _give_to_owner_of_directory(path)
+
+
+def _give_to_owner_of_directory(path: str) -> None:
+    """A server that runs as its own user must be able to read what root has written."""
+    if os.geteuid() == 0:
+        owner = os.stat(os.path.dirname(path) or ".")
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+@contextlib.contextmanager
+def editing(path: str, files: Files = FILES) -> Iterator[dict[str, User]]:
+    """The users of a file, to be changed in place; written on leaving, if changed, unless by an exception.
+
+    A missing file counts as one without users. Others who edit wait meanwhile. Raises ConfigError for a
+    file that cannot be read or users that do not fit together, OSError where it cannot be written.
+    """
+    with _locked(path + ".lock"):
+        known = read_users(path) if os.path.exists(path) else {}
+        before = dict(known)
+        yield known
+        if known != before or not os.path.exists(path):
+            UserTable(known.values(), Prefixes([Prefix("")]))  # no access key twice
+            write_users(path, known, files)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)  # gives up the lock; the file stays, as others may wait for it
+
+
+class Users:
+    """The table of users as it is now: those of the configuration, and over them those of the file, if any.
+
+    A change to the file is seen by the next request. A file that cannot be used leaves
+    the former table in place, and is logged once.
+    """
+
+    def __init__(self, prefixes: Prefixes, logger: logging.Logger, conf: Mapping[str, User], path: str = "") -> None:
+        """Raises ConfigError where the file cannot be used from the start."""
+        self._prefixes = prefixes
+        self._logger = logger
+        self._conf = conf
+        self._path = path
+        self._seen: object = self._signature() if path else None
+        self._table = self._read()
+
+    def current(self) -> UserTable:
+        """The same object as long as nothing has changed."""
+        if self._path:
+            try:
+                seen = self._signature()
+            except OSError:
+                seen = None  # deleted: those who were known stay so until there is a file again
+            if seen != self._seen:
+                self._reload(seen)
+        return self._table
+
+    def _reload(self, seen: object) -> None:
+        self._seen = seen
+        try:
+            self._table = self._read()
+        except ConfigError as error:
+            self._logger.error("users stay as they were: %s", error)
+        else:
+            self._logger.info("users read anew from %s", self._path)
+
+    def _signature(self) -> tuple[int, ...]:
+        # The time of the inode's change tells of a new owner or mode too, which may make it readable.
+        stat = os.stat(self._path)
+        return stat.st_ctime_ns, stat.st_ino, stat.st_size
+
+    def _read(self) -> UserTable:
+        from_file = read_users(self._path) if self._path else {}
+        return UserTable({**self._conf, **from_file}.values(), self._prefixes)
+
+
+def read_token_key(path: str) -> bytes:
+    """The secret that signs tokens; raises ConfigError for a missing or short one."""
+    try:
+        with open(path, "rb") as file:
+            return checked_token_key(file.read().strip(), path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def checked_token_key(key: bytes, where: str) -> bytes:
+    if len(key) < _LEAST_TOKEN_KEY:
+        raise ConfigError(f"{where}: a key for tokens has at least {_LEAST_TOKEN_KEY} characters, this has {len(key)}")
+    return key
+
+
+def ensure_token_key(path: str, files: Files = FILES) -> None:
+    """Make a file with a new random secret, unless there is one already."""
+    with _locked(path + ".lock"):
+        if not os.path.exists(path):
+            files.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE)
+            _give_to_owner_of_directory(path)
+
+
+def ensure_first_user(path: str, name: str = "admin:admin", files: Files = FILES) -> User | None:
+    """Make a users file with one user who may do all, with keys of its own; None where the file exists.
+
+    What it returns is the only place that tells the keys besides the file, in which they are plain.
+    """
+    if os.path.exists(path):
+        return None
+    made = User(name, new_key(), (users.ADMIN, users.RESELLER_ADMIN), new_access_key(), new_secret_key())
+    with editing(path, files) as known:
+        if known:  # someone was faster
+            return None
+        known[name] = made
+    return made
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def new_access_key() -> str:
+    """20 letters and digits, as those of AWS are."""
+    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(20))
+
+
+def new_secret_key() -> str:
+    """40 characters that need no quoting in a shell."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
+
+
+def stored_key(key: str, hash_it: bool) -> str:
+    """A key as the file keeps it."""
+    return hashing.hashed(key) if hash_it else key
