@@ -9,6 +9,8 @@ random proposals that are judged in bulk:
 2. Devices that hold too much give partitions to those that hold too little: first moves that mend
    faults, then those that do no harm.
 3. Faults that remain are mended by exchanges between two partitions, which leaves the balance as it is.
+4. Where no partition of a device that holds too much fits one that holds too little, one goes to a third
+   device, and one of that device's goes on.
 
 Rules: a partition that may not move yet (`movable`) keeps its replicas, and of every other at most one moves; a
 replica without a device is placed in any case, and counts as its partition's move.
@@ -16,6 +18,7 @@ replica without a device is placed in any case, and counts as its partition's mo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +31,15 @@ Bools = NDArray[np.bool_]
 
 # A fault of one level outweighs all that a partition of up to 15 replicas can have below it; two
 # replicas on one device are worst.
-FAULT_WEIGHT = (16**2, 16, 1, 16**3)
+FAULT_WEIGHT = (16**2, 16, 1, 16**4)
+_INACTIVE = 16**3  # of a replica on a device of weight 0
 _MOST_PROPOSALS = 100_000  # judged at once; bounds memory
 _FEWEST_PROPOSALS = 2_000
 _PATIENCE = 6  # rounds without an accepted proposal before a step ends
 _PARTNERS = 32  # exchanges proposed for a faulty replica in one round
+
+
+_Cells = tuple[Ints, Ints]  # rows and partitions
 
 
 class Bounds(NamedTuple):
@@ -64,7 +71,8 @@ def bounds_of(tree: Tree, share: list[Floats]) -> Bounds:
     return Bounds(
         [extended(tree.domain[level], len(share[level])) for level in LEVELS],
         [extended(np.floor(share[level]), 0) for level in LEVELS],
-        [extended(np.ceil(share[level]), 1 << 30) for level in LEVELS],
+        # A replica on a device of weight 0 is a fault of its own kind, not one of spread.
+        [extended(np.maximum(1, np.ceil(share[level])), 1 << 30) for level in LEVELS],
     )
 
 
@@ -99,6 +107,7 @@ def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
     search.exchange(fresh_only=False)
     search.relocate(MEND_FROM_ANY)
     search.relocate(LEVEL)
+    search.chain()
     return search.table
 
 
@@ -154,23 +163,28 @@ class _Search:
         return np.bincount(self.table[self.exists], minlength=self.nobody + 1)[: self.nobody] - self.target
 
     def place(self) -> None:
-        """Step 1."""
-        for limit in (0, 16**4):
-            idle = 0
-            while idle < _PATIENCE:
-                row, partition = np.nonzero((self.table == self.nobody) & self.exists)
-                if not len(row):
-                    return
-                once = np.unique(partition, return_index=True)[1]
-                once = self.random.permutation(once)[:_MOST_PROPOSALS]
-                room = self._room()
-                count = min(len(once), len(room))
-                row, partition, device = row[once[:count]], partition[once[:count]], room[:count]
-                fault = self._fault(row, partition, device)
-                proposals = _Proposals(row, partition, device, fault)
-                accepted = proposals.take(fault <= limit)
-                self._apply(accepted)
-                idle = 0 if len(accepted.row) else idle + 1
+        """Step 1: where there is room; failing that, anywhere rather than twice on one device."""
+        everywhere = np.flatnonzero(self.active)
+        self._place(self._room, 0)
+        self._place(self._room, FAULT_WEIGHT[DEVICE] - 1)
+        self._place(lambda: self.random.choice(everywhere, self.table.size), 0)
+        self._place(lambda: self.random.choice(everywhere, self.table.size), 1 << 30)
+
+    def _place(self, devices: Callable[[], Ints], limit: int) -> None:
+        """limit: the greatest fault (weighted) to be accepted."""
+        idle = 0
+        while idle < _PATIENCE:
+            row, partition = np.nonzero((self.table == self.nobody) & self.exists)
+            if not len(row):
+                return
+            partition, once = np.unique(partition, return_index=True)
+            pick = self.random.permutation(len(once))[:_MOST_PROPOSALS]
+            device = devices()[: len(pick)]
+            row, partition = row[once][pick[: len(device)]], partition[pick[: len(device)]]
+            proposals = _Proposals(row, partition, device, self._fault(row, partition, device))
+            proposals = proposals.take(np.flatnonzero(proposals.change <= limit))
+            self._apply(proposals)
+            idle = 0 if len(proposals.row) else idle + 1
 
     def relocate(self, step: Relocation) -> None:
         """Step 2."""
@@ -200,30 +214,65 @@ class _Search:
         """Step 3. fresh_only: only between replicas that have a new device anyhow, so that no move is added."""
         idle = 0
         while idle < _PATIENCE:
-            free = self.fresh if fresh_only else self.fresh | (self.movable & ~self.moved)
+            free = self.fresh if fresh_only else self._free
             free = free & self.exists & self.active[self.table]
-            row, partition = np.nonzero(free & self.faulty())
-            other_row, other_partition = np.nonzero(free)
-            if not len(row) or len(other_row) < 2:
+            pairs = self._pairs(free & self.faulty(), free)
+            if pairs is None:
                 return
-            pick = self.random.permutation(len(row))[: _MOST_PROPOSALS // _PARTNERS]
-            pick = np.repeat(pick, _PARTNERS)
-            other = self.random.integers(len(other_row), size=len(pick))
-            row, partition = row[pick], partition[pick]
-            other_row, other_partition = other_row[other], other_partition[other]
-            here = self._judged(row, partition, self.table[other_row, other_partition])
-            there = self._judged(other_row, other_partition, self.table[row, partition])
-            change = here.change + there.change
-            good = np.flatnonzero((change < 0) & (here.partition != there.partition))
-            good = good[np.argsort(change[good], kind="stable")]
-            good = good[_disjoint(here.partition[good], there.partition[good])]
-            self._apply(here.take(good))
-            self._apply(there.take(good))
-            idle = 0 if len(good) else idle + 1
+            first, second = pairs
+            here = self._judged(*first, self.table[second])
+            there = self._judged(*second, self.table[first])
+            idle = 0 if self._apply_pairs(here, there, here.change + there.change < 0, None) else idle + 1
+
+    def chain(self) -> None:
+        """Step 4."""
+        idle = 0
+        while idle < _PATIENCE:
+            free = self._free & self.exists
+            excess = self.excess
+            room = self._room()
+            pairs = self._pairs(free & np.append(excess > 0, False)[self.table], free & self.active[self.table])
+            if pairs is None or not len(room):
+                return
+            first, second = pairs
+            here = self._judged(*first, self.table[second])
+            there = self._judged(*second, room[self.random.integers(len(room), size=len(second[0]))])
+            idle = 0 if self._apply_pairs(here, there, here.change + there.change <= 0, excess) else idle + 1
+
+    def _pairs(self, first: Bools, second: Bools) -> tuple[_Cells, _Cells] | None:
+        """Cells of the one set, each with several of the other."""
+        first_cells, second_cells = np.nonzero(first), np.nonzero(second)
+        if not len(first_cells[0]) or not len(second_cells[0]):
+            return None
+        pick = self.random.permutation(len(first_cells[0]))[: _MOST_PROPOSALS // _PARTNERS]
+        pick = np.repeat(pick, _PARTNERS)
+        other = self.random.integers(len(second_cells[0]), size=len(pick))
+        return (first_cells[0][pick], first_cells[1][pick]), (second_cells[0][other], second_cells[1][other])
+
+    def _apply_pairs(self, here: _Proposals, there: _Proposals, wanted: Bools, excess: Ints | None) -> int:
+        """Carry out the best pairs of proposals that do not get in each other's way; returns how many.
+
+        excess: how many partitions each device may lose, or take on (negative); None for exchanges, which change no number.
+        """
+        change = here.change + there.change
+        good = np.flatnonzero(wanted & (here.partition != there.partition))
+        good = good[np.argsort(change[good], kind="stable")]
+        good = good[_disjoint(here.partition[good], there.partition[good])]
+        if excess is not None:
+            good = good[_first(self.table[here.row[good], here.partition[good]], excess)]
+            good = good[_first(there.device[good], -excess)]
+        self._apply(here.take(good))
+        self._apply(there.take(good))
+        return len(good)
+
+    @property
+    def _free(self) -> Bools:
+        """Cells that may change without a second move of their partition."""
+        return self.fresh | (self.movable & ~self.moved)
 
     def faulty(self) -> Bools:
         """Partitions with a fault."""
-        found = np.zeros(self.table.shape[1], dtype=np.bool_)
+        found = np.any(~self.active[self.table] & self.exists, axis=0)
         for level in self.levels:
             domain = self.bounds.domain[level][self.table]
             for row in range(len(domain)):
@@ -240,7 +289,7 @@ class _Search:
         """Weighted faults that a device in this cell makes (positive) or mends (negative), given the other cells."""
         others = self.table[:, partition]
         others[row, np.arange(len(row))] = self.nobody
-        weight = np.zeros(len(row), dtype=np.int64)
+        weight = _INACTIVE * ~self.active[device]
         for level in self.levels:
             domain = self.bounds.domain[level][device]
             count = (self.bounds.domain[level][others] == domain).sum(axis=0)
