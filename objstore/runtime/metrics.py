@@ -57,6 +57,14 @@ class Description(NamedTuple):
         return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
 
+class Worker(NamedTuple):
+    """What one worker has counted. lines: its series, in the order of their cells; alive: do its gauges count?"""
+
+    lines: Iterable[str]
+    cells: Any
+    alive: bool = True
+
+
 class _Cells:
     """The cells of one worker; in a directory, in the first pair of files that no living worker holds."""
 
@@ -234,9 +242,11 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics of all workers in Prometheus' text format, as `CONTENT_TYPE` says."""
-        if self.directory:
-            return render(_all_workers(self.directory))
-        return render([Worker(self._cells.lines(), self._cells.values)])
+        return render(workers(self.directory) if self.directory else [self.worker()])
+
+    def worker(self) -> Worker:
+        """What this process has counted."""
+        return Worker(self._cells.lines(), self._cells.values)
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -253,15 +263,8 @@ def from_conf(conf: Mapping[str, str]) -> Metrics:
     return Metrics(settings.read(SETTINGS, conf, "metrics").metrics_directory)
 
 
-class Worker(NamedTuple):
-    """What one worker has counted. lines: its series, in the order of their cells; alive: do its gauges count?"""
-
-    lines: Iterable[str]
-    cells: Any
-    alive: bool = True
-
-
-def _all_workers(directory: str) -> Iterator[Worker]:
+def workers(directory: str) -> Iterator[Worker]:
+    """All that have counted in a directory, living and ended."""
     for entry in sorted(os.listdir(directory)):
         if entry.endswith(".names"):
             base = os.path.join(directory, entry.removesuffix(".names"))
@@ -273,10 +276,10 @@ def _all_workers(directory: str) -> Iterator[Worker]:
                 yield Worker(lines, memoryview(cells.read()).cast("d"), alive)
 
 
-def render(workers: Iterable[Worker]) -> bytes:
+def render(counted: Iterable[Worker]) -> bytes:
     """Sum up the series of all workers, and write them in Prometheus' text format."""
     sums: dict[Description, dict[tuple[str, ...], list[float]]] = {}
-    for worker in workers:
+    for worker in counted:
         place = 0
         for line in worker.lines:
             description, values = _series(line)

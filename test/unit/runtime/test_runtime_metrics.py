@@ -63,7 +63,7 @@ def test_counters_of_an_ended_worker_stay_and_its_gauges_go(tmp_path):
             os._exit(0)
     os.waitpid(child, 0)
     # Nobody has taken the ended worker's place yet.
-    assert lines_of(metrics.render(metrics._all_workers(str(tmp_path)))) == {"hits_total": 3}
+    assert lines_of(metrics.render(metrics.workers(str(tmp_path)))) == {"hits_total": 3}
     heir = Metrics(str(tmp_path))
     heir.counter("hits_total", "Hits.").inc()
     assert sorted(os.listdir(tmp_path)) == ["0.cells", "0.names"]

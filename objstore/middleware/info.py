@@ -1,0 +1,152 @@
+"""/info: what this cluster can do and allows, as its filters and the proxy tell (Swift: Discoverability).
+
+Each app of the pipeline below that has a method `info()` adds its sections. A request signed
+with `admin_key` also sees the section `admin`, made of every app's `admin_info()`, and the
+sections that are hidden from others. The signature is an HMAC in hex of the method, the
+query's `swiftinfo_expires` and the path /info, each on a line.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from objstore.core.errors import InvalidInput
+from objstore.runtime import settings
+from objstore.web.errors import response_for
+from objstore.web.requests import Environ, StartResponse, WsgiApp, query
+from objstore.web.responses import Response, error
+
+SETTINGS = (
+    settings.Setting("expose_info", settings.boolean, "true", "answer /info"),
+    settings.Setting("admin_key", str.strip, "", "secret for signed requests that see all; empty: there are none"),
+    settings.Setting(
+        "disallowed_sections",
+        settings.words,
+        "swift.valid_api_versions",
+        "sections, or section.key, that only signed requests see",
+    ),
+    settings.Setting("allowed_digests", settings.words, "sha1 sha256 sha512", "digests that signatures may use"),
+)
+
+_DIGESTS = {40: "sha1", 64: "sha256", 128: "sha512"}  # by length of the signature in hex digits
+_SIGNED_FOR = {"GET": ("GET",), "HEAD": ("HEAD", "GET")}
+
+Sections = dict[str, dict[str, Any]]
+
+
+class Info:
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        expose: bool = True,
+        admin_key: str = "",
+        disallowed_sections: Iterable[str] = (),
+        digests: Iterable[str] = _DIGESTS.values(),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self._expose = expose
+        self._admin_key = admin_key.encode()
+        self._disallowed = tuple(disallowed_sections)
+        self._digests = frozenset(digests)
+        self._now = now
+        self._told: tuple[Sections, Sections] | None = None
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if environ["PATH_INFO"] != "/info":
+            return self.app(environ, start_response)
+        return self._answer(environ)(environ, start_response)
+
+    def _answer(self, environ: Environ) -> Response:
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            return Response(200, {"Allow": "HEAD, GET, OPTIONS"})
+        if method not in _SIGNED_FOR:
+            return error(405, headers={"Allow": "HEAD, GET, OPTIONS"})
+        if not self._expose:
+            return error(403)
+        try:
+            asked = query(environ)
+        except InvalidInput as failure:
+            return response_for(failure)
+        signature, expires = asked.get("swiftinfo_sig", ""), asked.get("swiftinfo_expires", "")
+        is_admin = bool(signature or expires)
+        if is_admin and not self._admin_key:
+            return error(403)
+        if is_admin and not self._is_signed(method, signature, expires):
+            return error(401)
+        headers = {"Content-Type": "application/json; charset=UTF-8"}
+        if "HTTP_ORIGIN" in environ:
+            headers["Access-Control-Allow-Origin"] = environ["HTTP_ORIGIN"]
+            headers["Access-Control-Expose-Headers"] = "x-trans-id"
+        return Response(200, headers, json.dumps(self._sections(is_admin)).encode())
+
+    def _is_signed(self, method: str, signature: str, expires: str) -> bool:
+        digest = _DIGESTS.get(len(signature))
+        if digest not in self._digests or not (expires.isascii() and expires.isdigit()) or int(expires) < self._now():
+            return False
+        return any(
+            hmac.compare_digest(sign(each, int(expires), self._admin_key, digest), signature.lower().encode())
+            for each in _SIGNED_FOR[method]
+        )
+
+    def _sections(self, is_admin: bool) -> Sections:
+        if self._told is None:
+            self._told = collected(self.app)
+        told, admin = self._told
+        if is_admin:
+            return {**told, "admin": {**admin, "disallowed_sections": list(self._disallowed)}}
+        return without(told, self._disallowed)
+
+
+def sign(method: str, expires: int, key: bytes, digest: str = "sha1") -> bytes:
+    """The signature, in hex, of a request for /info that is good until `expires`, in Unix seconds."""
+    return hmac.new(key, f"{method}\n{expires}\n/info".encode(), digest).hexdigest().encode()
+
+
+def collected(app: Any) -> tuple[Sections, Sections]:
+    """What the apps of a pipeline tell: everyone's sections, and the admin's. Those nearer to the client go first."""
+    told: Sections = {}
+    admin: Sections = {}
+    while app is not None:
+        for method, into in (("info", told), ("admin_info", admin)):
+            for name, values in getattr(app, method, dict)().items():
+                into[name] = {**values, **into.get(name, {})}
+        app = getattr(app, "app", None)
+    return told, admin
+
+
+def without(sections: Sections, disallowed: Iterable[str]) -> Sections:
+    """The sections but those disallowed, given as `section` or as `section.key`."""
+    kept = {name: dict(values) for name, values in sections.items()}
+    for path in disallowed:
+        name, _, key = path.partition(".")
+        if not key:
+            kept.pop(name, None)
+        elif name in kept:
+            _remove(kept[name], key.split("."))
+    return kept
+
+
+def _remove(values: dict[str, Any], path: list[str]) -> None:
+    if len(path) == 1:
+        values.pop(path[0], None)
+    elif isinstance(values.get(path[0]), dict):
+        values[path[0]] = dict(values[path[0]])
+        _remove(values[path[0]], path[1:])
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Info]:
+    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:info")
+    return lambda app: Info(
+        app,
+        expose=values.expose_info,
+        admin_key=values.admin_key,
+        disallowed_sections=values.disallowed_sections,
+        digests=values.allowed_digests,
+    )

@@ -1,0 +1,81 @@
+"""/metrics: what Prometheus collects, summed over the workers that share a metrics directory.
+
+Without a directory it is what the filters of this worker's pipeline have counted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from objstore.runtime import metrics, settings
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.responses import Response, error
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Networks and addresses: `127.0.0.0/8, ::1`."""
+    return tuple(ipaddress.ip_network(word) for word in settings.words(text))
+
+
+SETTINGS = (
+    settings.Setting("expose_metrics", settings.boolean, "true", "answer /metrics"),
+    settings.Setting(
+        "metrics_networks", networks, "127.0.0.0/8, ::1", "who may ask; never one who comes through another HTTP proxy"
+    ),
+    *metrics.SETTINGS,
+)
+
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_CLUSTER_CLIENT_IP")
+
+
+class MetricsPage:
+    def __init__(self, app: WsgiApp, *, networks: Sequence[Network], directory: str = "", expose: bool = True) -> None:
+        self.app = app
+        self._networks = networks
+        self._directory = directory
+        self._expose = expose
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if environ["PATH_INFO"] != "/metrics" or not self._expose or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start_response)
+        if not self._may_ask(environ):
+            return error(403)(environ, start_response)
+        return Response(200, {"Content-Type": metrics.CONTENT_TYPE}, self._page())(environ, start_response)
+
+    def _may_ask(self, environ: Environ) -> bool:
+        if any(key in environ for key in _FORWARDED):
+            return False
+        try:
+            address = ipaddress.ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
+        except ValueError:  # a Unix socket
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+    def _page(self) -> bytes:
+        if self._directory:
+            return metrics.render(metrics.workers(self._directory))
+        return metrics.render([found.worker() for found in _in_pipeline(self.app)])
+
+
+def _in_pipeline(app: Any) -> list[metrics.Metrics]:
+    """The metrics that apps keep as their attribute `metrics`, each once."""
+    found: dict[int, metrics.Metrics] = {}
+    while app is not None:
+        registry = getattr(app, "metrics", None)
+        if isinstance(registry, metrics.Metrics):
+            found[id(registry)] = registry
+        app = getattr(app, "app", None)
+    return list(found.values())
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], MetricsPage]:
+    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:metrics")
+    return lambda app: MetricsPage(
+        app, networks=values.metrics_networks, directory=values.metrics_directory, expose=values.expose_metrics
+    )
