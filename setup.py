@@ -8,6 +8,19 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "objstore/__init__.py").read_text())[1]
 
+FILTERS = (
+    "cache",
+    "catch_errors",
+    "copy",
+    "gatekeeper",
+    "healthcheck",
+    "info",
+    "listing_formats",
+    "metrics",
+    "proxy_logging",
+    "recon",
+)
+
 setup(
     name="objstore",
     version=VERSION,
@@ -44,5 +57,14 @@ setup(
             "mypy>=1.11",
         ],
     },
-    entry_points={"console_scripts": ["objstore = objstore.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["objstore = objstore.cli.main:main"],
+        "paste.app_factory": [
+            f"{kind} = objstore.cli.apps:{kind}_factory" for kind in ("proxy", "account", "container", "object")
+        ],
+        "paste.filter_factory": [
+            *(f"{name} = objstore.middleware.{name}:filter_factory" for name in FILTERS),
+            "tempauth = objstore.auth.tempauth:filter_factory",
+        ],
+    },
 )

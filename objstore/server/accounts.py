@@ -13,7 +13,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.server.app import Request, StorageApp
 from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
-from objstore.store.databases import AccountInfo, ContainerRow, Subdir, live_metadata
+from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
 from objstore.web import requests
 from objstore.web.requests import read_body
 from objstore.web.responses import Response, error
@@ -107,14 +107,14 @@ def _row(item: Mapping[str, Any], reported_at: Timestamp) -> ContainerRow:
     )
 
 
-def _shown(item: ContainerRow | Subdir) -> dict[str, Any]:
+def _shown(item: ListedContainer | Subdir) -> dict[str, Any]:
     if isinstance(item, Subdir):
         return {"subdir": item.name}
     return {
         "name": item.name,
         "count": item.object_count,
         "bytes": item.bytes_used,
-        "last_modified": iso_date(item.put_timestamp),
+        "last_modified": iso_date(item.timestamp),
         "storage_policy_index": item.policy_index,
     }
 

@@ -14,7 +14,7 @@ from objstore.server.account_update import AccountUpdater
 from objstore.server.app import Request, StorageApp
 from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
-from objstore.store.databases import ContainerInfo, ObjectRow, Subdir, live_metadata
+from objstore.store.databases import ContainerInfo, ListedObject, ObjectRow, Subdir, live_metadata
 from objstore.web import requests
 from objstore.web.requests import read_body
 from objstore.web.responses import Response, error, http_date
@@ -141,7 +141,7 @@ def _row(item: Mapping[str, Any]) -> ObjectRow:
     )
 
 
-def _shown(item: ObjectRow | Subdir) -> dict[str, Any]:
+def _shown(item: ListedObject | Subdir) -> dict[str, Any]:
     if isinstance(item, Subdir):
         return {"subdir": item.name}
     return {
@@ -149,7 +149,7 @@ def _shown(item: ObjectRow | Subdir) -> dict[str, Any]:
         "hash": item.etag,
         "bytes": item.size,
         "content_type": item.content_type,
-        "last_modified": iso_date(max(item.timestamp, item.meta_timestamp)),
+        "last_modified": iso_date(item.timestamp),
     }
 
 

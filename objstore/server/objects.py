@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from objstore.core import metadata
@@ -37,6 +37,8 @@ class ObjectServer:
         if refused is not None:
             return refused
         size = content_length(request.environ)
+        if size is None and request.header(messages.SIZE).isdigit():
+            size = int(request.header(messages.SIZE))
         trailers = request.environ.get("objstore.trailers", {})
         known_etag = request.header(messages.ETAG_TRAILER)
         hashing = not known_etag and messages.ETAG_TRAILER not in request.header("Trailer")
@@ -206,7 +208,7 @@ def _object_headers(info: ObjectInfo) -> dict[str, str]:
     }
 
 
-def _stored_headers(environ: Mapping[str, Any], kept: Any) -> dict[str, str]:
+def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:
     """The headers of a change that `kept` says stay with the object; empty values are as if not sent."""
     return {name: value for name, value in requests.headers(environ).items() if value and kept(name)}
 

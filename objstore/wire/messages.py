@@ -32,6 +32,7 @@ RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container wh
 RECREATE_KEY = ENVIRON_KEY[RECREATE]
 EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
+SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, where it is known
 ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
 
 

@@ -1,0 +1,124 @@
+"""PasteDeploy app factories: the proxy and the three storage servers from sections of a configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from objstore.core.policies import ring_name
+from objstore.core.timestamps import Clock
+from objstore.http.client import CLIENT_SETTINGS, Pool
+from objstore.proxy.app import ProxyApp
+from objstore.proxy.cluster import Cluster, Transports
+from objstore.proxy.settings import SETTINGS as PROXY_SETTINGS
+from objstore.ring import RingLoader
+from objstore.runtime import cluster_conf, log, settings
+from objstore.runtime.cluster_conf import ClusterConf
+from objstore.runtime.files import FILES
+from objstore.runtime.settings import Setting, boolean
+from objstore.server.account_update import AccountUpdater
+from objstore.server.accounts import AccountServer
+from objstore.server.container_update import ContainerUpdater
+from objstore.server.containers import ContainerServer
+from objstore.server.devices import Devices, Makers
+from objstore.server.objects import ObjectServer
+from objstore.store.databases import SETTINGS as DATABASE_SETTINGS
+from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
+from objstore.store.objects import file_store
+from objstore.store.objects.file_store import FileStore
+from objstore.store.objects.memory_store import MemoryStore
+from objstore.store.spool import Spool
+from objstore.web.requests import WsgiApp
+from objstore.wire.remote import HttpTransport
+
+STORAGE_SETTINGS = (
+    Setting("ring_dir", str, "/etc/objstore", "directory of objstore.conf and the ring files"),
+    Setting("devices", str, "/srv/node", "directory under which the devices are mounted"),
+    Setting("mount_check", boolean, "yes", "refuse devices that are not mount points"),
+    *file_store.SETTINGS,
+)
+
+
+class StorageApps(NamedTuple):
+    """The WSGI apps of one host's devices, and those devices."""
+
+    devices: Devices
+    account: WsgiApp
+    container: WsgiApp
+    object: WsgiApp
+
+
+def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps:
+    """The three storage servers over one set of devices."""
+    values = settings.read(STORAGE_SETTINGS, conf, "storage server")
+    cluster = cluster_conf.load(values.ring_dir)
+    logger = log.from_conf(conf, "storage-server")
+    devices = Devices(values.devices, _makers(conf, values, cluster), values.mount_check)
+    clock = Clock()
+    limits = cluster.limits
+    accounts = AccountServer(devices, cluster.salt, logger, limits.account_listing_limit)
+    account_updater = AccountUpdater(transports, clock, logger)
+    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits.container_listing_limit)
+    objects = ObjectServer(devices, cluster.salt, ContainerUpdater(transports, logger), logger)
+    return StorageApps(devices, accounts.app, containers.app, objects.app)
+
+
+def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Makers:
+    databases = DatabaseSettings.read(conf, "storage server")
+    file_settings = file_store.settings_of(values)
+
+    def objects(path: str, policy: int) -> Any:
+        found = cluster.policies.get(policy)
+        if found is not None and found.engine == "memory":
+            return MemoryStore()
+        return FileStore(path, policy, FILES, file_settings)
+
+    return Makers(
+        objects=objects,
+        containers=lambda path: ContainerStore(path, FILES, databases),
+        accounts=lambda path: AccountStore(path, FILES, databases),
+        spool=lambda path, policy: Spool(path, policy, FILES),
+    )
+
+
+def remote_transports(conf: Mapping[str, str]) -> Transports:
+    """The HTTP way to every node; in-process ways are added by those who run storage apps themselves."""
+    return Transports(HttpTransport(Pool(settings.read(CLIENT_SETTINGS, conf, "client"))))
+
+
+def proxy_app(conf: Mapping[str, str]) -> ProxyApp:
+    """The proxy, without the filters before it. Raises ConfigError for settings and rings."""
+    values = settings.read(PROXY_SETTINGS, conf, "app:proxy-server")
+    known = cluster_conf.load(values.ring_dir)
+    logger = log.from_conf(conf, "proxy-server")
+    names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
+    rings = {name: _ring(values, name) for name in names}
+    cluster = Cluster(values, known.salt, known.policies, rings, remote_transports(conf), logger)
+    return ProxyApp(cluster, known.limits)
+
+
+def _ring(values: Any, name: str) -> Callable[[], Any]:
+    return RingLoader(os.path.join(values.ring_dir, f"{name}.ring"), values.ring_check_interval).get
+
+
+def proxy_factory(global_conf: dict[str, str], **local_conf: str) -> ProxyApp:
+    return proxy_app({**global_conf, **local_conf})
+
+
+def _storage_factory(kind: str, global_conf: dict[str, str], **local_conf: str) -> WsgiApp:
+    conf = {**global_conf, **local_conf}
+    return getattr(storage_apps(conf, remote_transports(conf)), kind)
+
+
+account_factory = partial(_storage_factory, "account")
+container_factory = partial(_storage_factory, "container")
+object_factory = partial(_storage_factory, "object")
+
+SECTIONS = {
+    "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
+    "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS),
+    "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *CLIENT_SETTINGS),
+    "object": (*STORAGE_SETTINGS, *CLIENT_SETTINGS),
+}

@@ -1,0 +1,118 @@
+"""The proxy as a WSGI app: routes a request by the depth of its name and its method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import objstore
+from objstore.core.errors import InvalidInput, ObjstoreError
+from objstore.core.limits import Limits
+from objstore.core.names import Name
+from objstore.proxy import accounts, containers
+from objstore.proxy.accounts import Accounts
+from objstore.proxy.cluster import Cluster
+from objstore.proxy.containers import Containers
+from objstore.proxy.object_change import ObjectDelete, ObjectPost
+from objstore.proxy.object_get import ObjectGet
+from objstore.proxy.object_put import ObjectPut
+from objstore.proxy.request import ProxyRequest
+from objstore.runtime.threads import ThreadPool
+from objstore.web import cors, infos, requests
+from objstore.web.cors import CorsSettings
+from objstore.web.errors import response_for
+from objstore.web.requests import Environ, StartResponse
+from objstore.web.responses import Response, error
+
+Verb = Callable[[ProxyRequest], Response]
+VERSIONS = ("v1", "v1.0")
+
+
+class ProxyApp:
+    """The last app of the proxy's pipeline."""
+
+    def __init__(self, cluster: Cluster, limits: Limits) -> None:
+        self.cluster = cluster
+        self._limits = limits
+        settings = cluster.settings
+        self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
+        read = ObjectGet(cluster, self)
+        hashing = ThreadPool("md5", 2)
+        self._verbs: tuple[Mapping[str, Verb], ...] = (
+            Accounts(cluster, limits).verbs,
+            Containers(cluster, limits, self).verbs,
+            {
+                "GET": read,
+                "HEAD": read,
+                "PUT": ObjectPut(cluster, limits, self, hashing),
+                "POST": ObjectPost(cluster, limits, self),
+                "DELETE": ObjectDelete(cluster, limits, self),
+            },
+        )
+        # COPY is a filter's verb; browsers may ask for it all the same.
+        objects = ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
+        self._allowed = tuple((*methods, "OPTIONS") for methods in (accounts.METHODS, containers.METHODS, objects))
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        try:
+            response = self._answer(environ)
+        except ObjstoreError as failure:
+            response = response_for(failure)
+        return response(environ, start_response)
+
+    def _answer(self, environ: Environ) -> Response:
+        try:
+            found = requests.api_name(environ["PATH_INFO"])
+        except InvalidInput as problem:
+            return error(412, str(problem))
+        if found is None:
+            return error(404)
+        version, name = found
+        if version not in VERSIONS:
+            return error(404)
+        depth = 0 if name.container is None else 1 if name.object is None else 2
+        method = environ["REQUEST_METHOD"]
+        origin = environ.get("HTTP_ORIGIN")
+        if method == "OPTIONS":
+            return self._options(environ, name, depth)
+        verb = self._verbs[depth].get(method)
+        if verb is None:
+            return error(405, headers={"Allow": ", ".join(self._allowed[depth])})
+        try:
+            response = verb(ProxyRequest(environ, name))
+        except ObjstoreError as failure:
+            if not origin:
+                raise
+            response = response_for(failure)
+        if origin and depth and not environ.get("objstore.source"):
+            known = infos.container_info(environ, self, name)
+            response.headers |= cors.response_headers(origin, known.meta, response.headers, self._cors)
+        return response
+
+    def _options(self, environ: Environ, name: Name, depth: int) -> Response:
+        meta = None
+        if depth and environ.get("HTTP_ORIGIN"):
+            meta = infos.container_info(environ, self, name).meta
+        return cors.preflight(requests.headers(environ), meta, self._allowed[depth], self._cors)
+
+    def info(self) -> dict[str, Any]:
+        """The `swift` section of /info."""
+        settings = self.cluster.settings
+        policies = [
+            {"name": policy.name, "aliases": ", ".join((policy.name, *policy.aliases))}
+            | ({"default": True} if policy.default else {})
+            | ({"deprecated": True} if policy.deprecated else {})
+            for policy in self.cluster.policies
+        ]
+        return {
+            "swift": {
+                "version": objstore.__version__,
+                **self._limits._asdict(),
+                "account_autocreate": settings.account_autocreate,
+                "allow_account_management": settings.allow_account_management,
+                "max_containers_per_account": settings.max_containers_per_account,
+                "strict_cors_mode": settings.strict_cors_mode,
+                "policies": policies,
+                "valid_api_versions": list(VERSIONS),
+            }
+        }

@@ -1,0 +1,176 @@
+"""What a proxy knows of its cluster: rings, policies, the ways to nodes, and how nodes fared of late."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import ConfigError, NodeFailure
+from objstore.core.names import HashSalt, Name
+from objstore.core.nodes import Node
+from objstore.core.policies import Policies, ring_name
+from objstore.core.timestamps import Clock
+from objstore.proxy.error_limit import ErrorLimiter
+from objstore.proxy.node_order import Timings, in_order
+from objstore.proxy.settings import Settings
+from objstore.ring import Ring
+from objstore.wire.messages import NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
+
+
+class Placement(NamedTuple):
+    """Where a name lives: its partition, the nodes of its replicas, and its ring for more."""
+
+    partition: int
+    primaries: tuple[Node, ...]
+    ring: Ring
+
+    def spares(self) -> Iterator[Node]:
+        """Nodes for when primaries fail, in the order in which all proxies use them."""
+        return self.ring.handoffs(self.partition)
+
+
+class Transports:
+    """The way to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
+
+    def __init__(self, remote: Transport) -> None:
+        self._remote = remote
+        self._local: Transport | None = None
+        self._addresses: frozenset[tuple[str, int]] = frozenset()
+
+    def use_local(self, transport: Transport, addresses: frozenset[tuple[str, int]]) -> None:
+        self._local = transport
+        self._addresses = addresses
+
+    def is_local(self, node: Node) -> bool:
+        return (node.ip, node.port) in self._addresses
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        return self._of(node).call(node, request)
+
+    def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
+        return self._of(node).upload(node, request, length)
+
+    def _of(self, node: Node) -> Transport:
+        if self._local is not None and (node.ip, node.port) in self._addresses:
+            return self._local
+        return self._remote
+
+
+class Cluster:
+    """rings: by ring name (`account`, `container`, `object`, `object-N`), a call that gives the current one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        salt: HashSalt,
+        policies: Policies,
+        rings: Mapping[str, Callable[[], Ring]],
+        transports: Transports,
+        logger: logging.Logger,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings
+        self.salt = salt
+        self.policies = policies
+        self.transports = transports
+        self.logger = logger
+        self.clock = clock or Clock()
+        self._rings = rings
+        self._limiter = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval)
+        self._timings = Timings()
+
+    def place(self, name: Name, policy_index: int = 0) -> Placement:
+        """Where a name lives; policy_index matters to objects only. Raises ConfigError without a ring."""
+        if name.object is not None:
+            kind = ring_name(policy_index)
+        else:
+            kind = "account" if name.container is None else "container"
+        current = self._rings.get(kind)
+        if current is None:
+            raise ConfigError(f"there is no ring {kind!r}")
+        ring = current()
+        partition = ring.partition(self.salt.hash(name))
+        return Placement(partition, ring.primaries(partition), ring)
+
+    def update_targets(self, name: Name, shares: int) -> list[UpdateTarget]:
+        """The nodes of an account or container, dealt out to `shares` servers that are to tell them.
+
+        Every node is told by one server, or by several where there are more servers than nodes.
+        """
+        place = self.place(name)
+        numbered = list(enumerate(place.primaries))
+        dealt = [
+            tuple(numbered[share::shares]) or (numbered[share % len(numbered)],) if numbered else ()
+            for share in range(shares)
+        ]
+        return [UpdateTarget(name, place.partition, nodes) for nodes in dealt]
+
+    def read_order(self, place: Placement) -> Iterator[Node]:
+        """Nodes to read from: primaries as affinity has it, where the partition was before it
+        moved, then handoffs. Those that failed of late are left out, unless all did."""
+        settings = self.settings
+        primaries = place.primaries
+        if len(primaries) > 1:
+            timings = self._timings if settings.sorting_method == "timing" else None
+            primaries = tuple(in_order(primaries, settings.read_affinity, self.transports.is_local, timings))
+        number, times = settings.request_node_count
+        most = number * len(primaries) if times else number
+        candidates = itertools.chain(primaries, place.ring.previous(place.partition), place.spares())
+        none = True
+        for node in itertools.islice(self._unlimited(candidates), most):
+            none = False
+            yield node
+        if none:
+            yield from primaries
+
+    def write_order(self, place: Placement) -> tuple[list[Node], Iterator[Node]]:
+        """Nodes to write to, one a replica, and those that stand in for one that fails."""
+        affinity = self.settings.write_affinity
+        if not affinity:
+            return list(place.primaries), self._unlimited(place.spares())
+        everyone = [*place.primaries, *itertools.islice(place.spares(), 4 * len(place.primaries))]
+        preferred = in_order(everyone, affinity, self.transports.is_local, None, shuffle=lambda _: None)
+        count = len(place.primaries)
+        return preferred[:count], self._unlimited(iter(preferred[count:]))
+
+    def _unlimited(self, nodes: Iterator[Node]) -> Iterator[Node]:
+        seen: set[int] = set()
+        for node in nodes:
+            if node.id not in seen and not self._limiter.limited(node):
+                seen.add(node.id)
+                yield node
+
+    def is_limited(self, node: Node) -> bool:
+        return self._limiter.limited(node)
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        """As `Transport.call`, with the node's failures counted."""
+        started = time.monotonic()
+        try:
+            response = self.transports.call(node, request)
+        except NodeFailure as failure:
+            self.note_failure(node, request, failure)
+            raise
+        self._timings.add(node, time.monotonic() - started)
+        self.note_answer(node, response.status)
+        return response
+
+    def note_failure(self, node: Node, request: NodeRequest, failure: BaseException) -> None:
+        self._limiter.failed(node)
+        self.logger.warning("%s %s at %s: %s", request.method, request.name.path, node, failure)
+
+    def note_answer(self, node: Node, status: int) -> None:
+        if status < 500:
+            self._limiter.answered(node)
+        elif status == 507:
+            self._limiter.shut_out(node)
+            self.logger.warning("%s is full or not mounted", node)
+        else:
+            self._limiter.failed(node)
+            self.logger.warning("%s answered %s", node, status)
+
+    def ring_versions(self) -> dict[str, Any]:
+        return {name: current().version for name, current in self._rings.items()}

@@ -1,0 +1,92 @@
+"""What a client may send: names, metadata, sizes. Each check raises InvalidInput or LimitExceeded with the limit."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+
+from objstore.core import metadata
+from objstore.core.errors import InvalidInput, LimitExceeded
+from objstore.core.limits import Limits
+from objstore.core.names import Name
+
+
+def check_name(name: Name, limits: Limits) -> None:
+    """Lengths are counted in bytes of UTF-8."""
+    for kind, part, most in (
+        ("Account", name.account, limits.max_account_name_length),
+        ("Container", name.container, limits.max_container_name_length),
+        ("Object", name.object, limits.max_object_name_length),
+    ):
+        if part is not None and len(part) > most // 4:  # shorter ones cannot pass the limit
+            length = len(part.encode("utf-8", "surrogateescape"))
+            if length > most:
+                raise LimitExceeded(f"{kind} name length of {length} longer than {most}")
+
+
+def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> None:
+    """kind: Account, Container or Object. headers: the request's, canonical name to text."""
+    prefix = metadata.user_prefix(kind)
+    count = total = 0
+    for name, value in headers.items():
+        if len(value) > limits.max_header_size:
+            raise LimitExceeded(f"Header value too long: {name[:128]}")
+        if not name.startswith(prefix):
+            continue
+        key = name[len(prefix) :]
+        if not key:
+            raise InvalidInput("Metadata name cannot be empty")
+        size = len(value.encode("utf-8", "surrogateescape"))
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidInput("Metadata must be valid UTF-8") from None
+        if len(key) > limits.max_meta_name_length:
+            raise LimitExceeded(f"Metadata name too long: {name}")
+        if size > limits.max_meta_value_length:
+            raise LimitExceeded(f"Metadata value longer than {limits.max_meta_value_length}: {name}")
+        if value or kind == "Object":
+            count += 1
+        total += len(key.encode("utf-8", "surrogateescape")) + size
+    if count > limits.max_meta_count:
+        raise LimitExceeded(f"Too many metadata items; max {limits.max_meta_count}")
+    if total > limits.max_meta_overall_size:
+        raise LimitExceeded(f"Total metadata too large; max {limits.max_meta_overall_size}")
+
+
+def delete_at(headers: Mapping[str, str], now: float) -> int | None:
+    """When the object is to go, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
+    after, at = headers.get("X-Delete-After"), headers.get("X-Delete-At")
+    if after:
+        seconds = _whole(after, "X-Delete-After") + int(now)
+        if _whole(after, "X-Delete-After") <= 0:
+            raise InvalidInput("X-Delete-After in past")
+        return seconds
+    if at:
+        seconds = _whole(at, "X-Delete-At")
+        if seconds <= now:
+            raise InvalidInput("X-Delete-At in past")
+        return seconds
+    return None
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise InvalidInput(f"Non-integer {name}") from None
+    if abs(number) > 9_999_999_999:
+        raise InvalidInput(f"{name} is too far away")
+    return number
+
+
+def content_type(headers: Mapping[str, str], name: str) -> str:
+    """What is stored as an object's type: the client's, or a guess by the name's ending."""
+    given = headers.get("Content-Type", "").strip()
+    if given and headers.get("X-Detect-Content-Type", "").lower() not in ("true", "yes", "on", "1", "t", "y"):
+        try:
+            given.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidInput("Content-Type is not valid UTF-8") from None
+        return given
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -1,0 +1,144 @@
+"""Requests for containers."""
+
+from __future__ import annotations
+
+from objstore.core.limits import Limits
+from objstore.proxy.accounts import autocreate
+from objstore.proxy.cluster import Cluster
+from objstore.proxy.constraints import check_metadata, check_name
+from objstore.proxy.reads import read
+from objstore.proxy.request import ProxyRequest, client_headers, plain, without_owner_headers
+from objstore.proxy.writes import Written, write
+from objstore.web import acls, infos
+from objstore.web.requests import WsgiApp
+from objstore.web.responses import Response, error
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_ACLS = ("X-Container-Read", "X-Container-Write")
+# Kept with a container; every other header of a request is not.
+_KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
+_REMOVE = "X-Remove-"
+POLICY_NAME = "X-Storage-Policy"
+
+
+class Containers:
+    """Verbs for containers, by method. app: the proxy itself, to learn of accounts and containers."""
+
+    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+        self._cluster = cluster
+        self._limits = limits
+        self._app = app
+        self.verbs = {"GET": self.get, "HEAD": self.get, "POST": self.post, "PUT": self.put, "DELETE": self.delete}
+
+    def get(self, request: ProxyRequest) -> Response:
+        place = self._cluster.place(request.name)
+        headers = {name: value for name, value in request.headers.items() if name.startswith("X-Backend-")}
+        query = request.environ.get("QUERY_STRING", "")
+        sent = NodeRequest(request.method, place.partition, request.name, headers, query)
+        response, _ = read(self._cluster, place, sent)
+        refused = request.permit(response.headers.get("X-Container-Read", ""))
+        if refused is not None:
+            response.close()
+            return refused
+        if not response.ok:
+            response.close()
+            return error(response.status)
+        shown = client_headers(request, response.headers)
+        shown["Accept-Ranges"] = "bytes"
+        policy = self._cluster.policies.get(int(response.headers.get(messages.POLICY, 0)))
+        if policy is not None:
+            shown[POLICY_NAME] = policy.name
+        body = response.read()
+        shown["Content-Length"] = str(len(body))
+        return Response(response.status, shown, body)
+
+    def put(self, request: ProxyRequest) -> Response:
+        refused = request.permit()
+        if refused is not None:
+            return refused
+        changes = self._changes(request)
+        check_name(request.name, self._limits)
+        policy = request.headers.get(POLICY_NAME, "")
+        headers = {messages.POLICY_DEFAULT: str(self._cluster.policies.default.index)}
+        if policy:
+            found = self._cluster.policies.by_name(policy)
+            if found is None:
+                return error(400, f"Invalid X-Storage-Policy {policy!r}")
+            if found.deprecated:
+                return error(400, f"Storage Policy {policy!r} is deprecated")
+            headers = {messages.POLICY: str(found.index)}
+        account = infos.account_info(request.environ, self._app, request.name.account)
+        most = self._cluster.settings.max_containers_per_account
+        if 0 < most <= account.container_count:
+            known = infos.container_info(request.environ, self._app, request.name)
+            if not known.exists:
+                return error(403, f"Reached container limit of {most}")
+        written = self._write(request, headers | changes)
+        if written.status < 300 and not account.container_count:
+            # Its first container may have been what the account was made for.
+            infos.forget(request.environ, request.name.of_account)
+        return plain(written.status) if written.status < 300 else error(written.status)
+
+    def post(self, request: ProxyRequest) -> Response:
+        refused = request.permit()
+        if refused is not None:
+            return refused
+        changes = self._changes(request)
+        known = infos.container_info(request.environ, self._app, request.name)
+        if not known.exists:
+            return error(404)
+        written = self._write(request, changes)
+        return plain(written.status) if written.status < 300 else error(written.status)
+
+    def delete(self, request: ProxyRequest) -> Response:
+        refused = request.permit()
+        if refused is not None:
+            return refused
+        written = self._write(request, {})
+        return plain(written.status) if written.status < 300 else error(written.status)
+
+    def _changes(self, request: ProxyRequest) -> dict[str, str]:
+        """Metadata as nodes keep it: removals as empty values, ACLs in their normal form."""
+        sent = without_owner_headers(request)
+        changes = {name: value for name, value in sent.items() if name.startswith(_KEPT)}
+        for name in sent:
+            if name.startswith(_REMOVE):
+                kept = "X-" + name[len(_REMOVE) :]
+                if kept.startswith(_KEPT) and (request.owner or kept not in _ACLS):
+                    changes.setdefault(kept, "")
+        for name in _ACLS:
+            if changes.get(name):
+                changes[name] = acls.clean(name, changes[name])
+        check_metadata("Container", changes, self._limits)
+        return changes
+
+    def _write(self, request: ProxyRequest, headers: dict[str, str]) -> Written:
+        """Send a change to all replicas, each of which tells some of the account's."""
+        cluster = self._cluster
+        if request.method == "PUT":
+            account = infos.account_info(request.environ, self._app, request.name.account)
+            if account.status == 404 or (account.exists and not account.container_count):
+                # An account that the proxy only pretends (`Accounts.get`) must come to be now.
+                if not cluster.settings.account_autocreate and account.status == 404:
+                    return Written(404, [])
+                autocreate(cluster, request.name)
+        place = cluster.place(request.name)
+        stamp = request.timestamp(cluster.clock)
+        targets = cluster.update_targets(request.name.of_account, len(place.primaries))
+        while True:
+            sent = [
+                NodeRequest(
+                    request.method,
+                    place.partition,
+                    request.name,
+                    {**headers, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: target.encode()},
+                )
+                for target in targets
+            ]
+            written = write(cluster, place, sent)
+            infos.forget(request.environ, request.name)
+            if not written.conflict > stamp or request.dated:
+                return written
+            stamp = cluster.clock.after(written.conflict)

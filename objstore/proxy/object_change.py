@@ -1,0 +1,75 @@
+"""POST and DELETE of objects."""
+
+from __future__ import annotations
+
+import time
+
+from objstore.core import metadata
+from objstore.core.limits import Limits
+from objstore.proxy import constraints
+from objstore.proxy.cluster import Cluster
+from objstore.proxy.object_get import policy_of
+from objstore.proxy.object_put import ObjectChange
+from objstore.proxy.request import ProxyRequest, plain
+from objstore.web import infos
+from objstore.web.requests import WsgiApp
+from objstore.web.responses import Response, error
+
+
+class ObjectPost:
+    """The verb for POST: new metadata, all at once, over the same data."""
+
+    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+        self._cluster = cluster
+        self._limits = limits
+        self._app = app
+
+    def __call__(self, request: ProxyRequest) -> Response:
+        container = infos.container_info(request.environ, self._app, request.name)
+        refused = request.permit(container.write_acl)
+        if refused is not None:
+            return refused
+        if not container.exists:
+            return error(404)
+        constraints.check_name(request.name, self._limits)
+        constraints.check_metadata("Object", request.headers, self._limits)
+        change = ObjectChange(self._cluster, request, policy_of(request, container), self._headers(request))
+        written = change.send("POST")
+        return plain(202) if written.status == 202 else error(written.status)
+
+    def _headers(self, request: ProxyRequest) -> dict[str, str]:
+        sent = request.headers
+        headers = {name: value for name, value in sent.items() if value and metadata.replaced_by_post(name)}
+        if sent.get("Content-Type"):
+            assert request.name.object is not None
+            headers["Content-Type"] = constraints.content_type(sent, request.name.object)
+        expires = constraints.delete_at(sent, time.time())
+        if expires is not None:
+            headers["X-Delete-At"] = str(expires)
+        return headers
+
+
+class ObjectDelete:
+    """The verb for DELETE."""
+
+    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+        self._cluster = cluster
+        self._limits = limits
+        self._app = app
+
+    def __call__(self, request: ProxyRequest) -> Response:
+        container = infos.container_info(request.environ, self._app, request.name)
+        refused = request.permit(container.write_acl)
+        if refused is not None:
+            return refused
+        if not container.exists:
+            return error(404)
+        constraints.check_name(request.name, self._limits)
+        headers = {name: request.headers[name] for name in ("X-If-Delete-At",) if name in request.headers}
+        change = ObjectChange(self._cluster, request, policy_of(request, container), headers)
+        written = change.send("DELETE")
+        if written.status != 204:
+            return error(written.status)
+        change.tell_the_rest(written, change.tombstone)
+        found = any(answer.status == 204 for answer in written.answers)
+        return plain(204) if found else error(404)

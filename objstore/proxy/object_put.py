@@ -1,0 +1,206 @@
+"""PUT of objects: check, place, connect, stream, collect, answer.
+
+A body that fits `small_body` is read before any node is asked, so that the whole request can
+be sent again. A larger one is streamed to all nodes at once, each with a queue of its own;
+nodes say first whether they want it, so that a full disk costs no transfer. Its MD5 is
+computed once: by the object server where there is one, by the proxy where there are several.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from objstore.core import metadata
+from objstore.core.errors import NodeFailure
+from objstore.core.limits import Limits
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.proxy import constraints
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.object_get import policy_of
+from objstore.proxy.put_stream import PutStream
+from objstore.proxy.request import ProxyRequest, plain
+from objstore.proxy.writes import Written, write
+from objstore.runtime import green
+from objstore.runtime.threads import ThreadPool
+from objstore.web import infos
+from objstore.web.requests import WsgiApp, content_length, has_body, read_body
+from objstore.web.responses import Response, error, http_date
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse, UpdateTarget
+from objstore.wire.rows import ListedObject, object_row, tombstone_row
+
+
+class ObjectPut:
+    """The verb for PUT. app: the proxy itself, to learn of containers."""
+
+    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp, hashing: ThreadPool) -> None:
+        self._cluster = cluster
+        self._limits = limits
+        self._app = app
+        self._hashing = hashing
+
+    def __call__(self, request: ProxyRequest) -> Response:
+        container = infos.container_info(request.environ, self._app, request.name)
+        refused = request.permit(container.write_acl)
+        if refused is not None:
+            return refused
+        if not container.exists:
+            return error(404)
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
+        policy = policy_of(request, container)
+        change = ObjectChange(self._cluster, request, policy, self._stored_headers(request))
+        length = content_length(request.environ)
+        if length is not None and length <= self._cluster.settings.small_body:
+            body = read_body(request.environ, length)
+            written = change.send("PUT", body)
+        else:
+            stream = PutStream(self._cluster, change, self._limits.max_file_size, self._hashing)
+            written = stream.run(request.environ, length)
+        if written.status != 201:
+            return error(written.status)
+        etag = written.header("Etag")
+        change.tell_the_rest(written, functools.partial(change.row, etag=etag, size=change.size))
+        return plain(201, {"Etag": etag, "Last-Modified": http_date(change.timestamp.ceiling)})
+
+    def _refuse(self, request: ProxyRequest) -> Response | None:
+        headers = request.headers
+        length = content_length(request.environ)
+        if length is None and not has_body(request.environ):
+            return error(411, "Missing Content-Length header.")
+        if length is not None and length > self._limits.max_file_size:
+            return error(413)
+        if headers.get("If-None-Match", "*").strip() != "*":
+            return error(400, "If-None-Match only supports *")
+        constraints.check_name(request.name, self._limits)
+        constraints.check_metadata("Object", headers, self._limits)
+        return None
+
+    def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
+        sent = request.headers
+        headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
+        assert request.name.object is not None
+        headers["Content-Type"] = constraints.content_type(sent, request.name.object)
+        for name in ("Etag", "If-None-Match"):
+            if sent.get(name):
+                headers[name] = sent[name]
+        expires = constraints.delete_at(sent, time.time())
+        if expires is not None:
+            headers["X-Delete-At"] = str(expires)
+        return headers
+
+
+class ObjectChange:
+    """A change to an object on its way to the nodes, with a timestamp that is moved on until it wins."""
+
+    def __init__(self, cluster: Cluster, request: ProxyRequest, policy: int, headers: Mapping[str, str]) -> None:
+        self.cluster = cluster
+        self.name: Name = request.name
+        self.policy = policy
+        self.place: Placement = cluster.place(request.name, policy)
+        self.timestamp = request.timestamp(cluster.clock)
+        self.size = 0
+        self._dated = request.dated
+        self._headers = dict(headers)
+        self._targets = cluster.update_targets(request.name.of_container, len(self.place.primaries))
+        self._expiry = self._expiry_targets()
+        if policy:
+            self._headers[messages.POLICY] = str(policy)
+        if "HTTP_X_TRANS_ID" in request.environ:
+            self._headers["X-Trans-Id"] = request.environ["HTTP_X_TRANS_ID"]
+
+    def _expiry_targets(self) -> list[UpdateTarget]:
+        expires = self._headers.get("X-Delete-At")
+        if not expires:
+            return []
+        settings = self.cluster.settings
+        divisor = settings.expiring_objects_container_divisor
+        # Spread over containers by the object's hash too, so that one busy second does not hit one database.
+        spread = int(self.cluster.salt.hash(self.name)[-2:], 16) % 100
+        start = int(expires) // divisor * divisor
+        queue = Name(settings.expiring_objects_account, f"{max(0, start - spread):010d}")
+        return self.cluster.update_targets(queue, len(self.place.primaries))
+
+    def node_requests(self, method: str, body: bytes, extra: Mapping[str, str] | None = None) -> list[NodeRequest]:
+        """The request for each replica, which differ in whom the nodes are to tell."""
+        made = []
+        for index, target in enumerate(self._targets):
+            headers = {
+                **self._headers,
+                **(extra or {}),
+                messages.TIMESTAMP: self.timestamp.internal,
+                messages.CONTAINER_UPDATE: target.encode(),
+            }
+            if self._expiry:
+                headers[messages.EXPIRY_UPDATE] = self._expiry[index].encode()
+            made.append(NodeRequest(method, self.place.partition, self.name, headers, "", body))
+        return made
+
+    def outdated(self, conflict: Timestamp) -> bool:
+        """Does a node hold something newer? Then the change is to be sent again, now with a newer timestamp."""
+        if conflict < self.timestamp or conflict == ZERO or self._dated:
+            return False
+        self.timestamp = self.cluster.clock.after(conflict)
+        return True
+
+    def send(self, method: str, body: bytes = b"") -> Written:
+        """To all replicas, again and again until no node has anything newer."""
+        self.size = len(body)
+        alike = _DELETED if method == "DELETE" else {}
+        while True:
+            requests = self.node_requests(method, body)
+            written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status))
+            if not self.outdated(written.conflict):
+                return written
+
+    def row(self, etag: str, size: int) -> dict[str, Any]:
+        """The container's row of what was PUT."""
+        assert self.name.object is not None
+        stamp = self.timestamp
+        kind = self._headers["Content-Type"]
+        listed = ListedObject(self.name.object, stamp, stamp, stamp, size, etag, kind, self._headers)
+        return object_row(listed, self.policy)
+
+    def tombstone(self) -> dict[str, Any]:
+        assert self.name.object is not None
+        return tombstone_row(self.name.object, self.timestamp, self.policy)
+
+    def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> None:
+        """Tell the container replicas that no object server told, because it failed or is late."""
+        told = {index for answer in written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
+        left = [
+            node
+            for index, node in enumerate(self.cluster.place(self.name.of_container).primaries)
+            if str(index) not in told
+        ]
+        if left:
+            _tell(self, left, row())
+
+
+_DELETED = {404: 204}  # for the vote: the tombstone is there in either case
+
+
+def _tell(change: ObjectChange, nodes: list[Node], row: object) -> None:
+    cluster = change.cluster
+    container = change.name.of_container
+    place = cluster.place(container)
+    headers = {messages.TIMESTAMP: change.timestamp.internal, "Content-Type": "application/json"}
+    sent = NodeRequest("POST", place.partition, container, headers, "rows=1", json.dumps([row]).encode())
+
+    def tell(node: Node) -> NodeResponse | None:
+        try:
+            response = cluster.call(node, sent)
+            response.close()
+            return response
+        except NodeFailure:
+            return None  # it is down; replication of the container brings it the row
+
+    for wait in [green.spawn(tell, node) for node in nodes]:
+        wait.wait()

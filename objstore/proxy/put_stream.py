@@ -1,0 +1,219 @@
+"""A large body on its way from one client to several nodes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from objstore.core.errors import ChecksumMismatch, LimitExceeded, NodeFailure, NodeTimeout
+from objstore.core.nodes import Node
+from objstore.proxy import quorum
+from objstore.proxy.cluster import Cluster
+from objstore.proxy.reads import stored_timestamp
+from objstore.proxy.writes import REPLACED, Written, gather, stand_ins
+from objstore.runtime import green
+from objstore.runtime.threads import ThreadPool
+from objstore.web.requests import Environ, body_pieces
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse, Upload
+
+if TYPE_CHECKING:
+    from objstore.proxy.object_put import ObjectChange
+
+QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
+
+
+class Sender:
+    """One node's copy of the body: a queue, and a green thread that sends what is in it."""
+
+    def __init__(self, cluster: Cluster, node: Node, request: NodeRequest, upload: Upload) -> None:
+        self.failed = False
+        self._cluster = cluster
+        self._node = node
+        self._request = request
+        self._upload = upload
+        self._queue = green.Queue(QUEUED)
+        self._timeout: float = cluster.settings.node_timeout
+        self._thread = green.spawn(self._work)
+
+    def _work(self) -> None:
+        while True:
+            piece = self._queue.get()
+            if piece is None:
+                return
+            if self.failed:
+                continue
+            try:
+                self._upload.send(piece)
+            except NodeFailure as failure:
+                self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        if not self.failed:
+            self.failed = True
+            self._cluster.note_failure(self._node, self._request, failure)
+            self._upload.abort()
+
+    def put(self, piece: bytes) -> None:
+        """Queue a piece; a node that takes none for `node_timeout` has failed."""
+        if self.failed:
+            return
+        try:
+            self._queue.put(piece, timeout=self._timeout)
+        except green.QueueFull:
+            self._fail(NodeTimeout("took no more of the body"))
+
+    def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
+        """Send what is queued, end the body, wait for the answer."""
+        self._queue.put(None)
+        self._thread.wait()
+        if self.failed:
+            return NodeResponse(503, {})
+        try:
+            response = self._upload.finish(trailers)
+            response.close()
+        except NodeFailure as failure:
+            self._fail(failure)
+            return NodeResponse(503, {})
+        self._cluster.note_answer(self._node, response.status)
+        return response
+
+    def abort(self) -> None:
+        self.failed = True
+        self._upload.abort()
+        self._thread.kill()
+
+
+class _Md5:
+    """The MD5 of pieces, computed in a thread while the next piece is on its way."""
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self._pool = pool
+        self._hash = hashlib.md5(usedforsecurity=False)
+        self._pending: Callable[[], Any] | None = None
+
+    def update(self, piece: bytes) -> None:
+        self._settle()
+        self._pending = self._pool.start(self._hash.update, piece)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending()
+
+    def hexdigest(self) -> str:
+        self._settle()
+        return self._hash.hexdigest()
+
+
+class PutStream:
+    """Sends one client's body to the nodes of an `ObjectChange`."""
+
+    def __init__(self, cluster: Cluster, change: ObjectChange, most: int, hashing: ThreadPool) -> None:
+        self._cluster = cluster
+        self._change = change
+        self._most = most
+        self._hashing = hashing
+        self._replicas = len(change.place.primaries)
+        self._needed = quorum.quorum_size(self._replicas)
+
+    def run(self, environ: Environ, length: int | None) -> Written:
+        """Raises what reading the body raises, and LimitExceeded where it is too large."""
+        several = self._replicas > 1
+        connected = self._connect(length, several)
+        senders = [sender for sender in connected if isinstance(sender, Sender)]
+        answers = [answer for answer in connected if isinstance(answer, NodeResponse)]
+        try:
+            if len(senders) < self._needed:
+                for sender in senders:
+                    sender.abort()
+                return Written(quorum.verdict([answer.status for answer in answers], self._replicas), answers)
+            md5 = _Md5(self._hashing) if several else None
+            self._stream(environ, senders, md5)
+            return self._finish(environ, senders, answers, md5)
+        except BaseException:
+            for sender in senders:
+                sender.abort()
+            raise
+
+    def _connect(self, length: int | None, several: bool) -> Sequence[Sender | NodeResponse]:
+        """A sender for each node that wants the body, the answer of each that does not."""
+        extra = {"Expect": "100-continue"}
+        if several:
+            extra["Trailer"] = messages.ETAG_TRAILER
+            if length is not None:
+                extra[messages.SIZE] = str(length)
+        while True:
+            requests = self._change.node_requests("PUT", b"", extra)
+            nodes, spares = self._cluster.write_order(self._change.place)
+            framed = None if several else length
+            waits = [
+                green.spawn(self._open, stand_ins(self._cluster, node, spares), request, framed)
+                for node, request in zip(nodes, requests, strict=True)
+            ]
+            opened: list[Sender | NodeResponse] = [wait.wait() for wait in waits]
+            answers = [one for one in opened if isinstance(one, NodeResponse)]
+            conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=None)
+            refused = any(answer.status == 412 for answer in answers)
+            if refused or (conflict is not None and self._change.outdated(conflict)):
+                for one in opened:
+                    if isinstance(one, Sender):
+                        one.abort()
+                if refused:
+                    return [*(answer for answer in answers if answer.status == 412)] * self._needed
+                continue
+            return opened
+
+    def _open(self, nodes: Iterator[Node], request: NodeRequest, length: int | None) -> Sender | NodeResponse:
+        status = 503
+        for node in nodes:
+            upload: Upload | None = None
+            try:
+                upload = self._cluster.transports.upload(node, request, length)
+                early = upload.wait_continue()
+            except NodeFailure as failure:
+                self._cluster.note_failure(node, request, failure)
+                if upload is not None:
+                    upload.abort()
+                continue
+            if early is None:
+                return Sender(self._cluster, node, request, upload)
+            early.close()
+            upload.abort()
+            self._cluster.note_answer(node, early.status)
+            if early.status not in REPLACED:
+                return early
+            status = early.status
+        return NodeResponse(status, {})
+
+    def _stream(self, environ: Environ, senders: list[Sender], md5: _Md5 | None) -> None:
+        size = 0
+        for piece in body_pieces(environ):
+            size += len(piece)
+            if size > self._most:
+                raise LimitExceeded(f"the body is larger than {self._most} bytes")
+            if md5 is not None:
+                md5.update(piece)
+            for sender in senders:
+                sender.put(piece)
+            if sum(not sender.failed for sender in senders) < self._needed:
+                raise NodeFailure("too few nodes are left to take the body")
+        self._change.size = size
+
+    def _finish(
+        self, environ: Environ, senders: list[Sender], answers: list[NodeResponse], md5: _Md5 | None
+    ) -> Written:
+        trailers = {}
+        if md5 is not None:
+            etag = trailers[messages.ETAG_TRAILER] = md5.hexdigest()
+            expected = environ.get("HTTP_ETAG", "").strip('"').lower()
+            if expected and expected != etag:
+                raise ChecksumMismatch(f"the body's MD5 is {etag}, not {expected}")
+        got = gather(
+            [lambda sender=sender: sender.finish(trailers) for sender in senders],  # type: ignore[misc]
+            lambda some: quorum.decided([one.status for one in some], self._replicas),
+            self._cluster.settings.post_quorum_timeout,
+        )
+        everyone = answers + got
+        return Written(quorum.verdict([answer.status for answer in everyone], self._replicas), everyone)

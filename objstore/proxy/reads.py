@@ -1,0 +1,226 @@
+"""Reads: ask one node after the other until one has a good answer.
+
+A copy that is missing is looked for elsewhere; a tombstone that is newer than a copy found
+makes it missing after all. A body that breaks off goes on from another copy of the same
+version, at the very byte, so that a client sees none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from objstore.core.errors import NodeFailure
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.runtime import green
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+# Answers that settle the matter, from whichever copy they come.
+GOOD = frozenset({200, 204, 206, 304, 412, 416})
+
+
+class Found:
+    """A good answer and the node that gave it; the nodes not asked yet can take over its body."""
+
+    __slots__ = ("node", "response")
+
+    def __init__(self, node: Node, response: NodeResponse) -> None:
+        self.node = node
+        self.response = response
+
+
+def stored_timestamp(response: NodeResponse) -> Timestamp:
+    """What the node says is the newest change it has of the name."""
+    text = response.headers.get(messages.STORED_TIMESTAMP)
+    return Timestamp.parse(text) if text else ZERO
+
+
+def read(cluster: Cluster, place: Placement, request: NodeRequest, newest: bool = False) -> tuple[NodeResponse, Any]:
+    """A good answer and its node; else a 404 (or 503 where nodes failed) and None."""
+    if newest and len(place.primaries) > 1:
+        nodes = _newest_first(cluster, place, request)
+    else:
+        nodes = cluster.read_order(place)
+    if cluster.settings.concurrent_gets and len(place.primaries) > 1:
+        return _concurrently(cluster, nodes, request)
+    return _one_by_one(cluster, nodes, request)
+
+
+class _Tally:
+    """What the nodes asked so far amount to."""
+
+    def __init__(self) -> None:
+        self.deleted = ZERO  # newest tombstone seen
+        self.missing: NodeResponse | None = None
+        self.failed = 0
+
+    def take(self, response: NodeResponse) -> bool:
+        """Is this the answer? Anything else is closed and remembered."""
+        if response.status in GOOD:
+            if stored_timestamp(response) >= self.deleted:
+                return True
+            response.close()
+            return False
+        response.close()
+        if response.status == 404:
+            stamp = stored_timestamp(response)
+            if self.missing is None or stamp > self.deleted:
+                self.missing = response
+            self.deleted = max(self.deleted, stamp)
+        else:
+            self.failed += 1
+        return False
+
+    def outcome(self, replicas: int) -> NodeResponse:
+        """The answer where no copy was found: 404 where enough nodes know of none.
+
+        With a majority of the replicas out of reach the object may well be there: 503.
+        """
+        if self.missing is not None and (self.deleted > ZERO or self.failed < replicas // 2 + 1):
+            return NodeResponse(404, self.missing.headers)
+        return NodeResponse(503, {})
+
+
+def _one_by_one(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest) -> tuple[NodeResponse, Any]:
+    tally = _Tally()
+    asked = 0
+    for node in nodes:
+        asked += 1
+        try:
+            response = cluster.call(node, request)
+        except NodeFailure:
+            tally.failed += 1
+            continue
+        if tally.take(response):
+            return response, node
+    return tally.outcome((asked + 1) // 2), None
+
+
+def _concurrently(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest) -> tuple[NodeResponse, Any]:
+    """Ask a further node whenever `concurrency_timeout` passes without a good answer."""
+    answers = green.Queue()
+    over = False
+
+    def ask(node: Node) -> None:
+        try:
+            response: NodeResponse | None = cluster.call(node, request)
+        except NodeFailure:
+            response = None
+        if over and response is not None:
+            response.close()
+        else:
+            answers.put((node, response))
+
+    tally = _Tally()
+    running = asked = 0
+    more = True
+    try:
+        while more or running:
+            if more:
+                node = next(nodes, None)
+                if node is None:
+                    more = False
+                else:
+                    asked += 1
+                    running += 1
+                    green.spawn(ask, node)
+            try:
+                answered, response = answers.get(timeout=cluster.settings.concurrency_timeout if more else None)
+            except green.QueueEmpty:
+                continue
+            running -= 1
+            if response is None:
+                tally.failed += 1
+            elif tally.take(response):
+                return response, answered
+        return tally.outcome((asked + 1) // 2), None
+    finally:
+        over = True
+        while not answers.empty():
+            _, late = answers.get_nowait()
+            if late is not None:
+                late.close()
+
+
+def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> Iterator[Node]:
+    """The nodes by what they have of the name, newest first, as a HEAD of each tells."""
+    plain = {name: value for name, value in request.headers.items() if not name.startswith(("If-", "Range"))}
+    head = request._replace(method="HEAD", headers=plain)
+    asked = list(cluster.read_order(place))
+    waits = [(node, green.spawn(_stamp, cluster, node, head)) for node in asked[: len(place.primaries)]]
+    stamps = [(wait.wait(), -rank, node) for rank, (node, wait) in enumerate(waits)]
+    known = sorted((stamp, rank, node) for stamp, rank, node in stamps if stamp is not None)
+    yield from (node for _, _, node in reversed(known))
+    yield from asked[len(place.primaries) :]
+
+
+def _stamp(cluster: Cluster, node: Node, head: NodeRequest) -> Timestamp | None:
+    try:
+        response = cluster.call(node, head)
+    except NodeFailure:
+        return None
+    response.close()
+    return stored_timestamp(response) if response.status in GOOD or response.status == 404 else None
+
+
+class ResumedBody:
+    """The body of an object's GET, taken over by another copy where one breaks off.
+
+    start, stop: the bytes of the object that it brings. Raises NodeFailure where no copy is
+    left that can go on.
+    """
+
+    def __init__(
+        self, cluster: Cluster, place: Placement, request: NodeRequest, found: Found, span: tuple[int, int]
+    ) -> None:
+        self._cluster = cluster
+        self._place = place
+        self._request = request
+        self._found = found
+        self._start, self._stop = span
+        self._version = found.response.headers.get(messages.DATA_TIMESTAMP, "")
+        self._tried = {found.node.id}
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        position = self._start
+        while True:
+            try:
+                for piece in self._found.response:
+                    position += len(piece)
+                    yield piece
+                if position >= self._stop:
+                    return
+                failure: Exception = NodeFailure(f"ended at byte {position} of {self._stop}")
+            except NodeFailure as broken:
+                failure = broken
+            self._cluster.note_failure(self._found.node, self._request, failure)
+            self._found.response.close()
+            if position >= self._stop:
+                return
+            self._found = self._other_copy(position, failure)
+
+    def _other_copy(self, position: int, failure: Exception) -> Found:
+        headers = {
+            name: value for name, value in self._request.headers.items() if not name.startswith(("If-", "Range"))
+        }
+        headers["Range"] = f"bytes={position}-{self._stop - 1}"
+        headers[messages.MATCH_TIMESTAMP] = self._version
+        request = self._request._replace(headers=headers)
+        for node in self._cluster.read_order(self._place):
+            if node.id in self._tried:
+                continue
+            self._tried.add(node.id)
+            try:
+                response = self._cluster.call(node, request)
+            except NodeFailure:
+                continue
+            if response.status == 206:
+                return Found(node, response)
+            response.close()
+        raise failure
+
+    def close(self) -> None:
+        self._found.response.close()

@@ -1,0 +1,89 @@
+"""A client's request on its way through the proxy, and what answers to it have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from objstore.core.names import Name
+from objstore.core.timestamps import Clock, Timestamp
+from objstore.web import access, requests
+from objstore.web.access import Access
+from objstore.web.requests import Environ
+from objstore.web.responses import Response
+from objstore.wire.messages import NodeResponse
+
+# Only the owner of an account sees and sets these.
+OWNER_HEADERS = frozenset(
+    {
+        "X-Container-Read", "X-Container-Write", "X-Container-Sync-Key", "X-Container-Sync-To",
+        "X-Account-Meta-Temp-Url-Key", "X-Account-Meta-Temp-Url-Key-2",
+        "X-Container-Meta-Temp-Url-Key", "X-Container-Meta-Temp-Url-Key-2", "X-Account-Access-Control",
+    }
+)  # fmt: skip
+HTML = "text/html; charset=UTF-8"
+
+
+class ProxyRequest:
+    """environ, method and name of a request; its headers are read when first asked for."""
+
+    __slots__ = ("_headers", "environ", "method", "name")
+
+    def __init__(self, environ: Environ, name: Name) -> None:
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.name = name
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            self._headers = requests.headers(self.environ)
+        return self._headers
+
+    def permit(self, acl: str = "") -> Response | None:
+        """None where the one who asks may do this, else the refusal."""
+        return access.permit(self.environ, Access(self.name, self.method, acl))
+
+    @property
+    def owner(self) -> bool:
+        return bool(self.environ.get("objstore.owner"))
+
+    def timestamp(self, clock: Clock) -> Timestamp:
+        """When the change is made: now, unless a trusted filter says (X-Timestamp passes no gatekeeper)."""
+        given = self.environ.get("HTTP_X_TIMESTAMP")
+        return Timestamp.parse(given) if given else clock.now()
+
+    @property
+    def dated(self) -> bool:
+        """Did the request bring its own timestamp, which is then final?"""
+        return "HTTP_X_TIMESTAMP" in self.environ
+
+
+def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A response without a body, as Swift answers a change."""
+    if status == 204:
+        return Response(204, headers)
+    return Response(status, {"Content-Type": HTML, **(headers or {})})
+
+
+def client_headers(request: ProxyRequest, headers: Mapping[str, str]) -> dict[str, str]:
+    """A node's headers as far as this client may see them."""
+    if request.owner:
+        return {name: value for name, value in headers.items() if name not in HOP}
+    return {name: value for name, value in headers.items() if name not in HOP and name not in OWNER_HEADERS}
+
+
+HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
+
+
+def without_owner_headers(request: ProxyRequest) -> dict[str, str]:
+    """What the client sends, without what only an owner may set."""
+    if request.owner:
+        return request.headers
+    return {name: value for name, value in request.headers.items() if name not in OWNER_HEADERS}
+
+
+def body_of(response: NodeResponse) -> Any:
+    """A small answer whole, so that a failure in its middle is noticed before the client hears of it."""
+    return response.read()

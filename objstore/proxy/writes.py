@@ -1,0 +1,113 @@
+"""Writes: all replicas at once, a handoff in the place of each node that fails, one verdict.
+
+The client is answered once a majority has answered alike, after a short wait for the rest. A
+node that is slower than that is not given up: its request goes on until it ends by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from objstore.core.errors import NodeFailure
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.proxy import quorum
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.reads import stored_timestamp
+from objstore.runtime import green
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+# A node that answers so cannot take the write; another may.
+REPLACED = frozenset({500, 502, 503, 504, 507})
+
+
+class Written(NamedTuple):
+    """How a write went. answers: of the nodes that answered in time."""
+
+    status: int
+    answers: list[NodeResponse]
+
+    @property
+    def conflict(self) -> Timestamp:
+        """The newest timestamp that a node held against the write (409), ZERO where none did."""
+        return max((stored_timestamp(answer) for answer in self.answers if answer.status == 409), default=ZERO)
+
+    def header(self, name: str) -> str:
+        """A header of an answer that agrees with the verdict."""
+        for answer in self.answers:
+            if answer.status == self.status and name in answer.headers:
+                return answer.headers[name]
+        return ""
+
+
+def write(
+    cluster: Cluster,
+    place: Placement,
+    requests: Sequence[NodeRequest],
+    alike: Callable[[int], int] = lambda status: status,
+) -> Written:
+    """Send `requests[i]` to the node of replica i, all at once.
+
+    alike: maps statuses that mean the same to one, for the vote.
+    """
+    nodes, spares = cluster.write_order(place)
+    replicas = len(nodes)
+    if replicas == 1 and not cluster.is_limited(nodes[0]):
+        answers = [_attempt(cluster, nodes[0], spares, requests[0])]
+    else:
+        jobs = [
+            functools.partial(_attempt, cluster, node, spares, request)
+            for node, request in zip(nodes, requests, strict=True)
+        ]
+        answers = gather(
+            jobs,
+            lambda got: quorum.decided([alike(answer.status) for answer in got], replicas),
+            cluster.settings.post_quorum_timeout,
+        )
+    return Written(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
+
+
+def gather(
+    jobs: Sequence[Callable[[], NodeResponse]], enough: Callable[[list[NodeResponse]], bool], grace: float
+) -> list[NodeResponse]:
+    """Run all jobs at once; their results, once all have ended or `grace` seconds after `enough` of them have."""
+    results = green.Queue()
+    for job in jobs:
+        green.spawn(lambda job=job: results.put(job()))
+    got: list[NodeResponse] = []
+    while len(got) < len(jobs) and not enough(got):
+        got.append(results.get())
+    try:
+        with green.deadline(grace, TimeoutError()):
+            while len(got) < len(jobs):
+                got.append(results.get())
+    except TimeoutError:
+        pass
+    return got
+
+
+def _attempt(cluster: Cluster, node: Node, spares: Iterator[Node], request: NodeRequest) -> NodeResponse:
+    """The answer of the node, or of the handoff that stands in for it; bodies are read to their end."""
+    status = 503
+    for candidate in stand_ins(cluster, node, spares):
+        try:
+            response = cluster.call(candidate, request)
+            response.close()
+        except NodeFailure:
+            continue
+        if response.status not in REPLACED:
+            return response
+        status = response.status
+    return NodeResponse(status, {})
+
+
+def stand_ins(cluster: Cluster, node: Node, spares: Iterator[Node]) -> Iterator[Node]:
+    """The node, then spares; a node that failed of late is tried last, when no spare is left."""
+    limited = cluster.is_limited(node)
+    if not limited:
+        yield node
+    yield from spares
+    if limited:
+        yield node
