@@ -65,31 +65,31 @@ class Files:
 
     # New files
 
-    def create_unnamed(self, directory: str, fallback: str, mode: int = 0o644) -> OpenFile:
-        """A new file without a name on the file system of `directory`.
+    def create(self, path: str, mode: int = 0o644) -> OpenFile:
+        """A new file under a name; FileExistsError where it is taken. The name goes with the last user."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return OpenFile(self, os.open(path, flags, mode), path)
 
-        Where the file system knows no such thing, it gets a random name in the directory
+    def create_unnamed(self, directory: str, mode: int = 0o644) -> OpenFile:
+        """A new file without a name; OSError EOPNOTSUPP where the file system knows no such thing."""
+        if not hasattr(os, "O_TMPFILE"):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return OpenFile(self, os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode))
+
+    def create_hidden(self, directory: str, fallback: str, mode: int = 0o644) -> OpenFile:
+        """A new file that nobody finds, on the file system of `directory`, which must exist.
+
+        Without a name where that can be, else under a random one in the directory
         `fallback`, which is made if it is missing.
         """
-        flag = getattr(os, "O_TMPFILE", 0)
-        if flag:
-            try:
-                return OpenFile(self, os.open(directory, flag | os.O_RDWR | os.O_CLOEXEC, mode))
-            except OSError as error:
-                if error.errno not in _NO_TMPFILE:
-                    raise
-        return self.create_temporary(fallback, mode)
-
-    def create_temporary(self, directory: str, mode: int = 0o644) -> OpenFile:
-        """A new file under a random name in a directory, which is made if it is missing."""
-        path = f"{directory}/{secrets.token_hex(12)}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            return OpenFile(self, os.open(path, flags, mode), path)
-        except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(directory)
-            return OpenFile(self, os.open(path, flags, mode), path)
+            return self.create_unnamed(directory, mode)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+        with contextlib.suppress(FileExistsError):
+            self.mkdir(fallback)
+        return self.create(f"{fallback}/{secrets.token_hex(12)}", mode)
 
     def write(self, fd: int, pieces: Sequence[Buffer]) -> None:
         """Append all the pieces."""
@@ -163,19 +163,14 @@ class Files:
 
     def replace(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Put a small file in place as a whole: readers, and a power cut, see the old or the new."""
-        temporary = f"{path}.{secrets.token_hex(6)}.tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        file = self.create(f"{path}.{secrets.token_hex(6)}.tmp", mode)
         try:
-            try:
-                self.write(fd, (data,))
-                self.fsync(fd)
-            finally:
-                self.close(fd)
-            self.rename(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self.unlink(temporary)
-            raise
+            self.write(file.fd, (data,))
+            self.fsync(file.fd)
+            self.rename(file.path, path)
+            file.path = ""  # nothing left to remove
+        finally:
+            file.close()
         self.fsync_dir(os.path.dirname(path) or ".")
 
     # Reading

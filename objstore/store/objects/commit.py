@@ -136,7 +136,7 @@ class Committer:
         temporary = self._layout.temporary
         for _ in range(_RETRIES):
             try:
-                return self._files.create_unnamed(partition_dir, temporary)
+                return self._files.create_hidden(partition_dir, temporary)
             except FileNotFoundError:
                 self._known.ensure(partition_dir, 1)
         raise DeviceUnavailable(f"{partition_dir} does not last")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
@@ -43,6 +43,7 @@ from objstore.store.objects.records import (
 from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.writer import FileWriter, Runs, Tools
 
+_Result = TypeVar("_Result")
 _RETRIES = 20  # of an open whose file is replaced between the listing and the opening
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
@@ -71,6 +72,7 @@ class FileStore:
     """Objects of one policy as files on one device.
 
     root: the device's directory, which must exist. batching: how commits are queued.
+    pool: threads that wait for the device, where policies share them.
     on_quarantine: told the location and why, after a bad file was put away.
     """
 
@@ -81,6 +83,7 @@ class FileStore:
         files: Files = FILES,
         settings: FileStoreSettings = DEFAULT_SETTINGS,
         batching: Callable[[str, Callable[..., Any]], Runs] = Batcher,
+        pool: ThreadPool | None = None,
         on_quarantine: Callable[[Location, str], None] | None = None,
     ) -> None:
         self.layout = Layout(root, policy)
@@ -89,7 +92,7 @@ class FileStore:
         self._known = KnownDirs(files)
         self._on_quarantine = on_quarantine
         committer = Committer(files, self.layout, self._known)
-        pool = ThreadPool(f"disk:{self.root}", settings.threads)
+        pool = pool or ThreadPool(f"disk:{self.root}", settings.threads)
         commits = batching(f"commit:{self.root}", committer.run)
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers())
@@ -102,58 +105,19 @@ class FileStore:
         return FileWriter(self._tools, self.layout.hash_dir(location), size, hashing)
 
     def open(self, location: Location) -> FileReader:
-        directory = self.layout.hash_dir(location)
-        for _ in range(_RETRIES):
-            live = self._live(directory)
-            if live.data is None:
-                break
-            name = live.data
-            try:
-                file = self._files.open(f"{directory}/{name}")
-            except FileNotFoundError:  # replaced since the listing
-                continue
-            except OSError as error:
-                raise self._failed(location, name, error) from error
-            try:
-                record, spilled = self._record(file)
-                info = read_data(decode_record(record), name)
-                if live.meta is not None or live.content_type is not None:
-                    info = lay_over(info, self._metas(location, live))
-            except FileNotFoundError:  # a .meta that was replaced since the listing
-                file.close()
-                continue
-            except (ValueError, OSError) as error:
-                file.close()
-                raise self._failed(location, name, error) from error
-            except ObjstoreError:
-                file.close()
-                raise
-
-            def on_corrupt(why: str, name: FileName = name) -> None:
-                self._quarantine(location, name, why)
-
-            return FileReader(self._disk, file, info, spilled, on_corrupt)
-        raise self._not_found(location, live)
+        return self._settled(location, self._open)
 
     def info(self, location: Location) -> ObjectInfo:
         with self.open(location) as reader:
             return reader.info
 
     def post(self, location: Location, change: ObjectMetadata) -> None:
-        directory = self.layout.hash_dir(location)
-        for _ in range(_RETRIES):
-            live = self._live(directory)
-            if live.data is None:
-                break
-            try:
-                before = self._metas(location, live)
-            except FileNotFoundError:
-                continue
-            own = meta_record(change)
-            record = fold(before, own, live.data.timestamp) or own
-            self._lay(directory, record.file_name, encode_record(meta_fields(record)))
-            return
-        raise self._not_found(location, live)
+        since, before = self._settled(location, self._data_and_metas)
+        own = meta_record(change)
+        # A change older than the data is laid all the same: it is obsolete at once, but by
+        # the time it is answered, what made it so is durable.
+        record = fold(before, own, since) or own
+        self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)))
 
     def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
         record = encode_record(tombstone_fields(name, timestamp))
@@ -201,13 +165,52 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _live(self, directory: str) -> Liveness:
-        return decide(parse_names(self._entries(directory)))
+    def _settled(self, location: Location, call: Callable[[Location, Liveness], _Result]) -> _Result:
+        """What `call` makes of a live object; again, where a file was replaced since the listing."""
+        directory = self.layout.hash_dir(location)
+        for _ in range(_RETRIES):
+            live = decide(parse_names(self._entries(directory)))
+            if live.data is None:
+                raise NotFound(location.hash, live.tombstone.timestamp if live.tombstone else None)
+            try:
+                return call(location, live)
+            except FileNotFoundError:
+                continue
+        raise DeviceUnavailable(f"{directory} changes faster than it can be read")
 
-    def _not_found(self, location: Location, live: Liveness) -> NotFound:
-        if live.tombstone is not None:
-            return NotFound(f"{location.hash} was deleted", live.tombstone.timestamp)
-        return NotFound(location.hash)
+    def _open(self, location: Location, live: Liveness) -> FileReader:
+        name = live.data
+        assert name is not None
+        with self._judging(location, name):
+            file = self._files.open(f"{self.layout.hash_dir(location)}/{name}")
+        try:
+            with self._judging(location, name):
+                record, spilled = self._record(file)
+                info = read_data(decode_record(record), name)
+            if live.meta is not None or live.content_type is not None:
+                info = lay_over(info, self._metas(location, live))
+        except BaseException:
+            file.close()
+            raise
+        return FileReader(self._disk, file, info, spilled, lambda why: self._quarantine(location, name, why))
+
+    def _data_and_metas(self, location: Location, live: Liveness) -> tuple[Timestamp, MetaRecord | None]:
+        assert live.data is not None
+        return live.data.timestamp, self._metas(location, live)
+
+    def _metas(self, location: Location, live: Liveness) -> MetaRecord | None:
+        """What the .meta files that count say together."""
+        assert live.data is not None
+        records = []
+        for name in {live.meta, live.content_type} - {None}:
+            assert name is not None
+            with self._judging(location, name):
+                file = self._files.open(f"{self.layout.hash_dir(location)}/{name}")
+                try:
+                    records.append(read_meta(decode_record(read_whole(self._files, file)), name))
+                finally:
+                    file.close()
+        return fold(records[0], records[-1], live.data.timestamp) if records else None
 
     def _record(self, file: OpenFile) -> tuple[bytes, int]:
         """The record of a .data file, and how many bytes of it are in the trailer."""
@@ -217,39 +220,27 @@ class FileStore:
         record = self._tools.pool.run(read_spilled, self._files, file)
         return record, len(record)
 
-    def _metas(self, location: Location, live: Liveness) -> MetaRecord | None:
-        """What the .meta files that count say together. Raises FileNotFoundError, Corrupt."""
-        assert live.data is not None
-        records = []
-        for name in {live.meta, live.content_type} - {None}:
-            assert name is not None
-            try:
-                file = self._files.open(f"{self.layout.hash_dir(location)}/{name}")
-                try:
-                    records.append(read_meta(decode_record(read_whole(self._files, file)), name))
-                finally:
-                    file.close()
-            except FileNotFoundError:
-                raise
-            except (ValueError, OSError) as error:
-                raise self._failed(location, name, error) from error
-        return fold(records[0], records[-1], live.data.timestamp) if records else None
-
     def _lay(self, directory: str, name: FileName, record: bytes) -> None:
         self._tools.commits.run(Arrival(directory, str(name), (record,)))
 
-    def _failed(self, location: Location, name: FileName, error: Exception) -> ObjstoreError:
-        """Quarantines where a file is bad; where the device is, says so."""
-        if isinstance(error, OSError) and error.errno not in UNREADABLE:
-            return translate(error, self.root)
-        self._quarantine(location, name, str(error))
-        return Corrupt(f"{location.hash}/{name}: {error}")
+    @contextlib.contextmanager
+    def _judging(self, location: Location, name: FileName) -> Iterator[None]:
+        """Quarantines where a file turns out bad; where the device does, says so."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in UNREADABLE:
+                raise translate(error, self.root) from error
+            self._quarantine(location, name, str(error))
+            raise Corrupt(f"{location.hash}/{name}: {error}") from error
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         try:
             self._tools.pool.run(quarantine, self._files, self.layout, self._known, location, name)
         except OSError as error:
-            raise translate(error, self.root) from error
+            raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{name}: {error}") from error
         if self._on_quarantine is not None:
             self._on_quarantine(location, why)
 

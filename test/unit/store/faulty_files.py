@@ -1,0 +1,252 @@
+"""A twin of Files that works on a real directory while it keeps account of what is durable.
+
+Each change is a step. At a chosen step the power is cut (PowerCut, and from then on at every
+step), an error is raised, or a callback is run. `outcome` then builds, in another directory,
+what a disk may hold after the cut: every change that was synced, and of the others none, or
+a random choice, with content that was not synced cut short or full of zeros.
+
+What counts as synced: of a file, content and attributes as they were at its last fsync; of a
+change to directories, what each directory that it touches was synced after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from objstore.runtime.files import Buffer, Files, OpenFile
+
+
+class PowerCut(BaseException):
+    """The machine is off. Not an Exception: nothing may handle it and go on."""
+
+
+class Content(NamedTuple):
+    data: bytes
+    attributes: tuple[tuple[str, bytes], ...]
+
+
+class Inode:
+    """A file: what is in it now, and what was at its last sync."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.attributes: dict[str, bytes] = {}
+        self.synced = Content(b"", ())
+        self.dirty = False
+
+    def now(self) -> Content:
+        return Content(bytes(self.data), tuple(self.attributes.items()))
+
+    def after_cut(self, choice: random.Random | None) -> Content:
+        if not self.dirty or choice is None:
+            return self.synced
+        data = bytes(self.data)
+        keep = choice.randint(0, len(data))
+        damaged = [data, data[:keep], data[:keep] + bytes(len(data) - keep), bytes(len(data)), self.synced.data]
+        attributes = choice.choice([tuple(self.attributes.items()), self.synced.attributes])
+        return Content(choice.choice(damaged), attributes)
+
+
+class Change:
+    """A change of names, and the directories that are still to be synced before it is durable."""
+
+    def __init__(self, kind: str, path: str, new: str = "", inode: Inode | None = None) -> None:
+        self.kind = kind
+        self.path = path
+        self.new = new
+        self.inode = inode
+        self.unsynced = {os.path.dirname(each) for each in (path, new) if each}
+
+
+class FaultyFiles(Files):
+    """root: all that is there at first counts as durable."""
+
+    def __init__(self, root: str, unnamed: bool = True) -> None:
+        self.root = root
+        self.steps: list[str] = []
+        self.cut_at: int | None = None
+        self.fail_at: int | None = None
+        self.failure = OSError(0, "")
+        self.call_at: int | None = None
+        self.call: Callable[[], None] = lambda: None
+        self._dead = False
+        self._unnamed = unnamed
+        self._open: dict[int, Inode] = {}
+        self._changes: list[Change] = []
+        self._dirs, self._files = _scan(root)
+        self._now: dict[str, Inode] = dict(self._files)
+
+    def _step(self, what: str) -> None:
+        if self._dead:
+            raise PowerCut(what)
+        self.steps.append(what)
+        number = len(self.steps)
+        if number == self.call_at:
+            self.call()
+        if number == self.cut_at:
+            self._dead = True
+            raise PowerCut(what)
+        if number == self.fail_at:
+            raise self.failure
+
+    def cut(self) -> None:
+        """Off, from now on."""
+        self._dead = True
+        raise PowerCut
+
+    # Changes of content
+
+    def create(self, path: str, mode: int = 0o644) -> OpenFile:
+        self._step("create")
+        file = super().create(path, mode)
+        inode = self._open[file.fd] = Inode()
+        self._changes.append(Change("link", path, inode=inode))
+        self._now[path] = inode
+        return file
+
+    def create_unnamed(self, directory: str, mode: int = 0o644) -> OpenFile:
+        self._step("create_unnamed")
+        if not self._unnamed:
+            raise OSError(95, "not supported")
+        file = super().create_unnamed(directory, mode)
+        self._open[file.fd] = Inode()
+        return file
+
+    def write(self, fd: int, pieces: Sequence[Buffer]) -> None:
+        inode = self._open[fd]
+        inode.dirty = True
+        data = b"".join(pieces)
+        inode.data += data[: len(data) // 2]
+        self._step("write")
+        inode.data += data[len(data) // 2 :]
+        super().write(fd, pieces)
+
+    def preallocate(self, fd: int, size: int) -> None:
+        self._step("preallocate")
+
+    def set_attribute(self, fd: int, name: str, value: bytes) -> None:
+        self._step("set_attribute")
+        super().set_attribute(fd, name, value)
+        self._open[fd].attributes[name] = value
+        self._open[fd].dirty = True
+
+    def fsync(self, fd: int) -> None:
+        self._step("fsync")
+        inode = self._open[fd]
+        inode.synced = inode.now()
+        inode.dirty = False
+
+    def start_writeback(self, fd: int) -> None:
+        pass
+
+    def close(self, fd: int) -> None:
+        self._open.pop(fd, None)
+        super().close(fd)
+
+    # Changes of names
+
+    def link(self, file: OpenFile, path: str) -> None:
+        self._step("link")
+        super().link(file, path)
+        self._now[path] = self._open[file.fd]
+        self._changes.append(Change("link", path, inode=self._open[file.fd]))
+
+    def mkdir(self, path: str) -> None:
+        self._step("mkdir")
+        super().mkdir(path)
+        self._changes.append(Change("mkdir", path))
+
+    def rmdir(self, path: str) -> None:
+        self._step("rmdir")
+        super().rmdir(path)
+        self._changes.append(Change("rmdir", path))
+
+    def unlink(self, path: str) -> None:
+        if self._dead:  # the clean-up of a file let go, long after the cut
+            raise OSError(errno.EIO, "off")
+        self._step("unlink")
+        super().unlink(path)
+        self._now.pop(path, None)
+        self._changes.append(Change("unlink", path))
+
+    def rename(self, old: str, new: str) -> None:
+        self._step("rename")
+        super().rename(old, new)
+        inode = self._now[new] = self._now.pop(old)
+        self._changes.append(Change("rename", old, new, inode))
+
+    def fsync_dir(self, path: str) -> None:
+        self._step("fsync_dir")
+        assert os.path.isdir(path), path
+        for change in self._changes:
+            change.unsynced.discard(path)
+
+    # After the cut
+
+    def outcome(self, target: Path, seed: int | None) -> str:
+        """Build in `target` what may be left; seed None: nothing that was not synced."""
+        choice = None if seed is None else random.Random(seed)
+        dirs, files = set(self._dirs), dict(self._files)
+        for change in self._changes:
+            lost = bool(change.unsynced) and (choice is None or choice.random() < 0.5)
+            if not lost:
+                _apply(change, dirs, files)
+        target.mkdir()
+        for path in sorted(dirs):
+            (target / os.path.relpath(path, self.root)).mkdir(exist_ok=True)
+        for path, inode in files.items():
+            data, attributes = inode.after_cut(choice)
+            place = target / os.path.relpath(path, self.root)
+            place.write_bytes(data)
+            for name, value in attributes:
+                os.setxattr(place, name, value)
+        return str(target)
+
+
+def _apply(change: Change, dirs: set[str], files: dict[str, Inode]) -> None:
+    """One change to the names on disk; without effect where what it rests on was lost."""
+    parent = os.path.dirname(change.new or change.path)
+    if change.kind == "mkdir" and parent in dirs:
+        dirs.add(change.path)
+    elif change.kind == "rmdir":
+        if not any(os.path.dirname(path) == change.path for path in files):
+            dirs.discard(change.path)
+    elif change.kind == "unlink":
+        files.pop(change.path, None)
+    elif change.kind == "link" and parent in dirs:
+        assert change.inode is not None
+        files[change.path] = change.inode
+    elif change.kind == "rename" and parent in dirs and change.path in files:
+        files[change.new] = files.pop(change.path)
+
+
+def _scan(root: str) -> tuple[set[str], dict[str, Inode]]:
+    dirs, files = set(), {}
+    for directory, _, names in os.walk(root):
+        dirs.add(directory)
+        for name in names:
+            path = f"{directory}/{name}"
+            inode = files[path] = Inode()
+            inode.data = bytearray(Path(path).read_bytes())
+            with contextlib.suppress(OSError):
+                inode.attributes = {each: os.getxattr(path, each) for each in os.listxattr(path)}
+            inode.synced = inode.now()
+    return dirs, files
+
+
+class Inline:
+    """A queue of commits without a thread: each is a group of its own."""
+
+    def __init__(self, name: str, run_batch: Callable[..., Sequence[BaseException | None]]) -> None:
+        self._run_batch = run_batch
+
+    def run(self, item: object) -> None:
+        (outcome,) = self._run_batch([item])
+        if outcome is not None:
+            raise outcome

@@ -1,0 +1,235 @@
+"""The power is cut, or an error strikes, at every step of every change: old or new, and whole."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objstore.core.errors import DeviceUnavailable, NoSpace, NotFound, ObjstoreError
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.threads import ThreadPool
+from objstore.store.interface import ObjectData, ObjectMetadata
+from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.space import Reserve
+
+_spec = importlib.util.spec_from_file_location("faulty_files", Path(__file__).with_name("faulty_files.py"))
+assert _spec is not None and _spec.loader is not None
+faulty_files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(faulty_files)
+FaultyFiles, Inline, PowerCut = faulty_files.FaultyFiles, faulty_files.Inline, faulty_files.PowerCut
+
+HERE = Location(5, "0123456789abcdef0123456789abcdef")
+OTHER = Location(5, "fedcba98765432100123456789abcdef")
+NAME = "/a/c/o"
+POOL = ThreadPool("crash-tests", 1)
+SEEDS = (None, 1, 2, 3, 4)
+OLD, NEW, LARGE = b"old" * 100, b"new" * 200, b"large" * 50_000
+
+
+def store_at(root: str, files: Any = None) -> FileStore:
+    arguments = {} if files is None else {"files": files}
+    return FileStore(root, settings=FileStoreSettings(Reserve()), batching=Inline, pool=POOL, **arguments)
+
+
+def put(store: FileStore, when: int, content: bytes, location: Location = HERE) -> None:
+    with store.create(location, len(content)) as writer:
+        for start in range(0, len(content), 100_000):
+            writer.write(content[start : start + 100_000])
+        writer.commit(ObjectData(NAME, Timestamp(when), "text/plain", {"X-Object-Meta-When": str(when)}))
+
+
+def post(store: FileStore, when: int) -> None:
+    store.post(HERE, ObjectMetadata(Timestamp(when), {"X-Object-Meta-When": str(when)}, "image/png"))
+
+
+def state(store: FileStore, location: Location = HERE) -> Any:
+    """All that can be seen; Corrupt, or anything else unexpected, fails the test."""
+    try:
+        reader = store.open(location)
+    except NotFound as error:
+        return error.timestamp
+    with reader:
+        return reader.info, b"".join(bytes(piece) for piece in reader.read(0, 1 << 40))
+
+
+Act = Callable[[FileStore], None]
+CASES: dict[str, tuple[tuple[Act, ...], Act]] = {
+    "first put": ((), lambda store: put(store, 5, NEW)),
+    "first large put": ((), lambda store: put(store, 5, LARGE)),
+    "overwrite": ((lambda store: put(store, 1, OLD),), lambda store: put(store, 5, NEW)),
+    "large overwrite": ((lambda store: put(store, 1, OLD), lambda s: post(s, 2)), lambda store: put(store, 5, LARGE)),
+    "late put": ((lambda store: put(store, 7, OLD),), lambda store: put(store, 5, NEW)),
+    "first post": ((lambda store: put(store, 1, OLD),), lambda store: post(store, 5)),
+    "second post": ((lambda store: put(store, 1, OLD), lambda s: post(s, 2)), lambda store: post(store, 5)),
+    "delete": ((lambda store: put(store, 1, OLD), lambda s: post(s, 2)), lambda s: s.delete(HERE, NAME, Timestamp(5))),
+    "delete of nothing": ((), lambda store: store.delete(HERE, NAME, Timestamp(5))),
+    "put after delete": ((lambda s: s.delete(HERE, NAME, Timestamp(2)),), lambda store: put(store, 5, NEW)),
+}
+
+
+class Trial:
+    """One change over a state, to be tried again and again on fresh copies of the device."""
+
+    def __init__(self, case: str, tmp_path: Path, unnamed: bool = True) -> None:
+        self._before, self._act = CASES[case]
+        self._tmp_path = tmp_path
+        self._unnamed = unnamed
+        self._numbers = itertools.count()
+        plain = self.device()
+        self.old = state(store_at(plain))
+        self._act(store_at(plain))
+        self.new = state(store_at(plain))
+        counted = self.files()
+        self._act(store_at(counted.root, counted))
+        self.steps = len(counted.steps)
+
+    def path(self) -> Path:
+        return self._tmp_path / str(next(self._numbers))
+
+    def device(self) -> str:
+        root = self.path()
+        root.mkdir()
+        for act in self._before:
+            act(store_at(str(root)))
+        return str(root)
+
+    def files(self) -> Any:
+        return FaultyFiles(self.device(), self._unnamed)
+
+    def run(self, files: Any) -> bool:
+        """Was the change answered?"""
+        try:
+            self._act(store_at(files.root, files))
+        except (PowerCut, ObjstoreError):
+            return False
+        return True
+
+    def outcomes(self, files: Any) -> Iterator[FileStore]:
+        for seed in SEEDS:
+            root = files.outcome(self.path(), seed)
+            yield store_at(root)
+            shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_after_a_power_cut_an_object_is_old_or_new_and_new_if_answered(
+    case: str, unnamed: bool, tmp_path: Path
+) -> None:
+    trial = Trial(case, tmp_path, unnamed)
+    for step in range(1, trial.steps + 2):
+        files = trial.files()
+        files.cut_at = step
+        answered = trial.run(files)
+        assert answered == (step > trial.steps)
+        for store in trial.outcomes(files):
+            after = state(store)
+            assert after == trial.new or (after == trial.old and not answered), (step, files.steps)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_change_can_be_made_again_after_a_power_cut(case: str, tmp_path: Path) -> None:
+    trial = Trial(case, tmp_path)
+    for step in range(1, trial.steps + 1):
+        files = trial.files()
+        files.cut_at = step
+        trial.run(files)
+        for store in trial.outcomes(files):
+            if state(store) != trial.new:
+                trial._act(store)
+            assert state(store) == trial.new
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("case", CASES)
+def test_an_error_at_any_step_leaves_old_or_new_also_after_a_power_cut(case: str, code: int, tmp_path: Path) -> None:
+    trial = Trial(case, tmp_path)
+    for step in range(1, trial.steps + 1):
+        files = trial.files()
+        files.fail_at, files.failure = step, OSError(code, os.strerror(code))
+        store = store_at(files.root, files)
+        try:
+            trial._act(store)
+            answered = True
+        except (NoSpace, DeviceUnavailable) as error:
+            answered = False
+            assert isinstance(error, NoSpace) == (code == errno.ENOSPC)
+        after = state(store)
+        assert after == trial.new or (after == trial.old and not answered)
+        if code == errno.ENOSPC and not answered and files.steps[-1] != "fsync_dir":
+            assert after == trial.old
+        for survivor in trial.outcomes(files):
+            after = state(survivor)
+            assert after == trial.new or (after == trial.old and not answered)
+
+
+@pytest.mark.parametrize("case", ["overwrite", "first put", "delete", "put after delete", "late put"])
+def test_a_change_answered_amid_another_survives_the_cut(case: str, tmp_path: Path) -> None:
+    """At each step of one process's change, another process has its own answered, and the power goes."""
+    trial = Trial(case, tmp_path)
+    between = tmp_path / "between"
+    shutil.copytree(trial.device(), between)
+    put(store_at(str(between)), 4, b"between")
+    after_both = {str(state(store_at(str(between)))), str(trial.new)}
+    for step in range(1, trial.steps + 1):
+        files = trial.files()
+        other = store_at(files.root, files)
+
+        def interrupt(files: Any = files, other: FileStore = other) -> None:
+            files.call_at = None
+            put(other, 4, b"between")
+            files.cut()
+
+        files.call_at, files.call = step, interrupt
+        trial.run(files)
+        for survivor in trial.outcomes(files):
+            assert str(state(survivor)) in after_both, step
+
+
+def test_a_group_is_answered_only_when_all_of_it_is_durable(tmp_path: Path) -> None:
+    """Three changes in one group, two of them in one directory, cut at every step."""
+    numbers = itertools.count()
+    for step in itertools.count(1):
+        root = tmp_path / f"device{next(numbers)}"
+        root.mkdir()
+        put(store_at(str(root)), 1, OLD)
+        files = FaultyFiles(str(root))
+        files.cut_at = step
+        gathered: list[Any] = []
+
+        class Gather:
+            def __init__(self, name: str, run_batch: Any, gathered: list[Any] = gathered) -> None:
+                self.gathered, self.run_batch = gathered, run_batch
+
+            def run(self, item: Any) -> None:
+                self.gathered.append(item)
+
+            def all(self) -> list[Any]:
+                return self.run_batch(self.gathered)  # type: ignore[no-any-return]
+
+        store = FileStore(str(root), files=files, settings=FileStoreSettings(Reserve()), batching=Gather, pool=POOL)
+        put(store, 5, NEW)
+        put(store, 4, b"middle")
+        put(store, 3, b"elsewhere", OTHER)
+        answered = False
+        try:
+            assert store._tools.commits.all() == [None, None, None]  # type: ignore[attr-defined]
+            answered = True
+        except PowerCut:
+            pass
+        for seed in SEEDS:
+            survivor = store_at(files.outcome(tmp_path / f"outcome{next(numbers)}", seed))
+            here, there = state(survivor), state(survivor, OTHER)
+            assert here[1] == NEW or (here[1] in (OLD, b"middle") and not answered)
+            assert (there is None and not answered) or there[1] == b"elsewhere"
+        if answered:
+            break
