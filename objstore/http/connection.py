@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone
 from objstore.http.body import EMPTY_BODY, RequestBody
 from objstore.http.request_head import HeadLimits, RequestHead, RequestRefused, end_of_head, parse_head
-from objstore.http.response import REASONS, BadResponse, Dates, Responder, plain
+from objstore.http.response import REASONS, Dates, Responder, plain
 from objstore.http.source import ChunkedSource, LengthSource
 from objstore.http.stream import Buffer, Stream
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[Buffer]]
+
+# Seconds that busy clients have to send a last request, answered with Connection: close, when the server ends.
+DRAIN_GRACE = 0.5
 
 _RECV = 65536  # a small object's PUT comes whole
 
@@ -74,9 +77,18 @@ class Connection:
             stream.abort()
             raise
 
-    def end_if_idle(self) -> None:
-        """For the event loop only: close a connection between two requests, unless the next has come."""
-        if self.idle_since is not None and self.stream.is_quiet():
+    def end_if_idle(self, grace: float = 0.0) -> None:
+        """For the event loop only: close a connection between two requests, unless the next has come.
+
+        grace: seconds that the client still has for a request if it has been busy until now;
+        one that is under way would otherwise meet a closed connection.
+        """
+        if self.idle_since is None or not self.stream.is_quiet():
+            return
+        now = monotonic()
+        if now - self.idle_since < grace:
+            self.stream.watch.deadline = now + grace
+        else:
             self.stream.watch.throw(Drained())
 
     # The head
@@ -86,7 +98,7 @@ class Connection:
         stream = self.stream
         service = self._service
         try:
-            data = stream.recv_next(_RECV, service.keepalive_timeout)
+            data = stream.recv_next(_RECV, DRAIN_GRACE if service.is_draining() else service.keepalive_timeout)
         except TimeoutError:
             return b""
         self.idle_since = None
@@ -150,10 +162,6 @@ class Connection:
         if not body.ended and not self._drop_body(body, responder):
             return False
         if not responder.keep_alive:
-            self._close(body)
-            return False
-        # A local variable would keep environ, and all that a request holds, until the next one.
-        if service.is_draining() and not stream.has_unread:
             self._close(body)
             return False
         self.idle_since = monotonic()
@@ -241,6 +249,3 @@ def base_environ(scheme: str, local: tuple[str, int], peer: tuple[str, int]) -> 
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-
-
-__all__ = ["BadResponse", "Connection", "Drained", "Service", "WSGIApp", "base_environ"]

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from objstore.core.errors import ClientGone
-from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
+from objstore.http.connection import DRAIN_GRACE, Connection, Drained, Service, WSGIApp, base_environ
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Dates
 from objstore.http.stream import Stream
@@ -117,12 +117,10 @@ class Server:
         connection = None
         try:
             sock.setblocking(False)
-            peer = (peer[0], peer[1]) if isinstance(peer, tuple) else ("", 0)
-            stream = self._stream(sock, peer)
+            stream = self._stream(sock, peer[:2])
             if stream is None:
                 return
-            local = sock.getsockname() if isinstance(peer, tuple) else ("", 0)
-            environ = base_environ("https" if self._tls else "http", local[:2], peer)
+            environ = base_environ("https" if self._tls else "http", stream.sock.getsockname()[:2], peer[:2])
             connection = Connection(stream, self._service, environ)
             self._connections.add(connection)
             connection.run()
@@ -179,7 +177,7 @@ class Server:
         if self._accepting is not None:
             self._accepting.interrupt(Drained())
         for connection in self._connections:
-            green.later(0, connection.end_if_idle)
+            green.later(0, connection.end_if_idle, DRAIN_GRACE)
         while self._count and (left := deadline - monotonic()) > 0:
             self._wait_for_change(min(left, 1.0))
         clean = not self._count
