@@ -252,7 +252,7 @@ class _Search:
     def _apply_pairs(self, here: _Proposals, there: _Proposals, wanted: Bools, excess: Ints | None) -> int:
         """Carry out the best pairs of proposals that do not get in each other's way; returns how many.
 
-        excess: how many partitions each device may lose, or take on (negative); None for exchanges, which change no number.
+        excess: how many partitions each device may lose, or take on (negative); None for exchanges.
         """
         change = here.change + there.change
         good = np.flatnonzero(wanted & (here.partition != there.partition))

@@ -59,11 +59,12 @@ class Ring:
         ids = [row[partition] for row in rows]
         devices = self.devices
         try:
-            if len(set(ids)) == len(ids):
-                return tuple([devices[device] for device in ids])  # type: ignore[misc]
+            nodes = tuple([devices[device] for device in ids])
         except IndexError:  # a replica without a device
-            pass
-        return tuple(self._nodes(ids))
+            return tuple(self._nodes(ids))
+        if len(set(ids)) < len(ids) or None in nodes:
+            return tuple(self._nodes(ids))
+        return nodes  # type: ignore[return-value]
 
     def handoffs(self, partition: int) -> Iterator[Node]:
         """All other devices, each once, in the order in which they stand in for primaries.
