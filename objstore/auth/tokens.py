@@ -30,7 +30,6 @@ from objstore.auth.users import Login, User, UserTable
 _VERSION = 1
 _HEAD = struct.Struct(">BQ8s4s")
 _SIGNATURE = 32  # bytes
-_MOST_KNOWN = 10_000
 _MOST_LENGTH = 2048  # characters; the longest name fits
 
 
@@ -45,15 +44,30 @@ class Tokens:
     """Makes and verifies tokens. What was verified is remembered for as long as the table is the same."""
 
     def __init__(
-        self, secret: bytes, *, life: float = 86400.0, prefix: str = "AUTH_", now: Callable[[], float] = time.time
+        self,
+        secret: bytes,
+        *,
+        life: float = 86400.0,
+        prefix: str = "AUTH_",
+        now: Callable[[], float] = time.time,
+        most_known: int = 10_000,
     ) -> None:
-        """secret: the same in all proxies. life: of a token, in seconds. prefix: of accounts."""
+        """secret: the same in all proxies. life: of a token, in seconds. prefix: of accounts.
+
+        most_known: verified tokens to remember, some 500 bytes each.
+        """
         self._secret = secret
         self._life = life
         self._start = prefix + "tk"
         self._now = now
+        self._most_known = most_known
         self._table: UserTable | None = None
         self._known: dict[str, tuple[int, Login]] = {}
+
+    @property
+    def known(self) -> int:
+        """How many verified tokens are remembered."""
+        return len(self._known)
 
     def issue(self, user: User) -> Token:
         expires = int(self._now() + self._life)
@@ -75,7 +89,7 @@ class Tokens:
             known = self._read(token, table)
             if known is None:
                 return None
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= self._most_known:
                 del self._known[next(iter(self._known))]  # the oldest
             self._known[token] = known
         return known[1] if self._now() < known[0] else None

@@ -27,6 +27,7 @@ _NO_GROUPS = frozenset({ADMIN, RESELLER_ADMIN})
 # No character that would mean something else in an ACL, a path or a credential scope.
 _NAME = re.compile(r"[^\s,:/*.\x00-\x1f\x7f][^\s,:/*\x00-\x1f\x7f]*:[^\s,/*\x00-\x1f\x7f]+\Z")
 _WORD = re.compile(r"[^\s,/\x00-\x1f\x7f]+\Z")
+_URL = re.compile(r"(?:https?://[^/\s]+|\$HOST)/(?:\S*/)?[^/\s]+/?\Z")
 _MOST_NAME = 256  # characters
 
 
@@ -129,8 +130,11 @@ def to_json(user: User) -> dict[str, Any]:
 
 def check(user: User) -> None:
     """Raises ValueError that says what is wrong with a user."""
-    if not _NAME.match(user.name) or len(user.name) > _MOST_NAME:
+    if not _NAME.match(user.name) or not _is_utf8(user.name) or len(user.name) > _MOST_NAME:
         raise ValueError("a name must be ACCOUNT:USER, without spaces, commas, slashes and asterisks")
+    for text in (user.key, user.secret_key, user.access_key, user.account, user.url, *user.groups):
+        if not _is_utf8(text):
+            raise ValueError("is not valid Unicode")
     if bool(user.access_key) != bool(user.secret_key):
         raise ValueError("access_key and secret_key go together")
     if not user.key and not user.access_key:
@@ -149,8 +153,17 @@ def check(user: User) -> None:
             raise ValueError(f"{field} {value!r} has a space, comma or slash in it")
     if user.account and user.url:
         raise ValueError("account and url exclude each other")
-    if user.url and not (_is_url(user.url) and user.account_override):
+    if user.url and not _URL.match(user.url):
         raise ValueError(f"url {user.url!r} is not like http://host/v1/ACCOUNT or $HOST/v1/ACCOUNT")
+
+
+def _is_utf8(text: str) -> bool:
+    """Can the text stand in a header? JSON may hold half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_url(word: str) -> bool:

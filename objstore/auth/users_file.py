@@ -110,21 +110,18 @@ class Users:
         self._logger = logger
         self._conf = conf
         self._path = path
-        self._seen: object = self._signature() if path else None
+        self._seen = self._signature() if path else None
         self._table = self._read()
 
     def current(self) -> UserTable:
         """The same object as long as nothing has changed."""
         if self._path:
-            try:
-                seen = self._signature()
-            except OSError:
-                seen = None  # deleted: those who were known stay so until there is a file again
+            seen = self._signature()
             if seen != self._seen:
                 self._reload(seen)
         return self._table
 
-    def _reload(self, seen: object) -> None:
+    def _reload(self, seen: tuple[int, ...] | None) -> None:
         self._seen = seen
         try:
             self._table = self._read()
@@ -133,9 +130,13 @@ class Users:
         else:
             self._logger.info("users read anew from %s", self._path)
 
-    def _signature(self) -> tuple[int, ...]:
+    def _signature(self) -> tuple[int, ...] | None:
+        """What differs after every change; None for a file that is not there."""
+        try:
+            stat = os.stat(self._path)
+        except OSError:
+            return None
         # The time of the inode's change tells of a new owner or mode too, which may make it readable.
-        stat = os.stat(self._path)
         return stat.st_ctime_ns, stat.st_ino, stat.st_size
 
     def _read(self) -> UserTable:

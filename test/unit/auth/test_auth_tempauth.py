@@ -4,7 +4,9 @@ import logging
 
 import pytest
 
+from objstore.auth import hashing
 from objstore.auth.tempauth import TempAuth, filter_factory
+from objstore.auth.users import User
 from objstore.auth.users_file import editing
 from objstore.core.errors import ConfigError
 from objstore.web.access import Access, permit
@@ -374,6 +376,30 @@ def test_users_of_a_file_may_change_while_it_runs(tmp_path):
         del known["test:filed"]
     assert request(app, "GET", "/v1/AUTH_test", x_auth_token=token).status == 401
     assert login(app, "test:tester", "testing")
+
+
+def test_hashed_keys_log_in(tmp_path):
+    path = str(tmp_path / "users.json")
+    with editing(path) as known:
+        known["test:hashed"] = User("test:hashed", hashing.hashed("k\u00e9y"), (".admin",))
+    app, _ = pipeline(users_file=path)
+    for _ in range(2):  # the second time it is remembered
+        assert login(app, "test:hashed", "k\u00c3\u00a9y")
+    assert request(app, "GET", "/auth/v1.0", x_auth_user="test:hashed", x_auth_key="key").status == 401
+    assert request(app, "GET", "/auth/v1.0", x_auth_user="test:nobody", x_auth_key="key").status == 401
+    with editing(path) as known:
+        known["test:hashed"] = User("test:hashed", hashing.hashed("other"))
+    assert request(app, "GET", "/auth/v1.0", x_auth_user="test:hashed", x_auth_key="k\u00c3\u00a9y").status == 401
+
+
+def test_users_with_a_pair_of_keys_alone_do_not_log_in(tmp_path):
+    path = str(tmp_path / "users.json")
+    with editing(path) as known:
+        known["test:s3"] = User("test:s3", access_key="A", secret_key="S")
+    app, _ = pipeline(users_file=path)
+    for key in ("", "S"):
+        assert request(app, "GET", "/auth/v1.0", x_auth_user="test:s3", x_auth_key=key).status == 401
+    assert app.access_keys.find("A").account == "AUTH_test"
 
 
 def test_access_keys_for_filters_before_and_after(system):

@@ -1,0 +1,173 @@
+"""`objstore user`: the users of a server, changed while it runs.
+
+All commands work on `users.json` in the data directory, under its lock. A running server
+sees the change at the next request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from objstore.auth import users, users_file
+from objstore.auth.users import User
+from objstore.core.errors import ConfigError
+
+_EXAMPLES = """\b
+Examples:
+  objstore user add photos:anna --data /srv/objstore --admin
+  objstore user add photos:bob --data /srv/objstore --key s3cret --group editors
+  objstore user list --data /srv/objstore
+  objstore user remove photos:bob --data /srv/objstore
+"""
+
+
+@click.group(name="user", epilog=_EXAMPLES)
+def user() -> None:
+    """Add, list and remove users, also while the server runs.
+
+    A user is named ACCOUNT:USER, logs in with a key (Swift), and has a pair of access key and secret key (S3).
+    An --admin may do all in the account; others may do what container ACLs grant them.
+    """
+
+
+_data = click.option(
+    "--data",
+    required=True,
+    envvar="OBJSTORE_DATA",
+    type=click.Path(exists=True, file_okay=False),
+    help="Data directory of the server (or set OBJSTORE_DATA).",
+)
+
+
+@user.command(
+    epilog="""\b
+Examples:
+  objstore user add photos:anna --data /srv/objstore --admin
+  objstore user add backup:nightly --data /srv/objstore --admin --hash
+  objstore user add photos:app --data /srv/objstore --admin --access-key APP --secret-key 0123456789
+"""
+)
+@click.argument("name", metavar="ACCOUNT:USER")
+@_data
+@click.option("--key", help="Key to log in with, - to read it from standard input; made and shown where not given.")
+@click.option("--admin", is_flag=True, help="May do all in the account.")
+@click.option("--reseller-admin", is_flag=True, help="May do all in all accounts.")
+@click.option("--group", "groups", multiple=True, help="Further group that ACLs can name; may be repeated.")
+@click.option("--access-key", help="S3 access key; made and shown where not given.")
+@click.option("--secret-key", help="S3 secret key to go with --access-key.")
+@click.option("--hash/--no-hash", "hash_it", default=False, help="Keep only a hash of the key. S3 keys stay readable.")
+@click.option("--replace", is_flag=True, help="Replace a user who is there already; tokens of the old key end.")
+def add(
+    name: str,
+    data: str,
+    key: str | None,
+    admin: bool,
+    reseller_admin: bool,
+    groups: tuple[str, ...],
+    access_key: str | None,
+    secret_key: str | None,
+    hash_it: bool,
+    replace: bool,
+) -> None:
+    """Add a user. What is made for you is shown once."""
+    if key == "-":  # not for all to see in the list of processes
+        key = sys.stdin.readline().rstrip("\n")
+    if key == "":
+        raise click.UsageError("--key is empty")
+    if bool(access_key) != bool(secret_key):
+        raise click.UsageError("--access-key and --secret-key go together")
+    chosen_key = key or users_file.new_key()
+    pair = (access_key, secret_key) if access_key and secret_key else _new_pair()
+    made = User(
+        name,
+        users_file.stored_key(chosen_key, hash_it),
+        (*([users.ADMIN] if admin else []), *([users.RESELLER_ADMIN] if reseller_admin else []), *groups),
+        *pair,
+    )
+    try:
+        users.check(made)
+    except ValueError as error:
+        raise click.ClickException(f"user {name!r}: {error}") from None
+    with _editing(data) as known:
+        if name in known and not replace:
+            raise click.ClickException(f"there is a user {name!r} already; --replace replaces it")
+        known[name] = made
+    click.echo(f"added {name}")
+    if key is None:
+        click.echo(f"key:        {chosen_key}")
+    if not access_key:
+        click.echo(f"access key: {made.access_key}\nsecret key: {made.secret_key}")
+
+
+def _new_pair() -> tuple[str, str]:
+    return users_file.new_access_key(), users_file.new_secret_key()
+
+
+@user.command(name="list")
+@_data
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+def list_(data: str, as_json: bool) -> None:
+    """List the users, without their keys."""
+    path = _path(data)
+    try:
+        known = users_file.read_users(path) if os.path.exists(path) else {}
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    shown = [_shown(known[name]) for name in sorted(known)]
+    if as_json:
+        Console(soft_wrap=True).print_json(data=shown)
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("USER", "ACCOUNT", "GROUPS", "ACCESS KEY", "KEY"):
+        table.add_column(column, overflow="fold")
+    for one in shown:
+        table.add_row(one["name"], one["account"], " ".join(one["groups"]), one["access_key"], one["key"])
+    Console(soft_wrap=True).print(table)
+
+
+def _shown(one: User) -> dict[str, Any]:
+    kind = "-" if not one.key else "hashed" if users.hashing.is_hashed(one.key) else "plain"
+    return {
+        "name": one.name,
+        "account": one.account_override or f"AUTH_{one.project}",
+        "groups": list(one.groups),
+        "access_key": one.access_key,
+        "key": kind,
+    }
+
+
+@user.command()
+@click.argument("name", metavar="ACCOUNT:USER")
+@_data
+def remove(name: str, data: str) -> None:
+    """Remove a user. Its tokens and S3 keys are good for nothing from then on; what it stored stays."""
+    with _editing(data) as known:
+        if name not in known:
+            raise click.ClickException(f"there is no user {name!r}")
+        del known[name]
+    click.echo(f"removed {name}")
+
+
+def _path(data: str) -> str:
+    return os.path.join(data, users_file.USERS_NAME)
+
+
+@contextlib.contextmanager
+def _editing(data: str) -> Iterator[dict[str, User]]:
+    """The users, to be changed; errors that an operator can understand."""
+    try:
+        with users_file.editing(_path(data)) as known:
+            yield known
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or _path(data)}: {error.strerror}") from None
