@@ -28,6 +28,10 @@ class RequestBody:
     def ended(self) -> bool:
         return self._source.ended
 
+    def is_passable(self, most: int) -> bool:
+        """Whether what is left can be read and dropped for no more than `most` bytes, as far as is known."""
+        return self._source.ended or (not self.awaits_continue and self._source.at_least <= most)
+
     def read_chunk(self, most: int = MIB) -> bytes:
         """What can be had at once, up to `most` bytes, in runs as long as the sender's speed allows; b'' at the end."""
         if self._ahead:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone
 from objstore.http.body import EMPTY_BODY, RequestBody
 from objstore.http.request_head import HeadLimits, RequestHead, RequestRefused, end_of_head, parse_head
-from objstore.http.response import REASONS, Dates, Responder, plain
+from objstore.http.response import REASONS, Answering, Responder, plain
 from objstore.http.source import ChunkedSource, LengthSource
 from objstore.http.stream import Buffer, Stream
 
@@ -33,13 +33,11 @@ class Service(NamedTuple):
     app: WSGIApp
     logger: logging.Logger
     limits: HeadLimits
-    dates: Dates
-    is_draining: Callable[[], bool]
+    answering: Answering
     keepalive_timeout: float
     header_timeout: float
     client_timeout: float
     linger_timeout: float
-    drain_size: int
 
 
 class Connection:
@@ -98,7 +96,9 @@ class Connection:
         stream = self.stream
         service = self._service
         try:
-            data = stream.recv_next(_RECV, DRAIN_GRACE if service.is_draining() else service.keepalive_timeout)
+            data = stream.recv_next(
+                _RECV, DRAIN_GRACE if service.answering.is_draining() else service.keepalive_timeout
+            )
         except TimeoutError:
             return b""
         self.idle_since = None
@@ -139,13 +139,10 @@ class Connection:
     def _serve(self, head: RequestHead) -> bool:
         """Answer one request; whether the connection can have another. If not, it is closed."""
         service = self._service
-        stream = self.stream
         environ = head.environ
         body = self._body(head)
         environ["wsgi.input"] = body
-        responder = Responder(stream, head, service.dates, service.client_timeout)
-        if service.is_draining():
-            responder.keep_alive = False
+        responder = Responder(self.stream, head, body, service.answering)
         try:
             result = service.app(environ, responder.start_response)
             try:
@@ -185,9 +182,9 @@ class Connection:
 
     def _drop_body(self, body: RequestBody, responder: Responder) -> bool:
         """Make way for the next request past a body that the application left; False if the connection is closed."""
-        if responder.keep_alive and not body.awaits_continue:
+        if responder.keep_alive:
             try:
-                if body.drain(self._service.drain_size):
+                if body.drain(self._service.answering.drain_size):
                     return True
             except (BodyTruncated, BodyTimeout):
                 pass
@@ -228,7 +225,7 @@ class Connection:
 
     def _send_plain(self, status: int, text: str) -> None:
         try:
-            answer = plain(status, text, self._service.dates.now())
+            answer = plain(status, text, self._service.answering.dates.now())
             self.stream.send_all([answer], self._service.client_timeout)
         except OSError:
             pass  # the client is gone; the connection is closed next

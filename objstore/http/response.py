@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from objstore.core.errors import ClientGone, ObjstoreError
+from objstore.http.body import RequestBody
 from objstore.http.chunked import LAST_CHUNK, chunk_head
 from objstore.http.request_head import RequestHead
 from objstore.http.stream import Buffer, Stream
@@ -50,6 +51,15 @@ class Dates:
         return self._text
 
 
+class Answering(NamedTuple):
+    """What all answers of a server share. timeout: seconds that a client may take nothing; drain_size: in bytes."""
+
+    dates: Dates
+    timeout: float
+    is_draining: Callable[[], bool]
+    drain_size: int
+
+
 # Headers that the server reads as well, or answers for itself.
 _READ = {"content-length": 1, "date": 2, "connection": 3, "transfer-encoding": 4, "keep-alive": 3}
 
@@ -67,24 +77,24 @@ class Responder:
     """
 
     __slots__ = (
+        "_body",
         "_chunked",
-        "_dates",
         "_head",
         "_headers",
         "_left",
+        "_shared",
         "_stream",
-        "_timeout",
         "_without_body",
         "head_sent",
         "keep_alive",
         "status",
     )
 
-    def __init__(self, stream: Stream, head: RequestHead, dates: Dates, timeout: float) -> None:
+    def __init__(self, stream: Stream, head: RequestHead, body: RequestBody, shared: Answering) -> None:
         self._stream = stream
         self._head = head
-        self._dates = dates
-        self._timeout = timeout
+        self._body = body
+        self._shared = shared
         self.status = ""
         self._headers: Headers = []
         self.head_sent = False
@@ -172,9 +182,12 @@ class Responder:
                     raise BadResponse(f"{name} is not the application's to send")
             lines.append(name + ": " + value)
         if not dated:
-            lines.append("Date: " + self._dates.now())
+            lines.append("Date: " + self._shared.dates.now())
         if self._left < 0 and code not in ("204", "304"):
             self._frame(lines, length)
+        shared = self._shared
+        if self.keep_alive and (shared.is_draining() or not self._body.is_passable(shared.drain_size)):
+            self.keep_alive = False
         if not self.keep_alive:
             lines.append("Connection: close")
         elif request.http10:
@@ -211,7 +224,7 @@ class Responder:
 
     def _send(self, pieces: list[Buffer]) -> None:
         try:
-            self._stream.send_all(pieces, self._timeout)
+            self._stream.send_all(pieces, self._shared.timeout)
         except OSError as error:
             raise ClientGone(f"the client took no more: {error}") from error
 

@@ -14,7 +14,7 @@ from typing import Any
 from objstore.core.errors import ClientGone
 from objstore.http.connection import DRAIN_GRACE, Connection, Drained, Service, WSGIApp, base_environ
 from objstore.http.request_head import HeadLimits
-from objstore.http.response import Dates
+from objstore.http.response import Answering, Dates
 from objstore.http.stream import Stream
 from objstore.runtime import green, settings
 from objstore.runtime.settings import Setting
@@ -63,13 +63,11 @@ class Server:
             limits=HeadLimits(
                 options.max_request_line, options.max_header_line, options.max_headers_size, options.max_header_count
             ),
-            dates=Dates(),
-            is_draining=lambda: self._draining,
+            answering=Answering(Dates(), options.client_timeout, lambda: self._draining, options.max_drained_body),
             keepalive_timeout=options.keepalive_timeout,
             header_timeout=options.header_timeout,
             client_timeout=options.client_timeout,
             linger_timeout=options.linger_timeout,
-            drain_size=options.max_drained_body,
         )
 
     @property
