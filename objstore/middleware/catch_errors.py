@@ -64,14 +64,20 @@ class CatchErrors:
 
         return _response(failure)(environ, replace)
 
-    def _log(self, failure: Exception, environ: Environ) -> None:
-        told = {"trans_id": environ["objstore.trans_id"]}
-        what = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')!r}"
-        if isinstance(failure, ObjstoreError):
-            level = logging.ERROR if status_of(failure) == 500 else logging.INFO
-            self._logger.log(level, "%s: %s: %s", what, type(failure).__name__, failure, extra=told)
-        else:
-            self._logger.error("%s failed", what, exc_info=failure, extra=told)
+    def _log(self, failure: Exception, environ: Environ, what: str = "failed") -> None:
+        status = status_of(failure)
+        is_ours = isinstance(failure, ObjstoreError)  # then the type and message say all
+        self._logger.log(
+            logging.ERROR if status == 500 or not is_ours else logging.WARNING if status > 500 else logging.INFO,
+            "%s %r %s: %s: %s",
+            environ["REQUEST_METHOD"],
+            environ.get("PATH_INFO"),
+            what,
+            type(failure).__name__,
+            failure,
+            exc_info=None if is_ours else failure,
+            extra={"trans_id": environ["objstore.trans_id"]},
+        )
 
 
 def _response(failure: Exception) -> Response:
@@ -106,7 +112,7 @@ class _Guarded:
         except Exception as failure:
             if self._begun:
                 if not isinstance(failure, ClientGone):
-                    self._filter._log(failure, self._environ)
+                    self._filter._log(failure, self._environ, "broke off")
                 raise
             self._begun = True
             close_body(self._body)
