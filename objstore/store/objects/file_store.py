@@ -15,15 +15,11 @@ from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store.interface import ObjectInfo, ObjectMetadata
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs
 from objstore.store.objects.disk_errors import UNREADABLE, translate
+from objstore.store.objects.file_io import read_spilled, read_whole
 from objstore.store.objects.format import (
     ATTRIBUTE,
-    FOOTER,
-    Unsound,
-    decode_footer,
     decode_record,
-    decode_trailer,
     encode_record,
-    trailer_size,
 )
 from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix
 from objstore.store.objects.liveness import Liveness, decide, parse_names
@@ -243,26 +239,3 @@ class FileStore:
             raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{name}: {error}") from error
         if self._on_quarantine is not None:
             self._on_quarantine(location, why)
-
-
-def read_whole(files: Files, file: OpenFile) -> bytes:
-    """The content of a .meta or .ts file."""
-    buffer = bytearray(files.size(file.fd))
-    count = files.read_at(file.fd, buffer, 0)
-    return bytes(buffer[:count])
-
-
-def read_spilled(files: Files, file: OpenFile) -> bytes:
-    """The record that a .data file carries in its trailer; raises Unsound where it carries none."""
-    length = files.size(file.fd)
-    footer = bytearray(FOOTER.size)
-    count = files.read_at(file.fd, footer, max(0, length - len(footer)))
-    size, record_size = decode_footer(footer[:count])
-    trailer = bytearray(trailer_size(size, record_size)) if size + record_size <= length else bytearray()
-    if length != size + len(trailer):
-        raise Unsound("the file has not the length that its footer says")
-    files.read_at(file.fd, trailer, size)
-    record = decode_trailer(trailer).record
-    if not record:
-        raise Unsound("the file has no metadata")
-    return record

@@ -1,0 +1,106 @@
+"""Everything that one file of an object holds, and whether it is sound; for `objstore info FILE`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from awscrt.checksums import crc32c
+
+from objstore.runtime.files import FILES, Files, OpenFile
+from objstore.store.objects.file_io import read_trailer, read_whole
+from objstore.store.objects.format import (
+    ATTRIBUTE,
+    BLOCK,
+    Trailer,
+    Unsound,
+    count_blocks,
+    decode_record,
+)
+from objstore.store.objects.layout import DATA, META, FileName
+from objstore.store.objects.records import read_data, read_meta
+
+
+def describe_file(path: str, files: Files = FILES) -> dict[str, Any]:
+    """What a .data, .meta or .ts file says; reads all of it and changes nothing.
+
+    Keys: path, kind, timestamp, content_type_timestamp, length (bytes of the file), sound,
+    problems (a list of sentences), record (fields of the metadata), and of a .data file
+    record_in (`attribute` or `trailer`), size, block_size, blocks, bad_blocks.
+    Raises OSError where the file cannot be opened.
+    """
+    problems: list[str] = []
+    said: dict[str, Any] = {"path": path, "problems": problems}
+    name = FileName.parse(os.path.basename(path))
+    if name is None:
+        problems.append("the name is not that of an object's file")
+    else:
+        said["kind"] = name.kind
+        said["timestamp"] = name.timestamp.internal
+        if name.content_type is not None:
+            said["content_type_timestamp"] = name.content_type.internal
+    file = files.open(path)
+    try:
+        said["length"] = files.size(file.fd)
+        if name is None or name.kind == DATA:
+            _describe_data(files, file, said, problems)
+        else:
+            said["record"] = _noting(problems, lambda: decode_record(read_whole(files, file)))
+    finally:
+        file.close()
+    record = said.get("record")
+    if name is not None and record:
+        _noting(problems, lambda: _check_record(record, name, said))
+    said["sound"] = not problems
+    return said
+
+
+def _noting(problems: list[str], call: Any) -> Any:
+    """The result of a call; a problem noted and None where it fails."""
+    try:
+        return call()
+    except (Unsound, OSError) as error:
+        problems.append(str(error))
+        return None
+
+
+def _check_record(record: dict[str, Any], name: FileName, said: dict[str, Any]) -> None:
+    if name.kind == DATA:
+        info = read_data(record, name)
+        if "size" in said and said["size"] != info.size:
+            raise Unsound("the metadata has another size than the trailer")
+    elif name.kind == META:
+        read_meta(record, name)
+    elif record.get("timestamp") != name.timestamp.internal:
+        raise Unsound("the metadata has another timestamp than the file's name")
+
+
+def _describe_data(files: Files, file: OpenFile, said: dict[str, Any], problems: list[str]) -> None:
+    attribute = _noting(problems, lambda: files.attribute(file.fd, ATTRIBUTE))
+    trailer = _noting(problems, lambda: read_trailer(files, file))
+    if attribute is not None:
+        said["record_in"] = "attribute"
+        said["record"] = _noting(problems, lambda: decode_record(attribute))
+    elif trailer is not None and trailer.record:
+        said["record_in"] = "trailer"
+        said["record"] = _noting(problems, lambda: decode_record(trailer.record))
+    elif not problems:
+        problems.append("the file has no metadata")
+    if trailer is not None:
+        said["size"] = trailer.size
+        said["block_size"] = BLOCK
+        said["blocks"] = count_blocks(trailer.size)
+        said["bad_blocks"] = _noting(problems, lambda: _bad_blocks(files, file, trailer))
+        if said["bad_blocks"]:
+            problems.append(f"{len(said['bad_blocks'])} blocks do not match their checksums")
+
+
+def _bad_blocks(files: Files, file: OpenFile, trailer: Trailer) -> list[int]:
+    """Numbers of the blocks whose content does not match its checksum."""
+    bad = []
+    buffer = memoryview(bytearray(BLOCK))
+    for number, checksum in enumerate(trailer.checksums):
+        view = buffer[: min(BLOCK, trailer.size - number * BLOCK)]
+        if files.read_at(file.fd, view, number * BLOCK) != len(view) or crc32c(view) != checksum:
+            bad.append(number)
+    return bad

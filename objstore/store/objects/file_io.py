@@ -1,0 +1,33 @@
+"""Reading the records and trailers of an object's files, whole and at once."""
+
+from __future__ import annotations
+
+from objstore.runtime.files import Files, OpenFile
+from objstore.store.objects.format import FOOTER, Trailer, Unsound, decode_footer, decode_trailer, trailer_size
+
+
+def read_whole(files: Files, file: OpenFile) -> bytes:
+    """The content of a .meta or .ts file."""
+    buffer = bytearray(files.size(file.fd))
+    return bytes(buffer[: files.read_at(file.fd, buffer, 0)])
+
+
+def read_trailer(files: Files, file: OpenFile) -> Trailer:
+    """The trailer at the end of a .data file; raises Unsound."""
+    length = files.size(file.fd)
+    footer = bytearray(FOOTER.size)
+    count = files.read_at(file.fd, footer, max(0, length - len(footer)))
+    size, record_size = decode_footer(footer[:count])
+    if length != size + trailer_size(size, record_size):
+        raise Unsound("the file has not the length that its footer says")
+    trailer = bytearray(length - size)
+    files.read_at(file.fd, trailer, size)
+    return decode_trailer(trailer)
+
+
+def read_spilled(files: Files, file: OpenFile) -> bytes:
+    """The record that a .data file carries in its trailer; raises Unsound where it carries none."""
+    record = read_trailer(files, file).record
+    if not record:
+        raise Unsound("the file has no metadata")
+    return record

@@ -1,0 +1,480 @@
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime import green, settings
+from objstore.runtime.files import Files, OpenFile, Space
+from objstore.store.interface import ObjectData, ObjectMetadata
+from objstore.store.objects.describe import describe_file
+from objstore.store.objects.file_store import SETTINGS, FileStore, FileStoreSettings, settings_of
+from objstore.store.objects.format import BLOCK
+from objstore.store.objects.space import Reserve, SpaceGuard
+
+HERE = Location(5, "0123456789abcdef0123456789abcdef")
+NAME = "/a/c/o"
+NO_RESERVE = FileStoreSettings(Reserve(), threads=2)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(str(tmp_path), settings=NO_RESERVE)
+
+
+def put(store: FileStore, when: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+    with store.create(HERE, len(content)) as writer:
+        writer.write(content)
+        writer.commit(ObjectData(NAME, Timestamp(when), "text/plain", headers or {}))
+
+
+def read(store: FileStore, start: int = 0, stop: int = 1 << 60) -> bytes:
+    with store.open(HERE) as reader:
+        return b"".join(bytes(piece) for piece in reader.read(start, stop))
+
+
+def only_file(store: FileStore, suffix: str = "data") -> Path:
+    (path,) = Path(store.layout.hash_dir(HERE)).glob(f"*.{suffix}")
+    return path
+
+
+def flip(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    with open(path, "r+b") as file:
+        file.write(content)
+
+
+def quarantined(store: FileStore) -> set[str]:
+    return {
+        os.path.relpath(f"{directory}/{name}", store.layout.quarantined)
+        for directory, _, names in os.walk(store.layout.quarantined)
+        for name in names
+    }
+
+
+def assert_quarantined(store: FileStore, *names: str) -> None:
+    assert quarantined(store) == {f"{HERE.hash}/{name}" for name in names}
+    with pytest.raises(NotFound) as caught:
+        store.open(HERE)
+    assert caught.value.timestamp is None
+
+
+DATA = "0000000000.00001.data"
+LONG = {"X-Object-Meta-Long": "v" * 80_000}  # no attribute holds this
+
+
+@pytest.mark.parametrize("size", [1, 4096, 65536, 65537, 2_000_000])
+@pytest.mark.parametrize("where", ["first", "last", "checksums", "footer", "end"])
+@pytest.mark.parametrize("headers", [{}, LONG])
+def test_a_flipped_bit_is_seen_before_it_is_given_out(
+    store: FileStore, size: int, where: str, headers: dict[str, str]
+) -> None:
+    put(store, 1, os.urandom(size), headers)
+    offset = {"first": 0, "last": size - 1, "checksums": size, "footer": -10, "end": -1}[where]
+    flip(only_file(store), offset)
+    with pytest.raises(Corrupt):
+        read(store)
+    assert_quarantined(store, DATA)
+
+
+def test_sound_blocks_before_a_bad_one_are_given_out(store: FileStore) -> None:
+    content = os.urandom(5_000_000)
+    put(store, 1, content)
+    flip(only_file(store), 4_500_000)
+    assert read(store, 0, 100_000) == content[:100_000]
+    given = bytearray()
+    with store.open(HERE) as reader, pytest.raises(Corrupt):
+        for piece in reader.read(0, len(content)):
+            given += piece
+    assert len(given) > 4_000_000 and content.startswith(given)
+
+
+@pytest.mark.parametrize("size", [0, 100, 1_000_000])
+@pytest.mark.parametrize("change", [-1, -29, 1])
+def test_a_file_of_another_length_is_corrupt(store: FileStore, size: int, change: int) -> None:
+    put(store, 1, bytes(size), LONG)
+    path = only_file(store)
+    os.truncate(path, path.stat().st_size + change)
+    with pytest.raises(Corrupt):
+        read(store)
+    assert_quarantined(store, DATA)
+
+
+@pytest.mark.parametrize("cut", [1, 50, 4096, 900_000])
+def test_a_truncated_file_is_corrupt(store: FileStore, cut: int) -> None:
+    put(store, 1, os.urandom(1_000_000))
+    path = only_file(store)
+    os.truncate(path, path.stat().st_size - cut)
+    with pytest.raises(Corrupt):
+        read(store, 0, 10)
+    assert_quarantined(store, DATA)
+
+
+def test_a_flipped_bit_in_the_attribute_is_corrupt(store: FileStore) -> None:
+    put(store, 1, b"x")
+    record = bytearray(os.getxattr(only_file(store), "user.objstore.metadata"))
+    record[30] ^= 4
+    os.setxattr(only_file(store), "user.objstore.metadata", record)
+    with pytest.raises(Corrupt):
+        store.info(HERE)
+    assert_quarantined(store, DATA)
+
+
+def test_a_file_without_metadata_is_corrupt(store: FileStore) -> None:
+    put(store, 1, b"x")
+    os.removexattr(only_file(store), "user.objstore.metadata")
+    with pytest.raises(Corrupt):
+        store.open(HERE)
+    assert_quarantined(store, DATA)
+
+
+def test_a_file_under_another_timestamp_is_corrupt(store: FileStore) -> None:
+    put(store, 1, b"x")
+    only_file(store).rename(only_file(store).with_name("0000000000.00002.data"))
+    with pytest.raises(Corrupt):
+        store.open(HERE)
+    assert_quarantined(store, "0000000000.00002.data")
+
+
+def test_a_bad_meta_takes_its_data_along(store: FileStore) -> None:
+    put(store, 1, b"x")
+    store.post(HERE, ObjectMetadata(Timestamp(2), {"X-Object-Meta-A": "1"}))
+    flip(only_file(store, "meta"), 40)
+    with pytest.raises(Corrupt):
+        store.open(HERE)
+    assert_quarantined(store, DATA, "0000000000.00002.meta")
+
+
+def test_quarantine_leaves_what_came_since_and_hides_what_was_before(tmp_path: Path) -> None:
+    seen: list[str] = []
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, on_quarantine=lambda location, why: seen.append(why))
+    put(store, 2, b"x" * 100)
+    flip(only_file(store), 5)
+    reader = store.open(HERE)
+    put(store, 3, b"newer")
+    (Path(store.layout.hash_dir(HERE)) / DATA).write_bytes(b"an obsolete file")
+    (Path(store.layout.hash_dir(HERE)) / "0000000000.00002.data").write_bytes(b"as if not yet removed")
+    with pytest.raises(Corrupt):
+        list(reader.read(0, 100))
+    reader.close()
+    assert read(store) == b"newer"
+    assert quarantined(store) == {f"{HERE.hash}/{DATA}", f"{HERE.hash}/0000000000.00002.data"}
+    assert seen == ["the content's checksum does not match"]
+
+
+def test_a_second_quarantine_of_a_name_gets_a_directory_of_its_own(store: FileStore) -> None:
+    for when in (1, 2):
+        put(store, when, b"x")
+        flip(only_file(store), 0)
+        with pytest.raises(Corrupt):
+            read(store)
+    assert quarantined(store) == {f"{HERE.hash}/{DATA}", f"{HERE.hash}-1/0000000000.00002.data"}
+    put(store, 3, b"sound")
+    assert read(store) == b"sound"
+
+
+def test_obsolete_files_are_removed(store: FileStore) -> None:
+    put(store, 1, b"x")
+    store.post(HERE, ObjectMetadata(Timestamp(2), {}, "image/png"))
+    store.post(HERE, ObjectMetadata(Timestamp(3), {}))
+    assert {str(name) for name in store.file_names(HERE)} == {DATA, "0000000000.00003-0000000000.00002.meta"}
+    store.delete(HERE, NAME, Timestamp(4))
+    assert [str(name) for name in store.file_names(HERE)] == ["0000000000.00004.ts"]
+
+
+def test_nothing_but_directories_is_left_of_a_writer_that_is_closed(store: FileStore, tmp_path: Path) -> None:
+    for size in (10, 1_000_000):
+        with store.create(HERE, size) as writer:
+            writer.write(bytes(size))
+    assert [names for _, _, names in os.walk(tmp_path) if names] == []
+    assert not [link for link in open_files() if str(tmp_path) in link]
+
+
+def open_files() -> list[str]:
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except FileNotFoundError:
+            continue
+    return links
+
+
+def test_no_descriptor_stays_open(store: FileStore, tmp_path: Path) -> None:
+    for size in (0, 10, 1_000_000):
+        put(store, size + 1, bytes(size))
+        read(store)
+        store.info(HERE)
+        store.post(HERE, ObjectMetadata(Timestamp(size + 2), {}))
+        store.info(HERE)
+    assert not [link for link in open_files() if str(tmp_path) in link]
+
+
+def test_a_writer_killed_in_its_commit_leaves_its_file_to_the_commit(store: FileStore) -> None:
+    """Its descriptor must not be closed, and used for another file, while the device thread has it."""
+    for when, size in ((1, 100), (2, 3_000_000)):
+        content = os.urandom(size)
+        writer = green.spawn(put, store, when, content)
+        green.sleep(0)
+        green.kill(writer)
+        put(store, when + 10, b"later")
+    assert read(store) == b"later"
+
+
+def test_many_writers_at_once(store: FileStore) -> None:
+    contents = {number: os.urandom(5000 * number) for number in range(1, 30)}
+
+    def write(number: int) -> None:
+        location = Location(number % 3, f"{number:029x}{number % 2:03x}")
+        with store.create(location, None) as writer:
+            writer.write(contents[number])
+            writer.commit(ObjectData(f"/a/c/{number}", Timestamp(number), "text/plain", {}))
+
+    for thread in [green.spawn(write, number) for number in contents]:
+        thread.wait()
+    found = {
+        store.info(location).name
+        for partition in store.partitions()
+        for suffix in store.suffixes(partition)
+        for location in store.locations(partition, suffix)
+    }
+    assert found == {f"/a/c/{number}" for number in contents}
+
+
+def test_policies_do_not_share_objects(tmp_path: Path) -> None:
+    put(FileStore(str(tmp_path), 0, settings=NO_RESERVE), 1, b"zero")
+    other = FileStore(str(tmp_path), 2, settings=NO_RESERVE)
+    with pytest.raises(NotFound):
+        other.open(HERE)
+    put(other, 1, b"two")
+    assert (tmp_path / "objects-2" / "5" / "def" / HERE.hash).is_dir()
+
+
+def test_a_missing_device_is_unavailable(tmp_path: Path) -> None:
+    store = FileStore(str(tmp_path / "unmounted"), settings=NO_RESERVE)
+    for call in (
+        lambda: store.open(HERE),
+        lambda: store.info(HERE),
+        lambda: store.create(HERE, 5),
+        lambda: store.delete(HERE, NAME, Timestamp(1)),
+        lambda: list(store.partitions()),
+    ):
+        with pytest.raises(DeviceUnavailable):
+            call()
+    assert not (tmp_path / "unmounted").exists()
+
+
+def test_a_file_in_the_place_of_a_device_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = FileStore(str(tmp_path / "file"), settings=NO_RESERVE)
+    with pytest.raises(DeviceUnavailable):
+        store.open(HERE)
+    with pytest.raises(DeviceUnavailable):
+        store.delete(HERE, NAME, Timestamp(1))
+
+
+class OneError(Files):
+    """Raises an error at every call of one method."""
+
+    def __init__(self, method: str, code: int) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        setattr(self, method, fail)
+
+
+@pytest.mark.parametrize("method", ["create_unnamed", "write", "fsync", "preallocate", "link", "mkdir"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_a_full_device_is_no_space_and_changes_nothing(tmp_path: Path, method: str, code: int, size: int) -> None:
+    put(FileStore(str(tmp_path), settings=NO_RESERVE), 1, b"old")
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=OneError(method, code))
+    if method == "preallocate" and size == 100:
+        return
+    with pytest.raises(NoSpace):
+        put(store, 2, bytes(size))
+    assert read(store) == b"old"
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_unreadable_blocks_are_corrupt(tmp_path: Path, size: int) -> None:
+    put(FileStore(str(tmp_path), settings=NO_RESERVE), 1, bytes(size))
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=OneError("read_cached", errno.EIO))
+    with pytest.raises(Corrupt):
+        read(store)
+    assert_quarantined(store, DATA)
+
+
+def test_a_failing_directory_makes_the_device_unavailable(tmp_path: Path) -> None:
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=OneError("list", errno.EIO))
+    with pytest.raises(DeviceUnavailable):
+        store.open(HERE)
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_reads_that_are_not_in_memory_go_to_a_thread(tmp_path: Path, size: int) -> None:
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=OneError("read_cached", errno.EAGAIN))
+    content = os.urandom(size)
+    put(store, 1, content)
+    assert read(store) == content
+    assert read(store, 50, 99) == content[50:99]
+
+
+class HalfCached(Files):
+    """Memory holds some of what is asked for."""
+
+    def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        view = memoryview(buffer)
+        return super().read_cached(fd, view[: len(view) // 2 + 1], offset)
+
+
+@pytest.mark.parametrize("size", [1, 100, 3_000_000])
+def test_reads_that_are_half_in_memory_are_completed(tmp_path: Path, size: int) -> None:
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=HalfCached())
+    content = os.urandom(size)
+    put(store, 1, content)
+    assert read(store) == content
+
+
+class Plain(Files):
+    """A file system without unnamed files, attributes and a look at the cache."""
+
+    def create_unnamed(self, directory: str, mode: int = 0o644) -> OpenFile:
+        raise OSError(errno.EOPNOTSUPP, "")
+
+    def set_attribute(self, fd: int, name: str, value: bytes) -> None:
+        raise OSError(errno.ENOTSUP, "")
+
+    def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        raise OSError(errno.EOPNOTSUPP, "")
+
+
+@pytest.mark.parametrize("size", [0, 100, 3_000_000])
+def test_a_plain_file_system_will_do(tmp_path: Path, size: int) -> None:
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=Plain())
+    content = os.urandom(size)
+    put(store, 1, content, {"X-Object-Meta-A": "1"})
+    assert read(store) == content
+    assert store.info(HERE).metadata == {"X-Object-Meta-A": "1"}
+    assert os.listdir(tmp_path / "tmp") == []
+    with store.create(HERE, size) as writer:
+        writer.write(content)
+    for _ in range(500):  # a thread that is still at it removes the file when it ends
+        if not os.listdir(tmp_path / "tmp"):
+            break
+        green.sleep(0.01)
+    assert os.listdir(tmp_path / "tmp") == []
+    assert describe_file(str(only_file(store)))["record_in"] == "trailer"
+
+
+@pytest.fixture
+def memory_root() -> Iterator[str]:
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("no tmpfs")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as root:
+        yield root
+
+
+def test_a_tmpfs_will_do(memory_root: str) -> None:
+    store = FileStore(memory_root, settings=NO_RESERVE)
+    content = os.urandom(1_000_000)
+    put(store, 1, content, LONG)
+    assert read(store) == content
+
+
+def test_old_files_in_tmp_are_removed_and_young_ones_left(store: FileStore, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    for name, age in (("old", 100_000), ("young", 1000)):
+        (tmp_path / "tmp" / name).write_bytes(b"")
+        os.utime(tmp_path / "tmp" / name, (1e9 - age, 1e9 - age))
+    assert store.remove_stale_temporaries(1e9) == 1
+    assert os.listdir(tmp_path / "tmp") == ["young"]
+
+
+def test_foreign_names_are_passed_over(store: FileStore) -> None:
+    put(store, 1, b"x")
+    for path in ("", "5", "5/def", f"5/def/{HERE.hash}"):
+        (Path(store.layout.objects) / path / "lost+found").mkdir()
+    assert list(store.partitions()) == [5]
+    assert list(store.suffixes(5)) == ["def"]
+    assert list(store.locations(5, "def")) == [HERE]
+    assert read(store) == b"x"
+
+
+class Scarce(Files):
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.asked = 0
+
+    def space(self, path: str) -> Space:
+        self.asked += 1
+        return Space(10_000, self.free)
+
+
+def test_the_reserve_is_kept(tmp_path: Path) -> None:
+    store = FileStore(str(tmp_path), settings=FileStoreSettings(Reserve.parse("10%")), files=Scarce(1500))
+    store.create(HERE, 400).close()
+    with pytest.raises(NoSpace):
+        store.create(HERE, 200)
+
+
+def test_space_is_asked_for_once_in_a_period() -> None:
+    files, now = Scarce(1000), 0.0
+    guard = SpaceGuard(files, "/", Reserve(500), lambda: now)
+    guard.check(500)
+    with pytest.raises(NoSpace):
+        guard.check(1)
+    assert files.asked == 1
+    now = 1.5
+    guard.check(500)
+    assert files.asked == 2
+
+
+@pytest.mark.parametrize(("text", "total", "left"), [("1%", 5000, 50), ("4K", 5000, 4096), ("0", 5000, 0)])
+def test_reserves(text: str, total: int, left: int) -> None:
+    assert Reserve.parse(text).of(total) == left
+
+
+@pytest.mark.parametrize("text", ["100%", "-1%", "x", "%"])
+def test_bad_reserves(text: str) -> None:
+    with pytest.raises(ValueError):
+        Reserve.parse(text)
+
+
+def test_the_settings_table() -> None:
+    values = settings.read(SETTINGS, {"threads_per_disk": "7"})
+    assert settings_of(values) == FileStoreSettings(Reserve(percent=1.0), 7)
+
+
+def test_a_sound_file_is_described(store: FileStore) -> None:
+    put(store, 1, bytes(BLOCK + 1), {"X-Object-Meta-A": "1"})
+    said = describe_file(str(only_file(store)))
+    assert said["sound"] and said["problems"] == [] and said["bad_blocks"] == []
+    assert (said["kind"], said["size"], said["blocks"], said["record_in"]) == ("data", BLOCK + 1, 2, "attribute")
+    assert said["record"]["headers"] == {"X-Object-Meta-A": "1"}
+    store.post(HERE, ObjectMetadata(Timestamp(2), {}, "image/png"))
+    said = describe_file(str(only_file(store, "meta")))
+    assert said["sound"] and said["content_type_timestamp"] == "0000000000.00002"
+    store.delete(HERE, NAME, Timestamp(3))
+    said = describe_file(str(only_file(store, "ts")))
+    assert said["sound"] and said["record"] == {"name": NAME, "timestamp": "0000000000.00003"}
+
+
+def test_an_unsound_file_is_described(store: FileStore, tmp_path: Path) -> None:
+    put(store, 1, bytes(3 * BLOCK))
+    flip(only_file(store), BLOCK + 5)
+    said = describe_file(str(only_file(store)))
+    assert not said["sound"] and said["bad_blocks"] == [1]
+    os.truncate(only_file(store), 100)
+    said = describe_file(str(only_file(store)))
+    assert not said["sound"] and said["record"]["size"] == 3 * BLOCK
+    (tmp_path / "whatever").write_bytes(b"")
+    assert len(describe_file(str(tmp_path / "whatever"))["problems"]) == 2
