@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases.listing import Span
 
-_ROWS_AT_ONCE = 32  # in one INSERT; a statement is prepared for this many and for one
+_ROWS_AT_ONCE = 32  # in one statement, where there are so many left, else one
 _RECLAIM_PAGE = 1000
 
 
@@ -86,24 +86,33 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
 def _stored(
     connection: Connection, table: RowTable, keys: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[tuple[int, str], Any]]:
+    """Rows that the table has of these keys."""
     names_by_scope: dict[int, list[str]] = {}
     for scope, name in keys:
         names_by_scope.setdefault(scope, []).append(name)
     columns = ", ".join(table.columns)
     for scope, names in names_by_scope.items():
-        if len(names) == 1:
-            condition, names_value = "name = ?", names[0]
-        else:
-            condition, names_value = "name IN (SELECT value FROM json_each(?))", json.dumps(names)
-        (text,) = connection.execute(
-            f"SELECT json_group_array(json_array(deleted, {columns})) FROM {table.name}"
-            f" WHERE {table.in_scope()}deleted IN (0, 1) AND {condition}",
-            (*table.scope_values(scope), names_value),
-        ).fetchone()
-        if text != "[]":
-            for values in json.loads(text):
-                row = table.decode(values)
-                yield table.key(row), row
+        for start, count in _portions(len(names)):
+            portion = names[start : start + count]
+            # As parameters: json_each ends a text at its first NUL.
+            (text,) = connection.execute(
+                f"SELECT json_group_array(json_array(deleted, {columns})) FROM {table.name}"
+                f" WHERE {table.in_scope()}deleted IN (0, 1) AND name IN ({', '.join('?' * count)})",
+                (*table.scope_values(scope), *portion),
+            ).fetchone()
+            if text != "[]":
+                for values in json.loads(text):
+                    row = table.decode(values)
+                    yield table.key(row), row
+
+
+def _portions(total: int) -> Iterator[tuple[int, int]]:
+    """Cuts `total` into (start, count) of few different counts, as each is a statement to prepare."""
+    start = 0
+    while start < total:
+        count = _ROWS_AT_ONCE if total - start >= _ROWS_AT_ONCE else 1
+        yield start, count
+        start += count
 
 
 def _remove(connection: Connection, table: RowTable, row: Any) -> None:
@@ -114,17 +123,16 @@ def _remove(connection: Connection, table: RowTable, row: Any) -> None:
 
 
 def _insert(connection: Connection, table: RowTable, rows: list[Any], number: int) -> None:
+    """Write rows with numbers from `number` on."""
     columns = f"deleted, row, {', '.join(table.columns)}"
     one = f"({', '.join('?' * (2 + len(table.columns)))})"
     encode = table.encode
-    place = 0
-    while place < len(rows):
-        count = _ROWS_AT_ONCE if len(rows) - place >= _ROWS_AT_ONCE else 1
+    for start, count in _portions(len(rows)):
         values: list[Any] = []
-        for row in rows[place : place + count]:
+        for place in range(start, start + count):
+            row = rows[place]
             values += (row.deleted, number + place)
             values += encode(row)
-            place += 1
         places = ", ".join([one] * count)
         connection.execute(f"INSERT OR REPLACE INTO {table.name} ({columns}) VALUES {places}", values)
 
@@ -191,17 +199,12 @@ def reclaim(connection: Connection, table: RowTable, scope: int, start: str, bef
     go on from, empty at the end.
     """
     page = connection.execute(
-        f"SELECT name, {table.changed} < ? FROM {table.name}"
+        f"SELECT name, row, {table.changed} < ? FROM {table.name}"
         f" WHERE {table.in_scope()}deleted = 1 AND name >= ? ORDER BY name LIMIT {_RECLAIM_PAGE}",
         (before.internal, *table.scope_values(scope), start),
     ).fetchall()
-    old = [name for name, is_old in page if is_old]
-    if old:
-        connection.execute(
-            f"DELETE FROM {table.name} WHERE {table.in_scope()}deleted = 1"
-            " AND name IN (SELECT value FROM json_each(?))",
-            (*table.scope_values(scope), json.dumps(old)),
-        )
+    old = [row for _, row, is_old in page if is_old]
+    connection.execute(f"DELETE FROM {table.name} WHERE row IN (SELECT value FROM json_each(?))", (json.dumps(old),))
     return len(old), page[-1][0] + "\x00" if len(page) == _RECLAIM_PAGE else ""
 
 

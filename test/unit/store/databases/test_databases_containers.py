@@ -1,0 +1,430 @@
+"""Container databases on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from objstore.core.errors import Conflict, InvalidInput, NotFound
+from objstore.core.names import HashSalt, Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import FILES
+from objstore.store.databases import (
+    ContainerStore,
+    DatabaseSettings,
+    ListedObject,
+    ListingQuery,
+    NewContainer,
+    ObjectRow,
+    PolicyTotals,
+    Subdir,
+    describe_database,
+    live_metadata,
+)
+
+NAME = Name("AUTH_a", "c")
+FAST = DatabaseSettings(synchronous="off")
+
+
+def place(name: Name) -> Location:
+    name_hash = HashSalt(b"", b"salt").hash(name)
+    return Location(int(name_hash[:2], 16), name_hash)
+
+
+AT = place(NAME)
+
+
+def at(raw: int) -> Timestamp:
+    return Timestamp(raw)
+
+
+def put(name: str, when: int, size: int = 1, policy: int = 0) -> ObjectRow:
+    return ObjectRow(name, at(when), size=size, content_type="text/plain", etag="e" * 32, policy_index=policy)
+
+
+def gone(name: str, when: int, policy: int = 0) -> ObjectRow:
+    return ObjectRow(name, at(when), deleted=True, policy_index=policy)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ContainerStore]:
+    store = ContainerStore(str(tmp_path), FILES, FAST)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def container(store: ContainerStore) -> ContainerStore:
+    assert store.create(AT, NAME, at(10), 0, {"X-Container-Meta-Color": "red"})
+    return store
+
+
+def names(store: ContainerStore, query: ListingQuery | None = None) -> list[str]:
+    return [item.name for item in store.list(AT, query or ListingQuery()).items]
+
+
+# Creation and deletion
+
+
+def test_new_container_says_what_it_is(container: ContainerStore) -> None:
+    info = container.info(AT)
+    assert info.name == NAME
+    assert info.created_at == info.put_timestamp == info.status_changed_at == at(10)
+    assert (info.policy_index, info.object_count, info.bytes_used, info.deleted) == (0, 0, 0, False)
+    assert live_metadata(info.metadata) == {"X-Container-Meta-Color": "red"}
+    assert container.path(AT).endswith(f"/containers/{AT.partition}/{AT.suffix}/{AT.hash}/{AT.hash}.db")
+    assert list(container.locations()) == [AT]
+
+
+def test_container_never_made_is_not_found(store: ContainerStore) -> None:
+    for call in (store.info, store.policy_totals, lambda location: store.list(location, ListingQuery())):
+        with pytest.raises(NotFound) as caught:
+            call(AT)
+        assert caught.value.timestamp is None
+
+
+def test_second_put_merges_metadata_and_keeps_creation_and_policy(container: ContainerStore) -> None:
+    assert not container.create(AT, NAME, at(20), 1, {"X-Container-Meta-Size": "big"})
+    info = container.info(AT)
+    assert (info.created_at, info.put_timestamp, info.status_changed_at) == (at(10), at(20), at(10))
+    assert info.policy_index == 0
+    assert live_metadata(info.metadata) == {"X-Container-Meta-Color": "red", "X-Container-Meta-Size": "big"}
+
+
+def test_late_put_does_not_set_the_time_back(container: ContainerStore) -> None:
+    assert not container.create(AT, NAME, at(5), 0, {"X-Container-Meta-Color": "blue"})
+    info = container.info(AT)
+    assert info.put_timestamp == at(10)
+    assert live_metadata(info.metadata) == {"X-Container-Meta-Color": "red"}
+
+
+def test_deleted_container_is_not_found_with_its_time(container: ContainerStore) -> None:
+    container.delete(AT, at(20))
+    for call in (container.info, lambda location: container.list(location, ListingQuery())):
+        with pytest.raises(NotFound) as caught:
+            call(AT)
+        assert caught.value.timestamp == at(20)
+    with pytest.raises(NotFound):
+        container.delete(AT, at(30))
+    assert container.status(AT).deleted
+
+
+def test_container_with_objects_cannot_be_deleted(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("o", 11)])
+    with pytest.raises(Conflict):
+        container.delete(AT, at(20))
+    container.merge_rows(AT, [gone("o", 12)])
+    container.delete(AT, at(20))
+
+
+def test_objects_of_another_policy_keep_a_container_too(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("o", 11, policy=3)])
+    with pytest.raises(Conflict):
+        container.delete(AT, at(20))
+
+
+@pytest.mark.parametrize("when", [9, 10])
+def test_deletion_not_newer_than_the_creation_is_refused(container: ContainerStore, when: int) -> None:
+    with pytest.raises(Conflict) as caught:
+        container.delete(AT, at(when))
+    assert caught.value.timestamp == at(10)
+    assert not container.info(AT).deleted
+
+
+def test_made_anew_after_deletion_with_another_policy_and_fresh_metadata(container: ContainerStore) -> None:
+    container.delete(AT, at(20))
+    with pytest.raises(Conflict) as caught:
+        container.create(AT, NAME, at(20), 1, {})
+    assert caught.value.timestamp == at(20)
+    assert container.create(AT, NAME, at(30), 1, {"X-Container-Meta-Size": "small"})
+    info = container.info(AT)
+    assert (info.policy_index, info.put_timestamp, info.status_changed_at) == (1, at(30), at(30))
+    assert live_metadata(info.metadata) == {"X-Container-Meta-Size": "small"}
+
+
+def test_object_stored_while_the_container_was_deleted_is_not_lost(container: ContainerStore) -> None:
+    container.delete(AT, at(20))
+    container.merge_rows(AT, [put("o", 19)])
+    assert names(container) == ["o"]
+
+
+# Metadata
+
+
+def test_removed_metadata_stays_removed_when_an_older_value_comes(container: ContainerStore) -> None:
+    container.set_metadata(AT, {"X-Container-Meta-Color": ""}, at(30))
+    container.set_metadata(AT, {"X-Container-Meta-Color": "blue"}, at(20))
+    metadata = container.info(AT).metadata
+    assert metadata["X-Container-Meta-Color"] == ("", at(30))
+    assert live_metadata(metadata) == {}
+
+
+def test_metadata_older_than_a_deletion_does_not_come_back(container: ContainerStore) -> None:
+    container.delete(AT, at(20))
+    container.create(AT, NAME, at(30), 0, {})
+    container.merge_metadata(AT, {"X-Container-Meta-Old": ("x", at(19)), "X-Container-Meta-New": ("y", at(21))})
+    assert live_metadata(container.info(AT).metadata) == {"X-Container-Meta-New": "y"}
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from("AB"), st.sampled_from(["", "x", "y"]), st.integers(1, 4)), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CHANGES, st.randoms())
+def test_metadata_merges_in_any_order(tmp_path_factory: pytest.TempPathFactory, changes: list, random: object) -> None:
+    found = []
+    for _ in range(2):
+        store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, FAST)
+        store.create(AT, NAME, at(10), 0, {})
+        for key, value, when in changes:
+            store.set_metadata(AT, {key: value}, at(when))
+        found.append(store.info(AT).metadata)
+        store.close()
+        random.shuffle(changes)  # type: ignore[attr-defined]
+    assert found[0] == found[1]
+
+
+# Rows
+
+
+def test_rows_for_a_container_never_made_are_refused_unless_told_how_to_make_it(store: ContainerStore) -> None:
+    with pytest.raises(NotFound):
+        store.merge_rows(AT, [put("o", 5)])
+    store.merge_rows(AT, [put("o", 5)], create_with=NewContainer(NAME, at(5), 2))
+    assert store.info(AT).policy_index == 2
+    assert store.policy_totals(AT)[0] == PolicyTotals(1, 1)
+
+
+def test_overwrite_delete_and_overwrite_keep_totals_exact(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("o", 20, 5), put("p", 20, 7)])
+    container.merge_rows(AT, [put("o", 21, 100)])
+    assert container.policy_totals(AT) == {0: PolicyTotals(2, 107)}
+    container.merge_rows(AT, [gone("o", 22)])
+    assert container.policy_totals(AT) == {0: PolicyTotals(1, 7)}
+    container.merge_rows(AT, [put("o", 21, 9), put("o", 23, 1)])
+    assert container.policy_totals(AT) == {0: PolicyTotals(2, 8)}
+    assert container.info(AT)[6:8] == (2, 8)
+
+
+def test_the_same_name_in_two_policies_is_two_rows(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("o", 20, 5), put("o", 21, 6, policy=1)])
+    assert container.policy_totals(AT) == {0: PolicyTotals(1, 5), 1: PolicyTotals(1, 6)}
+    assert [item.size for item in container.list(AT, ListingQuery(policy_index=1)).items] == [6]
+    assert [item.size for item in container.list(AT, ListingQuery()).items] == [5]
+
+
+def test_row_known_already_takes_no_new_number(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("o", 20), put("p", 20)])
+    container.merge_rows(AT, [put("o", 20), put("p", 19)])
+    assert container.max_row(AT) == 2
+
+
+def test_name_that_is_no_utf8_is_refused(container: ContainerStore) -> None:
+    with pytest.raises(InvalidInput):
+        container.merge_rows(AT, [put("a", 1), put("\udcff", 1)])
+    assert names(container) == []
+
+
+ROWS = st.lists(
+    st.builds(
+        ObjectRow,
+        name=st.sampled_from(["a", "b", 'c/\x00"é']),
+        timestamp=st.builds(Timestamp, st.integers(1, 4), st.integers(0, 1)),
+        deleted=st.booleans(),
+        size=st.integers(0, 3),
+        content_type=st.sampled_from(["s", "t"]),
+        etag=st.sampled_from(["x", "y"]),
+        policy_index=st.integers(0, 1),
+        content_type_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
+        meta_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS, st.data())
+def test_databases_given_the_same_rows_in_any_order_are_equal(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[ObjectRow], data: st.DataObject
+) -> None:
+    found = []
+    for _ in range(2):
+        store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, FAST)
+        store.create(AT, NAME, at(10), 0, {})
+        left = [*data.draw(st.permutations(rows)), *data.draw(st.lists(st.sampled_from(rows), max_size=4))]
+        while left:
+            count = data.draw(st.integers(1, len(left)))
+            store.merge_rows(AT, left[:count])
+            left = left[count:]
+        stored = sorted(numbered.row for numbered in store.rows_since(AT, 0, 1000))
+        totals = store.policy_totals(AT)
+        for policy in totals:
+            live = [row for row in stored if row.policy_index == policy and not row.deleted]
+            assert totals[policy] == PolicyTotals(len(live), sum(row.size for row in live))
+            assert len(store.list(AT, ListingQuery(policy_index=policy, reserved=True)).items) == len(live)
+        found.append((stored, totals))
+        store.close()
+    assert found[0] == found[1]
+
+
+# Listings (their rules are tested in test_databases_listing)
+
+
+def test_listing_shows_what_lives_with_its_last_change(container: ContainerStore) -> None:
+    posted = put("b", 20)._replace(meta_timestamp=at(40), content_type_timestamp=at(30), content_type="image/png")
+    container.merge_rows(AT, [put("a", 20, 5), posted, put("x", 20), gone("x", 21)])
+    listing = container.list(AT, ListingQuery())
+    assert listing.items == [
+        ListedObject("a", at(20), 5, "text/plain", "e" * 32),
+        ListedObject("b", at(40), 1, "image/png", "e" * 32),
+    ]
+    assert (listing.info.object_count, listing.more) == (2, False)
+
+
+def test_listing_is_in_order_of_bytes_with_reserved_names_hidden(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put(name, 20) for name in ("é", "z", "Z", "\x00seg/1", "\U0001f600", "\uffee", 'q"\\')])
+    assert names(container) == ["Z", 'q"\\', "z", "é", "\uffee", "\U0001f600"]
+    assert names(container, ListingQuery(reserved=True))[0] == "\x00seg/1"
+
+
+def test_listing_of_several_pages_of_rows_is_whole(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put(f"{number:05d}", 20) for number in range(2500)])
+    container.merge_rows(AT, [gone(f"{number:05d}", 21) for number in range(0, 2500, 2)])
+    expected = [f"{number:05d}" for number in range(1, 2500, 2)]
+    assert names(container) == expected
+    assert names(container, ListingQuery(reverse=True)) == expected[::-1]
+    page = container.list(AT, ListingQuery(limit=1249))
+    assert (len(page.items), page.more) == (1249, True)
+    assert not container.list(AT, ListingQuery(limit=1250)).more
+
+
+def test_listing_with_delimiter_rolls_up(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put(name, 20) for name in ("a/1", "a/2", "b", "c/1")])
+    assert container.list(AT, ListingQuery(delimiter="/", limit=2)).items[0] == Subdir("a/")
+    assert names(container, ListingQuery(delimiter="/")) == ["a/", "b", "c/"]
+    assert names(container, ListingQuery(path="a")) == ["a/1", "a/2"]
+
+
+# Reporting, replication, upkeep
+
+
+def test_container_reports_until_the_account_knows(container: ContainerStore) -> None:
+    report = container.unreported(AT, at(50))
+    assert report is not None
+    assert (report.name, report.put_timestamp, report.object_count, report.reported_at) == ("c", at(10), 0, at(50))
+    container.set_reported(AT, report)
+    assert container.unreported(AT, at(60)) is None
+    container.merge_rows(AT, [put("o", 20, 5)])
+    report = container.unreported(AT, at(60))
+    assert report is not None
+    assert (report.object_count, report.bytes_used) == (1, 5)
+
+
+def test_change_after_the_report_was_made_is_reported_again(container: ContainerStore) -> None:
+    report = container.unreported(AT, at(50))
+    assert report is not None
+    container.merge_rows(AT, [put("o", 20)])
+    container.set_reported(AT, report)
+    assert container.unreported(AT, at(60)) is not None
+
+
+def test_rows_come_in_order_of_their_numbers(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("a", 20), put("b", 20)])
+    container.merge_rows(AT, [gone("a", 21)])
+    assert [(number, row.name, row.deleted) for number, row in container.rows_since(AT, 0, 10)] == [
+        (2, "b", False),
+        (3, "a", True),
+    ]
+    assert [number for number, _ in container.rows_since(AT, 2, 10)] == [3]
+    assert [number for number, _ in container.rows_since(AT, 0, 1)] == [2]
+
+
+def test_replica_given_all_rows_and_status_is_equal(container: ContainerStore, tmp_path: Path) -> None:
+    container.merge_rows(AT, [put("a", 20), put("b", 20, policy=1), gone("c", 22)])
+    container.set_metadata(AT, {"X-Container-Meta-Size": "1"}, at(25))
+    (tmp_path / "other").mkdir()
+    other = ContainerStore(str(tmp_path / "other"), FILES, FAST)
+    other.create(AT, NAME, at(15), 1, {"X-Container-Meta-Color": "blue"})
+    other.merge_rows(AT, [row for _, row in container.rows_since(AT, 0, 100)])
+    mine, theirs = container.status(AT), other.status(AT)
+    other.merge_status(AT, mine)
+    container.merge_status(AT, theirs)
+    assert container.info(AT)._replace(id="") == other.info(AT)._replace(id="")
+    assert container.info(AT).policy_index == 0
+    assert container.info(AT).id != other.info(AT).id
+    other.close()
+
+
+def test_copy_made_anew_after_a_deletion_says_the_policy(container: ContainerStore, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = ContainerStore(str(tmp_path / "other"), FILES, FAST)
+    other.create(AT, NAME, at(10), 0, {})
+    other.delete(AT, at(20))
+    other.create(AT, NAME, at(30), 1, {})
+    mine, theirs = container.status(AT), other.status(AT)
+    container.merge_status(AT, theirs)
+    other.merge_status(AT, mine)
+    assert container.info(AT).policy_index == other.info(AT).policy_index == 1
+    assert live_metadata(container.info(AT).metadata) == live_metadata(other.info(AT).metadata) == {}
+    other.close()
+
+
+def test_sync_points_only_grow(container: ContainerStore) -> None:
+    container.set_sync_point(AT, True, "peer", 7)
+    container.set_sync_point(AT, True, "peer", 5)
+    container.set_sync_point(AT, False, "peer", 3)
+    assert container.sync_points(AT, incoming=True) == {"peer": 7}
+    assert container.sync_points(AT, incoming=False) == {"peer": 3}
+
+
+def test_reclaim_forgets_old_tombstones_only_and_row_numbers_go_on(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("live", 20), gone("new", 90), gone("old", 20, policy=1)])
+    container.merge_rows(AT, [gone(f"old-{number:04d}", 30) for number in range(2100)])
+    container.set_metadata(AT, {"X-Container-Meta-Color": ""}, at(40))
+    assert container.reclaim(AT, at(50)) == 2101
+    assert sorted(row.name for _, row in container.rows_since(AT, 0, 100)) == ["live", "new"]
+    assert container.info(AT).metadata == {}
+    assert container.max_row(AT) == 2103
+    container.merge_rows(AT, [put("next", 60)])
+    assert container.max_row(AT) == 2104
+
+
+def test_deleted_container_is_removed_when_old_and_reported(container: ContainerStore, tmp_path: Path) -> None:
+    assert not container.remove(AT, at(99))
+    container.delete(AT, at(20))
+    assert not container.remove(AT, at(20))
+    assert not container.remove(AT, at(99))
+    report = container.unreported(AT, at(30))
+    assert report is not None
+    container.set_reported(AT, report)
+    assert container.remove(AT, at(99))
+    assert not list(tmp_path.rglob("*.db*"))
+    assert list((tmp_path / "tmp").iterdir()) == []
+    with pytest.raises(NotFound):
+        container.status(AT)
+    assert container.create(AT, NAME, at(100), 0, {})
+
+
+def test_description_of_a_file(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("a", 20, 5)])
+    found = describe_database(container.path(AT))
+    assert found["kind"] == "container"
+    assert found["version"] == 1
+    assert found["name"] == NAME
+    assert found["policies"] == {0: PolicyTotals(1, 5)}
+    assert found["max_row"] == 1
+
+
+def test_description_of_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(InvalidInput):
+        describe_database(str(tmp_path / "empty"))
+    with pytest.raises(NotFound):
+        describe_database(str(tmp_path / "none"))
