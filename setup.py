@@ -48,7 +48,7 @@ setup(
     extras_require={
         "memcached": ["pymemcache>=4.0"],
         "test": [
-            "pytest>=8.0",
+            "pytest>=9.0",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "python-swiftclient>=4.5",
