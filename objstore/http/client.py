@@ -142,7 +142,7 @@ class Response:
         stream, self._stream = self._stream, None
         if stream is None:
             return
-        if self._idle is not None and not stream.has_unread:
+        if self._idle is not None and self._source.ended and not stream.has_unread:
             self._idle.give(stream)
         else:
             stream.close()
