@@ -73,13 +73,14 @@ class AccountStore:
         create_with: makes the database where it is missing, else NotFound.
         """
         normal = [row.normal() for row in rows]
+        growing = not all(row.deleted for row in normal)
         try:
-            self._databases.write(location, db.merge_rows, normal, growing=True)
+            self._databases.write(location, db.merge_rows, normal, growing)
         except NotFound:
             if create_with is None:
                 raise
             self._databases.create(location, partial(db.image, create_with))
-            self._databases.write(location, db.merge_rows, normal, growing=True)
+            self._databases.write(location, db.merge_rows, normal, growing)
 
     def list(self, location: Location, query: ListingQuery, deleted_too: bool = False) -> Listing:
         """ListedContainers and Subdirs, with the account's info. deleted_too: also of a deleted account."""
@@ -130,3 +131,7 @@ class AccountStore:
             return info.deleted and info.delete_timestamp < before and info.container_count == 0
 
         return self._databases.remove(location, forgettable)
+
+    def sweep(self, before: float) -> int:
+        """Delete what a `remove` that was killed left over, begun before a time (seconds since the epoch)."""
+        return self._databases.sweep(before)

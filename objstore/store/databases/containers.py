@@ -76,13 +76,14 @@ class ContainerStore:
         create_with: makes the database where it is missing, else NotFound.
         """
         normal = [row.normal() for row in rows]
+        growing = not all(row.deleted for row in normal)
         try:
-            self._databases.write(location, db.merge_rows, normal, growing=True)
+            self._databases.write(location, db.merge_rows, normal, growing)
         except NotFound:
             if create_with is None:
                 raise
             self._databases.create(location, partial(db.image, create_with))
-            self._databases.write(location, db.merge_rows, normal, growing=True)
+            self._databases.write(location, db.merge_rows, normal, growing)
 
     def list(self, location: Location, query: ListingQuery) -> Listing:
         """ListedObjects and Subdirs, with the container's info."""
@@ -144,3 +145,7 @@ class ContainerStore:
             return info.deleted and info.delete_timestamp < before and reported
 
         return self._databases.remove(location, forgettable)
+
+    def sweep(self, before: float) -> int:
+        """Delete what a `remove` that was killed left over, begun before a time (seconds since the epoch)."""
+        return self._databases.sweep(before)

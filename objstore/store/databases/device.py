@@ -41,6 +41,7 @@ class _Write(NamedTuple):
     location: Location
     write_many: WriteMany
     argument: Any
+    growing: bool
 
 
 def one_by_one(write: Callable[[sqlite3.Connection, Any], Any]) -> WriteMany:
@@ -93,10 +94,8 @@ class Databases:
 
         growing: it needs room, and is refused below the reserve of free space.
         """
-        if growing:
-            self._check_space()
         writer = self._writers[int(location.hash[:8], 16) % len(self._writers)]
-        return writer.run(_Write(location, write_many, argument))
+        return writer.run(_Write(location, write_many, argument, growing))
 
     def create(self, location: Location, image: Callable[[], bytes]) -> bool:
         """Put a new database in place, durably; False where there is one already."""
@@ -105,6 +104,10 @@ class Databases:
     def remove(self, location: Location, allowed: Allowed) -> bool:
         """Remove a database with all its files if `allowed` says so of it; did it?"""
         return self._readers.run(self._remove, location, allowed)
+
+    def sweep(self, before: float) -> int:
+        """Delete what a removal that was killed left in `tmp`, moved there before a time (in seconds); how many."""
+        return self._readers.run(self._sweep, before)
 
     # In threads
 
@@ -174,9 +177,13 @@ class Databases:
     def _write_batch(self, writes: list[_Write]) -> list[Any]:
         """Several databases one after the other, one transaction for each; outcomes in the order of writes."""
         by_location: dict[Location, list[int]] = {}
-        for index, write in enumerate(writes):
-            by_location.setdefault(write.location, []).append(index)
         outcomes: list[Any] = [None] * len(writes)
+        lack = self._lack_of_space()
+        for index, write in enumerate(writes):
+            if lack is not None and write.growing:
+                outcomes[index] = lack
+            else:
+                by_location.setdefault(write.location, []).append(index)
         for location, indexes in by_location.items():
             found: Sequence[Any]
             try:
@@ -203,7 +210,9 @@ class Databases:
     def _create(self, location: Location, image: Callable[[], bytes]) -> bool:
         if os.path.exists(self.path(location)):
             return False
-        self._check_space()
+        lack = self._lack_of_space()
+        if lack is not None:
+            raise lack
         try:
             file = self._files.create_hidden(self._root, f"{self._root}/{layout.TEMPORARY}")
             with contextlib.closing(file):
@@ -260,7 +269,7 @@ class Databases:
         connection = _begin(connected)
         moved = ""
         if allowed(connection):
-            moved = f"{self._root}/{layout.TEMPORARY}/{location.hash}-{secrets.token_hex(6)}"
+            moved = f"{self._root}/{layout.TEMPORARY}/{layout.removed_name(location)}"
             self._move(location, moved)
         connection.execute("ROLLBACK")
         return moved
@@ -269,10 +278,23 @@ class Databases:
         moved = self._with_connection(location, self._remove_if, location, allowed)
         self._connections.forget(self.path(location))
         if moved:
-            for name in self._files.list(moved):
-                self._files.unlink(f"{moved}/{name}")
-            self._files.rmdir(moved)
+            self._delete_directory(moved)
         return bool(moved)
+
+    def _sweep(self, before: float) -> int:
+        temporary = f"{self._root}/{layout.TEMPORARY}"
+        swept = 0
+        for name in layout.removed(self._files, temporary):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(f"{temporary}/{name}").st_mtime < before:
+                    self._delete_directory(f"{temporary}/{name}")
+                    swept += 1
+        return swept
+
+    def _delete_directory(self, path: str) -> None:
+        for name in self._files.list(path):
+            self._files.unlink(f"{path}/{name}")
+        self._files.rmdir(path)
 
     def _quarantine(self, location: Location) -> None:
         """Move a database out of the way, for the operator to look at; its peers will rebuild it."""
@@ -305,14 +327,16 @@ class Databases:
         self._files.fsync_dir(parent)
         self._files.fsync_dir(os.path.dirname(source))
 
-    def _check_space(self) -> None:
-        if self._settings.reserve:
-            try:
-                free = self._files.space(self._root).free
-            except OSError as error:
-                raise DeviceUnavailable(f"{self._root}: {error}") from error
-            if free < self._settings.reserve:
-                raise NoSpace(f"{self._root}: {free} bytes free, {self._settings.reserve} are kept in reserve")
+    def _lack_of_space(self) -> ObjstoreError | None:
+        if not self._settings.reserve:
+            return None
+        try:
+            free = self._files.space(self._root).free
+        except OSError as error:
+            return DeviceUnavailable(f"{self._root}: {error}")
+        if free >= self._settings.reserve:
+            return None
+        return NoSpace(f"{self._root}: {free} bytes free, {self._settings.reserve} are kept in reserve")
 
 
 def _begin(connected: Connected) -> sqlite3.Connection:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 
 from objstore.core.names import Location
@@ -16,6 +17,7 @@ TEMPORARY = "tmp"
 QUARANTINED = "quarantined"
 _PARTITION = re.compile(r"\d{1,10}\Z", re.ASCII)
 _SUFFIX = re.compile(r"[0-9a-f]{3}\Z")
+_REMOVED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{12}\Z")
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -34,6 +36,16 @@ def path(root: str, kind_directory: str, location: Location) -> str:
 
 def quarantine(root: str, kind_directory: str, name_hash: str) -> str:
     return f"{root}/{QUARANTINED}/{kind_directory}/{name_hash}"
+
+
+def removed_name(location: Location) -> str:
+    """What the directory of a database is called under `tmp` while it is deleted."""
+    return f"{location.hash}-{secrets.token_hex(6)}"
+
+
+def removed(files: Files, temporary: str) -> list[str]:
+    """Names in `tmp` that are those of directories being deleted."""
+    return _names(files, temporary, _REMOVED)
 
 
 def locations(files: Files, root: str, kind_directory: str) -> Iterator[Location]:
