@@ -79,7 +79,7 @@ def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Maker
         objects=objects,
         containers=lambda path: ContainerStore(path, FILES, databases),
         accounts=lambda path: AccountStore(path, FILES, databases),
-        spool=lambda path, policy: Spool(path, policy, FILES),
+        spool=lambda path, policy: Spool(path, FILES, policy),
     )
 
 
