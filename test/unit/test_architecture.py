@@ -1,0 +1,201 @@
+"""The rules of doc/design about what may import what, held against the source.
+
+A package may import itself and what its row names. Exceptions are single modules, each with
+its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "objstore"
+
+# From the lowest to the highest.
+LAYERS = {
+    "core": "",
+    "runtime": "core",
+    "http": "core runtime",
+    "ring": "core runtime",
+    "store": "core runtime",
+    "wire": "core runtime http",
+    "web": "core",
+    "replication": "core runtime store wire",
+    "server": "core runtime http store wire web replication",
+    "daemon": "core runtime http ring store wire web replication",
+    "proxy": "core runtime ring wire web",
+    "auth": "core runtime web",
+    "middleware": "core runtime web",
+    "s3": "core runtime web",
+    "cli": "core runtime http ring store wire web replication server daemon proxy auth middleware s3",
+}
+
+# (module, module it may import besides), as patterns, and why.
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+
+# Packages of others, and the modules that may import them.
+THIRD_PARTY = {
+    "eventlet": "objstore.runtime.green",
+    "greenlet": "objstore.runtime.green",
+    "httptools": "objstore.http.*",
+    "sqlite3": "objstore.store.databases.*",
+    "webob": "objstore.web.* objstore.middleware.* objstore.auth.* objstore.s3.*",
+    "lxml": "objstore.web.* objstore.s3.*",
+    "numpy": "objstore.ring.* objstore.cli.ring_report",
+    "awscrt": "objstore.store.* objstore.s3.*",
+    "prometheus_client": "objstore.runtime.metrics",
+    "psutil": "objstore.runtime.* objstore.middleware.recon objstore.cli.*",
+    "paste": "objstore.cli.*",
+    "click": "objstore.cli.*",
+    "rich": "objstore.cli.*",
+    "pymemcache": "objstore.middleware.cache",
+    "objstore": "*",
+}
+
+# Looking up a ring needs the standard library alone, which keeps the memory of proxies small.
+RING_BUILDING = (
+    "objstore.ring.balance objstore.ring.builder objstore.ring.builder_file objstore.ring.checks"
+    " objstore.ring.moves objstore.ring.search objstore.ring.shares objstore.ring.spread"
+)
+
+# What makes bytes durable or visible goes through the one seam that crash tests can watch.
+DURABILITY = frozenset({"fsync", "fdatasync", "rename", "replace", "link", "symlink", "sync", "renames"})
+SEAM = "objstore.runtime.files"
+
+
+class Import(NamedTuple):
+    """line: where the import stands. target: dotted name of the module."""
+
+    line: int
+    target: str
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(), str(MODULES[module]))
+
+
+def imports(module: str) -> Iterator[Import]:
+    for node in ast.walk(parsed(module)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: a relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield Import(node.lineno, name if name in MODULES else node.module or "")
+
+
+def matches(module: str, patterns: str) -> bool:
+    return any(
+        fnmatchcase(module, pattern) or fnmatchcase(module + ".", pattern.removesuffix("*"))
+        for pattern in patterns.split()
+    )
+
+
+def layer_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def allowed(module: str, target: str) -> bool:
+    layer, wanted = layer_of(module), layer_of(target)
+    if wanted in ("", layer) or wanted in LAYERS[layer].split():
+        return True
+    return any(fnmatchcase(module, one) and fnmatchcase(target, other) for one, other in EXCEPTIONS)
+
+
+def test_every_package_is_in_the_table_and_rows_name_only_lower_ones() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages == set(LAYERS)
+    lower: set[str] = set()
+    for layer, row in LAYERS.items():
+        assert set(row.split()) <= lower, layer
+        lower.add(layer)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_point_down(layer: str) -> None:
+    wrong = [
+        f"{module}:{line} imports {target}"
+        for module in MODULES
+        if layer_of(module) == layer
+        for line, target in imports(module)
+        if target.startswith("objstore") and not allowed(module, target)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_packages_of_others_stay_where_they_belong() -> None:
+    wrong = []
+    for module in MODULES:
+        for line, target in imports(module):
+            name = target.partition(".")[0]
+            if name in sys.stdlib_module_names and name not in THIRD_PARTY:
+                continue
+            if not matches(module, THIRD_PARTY.get(name, "")):
+                wrong.append(f"{module}:{line} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_ring_builder_needs_numpy() -> None:
+    wrong = [
+        f"{module}:{line}"
+        for module in MODULES
+        if layer_of(module) == "ring" and module not in RING_BUILDING.split()
+        for line, target in imports(module)
+        if target.partition(".")[0] == "numpy" or target in RING_BUILDING.split()
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def durable_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def test_only_the_file_seam_makes_bytes_durable() -> None:
+    wrong = [
+        f"{module}:{line} calls os.{name}"
+        for module in MODULES
+        if module != SEAM
+        for line, name in durable_calls(parsed(module))
+        if name in DURABILITY
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_is_changed_after_its_import() -> None:
+    wrong = [
+        f"{module}:{node.lineno} global {', '.join(node.names)}"
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Global)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_is_monkey_patched() -> None:
+    wrong = [module for module, path in MODULES.items() if "monkey_patch" in path.read_text()]
+    assert not wrong
