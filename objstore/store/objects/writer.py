@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -48,6 +49,8 @@ class Content:
         self.checksums = BlockChecksums()
         self.file: OpenFile | None = None
         self._unsent = 0
+        self._lock = threading.Lock()  # of file and _let_go, which the loop and a thread may both change
+        self._let_go = False
 
     def take_in(self, pieces: Sequence[Buffer]) -> None:
         for piece in pieces:
@@ -55,17 +58,28 @@ class Content:
             if self.md5 is not None:
                 self.md5.update(piece)
 
+    def let_go(self) -> OpenFile | None:
+        """Take the file away; jobs that come later do nothing, one under way keeps it open to its end."""
+        with self._lock:
+            self._let_go = True
+            file, self.file = self.file, None
+            return file
+
     def open(self, tools: Tools, directory: str, size: int) -> None:
-        file = self.file = tools.committer.create(directory)
+        file = tools.committer.create(directory)
         if size >= PREALLOCATE:
             tools.files.preallocate(file.fd, size)
+        with self._lock:
+            if not self._let_go:
+                self.file = file
 
     def stream(self, tools: Tools, directory: str, pieces: Sequence[Buffer], taken_in: bool) -> None:
         """Write pieces to the file, which is opened when it is not yet."""
-        if self.file is None:
+        if self.file is None and not self._let_go:
             self.open(tools, directory, 0)
         file = self.file  # held to the end, also if the writer is closed meanwhile
-        assert file is not None
+        if file is None:
+            return
         tools.files.write(file.fd, pieces)
         if not taken_in:
             self.take_in(pieces)
@@ -168,11 +182,10 @@ class FileWriter:
             encode_record(data_fields(data, self.size, etag)),
             self.size,
             content.checksums.finish(),
-            content.file,
+            content.let_go(),
         )
         # From here on the file is the arrival's, to be closed by whoever works on it last.
         self._closed = True
-        content.file = None
         if self._streams:
             self._start(self._stage, arrival)
             self._wait()
@@ -190,7 +203,7 @@ class FileWriter:
     def close(self) -> None:
         self._closed = True
         self._pending.clear()
-        file, self._content.file = self._content.file, None
+        file = self._content.let_go()
         if file is not None and self._job is None:
             file.close()  # else a thread is at it, and closes by letting go
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +65,15 @@ def assert_quarantined(store: FileStore, *names: str) -> None:
     with pytest.raises(NotFound) as caught:
         store.open(HERE)
     assert caught.value.timestamp is None
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """For what a thread does at the end of its job, which nobody waits for any more."""
+    for _ in range(500):
+        if true():
+            return
+        green.sleep(0.01)
+    pytest.fail("waited in vain")
 
 
 DATA = "0000000000.00001.data"
@@ -194,8 +203,8 @@ def test_nothing_but_directories_is_left_of_a_writer_that_is_closed(store: FileS
     for size in (10, 1_000_000):
         with store.create(HERE, size) as writer:
             writer.write(bytes(size))
-    assert [names for _, _, names in os.walk(tmp_path) if names] == []
-    assert not [link for link in open_files() if str(tmp_path) in link]
+    wait_until(lambda: not any(names for _, _, names in os.walk(tmp_path)))
+    wait_until(lambda: not any(str(tmp_path) in link for link in open_files()))
 
 
 def open_files() -> list[str]:
@@ -367,11 +376,7 @@ def test_a_plain_file_system_will_do(tmp_path: Path, size: int) -> None:
     assert os.listdir(tmp_path / "tmp") == []
     with store.create(HERE, size) as writer:
         writer.write(content)
-    for _ in range(500):  # a thread that is still at it removes the file when it ends
-        if not os.listdir(tmp_path / "tmp"):
-            break
-        green.sleep(0.01)
-    assert os.listdir(tmp_path / "tmp") == []
+    wait_until(lambda: not os.listdir(tmp_path / "tmp"))
     assert describe_file(str(only_file(store)))["record_in"] == "trailer"
 
 
