@@ -12,7 +12,6 @@ ones, so that settings are read anew and no connection is refused.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import selectors
@@ -25,10 +24,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
 
-from objstore.core.errors import ConfigError
 from objstore.runtime import green
-
-Address = tuple[str, int]
+from objstore.runtime.listeners import Address, bind
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _READY = b"R"
@@ -147,7 +144,7 @@ class Supervisor:
         self.addresses: dict[str, list[Address]] = {}
         self._slots: list[_Slot] = []
         for role in roles:
-            bound = [_bind(address, role.count, backlog) for address in role.addresses]
+            bound = [bind(address, role.count, backlog) for address in role.addresses]
             self.addresses[role.name] = [sockets[0].getsockname()[:2] for sockets in bound]
             self._slots += [_Slot(role, index, [sockets[index] for sockets in bound]) for index in range(role.count)]
         self._processes: dict[int, _Process] = {}
@@ -411,37 +408,6 @@ def restart_delay(previous: float, lived: float) -> float:
     if lived >= _LIVED_WELL or (previous == 0.0 and lived >= 1.0):
         return 0.0
     return min(_LONGEST_DELAY, max(_FIRST_DELAY, previous * 2))
-
-
-def _bind(address: Address, count: int, backlog: int) -> list[socket.socket]:
-    """So many listening sockets on one address, between which the kernel spreads connections."""
-    host, port = address
-    try:
-        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # SO_REUSEPORT would let us share the port with a server that is running already; this fails instead.
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(target)
-            if not port:
-                target = (target[0], probe.getsockname()[1], *target[2:])
-        return [_listen(family, target, backlog) for _ in range(count)]
-    except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else str(error)
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason}") from None
-
-
-def _listen(family: int, target: object, backlog: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(target)  # type: ignore[arg-type]
-        sock.listen(backlog)
-        sock.setblocking(False)
-        return sock
-    except BaseException:
-        sock.close()
-        raise
 
 
 def _wakeup_pipe() -> tuple[int, int]:
