@@ -10,7 +10,6 @@ What filters share with each other stands in environ:
 - `objstore.trans_id`: the transaction id, by `catch_errors`.
 - `objstore.cache`: see `web.infos`, by `cache`.
 - `objstore.source`: who made a subrequest; absent for clients' requests.
-- `objstore.original_method`: what the client sent, where a filter made another method of it.
 - `objstore.log_info`: a list of texts that any filter may add to, for the access log.
 - `objstore.raw_target`: path and query as they came, by the HTTP server.
 

@@ -211,7 +211,6 @@ def _carried(source: Mapping[str, str], request: Mapping[str, str], fresh: bool)
 
 def _make_put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carried: Mapping[str, str]) -> None:
     """Turn the request into the PUT of the destination."""
-    environ["objstore.original_method"] = environ["REQUEST_METHOD"]
     environ["REQUEST_METHOD"] = "PUT"
     environ["PATH_INFO"] = to_native(f"/{copy.version}{copy.target.path}")
     for name in _COPY_HEADERS:
@@ -263,24 +262,28 @@ class SourceBody:
         self._source = source
         self._pieces: Iterator[Any] = iter(source.body)
         self._left = size  # bytes that the source has not given yet
-        self._piece = memoryview(b"")
+        self._piece: Any = b""
         self.broken = False
 
-    def read_chunk(self, most: int = 1 << 20) -> memoryview:
-        """Up to `most` bytes, empty at the end."""
+    def read_chunk(self, most: int = 1 << 20) -> Any:
+        """Up to `most` bytes, as the source gave them or a view of that; b'' at the end."""
         while not self._piece:
             try:
-                self._piece = memoryview(next(self._pieces)).cast("B")
+                self._piece = next(self._pieces)
             except StopIteration:
                 if self._left:
                     self.broken = True
                     raise BodyTruncated(f"the source of a copy ended {self._left} bytes early") from None
-                return self._piece
+                return b""
             except (ObjstoreError, OSError) as failure:
                 self.broken = True
                 raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
             self._left -= len(self._piece)
-        piece, self._piece = self._piece[:most], self._piece[most:]
+        if len(self._piece) <= most:
+            piece, self._piece = self._piece, b""
+        else:
+            whole = memoryview(self._piece)
+            piece, self._piece = whole[:most], whole[most:]
         return piece
 
     def read(self, size: int | None = -1) -> bytes:
@@ -301,7 +304,7 @@ class SourceBody:
         return len(piece)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self.read_chunk, b"")  # type: ignore[arg-type]
+        return iter(self.read_chunk, b"")
 
     def close(self) -> None:
         self._source.close()

@@ -56,13 +56,13 @@ _SECONDS_HELP = "Seconds from the request's head to the last byte of its respons
 
 
 class _Quoted(dict[str, str]):
-    """Text to its quoted form, remembered for up to 4,096 texts: addresses, programs, tokens repeat."""
+    """Text to its quoted form, remembered for up to 4,096 short texts: addresses, programs, tokens repeat."""
 
     def __missing__(self, text: str) -> str:
         if not text:
             return "-"
         quoted = quote(text, "/:", encoding="latin-1", errors="replace") if _UNSAFE.search(text) else text
-        if len(self) < 4096:
+        if len(self) < 4096 and len(text) <= 256:
             self[text] = quoted
         return quoted
 

@@ -69,21 +69,30 @@ class _Cells:
     """The cells of one worker; in a directory, in the first pair of files that no living worker holds."""
 
     def __init__(self, directory: str) -> None:
+        self._directory = directory
         self._used = 0
         self._places: dict[str, int] = {}
         self._names: IO[str] | None = None
-        if directory:
-            os.makedirs(directory, exist_ok=True)
-            base = self._claim(directory)
-            fd = os.open(base + ".cells", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                os.ftruncate(fd, CAPACITY * 8)
-                self.values = memoryview(mmap.mmap(fd, CAPACITY * 8)).cast("d")
-            finally:
-                os.close(fd)
-            self._resume()
-        else:
-            self.values = memoryview(bytearray(CAPACITY * 8)).cast("d")
+        self._values: memoryview[float] | None = None
+
+    @property
+    def values(self) -> memoryview[float]:
+        """Claimed when the first series is made, so that a pipeline may be made before its workers are forked."""
+        if self._values is None:
+            self._values = self._shared() if self._directory else memoryview(bytearray(CAPACITY * 8)).cast("d")
+        return self._values
+
+    def _shared(self) -> memoryview[float]:
+        os.makedirs(self._directory, exist_ok=True)
+        base = self._claim(self._directory)
+        fd = os.open(base + ".cells", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(fd, CAPACITY * 8)
+            values = memoryview(mmap.mmap(fd, CAPACITY * 8)).cast("d")
+        finally:
+            os.close(fd)
+        self._resume(values)
+        return values
 
     def _claim(self, directory: str) -> str:
         for number in itertools.count():
@@ -95,7 +104,7 @@ class _Cells:
             names.close()
         return base
 
-    def _resume(self) -> None:
+    def _resume(self, cells: memoryview[float]) -> None:
         """Go on counting where the last worker stopped; its gauges told of what is gone."""
         assert self._names is not None
         self._names.seek(0)
@@ -103,22 +112,23 @@ class _Cells:
             description, _ = _series(line)
             self._places[line.rstrip("\n")] = self._used
             if description.kind == "gauge":
-                self.values[self._used] = 0.0
+                cells[self._used] = 0.0
             self._used += description.cells
 
-    def place(self, description: Description, values: tuple[str, ...]) -> int:
-        """The first cell of a series; the last cells, which nobody reads, where all are taken."""
+    def place(self, description: Description, values: tuple[str, ...]) -> tuple[memoryview[float], int]:
+        """All cells, and the first of a series; the last cells, which nobody reads, where all are taken."""
+        cells = self.values
         line = json.dumps([*description, values])
         place = self._places.get(line)
         if place is None:
             if self._used + description.cells > CAPACITY - _SPILL:
-                return CAPACITY - _SPILL
+                return cells, CAPACITY - _SPILL
             place = self._places[line] = self._used
             self._used += description.cells
             if self._names is not None:
                 self._names.write(line + "\n")
                 self._names.flush()
-        return place
+        return cells, place
 
     def lines(self) -> list[str]:
         return list(self._places)
@@ -186,7 +196,7 @@ class Counters(dict[Any, Value]):
         self._description = description
 
     def __missing__(self, key: Any) -> Value:
-        value = Value(self._cells.values, self._cells.place(self._description, _texts(key)))
+        value = Value(*self._cells.place(self._description, _texts(key)))
         self[key] = value
         return value
 
@@ -200,8 +210,7 @@ class Histograms(dict[Any, Distribution]):
         self._description = description
 
     def __missing__(self, key: Any) -> Distribution:
-        place = self._cells.place(self._description, _texts(key))
-        made = Distribution(self._cells.values, place, self._description.bounds)
+        made = Distribution(*self._cells.place(self._description, _texts(key)), self._description.bounds)
         self[key] = made
         return made
 
@@ -211,7 +220,8 @@ def _texts(key: Any) -> tuple[str, ...]:
 
 
 class Metrics:
-    """The metrics of one process; made after the fork that began it.
+    """The metrics of one process. Its first series must be made after the fork that began the process;
+    `counter` and `gauge` make theirs at once, those with labels when first bumped.
 
     directory: shared by all whose metrics are shown together; without one they are its own.
     A process that ends leaves its counters to the next one that begins.

@@ -213,11 +213,6 @@ def test_the_source_is_closed_where_the_destination_is_refused(proxy):
     assert body.closed
 
 
-def test_the_log_can_tell_what_the_client_sent(proxy):
-    ask(proxy, "COPY", "/v1/AUTH_t/c/old", DESTINATION="/d/new")
-    assert proxy.asked[1][3]["objstore.original_method"] == "COPY"
-
-
 def test_other_requests_pass_untouched(proxy):
     ask(proxy, "PUT", "/v1/AUTH_t/c/new", X_OBJECT_META_A="b")
     ask(proxy, "GET", "/v1/AUTH_t/c/old", X_COPY_FROM="/c/old")

@@ -87,3 +87,20 @@ def test_clear_forgets_earlier_runs(tmp_path):
     registry.counter("hits_total", "Hits.").inc()
     metrics.clear(str(tmp_path))
     assert Metrics(str(tmp_path)).render() == b""
+
+
+def test_workers_forked_from_one_registry_count_apart(tmp_path):
+    hits = Metrics(str(tmp_path)).counters("hits_total", "Hits.", ("who",))
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            try:
+                for _ in range(20_000):
+                    hits["all"].inc()
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    assert lines_of(metrics.render(metrics.workers(str(tmp_path)))) == {'hits_total{who="all"}': 40_000}
