@@ -212,6 +212,7 @@ def memcached(values: Any, logger: logging.Logger) -> MemcachedCache:
         use_pooling=True,
         max_pool_size=values.memcache_threads,
         no_delay=True,
+        default_noreply=False,  # a change counts as told only once memcached has it
         retry_attempts=1,
         dead_timeout=10,
     )

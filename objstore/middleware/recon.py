@@ -27,7 +27,7 @@ SETTINGS = (
     settings.Setting(
         "mount_check", settings.boolean, "true", "a device that is not a mount point is told as unmounted"
     ),
-    settings.Setting("ring_directory", str.strip, "/etc/objstore", "directory of the ring files"),
+    settings.Setting("ring_dir", str.strip, "/etc/objstore", "directory of the ring files"),
     settings.Setting("recon_cache_path", str.strip, "/var/cache/objstore", "where daemons keep what they tell"),
 )
 
@@ -214,6 +214,6 @@ def _daemon_file(path: str) -> bytes | None:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Recon]:
     values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:recon")
-    host = Host(values.devices, values.ring_directory, values.mount_check)
+    host = Host(values.devices, values.ring_dir, values.mount_check)
     threads = ThreadPool("recon", 1)
     return lambda app: Recon(app, host=host, cache_path=values.recon_cache_path, threads=threads)

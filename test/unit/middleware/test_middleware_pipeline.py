@@ -13,7 +13,7 @@ from objstore.web.responses import Response, call
 
 DOC = Path(__file__).parents[3] / "doc" / "middleware.md"
 FILTERS = (
-    "catch_errors", "gatekeeper", "healthcheck", "metrics", "info", "proxy_logging", "cache", "listing_formats", "copy",
+    "catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy_logging", "cache", "info", "listing_formats", "copy",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def host(tmp_path):
         {},
         devices=str(tmp_path / "node"),
         mount_check="false",
-        ring_directory=str(tmp_path / "rings"),
+        ring_dir=str(tmp_path / "rings"),
         recon_cache_path=str(tmp_path / "cache"),
     )(Response(418))
 
@@ -85,7 +85,7 @@ def test_what_nobody_tells(host, path):
 
 
 def test_a_host_without_anything(tmp_path):
-    app = filter_factory({}, devices=str(tmp_path / "none"), ring_directory=str(tmp_path / "none"))(Response(418))
+    app = filter_factory({}, devices=str(tmp_path / "none"), ring_dir=str(tmp_path / "none"))(Response(418))
     assert told(app, "quarantined")["objects"] == 0 and told(app, "ringmd5") == {} and told(app, "diskusage") == []
 
 
