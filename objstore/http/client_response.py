@@ -46,11 +46,12 @@ class Response:
     def read_chunk(self, most: int = MIB) -> bytes:
         """The next run of the body, as long as can be had without much waiting; b'' at the end.
 
-        Raises NodeTimeout after silence, NodeFailure when the body broke off.
+        Raises NodeTimeout after silence, NodeFailure when the body broke off or was closed.
         """
-        if self._stream is None:
-            return b""
+        if self._stream is None and not self._source.ended:
+            raise NodeFailure("the answer has been closed before its end")
         try:
+            # When the source has ended, it may still hold decoded bytes that no one has asked for.
             data = self._source.piece(most)
         except BodyTimeout as error:
             self.abort()
@@ -72,8 +73,6 @@ class Response:
 
     def read(self) -> bytes:
         """All of the body that is left."""
-        if self._stream is None:
-            return b""
         runs = list(iter(self.read_chunk, b""))
         return runs[0] if len(runs) == 1 else b"".join(runs)
 

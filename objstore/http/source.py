@@ -16,7 +16,7 @@ from objstore.http.stream import MIB, Stream
 
 
 class Source(Protocol):
-    """ended: all of the body has been taken, and the stream stands at the next message."""
+    """ended: all of the body has come, and the stream stands at the next message; some may still wait for `piece`."""
 
     ended: bool
 

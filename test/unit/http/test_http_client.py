@@ -141,7 +141,7 @@ def test_methods(serve: Any, pool: Pool, method: str) -> None:
     assert pool.idle == 1
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(st.one_of(st.binary(max_size=50), st.integers(0, 300_000).map(bytes)), max_size=5),
     chunked=st.booleans(),
@@ -325,6 +325,21 @@ def test_trailers_of_an_answer(script: Any, pool: Pool) -> None:
     response = pool.request(node.address, "GET", "/", {})
     assert response.read() == b"ok"
     assert response.trailers == {"X-Sum": "abc"}
+
+
+def test_chunks_that_came_at_once_are_read_bit_by_bit(script: Any, pool: Pool) -> None:
+    # The connection was given back, and the body taken for ended, with decoded bytes still unread.
+    node = script(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n"))
+    assert list(pool.request(node.address, "GET", "/", {}).iter(2)) == [b"ab", b"cd", b"ef"]
+
+
+def test_closed_answer_does_not_look_as_if_it_had_ended(script: Any, pool: Pool) -> None:
+    node = script(says(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc", then_close=False))
+    response = pool.request(node.address, "GET", "/", {})
+    assert response.read_chunk() == b"abc"
+    response.abort()
+    with pytest.raises(NodeFailure):
+        response.read()
 
 
 def test_more_than_the_answer_costs_the_connection(script: Any, pool: Pool) -> None:
