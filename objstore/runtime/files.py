@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import secrets
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,18 @@ _START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
 _MOST_VECTORS = 512  # half of Linux's IOV_MAX
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    """struct open_how of Linux's openat2(2)."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_OPENAT2 = 437  # on every architecture
+_RESOLVE_CACHED = 0x20
+_LOOK_CACHED = _OpenHow(getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
+_HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 
 
 class Space(NamedTuple):
@@ -157,6 +170,18 @@ class Files:
 
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)
+
+    def is_cached(self, path: str) -> bool:
+        """Would looking up a path be spared the disk? True where the system cannot tell."""
+        if sys.platform != "linux":
+            return True
+        fd = _libc.syscall(
+            ctypes.c_long(_OPENAT2), ctypes.c_int(-100), os.fsencode(path), ctypes.byref(_LOOK_CACHED), _HOW_SIZE
+        )
+        if fd >= 0:
+            os.close(fd)
+            return True
+        return ctypes.get_errno() != errno.EAGAIN
 
     def list(self, path: str) -> list[str]:
         return os.listdir(path)

@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
-from objstore.runtime.files import FILES, Files, OpenFile
+from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store.interface import ObjectInfo, ObjectMetadata
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs
-from objstore.store.objects.disk_errors import UNREADABLE, translate
-from objstore.store.objects.file_io import read_spilled, read_whole
+from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import (
-    ATTRIBUTE,
-    decode_record,
     encode_record,
 )
 from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix
-from objstore.store.objects.liveness import Liveness, decide, parse_names
+from objstore.store.objects.liveness import parse_names
+from objstore.store.objects.lookup import BadFile, Found, look_up
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
 from objstore.store.objects.records import (
-    MetaRecord,
     fold,
-    lay_over,
     meta_fields,
     meta_record,
-    read_data,
-    read_meta,
     tombstone_fields,
     tombstone_name,
 )
 from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.writer import FileWriter, Runs, Tools
 
-_Result = TypeVar("_Result")
-_RETRIES = 20  # of an open whose file is replaced between the listing and the opening
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
@@ -101,18 +93,24 @@ class FileStore:
         return FileWriter(self._tools, self.layout.hash_dir(location), size, hashing)
 
     def open(self, location: Location) -> FileReader:
-        return self._settled(location, self._open)
+        found = self._find(location)
+        name = found.name
+        return FileReader(
+            self._disk, found.file, found.info, found.spilled, lambda why: self._quarantine(location, name, why)
+        )
 
     def info(self, location: Location) -> ObjectInfo:
-        with self.open(location) as reader:
-            return reader.info
+        found = self._find(location)
+        found.file.close()
+        return found.info
 
     def post(self, location: Location, change: ObjectMetadata) -> None:
-        since, before = self._settled(location, self._data_and_metas)
+        found = self._find(location)
+        found.file.close()
         own = meta_record(change)
         # A change older than the data is laid all the same: it is obsolete at once, but by
         # the time it is answered, what made it so is durable.
-        record = fold(before, own, since) or own
+        record = fold(found.meta, own, found.name.timestamp) or own
         self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)))
 
     def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
@@ -161,76 +159,29 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _settled(self, location: Location, call: Callable[[Location, Liveness], _Result]) -> _Result:
-        """What `call` makes of a live object; again, where a file was replaced since the listing."""
+    def _find(self, location: Location) -> Found:
+        """The live object; inline where its directory is in memory, else in a thread."""
         directory = self.layout.hash_dir(location)
-        for _ in range(_RETRIES):
-            live = decide(parse_names(self._entries(directory)))
-            if live.data is None:
-                raise NotFound(location.hash, live.tombstone.timestamp if live.tombstone else None)
-            try:
-                return call(location, live)
-            except FileNotFoundError:
-                continue
-        raise DeviceUnavailable(f"{directory} changes faster than it can be read")
-
-    def _open(self, location: Location, live: Liveness) -> FileReader:
-        name = live.data
-        assert name is not None
-        with self._judging(location, name):
-            file = self._files.open(f"{self.layout.hash_dir(location)}/{name}")
         try:
-            with self._judging(location, name):
-                record, spilled = self._record(file)
-                info = read_data(decode_record(record), name)
-            if live.meta is not None or live.content_type is not None:
-                info = lay_over(info, self._metas(location, live))
-        except BaseException:
-            file.close()
-            raise
-        return FileReader(self._disk, file, info, spilled, lambda why: self._quarantine(location, name, why))
-
-    def _data_and_metas(self, location: Location, live: Liveness) -> tuple[Timestamp, MetaRecord | None]:
-        assert live.data is not None
-        return live.data.timestamp, self._metas(location, live)
-
-    def _metas(self, location: Location, live: Liveness) -> MetaRecord | None:
-        """What the .meta files that count say together."""
-        assert live.data is not None
-        records = []
-        for name in {live.meta, live.content_type} - {None}:
-            assert name is not None
-            with self._judging(location, name):
-                file = self._files.open(f"{self.layout.hash_dir(location)}/{name}")
-                try:
-                    records.append(read_meta(decode_record(read_whole(self._files, file)), name))
-                finally:
-                    file.close()
-        return fold(records[0], records[-1], live.data.timestamp) if records else None
-
-    def _record(self, file: OpenFile) -> tuple[bytes, int]:
-        """The record of a .data file, and how many bytes of it are in the trailer."""
-        record = self._files.attribute(file.fd, ATTRIBUTE)
-        if record is not None:
-            return record, 0
-        record = self._tools.pool.run(read_spilled, self._files, file)
-        return record, len(record)
+            if self._files.is_cached(directory):
+                found = look_up(self._files, directory)
+            else:
+                found = self._tools.pool.run(look_up, self._files, directory)
+        except BadFile as error:
+            self._quarantine(location, error.name, str(error))
+            raise Corrupt(f"{location.hash}/{error}") from error
+        except OSError as error:
+            raise translate(error, self.root) from error
+        if isinstance(found, Found):
+            return found
+        if found.tombstone is not None:
+            raise NotFound(location.hash, found.tombstone.timestamp)
+        if not self._files.is_dir(self.root):
+            raise DeviceUnavailable(f"{self.root} is no directory")
+        raise NotFound(location.hash)
 
     def _lay(self, directory: str, name: FileName, record: bytes) -> None:
         self._tools.commits.run(Arrival(directory, str(name), (record,)))
-
-    @contextlib.contextmanager
-    def _judging(self, location: Location, name: FileName) -> Iterator[None]:
-        """Quarantines where a file turns out bad; where the device does, says so."""
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except (ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in UNREADABLE:
-                raise translate(error, self.root) from error
-            self._quarantine(location, name, str(error))
-            raise Corrupt(f"{location.hash}/{name}: {error}") from error
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         try:

@@ -1,0 +1,90 @@
+"""Finding what is live at a location, and opening it. Everything here blocks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from objstore.core.errors import DeviceUnavailable
+from objstore.runtime.files import Files, OpenFile
+from objstore.store.interface import ObjectInfo
+from objstore.store.objects.disk_errors import UNREADABLE
+from objstore.store.objects.file_io import read_spilled, read_whole
+from objstore.store.objects.format import ATTRIBUTE, decode_record
+from objstore.store.objects.layout import FileName
+from objstore.store.objects.liveness import Liveness, decide, parse_names
+from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
+
+_RETRIES = 20  # of an opening whose file is replaced after the listing
+
+
+class BadFile(Exception):
+    """A file that cannot be read, or is not what was written; it is to be quarantined."""
+
+    def __init__(self, name: FileName, why: Exception) -> None:
+        super().__init__(f"{name}: {why}")
+        self.name = name
+
+
+class Found(NamedTuple):
+    """An open object. meta: what its .meta files say. spilled: bytes of its record in the trailer."""
+
+    name: FileName
+    file: OpenFile
+    info: ObjectInfo
+    meta: MetaRecord | None
+    spilled: int
+
+
+def look_up(files: Files, directory: str) -> Found | Liveness:
+    """The live object of a hash directory, or its liveness where there is no data.
+
+    Raises BadFile; OSError where the device is at fault; DeviceUnavailable.
+    """
+    for _ in range(_RETRIES):
+        try:
+            names = files.list(directory)
+        except FileNotFoundError:
+            names = []
+        live = decide(parse_names(names))
+        if live.data is None:
+            return live
+        try:
+            return _open(files, directory, live.data, live)
+        except FileNotFoundError:  # replaced since the listing
+            continue
+    raise DeviceUnavailable(f"{directory} changes faster than it can be read")
+
+
+def _open(files: Files, directory: str, name: FileName, live: Liveness) -> Found:
+    bad = name  # the file that an error is about
+    file = None
+    try:
+        file = files.open(f"{directory}/{name}")
+        spilled = 0
+        record = files.attribute(file.fd, ATTRIBUTE)
+        if record is None:
+            record = read_spilled(files, file)
+            spilled = len(record)
+        info = read_data(decode_record(record), name)
+        if live.meta is None and live.content_type is None:
+            return Found(name, file, info, None, spilled)
+        metas = []
+        for bad in {live.meta, live.content_type} - {None}:  # type: ignore[assignment]
+            metas.append(_read_meta(files, directory, bad))  # noqa: PERF401: `bad` is looked at below
+        meta = fold(metas[0], metas[-1], name.timestamp)
+        return Found(name, file, lay_over(info, meta), meta, spilled)
+    except BaseException as error:
+        if file is not None:
+            file.close()
+        unreadable = isinstance(error, OSError) and error.errno in UNREADABLE
+        if unreadable or isinstance(error, ValueError):
+            raise BadFile(bad, error) from error  # type: ignore[arg-type]
+        raise
+
+
+def _read_meta(files: Files, directory: str, name: FileName) -> MetaRecord:
+    file = files.open(f"{directory}/{name}")
+    try:
+        return read_meta(decode_record(read_whole(files, file)), name)
+    finally:
+        file.close()
