@@ -90,9 +90,8 @@ class Copy:
             return refused
         body = SourceBody(source, int(source.headers["Content-Length"]))
         carried = _carried(source.headers, headers(environ), copy.fresh)
-        _make_put(environ, copy, source, body, carried)
         try:
-            answer = call(self.app, environ)
+            answer = call(self.app, _put(environ, copy, source, body, carried))
         except ObjstoreError as failure:
             if not body.broken:
                 raise
@@ -209,8 +208,10 @@ def _carried(source: Mapping[str, str], request: Mapping[str, str], fresh: bool)
     return kept
 
 
-def _make_put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carried: Mapping[str, str]) -> None:
-    """Turn the request into the PUT of the destination."""
+def _put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carried: Mapping[str, str]) -> Environ:
+    """The PUT of the destination. The request stays as it came, for those who log it."""
+    log_info = environ.setdefault("objstore.log_info", [])
+    environ = {**environ, "objstore.log_info": log_info}
     environ["REQUEST_METHOD"] = "PUT"
     environ["PATH_INFO"] = to_native(f"/{copy.version}{copy.target.path}")
     for name in _COPY_HEADERS:
@@ -227,6 +228,7 @@ def _make_put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, c
     etag = source.headers.get("Etag", "").strip('"')
     if source.status == 200 and not (_MANIFEST_HEADERS & source.headers.keys()) and len(etag) == 32:
         environ["HTTP_ETAG"] = etag
+    return environ
 
 
 def _told_of(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[str, str]:

@@ -65,8 +65,10 @@ def _taken_from(query: str) -> tuple[str, str]:
 def _converted(answer: Answer, kind: str, account: str, container: str, environ: Environ) -> WsgiApp:
     """The answer in the form wanted; as it is where it is no listing (an error, a page of staticweb)."""
     headers = {name: to_text(value) for name, value in answer.headers.items()}
-    is_json = headers.get("Content-Type", "").partition(";")[0].strip() == listings.JSON
-    if answer.status not in (200, 204) or not is_json or int(headers.get("Content-Length", 0)) > _LONGEST:
+    told = headers.get("Content-Type", "").partition(";")[0].strip()
+    # Without a body there may be no type; the client still learns what a GET would give.
+    is_listing = told == listings.JSON or (not told and (answer.status == 204 or environ["REQUEST_METHOD"] == "HEAD"))
+    if answer.status not in (200, 204) or not is_listing or int(headers.get("Content-Length", 0)) > _LONGEST:
         return Response(answer.status, headers, answer.body)
     headers["Content-Type"] = f"{kind}; charset=utf-8"
     headers["Vary"] = ", ".join(filter(None, (headers.get("Vary"), "Accept")))

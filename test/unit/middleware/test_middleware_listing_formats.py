@@ -92,6 +92,11 @@ def test_head_tells_the_type_and_not_the_length_of_another():
     assert "Content-Length" not in answer.headers
 
 
+def test_head_without_a_type_below_tells_one():
+    answer, _ = ask(Response(204), method="HEAD", query="format=json")
+    assert (answer.status, answer.headers["Content-Type"]) == (204, "application/json; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("path", "method"),
     [("/v1/AUTH_t/c/o", "GET"), ("/v1/AUTH_t/c", "PUT"), ("/info", "GET"), ("/v2/AUTH_t", "GET"), ("/v1/", "GET")],
