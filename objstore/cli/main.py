@@ -1,23 +1,72 @@
-"""The `objstore` command."""
+"""The `objstore` command. What a command needs is imported when it is run, so that each starts fast."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 
 import objstore
-from objstore.cli.serve import serve
+from objstore.cli.failures import clean_errors
 
 EXAMPLES = """\b
 Examples:
   objstore serve --data ./data
   objstore user add backup:nightly --data ./data
+  objstore init ./cluster --host 10.0.0.1 --host 10.0.0.2 --host 10.0.0.3
+  objstore config check ./cluster/*.conf
+  objstore ring show ./cluster/object.builder
+  objstore locate AUTH_admin photos cat.jpg --data ./data
+  objstore info ./data/devices/d1/objects/*/*/*
+
+objstore COMMAND --help tells more, with examples.
 """
 
 
-@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+class Command(NamedTuple):
+    """Where a command is defined, as `module:attribute`, and its line in the list of commands."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("objstore.cli.serve:serve", "Run a whole object store in one place."),
+    "user": Command("objstore.cli.user:user", "Add, list and remove users, also while the server runs."),
+    "init": Command("objstore.cli.init:init", "Make the configuration and rings of a cluster."),
+    "ring": Command("objstore.cli.ring:ring", "Build and inspect rings."),
+    "config": Command("objstore.cli.config:config", "Check configuration files, print samples."),
+    "locate": Command("objstore.cli.locate:locate", "Show where a name is kept."),
+    "info": Command("objstore.cli.info:info", "Show what a file of the store holds, and whether it is sound."),
+}
+
+
+class Main(click.Group):
+    """Commands from the table; errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        module, _, attribute = found.target.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with clean_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Main, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(objstore.__version__)
 def main() -> None:
     """A replicated object store that speaks the Swift and S3 APIs."""
-
-
-main.add_command(serve)

@@ -6,11 +6,11 @@ import os
 import sys
 
 import click
-from paste.deploy import appconfig, loadapp
+from paste.deploy import loadapp
 
 from objstore.cli.apps import remote_transports, storage_apps
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, prepare, write_credentials
-from objstore.cli.processes import find_app, serve_app
+from objstore.cli.processes import find_app, read_defaults, serve_app
 from objstore.core.errors import ConfigError
 from objstore.proxy.app import ProxyApp
 from objstore.runtime import log
@@ -54,7 +54,7 @@ def serve(root: str, bind: str, workers: int | None, devices: int | None, replic
     data = DataDir(os.path.abspath(root))
     try:
         prepare(data, devices or 1, replicas or 1)
-        logger = log.from_conf(appconfig(f"config:{data.storage_conf}", name="storage"), "objstore")
+        logger = log.from_conf(read_defaults(data.storage_conf), "objstore")
         role = Role("worker", workers or os.cpu_count() or 1, lambda worker: run_worker(worker, data), [address])
         supervisor = Supervisor([role], logger, on_ready=lambda: _announce(supervisor, data))
     except (ConfigError, OSError) as error:
@@ -64,7 +64,7 @@ def serve(root: str, bind: str, workers: int | None, devices: int | None, replic
 
 def run_worker(worker: Worker, data: DataDir) -> None:
     """One worker: the proxy's pipeline, and the storage servers of all devices called in process."""
-    conf = appconfig(f"config:{data.storage_conf}", name="storage")
+    conf = read_defaults(data.storage_conf)
     logger = log.from_conf(conf, "objstore")
     transports = remote_transports(conf)
     storage = storage_apps(conf, transports)
@@ -73,7 +73,7 @@ def run_worker(worker: Worker, data: DataDir) -> None:
     transports.use_local(local, LOCAL_ADDRESSES)
     pipeline = loadapp(f"config:{data.proxy_conf}")
     find_app(pipeline, ProxyApp).cluster.transports.use_local(local, LOCAL_ADDRESSES)
-    serve_app(worker, pipeline, appconfig(f"config:{data.proxy_conf}"), logger)
+    serve_app(worker, pipeline, read_defaults(data.proxy_conf), logger)
 
 
 def _announce(supervisor: Supervisor, data: DataDir) -> None:

@@ -7,6 +7,7 @@ this file alone.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import warnings
@@ -15,6 +16,8 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+# Its resolver would import a DNS library, which costs each process 8 MB; names are not looked up here.
+os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
 with warnings.catch_warnings():
     # eventlet warns at import that it is in maintenance mode; the choice is confined to
     # this file, and an operator can do nothing about it.

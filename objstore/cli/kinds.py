@@ -1,0 +1,70 @@
+"""The four servers, and the settings of a server's own process. Used by the servers, samples and checks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from objstore.http.server import SERVER_SETTINGS
+from objstore.runtime import log, settings
+from objstore.runtime.settings import Setting
+
+
+class Kind(NamedTuple):
+    """port: the default. entry_point: of the app in `egg:objstore`. filters: of the usual pipeline, in order."""
+
+    name: str
+    port: int
+    filters: tuple[str, ...]
+
+    @property
+    def server(self) -> str:
+        return f"{self.name}-server"
+
+    @property
+    def conf_name(self) -> str:
+        return f"{self.name}-server.conf"
+
+
+_STORAGE_FILTERS = ("healthcheck", "recon", "metrics")
+PROXY_FILTERS = (
+    "catch_errors",
+    "gatekeeper",
+    "healthcheck",
+    "metrics",
+    "proxy_logging",
+    "cache",
+    "info",
+    "listing_formats",
+    "tempauth",
+    "copy",
+)
+KINDS = {
+    "proxy": Kind("proxy", 8080, PROXY_FILTERS),
+    "account": Kind("account", 6202, _STORAGE_FILTERS),
+    "container": Kind("container", 6201, _STORAGE_FILTERS),
+    "object": Kind("object", 6200, _STORAGE_FILTERS),
+}
+
+
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise ValueError("is not a port")
+    return number
+
+
+def workers(text: str) -> int:
+    """0 for `auto`."""
+    return 0 if text.strip() == "auto" else settings.positive(text)
+
+
+def process_settings(kind: Kind) -> settings.Table:
+    """What `[DEFAULT]` says of a server's process."""
+    return (
+        Setting("bind_ip", str.strip, "0.0.0.0", "address to listen on"),
+        Setting("bind_port", port, str(kind.port), "port to listen on"),
+        Setting("workers", workers, "auto", "processes; auto: one a core"),
+        Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
+        *log.SETTINGS,
+        *SERVER_SETTINGS,
+    )

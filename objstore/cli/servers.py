@@ -1,0 +1,139 @@
+"""`objstore-proxy-server` and its like: pre-forked workers that serve the pipeline of a configuration file."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import click
+
+from objstore.cli import processes
+from objstore.cli.failures import clean_errors
+from objstore.cli.kinds import KINDS, Kind, process_settings
+from objstore.runtime import green, log, settings
+from objstore.runtime.workers import Role, Supervisor, Worker
+
+_HELP = """\
+Serve the pipeline of the configuration file CONF.
+
+Options stand before what [DEFAULT] of the file says. SIGTERM lets requests under way end;
+SIGHUP reads the file anew without refusing a connection.
+"""
+_EXAMPLES = """\b
+Examples:
+  objstore-{server} /etc/objstore/{conf}
+  objstore-{server} ./cluster/{conf} --bind-ip 127.0.0.2 --workers 1
+  objstore config sample {kind} > {conf}
+"""
+# Where the workers of one server keep what they share, each set unless a section says otherwise.
+_SHARED = {"metrics_directory": "metrics", "shared_file": "cache.generations"}
+_SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
+
+
+class Launch(NamedTuple):
+    """What to serve. overrides: settings that stand before those of the file's [DEFAULT]."""
+
+    kind: Kind
+    path: str
+    overrides: Mapping[str, str]
+
+    def conf(self) -> dict[str, str]:
+        return processes.read_defaults(self.path) | dict(self.overrides)
+
+
+def command(kind: Kind) -> click.Command:
+    """The command that runs one kind of server."""
+
+    def callback(conf: str, **options: str | None) -> None:
+        overrides = {name: value for name, value in options.items() if value is not None}
+        with clean_errors():
+            sys.exit(run(Launch(kind, conf, overrides)))
+
+    return click.Command(
+        f"objstore-{kind.server}",
+        callback=callback,
+        params=[
+            click.Argument(["conf"], type=click.Path(dir_okay=False)),
+            click.Option(["--bind-ip"], help="Address to listen on."),
+            click.Option(["--bind-port"], help="Port to listen on; 0 takes a free one."),
+            click.Option(["--workers"], help="Processes, or auto: one a core."),
+            click.Option(["--devices"], help="Directory under which the devices are mounted."),
+            click.Option(["--log-to"], help="stdout, stderr, syslog, none, or the path of a file."),
+        ],
+        help=_HELP,
+        epilog=_EXAMPLES.format(server=kind.server, conf=kind.conf_name, kind=kind.name),
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def main(kind: str) -> None:
+    command(KINDS[kind]).main(prog_name=f"objstore-{kind}-server")
+
+
+def run(launch: Launch) -> int:
+    """Serve until told to end; the exit status. Raises ConfigError, before any worker starts, for what stands in the
+    way."""
+    values = _values(launch)
+    processes.import_pipeline(launch.path)
+    processes.raise_file_limit()
+    with tempfile.TemporaryDirectory(prefix=f"objstore-{launch.kind.name}-", dir=_memory_dir()) as shared:
+        launch = launch._replace(overrides={**_shared(launch.path, shared), **launch.overrides})
+        logger = log.get_logger(values)
+        role = Role(
+            launch.kind.server, values.workers or os.cpu_count() or 1, partial(_work, launch), [_address(values)]
+        )
+        supervisor = Supervisor(
+            [role],
+            logger,
+            graceful_timeout=values.drain_timeout + _SPARE_SECONDS,
+            backlog=values.backlog,
+            on_ready=lambda: _ready(supervisor, role, logger),
+        )
+        log_files = [values.log_to] if values.log_to.startswith("/") else []
+        processes.drop_privileges(values.user, [shared, *log_files])
+        processes.run_apart(partial(_rehearse, launch))
+        gc.freeze()  # what workers share is then not written to by their collectors
+        return supervisor.run()
+
+
+def _values(launch: Launch) -> Any:
+    return settings.read(process_settings(launch.kind), launch.conf(), launch.path)
+
+
+def _address(values: Any) -> tuple[str, int]:
+    return values.bind_ip.strip("[]"), values.bind_port
+
+
+def _rehearse(launch: Launch) -> None:
+    """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
+    green.after_fork()
+    processes.load_pipeline(launch.path, launch.overrides)
+
+
+def _work(launch: Launch, worker: Worker) -> None:
+    conf = launch.conf()  # perhaps changed since the parent read it
+    app = processes.load_pipeline(launch.path, launch.overrides)
+    processes.serve_app(worker, app, conf, log.from_conf(conf))
+
+
+def _ready(supervisor: Supervisor, role: Role, logger: logging.Logger) -> None:
+    host, port = supervisor.addresses[role.name][0]
+    logger.info("%s is ready on %s:%d, %d workers", role.name, host, port, role.count)
+    processes.tell_systemd("READY=1")
+
+
+def _shared(path: str, directory: str) -> dict[str, str]:
+    """Settings for what the workers share, as far as the file says nothing of them."""
+    parser = processes.open_conf(path).parser
+    said = {option for section in parser.sections() for option in parser.options(section)} | parser.defaults().keys()
+    return {name: os.path.join(directory, entry) for name, entry in _SHARED.items() if name not in said}
+
+
+def _memory_dir() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
