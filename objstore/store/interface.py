@@ -6,12 +6,18 @@ from many green threads of many processes at once; every call may suspend the ca
 
 What a caller may rely on:
 
-- `commit`, `post` and `delete` return only when the change would survive a power cut. Before
-  that, and after any failure, readers see what was there before, whole.
+- `commit`, `post` and `delete` return only when the change would survive a power cut. At any
+  time before, readers see what was there or the new, never a mixture. After NoSpace nothing
+  has changed. After DeviceUnavailable, or where the caller was killed while it waited, the
+  change may have been made or not.
 - Order does not matter: engines given the same changes in any order, any number of times,
   end up the same. Among data and tombstones the greatest timestamp wins, at equal timestamps
   the tombstone. Metadata counts while it is newer than the data it lies over.
+  A content type counts by the timestamp at which it was set, so that a later POST without one
+  does not undo it.
 - A change that is older than what is stored does no harm and is not an error at this level.
+  Of two changes of one kind with one timestamp the first stays: timestamps are for the caller
+  to keep apart.
 - An open reader goes on reading the object it opened, also when it is overwritten meanwhile.
 - Every byte that a reader gives out has been verified. Bytes found wrong are never given out:
   the object is quarantined and Corrupt raised.
@@ -70,8 +76,8 @@ class ObjectInfo(NamedTuple):
     metadata: Mapping[str, str]
 
 
-class ObjectReader(Protocol):
-    """An open object."""
+class ObjectReader(AbstractContextManager["ObjectReader"], Protocol):
+    """An open object. Leaving the context closes it."""
 
     info: ObjectInfo
 
@@ -79,7 +85,8 @@ class ObjectReader(Protocol):
         """The bytes from start up to, not including, stop, in pieces of up to about 1 MiB.
 
         A piece may be a view of a buffer that is used again: it is good only until the
-        next one is asked for. Raises Corrupt, after quarantine, before a wrong byte.
+        next one is asked for. A stop past the end means the end. Raises Corrupt, after
+        quarantine, before a wrong byte; DeviceUnavailable.
         """
         ...
 
@@ -92,15 +99,22 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
     size: int
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append; `data` may be used again by the caller on return. Raises NoSpace."""
+        """Append; `data` may be used again by the caller on return.
+
+        Raises NoSpace and DeviceUnavailable, perhaps for bytes given earlier; the writer is
+        then closed.
+        """
         ...
 
     def etag(self) -> str:
-        """MD5 of all that was written, in hex (32 zeros never: computed unless told by the caller)."""
+        """MD5 of all that was written so far, in hex. ValueError for a writer made without hashing."""
         ...
 
     def commit(self, data: ObjectData) -> ObjectInfo:
-        """Make the object durable and visible. Raises NoSpace; then nothing has changed."""
+        """Make the object durable and visible. Raises NoSpace and DeviceUnavailable.
+
+        Closes the writer, come what may.
+        """
         ...
 
     def close(self) -> None: ...
@@ -126,7 +140,10 @@ class ObjectStore(Protocol):
         ...
 
     def post(self, location: Location, change: ObjectMetadata) -> None:
-        """Lay metadata over a live object; raises NotFound where there is none."""
+        """Lay metadata over a live object; raises NotFound as `open` does where there is none.
+
+        `change` is all the metadata that a POST can set: what it leaves out is gone.
+        """
         ...
 
     def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:

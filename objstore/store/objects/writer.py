@@ -16,8 +16,9 @@ from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.records import data_fields, data_name, info_of_data
 
-SMALL = 64 * 1024  # objects up to so many bytes touch the disk only at their commit
-GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are small
+SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
+LARGE_PIECE = 64 * 1024  # pieces from so many bytes on go to a thread by themselves
+GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
 PREALLOCATE = 1024 * 1024  # objects from so many bytes on get their room before their bytes
 WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
 
@@ -101,7 +102,6 @@ class FileWriter:
         self._pending_size = 0
         self._streams = size is not None and size > SMALL
         self._job: Callable[[], object] | None = None
-        self._etag = ""
         self._closed = False
         if size is not None and size > SMALL:
             self._start(self._content.open, tools, directory, size)
@@ -121,7 +121,7 @@ class FileWriter:
             self._streams = True
             self._stream(tuple(self._pending), taken_in=True)
             self._pending.clear()
-        if length >= SMALL:
+        if length >= LARGE_PIECE:
             self._flush(data)
             if type(data) is not bytes:
                 self._wait()  # the caller may use its buffer again
