@@ -1,0 +1,145 @@
+"""Programs that a test starts: ended by their ids, and never outliving the test."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+READY_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = READY_SECONDS) -> Any:
+    """The first true value of a condition; fails the test after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.02)
+    return value
+
+
+class Program:
+    """A command that runs in a process of its own. log: file that takes its output."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self.arguments = list(arguments)
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        assert not self.running
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+            )
+
+    def tree(self) -> list[psutil.Process]:
+        """The process and those it has started."""
+        try:
+            process = psutil.Process(self.pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def stop(self) -> None:
+        """End it in peace; kills what does not end."""
+        if self.running:
+            self._signal_tree(signal.SIGTERM, self.tree()[:1])
+
+    def kill(self) -> None:
+        """End the whole tree at once, as a power cut would."""
+        if self.running:
+            self._signal_tree(signal.SIGKILL, self.tree())
+
+    def pause(self) -> None:
+        for process in self.tree():
+            process.suspend()
+
+    def resume(self) -> None:
+        for process in self.tree():
+            process.resume()
+
+    def _signal_tree(self, number: int, first: list[psutil.Process]) -> None:
+        assert self._process is not None
+        everyone = self.tree()
+        for process in first:
+            try:
+                process.send_signal(number)
+            except psutil.NoSuchProcess:
+                pass
+        _, left = psutil.wait_procs(everyone, timeout=READY_SECONDS)
+        for process in left:
+            process.kill()
+        self._process.wait()
+        assert not left, f"had to be killed: {left}\n{self.output()}"
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def memory(self) -> int:
+        """Bytes of resident memory of the whole tree."""
+        return sum(process.memory_info().rss for process in self.tree())
+
+
+def command(*arguments: str) -> list[str]:
+    """`objstore ARGUMENTS` as this Python runs it."""
+    return [str(Path(sys.executable).with_name("objstore")), *arguments]
+
+
+class Serve(Program):
+    """`objstore serve` on a free port. data: its directory; options as on the command line."""
+
+    def __init__(self, data: Path, log: Path, **options: int | str) -> None:
+        self.data = data
+        given = {"bind": "127.0.0.1:0", "workers": 2, **options}
+        flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        super().__init__(command("serve", "--data", str(data), *flags), log)
+
+    def start(self) -> None:
+        (self.data / "credentials.json").unlink(missing_ok=True)
+        super().start()
+        wait_until(self._ready, f"`{' '.join(self.arguments)}` to be ready")
+
+    def _ready(self) -> bool:
+        assert self.running, f"`{' '.join(self.arguments)}` ended:\n{self.output()}"
+        return (self.data / "credentials.json").exists()
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        known: dict[str, str] = json.loads((self.data / "credentials.json").read_text())
+        return known
+
+
+def run(*arguments: str) -> str:
+    """What `objstore ARGUMENTS` prints; fails the test where it fails."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=READY_SECONDS, check=False)
+    assert done.returncode == 0, f"objstore {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name) or None
