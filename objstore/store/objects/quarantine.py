@@ -28,11 +28,10 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Locatio
     if bad not in names:
         return ""
     target = _new_dir(files, layout, location.hash)
-    for name in not_newer(names, bad):
-        with contextlib.suppress(FileNotFoundError):
-            files.rename(f"{hash_dir}/{name}", f"{target}/{name}")
-    files.fsync_dir(target)
     files.fsync_dir(layout.quarantined)
+    *hidden, last = not_newer(names, bad)
+    _move(files, hidden, hash_dir, target)
+    _move(files, [last], hash_dir, target)
     known.forget(hash_dir)
     try:
         files.rmdir(hash_dir)
@@ -40,10 +39,19 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Locatio
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
             raise
     with contextlib.suppress(FileNotFoundError):
-        files.fsync_dir(hash_dir)
-    with contextlib.suppress(FileNotFoundError):
         files.fsync_dir(layout.suffix_dir(location.partition, location.suffix))
     return target
+
+
+def _move(files: Files, names: list[FileName], source: str, target: str) -> None:
+    """Move files, durably: what the bad file hid must be gone before the bad one is."""
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            files.rename(f"{source}/{name}", f"{target}/{name}")
+    if names:
+        files.fsync_dir(target)
+        with contextlib.suppress(FileNotFoundError):  # removed, as empty, by another
+            files.fsync_dir(source)
 
 
 def _new_dir(files: Files, layout: Layout, name_hash: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from objstore.core.errors import DeviceUnavailable, NoSpace, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, ObjstoreError
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
@@ -193,6 +193,43 @@ def test_a_change_answered_amid_another_survives_the_cut(case: str, tmp_path: Pa
         trial.run(files)
         for survivor in trial.outcomes(files):
             assert str(state(survivor)) in after_both, step
+
+
+def test_a_cut_in_a_quarantine_brings_nothing_old_to_light(tmp_path: Path) -> None:
+    """Two obsolete files that nobody has removed yet must never be the newest."""
+    numbers = itertools.count()
+    for step in itertools.count(1):
+        root = tmp_path / f"device{next(numbers)}"
+        root.mkdir()
+        hash_dir = Path(store_at(str(root)).layout.hash_dir(HERE))
+        older = {}
+        for when in (1, 2):
+            put(store_at(str(root)), when, OLD)
+            (path,) = hash_dir.iterdir()
+            older[path] = (path.read_bytes(), os.getxattr(path, "user.objstore.metadata"))
+        put(store_at(str(root)), 3, NEW)
+        (bad,) = hash_dir.iterdir()
+        bad.write_bytes(b"rotten" + bad.read_bytes()[6:])
+        for path, (content, record) in older.items():
+            path.write_bytes(content)
+            os.setxattr(path, "user.objstore.metadata", record)
+        files = FaultyFiles(str(root))
+        files.cut_at = step
+        done = False
+        try:
+            state(store_at(str(root), files))
+        except Corrupt:
+            done = True
+        except PowerCut:
+            pass
+        for seed in SEEDS:
+            survivor = store_at(files.outcome(tmp_path / f"outcome{next(numbers)}", seed))
+            try:
+                assert state(survivor) is None
+            except Corrupt:
+                assert not done
+        if done:
+            break
 
 
 def test_a_group_is_answered_only_when_all_of_it_is_durable(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from objstore.runtime.files import FILES, Buffer, Files
+
+
+def test_replace_puts_a_file_in_place_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"old", b"new" * 100_000):
+        FILES.replace(str(path), content, 0o600)
+        assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["file"]
+
+
+class FailingSync(Files):
+    def fsync(self, fd: int) -> None:
+        raise OSError(5, "no")
+
+
+def test_a_replace_that_fails_leaves_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError):
+        FailingSync().replace(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("pieces", [[], [b""], [b"a", bytearray(b"b"), memoryview(b"c")], [b"xy"] * 2000])
+def test_all_pieces_are_written(tmp_path: Path, pieces: Sequence[Buffer]) -> None:
+    file = FILES.create_hidden(str(tmp_path), str(tmp_path / "tmp"))
+    FILES.write(file.fd, pieces)
+    FILES.link(file, str(tmp_path / "named"))
+    file.close()
+    assert (tmp_path / "named").read_bytes() == b"".join(pieces)
+
+
+def test_a_short_write_is_completed() -> None:
+    """A pipe that is half full takes only a part."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    capacity = 0
+    while True:
+        try:
+            capacity += os.write(writing, bytes(4096))
+        except BlockingIOError:
+            break
+    os.read(reading, 8192)
+    with pytest.raises(BlockingIOError):  # for the rest: the first part is in
+        FILES.write(writing, [b"a" * 5000, b"b" * 5000])
+    left = b""
+    os.set_blocking(reading, False)
+    while True:
+        try:
+            left += os.read(reading, 65536)
+        except BlockingIOError:
+            break
+    assert len(left) == capacity
+    assert left.endswith(b"a" * 5000 + b"b" * 3192)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_link_does_not_replace(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"first")
+    file = FILES.create_hidden(str(tmp_path), str(tmp_path / "tmp"))
+    with pytest.raises(FileExistsError):
+        FILES.link(file, str(tmp_path / "taken"))
+    file.close()
+    assert (tmp_path / "taken").read_bytes() == b"first"
+
+
+def test_a_named_file_goes_with_its_last_user(tmp_path: Path) -> None:
+    file = FILES.create(str(tmp_path / "temporary"))
+    other_user = file
+    del file
+    assert os.listdir(tmp_path) == ["temporary"]
+    del other_user
+    assert os.listdir(tmp_path) == []
+
+
+def test_preallocation_leaves_the_size_as_it_is(tmp_path: Path) -> None:
+    file = FILES.create(str(tmp_path / "file"))
+    FILES.preallocate(file.fd, 1 << 20)
+    FILES.start_writeback(file.fd)
+    assert FILES.size(file.fd) == 0
+    file.close()
+
+
+def test_what_was_just_looked_up_is_cached(tmp_path: Path) -> None:
+    assert FILES.is_cached(str(tmp_path))
+    assert not (tmp_path / "missing").exists()
+    assert FILES.is_cached(str(tmp_path / "missing"))
+
+
+def test_reading_stops_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    file = FILES.open(str(tmp_path / "file"))
+    buffer = bytearray(20)
+    assert FILES.read_at(file.fd, buffer, 4) == 6
+    assert buffer[:6] == b"456789"
+    assert FILES.read_at(file.fd, buffer, 10) == 0
+    file.close()
+
+
+def test_an_attribute_that_is_not_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert FILES.attribute(str(tmp_path / "file"), "user.missing") is None
+    with pytest.raises(FileNotFoundError):
+        FILES.attribute(str(tmp_path / "missing"), "user.missing")
+
+
+def test_space_is_that_of_the_file_system(tmp_path: Path) -> None:
+    space = FILES.space(str(tmp_path))
+    assert 0 <= space.free <= space.total
