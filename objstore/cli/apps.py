@@ -58,9 +58,9 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     devices = Devices(values.devices, _makers(conf, values, cluster), values.mount_check)
     clock = Clock()
     limits = cluster.limits
-    accounts = AccountServer(devices, cluster.salt, logger, limits.account_listing_limit)
+    accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits)
     account_updater = AccountUpdater(transports, clock, logger)
-    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits.container_listing_limit)
+    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits)
     objects = ObjectServer(devices, cluster.salt, ContainerUpdater(transports, logger), logger)
     return StorageApps(devices, accounts.app, containers.app, objects.app)
 

@@ -54,6 +54,10 @@ class HeadLimits(NamedTuple):
     fields: int = 200
 
 
+# Codings of RFC 9112, section 7, that we do not have (501); anything else is malformed (400).
+_KNOWN_CODINGS = re.compile(r"(?:(?:x-)?gzip|deflate|(?:x-)?compress)\s*,\s*chunked\Z", re.ASCII | re.IGNORECASE)
+
+
 class RequestHead(NamedTuple):
     """length: of the body in bytes, -1 where it is chunked."""
 
@@ -229,7 +233,8 @@ def _body_length(environ: dict[str, Any], http10: bool) -> int:
         if http10:
             raise RequestRefused(400, "Transfer-Encoding in HTTP/1.0")
         if coding.lower() != "chunked":
-            raise RequestRefused(400, "Transfer-Encoding is not chunked")
+            known = _KNOWN_CODINGS.match(coding)
+            raise RequestRefused(501 if known else 400, "Transfer-Encoding is not chunked")
         return -1
     if length is None:
         return 0

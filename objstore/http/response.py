@@ -170,8 +170,8 @@ class Responder:
             if kind:
                 if kind == 1:
                     self._left = _length(value)
-                    if code == "204":
-                        continue  # RFC 9110, section 8.6
+                    if code == "204" and self._left:
+                        continue  # RFC 9110, section 8.6; but clients of Swift ask for a 0
                 elif kind == 2:
                     dated = True
                 elif kind == 3:
@@ -190,7 +190,7 @@ class Responder:
             self.keep_alive = False
         if not self.keep_alive:
             lines.append("Connection: close")
-        elif request.http10:
+        elif "HTTP_CONNECTION" in request.environ:  # asked for: HTTP/1.0 needs it, Swift's clients look for it
             lines.append("Connection: keep-alive")
         lines.append("\r\n")
         return _checked(code, lines)

@@ -23,7 +23,7 @@ SERVER_SETTINGS: settings.Table = (
     Setting("backlog", settings.positive, "4096", "connections that may wait to be accepted, for each worker"),
     Setting("max_connections", settings.positive, "1024", "connections that one worker serves at a time"),
     Setting("max_request_line", settings.size, "8192", "longest request line; longer ones are answered 414"),
-    Setting("max_header_line", settings.size, "8192", "longest header line; longer ones are answered 431"),
+    Setting("max_header_line", settings.size, "16K", "longest header line; longer ones are answered 431"),
     Setting("max_headers_size", settings.size, "64K", "all header lines of a request together"),
     Setting("max_header_count", settings.positive, "200", "header lines of a request"),
     Setting("keepalive_timeout", settings.duration, "75s", "how long a connection may wait for its next request"),

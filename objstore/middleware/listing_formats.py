@@ -86,7 +86,7 @@ def _converted(answer: Answer, kind: str, account: str, container: str, environ:
     if body:
         headers["Content-Length"] = str(len(body))
         return Response(answer.status, headers, body)
-    headers.pop("Content-Length", None)
+    headers["Content-Length"] = "0"
     return Response(204, headers)
 
 

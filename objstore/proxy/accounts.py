@@ -7,11 +7,11 @@ from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.proxy.cluster import Cluster
-from objstore.proxy.constraints import check_metadata
 from objstore.proxy.reads import read
-from objstore.proxy.request import ProxyRequest, client_headers, plain
+from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal
 from objstore.proxy.writes import Written, write
-from objstore.web import infos
+from objstore.web import infos, requests
+from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
@@ -31,6 +31,9 @@ class Accounts:
         refused = request.permit()
         if refused is not None:
             return refused
+        problem = check_listing_limit(requests.query(request.environ), self._limits.account_listing_limit)
+        if problem:
+            return error(412, problem)
         place = self._cluster.place(request.name)
         query = request.environ.get("QUERY_STRING", "")
         sent = NodeRequest(request.method, place.partition, request.name, _asked(request), query)
@@ -40,12 +43,13 @@ class Accounts:
                 return self._not_yet(request)
             return error(404)
         if not response.ok:
-            response.close()
-            return error(response.status)
+            return refusal(response)
         headers = client_headers(request, response.headers)
         headers["Accept-Ranges"] = "bytes"
         self._name_policies(headers)
-        return Response(response.status, headers, response.read())
+        body = response.read()
+        headers["Content-Length"] = str(len(body))
+        return Response(response.status, headers, body)
 
     def _not_yet(self, request: ProxyRequest) -> Response:
         """An account that its first container will make: there, and empty."""

@@ -66,10 +66,11 @@ class ProxyApp:
         except InvalidInput as problem:
             return error(412, str(problem))
         if found is None:
-            return error(404)
+            lost = "//" in environ["PATH_INFO"] or environ["PATH_INFO"] in ("", "/")
+            return error(404) if lost else error(412, "Bad URL")
         version, name = found
         if version not in VERSIONS:
-            return error(404)
+            return error(412, "Bad URL")
         depth = 0 if name.container is None else 1 if name.object is None else 2
         method = environ["REQUEST_METHOD"]
         origin = environ.get("HTTP_ORIGIN")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from objstore.core.limits import Limits
 from objstore.proxy.accounts import autocreate
 from objstore.proxy.cluster import Cluster
-from objstore.proxy.constraints import check_metadata, check_name
 from objstore.proxy.reads import read
-from objstore.proxy.request import ProxyRequest, client_headers, plain, without_owner_headers
+from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal, without_owner_headers
 from objstore.proxy.writes import Written, write
-from objstore.web import acls, infos
+from objstore.web import acls, infos, requests
+from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
 from objstore.wire import messages
@@ -36,15 +36,18 @@ class Containers:
         place = self._cluster.place(request.name)
         headers = {name: value for name, value in request.headers.items() if name.startswith("X-Backend-")}
         query = request.environ.get("QUERY_STRING", "")
+        problem = check_listing_limit(requests.query(request.environ), self._limits.container_listing_limit)
         sent = NodeRequest(request.method, place.partition, request.name, headers, query)
         response, _ = read(self._cluster, place, sent)
         refused = request.permit(response.headers.get("X-Container-Read", ""))
         if refused is not None:
             response.close()
             return refused
-        if not response.ok:
+        if problem:
             response.close()
-            return error(response.status)
+            return error(412, problem)
+        if not response.ok:
+            return refusal(response)
         shown = client_headers(request, response.headers)
         shown["Accept-Ranges"] = "bytes"
         policy = self._cluster.policies.get(int(response.headers.get(messages.POLICY, 0)))

@@ -6,12 +6,11 @@ import time
 
 from objstore.core import metadata
 from objstore.core.limits import Limits
-from objstore.proxy import constraints
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.object_put import ObjectChange
 from objstore.proxy.request import ProxyRequest, plain
-from objstore.web import infos
+from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
 
@@ -66,6 +65,8 @@ class ObjectDelete:
             return error(404)
         constraints.check_name(request.name, self._limits)
         headers = {name: request.headers[name] for name in ("X-If-Delete-At",) if name in request.headers}
+        if not headers.get("X-If-Delete-At", "0").isdigit():
+            return error(400, "Bad X-If-Delete-At header value")
         change = ObjectChange(self._cluster, request, policy_of(request, container), headers)
         written = change.send("DELETE")
         if written.status != 204:

@@ -20,7 +20,6 @@ from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy import constraints
 from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.put_stream import PutStream
@@ -28,7 +27,7 @@ from objstore.proxy.request import ProxyRequest, plain
 from objstore.proxy.writes import Written, write
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web import infos
+from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp, content_length, has_body, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.wire import messages
@@ -125,7 +124,7 @@ class ObjectChange:
         # Spread over containers by the object's hash too, so that one busy second does not hit one database.
         spread = int(self.cluster.salt.hash(self.name)[-2:], 16) % 100
         start = int(expires) // divisor * divisor
-        queue = Name(settings.expiring_objects_account, f"{max(0, start - spread):010d}")
+        queue = Name(settings.expiring_objects_account, f"{min(max(0, start - spread), 9_999_999_999):010d}")
         return self.cluster.update_targets(queue, len(self.place.primaries))
 
     def node_requests(self, method: str, body: bytes, extra: Mapping[str, str] | None = None) -> list[NodeRequest]:

@@ -19,7 +19,7 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 # Answers that settle the matter, from whichever copy they come.
-GOOD = frozenset({200, 204, 206, 304, 412, 416})
+GOOD = frozenset({200, 204, 206, 304, 400, 412, 416})
 
 
 class Found:

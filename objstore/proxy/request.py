@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from objstore.core.names import Name
 from objstore.core.timestamps import Clock, Timestamp
@@ -62,8 +61,6 @@ class ProxyRequest:
 
 def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A response without a body, as Swift answers a change."""
-    if status == 204:
-        return Response(204, headers)
     return Response(status, {"Content-Type": HTML, **(headers or {})})
 
 
@@ -84,6 +81,7 @@ def without_owner_headers(request: ProxyRequest) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name not in OWNER_HEADERS}
 
 
-def body_of(response: NodeResponse) -> Any:
-    """A small answer whole, so that a failure in its middle is noticed before the client hears of it."""
-    return response.read()
+def refusal(response: NodeResponse) -> Response:
+    """What a node finds wrong with a request, told to the client."""
+    body = response.read()
+    return Response(response.status, {"Content-Type": response.headers.get("Content-Type", HTML)}, body)

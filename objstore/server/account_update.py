@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
 
 from objstore.core.errors import NodeFailure
 from objstore.core.timestamps import Clock, Timestamp
@@ -15,6 +14,7 @@ from objstore.server.app import Request
 from objstore.store.databases import ContainerInfo
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, Transport, UpdateTarget
+from objstore.wire.rows import container_row
 
 
 class AccountUpdater:
@@ -46,15 +46,3 @@ class AccountUpdater:
                     self._logger.warning("account update of %s to %s: %s", target.name.path, node, response.status)
             except NodeFailure as failure:
                 self._logger.warning("account update of %s to %s: %s", target.name.path, node, failure)
-
-
-def container_row(container: str, info: ContainerInfo, deleted_at: Timestamp | None = None) -> dict[str, Any]:
-    """A container's row in its account, as the account server reads it."""
-    return {
-        "name": container,
-        "put_timestamp": info.put_timestamp.internal,
-        "delete_timestamp": (deleted_at or info.delete_timestamp).internal,
-        "object_count": info.object_count,
-        "bytes_used": info.bytes_used,
-        "policy_index": info.policy_index,
-    }

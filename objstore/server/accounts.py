@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from objstore.core.errors import InvalidInput, NotFound
+from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
+from objstore.core.policies import Policies
 from objstore.core.timestamps import Timestamp
 from objstore.server.app import Request, StorageApp
 from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
 from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
 from objstore.web import requests
+from objstore.web.constraints import check_metadata
 from objstore.web.requests import read_body
 from objstore.web.responses import Response, error
 from objstore.wire import messages
@@ -26,8 +29,16 @@ _PREFIXES = ("X-Account-Meta-", "X-Account-Sysmeta-")
 class AccountServer:
     """Verbs over the account databases; `app` is the WSGI app made of them."""
 
-    def __init__(self, devices: Devices, salt: HashSalt, logger: logging.Logger, listing_limit: int = 10_000) -> None:
-        self._listing_limit = listing_limit
+    def __init__(
+        self,
+        devices: Devices,
+        salt: HashSalt,
+        logger: logging.Logger,
+        policies: Policies,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._limits = limits
+        self._policies = {policy.index: policy.name for policy in policies}
         verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
         self.app = StorageApp(devices, salt, verbs, 1, logger)
 
@@ -41,9 +52,10 @@ class AccountServer:
         if "rows" in request.query():
             return self._merge(request)
         store = request.device.accounts
-        store.info(request.location)  # raises NotFound
+        info = store.info(request.location)
         changes = settable(request.environ)
         if changes:
+            check_metadata("Account", {**live_metadata(info.metadata), **changes}, self._limits)
             store.set_metadata(request.location, changes, request.timestamp())
         return Response(204)
 
@@ -86,9 +98,20 @@ class AccountServer:
             )
         if request.method == "HEAD":
             return Response(204, headers)
-        listing = store.list(request.location, listing_query(request, self._listing_limit))
+        listing = store.list(request.location, listing_query(request, self._limits.account_listing_limit))
         headers["Content-Type"] = "application/json; charset=utf-8"
-        return Response(200, headers, as_json(_shown(item) for item in listing.items))
+        return Response(200, headers, as_json(self._shown(item) for item in listing.items))
+
+    def _shown(self, item: ListedContainer | Subdir) -> dict[str, Any]:
+        if isinstance(item, Subdir):
+            return {"subdir": item.name}
+        return {
+            "name": item.name,
+            "count": item.object_count,
+            "bytes": item.bytes_used,
+            "last_modified": iso_date(item.timestamp),
+            "storage_policy": self._policies.get(item.policy_index, str(item.policy_index)),
+        }
 
 
 def settable(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -105,18 +128,6 @@ def _row(item: Mapping[str, Any], reported_at: Timestamp) -> ContainerRow:
         policy_index=int(item["policy_index"]),
         reported_at=reported_at,
     )
-
-
-def _shown(item: ListedContainer | Subdir) -> dict[str, Any]:
-    if isinstance(item, Subdir):
-        return {"subdir": item.name}
-    return {
-        "name": item.name,
-        "count": item.object_count,
-        "bytes": item.bytes_used,
-        "last_modified": iso_date(item.timestamp),
-        "storage_policy_index": item.policy_index,
-    }
 
 
 def _info_headers(info: AccountInfo) -> dict[str, str]:

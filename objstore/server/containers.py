@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from objstore.core.errors import Conflict, InvalidInput, NotFound
+from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
 from objstore.server.account_update import AccountUpdater
@@ -16,6 +17,7 @@ from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
 from objstore.store.databases import ContainerInfo, ListedObject, ObjectRow, Subdir, live_metadata
 from objstore.web import requests
+from objstore.web.constraints import check_metadata
 from objstore.web.requests import read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.wire import messages
@@ -35,10 +37,10 @@ class ContainerServer:
         salt: HashSalt,
         updater: AccountUpdater,
         logger: logging.Logger,
-        listing_limit: int = 10_000,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._updater = updater
-        self._listing_limit = listing_limit
+        self._limits = limits
         verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
         self.app = StorageApp(devices, salt, verbs, 2, logger)
 
@@ -54,6 +56,7 @@ class ContainerServer:
             return error(409, headers={messages.POLICY: str(info.policy_index)})
         policy = int(chosen or request.header(messages.POLICY_DEFAULT) or 0)
         changes = settable(request.environ)
+        check_metadata("Container", {**(live_metadata(info.metadata) if info else {}), **changes}, self._limits)
         created = store.create(request.location, request.name, timestamp, policy, changes)
         info = store.info(request.location)
         self._updater.tell(request, info)
@@ -64,9 +67,10 @@ class ContainerServer:
             return self._merge(request)
         timestamp = request.timestamp()
         store = request.device.containers
-        store.info(request.location)  # raises NotFound
+        info = store.info(request.location)
         changes = settable(request.environ)
         if changes:
+            check_metadata("Container", {**live_metadata(info.metadata), **changes}, self._limits)
             store.set_metadata(request.location, changes, timestamp)
         return Response(204)
 
@@ -113,7 +117,7 @@ class ContainerServer:
         if request.method == "HEAD":
             headers["Content-Length"] = "0"
             return Response(204, headers)
-        listing = store.list(request.location, listing_query(request, self._listing_limit))
+        listing = store.list(request.location, listing_query(request, self._limits.container_listing_limit))
         headers["Content-Type"] = "application/json; charset=utf-8"
         return Response(200, headers, as_json(_shown(item) for item in listing.items))
 
@@ -154,11 +158,12 @@ def _shown(item: ListedObject | Subdir) -> dict[str, Any]:
 
 
 def _info_headers(info: ContainerInfo) -> dict[str, str]:
+    changed = max([info.put_timestamp, *(stamp for _, stamp in info.metadata.values())])
     return {
         "X-Container-Object-Count": str(info.object_count),
         "X-Container-Bytes-Used": str(info.bytes_used),
         "X-Timestamp": info.created_at.normal,
-        "Last-Modified": http_date(info.put_timestamp.ceiling),
+        "Last-Modified": http_date(changed.ceiling),
         "X-Put-Timestamp": info.put_timestamp.normal,
         messages.STORED_TIMESTAMP: info.put_timestamp.internal,
         messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,

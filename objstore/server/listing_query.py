@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from objstore.core.errors import InvalidInput
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ListingQuery
@@ -16,11 +15,11 @@ _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 
 def listing_query(request: Request, most: int) -> ListingQuery:
-    """The query of a listing; limit at most `most` rows. Raises InvalidInput."""
+    """The query of a listing of at most `most` rows; a limit that is no number counts as none, as in Swift."""
     items = request.query()
     limit = items.get("limit", "")
-    if limit and not (limit.isascii() and limit.isdigit()):
-        raise InvalidInput(f"limit is not a number: {limit[:60]!r}")
+    if not (limit.isascii() and limit.isdigit()):
+        limit = ""
     return ListingQuery(
         prefix=items.get("prefix", ""),
         delimiter=items.get("delimiter", ""),

@@ -106,6 +106,8 @@ class ObjectServer:
         except NotFound as missing:
             current, newest = None, missing.timestamp if isinstance(missing.timestamp, Timestamp) else ZERO
         if_delete_at = request.header("X-If-Delete-At")
+        if if_delete_at and not if_delete_at.isdigit():
+            raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
         if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
             return error(412, headers={messages.STORED_TIMESTAMP: newest.internal})
         if newest >= timestamp:

@@ -45,13 +45,12 @@ def evaluate(method: str, headers: Mapping[str, str], etag: str | None, last_mod
     unwanted = headers.get("If-None-Match")
     if etag is None and method != "PUT":
         return None
-    if wanted:
-        if not _lists(wanted, etag, strong=True):
-            return 412
-    else:
-        limit = _date(headers.get("If-Unmodified-Since"))
-        if limit is not None and last_modified is not None and last_modified.ceiling > limit:
-            return 412
+    if wanted and not _lists(wanted, etag, strong=True):
+        return 412
+    # Beside If-Match too, where RFC 9110 would pass it over: Swift's clients rely on both.
+    limit = _date(headers.get("If-Unmodified-Since"))
+    if limit is not None and last_modified is not None and last_modified.ceiling > limit:
+        return 412
     if unwanted:
         if _lists(unwanted, etag, strong=False):
             return 304 if method in _SAFE else 412

@@ -81,7 +81,8 @@ def account_xml(listing: Listing, account: str) -> bytes:
         _subdir(row["subdir"], "")
         if "subdir" in row
         else f"<container><name>{_escaped(row['name'])}</name><count>{row['count']}</count><bytes>{row['bytes']}"
-        f"</bytes><last_modified>{_escaped(row['last_modified'])}</last_modified></container>"
+        f"</bytes><last_modified>{_escaped(row['last_modified'])}</last_modified>"
+        f"<storage_policy>{_escaped(row.get('storage_policy', ''))}</storage_policy></container>"
         for row in listing
     )
     return _document("account", account, rows)

@@ -17,7 +17,7 @@ MAX_RANGES = 50
 MAX_OVERLAPS = 2
 MAX_UNORDERED = 8
 
-_UNIT = "bytes="
+_UNIT = "bytes"
 _SPEC = re.compile(r"(\d{0,40})-(\d{0,40})\Z", re.ASCII)
 
 Span = tuple[int, int]  # start and stop, stop exclusive
@@ -32,11 +32,12 @@ class ByteRange(NamedTuple):
 
 def parse(header: str) -> tuple[ByteRange, ...] | None:
     """What a Range header asks for; None where it is absent, malformed or of another unit."""
-    if header[:6].lower() != _UNIT:
+    unit, _, specs = header.partition("=")
+    if unit.strip().lower() != _UNIT:
         return None
     found = []
-    for spec in header[6:].split(","):
-        spec = spec.strip(" \t")
+    for spec in specs.split(","):
+        spec = spec.replace(" ", "").replace("\t", "")  # Swift's clients put spaces anywhere
         if not spec:  # RFC 9110 5.6.1.2: empty elements of a list do not count
             continue
         one = _parse_one(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
@@ -40,7 +41,6 @@ _EXPLANATIONS = {
     503: "The server is currently unavailable. Please try again at a later time.",
     507: "There was not enough space to save the resource.",
 }
-_BODILESS = frozenset({204, 304})
 
 
 def status_line(status: int) -> str:
@@ -70,7 +70,8 @@ class Response:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         body = self.body
         if isinstance(body, bytes):
-            if self.status not in _BODILESS:
+            if self.status != 304:
+                # With 204 too, as Swift has it: clients of its API ask for the header.
                 self.headers.setdefault("Content-Length", str(len(body)))
             body = (body,) if body else ()
         native = [
@@ -87,14 +88,11 @@ class Response:
 def error(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> Response:
     """An error response with a short page that says what was wrong."""
     reason = _REASONS.get(status, "Error")
-    text = message or _EXPLANATIONS.get(status, "")
     if message:
-        page = message.encode("utf-8", "surrogateescape")
-        kind = "text/plain; charset=UTF-8"
+        page = html.escape(message, quote=False).encode("utf-8", "surrogateescape")
     else:
-        page = f"<html><h1>{reason}</h1><p>{text}</p></html>".encode()
-        kind = "text/html; charset=UTF-8"
-    return Response(status, {"Content-Type": kind, **(headers or {})}, page)
+        page = f"<html><h1>{reason}</h1><p>{_EXPLANATIONS.get(status, '')}</p></html>".encode()
+    return Response(status, {"Content-Type": "text/html; charset=UTF-8", **(headers or {})}, page)
 
 
 def close_body(body: Any) -> None:

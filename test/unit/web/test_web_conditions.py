@@ -40,7 +40,7 @@ AFTER = "Sun, 06 Nov 1994 08:49:38 GMT"
         ({"If-Unmodified-Since": BEFORE}, 412, 412),
         ({"If-Unmodified-Since": "0"}, None, None),
         # precedence: tags before dates, 412 before 304
-        ({"If-Match": '"abc"', "If-Unmodified-Since": BEFORE}, None, None),
+        ({"If-Match": '"abc"', "If-Unmodified-Since": BEFORE}, 412, 412),
         ({"If-None-Match": '"x"', "If-Modified-Since": AFTER}, None, None),
         ({"If-Match": '"x"', "If-None-Match": '"abc"'}, 412, 412),
         ({"If-Match": '"abc"', "If-None-Match": '"abc"'}, 304, 412),

@@ -16,7 +16,13 @@ OBJECT = {
     "content_type": "text/plain",
     "last_modified": "2026-01-01T00:00:00.000000",
 }
-CONTAINER = {"name": "photos", "count": 2, "bytes": 30, "last_modified": "2026-01-01T00:00:00.000000"}
+CONTAINER = {
+    "name": "photos",
+    "count": 2,
+    "bytes": 30,
+    "last_modified": "2026-01-01T00:00:00.000000",
+    "storage_policy": "gold",
+}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from objstore.core.errors import InvalidInput, LimitExceeded
 from objstore.core.limits import Limits
 from objstore.core.names import Name
 
+LATEST = 9_999_999_999  # seconds since the epoch: the last that sorts as text among its like
+
 
 def check_name(name: Name, limits: Limits) -> None:
     """Lengths are counted in bytes of UTF-8."""
@@ -37,10 +39,8 @@ def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> Non
         if not key:
             raise InvalidInput("Metadata name cannot be empty")
         size = len(value.encode("utf-8", "surrogateescape"))
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise InvalidInput("Metadata must be valid UTF-8") from None
+        if kind != "Object" and not _is_utf8(value):
+            raise InvalidInput("Metadata must be valid UTF-8")
         if len(key) > limits.max_meta_name_length:
             raise LimitExceeded(f"Metadata name too long: {name}")
         if size > limits.max_meta_value_length:
@@ -54,6 +54,22 @@ def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> Non
         raise LimitExceeded(f"Total metadata too large; max {limits.max_meta_overall_size}")
 
 
+def check_listing_limit(query: Mapping[str, str], most: int) -> str:
+    """'' where the limit of a listing is acceptable, else what is wrong; one that is no number counts as none."""
+    limit = query.get("limit", "")
+    if limit.isascii() and limit.isdigit() and int(limit) > most:
+        return f"Maximum limit is {most}"
+    return ""
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def delete_at(headers: Mapping[str, str], now: float) -> int | None:
     """When the object is to go, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
     after, at = headers.get("X-Delete-After"), headers.get("X-Delete-At")
@@ -61,12 +77,12 @@ def delete_at(headers: Mapping[str, str], now: float) -> int | None:
         seconds = _whole(after, "X-Delete-After") + int(now)
         if _whole(after, "X-Delete-After") <= 0:
             raise InvalidInput("X-Delete-After in past")
-        return seconds
+        return min(seconds, LATEST)
     if at:
         seconds = _whole(at, "X-Delete-At")
         if seconds <= now:
             raise InvalidInput("X-Delete-At in past")
-        return seconds
+        return min(seconds, LATEST)
     return None
 
 
@@ -75,8 +91,6 @@ def _whole(text: str, name: str) -> int:
         number = int(text)
     except ValueError:
         raise InvalidInput(f"Non-integer {name}") from None
-    if abs(number) > 9_999_999_999:
-        raise InvalidInput(f"{name} is too far away")
     return number
 
 
@@ -84,9 +98,7 @@ def content_type(headers: Mapping[str, str], name: str) -> str:
     """What is stored as an object's type: the client's, or a guess by the name's ending."""
     given = headers.get("Content-Type", "").strip()
     if given and headers.get("X-Detect-Content-Type", "").lower() not in ("true", "yes", "on", "1", "t", "y"):
-        try:
-            given.encode("utf-8")
-        except UnicodeEncodeError:
-            raise InvalidInput("Content-Type is not valid UTF-8") from None
+        if not _is_utf8(given):
+            raise InvalidInput("Content-Type is not valid UTF-8")
         return given
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
