@@ -19,7 +19,7 @@ from objstore.core.nodes import Node
 from objstore.ring import Ring, search
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import back_up, load_builder, locked, ring_path, save_builder, write_ring
-from objstore.ring.checks import balance, validate
+from objstore.ring.checks import is_balanced, validate
 
 WARNING = 1
 ERROR = 2
@@ -138,7 +138,7 @@ def add(builder_file: str, devices: tuple[str, ...], **fields: Any) -> None:
     if not nodes:
         raise InvalidInput("no device is named; see --help")
     with changing(builder_file) as builder:
-        added = [builder.add(node) for node in nodes]
+        added = builder.add_all(nodes)
     for device in added:
         click.echo(f"Device {report.described(builder, device)} has the id {device}.")
     click.echo("Rebalance to put it to use.")
@@ -276,7 +276,7 @@ def rebalance(builder_file: str, seed: int | None, seed_option: int | None, forc
         save_builder(builder, builder_file)  # before the ring, which can be written again from it
         write_ring(builder, ring_path(builder_file))
     report.print_rebalance(builder, done)
-    if balance(builder) > max(POOR_BALANCE, 100 * builder.overload):
+    if not is_balanced(builder, max(POOR_BALANCE, 100 * builder.overload)):
         click.echo(
             f"The ring is not balanced yet. Distribute it, wait {builder.min_part_hours:g} hours or more, "
             "and rebalance again." + report.held_back(done)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,21 +65,28 @@ class RingBuilder:
         return [node for node in self.devices if node is not None and node.id not in self.removed]
 
     def add(self, node: Node) -> int:
-        """Add a device and return its id; `node.id` is not looked at.
+        """Add a device and return its id; see `add_all`."""
+        return self.add_all([node])[0]
 
-        The lowest free id is taken: one that no assignment and no recorded move refers to.
+    def add_all(self, nodes: Iterable[Node]) -> list[int]:
+        """Add devices, all or none, and return their ids; `node.id` is not looked at.
+
+        The lowest free ids are taken: no assignment and no recorded move refers to them.
         Raises InvalidInput for a device that is already there or is described badly.
         """
-        node = _checked_node(node)
-        for other in self.present:
-            if (other.ip, other.port, other.device) == (node.ip, node.port, node.device):
-                raise InvalidInput(f"device {other.id} already is {node}")
-        device = next((index for index, known in enumerate(self.devices) if known is None), len(self.devices))
-        if device == len(self.devices):
-            self.devices.append(None)
-        self.devices[device] = node._replace(id=device)
-        self.version += 1
-        return device
+        places = {_place(node): node.id for node in self.present}
+        free = chain((index for index, known in enumerate(self.devices) if known is None), count(len(self.devices)))
+        added = []
+        for node, device in zip(map(_checked_node, nodes), free, strict=False):
+            if _place(node) in places:
+                raise InvalidInput(f"device {places[_place(node)]} already is {node}")
+            places[_place(node)] = device
+            added.append(node._replace(id=device))
+        for node in added:
+            self.devices += [None] * (node.id + 1 - len(self.devices))
+            self.devices[node.id] = node
+        self.version += len(added)
+        return [node.id for node in added]
 
     def remove(self, device: int) -> None:
         """Take a device out for good: the next rebalance places all its replicas anew, whatever else holds."""
@@ -96,7 +104,7 @@ class RingBuilder:
             raise InvalidInput(f"a device has no {', '.join(sorted(changes.keys() - _NODE_FIELDS))}")
         node = _checked_node(self._present(device_id)._replace(**changes))
         for other in self.present:
-            if other.id != device_id and (other.ip, other.port, other.device) == (node.ip, node.port, node.device):
+            if other.id != device_id and _place(other) == _place(node):
                 raise InvalidInput(f"device {other.id} already is {node}")
         self.devices[device_id] = node
         self.version += 1
@@ -205,6 +213,11 @@ class RingBuilder:
         self.removed = set()
         while self.devices and self.devices[-1] is None:
             self.devices.pop()
+
+
+def _place(node: Node) -> tuple[str, int, str]:
+    """What no two devices of a ring share."""
+    return node.ip, node.port, node.device
 
 
 def _checked_node(node: Node) -> Node:

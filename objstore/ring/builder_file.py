@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 
 import numpy as np
 
@@ -86,7 +87,10 @@ def write_ring(builder: RingBuilder, path: str, files: Files = FILES) -> None:
 
 
 def back_up(path: str, now: float, files: Files = FILES) -> str | None:
-    """Copy a builder or ring file to `backups/<Unix seconds>.<name>` beside it, and return that path."""
+    """Copy a builder file to `backups/<Unix seconds>.<name>` beside it, and return that path; None without a file.
+
+    An earlier copy of the same second is not replaced: `<Unix seconds>.1.<name>` is next.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -94,7 +98,9 @@ def back_up(path: str, now: float, files: Files = FILES) -> str | None:
         return None
     directory = os.path.join(os.path.dirname(path), "backups")
     os.makedirs(directory, exist_ok=True)
-    copy = os.path.join(directory, f"{int(now)}.{os.path.basename(path)}")
+    stems = chain([f"{int(now)}"], (f"{int(now)}.{number}" for number in count(1)))
+    copies = (os.path.join(directory, f"{stem}.{os.path.basename(path)}") for stem in stems)
+    copy = next(copy for copy in copies if not os.path.exists(copy))
     files.replace(copy, data)
     return copy
 

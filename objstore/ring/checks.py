@@ -66,6 +66,11 @@ def balance(builder: RingBuilder) -> float:
     return max((abs(load.balance) for load in loads(builder)), default=0.0)
 
 
+def is_balanced(builder: RingBuilder, percent: float) -> bool:
+    """Whether every device is within so many percent, or within one partition, of what its weight asks for."""
+    return all(abs(load.balance) <= percent or abs(load.partitions - load.wanted) <= 1 for load in loads(builder))
+
+
 def spreads(builder: RingBuilder) -> list[DomainSpread]:
     """One for each failure domain, the large ones first; none before the first rebalance."""
     if not builder.rows:
