@@ -1,6 +1,6 @@
 """CPU of the object engine: µs for a small PUT, GET and HEAD, GB/s for a large GET and PUT.
 
-    python bench/objects.py [DIRECTORY] [COUNT]
+    PYTHONPATH=. python bench/objects.py [DIRECTORY] [COUNT]
 
 Objects go to a temporary directory in DIRECTORY (default: the system's), removed at the end.
 """

@@ -36,7 +36,12 @@ class _OpenHow(ctypes.Structure):
 _OPENAT2 = 437  # on every architecture
 _RESOLVE_CACHED = 0x20
 _LOOK_CACHED = _OpenHow(getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
-_HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
+_HOW = ctypes.byref(_LOOK_CACHED)
+_HOW_SIZE = ctypes.sizeof(_OpenHow)
+_AT_FDCWD = -100
+if sys.platform == "linux":
+    # Of openat2 alone, the only call that goes this way.
+    _libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Space(NamedTuple):
@@ -175,9 +180,7 @@ class Files:
         """Would looking up a path be spared the disk? True where the system cannot tell."""
         if sys.platform != "linux":
             return True
-        fd = _libc.syscall(
-            ctypes.c_long(_OPENAT2), ctypes.c_int(-100), os.fsencode(path), ctypes.byref(_LOOK_CACHED), _HOW_SIZE
-        )
+        fd = _libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(path), _HOW, _HOW_SIZE)
         if fd >= 0:
             os.close(fd)
             return True
@@ -235,6 +238,11 @@ class Files:
         where the file system cannot tell.
         """
         return os.preadv(fd, (buffer,), offset, os.RWF_NOWAIT)
+
+    def will_need(self, fd: int, offset: int, size: int) -> None:
+        """Let the disk begin to read, without waiting; promises nothing."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, offset, size, os.POSIX_FADV_WILLNEED)
 
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size

@@ -16,6 +16,7 @@ from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, trailer_size
 
 PIECE = 8 * BLOCK  # bytes read and given out at once
+AHEAD = PIECE // 2  # a cold read of so many bytes has the disk begin with as many more
 _INLINE = 64 * 1024  # where the cache cannot be asked: up to so many bytes without a thread
 _BUFFERS_KEPT = 8
 
@@ -64,7 +65,10 @@ class Disk(NamedTuple):
 
 
 def _read_at(files: Files, file: OpenFile, view: memoryview, offset: int) -> int:
-    return files.read_at(file.fd, view, offset)
+    count = files.read_at(file.fd, view, offset)
+    if len(view) >= AHEAD:  # a long read goes on, mostly: let the disk work while this piece is sent
+        files.will_need(file.fd, offset + count, AHEAD)
+    return count
 
 
 class FileReader:
