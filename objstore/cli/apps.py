@@ -35,7 +35,7 @@ from objstore.wire.remote import HttpTransport
 
 STORAGE_SETTINGS = (
     Setting("ring_dir", str, "/etc/objstore", "directory of objstore.conf and the ring files"),
-    Setting("devices", str, "/srv/node", "directory under which the devices are mounted"),
+    Setting("devices", os.path.normpath, "/srv/node", "directory under which the devices are mounted"),
     Setting("mount_check", boolean, "yes", "refuse devices that are not mount points"),
     *file_store.SETTINGS,
 )

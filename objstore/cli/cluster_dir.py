@@ -98,7 +98,7 @@ def make(directory: str, plan: Plan) -> User:
     if os.path.exists(path):
         raise InvalidInput(f"{path} is there already: a cluster's hash salt must never change")
     os.makedirs(directory, exist_ok=True)
-    run_apart(lambda: _write_rings(directory, plan))
+    run_apart(lambda: write_rings(directory, plan))
     for kind in KINDS.values():
         text = written(kind, _INTRO.format(server=kind.server), _values(kind, plan))
         FILES.replace(os.path.join(directory, kind.conf_name), text.encode())
@@ -146,7 +146,7 @@ def ring_names(policies: int) -> dict[str, str]:
     return {"account": "account", "container": "container"} | {ring_name(index): "object" for index in range(policies)}
 
 
-def _write_rings(directory: str, plan: Plan) -> None:
+def write_rings(directory: str, plan: Plan) -> None:
     from objstore.ring.builder import RingBuilder  # numpy, which servers do without
     from objstore.ring.builder_file import save_builder, write_ring
 

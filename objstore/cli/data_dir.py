@@ -4,100 +4,43 @@ DIR/credentials.json   endpoint, user and keys, for scripts; mode 0600
 DIR/users.json         users and their keys; `objstore user` changes it
 DIR/etc/               objstore.conf, proxy-server.conf, storage-server.conf, rings and their builders
 DIR/devices/dN/        one directory a device
-DIR/run/               state of running processes
+DIR/run/               state of running processes; DIR/run/lock is held while a server runs
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-import secrets
-import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from objstore.auth.hashing import is_hashed
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import User, UserTable
 from objstore.auth.users_file import TOKEN_KEY_NAME, USERS_NAME, ensure_first_user, ensure_token_key, read_users
+from objstore.cli.cluster_dir import FIRST_PORT, PORT_OFFSETS, Host, Plan, cluster_text, write_rings
+from objstore.cli.conf_text import Values, written
+from objstore.cli.kinds import KINDS
+from objstore.cli.processes import run_apart
 from objstore.core.errors import ConfigError
-from objstore.core.nodes import Node
-from objstore.ring.builder import RingBuilder
-from objstore.ring.builder_file import save_builder, write_ring
+from objstore.ring import Ring
 from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.runtime.files import FILES
 
 # Addresses of the storage servers in the rings of one host: they are called in process.
 HOST = "127.0.0.1"
-PORTS = {"object": 6200, "container": 6201, "account": 6202}
-LOCAL_ADDRESSES = frozenset((HOST, port) for port in PORTS.values())
+LOCAL_ADDRESSES = frozenset((HOST, FIRST_PORT + offset) for offset in PORT_OFFSETS.values())
 PART_POWER = 10
-
-PROXY_CONF = """\
-# The proxy of `objstore serve`. See the samples that `objstore config sample` prints for every setting.
-[DEFAULT]
-ring_dir = {etc}
-log_name = objstore
-metrics_directory = {run}/metrics
-
-[pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck metrics proxy_logging cache info listing_formats tempauth copy proxy
-
-[app:proxy]
-use = egg:objstore#proxy
-allow_account_management = yes
-
-[filter:catch_errors]
-use = egg:objstore#catch_errors
-
-[filter:gatekeeper]
-use = egg:objstore#gatekeeper
-
-[filter:healthcheck]
-use = egg:objstore#healthcheck
-
-[filter:metrics]
-use = egg:objstore#metrics
-
-[filter:proxy_logging]
-use = egg:objstore#proxy_logging
-
-[filter:cache]
-use = egg:objstore#cache
-shared_file = {run}/cache.generations
-
-[filter:info]
-use = egg:objstore#info
-
-[filter:listing_formats]
-use = egg:objstore#listing_formats
-
-[filter:tempauth]
-use = egg:objstore#tempauth
-users_file = {users}
-token_key_file = {token_key}
-
-[filter:copy]
-use = egg:objstore#copy
-"""
 
 STORAGE_CONF = """\
 # The account, container and object servers of `objstore serve`, called in process.
 [DEFAULT]
-ring_dir = {etc}
-devices = {devices}
+ring_dir = %(here)s
+devices = %(here)s/../devices
 mount_check = no
 log_name = objstore
-"""
-
-CLUSTER_CONF = """\
-# What every process of the cluster must agree on. The hash salt must never change.
-[hash]
-prefix = {prefix}
-suffix = {suffix}
-
-[storage-policy:0]
-name = Policy-0
-default = yes
 """
 
 
@@ -117,6 +60,10 @@ class DataDir(NamedTuple):
     @property
     def run(self) -> str:
         return os.path.join(self.root, "run")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.run, "lock")
 
     @property
     def users(self) -> str:
@@ -143,43 +90,72 @@ class DataDir(NamedTuple):
         return os.path.join(self.etc, FILE_NAME)
 
 
-def prepare(data: DataDir, devices: int, replicas: int) -> None:
-    """Make what is missing; what is there stays as it is.
+@contextlib.contextmanager
+def locked(data: DataDir) -> Iterator[None]:
+    """Hold the directory for one server; raises ConfigError, with its pid, where another runs on it."""
+    os.makedirs(data.run, exist_ok=True)
+    fd = os.open(data.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(fd, 32).decode("ascii", "replace").strip()
+            raise ConfigError(f"another objstore serve (pid {pid or 'not known'}) runs on {data.root}") from None
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(fd)  # gives up the lock, unless workers that still end have it too
+
+
+def prepare(data: DataDir, devices: int | None, replicas: int | None) -> None:
+    """Make what is missing; what is there stays as it is. None: as it is, or 1 at the first start.
 
     Raises ConfigError where the directory was made for other numbers of devices or replicas.
     """
-    for path in (data.root, data.etc, data.devices, data.run, os.path.join(data.run, "metrics")):
+    for path in (data.root, data.etc, data.devices, os.path.join(data.run, "metrics")):
         os.makedirs(path, exist_ok=True)
-    if not os.path.exists(data.cluster_conf):
-        if replicas > devices:
-            raise ConfigError(f"{replicas} replicas need as many devices, not {devices}")
-        _write_rings(data, devices, replicas)
-        _write_confs(data)
+    if os.path.exists(data.cluster_conf):
+        _check_numbers(data, devices, replicas)
+    else:
+        plan = Plan((Host(1, 1, HOST),), devices or 1, replicas or 1, PART_POWER)
+        if plan.replicas > plan.devices:
+            raise ConfigError(f"{plan.replicas} replicas need as many devices, not {plan.devices}")
+        for name in plan.device_names:
+            os.makedirs(os.path.join(data.devices, name), exist_ok=True)
+        run_apart(lambda: write_rings(data.etc, plan))
+        _write_confs(data, plan)
     ensure_first_user(data.users)
 
 
-def _write_confs(data: DataDir) -> None:
-    names = {
-        "etc": data.etc, "run": data.run, "users": data.users, "devices": data.devices, "token_key": data.token_key,
-    }  # fmt: skip
+def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> None:
+    if devices is None and replicas is None:
+        return
+    ring = Ring.load(os.path.join(data.etc, "object.ring"))
+    has = {"devices": sum(node is not None for node in ring.devices), "replicas": ring.replica_count}
+    for name, wanted in (("devices", devices), ("replicas", replicas)):
+        if wanted is not None and wanted != has[name]:
+            raise ConfigError(
+                f"{data.root} was made with {has[name]:g} {name}, not {wanted}: start without --{name},"
+                f" or change the rings in {data.etc} with `objstore ring`"
+            )
+
+
+def _write_confs(data: DataDir, plan: Plan) -> None:
     ensure_token_key(data.token_key)
-    FILES.replace(data.proxy_conf, PROXY_CONF.format(**names).encode())
-    FILES.replace(data.storage_conf, STORAGE_CONF.format(**names).encode())
-    salt = {"prefix": secrets.token_hex(16), "suffix": secrets.token_hex(16)}
+    intro = "The proxy of `objstore serve`. `objstore config sample proxy` tells of all settings."
+    FILES.replace(data.proxy_conf, written(KINDS["proxy"], intro, _PROXY_VALUES).encode())
+    FILES.replace(data.storage_conf, STORAGE_CONF.encode())
     # Last: that it is there says that the directory is complete.
-    FILES.replace(data.cluster_conf, CLUSTER_CONF.format(**salt).encode(), 0o600)
+    FILES.replace(data.cluster_conf, cluster_text(plan.policies).encode(), 0o600)
 
 
-def _write_rings(data: DataDir, devices: int, replicas: int) -> None:
-    for number in range(1, devices + 1):
-        os.makedirs(os.path.join(data.devices, f"d{number}"), exist_ok=True)
-    for kind, port in PORTS.items():
-        builder = RingBuilder(PART_POWER, replicas, 1)
-        for number in range(1, devices + 1):
-            builder.add(Node(-1, 1, number, HOST, port, f"d{number}", HOST, port, 100.0))
-        builder.rebalance(time.time(), seed=0)
-        save_builder(builder, os.path.join(data.etc, f"{kind}.builder"))
-        write_ring(builder, os.path.join(data.etc, f"{kind}.ring"))
+_PROXY_VALUES: Values = {
+    "DEFAULT": {"ring_dir": "%(here)s", "log_name": "objstore", "metrics_directory": "%(here)s/../run/metrics"},
+    "app": {"allow_account_management": "yes"},
+    "cache": {"shared_file": "%(here)s/../run/cache.generations"},
+    "tempauth": {"users_file": f"%(here)s/../{USERS_NAME}", "token_key_file": f"%(here)s/{TOKEN_KEY_NAME}"},
+}
 
 
 def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:

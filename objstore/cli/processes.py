@@ -113,7 +113,7 @@ def run_apart(function: Callable[[], None]) -> None:
         except (ObjstoreError, OSError) as error:
             os.write(write_fd, str(error).encode("utf-8", "replace")[:4096])
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
     os.close(write_fd)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from objstore.cli.kinds import KINDS
-from objstore.runtime.settings import Table
+from objstore.runtime.settings import Setting, Table
 
 OURS = "objstore"
 # Settings whose names are made of other names, by filter.
@@ -32,13 +31,13 @@ def app_table(name: str) -> Table | None:
     return unique(SECTIONS[name])
 
 
-def unique(*tables: Iterable[object]) -> Table:
+def unique(*tables: Table) -> Table:
     """The settings of several tables, each name once, as the first has it."""
-    by_name = {}
+    by_name: dict[str, Setting] = {}
     for table in tables:
         for setting in table:
-            by_name.setdefault(setting.name, setting)  # type: ignore[attr-defined]
-    return tuple(by_name.values())  # type: ignore[return-value]
+            by_name.setdefault(setting.name, setting)
+    return tuple(by_name.values())
 
 
 def _entry_point(group: str, name: str) -> EntryPoint | None:

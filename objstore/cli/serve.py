@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import click
-from paste.deploy import loadapp
 
-from objstore.cli.apps import remote_transports, storage_apps
-from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, prepare, write_credentials
-from objstore.cli.processes import find_app, read_defaults, serve_app
+from objstore.cli import daemons, processes
+from objstore.cli.apps import StorageApps, remote_transports, storage_apps
+from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
+from objstore.cli.failures import STATUS, clean_errors
 from objstore.core.errors import ConfigError
+from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
-from objstore.runtime import log
+from objstore.proxy.cluster import Transports
+from objstore.runtime import log, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
 from objstore.wire.local import LocalTransport
 
@@ -23,6 +29,9 @@ Examples:
   objstore serve --data /srv/objstore --bind 0.0.0.0:8080 --workers 4
   objstore serve --data ./cluster --devices 4 --replicas 3
 """
+_SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
+# Accounts show what was stored after a few seconds. With all devices at hand a pass is cheap.
+_DAEMON_DEFAULTS = {"container_updater_interval": "5s", "object_updater_interval": "5s"}
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -30,7 +39,7 @@ def parse_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.strip("[]")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise click.BadParameter(f"{text!r} is not HOST:PORT")
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--bind")
     return host or "0.0.0.0", int(port)
 
 
@@ -48,32 +57,77 @@ def serve(root: str, bind: str, workers: int | None, devices: int | None, replic
     """Run a whole object store in one place.
 
     The first start makes devices, rings, configuration and a user with keys under the data
-    directory; they are printed, and written to DIR/credentials.json.
+    directory; they are printed, and written to DIR/credentials.json. SIGTERM lets requests under
+    way end; SIGHUP reads the configuration anew.
     """
     address = parse_address(bind)
     data = DataDir(os.path.abspath(root))
+    with clean_errors(), locked(data):
+        prepare(data, devices, replicas)
+        sys.exit(run(data, address, workers or os.cpu_count() or 1))
+
+
+def run(data: DataDir, address: tuple[str, int], workers: int) -> int:
+    """Serve a prepared directory until told to end; the exit status. Raises ConfigError."""
+    conf = processes.read_defaults(data.proxy_conf)
+    options = settings.read(SERVER_SETTINGS, conf, data.proxy_conf)
+    logger = log.from_conf(conf)
+    processes.import_pipeline(data.proxy_conf)
+    processes.raise_file_limit()
+    roles = [
+        Role("worker", workers, partial(_guarded, run_worker, data), [address]),
+        Role("daemons", 1, partial(_guarded, run_daemons, data)),
+    ]
+    supervisor = Supervisor(
+        roles,
+        logger,
+        graceful_timeout=options.drain_timeout + _SPARE_SECONDS,
+        backlog=options.backlog,
+        on_ready=lambda: _announce(supervisor, data),
+    )
+    gc.freeze()  # what workers share is then not written to by their collectors
+    return supervisor.run()
+
+
+def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: DataDir, worker: Worker) -> None:
+    """A role whose configuration is wrong ends with a line instead of a traceback, told by one process."""
+    logger = log.from_conf(processes.read_defaults(data.proxy_conf))
     try:
-        prepare(data, devices or 1, replicas or 1)
-        logger = log.from_conf(read_defaults(data.storage_conf), "objstore")
-        role = Role("worker", workers or os.cpu_count() or 1, lambda worker: run_worker(worker, data), [address])
-        supervisor = Supervisor([role], logger, on_ready=lambda: _announce(supervisor, data))
-    except (ConfigError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    sys.exit(supervisor.run())
+        run_role(worker, data, logger)
+    except ConfigError as error:
+        if worker.index == 0:
+            logger.critical("%s", error)
+        sys.exit(STATUS)
 
 
-def run_worker(worker: Worker, data: DataDir) -> None:
+def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     """One worker: the proxy's pipeline, and the storage servers of all devices called in process."""
-    conf = read_defaults(data.storage_conf)
-    logger = log.from_conf(conf, "objstore")
+    _, local = _storage(data)
+    pipeline = processes.load_pipeline(data.proxy_conf)
+    proxy = processes.find_app(pipeline, ProxyApp)
+    if proxy is None:
+        raise ConfigError(f"{data.proxy_conf}: the pipeline does not end in egg:objstore#proxy")
+    proxy.cluster.transports.use_local(local, LOCAL_ADDRESSES)
+    processes.serve_app(worker, pipeline, processes.read_defaults(data.proxy_conf), logger)
+
+
+def run_daemons(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
+    """All daemons of all devices; they too call the storage servers in process."""
+    storage, local = _storage(data)
+    conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
     transports = remote_transports(conf)
-    storage = storage_apps(conf, transports)
-    apps = {"account": storage.account, "container": storage.container, "object": storage.object}
-    local = LocalTransport(apps)
     transports.use_local(local, LOCAL_ADDRESSES)
-    pipeline = loadapp(f"config:{data.proxy_conf}")
-    find_app(pipeline, ProxyApp).cluster.transports.use_local(local, LOCAL_ADDRESSES)
-    serve_app(worker, pipeline, read_defaults(data.proxy_conf), logger)
+    daemons.run(worker, daemons.make(daemons.ALL, conf, storage.devices, transports, logger))
+
+
+def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:
+    """The storage servers of all devices, which reach each other in process too."""
+    conf = processes.read_defaults(data.storage_conf)
+    transports: Transports = remote_transports(conf)
+    storage = storage_apps(conf, transports)
+    local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
+    transports.use_local(local, LOCAL_ADDRESSES)
+    return storage, local
 
 
 def _announce(supervisor: Supervisor, data: DataDir) -> None:
@@ -94,3 +148,4 @@ A token:
 """
     )
     sys.stdout.flush()
+    processes.tell_systemd("READY=1")

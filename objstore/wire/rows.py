@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from objstore.core.timestamps import Timestamp
 
@@ -52,4 +52,31 @@ def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[st
         "policy_index": policy_index,
         "content_type_timestamp": timestamp.internal,
         "meta_timestamp": timestamp.internal,
+    }
+
+
+class ContainerTotals(Protocol):
+    """What an account lists of a container, as both the container's database and its report say it."""
+
+    @property
+    def put_timestamp(self) -> Timestamp: ...
+    @property
+    def delete_timestamp(self) -> Timestamp: ...
+    @property
+    def object_count(self) -> int: ...
+    @property
+    def bytes_used(self) -> int: ...
+    @property
+    def policy_index(self) -> int: ...
+
+
+def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp | None = None) -> dict[str, Any]:
+    """A container's row in its account, as the account server reads it."""
+    return {
+        "name": container,
+        "put_timestamp": totals.put_timestamp.internal,
+        "delete_timestamp": (deleted_at or totals.delete_timestamp).internal,
+        "object_count": totals.object_count,
+        "bytes_used": totals.bytes_used,
+        "policy_index": totals.policy_index,
     }

@@ -1,0 +1,110 @@
+"""Delivers what object servers could not tell container servers: the updates in this host's spools.
+
+Updates for the same replicas of a container go in one request. One that some replicas have
+taken stays for the others. An update of a container that no replica knows is given up
+after `give_up_after` seconds: by then the container is deleted and forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.daemon.delivery import Peers, succeeded
+from objstore.runtime.threads import ThreadPool
+from objstore.store.spool import Spool, SpooledUpdate
+
+_BATCH = 256
+GIVE_UP_AFTER = 7 * 86400.0
+
+
+class Target(NamedTuple):
+    """Whom an update is for, and how it is sent: updates of one target go in one request."""
+
+    container: Name
+    replicas: tuple[int, ...]
+    headers: tuple[tuple[str, str], ...]
+
+
+def target_of(payload: Mapping[str, Any]) -> Target:
+    """Raises InvalidInput for a payload that no object server has written."""
+    try:
+        headers = tuple(sorted((str(name), str(value)) for name, value in payload["headers"].items()))
+        replicas = tuple(sorted(int(index) for index in payload["replicas"]))
+        return Target(Name.parse(payload["container"]), replicas, headers)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"not an update of a container: {error!r}") from None
+
+
+def remaining(answers: Mapping[int, int], age: float, give_up_after: float) -> list[int]:
+    """The replicas that still have to be told. age: of the oldest update sent, in seconds."""
+    if age > give_up_after and answers and all(status == 404 for status in answers.values()):
+        return []
+    return [index for index, status in answers.items() if not succeeded(status)]
+
+
+class ObjectUpdater:
+    """Its `passes` are for a `runner.Daemon`."""
+
+    def __init__(
+        self,
+        spools: Callable[[], Iterable[Spool]],
+        containers: Peers,
+        give_up_after: float = GIVE_UP_AFTER,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """spools: of the devices that can be used now."""
+        self._spools = spools
+        self._containers = containers
+        self._give_up_after = give_up_after
+        self._now = now
+        self._threads = ThreadPool("object-updater", 1)
+        self.delivered = 0
+
+    def passes(self) -> Iterator[None]:
+        """One pass; a unit is what one request delivers."""
+        for spool in self._spools():
+            updates = spool.iter()
+            while batch := self._threads.run(_take, updates):
+                for target, group in self._grouped(batch).items():
+                    self._deliver(spool, target, group)
+                    yield
+
+    def _grouped(self, updates: Iterable[SpooledUpdate]) -> dict[Target, list[SpooledUpdate]]:
+        groups: dict[Target, list[SpooledUpdate]] = {}
+        for update in updates:
+            try:
+                groups.setdefault(target_of(update.payload), []).append(update)
+            except InvalidInput as error:
+                self._containers.logger.error("spooled update %s stays: %s", update.file_name, error)
+        return groups
+
+    def _deliver(self, spool: Spool, target: Target, updates: list[SpooledUpdate]) -> None:
+        rows = [update.payload["row"] for update in updates]
+        first = min(Timestamp.parse(row["timestamp"]) for row in rows)
+        answers = self._containers.tell(target.container, rows, first, dict(target.headers), target.replicas)
+        left = remaining(answers, self._now() - first.seconds, self._give_up_after)
+        if left:
+            self._containers.logger.warning(
+                "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left
+            )
+        if tuple(left) != target.replicas:
+            self._threads.run(_settle, spool, updates, left)
+        self.delivered += 0 if left else len(updates)
+
+
+def _take(updates: Iterator[SpooledUpdate]) -> list[SpooledUpdate]:
+    return list(islice(updates, _BATCH))
+
+
+def _settle(spool: Spool, updates: Iterable[SpooledUpdate], left: list[int]) -> None:
+    for update in updates:
+        if left:
+            spool.put(update._replace(payload={**update.payload, "replicas": left}))
+        else:
+            spool.remove(update)
