@@ -17,6 +17,7 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_REMOVE = "X-Remove-Account-Meta-"
 
 
 class Accounts:
@@ -106,6 +107,9 @@ class Accounts:
             for name, value in request.headers.items()
             if name.startswith((metadata.user_prefix("Account"), metadata.sysmeta_prefix("Account")))
         }
+        for name in request.headers:
+            if name.startswith(_REMOVE):
+                headers.setdefault(metadata.user_prefix("Account") + name[len(_REMOVE) :], "")
         headers[messages.TIMESTAMP] = timestamp.internal
         place = self._cluster.place(request.name)
         sent = NodeRequest(request.method, place.partition, request.name, headers)

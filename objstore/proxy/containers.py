@@ -48,6 +48,9 @@ class Containers:
             return error(412, problem)
         if not response.ok:
             return refusal(response)
+        if not infos.account_info(request.environ, self._app, request.name.account).exists:
+            response.close()  # deleted with all that is in it, though no reaper has come here yet
+            return error(404)
         shown = client_headers(request, response.headers)
         shown["Accept-Ranges"] = "bytes"
         policy = self._cluster.policies.get(int(response.headers.get(messages.POLICY, 0)))
