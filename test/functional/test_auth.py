@@ -64,7 +64,8 @@ def test_no_token_no_access(owner: Client, container: str, token: str | None) ->
 
 def test_every_letter_of_a_token_counts(owner: Client) -> None:
     assert owner.token is not None
-    for position in range(len("AUTH_tk"), len(owner.token), 5):
+    # The last letter may hold bits that mean nothing.
+    for position in range(len("AUTH_tk"), len(owner.token) - 1, 5):
         letter = "A" if owner.token[position] != "A" else "B"
         forged = owner.token[:position] + letter + owner.token[position + 1 :]
         assert owner.with_token(forged).head().status == 401, position

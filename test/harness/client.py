@@ -95,10 +95,10 @@ class Client:
             self._connection.close()
             raise
 
-    def get(self, path: str = "", headers: Mapping[str, str] | None = None, **query: str | int) -> Answer:
+    def get(self, path: str = "", headers: Mapping[str, str] | None = None, /, **query: str | int) -> Answer:
         return self.request("GET", path, headers, query=query)
 
-    def head(self, path: str = "", headers: Mapping[str, str] | None = None, **query: str | int) -> Answer:
+    def head(self, path: str = "", headers: Mapping[str, str] | None = None, /, **query: str | int) -> Answer:
         return self.request("HEAD", path, headers, query=query)
 
     def put(self, path: str, body: Body = b"", headers: Mapping[str, str] | None = None) -> Answer:
@@ -114,7 +114,7 @@ class Client:
     def copy(self, path: str, destination: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.request("COPY", path, {"Destination": quote(destination), **(headers or {})})
 
-    def names(self, container: str = "", **query: str | int) -> list[str]:
+    def names(self, container: str = "", /, **query: str | int) -> list[str]:
         """Names in a listing as text."""
         answer = self.get(container, **query)
         assert answer.status in (200, 204), answer
