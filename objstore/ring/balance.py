@@ -11,6 +11,7 @@ random proposals that are judged in bulk:
 3. Faults that remain are mended by exchanges between two partitions, which leaves the balance as it is.
 4. Where no partition of a device that holds too much fits one that holds too little, one goes to a third
    device, and one of that device's goes on.
+5. What a device of weight 0 still holds then is placed like a replica without a device.
 
 Rules: a partition that may not move yet (`movable`) keeps its replicas, and of every other at most one moves; a
 replica without a device is placed in any case, and counts as its partition's move.
@@ -36,7 +37,7 @@ _INACTIVE = 16**3  # of a replica on a device of weight 0
 _MOST_PROPOSALS = 100_000  # judged at once; bounds memory
 _FEWEST_PROPOSALS = 2_000
 _PATIENCE = 6  # rounds without an accepted proposal before a step ends
-_PARTNERS = 32  # exchanges proposed for a faulty replica in one round
+_PARTNERS = 32  # exchanges proposed for a replica in one round; more where there are few such replicas
 
 
 _Cells = tuple[Ints, Ints]  # rows and partitions
@@ -108,6 +109,7 @@ def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
     search.relocate(MEND_FROM_ANY)
     search.relocate(LEVEL)
     search.chain()
+    search.drain()
     return search.table
 
 
@@ -239,13 +241,20 @@ class _Search:
             there = self._judged(*second, room[self.random.integers(len(room), size=len(second[0]))])
             idle = 0 if self._apply_pairs(here, there, here.change + there.change <= 0, excess) else idle + 1
 
+    def drain(self) -> None:
+        """Step 5."""
+        row, partition = np.nonzero(self._free & self.exists & ~self.active[self.table])
+        partition, once = np.unique(partition, return_index=True)
+        self.table[row[once], partition] = self.nobody
+        self.place()
+
     def _pairs(self, first: Bools, second: Bools) -> tuple[_Cells, _Cells] | None:
         """Cells of the one set, each with several of the other."""
         first_cells, second_cells = np.nonzero(first), np.nonzero(second)
         if not len(first_cells[0]) or not len(second_cells[0]):
             return None
         pick = self.random.permutation(len(first_cells[0]))[: _MOST_PROPOSALS // _PARTNERS]
-        pick = np.repeat(pick, _PARTNERS)
+        pick = np.repeat(pick, max(_PARTNERS, _FEWEST_PROPOSALS // len(pick)))
         other = self.random.integers(len(second_cells[0]), size=len(pick))
         return (first_cells[0][pick], first_cells[1][pick]), (second_cells[0][other], second_cells[1][other])
 

@@ -151,7 +151,7 @@ class RingBuilder:
 
     def movable(self, now: float) -> np.ndarray:
         """By partition: whether min_part_hours have passed since a replica moved. now: Unix seconds."""
-        return (self.last_moved == 0) | (self.last_moved + self.min_part_hours * 3600 <= now)
+        return (self.last_moved == 0) | (self.last_moved.astype(np.float64) + self.min_part_hours * 3600 <= now)
 
     def contents(self) -> RingContents:
         """What the ring file says: the assignment of the last rebalance, and the devices as they are now."""
