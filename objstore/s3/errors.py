@@ -1,0 +1,66 @@
+"""S3's errors: one exception, and the table of codes with status and message (S3 API reference, Error responses)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    status: int
+    message: str
+
+
+ERRORS: dict[str, Meaning] = {
+    "AccessDenied": Meaning(403, "Access Denied"),
+    "BucketAlreadyExists": Meaning(
+        409,
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+        "Please select a different name and try again.",
+    ),
+    "BucketAlreadyOwnedByYou": Meaning(
+        409, "Your previous request to create the named bucket succeeded and you already own it."
+    ),
+    "BucketNotEmpty": Meaning(409, "The bucket you tried to delete is not empty"),
+    "InternalError": Meaning(500, "We encountered an internal error. Please try again."),
+    "InvalidArgument": Meaning(400, "Invalid Argument"),
+    "InvalidBucketName": Meaning(400, "The specified bucket is not valid."),
+    "InvalidRequest": Meaning(400, "Invalid Request"),
+    "MalformedXML": Meaning(
+        400, "The XML you provided was not well-formed or did not validate against our published schema"
+    ),
+    "MethodNotAllowed": Meaning(405, "The specified method is not allowed against this resource."),
+    "NoSuchBucket": Meaning(404, "The specified bucket does not exist"),
+    "NoSuchKey": Meaning(404, "The specified key does not exist."),
+    "NoSuchUpload": Meaning(
+        404,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+        "completed.",
+    ),
+    "NoSuchVersion": Meaning(404, "The specified version does not exist."),
+    "NotImplemented": Meaning(501, "A header you provided implies functionality that is not implemented"),
+    "PreconditionFailed": Meaning(412, "At least one of the pre-conditions you specified did not hold"),
+    "ServiceUnavailable": Meaning(503, "Please reduce your request rate."),
+    "SlowDown": Meaning(503, "Please reduce your request rate."),
+}
+
+
+class S3Error(Exception):
+    """An error to answer with. code: a key of ERRORS. extra: further elements of the error document, in order.
+
+    headers: to send along (`x-amz-delete-marker`, `Allow`).
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        extra: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        meaning = ERRORS[code]
+        super().__init__(message or meaning.message)
+        self.code = code
+        self.status = meaning.status
+        self.message = message or meaning.message
+        self.extra = extra or {}
+        self.headers = headers or {}

@@ -1,0 +1,34 @@
+"""What an operation is, and what it is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+if TYPE_CHECKING:
+    from objstore.s3.context import Context
+
+Level = Literal["service", "bucket", "object"]
+
+
+class Operation(NamedTuple):
+    """One of S3's operations; each file of `s3/operations` has one as OPERATION.
+
+    name: as AWS documents it (`PutObject`). subresource: the query key that selects it (`acl`,
+    `uploads`, `list-type`), '' for none. header: a canonical header that selects it over the
+    one without (`X-Amz-Copy-Source`). action: what policies call it (`s3:PutObject`), checked
+    against bucket and key before the handler runs; '' where the handler checks by itself.
+    versioned_action: in its place where the request names a version.
+    """
+
+    name: str
+    method: str
+    level: Level
+    handler: Callable[[Context, S3Request], Response]
+    action: str
+    subresource: str = ""
+    header: str = ""
+    versioned_action: str = ""

@@ -1,0 +1,83 @@
+"""An S3 request as operations see it: addressed, authenticated, its body decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from objstore.web.keys import Credential
+from objstore.web.requests import Environ
+
+
+class Body(Protocol):
+    """A request's payload, without aws-chunked framing.
+
+    Reading it verifies what was declared of it: the SHA-256, the chunk signatures, Content-MD5,
+    the checksums (in headers or trailers). The last read raises S3Error where it is not so, and
+    so does `read`: what was read may be used only once the end was reached. As a `wsgi.input`
+    it makes a native PUT fail whole.
+    """
+
+    length: int | None  # bytes of the payload, None where not announced
+    checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete once the end was read
+
+    def read_chunk(self, most: int = ...) -> bytes:
+        """The next bytes, b'' at the end."""
+        ...
+
+    def read(self, size: int = -1) -> bytes: ...
+
+    def whole(self, most: int) -> bytes:
+        """All of it; S3Error MaxMessageLengthExceeded (EntityTooLarge for objects) above `most` bytes."""
+        ...
+
+
+class S3Request:
+    """bucket and key are text, '' where the request names none. query: decoded, sub-resources as ''.
+
+    headers: canonical name to text, `Content-Encoding` without aws-chunked. credential: None for
+    anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
+    """
+
+    __slots__ = (
+        "body", "bucket", "credential", "environ", "headers", "key", "method", "operation", "query", "region", "source_ip",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        environ: Environ,
+        bucket: str,
+        key: str,
+        query: dict[str, str],
+        headers: dict[str, str],
+        body: Body,
+        credential: Credential | None,
+        region: str = "us-east-1",
+    ) -> None:
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.bucket = bucket
+        self.key = key
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.credential = credential
+        self.region = region
+        self.operation = ""
+        self.source_ip: str = environ.get("REMOTE_ADDR", "")
+
+    @property
+    def account(self) -> str:
+        """The account of the one who asks; '' for anonymous requests."""
+        return self.credential.account if self.credential else ""
+
+    @property
+    def version_id(self) -> str:
+        return self.query.get("versionId", "")
+
+    @property
+    def trans_id(self) -> str:
+        return self.environ.get("objstore.trans_id", "")
+
+    def header(self, name: str, default: Any = "") -> Any:
+        return self.headers.get(name, default)

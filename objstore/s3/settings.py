@@ -1,0 +1,21 @@
+"""The settings of the S3 filter."""
+
+from __future__ import annotations
+
+from objstore.runtime.settings import Setting, boolean, duration, positive, size, words
+
+SETTINGS = (
+    Setting("region", str.strip, "us-east-1", "region of this store, in signatures and locations"),
+    Setting("domains", words, "", "domains whose subdomains are buckets (virtual-host style)"),
+    Setting("max_clock_skew", duration, "15m", "how far a request's date may be from ours"),
+    Setting("max_presigned_life", duration, "7d", "longest life of a presigned URL"),
+    Setting("dns_compliant_bucket_names", boolean, "yes", "enforce S3's rules for names of new buckets"),
+    Setting("max_buckets_per_account", positive, "1000", "most buckets of an account"),
+    Setting("max_xml_body", size, "1M", "largest XML document of a request"),
+    Setting("max_multi_delete", positive, "1000", "most keys of one DeleteObjects"),
+    Setting("max_listing", positive, "1000", "most entries of one listing"),
+    Setting("min_part_size", size, "5M", "smallest part of an upload but the last"),
+    Setting("max_parts", positive, "10000", "most parts of an upload"),
+    Setting("max_object_size", size, "5T", "largest object"),
+    Setting("storage_classes", str.strip, "", "storage classes as policies: STANDARD=gold, STANDARD_IA=cold"),
+)
