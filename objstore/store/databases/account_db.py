@@ -100,7 +100,7 @@ CONTAINERS = tables.RowTable(
     decode=_decode,
     join=join_containers,
     weight=lambda row: (1, row.object_count, row.bytes_used),
-    totals=("container_count", "object_count", "bytes_used"),
+    totals={"container_count": "1", "object_count": "object_count", "bytes_used": "bytes_used"},
 )
 
 _INFO = """

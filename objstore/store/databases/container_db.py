@@ -116,7 +116,7 @@ OBJECTS = tables.RowTable(
     decode=_decode,
     join=join_objects,
     weight=lambda row: (1, row.size),
-    totals=("object_count", "bytes_used"),
+    totals={"object_count": "1", "bytes_used": "size"},
 )
 
 

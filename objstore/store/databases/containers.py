@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 
-from objstore.core.errors import NotFound
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
@@ -51,9 +50,7 @@ class ContainerStore:
         """
         new = NewContainer(name, timestamp, policy_index, metadata)
         check_text(name.path)
-        if self._databases.create(location, partial(db.image, new)):
-            return True
-        return self._databases.write(location, db.CREATE, new, growing=True)
+        return self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new)
 
     def info(self, location: Location) -> ContainerInfo:
         return self._databases.read(location, db.live_info)
@@ -77,13 +74,8 @@ class ContainerStore:
         """
         normal = [row.normal() for row in rows]
         growing = not all(row.deleted for row in normal)
-        try:
-            self._databases.write(location, db.merge_rows, normal, growing)
-        except NotFound:
-            if create_with is None:
-                raise
-            self._databases.create(location, partial(db.image, create_with))
-            self._databases.write(location, db.merge_rows, normal, growing)
+        make = None if create_with is None else partial(db.image, create_with)
+        self._databases.write(location, db.merge_rows, normal, growing, make)
 
     def list(self, location: Location, query: ListingQuery) -> Listing:
         """ListedObjects and Subdirs, with the container's info."""
@@ -127,10 +119,14 @@ class ContainerStore:
 
     def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
         """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
-        return self._databases.read(location, tables.sync_points, incoming)
+        return self._databases.read(location, status.sync_points, incoming)
 
     def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
         self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
+
+    def audit(self, location: Location) -> None:
+        """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
+        self._databases.read(location, tables.audit, db.OBJECTS)
 
     def reclaim(self, location: Location, before: Timestamp) -> int:
         """Forget tombstones of objects, and removed metadata, older than `before`; how many rows went."""

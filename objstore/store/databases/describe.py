@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Any
 from urllib.parse import quote
 
-from objstore.core.errors import Corrupt, InvalidInput, NotFound
-from objstore.store.databases import account_db, container_db, schema, tables
+from objstore.core.errors import Corrupt, DeviceUnavailable, InvalidInput, NotFound
+from objstore.store.databases import account_db, container_db, schema, status, tables
+from objstore.store.databases.failures import Failure, classify
 
 _READERS: dict[str, tuple[Any, Any]] = {
     "container": (container_db.read_info, container_db.policy_totals),
@@ -19,12 +21,16 @@ def describe_database(path: str) -> dict[str, Any]:
     """Kind, version, info, totals by policy, newest row number, sync points; blocks.
 
     Changes nothing, wherever the file lies. Raises NotFound, InvalidInput for a file that is
-    no database of ours, Corrupt.
+    no database of ours, Corrupt, DeviceUnavailable where it cannot be read.
     """
+    if not os.path.isfile(path):
+        raise NotFound(f"no file {path}")
+    # Without a log nobody has the file open, and reading it must not leave a log behind.
+    mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     try:
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, isolation_level=None, timeout=5)
     except sqlite3.OperationalError as error:
-        raise NotFound(f"{path}: {error}") from error
+        raise DeviceUnavailable(f"{path}: {error}") from error
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         kinds = [kind for kind in schema.KINDS if kind.application_id == application]
@@ -39,10 +45,16 @@ def describe_database(path: str) -> dict[str, Any]:
             **info._asdict(),
             "policies": policy_totals(connection),
             "max_row": tables.last_row(connection),
-            "incoming_sync": tables.sync_points(connection, True),
-            "outgoing_sync": tables.sync_points(connection, False),
+            "incoming_sync": status.sync_points(connection, True),
+            "outgoing_sync": status.sync_points(connection, False),
         }
     except sqlite3.DatabaseError as error:
-        raise Corrupt(f"{path}: {error}") from error
+        match classify(error):
+            case Failure.CORRUPT:
+                raise Corrupt(f"{path}: {error}") from error
+            case Failure.OTHER:
+                raise InvalidInput(f"{path}: {error}") from error
+            case _:
+                raise DeviceUnavailable(f"{path}: {error}") from error
     finally:
         connection.close()

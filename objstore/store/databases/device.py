@@ -28,11 +28,12 @@ from objstore.store.databases.schema import Kind
 from objstore.store.databases.settings import DatabaseSettings
 
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
-_LONGEST_WAIT = 0.01
+_LONGEST_WAIT = 0.004
 
 # Takes the arguments of several writes and returns an outcome for each, in order; an outcome
 # that is an exception is raised to its caller alone.
 WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[Any]]
+Image = Callable[[], bytes]
 # Does the state of a database allow its removal?
 Allowed = Callable[[sqlite3.Connection], bool]
 
@@ -89,15 +90,42 @@ class Databases:
         """The result of `function(connection, *args)`."""
         return self._readers.run(self._with_connection, location, self._read, function, args)
 
-    def write(self, location: Location, write_many: WriteMany, argument: Any, growing: bool = False) -> Any:
+    def write(
+        self,
+        location: Location,
+        write_many: WriteMany,
+        argument: Any,
+        growing: bool = False,
+        make: Image | None = None,
+    ) -> Any:
         """The outcome of one write; it and others are handed to `write_many` in one transaction.
 
-        growing: it needs room, and is refused below the reserve of free space.
+        growing: it needs room, and is refused below the reserve of free space. make: the bytes of
+        the database where there is none yet.
         """
         writer = self._writers[int(location.hash[:8], 16) % len(self._writers)]
-        return writer.run(_Write(location, write_many, argument, growing))
+        write = _Write(location, write_many, argument, growing)
+        while True:
+            try:
+                return writer.run(write)
+            except NotFound:
+                if make is None or os.path.exists(self.path(location)):
+                    raise
+                self.create(location, make)
 
-    def create(self, location: Location, image: Callable[[], bytes]) -> bool:
+    def create_or_write(self, location: Location, image: Image, write_many: WriteMany, argument: Any) -> Any:
+        """True for a database that was made now, else the outcome of the write."""
+        while True:
+            if self.create(location, image):
+                return True
+            try:
+                return self.write(location, write_many, argument, growing=True)
+            except NotFound:
+                if os.path.exists(self.path(location)):
+                    raise
+                # it was removed in between
+
+    def create(self, location: Location, image: Image) -> bool:
         """Put a new database in place, durably; False where there is one already."""
         return self._readers.run(self._create, location, image)
 
@@ -207,7 +235,7 @@ class Databases:
 
     # Creating
 
-    def _create(self, location: Location, image: Callable[[], bytes]) -> bool:
+    def _create(self, location: Location, image: Image) -> bool:
         if os.path.exists(self.path(location)):
             return False
         lack = self._lack_of_space()

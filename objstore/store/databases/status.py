@@ -48,8 +48,23 @@ def _forget_removed(connection: Connection, before: Timestamp) -> None:
     _store(connection, text, {key: item for key, item in md.load(text).items() if item[0] or item[1] >= before})
 
 
+# Sync points: up to which row number of theirs we have a peer's rows, and it has ours.
+
+_SYNC_TABLES = {True: "incoming_sync", False: "outgoing_sync"}
+
+
+def sync_points(connection: Connection, incoming: bool) -> dict[str, int]:
+    return dict(connection.execute(f"SELECT remote_id, sync_point FROM {_SYNC_TABLES[incoming]}"))
+
+
 def _set_sync_point(connection: Connection, argument: tuple[bool, str, int]) -> None:
-    tables.set_sync_point(connection, *argument)
+    """A sync point only grows."""
+    incoming, remote_id, number = argument
+    connection.execute(
+        f"INSERT INTO {_SYNC_TABLES[incoming]} (remote_id, sync_point) VALUES (?, ?)"
+        " ON CONFLICT (remote_id) DO UPDATE SET sync_point = max(sync_point, excluded.sync_point)",
+        (remote_id, number),
+    )
 
 
 def _reclaim(connection: Connection, argument: tuple[tables.RowTable, int, str, Timestamp]) -> tuple[int, str]:

@@ -8,11 +8,12 @@ lock, and another thread can take that lock away between any two steps.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add, sub
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
+from objstore.core.errors import Corrupt
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases.listing import Span
 
@@ -33,7 +34,8 @@ class RowTable(NamedTuple):
     columns: of the table, without `deleted` and `row`. scope: the column before the name in the
     key, or None. listed: SQL for the columns of a listing's rows, the name first. changed: SQL
     for the time of a row's last change. encode: the columns of a row; decode: its opposite.
-    join: of two rows of one key. weight: what a live row adds to `totals`, columns of policy_stat.
+    join: of two rows of one key. weight: what a live row adds to `totals`: columns of
+    policy_stat, each with SQL for the same.
     """
 
     name: str
@@ -45,7 +47,7 @@ class RowTable(NamedTuple):
     decode: Callable[[Sequence[Any]], Any]
     join: Callable[[Any, Any], Any]
     weight: Callable[[Any], tuple[int, ...]]
-    totals: tuple[str, ...]
+    totals: Mapping[str, str]
 
     def key(self, row: Any) -> tuple[int, str]:
         return (row.policy_index if self.scope else 0), row.name
@@ -212,19 +214,15 @@ def policies(connection: Connection) -> list[int]:
     return [index for (index,) in connection.execute("SELECT policy_index FROM policy_stat ORDER BY 1")]
 
 
-# Sync points: up to which row number of theirs we have a peer's rows, and it has ours.
-
-SYNC_TABLES = {True: "incoming_sync", False: "outgoing_sync"}
-
-
-def sync_points(connection: Connection, incoming: bool) -> dict[str, int]:
-    return dict(connection.execute(f"SELECT remote_id, sync_point FROM {SYNC_TABLES[incoming]}"))
-
-
-def set_sync_point(connection: Connection, incoming: bool, remote_id: str, number: int) -> None:
-    """A sync point only grows."""
-    connection.execute(
-        f"INSERT INTO {SYNC_TABLES[incoming]} (remote_id, sync_point) VALUES (?, ?)"
-        " ON CONFLICT (remote_id) DO UPDATE SET sync_point = max(sync_point, excluded.sync_point)",
-        (remote_id, number),
-    )
+def audit(connection: Connection, table: RowTable) -> None:
+    """Raises Corrupt where SQLite finds damage, or totals are not those of the rows."""
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise Corrupt(verdict)
+    sums = ", ".join(f"sum({added})" for added in table.totals.values())
+    difference = connection.execute(
+        f"SELECT policy_index, {', '.join(table.totals)} FROM policy_stat WHERE {' OR '.join(table.totals)}"
+        f" EXCEPT SELECT policy_index, {sums} FROM {table.name} WHERE deleted = 0 GROUP BY policy_index"
+    ).fetchone()
+    if difference:
+        raise Corrupt(f"totals of policy {difference[0]} are not those of its rows")

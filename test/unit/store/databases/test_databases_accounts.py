@@ -84,6 +84,7 @@ def test_container_that_changes_its_policy_moves_its_totals(account: AccountStor
     account.merge_rows(AT, [ContainerRow("c", at(11), object_count=5, bytes_used=50, reported_at=at(12))])
     account.merge_rows(AT, [ContainerRow("c", at(30), at(20), 2, 20, 3, reported_at=at(31))])
     assert account.policy_totals(AT) == {0: AccountTotals(0, 0, 0), 3: AccountTotals(1, 2, 20)}
+    account.audit(AT)
 
 
 def test_deleted_container_leaves_listing_and_totals(account: AccountStore) -> None:

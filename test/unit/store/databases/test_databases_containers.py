@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from objstore.core.errors import Conflict, InvalidInput, NotFound
+from objstore.core.errors import Conflict, Corrupt, InvalidInput, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES
@@ -396,6 +398,20 @@ def test_reclaim_forgets_old_tombstones_only_and_row_numbers_go_on(container: Co
     assert container.max_row(AT) == 2104
 
 
+def test_audit_finds_totals_that_are_wrong(container: ContainerStore, tmp_path: Path) -> None:
+    container.merge_rows(AT, [put("a", 20, 5), put("b", 20, 0, policy=1), gone("c", 20, policy=2)])
+    container.audit(AT)
+    connection = sqlite3.connect(container.path(AT))
+    connection.execute("UPDATE policy_stat SET bytes_used = 6 WHERE policy_index = 0")
+    connection.commit()
+    connection.close()
+    with pytest.raises(Corrupt, match="policy 0"):
+        container.audit(AT)
+    with pytest.raises(NotFound):
+        container.info(AT)
+    assert (tmp_path / "quarantined" / "containers" / AT.hash).exists()
+
+
 def test_deleted_container_is_removed_when_old_and_reported(container: ContainerStore, tmp_path: Path) -> None:
     assert not container.remove(AT, at(99))
     container.delete(AT, at(20))
@@ -420,6 +436,9 @@ def test_description_of_a_file(container: ContainerStore) -> None:
     assert found["name"] == NAME
     assert found["policies"] == {0: PolicyTotals(1, 5)}
     assert found["max_row"] == 1
+    container.close()
+    assert describe_database(container.path(AT)) == found
+    assert os.listdir(os.path.dirname(container.path(AT))) == [f"{AT.hash}.db"]
 
 
 def test_description_of_another_file_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import FILES
+from objstore.store.databases import ContainerStore, DatabaseSettings, ObjectRow
 from objstore.store.databases.listing import ListingQuery, Span, Subdir, beyond, collect
 
 
@@ -68,6 +72,7 @@ QUERIES = st.builds(
     limit=st.integers(0, 12),
     reverse=st.booleans(),
     path=st.none() | WORDS,
+    policy_index=st.none(),
     inclusive=st.booleans(),
     reserved=st.booleans(),
 )
@@ -96,6 +101,28 @@ def test_pages_by_marker_make_up_the_whole(names: list[str], query: ListingQuery
         paged += items
         marker = items[-1][0] if items else ""
     assert paged == whole
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(WORDS.filter(bool), st.booleans()), max_size=40),
+    st.lists(QUERIES, min_size=15, max_size=15),
+)
+def test_listing_of_a_database_with_tombstones_is_that_of_the_model(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, bool]], queries: list[ListingQuery]
+) -> None:
+    store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, DatabaseSettings(synchronous="off"))
+    location = Location(0, "0" * 32)
+    store.create(location, Name("a", "c"), Timestamp(1), 0, {})
+    store.merge_rows(location, [ObjectRow(name, Timestamp(2), deleted) for name, deleted in rows])
+    buried = {name for name, deleted in rows if deleted}
+    live = [name for name, _ in rows if name not in buried]
+    for query in queries:
+        expected = [item[0] for item in model(live, query)]
+        listing = store.list(location, query)
+        assert [item[0] for item in listing.items] == expected[: query.limit]
+        assert listing.more == (len(expected) > query.limit)
+    store.close()
 
 
 def test_rolled_up_names_are_not_read() -> None:
