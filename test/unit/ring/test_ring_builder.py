@@ -89,13 +89,13 @@ def test_a_ring_without_weight_cannot_be_balanced():
 def test_min_part_hours_hold_until_they_have_passed(builder):
     builder.add(device(8, 1))
     first = builder.rebalance(START + HOUR)
-    builder.set_weight(0, 0)
+    builder.set_weight(2, 0)
     held = builder.rebalance(START + HOUR + HOUR // 2)
     assert held.held == first.moved > 0
-    assert loads(builder)[0].partitions > 0
+    assert loads(builder)[2].partitions > 0
     builder.pretend_min_part_hours_passed()
     assert builder.rebalance(START + HOUR + HOUR // 2).held == 0
-    assert loads(builder)[0].partitions == 0
+    assert loads(builder)[2].partitions == 0
 
 
 def test_moves_are_told_to_readers_until_they_are_a_week_old(builder):
