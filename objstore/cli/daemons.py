@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from objstore.cli.apps import STORAGE_SETTINGS
+from objstore.cli.kinds import DAEMON_SETTINGS
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.timestamps import Clock
 from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
@@ -23,12 +24,9 @@ from objstore.server.devices import Devices
 from objstore.wire.messages import Transport
 
 SETTINGS = (
-    Setting("container_updater_interval", duration, "30s", "pause between reports of containers' totals to accounts"),
-    Setting("object_updater_interval", duration, "30s", "pause between tries to deliver spooled container updates"),
+    *DAEMON_SETTINGS.values(),
     Setting("ring_check_interval", duration, "15s", "how often to look for a newer ring file"),
 )
-# By kind of server, the daemons that work on its part of the devices.
-OF_KIND = {"container": ("container-updater",), "object": ("object-updater",)}
 
 
 class Surroundings(NamedTuple):

@@ -154,6 +154,8 @@ _PROXY_VALUES: Values = {
     "DEFAULT": {"ring_dir": "%(here)s", "log_name": "objstore", "metrics_directory": "%(here)s/../run/metrics"},
     "app": {"allow_account_management": "yes"},
     "cache": {"shared_file": "%(here)s/../run/cache.generations"},
+    # On a terminal, or in a pipe that nobody reads, a line a request is in the way.
+    "proxy_logging": {"access_log_to": "none"},
     "tempauth": {"users_file": f"%(here)s/../{USERS_NAME}", "token_key_file": f"%(here)s/{TOKEN_KEY_NAME}"},
 }
 

@@ -10,11 +10,12 @@ from objstore.runtime.settings import Setting
 
 
 class Kind(NamedTuple):
-    """port: the default. entry_point: of the app in `egg:objstore`. filters: of the usual pipeline, in order."""
+    """port: the default. filters: of the usual pipeline, in order. daemons: those that run beside the server."""
 
     name: str
     port: int
     filters: tuple[str, ...]
+    daemons: tuple[str, ...] = ()
 
     @property
     def server(self) -> str:
@@ -41,8 +42,8 @@ PROXY_FILTERS = (
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),
     "account": Kind("account", 6202, _STORAGE_FILTERS),
-    "container": Kind("container", 6201, _STORAGE_FILTERS),
-    "object": Kind("object", 6200, _STORAGE_FILTERS),
+    "container": Kind("container", 6201, _STORAGE_FILTERS, ("container-updater",)),
+    "object": Kind("object", 6200, _STORAGE_FILTERS, ("object-updater",)),
 }
 
 
@@ -58,6 +59,17 @@ def workers(text: str) -> int:
     return 0 if text.strip() == "auto" else settings.positive(text)
 
 
+# Of each daemon.
+DAEMON_SETTINGS = {
+    "container-updater": Setting(
+        "container_updater_interval", settings.duration, "30s", "pause between reports of containers' totals"
+    ),
+    "object-updater": Setting(
+        "object_updater_interval", settings.duration, "30s", "pause between tries to deliver spooled updates"
+    ),
+}
+
+
 def process_settings(kind: Kind) -> settings.Table:
     """What `[DEFAULT]` says of a server's process."""
     return (
@@ -65,6 +77,8 @@ def process_settings(kind: Kind) -> settings.Table:
         Setting("bind_port", port, str(kind.port), "port to listen on"),
         Setting("workers", workers, "auto", "processes; auto: one a core"),
         Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
+        *([Setting("daemons", settings.boolean, "yes", f"run {', '.join(kind.daemons)} too")] if kind.daemons else []),
+        *(DAEMON_SETTINGS[name] for name in kind.daemons),
         *log.SETTINGS,
         *SERVER_SETTINGS,
     )

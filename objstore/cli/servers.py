@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from objstore.cli import processes
+from objstore.cli import daemons, processes
+from objstore.cli.apps import remote_transports, storage_apps
 from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
+from objstore.daemon.runner import Daemon
 from objstore.runtime import green, log, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
 
@@ -44,7 +46,7 @@ class Launch(NamedTuple):
     overrides: Mapping[str, str]
 
     def conf(self) -> dict[str, str]:
-        return processes.read_defaults(self.path) | dict(self.overrides)
+        return {"log_name": self.kind.server} | processes.read_defaults(self.path) | dict(self.overrides)
 
 
 def command(kind: Kind) -> click.Command:
@@ -85,15 +87,13 @@ def run(launch: Launch) -> int:
     with tempfile.TemporaryDirectory(prefix=f"objstore-{launch.kind.name}-", dir=_memory_dir()) as shared:
         launch = launch._replace(overrides={**_shared(launch.path, shared), **launch.overrides})
         logger = log.get_logger(values)
-        role = Role(
-            launch.kind.server, values.workers or os.cpu_count() or 1, partial(_work, launch), [_address(values)]
-        )
+        roles = _roles(launch, values)
         supervisor = Supervisor(
-            [role],
+            roles,
             logger,
             graceful_timeout=values.drain_timeout + _SPARE_SECONDS,
             backlog=values.backlog,
-            on_ready=lambda: _ready(supervisor, role, logger),
+            on_ready=lambda: _ready(supervisor, roles[0], logger),
         )
         log_files = [values.log_to] if values.log_to.startswith("/") else []
         processes.drop_privileges(values.user, [shared, *log_files])
@@ -106,6 +106,15 @@ def _values(launch: Launch) -> Any:
     return settings.read(process_settings(launch.kind), launch.conf(), launch.path)
 
 
+def _roles(launch: Launch, values: Any) -> list[Role]:
+    """The server's workers, and a process for the daemons that work on the same part of the devices."""
+    count = values.workers or os.cpu_count() or 1
+    roles = [Role(launch.kind.server, count, partial(_work, launch), [_address(values)])]
+    if launch.kind.daemons and values.daemons:
+        roles.append(Role("daemons", 1, partial(_run_daemons, launch)))
+    return roles
+
+
 def _address(values: Any) -> tuple[str, int]:
     return values.bind_ip.strip("[]"), values.bind_port
 
@@ -114,6 +123,21 @@ def _rehearse(launch: Launch) -> None:
     """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
     green.after_fork()
     processes.load_pipeline(launch.path, launch.overrides)
+    if settings.boolean(launch.conf().get("daemons", "yes")):
+        _daemons(launch)
+
+
+def _daemons(launch: Launch) -> list[Daemon]:
+    if not launch.kind.daemons:
+        return []
+    conf = launch.conf()
+    transports = remote_transports(conf)
+    devices = storage_apps(conf, transports).devices
+    return daemons.make(launch.kind.daemons, conf, devices, transports, log.from_conf(conf))
+
+
+def _run_daemons(launch: Launch, worker: Worker) -> None:
+    daemons.run(worker, _daemons(launch))
 
 
 def _work(launch: Launch, worker: Worker) -> None:
