@@ -372,6 +372,7 @@ def _write_if_outdated(builder_file: str) -> None:
     builder = load_builder(builder_file)
     if builder.rows and _ring_version(builder_file) != builder.version:
         write_ring(builder, ring_path(builder_file))
+        click.echo(f"Wrote {ring_path(builder_file)} with the devices as they are now.")
 
 
 def _ring_version(builder_file: str) -> int | None:
