@@ -8,6 +8,7 @@ pool come from the thread in which its first call was made.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -59,7 +60,12 @@ class _Wakeups:
             call = self._done.popleft()
             waiter, call.waiter = call.waiter, None
             if waiter is not None:
-                waiter.switch()
+                try:
+                    waiter.switch()
+                except Exception:
+                    # A green thread that ends by an error hands it to the loop. Let through here,
+                    # it would end the watch, and nobody would be woken again.
+                    sys.excepthook(*sys.exc_info())
 
     def wait(self, call: _Call) -> Any:
         """Suspend the caller until `call` has ended; then its result, or its error raised."""
