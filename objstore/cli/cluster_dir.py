@@ -125,7 +125,7 @@ def _values(kind: Kind, plan: Plan) -> Values:
         "devices": plan.devices_root,
         "mount_check": "yes" if plan.mount_check else "no",
     }
-    return {"DEFAULT": default, "recon": {"ring_directory": "%(here)s"}}
+    return {"DEFAULT": default}
 
 
 def cluster_text(policies: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.sections import app_table, filter_table, unique
-from objstore.runtime import cluster_conf, settings
+from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.settings import Table
 
 CLUSTER = "cluster"  # the kind of sample that is objstore.conf
@@ -77,3 +77,8 @@ def _text(kind: Kind, intro: str, values: Values, full: bool) -> str:
 def _section(name: str, fixed: Mapping[str, str], values: Mapping[str, str], table: Table) -> str:
     lines = [f"{key} = {value}\n" for key, value in {**fixed, **values}.items()]
     return f"[{name}]\n" + "".join(lines) + settings.sample(table)
+
+
+def storage_table() -> Table:
+    """The settings of storage-server.conf, which `objstore serve` has in the place of three files."""
+    return unique(*(app_table(kind) or () for kind in ("account", "container", "object")), log.SETTINGS)

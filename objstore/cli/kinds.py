@@ -79,6 +79,6 @@ def process_settings(kind: Kind) -> settings.Table:
         Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
         *([Setting("daemons", settings.boolean, "yes", f"run {', '.join(kind.daemons)} too")] if kind.daemons else []),
         *(DAEMON_SETTINGS[name] for name in kind.daemons),
-        *log.SETTINGS,
+        *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),
         *SERVER_SETTINGS,
     )

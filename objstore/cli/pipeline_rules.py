@@ -1,0 +1,75 @@
+"""What a pipeline must look like: the filters it needs, and which must stand before which, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+FIRST = "catch_errors"
+AUTH = ("tempauth", "keystoneauth", "keystone", "ldapauth")
+
+
+class Before(NamedTuple):
+    first: str
+    second: str
+    reason: str
+
+
+class Needed(NamedTuple):
+    """serious: without it the server must not be run."""
+
+    name: str
+    serious: bool
+    reason: str
+
+
+class Finding(NamedTuple):
+    serious: bool
+    text: str
+
+
+_HEADERS = "headers meant for the inside of the cluster would come in from clients"
+ORDER = (
+    Before("gatekeeper", "cache", _HEADERS),
+    Before("gatekeeper", "tempauth", _HEADERS),
+    Before("gatekeeper", "copy", _HEADERS),
+    Before("gatekeeper", "s3", _HEADERS),
+    Before("healthcheck", "tempauth", "health checks have no token"),
+    Before("proxy_logging", "tempauth", "requests that are refused would not be logged"),
+    Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
+    Before("cache", "copy", "it looks accounts and containers up through the cache"),
+    Before("s3", "tempauth", "signatures are read before users are known"),
+    Before("tempauth", "copy", "both sides of a copy must be allowed to the user"),
+    Before("listing_formats", "copy", "it turns the listings of what follows into other formats"),
+)
+NEEDED_BY_PROXY = (
+    Needed(FIRST, True, "errors would go unanswered, and requests have no transaction id"),
+    Needed("gatekeeper", True, _HEADERS),
+    Needed("cache", False, "every request looks its account and container up on disk"),
+    Needed("listing_formats", False, "listings are JSON only"),
+    Needed("copy", False, "COPY and X-Copy-From do not work"),
+)
+
+
+def findings(kind: str, filters: Sequence[str]) -> list[Finding]:
+    """What is wrong with a pipeline. filters: of ours, by name, in order; kind: of the server at its end."""
+    found = [
+        Finding(True, f"{rule.second} comes before {rule.first}: {rule.reason}")
+        for rule in ORDER
+        if _position(filters, rule.second) < _position(filters, rule.first) < len(filters)
+    ]
+    found += [Finding(True, f"{name} is there twice") for name in dict.fromkeys(filters) if filters.count(name) > 1]
+    if kind != "proxy":
+        return found
+    if FIRST in filters and filters[0] != FIRST:
+        found.append(Finding(True, f"{FIRST} must be the first: errors before it go unanswered"))
+    found += [
+        Finding(need.serious, f"{need.name} is missing: {need.reason}")
+        for need in NEEDED_BY_PROXY
+        if need.name not in filters
+    ]
+    return found
+
+
+def _position(filters: Sequence[str], name: str) -> int:
+    return filters.index(name) if name in filters else len(filters)
