@@ -1,0 +1,130 @@
+"""What a path of the store holds, as plain values: a file of an object, a hash directory, a database, a ring."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from objstore.core.errors import InvalidInput, ObjstoreError
+from objstore.core.timestamps import Timestamp
+from objstore.ring import Ring
+from objstore.store.databases import describe_database
+from objstore.store.objects.describe import describe_file
+from objstore.store.objects.layout import DATA, KINDS, FileName, is_hash
+from objstore.store.objects.liveness import decide
+
+Facts = dict[str, Any]
+
+
+def describe(path: str) -> Facts:
+    """Facts about a path; `sound` is always among them, and `problems` are sentences.
+
+    Raises InvalidInput for what is nothing of the store's, and OSError, NotFound where it cannot be read.
+    """
+    path = os.path.normpath(path)
+    if os.path.isdir(path):
+        return _directory(path)
+    os.stat(path)  # raises FileNotFoundError
+    reader = _READERS.get(os.path.splitext(path)[1])
+    if reader is None:
+        raise InvalidInput(f"{path}: no file of the store ends so; known are {', '.join(sorted(_READERS))}")
+    try:
+        facts = reader(path)
+    except ObjstoreError as error:
+        # Damage, and files of other versions, are what one asks about.
+        facts = {"problems": [str(error).removeprefix(f"{path}: ")]}
+    problems = facts.pop("problems", [])
+    return {"path": path, **facts, "problems": problems, "sound": not problems}
+
+
+def _directory(path: str) -> Facts:
+    """A hash directory: its files, and which of them count."""
+    names = sorted(os.listdir(path))
+    if not is_hash(os.path.basename(path)):
+        raise InvalidInput(f"{path}: is no directory of an object, container or account")
+    database = os.path.join(path, f"{os.path.basename(path)}.db")
+    if os.path.exists(database):
+        return describe(database)
+    parsed = [name for name in map(FileName.parse, names) if name is not None]
+    live = decide(parsed)
+    winners = {live.data, live.tombstone, live.meta, live.content_type}
+    files = [describe(os.path.join(path, str(name))) | {"counts": name in winners} for name in parsed]
+    strangers = [name for name in names if FileName.parse(name) is None]
+    problems = [f"{name} is no file of an object" for name in strangers]
+    problems += [f"{os.path.basename(file['path'])}: {text}" for file in files for text in file["problems"]]
+    state = "object" if live.data else "tombstone" if live.tombstone else "nothing"
+    return {
+        "path": path,
+        "kind": "hash directory",
+        "holds": state,
+        "files": files,
+        "obsolete": [str(name) for name in live.obsolete],
+        "problems": problems,
+        "sound": not problems,
+    }
+
+
+def _object_file(path: str) -> Facts:
+    facts = describe_file(path)
+    facts.pop("sound")
+    if facts.get("kind") == DATA:
+        facts["kind"] = "object"
+    return facts
+
+
+def _ring(path: str) -> Facts:
+    ring = Ring.load(path)
+    present = [node for node in ring.devices if node is not None]
+    return {
+        "kind": "ring",
+        "version": ring.version,
+        "part_power": ring.part_power,
+        "partitions": ring.partition_count,
+        "replicas": ring.replica_count,
+        "devices": [f"d{node.id} r{node.region}z{node.zone} {node} weight {node.weight:g}" for node in present],
+    }
+
+
+def _builder(path: str) -> Facts:
+    from objstore.ring.builder_file import load_builder  # numpy
+    from objstore.ring.checks import balance, dispersion, validate
+
+    builder = load_builder(path)
+    findings = validate(builder)
+    return {
+        "kind": "builder",
+        "version": builder.version,
+        "part_power": builder.part_power,
+        "partitions": builder.partition_count,
+        "replicas": builder.replicas,
+        "min_part_hours": builder.min_part_hours,
+        "balance": round(balance(builder), 2),
+        "dispersion": round(dispersion(builder), 2) if builder.rows else None,
+        "devices": [f"d{node.id} r{node.region}z{node.zone} {node} weight {node.weight:g}" for node in builder.present],
+        "warnings": findings.warnings,
+        "problems": findings.errors,
+    }
+
+
+_READERS: dict[str, Callable[[str], Facts]] = {
+    **{f".{kind}": _object_file for kind in KINDS},
+    ".db": describe_database,
+    ".ring": _ring,
+    ".builder": _builder,
+}
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON can say it: timestamps as text, named tuples as objects, keys as text."""
+    if isinstance(value, Timestamp):
+        return value.internal
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    return value
