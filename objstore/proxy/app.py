@@ -62,7 +62,7 @@ class ProxyApp:
 
     def _answer(self, environ: Environ) -> Response:
         try:
-            found = requests.api_name(environ["PATH_INFO"])
+            found = requests.api_name(environ["PATH_INFO"], bool(environ.get("objstore.preauthorized")))
         except InvalidInput as problem:
             return error(412, str(problem))
         if found is None:

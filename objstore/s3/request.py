@@ -40,7 +40,8 @@ class S3Request:
     """
 
     __slots__ = (
-        "body", "bucket", "credential", "environ", "headers", "key", "method", "operation", "query", "region", "source_ip",
+        "body", "bucket", "credential", "environ", "headers", "key", "method", "operation", "query", "region",
+        "source_ip",
     )  # fmt: skip
 
     def __init__(

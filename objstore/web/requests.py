@@ -35,8 +35,8 @@ __all__ = [
 PIECE = 1 << 20  # bytes asked of a body at a time
 
 
-def strict_text(native: str) -> str:
-    """Text of a native string that must be UTF-8 without NUL; raises InvalidInput."""
+def strict_text(native: str, reserved: bool = False) -> str:
+    """Text of a native string that must be UTF-8 and, but for `reserved` names, without NUL; raises InvalidInput."""
     if native.isascii():
         text = native
     else:
@@ -44,7 +44,7 @@ def strict_text(native: str) -> str:
             text = native.encode("latin-1").decode("utf-8")
         except UnicodeDecodeError:
             raise InvalidInput("Invalid UTF8 or contains NULL") from None
-    if "\x00" in text:
+    if "\x00" in text and not reserved:
         raise InvalidInput("Invalid UTF8 or contains NULL")
     return text
 
@@ -81,11 +81,12 @@ def query(environ: Environ) -> dict[str, str]:
     return dict(pairs)
 
 
-def api_name(path: str) -> tuple[str, Name] | None:
+def api_name(path: str, reserved: bool = False) -> tuple[str, Name] | None:
     """Version and name of a native path `/v1/account[/container[/object]]`, None for another shape.
 
     A trailing slash after the account or container is ignored, as Swift does.
-    Raises InvalidInput where the path is not UTF-8 or holds NUL.
+    Raises InvalidInput where the path is not UTF-8, or holds NUL and not `reserved`: names with
+    NUL are the system's own.
     """
     parts = path.split("/", 4)
     if len(parts) < 3 or parts[0] or not parts[1] or not parts[2]:
@@ -94,8 +95,12 @@ def api_name(path: str) -> tuple[str, Name] | None:
     obj = parts[4] if len(parts) > 4 else ""
     if obj and not container:
         return None
-    if not path.isascii() or "\x00" in path:
-        name = Name(strict_text(parts[2]), strict_text(container) or None, strict_text(obj) or None)
+    if not path.isascii() or ("\x00" in path and not reserved):
+        name = Name(
+            strict_text(parts[2], reserved),
+            strict_text(container, reserved) or None,
+            strict_text(obj, reserved) or None,
+        )
     else:
         name = Name(parts[2], container or None, obj or None)
     return parts[1], name

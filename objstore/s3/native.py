@@ -1,0 +1,134 @@
+"""The one module that knows our own API: native requests made with the system's rights.
+
+The S3 layer decides by itself who may do what (`access`); what it then asks of the store is
+never refused for the sake of an identity. Containers whose names begin with NUL are the
+system's own: hidden from listings and closed to clients of either API.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from objstore.core.names import RESERVED, Name
+from objstore.s3.errors import S3Error
+from objstore.web import infos
+from objstore.web.infos import ContainerInfo
+from objstore.web.requests import Environ, WsgiApp
+from objstore.web.responses import Answer, call
+from objstore.web.subrequests import subrequest
+
+CONFIG = "X-Container-Sysmeta-S3-"
+_CONFIG_PIECE = 4000  # characters of one header
+_CONFIG_PIECES = 20
+_MOST_CONFIG = _CONFIG_PIECE * _CONFIG_PIECES * 3 // 4
+ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
+
+
+def hidden(kind: str, bucket: str) -> str:
+    """The name of a system container that belongs to a bucket: `parts` or `versions` of it."""
+    return f"{RESERVED}{kind}{RESERVED}{bucket}"
+
+
+class Native:
+    """app: the pipeline below the S3 filter."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self.app = app
+
+    def ask(
+        self,
+        environ: Environ,
+        method: str,
+        name: Name,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        stream: Any = None,
+        length: int | None = None,
+    ) -> Answer:
+        """The answer of the store to a native request on behalf of the S3 request of `environ`.
+
+        stream: what the body is read from (`read_chunk`), in place of `body`; length: its bytes,
+        None where not known. The answer's body must be read or closed. Errors are statuses.
+        """
+        sent = dict(headers or {})
+        if RESERVED in name.path:
+            sent[ALLOW_RESERVED] = "true"
+        made = subrequest(
+            environ,
+            method,
+            f"/v1{name.path}",
+            source="S3",
+            headers=sent,
+            query=urlencode(query) if query else "",
+            body=body,
+            preauthorized=True,
+        )
+        if stream is not None:
+            made["wsgi.input"] = stream
+            if length is None:
+                made["HTTP_TRANSFER_ENCODING"] = "chunked"
+                del made["CONTENT_LENGTH"]
+            else:
+                made["CONTENT_LENGTH"] = str(length)
+        return call(self.app, made)
+
+    def done(self, environ: Environ, method: str, name: Name, ok: tuple[int, ...], **asked: Any) -> Answer:
+        """`ask`, its body closed; raises S3Error ServiceUnavailable or InternalError for a status not in `ok`."""
+        answer = self.ask(environ, method, name, **asked)
+        answer.close()
+        if answer.status not in ok:
+            raise unexpected(answer.status)
+        return answer
+
+    def container(self, environ: Environ, name: Name) -> ContainerInfo:
+        """What is known of the container of a name, from the cache where it is there."""
+        return infos.container_info(environ, self.app, name)
+
+    def listing(self, environ: Environ, name: Name, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """One page of a listing, rows as in Swift's JSON; raises S3Error NoSuchBucket."""
+        answer = self.ask(environ, "GET", name, query={**query, "format": "json"})
+        body = answer.read()
+        if answer.status == 404:
+            raise S3Error("NoSuchBucket")
+        if answer.status not in (200, 204):
+            raise unexpected(answer.status)
+        return json.loads(body) if body else []
+
+    def pages(
+        self, environ: Environ, name: Name, query: Mapping[str, str], page: int = 1000
+    ) -> Iterator[dict[str, Any]]:
+        """All rows of a listing, fetched page by page as they are asked for."""
+        marker = query.get("marker", "")
+        while True:
+            rows = self.listing(environ, name, {**query, "marker": marker, "limit": str(page)})
+            yield from rows
+            if len(rows) < page:
+                return
+            marker = rows[-1].get("name") or rows[-1]["subdir"]
+
+    def config(self, info: ContainerInfo, kind: str) -> str:
+        """A configuration document of a bucket (`policy`, `acl`, `cors`), '' where there is none."""
+        prefix = f"s3-{kind}"
+        kept = "".join(info.sysmeta.get(f"{prefix}-{index}", "") for index in range(_CONFIG_PIECES))
+        return base64.b64decode(kept).decode() if kept else ""
+
+    def set_config(self, environ: Environ, name: Name, kind: str, document: str) -> None:
+        """Keep a configuration document; '' removes it. Raises S3Error for one that is too large."""
+        kept = base64.b64encode(document.encode()).decode()  # a header may lose spaces at its ends
+        pieces = [kept[start : start + _CONFIG_PIECE] for start in range(0, len(kept), _CONFIG_PIECE)]
+        if len(pieces) > _CONFIG_PIECES:
+            raise S3Error("InvalidRequest", f"The configuration is larger than {_MOST_CONFIG} bytes")
+        pieces += [""] * (_CONFIG_PIECES - len(pieces))
+        headers = {f"{CONFIG}{kind.title()}-{index}": piece for index, piece in enumerate(pieces)}
+        self.done(environ, "POST", name, (204,), headers=headers)
+
+
+def unexpected(status: int) -> S3Error:
+    """The error for a native status that the operation has no meaning for."""
+    return S3Error("ServiceUnavailable" if status in (408, 498, 503, 507) else "InternalError")
