@@ -14,6 +14,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, trailer_size
+from objstore.store.objects.jobs import Job, close_after
 
 PIECE = 8 * BLOCK  # bytes read and given out at once
 AHEAD = PIECE // 2  # a cold read of so many bytes has the disk begin with as many more
@@ -42,27 +43,6 @@ class Disk(NamedTuple):
     pool: ThreadPool
     buffers: Buffers
 
-    def fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
-        """Read into a view, from memory where it is there, else in a thread; the count of bytes.
-
-        Where memory gives `enough` bytes, the rest is not asked for again.
-        """
-        try:
-            count = self.files.read_cached(file.fd, view, offset)
-        except BlockingIOError:
-            count = -1
-        except OSError as error:
-            if error.errno in UNREADABLE:
-                raise
-            if len(view) <= _INLINE:
-                return self.files.read_at(file.fd, view, offset)
-            count = -1
-        if count >= enough or count == 0:
-            return count
-        done = max(0, count)
-        # The job holds the file: should the caller be killed, the descriptor stays open until it ends.
-        return done + self.pool.run(_read_at, self.files, file, view[done:], offset + done)
-
 
 def _read_at(files: Files, file: OpenFile, view: memoryview, offset: int) -> int:
     count = files.read_at(file.fd, view, offset)
@@ -86,7 +66,7 @@ class FileReader:
         self._spilled = spilled
         self._on_corrupt = on_corrupt
         self._checksums: array[int] | None = None
-        self._waiting = False
+        self._job: Job | None = None  # the last one started
 
     def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
         stop = min(stop, self.info.size)
@@ -112,11 +92,26 @@ class FileReader:
         return Corrupt(f"{self.info.name}: {why}")
 
     def _fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
-        self._waiting = True
+        """Read into a view, from memory where it is there, else in a thread; the count of bytes.
+
+        Where memory gives `enough` bytes, the rest is not asked for again.
+        """
+        files = self._disk.files
         try:
-            return self._disk.fill(file, view, offset, enough)
-        finally:
-            self._waiting = False
+            count = files.read_cached(file.fd, view, offset)
+        except BlockingIOError:
+            count = -1
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                raise
+            if len(view) <= _INLINE:
+                return files.read_at(file.fd, view, offset)
+            count = -1
+        if count >= enough or count == 0:
+            return count
+        done = max(0, count)
+        self._job = Job(self._disk.pool, _read_at, files, file, view[done:], offset + done)
+        return done + int(self._job.wait())
 
     def _read_small(self, file: OpenFile) -> memoryview:
         """The content of one block, read together with its trailer."""
@@ -166,8 +161,8 @@ class FileReader:
 
     def close(self) -> None:
         file, self._file = self._file, None
-        if file is not None and not self._waiting:
-            file.close()  # else a thread is at it, and closes by letting go
+        if file is not None:
+            close_after(self._job, file)
 
     def __enter__(self) -> FileReader:
         return self

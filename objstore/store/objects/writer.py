@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from objstore.core.errors import ObjstoreError
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
+from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.records import data_fields, data_name, info_of_data
 
 SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
@@ -101,7 +101,7 @@ class FileWriter:
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0
         self._streams = size is not None and size > SMALL
-        self._job: Callable[[], object] | None = None
+        self._job: Job | None = None  # the last one started
         self._closed = False
         if size is not None and size > SMALL:
             self._start(self._content.open, tools, directory, size)
@@ -143,21 +143,21 @@ class FileWriter:
         self._start(self._content.stream, self._tools, self._directory, pieces, taken_in)
 
     def _start(self, function: Callable[..., object], *args: object) -> None:
-        self._job = self._tools.pool.start(function, *args)
+        self._job = Job(self._tools.pool, function, *args)
 
     def _wait(self) -> None:
         """Wait for the thread; raises what went wrong there."""
-        if self._job is None:
+        job = self._job
+        if job is None:
             return
         try:
-            self._job()
-            self._job = None
-        except (OSError, ObjstoreError) as error:  # of the job; one who is killed leaves it under way
-            self._job = None
+            job.wait()
+        except BaseException as error:
             self.close()
-            if isinstance(error, OSError):
+            if job.ended and isinstance(error, OSError):
                 raise translate(error, self._tools.root) from error
             raise
+        self._job = None
 
     def etag(self) -> str:
         if self._content.md5 is None:
@@ -182,30 +182,22 @@ class FileWriter:
             encode_record(data_fields(data, self.size, etag)),
             self.size,
             content.checksums.finish(),
-            content.let_go(),
+            content.file,
         )
-        # From here on the file is the arrival's, to be closed by whoever works on it last.
         self._closed = True
         if self._streams:
-            self._start(self._stage, arrival)
+            self._start(self._tools.committer.stage_synced, arrival)
             self._wait()
+        content.let_go()  # from here on the file is the committer's, who closes it
         self._tools.commits.run(arrival)
         return info_of_data(data, self.size, etag)
-
-    def _stage(self, arrival: Arrival) -> None:
-        try:
-            self._tools.committer.stage_synced(arrival)
-        except BaseException:
-            if arrival.file is not None:
-                arrival.file.close()
-            raise
 
     def close(self) -> None:
         self._closed = True
         self._pending.clear()
         file = self._content.let_go()
-        if file is not None and self._job is None:
-            file.close()  # else a thread is at it, and closes by letting go
+        if file is not None:
+            close_after(self._job, file)
 
     def __enter__(self) -> FileWriter:
         return self

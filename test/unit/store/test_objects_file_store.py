@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +16,7 @@ from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green, settings
-from objstore.runtime.files import Files, OpenFile, Space
+from objstore.runtime.files import Buffer, Files, OpenFile, Space
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.describe import describe_file
 from objstore.store.objects.file_store import SETTINGS, FileStore, FileStoreSettings, settings_of
@@ -238,6 +242,50 @@ def test_a_writer_killed_in_its_commit_leaves_its_file_to_the_commit(store: File
     assert read(store) == b"later"
 
 
+class Slow(Files):
+    """Nothing is in memory, and the disk takes its time; notes descriptors closed under a thread at work."""
+
+    def __init__(self) -> None:
+        self.busy: set[int] = set()
+        self.clashes = 0
+
+    def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        raise BlockingIOError(errno.EAGAIN, "")
+
+    def read_at(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
+        return self._slowly(fd, lambda: super(Slow, self).read_at(fd, buffer, offset))
+
+    def write(self, fd: int, pieces: Sequence[Buffer]) -> None:
+        self._slowly(fd, lambda: super(Slow, self).write(fd, pieces))
+
+    def close(self, fd: int) -> None:
+        self.clashes += fd in self.busy
+        super().close(fd)
+
+    def _slowly(self, fd: int, call: Callable[[], Any]) -> Any:
+        self.busy.add(fd)
+        time.sleep(0.02)
+        result = call()
+        self.busy.discard(fd)
+        return result
+
+
+@pytest.mark.parametrize("act", ["read", "write"])
+def test_one_who_is_killed_leaves_the_descriptor_to_the_thread_at_work(tmp_path: Path, act: str) -> None:
+    files = Slow()
+    store = FileStore(str(tmp_path), settings=NO_RESERVE, files=files)
+    put(store, 1, bytes(1_000_000))
+    acting = green.spawn(read, store) if act == "read" else green.spawn(put, store, 2, bytes(1_000_000))
+    green.sleep(0.01)
+    assert files.busy
+    green.kill(acting)
+    del acting
+    wait_until(lambda: not files.busy and not any(str(tmp_path) in link for link in open_files()))
+    assert files.clashes == 0
+    files.busy.clear()
+    assert len(read(store)) == 1_000_000
+
+
 def test_many_writers_at_once(store: FileStore) -> None:
     contents = {number: os.urandom(5000 * number) for number in range(1, 30)}
 
@@ -256,6 +304,50 @@ def test_many_writers_at_once(store: FileStore) -> None:
         for location in store.locations(partition, suffix)
     }
     assert found == {f"/a/c/{number}" for number in contents}
+
+
+def hammer(store: FileStore, which: int, rounds: int) -> None:
+    """Changes of one name with timestamps of its own, and reads that must find something whole."""
+    for number in range(rounds):
+        when = number * 3 + which + 1
+        if number % 7 == 3:
+            store.delete(HERE, NAME, Timestamp(when))
+            continue
+        content = (b"%d " % when) * (200 if number % 5 else 60_000)
+        put(store, when, content)
+        try:
+            if number % 4 == 0:
+                store.post(HERE, ObjectMetadata(Timestamp(when, 1), {"X-Object-Meta-When": str(when)}))
+            with store.open(HERE) as reader:
+                got = b"".join(bytes(piece) for piece in reader.read(0, reader.info.size))
+                assert hashlib.md5(got).hexdigest() == reader.info.etag
+                assert reader.info.data_timestamp >= Timestamp(when)
+        except NotFound as error:
+            assert error.timestamp is not None and error.timestamp > Timestamp(when)
+
+
+@pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")  # servers fork, and call after_fork
+def test_processes_may_change_one_name_at_once(store: FileStore) -> None:
+    put(store, 1, b"a store that was in use before the fork")
+    children = []
+    for which in range(3):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                green.after_fork()
+                hammer(store, which, 40)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert store.info(HERE).data_timestamp == Timestamp(39 * 3 + 3)
+    # The last to link may have listed before another did: one more change removes what is left.
+    put(store, 1000, b"last")
+    assert [str(name) for name in store.file_names(HERE)] == ["0000000000.01000.data"]
 
 
 def test_policies_do_not_share_objects(tmp_path: Path) -> None:
