@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import Conflict, Corrupt, InvalidInput, NotFound
@@ -172,23 +173,39 @@ def test_metadata_older_than_a_deletion_does_not_come_back(container: ContainerS
     assert live_metadata(container.info(AT).metadata) == {"X-Container-Meta-New": "y"}
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerStore]:
+    """One store for all examples: each makes containers of its own by `fresh`."""
+    store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, FAST)
+    yield store
+    store.close()
+
+
+NUMBERS = itertools.count()
+
+
+def fresh(store: ContainerStore) -> Location:
+    location = place(Name("AUTH_a", str(next(NUMBERS))))
+    assert store.create(location, NAME, at(10), 0, {})
+    return location
+
+
 CHANGES = st.lists(
     st.tuples(st.sampled_from("AB"), st.sampled_from(["", "x", "y"]), st.integers(1, 4)), min_size=1, max_size=6
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(CHANGES, st.randoms())
-def test_metadata_merges_in_any_order(tmp_path_factory: pytest.TempPathFactory, changes: list, random: object) -> None:
+@settings(max_examples=15, deadline=None)
+@given(CHANGES, st.data())
+def test_metadata_merges_in_any_order(
+    shared: ContainerStore, changes: list[tuple[str, str, int]], data: st.DataObject
+) -> None:
     found = []
-    for _ in range(2):
-        store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, FAST)
-        store.create(AT, NAME, at(10), 0, {})
-        for key, value, when in changes:
-            store.set_metadata(AT, {key: value}, at(when))
-        found.append(store.info(AT).metadata)
-        store.close()
-        random.shuffle(changes)  # type: ignore[attr-defined]
+    for order in (changes, data.draw(st.permutations(changes))):
+        location = fresh(shared)
+        for key, value, when in order:
+            shared.set_metadata(location, {key: value}, at(when))
+        found.append(shared.info(location).metadata)
     assert found[0] == found[1]
 
 
@@ -251,28 +268,27 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None)
 @given(ROWS, st.data())
 def test_databases_given_the_same_rows_in_any_order_are_equal(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[ObjectRow], data: st.DataObject
+    shared: ContainerStore, rows: list[ObjectRow], data: st.DataObject
 ) -> None:
     found = []
     for _ in range(2):
-        store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, FAST)
-        store.create(AT, NAME, at(10), 0, {})
+        location = fresh(shared)
         left = [*data.draw(st.permutations(rows)), *data.draw(st.lists(st.sampled_from(rows), max_size=4))]
         while left:
             count = data.draw(st.integers(1, len(left)))
-            store.merge_rows(AT, left[:count])
+            shared.merge_rows(location, left[:count])
             left = left[count:]
-        stored = sorted(numbered.row for numbered in store.rows_since(AT, 0, 1000))
-        totals = store.policy_totals(AT)
+        stored = sorted(numbered.row for numbered in shared.rows_since(location, 0, 1000))
+        totals = shared.policy_totals(location)
         for policy in totals:
             live = [row for row in stored if row.policy_index == policy and not row.deleted]
             assert totals[policy] == PolicyTotals(len(live), sum(row.size for row in live))
-            assert len(store.list(AT, ListingQuery(policy_index=policy, reserved=True)).items) == len(live)
+            listing = shared.list(location, ListingQuery(policy_index=policy, reserved=True))
+            assert len(listing.items) == len(live)
         found.append((stored, totals))
-        store.close()
     assert found[0] == found[1]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -103,26 +104,35 @@ def test_pages_by_marker_make_up_the_whole(names: list[str], query: ListingQuery
     assert paged == whole
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerStore]:
+    """One store for all examples: each makes a container of its own."""
+    store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, DatabaseSettings(synchronous="off"))
+    yield store
+    store.close()
+
+
+NUMBERS = itertools.count()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(WORDS.filter(bool), st.booleans()), max_size=40),
     st.lists(QUERIES, min_size=15, max_size=15),
 )
 def test_listing_of_a_database_with_tombstones_is_that_of_the_model(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, bool]], queries: list[ListingQuery]
+    shared: ContainerStore, rows: list[tuple[str, bool]], queries: list[ListingQuery]
 ) -> None:
-    store = ContainerStore(str(tmp_path_factory.mktemp("device")), FILES, DatabaseSettings(synchronous="off"))
-    location = Location(0, "0" * 32)
-    store.create(location, Name("a", "c"), Timestamp(1), 0, {})
-    store.merge_rows(location, [ObjectRow(name, Timestamp(2), deleted) for name, deleted in rows])
+    location = Location(0, f"{next(NUMBERS):032x}")
+    shared.create(location, Name("a", "c"), Timestamp(1), 0, {})
+    shared.merge_rows(location, [ObjectRow(name, Timestamp(2), deleted) for name, deleted in rows])
     buried = {name for name, deleted in rows if deleted}
     live = [name for name, _ in rows if name not in buried]
     for query in queries:
         expected = [item[0] for item in model(live, query)]
-        listing = store.list(location, query)
+        listing = shared.list(location, query)
         assert [item[0] for item in listing.items] == expected[: query.limit]
         assert listing.more == (len(expected) > query.limit)
-    store.close()
 
 
 def test_rolled_up_names_are_not_read() -> None:
