@@ -17,18 +17,22 @@ that names alone decide what is live.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from objstore.core.errors import InvalidInput
 from objstore.core.names import Location
 from objstore.core.policies import objects_dir
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import TICKS, Timestamp
 
 DATA = "data"
 META = "meta"
 TOMBSTONE = "ts"
 KINDS = (DATA, META, TOMBSTONE)
+
+# The internal form of a timestamp, whose offset is left out where it is 0.
+_TIMESTAMP = r"(\d{10})\.(\d{5})(?:_(?!0{16})([0-9a-f]{16}))?"
+_FILE_NAME = re.compile(rf"{_TIMESTAMP}(?:-{_TIMESTAMP})?\.({'|'.join(KINDS)})", re.ASCII).fullmatch
 
 
 class FileName(NamedTuple):
@@ -46,15 +50,17 @@ class FileName(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> FileName | None:
         """What a name says, or None where no object's file is called so."""
-        stem, _, kind = text.rpartition(".")
-        first, dash, second = stem.partition("-")
-        if kind not in KINDS or (dash and kind != META):
+        match = _FILE_NAME(text)
+        if match is None:
             return None
-        try:
-            name = cls(Timestamp.parse(first), kind, Timestamp.parse(second) if dash else None)
-        except InvalidInput:
+        seconds, ticks, offset, type_seconds, type_ticks, type_offset, kind = match.groups()
+        timestamp = Timestamp(int(seconds) * TICKS + int(ticks), int(offset, 16) if offset else 0)
+        if type_seconds is None:
+            return cls(timestamp, kind)
+        if kind != META:
             return None
-        return name if str(name) == text else None
+        typed = Timestamp(int(type_seconds) * TICKS + int(type_ticks), int(type_offset, 16) if type_offset else 0)
+        return cls(timestamp, kind, typed)
 
 
 class Layout:
