@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Mapping
 
 from objstore.core import metadata
@@ -11,6 +12,8 @@ from objstore.core.limits import Limits
 from objstore.core.names import Name
 
 LATEST = 9_999_999_999  # seconds since the epoch: the last that sorts as text among its like
+_DIGITS = 18  # of numbers that clients send: more are above any limit, and int() takes no more than 4300
+_WHOLE = re.compile(r"\s*[-+]?[0-9]{1,4000}\s*\Z")
 
 
 def check_name(name: Name, limits: Limits) -> None:
@@ -57,7 +60,7 @@ def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> Non
 def check_listing_limit(query: Mapping[str, str], most: int) -> str:
     """'' where the limit of a listing is acceptable, else what is wrong; one that is no number counts as none."""
     limit = query.get("limit", "")
-    if limit.isascii() and limit.isdigit() and int(limit) > most:
+    if limit.isascii() and limit.isdigit() and (len(limit) > _DIGITS or int(limit) > most):
         return f"Maximum limit is {most}"
     return ""
 
@@ -87,11 +90,9 @@ def delete_at(headers: Mapping[str, str], now: float) -> int | None:
 
 
 def _whole(text: str, name: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise InvalidInput(f"Non-integer {name}") from None
-    return number
+    if not _WHOLE.match(text):
+        raise InvalidInput(f"Non-integer {name}")
+    return int(text)
 
 
 def content_type(headers: Mapping[str, str], name: str) -> str:
