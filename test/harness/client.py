@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 SECONDS = 60  # that any answer may take
+http.client._MAXHEADERS = 1000  # type: ignore[attr-defined]  # 90 metadata items and all the rest are more than its 100
 
 Body = bytes | Iterable[bytes] | None
 
