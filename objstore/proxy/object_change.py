@@ -31,7 +31,8 @@ class ObjectPost:
         if not container.exists:
             return error(404)
         constraints.check_name(request.name, self._limits)
-        constraints.check_metadata("Object", request.headers, self._limits)
+        if not request.trusted:
+            constraints.check_metadata("Object", request.headers, self._limits)
         change = ObjectChange(self._cluster, request, policy_of(request, container), self._headers(request))
         written = change.send("POST")
         return plain(202) if written.status == 202 else error(written.status)

@@ -28,7 +28,7 @@ from objstore.proxy.writes import Written, write
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.web import constraints, infos
-from objstore.web.requests import WsgiApp, content_length, has_body, read_body
+from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, UpdateTarget
@@ -59,6 +59,7 @@ class ObjectPut:
         length = content_length(request.environ)
         if length is not None and length <= self._cluster.settings.small_body:
             body = read_body(request.environ, length)
+            change.add(late_headers(request.environ))
             written = change.send("PUT", body)
         else:
             stream = PutStream(self._cluster, change, self._limits.max_file_size, self._hashing)
@@ -79,7 +80,8 @@ class ObjectPut:
         if headers.get("If-None-Match", "*").strip() != "*":
             return error(400, "If-None-Match only supports *")
         constraints.check_name(request.name, self._limits)
-        constraints.check_metadata("Object", headers, self._limits)
+        if not request.trusted:
+            constraints.check_metadata("Object", headers, self._limits)
         return None
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
@@ -114,6 +116,10 @@ class ObjectChange:
             self._headers[messages.POLICY] = str(policy)
         if "HTTP_X_TRANS_ID" in request.environ:
             self._headers["X-Trans-Id"] = request.environ["HTTP_X_TRANS_ID"]
+
+    def add(self, headers: Mapping[str, str]) -> None:
+        """More to keep with the object, before it is sent or its row is told."""
+        self._headers.update(headers)
 
     def _expiry_targets(self) -> list[UpdateTarget]:
         expires = self._headers.get("X-Delete-At")

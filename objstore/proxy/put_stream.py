@@ -14,7 +14,7 @@ from objstore.proxy.reads import stored_timestamp
 from objstore.proxy.writes import REPLACED, Written, gather, stand_ins
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web.requests import Environ, body_pieces
+from objstore.web.requests import LATE_HEADERS, Environ, body_pieces, late_headers
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
@@ -121,7 +121,7 @@ class PutStream:
     def run(self, environ: Environ, length: int | None) -> Written:
         """Raises what reading the body raises, and LimitExceeded where it is too large."""
         several = self._replicas > 1
-        connected = self._connect(length, several)
+        connected = self._connect(length, several, LATE_HEADERS in environ)
         senders = [sender for sender in connected if isinstance(sender, Sender)]
         answers = [answer for answer in connected if isinstance(answer, NodeResponse)]
         try:
@@ -137,17 +137,18 @@ class PutStream:
                 sender.abort()
             raise
 
-    def _connect(self, length: int | None, several: bool) -> Sequence[Sender | NodeResponse]:
+    def _connect(self, length: int | None, several: bool, late: bool) -> Sequence[Sender | NodeResponse]:
         """A sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
         if several:
             extra["Trailer"] = messages.ETAG_TRAILER
-            if length is not None:
-                extra[messages.SIZE] = str(length)
+        chunked = several or late  # only then is there a place for trailers
+        if chunked and length is not None:
+            extra[messages.SIZE] = str(length)
         while True:
             requests = self._change.node_requests("PUT", b"", extra)
             nodes, spares = self._cluster.write_order(self._change.place)
-            framed = None if several else length
+            framed = None if chunked else length
             waits = [
                 green.spawn(self._open, stand_ins(self._cluster, node, spares), request, framed)
                 for node, request in zip(nodes, requests, strict=True)
@@ -204,7 +205,8 @@ class PutStream:
     def _finish(
         self, environ: Environ, senders: list[Sender], answers: list[NodeResponse], md5: _Md5 | None
     ) -> Written:
-        trailers = {}
+        trailers = dict(late_headers(environ))
+        self._change.add(trailers)
         if md5 is not None:
             etag = trailers[messages.ETAG_TRAILER] = md5.hexdigest()
             expected = environ.get("HTTP_ETAG", "").strip('"').lower()

@@ -48,6 +48,11 @@ class ProxyRequest:
     def owner(self) -> bool:
         return bool(self.environ.get("objstore.owner"))
 
+    @property
+    def trusted(self) -> bool:
+        """Is it made with the system's rights? Then the one who made it has checked what a client may send."""
+        return bool(self.environ.get("objstore.preauthorized"))
+
     def timestamp(self, clock: Clock) -> Timestamp:
         """When the change is made: now, unless a trusted filter says (X-Timestamp passes no gatekeeper)."""
         given = self.environ.get("HTTP_X_TIMESTAMP")

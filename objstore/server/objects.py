@@ -53,7 +53,7 @@ class ObjectServer:
                 name=request.name.path,
                 timestamp=timestamp,
                 content_type=request.header("Content-Type", "application/octet-stream"),
-                metadata=_stored_headers(request.environ, metadata.stored_with_object),
+                metadata={**_stored_headers(request.environ, metadata.stored_with_object), **_late(trailers)},
                 etag=etag,
             )
             info = writer.commit(data)
@@ -213,6 +213,11 @@ def _object_headers(info: ObjectInfo) -> dict[str, str]:
 def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:
     """The headers of a change that `kept` says stay with the object; empty values are as if not sent."""
     return {name: value for name, value in requests.headers(environ).items() if value and kept(name)}
+
+
+def _late(trailers: Mapping[str, str]) -> dict[str, str]:
+    """What of the trailers of a PUT stays with the object."""
+    return {name: to_text(value) for name, value in trailers.items() if value and metadata.stored_with_object(name)}
 
 
 def _expired(headers: Mapping[str, str]) -> bool:

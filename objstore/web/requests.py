@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +16,7 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 __all__ = [
     "ENVIRON_KEY",
+    "LATE_HEADERS",
     "Environ",
     "StartResponse",
     "WsgiApp",
@@ -25,6 +26,7 @@ __all__ = [
     "has_body",
     "header",
     "headers",
+    "late_headers",
     "query",
     "read_body",
     "strict_text",
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 PIECE = 1 << 20  # bytes asked of a body at a time
+# A function of a trusted filter, called once the body of an object's PUT was read to its end: further
+# headers to keep with the object (its checksum, which a client may send after the body). ASCII.
+LATE_HEADERS = "objstore.late_headers"
 
 
 def strict_text(native: str, reserved: bool = False) -> str:
@@ -137,6 +142,12 @@ def body_pieces(environ: Environ) -> Iterator[bytes]:
         if left is not None:
             left -= len(piece)
         yield piece
+
+
+def late_headers(environ: Environ) -> Mapping[str, str]:
+    """What a filter knows only after the body; see `LATE_HEADERS`."""
+    late: Callable[[], Mapping[str, str]] | None = environ.get(LATE_HEADERS)
+    return late() if late is not None else {}
 
 
 def read_body(environ: Environ, most: int) -> bytes:
