@@ -10,6 +10,7 @@ from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.settings import Table
 
 CLUSTER = "cluster"  # the kind of sample that is objstore.conf
+SAMPLES = (*KINDS, CLUSTER)
 # By section (`DEFAULT`, a filter's name, `app`), the settings to be written.
 Values = Mapping[str, Mapping[str, str]]
 
@@ -43,6 +44,10 @@ def sample(kind: str) -> str:
         )
     found = KINDS[kind]
     return _text(found, _SAMPLE_INTRO.format(server=found.server), {}, True)
+
+
+def sample_name(kind: str) -> str:
+    return f"{cluster_conf.FILE_NAME if kind == CLUSTER else KINDS[kind].conf_name}-sample"
 
 
 def written(kind: Kind, intro: str, values: Values) -> str:

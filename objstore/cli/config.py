@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from objstore.cli import conf_text
 from objstore.cli.config_check import check as problems_of
-from objstore.cli.kinds import KINDS
 
 _EXAMPLES = """\b
 Examples:
@@ -48,9 +49,18 @@ def check(files: tuple[str, ...]) -> None:
 Examples:
   objstore config sample proxy
   objstore config sample cluster > objstore.conf
+  objstore config sample --write ./etc
 """
 )
-@click.argument("kind", type=click.Choice([*KINDS, conf_text.CLUSTER]))
-def sample(kind: str) -> None:
+@click.argument("kind", required=False, type=click.Choice(conf_text.SAMPLES))
+@click.option("--write", "directory", type=click.Path(exists=True, file_okay=False), help="Write all to a directory.")
+def sample(kind: str | None, directory: str | None) -> None:
     """Print a sample file with every setting at its default; `cluster` is objstore.conf."""
-    click.echo(conf_text.sample(kind), nl=False)
+    if (kind is None) == (directory is None):
+        raise click.UsageError("give either a kind of sample or --write")
+    if kind is not None:
+        click.echo(conf_text.sample(kind), nl=False)
+        return
+    for each in conf_text.SAMPLES:
+        with open(os.path.join(directory or "", conf_text.sample_name(each)), "w") as file:
+            file.write(conf_text.sample(each))

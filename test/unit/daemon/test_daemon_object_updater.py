@@ -1,0 +1,150 @@
+"""Updates on their way from spools to containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from objstore.core.errors import InvalidInput, NotFound
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.daemon.object_updater import GIVE_UP_AFTER, ObjectUpdater, remaining, target_of
+from objstore.store.databases import ListingQuery
+from objstore.store.spool import SpooledUpdate
+from objstore.wire.messages import RECREATE
+from objstore.wire.rows import ListedObject, object_row, tombstone_row
+
+RunPass = Callable[..., int]
+
+
+@pytest.fixture
+def updater(cluster: Any) -> ObjectUpdater:
+    return ObjectUpdater(lambda: [device.spool(0) for device in cluster.all], cluster.peers)
+
+
+def listed_row(name: str, at: Timestamp, size: int = 1) -> dict[str, Any]:
+    return object_row(ListedObject(name, at, at, at, size, "0" * 32, "a/b", {}), 0)
+
+
+def spool(
+    cluster: Any, container: Name, row: dict[str, Any], replicas: list[int], headers: dict[str, str] | None = None
+) -> None:
+    payload = {"container": container.path, "row": row, "headers": headers or {}, "replicas": replicas}
+    name_hash = cluster.salt.hash(Name(container.account, container.container, row["name"]))
+    cluster.device("d1").spool(0).put(SpooledUpdate(name_hash, Timestamp.parse(row["timestamp"]), payload))
+
+
+def names(cluster: Any, place: Location) -> list[list[str]]:
+    """What each replica of a container lists."""
+    stores = [device.containers for device in cluster.all]
+    return [[item.name for item in store.list(place, ListingQuery()).items] for store in stores]
+
+
+def by_replica(cluster: Any, place: Location, lists: list[list[str]]) -> list[list[str]]:
+    devices = cluster.devices.names()
+    return [lists[devices.index(node.device)] for node in cluster.ring.primaries(place.partition)]
+
+
+def test_updates_reach_the_replicas_they_are_for(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    place = cluster.make_container("a", "c")
+    for number in range(10):
+        spool(cluster, Name("a", "c"), listed_row(f"o{number}", cluster.clock.now()), [0, 2])
+    assert run_pass(updater) == 1  # ten updates, one request to each replica
+    assert cluster.transport.calls == 2
+    wanted = [f"o{number}" for number in range(10)]
+    assert by_replica(cluster, place, names(cluster, place)) == [wanted, [], wanted]
+    assert cluster.device("d1").spool(0).count() == 0
+    assert run_pass(updater) == 0
+
+
+def test_what_one_replica_has_not_taken_stays_for_it(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    place = cluster.make_container("a", "c")
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [0, 1, 2])
+    nodes = cluster.ring.primaries(place.partition)
+    cluster.transport.down = {nodes[1].device}
+    run_pass(updater)
+    assert [update.payload["replicas"] for update in cluster.device("d1").spool(0).iter()] == [[1]]
+    cluster.transport.down = set()
+    cluster.transport.calls = 0
+    run_pass(updater)
+    assert cluster.transport.calls == 1
+    assert names(cluster, place) == [["o"]] * 3
+    assert cluster.device("d1").spool(0).count() == 0
+
+
+def test_a_deletion_after_its_object_leaves_nothing(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    place = cluster.make_container("a", "c")
+    first, second = cluster.clock.now(), cluster.clock.now()
+    spool(cluster, Name("a", "c"), tombstone_row("o", second, 0), [0, 1, 2])
+    spool(cluster, Name("a", "c"), listed_row("o", first), [0, 1, 2])
+    run_pass(updater)
+    assert names(cluster, place) == [[]] * 3
+
+
+def test_replicas_that_the_ring_has_no_more_are_forgotten(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    cluster.make_container("a", "c")
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [1, 3])
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 0
+
+
+def test_the_headers_of_an_update_are_sent_with_it(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    name = Name(".expiring_objects", "123")
+    spool(cluster, name, listed_row("o", cluster.clock.now()), [0, 1, 2], {RECREATE: "0"})
+    run_pass(updater)
+    assert names(cluster, cluster.location(name)) == [["o"]] * 3
+
+
+def test_an_update_of_a_missing_container_waits(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    spool(cluster, Name("a", "gone"), listed_row("o", cluster.clock.now()), [0, 1, 2])
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 1
+    with pytest.raises(NotFound):
+        cluster.device("d1").containers.info(cluster.location(Name("a", "gone")))
+
+
+def test_an_old_update_of_a_missing_container_is_given_up(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    old = Timestamp.from_seconds(cluster.clock.now().seconds - GIVE_UP_AFTER - 60)
+    spool(cluster, Name("a", "gone"), listed_row("o", old), [0, 1, 2])
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 0
+
+
+def test_an_update_that_says_nothing_stops_nothing(cluster: Any, updater: ObjectUpdater, run_pass: RunPass) -> None:
+    place = cluster.make_container("a", "c")
+    cluster.device("d1").spool(0).put(SpooledUpdate("0" * 32, cluster.clock.now(), {"what": "else"}))
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [0, 1, 2])
+    run_pass(updater)
+    assert names(cluster, place) == [["o"]] * 3
+    assert cluster.device("d1").spool(0).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "age", "left"),
+    [
+        ({0: 202, 1: 202}, 0, []),
+        ({0: 202, 1: 0}, 0, [1]),
+        ({0: 507, 1: 404}, 0, [0, 1]),
+        ({0: 404, 1: 404}, 50, [0, 1]),
+        ({0: 404, 1: 404}, 101, []),
+        ({0: 404, 1: 0}, 101, [0, 1]),
+        ({}, 101, []),
+    ],
+)
+def test_who_still_has_to_be_told(answers: dict[int, int], age: float, left: list[int]) -> None:
+    assert remaining(answers, age, 100) == left
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [{}, {"container": "/a/c", "headers": {}, "replicas": ["x"]}, {"container": "a", "headers": {}, "replicas": []}],
+)
+def test_payloads_of_no_object_server_are_refused(payload: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        target_of(payload)
