@@ -12,6 +12,10 @@ class Meaning(NamedTuple):
 
 ERRORS: dict[str, Meaning] = {
     "AccessDenied": Meaning(403, "Access Denied"),
+    "BadDigest": Meaning(
+        400, "The Content-MD5 or checksum value that you specified did not match what the server received."
+    ),
+    "BadRequest": Meaning(400, "Bad Request"),
     "BucketAlreadyExists": Meaning(
         409,
         "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
@@ -21,14 +25,37 @@ ERRORS: dict[str, Meaning] = {
         409, "Your previous request to create the named bucket succeeded and you already own it."
     ),
     "BucketNotEmpty": Meaning(409, "The bucket you tried to delete is not empty"),
+    "ConditionalRequestConflict": Meaning(
+        409, "The conditional request cannot succeed due to a conflicting operation against this resource."
+    ),
+    "EntityTooLarge": Meaning(400, "Your proposed upload exceeds the maximum allowed object size."),
+    "IncompleteBody": Meaning(
+        400, "You did not provide the number of bytes specified by the Content-Length HTTP header."
+    ),
     "InternalError": Meaning(500, "We encountered an internal error. Please try again."),
     "InvalidArgument": Meaning(400, "Invalid Argument"),
     "InvalidBucketName": Meaning(400, "The specified bucket is not valid."),
+    "InvalidEncryptionAlgorithmError": Meaning(
+        400, "The encryption request you specified is not valid. The valid value is AES256."
+    ),
+    "InvalidPartNumber": Meaning(416, "The requested partnumber is not satisfiable"),
+    "InvalidRange": Meaning(416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": Meaning(
+        400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+    ),
     "InvalidRequest": Meaning(400, "Invalid Request"),
+    "InvalidStorageClass": Meaning(400, "The storage class you specified is not valid"),
+    "InvalidTag": Meaning(
+        400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
+    ),
+    "KeyTooLongError": Meaning(400, "Your key is too long"),
     "MalformedXML": Meaning(
         400, "The XML you provided was not well-formed or did not validate against our published schema"
     ),
+    "MetadataTooLarge": Meaning(400, "Your metadata headers exceed the maximum allowed metadata size"),
     "MethodNotAllowed": Meaning(405, "The specified method is not allowed against this resource."),
+    "MissingContentLength": Meaning(411, "You must provide the Content-Length HTTP header."),
+    "MissingRequestBodyError": Meaning(400, "Request Body is empty"),
     "NoSuchBucket": Meaning(404, "The specified bucket does not exist"),
     "NoSuchKey": Meaning(404, "The specified key does not exist."),
     "NoSuchUpload": Meaning(
@@ -39,6 +66,9 @@ ERRORS: dict[str, Meaning] = {
     "NoSuchVersion": Meaning(404, "The specified version does not exist."),
     "NotImplemented": Meaning(501, "A header you provided implies functionality that is not implemented"),
     "PreconditionFailed": Meaning(412, "At least one of the pre-conditions you specified did not hold"),
+    "RequestTimeout": Meaning(
+        400, "Your socket connection to the server was not read from or written to within the timeout period."
+    ),
     "ServiceUnavailable": Meaning(503, "Please reduce your request rate."),
     "SlowDown": Meaning(503, "Please reduce your request rate."),
 }
