@@ -44,6 +44,24 @@ if sys.platform == "linux":
     _libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
+_IN_ORDER = frozenset({"ext4", "xfs"})
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system a path is on, '' where that cannot be told."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo") as mounts:  # proc(5)
+            for line in mounts:
+                mounted, _, source = line.partition(" - ")
+                if mounted.split()[2] == number:
+                    return source.split()[0]
+    except OSError:
+        pass
+    return ""
+
+
 class Space(NamedTuple):
     """Bytes of a file system: in all, and those that a user without privileges may still fill."""
 
@@ -172,6 +190,14 @@ class Files:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    def orders_names(self, path: str) -> bool:
+        """Does a synced directory make all earlier changes of names durable, wherever they were made?
+
+        So it is with file systems whose one journal commits changes in their order: then a new
+        directory needs no sync of those above it.
+        """
+        return _file_system(path) in _IN_ORDER
 
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)

@@ -4,7 +4,8 @@ One thread of a device runs `Committer.run` for everything that has queued up, i
 
 1. each file: attribute, content and trailer written, then all synced;
 2. each file linked into its hash directory, directories made as needed;
-3. each of those directories listed, then synced, and each directory that a new one was made in;
+3. each of those directories listed, then synced, and each directory that a new one was made in,
+   unless the file system makes names durable in their order anyway;
 4. files that the listing shows to be obsolete unlinked.
 
 A name thus never shows content that is not durable; nothing is answered whose name is not
@@ -105,6 +106,7 @@ class Committer:
         self._files = files
         self._layout = layout
         self._known = known
+        self._ordered: bool | None = None  # see `Files.orders_names`; asked for when the device is first used
 
     def stage(self, arrival: Arrival) -> None:
         """Write what is still to be written of a file. Raises OSError."""
@@ -143,7 +145,9 @@ class Committer:
 
     def run(self, arrivals: Sequence[Arrival]) -> list[BaseException | None]:
         """Make arrivals durable and visible; for each None, or why it is not."""
-        group = _Group(self._files, self._known)
+        if self._ordered is None:
+            self._ordered = self._files.orders_names(self._layout.root)
+        group = _Group(self._files, self._known, self._ordered)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
@@ -178,9 +182,10 @@ class Committer:
 class _Group:
     """The steps of one group, each directory listed and synced once."""
 
-    def __init__(self, files: Files, known: KnownDirs) -> None:
+    def __init__(self, files: Files, known: KnownDirs, ordered: bool) -> None:
         self._files = files
         self._known = known
+        self._ordered = ordered
         self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
         self._listings: dict[str, list[str]] = {}
         self._synced: dict[str, OSError | None] = {}
@@ -214,7 +219,8 @@ class _Group:
             self._listings[directory] = self._files.list(directory)
         self._sync_once(directory)
         for path in self._unsure[directory]:
-            self._sync_once(path.rpartition("/")[0])
+            if not self._ordered:
+                self._sync_once(path.rpartition("/")[0])
             self._known.add(path)
 
     def _sync_once(self, directory: str) -> None:

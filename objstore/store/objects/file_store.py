@@ -160,10 +160,13 @@ class FileStore:
             raise translate(error, self.root) from error
 
     def _find(self, location: Location) -> Found:
-        """The live object; inline where its directory is in memory, else in a thread."""
+        """The live object; inline where its directory is in memory, else in a thread.
+
+        A name that is new has no directory: that of its partition is then in memory, as a rule.
+        """
         directory = self.layout.hash_dir(location)
         try:
-            if self._files.is_cached(directory):
+            if self._files.is_cached(directory) or self._files.is_cached(self.layout.partition_dir(location.partition)):
                 found = look_up(self._files, directory)
             else:
                 found = self._tools.pool.run(look_up, self._files, directory)

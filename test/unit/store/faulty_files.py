@@ -65,10 +65,11 @@ class Change:
 
 
 class FaultyFiles(Files):
-    """root: all that is there at first counts as durable."""
+    """root: all that is there at first counts as durable. ordered: see `Files.orders_names`."""
 
-    def __init__(self, root: str, unnamed: bool = True) -> None:
+    def __init__(self, root: str, unnamed: bool = True, ordered: bool = False) -> None:
         self.root = root
+        self._ordered = ordered
         self.steps: list[str] = []
         self.cut_at: int | None = None
         self.fail_at: int | None = None
@@ -185,7 +186,13 @@ class FaultyFiles(Files):
         self._step("fsync_dir")
         assert os.path.isdir(path), path
         for change in self._changes:
-            change.unsynced.discard(path)
+            if self._ordered:
+                change.unsynced.clear()
+            else:
+                change.unsynced.discard(path)
+
+    def orders_names(self, path: str) -> bool:
+        return self._ordered
 
     # After the cut
 

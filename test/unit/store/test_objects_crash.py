@@ -79,10 +79,11 @@ CASES: dict[str, tuple[tuple[Act, ...], Act]] = {
 class Trial:
     """One change over a state, to be tried again and again on fresh copies of the device."""
 
-    def __init__(self, case: str, tmp_path: Path, unnamed: bool = True) -> None:
+    def __init__(self, case: str, tmp_path: Path, unnamed: bool = True, ordered: bool = False) -> None:
         self._before, self._act = CASES[case]
         self._tmp_path = tmp_path
         self._unnamed = unnamed
+        self._ordered = ordered
         self._numbers = itertools.count()
         plain = self.device()
         self.old = state(store_at(plain))
@@ -103,7 +104,7 @@ class Trial:
         return str(root)
 
     def files(self) -> Any:
-        return FaultyFiles(self.device(), self._unnamed)
+        return FaultyFiles(self.device(), self._unnamed, self._ordered)
 
     def run(self, files: Any) -> bool:
         """Was the change answered?"""
@@ -120,12 +121,12 @@ class Trial:
             shutil.rmtree(root)
 
 
-@pytest.mark.parametrize("unnamed", [True, False])
+@pytest.mark.parametrize(("unnamed", "ordered"), [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("case", CASES)
 def test_after_a_power_cut_an_object_is_old_or_new_and_new_if_answered(
-    case: str, unnamed: bool, tmp_path: Path
+    case: str, unnamed: bool, ordered: bool, tmp_path: Path
 ) -> None:
-    trial = Trial(case, tmp_path, unnamed)
+    trial = Trial(case, tmp_path, unnamed, ordered)
     for step in range(1, trial.steps + 2):
         files = trial.files()
         files.cut_at = step
