@@ -68,7 +68,7 @@ class Client:
         body: Body = None,
         query: Mapping[str, str | int] | str = "",
     ) -> Answer:
-        """Send a request; header values are text, sent as UTF-8. An iterable body is sent chunked."""
+        """Send a request. Header values are text, sent as UTF-8. An iterable body without a length goes chunked."""
         target = self.root + ("/" + quote(path) if path else "")
         return self.send(method, target, headers, body, query)
 
@@ -85,9 +85,9 @@ class Client:
             target += "?" + (query if isinstance(query, str) else urlencode(query))
         known = {"X-Auth-Token": self.token} if self.token else {}
         sent = {name: value.encode() for name, value in {**known, **(headers or {})}.items()}
-        chunked = body is not None and not isinstance(body, bytes)
+        chunked = body is not None and not isinstance(body, bytes) and "Content-Length" not in sent
         if chunked:
-            sent.setdefault("Transfer-Encoding", b"chunked")
+            sent["Transfer-Encoding"] = b"chunked"
         try:
             self._connection.request(method, target, body, sent, encode_chunked=chunked)
             response = self._connection.getresponse()
