@@ -1,0 +1,150 @@
+"""Where names are said to be, held against where the engines put them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from objstore.cli.cluster_dir import Host, Plan, make
+from objstore.cli.data_dir import DataDir, prepare
+from objstore.cli.locate import find
+from objstore.cli.main import main
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import FILES
+from objstore.store.databases import AccountStore, ContainerStore
+from objstore.store.interface import ObjectData
+from objstore.store.objects.file_store import FileStore
+
+AT = Timestamp.from_seconds(1_700_000_000)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    data = DataDir(str(tmp_path_factory.mktemp("data")))
+    prepare(data, 1, 1)
+    return data
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("cluster")
+    hosts = tuple(Host(1, zone, f"10.0.0.{zone}") for zone in range(1, 6))
+    make(str(directory), Plan(hosts, 1, 3, 6, ("gold", "silver"), devices_root="/mnt"))
+    return directory
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_paths_are_where_the_engines_put_things(data: DataDir) -> None:
+    account, container, item = Name("AUTH_a"), Name("AUTH_a", "c"), Name("AUTH_a", "c", "o/ü x")
+    device = f"{data.devices}/d1"
+    places = {name: find(name, data.etc, data.devices, None, False) for name in (account, container, item)}
+    AccountStore(device, FILES).create(places[account].location, account, AT, {})
+    ContainerStore(device, FILES).create(places[container].location, container, AT, 0, {})
+    with FileStore(device).create(places[item].location, 1) as writer:
+        writer.write(b"x")
+        writer.commit(ObjectData(item.path, AT, "a/b", {}))
+    for name, found in places.items():
+        (place,) = found.places
+        assert place.role == "primary"
+        held = [entry.name for entry in Path(place.path).iterdir()]
+        assert f"{found.location.hash}.db" in held if name.object is None else held == ["1700000000.00000.data"]
+        said = run("locate", *[part for part in name if part is not None], "--data", data.root)
+        assert said.exit_code == 0
+        assert place.path in said.output
+        assert "not there" not in said.output
+        assert "curl" not in said.output  # the servers have no port
+
+
+def test_a_name_that_is_not_stored_is_said_to_be_not_there(data: DataDir) -> None:
+    assert "# not there" in run("locate", "AUTH_a", "c", "nothing", "--data", data.root).output
+
+
+def test_primaries_and_handoffs_of_a_cluster(cluster: Path) -> None:
+    said = run("locate", "AUTH_a", "c", "o ?", "--ring-dir", str(cluster))
+    lines = said.output.splitlines()
+    assert len([line for line in lines if line.startswith("primary")]) == 3
+    assert len([line for line in lines if line.startswith("handoff")]) == 2  # all there are
+    assert len([line for line in lines if line.startswith("ssh 10.0.0.")]) == 5
+    curls = [line for line in lines if line.startswith("curl -g -I")]
+    assert len(curls) == 5
+    assert all(":6200/d1/" in line and "/AUTH_a/c/o%20%3F" in line for line in curls)
+    assert all("/mnt/d1/objects/" in line for line in lines if line.startswith("ssh"))
+
+
+@pytest.mark.parametrize("policy", ["1", "silver", "SILVER"])
+def test_another_policy_has_its_own_ring_and_directory(cluster: Path, policy: str) -> None:
+    said = run("locate", "AUTH_a", "c", "o", "--ring-dir", str(cluster), "--policy", policy).output
+    assert "ring       object-1\n" in said
+    assert "/mnt/d1/objects-1/" in said
+    assert "X-Backend-Storage-Policy-Index: 1" in said
+
+
+def test_containers_are_asked_at_their_servers_port(cluster: Path) -> None:
+    said = run("locate", "AUTH_a", "c", "--ring-dir", str(cluster)).output
+    assert ":6201/d1/" in said
+    assert "Policy-Index" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["a", "c"], "give either --data or --ring-dir"),
+        (["a/b", "--ring-dir", "CLUSTER"], "no slash"),
+        (["a", "", "--ring-dir", "CLUSTER"], "no name is empty"),
+        (["a", "c", "o", "--ring-dir", "CLUSTER", "--policy", "9"], "no storage policy '9'"),
+    ],
+)
+def test_what_cannot_be_located_is_told(cluster: Path, arguments: list[str], reason: str) -> None:
+    result = run("locate", *[str(cluster) if word == "CLUSTER" else word for word in arguments])
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_info_tells_of_every_kind_of_file(data: DataDir) -> None:
+    test_paths_are_where_the_engines_put_things(data)
+    place = find(Name("AUTH_a", "c", "o/ü x"), data.etc, data.devices, None, False).places[0].path
+    database = find(Name("AUTH_a", "c"), data.etc, data.devices, None, False).places[0].path
+    result = run("info", place, database, f"{data.etc}/object.ring", f"{data.etc}/object.builder", "--json")
+    assert result.exit_code == 0, result.output
+    item, container, ring, builder = json.loads(result.output)
+    assert (item["kind"], item["holds"]) == ("hash directory", "object")
+    assert item["files"][0]["record"]["name"] == "/AUTH_a/c/o/ü x"
+    assert item["files"][0]["counts"] is True
+    assert (container["kind"], container["name"]["container"]) == ("container", "c")
+    assert (ring["kind"], ring["replicas"], len(ring["devices"])) == ("ring", 1.0, 1)
+    assert (builder["kind"], builder["balance"]) == ("builder", 0.0)
+    text = run("info", place).output
+    assert "sound     yes" in text
+    assert "/AUTH_a/c/o/ü x" in text
+
+
+def test_info_finds_damage(data: DataDir) -> None:
+    name = Name("AUTH_a", "c", "rotten")
+    found = find(name, data.etc, data.devices, None, False)
+    with FileStore(f"{data.devices}/d1").create(found.location, 100_000) as writer:
+        writer.write(b"x" * 100_000)
+        writer.commit(ObjectData(name.path, AT, "a/b", {}))
+    path = Path(found.places[0].path) / "1700000000.00000.data"
+    with path.open("r+b") as file:
+        file.seek(70_000)
+        file.write(b"y")
+    result = run("info", str(path.parent))
+    assert result.exit_code == 1
+    assert "do not match their checksums" in result.output
+    ring = Path(data.root) / "bad.ring"
+    ring.write_bytes(Path(data.etc, "object.ring").read_bytes()[:-3])
+    assert run("info", str(ring)).exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["nothing.data", "users.json", "devices"])
+def test_info_of_what_is_not_the_stores_is_told(data: DataDir, name: str) -> None:
+    result = run("info", f"{data.root}/{name}")
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
