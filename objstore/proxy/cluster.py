@@ -32,6 +32,17 @@ class Placement(NamedTuple):
         return self.ring.handoffs(self.partition)
 
 
+_MOST_UPDATES = 4096
+
+
+class Updates(NamedTuple):
+    """headers: for each server that is to tell of a change, its `UpdateTarget`. replicas: how many are to be told."""
+
+    ring: Ring
+    headers: tuple[str, ...]
+    replicas: int
+
+
 class Transports:
     """The way to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
 
@@ -81,6 +92,7 @@ class Cluster:
         self._rings = rings
         self._limiter = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval)
         self._timings = Timings()
+        self._updates: dict[tuple[Name, int], Updates] = {}
 
     def place(self, name: Name, policy_index: int = 0) -> Placement:
         """Where a name lives; policy_index matters to objects only. Raises ConfigError without a ring."""
@@ -95,18 +107,26 @@ class Cluster:
         partition = ring.partition(self.salt.hash(name))
         return Placement(partition, ring.primaries(partition), ring)
 
-    def update_targets(self, name: Name, shares: int) -> list[UpdateTarget]:
+    def updates(self, name: Name, shares: int) -> Updates:
         """The nodes of an account or container, dealt out to `shares` servers that are to tell them.
 
         Every node is told by one server, or by several where there are more servers than nodes.
         """
+        ring = self._rings["account" if name.container is None else "container"]()
+        known = self._updates.get((name, shares))
+        if known is not None and known.ring is ring:
+            return known
         place = self.place(name)
         numbered = list(enumerate(place.primaries))
         dealt = [
             tuple(numbered[share::shares]) or (numbered[share % len(numbered)],) if numbered else ()
             for share in range(shares)
         ]
-        return [UpdateTarget(name, place.partition, nodes) for nodes in dealt]
+        headers = tuple(UpdateTarget(name, place.partition, nodes).encode() for nodes in dealt)
+        if len(self._updates) >= _MOST_UPDATES:
+            self._updates.clear()
+        made = self._updates[name, shares] = Updates(ring, headers, len(numbered))
+        return made
 
     def read_order(self, place: Placement) -> Iterator[Node]:
         """Nodes to read from: primaries as affinity has it, where the partition was before it

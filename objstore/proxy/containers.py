@@ -132,16 +132,16 @@ class Containers:
                 autocreate(cluster, request.name)
         place = cluster.place(request.name)
         stamp = request.timestamp(cluster.clock)
-        targets = cluster.update_targets(request.name.of_account, len(place.primaries))
+        updates = cluster.updates(request.name.of_account, len(place.primaries))
         while True:
             sent = [
                 NodeRequest(
                     request.method,
                     place.partition,
                     request.name,
-                    {**headers, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: target.encode()},
+                    {**headers, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: update},
                 )
-                for target in targets
+                for update in updates.headers
             ]
             written = write(cluster, place, sent)
             infos.forget(request.environ, request.name)

@@ -31,7 +31,7 @@ from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest, NodeResponse, UpdateTarget
+from objstore.wire.messages import NodeRequest, NodeResponse
 from objstore.wire.rows import ListedObject, object_row, tombstone_row
 
 
@@ -110,8 +110,8 @@ class ObjectChange:
         self.size = 0
         self._dated = request.dated
         self._headers = dict(headers)
-        self._targets = cluster.update_targets(request.name.of_container, len(self.place.primaries))
-        self._expiry = self._expiry_targets()
+        self._updates = cluster.updates(request.name.of_container, len(self.place.primaries))
+        self._expiry = self._expiry_updates()
         if policy:
             self._headers[messages.POLICY] = str(policy)
         if "HTTP_X_TRANS_ID" in request.environ:
@@ -121,30 +121,26 @@ class ObjectChange:
         """More to keep with the object, before it is sent or its row is told."""
         self._headers.update(headers)
 
-    def _expiry_targets(self) -> list[UpdateTarget]:
+    def _expiry_updates(self) -> tuple[str, ...]:
         expires = self._headers.get("X-Delete-At")
         if not expires:
-            return []
+            return ()
         settings = self.cluster.settings
         divisor = settings.expiring_objects_container_divisor
         # Spread over containers by the object's hash too, so that one busy second does not hit one database.
         spread = int(self.cluster.salt.hash(self.name)[-2:], 16) % 100
         start = int(expires) // divisor * divisor
         queue = Name(settings.expiring_objects_account, f"{min(max(0, start - spread), 9_999_999_999):010d}")
-        return self.cluster.update_targets(queue, len(self.place.primaries))
+        return self.cluster.updates(queue, len(self.place.primaries)).headers
 
     def node_requests(self, method: str, body: bytes, extra: Mapping[str, str] | None = None) -> list[NodeRequest]:
         """The request for each replica, which differ in whom the nodes are to tell."""
         made = []
-        for index, target in enumerate(self._targets):
-            headers = {
-                **self._headers,
-                **(extra or {}),
-                messages.TIMESTAMP: self.timestamp.internal,
-                messages.CONTAINER_UPDATE: target.encode(),
-            }
+        common = {**self._headers, **(extra or {}), messages.TIMESTAMP: self.timestamp.internal}
+        for index, update in enumerate(self._updates.headers):
+            headers = {**common, messages.CONTAINER_UPDATE: update}
             if self._expiry:
-                headers[messages.EXPIRY_UPDATE] = self._expiry[index].encode()
+                headers[messages.EXPIRY_UPDATE] = self._expiry[index]
             made.append(NodeRequest(method, self.place.partition, self.name, headers, "", body))
         return made
 
@@ -180,11 +176,7 @@ class ObjectChange:
     def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> None:
         """Tell the container replicas that no object server told, because it failed or is late."""
         told = {index for answer in written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
-        left = [
-            node
-            for index, node in enumerate(self.cluster.place(self.name.of_container).primaries)
-            if str(index) not in told
-        ]
+        left = [index for index in range(self._updates.replicas) if str(index) not in told]
         if left:
             _tell(self, left, row())
 
@@ -192,10 +184,11 @@ class ObjectChange:
 _DELETED = {404: 204}  # for the vote: the tombstone is there in either case
 
 
-def _tell(change: ObjectChange, nodes: list[Node], row: object) -> None:
+def _tell(change: ObjectChange, replicas: list[int], row: object) -> None:
     cluster = change.cluster
     container = change.name.of_container
     place = cluster.place(container)
+    nodes = [node for index, node in enumerate(place.primaries) if index in replicas]
     headers = {messages.TIMESTAMP: change.timestamp.internal, "Content-Type": "application/json"}
     sent = NodeRequest("POST", place.partition, container, headers, "rows=1", json.dumps([row]).encode())
 

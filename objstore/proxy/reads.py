@@ -60,7 +60,7 @@ class _Tally:
     def take(self, response: NodeResponse) -> bool:
         """Is this the answer? Anything else is closed and remembered."""
         if response.status in GOOD:
-            if stored_timestamp(response) >= self.deleted:
+            if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
                 return True
             response.close()
             return False

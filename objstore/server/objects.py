@@ -58,7 +58,7 @@ class ObjectServer:
             )
             info = writer.commit(data)
         updated = self._updater.put(request, info)
-        return Response(201, {"Etag": info.etag, messages.UPDATED: updated, "X-Timestamp": timestamp.internal})
+        return Response(201, {"Etag": info.etag, messages.UPDATED: updated})
 
     def _refuse_put(self, request: Request, timestamp: Timestamp) -> Response | None:
         current, newest = self._current(request)

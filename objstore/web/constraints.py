@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -102,4 +103,9 @@ def content_type(headers: Mapping[str, str], name: str) -> str:
         if not _is_utf8(given):
             raise InvalidInput("Content-Type is not valid UTF-8")
         return given
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _type_by_ending(name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _type_by_ending(ending: str) -> str:
+    return mimetypes.guess_type(f"x.{ending}")[0] or "application/octet-stream"

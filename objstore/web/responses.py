@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -47,9 +47,15 @@ def status_line(status: int) -> str:
     return _LINES.get(status) or f"{status} Status"
 
 
-def http_date(seconds: float | None = None) -> str:
-    """An HTTP date (RFC 9110 5.6.7) of seconds since the epoch, or of now."""
-    return formatdate(time.time() if seconds is None else seconds, usegmt=True)
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@functools.lru_cache(maxsize=4096)
+def http_date(seconds: int) -> str:
+    """An HTTP date (RFC 9110 5.6.7) of seconds since the epoch."""
+    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(seconds)
+    return f"{_DAYS[weekday]}, {day:02d} {_MONTHS[month - 1]} {year:04d} {hour:02d}:{minute:02d}:{second:02d} GMT"
 
 
 class Response:

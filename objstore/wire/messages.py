@@ -6,6 +6,7 @@ says which server is meant. Headers are canonical names to text.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -147,11 +148,16 @@ class UpdateTarget(NamedTuple):
     @classmethod
     def decode(cls, text: str) -> UpdateTarget:
         """Raises InvalidInput."""
-        try:
-            path, partition, nodes = json.loads(text)
-            targets = tuple(
-                (int(index), Node(-1, 0, 0, str(ip), int(port), str(device))) for index, ip, port, device in nodes
-            )
-            return cls(Name.parse(path), int(partition), targets)
-        except (ValueError, TypeError) as error:
-            raise InvalidInput(f"not an update target: {error}") from None
+        return _decoded(text)
+
+
+@functools.lru_cache(maxsize=1024)  # all objects of a container are told to the same nodes
+def _decoded(text: str) -> UpdateTarget:
+    try:
+        path, partition, nodes = json.loads(text)
+        targets = tuple(
+            (int(index), Node(-1, 0, 0, str(ip), int(port), str(device))) for index, ip, port, device in nodes
+        )
+        return UpdateTarget(Name.parse(path), int(partition), targets)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"not an update target: {error}") from None
