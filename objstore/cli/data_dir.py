@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -91,21 +92,45 @@ class DataDir(NamedTuple):
 
 
 @contextlib.contextmanager
-def locked(data: DataDir) -> Iterator[None]:
-    """Hold the directory for one server; raises ConfigError, with its pid, where another runs on it."""
+def locked(data: DataDir, patience: float = 40.0) -> Iterator[None]:
+    """Hold the directory for one server; raises ConfigError, with its pid, where another runs on it.
+
+    Its workers hold the lock too. Where they have outlived it, it was killed: they are waited for, as they end
+    by themselves, for up to `patience` seconds.
+    """
     os.makedirs(data.run, exist_ok=True)
     fd = os.open(data.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(fd, 32).decode("ascii", "replace").strip()
-            raise ConfigError(f"another objstore serve (pid {pid or 'not known'}) runs on {data.root}") from None
+        give_up = time.monotonic() + patience
+        while not _try_lock(fd):
+            pid = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+            if _runs(pid) or time.monotonic() > give_up:
+                raise ConfigError(f"another objstore serve (pid {pid or 'not known'}) runs on {data.root}")
+            time.sleep(0.05)
         os.ftruncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
         yield
     finally:
-        os.close(fd)  # gives up the lock, unless workers that still end have it too
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _runs(pid: str) -> bool:
+    """Is there a process of this number? Yes, too, where that cannot be known."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):
+        return True
+    return True
 
 
 def prepare(data: DataDir, devices: int | None, replicas: int | None) -> None:

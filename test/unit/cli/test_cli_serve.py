@@ -71,6 +71,17 @@ def test_a_store_from_its_first_start_to_its_end(start: Start, log_in: Any, tmp_
     assert log_in(known["endpoint"], known["user"], known["key"]).ask("GET", "/c/o")[1] == b"content"
 
 
+def test_a_server_that_was_killed_can_be_started_again_at_once(start: Start, log_in: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    running = serve(start, data)
+    address = json.loads((data / "credentials.json").read_text())["endpoint"].removeprefix("http://")
+    running.process.kill()
+    running.process.wait()
+    again = start("serve", "--data", str(data), "--bind", address, "--workers", "1")
+    again.wait_for("objstore is ready")
+    assert again.end() == 0
+
+
 def test_a_wrong_configuration_is_told_without_a_traceback(start: Start, tmp_path: Path) -> None:
     data = DataDir(str(tmp_path / "data"))
     prepare(data, None, None)
