@@ -11,7 +11,14 @@ class Meaning(NamedTuple):
 
 
 ERRORS: dict[str, Meaning] = {
+    "AccessControlListNotSupported": Meaning(400, "The bucket does not allow ACLs"),
     "AccessDenied": Meaning(403, "Access Denied"),
+    "AccessForbidden": Meaning(
+        403,
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
+        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
+        "resource's CORS spec.",
+    ),
     "BadDigest": Meaning(
         400, "The Content-MD5 or checksum value that you specified did not match what the server received."
     ),
@@ -29,15 +36,25 @@ ERRORS: dict[str, Meaning] = {
         409, "The conditional request cannot succeed due to a conflicting operation against this resource."
     ),
     "EntityTooLarge": Meaning(400, "Your proposed upload exceeds the maximum allowed object size."),
+    "IllegalLocationConstraintException": Meaning(
+        400,
+        "The unspecified location constraint is incompatible for the region specific endpoint this request was "
+        "sent to.",
+    ),
+    "IllegalVersioningConfigurationException": Meaning(400, "The Versioning element must be specified"),
     "IncompleteBody": Meaning(
         400, "You did not provide the number of bytes specified by the Content-Length HTTP header."
     ),
     "InternalError": Meaning(500, "We encountered an internal error. Please try again."),
     "InvalidArgument": Meaning(400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": Meaning(
+        400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+    ),
     "InvalidBucketName": Meaning(400, "The specified bucket is not valid."),
     "InvalidEncryptionAlgorithmError": Meaning(
         400, "The encryption request you specified is not valid. The valid value is AES256."
     ),
+    "InvalidLocationConstraint": Meaning(400, "The specified location-constraint is not valid"),
     "InvalidPartNumber": Meaning(416, "The requested partnumber is not satisfiable"),
     "InvalidRange": Meaning(416, "The requested range is not satisfiable"),
     "InvalidRedirectLocation": Meaning(
@@ -49,6 +66,10 @@ ERRORS: dict[str, Meaning] = {
         400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
     ),
     "KeyTooLongError": Meaning(400, "Your key is too long"),
+    "MalformedACLError": Meaning(
+        400, "The XML you provided was not well-formed or did not validate against our published schema"
+    ),
+    "MalformedPolicy": Meaning(400, "This policy contains invalid Json"),
     "MalformedXML": Meaning(
         400, "The XML you provided was not well-formed or did not validate against our published schema"
     ),
@@ -57,20 +78,40 @@ ERRORS: dict[str, Meaning] = {
     "MissingContentLength": Meaning(411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": Meaning(400, "Request Body is empty"),
     "NoSuchBucket": Meaning(404, "The specified bucket does not exist"),
+    "NoSuchBucketPolicy": Meaning(404, "The bucket policy does not exist"),
+    "NoSuchCORSConfiguration": Meaning(404, "The CORS configuration does not exist"),
+    "NoSuchConfiguration": Meaning(404, "The specified configuration does not exist."),
     "NoSuchKey": Meaning(404, "The specified key does not exist."),
+    "NoSuchLifecycleConfiguration": Meaning(404, "The lifecycle configuration does not exist"),
+    "NoSuchPublicAccessBlockConfiguration": Meaning(404, "The public access block configuration was not found"),
+    "NoSuchTagSet": Meaning(404, "The TagSet does not exist"),
     "NoSuchUpload": Meaning(
         404,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
         "completed.",
     ),
     "NoSuchVersion": Meaning(404, "The specified version does not exist."),
+    "NoSuchWebsiteConfiguration": Meaning(404, "The specified bucket does not have a website configuration"),
     "NotImplemented": Meaning(501, "A header you provided implies functionality that is not implemented"),
+    "ObjectLockConfigurationNotFoundError": Meaning(404, "Object Lock configuration does not exist for this bucket"),
+    "OperationAborted": Meaning(
+        409, "A conflicting conditional operation is currently in progress against this resource. Please try again."
+    ),
+    "OwnershipControlsNotFoundError": Meaning(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Meaning(412, "At least one of the pre-conditions you specified did not hold"),
+    "ReplicationConfigurationNotFoundError": Meaning(404, "The replication configuration was not found"),
     "RequestTimeout": Meaning(
         400, "Your socket connection to the server was not read from or written to within the timeout period."
     ),
+    "ServerSideEncryptionConfigurationNotFoundError": Meaning(
+        404, "The server side encryption configuration was not found"
+    ),
     "ServiceUnavailable": Meaning(503, "Please reduce your request rate."),
     "SlowDown": Meaning(503, "Please reduce your request rate."),
+    "TooManyBuckets": Meaning(400, "You have attempted to create more buckets than allowed"),
+    "UnresolvableGrantByEmailAddress": Meaning(
+        400, "The email address you provided does not match any account on record."
+    ),
 }
 
 
