@@ -15,9 +15,13 @@ ERRORS: dict[str, Meaning] = {
     "AccessDenied": Meaning(403, "Access Denied"),
     "AccessForbidden": Meaning(
         403,
-        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
-        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
-        "resource's CORS spec.",
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, "
+        "request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted"
+        " by the resource's CORS spec.",
+    ),
+    "AuthorizationHeaderMalformed": Meaning(400, "The authorization header you provided is invalid."),
+    "AuthorizationQueryParametersError": Meaning(
+        400, "The authorization query parameters that you provided are not valid."
     ),
     "BadDigest": Meaning(
         400, "The Content-MD5 or checksum value that you specified did not match what the server received."
@@ -25,8 +29,8 @@ ERRORS: dict[str, Meaning] = {
     "BadRequest": Meaning(400, "Bad Request"),
     "BucketAlreadyExists": Meaning(
         409,
-        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
-        "Please select a different name and try again.",
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the "
+        "system. Please select a different name and try again.",
     ),
     "BucketAlreadyOwnedByYou": Meaning(
         409, "Your previous request to create the named bucket succeeded and you already own it."
@@ -36,47 +40,67 @@ ERRORS: dict[str, Meaning] = {
         409, "The conditional request cannot succeed due to a conflicting operation against this resource."
     ),
     "EntityTooLarge": Meaning(400, "Your proposed upload exceeds the maximum allowed object size."),
+    "EntityTooSmall": Meaning(400, "Your proposed upload is smaller than the minimum allowed size"),
     "IllegalLocationConstraintException": Meaning(
         400,
-        "The unspecified location constraint is incompatible for the region specific endpoint this request was "
-        "sent to.",
+        "The unspecified location constraint is incompatible for the region specific endpoint this request "
+        "was sent to.",
     ),
     "IllegalVersioningConfigurationException": Meaning(400, "The Versioning element must be specified"),
     "IncompleteBody": Meaning(
         400, "You did not provide the number of bytes specified by the Content-Length HTTP header."
     ),
+    "IncorrectNumberOfFilesInPostRequest": Meaning(400, "POST requires exactly one file upload per request."),
     "InternalError": Meaning(500, "We encountered an internal error. Please try again."),
+    "InvalidAccessKeyId": Meaning(403, "The AWS Access Key Id you provided does not exist in our records."),
     "InvalidArgument": Meaning(400, "Invalid Argument"),
     "InvalidBucketAclWithObjectOwnership": Meaning(
         400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
     ),
     "InvalidBucketName": Meaning(400, "The specified bucket is not valid."),
+    "InvalidChunkSizeError": Meaning(403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
+    "InvalidDigest": Meaning(400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": Meaning(
         400, "The encryption request you specified is not valid. The valid value is AES256."
     ),
     "InvalidLocationConstraint": Meaning(400, "The specified location-constraint is not valid"),
     "InvalidPartNumber": Meaning(416, "The requested partnumber is not satisfiable"),
+    "InvalidPolicyDocument": Meaning(
+        400, "The content of the form does not meet the conditions specified in the policy document."
+    ),
     "InvalidRange": Meaning(416, "The requested range is not satisfiable"),
     "InvalidRedirectLocation": Meaning(
         400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
     ),
     "InvalidRequest": Meaning(400, "Invalid Request"),
+    "InvalidSecurity": Meaning(403, "The provided security credentials are not valid."),
     "InvalidStorageClass": Meaning(400, "The storage class you specified is not valid"),
     "InvalidTag": Meaning(
         400, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
     ),
+    "InvalidToken": Meaning(400, "The provided token is malformed or otherwise invalid."),
+    "InvalidURI": Meaning(400, "Couldn't parse the specified URI."),
     "KeyTooLongError": Meaning(400, "Your key is too long"),
     "MalformedACLError": Meaning(
         400, "The XML you provided was not well-formed or did not validate against our published schema"
     ),
+    "MalformedPOSTRequest": Meaning(400, "The body of your POST request is not well-formed multipart/form-data."),
     "MalformedPolicy": Meaning(400, "This policy contains invalid Json"),
+    "MalformedTrailerError": Meaning(
+        400, "The request contained trailing data that was not well-formed or did not conform to our published schema."
+    ),
     "MalformedXML": Meaning(
         400, "The XML you provided was not well-formed or did not validate against our published schema"
+    ),
+    "MaxMessageLengthExceeded": Meaning(400, "Your request was too big."),
+    "MaxPostPreDataLengthExceededError": Meaning(
+        400, "Your POST request fields preceding the upload file were too large."
     ),
     "MetadataTooLarge": Meaning(400, "Your metadata headers exceed the maximum allowed metadata size"),
     "MethodNotAllowed": Meaning(405, "The specified method is not allowed against this resource."),
     "MissingContentLength": Meaning(411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": Meaning(400, "Request Body is empty"),
+    "MissingSecurityHeader": Meaning(400, "Your request was missing a required header"),
     "NoSuchBucket": Meaning(404, "The specified bucket does not exist"),
     "NoSuchBucketPolicy": Meaning(404, "The bucket policy does not exist"),
     "NoSuchCORSConfiguration": Meaning(404, "The CORS configuration does not exist"),
@@ -87,8 +111,8 @@ ERRORS: dict[str, Meaning] = {
     "NoSuchTagSet": Meaning(404, "The TagSet does not exist"),
     "NoSuchUpload": Meaning(
         404,
-        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
-        "completed.",
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
+        "aborted or completed.",
     ),
     "NoSuchVersion": Meaning(404, "The specified version does not exist."),
     "NoSuchWebsiteConfiguration": Meaning(404, "The specified bucket does not have a website configuration"),
@@ -100,6 +124,7 @@ ERRORS: dict[str, Meaning] = {
     "OwnershipControlsNotFoundError": Meaning(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Meaning(412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": Meaning(404, "The replication configuration was not found"),
+    "RequestTimeTooSkewed": Meaning(403, "The difference between the request time and the current time is too large."),
     "RequestTimeout": Meaning(
         400, "Your socket connection to the server was not read from or written to within the timeout period."
     ),
@@ -107,10 +132,23 @@ ERRORS: dict[str, Meaning] = {
         404, "The server side encryption configuration was not found"
     ),
     "ServiceUnavailable": Meaning(503, "Please reduce your request rate."),
+    "SignatureDoesNotMatch": Meaning(
+        403,
+        "The request signature we calculated does not match the signature you provided. Check your key and "
+        "signing method.",
+    ),
     "SlowDown": Meaning(503, "Please reduce your request rate."),
     "TooManyBuckets": Meaning(400, "You have attempted to create more buckets than allowed"),
     "UnresolvableGrantByEmailAddress": Meaning(
         400, "The email address you provided does not match any account on record."
+    ),
+    "UserKeyMustBeSpecified": Meaning(
+        400,
+        "The bucket POST must contain the specified field name. If it is specified, please check the order of"
+        " the fields.",
+    ),
+    "XAmzContentSHA256Mismatch": Meaning(
+        400, "The provided 'x-amz-content-sha256' header does not match what was computed."
     ),
 }
 

@@ -1,0 +1,86 @@
+"""A request as it was sent: what signatures and addressing need, and WSGI has lost.
+
+Header names keep their underscores, the path its encoding, the query its order and pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from objstore.core.text import ENVIRON_KEY, to_text
+from objstore.s3.errors import S3Error
+from objstore.web.requests import Environ
+from objstore.web.requests import headers as environ_headers
+
+_MOST_PARAMETERS = 1000
+_REMEMBERED = 4096
+BAD_URI = "Couldn't parse the specified URI."
+
+
+class Incoming(NamedTuple):
+    """path: as sent, with its percents. pairs: of the query, as sent. query: decoded text, the last of a
+    repeated name. headers: canonical name to text; repeated ones joined by a comma, in order."""
+
+    method: str
+    path: str
+    pairs: list[tuple[str, str]]
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+class _Canonical(dict[str, str]):
+    """Header names to their canonical form, each word capitalised."""
+
+    def __missing__(self, name: str) -> str:
+        canonical = to_text(name).title()
+        if len(self) < _REMEMBERED and len(name) < 128:
+            self[name] = canonical
+        return canonical
+
+
+CANONICAL = _Canonical()
+
+
+def read(environ: Environ) -> Incoming:
+    """Raises S3Error InvalidURI for a query that is not UTF-8."""
+    path, _, raw_query = environ["objstore.raw_target"].partition("?")
+    pairs = split_query(raw_query) if raw_query else []
+    query = {decoded(name): decoded(value) for name, value in pairs}
+    return Incoming(environ["REQUEST_METHOD"], path, pairs, query, read_headers(environ))
+
+
+def split_query(query: str) -> list[tuple[str, str]]:
+    """Name and value of each parameter as sent, the value '' for one without `=`."""
+    pieces = query.split("&")
+    if len(pieces) > _MOST_PARAMETERS:
+        raise S3Error("InvalidURI")
+    return [(piece, "") if not equals else (name, value) for piece in pieces if piece
+            for name, equals, value in (piece.partition("="),)]  # fmt: skip
+
+
+def decoded(raw: str) -> str:
+    """Text of a name or value of a query; raises S3Error InvalidURI where it is not UTF-8."""
+    if "%" not in raw and "+" not in raw and raw.isascii():
+        return raw
+    try:
+        return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise S3Error("InvalidURI") from None
+
+
+def read_headers(environ: Environ) -> dict[str, str]:
+    """All headers but those that the gatekeeper took away."""
+    lines: Iterable[tuple[str, str]] | None = environ.get("objstore.headers")
+    if lines is None:
+        return environ_headers(environ)
+    found: dict[str, str] = {}
+    for raw, value in lines:
+        if ENVIRON_KEY[raw] not in environ:
+            continue
+        name = CANONICAL[raw]
+        if not value.isascii():
+            value = to_text(value)
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
