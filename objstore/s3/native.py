@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from objstore.core.names import RESERVED, Name
 from objstore.s3.errors import S3Error
 from objstore.web import infos
 from objstore.web.infos import ContainerInfo
-from objstore.web.requests import Environ, WsgiApp
+from objstore.web.requests import LATE_HEADERS, Environ, WsgiApp
 from objstore.web.responses import Answer, call
 from objstore.web.subrequests import subrequest
 
@@ -50,11 +50,13 @@ class Native:
         body: bytes = b"",
         stream: Any = None,
         length: int | None = None,
+        late: Callable[[], Mapping[str, str]] | None = None,
     ) -> Answer:
         """The answer of the store to a native request on behalf of the S3 request of `environ`.
 
         stream: what the body is read from (`read_chunk`), in place of `body`; length: its bytes,
-        None where not known. The answer's body must be read or closed. Errors are statuses.
+        None where not known. late: headers of a PUT that are known once its body was read.
+        The answer's body must be read or closed. Errors are statuses.
         """
         sent = dict(headers or {})
         if RESERVED in name.path:
@@ -69,6 +71,8 @@ class Native:
             body=body,
             preauthorized=True,
         )
+        if late is not None:
+            made[LATE_HEADERS] = late
         if stream is not None:
             made["wsgi.input"] = stream
             if length is None:
