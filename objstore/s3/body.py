@@ -1,0 +1,220 @@
+"""A request's payload: what was sent, without framing, and proof that it is what was declared.
+
+Large pieces are hashed in a thread while the next piece is on its way. With a known length the
+check comes before the last byte is handed out, so that a reader who counts cannot miss it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.runtime.threads import ThreadPool
+from objstore.s3 import checksums
+from objstore.s3.aws_chunked import ChunkDecoder, Event, incomplete
+from objstore.s3.checksums import Digest
+from objstore.s3.declared import Declared
+from objstore.s3.errors import S3Error
+from objstore.s3.signature.keys import Seed
+
+MIB = 1 << 20
+_INLINE = 65536  # bytes below which a thread costs more than the hashing
+
+
+class Payload:
+    """See `request.Body`. source: a wsgi.input; the length that it was announced with is the server's to hold."""
+
+    def __init__(self, source: Any, declared: Declared, seed: Seed | None, pool: ThreadPool) -> None:
+        """seed: of the request's signature. Raises S3Error where chunks are signed and the request is not."""
+        self.length = declared.length
+        self.checksums: dict[str, str] = {}
+        self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
+        self._declared = declared
+        self._pool = pool
+        self._seed = seed
+        self._decoder = ChunkDecoder(declared.framing) if declared.framing.chunked else None
+        if declared.framing.signed and seed is None:
+            raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
+        self._chunk = hashlib.sha256()  # of the signed chunk under way
+        self._got = 0
+        self._ended = False
+        self._pending: Callable[[], Any] | None = None
+        self._sha256 = hashlib.sha256() if declared.sha256 else None
+        self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
+        self._digests: dict[str, Digest] = {}
+        if declared.algorithm:
+            self.want(declared.algorithm)
+
+    def want(self, algorithm: str) -> None:
+        """Compute one more checksum; before anything is read."""
+        if algorithm not in self._digests:
+            self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+
+    def read_chunk(self, most: int = MIB) -> bytes:
+        """The next bytes, up to `most`; b'' at the end. Raises S3Error where the body is not what was declared."""
+        if self._ended:
+            return b""
+        data = self._next(most)
+        self._got += len(data)
+        if self.length is not None and self._got > self.length:
+            raise S3Error("IncompleteBody")
+        if not data or self._got == self.length:
+            self._finish()
+        return data
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = -1 if size is None else size
+        pieces = []
+        while left:
+            piece = self.read_chunk(MIB if left < 0 else min(left, MIB))
+            if not piece:
+                break
+            pieces.append(piece)
+            if left > 0:
+                left -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def whole(self, most: int) -> bytes:
+        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading where it is told."""
+        too_much = S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(most)})
+        if self.length is not None and self.length > most:
+            raise too_much
+        data = self.read(most + 1)
+        if len(data) > most:
+            raise too_much
+        if not self._ended:
+            self.read_chunk()
+        return data
+
+    def settle_empty(self) -> None:
+        """Check a body of no bytes at once: nobody will read it. A length that is not known is left alone."""
+        if self.length == 0 and not self._ended:
+            self._finish()
+
+    # Getting bytes
+
+    def _next(self, most: int) -> bytes:
+        """Bytes of the payload, b'' at its end; hashing of them has begun."""
+        decoder = self._decoder
+        if decoder is None:
+            data = self._receive(most)
+            if data:
+                self._hash([data])
+            return data
+        while not decoder.done:
+            piece = self._receive(most)
+            if not piece:
+                decoder.end()
+                break
+            events = decoder.feed(piece)
+            runs = [event for event in events if isinstance(event, memoryview)]
+            data = b"".join(runs)
+            if events:
+                self._hash(events if decoder is not None and self._declared.framing.signed else [data])
+            if data:
+                return data
+        return b""
+
+    def _receive(self, most: int) -> bytes:
+        try:
+            return self._read(most)
+        except BodyTruncated:
+            raise incomplete() from None
+        except BodyTimeout:
+            raise S3Error("RequestTimeout") from None
+
+    # Hashing
+
+    def _hash(self, events: list[Any]) -> None:
+        size = sum(len(event) for event in events if not isinstance(event, str))
+        self._settle()
+        if size < _INLINE:
+            self._update(events)
+        elif self._sha256 or self._md5 or self._digests or self._declared.framing.signed:
+            self._pending = self._pool.start(self._update, events)
+
+    def _update(self, events: list[Event]) -> None:
+        seed = self._seed if self._declared.framing.signed else None
+        for event in events:
+            if isinstance(event, str):
+                assert seed is not None
+                seed.check_chunk(self._chunk.hexdigest(), event)
+                self._chunk = hashlib.sha256()
+                continue
+            if seed is not None:
+                self._chunk.update(event)
+            if self._sha256 is not None:
+                self._sha256.update(event)
+            if self._md5 is not None:
+                self._md5.update(event)
+            for digest in self._digests.values():
+                digest.update(event)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending()
+
+    # The end
+
+    def _finish(self) -> None:
+        if self._next_after_end():
+            raise S3Error("IncompleteBody")
+        self._settle()
+        if self.length is not None and self._got != self.length:
+            raise incomplete()
+        self._check_hashes()
+        self._check_trailer()
+        self.checksums = {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
+        self._check_checksum()
+        self._ended = True
+
+    def _next_after_end(self) -> bytes:
+        """Read the framing's end; what comes back is more than was announced."""
+        decoder = self._decoder
+        if decoder is None:
+            return b""
+        data = self._next(MIB) if not decoder.done else b""
+        if decoder.done and not data:
+            data = self._receive(1)  # the outer framing must end here too
+        return data
+
+    def _check_hashes(self) -> None:
+        declared = self._declared
+        if self._sha256 is not None:
+            computed = self._sha256.hexdigest()
+            if not hmac.compare_digest(computed, declared.sha256):
+                raise S3Error(
+                    "XAmzContentSHA256Mismatch",
+                    extra={"ClientComputedContentSHA256": declared.sha256, "S3ComputedContentSHA256": computed},
+                )
+        if self._md5 is not None:
+            md5 = self._md5.digest()
+            if md5 != declared.md5:
+                raise S3Error(
+                    "BadDigest",
+                    "The Content-MD5 you specified did not match what we received.",
+                    {"ExpectedDigest": declared.md5.hex(), "CalculatedDigest": checksums.encode(md5)},
+                )
+
+    def _check_trailer(self) -> None:
+        decoder, declared = self._decoder, self._declared
+        if decoder is None or not declared.framing.trailer:
+            return
+        if declared.framing.signed and (decoder.trailers or decoder.trailer_signature):
+            assert self._seed is not None
+            self._seed.check_trailer(decoder.signed_trailer, decoder.trailer_signature)
+        if set(decoder.trailers) != ({declared.trailer} if declared.trailer else set()):
+            raise S3Error("MalformedTrailerError")
+
+    def _check_checksum(self) -> None:
+        declared = self._declared
+        expected = declared.checksum
+        if declared.trailer:
+            assert self._decoder is not None
+            expected = checksums.decode(declared.algorithm, self._decoder.trailers[declared.trailer], declared.trailer)
+        if expected and checksums.encode(expected) != self.checksums[declared.algorithm]:
+            raise S3Error("BadDigest", f"The {declared.algorithm} you specified did not match the calculated checksum.")

@@ -1,0 +1,85 @@
+"""The checksums that S3 clients send and ask for (S3 User Guide: Checking object integrity)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from awscrt import checksums as crt
+
+from objstore.s3.errors import S3Error
+
+
+class Digest(Protocol):
+    def update(self, data: Any, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Crc:
+    """A CRC that can be fed in pieces. function: of (data, value so far)."""
+
+    __slots__ = ("_function", "_size", "_value")
+
+    def __init__(self, function: Callable[[Any, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Any, /) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+class Algorithm(NamedTuple):
+    """size: of a checksum, in bytes."""
+
+    new: Callable[[], Digest]
+    size: int
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "CRC32": Algorithm(lambda: Crc(crt.crc32, 4), 4),
+    "CRC32C": Algorithm(lambda: Crc(crt.crc32c, 4), 4),
+    "CRC64NVME": Algorithm(lambda: Crc(crt.crc64nvme, 8), 8),
+    "SHA1": Algorithm(lambda: hashlib.sha1(usedforsecurity=False), 20),
+    "SHA256": Algorithm(hashlib.sha256, 32),
+}
+DEFAULT = "CRC64NVME"  # what S3 keeps of an object whose uploader gave no checksum
+PREFIX = "X-Amz-Checksum-"
+BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
+# Headers with the same beginning that are no checksums.
+OTHERS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
+
+
+def header_of(algorithm: str) -> str:
+    """The canonical name of the header that holds a checksum of this algorithm."""
+    return PREFIX + algorithm.title()
+
+
+def known(algorithm: str, header: str) -> str:
+    """An algorithm's name in capitals; raises S3Error InvalidRequest for one that a header names and we lack."""
+    name = algorithm.strip().upper()
+    if name not in ALGORITHMS:
+        raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
+    return name
+
+
+def decode(algorithm: str, value: str, header: str) -> bytes:
+    """The bytes of a checksum in base64; raises S3Error InvalidRequest where they cannot be of this algorithm."""
+    try:
+        checksum = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        checksum = b""
+    if len(checksum) != ALGORITHMS[algorithm].size:
+        raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
+    return checksum
+
+
+def encode(checksum: bytes) -> str:
+    return base64.b64encode(checksum).decode()

@@ -1,0 +1,120 @@
+"""Which way a request is signed, and the one answer to it: a `Proof`, or the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.s3.errors import S3Error
+from objstore.s3.incoming import Incoming
+from objstore.s3.signature import times, v2, v4
+from objstore.s3.signature.keys import Seed, SigningKeys
+from objstore.s3.signature.times import Signed, Window
+from objstore.web.keys import AccessKeys, Credential
+
+_SEVERAL = (
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or "
+    "the Authorization header should be specified"
+)
+
+
+class Proof(NamedTuple):
+    """credential: None for anonymous requests. payload: what X-Amz-Content-Sha256 says of the body, '' for nothing.
+
+    seed: for the signatures of a body in chunks, None where the request has none by version 4.
+    headers: those that came in a presigned URL's query.
+    """
+
+    credential: Credential | None
+    payload: str
+    seed: Seed | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
+
+
+class Checker:
+    """keys: who has which access key. region: ours. now: the clock."""
+
+    def __init__(self, keys: AccessKeys, region: str, window: Window, now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._region = region
+        self._window = window
+        self._now = now
+        self._signing_keys = SigningKeys()
+
+    def check(self, incoming: Incoming, bucket_of_host: str = "") -> Proof:
+        """bucket_of_host: the bucket where it is part of the host's name. Raises S3Error for a bad signature."""
+        authorization = incoming.headers.get("Authorization", "")
+        query = incoming.query
+        in_query = ("X-Amz-Algorithm" in query or "X-Amz-Credential" in query, "AWSAccessKeyId" in query)
+        if sum(in_query) + bool(authorization) > 1:
+            raise S3Error(
+                "InvalidArgument", _SEVERAL, {"ArgumentName": "Authorization", "ArgumentValue": authorization}
+            )
+        if authorization.startswith(v4.ALGORITHM):
+            return self._v4(incoming, v4.of_header(authorization))
+        if authorization.startswith("AWS "):
+            return self._v2(incoming, v2.of_header(authorization), bucket_of_host)
+        if authorization:
+            raise S3Error(
+                "InvalidArgument",
+                "Unsupported Authorization Type",
+                {"ArgumentName": "Authorization", "ArgumentValue": authorization},
+            )
+        if in_query[0]:
+            return self._v4(incoming, v4.of_query(incoming, self._window.life))
+        if in_query[1]:
+            return self._v2(incoming, v2.of_query(incoming), bucket_of_host)
+        return Proof(None, incoming.headers.get("X-Amz-Content-Sha256", ""))
+
+    def _v4(self, incoming: Incoming, claim: v4.Claim) -> Proof:
+        in_query = claim.expires is not None
+        signed = times.of_text(incoming.query["X-Amz-Date"]) if in_query else times.of_headers(incoming)
+        v4.check_scope(claim, signed, self._region)
+        self._check_time(incoming, signed, claim.expires)
+        credential = self.credential(claim.access_key)
+        _refuse_token(incoming)
+        v4.check_signed_headers(claim, incoming)
+        payload = v4.payload_of(claim, incoming)
+        key = self.signing_key(credential, claim.date)
+        v4.check_signature(claim, incoming, signed, payload, key)
+        seed = Seed(key, signed.timestamp, claim.scope, claim.signature)
+        return Proof(credential, payload, seed, v4.headers_in_query(incoming) if in_query else {})
+
+    def _check_time(self, incoming: Incoming, signed: Signed, life: int | None) -> None:
+        if life is not None:
+            times.check_life(signed.seconds, life, self._now(), self._window)
+        else:
+            times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
+
+    def _v2(self, incoming: Incoming, claim: v2.Claim, bucket_of_host: str) -> Proof:
+        if claim.expires is not None:
+            times.check_end(claim.expires, self._now())
+        else:
+            signed = times.of_headers(incoming)
+            times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
+        credential = self.credential(claim.access_key)
+        _refuse_token(incoming)
+        v2.check_signature(claim, incoming, bucket_of_host, credential.secret_key)
+        headers = v2.headers_in_query(incoming) if claim.expires is not None else {}
+        return Proof(credential, incoming.headers.get("X-Amz-Content-Sha256", ""), None, headers)
+
+    def credential(self, access_key: str) -> Credential:
+        """Whose key it is; raises S3Error InvalidAccessKeyId."""
+        found = self._keys.find(access_key)
+        if found is None:
+            raise S3Error("InvalidAccessKeyId", extra={"AWSAccessKeyId": access_key})
+        return found
+
+    def signing_key(self, credential: Credential, date: str) -> bytes:
+        """The key of version 4 for a day, `20240506`, in our region."""
+        return self._signing_keys.get(credential.secret_key, date, self._region)
+
+
+def _shown_date(incoming: Incoming) -> str:
+    return incoming.headers.get("X-Amz-Date") or incoming.headers.get("Date", "")
+
+
+def _refuse_token(incoming: Incoming) -> None:
+    """Session tokens belong to temporary keys, which we do not give out."""
+    if "X-Amz-Security-Token" in incoming.headers or "X-Amz-Security-Token" in incoming.query:
+        raise S3Error("InvalidToken")

@@ -1,0 +1,230 @@
+"""Signature Version 4 (S3 API: Authenticating requests, AWS Signature Version 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import NamedTuple
+
+from objstore.s3.errors import S3Error
+from objstore.s3.incoming import CANONICAL, Incoming
+from objstore.s3.signature import canonical
+from objstore.s3.signature.times import Signed
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+_PARAMETERS = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
+# Parameters that are of the signature itself; other `x-amz-` ones stand for headers.
+OWN_PARAMETERS = frozenset(
+    name.lower() for name in (*_PARAMETERS, "X-Amz-Algorithm", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
+)
+# Headers that may come unsigned: one is what the string to sign holds in any case, the other is for statistics.
+_FREE = frozenset({"X-Amz-Content-Sha256", "X-Amz-User-Agent"})
+_DIGITS = re.compile(r"-?[0-9]{1,18}\Z")
+_ISO = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
+_DATE = re.compile(r"[0-9]{8}\Z")
+
+_HEADER_ERROR = "AuthorizationHeaderMalformed"
+_QUERY_ERROR = "AuthorizationQueryParametersError"
+_MISSING = (
+    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
+    "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+)
+
+
+class Claim(NamedTuple):
+    """What a request says of its signature. expires: seconds that a URL lives, None for a signature in headers."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+    terminal: str
+    signed_headers: tuple[str, ...]
+    signature: str
+    expires: int | None = None
+
+    @property
+    def scope(self) -> str:
+        return f"{self.date}/{self.region}/{self.service}/{self.terminal}"
+
+    @property
+    def error(self) -> str:
+        return _HEADER_ERROR if self.expires is None else _QUERY_ERROR
+
+    @property
+    def about(self) -> str:
+        """How messages about the credential begin."""
+        if self.expires is None:
+            return "The authorization header is malformed; "
+        return "Error parsing the X-Amz-Credential parameter; "
+
+
+def of_header(authorization: str) -> Claim:
+    """The claim of an Authorization header; raises S3Error AuthorizationHeaderMalformed."""
+    fields = {}
+    for field in authorization[len(ALGORITHM) :].split(","):
+        name, _, value = field.strip().partition("=")
+        fields[name] = value.strip()
+    for name in ("Credential", "SignedHeaders", "Signature"):
+        if not fields.get(name):
+            raise S3Error(_HEADER_ERROR, f"The authorization header is malformed; missing {name}.")
+    parts = fields["Credential"].rsplit("/", 4)
+    if len(parts) != 5:
+        raise S3Error(
+            _HEADER_ERROR,
+            "The authorization header is malformed; the Credential is mal-formed; "
+            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+        )
+    key, date, region, service, terminal = parts
+    return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"]), fields["Signature"])
+
+
+def of_query(incoming: Incoming, longest: float) -> Claim:
+    """The claim of a presigned URL, good for `longest` seconds at most; raises S3Error
+    AuthorizationQueryParametersError."""
+    query = incoming.query
+    if query.get("X-Amz-Algorithm") != ALGORITHM:
+        raise S3Error(_QUERY_ERROR, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"')
+    if not all(query.get(name) for name in _PARAMETERS):
+        raise S3Error(_QUERY_ERROR, _MISSING)
+    parts = query["X-Amz-Credential"].rsplit("/", 4)
+    if len(parts) != 5:
+        raise S3Error(
+            _QUERY_ERROR,
+            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; "
+            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+        )
+    if not _ISO.match(query["X-Amz-Date"]):
+        raise S3Error(_QUERY_ERROR, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    expires = _life(query["X-Amz-Expires"], longest)
+    key, date, region, service, terminal = parts
+    names = _names(query["X-Amz-SignedHeaders"])
+    return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
+
+
+def _life(text: str, longest: float) -> int:
+    if not _DIGITS.match(text):
+        raise S3Error(_QUERY_ERROR, "X-Amz-Expires should be a number")
+    life = int(text)
+    if life < 0:
+        raise S3Error(_QUERY_ERROR, "X-Amz-Expires must be non-negative")
+    if life > longest:
+        raise S3Error(
+            _QUERY_ERROR,
+            f"X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less "
+            f"than {int(longest)} seconds",
+        )
+    return life
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.lower().split(";"))
+
+
+def check_scope(claim: Claim, signed: Signed, region: str) -> None:
+    """Raises S3Error where the claim is for another day, region or service than this."""
+    if not _DATE.match(claim.date) or claim.date != signed.timestamp[:8]:
+        raise S3Error(
+            claim.error,
+            f'{claim.about}Invalid credential date "{claim.date}". This date is not the same as X-Amz-Date: '
+            f'"{signed.timestamp[:8]}".',
+        )
+    if claim.region != region:
+        raise S3Error(
+            claim.error,
+            f"{claim.about}the region '{claim.region}' is wrong; expecting '{region}'",
+            {"Region": region},
+        )
+    if claim.service != "s3":
+        raise S3Error(
+            claim.error,
+            f'{claim.about}incorrect service "{claim.service}". This endpoint belongs to "s3".',
+        )
+    if claim.terminal != "aws4_request":
+        raise S3Error(
+            claim.error,
+            f'{claim.about}incorrect terminal "{claim.terminal}". This endpoint uses "aws4_request".',
+        )
+
+
+def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
+    """Raises S3Error AccessDenied where a header that matters was not signed: anyone on the way could have added it."""
+    signed = claim.signed_headers
+    unsigned = [
+        name.lower()
+        for name in incoming.headers
+        if name[:6] == "X-Amz-" and name not in _FREE and name.lower() not in signed
+    ]
+    if "host" not in signed and ":authority" not in signed:
+        unsigned.insert(0, "host")
+    if unsigned:
+        raise S3Error(
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+            {"HeadersNotSigned": ", ".join(unsigned)},
+        )
+
+
+def payload_of(claim: Claim, incoming: Incoming) -> str:
+    """What stands for the body in the canonical request; raises S3Error InvalidRequest where it must be told."""
+    told = incoming.headers.get("X-Amz-Content-Sha256", "")
+    if claim.expires is None:
+        if not told:
+            raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+        return told
+    if told and "x-amz-content-sha256" in claim.signed_headers:
+        return told
+    return incoming.query.get("X-Amz-Content-Sha256") or UNSIGNED
+
+
+def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payload: str, key: bytes) -> None:
+    """key: the signing key. Raises S3Error SignatureDoesNotMatch."""
+    pairs = incoming.pairs
+    if claim.expires is not None:
+        pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
+    text = canonical.request(incoming, pairs, claim.signed_headers, payload)
+    to_sign = string_to_sign(claim.scope, signed.timestamp, text)
+    if matches(key, to_sign, claim.signature):
+        return
+    as_sent = canonical.request_as_sent(incoming, pairs, claim.signed_headers, payload)
+    if as_sent != text and matches(key, string_to_sign(claim.scope, signed.timestamp, as_sent), claim.signature):
+        return
+    raise mismatch(claim.access_key, to_sign, claim.signature, text)
+
+
+def string_to_sign(scope: str, timestamp: str, canonical_request: str) -> str:
+    digest = hashlib.sha256(canonical_request.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
+
+
+def matches(key: bytes, to_sign: str, signature: str) -> bool:
+    expected = hmac.digest(key, to_sign.encode("utf-8", "surrogateescape"), "sha256").hex()
+    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+
+
+def mismatch(access_key: str, to_sign: str, signature: str, canonical_request: str = "") -> S3Error:
+    """The error that tells a client what we made of its request, byte by byte, as S3 does."""
+    extra = {
+        "AWSAccessKeyId": access_key,
+        "StringToSign": to_sign,
+        "SignatureProvided": signature,
+        "StringToSignBytes": _hex(to_sign),
+    }
+    if canonical_request:
+        extra |= {"CanonicalRequest": canonical_request, "CanonicalRequestBytes": _hex(canonical_request)}
+    return S3Error("SignatureDoesNotMatch", extra=extra)
+
+
+def _hex(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").hex(" ")
+
+
+def headers_in_query(incoming: Incoming) -> dict[str, str]:
+    """Headers that a presigned URL carries in its query (`x-amz-acl`, `x-amz-meta-a`), as some SDKs move them there."""
+    return {
+        CANONICAL[name]: value
+        for name, value in incoming.query.items()
+        if name[:6].lower() == "x-amz-" and name.lower() not in OWN_PARAMETERS
+    }
