@@ -8,7 +8,7 @@ from objstore.core import metadata
 from objstore.core.limits import Limits
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
-from objstore.proxy.object_put import ObjectChange
+from objstore.proxy.object_put import ObjectChange, replaced_segments
 from objstore.proxy.request import ProxyRequest, plain
 from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp
@@ -74,4 +74,5 @@ class ObjectDelete:
             return error(written.status)
         change.tell_the_rest(written, change.tombstone)
         found = any(answer.status == 204 for answer in written.answers)
-        return plain(204) if found else error(404)
+        headers = replaced_segments(written)
+        return plain(204, headers) if found else error(404, headers=headers)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from objstore.core.errors import NodeFailure
+from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.timestamps import Timestamp
 from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.reads import Found, ResumedBody, read
@@ -89,6 +90,8 @@ class ObjectGet:
         response.close()
         if response.status != 200:
             return self._answer(request, place, sent, Found(node, response))
+        if MANIFEST in response.headers:
+            return None  # the ranges are of what it stands for; its list comes whole
         headers = _client_view(request, response)
         size, etag = int(headers["Content-Length"]), headers["Etag"]
         if_range = request.headers.get("If-Range")
@@ -172,7 +175,7 @@ def _client_view(request: ProxyRequest, response: NodeResponse) -> dict[str, str
 
 def _of_failure(headers: dict[str, str]) -> dict[str, str]:
     """Headers of the object that go with a refusal, which has a body of its own."""
-    kept = ("Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range")
+    kept = ("Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", MANIFEST, MANIFEST_ETAG)
     return {name: headers[name] for name in kept if name in headers}
 
 

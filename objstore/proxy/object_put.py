@@ -17,6 +17,7 @@ from typing import Any
 from objstore.core import metadata
 from objstore.core.errors import NodeFailure
 from objstore.core.limits import Limits
+from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
@@ -68,7 +69,8 @@ class ObjectPut:
             return error(written.status)
         etag = written.header("Etag")
         change.tell_the_rest(written, functools.partial(change.row, etag=etag, size=change.size))
-        return plain(201, {"Etag": etag, "Last-Modified": http_date(change.timestamp.ceiling)})
+        headers = {"Etag": etag, "Last-Modified": http_date(change.timestamp.ceiling)}
+        return plain(201, headers | replaced_segments(written))
 
     def _refuse(self, request: ProxyRequest) -> Response | None:
         headers = request.headers
@@ -96,6 +98,12 @@ class ObjectPut:
         if expires is not None:
             headers["X-Delete-At"] = str(expires)
         return headers
+
+
+def replaced_segments(written: Written) -> dict[str, str]:
+    """For the filter that frees them: the segments of manifests that were replaced."""
+    replaced = written.all_of(REPLACED_SEGMENTS)
+    return {REPLACED_SEGMENTS: replaced} if replaced else {}
 
 
 class ObjectChange:

@@ -41,6 +41,11 @@ class Written(NamedTuple):
                 return answer.headers[name]
         return ""
 
+    def all_of(self, name: str) -> str:
+        """What any node that took the write says under a header, each value once, with commas between."""
+        said = (answer.headers.get(name) for answer in self.answers if answer.ok or answer.status == 404)
+        return ",".join(dict.fromkeys(filter(None, said)))
+
 
 def write(
     cluster: Cluster,

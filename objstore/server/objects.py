@@ -9,6 +9,7 @@ from typing import Any
 
 from objstore.core import metadata
 from objstore.core.errors import ChecksumMismatch, InvalidInput, NotFound
+from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.text import to_text
 from objstore.core.timestamps import ZERO, Timestamp
@@ -33,7 +34,8 @@ class ObjectServer:
     def put(self, request: Request) -> Response:
         timestamp = request.timestamp()
         store = request.device.objects(request.location.policy)
-        refused = self._refuse_put(request, timestamp)
+        current, newest = self._current(request)
+        refused = self._refuse_put(request, timestamp, current, newest)
         if refused is not None:
             return refused
         size = content_length(request.environ)
@@ -58,16 +60,16 @@ class ObjectServer:
             )
             info = writer.commit(data)
         updated = self._updater.put(request, info)
-        return Response(201, {"Etag": info.etag, messages.UPDATED: updated})
+        return Response(201, {"Etag": info.etag, messages.UPDATED: updated, **_replaced(current)})
 
-    def _refuse_put(self, request: Request, timestamp: Timestamp) -> Response | None:
-        current, newest = self._current(request)
+    def _refuse_put(
+        self, request: Request, timestamp: Timestamp, current: ObjectInfo | None, newest: Timestamp
+    ) -> Response | None:
         if newest >= timestamp:
             return _stale(newest)
         if request.environ.get("HTTP_IF_NONE_MATCH") or request.environ.get("HTTP_IF_MATCH"):
-            verdict = conditions.evaluate(
-                "PUT", requests.headers(request.environ), current and current.etag, current and current.timestamp
-            )
+            etag = current and shown_etag(current.metadata, current.etag)
+            verdict = conditions.evaluate("PUT", requests.headers(request.environ), etag, current and current.timestamp)
             if verdict is not None:
                 return error(verdict, headers={messages.STORED_TIMESTAMP: newest.internal})
         return None
@@ -115,7 +117,7 @@ class ObjectServer:
         store.delete(request.location, request.name.path, timestamp)
         updated = self._updater.delete(request, timestamp)
         found = current is not None and (if_delete_at or not _expired(current.metadata))
-        headers = {messages.STORED_TIMESTAMP: timestamp.internal, messages.UPDATED: updated}
+        headers = {messages.STORED_TIMESTAMP: timestamp.internal, messages.UPDATED: updated, **_replaced(current)}
         return Response(204, headers) if found else error(404, headers=headers)
 
     def get(self, request: Request) -> Response:
@@ -142,12 +144,14 @@ class ObjectServer:
             return error(412, headers={messages.STORED_TIMESTAMP: info.timestamp.internal})
         headers = _object_headers(info)
         if any(key in environ for key in _CONDITIONAL):
-            verdict = conditions.evaluate(request.method, requests.headers(environ), info.etag, info.timestamp)
+            etag = shown_etag(info.metadata, info.etag)
+            verdict = conditions.evaluate(request.method, requests.headers(environ), etag, info.timestamp)
             if verdict is not None:
                 del headers["Content-Length"]
                 return Response(verdict, headers)
         start, stop, status = 0, info.size, 200
-        if "HTTP_RANGE" in environ and request.method == "GET":
+        # A range of a manifest is one of what it stands for, unless a read of its own bytes goes on.
+        if "HTTP_RANGE" in environ and request.method == "GET" and (wanted or MANIFEST not in info.metadata):
             span = _span(environ, info)
             if span is None:
                 return error(416, headers={**headers, "Content-Range": f"bytes */{info.size}"})
@@ -208,6 +212,12 @@ def _object_headers(info: ObjectInfo) -> dict[str, str]:
         messages.DATA_TIMESTAMP: info.data_timestamp.internal,
         **info.metadata,
     }
+
+
+def _replaced(current: ObjectInfo | None) -> dict[str, str]:
+    """The segments that were the replaced object's alone: no one else will free them."""
+    owned = current.metadata.get(MANIFEST_OWNS) if current is not None else None
+    return {REPLACED_SEGMENTS: owned} if owned else {}
 
 
 def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:
