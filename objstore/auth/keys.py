@@ -14,3 +14,6 @@ class TableKeys:
 
     def find(self, access_key: str) -> Credential | None:
         return self._users.current().credentials.get(access_key)
+
+    def has_account(self, account: str) -> bool:
+        return account in self._users.current().accounts

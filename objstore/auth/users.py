@@ -66,10 +66,11 @@ class Login(NamedTuple):
 class UserTable:
     """All users at one moment; never changed. Raises ConfigError for an access key used twice."""
 
-    __slots__ = ("credentials", "hashed", "logins")
+    __slots__ = ("accounts", "credentials", "hashed", "logins")
 
     def __init__(self, users: Iterable[User], prefixes: Prefixes) -> None:
         self.logins = {user.name: _login(user, prefixes) for user in users}
+        self.accounts = frozenset(login.account for login in self.logins.values())
         self.credentials: dict[str, Credential] = {}
         self.hashed = any(hashing.is_hashed(login.user.key) for login in self.logins.values())
         for login in self.logins.values():

@@ -119,18 +119,30 @@ class Native:
     def config(self, info: ContainerInfo, kind: str) -> str:
         """A configuration document of a bucket (`policy`, `acl`, `cors`), '' where there is none."""
         prefix = f"s3-{kind}"
-        kept = "".join(info.sysmeta.get(f"{prefix}-{index}", "") for index in range(_CONFIG_PIECES))
-        return base64.b64decode(kept).decode() if kept else ""
+        kept = info.sysmeta.get(f"{prefix}-0", "")
+        if not kept:
+            return ""
+        kept += "".join(info.sysmeta.get(f"{prefix}-{index}", "") for index in range(1, _CONFIG_PIECES))
+        return base64.b64decode(kept).decode()
 
     def set_config(self, environ: Environ, name: Name, kind: str, document: str) -> None:
-        """Keep a configuration document; '' removes it. Raises S3Error for one that is too large."""
-        kept = base64.b64encode(document.encode()).decode()  # a header may lose spaces at its ends
-        pieces = [kept[start : start + _CONFIG_PIECE] for start in range(0, len(kept), _CONFIG_PIECE)]
-        if len(pieces) > _CONFIG_PIECES:
-            raise S3Error("InvalidRequest", f"The configuration is larger than {_MOST_CONFIG} bytes")
-        pieces += [""] * (_CONFIG_PIECES - len(pieces))
-        headers = {f"{CONFIG}{kind.title()}-{index}": piece for index, piece in enumerate(pieces)}
-        self.done(environ, "POST", name, (204,), headers=headers)
+        """Keep a configuration document; '' removes it. Raises S3Error for one that is too large, NoSuchBucket."""
+        answer = self.done(environ, "POST", name, (204, 404), headers=config_headers(kind, document))
+        if answer.status == 404:
+            raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
+
+
+def config_headers(kind: str, document: str) -> dict[str, str]:
+    """The headers of a container's PUT or POST that keep a configuration document.
+
+    Raises S3Error InvalidRequest for one that is too large.
+    """
+    kept = base64.b64encode(document.encode()).decode()  # a header may lose spaces at its ends
+    pieces = [kept[start : start + _CONFIG_PIECE] for start in range(0, len(kept), _CONFIG_PIECE)]
+    if len(pieces) > _CONFIG_PIECES:
+        raise S3Error("InvalidRequest", f"The configuration is larger than {_MOST_CONFIG} bytes")
+    pieces += [""] * (_CONFIG_PIECES - len(pieces))
+    return {f"{CONFIG}{kind.title()}-{index}": piece for index, piece in enumerate(pieces)}
 
 
 def unexpected(status: int) -> S3Error:

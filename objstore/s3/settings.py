@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from objstore.runtime.settings import Setting, boolean, duration, positive, size, words
+from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
 
 SETTINGS = (
     Setting("region", str.strip, "us-east-1", "region of this store, in signatures and locations"),
@@ -11,6 +11,18 @@ SETTINGS = (
     Setting("max_presigned_life", duration, "7d", "longest life of a presigned URL"),
     Setting("dns_compliant_bucket_names", boolean, "yes", "enforce S3's rules for names of new buckets"),
     Setting("max_buckets_per_account", positive, "1000", "most buckets of an account"),
+    Setting(
+        "default_object_ownership",
+        choice("ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"),
+        "ObjectWriter",
+        "object ownership of buckets that say nothing of it; BucketOwnerEnforced, as AWS has it, disables ACLs",
+    ),
+    Setting(
+        "default_public_access_block",
+        choice("none", "all"),
+        "none",
+        "public access block of buckets that say nothing of it; all, as AWS has it, keeps everything from being public",
+    ),
     Setting("max_xml_body", size, "1M", "largest XML document of a request"),
     Setting("max_multi_delete", positive, "1000", "most keys of one DeleteObjects"),
     Setting("max_listing", positive, "1000", "most entries of one listing"),

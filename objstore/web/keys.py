@@ -25,3 +25,7 @@ class AccessKeys(Protocol):
     def find(self, access_key: str) -> Credential | None:
         """Whose access key this is, None for nobody's. Costs microseconds, and never waits for another host."""
         ...
+
+    def has_account(self, account: str) -> bool:
+        """Is there someone who works in this storage account?"""
+        ...

@@ -1,0 +1,311 @@
+"""Bucket policies: reading and checking them, and what a policy says of a request.
+
+The language is IAM's (user guide, "IAM JSON policy reference"), as far as it makes sense for
+a bucket. Accounts are named by the account's name where AWS has twelve digits:
+`arn:aws:iam::AUTH_test:root`, `arn:aws:iam::AUTH_test:user/tester`, `AUTH_test`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from objstore.s3.access import actions
+from objstore.s3.access.conditions import Condition, named
+from objstore.s3.access.patterns import Values, matches, matches_filled, variables
+from objstore.s3.errors import S3Error
+
+MOST_BYTES = 20 * 1024
+FILLING_VERSION = "2012-10-17"  # the one whose `${...}` are variables
+_VERSIONS = (FILLING_VERSION, "2008-10-17")
+_KEY_SPACES = ("aws:", "s3:", "saml:", "accounts.google.com:", "graph.facebook.com:", "www.amazon.com:", "kms:")
+_FIELDS = frozenset(
+    {
+        "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+    }
+)  # fmt: skip
+
+
+class Caller(NamedTuple):
+    """Who asks. account: '' for anonymous. user: its name within the account. owner: is it an administrator of
+    its account, so that what is granted to the account is granted to it?"""
+
+    account: str = ""
+    user: str = ""
+    owner: bool = False
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:iam::{self.account}:user/{self.user}" if self.account else ""
+
+
+class Principals(NamedTuple):
+    """everyone: `*`. accounts: of which all are named. users: ARNs of single ones, `:user/id` without an account
+    among them. ids: canonical ids, which are accounts too."""
+
+    everyone: bool = False
+    accounts: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+
+    def name(self, caller: Caller, strict: bool) -> bool:
+        """strict: does naming an account name only those who administer it? A grant does no more than that;
+        a denial hits all of its users."""
+        if self.everyone:
+            return True
+        if not caller.account:
+            return False
+        if caller.account in self.accounts and (caller.owner or not strict):
+            return True
+        return caller.arn in self.users
+
+
+class Statement(NamedTuple):
+    """Patterns of resources are without `arn:aws:s3:::`. principals_named and the like: False for NotPrincipal..."""
+
+    allow: bool
+    principals: Principals
+    principals_named: bool
+    actions: tuple[str, ...]
+    actions_named: bool
+    resources: tuple[str, ...]
+    resources_named: bool
+    conditions: tuple[Condition, ...]
+
+    def applies(self, caller: Caller, action: str, resource: str, request: Values, filling: bool) -> bool:
+        """resource: `bucket` or `bucket/key`."""
+        strict = self.allow == self.principals_named
+        return (
+            self.names_action(action) == self.actions_named
+            and self.principals.name(caller, strict) == self.principals_named
+            and self._names_resource(resource, request, filling) == self.resources_named
+            and all(condition.holds(request, filling) for condition in self.conditions)
+        )
+
+    def names_action(self, action: str) -> bool:
+        return any(matches(pattern, action.lower()) for pattern in self.actions)
+
+    def _names_resource(self, resource: str, request: Values, filling: bool) -> bool:
+        return any(
+            matches_filled(pattern, resource, request) if filling and "${" in pattern else matches(pattern, resource)
+            for pattern in self.resources
+        )
+
+
+class Policy(NamedTuple):
+    """keys: all condition keys that deciding needs, in lower case. filling: are there variables?"""
+
+    statements: tuple[Statement, ...]
+    keys: frozenset[str]
+    filling: bool
+
+    def verdict(self, caller: Caller, action: str, resource: str, request: Values) -> str:
+        """`deny`, `allow`, or '' where the policy says nothing. A denial goes before all."""
+        said = ""
+        for statement in self.statements:
+            if statement.allow and said:
+                continue
+            if statement.applies(caller, action, resource, request, self.filling):
+                if not statement.allow:
+                    return "deny"
+                said = "allow"
+        return said
+
+
+def _malformed(message: str, detail: str = "") -> S3Error:
+    return S3Error("MalformedPolicy", message, {"Detail": detail} if detail else None)
+
+
+@lru_cache(maxsize=512)
+def parse(text: str, bucket: str) -> Policy:
+    """The policy of a bucket; raises S3Error MalformedPolicy that says what is wrong, as AWS words it."""
+    if len(text.encode("utf-8", "surrogateescape")) > MOST_BYTES:
+        raise _malformed("Policy exceeds the maximum allowed document size.")
+    if not text.lstrip().startswith("{"):
+        raise _malformed("Policies must be valid JSON and the first byte must be '{'")
+    try:
+        document = json.loads(text, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError):
+        raise _malformed("This policy contains invalid Json") from None
+    unknown = sorted(set(document) - {"Version", "Id", "Statement"})
+    if unknown:
+        raise _malformed(f"Unknown field {unknown[0]}")
+    version = document.get("Version", _VERSIONS[1])
+    if version not in _VERSIONS:
+        raise _malformed("The policy must contain a valid version string")
+    if "Statement" not in document:
+        raise _malformed("Missing required field Statement")
+    listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    if not listed:
+        raise _malformed("Could not parse the policy: Statement is empty!")
+    filling = version == FILLING_VERSION
+    statements = tuple(_statement(item, bucket) for item in listed)
+    sids = [item["Sid"] for item in listed if "Sid" in item]
+    if len(sids) != len(set(sids)):
+        raise _malformed("Statement IDs (SID) in a single policy must be unique.")
+    keys = frozenset[str]().union(
+        *(condition.keys for statement in statements for condition in statement.conditions),
+        *(variables(pattern) for statement in statements for pattern in statement.resources),
+    )
+    return Policy(statements, keys, filling)
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key comes twice")
+    return made
+
+
+def _statement(item: Any, bucket: str) -> Statement:
+    if not isinstance(item, dict):
+        raise _malformed("Statement must be an object")
+    unknown = sorted(set(item) - _FIELDS)
+    if unknown:
+        raise _malformed(f"Unknown field {unknown[0]}")
+    if not isinstance(item.get("Sid", ""), str):
+        raise _malformed("Sid must be a string")
+    if "Effect" not in item:
+        raise _malformed("Missing required field Effect")
+    if item["Effect"] not in ("Allow", "Deny"):
+        raise _malformed(f"Invalid effect: {str(item['Effect'])[:60]}")
+    principal, principals_named = _either(item, "Principal")
+    action, actions_named = _either(item, "Action")
+    resource, resources_named = _either(item, "Resource")
+    allow = item["Effect"] == "Allow"
+    if allow and not principals_named:
+        raise _malformed("Allow with NotPrincipal is not allowed.")
+    patterns = tuple(_action(name) for name in _texts(action, "Policy has invalid action"))
+    resources = tuple(_resource(arn, bucket) for arn in _texts(resource, "Policy has invalid resource"))
+    if actions_named and resources_named:
+        _check_combinations(patterns, resources)
+    return Statement(
+        allow, _principals(principal), principals_named, patterns, actions_named, resources, resources_named,
+        tuple(_conditions(item.get("Condition", {}))),
+    )  # fmt: skip
+
+
+def _either(item: dict[str, Any], name: str) -> tuple[Any, bool]:
+    """The value of a field or of its negation, and whether it is the field."""
+    negation = f"Not{name}"
+    if name in item and negation in item:
+        raise _malformed(f"Only one of {name} and {negation} can be in a statement")
+    if name not in item and negation not in item:
+        raise _malformed(f"Missing required field {name}")
+    return (item[name], True) if name in item else (item[negation], False)
+
+
+def _texts(value: Any, complaint: str) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(text, str) for text in listed):
+        raise _malformed(complaint)
+    return listed
+
+
+def _action(name: str) -> str:
+    """The pattern in lower case: actions are named in any."""
+    if name != "*" and (not name.lower().startswith(actions.PREFIX) or not actions.levels(name)):
+        raise _malformed("Policy has invalid action", name)
+    return name.lower()
+
+
+def _resource(arn: str, bucket: str) -> str:
+    """The pattern `bucket` or `bucket/keys` of an ARN, which must be about this bucket."""
+    fields = arn.split(":", 5)
+    if arn == "*":
+        return arn
+    if len(fields) != 6 or fields[0] != "arn" or fields[2] != "s3":
+        raise _malformed("Policy has invalid resource", arn)
+    pattern = fields[5]
+    about = pattern.partition("/")[0]
+    if not matches(about, bucket):
+        raise _malformed("Policy has invalid resource", arn)
+    return pattern
+
+
+def _check_combinations(patterns: Iterable[str], resources: Iterable[str]) -> None:
+    """At least one of the actions must be one on at least one of the resources."""
+    on = frozenset[str]().union(*(actions.levels(pattern) for pattern in patterns))
+    has_keys = any("/" in pattern or pattern.endswith("*") for pattern in resources)
+    has_bucket = any("/" not in pattern for pattern in resources)
+    if not (has_keys and "object" in on) and not (has_bucket and on & {"bucket", "service"}):
+        raise _malformed("Action does not apply to any resource(s) in statement")
+
+
+def _principals(value: Any) -> Principals:
+    if value == "*":
+        return Principals(everyone=True)
+    if not isinstance(value, dict) or not value:
+        raise _malformed("Invalid policy syntax.")
+    everyone = False
+    accounts: set[str] = set()
+    users: set[str] = set()
+    for kind, given in value.items():
+        reader = _PRINCIPAL_KINDS.get(kind)
+        if reader is None:
+            raise _malformed("Invalid principal in policy", kind)
+        for text in _texts(given, "Invalid principal in policy"):
+            if kind == "AWS" and text == "*":
+                everyone = True
+            else:
+                reader(text, accounts, users)
+    return Principals(everyone, frozenset(accounts), frozenset(users))
+
+
+def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
+    fields = text.split(":", 5)
+    if len(fields) == 1 and text and "*" not in text and "/" not in text:
+        accounts.add(text)
+        return
+    if len(fields) != 6 or fields[0] != "arn" or fields[2] not in ("iam", "sts") or "*" in text:
+        raise _malformed("Invalid principal in policy", text)
+    account, who = fields[4], fields[5]
+    if who == "root":
+        accounts.add(account)
+    elif who.startswith("user/") and len(who) > 5:
+        # An ARN without an account names one by its id; paths before the name mean nothing here.
+        if account:
+            users.add(f"arn:aws:iam::{account}:user/{who.rpartition('/')[2]}")
+        else:
+            accounts.add(who[5:])
+    elif not who.startswith(("role/", "assumed-role/", "federated-user/")):
+        raise _malformed("Invalid principal in policy", text)
+
+
+def _nobody(text: str, accounts: set[str], users: set[str]) -> None:
+    """Services and identity providers of AWS, none of which comes here."""
+
+
+def _canonical(text: str, accounts: set[str], users: set[str]) -> None:
+    accounts.add(text)
+
+
+_PRINCIPAL_KINDS: dict[str, Callable[[str, set[str], set[str]], None]] = {
+    "AWS": _aws_principal,
+    "CanonicalUser": _canonical,
+    "Federated": _nobody,
+    "Service": _nobody,
+}
+
+
+def _conditions(value: Any) -> Iterable[Condition]:
+    if not isinstance(value, dict):
+        raise _malformed("Invalid policy syntax.")
+    for operator, keys in value.items():
+        if not isinstance(keys, dict):
+            raise _malformed("Invalid policy syntax.")
+        for key, values in keys.items():
+            if not key.lower().startswith(_KEY_SPACES):
+                raise _malformed("Policy has an invalid condition key", key)
+            listed = values if isinstance(values, list) else [values]
+            if not all(isinstance(text, (str, bool, int, float)) for text in listed):
+                raise _malformed("Invalid policy syntax.")
+            try:
+                yield named(operator, key, [_plain(text) for text in listed])
+            except ValueError:
+                raise _malformed(f"Invalid Condition type : {operator}", operator) from None
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,53 @@
+"""When S3 calls a policy public (user guide, "Blocking public access": The meaning of "public").
+
+A statement is public where it grants something to everyone, and no condition ties that to fixed
+values of a key that only some requests can have.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from objstore.s3.access.conditions import Condition, network
+from objstore.s3.access.policy import Policy, Statement
+
+_TYING = frozenset(
+    {
+        "aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceaccount",
+        "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner", "aws:sourcevpc",
+        "aws:sourcevpcarn", "aws:sourcevpce", "aws:userid", "aws:username", "s3:dataaccesspointaccount",
+        "s3:dataaccesspointarn", "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    }
+)  # fmt: skip
+_OPERATORS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"})
+_WIDEST = {4: 8, 6: 32}  # by IP version, the shortest prefix of a network that is not everyone
+
+
+@lru_cache(maxsize=512)
+def is_public(policy: Policy) -> bool:
+    return any(_grants_everyone(statement) for statement in policy.statements)
+
+
+def _grants_everyone(statement: Statement) -> bool:
+    if not statement.allow or not statement.principals.everyone:
+        return False
+    return not any(_ties(condition) for condition in statement.conditions)
+
+
+def _ties(condition: Condition) -> bool:
+    if condition.if_exists or condition.qualifier == "forallvalues":
+        return False
+    if condition.key == "aws:sourceip":
+        return condition.operator == "ipaddress" and all(_is_narrow(value) for value in condition.values)
+    return (
+        condition.key in _TYING
+        and condition.operator in _OPERATORS
+        and not any(character in value for value in condition.values for character in "*?$")
+    )
+
+
+def _is_narrow(text: str) -> bool:
+    if "$" in text:
+        return False
+    found = network(text)
+    return found.prefixlen >= _WIDEST[found.version]
