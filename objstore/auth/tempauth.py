@@ -45,6 +45,7 @@ SETTINGS = (
     settings.Setting(
         "users_file", str.strip, "", "file of users, see `objstore user`; besides it, user_<account>_<user> lines count"
     ),
+    settings.Setting("users_check_interval", settings.duration, "100ms", "between looks for a change of that file"),
     settings.Setting("token_key", str.strip, "", "secret that signs tokens, the same in all proxies; or:"),
     settings.Setting("token_key_file", str.strip, "", "file that holds the secret that signs tokens"),
     settings.Setting("token_life", settings.duration, "86400", "how long a token is good"),
@@ -174,7 +175,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     values = settings.read(SETTINGS, conf, "filter:tempauth")
     logger = log.from_conf(conf)
     prefixes = prefixes_.from_conf(conf)
-    users = Users(prefixes, logger, users_.from_conf(conf), values.users_file)
+    users = Users(prefixes, logger, users_.from_conf(conf), values.users_file, values.users_check_interval)
     tokens = Tokens(_token_key(values), life=values.token_life, prefix=prefixes.first.text)
     login = LoginService(
         users, tokens, auth_prefix=values.auth_prefix, url_scheme=values.storage_url_scheme, logger=logger

@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import string
+import time
 from collections.abc import Iterator, Mapping
 
 from objstore.auth import hashing, users
@@ -100,11 +101,18 @@ def _locked(path: str) -> Iterator[None]:
 class Users:
     """The table of users as it is now: those of the configuration, and over them those of the file, if any.
 
-    A change to the file is seen by the next request. A file that cannot be used leaves
+    The file is looked at at most once in `interval` seconds. A file that cannot be used leaves
     the former table in place, and is logged once.
     """
 
-    def __init__(self, prefixes: Prefixes, logger: logging.Logger, conf: Mapping[str, User], path: str = "") -> None:
+    def __init__(
+        self,
+        prefixes: Prefixes,
+        logger: logging.Logger,
+        conf: Mapping[str, User],
+        path: str = "",
+        interval: float = 0.0,
+    ) -> None:
         """Raises ConfigError where the file cannot be used from the start."""
         self._prefixes = prefixes
         self._logger = logger
@@ -112,10 +120,13 @@ class Users:
         self._path = path
         self._seen = self._signature() if path else None
         self._table = self._read()
+        self._interval = interval
+        self._next_check = 0.0
 
     def current(self) -> UserTable:
         """The same object as long as nothing has changed."""
-        if self._path:
+        if self._path and (now := time.monotonic()) >= self._next_check:
+            self._next_check = now + self._interval
             seen = self._signature()
             if seen != self._seen:
                 self._reload(seen)

@@ -4,6 +4,7 @@ DIR/credentials.json   endpoint, user and keys, for scripts; mode 0600
 DIR/users.json         users and their keys; `objstore user` changes it
 DIR/etc/               objstore.conf, proxy-server.conf, storage-server.conf, rings and their builders
 DIR/devices/dN/        one directory a device
+DIR/log/access.log     a line a request, in the order of fields of Swift's proxy-logging
 DIR/run/               state of running processes; DIR/run/lock is held while a server runs
 """
 
@@ -57,6 +58,10 @@ class DataDir(NamedTuple):
     @property
     def devices(self) -> str:
         return os.path.join(self.root, "devices")
+
+    @property
+    def log(self) -> str:
+        return os.path.join(self.root, "log")
 
     @property
     def run(self) -> str:
@@ -138,7 +143,7 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> None:
 
     Raises ConfigError where the directory was made for other numbers of devices or replicas.
     """
-    for path in (data.root, data.etc, data.devices, os.path.join(data.run, "metrics")):
+    for path in (data.root, data.etc, data.devices, data.log, os.path.join(data.run, "metrics")):
         os.makedirs(path, exist_ok=True)
     if os.path.exists(data.cluster_conf):
         _check_numbers(data, devices, replicas)
@@ -180,7 +185,7 @@ _PROXY_VALUES: Values = {
     "app": {"allow_account_management": "yes"},
     "cache": {"shared_file": "%(here)s/../run/cache.generations"},
     # On a terminal, or in a pipe that nobody reads, a line a request is in the way.
-    "proxy_logging": {"access_log_to": "none"},
+    "proxy_logging": {"access_log_to": "%(here)s/../log/access.log", "access_log_size": "64M"},
     "tempauth": {"users_file": f"%(here)s/../{USERS_NAME}", "token_key_file": f"%(here)s/{TOKEN_KEY_NAME}"},
 }
 

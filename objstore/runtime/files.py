@@ -49,9 +49,9 @@ _IN_ORDER = frozenset({"ext4", "xfs"})
 
 def _file_system(path: str) -> str:
     """The type of the file system a path is on, '' where that cannot be told."""
-    device = os.stat(path).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
     try:
+        device = os.stat(path).st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
         with open("/proc/self/mountinfo") as mounts:  # proc(5)
             for line in mounts:
                 mounted, _, source = line.partition(" - ")

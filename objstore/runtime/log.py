@@ -6,6 +6,7 @@ in `(txn: ...)`.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import logging.handlers
 import os
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
+from objstore.runtime.files import FILES
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -127,12 +129,14 @@ class LineWriter(Protocol):
 class FileLines:
     """Each line is one write, so that workers can share a file, pipe or terminal.
 
-    A file that was moved away (rotated) is noticed within `watch` seconds, or by `reopen`.
+    A file that was moved away (rotated) is noticed within `watch` seconds, or by `reopen`. One
+    that has grown beyond `most` bytes is moved to `<path>.1`, in the place of the one before; 0 for no limit.
     """
 
-    def __init__(self, path: str = "", fd: int = -1, watch: float = 1.0) -> None:
+    def __init__(self, path: str = "", fd: int = -1, watch: float = 1.0, most: int = 0) -> None:
         """path: of a file; without one, lines go to the descriptor `fd`. Raises OSError where it cannot be opened."""
         self._path = path
+        self._most = most
         self._watch = watch
         self._checked = 0.0
         self.lost = 0  # lines that could not be written
@@ -161,6 +165,17 @@ class FileLines:
         ours = os.fstat(self._fd)
         if (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
             self.reopen()
+        elif self._most and there.st_size > self._most:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of several workers, one does it
+            if os.stat(self._path).st_ino == os.fstat(self._fd).st_ino:
+                FILES.rename(self._path, self._path + ".1")
+        except OSError:
+            return
+        self.reopen()
 
     def reopen(self) -> None:
         """Open the path anew; the old file is kept where that fails."""
@@ -218,6 +233,6 @@ def line_writer(values: Any, name: str = "") -> LineWriter:
     if values.log_to == "syslog":
         return SyslogLines(_syslog_address(values), _facility(values), name or values.log_name)
     try:
-        return FileLines(values.log_to)
+        return FileLines(values.log_to, most=getattr(values, "log_size", 0))
     except OSError as error:
         raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None

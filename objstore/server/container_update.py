@@ -8,6 +8,7 @@ that the proxy knows which replicas still have to hear of the change.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -111,7 +112,7 @@ class ContainerUpdater:
         policy = request.location.policy
         request.device.spool(policy).put(
             SpooledUpdate(
-                hash=request.location.hash,
+                hash=_spool_key(target, row),
                 timestamp=Timestamp.parse(max(row["timestamp"], row["meta_timestamp"])),
                 payload={
                     "container": target.name.path,
@@ -121,3 +122,9 @@ class ContainerUpdater:
                 },
             )
         )
+
+
+def _spool_key(target: UpdateTarget, row: Mapping[str, Any]) -> str:
+    """Another one for each row and its container: one change may spool several at one timestamp."""
+    said = f"{target.name.path}/{row['name']}".encode("utf-8", "surrogateescape")
+    return hashlib.md5(said, usedforsecurity=False).hexdigest()

@@ -71,24 +71,24 @@ class KnownDirs:
         self._files = files
         self._known: set[str] = set()
 
-    def ensure(self, path: str, levels: int) -> list[str]:
-        """Make a directory and up to `levels` above it; those whose names are not known to be durable.
+    def ensure(self, path: str, levels: int) -> tuple[list[str], bool]:
+        """Make a directory and up to `levels` above it.
 
+        Returns those whose names are not known to be durable, and whether `path` itself was made.
         Raises FileNotFoundError where the one above all those is missing.
         """
         parent = path.rpartition("/")[0]
-        unsure = [] if not levels or parent in self._known else self.ensure(parent, levels - 1)
+        unsure = [] if not levels or parent in self._known else self.ensure(parent, levels - 1)[0]
         try:
             self._files.mkdir(path)
         except FileExistsError:
-            if path in self._known:
-                return unsure
+            return (unsure if path in self._known else [*unsure, path]), False
         except FileNotFoundError:
             if parent not in self._known:
                 raise
             self._known.discard(parent)  # someone removed it as empty
             return self.ensure(path, levels)
-        return [*unsure, path]
+        return [*unsure, path], True
 
     def add(self, path: str) -> None:
         if len(self._known) >= _KNOWN_MOST:
@@ -202,8 +202,10 @@ class _Group:
         directory = arrival.directory
         assert arrival.file is not None
         for _ in range(_RETRIES):
-            unsure = self._known.ensure(directory, 3)
+            unsure, made = self._known.ensure(directory, 3)
             self._unsure.setdefault(directory, []).extend(unsure)
+            if made:
+                self._listings.setdefault(directory, [])  # new: there is nothing in it to be removed
             try:
                 self._files.link(arrival.file, f"{directory}/{arrival.name}")
                 return

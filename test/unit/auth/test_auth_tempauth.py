@@ -361,7 +361,7 @@ def test_users_of_a_file_may_change_while_it_runs(tmp_path):
     path = str(tmp_path / "users.json")
     user = {"users": {"test:filed": {"key": "one", "groups": [".admin"]}}}
     (tmp_path / "users.json").write_text(json.dumps(user))
-    app, _ = pipeline(users_file=path)
+    app, _ = pipeline(users_file=path, users_check_interval="0")
     token = login(app, "test:filed", "one")
     assert request(app, "GET", "/v1/AUTH_test", x_auth_token=token).status == 204
     with editing(path) as known:
@@ -382,7 +382,7 @@ def test_hashed_keys_log_in(tmp_path):
     path = str(tmp_path / "users.json")
     with editing(path) as known:
         known["test:hashed"] = User("test:hashed", hashing.hashed("k\u00e9y"), (".admin",))
-    app, _ = pipeline(users_file=path)
+    app, _ = pipeline(users_file=path, users_check_interval="0")
     for _ in range(2):  # the second time it is remembered
         assert login(app, "test:hashed", "k\u00c3\u00a9y")
     assert request(app, "GET", "/auth/v1.0", x_auth_user="test:hashed", x_auth_key="key").status == 401
@@ -396,7 +396,7 @@ def test_users_with_a_pair_of_keys_alone_do_not_log_in(tmp_path):
     path = str(tmp_path / "users.json")
     with editing(path) as known:
         known["test:s3"] = User("test:s3", access_key="A", secret_key="S")
-    app, _ = pipeline(users_file=path)
+    app, _ = pipeline(users_file=path, users_check_interval="0")
     for key in ("", "S"):
         assert request(app, "GET", "/auth/v1.0", x_auth_user="test:s3", x_auth_key=key).status == 401
     assert app.access_keys.find("A").account == "AUTH_test"

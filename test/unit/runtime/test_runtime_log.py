@@ -55,7 +55,7 @@ def test_wrong_settings_are_named(conf):
 
 def test_access_lines_follow_a_rotated_file(tmp_path):
     path = tmp_path / "access"
-    lines = log.FileLines(str(path), watch=0.0)
+    lines = log.log.FileLines(str(path), watch=0.0)
     lines.write("one")
     path.rename(tmp_path / "access.1")
     lines.write("two")
@@ -77,3 +77,14 @@ def test_syslog_lines_are_datagrams_and_a_dead_daemon_costs_nothing(tmp_path):
         writer.write("a line")
         assert daemon.recv(1000) == b"<142>access: a line"
     assert writer.lost == 1
+
+
+def test_a_file_that_grew_too_large_is_moved_aside_once(tmp_path):
+    path = tmp_path / "access.log"
+    writers = [log.FileLines(str(path), watch=0.0, most=100) for _ in range(2)]
+    for number in range(12):
+        for writer in writers:
+            writer.write(f"line {number:04d}")
+    kept = (tmp_path / "access.log.1").read_text() + path.read_text()
+    assert path.stat().st_size < 200
+    assert kept.count("line 0011") == 2
