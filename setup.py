@@ -51,6 +51,7 @@ setup(
             "pytest>=9.0",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
+            "boto3>=1.36",
             "python-swiftclient>=4.5",
             "pymemcache>=4.0",
             "ruff>=0.6",
@@ -64,6 +65,7 @@ setup(
         ],
         "paste.filter_factory": [
             *(f"{name} = objstore.middleware.{name}:filter_factory" for name in FILTERS),
+            "s3 = objstore.s3.filter:filter_factory",
             "tempauth = objstore.auth.tempauth:filter_factory",
         ],
     },

@@ -35,6 +35,7 @@ PROXY_FILTERS = (
     "proxy_logging",
     "cache",
     "info",
+    "s3",
     "listing_formats",
     "tempauth",
     "copy",

@@ -38,7 +38,9 @@ ORDER = (
     Before("proxy_logging", "tempauth", "requests that are refused would not be logged"),
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
     Before("cache", "copy", "it looks accounts and containers up through the cache"),
+    Before("cache", "s3", "it looks buckets up through the cache"),
     Before("s3", "tempauth", "signatures are read before users are known"),
+    Before("s3", "listing_formats", "S3's listings are made of JSON ones"),
     Before("tempauth", "copy", "both sides of a copy must be allowed to the user"),
     Before("listing_formats", "copy", "it turns the listings of what follows into other formats"),
 )

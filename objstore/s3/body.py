@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
@@ -30,7 +30,7 @@ class Payload:
     def __init__(self, source: Any, declared: Declared, seed: Seed | None, pool: ThreadPool) -> None:
         """seed: of the request's signature. Raises S3Error where chunks are signed and the request is not."""
         self.length = declared.length
-        self.checksums: dict[str, str] = {}
+        self.checksums: Mapping[str, str] = {}
         self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
         self._declared = declared
         self._pool = pool
@@ -41,6 +41,7 @@ class Payload:
         self._chunk = hashlib.sha256()  # of the signed chunk under way
         self._got = 0
         self._ended = False
+        self._whole: bytes | None = None
         self._pending: Callable[[], Any] | None = None
         self._sha256 = hashlib.sha256() if declared.sha256 else None
         self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
@@ -78,7 +79,12 @@ class Payload:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def whole(self, most: int) -> bytes:
-        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading where it is told."""
+        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading where it is told.
+
+        Those who ask again, the decision over access and the operation itself, get the same.
+        """
+        if self._whole is not None:
+            return self._whole
         too_much = S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(most)})
         if self.length is not None and self.length > most:
             raise too_much
@@ -87,6 +93,7 @@ class Payload:
             raise too_much
         if not self._ended:
             self.read_chunk()
+        self._whole = data
         return data
 
     def settle_empty(self) -> None:

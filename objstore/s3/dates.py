@@ -9,11 +9,12 @@ from __future__ import annotations
 import calendar
 import math
 import time
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from objstore.web.responses import http_date
 
-__all__ = ["http_date", "iso", "listed", "of_http", "parse_http", "parse_iso_basic"]
+__all__ = ["http_date", "iso", "listed", "of_http", "parse_http", "parse_iso", "parse_iso_basic"]
 
 
 def iso(seconds: float) -> str:
@@ -58,3 +59,12 @@ def parse_iso_basic(text: str) -> float | None:
     if not (1 <= parts[1] <= 12 and 1 <= parts[2] <= 31 and parts[3] < 24 and parts[4] < 60 and parts[5] < 61):
         return None
     return float(calendar.timegm(parts))
+
+
+def parse_iso(text: str) -> float | None:
+    """Seconds of an ISO 8601 date with its time zone (`2024-05-06T07:08:09.000Z`), None for another text."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo is not None else None

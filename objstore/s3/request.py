@@ -28,7 +28,15 @@ class Body(Protocol):
     def read(self, size: int = -1) -> bytes: ...
 
     def whole(self, most: int) -> bytes:
-        """All of it; S3Error MaxMessageLengthExceeded (EntityTooLarge for objects) above `most` bytes."""
+        """All of it, again and again; S3Error MaxMessageLengthExceeded above `most` bytes."""
+        ...
+
+    def want(self, algorithm: str) -> None:
+        """Compute one more of the checksums (`CRC32C`); to be said before anything is read."""
+        ...
+
+    def settle_empty(self) -> None:
+        """Check a body of no bytes at once, since nobody will read it."""
         ...
 
 

@@ -7,6 +7,12 @@ from objstore.runtime.settings import Setting, boolean, choice, duration, positi
 SETTINGS = (
     Setting("region", str.strip, "us-east-1", "region of this store, in signatures and locations"),
     Setting("domains", words, "", "domains whose subdomains are buckets (virtual-host style)"),
+    Setting(
+        "native_paths",
+        words,
+        "v1 v1.0 auth info healthcheck metrics recon",
+        "first parts of paths that are not S3's where a request is not signed",
+    ),
     Setting("max_clock_skew", duration, "15m", "how far a request's date may be from ours"),
     Setting("max_presigned_life", duration, "7d", "longest life of a presigned URL"),
     Setting("dns_compliant_bucket_names", boolean, "yes", "enforce S3's rules for names of new buckets"),

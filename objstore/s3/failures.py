@@ -1,0 +1,56 @@
+"""How errors leave: S3's document, and the one table from core errors to S3's."""
+
+from __future__ import annotations
+
+from objstore.core import errors as core
+from objstore.s3 import xml
+from objstore.s3.errors import S3Error
+from objstore.web.responses import Response
+
+# The first class that fits counts: subclasses stand before their bases.
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (core.ChecksumMismatch, "BadDigest"),
+    (core.LimitExceeded, "EntityTooLarge"),
+    (core.InvalidInput, "InvalidRequest"),
+    (core.NotFound, "NoSuchKey"),
+    (core.Conflict, "OperationAborted"),
+    (core.BodyTruncated, "IncompleteBody"),
+    (core.BodyTimeout, "RequestTimeout"),
+    (core.NoSpace, "ServiceUnavailable"),
+    (core.DeviceUnavailable, "ServiceUnavailable"),
+    (core.LockTimeout, "ServiceUnavailable"),
+    (core.NodeFailure, "ServiceUnavailable"),
+)
+# Errors that tell which bucket or key they are about.
+_OF_BUCKET = frozenset({"NoSuchBucket", "BucketNotEmpty", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"})
+_OF_KEY = frozenset({"NoSuchKey"})
+
+
+def from_core(failure: BaseException) -> S3Error:
+    """The S3 error for one of our own; InternalError for any that has no meaning to a client."""
+    for kind, code in _CODES:
+        if isinstance(failure, kind):
+            told = str(failure) if isinstance(failure, core.InvalidInput) else ""
+            return S3Error(code, told)
+    return S3Error("InternalError")
+
+
+def respond(error: S3Error, resource: str, bucket: str, key: str, request_id: str) -> Response:
+    """The response that tells of an error. resource: the path as it was sent."""
+    if error.status == 304:
+        return Response(304, error.headers)
+    extra = dict(error.extra)
+    if error.code in _OF_BUCKET and bucket:
+        extra.setdefault("BucketName", bucket)
+    if error.code in _OF_KEY and key:
+        extra.setdefault("Key", key)
+    content = [
+        ("Code", error.code),
+        ("Message", error.message),
+        *extra.items(),
+        ("Resource", resource),
+        ("RequestId", request_id),
+        ("HostId", request_id),
+    ]
+    page = xml.document("Error", content, namespace="")
+    return Response(error.status, {"Content-Type": "application/xml", **error.headers}, page)

@@ -1,0 +1,199 @@
+"""The S3 API as a filter of the proxy's pipeline: what speaks S3 is answered here, all else passes.
+
+A request is S3's where it is signed as S3's are. An unsigned one is, unless its path is the native API's
+(setting `native_paths`) or it has a token; the host `bucket.domain` makes it S3's whatever its path.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
+from objstore.core.text import to_native
+from objstore.runtime import log, settings
+from objstore.runtime.threads import ThreadPool
+from objstore.s3 import addressing, declared, failures, incoming, router
+from objstore.s3.access import Access
+from objstore.s3.addressing import Address
+from objstore.s3.body import Payload
+from objstore.s3.buckets import Buckets
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.incoming import Incoming
+from objstore.s3.native import Native
+from objstore.s3.operation import Level
+from objstore.s3.request import S3Request
+from objstore.s3.router import Router
+from objstore.s3.settings import SETTINGS
+from objstore.s3.signature import Checker, Proof
+from objstore.s3.signature.times import Window
+from objstore.web.keys import AccessKeys
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.responses import Response
+
+__all__ = ["SETTINGS", "S3Filter", "filter_factory"]
+
+_SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
+_HASHING_THREADS = 2
+
+
+class S3Filter:
+    """app: the pipeline below, in which some filter has `access_keys`. values: of SETTINGS."""
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        values: Any,
+        *,
+        keys: AccessKeys,
+        logger: logging.Logger,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self._values = values
+        self._logger = logger
+        self._native_paths = frozenset(path.strip("/") for path in values.native_paths)
+        self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
+        self._checker = Checker(keys, values.region, Window(values.max_clock_skew, values.max_presigned_life), now)
+        self._pool = ThreadPool("s3-hash", _HASHING_THREADS)
+        native = Native(app)
+        self._context = Context(native, Buckets(native, values), Access(keys), values)
+        self._router = Router(router.load())
+
+    def info(self) -> dict[str, Any]:
+        values = self._values
+        return {
+            "s3api": {
+                "region": values.region,
+                "allow_multipart_uploads": True,
+                "max_bucket_listing": values.max_listing,
+                "max_multi_delete_objects": values.max_multi_delete,
+                "max_parts_listing": values.max_listing,
+                "max_upload_part_num": values.max_parts,
+                "min_segment_size": values.min_part_size,
+                "s3_acl": True,
+            }
+        }
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        if not self._speaks_s3(environ):
+            return self.app(environ, start_response)
+        return self._answer(environ)(environ, start_response)
+
+    def _speaks_s3(self, environ: Environ) -> bool:
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        if authorization is not None and authorization[:3] == "AWS":
+            return True
+        query = environ["QUERY_STRING"]
+        if query and ("X-Amz-" in query or "AWSA" in query) and any(name in query for name in _SIGNED_QUERY):
+            return True
+        path = environ["PATH_INFO"]
+        if path[:1] != "/":  # OPTIONS *
+            return False
+        if "HTTP_X_AUTH_TOKEN" not in environ and "HTTP_X_STORAGE_TOKEN" not in environ:
+            if path.split("/", 2)[1] not in self._native_paths:
+                return True
+            if self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains):
+                return True
+        return False
+
+    def _answer(self, environ: Environ) -> Response:
+        resource = environ["objstore.raw_target"].partition("?")[0]
+        address = Address("", "")
+        try:
+            sent = incoming.read(environ)
+            address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains)
+            response = self._perform(self._request(environ, sent, address))
+        except S3Error as error:
+            response = self._refusal(error, environ, resource, address)
+        except ClientGone:
+            raise
+        except ObjstoreError as failure:
+            response = self._refusal(failures.from_core(failure), environ, resource, address)
+            if response.status >= 500:
+                self._log(environ, failure)
+        except Exception as failure:
+            self._log(environ, failure)
+            response = self._refusal(S3Error("InternalError"), environ, resource, address)
+        request_id = environ.get("objstore.trans_id", "")
+        response.headers["X-Amz-Request-Id"] = response.headers["X-Amz-Id-2"] = request_id
+        return response
+
+    def _request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
+        proof = self._checker.check(sent, address.bucket if address.by_host else "")
+        headers = {**proof.headers, **sent.headers} if proof.headers else sent.headers
+        body = self._body(environ, headers, proof)
+        _strip_aws_chunked(headers)
+        if proof.credential is not None:
+            environ["objstore.identity"] = proof.credential.identity
+            environ["REMOTE_USER"] = to_native(proof.credential.identity.user)
+        return S3Request(
+            environ, address.bucket, address.key, sent.query, headers, body, proof.credential, self._values.region
+        )
+
+    def _body(self, environ: Environ, headers: dict[str, str], proof: Proof) -> Payload:
+        return Payload(environ["wsgi.input"], declared.read(headers, proof.payload), proof.seed, self._pool)
+
+    def _perform(self, request: S3Request) -> Response:
+        level: Level = "object" if request.key else "bucket" if request.bucket else "service"
+        operation = self._router.route(request.method, level, request.query, request.headers)
+        request.operation = operation.name
+        request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
+        self._context.access.check(self._context, request, operation)
+        if not request.body.length:
+            request.body.settle_empty()
+        return operation.handler(self._context, request)
+
+    def _refusal(self, error: S3Error, environ: Environ, resource: str, address: Address) -> Response:
+        request_id = environ.get("objstore.trans_id", "")
+        return failures.respond(error, resource, address.bucket, address.key, request_id)
+
+    def _log(self, environ: Environ, failure: Exception) -> None:
+        self._logger.error(
+            "%s %r failed: %s: %s",
+            environ["REQUEST_METHOD"],
+            environ.get("PATH_INFO"),
+            type(failure).__name__,
+            failure,
+            exc_info=None if isinstance(failure, ObjstoreError) else failure,
+            extra={"trans_id": environ.get("objstore.trans_id", "")},
+        )
+
+
+def _strip_aws_chunked(headers: dict[str, str]) -> None:
+    """`aws-chunked` is how the body came, not how the object is coded."""
+    coding = headers.get("Content-Encoding")
+    if coding is None or "aws-chunked" not in coding:
+        return
+    kept = [part.strip() for part in coding.split(",") if part.strip() not in ("aws-chunked", "")]
+    if kept:
+        headers["Content-Encoding"] = ",".join(kept)
+    else:
+        del headers["Content-Encoding"]
+
+
+def find_keys(app: Any) -> AccessKeys | None:
+    """The access keys that a filter of the pipeline below knows."""
+    while app is not None:
+        keys: AccessKeys | None = getattr(app, "access_keys", None)
+        if keys is not None:
+            return keys
+        app = getattr(app, "app", None)
+    return None
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], S3Filter]:
+    conf = {**global_conf, **local_conf}
+    values = settings.read(SETTINGS, conf, "filter:s3")
+    logger = log.from_conf(conf)
+
+    def make(app: WsgiApp) -> S3Filter:
+        keys = find_keys(app)
+        if keys is None:
+            raise ConfigError("filter:s3: none of the filters after it knows access keys, as tempauth does")
+        return S3Filter(app, values, keys=keys, logger=logger)
+
+    return make

@@ -1,0 +1,88 @@
+"""From method, level and sub-resource to the operation, by one table made from the files of `operations`."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
+from objstore.s3 import operations
+from objstore.s3.catalog import CATALOG
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Level, Operation
+
+_RESOURCE_TYPES = {"service": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}
+
+
+def load() -> list[Operation]:
+    """The operations of all files in `operations`, sorted by name."""
+    found = []
+    for module in pkgutil.iter_modules(operations.__path__):
+        one = getattr(import_module(f"{operations.__name__}.{module.name}"), "OPERATION", None)
+        if one is not None:
+            found.append(one)
+    return sorted(found, key=lambda operation: operation.name)
+
+
+class Router:
+    """Raises ValueError where two operations answer the same request."""
+
+    def __init__(self, known: Iterable[Operation]) -> None:
+        # Of several operations for the same sub-resource, those that need a header come first.
+        self._table: dict[tuple[str, str, str], list[Operation]] = {}
+        for operation in sorted(known, key=lambda one: not one.header):
+            row = self._table.setdefault((operation.method, operation.level, operation.subresource), [])
+            if any(other.header == operation.header for other in row):
+                raise ValueError(f"{operation.name} and {row[-1].name} answer the same request")
+            row.append(operation)
+        self._documented = {(one.method, one.level, one.subresource) for one in CATALOG}
+        documented = [(one.level, one.subresource) for one in CATALOG]
+        selecting = {(level, name) for _, level, name in self._table if name} | {row for row in documented if row[1]}
+        self._names: dict[str, frozenset[str]] = {
+            level: frozenset(name for other, name in selecting if other == level) for level in _RESOURCE_TYPES
+        }
+        self._all_names = frozenset(name for _, name in selecting)
+
+    def route(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
+        """Raises S3Error NotImplemented, MethodNotAllowed, InvalidArgument, InvalidRequest."""
+        name = self._selected(method, level, query) if query else ""
+        row = self._table.get((method, level, name))
+        if row is None and method == "HEAD":  # what it says besides does not matter: HEAD has no documents
+            row = self._table.get((method, level, ""))
+        if row is not None:
+            for operation in row:
+                if not operation.header or operation.header in headers:
+                    return operation
+        if (method, level, name) in self._documented:
+            raise S3Error(
+                "NotImplemented",
+                "A header or query you provided requested a function that is not implemented.",
+                {"Header": name} if name else None,
+            )
+        raise S3Error(
+            "MethodNotAllowed",
+            extra={"Method": method, "ResourceType": name.upper() or _RESOURCE_TYPES[level]},
+            headers={"Allow": ", ".join(self._allowed(level, name))},
+        )
+
+    def _selected(self, method: str, level: Level, query: Mapping[str, str]) -> str:
+        """The sub-resource that a query names, '' for none."""
+        names = [name for name in query if name in self._all_names]
+        if not names:
+            return ""
+        ours = [name for name in names if name in self._names[level]]
+        if len(ours) > 1:
+            raise S3Error(
+                "InvalidArgument",
+                f"Conflicting query string parameters: {', '.join(ours)}",
+                {"ArgumentName": "ResourceType", "ArgumentValue": ours[0]},
+            )
+        if ours:
+            return ours[0]
+        if method == "HEAD" or level == "service":
+            return ""
+        what = "key" if level == "object" else "bucket"
+        raise S3Error("InvalidRequest", f"There is no such thing as the ?{names[0]} sub-resource for a {what}")
+
+    def _allowed(self, level: Level, name: str) -> list[str]:
+        return sorted({method for method, other, sub in self._table if (other, sub) == (level, name)})
