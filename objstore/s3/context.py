@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from objstore.s3.access import Access
-from objstore.s3.buckets import Buckets
-from objstore.s3.native import Native
+if TYPE_CHECKING:  # these modules themselves take a context
+    from objstore.s3.access import Access
+    from objstore.s3.buckets import Buckets
+    from objstore.s3.native import Native
 
 
 class Context(NamedTuple):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objstore.core.names import Name
-from objstore.s3 import tags, xml
+from objstore.s3 import current, tags, xml
+from objstore.s3 import headers as names
 from objstore.s3.access import acl as acls
 from objstore.s3.access import decision as decisions
 from objstore.s3.access import facts
@@ -22,10 +23,11 @@ from objstore.s3.access.facts import Subject
 from objstore.s3.access.policy import Caller, Policy
 from objstore.s3.access.policy import parse as parse_policy
 from objstore.s3.access.public import is_public
+from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
-from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
 from objstore.web import acls as swift_acls
+from objstore.web import infos
 from objstore.web.infos import ContainerInfo
 from objstore.web.keys import AccessKeys
 
@@ -38,11 +40,10 @@ ACL = "acl"
 POLICY = "policy"
 OWNERSHIP = "ownership"
 PUBLIC_ACCESS = "public-access"
+REQUEST_PAYMENT = "request-payment"
 
-OBJECT_ACL = "X-Object-Transient-Sysmeta-S3-Acl"
-_OBJECT_TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
-_OWN_ACL = ("private", "bucket-owner-read", "bucket-owner-full-control")
 _EXPECTED_OWNER = "X-Amz-Expected-Bucket-Owner"
+_MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last for a delete marker
 _MOST_TAGS = 64 * 1024  # bytes of a Tagging document
 
 # Where it is said that a bucket has a policy or an ACL.
@@ -173,9 +174,16 @@ class Access:
             and (ACTIONS[action].acl != "object" or not (info.sysmeta.get(_ACL_KEPT) or info.write_acl))
         ):
             return
+        if not owner:
+            owner = self._is_account_admin(context, request, name)
+            if not owner and context.native.config(info, REQUEST_PAYMENT) == "Requester" and not _pays(request):
+                raise S3Error("AccessDenied")
         refusal = _Question(self, context, request, action, name, key, version_id).refusal(info, owner)
         if refusal:
             raise S3Error("AccessDenied")
+
+    def _is_account_admin(self, context: Context, request: S3Request, name: Name) -> bool:
+        return account_level(context, request, name.account) == "admin"
 
 
 class _Question:
@@ -197,7 +205,8 @@ class _Question:
         """Why not; '' where it may be done."""
         kept = self._access._bucket(self._context, self._name, info)
         caller = caller_of(self._request)
-        swift, swift_public = swift_rights(self._request, info, owner)
+        level = "" if owner else account_level(self._context, self._request, kept.owner)
+        swift, swift_public = swift_rights(self._request, info, level)
         rights = Rights(
             kept.owner,
             kept.acl,
@@ -229,7 +238,7 @@ class _Question:
     def _facts(self, policy: Policy | None, caller: Caller) -> Mapping[str, Any]:
         if policy is None or not policy.keys:
             return {}
-        existing = self._object().get(_OBJECT_TAGS, "") if self._key and facts.needs_tags(policy.keys) else ""
+        existing = self._object().get(names.TAGS, "") if self._key and facts.needs_tags(policy.keys) else ""
         wanted = self._request_tags() if facts.needs_request_tags(policy.keys) else ""
         return facts.gather(policy.keys, Subject(self._request, caller, self._version_id, existing, wanted))
 
@@ -241,16 +250,20 @@ class _Question:
 
     def _object(self) -> Mapping[str, str]:
         if self._headers is None:
-            name = Name(self._name.account, self._name.container, self._key)
-            answer = self._context.native.ask(self._request.environ, "HEAD", name)
-            answer.close()
-            if not answer.ok and answer.status not in (404, 416):
-                raise unexpected(answer.status)
-            self._headers = answer.headers if answer.ok else {}
+            target = Target(self._name._replace(object=self._key), self._version_id)
+            try:
+                stored = current.read(self._context, self._request, target, "HEAD")
+            except S3Error as missing:
+                if missing.code not in _MISSING:
+                    raise
+                self._headers = {}
+            else:
+                stored.answer.close()
+                self._headers = stored.headers
         return self._headers
 
     def _object_acl(self, headers: Mapping[str, str]) -> Acl:
-        return acls.load(headers.get(OBJECT_ACL, ""), self._name.account)
+        return acls.load(headers.get(names.ACL, ""), self._name.account)
 
 
 def owns(request: S3Request, account: str) -> bool:
@@ -270,25 +283,42 @@ def caller_of(request: S3Request) -> Caller:
     return Caller(credential.account, user, credential.account in credential.identity.accounts)
 
 
-def swift_rights(request: S3Request, info: ContainerInfo, owner: bool) -> tuple[frozenset[str], frozenset[str]]:
-    """What the container's ACLs of Swift let the caller do: by name, and by being anyone."""
-    if owner or not (info.read_acl or info.write_acl):
-        return _NOTHING, _NOTHING
+def account_level(context: Context, request: S3Request, account: str) -> str:
+    """What the account's own ACL (X-Account-Access-Control) makes of the one who asks, '' for nothing."""
+    if request.credential is None:
+        return ""
+    info = infos.account_info(request.environ, context.native.app, account)
+    return swift_acls.account_level(
+        info.sysmeta.get(swift_acls.ACCOUNT_ACL_SYSMETA, ""), request.credential.identity.groups
+    )
+
+
+def swift_rights(request: S3Request, info: ContainerInfo, level: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What Swift's ACLs of the account (`level`) and the container let the caller do: by name, and by being anyone."""
+    named = _BY_LEVEL.get(level, _NOTHING)
+    if not (info.read_acl or info.write_acl):
+        return named, _NOTHING
     read, write = swift_acls.parse(info.read_acl), swift_acls.parse(info.write_acl)
-    named = set()
     if request.credential is not None:
         identity = request.credential.identity
         if swift_acls.groups_allowed(identity, read):
             named |= {"read", "list"}
         if swift_acls.groups_allowed(identity, write):
-            named.add("write")
-    public = set()
+            named |= {"write"}
+    public = _NOTHING
     if swift_acls.referrer_allowed(request.header("Referer"), read):
-        public |= {"read", "list"} if read.listings else {"read"}
-    return frozenset(named), frozenset(public)
+        public = frozenset({"read", "list"}) if read.listings else frozenset({"read"})
+    return named, public
+
+
+def _pays(request: S3Request) -> bool:
+    """Does the one who asks agree to pay, where the bucket's owner does not?"""
+    said = request.header("X-Amz-Request-Payer") or request.query.get("x-amz-request-payer", "")
+    return request.credential is not None and said == "requester"
 
 
 _NOTHING: frozenset[str] = frozenset()
+_BY_LEVEL = {"read-only": frozenset({"read", "list"}), "read-write": frozenset({"read", "list", "write"})}
 
 
 def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:

@@ -1,0 +1,260 @@
+"""Whose a bucket is: the registry of bucket names, one for all accounts.
+
+A registered bucket has an *entry*: an object of its name in the hidden account `.buckets`, in one of 256
+containers by the name's hash. The entry is made by a PUT with `If-None-Match: *`, so that of all who want
+a name exactly one gets it, and changed and deleted with `If-Match` of what was read. A container that Swift made
+has no entry; it is a bucket to its own account, and is registered when that account creates
+it again through S3, or says something of it that concerns others.
+
+Order of writes, so that a crash between any two leaves nothing wrong:
+
+- create: entry, then container. An entry without a container is *vacant*: the bucket does not exist. Its
+  owner takes it up again by creating the bucket; anyone else may once it is older than `GRACE`, which is
+  longer than any creation under way.
+- delete: the hidden container of versions, the container, the hidden container of parts, then the
+  entry. What a crash leaves is a vacant entry, perhaps with parts; deleting the bucket again, or
+  creating it, clears them first.
+
+The container of a registered bucket can also be deleted through Swift: that leaves a vacant entry too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.names import Name
+from objstore.runtime import green
+from objstore.s3 import bucket_names
+from objstore.s3.errors import S3Error
+from objstore.s3.native import Native, hidden, unexpected
+from objstore.s3.request import S3Request
+from objstore.web import infos
+from objstore.web.requests import Environ, to_text
+
+ACCOUNT = ".buckets"
+GRACE = 600.0  # seconds that a vacant entry is its owner's alone
+_OWNER = "X-Object-Sysmeta-Bucket-Owner"
+_CREATED = "X-Object-Sysmeta-Bucket-Created"
+_REGION = "X-Object-Sysmeta-Bucket-Region"
+_TRIES = 5  # to win or lose against others who want the same name at once
+_PAUSE = 0.05  # seconds between tries
+
+
+class Entry(NamedTuple):
+    """What the registry has of a name. account: '' for a name that nobody has. created: seconds since the epoch.
+
+    etag: changes with every write of the entry.
+    """
+
+    account: str = ""
+    created: float = 0.0
+    region: str = ""
+    etag: str = ""
+
+
+NOBODYS = Entry()
+
+
+class Buckets:
+    """settings: values of `s3.settings.SETTINGS`."""
+
+    def __init__(self, native: Native, settings: Any, now: Callable[[], float] = time.time) -> None:
+        self._native = native
+        self._settings = settings
+        self._now = now
+
+    def resolve(self, request: S3Request, bucket: str) -> Name:
+        """The container of a bucket; raises S3Error NoSuchBucket where there is no such name.
+
+        From the cache where it is there. That the container exists is not sure: one deleted through
+        Swift is found to be missing when it is asked for.
+        """
+        entry = self.entry(request.environ, bucket)
+        if entry.account:
+            return Name(entry.account, bucket)
+        if request.account:
+            name = Name(request.account, bucket)
+            if self._native.container(request.environ, name).exists:
+                return name
+        raise no_such(bucket)
+
+    def entry(self, environ: Environ, bucket: str) -> Entry:
+        """What the registry has of a name, perhaps from the cache."""
+        place = place_of(bucket)
+        known = environ.setdefault("objstore.infos", {})  # of this request
+        found: Entry | None = known.get(place)
+        if found is not None:
+            return found
+        cache: infos.Cache | None = environ.get("objstore.cache")
+        if cache is None:
+            found = self._read(environ, place)
+        else:
+            key = infos.cache_key(place)
+            found = cache.get(key, Entry)
+            if found is None:
+                token = cache.token(key)
+                found = self._read(environ, place)
+                cache.set(key, found, cache.info_ttl if found.account else cache.missing_ttl, token)
+        known[place] = found
+        return found
+
+    def create(self, request: S3Request, bucket: str, headers: Mapping[str, str]) -> bool:
+        """Make a bucket of the requester's account, its container with these headers of configuration.
+
+        True for a new one, False for one that was the account's already, which is left as it is.
+        Raises S3Error InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
+        """
+        bucket_names.check(bucket, self._settings.dns_compliant_bucket_names)
+        environ, name = request.environ, Name(request.account, bucket)
+        place = place_of(bucket)
+        for _ in range(_TRIES):
+            entry = self._read(environ, place)
+            if entry.account not in ("", request.account) and not self._is_abandoned(environ, entry, bucket):
+                raise S3Error("BucketAlreadyExists", "", {"BucketName": bucket})
+            exists = self._exists(environ, name)
+            if exists and entry.account == request.account:
+                return False
+            if not exists:
+                self._check_count(environ, name)
+            if self._write(environ, place, entry, request.account):
+                break
+            green.sleep(_PAUSE)
+        else:
+            raise S3Error("OperationAborted")
+        if exists:
+            return False
+        if entry.account:
+            self._clear(environ, Name(entry.account, hidden("parts", bucket)))
+        self._native.done(environ, "PUT", name, (201, 202), headers=headers)
+        return True
+
+    def register(self, request: S3Request, name: Name) -> None:
+        """Register a container that Swift made, before it says something that concerns other accounts.
+
+        Raises S3Error BucketAlreadyExists where another account has the name.
+        """
+        assert name.container is not None
+        if self.entry(request.environ, name.container).account == name.account:
+            return
+        place = place_of(name.container)
+        if not self._write(request.environ, place, NOBODYS, name.account):
+            entry = self._read(request.environ, place)
+            if entry.account != name.account:
+                raise S3Error("BucketAlreadyExists", "", {"BucketName": name.container})
+
+    def delete(self, request: S3Request, name: Name) -> None:
+        """Delete an empty bucket, with its uploads under way. Raises S3Error BucketNotEmpty, NoSuchBucket."""
+        environ, bucket = request.environ, name.container
+        assert bucket is not None
+        entry = self._read(environ, place_of(bucket))
+        if not self._is_empty(environ, name) or not self._is_empty(
+            environ, Name(name.account, hidden("versions", bucket))
+        ):
+            raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
+        for kind in ("versions", ""):
+            target = Name(name.account, hidden(kind, bucket)) if kind else name
+            answer = self._native.done(environ, "DELETE", target, (204, 404, 409))
+            if answer.status == 409:
+                raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
+        existed = answer.status == 204
+        self._clear(environ, Name(name.account, hidden("parts", bucket)))
+        if entry.account == name.account:
+            self._native.done(
+                environ, "DELETE", place_of(bucket), (204, 404, 409, 412), headers={"If-Match": entry.etag}
+            )
+            self._forget(environ, place_of(bucket))
+        if not existed:
+            raise no_such(bucket)
+
+    def _read(self, environ: Environ, place: Name) -> Entry:
+        answer = self._native.ask(environ, "HEAD", place)
+        answer.close()
+        if answer.status == 404:
+            return NOBODYS
+        if not answer.ok:
+            raise unexpected(answer.status)
+        headers = answer.headers
+        return Entry(
+            to_text(headers.get(_OWNER, "")),
+            float(headers.get(_CREATED, "0")),
+            to_text(headers.get(_REGION, "")),
+            headers.get("Etag", "").strip('"'),
+        )
+
+    def _write(self, environ: Environ, place: Name, seen: Entry, account: str) -> bool:
+        """Put the name down as an account's; False where the entry is not, or no longer, as it was seen."""
+        condition = {"If-Match": seen.etag} if seen.account else {"If-None-Match": "*"}
+        headers = {
+            **condition,
+            "Content-Type": "text/plain",
+            _OWNER: account,
+            _CREATED: f"{self._now():.5f}",
+            _REGION: self._settings.region,
+        }
+        body = secrets.token_hex(16).encode()  # so that every write has an etag of its own
+        ok = (201, 404, 409, 412)
+        answer = self._native.done(environ, "PUT", place, ok, headers=headers, body=body)
+        if answer.status == 404 and not seen.account:
+            self._native.done(environ, "PUT", place.of_container, (201, 202))
+            answer = self._native.done(environ, "PUT", place, ok, headers=headers, body=body)
+        self._forget(environ, place)
+        return answer.status == 201
+
+    def _forget(self, environ: Environ, place: Name) -> None:
+        infos.forget(environ, place)
+
+    def _is_abandoned(self, environ: Environ, entry: Entry, bucket: str) -> bool:
+        return entry.created + GRACE < self._now() and not self._exists(environ, Name(entry.account, bucket))
+
+    def _exists(self, environ: Environ, name: Name) -> bool:
+        """Is there a container? Asked anew, as the cache may be behind."""
+        return self._native.done(environ, "HEAD", name, (200, 204, 404)).status != 404
+
+    def _check_count(self, environ: Environ, name: Name) -> None:
+        answer = self._native.done(environ, "HEAD", name.of_account, (200, 204, 404))
+        most = self._settings.max_buckets_per_account
+        if int(answer.headers.get("X-Account-Container-Count", "0")) < most:
+            return
+        # Hidden containers were counted too; buckets are those that a listing shows.
+        pages = self._native.pages(environ, name.of_account, {})
+        if sum(1 for _ in itertools.islice(pages, most)) >= most:
+            raise S3Error("TooManyBuckets")
+
+    def _is_empty(self, environ: Environ, name: Name) -> bool:
+        try:
+            return not self._native.listing(environ, name, {"limit": "1"})
+        except S3Error as missing:
+            if missing.code != "NoSuchBucket":
+                raise
+            return True
+
+    def _clear(self, environ: Environ, name: Name) -> None:
+        """Delete a hidden container with all that is in it, where it is there."""
+        assert name.container is not None
+        while True:
+            try:
+                rows = self._native.listing(environ, name, {"limit": "1000"})
+            except S3Error as missing:
+                if missing.code == "NoSuchBucket":
+                    return
+                raise
+            for row in rows:
+                self._native.done(environ, "DELETE", Name(name.account, name.container, row["name"]), (204, 404))
+            if len(rows) < 1000:
+                break
+        self._native.done(environ, "DELETE", name, (204, 404, 409))
+
+
+def place_of(bucket: str) -> Name:
+    """Where the entry of a name is kept."""
+    digest = hashlib.md5(bucket.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return Name(ACCOUNT, digest[:2], bucket)
+
+
+def no_such(bucket: str) -> S3Error:
+    return S3Error("NoSuchBucket", "", {"BucketName": bucket})
