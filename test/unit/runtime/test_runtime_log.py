@@ -55,7 +55,7 @@ def test_wrong_settings_are_named(conf):
 
 def test_access_lines_follow_a_rotated_file(tmp_path):
     path = tmp_path / "access"
-    lines = log.log.FileLines(str(path), watch=0.0)
+    lines = log.FileLines(str(path), watch=0.0)
     lines.write("one")
     path.rename(tmp_path / "access.1")
     lines.write("two")
