@@ -68,7 +68,7 @@ _LOCK = ("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz
 
 
 class Checksum(NamedTuple):
-    """algorithm: in capitals (`CRC32C`). value: base64. type: FULL_OBJECT or COMPOSITE. parts: 0 for an object in one."""
+    """algorithm: in capitals (`CRC32C`). value: base64. type: FULL_OBJECT or COMPOSITE. parts: 0 where in one piece."""
 
     algorithm: str
     value: str

@@ -59,7 +59,7 @@ def from_header(text: str) -> dict[str, str]:
 
 
 def from_xml(root: Any, most: int = MOST_OF_OBJECT) -> dict[str, str]:
-    """The tags of a Tagging document, as `s3.xml.parse` gives it. Raises S3Error MalformedXML, InvalidTag, BadRequest."""
+    """The tags of a Tagging document (see `xml.parse`); raises S3Error MalformedXML, InvalidTag, BadRequest."""
     if root.tag != "Tagging" or len(root) != 1 or root[0].tag != "TagSet":
         raise S3Error("MalformedXML")
     return checked((_pair(tag) for tag in root[0]), most)

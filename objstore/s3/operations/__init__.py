@@ -1,1 +1,1 @@
-"""S3's operations, one file each, with an `Operation` as OPERATION; the router finds them by the package's list of modules."""
+"""S3's operations, one file each, with an `Operation` as OPERATION: the router looks through this package."""

@@ -1,0 +1,164 @@
+"""Copies within the store: what is taken over of the source, and its bytes as a new upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.text import to_text
+from objstore.s3 import checksums, current, objects, reading
+from objstore.s3 import headers as names
+from objstore.s3.context import Context
+from objstore.s3.current import Stored, Target, Upload, Written
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import Checksum
+from objstore.s3.objects import CopySource, Outflow
+from objstore.s3.request import S3Request
+
+SOURCE = "X-Amz-Copy-Source"
+_CONDITIONS = "X-Amz-Copy-Source-"
+_COPY, _REPLACE = "COPY", "REPLACE"
+
+
+class Directives(NamedTuple):
+    """Which of the source's are replaced by the request's."""
+
+    metadata: bool
+    tags: bool
+
+
+def directives(headers: Mapping[str, str]) -> Directives:
+    """Raises S3Error InvalidArgument."""
+    return Directives(
+        _directive(headers, "X-Amz-Metadata-Directive", "metadata"),
+        _directive(headers, "X-Amz-Tagging-Directive", "tagging"),
+    )
+
+
+def _directive(headers: Mapping[str, str], header: str, noun: str) -> bool:
+    value = headers.get(header, _COPY)
+    if value not in (_COPY, _REPLACE):
+        extra = {"ArgumentName": header.lower(), "ArgumentValue": value}
+        raise S3Error("InvalidArgument", f"Unknown {noun} directive.", extra)
+    return value == _REPLACE
+
+
+def open_source(context: Context, request: S3Request, source: Target, method: str = "GET") -> Stored:
+    """The source, conditions on it judged. Raises S3Error PreconditionFailed, and what `current.read` raises."""
+    asked = reading.conditions_of(request.headers, _CONDITIONS)
+    stored = current.read(context, request, source, method, asked.tags)
+    if reading.verdict(stored, asked) is not None:
+        stored.answer.close()
+        raise S3Error("PreconditionFailed", "", {"Condition": _failed(asked)})
+    return stored
+
+
+def _failed(asked: reading.Conditions) -> str:
+    return _CONDITIONS.lower() + next(iter((*asked.tags, *asked.dates)), "").lower()
+
+
+def check_size(stored: Stored) -> None:
+    """Raises S3Error InvalidRequest for a source that cannot be copied at once."""
+    if stored.size > objects.MOST_PUT:
+        stored.answer.close()
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{objects.MOST_PUT}",
+        )
+
+
+def check_change(request: S3Request, source: CopySource, chosen: Directives) -> None:
+    """Raises S3Error InvalidRequest for a copy of an object onto itself that would change nothing."""
+    if source.version or (source.bucket, source.key) != (request.bucket, request.key):
+        return
+    changing = ("X-Amz-Storage-Class", "X-Amz-Website-Redirect-Location", "X-Amz-Server-Side-Encryption")
+    if not chosen.metadata and not any(name in request.headers for name in changing):
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+
+
+def kept_of_copy(context: Context, request: S3Request, stored: Stored, chosen: Directives) -> dict[str, str]:
+    """What is kept with a copy besides its bytes and checksum; ACL, storage class and redirect are the request's."""
+    kept = objects.kept_of_upload(context, request)
+    if not chosen.metadata:
+        kept = {
+            name: value for name, value in kept.items() if name.startswith(("X-Object-Sysmeta-", names.ACL, names.TAGS))
+        }
+        kept = {"Content-Type": names.DEFAULT_TYPE, **kept, **names.copied_metadata(stored.headers)}
+    if not chosen.tags:
+        kept.pop(names.TAGS, None)
+        tags = to_text(stored.headers.get(names.TAGS, ""))
+        if tags:
+            kept[names.TAGS] = tags
+    return kept
+
+
+def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksum | None, str]:
+    """The checksum of the source where it is that of the copy too, or the algorithm to compute one by."""
+    known = names.checksum(stored.headers)
+    asked = headers.get("X-Amz-Checksum-Algorithm")
+    algorithm = checksums.known(asked, "x-amz-checksum-algorithm") if asked else ""
+    whole = known is not None and known.type == "FULL_OBJECT"
+    if known is not None and whole and algorithm in ("", known.algorithm):
+        return known._replace(parts=0), ""
+    return None, algorithm or (known.algorithm if known is not None else checksums.DEFAULT)
+
+
+class Summed:
+    """A stream whose checksum is computed as it is read."""
+
+    def __init__(self, source: Any, algorithm: str) -> None:
+        self._source = source
+        self._algorithm = algorithm
+        self._digest = checksums.ALGORITHMS[algorithm].new()
+
+    def read_chunk(self, most: int = 1 << 20) -> Any:
+        piece = self._source.read_chunk(most)
+        self._digest.update(piece)
+        return piece
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._source.read(size)
+        self._digest.update(data)
+        return data
+
+    @property
+    def checksum(self) -> Checksum:
+        """Of all that was read."""
+        return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
+
+
+class Copied(NamedTuple):
+    written: Written
+    checksum: Checksum
+
+
+def transfer(
+    context: Context,
+    request: S3Request,
+    stored: Stored,
+    target: Target,
+    kept: Mapping[str, str],
+    conditions: Mapping[str, str],
+) -> Copied:
+    """Write what was opened as a new object. Raises what `current.write` raises."""
+    known, algorithm = checksum_wanted(request.headers, stored)
+    flow: Any = Outflow(stored.answer, stored.size)
+    stream = Summed(flow, algorithm) if known is None else flow
+    current_checksum: Callable[[], Checksum] = lambda: known if known is not None else stream.checksum  # noqa: E731
+    try:
+        upload = Upload(
+            kept,
+            stream=stream,
+            length=stored.size,
+            late=lambda: {names.CHECKSUM: current_checksum().dump()},
+            conditions=conditions,
+        )
+        written = current.write(context, request, target.name, upload)
+    finally:
+        flow.close()
+    return Copied(written, current_checksum())

@@ -1,0 +1,78 @@
+"""Deleting objects under conditions: by entity tag, and by size and date of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from objstore.s3 import current, dates
+from objstore.s3 import headers as names
+from objstore.s3.context import Context
+from objstore.s3.current import Deleted, Target
+from objstore.s3.errors import S3Error
+from objstore.s3.request import S3Request
+
+
+class Conditions(NamedTuple):
+    """What must be so of the object, '' for anything. modified: an HTTP or ISO date, to the second. size: in bytes."""
+
+    etag: str = ""
+    modified: str = ""
+    size: str = ""
+
+
+NONE = Conditions()
+
+
+def of_headers(headers: Mapping[str, str]) -> Conditions:
+    return Conditions(
+        headers.get("If-Match", ""),
+        headers.get("X-Amz-If-Match-Last-Modified-Time", ""),
+        headers.get("X-Amz-If-Match-Size", ""),
+    )
+
+
+def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> Deleted:
+    """Raises what `current.delete` raises, and S3Error InvalidArgument."""
+    etag = conditions.etag
+    if conditions.modified or conditions.size:
+        etag = _looked_up(context, request, target, conditions)
+    return current.delete(context, request, target, {"If-Match": etag} if etag else None)
+
+
+def _looked_up(context: Context, request: S3Request, target: Target, conditions: Conditions) -> str:
+    """The tag of the object that fulfils the conditions: the deletion is then held to be of that one."""
+    stored = current.read(context, request, target, "HEAD")
+    stored.answer.close()
+    size, seconds = _numbers(conditions)
+    if size is not None and size != stored.size:
+        raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-size"})
+    if seconds is not None and seconds != names.modified(stored.headers):
+        raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-last-modified-time"})
+    etag = names.etag(stored.headers)
+    if conditions.etag and conditions.etag.strip('"') not in (etag, "*"):
+        raise S3Error("PreconditionFailed", "", {"Condition": "If-Match"})
+    return f'"{etag}"'
+
+
+def _numbers(conditions: Conditions) -> tuple[int | None, int | None]:
+    size = conditions.size
+    if size and not (size.isascii() and size.isdigit()):
+        raise S3Error("InvalidArgument", "", {"ArgumentName": "x-amz-if-match-size", "ArgumentValue": size})
+    if not conditions.modified:
+        return int(size) if size else None, None
+    seconds = dates.parse_http(conditions.modified)
+    if seconds is None:
+        seconds = _iso(conditions.modified)
+    if seconds is None:
+        extra = {"ArgumentName": "x-amz-if-match-last-modified-time", "ArgumentValue": conditions.modified}
+        raise S3Error("InvalidArgument", "", extra)
+    return int(size) if size else None, int(seconds)
+
+
+def _iso(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,165 @@
+"""What operations on objects share: naming, what an upload keeps, streams, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from objstore.core.errors import BodyTruncated, NodeFailure
+from objstore.core.names import Name
+from objstore.s3 import checksums
+from objstore.s3 import headers as names
+from objstore.s3.addressing import check_key
+from objstore.s3.context import Context
+from objstore.s3.current import Target, Upload
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import Checksum
+from objstore.s3.request import S3Request
+from objstore.web.responses import Answer
+
+MOST_PUT = 5 << 30  # bytes of one PUT or copy
+_PIECE = 1 << 20
+_DECLARING = ("X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEADER)
+
+
+def name_of(context: Context, request: S3Request) -> Name:
+    """The native name of what a request names; raises S3Error NoSuchBucket."""
+    return context.buckets.resolve(request, request.bucket)._replace(object=request.key)
+
+
+def target(context: Context, request: S3Request) -> Target:
+    """The object, or the version of it, that a request names; raises S3Error NoSuchBucket."""
+    return Target(name_of(context, request), request.version_id)
+
+
+def write_conditions(headers: Mapping[str, str]) -> dict[str, str]:
+    """If-Match and If-None-Match of a request that changes an object."""
+    return {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
+
+
+def version_header(version_id: str) -> dict[str, str]:
+    return {"x-amz-version-id": version_id} if version_id else {}
+
+
+def checked_length(length: int | None) -> int:
+    """The announced length of an upload; raises S3Error MissingContentLength, EntityTooLarge."""
+    if length is None:
+        raise S3Error("MissingContentLength")
+    if length > MOST_PUT:
+        raise S3Error("EntityTooLarge", "", {"ProposedSize": str(length), "MaxSizeAllowed": str(MOST_PUT)})
+    return length
+
+
+def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
+    """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
+    kept = names.described(request.headers)
+    kept.update(names.tagging(request.headers))
+    acl = context.access.new_object_acl(context, request)
+    if acl:
+        kept[names.ACL] = acl
+    return kept
+
+
+def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
+    """The body of a request as what to write; its checksum is kept with the object once it is known. Raises S3Error."""
+    body = request.body
+    length = checked_length(body.length)
+    if not declares_checksum(request.headers):
+        body.want(checksums.DEFAULT)
+    body.settle_empty()
+
+    def late() -> dict[str, str]:
+        checksum = checksum_of(request)
+        return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
+
+    return Upload(kept, stream=body, length=length, late=late, conditions=write_conditions(request.headers))
+
+
+def declares_checksum(headers: Mapping[str, str]) -> bool:
+    return any(name in headers for name in _DECLARING)
+
+
+def checksum_of(request: S3Request) -> Checksum | None:
+    """Of the request's body, once it was read."""
+    return next((Checksum(name, value) for name, value in request.body.checksums.items()), None)
+
+
+class CopySource:
+    """Which object x-amz-copy-source names: `/bucket/key?versionId=id`, percent-encoded."""
+
+    __slots__ = ("bucket", "key", "version")
+
+    def __init__(self, header: str) -> None:
+        """Raises S3Error InvalidArgument, NoSuchKey, KeyTooLongError."""
+        path, _, query = header.partition("?")
+        if query and not query.startswith("versionId="):
+            raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
+        try:
+            text = unquote(path, errors="strict").removeprefix("/")
+            self.version = unquote(query.removeprefix("versionId="), errors="strict")
+        except UnicodeDecodeError:
+            raise _bad_source("Invalid copy source encoding.", header) from None
+        self.bucket, _, self.key = text.partition("/")
+        if not self.bucket or not self.key or "\0" in text:
+            raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
+        check_key(self.key)
+
+    def target(self, context: Context, request: S3Request) -> Target:
+        """Raises S3Error NoSuchBucket, and AccessDenied for who may not read it."""
+        action = "s3:GetObjectVersion" if self.version else "s3:GetObject"
+        expected = request.header("X-Amz-Source-Expected-Bucket-Owner")
+        context.access.expect_owner(context, request, self.bucket, expected)
+        return Target(
+            context.access.require(context, request, action, self.bucket, self.key, self.version), self.version
+        )
+
+
+def _bad_source(message: str, header: str) -> S3Error:
+    return S3Error("InvalidArgument", message, {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header})
+
+
+class Outflow:
+    """What was read of one object as the body of another's PUT.
+
+    Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps nothing.
+    """
+
+    def __init__(self, source: Answer, size: int) -> None:
+        self._source = source
+        self._pieces: Iterator[Any] = iter(source.body)
+        self._left = size
+        self._piece: Any = b""
+
+    def read_chunk(self, most: int = _PIECE) -> Any:
+        """Up to `most` bytes, good until the next are asked for; b'' at the end."""
+        while not self._piece:
+            try:
+                self._piece = next(self._pieces)
+            except StopIteration:
+                if self._left:
+                    raise BodyTruncated(f"the source of a copy ended {self._left} bytes early") from None
+                return b""
+            except (NodeFailure, OSError) as failure:
+                raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
+            self._left -= len(self._piece)
+        if len(self._piece) <= most:
+            piece, self._piece = self._piece, b""
+        else:
+            whole = memoryview(self._piece)
+            piece, self._piece = whole[:most], whole[most:]
+        return piece
+
+    def read(self, size: int = -1) -> bytes:
+        pieces = []
+        left = size if size >= 0 else None
+        while left is None or left:
+            piece = bytes(self.read_chunk(_PIECE if left is None else left))
+            if not piece:
+                break
+            pieces.append(piece)
+            left = None if left is None else left - len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        self._source.close()

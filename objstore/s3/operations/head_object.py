@@ -1,0 +1,10 @@
+"""HeadObject."""
+
+from __future__ import annotations
+
+from objstore.s3 import reading
+from objstore.s3.operation import Operation
+
+OPERATION = Operation(
+    "HeadObject", "HEAD", "object", reading.answer, "s3:GetObject", versioned_action="s3:GetObjectVersion"
+)

@@ -1,0 +1,205 @@
+"""GET and HEAD of objects: which conditions, range and part a request means, and the answer.
+
+Entity tags are judged by the store at the moment of reading. Dates are judged here, against the
+date of the data: to the store a change of tags is a change too, to S3's clients it is none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from objstore.core.timestamps import Timestamp
+from objstore.s3 import current, objects
+from objstore.s3 import headers as names
+from objstore.s3.context import Context
+from objstore.s3.current import Stored, Target
+from objstore.s3.errors import S3Error
+from objstore.s3.request import S3Request
+from objstore.web import conditions, ranges
+from objstore.web.responses import Response
+
+MOST_PARTS = 10_000
+MANIFEST = "X-Object-Sysmeta-Manifest"
+_PARTS = re.compile(r"[0-9a-f]{32}-(\d{1,5})\Z")
+_SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
+
+
+class Conditions(NamedTuple):
+    """tags: for the store to judge. dates: judged here. Names as in HTTP."""
+
+    tags: dict[str, str]
+    dates: dict[str, str]
+
+
+def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
+    """The conditions that count (RFC 9110, 13.2.2): a date beside an entity tag of the same sense does not.
+
+    prefix: of the headers' names, `X-Amz-Copy-Source-` for those on a source.
+    """
+    match, unmatched = headers.get(f"{prefix}If-Match"), headers.get(f"{prefix}If-None-Match")
+    since, until = headers.get(f"{prefix}If-Modified-Since"), headers.get(f"{prefix}If-Unmodified-Since")
+    tags = {}
+    dates = {}
+    if match:
+        tags["If-Match"] = match
+    elif until:
+        dates["If-Unmodified-Since"] = until
+    if unmatched:
+        tags["If-None-Match"] = unmatched
+    elif since:
+        dates["If-Modified-Since"] = since
+    return Conditions(tags, dates)
+
+
+def verdict(stored: Stored, asked: Conditions) -> int | None:
+    """304 or 412 where a condition does not hold, after the store has judged the tags."""
+    status = stored.answer.status
+    if asked.dates and status in (200, 206, 304):
+        modified = Timestamp.from_seconds(names.modified(stored.headers))
+        judged = conditions.evaluate("GET", asked.dates, names.etag(stored.headers), modified)
+        if judged == 412 or status != 304:
+            return judged
+    return status if status in (304, 412) else None
+
+
+def failed_condition(asked: Conditions, wanted: tuple[str, ...] = ("If-Match", "If-Unmodified-Since")) -> S3Error:
+    name = next((name for name in wanted if name in asked.tags or name in asked.dates), "")
+    return S3Error("PreconditionFailed", "", {"Condition": name} if name else None)
+
+
+def answer(context: Context, request: S3Request) -> Response:
+    """The answer to a GET or HEAD of an object."""
+    overridden = _overrides(request)
+    target = objects.target(context, request)
+    asked = conditions_of(request.headers)
+    wanted = dict(asked.tags)
+    wanted_range, parts = request.header("Range"), 0
+    part = _part_number(request)
+    if part:
+        found = _part(context, request, target, part)
+        wanted_range, parts = found.range, found.parts
+        wanted.setdefault("If-Match", found.etag)
+    spans = ranges.parse(wanted_range) if wanted_range else None
+    if spans is not None and len(spans) == 1:  # S3 answers several ranges by the whole
+        wanted["Range"] = wanted_range
+        if request.header("If-Range"):
+            wanted["If-Range"] = request.header("If-Range")
+    stored = current.read(context, request, target, request.method, wanted)
+    try:
+        response = _response(request, stored, asked, wanted.get("Range", ""))
+    except S3Error:
+        stored.answer.close()
+        raise
+    if parts:
+        response.headers["x-amz-mp-parts-count"] = str(parts)
+    if part and response.status == 200:  # an empty part, or HEAD of the only one
+        response.status = 206
+    response.headers.update(overridden)
+    return response
+
+
+def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str) -> Response:
+    judged = verdict(stored, asked)
+    if judged == 412:
+        raise failed_condition(asked)
+    said = names.shown(stored.headers)
+    if stored.version_id:
+        said["x-amz-version-id"] = stored.version_id
+    if judged == 304:
+        stored.answer.close()
+        return Response(304, {name: said[name] for name in (*_SHOWN_304, "x-amz-version-id") if name in said})
+    status = stored.answer.status
+    if status == 416:
+        raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
+    if request.method == "HEAD" and wanted_range and status == 200:
+        status = _ranged_head(said, wanted_range)
+    if status == 200 and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
+        checksum = names.checksum(stored.headers)
+        if checksum is not None:
+            said.update(checksum.headers())
+    return Response(status, said, stored.answer.body)
+
+
+def _ranged_head(said: dict[str, str], wanted_range: str) -> int:
+    """Make the headers of a HEAD those of the range, which the store passes over; its status."""
+    size = int(said["Content-Length"])
+    spans = ranges.resolve(ranges.parse(wanted_range) or (), size)
+    if not spans:
+        raise _unsatisfied(wanted_range, str(size))
+    start, stop = spans[0]
+    said["Content-Length"] = str(stop - start)
+    said["Content-Range"] = ranges.content_range(start, stop, size)
+    return 206
+
+
+def _unsatisfied(wanted_range: str, size: str) -> S3Error:
+    extra = {"RangeRequested": wanted_range, "ActualObjectSize": size}
+    return S3Error("InvalidRange", "", extra, {"Content-Range": f"bytes */{size}"})
+
+
+def _overrides(request: S3Request) -> dict[str, str]:
+    """Headers that the query sets in place of the object's."""
+    found = {name: request.query[key] for key, name in names.OVERRIDES.items() if request.query.get(key)}
+    if found and request.credential is None:
+        raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+    for name, value in found.items():
+        if not value.isprintable():
+            extra = {"ArgumentName": f"response-{name.lower()}", "ArgumentValue": value}
+            raise S3Error("InvalidArgument", "Header value cannot be represented using ISO-8859-1.", extra)
+    return found
+
+
+def _part_number(request: S3Request) -> int:
+    """The query's partNumber, 0 for none."""
+    text = request.query.get("partNumber", "")
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_PARTS):
+        extra = {"ArgumentName": "partNumber", "ArgumentValue": text}
+        message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
+        raise S3Error("InvalidArgument", message, extra)
+    if request.header("Range"):
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    return int(text)
+
+
+class _Part(NamedTuple):
+    """Where a part lies. range: as in a Range header, '' for all. parts: of the object, 0 for one not made of parts."""
+
+    range: str
+    etag: str
+    parts: int
+
+
+def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
+    """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
+    stored = current.read(context, request, target, "HEAD")
+    stored.answer.close()
+    sizes = part_sizes(context, request, target, stored)
+    count = len(sizes) or 1
+    if number > count:
+        extra = {"PartNumberRequested": str(number), "ActualPartCount": str(count)}
+        raise S3Error("InvalidPartNumber", "", extra)
+    etag = names.quoted_etag(stored.headers)
+    if not sizes:
+        return _Part(f"bytes=0-{stored.size - 1}" if stored.size else "", etag, 0)
+    start = sum(sizes[: number - 1])
+    size = sizes[number - 1]
+    return _Part(f"bytes={start}-{start + size - 1}" if size else "bytes=0-0", etag, count)
+
+
+def parts_count(headers: Mapping[str, str]) -> int:
+    """Of how many parts an object was made, 0 for one that was uploaded in one piece."""
+    match = _PARTS.match(names.etag(headers))
+    return int(match[1]) if match and MANIFEST in headers else 0
+
+
+def part_sizes(context: Context, request: S3Request, target: Target, stored: Stored) -> list[int]:
+    """Bytes of each part, in order; empty for an object that was uploaded in one piece."""
+    if not parts_count(stored.headers):
+        return []
+    raw = current.read(context, request, target, "GET", query={"multipart-manifest": "get"})
+    return [int(segment["bytes"]) for segment in json.loads(raw.answer.read())]
