@@ -16,6 +16,7 @@ FILTERS = (
     "healthcheck",
     "info",
     "listing_formats",
+    "manifests",
     "metrics",
     "proxy_logging",
     "recon",

@@ -7,6 +7,7 @@ with MANIFEST stands for something else, and that clients compare its MANIFEST_E
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote, unquote
 
 MANIFEST = "X-Object-Sysmeta-Manifest"  # the form of the list: `json`
 FORM = "json"
@@ -27,3 +28,13 @@ PARTS_COUNT = "X-Backend-Parts-Count"
 def shown_etag(metadata: Mapping[str, str], etag: str) -> str:
     """The etag that clients know an object by. etag: that of its own bytes."""
     return metadata.get(MANIFEST_ETAG, etag)
+
+
+def owns(container: str, prefix: str) -> str:
+    """The value of MANIFEST_OWNS for all objects of a container whose names begin so."""
+    return quote(f"{container}/{prefix}")
+
+
+def owned(value: str) -> str:
+    """`container/prefix` of a value of MANIFEST_OWNS."""
+    return unquote(value)

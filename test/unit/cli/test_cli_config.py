@@ -95,7 +95,7 @@ def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
 
 
 def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", " copy proxy-server", " copy ratelimit proxy-server")
+    said = problems(cluster, "proxy-server.conf", " manifests proxy-server", " manifests ratelimit proxy-server")
     assert said == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
 
 

@@ -14,6 +14,7 @@ from objstore.web.responses import Response, call
 DOC = Path(__file__).parents[3] / "doc" / "middleware.md"
 FILTERS = (
     "catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy_logging", "cache", "info", "listing_formats", "copy",
+    "manifests",
 )  # fmt: skip
 
 

@@ -1,0 +1,165 @@
+"""The bytes of segments as one response body.
+
+The next segment is asked for while the end of the one before it is sent. A segment that breaks
+off is asked for once more, from the byte it broke off at; where that fails the body raises, so
+that the connection ends short of its length and nobody takes a part for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from objstore.core.errors import NodeFailure, ObjstoreError
+from objstore.runtime import green
+from objstore.web.requests import Environ, WsgiApp
+from objstore.web.responses import Answer, call
+from objstore.web.segments import Segment
+from objstore.web.subrequests import subrequest
+
+# Bytes of a segment still to be sent when the next is asked for. An answer that waits for
+# a slow client for longer than its server likes is lost.
+AHEAD = 4 << 20
+
+Fetch = Callable[[Segment], Answer]
+
+
+class SegmentMissing(NodeFailure):
+    """A segment is gone, is not what the manifest says, or cannot be read."""
+
+
+def fetcher(app: WsgiApp, environ: Environ, account: str) -> Fetch:
+    """Asks `app` for segments of an account with the system's rights, each only in the version the manifest means."""
+
+    def fetch(segment: Segment) -> Answer:
+        headers = {"If-Match": f'"{segment.etag}"', "X-Backend-Allow-Reserved-Names": "true"}
+        part = segment.length != segment.size
+        if part:
+            headers["Range"] = f"bytes={segment.start}-{segment.stop - 1}"
+        path = f"/v1/{account}{segment.path}"
+        answer = call(app, subrequest(environ, "GET", path, source="manifest", headers=headers, preauthorized=True))
+        if answer.status == (206 if part else 200):
+            return answer
+        answer.close()
+        raise SegmentMissing(f"segment {account}{segment.path} of etag {segment.etag}: {answer.status}")
+
+    return fetch
+
+
+class _Pending:
+    """A segment that is being asked for in a green thread of its own."""
+
+    def __init__(self, fetch: Fetch, segment: Segment) -> None:
+        self.segment = segment
+        self._abandoned = False
+        self._result: Answer | Exception | None = None
+        self._thread = green.spawn(self._work, fetch)
+
+    def _work(self, fetch: Fetch) -> None:
+        try:
+            self._result = fetch(self.segment)
+        except Exception as failure:  # for the one who waits
+            self._result = failure
+        if self._abandoned:
+            self._close()
+
+    def wait(self) -> Answer:
+        self._thread.wait()
+        result, self._result = self._result, None
+        if isinstance(result, Answer):
+            return result
+        raise result or SegmentMissing(self.segment.path)
+
+    def abandon(self) -> None:
+        self._abandoned = True
+        self._close()
+
+    def _close(self) -> None:
+        if isinstance(self._result, Answer):
+            self._result.close()
+
+
+class SegmentBody:
+    """items: what the body consists of, in order: bytes as they are, and segments to read.
+
+    The first segment is asked for when the body is made; raises SegmentMissing.
+    tick: called between pieces, and at the end with True.
+    """
+
+    def __init__(
+        self, fetch: Fetch, items: Iterable[bytes | Segment], tick: Callable[[bool], None] | None = None
+    ) -> None:
+        self._fetch = fetch
+        self._items = iter(items)
+        self._tick = tick
+        self._pending: _Pending | None = None
+        self._before, first = self._next_segment()
+        self._first = None if first is None else (first, fetch(first))
+        self._current: Answer | None = self._first[1] if self._first else None
+
+    def _next_segment(self) -> tuple[list[bytes], Segment | None]:
+        """What stands before the next segment, and that; None at the end."""
+        before: list[bytes] = []
+        for item in self._items:
+            if isinstance(item, Segment):
+                return before, item
+            before.append(item)
+        return before, None
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._before
+        if self._first is None:
+            return
+        segment, answer = self._first
+        while True:
+            self._current = answer
+            yield from self._pieces(segment)
+            self._look_ahead()
+            yield from self._before
+            pending, self._pending = self._pending, None
+            if pending is None:
+                return
+            segment, answer = pending.segment, self._answer_of(pending)
+
+    def _look_ahead(self) -> None:
+        if self._pending is None:
+            self._before, segment = self._next_segment()
+            self._pending = None if segment is None else _Pending(self._fetch, segment)
+
+    def _answer_of(self, pending: _Pending) -> Answer:
+        try:
+            return pending.wait()
+        except ObjstoreError:
+            return self._fetch(pending.segment)
+
+    def _pieces(self, segment: Segment) -> Iterator[Any]:
+        left = segment.length
+        again = True
+        while True:
+            assert self._current is not None
+            try:
+                for piece in self._current.body:
+                    if left <= AHEAD and self._pending is None:
+                        self._look_ahead()
+                    yield piece
+                    left -= len(piece)
+                    if self._tick is not None:
+                        self._tick(False)
+                if not left:
+                    return
+                failure: ObjstoreError = SegmentMissing(f"{segment.path} ended {left} bytes early")
+            except ObjstoreError as broken:
+                failure = broken
+            self._current.close()
+            if not again or left <= 0:
+                raise failure
+            again = False
+            self._current = self._fetch(segment._replace(start=segment.stop - left))
+
+    def close(self) -> None:
+        if self._current is not None:
+            self._current.close()
+        if self._pending is not None:
+            self._pending.abandon()
+        if self._tick is not None:
+            self._tick(True)

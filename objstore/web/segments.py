@@ -1,0 +1,87 @@
+"""The segments that a manifest lists, and which bytes of which of them make up a span of the whole.
+
+A list in JSON is an array of rows, in order: `name` (`/container/object` in the manifest's
+account), `hash` (the etag the segment must have), `bytes` (its whole size), and, where only
+some of it counts, `range` (`first-last`). Further keys are for those who made the list.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.web.ranges import Span
+
+MOST_BYTES = 16 << 20  # of a list: 10,000 rows with names of 1 KiB
+
+
+class Segment(NamedTuple):
+    """The bytes from start up to stop of the object at `path` (`/container/object`), of `size` bytes in all."""
+
+    path: str
+    etag: str
+    size: int
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+def parse(content: bytes) -> list[Segment]:
+    """Raises InvalidInput for what is no list of segments."""
+    try:
+        return [_segment(row) for row in json.loads(content)]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidInput(f"not a list of segments: {error}") from None
+
+
+def _segment(row: Mapping[str, Any]) -> Segment:
+    size = int(row["bytes"])
+    start, stop = 0, size
+    if "range" in row:
+        first, _, last = row["range"].partition("-")
+        start, stop = int(first), int(last) + 1
+    if not 0 <= start <= stop <= size:
+        raise InvalidInput(f"a segment of {size} bytes has no bytes {row.get('range')}")
+    return Segment(str(row["name"]), str(row["hash"]), size, start, stop)
+
+
+def dump(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """The list as it is kept."""
+    return json.dumps(list(rows), separators=(",", ":")).encode()
+
+
+class Whole:
+    """What segments make up together. size: in bytes."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.segments = [segment for segment in segments if segment.length]
+        self._ends = list(accumulate(segment.length for segment in self.segments))
+        self.size = self._ends[-1] if self._ends else 0
+
+    def reads(self, span: Span) -> Iterator[Segment]:
+        """What to read, in order, for the bytes of a span of the whole."""
+        position, stop = span
+        index = bisect_right(self._ends, position)
+        while position < stop:
+            segment = self.segments[index]
+            begins = self._ends[index] - segment.length
+            first = segment.start + position - begins
+            last = min(segment.stop, segment.start + stop - begins)
+            yield segment._replace(start=first, stop=last)
+            position = self._ends[index]
+            index += 1
+
+
+def part_span(segments: Sequence[Segment], number: int) -> Span | None:
+    """The bytes of the whole that are segment `number`, counted from 1; None where there is none."""
+    if not 1 <= number <= len(segments):
+        return None
+    start = sum(segment.length for segment in segments[: number - 1])
+    return start, start + segments[number - 1].length
