@@ -66,14 +66,12 @@ class Program:
             return []
 
     def stop(self) -> None:
-        """End it in peace; kills what does not end."""
-        if self.running:
-            self._signal_tree(signal.SIGTERM, self.tree()[:1])
+        """End it in peace; fails the test, and kills, where that does not work."""
+        stop([self])
 
     def kill(self) -> None:
         """End the whole tree at once, as a power cut would."""
-        if self.running:
-            self._signal_tree(signal.SIGKILL, self.tree())
+        kill([self])
 
     def pause(self) -> None:
         for process in self.tree():
@@ -83,26 +81,48 @@ class Program:
         for process in self.tree():
             process.resume()
 
-    def _signal_tree(self, number: int, first: list[psutil.Process]) -> None:
-        assert self._process is not None
-        everyone = self.tree()
-        for process in first:
-            try:
-                process.send_signal(number)
-            except psutil.NoSuchProcess:
-                pass
-        _, left = psutil.wait_procs(everyone, timeout=READY_SECONDS)
-        for process in left:
-            process.kill()
-        self._process.wait()
-        assert not left, f"had to be killed: {left}\n{self.output()}"
-
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
     def memory(self) -> int:
         """Bytes of resident memory of the whole tree."""
         return sum(process.memory_info().rss for process in self.tree())
+
+    def wait(self) -> None:
+        """Take note of its end."""
+        if self._process is not None:
+            self._process.wait()
+
+
+def kill(programs: Sequence[Program]) -> None:
+    """End the trees of all programs at once."""
+    doomed = [process for program in programs if program.running for process in program.tree()]
+    for process in doomed:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(doomed, timeout=READY_SECONDS)
+    for program in programs:
+        program.wait()
+
+
+def stop(programs: Sequence[Program]) -> None:
+    """Tell all programs to end; fails the test, and kills, where one does not."""
+    running = [program for program in programs if program.running]
+    trees = [process for program in running for process in program.tree()]
+    for program in running:
+        _send(program.tree()[0], signal.SIGTERM)
+    _, left = psutil.wait_procs(trees, timeout=READY_SECONDS)
+    for process in left:
+        _send(process, signal.SIGKILL)
+    for program in running:
+        program.wait()
+    assert not left, f"had to be killed: {left}\n" + "\n".join(program.output()[-2000:] for program in running)
+
+
+def _send(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
 
 
 def command(*arguments: str) -> list[str]:

@@ -81,7 +81,7 @@ class Signer:
     def canonical(self, method: str, target: str, headers: Mapping[str, str], names: list[str], payload: str) -> str:
         path, _, query = target.partition("?")
         pairs = sorted(
-            tuple(quote(unquote_to_bytes(part), safe="-_.~") for part in (piece.split("=", 1) + [""])[:2])
+            tuple(quote(unquote_to_bytes(part), safe="-_.~") for part in [*piece.split("=", 1), ""][:2])
             for piece in query.split("&")
             if piece
         )

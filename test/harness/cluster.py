@@ -1,0 +1,199 @@
+"""A cluster of real processes on one machine: hosts 127.0.0.1 and on, each with its servers, and a proxy."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.client import Client, log_in
+from harness.processes import READY_SECONDS, Program, kill, run, stop, wait_until
+
+BIN = Path(__file__).parents[2] / "bin"
+KINDS = ("object", "container", "account")  # in the order of their ports
+
+# So that a test need not wait for what happens every half minute.
+SETTINGS = {
+    "proxy": "node_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
+    "object": "object_updater_interval = 1\nworkers = 1\n",
+    "container": "container_updater_interval = 1\nworkers = 1\n",
+    "account": "workers = 1\n",
+}
+
+
+class Place(NamedTuple):
+    """Where a name is kept. primaries, handoffs: hosts by number. path: below a host's devices."""
+
+    partition: int
+    hash: str
+    primaries: list[int]
+    handoffs: list[int]
+    path: str
+
+
+class Server(Program):
+    """One server of one host, which is ready when it answers."""
+
+    def __init__(self, kind: str, arguments: list[str], address: tuple[str, int], log: Path) -> None:
+        self.kind = kind
+        self.address = address
+        program = [sys.executable, str(BIN / f"objstore-{kind}-server"), *arguments]
+        super().__init__([*program, "--bind-ip", address[0], "--bind-port", str(address[1])], log)
+
+    def wait_ready(self) -> None:
+        wait_until(self._answers, f"{self.kind} server at {self.address}")
+
+    def _answers(self) -> bool:
+        assert self.running, f"{' '.join(self.arguments)} ended:\n{self.output()}"
+        connection = http.client.HTTPConnection(*self.address, timeout=5)
+        try:
+            connection.request("GET", "/healthcheck")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+class Cluster:
+    """hosts: how many. Servers are named (kind, host); the proxy by itself."""
+
+    def __init__(self, directory: Path, hosts: int = 4, replicas: int = 3) -> None:
+        self.directory = directory
+        self.etc = directory / "etc"
+        self.hosts = range(1, hosts + 1)
+        self.port = _free_port(hosts)
+        addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
+        options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
+        run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
+        for kind, settings in SETTINGS.items():
+            conf = self.etc / f"{kind}-server.conf"
+            conf.write_text(conf.read_text().replace("[DEFAULT]\n", f"[DEFAULT]\n{settings}"))
+        (directory / "log").mkdir()
+        self.servers = {(kind, host): self._storage_server(kind, host) for host in self.hosts for kind in KINDS}
+        proxy = ("127.0.0.1", self.port + len(KINDS))
+        self.proxy = Server("proxy", [str(self.etc / "proxy-server.conf")], proxy, directory / "log" / "proxy")
+        for host in self.hosts:
+            (self.devices(host) / "d1").mkdir(parents=True)
+
+    def devices(self, host: int) -> Path:
+        return self.directory / f"host{host}"
+
+    def _storage_server(self, kind: str, host: int) -> Server:
+        address = (f"127.0.0.{host}", self.port + KINDS.index(kind))
+        arguments = [str(self.etc / f"{kind}-server.conf"), "--devices", str(self.devices(host))]
+        return Server(kind, arguments, address, self.directory / "log" / f"{kind}{host}")
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.proxy.address[0]}:{self.proxy.address[1]}"
+
+    @property
+    def programs(self) -> list[Server]:
+        return [*self.servers.values(), self.proxy]
+
+    def start(self) -> None:
+        """Start what does not run, and wait until all of it answers."""
+        for program in self.programs:
+            if not program.running:
+                program.start()
+        for program in self.programs:
+            program.wait_ready()
+
+    def stop(self) -> None:
+        stop(self.programs)
+
+    def kill(self) -> None:
+        """End all processes at once, without warning."""
+        kill(self.programs)
+
+    def host(self, number: int) -> list[Server]:
+        return [server for (_, host), server in self.servers.items() if host == number]
+
+    def client(self) -> Client:
+        """The first user, in its own account."""
+        ((name, user),) = json.loads((self.etc / "users.json").read_text())["users"].items()
+        return log_in(self.endpoint, name, user["key"])
+
+    def locate(self, *name: str) -> Place:
+        """Where an account, container or object is kept."""
+        text = run("locate", "--ring-dir", str(self.etc), "--devices", "", "--all", *name)
+        (partition,) = re.findall(r"^partition +(\d+)$", text, re.MULTILINE)
+        (name_hash,) = re.findall(r"^hash +(\w+)$", text, re.MULTILINE)
+        kind = ("accounts", "containers", "objects")[len(name) - 1]
+
+        def hosts(role: str) -> list[int]:
+            return [int(host) for host in re.findall(rf"^{role} .* 127\.0\.0\.(\d+):", text, re.MULTILINE)]
+
+        path = f"d1/{kind}/{partition}/{name_hash[-3:]}/{name_hash}"
+        return Place(int(partition), name_hash, hosts("primary"), hosts("handoff"), path)
+
+    def ask(self, kind: str, host: int, method: str, target: str, query: str = "") -> tuple[int, bytes]:
+        """Status and body of a storage server's own answer. target: from the device on."""
+        connection = http.client.HTTPConnection(*self.servers[kind, host].address, timeout=10)
+        try:
+            connection.request(method, f"/d1/{target}" + (f"?{query}" if query else ""))
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def rows(self, host: int, account: str, container: str) -> list[str]:
+        """What a container server lists by itself; the container is to have simple names."""
+        partition = self.locate(account, container).partition
+        status, body = self.ask("container", host, "GET", f"{partition}/{account}/{container}", "format=json")
+        assert status in (200, 204), (status, body)
+        return [row["name"] for row in json.loads(body)]
+
+    def spooled(self) -> list[Path]:
+        """Updates that wait for a server."""
+        return [path for host in self.hosts for path in self.devices(host).glob("d1/async_pending*/*/*")]
+
+    def data_files(self, place: Place) -> dict[int, Path]:
+        """The object's .data files by host."""
+        found = {host: sorted((self.devices(host) / place.path).glob("*.data")) for host in self.hosts}
+        return {host: paths[-1] for host, paths in found.items() if paths}
+
+    def quarantined(self) -> list[Path]:
+        return [path for host in self.hosts for path in self.devices(host).glob("d1/quarantined/*/*")]
+
+
+def unsound(roots: Iterable[Path]) -> list[str]:
+    """Findings of `objstore info` about the objects of devices that no server has taken out of the way."""
+    found = []
+    for batch in _batches([str(path) for root in roots for path in root.glob("objects*/*/*/*/*.data")], 500):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("objstore")), "info", "--json", *batch],
+            capture_output=True, text=True, timeout=READY_SECONDS, check=False,
+        )  # fmt: skip
+        found += [str(one) for one in json.loads(done.stdout) if not one["sound"]]
+    return found
+
+
+def _batches(items: list[str], size: int) -> Iterator[list[str]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _free_port(hosts: int) -> int:
+    """The first of four ports in a row that are free on all hosts' addresses."""
+    for port in range(20_000 + 37 * (hash(object()) % 500), 60_000, 8):
+        if all(_is_free(f"127.0.0.{host}", port + offset) for host in range(1, hosts + 1) for offset in range(4)):
+            return port
+    raise AssertionError("no free ports")
+
+
+def _is_free(ip: str, port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((ip, port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,146 @@
+"""Who writes keeps a ledger of what was acknowledged; `check` holds a store against it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import itertools
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from harness.client import Answer, Client
+
+SIZES = (0, 1, 1000, 20_000, 70_000, 300_000)
+ABSENT = None
+PAUSE = 0.05  # seconds after a failure
+
+
+def content(name: str, version: int) -> bytes:
+    """The bytes of a version of an object, of a size of its own; no two alike but empty ones."""
+    chance = random.Random(f"{name} {version}")
+    return chance.randbytes(chance.choice(SIZES) + chance.randrange(100))
+
+
+@dataclass
+class Ledger:
+    """What may be read of each name of a container: the last acknowledged version, and those in doubt since."""
+
+    container: str
+    possible: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(lambda: [ABSENT]))
+    failures: list[str] = field(default_factory=list)
+    versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def attempt(self, name: str, version: int | None) -> None:
+        self.possible[name].append(version)
+
+    def acknowledged(self, name: str, version: int | None) -> None:
+        self.possible[name] = [version]
+
+    @property
+    def count(self) -> int:
+        """Objects that must be there."""
+        return sum(ABSENT not in versions for versions in self.possible.values())
+
+
+def write(client: Client, ledger: Ledger, name: str, version: int | None) -> None:
+    """PUT a version, or DELETE (None), and note what came of it. Raises ConnectionRefusedError."""
+    ledger.attempt(name, version)
+    path = f"{ledger.container}/{name}"
+    try:
+        answer = client.delete(path) if version is None else client.put(path, content(name, version))
+    except ConnectionRefusedError:
+        raise  # there is no server
+    except (OSError, http.client.HTTPException) as error:
+        ledger.failures.append(f"{name}: {error!r}")
+        time.sleep(PAUSE)
+        return
+    if answer.status in ((204, 404) if version is None else (201,)):
+        ledger.acknowledged(name, version)
+    else:
+        ledger.failures.append(f"{name}: {answer.status} {answer.body[:200]!r}")
+        time.sleep(PAUSE)
+
+
+@contextmanager
+def load(client: Callable[[], Client], ledger: Ledger, writers: int = 6) -> Iterator[threading.Event]:
+    """Writers at work, each on names of its own: new ones, overwrites, and a few deletions.
+
+    They stop at the event, at the end of the block, and where there is no server any more.
+    """
+    stop = threading.Event()
+
+    def work(writer: int) -> None:
+        chance = random.Random(writer)
+        own = client()
+        names: list[str] = []
+        while not stop.is_set():
+            version = next(ledger.versions)
+            again = bool(names) and chance.random() < 0.3
+            name = chance.choice(names) if again else f"w{writer}-{version:06}"
+            names.append(name)
+            delete = again and chance.random() < 0.3
+            try:
+                write(own, ledger, name, None if delete else version)
+            except ConnectionRefusedError:
+                break
+        own.close()
+
+    threads = [threading.Thread(target=work, args=(writer,)) for writer in range(writers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def check(client: Client, ledger: Ledger, settled: bool = False) -> None:
+    """Every acknowledged object is there and whole, and the listing is of what is there.
+
+    settled: do all replicas agree? Until they do, a change is known to a majority of the
+    object's replicas, and a row of the listing to some of the container's.
+    """
+    listed = _listing(client, ledger.container, 1 if settled else 8)
+    wrong = []
+    for name, versions in sorted(ledger.possible.items()):
+        answer = client.get(f"{ledger.container}/{name}", {} if settled else {"X-Newest": "true"})
+        sure = len(versions) == 1
+        if not _is_one_of(name, versions, answer):
+            wrong.append(f"{name}: {answer.status}, {len(answer.body)} bytes, none of the versions {versions}")
+        elif sure and answer.status == 200 and _row(answer) not in listed[name]:
+            wrong.append(f"{name}: listed as {listed[name]}, is {_row(answer)}")
+        elif sure and answer.status == 404 and settled and name in listed:
+            wrong.append(f"{name}: deleted, but listed")
+    wrong += [f"{name}: listed, but never written" for name in listed.keys() - ledger.possible.keys()]
+    assert not wrong, f"{len(wrong)} of {len(ledger.possible)} objects:\n" + "\n".join(wrong[:20])
+
+
+def _is_one_of(name: str, versions: list[int | None], answer: Answer) -> bool:
+    if answer.status == 404:
+        return ABSENT in versions
+    return answer.status == 200 and any(
+        version is not None and answer.body == content(name, version) for version in versions
+    )
+
+
+def _row(answer: Answer) -> tuple[int, str]:
+    return len(answer.body), hashlib.md5(answer.body).hexdigest()
+
+
+def _listing(client: Client, container: str, times: int) -> dict[str, set[tuple[int, str]]]:
+    """Sizes and hashes by name, of several listings, which come of any of the replicas."""
+    found: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    for _ in range(times):
+        marker = ""
+        while rows := client.get(container, format="json", marker=marker).json:
+            for row in rows:
+                found[row["name"]].add((row["bytes"], row["hash"]))
+            marker = rows[-1]["name"]
+    return found
