@@ -16,11 +16,11 @@ _RESOURCE_TYPES = {"service": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}
 
 def load() -> list[Operation]:
     """The operations of all files in `operations`, sorted by name."""
-    found = []
+    found: list[Operation] = []
     for module in pkgutil.iter_modules(operations.__path__):
-        one = getattr(import_module(f"{operations.__name__}.{module.name}"), "OPERATION", None)
-        if one is not None:
-            found.append(one)
+        imported = import_module(f"{operations.__name__}.{module.name}")
+        one = getattr(imported, "OPERATION", None)
+        found += getattr(imported, "OPERATIONS", ()) if one is None else [one]
     return sorted(found, key=lambda operation: operation.name)
 
 

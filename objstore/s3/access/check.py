@@ -14,8 +14,8 @@ from objstore.core.names import Name
 from objstore.s3 import current, tags, xml
 from objstore.s3 import headers as names
 from objstore.s3.access import acl as acls
+from objstore.s3.access import acl_xml, facts
 from objstore.s3.access import decision as decisions
-from objstore.s3.access import facts
 from objstore.s3.access.acl import Acl, Owners
 from objstore.s3.access.actions import ACTIONS
 from objstore.s3.access.decision import Ask, PublicAccessBlock, Rights, decide
@@ -325,6 +325,27 @@ def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:
     """Raises S3Error AccessDenied for an ACL that the public access block keeps from being set."""
     if block.block_acls and acl.public:
         raise S3Error("AccessDenied")
+
+
+def sent_acl(context: Context, request: S3Request, kept: BucketAccess, owners: Owners) -> Acl:
+    """The ACL that a request for `?acl` wants to be set, by headers or in its body.
+
+    Raises S3Error AccessControlListNotSupported, AccessDenied, MalformedACLError, MissingSecurityHeader and others.
+    """
+    body = request.body.whole(context.settings.max_xml_body)
+    known = context.access.known
+    asked = acls.from_headers(request.headers, owners, known)
+    if asked is None:
+        if not body:
+            raise S3Error("MissingSecurityHeader")
+        asked = acl_xml.from_xml(body, owners.owner, known)
+    if kept.ownership == decisions.BUCKET_OWNER_ENFORCED:
+        # The one ACL that says what holds anyway.
+        if request.header(acls.CANNED_HEADER) == "bucket-owner-full-control" or (body and asked.private):
+            return acls.private(owners.bucket)
+        raise S3Error("AccessControlListNotSupported")
+    refuse_public(asked, kept.block)
+    return asked
 
 
 def read_block(text: str) -> PublicAccessBlock:

@@ -1,0 +1,178 @@
+"""Cross-origin requests of browsers by a bucket's rules (S3 user guide, "Using cross-origin resource sharing").
+
+The first rule that fits decides. What is said here gives no access: it tells a browser what to
+show to a script, and every request is judged as if it came from none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from objstore.s3 import bucket_config, xml
+from objstore.s3.access.patterns import matches
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
+MOST_RULES = 100
+_VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
+
+
+class Rule(NamedTuple):
+    """origins, headers: patterns with at most one `*`. max_age: seconds, -1 where it is not said."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: int = -1
+    id: str = ""
+
+    def fits(self, origin: str, method: str) -> bool:
+        return method in self.methods and any(matches(pattern, origin) for pattern in self.origins)
+
+    def lets_send(self, names: Iterable[str]) -> bool:
+        """names: of headers, in lower case."""
+        return all(any(matches(pattern.lower(), name) for pattern in self.headers) for name in names)
+
+
+def from_xml(root: Any) -> list[Rule]:
+    """The rules of a CORSConfiguration; raises S3Error MalformedXML, InvalidRequest."""
+    xml.only(root, ("CORSRule",))
+    rules = [_rule(element) for element in root]
+    if not rules:
+        raise S3Error("MalformedXML")
+    if len(rules) > MOST_RULES:
+        raise S3Error(
+            "InvalidRequest", f"The number of CORS rules should not exceed allowed limit of {MOST_RULES} rules."
+        )
+    return rules
+
+
+def _rule(element: Any) -> Rule:
+    xml.only(element, ("ID", "AllowedOrigin", "AllowedMethod", "AllowedHeader", "ExposeHeader", "MaxAgeSeconds"))
+
+    def texts(name: str) -> tuple[str, ...]:
+        return tuple((child.text or "").strip() for child in element.iterchildren(name))
+
+    rule = Rule(texts("AllowedOrigin"), texts("AllowedMethod"), texts("AllowedHeader"), texts("ExposeHeader"))
+    if not rule.origins or not rule.methods:
+        raise S3Error("MalformedXML")
+    for method in rule.methods:
+        if method not in METHODS:
+            raise S3Error(
+                "InvalidRequest", f"Found unsupported HTTP method in CORS config. Unsupported method is {method}"
+            )
+    for what, patterns in (("AllowedOrigin", rule.origins), ("AllowedHeader", rule.headers)):
+        for pattern in patterns:
+            if pattern.count("*") > 1:
+                raise S3Error("InvalidRequest", f'{what} "{pattern}" can not have more than one wildcard.')
+    for name in rule.exposed:
+        if "*" in name:
+            raise S3Error(
+                "InvalidRequest", f'ExposeHeader "{name}" contains wildcard. We currently do not support wildcard for '
+                "ExposeHeader."
+            )  # fmt: skip
+    return rule._replace(max_age=_max_age(texts("MaxAgeSeconds")), id=xml.text(element, "ID"))
+
+
+def _max_age(given: Sequence[str]) -> int:
+    if not given:
+        return -1
+    if not (given[0].isascii() and given[0].isdigit() and len(given[0]) < 10):
+        raise S3Error("MalformedXML")
+    return int(given[0])
+
+
+def to_xml(rules: Iterable[Rule]) -> bytes:
+    return xml.document("CORSConfiguration", [("CORSRule", _elements(rule)) for rule in rules])
+
+
+def _elements(rule: Rule) -> list[tuple[str, Any]]:
+    return [
+        ("ID", rule.id or None),
+        *(("AllowedHeader", text) for text in rule.headers),
+        *(("AllowedMethod", text) for text in rule.methods),
+        *(("AllowedOrigin", text) for text in rule.origins),
+        *(("ExposeHeader", text) for text in rule.exposed),
+        ("MaxAgeSeconds", rule.max_age if rule.max_age >= 0 else None),
+    ]
+
+
+def dump(rules: Iterable[Rule]) -> str:
+    return json.dumps(list(rules), separators=(",", ":"))
+
+
+def load(kept: str) -> list[Rule]:
+    if not kept:
+        return []
+    return [
+        Rule(tuple(origins), tuple(methods), tuple(headers), tuple(exposed), max_age, name)
+        for origins, methods, headers, exposed, max_age, name in json.loads(kept)
+    ]
+
+
+def _rules_of(context: Context, request: S3Request) -> list[Rule]:
+    return load(bucket_config.read(context, request, bucket_config.CORS))
+
+
+def preflight(context: Context, request: S3Request) -> Response:
+    """The answer to OPTIONS; raises S3Error AccessForbidden where no rule lets the request be made, BadRequest."""
+    origin, method = request.header("Origin"), request.header("Access-Control-Request-Method")
+    if not origin:
+        raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
+    if method not in METHODS:
+        raise S3Error("BadRequest", f"Invalid Access-Control-Request-Method: {method or 'null'}")
+    rules = _rules_of(context, request) if request.bucket else []
+    if not rules:
+        raise _forbidden(request, "CORSResponse: CORS is not enabled for this bucket.")
+    wanted = [
+        name.strip().lower() for name in request.header("Access-Control-Request-Headers").split(",") if name.strip()
+    ]
+    rule = next((rule for rule in rules if rule.fits(origin, method) and rule.lets_send(wanted)), None)
+    if rule is None:
+        raise _forbidden(request, "")
+    answer = _said(rule, origin)
+    if wanted:
+        answer["Access-Control-Allow-Headers"] = ", ".join(wanted)
+    if rule.max_age >= 0:
+        answer["Access-Control-Max-Age"] = str(rule.max_age)
+    return Response(200, answer)
+
+
+def response_headers(context: Context, request: S3Request) -> dict[str, str]:
+    """What to add to the answer of a request that has an Origin; nothing where no rule fits."""
+    origin = request.header("Origin")
+    if not origin or not request.bucket:
+        return {}
+    try:
+        rules = _rules_of(context, request)
+    except S3Error:
+        return {}
+    method = request.header("Access-Control-Request-Method") or request.method
+    rule = next((rule for rule in rules if rule.fits(origin, method)), None)
+    return _said(rule, origin) if rule is not None else {}
+
+
+def _said(rule: Rule, origin: str) -> dict[str, str]:
+    anyone = "*" in rule.origins
+    said = {
+        "Access-Control-Allow-Origin": "*" if anyone else origin,
+        "Access-Control-Allow-Methods": ", ".join(rule.methods),
+        "Vary": _VARY,
+    }
+    if not anyone:
+        said["Access-Control-Allow-Credentials"] = "true"
+    if rule.exposed:
+        said["Access-Control-Expose-Headers"] = ", ".join(rule.exposed)
+    return said
+
+
+def _forbidden(request: S3Request, message: str) -> S3Error:
+    kind = "OBJECT" if request.key else "BUCKET"
+    method = request.header("Access-Control-Request-Method")
+    return S3Error("AccessForbidden", message, {"Method": method, "ResourceType": kind}, {"Vary": _VARY})

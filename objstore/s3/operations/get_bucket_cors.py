@@ -1,0 +1,17 @@
+"""GetBucketCors."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, cors
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def handle(context: Context, request: S3Request) -> Response:
+    kept = bucket_config.read_or(context, request, bucket_config.CORS, "NoSuchCORSConfiguration")
+    return bucket_config.answer(cors.to_xml(cors.load(kept)))
+
+
+OPERATION = Operation("GetBucketCors", "GET", "bucket", handle, "s3:GetBucketCORS", "cors")

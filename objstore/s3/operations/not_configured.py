@@ -1,0 +1,75 @@
+"""What a bucket cannot have yet: asked for, it is not configured; a PUT or DELETE of it is not implemented.
+
+One table in the place of a file each, as there is nothing else to say of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from objstore.s3 import bucket_config, xml
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+Handler = Callable[[Context, S3Request], Response]
+
+
+def _missing(code: str) -> Handler:
+    def handle(context: Context, request: S3Request) -> Response:
+        raise S3Error(code, "", {"BucketName": request.bucket})
+
+    return handle
+
+
+def _empty(root: str) -> Handler:
+    """The document of a configuration that is always there, with nothing in it."""
+
+    def handle(context: Context, request: S3Request) -> Response:
+        return bucket_config.answer(xml.document(root, ""))
+
+    return handle
+
+
+def _several(root: str) -> Handler:
+    """One of several by its id, or the list of all of them."""
+
+    def handle(context: Context, request: S3Request) -> Response:
+        if "id" in request.query:
+            raise S3Error("NoSuchConfiguration", "", {"BucketName": request.bucket})
+        return bucket_config.answer(xml.document(root, [("IsTruncated", False)]))
+
+    return handle
+
+
+# Name, sub-resource, action, answer.
+_TABLE: tuple[tuple[str, str, str, Handler], ...] = (
+    ("GetBucketAccelerateConfiguration", "accelerate", "s3:GetAccelerateConfiguration",
+     _empty("AccelerateConfiguration")),
+    ("GetBucketAnalyticsConfiguration", "analytics", "s3:GetAnalyticsConfiguration",
+     _several("ListBucketAnalyticsConfigurationResult")),
+    ("GetBucketEncryption", "encryption", "s3:GetEncryptionConfiguration",
+     _missing("ServerSideEncryptionConfigurationNotFoundError")),
+    ("GetBucketIntelligentTieringConfiguration", "intelligent-tiering", "s3:GetIntelligentTieringConfiguration",
+     _several("ListBucketIntelligentTieringConfigurationsOutput")),
+    ("GetBucketInventoryConfiguration", "inventory", "s3:GetInventoryConfiguration",
+     _several("ListInventoryConfigurationsResult")),
+    ("GetBucketLifecycleConfiguration", "lifecycle", "s3:GetLifecycleConfiguration",
+     _missing("NoSuchLifecycleConfiguration")),
+    ("GetBucketLogging", "logging", "s3:GetBucketLogging", _empty("BucketLoggingStatus")),
+    ("GetBucketMetricsConfiguration", "metrics", "s3:GetMetricsConfiguration",
+     _several("ListMetricsConfigurationsResult")),
+    ("GetBucketNotificationConfiguration", "notification", "s3:GetBucketNotification",
+     _empty("NotificationConfiguration")),
+    ("GetBucketReplication", "replication", "s3:GetReplicationConfiguration",
+     _missing("ReplicationConfigurationNotFoundError")),
+    ("GetBucketWebsite", "website", "s3:GetBucketWebsite", _missing("NoSuchWebsiteConfiguration")),
+    ("GetObjectLockConfiguration", "object-lock", "s3:GetBucketObjectLockConfiguration",
+     _missing("ObjectLockConfigurationNotFoundError")),
+)  # fmt: skip
+
+OPERATIONS = tuple(
+    Operation(name, "GET", "bucket", handler, action, subresource) for name, subresource, action, handler in _TABLE
+)

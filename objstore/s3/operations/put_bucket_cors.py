@@ -1,0 +1,18 @@
+"""PutBucketCors."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, cors
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def handle(context: Context, request: S3Request) -> Response:
+    rules = cors.from_xml(bucket_config.sent_xml(context, request, "CORSConfiguration"))
+    bucket_config.keep(context, request, bucket_config.CORS, cors.dump(rules))
+    return Response(200)
+
+
+OPERATION = Operation("PutBucketCors", "PUT", "bucket", handle, "s3:PutBucketCORS", "cors")
