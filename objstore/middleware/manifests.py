@@ -30,6 +30,7 @@ from objstore.core.manifests import (
     REPLACED_SEGMENTS,
 )
 from objstore.core.timestamps import Timestamp
+from objstore.core.versions import DELETED
 from objstore.middleware.segment_reads import SegmentBody, fetcher
 from objstore.middleware.segment_reclaim import Reclaimer
 from objstore.runtime import log, settings
@@ -126,6 +127,9 @@ class _Reading:
         answer, environ = self._answer, self._environ
         if _ITSELF in environ.get("QUERY_STRING", "") and answer.status == 200:
             return self._itself()
+        if DELETED in answer.headers:
+            answer.close()
+            return error(404)
         headers = self._headers()
         if answer.status != 200:  # a condition that does not hold
             headers.pop("Content-Length", None)

@@ -6,74 +6,31 @@ where, is decided here alone. Statuses of native answers become S3's errors here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
 from objstore.core.names import Name
 from objstore.s3 import headers as names
+from objstore.s3 import versions
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
-from objstore.web.responses import Answer
+from objstore.s3.stored import NULL, READ_RESULTS, Deleted, Stored, Target, Upload, Written, missing, refused
 
-NULL = "null"  # the version that a bucket without versioning has of each key
-READ_RESULTS = (200, 206, 304, 412, 416)
-
-
-class Target(NamedTuple):
-    """An object: its native name, and the version of it that is meant, '' for the current one."""
-
-    name: Name
-    version: str = ""
-
-
-class Stored(NamedTuple):
-    """What was read: the native answer (200, 206, 304, 412 or 416), its body to be read or closed.
-
-    version_id: '' where the bucket never kept versions.
-    """
-
-    answer: Answer
-    version_id: str = ""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return self.answer.headers
-
-    @property
-    def size(self) -> int:
-        """Bytes of the body."""
-        return int(self.answer.headers.get("Content-Length", 0))
-
-
-class Upload(NamedTuple):
-    """What to write: headers as kept; body, or stream and length (None where not known).
-
-    late: see `Native.ask`. conditions: If-Match and If-None-Match, decided at the commit.
-    """
-
-    headers: Mapping[str, str]
-    body: bytes = b""
-    stream: Any = None
-    length: int | None = None
-    late: Callable[[], Mapping[str, str]] | None = None
-    conditions: Mapping[str, str] = {}
-
-
-class Written(NamedTuple):
-    """etag: without quotes. modified: an HTTP date. version_id: '' where the bucket never kept versions."""
-
-    etag: str
-    modified: str
-    version_id: str = ""
-
-
-class Deleted(NamedTuple):
-    """marker: a delete marker was made, or one was deleted; its version_id is then that of the marker."""
-
-    version_id: str = ""
-    marker: bool = False
+__all__ = [
+    "NULL",
+    "READ_RESULTS",
+    "Deleted",
+    "Stored",
+    "Target",
+    "Upload",
+    "Written",
+    "change",
+    "delete",
+    "missing",
+    "read",
+    "refused",
+    "write",
+]
 
 
 def read(
@@ -85,8 +42,10 @@ def read(
     query: Mapping[str, str] | None = None,
 ) -> Stored:
     """Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version)."""
+    if versions.state(context, request, target.name):
+        return versions.read(context, request, target, method, headers, query)
     if target.version not in ("", NULL):
-        raise missing(target)
+        raise versions.unknown(target)
     answer = context.native.ask(request.environ, method, target.name, headers=headers, query=query)
     if answer.status in READ_RESULTS:
         return Stored(answer)
@@ -97,6 +56,8 @@ def read(
 def write(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
     """Make an object the current one. Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey
     (If-Match on nothing), NoSuchBucket, and what reading the body raises."""
+    if versions.state(context, request, name):
+        return versions.write(context, request, name, upload)
     answer = context.native.ask(
         request.environ,
         "PUT",
@@ -118,6 +79,8 @@ def change(context: Context, request: S3Request, target: Target, changed: Mappin
 
     Raises as `read` does.
     """
+    if versions.state(context, request, target.name):
+        return versions.change(context, request, target, changed)
     stored = read(context, request, target, "HEAD")
     stored.answer.close()
     kept = names.reposted(stored.headers, changed)
@@ -138,40 +101,13 @@ def delete(
     conditions: If-Match. Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on
     nothing).
     """
+    if versions.state(context, request, target.name):
+        return versions.delete(context, request, target, conditions or {})
     if target.version not in ("", NULL):
+        versions.check_id(target)
         return Deleted(target.version)
     answer = context.native.ask(request.environ, "DELETE", target.name, headers=conditions)
     answer.close()
     if answer.status in (200, 204) or (answer.status == 404 and not conditions):
         return Deleted()
     raise refused(answer.status, target, conditions or {})
-
-
-def missing(target: Target) -> S3Error:
-    """The error for an object, or a version, that is not there."""
-    key = target.name.object or ""
-    if target.version:
-        return S3Error("NoSuchVersion", "", {"Key": key, "VersionId": target.version})
-    return S3Error("NoSuchKey", "", {"Key": key})
-
-
-_REFUSALS = {
-    408: "RequestTimeout",
-    409: "ConditionalRequestConflict",
-    413: "EntityTooLarge",
-    422: "BadDigest",
-    499: "IncompleteBody",
-}
-
-
-def refused(status: int, target: Target, conditions: Mapping[str, str]) -> S3Error:
-    """The error for a native refusal of a write or a deletion."""
-    if status == 412:
-        condition = next((name for name in ("If-Match", "If-None-Match") if name in conditions), "")
-        return S3Error("PreconditionFailed", "", {"Condition": condition} if condition else None)
-    if status == 404:
-        return (
-            missing(target) if conditions else S3Error("NoSuchBucket", "", {"BucketName": target.name.container or ""})
-        )
-    code = _REFUSALS.get(status)
-    return S3Error(code) if code else unexpected(status)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from objstore.core import metadata
 from objstore.core.errors import InvalidInput, LimitExceeded
 from objstore.core.limits import Limits
-from objstore.core.names import Name
+from objstore.core.names import RESERVED, Name
 
 LATEST = 9_999_999_999  # seconds since the epoch: the last that sorts as text among its like
 _DIGITS = 18  # of numbers that clients send: more are above any limit, and int() takes no more than 4300
+SYSTEM_SUFFIX = 64  # bytes by which a name of the system's own may be longer than the client's that it is made of
 _WHOLE = re.compile(r"\s*[-+]?[0-9]{1,4000}\s*\Z")
 
 
@@ -26,7 +27,7 @@ def check_name(name: Name, limits: Limits) -> None:
     ):
         if part is not None and len(part) > most // 4:  # shorter ones cannot pass the limit
             length = len(part.encode("utf-8", "surrogateescape"))
-            if length > most:
+            if length > most + (SYSTEM_SUFFIX if RESERVED in name.path else 0):
                 raise LimitExceeded(f"{kind} name length of {length} longer than {most}")
 
 

@@ -30,7 +30,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
     return {
         "name": item.name,
         "timestamp": item.data_timestamp.internal,
-        "deleted": False,
+        "deleted": override.get("Deleted") == "true",
         "size": int(override.get("Size", item.size)),
         "content_type": override.get("Content-Type", item.content_type),
         "etag": override.get("Etag", item.etag),

@@ -1,0 +1,12 @@
+"""Headers of a name whose versions are kept elsewhere, as all servers and filters know them.
+
+The object under such a name is a *pointer*: a manifest of the current version's bytes or, where
+that is a delete marker, of nothing. To clients the latter is not there, and it has no row in a listing.
+"""
+
+from __future__ import annotations
+
+VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
+DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
+# With an object that is to have no row: the container's servers are told that it was deleted.
+UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"

@@ -1,0 +1,269 @@
+"""One key of a bucket that keeps versions: its pointer, and the entries of its versions.
+
+The *pointer* is the object under the key in the bucket itself. It says which entry is the current
+version, and is the one thing that a write changes at last, so that to write is to move it. For Swift, and in
+listings of keys, it is a manifest of that entry's bytes. Of a key whose current version is a delete
+marker the pointer is there too, but has no row and is told to nobody.
+
+An entry *counts* where it is not newer than the version that the pointer names. A newer one is
+on its way, was refused, or is left of a writer that died: it is as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE
+from objstore.core.metadata import OBJECT_HEADERS, user_prefix
+from objstore.core.names import Name
+from objstore.core.text import to_text
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import DELETED, UNLISTED, VERSION
+from objstore.s3 import headers as kept_headers
+from objstore.s3.errors import S3Error
+from objstore.s3.native import Native, hidden, unexpected
+from objstore.s3.versions import names
+from objstore.s3.versions.names import Ref
+from objstore.web import segments
+from objstore.web.requests import Environ
+from objstore.web.responses import Answer
+
+KIND = "versions"
+ITSELF = {"multipart-manifest": "get"}
+MARKER_TYPE = "application/x-delete-marker"
+_STAMP = "X-Timestamp"
+_WRITTEN = "X-Backend-Timestamp"
+_DATA_WRITTEN = "X-Backend-Data-Timestamp"
+_LISTED_SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
+_USER = user_prefix("Object")
+# Headers of an entry that its pointer does not take over: they would act twice.
+_OWN = frozenset({"X-Delete-At", "X-Static-Large-Object", "X-Object-Manifest"})
+PAGE = 1000
+
+
+class Seen(NamedTuple):
+    """What lies under the key. ref: the current version, None for a *plain* object: data written before the bucket
+    kept versions (or by Swift), whose version id is null. written: its last change.
+
+    headers: of the object itself, values native.
+    """
+
+    ref: Ref | None
+    written: Timestamp
+    headers: Mapping[str, str]
+
+    @property
+    def marker(self) -> bool:
+        return self.ref is not None and self.ref.marker
+
+    @property
+    def null(self) -> bool:
+        return self.ref is None or self.ref.null
+
+    @property
+    def etag(self) -> str:
+        """As clients know it, and as conditions on a native change are judged; without quotes."""
+        return self.headers.get(MANIFEST_ETAG) or self.headers.get("Etag", "").strip('"')
+
+    @property
+    def latest(self) -> Timestamp:
+        """What a newer version's timestamp must be greater than."""
+        return self.written if self.ref is None else max(self.written, self.ref.stamp)
+
+    @property
+    def plain_ref(self) -> Ref:
+        """The version that a plain object is, once it is an entry."""
+        return Ref(Timestamp.parse(self.headers[_DATA_WRITTEN]), "n")
+
+    def replaces(self, ref: Ref) -> bool:
+        """Is the current version newer than this one?"""
+        return (self.plain_ref if self.ref is None else self.ref).stamp > ref.stamp
+
+
+class Move(NamedTuple):
+    """Where a pointer is to point. stored: headers of the entry as text, its own Etag among them. size: its bytes."""
+
+    ref: Ref
+    stored: Mapping[str, str]
+    size: int
+
+
+class Key(NamedTuple):
+    """name: of the pointer; its object is the key."""
+
+    native: Native
+    environ: Environ
+    name: Name
+
+    @property
+    def text(self) -> str:
+        assert self.name.object is not None
+        return self.name.object
+
+    @property
+    def container(self) -> Name:
+        assert self.name.container is not None
+        return Name(self.name.account, hidden(KIND, self.name.container))
+
+    def entry(self, ref: Ref) -> Name:
+        return self.container._replace(object=names.entry(self.text, ref))
+
+    def look(self) -> Seen | None:
+        """What lies under the key, None for nothing."""
+        answer = self.native.ask(self.environ, "HEAD", self.name, query=ITSELF)
+        answer.close()
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise unexpected(answer.status)
+        said = answer.headers.get(VERSION)
+        written = Timestamp.parse(answer.headers[_WRITTEN])
+        return Seen(names.parse_tail(said) if said else None, written, answer.headers)
+
+    def head(self, ref: Ref) -> Answer | None:
+        """The headers of an entry, None where it is gone."""
+        answer = self.native.ask(self.environ, "HEAD", self.entry(ref), query=ITSELF)
+        answer.close()
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise unexpected(answer.status)
+        return answer
+
+    def make_container(self) -> None:
+        """Make the hidden container, with the bucket's storage policy."""
+        if self.native.container(self.environ, self.container).exists:
+            return
+        bucket = self.native.ask(self.environ, "HEAD", self.name.of_container)
+        bucket.close()
+        if bucket.status == 404:
+            raise S3Error("NoSuchBucket", "", {"BucketName": self.name.container or ""})
+        policy = bucket.headers.get("X-Storage-Policy")
+        headers = {"X-Storage-Policy": policy} if policy else {}
+        self.native.done(self.environ, "PUT", self.container, (201, 202), headers=headers)
+
+    def refs(self, before: Ref | None = None, page: int = PAGE) -> Iterator[Ref]:
+        """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt."""
+        prefix = self.text + names.SEPARATOR
+        marker = names.receipt(self.text, before) if before is not None else ""
+        held: Ref | None = None
+        query = {"prefix": prefix, **({"marker": marker} if marker else {})}
+        try:
+            for row in self.native.pages(self.environ, self.container, query, page):
+                found = names.parse_entry(row["name"])
+                if found.receipt:
+                    if found.ref == held:
+                        yield held
+                    held = None
+                elif found.ref.conditional:
+                    held = found.ref
+                else:
+                    held = None
+                    yield found.ref
+        except S3Error as missing:
+            if missing.code != "NoSuchBucket":
+                raise
+
+    def nulls(self) -> Iterator[Ref]:
+        return (ref for ref in self.refs() if ref.null)
+
+    def give_receipt(self, ref: Ref) -> None:
+        """Say for good that a conditional version was the current one."""
+        if ref.conditional:
+            self._put_small(self.container._replace(object=names.receipt(self.text, ref)))
+
+    def put_marker(self, ref: Ref) -> None:
+        """The entry of a delete marker."""
+        self._put_small(self.entry(ref), ref.stamp)
+
+    def _put_small(self, name: Name, stamp: Timestamp | None = None) -> None:
+        headers = {"Content-Type": MARKER_TYPE}
+        if stamp is not None:
+            headers[_STAMP] = stamp.internal
+        self.native.done(self.environ, "PUT", name, (201,), headers=headers)
+
+    def drop(self, ref: Ref) -> None:
+        """Delete an entry for good, and what belongs to it alone."""
+        self.native.done(self.environ, "DELETE", self.entry(ref), (204, 404))
+        if ref.conditional:
+            self.native.done(
+                self.environ,
+                "DELETE",
+                self.container._replace(object=names.receipt(self.text, ref)),
+                (204, 404),
+            )
+
+    def point(self, move: Move, stamp: Timestamp, conditions: Mapping[str, str], keep: bool = False) -> int:
+        """Move the pointer; the status: 201, or 404, 409 and 412 where it was moved meanwhile.
+
+        stamp: when the change counts as made. keep: the segments of what is replaced go on in an entry.
+        """
+        headers = {**_pointing(move), **conditions, _STAMP: stamp.internal}
+        if keep:
+            headers[KEEP_SEGMENTS] = "true"
+        answer = self.native.ask(self.environ, "PUT", self.name, headers=headers, body=self._list(move))
+        answer.close()
+        return answer.status
+
+    def _list(self, move: Move) -> bytes:
+        """The content of the pointer: the segments that its entry is made of, or the entry as the only one."""
+        if move.ref.marker:
+            return b"[]"
+        entry = self.entry(move.ref)
+        if move.stored.get(MANIFEST) == FORM:
+            answer = self.native.ask(self.environ, "GET", entry, query=ITSELF)
+            if answer.status == 200:
+                return answer.read()
+            answer.close()
+            raise unexpected(answer.status)
+        etag = move.stored["Etag"].strip('"')
+        return segments.dump([{"name": f"/{entry.container}/{entry.object}", "hash": etag, "bytes": move.size}])
+
+    def remove_pointer(self, stamp: Timestamp, conditions: Mapping[str, str]) -> int:
+        """Delete what lies under the key; the status, as of `point`, but 204."""
+        headers = {**conditions, _STAMP: stamp.internal}
+        answer = self.native.ask(self.environ, "DELETE", self.name, headers=headers)
+        answer.close()
+        return answer.status
+
+
+def _pointing(move: Move) -> dict[str, str]:
+    """The headers of a pointer, but its date and conditions."""
+    ref, stored = move.ref, move.stored
+    if ref.marker:
+        return {
+            "Content-Type": MARKER_TYPE,
+            VERSION: ref.tail,
+            DELETED: "true",
+            UNLISTED: "true",
+            MANIFEST: FORM,
+            MANIFEST_ETAG: ref.tail,
+            MANIFEST_SIZE: "0",
+        }
+    etag = stored.get(MANIFEST_ETAG) or kept_headers.etag(stored)
+    listed_size = stored.get(MANIFEST_SIZE) or str(move.size)
+    return {
+        "Content-Type": stored.get("Content-Type", kept_headers.DEFAULT_TYPE),
+        **{name: value for name, value in stored.items() if _taken_over(name)},
+        VERSION: ref.tail,
+        MANIFEST: FORM,
+        MANIFEST_ETAG: etag,
+        MANIFEST_SIZE: listed_size,
+        kept_headers.LISTED_ETAG: etag,
+        _LISTED_SIZE: listed_size,
+    }
+
+
+def _taken_over(name: str) -> bool:
+    return name not in _OWN and (name in OBJECT_HEADERS or name.startswith(_USER))
+
+
+def text_headers(answer: Answer) -> dict[str, str]:
+    return {name: value if value.isascii() else to_text(value) for name, value in answer.headers.items()}
+
+
+def move_to(ref: Ref, head: Answer) -> Move:
+    """head: of the entry itself."""
+    headers = text_headers(head)
+    return Move(ref, headers, int(headers.get("Content-Length", 0)))

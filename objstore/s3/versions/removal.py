@@ -1,0 +1,99 @@
+"""Deleting versions for good. Where it is the current one, the next newest becomes current first.
+
+The pointer moves before the entry goes, so that what is current can be read at every moment. All moves are
+made at the timestamp right after the one that was seen: they lose against any write since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.runtime import green
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.native import unexpected
+from objstore.s3.request import S3Request
+from objstore.s3.stored import NULL, Deleted, Target
+from objstore.s3.versions import names, states, writes
+from objstore.s3.versions.keys import Key, Move, Seen, move_to, text_headers
+from objstore.s3.versions.names import Ref
+
+_FEW = 5  # rows of a listing of what comes next
+
+
+def delete(context: Context, request: S3Request, target: Target, conditions: Mapping[str, str]) -> Deleted:
+    """As `current.delete`."""
+    if not target.version:
+        return writes.mark_deleted(context, request, target.name, conditions)
+    key = Key(context.native, request.environ, target.name)
+    if target.version == NULL:
+        return _remove_null(key, conditions)
+    ref = states.parse(target)
+    marker = _remove(key, ref, conditions)
+    return Deleted(target.version, marker)
+
+
+def _remove(key: Key, ref: Ref, conditions: Mapping[str, str]) -> bool:
+    """Was it there as a delete marker?"""
+    head = key.head(ref)
+    if head is None:
+        return False
+    if conditions:
+        etag = writes.etag_of(text_headers(head))
+        writes.check(Seen(None, ref.stamp, {"Etag": etag}), conditions, key.name)
+    step_aside(key, ref)
+    key.drop(ref)
+    step_aside(key, ref)  # another's deletion may have made it current meanwhile
+    return ref.marker
+
+
+def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
+    seen = key.look()
+    if seen is not None and seen.ref is None:
+        writes.check(seen, conditions, key.name)
+        step_aside(key, None)
+        for ref in list(key.nulls()):
+            key.drop(ref)
+        return Deleted(NULL)
+    found = [ref for ref in key.nulls() if seen is not None and (seen.ref == ref or seen.replaces(ref))]
+    marker = False
+    for index, ref in enumerate(found):
+        was_marker = _remove(key, ref, {} if index else conditions)
+        marker = marker or (index == 0 and was_marker)
+    return Deleted(NULL, marker)
+
+
+def step_aside(key: Key, ref: Ref | None) -> None:
+    """Make the next newest version the current one where this one is it. ref: None for a plain object."""
+    for attempt in range(writes.TRIES):
+        seen = key.look()
+        if seen is None or seen.ref != ref:
+            return
+        following = _next(key, seen)
+        stamp, conditions = names.successor(seen.written), {"If-Match": "*"}
+        if following is None:
+            status = key.remove_pointer(stamp, conditions)
+        else:
+            move = _move_to(key, following)
+            if move is None:
+                continue
+            status = key.point(move, stamp, conditions)
+        if status in (201, 204):
+            if following is None or key.head(following) is not None:
+                return
+            ref = following  # deleted by another meanwhile
+        elif status not in writes.MOVED:
+            raise unexpected(status)
+        green.sleep(writes.PAUSE * attempt)
+    raise S3Error("OperationAborted")
+
+
+def _next(key: Key, seen: Seen) -> Ref | None:
+    """The newest version older than what is seen; where that is a null version, the other nulls go with it."""
+    before = seen.plain_ref if seen.ref is None else seen.ref
+    return next((ref for ref in key.refs(before, _FEW) if not (seen.null and ref.null)), None)
+
+
+def _move_to(key: Key, ref: Ref) -> Move | None:
+    head = key.head(ref)
+    return None if head is None else move_to(ref, head)

@@ -1,0 +1,191 @@
+"""Writing versions and delete markers: the entry first, the pointer last.
+
+Rules, in order:
+
+1. The key is looked at, and the version gets a timestamp greater than all that is there.
+2. Its data are written to an entry of their own, at that timestamp. Nobody sees it yet.
+3. What is under the key is made safe: a plain object becomes an entry; a version written under a
+   condition gets its receipt.
+4. The pointer is moved, at the version's timestamp. Of several writers the newest version wins,
+   in whatever order they come; a version that finds a newer one already there is a past version from the
+   start. A client's condition is judged with this change, by the store.
+5. A version written under a condition gets its receipt. The client is answered.
+
+A writer that dies before 4 leaves an entry that does not count while it is the newest. If later writes
+make it count, a write that was never answered has taken effect before them, as it may; one under a
+condition never does, for want of a receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.core.metadata import stored_with_object
+from objstore.core.names import Name
+from objstore.core.versions import VERSION
+from objstore.runtime import green
+from objstore.s3 import headers as kept_headers
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.native import unexpected
+from objstore.s3.outflow import Outflow
+from objstore.s3.request import S3Request
+from objstore.s3.stored import Deleted, Target, Upload, Written, refused
+from objstore.s3.versions import names, states
+from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to, text_headers
+from objstore.s3.versions.names import Kind, Ref
+from objstore.web import conditions as http_conditions
+from objstore.web.responses import http_date
+
+TRIES = 20
+PAUSE = 0.005  # seconds, times the number of tries so far
+MOVED = (404, 409, 412)  # another came first
+NOTHING: Mapping[str, str] = {}
+
+
+def write(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
+    """As `current.write`."""
+    key = Key(context.native, request.environ, name)
+    enabled = states.state(context, request, name) == states.ENABLED
+    key.make_container()
+    seen = key.look()
+    check(seen, upload.conditions, name)  # a refusal need not cost an upload
+    ref = names.new_ref(Kind(null=not enabled, conditional=bool(upload.conditions)), seen and seen.latest)
+    answer = context.native.ask(
+        request.environ,
+        "PUT",
+        key.entry(ref),
+        headers={**upload.headers, "X-Timestamp": ref.stamp.internal},
+        body=upload.body,
+        stream=upload.stream,
+        length=upload.length,
+        late=upload.late,
+    )
+    answer.close()
+    if answer.status != 201:
+        raise refused(answer.status, Target(name), NOTHING)
+    stored = {**upload.headers, "Etag": answer.headers.get("Etag", "")}
+    size = upload.length if upload.stream is not None else len(upload.body)
+    if size is None:
+        head = key.head(ref)
+        if head is None:
+            raise S3Error("InternalError")
+        move = move_to(ref, head)
+    else:
+        move = Move(ref, stored, size)
+    commit(key, move, seen, upload.conditions, preserve=enabled)
+    if not enabled:
+        drop_older_nulls(key, ref)
+    return Written(etag_of(stored), http_date(ref.stamp.ceiling), ref.version_id)
+
+
+def mark_deleted(context: Context, request: S3Request, name: Name, conditions: Mapping[str, str]) -> Deleted:
+    """Make a delete marker the current version."""
+    key = Key(context.native, request.environ, name)
+    enabled = states.state(context, request, name) == states.ENABLED
+    key.make_container()
+    seen = key.look()
+    check(seen, conditions, name)
+    kind = Kind(marker=True, null=not enabled, conditional=bool(conditions))
+    ref = names.new_ref(kind, seen and seen.latest)
+    key.put_marker(ref)
+    commit(key, Move(ref, NOTHING, 0), seen, conditions, preserve=enabled)
+    if not enabled:
+        drop_older_nulls(key, ref)
+    return Deleted(ref.version_id, marker=True)
+
+
+def etag_of(stored: Mapping[str, str]) -> str:
+    """The etag that clients know an entry by. stored: its headers, its own Etag among them."""
+    return stored.get("X-Object-Sysmeta-Manifest-Etag") or kept_headers.etag(stored)
+
+
+def check(seen: Seen | None, conditions: Mapping[str, str], name: Name) -> None:
+    """Raises S3Error NoSuchKey or PreconditionFailed where conditions of a change do not hold."""
+    if not conditions:
+        return
+    etag = None if seen is None or seen.marker else seen.etag
+    if etag is None and "If-Match" in conditions:
+        raise refused(404, Target(name), conditions)
+    if http_conditions.evaluate("PUT", conditions, etag, None) is not None:
+        raise refused(412, Target(name), conditions)
+
+
+def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool) -> None:
+    """Move the pointer, unless a newer version is there. The entry is dropped where that is refused.
+
+    preserve: a plain object that is replaced becomes a past version. Raises S3Error.
+    """
+    for attempt in range(TRIES):
+        try:
+            check(seen, conditions, key.name)
+            if seen is not None and seen.replaces(move.ref):
+                if conditions:
+                    raise S3Error("ConditionalRequestConflict")
+                return
+            status = _move(key, move, seen, conditions, preserve)
+            if status == 404 and not conditions:
+                raise S3Error("NoSuchBucket", "", {"BucketName": key.name.container or ""})
+        except S3Error as refusal:
+            if refusal.status < 500:
+                key.drop(move.ref)
+            raise
+        if status == 201:
+            key.give_receipt(move.ref)
+            return
+        if status not in MOVED:
+            raise unexpected(status)  # it may have been moved all the same: the entry must stay
+        green.sleep(PAUSE * attempt)
+        seen = key.look()
+    key.drop(move.ref)
+    raise S3Error("ConditionalRequestConflict" if conditions else "OperationAborted")
+
+
+def _move(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool) -> int:
+    native = dict(conditions)
+    stamp = move.ref.stamp
+    keep = False
+    if seen is not None:
+        if seen.ref is None:
+            if preserve:
+                if not _preserve(key, seen):
+                    return 409
+                keep = True
+            native = native or {"If-Match": f'"{seen.etag}"'}
+        else:
+            key.give_receipt(seen.ref)
+            if seen.marker and conditions:  # to the client there is nothing: only If-None-Match comes here
+                native = {"If-Match": f'"{seen.etag}"'}
+        if seen.written >= stamp:
+            stamp = names.successor(seen.written)
+            native = native or {"If-Match": "*"}
+    return key.point(move, stamp, native, keep)
+
+
+def _preserve(key: Key, seen: Seen) -> bool:
+    """Make the plain object under a key an entry too; False where it is no longer there."""
+    ref = seen.plain_ref
+    source = key.native.ask(key.environ, "GET", key.name, query=ITSELF)
+    headers = text_headers(source)
+    if source.status != 200 or VERSION in headers or headers["X-Backend-Data-Timestamp"] != ref.stamp.internal:
+        source.close()
+        if source.status not in (200, 404):
+            raise unexpected(source.status)
+        return False
+    size = int(headers["Content-Length"])
+    kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
+    kept |= {"Content-Type": headers["Content-Type"], "Etag": headers["Etag"], "X-Timestamp": ref.stamp.internal}
+    flow = Outflow(source, size)
+    try:
+        # 409: another writer has preserved it already; at one timestamp there is but one content.
+        key.native.done(key.environ, "PUT", key.entry(ref), (201, 409), headers=kept, stream=flow, length=size)
+    finally:
+        flow.close()
+    return True
+
+
+def drop_older_nulls(key: Key, ref: Ref) -> None:
+    """A null version takes the place of the one before it."""
+    for old in list(key.nulls()):
+        if old.stamp < ref.stamp:
+            key.drop(old)
