@@ -82,7 +82,10 @@ def declares_checksum(headers: Mapping[str, str]) -> bool:
 
 def checksum_of(request: S3Request) -> Checksum | None:
     """Of the request's body, once it was read."""
-    return next((Checksum(name, value) for name, value in request.body.checksums.items()), None)
+    body = request.body
+    if not body.length and not body.checksums:
+        return Checksum(checksums.DEFAULT, checksums.encode(checksums.ALGORITHMS[checksums.DEFAULT].new().digest()))
+    return next((Checksum(name, value) for name, value in body.checksums.items()), None)
 
 
 class CopySource:

@@ -14,8 +14,8 @@ from objstore.core.timestamps import Timestamp
 from objstore.server.account_update import AccountUpdater
 from objstore.server.app import Request, StorageApp
 from objstore.server.devices import Devices
-from objstore.server.listing_query import as_json, iso_date, listing_query
-from objstore.store.databases import ContainerInfo, ListedObject, ObjectRow, Subdir, live_metadata
+from objstore.server.listing_query import listing_query, objects_json
+from objstore.store.databases import ContainerInfo, ObjectRow, live_metadata
 from objstore.web import requests
 from objstore.web.constraints import check_metadata
 from objstore.web.requests import read_body
@@ -119,7 +119,7 @@ class ContainerServer:
             return Response(204, headers)
         listing = store.list(request.location, listing_query(request, self._limits.container_listing_limit))
         headers["Content-Type"] = "application/json; charset=utf-8"
-        return Response(200, headers, as_json(_shown(item) for item in listing.items))
+        return Response(200, headers, objects_json(listing.items))
 
 
 def settable(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -143,18 +143,6 @@ def _row(item: Mapping[str, Any]) -> ObjectRow:
         content_type_timestamp=Timestamp.parse(item["content_type_timestamp"]),
         meta_timestamp=Timestamp.parse(item["meta_timestamp"]),
     )
-
-
-def _shown(item: ListedObject | Subdir) -> dict[str, Any]:
-    if isinstance(item, Subdir):
-        return {"subdir": item.name}
-    return {
-        "name": item.name,
-        "hash": item.etag,
-        "bytes": item.size,
-        "content_type": item.content_type,
-        "last_modified": iso_date(item.timestamp),
-    }
 
 
 def _info_headers(info: ContainerInfo) -> dict[str, str]:

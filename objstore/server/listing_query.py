@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.app import Request
-from objstore.store.databases import ListingQuery
+from objstore.store.databases import ListedObject, ListingQuery, Subdir
 
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
@@ -35,8 +37,28 @@ def listing_query(request: Request, most: int) -> ListingQuery:
 def iso_date(timestamp: Timestamp) -> str:
     """Swift's last_modified: ISO 8601 in UTC with microseconds and no zone."""
     seconds, ticks = divmod(timestamp.raw, TICKS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ticks:05d}0"
+    days, rest = divmod(seconds, 86400)
+    minutes, second = divmod(rest, 60)
+    return f"{_day(days)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ticks:05d}0"
+
+
+@lru_cache(maxsize=1024)
+def _day(days: int) -> str:
+    return f"{datetime.fromtimestamp(days * 86400, UTC):%Y-%m-%d}"
 
 
 def as_json(rows: Iterable[Mapping[str, Any]]) -> bytes:
     return json.dumps(list(rows), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def objects_json(items: Iterable[ListedObject | Subdir]) -> bytes:
+    """The listing of a container, written as text: `json` takes three times as long for a thousand objects."""
+    quoted: Callable[[str], str] = encode_basestring
+    rows = [
+        f'{{"subdir":{quoted(item.name)}}}'
+        if item.__class__ is Subdir
+        else f'{{"name":{quoted(item.name)},"hash":{quoted(item.etag)},"bytes":{item.size},'  # type: ignore[union-attr]
+        f'"content_type":{quoted(item.content_type)},"last_modified":"{iso_date(item.timestamp)}"}}'  # type: ignore[union-attr]
+        for item in items
+    ]
+    return f"[{','.join(rows)}]".encode("utf-8", "surrogateescape")

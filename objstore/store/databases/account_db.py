@@ -13,7 +13,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.listing import Grouping, Listing, ListingQuery, Span, Subdir, collect
 from objstore.store.databases.rows import ContainerRow, join_containers, read_timestamp
 
 
@@ -193,7 +193,10 @@ def list_containers(connection: Connection, query: ListingQuery, deleted_too: bo
         def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
             return tables.read_span(connection, CONTAINERS, 0, span, reverse, most)
 
-        rows, more = collect(query, fetch)
+        def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
+            return tables.read_groups(connection, CONTAINERS, 0, span, grouping, most)
+
+        rows, more = collect(query, fetch, skim)
     return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)
 
 

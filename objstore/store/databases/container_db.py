@@ -14,7 +14,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.listing import Grouping, Listing, ListingQuery, Span, Subdir, collect
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
 
@@ -239,7 +239,10 @@ def list_objects(connection: Connection, query: ListingQuery) -> Listing:
         def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
             return tables.read_span(connection, OBJECTS, policy_index, span, reverse, most)
 
-        rows, more = collect(query, fetch)
+        def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
+            return tables.read_groups(connection, OBJECTS, policy_index, span, grouping, most)
+
+        rows, more = collect(query, fetch, skim)
     return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)
 
 

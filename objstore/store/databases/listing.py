@@ -67,8 +67,23 @@ class Span(NamedTuple):
         return self.upper is not None and self.lower >= self.upper
 
 
+class Grouping(NamedTuple):
+    """How names are rolled up: up to and with the first `delimiter` at or behind character `start`.
+
+    successor: the least text of the delimiter's length that is greater than it, so that the
+    names of a group end before the group with this in the delimiter's place.
+    """
+
+    start: int
+    delimiter: str
+    successor: str
+
+
 # Rows of a span: (span, reverse, most rows) to rows whose first item is their name.
 Fetch = Callable[[Span, bool, int], Sequence[Any]]
+# The first row of each group in a span, and rows in no group: (span, grouping, most rows). It may return
+# more rows of a group.
+Skim = Callable[[Span, Grouping, int], Sequence[Any]]
 
 
 def after(name: str) -> str:
@@ -106,11 +121,14 @@ def prefix_of(query: ListingQuery) -> str:
     return query.path.rstrip("/") + "/" if query.path else ""
 
 
-def collect(query: ListingQuery, fetch: Fetch) -> tuple[list[Any], bool]:
-    """Rows and Subdirs that answer a query, and whether more would follow."""
+def collect(query: ListingQuery, fetch: Fetch, skim: Skim | None = None) -> tuple[list[Any], bool]:
+    """Rows and Subdirs that answer a query, and whether more would follow.
+
+    skim: where there is one, many groups in a row are read by it.
+    """
     wanted = max(0, query.limit) + 1
     if query.delimiter or query.path is not None:
-        items = _grouped(query, fetch, wanted)
+        items = _grouped(query, fetch, skim, wanted)
     else:
         items = _plain(query, fetch, wanted)
     more = len(items) >= wanted
@@ -160,13 +178,27 @@ class _Groups:
         return self.path and name == self._self
 
 
-def _grouped(query: ListingQuery, fetch: Fetch, wanted: int) -> list[Any]:
+def _grouping(query: ListingQuery) -> Grouping | None:
+    """For `Skim`; None where a query is not of its kind."""
+    successor = beyond(query.delimiter)
+    if query.reverse or query.path is not None or successor is None or len(successor) != len(query.delimiter):
+        return None
+    return Grouping(len(query.prefix), query.delimiter, successor)
+
+
+def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) -> list[Any]:
     groups = _Groups(query)
+    grouping = _grouping(query) if skim is not None else None
     items: list[Any] = []
     span = span_of(query)
     most = _FEW_ROWS
+    group: str | None = None
     while not span.empty and len(items) < wanted:
-        rows = fetch(span, query.reverse, most)
+        if grouping is not None and skim is not None and group is not None:
+            most = min(MOST_ROWS, wanted - len(items))
+            rows = skim(span, grouping, most)
+        else:
+            rows = fetch(span, query.reverse, most)
         group = _take(groups, rows, items, wanted)
         if len(rows) < most:
             break

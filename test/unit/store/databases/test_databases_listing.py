@@ -135,6 +135,29 @@ def test_listing_of_a_database_with_tombstones_is_that_of_the_model(
         assert listing.more == (len(expected) > query.limit)
 
 
+@settings(max_examples=100, deadline=None)
+@given(QUERIES)
+def test_listing_of_a_database_with_many_groups_is_that_of_the_model(
+    many_groups: tuple[ContainerStore, Location, list[str]], query: ListingQuery
+) -> None:
+    store, location, names = many_groups
+    query = query._replace(limit=query.limit * 50)
+    expected = [item[0] for item in model(names, query)]
+    listing = store.list(location, query)
+    assert [item[0] for item in listing.items] == expected[: query.limit]
+    assert listing.more == (len(expected) > query.limit)
+
+
+@pytest.fixture(scope="module")
+def many_groups(shared: ContainerStore) -> tuple[ContainerStore, Location, list[str]]:
+    letters = ["a", "b", "/", "-", "\x00", "é", "\U0010ffff"]
+    names = ["".join(word) for length in (1, 2, 3) for word in itertools.product(letters, repeat=length)]
+    location = Location(0, f"{next(NUMBERS):032x}")
+    shared.create(location, Name("a", "c"), Timestamp(1), 0, {})
+    shared.merge_rows(location, [ObjectRow(name, Timestamp(2)) for name in names])
+    return shared, location, names
+
+
 def test_rolled_up_names_are_not_read() -> None:
     names = Names([f"{letter}/{number:05d}" for letter in "abcdef" for number in range(2000)])
     items, more = collect(ListingQuery(delimiter="/"), names.fetch)
