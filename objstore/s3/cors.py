@@ -7,14 +7,16 @@ show to a script, and every request is judged as if it came from none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from objstore.core.names import Name
 from objstore.s3 import bucket_config, xml
 from objstore.s3.access.patterns import matches
+from objstore.s3.addressing import Address
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.request import S3Request
+from objstore.web.requests import Environ
 from objstore.web.responses import Response
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
@@ -116,26 +118,32 @@ def load(kept: str) -> list[Rule]:
     ]
 
 
-def _rules_of(context: Context, request: S3Request) -> list[Rule]:
-    return load(bucket_config.read(context, request, bucket_config.CORS))
+def _rules_of(context: Context, environ: Environ, bucket: str) -> list[Rule]:
+    """The rules of a bucket, none where there is no such bucket. Who has set rules has registered it."""
+    account = context.buckets.entry(environ, bucket).account if bucket else ""
+    if not account:
+        return []
+    info = context.native.container(environ, Name(account, bucket))
+    return load(context.native.config(info, bucket_config.CORS)) if info.exists else []
 
 
-def preflight(context: Context, request: S3Request) -> Response:
+def preflight(context: Context, environ: Environ, headers: Mapping[str, str], address: Address) -> Response:
     """The answer to OPTIONS; raises S3Error AccessForbidden where no rule lets the request be made, BadRequest."""
-    origin, method = request.header("Origin"), request.header("Access-Control-Request-Method")
+    origin, method = headers.get("Origin", ""), headers.get("Access-Control-Request-Method", "")
     if not origin:
         raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
     if method not in METHODS:
         raise S3Error("BadRequest", f"Invalid Access-Control-Request-Method: {method or 'null'}")
-    rules = _rules_of(context, request) if request.bucket else []
+    forbidden = {"Method": method, "ResourceType": "OBJECT" if address.key else "BUCKET"}
+    rules = _rules_of(context, environ, address.bucket)
     if not rules:
-        raise _forbidden(request, "CORSResponse: CORS is not enabled for this bucket.")
-    wanted = [
-        name.strip().lower() for name in request.header("Access-Control-Request-Headers").split(",") if name.strip()
-    ]
+        message = "CORSResponse: CORS is not enabled for this bucket."
+        raise S3Error("AccessForbidden", message, forbidden, {"Vary": _VARY})
+    sent = headers.get("Access-Control-Request-Headers", "").lower().split(",")
+    wanted = [name.strip() for name in sent if name.strip()]
     rule = next((rule for rule in rules if rule.fits(origin, method) and rule.lets_send(wanted)), None)
     if rule is None:
-        raise _forbidden(request, "")
+        raise S3Error("AccessForbidden", "", forbidden, {"Vary": _VARY})
     answer = _said(rule, origin)
     if wanted:
         answer["Access-Control-Allow-Headers"] = ", ".join(wanted)
@@ -144,17 +152,11 @@ def preflight(context: Context, request: S3Request) -> Response:
     return Response(200, answer)
 
 
-def response_headers(context: Context, request: S3Request) -> dict[str, str]:
-    """What to add to the answer of a request that has an Origin; nothing where no rule fits."""
-    origin = request.header("Origin")
-    if not origin or not request.bucket:
-        return {}
-    try:
-        rules = _rules_of(context, request)
-    except S3Error:
-        return {}
-    method = request.header("Access-Control-Request-Method") or request.method
-    rule = next((rule for rule in rules if rule.fits(origin, method)), None)
+def response_headers(context: Context, environ: Environ, headers: Mapping[str, str], bucket: str) -> dict[str, str]:
+    """What to add to the answer, also an error, of a request that has an Origin; nothing where no rule fits."""
+    origin = headers.get("Origin", "")
+    method = headers.get("Access-Control-Request-Method") or environ["REQUEST_METHOD"]
+    rule = next((rule for rule in _rules_of(context, environ, bucket) if rule.fits(origin, method)), None)
     return _said(rule, origin) if rule is not None else {}
 
 
@@ -170,9 +172,3 @@ def _said(rule: Rule, origin: str) -> dict[str, str]:
     if rule.exposed:
         said["Access-Control-Expose-Headers"] = ", ".join(rule.exposed)
     return said
-
-
-def _forbidden(request: S3Request, message: str) -> S3Error:
-    kind = "OBJECT" if request.key else "BUCKET"
-    method = request.header("Access-Control-Request-Method")
-    return S3Error("AccessForbidden", message, {"Method": method, "ResourceType": kind}, {"Vary": _VARY})

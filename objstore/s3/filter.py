@@ -15,7 +15,7 @@ from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, declared, failures, incoming, router
+from objstore.s3 import addressing, cors, declared, failures, incoming, router
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import Payload
@@ -30,6 +30,7 @@ from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS
 from objstore.s3.signature import Checker, Proof
 from objstore.s3.signature.times import Window
+from objstore.web import requests
 from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response
@@ -106,7 +107,10 @@ class S3Filter:
         try:
             sent = incoming.read(environ)
             address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains)
-            response = self._perform(self._request(environ, sent, address))
+            if sent.method == "OPTIONS":
+                response = cors.preflight(self._context, environ, sent.headers, address)
+            else:
+                response = self._perform(self._request(environ, sent, address))
         except S3Error as error:
             response = self._refusal(error, environ, resource, address)
         except ClientGone:
@@ -118,9 +122,17 @@ class S3Filter:
         except Exception as failure:
             self._log(environ, failure)
             response = self._refusal(S3Error("InternalError"), environ, resource, address)
+        if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
+            response.headers |= self._cors_headers(environ, address)
         request_id = environ.get("objstore.trans_id", "")
         response.headers["X-Amz-Request-Id"] = response.headers["X-Amz-Id-2"] = request_id
         return response
+
+    def _cors_headers(self, environ: Environ, address: Address) -> dict[str, str]:
+        try:
+            return cors.response_headers(self._context, environ, requests.headers(environ), address.bucket)
+        except (S3Error, ObjstoreError):
+            return {}  # the answer itself is worth more
 
     def _request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")

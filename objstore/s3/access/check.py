@@ -267,12 +267,15 @@ class _Question:
 
 
 def owns(request: S3Request, account: str) -> bool:
-    """Does the one who asks administer an account?"""
+    """Does the one who asks administer an account?
+
+    To administer all accounts through Swift is not to own their buckets: S3 knows no such user.
+    """
     credential = request.credential
     if credential is None:
         return False
     identity = credential.identity
-    return account in identity.accounts or identity.reseller_admin
+    return account in identity.accounts or (identity.reseller_admin and account == credential.account)
 
 
 def caller_of(request: S3Request) -> Caller:
@@ -280,7 +283,7 @@ def caller_of(request: S3Request) -> Caller:
     if credential is None:
         return Caller()
     user = credential.identity.user.partition(":")[2]
-    return Caller(credential.account, user, credential.account in credential.identity.accounts)
+    return Caller(credential.account, user, owns(request, credential.account))
 
 
 def account_level(context: Context, request: S3Request, account: str) -> str:
