@@ -20,9 +20,6 @@ MANIFEST_OWNS = "X-Object-Sysmeta-Manifest-Owns"
 REPLACED_SEGMENTS = "X-Backend-Replaced-Segments"
 # With a DELETE: the segments go on under another name (the object was renamed).
 KEEP_SEGMENTS = "X-Backend-Keep-Segments"
-# With a GET or HEAD: the bytes of one segment, counted from 1; the answer says how many there are.
-PART_NUMBER = "X-Backend-Part-Number"
-PARTS_COUNT = "X-Backend-Parts-Count"
 
 
 def shown_etag(metadata: Mapping[str, str], etag: str) -> str:

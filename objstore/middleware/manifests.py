@@ -25,8 +25,6 @@ from objstore.core.manifests import (
     MANIFEST_ETAG,
     MANIFEST_OWNS,
     MANIFEST_SIZE,
-    PART_NUMBER,
-    PARTS_COUNT,
     REPLACED_SEGMENTS,
 )
 from objstore.core.timestamps import Timestamp
@@ -38,9 +36,8 @@ from objstore.web import ranges, segments
 from objstore.web.conditions import range_applies
 from objstore.web.ranges import Span
 from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp, header, to_text
-from objstore.web.responses import Answer, Response, call, error
+from objstore.web.responses import Answer, Response, error
 from objstore.web.segments import Segment, Whole
-from objstore.web.subrequests import subrequest
 
 SETTINGS = (
     settings.Setting(
@@ -52,10 +49,8 @@ _MARK = (MANIFEST, FORM)
 _ITSELF = "multipart-manifest=get"
 _OWNS_KEY = ENVIRON_KEY[MANIFEST_OWNS]
 _KEEP_KEY = ENVIRON_KEY[KEEP_SEGMENTS]
-_PART_KEY = ENVIRON_KEY[PART_NUMBER]
-# What is said of the list and not of what it stands for. A user's request is told no system metadata
-# at all: where it is one for the source of a copy, they would go on to an object of other bytes.
-_OF_THE_LIST = (MANIFEST, "X-Object-Sysmeta-Container-Update-Override-")
+# A user's request is told no system metadata of a manifest: where it is one for the source of a
+# copy, they would go on to an object of other bytes.
 _SYSTEM = "X-Object-Sysmeta-"
 _LARGE_OBJECT = "X-Static-Large-Object"
 
@@ -139,7 +134,7 @@ class _Reading:
             return Response(answer.status, {**headers, "Content-Length": answer.headers["Content-Length"]}, answer.body)
         size = int(answer.headers[MANIFEST_SIZE])
         headers["Content-Length"] = str(size)
-        if _PART_KEY not in environ and (environ["REQUEST_METHOD"] == "HEAD" or not size):
+        if environ["REQUEST_METHOD"] == "HEAD":
             answer.close()
             return Response(200, headers)
         try:
@@ -157,8 +152,8 @@ class _Reading:
 
     def _headers(self) -> dict[str, str]:
         """Those of the whole. Clients of Swift must know that its etag is no MD5."""
-        hidden = _OF_THE_LIST if self._trusted else _SYSTEM
-        headers = {name: to_text(value) for name, value in self._answer.headers.items() if not name.startswith(hidden)}
+        shown = self._answer.headers.items()
+        headers = {name: to_text(value) for name, value in shown if self._trusted or not name.startswith(_SYSTEM)}
         headers["Etag"] = self._answer.headers[MANIFEST_ETAG]
         if not self._trusted:
             headers[_LARGE_OBJECT] = "True"
@@ -166,15 +161,6 @@ class _Reading:
 
     def _list(self) -> bytes:
         answer = self._answer
-        if self._environ["REQUEST_METHOD"] == "HEAD":
-            answer.close()
-            path = to_text(self._environ["PATH_INFO"])
-            carried = {"X-Backend-Allow-Reserved-Names": "true", "If-Match": answer.headers[MANIFEST_ETAG]}
-            asked = subrequest(self._environ, "GET", path, source="manifest", headers=carried, preauthorized=True)
-            answer = call(self._owner.app, asked)
-            if answer.status != 200:
-                answer.close()
-                raise NodeFailure(f"{path}: the manifest was not to be had: {answer.status}")
         if int(answer.headers["Content-Length"]) > segments.MOST_BYTES:
             answer.close()
             raise InvalidInput(f"a list of segments of more than {segments.MOST_BYTES} bytes")
@@ -184,8 +170,6 @@ class _Reading:
         whole = Whole(listed)
         if whole.size != int(headers["Content-Length"]):
             raise InvalidInput(f"segments of {whole.size} bytes for an object of {headers['Content-Length']}")
-        if _PART_KEY in self._environ:
-            return self._part(headers, whole, listed)
         spans = self._spans(whole.size)
         if spans is None:
             return self._response(200, headers, whole.reads((0, whole.size)))
@@ -199,17 +183,6 @@ class _Reading:
         headers["Content-Type"] = multipart.content_type
         headers["Content-Length"] = str(multipart.content_length)
         return self._response(206, headers, _framed(multipart, whole))
-
-    def _part(self, headers: dict[str, str], whole: Whole, listed: list[Segment]) -> Response:
-        number = self._environ[_PART_KEY]
-        span = segments.part_span(listed, int(number)) if number.isdigit() and len(number) < 10 else None
-        if span is None:
-            return error(416, headers={PARTS_COUNT: str(len(listed)), "Etag": headers["Etag"]})
-        headers[PARTS_COUNT] = str(len(listed))
-        if span[0] == span[1]:
-            headers["Content-Length"] = "0"
-            return Response(206 if whole.size else 200, headers)
-        return self._one(headers, whole, span)
 
     def _spans(self, size: int) -> list[Span] | None:
         """What of the whole is asked for: None for all of it, empty where it has none of that."""
@@ -228,8 +201,6 @@ class _Reading:
         return self._response(206, headers, whole.reads(span))
 
     def _response(self, status: int, headers: dict[str, str], items: Iterable[bytes | Segment]) -> Response:
-        if self._environ["REQUEST_METHOD"] == "HEAD":
-            return Response(status, headers)
         body = self._owner.body(self._environ, self._account, items, self._answer.headers)
         return Response(status, headers, body)
 

@@ -76,7 +76,7 @@ def decode(algorithm: str, value: str, header: str) -> bytes:
         checksum = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         checksum = b""
-    if len(checksum) != ALGORITHMS[algorithm].size:
+    if len(checksum) != ALGORITHMS[algorithm].size or encode(checksum) != value:
         raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
     return checksum
 

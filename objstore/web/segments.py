@@ -77,11 +77,3 @@ class Whole:
             yield segment._replace(start=first, stop=last)
             position = self._ends[index]
             index += 1
-
-
-def part_span(segments: Sequence[Segment], number: int) -> Span | None:
-    """The bytes of the whole that are segment `number`, counted from 1; None where there is none."""
-    if not 1 <= number <= len(segments):
-        return None
-    start = sum(segment.length for segment in segments[: number - 1])
-    return start, start + segments[number - 1].length
