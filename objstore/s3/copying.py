@@ -12,7 +12,8 @@ from objstore.s3.context import Context
 from objstore.s3.current import Stored, Target, Upload, Written
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
-from objstore.s3.objects import CopySource, Outflow
+from objstore.s3.objects import CopySource
+from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 
 SOURCE = "X-Amz-Copy-Source"

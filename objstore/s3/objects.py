@@ -1,12 +1,10 @@
-"""What operations on objects share: naming, what an upload keeps, streams, answers."""
+"""What operations on objects share: naming, what an upload keeps, where a copy comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import unquote
 
-from objstore.core.errors import BodyTruncated, NodeFailure
 from objstore.core.names import Name
 from objstore.s3 import checksums
 from objstore.s3 import headers as names
@@ -16,10 +14,8 @@ from objstore.s3.current import Target, Upload
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.request import S3Request
-from objstore.web.responses import Answer
 
 MOST_PUT = 5 << 30  # bytes of one PUT or copy
-_PIECE = 1 << 20
 _DECLARING = ("X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEADER)
 
 
@@ -120,49 +116,3 @@ class CopySource:
 
 def _bad_source(message: str, header: str) -> S3Error:
     return S3Error("InvalidArgument", message, {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header})
-
-
-class Outflow:
-    """What was read of one object as the body of another's PUT.
-
-    Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps nothing.
-    """
-
-    def __init__(self, source: Answer, size: int) -> None:
-        self._source = source
-        self._pieces: Iterator[Any] = iter(source.body)
-        self._left = size
-        self._piece: Any = b""
-
-    def read_chunk(self, most: int = _PIECE) -> Any:
-        """Up to `most` bytes, good until the next are asked for; b'' at the end."""
-        while not self._piece:
-            try:
-                self._piece = next(self._pieces)
-            except StopIteration:
-                if self._left:
-                    raise BodyTruncated(f"the source of a copy ended {self._left} bytes early") from None
-                return b""
-            except (NodeFailure, OSError) as failure:
-                raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
-            self._left -= len(self._piece)
-        if len(self._piece) <= most:
-            piece, self._piece = self._piece, b""
-        else:
-            whole = memoryview(self._piece)
-            piece, self._piece = whole[:most], whole[most:]
-        return piece
-
-    def read(self, size: int = -1) -> bytes:
-        pieces = []
-        left = size if size >= 0 else None
-        while left is None or left:
-            piece = bytes(self.read_chunk(_PIECE if left is None else left))
-            if not piece:
-                break
-            pieces.append(piece)
-            left = None if left is None else left - len(piece)
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        self._source.close()

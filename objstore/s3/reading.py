@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from objstore.core.manifests import MANIFEST, PART_NUMBER, PARTS_COUNT
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import current, objects
 from objstore.s3 import headers as names
@@ -22,7 +23,6 @@ from objstore.web import conditions, ranges
 from objstore.web.responses import Response
 
 MOST_PARTS = 10_000
-MANIFEST = "X-Object-Sysmeta-Manifest"
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d{1,5})\Z")
 _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
 
@@ -76,12 +76,10 @@ def answer(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
     asked = conditions_of(request.headers)
     wanted = dict(asked.tags)
-    wanted_range, parts = request.header("Range"), 0
+    wanted_range = request.header("Range")
     part = _part_number(request)
     if part:
-        found = _part(context, request, target, part)
-        wanted_range, parts = found.range, found.parts
-        wanted.setdefault("If-Match", found.etag)
+        wanted[PART_NUMBER] = str(part)
     spans = ranges.parse(wanted_range) if wanted_range else None
     if spans is not None and len(spans) == 1:  # S3 answers several ranges by the whole
         wanted["Range"] = wanted_range
@@ -89,22 +87,22 @@ def answer(context: Context, request: S3Request) -> Response:
             wanted["If-Range"] = request.header("If-Range")
     stored = current.read(context, request, target, request.method, wanted)
     try:
-        response = _response(request, stored, asked, wanted.get("Range", ""))
+        response = _response(request, stored, asked, wanted.get("Range", ""), part)
     except S3Error:
         stored.answer.close()
         raise
-    if parts:
-        response.headers["x-amz-mp-parts-count"] = str(parts)
-    if part and response.status == 200:  # an empty part, or HEAD of the only one
-        response.status = 206
     response.headers.update(overridden)
     return response
 
 
-def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str) -> Response:
+def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str, part: int) -> Response:
     judged = verdict(stored, asked)
     if judged == 412:
         raise failed_condition(asked)
+    parts = int(stored.headers.get(PARTS_COUNT, 0))
+    if part > (parts or 1):
+        extra = {"PartNumberRequested": str(part), "ActualPartCount": str(parts or 1)}
+        raise S3Error("InvalidPartNumber", "", extra)
     said = names.shown(stored.headers)
     if stored.version_id:
         said["x-amz-version-id"] = stored.version_id
@@ -116,7 +114,12 @@ def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_rang
         raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
     if request.method == "HEAD" and wanted_range and status == 200:
         status = _ranged_head(said, wanted_range)
-    if status == 200 and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
+    if parts:
+        said["x-amz-mp-parts-count"] = str(parts)
+    elif part and status == 200 and stored.size:  # the only one there is
+        status = 206
+        said["Content-Range"] = ranges.content_range(0, stored.size, stored.size)
+    if (status == 200 or (part and not parts)) and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
         checksum = names.checksum(stored.headers)
         if checksum is not None:
             said.update(checksum.headers())
@@ -166,40 +169,17 @@ def _part_number(request: S3Request) -> int:
     return int(text)
 
 
-class _Part(NamedTuple):
-    """Where a part lies. range: as in a Range header, '' for all. parts: of the object, 0 for one not made of parts."""
-
-    range: str
-    etag: str
-    parts: int
-
-
-def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
-    """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
-    stored = current.read(context, request, target, "HEAD")
-    stored.answer.close()
-    sizes = part_sizes(context, request, target, stored)
-    count = len(sizes) or 1
-    if number > count:
-        extra = {"PartNumberRequested": str(number), "ActualPartCount": str(count)}
-        raise S3Error("InvalidPartNumber", "", extra)
-    etag = names.quoted_etag(stored.headers)
-    if not sizes:
-        return _Part(f"bytes=0-{stored.size - 1}" if stored.size else "", etag, 0)
-    start = sum(sizes[: number - 1])
-    size = sizes[number - 1]
-    return _Part(f"bytes={start}-{start + size - 1}" if size else "bytes=0-0", etag, count)
-
-
 def parts_count(headers: Mapping[str, str]) -> int:
     """Of how many parts an object was made, 0 for one that was uploaded in one piece."""
     match = _PARTS.match(names.etag(headers))
-    return int(match[1]) if match and MANIFEST in headers else 0
+    return int(match[1]) if match else 0
 
 
-def part_sizes(context: Context, request: S3Request, target: Target, stored: Stored) -> list[int]:
-    """Bytes of each part, in order; empty for an object that was uploaded in one piece."""
-    if not parts_count(stored.headers):
-        return []
+def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, Any]]:
+    """The rows of the list of an object's parts (`web.segments`), in order; empty for one that is no such list."""
     raw = current.read(context, request, target, "GET", query={"multipart-manifest": "get"})
-    return [int(segment["bytes"]) for segment in json.loads(raw.answer.read())]
+    if MANIFEST not in raw.headers:
+        raw.answer.close()
+        return []
+    listed: list[dict[str, Any]] = json.loads(raw.answer.read())
+    return listed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,8 +65,7 @@ def _parts(context: Context, request: S3Request, target: Target, stored: Stored)
         return None
     marker, most = _number(request, "X-Amz-Part-Number-Marker", 0), _number(request, "X-Amz-Max-Parts", _MOST_PARTS)
     most = min(most, _MOST_PARTS)
-    raw = current.read(context, request, target, "GET", query={"multipart-manifest": "get"})
-    page = list(enumerate(json.loads(raw.answer.read()), 1))[marker : marker + most]
+    page = list(enumerate(reading.parts(context, request, target), 1))[marker : marker + most]
     shown = [("Part", _part(number, segment)) for number, segment in page if "checksum" in segment]
     last = page[-1][0] if page else marker
     return [
