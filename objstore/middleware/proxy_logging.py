@@ -32,6 +32,7 @@ TEMPLATE = (
 SETTINGS = (
     settings.Setting("access_log_to", log.destination, "stdout", "stdout, stderr, syslog, none, or the path of a file"),
     settings.Setting("access_log_size", settings.size, "0", "size at which that file is moved to .1; 0: never"),
+    settings.Setting("access_log_delay", settings.duration, "100ms", "lines of so long share a write to that file"),
     settings.Setting("access_log_name", str.strip, "proxy-server", "name at the start of each line in syslog"),
     settings.Setting("access_log_address", str.strip, "/dev/log", "syslog's socket, or host:port for UDP"),
     settings.Setting("access_log_facility", str.strip, "local0", "syslog facility"),
@@ -43,7 +44,14 @@ SETTINGS = (
     *metrics.SETTINGS,
 )
 
-_WRITER = ("log_to", "log_size", "log_name", "log_address", "log_facility")  # what runtime.log wants of these
+_WRITER = (
+    "log_to",
+    "log_size",
+    "log_delay",
+    "log_name",
+    "log_address",
+    "log_facility",
+)  # what runtime.log wants of these
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/:-]")
 _SECRET_PARAMETER = re.compile(

@@ -13,11 +13,11 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from objstore.core.errors import ConfigError
-from objstore.runtime import settings
+from objstore.runtime import green, settings
 from objstore.runtime.files import FILES
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -188,6 +188,41 @@ class FileLines:
             self._fd = fd
 
 
+class DelayedLines:
+    """Gathers the lines of a short while into one write: a write a line costs as much as much of a request.
+
+    Used from the event loop. A process that is killed loses what it gathered, one that ends does not.
+    """
+
+    def __init__(self, lines: FileLines, delay: float) -> None:
+        """delay: in seconds."""
+        self._lines = lines
+        self._delay = delay
+        self._gathered: list[str] = []
+        self._at_end = _FlushAtEnd(self.flush)  # logging itself keeps only a weak reference
+
+    def write(self, line: str) -> None:
+        self._gathered.append(line)
+        if len(self._gathered) == 1:
+            green.later(self._delay, self.flush)
+
+    def flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._lines.write("\n".join(gathered))
+
+
+class _FlushAtEnd(logging.Handler):
+    """Has `logging.shutdown`, with which every process ends, call a function."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        super().__init__()
+        self._flush = flush
+
+    def flush(self) -> None:
+        self._flush()
+
+
 class SyslogLines:
     """Each line is one datagram (RFC 3164), at level info; dropped where the daemon does not take it at once."""
 
@@ -233,6 +268,8 @@ def line_writer(values: Any, name: str = "") -> LineWriter:
     if values.log_to == "syslog":
         return SyslogLines(_syslog_address(values), _facility(values), name or values.log_name)
     try:
-        return FileLines(values.log_to, most=getattr(values, "log_size", 0))
+        lines = FileLines(values.log_to, most=getattr(values, "log_size", 0))
     except OSError as error:
         raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None
+    delay = getattr(values, "log_delay", 0.0)
+    return DelayedLines(lines, delay) if delay else lines

@@ -275,7 +275,7 @@ def from_conf(conf: Mapping[str, str]) -> Metrics:
 
 def workers(directory: str) -> Iterator[Worker]:
     """All that have counted in a directory, living and ended."""
-    for entry in sorted(os.listdir(directory)):
+    for entry in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():  # nothing was counted yet
         if entry.endswith(".names"):
             base = os.path.join(directory, entry.removesuffix(".names"))
             # The names first: each cell is there before its name.

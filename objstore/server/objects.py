@@ -202,14 +202,15 @@ def _span(environ: Mapping[str, Any], info: ObjectInfo) -> tuple[int, int, int] 
 
 def _object_headers(info: ObjectInfo) -> dict[str, str]:
     timestamp = info.timestamp
+    stamp = timestamp.internal
     return {
         "Content-Type": info.content_type,
         "Content-Length": str(info.size),
         "Etag": info.etag,
         "Last-Modified": http_date(timestamp.ceiling),
-        "X-Timestamp": timestamp.normal,
-        messages.STORED_TIMESTAMP: timestamp.internal,
-        messages.DATA_TIMESTAMP: info.data_timestamp.internal,
+        "X-Timestamp": timestamp.normal if timestamp.offset else stamp,
+        messages.STORED_TIMESTAMP: stamp,
+        messages.DATA_TIMESTAMP: stamp if info.data_timestamp == timestamp else info.data_timestamp.internal,
         **info.metadata,
     }
 

@@ -222,7 +222,10 @@ def test_made_up_methods_make_no_new_series():
 def test_a_template_of_ones_own(tmp_path):
     path = tmp_path / "log"
     made = filter_factory(
-        {}, access_log_to=str(path), log_msg_template="100% {method} {container}/{object} {status_int}"
+        {},
+        access_log_to=str(path),
+        access_log_delay="0",
+        log_msg_template="100% {method} {container}/{object} {status_int}",
     )
     call(made(Response(200)), {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/a/c/o p"}).read()
     assert re.fullmatch(r"100% GET c/o%20p 200\n", path.read_text())

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from objstore.core.errors import ConfigError
-from objstore.runtime import log, settings
+from objstore.runtime import green, log, settings
 
 
 def values(**conf: str):
@@ -88,3 +88,16 @@ def test_a_file_that_grew_too_large_is_moved_aside_once(tmp_path):
     kept = (tmp_path / "access.log.1").read_text() + path.read_text()
     assert path.stat().st_size < 200
     assert kept.count("line 0011") == 2
+
+
+def test_lines_of_a_short_while_share_a_write(tmp_path):
+    path = tmp_path / "access.log"
+    lines = log.DelayedLines(log.FileLines(str(path)), delay=0.01)
+    lines.write("one")
+    lines.write("two")
+    assert path.read_text() == ""
+    green.sleep(0.05)
+    assert path.read_text() == "one\ntwo\n"
+    lines.write("three")
+    logging.shutdown()  # with which every process ends
+    assert path.read_text().endswith("three\n")
