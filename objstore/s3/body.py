@@ -52,7 +52,9 @@ class Payload:
     def want(self, algorithm: str) -> None:
         """Compute one more checksum; before anything is read."""
         if algorithm not in self._digests:
-            self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+            digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+            if self._ended and not self._got:  # a body of no bytes has been checked already
+                self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
 
     def read_chunk(self, most: int = MIB) -> bytes:
         """The next bytes, up to `most`; b'' at the end. Raises S3Error where the body is not what was declared."""

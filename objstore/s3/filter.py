@@ -15,13 +15,14 @@ from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, cors, declared, failures, incoming, router
+from objstore.s3 import addressing, cors, declared, failures, form_upload, incoming, router
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import Payload
 from objstore.s3.buckets import Buckets
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
+from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
 from objstore.s3.native import Native
 from objstore.s3.operation import Level
@@ -60,6 +61,7 @@ class S3Filter:
         self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
         self._checker = Checker(keys, values.region, Window(values.max_clock_skew, values.max_presigned_life), now)
         self._pool = ThreadPool("s3-hash", _HASHING_THREADS)
+        self._forms = FormUploads(self._checker, self._pool, values.region, now)
         native = Native(app)
         self._context = Context(native, Buckets(native, values), Access(keys), values)
         self._router = Router(router.load())
@@ -135,22 +137,30 @@ class S3Filter:
             return {}  # the answer itself is worth more
 
     def _request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
+        if form_upload.is_form(sent, address):
+            request = self._forms.request(environ, sent, address)
+        else:
+            request = self._signed(environ, sent, address)
+        if request.credential is not None:
+            identity = environ["objstore.identity"] = request.credential.identity
+            environ["REMOTE_USER"] = to_native(identity.user)
+        return request
+
+    def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
         headers = {**proof.headers, **sent.headers} if proof.headers else sent.headers
         body = self._body(environ, headers, proof)
         _strip_aws_chunked(headers)
-        if proof.credential is not None:
-            environ["objstore.identity"] = proof.credential.identity
-            environ["REMOTE_USER"] = to_native(proof.credential.identity.user)
-        return S3Request(
-            environ, address.bucket, address.key, sent.query, headers, body, proof.credential, self._values.region
-        )
+        region = self._values.region
+        return S3Request(environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region)
 
     def _body(self, environ: Environ, headers: dict[str, str], proof: Proof) -> Payload:
         return Payload(environ["wsgi.input"], declared.read(headers, proof.payload), proof.seed, self._pool)
 
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
+        if form_upload.FIELDS in request.environ:
+            level = "bucket"  # the key stands in the form
         operation = self._router.route(request.method, level, request.query, request.headers)
         request.operation = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")

@@ -81,6 +81,11 @@ def of_header(authorization: str) -> Claim:
     return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"]), fields["Signature"])
 
 
+def of_form(credential: str, signature: str) -> Claim:
+    """The claim of a form, whose policy is what is signed; raises S3Error AuthorizationHeaderMalformed."""
+    return of_header(f"{ALGORITHM} Credential={credential},SignedHeaders=host,Signature={signature}")
+
+
 def of_query(incoming: Incoming, longest: float) -> Claim:
     """The claim of a presigned URL, good for `longest` seconds at most; raises S3Error
     AuthorizationQueryParametersError."""
