@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.manifests import MANIFEST, PART_NUMBER, PARTS_COUNT
+from objstore.core.manifests import MANIFEST
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import current, objects
 from objstore.s3 import headers as names
@@ -24,6 +24,7 @@ from objstore.web.responses import Response
 
 MOST_PARTS = 10_000
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d{1,5})\Z")
+_ITSELF = {"multipart-manifest": "get"}
 _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
 
 
@@ -78,8 +79,10 @@ def answer(context: Context, request: S3Request) -> Response:
     wanted = dict(asked.tags)
     wanted_range = request.header("Range")
     part = _part_number(request)
+    parts = 0
     if part:
-        wanted[PART_NUMBER] = str(part)
+        wanted_range, etag, parts = _part(context, request, target, part)
+        wanted.setdefault("If-Match", etag)
     spans = ranges.parse(wanted_range) if wanted_range else None
     if spans is not None and len(spans) == 1:  # S3 answers several ranges by the whole
         wanted["Range"] = wanted_range
@@ -87,22 +90,20 @@ def answer(context: Context, request: S3Request) -> Response:
             wanted["If-Range"] = request.header("If-Range")
     stored = current.read(context, request, target, request.method, wanted)
     try:
-        response = _response(request, stored, asked, wanted.get("Range", ""), part)
+        response = _response(request, stored, asked, wanted.get("Range", ""))
     except S3Error:
         stored.answer.close()
         raise
+    if parts:
+        response.headers["x-amz-mp-parts-count"] = str(parts)
     response.headers.update(overridden)
     return response
 
 
-def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str, part: int) -> Response:
+def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str) -> Response:
     judged = verdict(stored, asked)
     if judged == 412:
         raise failed_condition(asked)
-    parts = int(stored.headers.get(PARTS_COUNT, 0))
-    if part > (parts or 1):
-        extra = {"PartNumberRequested": str(part), "ActualPartCount": str(parts or 1)}
-        raise S3Error("InvalidPartNumber", "", extra)
     said = names.shown(stored.headers)
     if stored.version_id:
         said["x-amz-version-id"] = stored.version_id
@@ -114,16 +115,17 @@ def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_rang
         raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
     if request.method == "HEAD" and wanted_range and status == 200:
         status = _ranged_head(said, wanted_range)
-    if parts:
-        said["x-amz-mp-parts-count"] = str(parts)
-    elif part and status == 200 and stored.size:  # the only one there is
-        status = 206
-        said["Content-Range"] = ranges.content_range(0, stored.size, stored.size)
-    if (status == 200 or (part and not parts)) and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
+    if (status == 200 or _is_whole(said)) and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
         checksum = names.checksum(stored.headers)
         if checksum is not None:
             said.update(checksum.headers())
     return Response(status, said, stored.answer.body)
+
+
+def _is_whole(said: Mapping[str, str]) -> bool:
+    """Is a range all that there is, as that of the only part of an object?"""
+    size = said.get("Content-Range", "").rpartition("/")[2]
+    return size == said.get("Content-Length")
 
 
 def _ranged_head(said: dict[str, str], wanted_range: str) -> int:
@@ -169,17 +171,43 @@ def _part_number(request: S3Request) -> int:
     return int(text)
 
 
-def parts_count(headers: Mapping[str, str]) -> int:
-    """Of how many parts an object was made, 0 for one that was uploaded in one piece."""
-    match = _PARTS.match(names.etag(headers))
-    return int(match[1]) if match else 0
+class _Part(NamedTuple):
+    """Where a part lies. range: as in a Range header, '' for an object without bytes. count: 0 where it has no parts."""
+
+    range: str
+    etag: str
+    count: int
 
 
-def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, Any]]:
-    """The rows of the list of an object's parts (`web.segments`), in order; empty for one that is no such list."""
-    raw = current.read(context, request, target, "GET", query={"multipart-manifest": "get"})
+def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
+    """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
+    raw = current.read(context, request, target, "GET", query=_ITSELF)
+    etag = names.quoted_etag(raw.headers)
+    rows = _rows(raw)
+    count = len(rows)
+    if number > (count or 1):
+        extra = {"PartNumberRequested": str(number), "ActualPartCount": str(count or 1)}
+        raise S3Error("InvalidPartNumber", "", extra)
+    sizes = [int(row["bytes"]) for row in rows] or [raw.size]
+    start, size = sum(sizes[: number - 1]), sizes[number - 1]
+    return _Part(f"bytes={start}-{start + size - 1}" if size else "", etag, count)
+
+
+def _rows(raw: Stored) -> list[dict[str, Any]]:
+    """The list (`web.segments`) that was read; empty for an object that is none."""
     if MANIFEST not in raw.headers:
         raw.answer.close()
         return []
     listed: list[dict[str, Any]] = json.loads(raw.answer.read())
     return listed
+
+
+def parts_count(headers: Mapping[str, str]) -> int:
+    """Of how many parts an object was made, 0 for one that was uploaded in one piece."""
+    match = _PARTS.match(names.etag(headers)) if MANIFEST in headers else None
+    return int(match[1]) if match else 0
+
+
+def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, Any]]:
+    """The parts of an object, in order, with what its list says of each."""
+    return _rows(current.read(context, request, target, "GET", query=_ITSELF))
