@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.manifests import MANIFEST
+from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import current, objects
 from objstore.s3 import headers as names
@@ -88,7 +88,8 @@ def answer(context: Context, request: S3Request) -> Response:
         wanted["Range"] = wanted_range
         if request.header("If-Range"):
             wanted["If-Range"] = request.header("If-Range")
-    stored = current.read(context, request, target, request.method, wanted)
+    nothing = bool(parts and not wanted_range)  # an empty part of an object that is not
+    stored = current.read(context, request, target, "HEAD" if nothing else request.method, wanted)
     try:
         response = _response(request, stored, asked, wanted.get("Range", ""))
     except S3Error:
@@ -96,6 +97,8 @@ def answer(context: Context, request: S3Request) -> Response:
         raise
     if parts:
         response.headers["x-amz-mp-parts-count"] = str(parts)
+    if nothing:
+        response.headers["Content-Length"] = "0"
     response.headers.update(overridden)
     return response
 
@@ -172,17 +175,17 @@ def _part_number(request: S3Request) -> int:
 
 
 class _Part(NamedTuple):
-    """Where a part lies. range: as in a Range header, '' for an object without bytes. count: 0 where it has no parts."""
+    """Where a part lies. range: as in a Range header, '' for one without bytes. parts: 0 for an object without any."""
 
     range: str
     etag: str
-    count: int
+    parts: int
 
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
     """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
     raw = current.read(context, request, target, "GET", query=_ITSELF)
-    etag = names.quoted_etag(raw.headers)
+    etag = raw.headers.get(MANIFEST_ETAG) or names.etag(raw.headers)
     rows = _rows(raw)
     count = len(rows)
     if number > (count or 1):
@@ -190,7 +193,7 @@ def _part(context: Context, request: S3Request, target: Target, number: int) -> 
         raise S3Error("InvalidPartNumber", "", extra)
     sizes = [int(row["bytes"]) for row in rows] or [raw.size]
     start, size = sum(sizes[: number - 1]), sizes[number - 1]
-    return _Part(f"bytes={start}-{start + size - 1}" if size else "", etag, count)
+    return _Part(f"bytes={start}-{start + size - 1}" if size else "", f'"{etag}"', count)
 
 
 def _rows(raw: Stored) -> list[dict[str, Any]]:
