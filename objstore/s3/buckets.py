@@ -11,9 +11,8 @@ Order of writes, so that a crash between any two leaves nothing wrong:
 - create: entry, then container. An entry without a container is *vacant*: the bucket does not exist. Its
   owner takes it up again by creating the bucket; anyone else may once it is older than `GRACE`, which is
   longer than any creation under way.
-- delete: the hidden container of versions, the container, the hidden container of parts, then the
-  entry. What a crash leaves is a vacant entry, perhaps with parts; deleting the bucket again, or
-  creating it, clears them first.
+- delete: the container, the hidden containers of versions and of parts, then the entry. What a crash leaves
+  is a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
 
 The container of a registered bucket can also be deleted through Swift: that leaves a vacant entry too.
 """
@@ -29,7 +28,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.names import Name
 from objstore.runtime import green
-from objstore.s3 import bucket_names
+from objstore.s3 import bucket_names, versions
 from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, hidden, unexpected
 from objstore.s3.request import S3Request
@@ -129,7 +128,7 @@ class Buckets:
         if exists:
             return False
         if entry.account:
-            self._clear(environ, Name(entry.account, hidden("parts", bucket)))
+            self._clear_hidden(environ, Name(entry.account, bucket))
         self._native.done(environ, "PUT", name, (201, 202), headers=headers)
         return True
 
@@ -152,17 +151,13 @@ class Buckets:
         environ, bucket = request.environ, name.container
         assert bucket is not None
         entry = self._read(environ, place_of(bucket))
-        if not self._is_empty(environ, name) or not self._is_empty(
-            environ, Name(name.account, hidden("versions", bucket))
-        ):
+        if versions.any_left(self._native, environ, name):
             raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
-        for kind in ("versions", ""):
-            target = Name(name.account, hidden(kind, bucket)) if kind else name
-            answer = self._native.done(environ, "DELETE", target, (204, 404, 409))
-            if answer.status == 409:
-                raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
+        answer = self._native.done(environ, "DELETE", name, (204, 404, 409))
+        if answer.status == 409:
+            raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
         existed = answer.status == 204
-        self._clear(environ, Name(name.account, hidden("parts", bucket)))
+        self._clear_hidden(environ, name)
         if entry.account == name.account:
             self._native.done(
                 environ, "DELETE", place_of(bucket), (204, 404, 409, 412), headers={"If-Match": entry.etag}
@@ -225,13 +220,11 @@ class Buckets:
         if sum(1 for _ in itertools.islice(pages, most)) >= most:
             raise S3Error("TooManyBuckets")
 
-    def _is_empty(self, environ: Environ, name: Name) -> bool:
-        try:
-            return not self._native.listing(environ, name, {"limit": "1"})
-        except S3Error as missing:
-            if missing.code != "NoSuchBucket":
-                raise
-            return True
+    def _clear_hidden(self, environ: Environ, name: Name) -> None:
+        """Delete what belonged to a bucket that is no more: parts of uploads, and versions that never counted."""
+        assert name.container is not None
+        for kind in ("versions", "parts"):
+            self._clear(environ, Name(name.account, hidden(kind, name.container)))
 
     def _clear(self, environ: Environ, name: Name) -> None:
         """Delete a hidden container with all that is in it, where it is there."""

@@ -11,9 +11,10 @@ once; the newest version is the current one, the one that reads and listings agr
 answered is never current over what was. How is told in `writes` and `removal`, and in doc/versioning.md.
 """
 
+from objstore.s3.versions.history import any_left
 from objstore.s3.versions.reads import change, read
 from objstore.s3.versions.removal import delete
 from objstore.s3.versions.states import ENABLED, SUSPENDED, check_id, state, unknown
 from objstore.s3.versions.writes import write
 
-__all__ = ["ENABLED", "SUSPENDED", "change", "check_id", "delete", "read", "state", "unknown", "write"]
+__all__ = ["ENABLED", "SUSPENDED", "any_left", "change", "check_id", "delete", "read", "state", "unknown", "write"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from objstore.core.names import Name
 from objstore.core.versions import VERSION
 from objstore.s3 import headers as kept_headers
-from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
@@ -17,6 +16,9 @@ from objstore.s3.versions import states
 from objstore.s3.versions.keys import Key
 from objstore.s3.versions.names import Ref
 from objstore.web.responses import Answer, http_date
+
+if TYPE_CHECKING:
+    from objstore.s3.context import Context
 
 _TRIES = 5  # of a version that is gone by the time it is read, since another became the current one
 

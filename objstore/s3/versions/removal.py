@@ -7,9 +7,9 @@ made at the timestamp right after the one that was seen: they lose against any w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from objstore.runtime import green
-from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
@@ -17,6 +17,9 @@ from objstore.s3.stored import NULL, Deleted, Target
 from objstore.s3.versions import names, states, writes
 from objstore.s3.versions.keys import Key, Move, Seen, move_to, text_headers
 from objstore.s3.versions.names import Ref
+
+if TYPE_CHECKING:
+    from objstore.s3.context import Context
 
 _FEW = 5  # rows of a listing of what comes next
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from objstore.core.names import Name
-from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 from objstore.s3.stored import NULL, Target, missing
 from objstore.s3.versions.names import Ref, parse_id
+
+if TYPE_CHECKING:
+    from objstore.s3.context import Context
 
 CONFIG = "versioning"
 ENABLED = "Enabled"

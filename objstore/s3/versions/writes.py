@@ -19,13 +19,13 @@ condition never does, for want of a receipt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
 from objstore.core.versions import VERSION
 from objstore.runtime import green
 from objstore.s3 import headers as kept_headers
-from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.outflow import Outflow
@@ -36,6 +36,9 @@ from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to, text_hea
 from objstore.s3.versions.names import Kind, Ref
 from objstore.web import conditions as http_conditions
 from objstore.web.responses import http_date
+
+if TYPE_CHECKING:
+    from objstore.s3.context import Context
 
 TRIES = 20
 PAUSE = 0.005  # seconds, times the number of tries so far
