@@ -81,5 +81,19 @@ def decode(algorithm: str, value: str, header: str) -> bytes:
     return checksum
 
 
+def is_valid(algorithm: str, value: str) -> bool:
+    """Is this base64, in its canonical form, of as many bytes as the algorithm's checksums have?"""
+    try:
+        decode(algorithm, value, "")
+    except S3Error:
+        return False
+    return True
+
+
+def raw(value: str) -> bytes:
+    """The bytes of a checksum that we wrote."""
+    return base64.b64decode(value)
+
+
 def encode(checksum: bytes) -> str:
     return base64.b64encode(checksum).decode()

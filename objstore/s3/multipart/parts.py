@@ -1,0 +1,134 @@
+"""Parts of an upload: written, listed, deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from objstore.runtime import green
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.multipart import claims, names, uploads
+from objstore.s3.multipart.uploads import Upload
+from objstore.s3.request import S3Request
+from objstore.s3.stored import Target, refused
+
+_TYPE = "application/octet-stream"
+_LISTED_TYPE = "X-Object-Sysmeta-Container-Update-Override-Content-Type"
+_AT = "at"
+_AT_ONCE = 8  # deletions
+_PAGE = 5000
+
+
+class Part(NamedTuple):
+    """An attempt at a part. ended: when its body did, in seconds. modified: as in rows of listings.
+
+    checksums: by algorithm, base64.
+    """
+
+    number: int
+    name: str
+    etag: str
+    size: int
+    modified: str
+    ended: float
+    checksums: Mapping[str, str]
+
+
+class Written(NamedTuple):
+    etag: str
+    modified: str  # HTTP date
+
+
+def number_of(request: S3Request, most: int) -> int:
+    """The part number of a request; raises S3Error InvalidArgument."""
+    text = request.query.get("partNumber", "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= number <= most:
+        raise S3Error(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {most}, inclusive",
+            {"ArgumentName": "partNumber", "ArgumentValue": text},
+        )
+    return number
+
+
+def write(
+    context: Context,
+    request: S3Request,
+    upload: Upload,
+    stream: Any,
+    length: int,
+    checksums: Callable[[], Mapping[str, str]],
+) -> Written:
+    """Keep one more attempt at the part that the request names.
+
+    checksums: known once the stream was read. Raises S3Error InvalidArgument, NoSuchUpload where the upload was
+    aborted meanwhile, and what reading the stream raises.
+    """
+    number = number_of(request, context.settings.max_parts)
+    name = uploads.place(context, request)._replace(object=names.new_part(upload.id, number))
+
+    def late() -> dict[str, str]:
+        # Which attempt counts is told by when it ended; the name must be there before.
+        return {_LISTED_TYPE: f"{_TYPE};{urlencode({_AT: f'{time.time():.6f}', **checksums()})}"}
+
+    answer = context.native.ask(
+        request.environ, "PUT", name, headers={"Content-Type": _TYPE}, stream=stream, length=length, late=late
+    )
+    answer.close()
+    if answer.status != 201:
+        raise refused(answer.status, Target(name), {})
+    if claims.is_aborted(context, request, upload):
+        context.native.done(request.environ, "DELETE", name, (204, 404))
+        raise uploads.no_such(upload.id)
+    return Written(answer.headers["Etag"], answer.headers["Last-Modified"])
+
+
+def attempts(context: Context, request: S3Request, upload_id: str, after: int = 0) -> Iterator[Part]:
+    """All attempts at parts behind number `after`, by number."""
+    container = uploads.place(context, request)
+    try:
+        for row in context.native.pages(request.environ, container, names.numbers(upload_id, after), _PAGE):
+            yield _read(row)
+    except S3Error as missing:
+        if missing.code != "NoSuchBucket":
+            raise
+
+
+def _read(row: Mapping[str, Any]) -> Part:
+    said = dict(parse_qsl(row["content_type"].partition(";")[2]))
+    ended = float(said.pop(_AT, 0))
+    name = row["name"]
+    return Part(names.number_of(name), name, row["hash"], int(row["bytes"]), row["last_modified"], ended, said)
+
+
+def counting(found: Iterable[Part]) -> Iterator[Part]:
+    """Of the attempts at each part, in order of numbers, the one that counts."""
+    last: Part | None = None
+    for part in found:
+        if last is not None and part.number != last.number:
+            yield last
+            last = None
+        if last is None or part.ended >= last.ended:
+            last = part
+    if last is not None:
+        yield last
+
+
+def delete(context: Context, request: S3Request, found: Iterable[str]) -> None:
+    """Delete objects of the hidden container by their names."""
+    container = uploads.place(context, request)
+
+    def drop(name: str) -> None:
+        context.native.done(request.environ, "DELETE", container._replace(object=name), (204, 404))
+
+    waits: list[Any] = []
+    for name in found:
+        if len(waits) == _AT_ONCE:
+            waits.pop(0).wait()
+        waits.append(green.spawn(drop, name))
+    for wait in waits:
+        wait.wait()

@@ -1,0 +1,153 @@
+"""Uploads under way: their records made, looked up, listed and removed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from objstore.core.names import Name
+from objstore.core.text import to_text
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import STANDARD, STORAGE_CLASS
+from objstore.s3.multipart import names
+from objstore.s3.native import hidden, unexpected
+from objstore.s3.request import S3Request
+from objstore.web.responses import Answer
+
+_TYPE = "application/x-upload"
+COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"
+
+
+class Upload(NamedTuple):
+    """started: seconds since the epoch. account: of the one who began it, '' for anonymous.
+
+    algorithm: of the checksums, in capitals, '' where none was chosen; type: COMPOSITE or FULL_OBJECT.
+    """
+
+    key: str
+    id: str
+    started: float
+    account: str
+    storage_class: str
+    algorithm: str
+    type: str
+
+    @property
+    def listed(self) -> str:
+        """What a listing's row says of it, as a content type."""
+        said = {
+            "started": f"{self.started:.3f}",
+            "account": self.account,
+            "class": self.storage_class,
+            "algorithm": self.algorithm,
+            "type": self.type,
+        }
+        return f"{_TYPE};{urlencode(said)}"
+
+
+class Record(NamedTuple):
+    """kept: the headers of the object to be, but its bytes and checksum."""
+
+    upload: Upload
+    kept: Mapping[str, str]
+
+
+def place(context: Context, request: S3Request) -> Name:
+    """The bucket's hidden container; raises S3Error NoSuchBucket."""
+    bucket = context.buckets.resolve(request, request.bucket)
+    assert bucket.container is not None
+    return Name(bucket.account, hidden(names.KIND, bucket.container))
+
+
+def begin(context: Context, request: S3Request, algorithm: str, type: str, kept: Mapping[str, str]) -> Upload:
+    """A new upload under the request's key. Raises S3Error NoSuchBucket."""
+    storage_class = kept.get(STORAGE_CLASS, STANDARD)
+    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type)
+    container = place(context, request)
+    sent = {"Content-Type": upload.listed}
+    body = json.dumps({"kept": dict(kept)}).encode()
+    name = container._replace(object=names.record(upload.key, upload.id))
+    answer = context.native.done(request.environ, "PUT", name, (201, 404), headers=sent, body=body)
+    if answer.status == 404:
+        _make(context, request, container)
+        context.native.done(request.environ, "PUT", name, (201,), headers=sent, body=body)
+    return upload
+
+
+def _make(context: Context, request: S3Request, container: Name) -> None:
+    """Make the hidden container, with the bucket's storage policy."""
+    bucket = context.buckets.resolve(request, request.bucket)
+    policy = context.native.done(request.environ, "HEAD", bucket, (200, 204)).headers.get("X-Storage-Policy")
+    headers = {"X-Storage-Policy": policy} if policy else {}
+    context.native.done(request.environ, "PUT", container, (201, 202), headers=headers)
+
+
+def find(context: Context, request: S3Request, upload_id: str) -> Upload | None:
+    """The upload of that id under the request's key, None where there is none."""
+    answer = _ask(context, request, "HEAD", upload_id)
+    if answer is None:
+        return None
+    answer.close()
+    return _read(request.key, upload_id, to_text(answer.headers["Content-Type"]))
+
+
+def existing(context: Context, request: S3Request) -> Upload:
+    """The upload that the request's query names; raises S3Error NoSuchUpload."""
+    found = find(context, request, request.query["uploadId"])
+    if found is None:
+        raise no_such(request.query["uploadId"])
+    return found
+
+
+def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
+    """The record of an upload, None where there is none."""
+    answer = _ask(context, request, "GET", upload_id)
+    if answer is None:
+        return None
+    upload = _read(request.key, upload_id, to_text(answer.headers["Content-Type"]))
+    return Record(upload, json.loads(answer.read())["kept"])
+
+
+def _ask(context: Context, request: S3Request, method: str, upload_id: str) -> Answer | None:
+    if not names.is_id(upload_id):
+        return None
+    name = place(context, request)._replace(object=names.record(request.key, upload_id))
+    answer = context.native.ask(request.environ, method, name)
+    if answer.status == 200:
+        return answer
+    answer.close()
+    if answer.status != 404:
+        raise unexpected(answer.status)
+    return None
+
+
+def remove(context: Context, request: S3Request, upload: Upload) -> None:
+    name = place(context, request)._replace(object=names.record(upload.key, upload.id))
+    context.native.done(request.environ, "DELETE", name, (204, 404))
+
+
+def read_row(row: Mapping[str, Any]) -> Upload:
+    """The upload of a row of a listing."""
+    name = names.read_record(row["name"])
+    return _read(name.key, name.id, row["content_type"])
+
+
+def _read(key: str, upload_id: str, listed: str) -> Upload:
+    said = dict(parse_qsl(listed.partition(";")[2], keep_blank_values=True))
+    return Upload(
+        key,
+        upload_id,
+        float(said["started"]),
+        said["account"],
+        said["class"],
+        said["algorithm"],
+        said["type"],
+    )
+
+
+def no_such(upload_id: str) -> S3Error:
+    return S3Error("NoSuchUpload", "", {"UploadId": upload_id})
