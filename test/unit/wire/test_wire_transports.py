@@ -1,0 +1,166 @@
+"""Both ways to a node, in process and over HTTP, behave alike."""
+
+import logging
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from objstore.core.errors import BodyTruncated, NodeFailure, NodeTimeout, NodeUnreachable
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.http.client import CLIENT_SETTINGS, Pool
+from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.runtime import green, settings
+from objstore.web.requests import headers as request_headers
+from objstore.web.responses import Response
+from objstore.wire.local import LocalTransport
+from objstore.wire.messages import NodeRequest, UpdateTarget, parse_path, target
+from objstore.wire.remote import HttpTransport
+
+NAME = Name("AUTH_t", "c ä", "o/ü?#%41\x7f")
+MIB = 1 << 20
+
+
+class NodeApp:
+    """A storage server in small: answers with what it was asked, and keeps what it was sent."""
+
+    def __init__(self):
+        self.seen = []
+        self.ended = green.Event()
+
+    def __call__(self, environ, start_response):
+        device, partition, name = parse_path(environ["PATH_INFO"].encode("latin-1").decode())
+        self.seen.append((environ["REQUEST_METHOD"], device, partition, name, request_headers(environ)))
+        return getattr(self, environ["REQUEST_METHOD"].lower())(environ)(environ, start_response)
+
+    def get(self, environ):
+        if environ["QUERY_STRING"] == "break":
+            return Response(200, {"Content-Length": "100"}, self._broken())
+        if environ["QUERY_STRING"] == "slow":
+            green.sleep(5)
+        return Response(200, {"X-Object-Meta-Color": "grün", "Content-Length": "6"}, [b"abc", memoryview(b"def")])
+
+    def _broken(self):
+        yield b"x" * 10
+        raise NodeFailure("the disk has gone")
+
+    def put(self, environ):
+        if environ["QUERY_STRING"] == "full":
+            return Response(507)
+        stream = environ["wsgi.input"]
+        pieces = []
+        try:
+            while piece := stream.read_chunk(MIB):
+                pieces.append(bytes(piece))
+        except BodyTruncated:
+            self.ended.send("truncated")
+            return Response(499)
+        body = b"".join(pieces)
+        trailer = environ.get("objstore.trailers", {}).get("X-Backend-Etag", "")
+        return Response(201, {"X-Size": str(len(body)), "X-Sum": str(sum(body)), "X-Trailer": trailer})
+
+
+@pytest.fixture(params=["in process", "over HTTP"])
+def way(request):
+    app = NodeApp()
+    if request.param == "in process":
+        apps = dict.fromkeys(("account", "container", "object"), app)
+        yield SimpleNamespace(app=app, node=Node(0, 1, 1, "127.0.0.1", 1, "d 1"), transport=LocalTransport(apps, 0.3))
+        return
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(listener, app, settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    green.spawn(server.serve)
+    pool = Pool(settings.read(CLIENT_SETTINGS, {"node_timeout": "300ms", "body_timeout": "300ms"}))
+    node = Node(0, 1, 1, "127.0.0.1", listener.getsockname()[1], "d 1")
+    yield SimpleNamespace(app=app, node=node, transport=HttpTransport(pool))
+    pool.close()
+    server.drain(timeout=0.1)
+
+
+def asked(method, query="", body=b"", **headers):
+    return NodeRequest(method, 7, NAME, {name.replace("_", "-"): value for name, value in headers.items()}, query, body)
+
+
+def test_names_and_headers_arrive_as_they_were(way):
+    response = way.transport.call(way.node, asked("GET", X_Object_Meta_Name="Jörg \udcff", X_Timestamp="1.00000"))
+    assert response.status == 200
+    assert response.headers["X-Object-Meta-Color"] == "grün"
+    assert response.read() == b"abcdef"
+    method, device, partition, name, headers = way.app.seen[0]
+    assert (method, device, partition, name) == ("GET", "d 1", 7, NAME)
+    assert headers["X-Object-Meta-Name"] == "Jörg \udcff"
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"y" * 70_000], ids=["empty", "one byte", "70 kB"])
+def test_a_body_at_hand_arrives_whole(way, body):
+    response = way.transport.call(way.node, asked("PUT", body=body))
+    response.close()
+    assert (response.status, response.headers["X-Size"]) == (201, str(len(body)))
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_upload_arrives_whole_with_its_trailers(way, announced):
+    pieces = [bytes([index]) * (MIB // 2) for index in range(7)]
+    upload = way.transport.upload(way.node, asked("PUT"), 7 * MIB // 2 if announced else None)
+    assert upload.wait_continue() is None
+    for piece in pieces:
+        upload.send(piece)
+    response = upload.finish({} if announced else {"X-Backend-Etag": "abc"})
+    response.close()
+    assert response.status == 201
+    assert response.headers["X-Sum"] == str(sum(range(7)) * MIB // 2)
+    assert response.headers["X-Trailer"] == ("" if announced else "abc")
+
+
+def test_a_node_that_wants_no_body_says_so_before_it(way):
+    upload = way.transport.upload(way.node, asked("PUT", "full"), 10 * MIB)
+    early = upload.wait_continue()
+    assert early is not None and early.status == 507
+    early.close()
+    upload.abort()
+
+
+def test_an_upload_that_is_given_up_is_noticed_by_the_node(way):
+    upload = way.transport.upload(way.node, asked("PUT"), 10 * MIB)
+    assert upload.wait_continue() is None
+    upload.send(b"x" * MIB)
+    upload.abort()
+    with green.deadline(2, AssertionError("the node waits on")):
+        assert way.app.ended.wait() == "truncated"
+
+
+def test_a_body_that_breaks_off_is_a_failure_of_the_node(way):
+    response = way.transport.call(way.node, asked("GET", "break"))
+    got = b""
+    with pytest.raises(NodeFailure):
+        for piece in response:
+            got += bytes(piece)
+    assert got in (b"", b"x" * 10)
+    response.close()
+
+
+def test_a_node_that_does_not_answer_in_time_is_given_up(way):
+    with pytest.raises(NodeTimeout):
+        way.transport.call(way.node, asked("GET", "slow"))
+
+
+def test_a_node_that_is_not_there_is_unreachable():
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    transport = HttpTransport(Pool(settings.read(CLIENT_SETTINGS, {})))
+    with pytest.raises(NodeUnreachable):
+        transport.call(Node(0, 1, 1, "127.0.0.1", port, "d"), asked("GET"))
+
+
+def test_paths_of_names_are_read_back():
+    node = Node(0, 1, 1, "127.0.0.1", 1, "d 1")
+    assert target(node, asked("GET", "a=b")).startswith("/d%201/7/AUTH_t/c%20%C3%A4/o/%C3%BC%3F%23%2541")
+    assert parse_path(f"/d/7{NAME.path}") == ("d", 7, NAME)
+
+
+def test_update_targets_are_read_back():
+    nodes = ((0, Node(-1, 0, 0, "10.0.0.1", 6201, "d1")), (2, Node(-1, 0, 0, "::1", 6201, "d2")))
+    made = UpdateTarget(Name("a", "c ü"), 12, nodes)
+    assert UpdateTarget.decode(made.encode()) == made
