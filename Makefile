@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 DATA ?= ./data
 BIND ?= 127.0.0.1:8080
 JOBS ?= 2
+BENCH ?= $(filter-out bench/load.py,$(sort $(wildcard bench/*.py)))
 CODE := objstore test bench bin setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -52,8 +53,9 @@ functional: $(VENV)/.installed-test
 probe: $(VENV)/.installed-test
 	$(BIN)/pytest test/probe
 
+# `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
 bench: $(VENV)/.installed
-	@for program in bench/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+	@for program in $(BENCH); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
 samples: $(VENV)/.installed
 	$(BIN)/objstore config sample --write etc

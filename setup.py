@@ -36,7 +36,6 @@ setup(
         "eventlet>=0.40",  # green threads; imported by objstore/runtime/green.py alone
         "greenlet>=3.0",
         "httptools>=0.6",  # HTTP/1.1 parsing by llhttp
-        "WebOb>=1.8.7",
         "PasteDeploy>=3.1",
         "lxml>=5.0",
         "awscrt>=0.23",  # CRC32C and CRC64NVME at tens of GB/s

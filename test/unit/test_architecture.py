@@ -46,7 +46,6 @@ THIRD_PARTY = {
     "greenlet": "objstore.runtime.green",
     "httptools": "objstore.http.*",
     "sqlite3": "objstore.store.databases.*",
-    "webob": "objstore.web.* objstore.middleware.* objstore.auth.* objstore.s3.*",
     "lxml": "objstore.web.* objstore.s3.*",
     "numpy": "objstore.ring.* objstore.cli.ring_report",
     "awscrt": "objstore.store.* objstore.s3.*",
