@@ -104,3 +104,7 @@ def test_workers_forked_from_one_registry_count_apart(tmp_path):
     for child in children:
         os.waitpid(child, 0)
     assert lines_of(metrics.render(metrics.workers(str(tmp_path)))) == {'hits_total{who="all"}': 40_000}
+
+
+def test_a_directory_that_nobody_has_counted_in_yet_holds_nothing(tmp_path):
+    assert metrics.render(metrics.workers(str(tmp_path / "missing"))) == b""
