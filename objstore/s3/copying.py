@@ -44,18 +44,23 @@ def _directive(headers: Mapping[str, str], header: str, noun: str) -> bool:
     return value == _REPLACE
 
 
-def open_source(context: Context, request: S3Request, source: Target, method: str = "GET") -> Stored:
-    """The source, conditions on it judged. Raises S3Error PreconditionFailed, and what `current.read` raises."""
-    asked = reading.conditions_of(request.headers, _CONDITIONS)
+def open_source(
+    context: Context, request: S3Request, source: Target, method: str = "GET", prefix: str = _CONDITIONS
+) -> Stored:
+    """The source, conditions on it judged; prefix: of the headers that set them.
+
+    Raises S3Error PreconditionFailed, and what `current.read` raises.
+    """
+    asked = reading.conditions_of(request.headers, prefix)
     stored = current.read(context, request, source, method, asked.tags)
     if reading.verdict(stored, asked) is not None:
         stored.answer.close()
-        raise S3Error("PreconditionFailed", "", {"Condition": _failed(asked)})
+        raise S3Error("PreconditionFailed", "", {"Condition": prefix.lower() + _failed(asked)})
     return stored
 
 
 def _failed(asked: reading.Conditions) -> str:
-    return _CONDITIONS.lower() + next(iter((*asked.tags, *asked.dates)), "").lower()
+    return next(iter((*asked.tags, *asked.dates)), "").lower()
 
 
 def check_size(stored: Stored) -> None:
