@@ -47,6 +47,10 @@ class Acl(NamedTuple):
         """Does it grant everything to its owner, and nothing to anyone else?"""
         return self.grants == (Grant(self.owner, FULL_CONTROL),)
 
+    @property
+    def lets_others_write(self) -> bool:
+        return any(grantee != self.owner and said in (FULL_CONTROL, "WRITE") for grantee, said in self.grants)
+
 
 class Owners(NamedTuple):
     """owner: of what the ACL stands on. bucket: the owner of the bucket (the same, for its own ACL)."""

@@ -133,11 +133,9 @@ class Access:
             owner = name.account
         acl = acls.from_headers(headers, Owners(owner, name.account), self.known) or acls.private(owner)
         refuse_public(acl, kept.block)
+        if not acl.private:
+            context.buckets.register(request, name)
         return acls.dump(acl, name.account)
-
-    def object_acl(self, context: Context, name: Name, kept: str) -> Acl:
-        """The ACL that an object's header X-Object-Transient-Sysmeta-S3-Acl says."""
-        return acls.load(kept, name.account)
 
     def bucket(self, context: Context, request: S3Request, name: Name) -> BucketAccess:
         """What the bucket of a name says of access; raises S3Error NoSuchBucket."""
@@ -170,7 +168,6 @@ class Access:
         if (
             owner
             and not info.sysmeta.get(_POLICY_KEPT)
-            # Only where others may write can there be objects of others.
             and (ACTIONS[action].acl != "object" or not (info.sysmeta.get(_ACL_KEPT) or info.write_acl))
         ):
             return
@@ -220,7 +217,7 @@ class _Question:
         )
         ask = Ask(caller, owner, self._action, self._resource(), self._facts(kept.policy, caller))
         made = decide(ask, rights)
-        if self._key and decisions.needs_object_acl(ask, rights, made):
+        if self._key and _may_be_of_another(rights, info, owner) and decisions.needs_object_acl(ask, rights, made):
             headers = self._object()
             if headers:
                 made = decide(ask, rights._replace(object_acl=self._object_acl(headers)))
@@ -264,6 +261,12 @@ class _Question:
 
     def _object_acl(self, headers: Mapping[str, str]) -> Acl:
         return acls.load(headers.get(names.ACL, ""), self._name.account)
+
+
+def _may_be_of_another(rights: Rights, info: ContainerInfo, owner: bool) -> bool:
+    """Must the bucket's owner ask whose an object is? Only where others may write can there be objects of others."""
+    by_policy = rights.policy is not None and rights.policy.lets_write
+    return not owner or by_policy or rights.bucket_acl.lets_others_write or bool(info.write_acl)
 
 
 def owns(request: S3Request, account: str) -> bool:

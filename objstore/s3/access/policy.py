@@ -94,11 +94,15 @@ class Statement(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """keys: all condition keys that deciding needs, in lower case. filling: are there variables?"""
+    """keys: all condition keys that deciding needs, in lower case. filling: are there variables?
+
+    lets_write: may anyone write objects by it?
+    """
 
     statements: tuple[Statement, ...]
     keys: frozenset[str]
     filling: bool
+    lets_write: bool
 
     def verdict(self, caller: Caller, action: str, resource: str, request: Values) -> str:
         """`deny`, `allow`, or '' where the policy says nothing. A denial goes before all."""
@@ -148,7 +152,11 @@ def parse(text: str, bucket: str) -> Policy:
         *(condition.keys for statement in statements for condition in statement.conditions),
         *(variables(pattern) for statement in statements for pattern in statement.resources),
     )
-    return Policy(statements, keys, filling)
+    lets_write = any(
+        statement.allow and statement.names_action("s3:PutObject") == statement.actions_named
+        for statement in statements
+    )
+    return Policy(statements, keys, filling, lets_write)
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

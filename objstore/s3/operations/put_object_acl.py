@@ -19,6 +19,8 @@ def handle(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(context, request, target.name.of_container)
     owner = acl.load(stored.headers.get(headers.ACL, ""), kept.owner).owner
     asked = sent_acl(context, request, kept, Owners(owner, kept.owner))
+    if not asked.private:
+        context.buckets.register(request, target.name.of_container)
     version_id = current.change(context, request, target, {headers.ACL: acl.dump(asked, kept.owner)})
     return Response(200, objects.version_header(version_id))
 
