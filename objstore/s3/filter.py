@@ -15,7 +15,7 @@ from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, cors, declared, failures, form_upload, incoming, router
+from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import Payload
@@ -149,12 +149,14 @@ class S3Filter:
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
         headers = {**proof.headers, **sent.headers} if proof.headers else sent.headers
-        body = self._body(environ, headers, proof)
+        body = self._body(environ, sent, headers, proof)
         _strip_aws_chunked(headers)
         region = self._values.region
         return S3Request(environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region)
 
-    def _body(self, environ: Environ, headers: dict[str, str], proof: Proof) -> Payload:
+    def _body(self, environ: Environ, sent: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
+        if sent.method == "POST" and "uploadId" in sent.query:  # the checksum is of the object that is completed
+            headers = {name: value for name, value in headers.items() if name not in checksums.BY_HEADER}
         return Payload(environ["wsgi.input"], declared.read(headers, proof.payload), proof.seed, self._pool)
 
     def _perform(self, request: S3Request) -> Response:

@@ -19,14 +19,14 @@ from objstore.s3.multipart.uploads import Upload
 from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
 
-COMPLETING, DONE, ABORTED = "completing", "done", "aborted"
+COMPLETING, UNSURE, DONE, ABORTED = "completing", "unsure", "done", "aborted"
 # Seconds after which the one who made a claim is taken for dead. No native request takes as long.
 LEASE = 300.0
 _SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
 
 
 class Claim(NamedTuple):
-    """state: COMPLETING, DONE or ABORTED. since: seconds since the epoch. etag: of this very claim."""
+    """state: COMPLETING, UNSURE whether that took effect, DONE or ABORTED. since: in seconds. etag: of this very claim."""
 
     state: str
     since: float
@@ -34,8 +34,9 @@ class Claim(NamedTuple):
     etag: str
 
     @property
-    def stale(self) -> bool:
-        return self.since + LEASE < time.time()
+    def over(self) -> bool:
+        """Is no one at work on it any more?"""
+        return self.state != COMPLETING or self.since + LEASE < time.time()
 
 
 def _name(context: Context, request: S3Request, upload: Upload) -> Name:
@@ -81,6 +82,10 @@ def withdraw(context: Context, request: S3Request, upload: Upload, claim: Claim)
     name = _name(context, request, upload)
     headers = {"If-Match": claim.etag}
     context.native.done(request.environ, "DELETE", name, (204, 404, 409, 412), headers=headers)
+
+
+def remove(context: Context, request: S3Request, upload: Upload) -> None:
+    context.native.done(request.environ, "DELETE", _name(context, request, upload), (204, 404))
 
 
 def is_aborted(context: Context, request: S3Request, upload: Upload) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from objstore.s3 import checksums, xml
@@ -61,7 +62,7 @@ def read(document: bytes, most: int) -> list[Asked]:
     asked = [_asked(element, most) for element in root.iterchildren("Part")]
     if not asked or len(asked) != len(root):
         raise S3Error("MalformedXML")
-    for before, part in zip(asked, asked[1:], strict=False):
+    for before, part in pairwise(asked):
         if part.number <= before.number:
             raise S3Error("InvalidPartOrder")
     return asked

@@ -1,0 +1,160 @@
+"""Completing an upload: the claim, the one PUT that makes the object, and what is left to tidy.
+
+A refusal of that PUT withdraws the claim, so that the upload goes on. Where it is not known whether
+the PUT took effect, the claim stays as unsure: the upload can be completed again, which
+writes the same manifest once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from objstore.core.errors import ObjstoreError
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
+from objstore.core.names import Name
+from objstore.s3 import current, objects
+from objstore.s3 import headers as kept_headers
+from objstore.s3.context import Context
+from objstore.s3.current import Target
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import Checksum
+from objstore.s3.multipart import claims, names, parts, plan, uploads
+from objstore.s3.multipart.claims import Claim
+from objstore.s3.multipart.parts import Part
+from objstore.s3.multipart.plan import Plan, Rules
+from objstore.s3.multipart.uploads import Record, Upload
+from objstore.s3.request import S3Request
+from objstore.web import segments
+
+_PART_XML = 512  # bytes of a part in the document, at most
+_ITSELF = {"multipart-manifest": "get"}
+_LISTED_SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
+
+
+class Completed(NamedTuple):
+    """etag: without quotes. version_id: '' where the bucket never kept versions."""
+
+    etag: str
+    checksum: Checksum | None
+    version_id: str
+
+
+def complete(context: Context, request: S3Request) -> Completed:
+    """What the request asks for. Raises S3Error: those of `plan`, NoSuchUpload, OperationAborted, and those of
+    `current.write`."""
+    settings = context.settings
+    document = request.body.whole(max(settings.max_xml_body, settings.max_parts * _PART_XML))
+    asked = plan.read(document, settings.max_parts)
+    upload_id = request.query["uploadId"]
+    record = uploads.load(context, request, upload_id)
+    if record is None:
+        done = committed(context, request, upload_id)
+        if done is None:
+            raise uploads.no_such(upload_id)
+        return done
+    found = list(parts.attempts(context, request, upload_id))
+    rules = Rules(settings.min_part_size, settings.max_object_size, settings.max_parts)
+    counting = {part.number: part for part in parts.counting(found)}
+    planned = plan.make(asked, counting, record.upload, request.headers, rules)
+    claimed = _claim(context, request, record.upload, planned.size)
+    if isinstance(claimed, Completed):
+        return claimed
+    done = _commit(context, request, record, planned, claimed)
+    _tidy(context, request, record.upload, claimed, _unused(found, planned))
+    return done
+
+
+def committed(context: Context, request: S3Request, upload_id: str) -> Completed | None:
+    """The object that an upload has become, None where the key has none or another."""
+    name = objects.name_of(context, request)
+    try:
+        stored = current.read(context, request, Target(name), "HEAD", {"X-Newest": "true"}, _ITSELF)
+    except S3Error as missing:
+        if missing.status == 404:
+            return None
+        raise
+    stored.answer.close()
+    if not names.is_id(upload_id) or stored.headers.get(MANIFEST_OWNS) != _owned(context, request, upload_id):
+        return None
+    checksum = kept_headers.checksum(stored.headers)
+    return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id)
+
+
+def _owned(context: Context, request: S3Request, upload_id: str) -> str:
+    container = uploads.place(context, request).container
+    assert container is not None
+    return owns(container, names.prefix(upload_id))
+
+
+def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> Claim | Completed:
+    """The claim to complete; what is there where one who died has completed it already."""
+    claim = claims.make(context, request, upload, claims.COMPLETING, size)
+    if claim is not None:
+        return claim
+    other = claims.look(context, request, upload)
+    if other is None or not other.over:
+        raise claims.in_progress()
+    if other.state == claims.ABORTED:
+        raise uploads.no_such(upload.id)
+    done = committed(context, request, upload.id)
+    if done is not None or other.state == claims.DONE:
+        uploads.remove(context, request, upload)
+        if done is None:  # it was, and has been replaced since
+            raise uploads.no_such(upload.id)
+        return done
+    claim = claims.make(context, request, upload, claims.COMPLETING, size, other)
+    if claim is None:
+        raise claims.in_progress()
+    return claim
+
+
+def _commit(context: Context, request: S3Request, record: Record, planned: Plan, claim: Claim) -> Completed:
+    upload = record.upload
+    try:
+        written = current.write(
+            context, request, objects.name_of(context, request), _manifest(context, request, record, planned)
+        )
+    except S3Error as refused:
+        if refused.status < 500:
+            claims.withdraw(context, request, upload, claim)
+        else:
+            claims.make(context, request, upload, claims.UNSURE, planned.size, claim)
+        raise
+    except ObjstoreError:
+        claims.make(context, request, upload, claims.UNSURE, planned.size, claim)
+        raise
+    return Completed(planned.etag, planned.checksum, written.version_id)
+
+
+def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> current.Upload:
+    container: Name = uploads.place(context, request)
+    assert container.container is not None
+    headers = {
+        **record.kept,
+        MANIFEST: FORM,
+        MANIFEST_ETAG: planned.etag,
+        MANIFEST_SIZE: str(planned.size),
+        MANIFEST_OWNS: _owned(context, request, record.upload.id),
+        kept_headers.LISTED_ETAG: planned.etag,
+        _LISTED_SIZE: str(planned.size),
+    }
+    if planned.checksum is not None:
+        headers[kept_headers.CHECKSUM] = planned.checksum.dump()
+    body = segments.dump(planned.rows(container.container))
+    return current.Upload(headers, body=body, conditions=objects.write_conditions(request.headers))
+
+
+def _unused(found: Sequence[Part], planned: Plan) -> list[str]:
+    used = {part.name for part in planned.parts}
+    return [part.name for part in found if part.name not in used]
+
+
+def _tidy(context: Context, request: S3Request, upload: Upload, claim: Claim, unused: Sequence[str]) -> None:
+    """Forget the upload, and the parts that were not taken. Where that fails nothing is lost by it."""
+    try:
+        if unused and claims.make(context, request, upload, claims.DONE, claim.size, claim) is not None:
+            parts.delete(context, request, unused)  # nobody has taken over, or can: no other manifest lists them
+        uploads.remove(context, request, upload)
+    except (S3Error, ObjstoreError):
+        pass
