@@ -175,7 +175,8 @@ def decoded(value: str) -> str:
         return value
     try:
         parts = email.header.decode_header(value)
-        return "".join(part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in parts)
+        text = "".join(part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in parts)
+        return text or value
     except (HeaderParseError, UnicodeDecodeError, LookupError, binascii.Error, ValueError):
         return value
 

@@ -25,6 +25,7 @@ CONFIG = "X-Container-Sysmeta-S3-"
 _CONFIG_PIECE = 4000  # characters of one header
 _CONFIG_PIECES = 20
 _MOST_CONFIG = _CONFIG_PIECE * _CONFIG_PIECES * 3 // 4
+_DATA_TIMES = {"X-Backend-Data-Times": "true"}  # a change of tags is no modification to S3
 ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
 
 
@@ -96,7 +97,7 @@ class Native:
 
     def listing(self, environ: Environ, name: Name, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """One page of a listing, rows as in Swift's JSON; raises S3Error NoSuchBucket."""
-        answer = self.ask(environ, "GET", name, query={**query, "format": "json"})
+        answer = self.ask(environ, "GET", name, headers=_DATA_TIMES, query={**query, "format": "json"})
         body = answer.read()
         if answer.status == 404:
             raise S3Error("NoSuchBucket")

@@ -12,6 +12,7 @@ from typing import Any
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
+from objstore.wire import messages
 
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
@@ -31,6 +32,7 @@ def listing_query(request: Request, most: int) -> ListingQuery:
         reverse=items.get("reverse", "").lower() in _TRUE,
         path=items.get("path"),
         reserved="HTTP_X_BACKEND_ALLOW_RESERVED_NAMES" in request.environ,
+        data_times=messages.DATA_TIMES_KEY in request.environ,
     )
 
 

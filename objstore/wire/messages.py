@@ -30,6 +30,7 @@ EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expi
 UPDATED = "X-Backend-Container-Updated"  # indexes of the container replicas that were told, or spooled
 ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a container server tells
 RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
+DATA_TIMES_KEY = ENVIRON_KEY["X-Backend-Data-Times"]  # list objects by when their data was written
 RECREATE_KEY = ENVIRON_KEY[RECREATE]
 EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object

@@ -231,16 +231,20 @@ def merge_rows(connection: Connection, batches: list[list[ObjectRow]]) -> list[N
     return [None] * len(batches)
 
 
+_OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size, content_type, etag")
+
+
 def list_objects(connection: Connection, query: ListingQuery) -> Listing:
     with status.snapshot(connection):
         info = live_info(connection)
         policy_index = info.policy_index if query.policy_index is None else query.policy_index
+        table = _OBJECTS_BY_DATA if query.data_times else OBJECTS
 
         def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
-            return tables.read_span(connection, OBJECTS, policy_index, span, reverse, most)
+            return tables.read_span(connection, table, policy_index, span, reverse, most)
 
         def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
-            return tables.read_groups(connection, OBJECTS, policy_index, span, grouping, most)
+            return tables.read_groups(connection, table, policy_index, span, grouping, most)
 
         rows, more = collect(query, fetch, skim)
     return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)

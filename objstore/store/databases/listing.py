@@ -27,7 +27,8 @@ class ListingQuery(NamedTuple):
 
     delimiter: of any length. path: where given, in the place of prefix and delimiter.
     policy_index: None for the container's own. inclusive: a name equal to the marker counts.
-    reserved: return also the system's own names. limit: most items returned.
+    reserved: return also the system's own names. limit: most items returned. data_times: date rows
+    by their data, in place of their last change.
     """
 
     prefix: str = ""
@@ -40,6 +41,7 @@ class ListingQuery(NamedTuple):
     policy_index: int | None = None
     inclusive: bool = False
     reserved: bool = False
+    data_times: bool = False
 
 
 class Subdir(NamedTuple):
