@@ -26,7 +26,7 @@ _SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
 
 
 class Claim(NamedTuple):
-    """state: COMPLETING, UNSURE whether that took effect, DONE or ABORTED. since: in seconds. etag: of this very claim."""
+    """state: COMPLETING, UNSURE whether that took effect, DONE or ABORTED. since: in seconds. etag: its own."""
 
     state: str
     since: float
