@@ -73,7 +73,12 @@ def check_signature(claim: Claim, incoming: Incoming, bucket_of_host: str, secre
     # In a URL, a parameter that is not signed could be anybody's; in headers all comes from one sender.
     lists = (everything,) if claim.expires is not None else (everything, RESOURCE_PARAMETERS)
     head = _head(claim, incoming)
-    texts = [head + _resource(incoming, bucket_of_host, names, equals) for names in lists for equals in ("", "=")]
+    path = f"/{bucket_of_host}{incoming.path}" if bucket_of_host else incoming.path
+    # Some sign a bucket with a slash that they do not send.
+    paths = (path, path + "/") if path.count("/") == 1 else (path,)
+    texts = [
+        head + path + _parameters(incoming, names, equals) for path in paths for names in lists for equals in ("", "=")
+    ]
     if not any(matches(secret, text, claim.signature) for text in dict.fromkeys(texts)):
         raise mismatch(claim.access_key, texts[0], claim.signature)
 
@@ -90,13 +95,12 @@ def _head(claim: Claim, incoming: Incoming) -> str:
     return f"{incoming.method}\n{headers.get('Content-Md5', '')}\n{headers.get('Content-Type', '')}\n{date}\n{lines}"
 
 
-def _resource(incoming: Incoming, bucket_of_host: str, parameters: frozenset[str], equals: str) -> str:
+def _parameters(incoming: Incoming, wanted: frozenset[str], equals: str) -> str:
     """equals: what follows the name of a parameter without a value; signers differ."""
-    path = f"/{bucket_of_host}{incoming.path}" if bucket_of_host else incoming.path
     found = sorted(
-        f"{name}={decoded(value)}" if value else name + equals for name, value in incoming.pairs if name in parameters
+        f"{name}={decoded(value)}" if value else name + equals for name, value in incoming.pairs if name in wanted
     )
-    return f"{path}?{'&'.join(found)}" if found else path
+    return "?" + "&".join(found) if found else ""
 
 
 def matches(secret: str, to_sign: str, signature: str) -> bool:
