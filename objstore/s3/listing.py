@@ -80,6 +80,16 @@ def max_entries(query: Mapping[str, str], name: str, most: int) -> int:
     return min(number, most)
 
 
+def echoed_prefix(prefix: str, encode: Callable[[str], str]) -> str:
+    """The prefix as ListObjects says it back: botocore does not decode it there, others do.
+
+    So it is encoded only where that makes a difference to those who decode.
+    """
+    if encode is url_encoded and not any(special in prefix for special in "%+") and xml.sayable(prefix):
+        return xml.escape(prefix)
+    return encode(prefix)
+
+
 def url_encoded(text: str) -> str:
     return quote(text, safe="/")
 

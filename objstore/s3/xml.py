@@ -21,6 +21,7 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 _SPECIAL = re.compile('[&<>"\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]')
+_UNSAYABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "\t", "\n": "\n"}
 
 # What an element holds: text, a number, a truth, further elements as (name, value), or nothing at all.
@@ -69,6 +70,11 @@ def only(element: Any, allowed: Iterable[str]) -> None:
 def escape(value: str) -> str:
     """Text as it stands in an element. Characters that XML 1.0 lacks go out by number, as S3 sends them."""
     return _SPECIAL.sub(_escaped, value) if _SPECIAL.search(value) else value
+
+
+def sayable(value: str) -> bool:
+    """Can XML 1.0 say this text?"""
+    return not _UNSAYABLE.search(value)
 
 
 def _escaped(match: re.Match[str]) -> str:

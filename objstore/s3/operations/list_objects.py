@@ -17,7 +17,7 @@ def handle(context: Context, request: S3Request) -> Response:
     content = (
         listing.elements(
             ("Name", request.bucket),
-            ("Prefix", encode(asked.prefix)),
+            ("Prefix", listing.echoed_prefix(asked.prefix, encode)),
             ("Marker", encode(asked.after)),
             # Without a delimiter, clients take the last key.
             ("NextMarker", encode(page.last) if page.last and asked.delimiter else None),
