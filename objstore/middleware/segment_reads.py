@@ -93,6 +93,7 @@ class SegmentBody:
         self._items = iter(items)
         self._tick = tick
         self._pending: _Pending | None = None
+        self._looked = False  # is what follows the current segment known?
         self._before, first = self._next_segment()
         self._first = None if first is None else (first, fetch(first))
         self._current: Answer | None = self._first[1] if self._first else None
@@ -117,12 +118,14 @@ class SegmentBody:
             self._look_ahead()
             yield from self._before
             pending, self._pending = self._pending, None
+            self._looked = False
             if pending is None:
                 return
             segment, answer = pending.segment, self._answer_of(pending)
 
     def _look_ahead(self) -> None:
-        if self._pending is None:
+        if not self._looked:
+            self._looked = True
             self._before, segment = self._next_segment()
             self._pending = None if segment is None else _Pending(self._fetch, segment)
 
@@ -139,7 +142,7 @@ class SegmentBody:
             assert self._current is not None
             try:
                 for piece in self._current.body:
-                    if left <= AHEAD and self._pending is None:
+                    if left <= AHEAD:
                         self._look_ahead()
                     yield piece
                     left -= len(piece)

@@ -3,8 +3,10 @@
 A change is answered before the segments it leaves to no one are deleted: those who read the
 old object by then read on. So segments go after a delay, and a read that lasts longer than a
 third of it leaves a mark among the segments (`reading-...`), renewed while it lasts, that puts
-the deletion off. What waits is known to this process alone: where it ends before, the segments
-stay, as garbage that does no harm.
+the deletion off.
+
+Meanwhile a note in the segments' container (`freed/<when>/<prefix>`) tells what is to go. Where the
+process ends before, whoever next frees something of that container goes by it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import logging
 import secrets
 import time
 from collections import deque
-from typing import NamedTuple
-from urllib.parse import urlencode
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlencode
 
 from objstore.core import manifests
 from objstore.core.errors import ObjstoreError
@@ -26,19 +28,25 @@ from objstore.web.subrequests import subrequest
 
 _AT_ONCE = 4  # deletions
 _PAGE = 1000  # rows of one listing
-_TRIES = 5
+_NOTES = 10  # of others, looked after with one's own
 _MARK = "reading-"
+_NOTE = "freed/"
 _CARRIED = ("objstore.cache", "objstore.trans_id", "HTTP_X_TRANS_ID", "wsgi.errors", "wsgi.url_scheme")
 
 
 class _Job(NamedTuple):
-    """due: by the monotonic clock, in seconds. owned: `container/prefix`."""
+    """due, noted: seconds since the epoch; noted: as its note says. prefix: of the segments' names in the container."""
 
     due: float
+    noted: float
     environ: Environ
     account: str
-    owned: str
-    tries: int = 0
+    container: str
+    prefix: str
+
+    @property
+    def note(self) -> str:
+        return f"{_NOTE}{self.noted:.0f}/{quote(self.prefix, safe='')}"
 
 
 class Reclaimer:
@@ -52,15 +60,25 @@ class Reclaimer:
         self._running = False
 
     def free(self, environ: Environ, account: str, owned: str) -> None:
-        """Soon delete what was owned (percent-encoded, as `core.manifests.MANIFEST_OWNS`). Does not wait."""
+        """Soon delete what was owned (`core.manifests.MANIFEST_OWNS`). Does not wait."""
         kept = {key: environ[key] for key in _CARRIED if key in environ}
-        self._jobs.append(_Job(time.monotonic() + self._delay, kept, account, manifests.owned(owned)))
+        container, _, prefix = manifests.owned(owned).partition("/")
+        if not prefix:
+            self._logger.error("a manifest of %s owned all of %s: nothing of it is freed", account, container)
+            return
+        due = time.time() + self._delay
+        job = _Job(due, due, kept, account, container, prefix)
+        if self._delay:
+            green.spawn(self._tell, "PUT", job)
+        self._jobs.append(job)
         if not self._running:
             self._running = True
             green.spawn(self._work)
 
-    def mark(self, environ: Environ, account: str, owned: str) -> ReadMark:
-        """To be ticked while segments are read."""
+    def mark(self, environ: Environ, account: str, owned: str) -> ReadMark | None:
+        """To be ticked while segments are read; None where nothing waits for readers."""
+        if not self._delay:
+            return None
         kept = {key: environ[key] for key in _CARRIED if key in environ}
         return ReadMark(self, kept, account, manifests.owned(owned), self._delay / 3)
 
@@ -68,41 +86,55 @@ class Reclaimer:
         try:
             while self._jobs:
                 job = self._jobs.popleft()
-                green.sleep(max(0.0, job.due - time.monotonic()))
-                try:
-                    done = self._free(job)
-                except Exception as failure:  # one that cannot be freed must not keep the others
-                    self._logger.warning("segments %s of %s are not freed: %s", job.owned, job.account, failure)
-                    done = False
-                    job = job._replace(tries=job.tries + 1)
-                if not done and job.tries < _TRIES:
-                    self._jobs.append(job._replace(due=time.monotonic() + max(self._delay, 1.0)))
+                green.sleep(max(0.0, job.due - time.time()))
+                for one in (job, *self._left_over(job)):
+                    self._try(one)
         finally:
             self._running = False
 
-    def _free(self, job: _Job) -> bool:
-        """Delete it all; False where someone still reads."""
-        container, _, prefix = job.owned.partition("/")
-        if not prefix:
-            raise ObjstoreError("a whole container is owned by nobody")
-        if self._is_read(job, container, prefix):
-            return False
-        while names := [row["name"] for row in self._rows(job, container, prefix)]:
-            for start in range(0, len(names), _AT_ONCE):
-                chosen = names[start : start + _AT_ONCE]
-                waits = [green.spawn(self._delete, job, f"{container}/{name}") for name in chosen]
-                if not all([wait.wait() for wait in waits]):  # noqa: C419 - all of them, before the next
-                    raise ObjstoreError("a segment was not deleted")
-        return True
+    def _try(self, job: _Job) -> None:
+        try:
+            if self._is_read(job):
+                self._jobs.append(job._replace(due=time.time() + max(self._delay, 1.0)))
+                return
+            self._delete_all(job)
+        except Exception as failure:  # one that cannot be freed must not keep the others
+            self._logger.warning("%s of %s/%s is not freed: %s", job.prefix, job.account, job.container, failure)
+            return
+        if self._delay:
+            self._tell("DELETE", job)
 
-    def _is_read(self, job: _Job, container: str, prefix: str) -> bool:
-        marks = self._rows(job, container, prefix + _MARK)
+    def _left_over(self, job: _Job) -> list[_Job]:
+        """What processes that have ended, or failed, left to free in the container."""
+        try:
+            rows = self._rows(job, _NOTE, _NOTES) if self._delay else []
+        except ObjstoreError:
+            return []
+        noted = [row["name"].split("/", 2) for row in rows]
+        latest = time.time() - self._delay  # those not yet due for as long may be another process's
+        return [
+            job._replace(due=float(due), noted=float(due), prefix=unquote(prefix))
+            for _, due, prefix in noted
+            if float(due) < latest and unquote(prefix) != job.prefix
+        ]
+
+    def _delete_all(self, job: _Job) -> None:
+        """Raises ObjstoreError."""
+        while names := [row["name"] for row in self._rows(job, job.prefix)]:
+            for start in range(0, len(names), _AT_ONCE):
+                waits = [green.spawn(self._delete, job, name) for name in names[start : start + _AT_ONCE]]
+                deleted = [wait.wait() for wait in waits]
+                if not all(deleted):
+                    raise ObjstoreError("a segment was not deleted")
+
+    def _is_read(self, job: _Job) -> bool:
         now = time.time()
+        marks = self._rows(job, job.prefix + _MARK)
         return any(now - float(row["name"].rpartition("-")[2]) < self._delay for row in marks)
 
-    def _rows(self, job: _Job, container: str, prefix: str) -> list[dict[str, str]]:
-        query = urlencode({"format": "json", "prefix": prefix, "limit": _PAGE})
-        answer = self.ask(job.environ, "GET", f"{job.account}/{container}", query)
+    def _rows(self, job: _Job, prefix: str, limit: int = _PAGE) -> list[dict[str, Any]]:
+        query = urlencode({"format": "json", "prefix": prefix, "limit": limit})
+        answer = self.ask(job.environ, "GET", f"{job.account}/{job.container}", query)
         body = answer.read()
         if answer.status == 404:
             return []
@@ -110,13 +142,19 @@ class Reclaimer:
             raise ObjstoreError(f"a listing was answered {answer.status}")
         return json.loads(body) if body else []
 
-    def _delete(self, job: _Job, path: str) -> bool:
+    def _delete(self, job: _Job, name: str) -> bool:
         try:
-            answer = self.ask(job.environ, "DELETE", f"{job.account}/{path}")
+            answer = self.ask(job.environ, "DELETE", f"{job.account}/{job.container}/{name}")
             answer.close()
         except ObjstoreError:
             return False
         return answer.ok or answer.status == 404
+
+    def _tell(self, method: str, job: _Job) -> None:
+        try:
+            self.ask(job.environ, method, f"{job.account}/{job.container}/{job.note}").close()
+        except ObjstoreError as failure:
+            self._logger.warning("%s of note %s in %s/%s: %s", method, job.note, job.account, job.container, failure)
 
     def ask(self, environ: Environ, method: str, path: str, query: str = "") -> Answer:
         headers = {"X-Backend-Allow-Reserved-Names": "true"}
