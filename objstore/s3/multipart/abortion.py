@@ -5,7 +5,6 @@ The claim goes last: while it is there, a part that arrives late is refused and 
 
 from __future__ import annotations
 
-from objstore.s3 import objects, versions
 from objstore.s3.context import Context
 from objstore.s3.multipart import claims, completion, parts, uploads
 from objstore.s3.multipart.uploads import Upload
@@ -32,8 +31,5 @@ def _claim(context: Context, request: S3Request, upload: Upload) -> None:
     if other.state == claims.DONE or completion.committed(context, request, upload.id) is not None:
         uploads.remove(context, request, upload)
         raise uploads.no_such(upload.id)
-    # It is not known whether the parts became an object. One of many versions would be hard to find.
-    if versions.state(context, request, objects.name_of(context, request)):
-        raise claims.in_progress()
     if claims.make(context, request, upload, claims.ABORTED, 0, other) is None:
         raise claims.in_progress()

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from objstore.core.errors import ObjstoreError
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
 from objstore.core.names import Name
-from objstore.s3 import current, objects
+from objstore.s3 import current, objects, versions
 from objstore.s3 import headers as kept_headers
 from objstore.s3.context import Context
-from objstore.s3.current import Target
+from objstore.s3.current import Stored, Target
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.multipart import claims, names, parts, plan, uploads
@@ -66,8 +66,21 @@ def complete(context: Context, request: S3Request) -> Completed:
 
 
 def committed(context: Context, request: S3Request, upload_id: str) -> Completed | None:
-    """The object that an upload has become, None where the key has none or another."""
-    name = objects.name_of(context, request)
+    """The object, or the version of it, that an upload has become; None where it became none."""
+    if not names.is_id(upload_id):
+        return None
+    name, owned = objects.name_of(context, request), _owned(context, request, upload_id)
+    if versions.state(context, request, name):
+        stored = versions.earlier(context, request, name, owned)
+    else:
+        stored = _current(context, request, name)
+    if stored is None or stored.headers.get(MANIFEST_OWNS) != owned:
+        return None
+    checksum = kept_headers.checksum(stored.headers)
+    return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id)
+
+
+def _current(context: Context, request: S3Request, name: Name) -> Stored | None:
     try:
         stored = current.read(context, request, Target(name), "HEAD", {"X-Newest": "true"}, _ITSELF)
     except S3Error as missing:
@@ -75,10 +88,7 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
             return None
         raise
     stored.answer.close()
-    if not names.is_id(upload_id) or stored.headers.get(MANIFEST_OWNS) != _owned(context, request, upload_id):
-        return None
-    checksum = kept_headers.checksum(stored.headers)
-    return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id)
+    return stored
 
 
 def _owned(context: Context, request: S3Request, upload_id: str) -> str:

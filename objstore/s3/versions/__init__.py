@@ -15,6 +15,18 @@ from objstore.s3.versions.history import any_left
 from objstore.s3.versions.reads import change, read
 from objstore.s3.versions.removal import delete
 from objstore.s3.versions.states import ENABLED, SUSPENDED, check_id, state, unknown
-from objstore.s3.versions.writes import write
+from objstore.s3.versions.writes import earlier, write
 
-__all__ = ["ENABLED", "SUSPENDED", "any_left", "change", "check_id", "delete", "read", "state", "unknown", "write"]
+__all__ = [
+    "ENABLED",
+    "SUSPENDED",
+    "any_left",
+    "change",
+    "check_id",
+    "delete",
+    "earlier",
+    "read",
+    "state",
+    "unknown",
+    "write",
+]

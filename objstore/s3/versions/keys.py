@@ -40,6 +40,7 @@ _USER = user_prefix("Object")
 # Headers of an entry that its pointer does not take over: they would act twice.
 _OWN = frozenset({"X-Delete-At", "X-Static-Large-Object", "X-Object-Manifest"})
 PAGE = 1000
+_NEWEST = {"X-Newest": "true"}
 
 
 class Seen(NamedTuple):
@@ -109,9 +110,10 @@ class Key(NamedTuple):
     def entry(self, ref: Ref) -> Name:
         return self.container._replace(object=names.entry(self.text, ref))
 
-    def look(self) -> Seen | None:
-        """What lies under the key, None for nothing."""
-        answer = self.native.ask(self.environ, "HEAD", self.name, query=ITSELF)
+    def look(self, newest: bool = False) -> Seen | None:
+        """What lies under the key, None for nothing. newest: ask a majority, as those must who change it."""
+        headers = _NEWEST if newest else None
+        answer = self.native.ask(self.environ, "HEAD", self.name, headers=headers, query=ITSELF)
         answer.close()
         if answer.status == 404:
             return None
@@ -165,6 +167,18 @@ class Key(NamedTuple):
             if missing.code != "NoSuchBucket":
                 raise
 
+    def uploaded(self) -> Iterator[Ref]:
+        """The entries that were uploaded by parts, newest first, whether they count or not."""
+        prefix = self.text + names.SEPARATOR
+        try:
+            for row in self.native.pages(self.environ, self.container, {"prefix": prefix}, PAGE):
+                found = names.parse_entry(row["name"])
+                if "-" in row["hash"] and not found.receipt:
+                    yield found.ref
+        except S3Error as missing:
+            if missing.code != "NoSuchBucket":
+                raise
+
     def nulls(self) -> Iterator[Ref]:
         return (ref for ref in self.refs() if ref.null)
 
@@ -183,9 +197,10 @@ class Key(NamedTuple):
             headers[_STAMP] = stamp.internal
         self.native.done(self.environ, "PUT", name, (201,), headers=headers)
 
-    def drop(self, ref: Ref) -> None:
-        """Delete an entry for good, and what belongs to it alone."""
-        self.native.done(self.environ, "DELETE", self.entry(ref), (204, 404))
+    def drop(self, ref: Ref, keep: bool = False) -> None:
+        """Delete an entry for good. keep: but not the segments that are its own."""
+        headers = {KEEP_SEGMENTS: "true"} if keep else None
+        self.native.done(self.environ, "DELETE", self.entry(ref), (204, 404), headers=headers)
         if ref.conditional:
             self.native.done(
                 self.environ,

@@ -51,7 +51,7 @@ def _remove(key: Key, ref: Ref, conditions: Mapping[str, str]) -> bool:
 
 
 def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
-    seen = key.look()
+    seen = key.look(newest=True)
     if seen is not None and seen.ref is None:
         writes.check(seen, conditions, key.name)
         step_aside(key, None)
@@ -69,7 +69,7 @@ def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
 def step_aside(key: Key, ref: Ref | None) -> None:
     """Make the next newest version the current one where this one is it. ref: None for a plain object."""
     for attempt in range(writes.TRIES):
-        seen = key.look()
+        seen = key.look(newest=True)
         if seen is None or seen.ref != ref:
             return
         following = _next(key, seen)

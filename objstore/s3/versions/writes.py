@@ -19,8 +19,10 @@ condition never does, for want of a receipt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from objstore.core.manifests import MANIFEST_OWNS
 from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
 from objstore.core.versions import VERSION
@@ -30,7 +32,7 @@ from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
-from objstore.s3.stored import Deleted, Target, Upload, Written, refused
+from objstore.s3.stored import Deleted, Stored, Target, Upload, Written, refused
 from objstore.s3.versions import names, states
 from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to, text_headers
 from objstore.s3.versions.names import Kind, Ref
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 TRIES = 20
 PAUSE = 0.005  # seconds, times the number of tries so far
 MOVED = (404, 409, 412)  # another came first
+_MOST_LOOKED_AT = 1000  # versions, newest first, for the one that an upload became
 NOTHING: Mapping[str, str] = {}
 
 
@@ -51,7 +54,7 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
     key = Key(context.native, request.environ, name)
     enabled = states.state(context, request, name) == states.ENABLED
     key.make_container()
-    seen = key.look()
+    seen = key.look(newest=True)
     check(seen, upload.conditions, name)  # a refusal need not cost an upload
     ref = names.new_ref(Kind(null=not enabled, conditional=bool(upload.conditions)), seen and seen.latest)
     answer = context.native.ask(
@@ -87,7 +90,7 @@ def mark_deleted(context: Context, request: S3Request, name: Name, conditions: M
     key = Key(context.native, request.environ, name)
     enabled = states.state(context, request, name) == states.ENABLED
     key.make_container()
-    seen = key.look()
+    seen = key.look(newest=True)
     check(seen, conditions, name)
     kind = Kind(marker=True, null=not enabled, conditional=bool(conditions))
     ref = names.new_ref(kind, seen and seen.latest)
@@ -131,16 +134,17 @@ def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str
                 raise S3Error("NoSuchBucket", "", {"BucketName": key.name.container or ""})
         except S3Error as refusal:
             if refusal.status < 500:
-                key.drop(move.ref)
+                key.drop(move.ref, keep=True)  # an upload by parts goes on
             raise
-        if status == 201:
+        if status != 201:
+            green.sleep(PAUSE * attempt)
+            seen = key.look(newest=True)
+        if status == 201 or (seen is not None and seen.ref == move.ref):
             key.give_receipt(move.ref)
             return
         if status not in MOVED:
-            raise unexpected(status)  # it may have been moved all the same: the entry must stay
-        green.sleep(PAUSE * attempt)
-        seen = key.look()
-    key.drop(move.ref)
+            raise unexpected(status)  # it may be moved all the same: the entry must stay
+    key.drop(move.ref, keep=True)
     raise S3Error("ConditionalRequestConflict" if conditions else "OperationAborted")
 
 
@@ -192,3 +196,21 @@ def drop_older_nulls(key: Key, ref: Ref) -> None:
     for old in list(key.nulls()):
         if old.stamp < ref.stamp:
             key.drop(old)
+
+
+def earlier(context: Context, request: S3Request, name: Name, owned: str) -> Stored | None:
+    """The version that an upload by parts became when it was completed before; None where it became none.
+
+    owned: MANIFEST_OWNS of its manifest. What an attempt left that never counted is deleted, so that no
+    two versions have the same parts.
+    """
+    key = Key(context.native, request.environ, name)
+    seen = key.look(newest=True)
+    for ref in list(islice(key.uploaded(), _MOST_LOOKED_AT)):
+        head = key.head(ref)
+        if head is None or head.headers.get(MANIFEST_OWNS) != owned:
+            continue
+        if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs()))):
+            return Stored(head, ref.version_id)
+        key.drop(ref, keep=True)
+    return None

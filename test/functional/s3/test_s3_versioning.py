@@ -368,6 +368,65 @@ class TestSuspended:
         assert body(s3, versioned, "k", VersionId="null") == b"null"
 
 
+PART = 5 << 20
+
+
+def upload(s3: Any, bucket: str, key: str, *pieces: bytes, **options: Any) -> dict[str, Any]:
+    """Upload by parts; options are those of the completion. The answer to that."""
+    upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        told = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=piece)
+        parts.append({"PartNumber": number, "ETag": told["ETag"]})
+    wanted = {"Bucket": bucket, "Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": parts}}
+    try:
+        answer: dict[str, Any] = s3.complete_multipart_upload(**wanted, **options)
+    except ClientError as error:
+        error.response["Wanted"] = wanted  # type: ignore[typeddict-unknown-key]
+        raise
+    return {**answer, "Wanted": wanted}
+
+
+class TestUploadsByParts:
+    def test_each_is_a_version_with_parts_of_its_own(self, s3: Any, owner: Any, versioned: str) -> None:
+        first = upload(s3, versioned, "k", b"a" * PART, b"tail")
+        second = upload(s3, versioned, "k", b"b" * PART, b"end")
+        assert ids(s3, versioned) == [("k", second["VersionId"], True), ("k", first["VersionId"], False)]
+        assert body(s3, versioned, "k") == b"b" * PART + b"end" == owner.get(f"{versioned}/k").body
+        (row,) = s3.list_objects_v2(Bucket=versioned)["Contents"]
+        assert (row["Size"], row["ETag"]) == (PART + 3, second["ETag"])
+        s3.delete_object(Bucket=versioned, Key="k", VersionId=second["VersionId"])
+        assert body(s3, versioned, "k") == b"a" * PART + b"tail" == owner.get(f"{versioned}/k").body
+        part = s3.get_object(Bucket=versioned, Key="k", VersionId=first["VersionId"], PartNumber=2)
+        assert (part["Body"].read(), part["PartsCount"]) == (b"tail", 2)
+
+    def test_completing_again_makes_no_second_version(self, s3: Any, versioned: str) -> None:
+        first = upload(s3, versioned, "k", b"data")
+        newer = put(s3, versioned, "k", b"newer")
+        again = s3.complete_multipart_upload(**first["Wanted"])
+        assert (again["VersionId"], again["ETag"]) == (first["VersionId"], first["ETag"])
+        assert ids(s3, versioned) == [("k", newer, True), ("k", first["VersionId"], False)]
+
+    def test_a_refused_completion_leaves_the_upload_as_it_is(self, s3: Any, versioned: str) -> None:
+        put(s3, versioned, "k", b"there")
+        with pytest.raises(ClientError) as refused:
+            upload(s3, versioned, "k", b"data", IfNoneMatch="*")
+        assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
+        assert len(ids(s3, versioned)) == 1
+        s3.complete_multipart_upload(**refused.value.response["Wanted"])  # type: ignore[typeddict-item]
+        assert body(s3, versioned, "k") == b"data"
+
+    def test_one_from_before_versioning_is_kept(self, s3: Any, bucket: str) -> None:
+        data = b"a" * PART + b"tail"
+        upload(s3, bucket, "k", data[:PART], data[PART:])
+        enable(s3, bucket)
+        put(s3, bucket, "k", b"new")
+        assert body(s3, bucket, "k", VersionId="null") == data
+        s3.delete_object(Bucket=bucket, Key="k", VersionId=ids(s3, bucket)[0][1])
+        assert body(s3, bucket, "k") == data
+        assert ids(s3, bucket) == [("k", "null", True)]
+
+
 class TestListing:
     @pytest.fixture
     def history(self, s3: Any, versioned: str) -> list[tuple[str, str]]:
