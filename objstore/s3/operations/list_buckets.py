@@ -26,8 +26,11 @@ def handle(context: Context, request: S3Request) -> Response:
     rows: list[dict[str, Any]] = []
     if query.get("bucket-region", context.settings.region) == context.settings.region:
         asked = {"marker": _marker(query.get("continuation-token", "")), "prefix": prefix}
-        pages = context.native.pages(request.environ, Name(request.account), asked)
-        rows = list(islice(pages, most + 1))
+        try:
+            rows = list(islice(context.native.pages(request.environ, Name(request.account), asked), most + 1))
+        except S3Error as missing:
+            if missing.code != "NoSuchBucket":  # an account that has not come to be has no buckets
+                raise
     shown = rows[:most]
     return bucket_config.answer(
         xml.document(
