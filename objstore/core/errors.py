@@ -44,6 +44,25 @@ class Conflict(ObjstoreError):
         self.timestamp = timestamp
 
 
+class PreconditionFailed(ObjstoreError):
+    """What is stored is not what the caller made a condition.
+
+    missing: nothing is stored, where the condition names something.
+    """
+
+    def __init__(self, message: str = "", missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class NameHeld(ObjstoreError):
+    """The name is held for another's change; to be tried again after `seconds`."""
+
+    def __init__(self, message: str = "", seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class NoSpace(ObjstoreError):
     """The device is full, or would fall below its reserve of free space."""
 

@@ -16,8 +16,11 @@ What a caller may rely on:
   A content type counts by the timestamp at which it was set, so that a later POST without one
   does not undo it.
 - A change that is older than what is stored does no harm and is not an error at this level.
-  Of two changes of one kind with one timestamp the first stays: timestamps are for the caller
-  to keep apart.
+  Of two changes of one kind with one timestamp the first stays, and Conflict is raised to the
+  second, unless it says the same.
+- The changes of a name are made one after the other, whichever processes of the host make
+  them. A guard is called at the instant at which its change would be made: until that is
+  done, nothing else changes the name. Without a guard a change is always made.
 - An open reader goes on reading the object it opened, also when it is overwritten meanwhile.
 - Every byte that a reader gives out has been verified. Bytes found wrong are never given out:
   the object is quarantined and Corrupt raised.
@@ -28,9 +31,9 @@ What a caller must do: give a writer its bytes in order, end it by `commit` or `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
@@ -76,6 +79,22 @@ class ObjectInfo(NamedTuple):
     metadata: Mapping[str, str]
 
 
+Look = Callable[[], ObjectInfo | None]
+Result = TypeVar("Result")
+
+
+class Guard(Protocol):
+    """Decides whether a change may be made. Called in any thread, perhaps again; must not wait."""
+
+    def __call__(self, newest: Timestamp, look: Look) -> None:
+        """Raises an ObjstoreError to refuse; NameHeld to be asked again after some seconds.
+
+        newest: timestamp of the newest change at the location, of any kind, ZERO where there is
+        none. look: gives the live object, None where there is none; raises Corrupt.
+        """
+        ...
+
+
 class ObjectReader(AbstractContextManager["ObjectReader"], Protocol):
     """An open object. Leaving the context closes it."""
 
@@ -110,8 +129,8 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
         """MD5 of all that was written so far, in hex. ValueError for a writer made without hashing."""
         ...
 
-    def commit(self, data: ObjectData) -> ObjectInfo:
-        """Make the object durable and visible. Raises NoSpace and DeviceUnavailable.
+    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
+        """Make the object durable and visible. Raises NoSpace, DeviceUnavailable, Conflict, and what the guard raises.
 
         Closes the writer, come what may.
         """
@@ -139,13 +158,17 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def post(self, location: Location, change: ObjectMetadata) -> None:
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
         """Lay metadata over a live object; raises NotFound as `open` does where there is none.
 
         `change` is all the metadata that a POST can set: what it leaves out is gone.
         """
         ...
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
+    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
         """Leave a tombstone, whether or not there is an object."""
+        ...
+
+    def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        """Run `call`, given what a guard is given, at an instant at which nothing changes the name."""
         ...

@@ -12,6 +12,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.InvalidInput, 400),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.PreconditionFailed, 412),
+    (errors.NameHeld, 409),
     (errors.NoSpace, 507),
     (errors.DeviceUnavailable, 507),
     (errors.Corrupt, 404),  # quarantined: here it is gone, a peer has another copy

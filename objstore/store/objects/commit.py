@@ -19,13 +19,18 @@ import contextlib
 import errno
 from array import array
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from objstore.core.errors import DeviceUnavailable, ObjstoreError
+from objstore.core.errors import Conflict, DeviceUnavailable, NameHeld, ObjstoreError
+from objstore.runtime import green
 from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.runtime.number_locks import NumberLocks
+from objstore.store.interface import Guard
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
-from objstore.store.objects.layout import Layout
-from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.layout import FileName, Layout, lock_number
+from objstore.store.objects.liveness import decide, newest_of, parse_names
+from objstore.store.objects.lookup import holds_record, live_info
 
 # What setxattr says where the record is too large for the file system, or none is known.
 NO_ROOM = frozenset({errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.ENOTSUP, errno.EDQUOT})
@@ -37,22 +42,23 @@ class Arrival:
     """A file on its way into a hash directory.
 
     directory: the hash directory. name: the file's. content: pieces still to be written.
-    file: where earlier pieces are, None for a new one. record: for the attribute; b"" with
-    files that are nothing but their record. size and checksums: of the whole content, for
-    the trailer; checksums None where there is no trailer.
+    file: where earlier pieces are, None for a new one. record: the metadata, for the attribute
+    of a file with a trailer. size and checksums: of the whole content, for the trailer;
+    checksums None where there is no trailer. guard: may it be linked?
     """
 
-    __slots__ = ("checksums", "content", "directory", "file", "name", "record", "size", "staged")
+    __slots__ = ("checksums", "content", "directory", "file", "guard", "name", "record", "size", "staged")
 
     def __init__(
         self,
         directory: str,
-        name: str,
+        name: FileName,
         content: Sequence[Buffer],
-        record: bytes = b"",
+        record: bytes,
         size: int = 0,
         checksums: array[int] | None = None,
         file: OpenFile | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.directory = directory
         self.name = name
@@ -61,7 +67,29 @@ class Arrival:
         self.size = size
         self.checksums = checksums
         self.file = file
+        self.guard = guard
         self.staged = False
+
+
+class Runs(Protocol):
+    """A queue of arrivals, as `runtime.threads.Batcher`: returns when the change is durable."""
+
+    def run(self, item: Arrival) -> object: ...
+
+
+def submit(commits: Runs, arrival: Arrival) -> None:
+    """Queue a change, again and again while its name is held for another."""
+    while True:
+        try:
+            commits.run(arrival)
+            return
+        except NameHeld as held:
+            try:
+                green.sleep(held.seconds)
+            except BaseException:
+                if arrival.file is not None:
+                    arrival.file.close()
+                raise
 
 
 class KnownDirs:
@@ -106,6 +134,7 @@ class Committer:
         self._files = files
         self._layout = layout
         self._known = known
+        self._locks = NumberLocks(layout.locks)
         self._ordered: bool | None = None  # see `Files.orders_names`; asked for when the device is first used
 
     def stage(self, arrival: Arrival) -> None:
@@ -144,10 +173,13 @@ class Committer:
         raise DeviceUnavailable(f"{partition_dir} does not last")
 
     def run(self, arrivals: Sequence[Arrival]) -> list[BaseException | None]:
-        """Make arrivals durable and visible; for each None, or why it is not."""
+        """Make arrivals durable and visible; for each None, or why it is not.
+
+        One whose outcome is NameHeld may be given again, and keeps its file; the others' are closed.
+        """
         if self._ordered is None:
             self._ordered = self._files.orders_names(self._layout.root)
-        group = _Group(self._files, self._known, self._ordered)
+        group = _Group(self._files, self._known, self._ordered, self._locks)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
@@ -169,8 +201,10 @@ class Committer:
             each(group.sync_names)
             each(group.remove_obsolete)
         finally:
-            for arrival in arrivals:
-                if arrival.file is not None:
+            for arrival, outcome in zip(arrivals, outcomes, strict=True):
+                if isinstance(outcome, NameHeld):
+                    arrival.staged = True
+                elif arrival.file is not None:
                     arrival.file.close()
         return outcomes
 
@@ -180,14 +214,15 @@ class Committer:
 
 
 class _Group:
-    """The steps of one group, each directory listed and synced once."""
+    """The steps of one group, each directory synced once."""
 
-    def __init__(self, files: Files, known: KnownDirs, ordered: bool) -> None:
+    def __init__(self, files: Files, known: KnownDirs, ordered: bool, locks: NumberLocks) -> None:
         self._files = files
         self._known = known
         self._ordered = ordered
+        self._locks = locks
         self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
-        self._listings: dict[str, list[str]] = {}
+        self._listings: dict[str, list[FileName]] = {}
         self._synced: dict[str, OSError | None] = {}
 
     def start_writeback(self, arrival: Arrival) -> None:
@@ -200,25 +235,43 @@ class _Group:
 
     def link(self, arrival: Arrival) -> None:
         directory = arrival.directory
-        assert arrival.file is not None
+        number = lock_number(directory)
         for _ in range(_RETRIES):
-            unsure, made = self._known.ensure(directory, 3)
-            self._unsure.setdefault(directory, []).extend(unsure)
-            if made:
-                self._listings.setdefault(directory, [])  # new: there is nothing in it to be removed
+            self._locks.acquire(number)
             try:
-                self._files.link(arrival.file, f"{directory}/{arrival.name}")
+                self._link_alone(arrival)
                 return
-            except FileExistsError:  # the same change came before; that it is durable is still to be seen to
-                return
-            except FileNotFoundError:  # someone removed the directory while it was empty
+            except FileNotFoundError:  # someone removed the directory while it was empty, or the file as obsolete
                 self._known.forget(directory)
+            finally:
+                self._locks.release(number)
         raise DeviceUnavailable(f"{directory} does not last")
+
+    def _link_alone(self, arrival: Arrival) -> None:
+        """With the name locked: list, ask the guard, link."""
+        directory = arrival.directory
+        assert arrival.file is not None
+        unsure, made = self._known.ensure(directory, 3)
+        self._unsure.setdefault(directory, []).extend(unsure)
+        names = [] if made else parse_names(self._files.list(directory))
+        path = f"{directory}/{arrival.name}"
+        try:
+            if arrival.guard is not None and arrival.name not in names:
+                arrival.guard(newest_of(names), lambda: live_info(self._files, directory))
+            self._files.link(arrival.file, path)
+            names.append(arrival.name)
+        except FileExistsError:  # if it is the same change come before: that it is durable is still to be seen to
+            if not holds_record(self._files, path, arrival.name, arrival.record):
+                raise Conflict(f"{path} is another change", arrival.name.timestamp) from None
+        except ObjstoreError:
+            if made:
+                with contextlib.suppress(OSError):
+                    self._files.rmdir(directory)
+            raise
+        self._listings[directory] = names
 
     def sync_names(self, arrival: Arrival) -> None:
         directory = arrival.directory
-        if directory not in self._listings:
-            self._listings[directory] = self._files.list(directory)
         self._sync_once(directory)
         for path in self._unsure[directory]:
             if not self._ordered:
@@ -240,6 +293,6 @@ class _Group:
         """Best effort: what stays is judged the same by every reader, and removed by the next change."""
         listing = self._listings.pop(arrival.directory, ())
         if len(listing) > 1:
-            for name in decide(parse_names(listing)).obsolete:
+            for name in decide(listing).obsolete:
                 with contextlib.suppress(OSError):
                     self._files.unlink(f"{arrival.directory}/{name}")

@@ -11,16 +11,17 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
 from objstore.runtime.files import FILES, Files
+from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher, ThreadPool
-from objstore.store.interface import ObjectInfo, ObjectMetadata
-from objstore.store.objects.commit import Arrival, Committer, KnownDirs
+from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
+from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import (
     encode_record,
 )
-from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix
-from objstore.store.objects.liveness import parse_names
-from objstore.store.objects.lookup import BadFile, Found, look_up
+from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix, lock_number
+from objstore.store.objects.liveness import newest_of, parse_names
+from objstore.store.objects.lookup import BadFile, Found, live_info, look_up
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
 from objstore.store.objects.records import (
@@ -31,7 +32,7 @@ from objstore.store.objects.records import (
     tombstone_name,
 )
 from objstore.store.objects.space import Reserve, SpaceGuard
-from objstore.store.objects.writer import FileWriter, Runs, Tools
+from objstore.store.objects.writer import FileWriter, Tools
 
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
@@ -104,18 +105,33 @@ class FileStore:
         found.file.close()
         return found.info
 
-    def post(self, location: Location, change: ObjectMetadata) -> None:
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
         found = self._find(location)
         found.file.close()
         own = meta_record(change)
         # A change older than the data is laid all the same: it is obsolete at once, but by
         # the time it is answered, what made it so is durable.
         record = fold(found.meta, own, found.name.timestamp) or own
-        self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)))
+        self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)), guard)
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
+    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
         record = encode_record(tombstone_fields(name, timestamp))
-        self._lay(self.layout.hash_dir(location), tombstone_name(timestamp), record)
+        self._lay(self.layout.hash_dir(location), tombstone_name(timestamp), record, guard)
+
+    def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        try:
+            return self._tools.pool.run(self._exclusively, self.layout.hash_dir(location), call)
+        except OSError as error:
+            raise translate(error, self.root) from error
+
+    def _exclusively(self, directory: str, call: Callable[[Timestamp, Look], Result]) -> Result:
+        locks = NumberLocks(self.layout.locks)  # others of this process too must be kept out
+        locks.acquire(lock_number(directory))
+        try:
+            names = parse_names(self._entries(directory))
+            return call(newest_of(names), lambda: live_info(self._files, directory))
+        finally:
+            locks.close()
 
     # For daemons
 
@@ -183,8 +199,8 @@ class FileStore:
             raise DeviceUnavailable(f"{self.root} is no directory")
         raise NotFound(location.hash)
 
-    def _lay(self, directory: str, name: FileName, record: bytes) -> None:
-        self._tools.commits.run(Arrival(directory, str(name), (record,)))
+    def _lay(self, directory: str, name: FileName, record: bytes, guard: Guard | None) -> None:
+        submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard))
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         try:

@@ -3,6 +3,7 @@
     <device>/objects[-<policy>]/<partition>/<suffix>/<hash>/<file>
     <device>/quarantined/objects[-<policy>]/<hash>[-<n>]/<file>
     <device>/tmp/<random>
+    <device>/leases/.locks                           locks of names, see `lock_number`
 
 A file in a hash directory is one of
 
@@ -71,6 +72,7 @@ class Layout:
         self.policy = policy
         self.objects = f"{self.root}/{objects_dir(policy)}"
         self.temporary = f"{self.root}/tmp"
+        self.locks = f"{self.root}/leases/.locks"
         self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
 
     def partition_dir(self, partition: int) -> str:
@@ -94,6 +96,14 @@ class Layout:
         if len(parts) != 3 or not is_partition(parts[0]) or not is_hash(parts[2]) or parts[1] != parts[2][-3:]:
             return None
         return Location(int(parts[0]), parts[2], self.policy)
+
+
+def lock_number(hash_dir: str) -> int:
+    """The number (see `runtime.number_locks`) that is locked while the files of a hash directory change.
+
+    Of its hash, so that names of different policies may share one.
+    """
+    return int(hash_dir[-32:-17], 16)
 
 
 def ancestors(hash_dir: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
 
 
@@ -68,6 +68,11 @@ def decide(names: Iterable[FileName]) -> Liveness:
 def parse_names(names: Iterable[str]) -> list[FileName]:
     """The object files among the entries of a directory; others are not ours to judge."""
     return [parsed for name in names if (parsed := FileName.parse(name)) is not None]
+
+
+def newest_of(names: Iterable[FileName]) -> Timestamp:
+    """The timestamp of the newest change, of whatever kind; ZERO where there is none."""
+    return max((name.timestamp for name in names), default=ZERO)
 
 
 def not_newer(names: Iterable[FileName], bad: FileName) -> list[FileName]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from objstore.core.errors import DeviceUnavailable
+from objstore.core.errors import Corrupt, DeviceUnavailable
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.file_io import read_spilled, read_whole
-from objstore.store.objects.format import ATTRIBUTE, decode_record
-from objstore.store.objects.layout import FileName
+from objstore.store.objects.format import ATTRIBUTE, Unsound, decode_record
+from objstore.store.objects.layout import DATA, FileName
 from objstore.store.objects.liveness import Liveness, decide, parse_names
 from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
 
@@ -53,6 +53,35 @@ def look_up(files: Files, directory: str) -> Found | Liveness:
         except FileNotFoundError:  # replaced since the listing
             continue
     raise DeviceUnavailable(f"{directory} changes faster than it can be read")
+
+
+def live_info(files: Files, directory: str) -> ObjectInfo | None:
+    """The live object of a hash directory, None where there is none; raises Corrupt and OSError."""
+    try:
+        found = look_up(files, directory)
+    except BadFile as error:
+        raise Corrupt(f"{directory}: {error}") from error
+    if not isinstance(found, Found):
+        return None
+    found.file.close()
+    return found.info
+
+
+def holds_record(files: Files, path: str, name: FileName, record: bytes) -> bool:
+    """Does a file of this name hold this very record? False where it cannot be read; raises FileNotFoundError."""
+    file = files.open(path)
+    try:
+        if name.kind == DATA:
+            kept = files.attribute(file.fd, ATTRIBUTE)
+            if kept is None:
+                kept = read_spilled(files, file)
+        else:
+            kept = read_whole(files, file)
+        return kept == record or decode_record(kept) == decode_record(record)
+    except (OSError, Unsound):
+        return False
+    finally:
+        file.close()
 
 
 def _open(files: Files, directory: str, name: FileName, live: Liveness) -> Found:

@@ -6,15 +6,16 @@ The same names, judged by the same rules as files on disk, over a dictionary.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from objstore.core.errors import NotFound
+from objstore.core.errors import Conflict, NameHeld, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
+from objstore.runtime import green
 from objstore.runtime.files import Buffer
-from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
+from objstore.store.interface import Guard, Look, ObjectData, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.layout import FileName
-from objstore.store.objects.liveness import Liveness, decide
+from objstore.store.objects.liveness import Liveness, decide, newest_of
 from objstore.store.objects.records import (
     MetaRecord,
     data_name,
@@ -73,12 +74,13 @@ class MemoryWriter:
             raise ValueError("a writer that was made without hashing has no etag")
         return hashlib.md5(b"".join(self._pieces or ()), usedforsecurity=False).hexdigest()
 
-    def commit(self, data: ObjectData) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
         if self._pieces is None:
             raise ValueError("the writer is closed")
         info = info_of_data(data, self.size, data.etag or self.etag())
-        self._store.lay(self._location, data_name(data.timestamp), (info, b"".join(self._pieces)))
+        content = b"".join(self._pieces)
         self.close()
+        self._store.lay(self._location, data_name(data.timestamp), (info, content), guard)
         return info
 
     def close(self) -> None:
@@ -100,10 +102,19 @@ class MemoryStore:
     def __init__(self) -> None:
         self._kept: dict[Location, dict[FileName, Kept]] = {}
 
-    def lay(self, location: Location, name: FileName, kept: Kept) -> None:
+    def lay(self, location: Location, name: FileName, kept: Kept, guard: Guard | None = None) -> None:
         """Add one change, and drop what is obsolete with it."""
         at_location = self._kept.setdefault(location, {})
-        at_location.setdefault(name, kept)
+        if name not in at_location:
+            while guard is not None:
+                try:
+                    guard(newest_of(at_location), lambda: self._live_info(location))
+                    break
+                except NameHeld as held:
+                    green.sleep(held.seconds)
+            at_location[name] = kept
+        elif at_location[name] != kept:
+            raise Conflict(f"{location.hash}/{name} is another change", name.timestamp)
         for obsolete in decide(at_location).obsolete:
             del at_location[obsolete]
 
@@ -132,11 +143,20 @@ class MemoryStore:
     def create(self, location: Location, size: int | None, hashing: bool = True) -> MemoryWriter:
         return MemoryWriter(self, location, hashing)
 
-    def post(self, location: Location, change: ObjectMetadata) -> None:
+    def _live_info(self, location: Location) -> ObjectInfo | None:
+        try:
+            return self.info(location)
+        except NotFound:
+            return None
+
+    def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        return call(newest_of(self._kept.get(location, {})), lambda: self._live_info(location))
+
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
         info, meta, _ = self._find(location)
         own = meta_record(change)
         record = fold(meta, own, info.data_timestamp) or own
-        self.lay(location, record.file_name, record)
+        self.lay(location, record.file_name, record, guard)
 
-    def delete(self, location: Location, name: str, timestamp: Timestamp) -> None:
-        self.lay(location, tombstone_name(timestamp), None)
+    def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
+        self.lay(location, tombstone_name(timestamp), None, guard)

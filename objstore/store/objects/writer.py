@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
-from objstore.store.interface import ObjectData, ObjectInfo
-from objstore.store.objects.commit import Arrival, Committer
+from objstore.store.interface import Guard, ObjectData, ObjectInfo
+from objstore.store.objects.commit import Arrival, Committer, Runs, submit
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
@@ -21,12 +21,6 @@ LARGE_PIECE = 64 * 1024  # pieces from so many bytes on go to a thread by themse
 GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
 PREALLOCATE = 1024 * 1024  # objects from so many bytes on get their room before their bytes
 WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
-
-
-class Runs(Protocol):
-    """A queue of arrivals, as `runtime.threads.Batcher`: returns when the change is durable."""
-
-    def run(self, item: Arrival) -> object: ...
 
 
 class Tools(NamedTuple):
@@ -167,7 +161,7 @@ class FileWriter:
             self._wait()
         return self._content.md5.hexdigest()
 
-    def commit(self, data: ObjectData) -> ObjectInfo:
+    def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
         if self._closed:
             raise ValueError("the writer is closed")
         etag = data.etag or self.etag()
@@ -177,19 +171,20 @@ class FileWriter:
         content = self._content
         arrival = Arrival(
             self._directory,
-            str(data_name(data.timestamp)),
+            data_name(data.timestamp),
             () if self._streams else tuple(self._pending),
             encode_record(data_fields(data, self.size, etag)),
             self.size,
             content.checksums.finish(),
             content.file,
+            guard,
         )
         self._closed = True
         if self._streams:
             self._start(self._tools.committer.stage_synced, arrival)
             self._wait()
         content.let_go()  # from here on the file is the committer's, who closes it
-        self._tools.commits.run(arrival)
+        submit(self._tools.commits, arrival)
         return info_of_data(data, self.size, etag)
 
     def close(self) -> None:

@@ -228,7 +228,7 @@ def test_no_descriptor_stays_open(store: FileStore, tmp_path: Path) -> None:
         store.info(HERE)
         store.post(HERE, ObjectMetadata(Timestamp(size + 2), {}))
         store.info(HERE)
-    assert not [link for link in open_files() if str(tmp_path) in link]
+    assert not [link for link in open_files() if str(tmp_path) in link and link != store.layout.locks]
 
 
 def test_a_writer_killed_in_its_commit_leaves_its_file_to_the_commit(store: FileStore) -> None:
@@ -280,7 +280,8 @@ def test_one_who_is_killed_leaves_the_descriptor_to_the_thread_at_work(tmp_path:
     assert files.busy
     green.kill(acting)
     del acting
-    wait_until(lambda: not files.busy and not any(str(tmp_path) in link for link in open_files()))
+    mine = f"{tmp_path}/objects"
+    wait_until(lambda: not files.busy and not any(mine in link for link in open_files()))
     assert files.clashes == 0
     files.busy.clear()
     assert len(read(store)) == 1_000_000
@@ -328,7 +329,7 @@ def hammer(store: FileStore, which: int, rounds: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")  # servers fork, and call after_fork
 def test_processes_may_change_one_name_at_once(store: FileStore) -> None:
-    put(store, 1, b"a store that was in use before the fork")
+    put(store, 0, b"a store that was in use before the fork")
     children = []
     for which in range(3):
         child = os.fork()
