@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from objstore.s3.errors import S3Error
 from objstore.s3.signature.keys import Seed
 
 MIB = 1 << 20
+EMPTY = io.BytesIO()  # a wsgi.input without anything in it
 _INLINE = 65536  # bytes below which a thread costs more than the hashing
 
 

@@ -11,6 +11,7 @@ import math
 import time
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from objstore.web.responses import http_date
 
@@ -46,6 +47,7 @@ def parse_http(text: str) -> float | None:
         return None
 
 
+@lru_cache(maxsize=256)  # many requests of one second
 def parse_iso_basic(text: str) -> float | None:
     """Seconds of `20240506T070809Z`, None for text that is not of this form."""
     if len(text) != 16 or text[8] != "T" or text[15] != "Z" or not text.isascii():

@@ -55,6 +55,9 @@ class Declared(NamedTuple):
     trailer: str = ""
 
 
+NOTHING = Declared(PLAIN, 0)
+
+
 def read(headers: Mapping[str, str], payload: str) -> Declared:
     """headers: canonical name to text. payload: what the signature says of the body (`Proof.payload`).
 

@@ -18,7 +18,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
-from objstore.s3.body import Payload
+from objstore.s3.body import EMPTY, Payload
 from objstore.s3.buckets import Buckets
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -30,16 +30,20 @@ from objstore.s3.request import S3Request
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS
 from objstore.s3.signature import Checker, Proof
+from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
 from objstore.web import requests
 from objstore.web.keys import AccessKeys
-from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
 
 __all__ = ["SETTINGS", "S3Filter", "filter_factory"]
 
 _SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
 _HASHING_THREADS = 2
+# Of most requests without a body, nothing is to be checked.
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+_NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
 class S3Filter:
@@ -61,6 +65,8 @@ class S3Filter:
         self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
         self._checker = Checker(keys, values.region, Window(values.max_clock_skew, values.max_presigned_life), now)
         self._pool = ThreadPool("s3-hash", _HASHING_THREADS)
+        self._no_body = Payload(EMPTY, declared.NOTHING, None, self._pool)
+        self._no_body.settle_empty()
         self._forms = FormUploads(self._checker, self._pool, values.region, now)
         native = Native(app)
         self._context = Context(native, Buckets(native, values), Access(keys), values)
@@ -155,6 +161,8 @@ class S3Filter:
         return S3Request(environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region)
 
     def _body(self, environ: Environ, sent: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
+        if sent.method in _BODILESS and proof.payload in _NOTHING_SAID and not has_body(environ):
+            return self._no_body
         if sent.method == "POST" and "uploadId" in sent.query:  # the checksum is of the object that is completed
             headers = {name: value for name, value in headers.items() if name not in checksums.BY_HEADER}
         return Payload(environ["wsgi.input"], declared.read(headers, proof.payload), proof.seed, self._pool)
@@ -167,8 +175,7 @@ class S3Filter:
         request.operation = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(self._context, request, operation)
-        if not request.body.length:
-            request.body.settle_empty()
+        request.body.settle_empty()
         return operation.handler(self._context, request)
 
     def _refusal(self, error: S3Error, environ: Environ, resource: str, address: Address) -> Response:

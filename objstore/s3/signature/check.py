@@ -21,7 +21,7 @@ _SEVERAL = (
 class Proof(NamedTuple):
     """credential: None for anonymous requests. payload: what X-Amz-Content-Sha256 says of the body, '' for nothing.
 
-    seed: for the signatures of a body in chunks, None where the request has none by version 4.
+    seed: for the signatures of a body in chunks, None where it cannot have any.
     headers: those that came in a presigned URL's query.
     """
 
@@ -77,7 +77,7 @@ class Checker:
         payload = v4.payload_of(claim, incoming)
         key = self.signing_key(credential, claim.date)
         v4.check_signature(claim, incoming, signed, payload, key)
-        seed = Seed(key, signed.timestamp, claim.scope, claim.signature)
+        seed = Seed(key, signed.timestamp, claim.scope, claim.signature) if payload[:9] == "STREAMING" else None
         return Proof(credential, payload, seed, v4.headers_in_query(incoming) if in_query else {})
 
     def _check_time(self, incoming: Incoming, signed: Signed, life: int | None) -> None:

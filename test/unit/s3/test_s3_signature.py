@@ -319,6 +319,12 @@ def test_a_claim_that_is_wrong_is_named(old: str, new: str, code: str, message: 
     assert message in error.message
 
 
+def test_the_parts_of_a_claim_come_in_any_order_and_spacing() -> None:
+    head, *parts = AUTHORIZATION.replace("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256,").split(",")
+    for joined in (", ".join(parts[::-1]), ",".join([parts[1], parts[2], parts[0]]), " , ".join(parts)):
+        assert check(changed(Authorization=f"{head} {joined}")).credential is OWNER
+
+
 def test_a_wrong_region_is_told_in_an_element() -> None:
     assert failure(GET_OBJECT, region="eu-central-1").extra == {"Region": "eu-central-1"}
 
