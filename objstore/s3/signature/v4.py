@@ -67,9 +67,9 @@ def of_header(authorization: str) -> Claim:
     # What is besides the signature repeats from request to request.
     before, named, rest = authorization[len(ALGORITHM) :].rpartition("Signature=")
     signature, _, after = rest.partition(",")
-    claim = _of_fields(f"{before},{after}")
     if not named or not signature.strip():
         raise _missing_field("Signature")
+    claim = _of_fields(f"{before},{after}")
     return claim._replace(signature=signature.strip())
 
 
