@@ -257,7 +257,7 @@ class SourceBody:
     """A wsgi.input over the body of a source.
 
     Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps
-    nothing; `broken` is then true. Pieces of `read_chunk` are good until the next is asked for.
+    nothing; `broken` is then true.
     """
 
     def __init__(self, source: Answer, size: int) -> None:
@@ -268,7 +268,7 @@ class SourceBody:
         self.broken = False
 
     def read_chunk(self, most: int = 1 << 20) -> Any:
-        """Up to `most` bytes, as the source gave them or a view of that; b'' at the end."""
+        """Up to `most` bytes; b'' at the end."""
         while not self._piece:
             try:
                 self._piece = next(self._pieces)
@@ -280,6 +280,8 @@ class SourceBody:
             except (ObjstoreError, OSError) as failure:
                 self.broken = True
                 raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
+            # A view of a buffer that is read into again, while what is returned waits in a queue.
+            self._piece = bytes(self._piece)
             self._left -= len(self._piece)
         if len(self._piece) <= most:
             piece, self._piece = self._piece, b""

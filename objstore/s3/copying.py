@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from objstore.core.manifests import MANIFEST
 from objstore.core.text import to_text
 from objstore.s3 import checksums, current, objects, reading
 from objstore.s3 import headers as names
@@ -138,6 +139,12 @@ class Summed:
         return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
 
 
+def expected(stored: Stored) -> dict[str, str]:
+    """The header by which a PUT fails unless it writes just the bytes of this object; none where only a list of
+    parts is known by its MD5."""
+    return {} if MANIFEST in stored.headers else {"Etag": stored.headers.get("Etag", "")}
+
+
 class Copied(NamedTuple):
     written: Written
     checksum: Checksum
@@ -158,7 +165,7 @@ def transfer(
     current_checksum: Callable[[], Checksum] = lambda: known if known is not None else stream.checksum  # noqa: E731
     try:
         upload = Upload(
-            kept,
+            {**kept, **expected(stored)},
             stream=stream,
             length=stored.size,
             late=lambda: {names.CHECKSUM: current_checksum().dump()},

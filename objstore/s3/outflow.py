@@ -24,7 +24,7 @@ class Outflow:
         self._piece: Any = b""
 
     def read_chunk(self, most: int = _PIECE) -> Any:
-        """Up to `most` bytes, good until the next are asked for; b'' at the end."""
+        """Up to `most` bytes; b'' at the end."""
         while not self._piece:
             try:
                 self._piece = next(self._pieces)
@@ -34,6 +34,8 @@ class Outflow:
                 return b""
             except (NodeFailure, OSError) as failure:
                 raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
+            # A view of a buffer that is read into again, while what is returned waits in a queue.
+            self._piece = bytes(self._piece)
             self._left -= len(self._piece)
         if len(self._piece) <= most:
             piece, self._piece = self._piece, b""

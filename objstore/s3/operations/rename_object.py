@@ -38,7 +38,10 @@ def handle(context: Context, request: S3Request) -> Response:
     flow = Outflow(stored.answer, stored.size)
     try:
         upload = Upload(
-            _kept(stored), stream=flow, length=stored.size, conditions=objects.write_conditions(request.headers)
+            {**_kept(stored), **copying.expected(stored)},
+            stream=flow,
+            length=stored.size,
+            conditions=objects.write_conditions(request.headers),
         )
         current.write(context, request, objects.name_of(context, request), upload)
     finally:

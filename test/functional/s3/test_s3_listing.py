@@ -14,7 +14,8 @@ from harness.xml import children, parse
 pytestmark = ONE_DEVICE
 
 KEYS = [
-    "asdf", "asdf+b", "boo/bar", "boo/baz/xyzzy", "cquux/thud", "cquux/bla", "foo+1/bar", "foo/bar/xyzzy", "quux ab/thud",
+    "asdf", "asdf+b", "boo/bar", "boo/baz/xyzzy", "cquux/thud", "cquux/bla", "foo+1/bar", "foo/bar/xyzzy",
+    "quux ab/thud",
     "é/1", "é/2", "éa", "\ue000", "\uffee", "\U0001f600/x", "0/", "0/1", "0//2", "z", "z/", "z/z/", "%41", "a%2Fb",
     "~",
 ]  # fmt: skip
