@@ -6,7 +6,7 @@ from objstore.core.limits import Limits
 from objstore.proxy.accounts import autocreate
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.reads import read
-from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal, without_owner_headers
+from objstore.proxy.request import ProxyRequest, client_headers, missing, plain, refusal, without_owner_headers
 from objstore.proxy.writes import Written, write
 from objstore.web import acls, infos, requests
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
@@ -48,9 +48,10 @@ class Containers:
             return error(412, problem)
         if not response.ok:
             return refusal(response)
-        if not infos.account_info(request.environ, self._app, request.name.account).exists:
+        account = infos.account_info(request.environ, self._app, request.name.account)
+        if not account.exists:
             response.close()  # deleted with all that is in it, though no reaper has come here yet
-            return error(404)
+            return missing(account.status)
         shown = client_headers(request, response.headers)
         shown["Accept-Ranges"] = "bytes"
         policy = self._cluster.policies.get(int(response.headers.get(messages.POLICY, 0)))
@@ -94,7 +95,7 @@ class Containers:
         changes = self._changes(request)
         known = infos.container_info(request.environ, self._app, request.name)
         if not known.exists:
-            return error(404)
+            return missing(known.status)
         written = self._write(request, changes)
         return plain(written.status) if written.status < 300 else error(written.status)
 

@@ -9,7 +9,7 @@ from objstore.core.limits import Limits
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.object_put import ObjectChange, replaced_segments
-from objstore.proxy.request import ProxyRequest, plain
+from objstore.proxy.request import ProxyRequest, missing, plain
 from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
@@ -29,7 +29,7 @@ class ObjectPost:
         if refused is not None:
             return refused
         if not container.exists:
-            return error(404)
+            return missing(container.status)
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
@@ -63,7 +63,7 @@ class ObjectDelete:
         if refused is not None:
             return refused
         if not container.exists:
-            return error(404)
+            return missing(container.status)
         constraints.check_name(request.name, self._limits)
         headers = {name: request.headers[name] for name in ("X-If-Delete-At",) if name in request.headers}
         if not headers.get("X-If-Delete-At", "0").isdigit():

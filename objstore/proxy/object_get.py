@@ -53,7 +53,8 @@ class ObjectGet:
                 return several
         response, node = read(self._cluster, place, sent, self._wants_newest(request))
         if node is None:
-            return error(response.status)
+            # Where nobody could tell the container's policy, this may have been the wrong ring.
+            return error(503 if container.status >= 500 else response.status)
         return self._answer(request, place, sent, Found(node, response))
 
     def _wants_newest(self, request: ProxyRequest) -> bool:

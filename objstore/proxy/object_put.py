@@ -24,7 +24,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.put_stream import PutStream
-from objstore.proxy.request import ProxyRequest, plain
+from objstore.proxy.request import ProxyRequest, missing, plain
 from objstore.proxy.writes import Written, write
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
@@ -51,7 +51,7 @@ class ObjectPut:
         if refused is not None:
             return refused
         if not container.exists:
-            return error(404)
+            return missing(container.status)
         refused = self._refuse(request)
         if refused is not None:
             return refused

@@ -7,13 +7,14 @@ version, at the very byte, so that a client sees none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.quorum import quorum_size
 from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
@@ -45,19 +46,20 @@ def read(cluster: Cluster, place: Placement, request: NodeRequest, newest: bool 
     else:
         nodes = cluster.read_order(place)
     if cluster.settings.concurrent_gets and len(place.primaries) > 1:
-        return _concurrently(cluster, nodes, request)
-    return _one_by_one(cluster, nodes, request)
+        return _concurrently(cluster, nodes, request, _Tally(place.primaries))
+    return _one_by_one(cluster, nodes, request, _Tally(place.primaries))
 
 
 class _Tally:
     """What the nodes asked so far amount to."""
 
-    def __init__(self) -> None:
+    def __init__(self, primaries: Sequence[Node]) -> None:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
-        self.failed = 0
+        self._primaries = primaries
+        self._absent = 0  # primaries that know of nothing
 
-    def take(self, response: NodeResponse) -> bool:
+    def take(self, node: Node, response: NodeResponse) -> bool:
         """Is this the answer? Anything else is closed and remembered."""
         if response.status in GOOD:
             if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
@@ -70,36 +72,39 @@ class _Tally:
             if self.missing is None or stamp > self.deleted:
                 self.missing = response
             self.deleted = max(self.deleted, stamp)
-        else:
-            self.failed += 1
+            self._absent += node in self._primaries
         return False
 
-    def outcome(self, replicas: int) -> NodeResponse:
-        """The answer where no copy was found: 404 where enough nodes know of none.
+    def outcome(self) -> NodeResponse:
+        """The answer where no copy was found: 404 where so many primaries know of none that no write can have
+        reached a majority.
 
-        With a majority of the replicas out of reach the object may well be there: 503.
+        Else the name may well be there, whatever handoffs say, and whether the others were asked in vain or
+        passed over because of former failures: 503.
         """
-        if self.missing is not None and (self.deleted > ZERO or self.failed < replicas // 2 + 1):
+        replicas = len(self._primaries)
+        enough = replicas - quorum_size(replicas) + 1
+        if self.missing is not None and (self.deleted > ZERO or self._absent >= enough):
             return NodeResponse(404, self.missing.headers)
         return NodeResponse(503, {})
 
 
-def _one_by_one(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest) -> tuple[NodeResponse, Any]:
-    tally = _Tally()
-    asked = 0
+def _one_by_one(
+    cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, tally: _Tally
+) -> tuple[NodeResponse, Any]:
     for node in nodes:
-        asked += 1
         try:
             response = cluster.call(node, request)
         except NodeFailure:
-            tally.failed += 1
             continue
-        if tally.take(response):
+        if tally.take(node, response):
             return response, node
-    return tally.outcome((asked + 1) // 2), None
+    return tally.outcome(), None
 
 
-def _concurrently(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest) -> tuple[NodeResponse, Any]:
+def _concurrently(
+    cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, tally: _Tally
+) -> tuple[NodeResponse, Any]:
     """Ask a further node whenever `concurrency_timeout` passes without a good answer."""
     answers = green.Queue()
     over = False
@@ -114,8 +119,7 @@ def _concurrently(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest)
         else:
             answers.put((node, response))
 
-    tally = _Tally()
-    running = asked = 0
+    running = 0
     more = True
     try:
         while more or running:
@@ -123,20 +127,17 @@ def _concurrently(cluster: Cluster, nodes: Iterator[Node], request: NodeRequest)
                 node = next(nodes, None)
                 if node is None:
                     more = False
-                else:
-                    asked += 1
-                    running += 1
-                    green.spawn(ask, node)
+                    continue
+                running += 1
+                green.spawn(ask, node)
             try:
                 answered, response = answers.get(timeout=cluster.settings.concurrency_timeout if more else None)
             except green.QueueEmpty:
                 continue
             running -= 1
-            if response is None:
-                tally.failed += 1
-            elif tally.take(response):
+            if response is not None and tally.take(answered, response):
                 return response, answered
-        return tally.outcome((asked + 1) // 2), None
+        return tally.outcome(), None
     finally:
         over = True
         while not answers.empty():

@@ -9,7 +9,7 @@ from objstore.core.timestamps import Clock, Timestamp
 from objstore.web import access, requests
 from objstore.web.access import Access
 from objstore.web.requests import Environ
-from objstore.web.responses import Response
+from objstore.web.responses import Response, error
 from objstore.wire.messages import NodeResponse
 
 # Only the owner of an account sees and sets these.
@@ -90,3 +90,9 @@ def refusal(response: NodeResponse) -> Response:
     """What a node finds wrong with a request, told to the client."""
     body = response.read()
     return Response(response.status, {"Content-Type": response.headers.get("Content-Type", HTML)}, body)
+
+
+def missing(status: int) -> Response:
+    """The answer where the info of an account or container is not that of one: 404 where it is known not to be
+    there, 503 where nobody who knows could be asked."""
+    return error(404 if status in (404, 410) else 503)
