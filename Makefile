@@ -4,7 +4,7 @@
 #   make test     every check and test, as CI runs them
 #   make check    the quick part: lint, types, unit tests
 #   make bench    figures for the hot paths, on this machine
-#   make samples  etc/*.conf written anew from the tables of settings
+#   make samples  etc/*.conf and doc/s3_support.md written anew from the tables in the code
 #   make clean    all that was made here, but not ./data
 
 VENV := .venv
@@ -59,6 +59,7 @@ bench: $(VENV)/.installed
 
 samples: $(VENV)/.installed
 	$(BIN)/objstore config sample --write etc
+	$(BIN)/objstore config s3-support > doc/s3_support.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -64,3 +64,11 @@ def sample(kind: str | None, directory: str | None) -> None:
     for each in conf_text.SAMPLES:
         with open(os.path.join(directory or "", conf_text.sample_name(each)), "w") as file:
             file.write(conf_text.sample(each))
+
+
+@config.command("s3-support", epilog="\b\nExample:\n  objstore config s3-support > doc/s3_support.md")
+def s3_support() -> None:
+    """Print the table of S3 operations: which are supported."""
+    from objstore.s3 import support  # imports all operations
+
+    click.echo(support.document(), nl=False)

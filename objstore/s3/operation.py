@@ -21,7 +21,8 @@ class Operation(NamedTuple):
     `uploads`, `list-type`), '' for none. header: a canonical header that selects it over the
     one without (`X-Amz-Copy-Source`). action: what policies call it (`s3:PutObject`), checked
     against bucket and key before the handler runs; '' where the handler checks by itself.
-    versioned_action: in its place where the request names a version.
+    versioned_action: in its place where the request names a version. note: for the table of what is
+    supported (`support`), what of the operation is not there; '' where all of it is.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Operation(NamedTuple):
     subresource: str = ""
     header: str = ""
     versioned_action: str = ""
+    note: str = ""

@@ -13,4 +13,12 @@ def handle(context: Context, request: S3Request) -> Response:
     raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
-OPERATION = Operation("GetObjectLegalHold", "GET", "object", handle, "s3:GetObjectLegalHold", "legal-hold")
+OPERATION = Operation(
+    "GetObjectLegalHold",
+    "GET",
+    "object",
+    handle,
+    "s3:GetObjectLegalHold",
+    "legal-hold",
+    note="answers that there is none",
+)

@@ -13,4 +13,12 @@ def handle(context: Context, request: S3Request) -> Response:
     raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
-OPERATION = Operation("GetObjectRetention", "GET", "object", handle, "s3:GetObjectRetention", "retention")
+OPERATION = Operation(
+    "GetObjectRetention",
+    "GET",
+    "object",
+    handle,
+    "s3:GetObjectRetention",
+    "retention",
+    note="answers that there is none",
+)

@@ -71,5 +71,6 @@ _TABLE: tuple[tuple[str, str, str, Handler], ...] = (
 )  # fmt: skip
 
 OPERATIONS = tuple(
-    Operation(name, "GET", "bucket", handler, action, subresource) for name, subresource, action, handler in _TABLE
+    Operation(name, "GET", "bucket", handler, action, subresource, note="answers that there is none")
+    for name, subresource, action, handler in _TABLE
 )

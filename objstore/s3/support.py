@@ -1,0 +1,92 @@
+"""doc/s3_support.md: which of S3's operations are there, made from the catalog and the operations themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from objstore.s3 import checksums, declared, router
+from objstore.s3.catalog import CATALOG, Documented
+from objstore.s3.operation import Operation
+from objstore.s3.settings import SETTINGS
+
+_HEAD = """\
+# What is supported of the S3 API
+
+Written by `make samples` from the code: do not edit. A request that is not supported is answered NotImplemented (501),
+never as if it had been done.
+
+## Operations
+
+All that the S3 API reference documents; {yes} are supported, {partly} in part. Where two names ask by the same
+request, as with deprecated ones, both have the same answer.
+
+| operation | request | supported | note |
+| --- | --- | --- | --- |
+"""
+_TAIL = """
+## Requests
+
+- Addressing: `/bucket/key`, and `bucket.domain/key` for each domain of the setting `domains`.
+- Signatures: version 4 and version 2, in headers, in the query (presigned URLs) and in forms; anonymous requests.
+- Payloads: a SHA-256, `UNSIGNED-PAYLOAD`, {payloads}.
+- Checksums: {checksums}, and Content-MD5; sent in headers or, but for the last, in trailers. An
+  object sent without any is kept with its {default}.
+- Temporary keys (`x-amz-security-token`) are not known: InvalidToken.
+
+## Settings of the filter `s3`
+
+| setting | default | |
+| --- | --- | --- |
+"""
+# Operations that are answered elsewhere than in a file of `operations`, or never asked for.
+_SPECIAL = {
+    "OptionsObject": ("yes", "CORS preflight"),
+    "ListDirectoryBuckets": ("no", "there are no directory buckets; the request lists the general ones"),
+    "CreateSession": ("no", "for directory buckets"),
+    "WriteGetObjectResponse": ("no", "there is no Object Lambda"),
+}
+
+
+def document() -> str:
+    """The text of doc/s3_support.md."""
+    rows = [_row(one, router.load()) for one in sorted(CATALOG)]
+    count = [row[2] for row in rows]
+    operations = "".join(_line(row) for row in rows)
+    settings = "".join(
+        _line((f"`{one.name}`", f"`{one.default}`" if one.default else "", one.help)) for one in SETTINGS
+    )
+    tail = _TAIL.format(
+        payloads=", ".join(f"`{name}`" for name in declared.FRAMINGS),
+        checksums=", ".join(checksums.ALGORITHMS),
+        default=checksums.DEFAULT,
+    )
+    return _HEAD.format(yes=count.count("yes"), partly=count.count("partly")) + operations + tail + settings
+
+
+def _row(one: Documented, known: Iterable[Operation]) -> tuple[str, str, str, str]:
+    request = _request(one)
+    if one.name in _SPECIAL:
+        return (one.name, request, *_SPECIAL[one.name])
+    for operation in known:
+        if (operation.method, operation.level, operation.subresource, operation.header) == one[1:]:
+            return (one.name, request, "partly" if operation.note else "yes", operation.note)
+    return (one.name, request, "no", "")
+
+
+_PATHS = {"service": "/", "bucket": "/bucket", "object": "/bucket/key"}
+
+
+def _request(one: Documented) -> str:
+    if not one.method:
+        return ""
+    query = f"?{one.subresource}" if one.subresource else ""
+    header = f" with `{one.header.lower()}`" if one.header else ""
+    return f"`{one.method} {_PATHS[one.level]}{query}`{header}"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
