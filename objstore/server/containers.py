@@ -117,9 +117,10 @@ class ContainerServer:
         if request.method == "HEAD":
             headers["Content-Length"] = "0"
             return Response(204, headers)
-        listing = store.list(request.location, listing_query(request, self._limits.container_listing_limit))
+        query = listing_query(request, self._limits.container_listing_limit)
+        listing = store.list(request.location, query)
         headers["Content-Type"] = "application/json; charset=utf-8"
-        return Response(200, headers, objects_json(listing.items))
+        return Response(200, headers, objects_json(listing.items, exact=query.data_times))
 
 
 def settable(environ: Mapping[str, Any]) -> dict[str, str]:

@@ -53,14 +53,22 @@ def as_json(rows: Iterable[Mapping[str, Any]]) -> bytes:
     return json.dumps(list(rows), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
-def objects_json(items: Iterable[ListedObject | Subdir]) -> bytes:
-    """The listing of a container, written as text: `json` takes three times as long for a thousand objects."""
+def objects_json(items: Iterable[ListedObject | Subdir], exact: bool = False) -> bytes:
+    """The listing of a container, written as text: `json` takes three times as long for a thousand objects.
+
+    exact: tell the offsets of timestamps too, as `offset`, where they are not 0.
+    """
     quoted: Callable[[str], str] = encode_basestring
     rows = [
         f'{{"subdir":{quoted(item.name)}}}'
         if item.__class__ is Subdir
         else f'{{"name":{quoted(item.name)},"hash":{quoted(item.etag)},"bytes":{item.size},'  # type: ignore[union-attr]
-        f'"content_type":{quoted(item.content_type)},"last_modified":"{iso_date(item.timestamp)}"}}'  # type: ignore[union-attr]
+        f'"content_type":{quoted(item.content_type)},"last_modified":"{iso_date(item.timestamp)}"'  # type: ignore[union-attr]
+        f"{_offset(item.timestamp) if exact else ''}}}"  # type: ignore[union-attr]
         for item in items
     ]
     return f"[{','.join(rows)}]".encode("utf-8", "surrogateescape")
+
+
+def _offset(timestamp: Timestamp) -> str:
+    return f',"offset":{timestamp.offset}' if timestamp.offset else ""

@@ -120,16 +120,12 @@ class History:
                 return
 
     def _of_key(self, key: str, row: Row | None, entries: _Lookahead) -> Iterator[Version]:
-        first, second = entries.first, entries.second
+        first = entries.first
         if first is None:
             if row is not None:
                 yield Version(key, NULL, True, False, row)
             return
-        stamp = first.row["last_modified"]
-        alone = second is None or second.row["last_modified"] != stamp
-        if alone and (
-            stamp == row["last_modified"] if row is not None else first.ref.marker and not first.ref.conditional
-        ):
+        if _stamp(row) == _stamp(first.row) if row is not None else first.ref.marker and not first.ref.conditional:
             yield from _older(key, first.ref, entries, _First(), True)
             return
         seen = self._key(key).look()
@@ -265,12 +261,11 @@ def _taken(stream: _Stream, key: str) -> Iterator[Row]:
 
 
 class _Lookahead:
-    """Entries with the first two in sight."""
+    """Entries with the next one in sight."""
 
     def __init__(self, entries: Iterator[_Held]) -> None:
         self._entries = entries
         self.first = next(entries, None)
-        self.second = next(entries, None)
 
     def __iter__(self) -> Iterator[_Held]:
         return self
@@ -279,8 +274,13 @@ class _Lookahead:
         taken = self.first
         if taken is None:
             raise StopIteration
-        self.first, self.second = self.second, next(self._entries, None)
+        self.first = next(self._entries, None)
         return taken
+
+
+def _stamp(row: Row) -> tuple[str, int]:
+    """A row's timestamp, to the offset."""
+    return row["last_modified"], row.get("offset", 0)
 
 
 def _group(key: str, asked: Asked) -> str:

@@ -1,0 +1,479 @@
+"""Versions over a real store in process: against a model, through crashes at every step, and by many at once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from objstore.cli.apps import storage_apps
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import MAX_RAW, Timestamp
+from objstore.middleware.manifests import Manifests
+from objstore.proxy.app import ProxyApp
+from objstore.proxy.cluster import Cluster, Transports
+from objstore.proxy.settings import SETTINGS
+from objstore.ring import Ring
+from objstore.ring.builder import RingBuilder
+from objstore.runtime import cluster_conf, green, settings
+from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.s3 import current
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.native import Native
+from objstore.s3.request import S3Request
+from objstore.s3.stored import Target, Upload
+from objstore.s3.versions import any_left, names
+from objstore.s3.versions.history import Asked, Group, History, Version
+from objstore.s3.versions.names import KINDS, Ref
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.wire.local import LocalTransport
+
+LOGGER = logging.getLogger("test")
+BUCKET = Name("AUTH_t", "b")
+CHANGES = ("PUT", "POST", "DELETE")
+STAMPS = st.builds(Timestamp, st.integers(0, MAX_RAW), st.integers(0, 2**64 - 1))
+REFS = st.builds(Ref, STAMPS, st.sampled_from(sorted(KINDS)))
+KEYS = st.text(st.characters(min_codepoint=1, exclude_categories=("Cs",)), min_size=1, max_size=20)
+
+
+class Crash(BaseException):
+    """The process ended here; nothing on the way out may take it for an error."""
+
+
+class Gate:
+    """What stands before the store. left: changes that still work before a crash, None for all. pause: before each."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self.app = app
+        self.left: int | None = None
+        self.pause: Callable[[], float] | None = None
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self.pause is not None:
+            green.sleep(self.pause())
+        if environ["REQUEST_METHOD"] in CHANGES:
+            if self.left == 0:
+                raise Crash
+            if self.left is not None:
+                self.left -= 1
+        return self.app(environ, start_response)
+
+
+class Shown(NamedTuple):
+    """A version as it is listed, with its data; None for a delete marker."""
+
+    version_id: str
+    latest: bool
+    data: bytes | None
+
+
+class World:
+    """A store of one device with one bucket."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "etc").mkdir()
+        (root / "etc" / FILE_NAME).write_text("[hash]\nprefix = a\n")
+        (root / "devices" / "d0").mkdir(parents=True)
+        builder = RingBuilder(1, 1, 0)
+        builder.add_all([Node(-1, 1, 1, "127.0.0.1", 6200, "d0", weight=1.0)])
+        builder.rebalance(time.time(), seed=1)
+        ring = Ring(builder.contents())
+        known = cluster_conf.load(str(root / "etc"))
+        transports = Transports(None)  # type: ignore[arg-type]
+        conf = {"ring_dir": str(root / "etc"), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"}
+        apps = storage_apps(conf, transports)
+        local = LocalTransport({"account": apps.account, "container": apps.container, "object": apps.object})
+        transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
+        rings = {name: lambda: ring for name in ("account", "container", "object")}
+        cluster = Cluster(settings.read(SETTINGS, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
+        self.gate = Gate(Manifests(ProxyApp(cluster, known.limits), logger=LOGGER))
+        self.native = Native(self.gate)
+        self.context = Context(self.native, None, None, SimpleNamespace())  # type: ignore[arg-type]
+        assert self.native.ask({}, "PUT", BUCKET).status == 201
+
+    def request(self) -> S3Request:
+        return S3Request({"REQUEST_METHOD": "GET"}, "b", "", {}, {}, None, None)  # type: ignore[arg-type]
+
+    def set_state(self, state: str) -> None:
+        self.native.set_config({}, BUCKET, "versioning", state)
+
+    def put(self, key: str, data: bytes, **conditions: str) -> str:
+        given = {name.replace("_", "-"): value for name, value in conditions.items()}
+        name = BUCKET._replace(object=key)
+        upload = Upload({"Content-Type": "text/plain"}, body=data, conditions=given)
+        return current.write(self.context, self.request(), name, upload).version_id or "null"
+
+    def get(self, key: str, version: str = "") -> tuple[str, bytes] | str:
+        """Version id and data, or the code of the error."""
+        try:
+            stored = current.read(self.context, self.request(), Target(BUCKET._replace(object=key), version))
+        except S3Error as error:
+            return error.code
+        return stored.version_id or "null", stored.answer.read()
+
+    def delete(self, key: str, version: str = "") -> str:
+        return current.delete(self.context, self.request(), Target(BUCKET._replace(object=key), version)).version_id
+
+    def items(self, asked: Asked | None = None) -> list[Version | Group]:
+        return list(History(self.native, {}, BUCKET).list(asked or Asked()))
+
+    def shown(self, key: str) -> list[Shown]:
+        """The versions of a key as they are listed; fails where reading does not agree."""
+        found = []
+        for item in self.items(Asked(prefix=key)):
+            assert isinstance(item, Version)
+            if item.key == key:
+                found.append(Shown(item.version_id, item.latest, self._data(item)))
+        latest = [one for one in found if one.latest]
+        assert len(latest) == (1 if found else 0)
+        assert found[:1] == latest
+        listed = {row["name"]: row for row in self.native.listing({}, BUCKET, {})}
+        if latest and latest[0].data is not None:
+            assert self.get(key) == (latest[0].version_id, latest[0].data)
+            assert listed[key]["bytes"] == len(latest[0].data)
+        else:
+            assert self.get(key) == "NoSuchKey"
+            assert key not in listed
+        return found
+
+    def _data(self, item: Version) -> bytes | None:
+        got = self.get(item.key, item.version_id)
+        if item.marker:
+            assert got == "MethodNotAllowed"
+            return None
+        assert isinstance(got, tuple)
+        assert got[0] == item.version_id
+        assert item.row["bytes"] == len(got[1])
+        return got[1]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+# Names.
+
+
+@given(KEYS, REFS)
+def test_names_are_parsed_as_they_were_built(key: str, ref: Ref) -> None:
+    assert names.parse_entry(names.entry(key, ref)) == (key, ref, False)
+    assert names.parse_entry(names.receipt(key, ref)) == (key, ref, True)
+    if not ref.null and ref.stamp.raw < 2**56:
+        assert names.parse_id(ref.version_id) == ref
+
+
+@given(st.lists(st.tuples(KEYS, REFS), max_size=10))
+def test_names_in_byte_order_are_keys_ascending_and_versions_newest_first(found: list[tuple[str, Ref]]) -> None:
+    in_order = sorted(found, key=lambda one: names.entry(*one).encode())
+    expected = sorted(found, key=lambda one: (one[0].encode(), -one[1].stamp.raw, -one[1].stamp.offset, one[1].letter))
+    assert in_order == expected
+
+
+@pytest.mark.parametrize("text", ["", "null", "v", "v" * 21, "x" + "A" * 20, "n" + "A" * 20, "v" + "_" * 20, "vé" * 9])
+def test_text_that_is_no_version_id(text: str) -> None:
+    ref = names.parse_id(text)
+    assert ref is None or ref.version_id == text  # letters of the alphabet may be an id by chance
+
+
+def test_a_new_version_is_newer_than_all_there_is_on_a_slow_clock() -> None:
+    future = Timestamp(MAX_RAW - 5, 2**63)
+    assert names.new_stamp(future) > future
+
+
+# Against a model.
+
+
+class History_(RuleBasedStateMachine):
+    """One key. model: versions newest first as (id, data or None)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        self.world = World(Path(self._directory.name))
+        self.state = ""
+        self.model: list[tuple[str, bytes | None]] = []
+        self.count = 0
+
+    def teardown(self) -> None:
+        self._directory.cleanup()
+
+    def _forget_null(self) -> None:
+        self.model = [one for one in self.model if one[0] != "null"]
+
+    @rule(state=st.sampled_from(["Enabled", "Suspended"]))
+    def configure(self, state: str) -> None:
+        self.state = state
+        self.world.set_state(state)
+
+    @rule()
+    def write(self) -> None:
+        self.count += 1
+        data = b"x" * self.count
+        version = self.world.put("k", data)
+        assert (version == "null") == (self.state != "Enabled")
+        if version == "null":
+            self._forget_null()
+        self.model.insert(0, (version, data))
+
+    @precondition(lambda self: self.state)
+    @rule(create=st.booleans())
+    def write_under_a_condition(self, create: bool) -> None:
+        self.count += 1
+        there = bool(self.model) and self.model[0][1] is not None
+        data = b"x" * self.count
+        try:
+            version = self.world.put("k", data, **({"If_None_Match": "*"} if create else {"If_Match": "*"}))
+        except S3Error as error:
+            assert error.code == ("PreconditionFailed" if create else "NoSuchKey")
+            assert create == there
+            return
+        assert create != there
+        if version == "null":
+            self._forget_null()
+        self.model.insert(0, (version, data))
+
+    @precondition(lambda self: self.state or self.model)
+    @rule()
+    def delete(self) -> None:
+        version = self.world.delete("k")
+        if not self.state:
+            self.model = []
+            return
+        if self.state == "Suspended":
+            assert version == "null"
+            self._forget_null()
+        self.model.insert(0, (version, None))
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def delete_a_version(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.sampled_from(self.model))
+        self.world.delete("k", chosen[0])
+        self.model.remove(chosen)
+
+    @invariant()
+    def is_as_the_model_says(self) -> None:
+        assert [(one.version_id, one.data) for one in self.world.shown("k")] == self.model
+        assert any_left(self.world.native, {}, BUCKET) == bool(self.model)
+
+
+TestHistory = History_.TestCase
+TestHistory.settings = hypothesis_settings(max_examples=20, stateful_step_count=15, deadline=None)
+
+
+# Crashes.
+
+
+def _put(world: World) -> None:
+    world.put("k", b"new")
+
+
+def _put_conditionally(world: World) -> None:
+    there = isinstance(world.get("k"), tuple)
+    world.put("k", b"new", **({"If_Match": "*"} if there else {"If_None_Match": "*"}))
+
+
+def _mark(world: World) -> None:
+    world.delete("k")
+
+
+def _remove_latest(world: World) -> None:
+    shown = world.shown("k")
+    if shown:
+        world.delete("k", shown[0].version_id)
+
+
+def _remove_last(world: World) -> None:
+    shown = world.shown("k")
+    if shown:
+        world.delete("k", shown[-1].version_id)
+
+
+CHANGING = (_put, _put_conditionally, _mark, _remove_latest, _remove_last)
+
+
+def _plain(world: World) -> None:
+    world.put("k", b"plain")
+    world.set_state("Enabled")
+
+
+def _two(world: World) -> None:
+    _plain(world)
+    world.put("k", b"second")
+
+
+def _marked(world: World) -> None:
+    _two(world)
+    world.delete("k")
+
+
+def _conditional(world: World) -> None:
+    world.set_state("Enabled")
+    world.put("k", b"first", If_None_Match="*")
+
+
+def _suspended(world: World) -> None:
+    _two(world)
+    world.set_state("Suspended")
+    world.put("k", b"null")
+
+
+def _nothing(world: World) -> None:
+    world.set_state("Enabled")
+
+
+@pytest.mark.parametrize("change", CHANGING)
+@pytest.mark.parametrize("before", [_nothing, _plain, _two, _marked, _conditional, _suspended])
+def test_a_crash_at_any_step_loses_nothing_that_was_answered(
+    tmp_path: Path, before: Callable[[World], None], change: Callable[[World], None]
+) -> None:
+    for steps in range(12):
+        (tmp_path / str(steps)).mkdir()
+        world = World(tmp_path / str(steps))
+        before(world)
+        there = world.shown("k")
+        world.gate.left = steps
+        crashed = False
+        try:
+            change(world)
+        except Crash:
+            crashed = True
+        world.gate.left = None
+        _holds(world, there, crashed, change)
+        # The next change finds it in order, whatever was left.
+        world.set_state("Enabled")
+        after = world.shown("k")
+        version = world.put("k", b"next")
+        now = world.shown("k")
+        assert now[0] == (version, True, b"next")
+        assert {one.version_id for one in after} <= {one.version_id for one in now}
+        if not crashed:
+            return
+    raise AssertionError("more steps than thought")
+
+
+def _holds(world: World, there: list[Shown], crashed: bool, change: Callable[[World], None]) -> None:
+    known = {(one.version_id, one.data) for one in there}
+    now = {(one.version_id, one.data) for one in world.shown("k")}
+    lost, new = known - now, now - known
+    assert len(new) <= 1
+    replaced_null = all(version == "null" for version, _ in lost)
+    if change in (_put, _put_conditionally, _mark):
+        assert not lost or (replaced_null and len(lost) == 1)
+        assert new or crashed
+    else:
+        assert not new
+        assert len(lost) <= 1
+
+
+def test_a_refused_write_never_shows_even_if_its_writer_died(world: World) -> None:
+    world.set_state("Enabled")
+    first = world.put("k", b"first")
+    ref = names.new_ref(names.Kind(conditional=True), names.parse_id(first).stamp)  # type: ignore[union-attr]
+    container = Name(BUCKET.account, "\0versions\0b", names.entry("k", ref))
+    headers = {"X-Timestamp": ref.stamp.internal}
+    assert world.native.ask({}, "PUT", container, headers=headers, body=b"refused").status == 201
+    second = world.put("k", b"second")
+    assert [one.version_id for one in world.shown("k")] == [second, first]
+    for version in (second, first):
+        world.delete("k", version)
+    assert world.shown("k") == []
+    assert not any_left(world.native, {}, BUCKET)
+
+
+# Many at once.
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_at_once_agree_in_the_end(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    if seed % 2:
+        world.put("k", b"plain")
+    world.set_state("Enabled")
+    made: dict[str, bytes | None] = {"null": b"plain"} if seed % 2 else {}
+    gone: set[str] = set()
+
+    def work(number: int) -> None:
+        for turn in range(6):
+            act = chance.random()
+            if act < 0.5:
+                data = b"%d %d" % (number, turn)
+                made[world.put("k", data)] = data
+            elif act < 0.7:
+                made[world.delete("k")] = None
+            elif made:
+                version = chance.choice(sorted(made))
+                gone.add(version)
+                world.delete("k", version)
+
+    world.gate.pause = lambda: chance.random() * 0.004
+    threads = [green.spawn(work, number) for number in range(5)]
+    for thread in threads:
+        thread.wait()
+    world.gate.pause = None
+    shown = world.shown("k")
+    assert {one.version_id: one.data for one in shown} == {
+        version: data for version, data in made.items() if version not in gone
+    }
+
+
+# Listings.
+
+
+def pages(world: World, asked: Asked, size: int) -> Iterator[list[Version | Group]]:
+    while True:
+        found = []
+        for item in History(world.native, {}, BUCKET).list(asked._replace(page=size + 2)):
+            if len(found) == size:
+                break
+            found.append(item)
+        else:
+            yield found
+            return
+        yield found
+        last = found[-1]
+        version = last.version_id if isinstance(last, Version) else ""
+        asked = asked._replace(key_marker=last.key, version_marker=version)
+
+
+@pytest.mark.parametrize("delimiter", ["", "/", "0", "v", "a/"])
+@pytest.mark.parametrize("prefix", ["", "a", "a/"])
+def test_pages_of_any_size_amount_to_the_whole(world: World, prefix: str, delimiter: str) -> None:
+    chance = random.Random(1)
+    for state in ("", "Enabled", "Suspended", "Enabled"):
+        world.set_state(state)
+        for key in ("a", "a/0", "a/b/v", "a/v", "b", "0"):
+            if chance.random() < 0.8:
+                world.put(key, b"x")
+            if chance.random() < 0.3:
+                world.delete(key)
+    for item in world.items():
+        if isinstance(item, Version) and chance.random() < 0.2:
+            world.delete(item.key, item.version_id)
+    asked = Asked(prefix=prefix, delimiter=delimiter)
+    whole = world.items(asked)
+    expected: list[Any] = []
+    for item in world.items():
+        if not item.key.startswith(prefix):
+            continue
+        end = item.key.find(delimiter, len(prefix)) if delimiter else -1
+        grouped = Group(item.key[: end + len(delimiter)]) if end >= 0 else item
+        if grouped not in expected:
+            expected.append(grouped)
+    assert whole == expected
+    for size in (1, 2, 3, 7):
+        assert [item for page in pages(world, asked, size) for item in page] == whole
