@@ -46,7 +46,7 @@ class Sender:
                 continue
             try:
                 self._upload.send(piece)
-            except NodeFailure as failure:
+            except (NodeFailure, OSError, ValueError) as failure:  # the latter where it was given up meanwhile
                 self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:

@@ -1,0 +1,317 @@
+"""One request to many nodes, some of which fail: a whole cluster in process, on real files."""
+
+import hashlib
+import io
+import logging
+import time
+
+import pytest
+
+from objstore.cli.apps import storage_apps
+from objstore.core.errors import BodyTruncated, NodeFailure, NodeUnreachable
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.proxy.app import ProxyApp
+from objstore.proxy.cluster import Cluster, Transports
+from objstore.proxy.settings import SETTINGS
+from objstore.ring import Ring
+from objstore.ring.builder import RingBuilder
+from objstore.runtime import cluster_conf, green, settings
+from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.web.requests import ENVIRON_KEY
+from objstore.web.responses import call
+from objstore.wire.local import LocalTransport
+from objstore.wire.messages import NodeResponse
+
+MIB = 1 << 20
+LOGGER = logging.getLogger("test")
+ACCOUNT, CONTAINER, OBJECT = Name("AUTH_t"), Name("AUTH_t", "c"), Name("AUTH_t", "c", "o")
+
+
+class Faulty:
+    """A transport under which chosen devices misbehave. `faults`: device to what it does, by kind of name."""
+
+    def __init__(self, transport):
+        self._transport = transport
+        self.faults = {}
+        self.asked = []
+
+    def call(self, node, request):
+        self.asked.append((request.method, node.device, request.name))
+        fault = self._fault(node, request)
+        if fault == "down":
+            raise NodeUnreachable(str(node))
+        if fault == "full":
+            return NodeResponse(507, {})
+        if isinstance(fault, float):
+            green.sleep(fault)
+        response = self._transport.call(node, request)
+        if fault == "breaks" and request.method == "GET":
+            return NodeResponse(response.status, response.headers, self._broken(response), response.close)
+        return response
+
+    def _broken(self, response):
+        for number, piece in enumerate(response):
+            if number == 1:
+                raise NodeFailure("broke off")
+            yield piece
+
+    def _fault(self, node, request):
+        return self.faults.get(node.device) if request.name.object is not None else None
+
+    def upload(self, node, request, length):
+        fault = self._fault(node, request)
+        if fault == "down":
+            raise NodeUnreachable(str(node))
+        upload = self._transport.upload(node, request, length)
+        return Dying(upload) if fault == "dies" else upload
+
+
+class Dying:
+    """An upload whose node goes away after the first piece."""
+
+    def __init__(self, upload):
+        self._upload = upload
+        self._sent = 0
+        self.wait_continue = upload.wait_continue
+        self.abort = upload.abort
+
+    def send(self, piece):
+        self._sent += 1
+        if self._sent > 1:
+            raise NodeFailure("gone")
+        self._upload.send(piece)
+
+    def finish(self, trailers):
+        raise NodeFailure("gone")
+
+
+class Store:
+    def __init__(self, root, devices, replicas, **conf):
+        (root / "etc").mkdir()
+        (root / "etc" / FILE_NAME).write_text("[hash]\nprefix = a\n")
+        for number in range(devices):
+            (root / "devices" / f"d{number}").mkdir(parents=True)
+        builder = RingBuilder(4, replicas, 0)
+        builder.add_all([Node(-1, 1, number, "127.0.0.1", 6200, f"d{number}", weight=1.0) for number in range(devices)])
+        builder.rebalance(time.time(), seed=1)
+        self.ring = Ring(builder.contents())
+        known = cluster_conf.load(str(root / "etc"))
+        plain = Transports(None)
+        storage = storage_apps(
+            {"ring_dir": str(root / "etc"), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"},
+            plain,
+        )
+        local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
+        plain.use_local(local, frozenset({("127.0.0.1", 6200)}))
+        self.net = Faulty(local)
+        transports = Transports(self.net)
+        values = settings.read(SETTINGS, {"node_timeout": "1", "post_quorum_timeout": "0.1", **conf})
+        rings = {name: lambda: self.ring for name in ("account", "container", "object")}
+        self.cluster = Cluster(values, known.salt, known.policies, rings, transports, LOGGER)
+        self.app = ProxyApp(self.cluster, known.limits)
+        assert self("PUT", CONTAINER).status == 201
+
+    def __call__(self, method, name, body=b"", stream=None, query="", **headers):
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": f"/v1{name.path}",
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": stream or io.BytesIO(body),
+        }
+        for header, value in headers.items():
+            environ[ENVIRON_KEY[header.replace("_", "-")]] = value
+        return call(self.app, environ)
+
+    def primaries(self, name=OBJECT):
+        return [node.device for node in self.cluster.place(name).primaries]
+
+    def listed(self):
+        return self("GET", CONTAINER).read()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, devices=4, replicas=3)
+
+
+SMALL = b"small"
+LARGE = bytes(range(256)) * (5 * MIB // 256)
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("fault", ["down", "dies"])
+def test_a_write_succeeds_while_one_node_of_three_fails(store, fault, body):
+    store.net.faults[store.primaries()[0]] = fault
+    answer = store("PUT", OBJECT, body)
+    assert (answer.status, answer.headers["Etag"]) == (201, hashlib.md5(body).hexdigest())
+    store.net.faults.clear()
+    assert store("GET", OBJECT).read() == body
+    assert b'"o"' in store.listed()
+
+
+def test_a_handoff_takes_the_place_of_a_node_that_is_down(store):
+    down = store.primaries()[1]
+    store.net.faults[down] = "down"
+    assert store("PUT", OBJECT, SMALL).status == 201
+    handoff = ({"d0", "d1", "d2", "d3"} - set(store.primaries())).pop()
+    assert ("PUT", handoff, OBJECT) in store.net.asked
+
+
+def test_a_write_fails_where_no_majority_can_be_had(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3)
+    for device in store.primaries()[:2]:
+        store.net.faults[device] = "down"
+    assert store("PUT", OBJECT, SMALL).status == 503
+    assert store("PUT", OBJECT, LARGE).status == 503
+
+
+def test_a_full_device_is_passed_over(store):
+    store.net.faults[store.primaries()[0]] = "full"
+    assert store("PUT", OBJECT, SMALL).status == 201
+    store.net.asked.clear()
+    assert store("PUT", OBJECT, SMALL).status == 201
+    assert ("PUT", store.primaries()[0], OBJECT) not in store.net.asked  # left alone for a while
+
+
+def test_full_devices_everywhere_are_told(tmp_path):
+    store = Store(tmp_path, devices=1, replicas=1)
+    store.net.faults["d0"] = "full"
+    assert store("PUT", OBJECT, SMALL).status == 507
+
+
+def test_a_slow_copy_is_not_lost_by_the_early_answer(store):
+    slow = store.primaries()[2]
+    store.net.faults[slow] = 0.5
+    started = time.monotonic()
+    assert store("PUT", OBJECT, SMALL).status == 201
+    assert time.monotonic() - started < 0.45
+    green.sleep(0.8)
+    store.net.faults = {device: "down" for device in store.primaries() if device != slow}
+    assert store("GET", OBJECT).read() == SMALL
+
+
+def test_every_container_replica_hears_of_a_write_though_an_object_server_is_down(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3)
+    store.net.faults[store.primaries()[0]] = "down"
+    assert store("PUT", OBJECT, SMALL).status == 201
+    told = [device for method, device, name in store.net.asked if (method, name) == ("POST", CONTAINER)]
+    assert told  # by the proxy, for the object server that could not
+    place = store.cluster.place(CONTAINER)
+    for node in place.primaries:
+        request = store.cluster.transports
+        listing = request.call(node, _get(place, CONTAINER)).read()
+        assert b'"o"' in listing
+
+
+def _get(place, name):
+    from objstore.wire.messages import NodeRequest
+
+    return NodeRequest("GET", place.partition, name, {})
+
+
+def test_a_read_moves_on_from_a_node_that_is_down(store):
+    store("PUT", OBJECT, SMALL)
+    for device in store.primaries()[:2]:
+        store.net.faults[device] = "down"
+    assert store("GET", OBJECT).read() == SMALL
+
+
+def test_a_body_that_breaks_off_goes_on_from_another_copy(store):
+    store("PUT", OBJECT, LARGE)
+    store.net.faults = dict.fromkeys(store.primaries()[:2], "breaks")
+    for _ in range(4):
+        answer = store("GET", OBJECT)
+        assert answer.read() == LARGE
+    ranged = store("GET", OBJECT, Range="bytes=100-4000000")
+    assert (ranged.status, ranged.read()) == (206, LARGE[100:4000001])
+
+
+def test_a_body_that_no_copy_can_finish_is_never_taken_for_whole(store):
+    store("PUT", OBJECT, LARGE)
+    store.net.faults = dict.fromkeys(store.primaries(), "breaks")
+    with pytest.raises(NodeFailure):
+        store("GET", OBJECT).read()
+
+
+def test_several_ranges_come_as_parts(store):
+    store("PUT", OBJECT, LARGE)
+    answer = store("GET", OBJECT, Range="bytes=0-9,2000000-2000009")
+    body = answer.read()
+    assert answer.status == 206 and answer.headers["Content-Type"].startswith("multipart/byteranges")
+    assert len(body) == int(answer.headers["Content-Length"])
+    assert LARGE[:10] in body and LARGE[2000000:2000010] in body
+
+
+def test_an_object_is_missing_only_when_enough_nodes_say_so(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3)
+    assert store("GET", OBJECT).status == 404
+    store.net.faults = dict.fromkeys(store.primaries()[:2], "down")
+    assert store("GET", OBJECT).status == 503
+
+
+def test_a_tombstone_that_is_newer_wins_over_a_copy_left_behind(store):
+    store("PUT", OBJECT, SMALL)
+    left_behind = store.primaries()[0]
+    store.net.faults[left_behind] = "down"
+    assert store("DELETE", OBJECT).status == 204
+    store.net.faults.clear()
+    statuses = {store("GET", OBJECT, X_Newest="true").status for _ in range(5)}
+    assert statuses == {404}
+
+
+def test_the_newest_copy_is_found_on_request(store):
+    store("PUT", OBJECT, b"old")
+    stale = store.primaries()[0]
+    store.net.faults[stale] = "down"
+    store("PUT", OBJECT, b"new")
+    store.net.faults.clear()
+    assert {store("GET", OBJECT, X_Newest="true").read() for _ in range(6)} == {b"new"}
+
+
+def test_a_slow_node_is_overtaken_where_that_is_set(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3, concurrent_gets="yes", concurrency_timeout="0.05")
+    store("PUT", OBJECT, SMALL)
+    store.net.faults = dict.fromkeys(store.primaries()[:2], 0.6)
+    started = time.monotonic()
+    assert store("GET", OBJECT).read() == SMALL
+    assert time.monotonic() - started < 0.5
+
+
+def test_a_proxy_whose_clock_is_slow_loses_no_overwrite(store):
+    store("PUT", OBJECT, b"first")
+    store.cluster.clock._now = lambda: time.time() - 3600
+    store.cluster.clock._last = 0
+    for body in (b"second", LARGE):
+        assert store("PUT", OBJECT, body).status == 201
+        assert store("GET", OBJECT).read() == body
+    assert store("POST", OBJECT, X_Object_Meta_Color="red").status == 202
+    assert store("GET", OBJECT).headers["X-Object-Meta-Color"] == "red"
+    assert store("DELETE", OBJECT).status == 204
+    assert store("GET", OBJECT).status == 404
+
+
+class Truncated(io.BytesIO):
+    def read_chunk(self, most=-1):
+        piece = self.read(most)
+        if not piece:
+            raise BodyTruncated("the client has gone")
+        return piece
+
+
+@pytest.mark.parametrize("announced", [100, 5 * MIB], ids=["small", "large"])
+def test_a_client_that_goes_away_leaves_nothing_behind(store, tmp_path, announced):
+    answer = store("PUT", OBJECT, stream=Truncated(b"x" * (announced // 2)), Content_Length=str(announced))
+    assert answer.status == 499
+    green.sleep(0.1)
+    assert store("GET", OBJECT).status == 404
+    assert store.listed() == b"[]"
+    assert not [path for path in (tmp_path / "devices").rglob("*") if path.is_file() and "objects" in path.parts]
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_wrong_md5_is_refused_and_nothing_kept(store, body):
+    assert store("PUT", OBJECT, body, Etag="0" * 32).status == 422
+    assert store("GET", OBJECT).status == 404
+    assert store("PUT", OBJECT, body, Etag=hashlib.md5(body).hexdigest()).status == 201
