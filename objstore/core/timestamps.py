@@ -75,6 +75,8 @@ class Timestamp(NamedTuple):
 
 
 ZERO = Timestamp(0)
+# The offset of a change that was decided on what was there before it (by a condition, under a lease).
+DECIDED = 1
 
 
 class Clock:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.store.interface import ObjectStore
+from objstore.store.leases import Leases
 
 
 class Makers(NamedTuple):
@@ -36,6 +37,9 @@ class Device:
 
     def objects(self, policy: int) -> ObjectStore:
         return self._kept(policy, self._makers.objects, policy)
+
+    def leases(self, policy: int) -> Leases:
+        return self._kept(("leases", policy), Leases, policy)
 
     @property
     def containers(self) -> Any:

@@ -8,36 +8,56 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from objstore.core import metadata
-from objstore.core.errors import ChecksumMismatch, InvalidInput, NotFound
+from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, PreconditionFailed
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.text import to_text
 from objstore.core.timestamps import ZERO, Timestamp
+from objstore.server import lease_verbs
 from objstore.server.app import Request, StorageApp
 from objstore.server.container_update import ContainerUpdater
 from objstore.server.devices import Devices
+from objstore.server.write_guard import Check, Overtaken, WriteGuard
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata, ObjectReader
+from objstore.store.leases import Leases
 from objstore.web import conditions, ranges, requests
 from objstore.web.requests import body_pieces, content_length
 from objstore.web.responses import Response, error, http_date
+from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 
 
 class ObjectServer:
     """Verbs over the object engines; `app` is the WSGI app made of them."""
 
-    def __init__(self, devices: Devices, salt: HashSalt, updater: ContainerUpdater, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        devices: Devices,
+        salt: HashSalt,
+        updater: ContainerUpdater,
+        logger: logging.Logger,
+        lease_seconds: float = lease_verbs.LEASE_SECONDS,
+    ) -> None:
         self._updater = updater
-        verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
+        self._lease_seconds = lease_seconds
+        verbs = {
+            "PUT": refusing(self.put),
+            "GET": self.get,
+            "HEAD": self.get,
+            "POST": refusing(self.post),
+            "DELETE": refusing(self.delete),
+            "LOCK": self.lock,
+            "UNLOCK": self.unlock,
+        }
         self.app = StorageApp(devices, salt, verbs, 3, logger)
 
     def put(self, request: Request) -> Response:
         timestamp = request.timestamp()
         store = request.device.objects(request.location.policy)
-        current, newest = self._current(request)
-        refused = self._refuse_put(request, timestamp, current, newest)
-        if refused is not None:
-            return refused
+        condition = WriteCondition.of(request.environ)
+        announced = "HTTP_EXPECT" in request.environ  # the body is yet to come
+        if announced or condition is not None:
+            self._refuse_early(request, timestamp, condition)
         size = content_length(request.environ)
         if size is None and request.header(messages.SIZE).isdigit():
             size = int(request.header(messages.SIZE))
@@ -47,6 +67,8 @@ class ObjectServer:
         with store.create(request.location, size, hashing) as writer:
             for piece in body_pieces(request.environ):
                 writer.write(piece)
+            if messages.TIMESTAMP in trailers:  # of the end of the body, which the object is kept under
+                timestamp = Timestamp.parse(trailers[messages.TIMESTAMP])
             etag = known_etag or trailers.get(messages.ETAG_TRAILER) or writer.etag()
             expected = request.header("Etag").strip('"').lower()
             if expected and expected != etag:
@@ -58,21 +80,22 @@ class ObjectServer:
                 metadata={**_stored_headers(request.environ, metadata.stored_with_object), **_late(trailers)},
                 etag=etag,
             )
-            info = writer.commit(data)
+            lease = trailers.get(messages.LEASE, "") or request.environ.get(messages.LEASE_KEY, "")
+            guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, _check(condition), announced)
+            try:
+                info = writer.commit(data, guard)
+            except Overtaken:  # as if it had been made just before what overtook it
+                return Response(201, {"Etag": etag})
         updated = self._updater.put(request, info)
-        return Response(201, {"Etag": info.etag, messages.UPDATED: updated, **_replaced(current)})
+        return Response(201, {"Etag": info.etag, messages.UPDATED: updated, **_replaced(guard.current)})
 
-    def _refuse_put(
-        self, request: Request, timestamp: Timestamp, current: ObjectInfo | None, newest: Timestamp
-    ) -> Response | None:
+    def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
+        """Spare a body that would be refused when it is there: the guard decides."""
+        current, newest = self._current(request)
         if newest >= timestamp:
-            return _stale(newest)
-        if request.environ.get("HTTP_IF_NONE_MATCH") or request.environ.get("HTTP_IF_MATCH"):
-            etag = current and shown_etag(current.metadata, current.etag)
-            verdict = conditions.evaluate("PUT", requests.headers(request.environ), etag, current and current.timestamp)
-            if verdict is not None:
-                return error(verdict, headers={messages.STORED_TIMESTAMP: newest.internal})
-        return None
+            raise Conflict("something newer is stored", newest)
+        if condition is not None:
+            condition.check(_live_etag(current))
 
     def _current(self, request: Request) -> tuple[ObjectInfo | None, Timestamp]:
         """The live object, if any, and the timestamp of the newest thing known of the name."""
@@ -87,38 +110,41 @@ class ObjectServer:
         current, newest = self._current(request)
         if current is None:
             return _missing(newest)
-        if newest >= timestamp:
-            return _stale(newest)
         change = ObjectMetadata(
             timestamp=timestamp,
             metadata=_stored_headers(request.environ, metadata.replaced_by_post),
             content_type=request.header("Content-Type") or None,
         )
         store = request.device.objects(request.location.policy)
-        store.post(request.location, change)
+        store.post(request.location, change, self._guard(request, timestamp))
         updated = self._updater.put(request, store.info(request.location))
         return Response(202, {messages.UPDATED: updated, "X-Timestamp": timestamp.internal})
 
     def delete(self, request: Request) -> Response:
         timestamp = request.timestamp()
         store = request.device.objects(request.location.policy)
-        try:
-            current: ObjectInfo | None = store.info(request.location)
-            newest = current.timestamp if current else ZERO
-        except NotFound as missing:
-            current, newest = None, missing.timestamp if isinstance(missing.timestamp, Timestamp) else ZERO
         if_delete_at = request.header("X-If-Delete-At")
         if if_delete_at and not if_delete_at.isdigit():
             raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
-        if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
-            return error(412, headers={messages.STORED_TIMESTAMP: newest.internal})
-        if newest >= timestamp:
-            return _stale(newest)
-        store.delete(request.location, request.name.path, timestamp)
+        guard = self._guard(request, timestamp, if_delete_at)
+        store.delete(request.location, request.name.path, timestamp, guard)
         updated = self._updater.delete(request, timestamp)
+        current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))
         headers = {messages.STORED_TIMESTAMP: timestamp.internal, messages.UPDATED: updated, **_replaced(current)}
         return Response(204, headers) if found else error(404, headers=headers)
+
+    def _guard(self, request: Request, timestamp: Timestamp, if_delete_at: str = "") -> WriteGuard:
+        environ = request.environ
+        check = _check(WriteCondition.of(environ), if_delete_at)
+        lease = environ.get(messages.LEASE_KEY, "")
+        return WriteGuard(_leases(request), request.location.hash, timestamp, lease, check)
+
+    def lock(self, request: Request) -> Response:
+        return lease_verbs.lock(request, _leases(request), self._lease_seconds, _shown)
+
+    def unlock(self, request: Request) -> Response:
+        return lease_verbs.unlock(request, _leases(request))
 
     def get(self, request: Request) -> Response:
         store = request.device.objects(request.location.policy)
@@ -241,8 +267,46 @@ def _expired(headers: Mapping[str, str]) -> bool:
         raise InvalidInput(f"X-Delete-At on disk is not a number: {delete_at!r}") from None
 
 
-def _stale(newest: Timestamp) -> Response:
-    return error(409, headers={messages.STORED_TIMESTAMP: newest.internal})
+def refusing(verb: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """A verb whose guard may refuse: with a conflict goes the timestamp that has to be surpassed."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return verb(request)
+        except Conflict as conflict:
+            newest = conflict.timestamp
+            return error(409, headers={messages.STORED_TIMESTAMP: str(newest)} if newest else None)
+        except PreconditionFailed as failed:
+            return error(412, headers={messages.MISSING: "true"} if failed.missing else None)
+
+    return answer
+
+
+def _leases(request: Request) -> Leases:
+    return request.device.leases(request.location.policy)
+
+
+def _live_etag(info: ObjectInfo | None) -> str | None:
+    return None if info is None or _expired(info.metadata) else shown_etag(info.metadata, info.etag)
+
+
+def _shown(info: ObjectInfo) -> dict[str, str]:
+    etag = _live_etag(info)
+    return {} if etag is None else {"Etag": etag}
+
+
+def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | None:
+    """What the live object must pass for a change to be made."""
+    if condition is None and not if_delete_at:
+        return None
+
+    def check(current: ObjectInfo | None) -> None:
+        if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
+            raise PreconditionFailed("the object is not to be deleted at that time")
+        if condition is not None:
+            condition.check(_live_etag(current))
+
+    return check
 
 
 def _missing(newest: Timestamp) -> Response:

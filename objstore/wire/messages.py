@@ -36,6 +36,15 @@ EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
 SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, where it is known
 ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
+# Leases of a name (LOCK and UNLOCK of an object; see doc/consistency.md).
+LEASE = "X-Backend-Lease"  # the holder's id: with LOCK and UNLOCK, and with a change made under the lease
+LEASE_KEY = ENVIRON_KEY[LEASE]
+LEASE_WAIT = "X-Backend-Lease-Wait"  # with LOCK: seconds to wait while another holds the name
+LEASE_FLOOR = "X-Backend-Lease-Floor"  # a change under the lease must be newer than this
+LEASE_PROMISE = "X-Backend-Lease-Promise"  # and not newer than this
+LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have been made elsewhere
+LEASE_ABANDON_KEY = ENVIRON_KEY[LEASE_ABANDON]
+MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
 
 
 class NodeRequest(NamedTuple):

@@ -1,0 +1,107 @@
+"""LOCK and UNLOCK of an object's name: leases, as proxies ask for them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.core.timestamps import TICKS, ZERO, Timestamp
+from objstore.runtime import green
+from objstore.server.app import Request
+from objstore.store.interface import Look, ObjectInfo
+from objstore.store.leases import Lease, Leases
+from objstore.web.responses import Response, error
+from objstore.wire import messages
+
+LEASE_SECONDS = 10.0
+PROMISE_SECONDS = 2.0  # that a change under a lease may be ahead of what its lease was given for
+_MOST_WAIT = 5.0
+_POLL = (0.002, 0.02)  # seconds between looks, at first and at most
+
+
+class _State(NamedTuple):
+    """What is known of a name when its lease is given."""
+
+    lease: Lease
+    newest: Timestamp
+    floor: Timestamp
+    info: ObjectInfo | None
+
+
+def lock(request: Request, leases: Leases, seconds: float, shown: Callable[[ObjectInfo], dict[str, str]]) -> Response:
+    """Give the lease, or 409 where another holds the name for longer than the request would wait.
+
+    shown: headers that say what is there, as far as conditions ask for it.
+    """
+    holder = _holder(request)
+    stamp = request.timestamp()
+    deadline = time.monotonic() + _wait(request)
+    store = request.device.objects(request.location.policy)
+    name_hash = request.location.hash
+
+    def give(newest: Timestamp, look: Look) -> _State | None:
+        held = leases.read(name_hash)
+        if held is not None and held.id != holder and leases.is_live(held):
+            return None
+        floor = max(newest, held.promise if held is not None and held.id != holder else ZERO)
+        promise = Timestamp(max(floor, stamp).raw + int(PROMISE_SECONDS * TICKS))
+        info = look() if newest.raw else None
+        return _State(leases.write(name_hash, holder, seconds, promise), newest, floor, info)
+
+    poll, most = _POLL
+    while True:
+        leases.sweep()
+        state = store.exclusively(request.location, give)
+        if state is not None:
+            headers = {
+                messages.STORED_TIMESTAMP: state.newest.internal,
+                messages.LEASE_FLOOR: state.floor.internal,
+                messages.LEASE_PROMISE: state.lease.promise.internal,
+                **(shown(state.info) if state.info is not None else {}),
+            }
+            return Response(200, headers)
+        while True:
+            if time.monotonic() >= deadline:
+                return error(409)
+            green.sleep(poll * (0.5 + random.random()))
+            poll = min(most, poll * 1.3)
+            held = leases.read(name_hash)  # without the lock: only to see whether to ask again
+            if held is None or not leases.is_live(held):
+                break
+
+
+def unlock(request: Request, leases: Leases) -> Response:
+    """Give a lease back; 204 also where there is none any more."""
+    holder = _holder(request)
+    abandoned = messages.LEASE_ABANDON_KEY in request.environ
+    name_hash = request.location.hash
+
+    def take_back(newest: Timestamp, look: Look) -> None:
+        held = leases.read(name_hash)
+        if held is None or held.id != holder:
+            return
+        if abandoned:
+            leases.write(name_hash, holder, 0, held.promise)
+        else:
+            leases.remove(name_hash)
+
+    request.device.objects(request.location.policy).exclusively(request.location, take_back)
+    return Response(204)
+
+
+def _holder(request: Request) -> str:
+    holder = request.header(messages.LEASE)
+    if not holder:
+        raise InvalidInput(f"{messages.LEASE} is missing")
+    return holder
+
+
+def _wait(request: Request) -> float:
+    text = request.header(messages.LEASE_WAIT, "0")
+    try:
+        return max(0.0, min(_MOST_WAIT, float(text)))
+    except ValueError:
+        raise InvalidInput(f"{messages.LEASE_WAIT} is not a number of seconds") from None

@@ -1,0 +1,38 @@
+"""Conditions of changes: If-Match and If-None-Match of a PUT, POST or DELETE (RFC 9110, section 13.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import PreconditionFailed
+from objstore.core.text import to_text
+from objstore.web.conditions import evaluate
+
+HEADERS = ("If-Match", "If-None-Match")
+
+
+class WriteCondition(NamedTuple):
+    """The two headers as sent, '' where not. Dates make no condition of a change: they are too coarse."""
+
+    if_match: str = ""
+    if_none_match: str = ""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, Any]) -> WriteCondition | None:
+        """What a request makes a condition, None for nothing."""
+        wanted = environ.get("HTTP_IF_MATCH")
+        unwanted = environ.get("HTTP_IF_NONE_MATCH")
+        if not wanted and not unwanted:
+            return None
+        return cls(to_text(wanted or ""), to_text(unwanted or ""))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        sent = zip(HEADERS, self, strict=True)
+        return {name: value for name, value in sent if value}
+
+    def check(self, etag: str | None) -> None:
+        """Raises PreconditionFailed. etag: as clients see it, without quotes; None where nothing is there."""
+        if evaluate("PUT", self.headers, etag, None) is not None:
+            raise PreconditionFailed("the condition does not hold", missing=etag is None)
