@@ -69,7 +69,7 @@ def _parts(context: Context, request: S3Request, target: Target, stored: Stored)
     shown = [("Part", _part(number, segment)) for number, segment in page if "checksum" in segment]
     last = page[-1][0] if page else marker
     return [
-        ("TotalPartsCount", count),
+        ("PartsCount", count),
         ("PartNumberMarker", marker),
         ("NextPartNumberMarker", last),
         ("MaxParts", most),
