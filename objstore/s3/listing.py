@@ -68,7 +68,7 @@ def max_entries(query: Mapping[str, str], name: str, most: int) -> int:
     if not text:
         return most
     try:
-        number = int(text) if text.isascii() and len(text) <= 20 else None
+        number = int(text) if text.isascii() and len(text) <= 20 and "_" not in text else None
     except ValueError:
         number = None
     if number is None or number > _LARGEST:

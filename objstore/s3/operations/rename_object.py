@@ -78,7 +78,7 @@ def _source_key(request: S3Request) -> str:
 def _kept(stored: Stored) -> dict[str, str]:
     """All that is kept with the source. The tag of an object made of parts stays what it was."""
     kept = names.copied_metadata(stored.headers) | names.carried(stored.headers, _KEPT)
-    if MANIFEST in stored.headers:
+    if MANIFEST in stored.headers or names.ETAG in stored.headers:
         etag = names.etag(stored.headers)
         kept |= {names.ETAG: etag, MANIFEST_ETAG: etag, names.LISTED_ETAG: etag}
     return kept

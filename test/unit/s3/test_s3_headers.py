@@ -1,0 +1,98 @@
+"""S3's headers of objects and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objstore.core.text import to_native
+from objstore.s3 import headers
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import Checksum
+
+NAMES = st.text(st.sampled_from("abcxyz019-_.%!"), min_size=1, max_size=20)
+
+
+def native(kept: Mapping[str, str]) -> dict[str, str]:
+    """As a native answer has them: canonical names, values native."""
+    return {name.title(): to_native(value) for name, value in kept.items()}
+
+
+@given(st.dictionaries(NAMES, st.sampled_from(["", "plain", "a  b", "=?"]), max_size=8))
+def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> None:
+    sent = {f"x-amz-meta-{name}".title(): value for name, value in metadata.items()}
+    said = headers.shown(native(headers.user_metadata(sent)))
+    prefix = "x-amz-meta-"
+    assert {name[len(prefix) :]: value for name, value in said.items() if name.startswith(prefix)} == metadata
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain", "plain"),
+        ("grün", "grün"),
+        ("=?UTF-8?B?Z3LDvG4=?=", "grün"),
+        ("=?utf-8?q?gr=C3=BCn?= =?utf-8?q?es?=", "grünes"),
+        ("=?iso-8859-1?q?gr=FCn?=", "grün"),
+        ("=?nocharset?B?Z3LDvG4=?=", "=?nocharset?B?Z3LDvG4=?="),
+        ("=?UTF-8?B?!?=", "=?UTF-8?B?!?="),
+        ("a=?b", "a=?b"),
+        ("=?utf-8?b?/w==?=", "=?utf-8?b?/w==?="),
+    ],
+)
+def test_encoded_words(value: str, text: str) -> None:
+    assert headers.decoded(value) == text
+
+
+def test_bytes_that_are_no_text_go_out_as_they_came() -> None:
+    assert headers.encoded("\udce9") == "\udce9"
+    assert headers.decoded(headers.encoded("é")) == "é"
+    assert headers.encoded("e") == "e"
+
+
+def test_metadata_is_measured_in_bytes_of_names_and_values() -> None:
+    assert headers.user_metadata({"X-Amz-Meta-A": "é" * 1023 + "x"})
+    with pytest.raises(S3Error) as caught:
+        headers.user_metadata({"X-Amz-Meta-A": "é" * 1024})
+    assert (caught.value.code, caught.value.extra["Size"]) == ("MetadataTooLarge", "2049")
+
+
+@given(
+    st.sampled_from(["CRC32", "SHA256"]),
+    st.text("abc=/+"),
+    st.sampled_from(["FULL_OBJECT", "COMPOSITE"]),
+    st.integers(0, 9),
+)
+def test_a_checksum_is_kept(algorithm: str, value: str, kind: str, parts: int) -> None:
+    checksum = Checksum(algorithm, value, kind, parts)
+    assert Checksum.load(checksum.dump()) == checksum
+    assert checksum.dump().isascii()
+
+
+def test_the_date_is_that_of_the_data_rounded_up() -> None:
+    both = {"X-Timestamp": "1700000009.50000", "X-Backend-Data-Timestamp": "1700000000.00001_0000000000000001"}
+    assert headers.modified(both) == 1700000001
+    assert headers.modified({"X-Timestamp": "1700000009.00000"}) == 1700000009
+    assert headers.modified({"Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}) == 1700000000
+
+
+def test_a_change_says_everything_again() -> None:
+    stored = {
+        "Content-Type": "text/x",
+        "Cache-Control": "no-store",
+        "X-Object-Meta-A": "gr\xc3\xbcn",
+        "X-Delete-At": "2000000000",
+        headers.TAGS: "a=b",
+        headers.ACL: "acl",
+        headers.CHECKSUM: "{}",
+        "Etag": "x",
+    }
+    assert headers.reposted(stored, {headers.TAGS: "c=d", headers.ACL: ""}) == {
+        "Cache-Control": "no-store",
+        "X-Object-Meta-A": "grün",
+        "X-Delete-At": "2000000000",
+        headers.TAGS: "c=d",
+    }
