@@ -12,6 +12,7 @@ from objstore.core.names import Name
 from objstore.s3 import headers as names
 from objstore.s3 import versions
 from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
 from objstore.s3.stored import NULL, READ_RESULTS, Deleted, Stored, Target, Upload, Written, missing, refused
@@ -31,6 +32,8 @@ __all__ = [
     "refused",
     "write",
 ]
+
+_TRIES = 5  # of a change of metadata while the object is written again and again
 
 
 def read(
@@ -81,16 +84,18 @@ def change(context: Context, request: S3Request, target: Target, changed: Mappin
     """
     if versions.state(context, request, target.name):
         return versions.change(context, request, target, changed)
-    stored = read(context, request, target, "HEAD")
-    stored.answer.close()
-    kept = names.reposted(stored.headers, changed)
-    answer = context.native.ask(request.environ, "POST", target.name, headers=kept)
-    answer.close()
-    if answer.status == 404:
-        raise missing(target)
-    if answer.status != 202:
-        raise unexpected(answer.status)
-    return stored.version_id
+    for _ in range(_TRIES):
+        stored = read(context, request, target, "HEAD")
+        stored.answer.close()
+        # What is said again must be of this object, and not stand with one written meanwhile.
+        kept = {**names.reposted(stored.headers, changed), "If-Match": names.quoted_etag(stored.headers)}
+        answer = context.native.ask(request.environ, "POST", target.name, headers=kept)
+        answer.close()
+        if answer.status == 202:
+            return stored.version_id
+        if answer.status not in (404, 409, 412):
+            raise unexpected(answer.status)
+    raise missing(target) if answer.status == 404 else S3Error("OperationAborted")
 
 
 def delete(
