@@ -9,6 +9,7 @@ read. A key without entries has a plain object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from objstore.core.names import Name
@@ -22,6 +23,7 @@ from objstore.web.requests import Environ
 
 Row = Mapping[str, Any]
 _GREATEST = "\U0010ffff"
+_END = _GREATEST * 1100  # longer than any key
 
 
 class Asked(NamedTuple):
@@ -75,15 +77,25 @@ class History:
         keys = _Stream(self._keys(asked))
         entries = _Stream(self._entries(asked) if self._kept else iter(()))
         while keys.head is not None or entries.head is not None:
-            key = min(stream.key for stream in (keys, entries) if stream.head is not None)
-            if any(stream.head is not None and stream.key == key and stream.is_group for stream in (keys, entries)):
+            key = min(keys.key, entries.key)
+            if (keys.is_group and keys.key == key) or (entries.is_group and entries.key == key):
                 for stream in (keys, entries):
-                    while stream.head is not None and stream.key == key:
+                    while stream.key == key and stream.head is not None:
                         stream.take()
                 yield Group(key)
                 continue
-            row = keys.take() if keys.head is not None and keys.key == key else None
-            yield from self._of_key(key, row, _Lookahead(_held(_taken(entries, key))))
+            row = keys.take() if keys.key == key else None
+            if entries.key != key:
+                assert row is not None
+                yield Version(key, NULL, True, False, row)
+                continue
+            first = entries.take()
+            if row is not None and entries.key != key:  # most are so: one version, which is current
+                found = names.parse_entry(first["name"])
+                if _stamp(row) == _stamp(first):
+                    yield Version(key, found.ref.version_id, True, False, first)
+                    continue
+            yield from self._of_key(key, row, _Lookahead(_held(chain((first,), _taken(entries, key)))))
 
     def _keys(self, asked: Asked) -> Iterator[Row]:
         query = _query(asked.prefix, asked.delimiter, asked.key_marker)
@@ -237,27 +249,36 @@ def _held(rows: Iterator[Row]) -> Iterator[_Held]:
 
 
 class _Stream:
-    """Rows with the next one in sight. key: of that one, or the group it stands for."""
+    """Rows with the next one in sight. key: of that one, or the group it stands for; greater than any at the end."""
+
+    __slots__ = ("_rows", "head", "is_group", "key")
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
-        self.take()
+        self.head: Row | None = None
+        self._next()
 
-    def take(self) -> Row | None:
-        taken: Row | None = getattr(self, "head", None)
-        self.head = next(self._rows, None)
-        self.is_group = self.head is not None and "subdir" in self.head
-        self.key = ""
-        if self.head is not None:
-            self.key = self.head["subdir"] if self.is_group else self.head["name"].partition(names.SEPARATOR)[0]
+    def _next(self) -> None:
+        head = self.head = next(self._rows, None)
+        self.is_group = False
+        if head is None:
+            self.key = _END
+        elif "name" in head:
+            self.key = head["name"].partition(names.SEPARATOR)[0]
+        else:
+            self.key = head["subdir"]
+            self.is_group = True
+
+    def take(self) -> Row:
+        taken = self.head
+        assert taken is not None
+        self._next()
         return taken
 
 
 def _taken(stream: _Stream, key: str) -> Iterator[Row]:
-    while stream.head is not None and stream.key == key and not stream.is_group:
-        row = stream.take()
-        assert row is not None
-        yield row
+    while stream.key == key and not stream.is_group:
+        yield stream.take()
 
 
 class _Lookahead:

@@ -265,6 +265,7 @@ def _pointing(move: Move) -> dict[str, str]:
         MANIFEST: FORM,
         MANIFEST_ETAG: etag,
         MANIFEST_SIZE: listed_size,
+        **kept_headers.listed_class(stored),
         kept_headers.LISTED_ETAG: etag,
         _LISTED_SIZE: listed_size,
     }
