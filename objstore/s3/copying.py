@@ -101,7 +101,7 @@ def kept_of_copy(context: Context, request: S3Request, stored: Stored, chosen: D
         tags = to_text(stored.headers.get(names.TAGS, ""))
         if tags:
             kept[names.TAGS] = tags
-    return kept
+    return kept | names.listed_class(kept)
 
 
 def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksum | None, str]:

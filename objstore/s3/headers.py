@@ -33,6 +33,9 @@ TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
 EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose value is empty
 LISTED_ETAG = "X-Object-Sysmeta-Container-Update-Override-Etag"
 
+LISTED_TYPE = "X-Object-Sysmeta-Container-Update-Override-Content-Type"
+_LISTED_CLASS = ";s3_class="  # a listing has no column for it; container servers take it off the type again
+
 USER = "X-Amz-Meta-"
 _KEPT_USER = "X-Object-Meta-"
 _DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
@@ -126,7 +129,7 @@ def described(headers: Mapping[str, str]) -> dict[str, str]:
         if not redirect.startswith(("/", "http://", "https://")):
             raise S3Error("InvalidRedirectLocation")
         kept[REDIRECT] = redirect
-    return kept
+    return kept | listed_class(kept)
 
 
 def storage_class(headers: Mapping[str, str]) -> dict[str, str]:
@@ -134,6 +137,12 @@ def storage_class(headers: Mapping[str, str]) -> dict[str, str]:
     if chosen not in STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", "", {"StorageClassRequested": chosen})
     return {} if chosen == STANDARD else {STORAGE_CLASS: chosen}
+
+
+def listed_class(kept: Mapping[str, str]) -> dict[str, str]:
+    """What makes listings tell the storage class of an object with these headers; nothing for the standard one."""
+    chosen = kept.get(STORAGE_CLASS)
+    return {LISTED_TYPE: f"{kept.get('Content-Type', DEFAULT_TYPE)}{_LISTED_CLASS}{chosen}"} if chosen else {}
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> s
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
             f"<ETag>&quot;{xml.escape(row['hash'])}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
-            "<StorageClass>STANDARD</StorageClass></Contents>"
+            f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
         ]
     )

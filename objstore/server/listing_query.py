@@ -14,6 +14,7 @@ from objstore.server.app import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
 from objstore.wire import messages
 
+_CLASS = ";s3_class="  # see `s3.headers.listed_class`
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 
@@ -63,11 +64,21 @@ def objects_json(items: Iterable[ListedObject | Subdir], exact: bool = False) ->
         f'{{"subdir":{quoted(item.name)}}}'
         if item.__class__ is Subdir
         else f'{{"name":{quoted(item.name)},"hash":{quoted(item.etag)},"bytes":{item.size},'  # type: ignore[union-attr]
-        f'"content_type":{quoted(item.content_type)},"last_modified":"{iso_date(item.timestamp)}"'  # type: ignore[union-attr]
+        f'"content_type":{_type(item.content_type)},"last_modified":"{iso_date(item.timestamp)}"'  # type: ignore[union-attr]
         f"{_offset(item.timestamp) if exact else ''}}}"  # type: ignore[union-attr]
         for item in items
     ]
     return f"[{','.join(rows)}]".encode("utf-8", "surrogateescape")
+
+
+def _type(listed: str) -> str:
+    """A type as JSON, followed by the storage class that the S3 layer lists with it."""
+    if _CLASS not in listed:
+        return encode_basestring(listed)
+    kind, _, chosen = listed.rpartition(_CLASS)
+    if not (chosen.isascii() and chosen.isupper() and chosen.replace("_", "").isalnum()):
+        return encode_basestring(listed)  # a client's own idea of a type
+    return f'{encode_basestring(kind)},"storage_class":{encode_basestring(chosen)}'
 
 
 def _offset(timestamp: Timestamp) -> str:

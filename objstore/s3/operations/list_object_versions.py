@@ -72,7 +72,8 @@ def _versions_xml(found: Iterable[Version], encode: Callable[[str], str], owner:
         else:
             pieces.append(
                 f"<Version>{about}<ETag>&quot;{xml.escape(item.row['hash'])}&quot;</ETag>"
-                f"<Size>{item.row['bytes']}</Size><StorageClass>STANDARD</StorageClass>{owner}</Version>"
+                f"<Size>{item.row['bytes']}</Size>"
+                f"<StorageClass>{item.row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
             )
     return "".join(pieces)
 

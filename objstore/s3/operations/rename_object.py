@@ -81,7 +81,7 @@ def _kept(stored: Stored) -> dict[str, str]:
     if MANIFEST in stored.headers or names.ETAG in stored.headers:
         etag = names.etag(stored.headers)
         kept |= {names.ETAG: etag, MANIFEST_ETAG: etag, names.LISTED_ETAG: etag}
-    return kept
+    return kept | names.listed_class(kept)
 
 
 OPERATION = Operation("RenameObject", "PUT", "object", handle, "s3:PutObject", "renameObject")

@@ -113,6 +113,31 @@ def test_what_is_told_of_a_key(s3: Any, full: str) -> None:
     assert "Owner" not in s3.list_objects_v2(Bucket=full)["Contents"][0]
 
 
+def test_storage_classes(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="put", StorageClass="STANDARD_IA", ContentType="text/x")
+    where = {"Bucket": bucket, "CopySource": f"{bucket}/put"}
+    s3.copy_object(Key="copy", StorageClass="ONEZONE_IA", **where)
+    s3.copy_object(Key="standard", **where)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", StorageClass="GLACIER_IR")["UploadId"]
+    etag = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload=parts)
+    expected = {"put": "STANDARD_IA", "copy": "ONEZONE_IA", "standard": "STANDARD", "parts": "GLACIER_IR"}
+    for page in (s3.list_objects(Bucket=bucket)["Contents"], s3.list_objects_v2(Bucket=bucket)["Contents"]):
+        assert {one["Key"]: one["StorageClass"] for one in page} == expected
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="put", StorageClass="REDUCED_REDUNDANCY")
+    versions = s3.list_object_versions(Bucket=bucket, Prefix="put")["Versions"]
+    assert [one["StorageClass"] for one in versions] == ["REDUCED_REDUNDANCY", "STANDARD_IA"]
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="put")["Contents"][0]["StorageClass"] == "REDUCED_REDUNDANCY"
+
+
+def test_types_that_look_like_storage_classes(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", ContentType="a/b;s3_class=<x>")
+    assert s3.list_objects_v2(Bucket=bucket)["Contents"][0]["StorageClass"] == "STANDARD"
+    assert s3.head_object(Bucket=bucket, Key="k")["ContentType"] == "a/b;s3_class=<x>"
+
+
 def test_an_empty_bucket(s3: Any, bucket: str) -> None:
     page = s3.list_objects(Bucket=bucket)
     assert (page["IsTruncated"], page["Marker"], page["Prefix"], page["MaxKeys"]) == (False, "", "", 1000)
