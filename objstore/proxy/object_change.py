@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from objstore.core import metadata
+from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
-from objstore.proxy.object_put import ObjectChange, replaced_segments
+from objstore.proxy.object_put import ObjectChange, condition_refusal, replaced_segments
 from objstore.proxy.request import ProxyRequest, missing, plain
 from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp
@@ -34,7 +35,10 @@ class ObjectPost:
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
         change = ObjectChange(self._cluster, request, policy_of(request, container), self._headers(request))
-        written = change.send("POST")
+        try:
+            written = change.send("POST")
+        except PreconditionFailed as failed:
+            return condition_refusal(request, failed)
         return plain(202) if written.status == 202 else error(written.status)
 
     def _headers(self, request: ProxyRequest) -> dict[str, str]:
@@ -69,7 +73,10 @@ class ObjectDelete:
         if not headers.get("X-If-Delete-At", "0").isdigit():
             return error(400, "Bad X-If-Delete-At header value")
         change = ObjectChange(self._cluster, request, policy_of(request, container), headers)
-        written = change.send("DELETE")
+        try:
+            written = change.send("DELETE")
+        except PreconditionFailed as failed:
+            return condition_refusal(request, failed)
         if written.status != 204:
             return error(written.status)
         change.tell_the_rest(written, change.tombstone)

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from objstore.core import metadata
-from objstore.core.errors import NodeFailure
+from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.timestamps import DECIDED, ZERO, Timestamp
 from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.decided_write import DecidedWrite
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.put_stream import PutStream
 from objstore.proxy.request import ProxyRequest, missing, plain
@@ -31,6 +32,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.web import constraints, infos
 from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date
+from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 from objstore.wire.rows import ListedObject, object_row, tombstone_row
@@ -58,13 +60,16 @@ class ObjectPut:
         policy = policy_of(request, container)
         change = ObjectChange(self._cluster, request, policy, self._stored_headers(request))
         length = content_length(request.environ)
-        if length is not None and length <= self._cluster.settings.small_body:
-            body = read_body(request.environ, length)
-            change.add(late_headers(request.environ))
-            written = change.send("PUT", body)
-        else:
-            stream = PutStream(self._cluster, change, self._limits.max_file_size, self._hashing)
-            written = stream.run(request.environ, length)
+        try:
+            if length is not None and length <= self._cluster.settings.small_body:
+                body = read_body(request.environ, length)
+                change.add(late_headers(request.environ))
+                written = change.send("PUT", body)
+            else:
+                stream = PutStream(self._cluster, change, self._limits.max_file_size, self._hashing)
+                written = stream.run(request.environ, length)
+        except PreconditionFailed as failed:
+            return condition_refusal(request, failed)
         if written.status != 201:
             return error(written.status)
         etag = written.header("Etag")
@@ -79,7 +84,7 @@ class ObjectPut:
             return error(411, "Missing Content-Length header.")
         if length is not None and length > self._limits.max_file_size:
             return error(413)
-        if headers.get("If-None-Match", "*").strip() != "*":
+        if not request.trusted and headers.get("If-None-Match", "*").strip() != "*":
             return error(400, "If-None-Match only supports *")
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
@@ -91,13 +96,18 @@ class ObjectPut:
         headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
         assert request.name.object is not None
         headers["Content-Type"] = constraints.content_type(sent, request.name.object)
-        for name in ("Etag", "If-None-Match"):
-            if sent.get(name):
-                headers[name] = sent[name]
+        if sent.get("Etag"):
+            headers["Etag"] = sent["Etag"]
         expires = constraints.delete_at(sent, time.time())
         if expires is not None:
             headers["X-Delete-At"] = str(expires)
         return headers
+
+
+def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Response:
+    """412; where If-Match meets nothing, a PUT with the system's rights is told so by 404 (S3: NoSuchKey)."""
+    headers = {messages.MISSING: "true"} if failed.missing else None
+    return error(404 if failed.missing and request.trusted and request.method == "PUT" else 412, headers=headers)
 
 
 def replaced_segments(written: Written) -> dict[str, str]:
@@ -116,6 +126,8 @@ class ObjectChange:
         self.place: Placement = cluster.place(request.name, policy)
         self.timestamp = request.timestamp(cluster.clock)
         self.size = 0
+        self.condition = WriteCondition.of(request.environ)
+        self.decided = False  # on what is there: see `core.timestamps.DECIDED`
         self._dated = request.dated
         self._headers = dict(headers)
         self._updates = cluster.updates(request.name.of_container, len(self.place.primaries))
@@ -156,18 +168,61 @@ class ObjectChange:
         """Does a node hold something newer? Then the change is to be sent again, now with a newer timestamp."""
         if conflict < self.timestamp or conflict == ZERO or self._dated:
             return False
-        self.timestamp = self.cluster.clock.after(conflict)
+        self._stamp(self.cluster.clock.after(conflict))
         return True
 
+    def _stamp(self, timestamp: Timestamp) -> None:
+        self.timestamp = Timestamp(timestamp.raw, DECIDED) if self.decided else timestamp
+
+    def renew(self) -> None:
+        """Its body has come: that is when it is made."""
+        if not self._dated:
+            self._stamp(self.cluster.clock.after(self.timestamp))
+
+    def proposed(self) -> Timestamp:
+        """About when a change will be made that is yet to be decided."""
+        return self.timestamp if self._dated else self.cluster.clock.now()
+
+    def surpass(self, floor: Timestamp, promise: Timestamp) -> bool:
+        """Take a timestamp between these as that of a decided change; False where there is none.
+
+        Raises Conflict where the change brought its own, and it is not newer than the first.
+        """
+        self.decided = True
+        if not self._dated:
+            self._stamp(self.cluster.clock.after(floor))
+        elif self.timestamp <= floor:
+            raise Conflict("something newer is stored", floor)
+        return self.timestamp <= promise
+
     def send(self, method: str, body: bytes = b"") -> Written:
-        """To all replicas, again and again until no node has anything newer."""
+        """To all replicas, again and again until no node has anything newer.
+
+        Raises PreconditionFailed where the change has a condition that does not hold, Conflict
+        where others change the name all the time.
+        """
         self.size = len(body)
+        if self.condition is not None:
+            return DecidedWrite(self, self.condition).send(method, body)
         alike = _DELETED if method == "DELETE" else {}
         while True:
             requests = self.node_requests(method, body)
             written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status))
-            if not self.outdated(written.conflict):
+            rival = written.conflict
+            if written.status < 300 and rival > self.timestamp and not self._dated:
+                return self._overtaken(method, body, written, rival)
+            if not self.outdated(rival):
                 return written
+
+    def _overtaken(self, method: str, body: bytes, written: Written, rival: Timestamp) -> Written:
+        """A majority took the change, one node has something newer: see doc/consistency.md."""
+        if rival.offset == DECIDED:
+            return written  # decided by a majority, and so with the knowledge of this change
+        again = DecidedWrite(self, None)
+        if not again.make_again(rival):
+            return written
+        second = again.send_taken(method, body)
+        return second if second.status < 300 else written
 
     def row(self, etag: str, size: int) -> dict[str, Any]:
         """The container's row of what was PUT."""

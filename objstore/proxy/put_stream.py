@@ -10,11 +10,12 @@ from objstore.core.errors import ChecksumMismatch, LimitExceeded, NodeFailure, N
 from objstore.core.nodes import Node
 from objstore.proxy import quorum
 from objstore.proxy.cluster import Cluster
+from objstore.proxy.decided_write import DecidedWrite
 from objstore.proxy.reads import stored_timestamp
 from objstore.proxy.writes import REPLACED, Written, gather, stand_ins
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web.requests import LATE_HEADERS, Environ, body_pieces, late_headers
+from objstore.web.requests import Environ, body_pieces, late_headers
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
@@ -30,7 +31,7 @@ class Sender:
     def __init__(self, cluster: Cluster, node: Node, request: NodeRequest, upload: Upload) -> None:
         self.failed = False
         self._cluster = cluster
-        self._node = node
+        self.node = node
         self._request = request
         self._upload = upload
         self._queue = green.Queue(QUEUED)
@@ -52,7 +53,7 @@ class Sender:
     def _fail(self, failure: BaseException) -> None:
         if not self.failed:
             self.failed = True
-            self._cluster.note_failure(self._node, self._request, failure)
+            self._cluster.note_failure(self.node, self._request, failure)
             self._upload.abort()
 
     def put(self, piece: bytes) -> None:
@@ -76,7 +77,7 @@ class Sender:
         except NodeFailure as failure:
             self._fail(failure)
             return NodeResponse(503, {})
-        self._cluster.note_answer(self._node, response.status)
+        self._cluster.note_answer(self.node, response.status)
         return response
 
     def abort(self) -> None:
@@ -117,11 +118,14 @@ class PutStream:
         self._hashing = hashing
         self._replicas = len(change.place.primaries)
         self._needed = quorum.quorum_size(self._replicas)
+        self._decided = DecidedWrite(change, change.condition) if change.condition is not None else None
 
     def run(self, environ: Environ, length: int | None) -> Written:
         """Raises what reading the body raises, and LimitExceeded where it is too large."""
         several = self._replicas > 1
-        connected = self._connect(length, several, LATE_HEADERS in environ)
+        if self._decided is not None:
+            self._decided.check_early()
+        connected = self._connect(length, several)
         senders = [sender for sender in connected if isinstance(sender, Sender)]
         answers = [answer for answer in connected if isinstance(answer, NodeResponse)]
         try:
@@ -137,41 +141,35 @@ class PutStream:
                 sender.abort()
             raise
 
-    def _connect(self, length: int | None, several: bool, late: bool) -> Sequence[Sender | NodeResponse]:
+    def _connect(self, length: int | None, several: bool) -> Sequence[Sender | NodeResponse]:
         """A sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
         if several:
             extra["Trailer"] = messages.ETAG_TRAILER
-        chunked = several or late  # only then is there a place for trailers
-        if chunked and length is not None:
+        if length is not None:  # it is sent in chunks, which leave a place for trailers
             extra[messages.SIZE] = str(length)
         while True:
             requests = self._change.node_requests("PUT", b"", extra)
             nodes, spares = self._cluster.write_order(self._change.place)
-            framed = None if chunked else length
             waits = [
-                green.spawn(self._open, stand_ins(self._cluster, node, spares), request, framed)
+                green.spawn(self._open, stand_ins(self._cluster, node, spares), request)
                 for node, request in zip(nodes, requests, strict=True)
             ]
             opened: list[Sender | NodeResponse] = [wait.wait() for wait in waits]
             answers = [one for one in opened if isinstance(one, NodeResponse)]
             conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=None)
-            refused = any(answer.status == 412 for answer in answers)
-            if refused or (conflict is not None and self._change.outdated(conflict)):
-                for one in opened:
-                    if isinstance(one, Sender):
-                        one.abort()
-                if refused:
-                    return [*(answer for answer in answers if answer.status == 412)] * self._needed
-                continue
-            return opened
+            if conflict is None or not self._change.outdated(conflict):
+                return opened
+            for one in opened:
+                if isinstance(one, Sender):
+                    one.abort()
 
-    def _open(self, nodes: Iterator[Node], request: NodeRequest, length: int | None) -> Sender | NodeResponse:
+    def _open(self, nodes: Iterator[Node], request: NodeRequest) -> Sender | NodeResponse:
         status = 503
         for node in nodes:
             upload: Upload | None = None
             try:
-                upload = self._cluster.transports.upload(node, request, length)
+                upload = self._cluster.transports.upload(node, request, None)
                 early = upload.wait_continue()
             except NodeFailure as failure:
                 self._cluster.note_failure(node, request, failure)
@@ -212,6 +210,10 @@ class PutStream:
             expected = environ.get("HTTP_ETAG", "").strip('"').lower()
             if expected and expected != etag:
                 raise ChecksumMismatch(f"the body's MD5 is {etag}, not {expected}")
+        if self._decided is not None:
+            return self._finish_decided(self._decided, senders, answers, trailers)
+        self._change.renew()
+        trailers[messages.TIMESTAMP] = self._change.timestamp.internal
         got = gather(
             [lambda sender=sender: sender.finish(trailers) for sender in senders],  # type: ignore[misc]
             lambda some: quorum.decided([one.status for one in some], self._replicas),
@@ -219,3 +221,18 @@ class PutStream:
         )
         everyone = answers + got
         return Written(quorum.verdict([answer.status for answer in everyone], self._replicas), everyone)
+
+    def _finish_decided(
+        self, decided: DecidedWrite, senders: list[Sender], answers: list[NodeResponse], trailers: dict[str, str]
+    ) -> Written:
+        """The lease is held for no longer than the change takes, however slow the body was."""
+        decided.decide()
+        trailers[messages.TIMESTAMP] = self._change.timestamp.internal
+        under = {**trailers, **decided.trailers}
+        leased = [decided.leased(sender.node) for sender in senders]
+        jobs = [
+            lambda sender=sender, told=under if covered else trailers: sender.finish(told)
+            for sender, covered in zip(senders, leased, strict=True)
+        ]
+        written = decided.collect(leased, jobs)
+        return written._replace(answers=answers + written.answers)

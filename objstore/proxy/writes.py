@@ -7,7 +7,7 @@ node that is slower than that is not given up: its request goes on until it ends
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import NodeFailure
@@ -60,10 +60,10 @@ def write(
     nodes, spares = cluster.write_order(place)
     replicas = len(nodes)
     if replicas == 1 and not cluster.is_limited(nodes[0]):
-        answers = [_attempt(cluster, nodes[0], spares, requests[0])]
+        answers = [attempt(cluster, nodes[0], spares, requests[0])]
     else:
         jobs = [
-            functools.partial(_attempt, cluster, node, spares, request)
+            functools.partial(attempt, cluster, node, spares, request)
             for node, request in zip(nodes, requests, strict=True)
         ]
         answers = gather(
@@ -93,7 +93,7 @@ def gather(
     return got
 
 
-def _attempt(cluster: Cluster, node: Node, spares: Iterator[Node], request: NodeRequest) -> NodeResponse:
+def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
     """The answer of the node, or of the handoff that stands in for it; bodies are read to their end."""
     status = 503
     for candidate in stand_ins(cluster, node, spares):
@@ -108,7 +108,7 @@ def _attempt(cluster: Cluster, node: Node, spares: Iterator[Node], request: Node
     return NodeResponse(status, {})
 
 
-def stand_ins(cluster: Cluster, node: Node, spares: Iterator[Node]) -> Iterator[Node]:
+def stand_ins(cluster: Cluster, node: Node, spares: Iterable[Node]) -> Iterator[Node]:
     """The node, then spares; a node that failed of late is tried last, when no spare is left."""
     limited = cluster.is_limited(node)
     if not limited:

@@ -1,0 +1,50 @@
+"""What the states that a name's nodes report amount to, when its lease is held; pure functions.
+
+`doc/consistency.md` says why these rules are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from objstore.core.timestamps import DECIDED, ZERO, Timestamp
+from objstore.proxy.quorum import quorum_size
+
+
+class Seen(NamedTuple):
+    """What one node says of a name.
+
+    newest: of its newest change. etag: of the live object as clients see it, None where there is none.
+    floor and promise: a change under the node's lease must be newer than the one, not newer than the other.
+    """
+
+    newest: Timestamp
+    etag: str | None = None
+    floor: Timestamp = ZERO
+    promise: Timestamp = ZERO
+
+
+def newest(seen: Sequence[Seen]) -> Seen:
+    return max(seen, key=lambda one: one.newest)
+
+
+def is_settled(seen: Sequence[Seen], replicas: int) -> bool:
+    """Is the newest change on a majority of the replicas? Else it may still be under way, or be made anew."""
+    top = newest(seen).newest
+    return top == ZERO or sum(one.newest == top for one in seen) >= quorum_size(replicas)
+
+
+def bounds(seen: Sequence[Seen]) -> tuple[Timestamp, Timestamp]:
+    """A change must be newer than the first and not newer than the second."""
+    return max(max(one.floor, one.newest) for one in seen), min(one.promise for one in seen)
+
+
+def must_be_made_again(seen: Sequence[Seen], own: Timestamp, rival: Timestamp) -> bool:
+    """A majority took a change as its newest, and one node refused it for a rival that is newer: what now?
+
+    The rival may be what an attempt left behind that failed before this change began; then the
+    change must be made again, to be the newest. Not so where something else came after it, or
+    something was decided after it: that the change came first is then the only order left.
+    """
+    return all(one.newest <= own or (one.newest == rival and rival.offset != DECIDED) for one in seen)

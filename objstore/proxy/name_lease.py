@@ -1,0 +1,145 @@
+"""The lease of a name on a majority of its primaries.
+
+The first primary that can be reached is asked first, and alone: of many who want the name, the
+others wait there, and hold nothing that the winner needs. Handoffs lend nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Iterator
+
+from objstore.core.errors import NodeFailure
+from objstore.core.manifests import shown_etag
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.lease_decision import Seen
+from objstore.proxy.quorum import quorum_size
+from objstore.proxy.reads import stored_timestamp
+from objstore.proxy.writes import gather
+from objstore.runtime import green
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+_FOLLOWERS_WAIT = 0.5  # seconds: who holds a lease there without the first one's gives it up soon
+
+
+class NameLease:
+    """id: of the holder, for the changes made under the lease. granted: what each node said that gave it."""
+
+    def __init__(self, cluster: Cluster, name: Name, place: Placement, policy: int) -> None:
+        self.id = secrets.token_hex(8)
+        self.granted: dict[Node, Seen] = {}
+        self._cluster = cluster
+        self._name = name
+        self._place = place
+        self._headers = {messages.LEASE: self.id}
+        if policy:
+            self._headers[messages.POLICY] = str(policy)
+        self._closed = False  # what is granted from now on goes back at once
+        self._held = 0  # nodes where another holds the name
+        self._failed = 0
+
+    def acquire(self, stamp: Timestamp, seconds: float) -> bool:
+        """Wait up to so many seconds for the lease; False where another holds the name.
+
+        stamp: about when the change will be made. Raises NodeFailure where too few nodes answer.
+        """
+        replicas = len(self._place.primaries)
+        needed = quorum_size(replicas)
+        nodes = self._candidates(needed)
+        deadline = time.monotonic() + seconds
+        try:
+            for node in nodes:
+                self._ask(node, stamp, max(0.0, deadline - time.monotonic()))
+                if self.granted or self._held:
+                    break
+            if self.granted:
+                jobs = [lambda node=node: self._ask(node, stamp, _FOLLOWERS_WAIT) for node in nodes]
+                gather(jobs, lambda _: len(self.granted) >= needed, self._cluster.settings.post_quorum_timeout)
+            self._closed = True
+        except BaseException:
+            self.release()
+            raise
+        if len(self.granted) >= needed:
+            return True
+        self.release()
+        if self._failed > replicas - needed or not self._held:
+            raise NodeFailure(f"too few nodes of {self._name.path} can be asked for its lease")
+        return False
+
+    def _candidates(self, needed: int) -> Iterator[Node]:
+        """Primaries in the order of the ring; those that failed of late only where the others are too few."""
+        primaries = self._place.primaries
+        sound = [node for node in primaries if not self._cluster.is_limited(node)]
+        return iter(sound if len(sound) >= needed else primaries)
+
+    def _ask(self, node: Node, stamp: Timestamp, wait: float) -> NodeResponse:
+        headers = {**self._headers, messages.TIMESTAMP: stamp.internal, messages.LEASE_WAIT: f"{wait:.3f}"}
+        try:
+            response = self._cluster.call(node, NodeRequest("LOCK", self._place.partition, self._name, headers))
+            response.close()
+        except NodeFailure:
+            self._failed += 1
+            return NodeResponse(503, {})
+        if response.status == 409:
+            self._held += 1
+        elif response.status != 200:
+            self._failed += 1
+        elif self._closed:
+            self._unlock(node, False)
+        else:
+            self.granted[node] = Seen(
+                stored_timestamp(response),
+                response.headers.get("Etag"),
+                Timestamp.parse(response.headers[messages.LEASE_FLOOR]),
+                Timestamp.parse(response.headers[messages.LEASE_PROMISE]),
+            )
+        return response
+
+    def release(self, abandon: bool = False) -> None:
+        """Give the lease back, without waiting for that; abandon: changes may have been made under it."""
+        self._closed = True
+        for node in self.granted:
+            green.spawn(self._unlock, node, abandon)
+
+    def _unlock(self, node: Node, abandon: bool) -> None:
+        headers = {**self._headers, messages.LEASE_ABANDON: "true"} if abandon else self._headers
+        try:
+            self._cluster.call(node, NodeRequest("UNLOCK", self._place.partition, self._name, headers)).close()
+        except NodeFailure:
+            pass  # it expires
+
+
+def look_elsewhere(cluster: Cluster, name: Name, place: Placement, policy: int, missing: int) -> list[Seen]:
+    """What is known of a name where it may be besides its primaries.
+
+    That is where its partition was before it moved, and, where `missing` primaries could not be asked,
+    as many of the nodes that stand in for them.
+    """
+    nodes = [*place.ring.previous(place.partition), *itertools.islice(place.spares(), missing)]
+    return look(cluster, name, place, policy, nodes)
+
+
+def look(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen]:
+    """What each of the nodes says of a name; those that do not answer are left out."""
+    headers = {messages.POLICY: str(policy)} if policy else {}
+    request = NodeRequest("HEAD", place.partition, name, headers)
+
+    def ask(node: Node) -> Seen | None:
+        try:
+            response = cluster.call(node, request)
+            response.close()
+        except NodeFailure:
+            return None
+        stamp = stored_timestamp(response)
+        if response.status == 200:
+            return Seen(stamp, shown_etag(response.headers, response.headers["Etag"]))
+        return Seen(stamp) if response.status == 404 and stamp > ZERO else None
+
+    answers = [wait.wait() for wait in [green.spawn(ask, node) for node in nodes]]
+    return [seen for seen in answers if seen is not None]
