@@ -133,7 +133,8 @@ def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:
 def _announce(supervisor: Supervisor, data: DataDir) -> None:
     host, port = supervisor.addresses["worker"][0]
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
-    known = write_credentials(data, f"http://{shown}:{port}")
+    scheme = "https" if processes.read_defaults(data.proxy_conf).get("cert_file") else "http"
+    known = write_credentials(data, f"{scheme}://{shown}:{port}")
     click.echo(
         f"""\
 objstore is ready.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -84,7 +86,8 @@ def run(launch: Launch) -> int:
     values = _values(launch)
     processes.import_pipeline(launch.path)
     processes.raise_file_limit()
-    with tempfile.TemporaryDirectory(prefix=f"objstore-{launch.kind.name}-", dir=_memory_dir()) as shared:
+    _remove_left_behind(_memory_dir() or tempfile.gettempdir())
+    with tempfile.TemporaryDirectory(prefix=f"objstore-{os.getpid()}-", dir=_memory_dir()) as shared:
         launch = launch._replace(overrides={**_shared(launch.path, shared), **launch.overrides})
         logger = log.get_logger(values)
         roles = _roles(launch, values)
@@ -157,6 +160,14 @@ def _shared(path: str, directory: str) -> dict[str, str]:
     parser = processes.open_conf(path).parser
     said = {option for section in parser.sections() for option in parser.options(section)} | parser.defaults().keys()
     return {name: os.path.join(directory, entry) for name, entry in _SHARED.items() if name not in said}
+
+
+def _remove_left_behind(directory: str) -> None:
+    """Remove what servers that were killed kept for their workers."""
+    for entry in os.scandir(directory):
+        owner = re.match(r"objstore-(\d+)-", entry.name)
+        if owner and not os.path.exists(f"/proc/{owner[1]}") and entry.stat().st_uid == os.getuid():
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _memory_dir() -> str | None:

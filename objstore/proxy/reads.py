@@ -147,13 +147,15 @@ def _concurrently(
 
 
 def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> Iterator[Node]:
-    """The nodes by what they have of the name, newest first, as a HEAD of each tells."""
+    """The nodes by what they have of the name, newest first, as a HEAD of each tells; none without a majority."""
     plain = {name: value for name, value in request.headers.items() if not name.startswith(("If-", "Range"))}
     head = request._replace(method="HEAD", headers=plain)
     asked = list(cluster.read_order(place))
     waits = [(node, green.spawn(_stamp, cluster, node, head)) for node in asked[: len(place.primaries)]]
     stamps = [(wait.wait(), -rank, node) for rank, (node, wait) in enumerate(waits)]
     known = sorted((stamp, rank, node) for stamp, rank, node in stamps if stamp is not None)
+    if sum(node in place.primaries for _, _, node in known) < quorum_size(len(place.primaries)):
+        return  # what is newest cannot be told
     yield from (node for _, _, node in reversed(known))
     yield from asked[len(place.primaries) :]
 

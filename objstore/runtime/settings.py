@@ -104,5 +104,9 @@ def unknown(table: Iterable[Setting], section: Iterable[str]) -> list[str]:
 
 
 def sample(table: Iterable[Setting]) -> str:
-    """The lines of a sample section: each setting commented out at its default, under its help."""
-    return "".join(f"# {setting.help}\n# {setting.name} = {setting.default}\n" for setting in table)
+    """The lines of a sample section: each setting commented out at its default, under its help.
+
+    Per cent signs are doubled, as files of PasteDeploy need them.
+    """
+    lines = (f"# {setting.help}\n# {setting.name} = {setting.default}\n" for setting in table)
+    return "".join(lines).replace("%", "%%")
