@@ -38,7 +38,7 @@ setup(
         "httptools>=0.6",  # HTTP/1.1 parsing by llhttp
         "PasteDeploy>=3.1",
         "lxml>=5.0",
-        "awscrt>=0.23",  # CRC32C and CRC64NVME at tens of GB/s
+        "awscrt>=0.31",  # CRC32C and CRC64NVME at tens of GB/s; combines CRCs of parts
         "psutil>=5.9",
         "click>=8.1",
         "rich>=13.0",
