@@ -46,12 +46,12 @@ types: $(VENV)/.installed-test
 unit: $(VENV)/.installed-test
 	$(BIN)/pytest test/unit -n $(JOBS)
 
-# `loadscope` keeps the tests of one file with the servers they started.
+# `loadscope`, and `loadfile` below, keep the tests of a file with the servers they started.
 functional: $(VENV)/.installed-test
 	$(BIN)/pytest test/functional -n $(JOBS) --dist loadscope
 
 probe: $(VENV)/.installed-test
-	$(BIN)/pytest test/probe
+	$(BIN)/pytest test/probe -n $(JOBS) --dist loadfile
 
 # `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
 bench: $(VENV)/.installed

@@ -74,12 +74,14 @@ class Program:
         kill([self])
 
     def pause(self) -> None:
+        """Let it hang: its connections stay, and nothing answers."""
         for process in self.tree():
             process.suspend()
 
     def resume(self) -> None:
-        for process in self.tree():
-            process.resume()
+        if self.running:
+            for process in self.tree():
+                process.resume()
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")

@@ -23,10 +23,9 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
 
 @pytest.fixture
 def cluster(running_cluster: Cluster) -> Iterator[Cluster]:
-    running_cluster.start()
+    """With all its servers running, as they do again afterwards."""
     yield running_cluster
-    for program in running_cluster.programs:
-        program.resume()
+    running_cluster.mend()
 
 
 @pytest.fixture
@@ -37,14 +36,18 @@ def client(cluster: Cluster) -> Iterator[Client]:
 
 
 @pytest.fixture
-def ledger(cluster: Cluster, client: Client) -> Iterator[Ledger]:
-    """Of a container of its own; what it says must hold once all servers run again."""
+def container(cluster: Cluster, client: Client) -> str:
+    """The name of a container of the test's own."""
     name = f"probe-{uuid.uuid4().hex[:8]}"
     assert client.put(name).status == 201
-    made = Ledger(name)
+    return name
+
+
+@pytest.fixture
+def ledger(cluster: Cluster, container: str) -> Iterator[Ledger]:
+    """Of `container`; what it says must hold once all servers run again."""
+    made = Ledger(container)
     yield made
-    for program in cluster.programs:
-        program.resume()
-    cluster.start()
+    cluster.mend()
     check(cluster.client(), made)
     assert not unsound(cluster.devices(host) / "d1" for host in cluster.hosts)

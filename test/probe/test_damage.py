@@ -1,0 +1,178 @@
+"""Bytes that rot on disk are never served; full disks refuse and recover."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.client import Client, log_in
+from harness.cluster import Cluster
+from harness.processes import Serve, wait_until
+
+SIZES = [1000, 300_000, 5_000_000]
+
+
+def flip(path: Path, position: int) -> None:
+    """Change one bit of a file in its place."""
+    with open(path, "r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
+
+
+def started(tmp_path: Path, **options: int) -> Serve:
+    server = Serve(tmp_path / "data", tmp_path / "log", **options)
+    server.start()
+    return server
+
+
+def logged_in(server: Serve) -> Client:
+    known = server.credentials
+    return log_in(known["endpoint"], known["user"], known["key"])
+
+
+def a_copy(cluster: Cluster, client: Client, path: str) -> tuple[int, Path]:
+    """Host and .data file of one of the three copies of `container/object`."""
+    place = cluster.locate(client.account, *path.split("/"))
+    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
+    return next(iter(cluster.data_files(place).items()))
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Iterator[Serve]:
+    server = started(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("where", [0.0, 0.5, 0.99])
+def test_the_only_copy_rots(single: Serve, size: int, where: float) -> None:
+    client = logged_in(single)
+    body = bytes(range(256)) * (size // 256)
+    client.put("c")
+    client.put("c/object", body)
+    (path,) = (single.data / "devices").glob("d1/objects/*/*/*/*.data")
+    position = int(len(body) * where)
+    flip(path, position)
+    try:
+        answer = client.get("c/object")
+    except Exception:  # broken off, which tells the client
+        answer = None
+    assert answer is None or answer.status in (404, 503)
+    assert client.get("c/object").status in (404, 503)
+    assert not path.exists()
+    (bad,) = (single.data / "devices").glob("d1/quarantined/*/*/*.data")
+    assert bad.name == path.name
+    assert client.put("c/object", body).status == 201
+    assert client.get("c/object").body == body
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("where", [0.0, 0.5])
+def test_a_copy_rots_and_another_is_served(
+    cluster: Cluster, client: Client, container: str, size: int, where: float
+) -> None:
+    body = bytes(range(256)) * (size // 256)
+    path = f"{container}/object"
+    assert client.put(path, body).status == 201
+    files = cluster.data_files(cluster.locate(client.account, container, "object"))
+    wait_until(lambda: len(cluster.data_files(cluster.locate(client.account, container, "object"))) == 3, "copies")
+    before = len(cluster.quarantined())
+    host, bad = next(iter(files.items()))
+    flip(bad, int(len(body) * where))
+
+    def found_out() -> bool:
+        answer = client.get(path)
+        assert (answer.status, answer.body) == (200, body)
+        return not bad.exists()
+
+    wait_until(found_out, f"the copy on host {host} to be read", 30)
+    assert len(cluster.quarantined()) == before + 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "grown", "no metadata"])
+def test_a_copy_is_damaged_in_another_way(cluster: Cluster, client: Client, container: str, damage: str) -> None:
+    body = bytes(range(256)) * 1000
+    path = f"{container}/object"
+    client.put(path, body)
+    _, bad = a_copy(cluster, client, path)
+    match damage:
+        case "cut":
+            with open(bad, "r+b") as file:
+                file.truncate(1000)
+        case "emptied":
+            with open(bad, "r+b") as file:
+                file.truncate(0)
+        case "grown":
+            with open(bad, "ab") as file:
+                file.write(b"more")
+        case _:
+            for name in os.listxattr(bad):
+                os.removexattr(bad, name)
+
+    def found_out() -> bool:
+        answer = client.get(path)
+        assert (answer.status, answer.body) == (200, body)
+        return not bad.exists()
+
+    wait_until(found_out, "the copy to be read", 30)
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def small_disk(self, tmp_path: Path) -> Iterator[Path]:
+        """A file system of 30 MB where the first device is to be."""
+        place = tmp_path / "data" / "devices" / "d1"
+        place.mkdir(parents=True)
+        options = ["-t", "tmpfs", "-o", "size=30m", "none", str(place)]
+        done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
+        yield place
+        subprocess.run(["umount", str(place)], check=True)
+
+    def test_a_full_disk_refuses_and_recovers(self, small_disk: Path, tmp_path: Path) -> None:
+        server = started(tmp_path)
+        try:
+            client = logged_in(server)
+            client.put("c")
+            stored = []
+            for number in range(60):
+                name, body = f"{number:02}", bytes([number]) * 1_000_000
+                status = client.put(f"c/{name}", body).status
+                assert status in (201, 507, 503)
+                if status == 201:
+                    stored.append((name, body))
+            assert 20 <= len(stored) < 31
+            assert client.put("c/large", bytes(40_000_000)).status in (507, 503)
+            for name, body in stored:
+                assert client.get(f"c/{name}").body == body
+            assert client.names("c") == [name for name, _ in stored]
+            for name, _ in stored:
+                assert client.delete(f"c/{name}").status == 204
+            assert client.names("c") == []
+            wait_until(lambda: client.put("c/again", bytes(1_000_000)).status == 201, "room", 10)
+            assert not [path for path in small_disk.glob("tmp/*") if path.is_file()]
+        finally:
+            server.stop()
+
+    def test_what_a_full_disk_does_not_take_goes_elsewhere(self, small_disk: Path, tmp_path: Path) -> None:
+        server = started(tmp_path, devices=4, replicas=3)
+        try:
+            client = logged_in(server)
+            assert client.put("c").status == 201
+            bodies = {f"{number:02}": bytes([number]) * 1_000_000 for number in range(60)}
+            for name, body in bodies.items():
+                assert client.put(f"c/{name}", body).status == 201
+            for name, body in bodies.items():
+                assert client.get(f"c/{name}").body == body
+            assert set(client.names("c")) == set(bodies)
+            files = list((tmp_path / "data" / "devices").glob("d?/objects/*/*/*/*.data"))
+            assert len(files) >= 3 * len(bodies) - len(bodies) // 4
+        finally:
+            server.stop()
