@@ -77,6 +77,14 @@ class Seen(NamedTuple):
         """The version that a plain object is, once it is an entry."""
         return Ref(Timestamp.parse(self.headers[_DATA_WRITTEN]), "n")
 
+    @property
+    def conditional(self) -> bool:
+        return self.ref is not None and self.ref.conditional
+
+    def same_data(self, headers: Mapping[str, str]) -> bool:
+        """Are these the headers of the same data? headers: as `headers`."""
+        return headers[_DATA_WRITTEN] == self.headers[_DATA_WRITTEN]
+
     def replaces(self, ref: Ref) -> bool:
         """Is the current version newer than this one?"""
         return (self.plain_ref if self.ref is None else self.ref).stamp > ref.stamp
@@ -209,12 +217,15 @@ class Key(NamedTuple):
                 (204, 404),
             )
 
-    def point(self, move: Move, stamp: Timestamp, conditions: Mapping[str, str], keep: bool = False) -> int:
+    def point(self, move: Move, stamp: Timestamp | None, conditions: Mapping[str, str], keep: bool = False) -> int:
         """Move the pointer; the status: 201, or 404, 409 and 412 where it was moved meanwhile.
 
-        stamp: when the change counts as made. keep: the segments of what is replaced go on in an entry.
+        stamp: when the change counts as made, None for after all that is there. keep: the segments of what is
+        replaced go on in an entry.
         """
-        headers = {**_pointing(move), **conditions, _STAMP: stamp.internal}
+        headers = {**_pointing(move), **conditions}
+        if stamp is not None:
+            headers[_STAMP] = stamp.internal
         if keep:
             headers[KEEP_SEGMENTS] = "true"
         answer = self.native.ask(self.environ, "PUT", self.name, headers=headers, body=self._list(move))

@@ -99,11 +99,11 @@ def new_stamp(after: Timestamp | None = None) -> Timestamp:
     raw = int(time.time() * TICKS)
     if after is not None and raw <= after.raw:
         raw = after.raw + 1
-    return Timestamp(raw, secrets.randbits(32) | 1)
+    return Timestamp(raw, 2 + secrets.randbits(32))  # 0 and 1 are clients' and the store's own
 
 
 def successor(stamp: Timestamp) -> Timestamp:
-    """The next timestamp: a change made at it loses against all that was made since `stamp`."""
+    """The next timestamp: a change made at it loses against all versions written since `stamp`."""
     return Timestamp(stamp.raw, stamp.offset + 1)
 
 

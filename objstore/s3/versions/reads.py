@@ -66,11 +66,13 @@ def change(context: Context, request: S3Request, target: Target, changed: Mappin
         answer.close()
         if answer.status == 200 and not (place.ref is None and VERSION in answer.headers):
             kept = kept_headers.reposted(answer.headers, changed)
+            if place.ref is None:  # it must not be said of a pointer that has come there since
+                kept["If-Match"] = kept_headers.quoted_etag(answer.headers)
             answer = context.native.ask(request.environ, "POST", place.name, headers=kept)
             answer.close()
             if answer.status == 202:
                 return place.version_id
-        if answer.status not in (200, 404):
+        if answer.status not in (200, 404, 409, 412):
             raise unexpected(answer.status)
         if target.version and answer.status == 404:
             break

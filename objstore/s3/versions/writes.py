@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from objstore.core.manifests import MANIFEST_OWNS
 from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
 from objstore.core.versions import VERSION
 from objstore.runtime import green
 from objstore.s3 import headers as kept_headers
@@ -37,7 +38,7 @@ from objstore.s3.versions import names, states
 from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to, text_headers
 from objstore.s3.versions.names import Kind, Ref
 from objstore.web import conditions as http_conditions
-from objstore.web.responses import http_date
+from objstore.web.responses import Answer, http_date
 
 if TYPE_CHECKING:
     from objstore.s3.context import Context
@@ -79,7 +80,7 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
         move = move_to(ref, head)
     else:
         move = Move(ref, stored, size)
-    commit(key, move, seen, upload.conditions, preserve=enabled)
+    ref = commit(key, move, seen, upload.conditions, preserve=enabled)
     if not enabled:
         drop_older_nulls(key, ref)
     return Written(etag_of(stored), http_date(ref.stamp.ceiling), ref.version_id)
@@ -95,7 +96,7 @@ def mark_deleted(context: Context, request: S3Request, name: Name, conditions: M
     kind = Kind(marker=True, null=not enabled, conditional=bool(conditions))
     ref = names.new_ref(kind, seen and seen.latest)
     key.put_marker(ref)
-    commit(key, Move(ref, NOTHING, 0), seen, conditions, preserve=enabled)
+    ref = commit(key, Move(ref, NOTHING, 0), seen, conditions, preserve=enabled)
     if not enabled:
         drop_older_nulls(key, ref)
     return Deleted(ref.version_id, marker=True)
@@ -117,20 +118,23 @@ def check(seen: Seen | None, conditions: Mapping[str, str], name: Name) -> None:
         raise refused(412, Target(name), conditions)
 
 
-def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool) -> None:
-    """Move the pointer, unless a newer version is there. The entry is dropped where that is refused.
+def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool) -> Ref:
+    """Move the pointer, unless a newer version is there; the version that it is now. Dropped where that is refused.
 
     preserve: a plain object that is replaced becomes a past version. Raises S3Error.
     """
+    odd = False  # the store has something newer under the key than can be seen
     for attempt in range(TRIES):
         try:
             check(seen, conditions, key.name)
             if seen is not None and seen.replaces(move.ref):
                 if conditions:
                     raise S3Error("ConditionalRequestConflict")
-                return
-            status = _move(key, move, seen, conditions, preserve)
-            if status == 404 and not conditions:
+                if not seen.conditional:
+                    return move.ref
+                move = _renewed(key, move, seen)  # its condition held without this version: that comes later, then
+            status = _move(key, move, seen, conditions, preserve, odd)
+            if status == 404:
                 raise S3Error("NoSuchBucket", "", {"BucketName": key.name.container or ""})
         except S3Error as refusal:
             if refusal.status < 500:
@@ -138,57 +142,87 @@ def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str
             raise
         if status != 201:
             green.sleep(PAUSE * attempt)
-            seen = key.look(newest=True)
+            before, seen = seen, key.look(newest=True)
+            odd = (before and before.written) == (seen and seen.written)
         if status == 201 or (seen is not None and seen.ref == move.ref):
             key.give_receipt(move.ref)
-            return
+            return move.ref
         if status not in MOVED:
             raise unexpected(status)  # it may be moved all the same: the entry must stay
     key.drop(move.ref, keep=True)
     raise S3Error("ConditionalRequestConflict" if conditions else "OperationAborted")
 
 
-def _move(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool) -> int:
+def _move(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool, odd: bool) -> int:
+    """The status of `Key.point`, 404 only where there is no bucket."""
     native = dict(conditions)
-    stamp = move.ref.stamp
+    stamp: Timestamp | None = move.ref.stamp
     keep = False
-    if seen is not None:
-        if seen.ref is None:
-            if preserve:
-                if not _preserve(key, seen):
-                    return 409
-                keep = True
-            native = native or {"If-Match": f'"{seen.etag}"'}
-        else:
-            key.give_receipt(seen.ref)
-            if seen.marker and conditions:  # to the client there is nothing: only If-None-Match comes here
-                native = {"If-Match": f'"{seen.etag}"'}
-        if seen.written >= stamp:
-            stamp = names.successor(seen.written)
-            native = native or {"If-Match": "*"}
-    return key.point(move, stamp, native, keep)
+    if seen is not None and seen.ref is None:
+        if preserve:
+            if not _preserve(key, seen):
+                return 409
+            keep = True
+        native = native or _as_seen(seen)
+    elif seen is not None and seen.ref is not None:
+        key.give_receipt(seen.ref)
+        if seen.marker and conditions:  # to the client there is nothing: only If-None-Match comes here
+            native = _as_seen(seen)
+    if odd:  # a tombstone, or what a conditional writer that died was promised: the store finds a later time
+        stamp = None
+        native = native or _as_seen(seen)
+    elif seen is not None and seen.written >= move.ref.stamp:
+        stamp = names.successor(seen.written)
+        native = native or _as_seen(seen)
+    status = key.point(move, stamp, native, keep)
+    return 412 if status == 404 and "If-Match" in native else status
+
+
+def _as_seen(seen: Seen | None) -> dict[str, str]:
+    """The condition that under the key is still what was seen."""
+    return {"If-None-Match": "*"} if seen is None else {"If-Match": f'"{seen.etag}"'}
 
 
 def _preserve(key: Key, seen: Seen) -> bool:
     """Make the plain object under a key an entry too; False where it is no longer there."""
     ref = seen.plain_ref
     source = key.native.ask(key.environ, "GET", key.name, query=ITSELF)
-    headers = text_headers(source)
-    if source.status != 200 or VERSION in headers or headers["X-Backend-Data-Timestamp"] != ref.stamp.internal:
-        source.close()
-        if source.status not in (200, 404):
+    if source.status == 200 and VERSION not in source.headers and seen.same_data(source.headers):
+        # 409: another writer has preserved it already; at one timestamp there is but one content.
+        _copy(key, source, ref, (201, 409))
+        return True
+    source.close()
+    if source.status not in (200, 404):
+        raise unexpected(source.status)
+    return False
+
+
+def _renewed(key: Key, move: Move, seen: Seen) -> Move:
+    """The same version once more, newer than what is there."""
+    ref = Ref(names.new_stamp(seen.latest), move.ref.letter)
+    if ref.marker:
+        key.put_marker(ref)
+    else:
+        source = key.native.ask(key.environ, "GET", key.entry(move.ref), query=ITSELF)
+        if source.status != 200:
+            source.close()
             raise unexpected(source.status)
-        return False
+        _copy(key, source, ref, (201,))
+    key.drop(move.ref, keep=True)
+    return move._replace(ref=ref)
+
+
+def _copy(key: Key, source: Answer, ref: Ref, ok: tuple[int, ...]) -> None:
+    """Write what was opened as an entry, with all that is kept with it."""
+    headers = text_headers(source)
     size = int(headers["Content-Length"])
     kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
     kept |= {"Content-Type": headers["Content-Type"], "Etag": headers["Etag"], "X-Timestamp": ref.stamp.internal}
     flow = Outflow(source, size)
     try:
-        # 409: another writer has preserved it already; at one timestamp there is but one content.
-        key.native.done(key.environ, "PUT", key.entry(ref), (201, 409), headers=kept, stream=flow, length=size)
+        key.native.done(key.environ, "PUT", key.entry(ref), ok, headers=kept, stream=flow, length=size)
     finally:
         flow.close()
-    return True
 
 
 def drop_older_nulls(key: Key, ref: Ref) -> None:
