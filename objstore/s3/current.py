@@ -33,6 +33,7 @@ __all__ = [
     "write",
 ]
 
+_NOTHING_THERE = "X-Backend-Condition-Missing"  # with a 412: there was nothing to hold the condition against
 _TRIES = 5  # of a change of metadata while the object is written again and again
 
 
@@ -115,4 +116,6 @@ def delete(
     answer.close()
     if answer.status in (200, 204) or (answer.status == 404 and not conditions):
         return Deleted()
+    if answer.status == 412 and _NOTHING_THERE in answer.headers:
+        raise missing(target)
     raise refused(answer.status, target, conditions or {})

@@ -34,10 +34,18 @@ def of_headers(headers: Mapping[str, str]) -> Conditions:
 
 
 def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> Deleted:
-    """Raises what `current.delete` raises, and S3Error InvalidArgument."""
+    """Raises what `current.delete` raises, and S3Error InvalidArgument.
+
+    With conditions of size and date alone, deleting what is not there is no error.
+    """
     etag = conditions.etag
     if conditions.modified or conditions.size:
-        etag = _looked_up(context, request, target, conditions)
+        try:
+            etag = _looked_up(context, request, target, conditions)
+        except S3Error as failure:
+            if failure.code != "NoSuchKey" or etag:
+                raise
+            return Deleted()
     return current.delete(context, request, target, {"If-Match": etag} if etag else None)
 
 

@@ -91,6 +91,7 @@ def test_conditions_by_size_and_time(s3: Any, raw: S3, bucket: str) -> None:
     assert code_of(delete(last_modified_time="Sat, 29 Oct 1994 19:43:31 GMT")) == (412, "PreconditionFailed")
     assert code_of(delete(last_modified_time="x")) == (400, "InvalidArgument")
     assert delete(size="3", last_modified_time=modified).status == 204
+    assert delete(size="3").status == 204
     assert keys(s3, bucket) == []
 
 
