@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import tempfile
@@ -70,6 +71,24 @@ class Gate:
             if self.left is not None:
                 self.left -= 1
         return self.app(environ, start_response)
+
+
+class Waiting:
+    """A body that comes once `go` is true."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.asked = self.go = False
+
+    def read_chunk(self, most: int = 1 << 20) -> bytes:
+        self.asked = True
+        while not self.go:
+            green.sleep(0.001)
+        data, self._data = self._data, b""
+        return data
+
+    def read(self, size: int = -1) -> bytes:
+        return self.read_chunk()
 
 
 class Shown(NamedTuple):
@@ -430,6 +449,49 @@ def test_many_at_once_agree_in_the_end(world: World, seed: int) -> None:
     assert {one.version_id: one.data for one in shown} == {
         version: data for version, data in made.items() if version not in gone
     }
+
+
+def test_of_many_who_count_under_a_condition_no_count_is_lost(world: World) -> None:
+    chance = random.Random(3)
+    world.set_state("Enabled")
+    world.put("k", b"0")
+    done = []
+
+    def work() -> None:
+        for _ in range(4):
+            while True:
+                _, data = world.get("k")
+                try:
+                    new = b"%d" % (int(data) + 1)
+                    world.put("k", new, If_Match=hashlib.md5(data).hexdigest())
+                    done.append(new)
+                    break
+                except S3Error as error:
+                    assert error.code in ("PreconditionFailed", "ConditionalRequestConflict")
+
+    world.gate.pause = lambda: chance.random() * 0.003
+    for thread in [green.spawn(work) for _ in range(4)]:
+        thread.wait()
+    world.gate.pause = None
+    assert sorted(done, key=int) == [b"%d" % (number + 1) for number in range(16)]
+    assert [one.data for one in world.shown("k")] == [b"%d" % number for number in range(16, -1, -1)]
+
+
+def test_a_write_that_one_under_a_condition_has_overtaken_comes_later(world: World) -> None:
+    world.set_state("Enabled")
+    world.put("k", b"first")
+    body = Waiting(b"slow")
+    name = BUCKET._replace(object="k")
+    upload = Upload({"Content-Type": "text/plain"}, stream=body, length=4)
+    slow = green.spawn(current.write, world.context, world.request(), name, upload)
+    while not body.asked:
+        green.sleep(0.001)
+    under_condition = world.put("k", b"under a condition", If_Match="*")
+    body.go = True
+    slow.wait()
+    shown = world.shown("k")
+    assert [one.data for one in shown] == [b"slow", b"under a condition", b"first"]
+    assert shown[1].version_id == under_condition
 
 
 # Listings.
