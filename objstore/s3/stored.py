@@ -78,6 +78,7 @@ def missing(target: Target) -> S3Error:
 
 
 _REFUSALS = {
+    400: "InvalidRequest",
     408: "RequestTimeout",
     409: "ConditionalRequestConflict",
     413: "EntityTooLarge",
