@@ -17,6 +17,10 @@ class LimitExceeded(InvalidInput):
     """A configured limit was passed; the message names the limit and its value."""
 
 
+class NotSupported(InvalidInput):
+    """What is asked for is known, but not to be had here; the message names it."""
+
+
 class ConfigError(ObjstoreError):
     """A setting, ring or credentials file cannot be used; the message names file and setting."""
 

@@ -10,8 +10,8 @@ from objstore.core.limits import Limits
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.object_put import ObjectChange, condition_refusal, replaced_segments
-from objstore.proxy.request import ProxyRequest, missing, plain
-from objstore.web import constraints, infos
+from objstore.proxy.request import ProxyRequest, plain, writable
+from objstore.web import constraints
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
 
@@ -25,15 +25,13 @@ class ObjectPost:
         self._app = app
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = infos.container_info(request.environ, self._app, request.name)
-        refused = request.permit(container.write_acl)
-        if refused is not None:
-            return refused
-        if not container.exists:
-            return missing(container.status)
+        container = writable(request, self._app)
+        if isinstance(container, Response):
+            return container
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
+            constraints.check_no_manifest(request.headers, {})
         change = ObjectChange(self._cluster, request, policy_of(request, container), self._headers(request))
         try:
             written = change.send("POST")
@@ -62,12 +60,9 @@ class ObjectDelete:
         self._app = app
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = infos.container_info(request.environ, self._app, request.name)
-        refused = request.permit(container.write_acl)
-        if refused is not None:
-            return refused
-        if not container.exists:
-            return missing(container.status)
+        container = writable(request, self._app)
+        if isinstance(container, Response):
+            return container
         constraints.check_name(request.name, self._limits)
         headers = {name: request.headers[name] for name in ("X-If-Delete-At",) if name in request.headers}
         if not headers.get("X-If-Delete-At", "0").isdigit():

@@ -25,12 +25,12 @@ from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.decided_write import DecidedWrite
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.put_stream import PutStream
-from objstore.proxy.request import ProxyRequest, missing, plain
+from objstore.proxy.request import ProxyRequest, plain, writable
 from objstore.proxy.writes import Written, write
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web import constraints, infos
-from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
+from objstore.web import constraints
+from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, query, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
@@ -48,12 +48,9 @@ class ObjectPut:
         self._hashing = hashing
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = infos.container_info(request.environ, self._app, request.name)
-        refused = request.permit(container.write_acl)
-        if refused is not None:
-            return refused
-        if not container.exists:
-            return missing(container.status)
+        container = writable(request, self._app)
+        if isinstance(container, Response):
+            return container
         refused = self._refuse(request)
         if refused is not None:
             return refused
@@ -89,6 +86,7 @@ class ObjectPut:
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", headers, self._limits)
+            constraints.check_no_manifest(headers, query(request.environ))
         return None
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:

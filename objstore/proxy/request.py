@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from objstore.core.names import Name
 from objstore.core.timestamps import Clock, Timestamp
-from objstore.web import access, requests
+from objstore.web import access, infos, requests
 from objstore.web.access import Access
-from objstore.web.requests import Environ
+from objstore.web.infos import ContainerInfo
+from objstore.web.requests import Environ, WsgiApp
 from objstore.web.responses import Response, error
 from objstore.wire.messages import NodeResponse
 
@@ -90,6 +91,15 @@ def refusal(response: NodeResponse) -> Response:
     """What a node finds wrong with a request, told to the client."""
     body = response.read()
     return Response(response.status, {"Content-Type": response.headers.get("Content-Type", HTML)}, body)
+
+
+def writable(request: ProxyRequest, app: WsgiApp) -> ContainerInfo | Response:
+    """The container of an object that the one who asks may change, else the answer that says why not."""
+    container = infos.container_info(request.environ, app, request.name)
+    refused = request.permit(container.write_acl)
+    if refused is not None:
+        return refused
+    return container if container.exists else missing(container.status)
 
 
 def missing(status: int) -> Response:

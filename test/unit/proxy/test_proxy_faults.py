@@ -315,3 +315,9 @@ def test_a_wrong_md5_is_refused_and_nothing_kept(store, body):
     assert store("PUT", OBJECT, body, Etag="0" * 32).status == 422
     assert store("GET", OBJECT).status == 404
     assert store("PUT", OBJECT, body, Etag=hashlib.md5(body).hexdigest()).status == 201
+
+
+def test_manifests_of_swift_are_refused_rather_than_kept_as_data(store):
+    assert store("PUT", OBJECT, b"[]", query="multipart-manifest=put").status == 501
+    assert store("PUT", OBJECT, b"", X_Object_Manifest="c/o-").status == 501
+    assert store("GET", OBJECT).status == 404
