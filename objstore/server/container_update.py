@@ -18,6 +18,7 @@ from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
+from objstore.runtime.threads import ThreadPool
 from objstore.server.app import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
@@ -41,6 +42,7 @@ class ContainerUpdater:
     def __init__(self, transport: Transport, logger: logging.Logger) -> None:
         self._transport = transport
         self._logger = logger
+        self._threads = ThreadPool("spool", 1)  # a spool waits for the disk
 
     def put(self, request: Request, info: ObjectInfo) -> str:
         """Tell of an object's PUT or POST; the indexes of the replicas taken care of, as header text."""
@@ -110,7 +112,8 @@ class ContainerUpdater:
         failed: list[int],
     ) -> None:
         policy = request.location.policy
-        request.device.spool(policy).put(
+        self._threads.run(
+            request.device.spool(policy).put,
             SpooledUpdate(
                 hash=_spool_key(target, row),
                 timestamp=Timestamp.parse(max(row["timestamp"], row["meta_timestamp"])),
@@ -120,7 +123,7 @@ class ContainerUpdater:
                     "headers": {POLICY: str(policy), **headers},
                     "replicas": failed,
                 },
-            )
+            ),
         )
 
 

@@ -1,0 +1,234 @@
+"""What the storage servers answer to proxies, on real files and databases."""
+
+import hashlib
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from objstore.cli.apps import storage_apps
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.proxy.cluster import Transports
+from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.store.spool import Spool
+from objstore.web.requests import ENVIRON_KEY
+from objstore.web.responses import call
+from objstore.wire.local import LocalTransport
+from objstore.wire.messages import UpdateTarget
+
+ACCOUNT, CONTAINER, OBJECT = Name("AUTH_t"), Name("AUTH_t", "c"), Name("AUTH_t", "c", "o ü")
+HERE = ("127.0.0.1", 6200)
+
+
+@pytest.fixture
+def host(tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / FILE_NAME).write_text("[hash]\nprefix = a\n")
+    device = tmp_path / "devices" / "d1"
+    device.mkdir(parents=True)
+    conf = {
+        "ring_dir": str(tmp_path / "etc"),
+        "devices": str(tmp_path / "devices"),
+        "mount_check": "no",
+        "log_to": "none",
+    }
+    transports = Transports(None)
+    apps = storage_apps(conf, transports)
+    local = LocalTransport({"account": apps.account, "container": apps.container, "object": apps.object})
+    transports.use_local(local, frozenset({HERE}))
+
+    def ask(method, name, body=b"", query="", device="d1", path=None, **headers):
+        kind = "object" if name.object else "container" if name.container else "account"
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": (path or f"/{device}/3{name.path}").encode().decode("latin-1"),
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+        }
+        for header, value in headers.items():
+            environ[ENVIRON_KEY[header.replace("_", "-")]] = value
+        return call(getattr(apps, kind), environ)
+
+    assert ask("PUT", CONTAINER, X_Timestamp="1.00000").status == 201
+    return SimpleNamespace(ask=ask, device=device)
+
+
+def target(name, *nodes):
+    return UpdateTarget(name, 3, tuple(enumerate(nodes))).encode()
+
+
+HOST = Node(-1, 0, 0, *HERE, "d1")
+
+
+def put(host, stamp="10.00000", body=b"hello", **headers):
+    return host.ask("PUT", OBJECT, body, X_Timestamp=stamp, Content_Type="a/b", **headers)
+
+
+def test_an_object_comes_back_as_it_was_put(host):
+    answer = put(host, X_Object_Meta_Color="blue", X_Object_Sysmeta_S="s", X_Unknown="dropped")
+    assert (answer.status, answer.headers["Etag"]) == (201, hashlib.md5(b"hello").hexdigest())
+    got = host.ask("GET", OBJECT)
+    assert (got.status, got.read()) == (200, b"hello")
+    assert got.headers["X-Object-Meta-Color"] == "blue" and got.headers["X-Object-Sysmeta-S"] == "s"
+    assert "X-Unknown" not in got.headers
+    assert got.headers["X-Timestamp"] == "0000000010.00000"
+    assert host.ask("HEAD", OBJECT).headers["Content-Length"] == "5"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_a_change_older_than_what_is_stored_is_told_what_that_is(host, method):
+    put(host)
+    answer = host.ask(method, OBJECT, X_Timestamp="9.00000")
+    assert (answer.status, answer.headers["X-Backend-Timestamp"]) == (409, "0000000010.00000")
+    assert host.ask("GET", OBJECT).read() == b"hello"
+
+
+def test_a_change_without_a_timestamp_is_refused(host):
+    assert host.ask("PUT", OBJECT).status == 400
+    assert host.ask("PUT", OBJECT, X_Timestamp="yesterday").status == 400
+
+
+def test_a_deleted_object_is_missing_since_when(host):
+    put(host)
+    assert host.ask("DELETE", OBJECT, X_Timestamp="11.00000").status == 204
+    answer = host.ask("GET", OBJECT)
+    assert (answer.status, answer.headers["X-Backend-Timestamp"]) == (404, "0000000011.00000")
+    assert host.ask("DELETE", OBJECT, X_Timestamp="12.00000").status == 404
+    assert host.ask("POST", OBJECT, X_Timestamp="13.00000").status == 404
+
+
+def test_a_post_replaces_user_metadata_and_keeps_the_rest(host):
+    put(host, X_Object_Meta_A="1", X_Object_Sysmeta_S="s")
+    assert host.ask("POST", OBJECT, X_Timestamp="11.00000", X_Object_Meta_B="2").status == 202
+    headers = host.ask("GET", OBJECT).headers
+    assert "X-Object-Meta-A" not in headers
+    assert (headers["X-Object-Meta-B"], headers["X-Object-Sysmeta-S"], headers["Content-Type"]) == ("2", "s", "a/b")
+    assert headers["X-Backend-Data-Timestamp"] == "0000000010.00000"
+    assert headers["X-Backend-Timestamp"] == "0000000011.00000"
+
+
+def test_a_body_that_is_not_what_its_etag_says_is_refused(host):
+    assert put(host, Etag="0" * 32).status == 422
+    assert host.ask("GET", OBJECT).status == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "body"),
+    [
+        ({"Range": "bytes=1-2"}, 206, b"el"),
+        ({"Range": "bytes=-2"}, 206, b"lo"),
+        ({"Range": "bytes=3-99"}, 206, b"lo"),
+        ({"Range": "bytes=9-"}, 416, None),
+        ({"Range": "bytes=0-0,2-2"}, 200, b"hello"),
+        ({"Range": "lines=1-2"}, 200, b"hello"),
+        ({"If_None_Match": "5d41402abc4b2a76b9719d911017c592"}, 304, None),
+        ({"If_Match": "other"}, 412, None),
+        ({"X_Backend_If_Data_Timestamp": "10.00000"}, 200, b"hello"),
+        ({"X_Backend_If_Data_Timestamp": "9.00000"}, 412, None),
+    ],
+)
+def test_ranges_and_conditions_are_judged(host, asked, status, body):
+    put(host)
+    answer = host.ask("GET", OBJECT, **asked)
+    got = answer.read()
+    assert answer.status == status
+    assert body is None or got == body
+
+
+def test_an_expired_object_is_gone_but_for_those_who_remove_it(host):
+    put(host, X_Delete_At="20")
+    assert host.ask("GET", OBJECT).status == 404
+    assert host.ask("GET", OBJECT, X_Backend_Even_Expired="1").read() == b"hello"
+    assert host.ask("DELETE", OBJECT, X_Timestamp="30.00000", X_If_Delete_At="21").status == 412
+    assert host.ask("DELETE", OBJECT, X_Timestamp="30.00000", X_If_Delete_At="20").status == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/d1/3/AUTH_t/c", 400),
+        ("/d1/x/AUTH_t/c/o", 400),
+        ("/d2/3/AUTH_t/c/o", 507),
+        ("/../3/AUTH_t/c/o", 507),
+        ("/d1/3/AUTH_t//o", 400),
+    ],
+)
+def test_paths_that_lead_nowhere_are_refused(host, path, status):
+    assert host.ask("GET", OBJECT, path=path).status == status
+
+
+def test_methods_that_there_are_not_are_named(host):
+    answer = host.ask("PATCH", OBJECT)
+    assert answer.status == 405 and "PUT" in answer.headers["Allow"]
+    assert host.ask("OPTIONS", OBJECT).status == 200
+
+
+def test_a_container_hears_of_its_objects(host):
+    answer = put(host, X_Backend_Container_Update=target(CONTAINER, HOST))
+    assert answer.headers["X-Backend-Container-Updated"] == "0"
+    (row,) = json.loads(host.ask("GET", CONTAINER).read())
+    assert (row["name"], row["bytes"], row["content_type"]) == ("o ü", 5, "a/b")
+    assert row["last_modified"] == "1970-01-01T00:00:10.000000"
+    host.ask("DELETE", OBJECT, X_Timestamp="11.00000", X_Backend_Container_Update=target(CONTAINER, HOST))
+    assert json.loads(host.ask("GET", CONTAINER).read()) == []
+    assert host.ask("HEAD", CONTAINER).headers["X-Container-Object-Count"] == "0"
+
+
+def test_what_a_container_cannot_be_told_is_spooled_and_counts_as_told(host):
+    other = Name("AUTH_t", "missing")
+    answer = put(host, X_Backend_Container_Update=target(other, HOST))
+    assert (answer.status, answer.headers["X-Backend-Container-Updated"]) == (201, "0")
+    (update,) = Spool(str(host.device)).iter()
+    assert update.payload["container"] == other.path
+    assert (update.payload["row"]["name"], update.timestamp) == ("o ü", Timestamp.parse("10"))
+
+
+def test_an_expiring_object_is_queued_for_the_expirer(host):
+    queue = Name(".expiring_objects", "0000086400")
+    put(host, X_Delete_At="9999999999", X_Backend_Expiry_Update=target(queue, HOST))
+    (row,) = json.loads(host.ask("GET", queue).read())
+    assert row["name"] == f"9999999999-{OBJECT.path[1:]}"
+
+
+def test_a_container_is_made_once_and_deleted_when_empty(host):
+    assert host.ask("PUT", CONTAINER, X_Timestamp="2.00000").status == 202
+    put(host, X_Backend_Container_Update=target(CONTAINER, HOST))
+    assert host.ask("DELETE", CONTAINER, X_Timestamp="20.00000").status == 409
+    host.ask("DELETE", OBJECT, X_Timestamp="21.00000", X_Backend_Container_Update=target(CONTAINER, HOST))
+    assert host.ask("DELETE", CONTAINER, X_Timestamp="22.00000").status == 204
+    answer = host.ask("GET", CONTAINER)
+    assert (answer.status, answer.headers["X-Backend-Timestamp"]) == (404, "0000000022.00000")
+    assert host.ask("PUT", CONTAINER, X_Timestamp="23.00000").status == 201
+
+
+def test_the_policy_of_a_container_does_not_change(host):
+    answer = host.ask("PUT", CONTAINER, X_Timestamp="2.00000", X_Backend_Storage_Policy_Index="1")
+    assert (answer.status, answer.headers["X-Backend-Storage-Policy-Index"]) == (409, "0")
+
+
+def test_an_account_hears_of_its_containers(host):
+    assert host.ask("PUT", ACCOUNT, X_Timestamp="1.00000").status == 201
+    update = {"X_Backend_Account_Update": target(ACCOUNT, HOST)}
+    host.ask("PUT", Name("AUTH_t", "d"), X_Timestamp="5.00000", **update)
+    (row,) = json.loads(host.ask("GET", ACCOUNT).read())
+    assert (row["name"], row["count"], row["storage_policy"]) == ("d", 0, "Policy-0")
+    host.ask("DELETE", Name("AUTH_t", "d"), X_Timestamp="6.00000", **update)
+    assert json.loads(host.ask("GET", ACCOUNT).read()) == []
+
+
+def test_metadata_is_set_replaced_and_removed_by_key(host):
+    host.ask("POST", CONTAINER, X_Timestamp="5.00000", X_Container_Meta_A="1", X_Container_Read=".r:*")
+    host.ask("POST", CONTAINER, X_Timestamp="6.00000", X_Container_Meta_A="", X_Container_Meta_B="2")
+    host.ask("POST", CONTAINER, X_Timestamp="4.00000", X_Container_Meta_B="late")
+    headers = host.ask("HEAD", CONTAINER).headers
+    assert "X-Container-Meta-A" not in headers
+    assert (headers["X-Container-Meta-B"], headers["X-Container-Read"]) == ("2", ".r:*")
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b'[{"name": "x"}]', b"\xff"])
+def test_rows_that_are_none_are_refused(host, body):
+    assert host.ask("POST", CONTAINER, body, query="rows=1", X_Timestamp="5.00000").status == 400
