@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
-from objstore.core.timestamps import Timestamp
 from objstore.proxy import lease_decision
 from objstore.proxy.lease_decision import Seen
 from objstore.proxy.name_lease import NameLease, look, look_elsewhere
@@ -138,13 +137,13 @@ class DecidedWrite:
         floor, promise = lease_decision.bounds(seen)
         return change.surpass(max(floor, newest.newest), promise)
 
-    def make_again(self, rival: Timestamp) -> bool:
-        """Hold the lease for a change that a majority took and a node refused for a rival; False if it may stay."""
+    def make_again(self) -> bool:
+        """Hold the lease for a change that a majority took and a node refused; False if it is to stay as it is."""
         change = self._change
         own = change.timestamp
 
         def judge(seen: Sequence[Seen], patient: bool) -> bool:
-            if not lease_decision.must_be_made_again(seen, own, rival):
+            if not lease_decision.must_be_made_again(seen, own, self._replicas):
                 raise Conflict("it was followed by others")
             return change.surpass(*lease_decision.bounds(seen))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from objstore.core.timestamps import DECIDED, ZERO, Timestamp
+from objstore.core.timestamps import ZERO, Timestamp
 from objstore.proxy.quorum import quorum_size
 
 
@@ -40,11 +40,11 @@ def bounds(seen: Sequence[Seen]) -> tuple[Timestamp, Timestamp]:
     return max(max(one.floor, one.newest) for one in seen), min(one.promise for one in seen)
 
 
-def must_be_made_again(seen: Sequence[Seen], own: Timestamp, rival: Timestamp) -> bool:
-    """A majority took a change as its newest, and one node refused it for a rival that is newer: what now?
+def must_be_made_again(seen: Sequence[Seen], own: Timestamp, replicas: int) -> bool:
+    """A majority took a change as its newest, and a node refused it for a newer one: what now?
 
-    The rival may be what an attempt left behind that failed before this change began; then the
-    change must be made again, to be the newest. Not so where something else came after it, or
-    something was decided after it: that the change came first is then the only order left.
+    The newer one may be what an attempt left behind that failed before this change began; then the
+    change must be made again, to be the newest. That is allowed while so many nodes still have it
+    as their newest that no majority can have gone on from it. Else it counts as made before the others.
     """
-    return all(one.newest <= own or (one.newest == rival and rival.offset != DECIDED) for one in seen)
+    return sum(one.newest == own for one in seen) > replicas - quorum_size(replicas)

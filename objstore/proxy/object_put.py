@@ -217,7 +217,7 @@ class ObjectChange:
         if rival.offset == DECIDED:
             return written  # decided by a majority, and so with the knowledge of this change
         again = DecidedWrite(self, None)
-        if not again.make_again(rival):
+        if not again.make_again():
             return written
         second = again.send_taken(method, body)
         return second if second.status < 300 else written
