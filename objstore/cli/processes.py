@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import gc
 import logging
 import os
 import pwd
@@ -21,6 +22,8 @@ from objstore.runtime import green, settings
 from objstore.runtime.workers import Worker
 from objstore.web.requests import WsgiApp
 
+_COLLECT = (20_000, 20, 50)
+
 # What PasteDeploy raises for files that do not fit together. Factories raise ConfigError.
 _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 
@@ -28,6 +31,10 @@ _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: logging.Logger) -> None:
     """Serve until the supervisor says otherwise; then let running requests end."""
     options = settings.read(SERVER_SETTINGS, conf, "server")
+    # The app itself is not garbage, and a listing makes thousands of rows that are no cycles:
+    # looking through all of them for such again and again would cost as much as the listing.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
     servers = [Server(sock, app, options, logger) for sock in worker.sockets]
     for server in servers:
         green.spawn(server.serve)
