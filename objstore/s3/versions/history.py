@@ -137,7 +137,7 @@ class History:
             if row is not None:
                 yield Version(key, NULL, True, False, row)
             return
-        if _stamp(row) == _stamp(first.row) if row is not None else first.ref.marker and not first.ref.conditional:
+        if _stamp(row) == _stamp(first.row) if row is not None else _surely_deleted(first.ref, entries.second):
             yield from _older(key, first.ref, entries, _First(), True)
             return
         seen = self._key(key).look()
@@ -282,11 +282,12 @@ def _taken(stream: _Stream, key: str) -> Iterator[Row]:
 
 
 class _Lookahead:
-    """Entries with the next one in sight."""
+    """Entries with the next two in sight."""
 
     def __init__(self, entries: Iterator[_Held]) -> None:
         self._entries = entries
         self.first = next(entries, None)
+        self.second = next(entries, None)
 
     def __iter__(self) -> Iterator[_Held]:
         return self
@@ -295,8 +296,17 @@ class _Lookahead:
         taken = self.first
         if taken is None:
             raise StopIteration
-        self.first = next(self._entries, None)
+        self.first, self.second = self.second, next(self._entries, None)
         return taken
+
+
+def _surely_deleted(first: Ref, second: _Held | None) -> bool:
+    """Is the newest entry of a key without a row its current version?
+
+    If it did not count, the pointer would be that of the second: with a row, were that data.
+    """
+    plain = not first.conditional and second is not None and not second.ref.conditional
+    return plain and first.marker and second is not None and not second.ref.marker
 
 
 def _stamp(row: Row) -> tuple[str, int]:

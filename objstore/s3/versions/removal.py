@@ -77,26 +77,27 @@ def step_aside(key: Key, ref: Ref | None) -> None:
         if following is None:
             status = key.remove_pointer(stamp, conditions)
         else:
-            move = _move_to(key, following)
-            if move is None:
-                continue
-            status = key.point(move, stamp, conditions)
+            status = key.point(following, stamp, conditions)
         if status in (201, 204):
-            if following is None or key.head(following) is not None:
+            if following is None or key.head(following.ref) is not None:
                 return
-            ref = following  # deleted by another meanwhile
+            ref = following.ref  # deleted by another meanwhile
         elif status not in writes.MOVED:
             raise unexpected(status)
         green.sleep(writes.PAUSE * attempt)
     raise S3Error("OperationAborted")
 
 
-def _next(key: Key, seen: Seen) -> Ref | None:
-    """The newest version older than what is seen; where that is a null version, the other nulls go with it."""
+def _next(key: Key, seen: Seen) -> Move | None:
+    """To the newest version older than what is seen; where that is a null version, the other nulls go with it.
+
+    Entries that others have deleted are passed over: their rows may stay listed for a while.
+    """
     before = seen.plain_ref if seen.ref is None else seen.ref
-    return next((ref for ref in key.refs(before, _FEW) if not (seen.null and ref.null)), None)
-
-
-def _move_to(key: Key, ref: Ref) -> Move | None:
-    head = key.head(ref)
-    return None if head is None else move_to(ref, head)
+    for ref in key.refs(before, _FEW):
+        if seen.null and ref.null:
+            continue
+        head = key.head(ref)
+        if head is not None:
+            return move_to(ref, head)
+    return None

@@ -104,13 +104,15 @@ def test_a_killed_server_has_kept_what_it_answered(tmp_path: Path) -> None:
             ]
             for thread in threads:
                 thread.start()
-            time.sleep(1.5 + kill * 0.37)
+            wanted, deadline = len(ledger.made) + 15 + kill, time.monotonic() + 30
+            while len(ledger.made) < wanted and time.monotonic() < deadline:
+                time.sleep(0.01)
             server.kill()
             over.set()
             for thread in threads:
                 thread.join()
             server.start()
             check(client(server), ledger)
-        assert len(ledger.made) > 20
+        assert len(ledger.made) >= 45
     finally:
         server.stop()

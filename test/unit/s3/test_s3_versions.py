@@ -165,7 +165,10 @@ class World:
             assert self.get(key) == (latest[0].version_id, latest[0].data)
             assert listed[key]["bytes"] == len(latest[0].data)
         else:
-            assert self.get(key) == "NoSuchKey"
+            with pytest.raises(S3Error) as missing:
+                current.read(self.context, self.request(), Target(BUCKET._replace(object=key)))
+            assert missing.value.code == "NoSuchKey"
+            assert missing.value.headers.get("x-amz-version-id") == (latest[0].version_id if latest else None)
             assert key not in listed
         return found
 
@@ -362,7 +365,7 @@ def test_a_crash_at_any_step_loses_nothing_that_was_answered(
     world: World, before: Callable[[World], None], change: Callable[[World], None]
 ) -> None:
     for steps in range(12):
-        world.key = f"k{steps}"
+        world.key = f"{steps}k"
         world.set_state("")
         before(world)
         there = world.shown(world.key)
