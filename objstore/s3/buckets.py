@@ -68,7 +68,7 @@ class Buckets:
         self._now = now
 
     def resolve(self, request: S3Request, bucket: str) -> Name:
-        """The container of a bucket; raises S3Error NoSuchBucket where there is no such name.
+        """The container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName where there is no such name.
 
         From the cache where it is there. That the container exists is not sure: one deleted through
         Swift is found to be missing when it is asked for.
@@ -80,6 +80,7 @@ class Buckets:
             name = Name(request.account, bucket)
             if self._native.container(request.environ, name).exists:
                 return name
+        bucket_names.check(bucket, dns_compliant=False)  # containers of Swift can have any name
         raise no_such(bucket)
 
     def entry(self, environ: Environ, bucket: str) -> Entry:

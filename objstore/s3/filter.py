@@ -120,6 +120,8 @@ class S3Filter:
             else:
                 response = self._perform(self._request(environ, sent, address))
         except S3Error as error:
+            if error.code == "InternalError":
+                self._log(environ, error)
             response = self._refusal(error, environ, resource, address)
         except ClientGone:
             raise

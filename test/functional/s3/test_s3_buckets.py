@@ -40,6 +40,16 @@ def test_bad_names_are_refused(raw: S3, name: str) -> None:
     assert code_of(raw.put(f"/{name}")) == (400, "InvalidBucketName")
 
 
+def test_what_is_no_name_of_a_bucket_is_told_to_all_who_use_it(raw: S3, owner: Client) -> None:
+    name = f"no+bucket+{uuid.uuid4().hex[:8]}"
+    for method, target in (("GET", f"/{name}"), ("DELETE", f"/{name}"), ("GET", f"/{name}/key"), ("PUT", f"/{name}/k")):
+        assert code_of(raw.request(method, target)) == (400, "InvalidBucketName")
+    assert raw.request("HEAD", f"/{name}").status == 400
+    owner.put(name)  # Swift has other rules
+    assert raw.get(f"/{name}").status == 200
+    assert raw.request("DELETE", f"/{name}").status == 204
+
+
 def test_a_bucket_is_there_until_it_is_deleted(s3: Any) -> None:
     name = fresh()
     assert failure(s3.head_bucket, Bucket=name) == (404, "404")

@@ -574,6 +574,28 @@ class TestManyAtOnce:
         assert listed(s3, versioned) == []
         assert refusal(lambda: body(s3, versioned, "k"))[:2] == (404, "NoSuchKey")
 
+    def test_all_of_a_keys_versions_can_be_deleted_at_once(self, make_s3: Callable[..., Any], bucket: str) -> None:
+        """Whoever deleted the current one found the next gone, but listed still, and gave up."""
+        clients = [make_s3() for _ in range(8)]
+        s3 = clients[0]
+        keys = [f"k{number}" for number in range(8)]
+        for key in keys:
+            put(s3, bucket, key, b"null")
+        enable(s3, bucket)
+        for key in keys:
+            put(s3, bucket, key, b"new")
+            s3.delete_object(Bucket=bucket, Key=key)
+        found = sorted((one["Key"], one["VersionId"]) for one in listed(s3, bucket))
+        assert len(found) == 3 * len(keys)
+
+        def work(number: int) -> None:
+            for key, version in found[number :: len(clients)]:
+                clients[number].delete_object(Bucket=bucket, Key=key, VersionId=version)
+
+        with ThreadPoolExecutor(len(clients)) as pool:
+            list(pool.map(work, range(len(clients))))
+        assert listed(s3, bucket) == []
+
     def test_the_first_writers_after_enabling_keep_the_null_version(
         self, make_s3: Callable[..., Any], bucket: str
     ) -> None:
