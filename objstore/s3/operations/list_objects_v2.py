@@ -14,8 +14,8 @@ def handle(context: Context, request: S3Request) -> Response:
     query = request.query
     if query["list-type"] != "2":
         raise S3Error("InvalidArgument", "Invalid List Type specified in Request", _argument(request, "list-type"))
-    given, start = query.get("continuation-token"), query.get("start-after", "")
-    asked = listing.asked(request, listing.read_token(given) if given else start, context.settings.max_listing)
+    given, start = query.get("continuation-token"), query.get("start-after")
+    asked = listing.asked(request, listing.read_token(given) if given else start or "", context.settings.max_listing)
     page = listing.page(context, request, asked)
     encode = asked.encode
     owner = ""
@@ -25,7 +25,7 @@ def handle(context: Context, request: S3Request) -> Response:
         listing.elements(
             ("Name", request.bucket),
             ("Prefix", encode(asked.prefix)),
-            ("StartAfter", encode(start) if start else None),
+            ("StartAfter", encode(start) if start is not None else None),
             ("ContinuationToken", xml.escape(given) if given is not None else None),
             ("NextContinuationToken", listing.token(page.last) if page.last else None),
             ("KeyCount", len(page.keys) + len(page.prefixes)),

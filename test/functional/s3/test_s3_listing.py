@@ -176,6 +176,12 @@ def test_tokens(s3: Any, full: str, raw: S3) -> None:
     assert empty["ContinuationToken"] == ""
 
 
+def test_what_was_sent_is_said_back_also_where_it_is_empty(s3: Any, bucket: str) -> None:
+    said = s3.list_objects_v2(Bucket=bucket, StartAfter="", ContinuationToken="", Prefix="")
+    assert (said["StartAfter"], said["ContinuationToken"], said["Prefix"]) == ("", "", "")
+    assert not {"StartAfter", "ContinuationToken"} & s3.list_objects_v2(Bucket=bucket).keys()
+
+
 @pytest.mark.parametrize("form", ["", "list-type=2&"])
 def test_names_by_url_encoding(raw: S3, full: str, form: str) -> None:
     answer = raw.get(f"/{full}?{form}encoding-type=url&delimiter=%2F&prefix=%C3%A9")
