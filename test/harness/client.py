@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from email.message import Message
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 SECONDS = 60  # that any answer may take
+MOST_IDLE = 30  # seconds; servers end connections that wait longer than 75
 http.client._MAXHEADERS = 1000  # type: ignore[attr-defined]  # 90 metadata items and all the rest are more than its 100
 
 Body = bytes | Iterable[bytes] | None
@@ -55,6 +57,7 @@ class Client:
         self.root = parts.path
         self.token = token
         self._connection = http.client.HTTPConnection(*self.address, timeout=SECONDS)
+        self._used = time.monotonic()
 
     @property
     def account(self) -> str:
@@ -88,6 +91,8 @@ class Client:
         chunked = body is not None and not isinstance(body, bytes) and "Content-Length" not in sent
         if chunked:
             sent["Transfer-Encoding"] = b"chunked"
+        if time.monotonic() - self._used > MOST_IDLE:
+            self._connection.close()  # the next request opens another
         try:
             self._connection.request(method, target, body, sent, encode_chunked=chunked)
             response = self._connection.getresponse()
@@ -95,6 +100,8 @@ class Client:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             raise
+        finally:
+            self._used = time.monotonic()
 
     def get(self, path: str = "", headers: Mapping[str, str] | None = None, /, **query: str | int) -> Answer:
         return self.request("GET", path, headers, query=query)
