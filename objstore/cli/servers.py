@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -166,8 +167,10 @@ def _remove_left_behind(directory: str) -> None:
     """Remove what servers that were killed kept for their workers."""
     for entry in os.scandir(directory):
         owner = re.match(r"objstore-(\d+)-", entry.name)
-        if owner and not os.path.exists(f"/proc/{owner[1]}") and entry.stat().st_uid == os.getuid():
-            shutil.rmtree(entry.path, ignore_errors=True)
+        if owner and not os.path.exists(f"/proc/{owner[1]}"):
+            with contextlib.suppress(FileNotFoundError):  # another server that starts now was faster
+                if entry.stat().st_uid == os.getuid():
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _memory_dir() -> str | None:
