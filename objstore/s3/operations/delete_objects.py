@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import ObjstoreError
 from objstore.runtime import green
-from objstore.s3 import addressing, checksums, deleting, xml
+from objstore.s3 import addressing, checksums, deleting, failures, xml
 from objstore.s3.context import Context
 from objstore.s3.current import Deleted, Target
 from objstore.s3.deleting import Conditions
@@ -49,9 +49,10 @@ def read(body: bytes, most: int) -> tuple[list[Item], bool]:
     root = xml.parse(body, "Delete")
     xml.only(root, ("Object", "Quiet"))
     quiet = xml.text(root, "Quiet").lower()
-    items = [_item(element) for element in root.iterchildren("Object")]
-    if not items or len(items) > most or quiet not in ("", "true", "false"):
+    count = sum(1 for _ in root.iterchildren("Object"))
+    if not 0 < count <= most or quiet not in ("", "true", "false"):
         raise S3Error("MalformedXML")
+    items = [_item(element) for element in root.iterchildren("Object")]
     return items, quiet == "true"
 
 
@@ -89,8 +90,8 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
         if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:
             return Deleted(item.version)
         return failure
-    except ObjstoreError:
-        return S3Error("InternalError")
+    except ObjstoreError as failure:
+        return failures.from_core(failure)
 
 
 def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, Any]]]:
