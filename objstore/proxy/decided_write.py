@@ -8,6 +8,7 @@ of those that gave the lease have it; that gives the lease back, too.
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
 from objstore.proxy import lease_decision
 from objstore.proxy.lease_decision import Seen
-from objstore.proxy.name_lease import NameLease, look, look_elsewhere
+from objstore.proxy.name_lease import NameLease, look
 from objstore.proxy.quorum import quorum_size
 from objstore.proxy.writes import Written, attempt, gather
 from objstore.runtime import green
@@ -65,8 +66,7 @@ class DecidedWrite:
     # Alone: one node, which decides by itself at the instant of the change
 
     def _is_alone(self) -> bool:
-        place = self._change.place
-        return self._replicas == 1 and self._condition is not None and not place.ring.previous(place.partition)
+        return self._replicas == 1 and self._condition is not None and not self._former()
 
     def _send_alone(self, method: str, body: bytes) -> Written:
         change = self._change
@@ -88,8 +88,7 @@ class DecidedWrite:
         """Raises PreconditionFailed where the condition is false as things are: spares a long body."""
         change = self._change
         if self._condition is not None:
-            seen = look(change.cluster, change.name, change.place, change.policy, list(change.place.primaries))
-            seen += look_elsewhere(change.cluster, change.name, change.place, change.policy, 0)
+            seen = self._look([*change.place.primaries, *self._former()])
             if seen:
                 self._condition.check(lease_decision.newest(seen).etag)
 
@@ -126,16 +125,25 @@ class DecidedWrite:
 
     def _judge(self, seen: Sequence[Seen], patient: bool) -> bool:
         change = self._change
+        # What those primaries have that could not be asked, the nodes that stood in for them may know.
         lacking = self._replicas - len(seen)
-        elsewhere = look_elsewhere(change.cluster, change.name, change.place, change.policy, lacking)
-        newest = lease_decision.newest([*seen, *elsewhere])
-        at_home = newest.newest <= lease_decision.newest(seen).newest
-        if patient and at_home and not lease_decision.is_settled(seen, self._replicas):
+        stand_ins = self._look(list(itertools.islice(change.place.spares(), lacking))) if lacking else []
+        if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
             return False
+        newest = lease_decision.newest([*seen, *stand_ins, *self._look(self._former())])
         if self._condition is not None:
             self._condition.check(newest.etag)
         floor, promise = lease_decision.bounds(seen)
         return change.surpass(max(floor, newest.newest), promise)
+
+    def _former(self) -> list[Node]:
+        """Where the name's partition was before it moved, and the name may still be."""
+        place = self._change.place
+        return list(place.ring.previous(place.partition))
+
+    def _look(self, nodes: list[Node]) -> list[Seen]:
+        change = self._change
+        return look(change.cluster, change.name, change.place, change.policy, nodes) if nodes else []
 
     def make_again(self) -> bool:
         """Hold the lease for a change that a majority took and a node refused; False if it is to stay as it is."""

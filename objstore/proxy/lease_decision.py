@@ -29,9 +29,9 @@ def newest(seen: Sequence[Seen]) -> Seen:
     return max(seen, key=lambda one: one.newest)
 
 
-def is_settled(seen: Sequence[Seen], replicas: int) -> bool:
-    """Is the newest change on a majority of the replicas? Else it may still be under way, or be made anew."""
-    top = newest(seen).newest
+def is_settled(seen: Sequence[Seen], stand_ins: Sequence[Seen], replicas: int) -> bool:
+    """Is the newest change on a majority of the replicas? Else it may still be under way, and be made anew."""
+    top = newest([*seen, *stand_ins]).newest
     return top == ZERO or sum(one.newest == top for one in seen) >= quorum_size(replicas)
 
 

@@ -6,7 +6,6 @@ others wait there, and hold nothing that the winner needs. Handoffs lend nothing
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import time
 from collections.abc import Iterator
@@ -113,16 +112,6 @@ class NameLease:
             self._cluster.call(node, NodeRequest("UNLOCK", self._place.partition, self._name, headers)).close()
         except NodeFailure:
             pass  # it expires
-
-
-def look_elsewhere(cluster: Cluster, name: Name, place: Placement, policy: int, missing: int) -> list[Seen]:
-    """What is known of a name where it may be besides its primaries.
-
-    That is where its partition was before it moved, and, where `missing` primaries could not be asked,
-    as many of the nodes that stand in for them.
-    """
-    nodes = [*place.ring.previous(place.partition), *itertools.islice(place.spares(), missing)]
-    return look(cluster, name, place, policy, nodes)
 
 
 def look(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen]:

@@ -84,7 +84,7 @@ class _Tally:
         """
         replicas = len(self._primaries)
         enough = replicas - quorum_size(replicas) + 1
-        if self.missing is not None and (self.deleted > ZERO or self._absent >= enough):
+        if self.missing is not None and self._absent >= enough:
             return NodeResponse(404, self.missing.headers)
         return NodeResponse(503, {})
 

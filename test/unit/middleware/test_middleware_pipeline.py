@@ -66,7 +66,8 @@ def app(tmp_path):
     ]
     conf = tmp_path / "proxy.conf"
     conf.write_text(
-        f"[DEFAULT]\nlog_to = none\naccess_log_to = {tmp_path / 'access'}\naccess_log_delay = 0\nmetrics_directory = {tmp_path / 'metrics'}\n"
+        f"[DEFAULT]\nlog_to = none\naccess_log_to = {tmp_path / 'access'}\naccess_log_delay = 0\n"
+        f"metrics_directory = {tmp_path / 'metrics'}\n"
         f"[pipeline:main]\npipeline = {' '.join(FILTERS)} proxy-server\n"
         f"[app:proxy-server]\npaste.app_factory = test_middleware_pipeline_proxy:proxy_factory\n" + "\n".join(sections)
     )
