@@ -144,4 +144,37 @@ def check(history: History | list[Op], first: Value = None) -> None:
     """Raises AssertionError where no order explains the history."""
     ops = history if isinstance(history, list) else history.ops
     if linearize(ops, first) is None:
-        raise AssertionError("no order explains:\n" + "\n".join(map(str, sorted(ops, key=lambda op: op.start))))
+        raise AssertionError(blame(ops, first))
+
+
+def blame(ops: list[Op], first: Value = None) -> str:
+    """Of an impossible history: at the end of which operation it became so, amid which others."""
+    ends = sorted(op.end for op in ops if op.end < inf)
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if linearize(_until(ops, ends[middle]), first) is None:
+            high = middle
+        else:
+            low = middle + 1
+    when = ends[low]
+    last = next(op for op in ops if op.end == when)
+    values = {last.value, last.expected} - {None}
+    before = sorted(op.end for op in ops if op.end < when)[-20:]
+    shown = [
+        op
+        for op in sorted(ops, key=lambda op: op.start)
+        if op.start <= when and (op.end >= (before or [0])[0] or {op.value, op.expected} & values)
+    ]
+    return f"no order explains {last}, given\n" + "\n".join(_line(op, when) for op in shown)
+
+
+def _until(ops: list[Op], when: float) -> list[Op]:
+    """What was known at an instant."""
+    known = [op if op.end <= when else op._replace(end=inf, made=None) for op in ops if op.start <= when]
+    return [op for op in known if op.made is not None or op.changes]
+
+
+def _line(op: Op, zero: float) -> str:
+    condition = "if nothing" if op.absent else f"if {op.expected}" if op.expected else ""
+    return f"{op.start - zero:9.4f} {op.end - zero:9.4f} {op.kind} {op.value} {condition} made={op.made}"
