@@ -15,6 +15,10 @@ from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.request import S3Request
 
+_NOT_OF_WHOLE_OBJECTS = {
+    "partNumber": "A part must be sent with the uploadId of its upload",
+    "versionId": "This operation does not accept a version-id.",
+}
 MOST_PUT = 5 << 30  # bytes of one PUT or copy
 _DECLARING = ("X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEADER)
 
@@ -22,6 +26,18 @@ _DECLARING = ("X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEA
 def name_of(context: Context, request: S3Request) -> Name:
     """The native name of what a request names; raises S3Error NoSuchBucket."""
     return context.buckets.resolve(request, request.bucket)._replace(object=request.key)
+
+
+def new_object(context: Context, request: S3Request) -> Name:
+    """The native name of a whole object to be written.
+
+    Raises S3Error NoSuchBucket, and InvalidArgument for one who means a part, or a version that there is.
+    """
+    for name, message in _NOT_OF_WHOLE_OBJECTS.items():
+        if name in request.query:
+            extra = {"ArgumentName": name, "ArgumentValue": request.query[name]}
+            raise S3Error("InvalidArgument", message, extra)
+    return name_of(context, request)
 
 
 def target(context: Context, request: S3Request) -> Target:
@@ -49,7 +65,7 @@ def checked_length(length: int | None) -> int:
 
 def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
     """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
-    kept = names.described(request.headers)
+    kept = names.described(request.headers, context.classes.names)
     kept.update(names.tagging(request.headers))
     acl = context.access.new_object_acl(context, request)
     if acl:

@@ -82,7 +82,7 @@ def _escaped(match: re.Match[str]) -> str:
     known = _ENTITIES.get(character)
     if known is not None:
         return known
-    return "\ufffd" if character >= "\ud800" else f"&#x{ord(character):x};"
+    return "\ufffd" if character >= "\ud800" or character == "\0" else f"&#x{ord(character):x};"
 
 
 def attributes(name: str, **values: str) -> str:

@@ -12,7 +12,7 @@ from objstore.web.responses import Response
 
 
 def handle(context: Context, request: S3Request) -> Response:
-    name = objects.name_of(context, request)
+    name = objects.new_object(context, request)
     source = CopySource(request.header(copying.SOURCE))
     chosen = copying.directives(request.headers)
     copying.check_change(request, source, chosen)

@@ -10,7 +10,7 @@ from objstore.web.responses import Response
 
 
 def handle(context: Context, request: S3Request) -> Response:
-    name = objects.name_of(context, request)
+    name = objects.new_object(context, request)
     kept = objects.kept_of_upload(context, request)
     upload = objects.upload(request, kept)
     written = current.write(context, request, name, upload)

@@ -42,6 +42,14 @@ def test_keys_are_kept_as_sent(s3: Any, bucket: str, key: str) -> None:
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+@pytest.mark.parametrize("query", ["partNumber=1", "partNumber=1&uploadId", "versionId=null", "versionId="])
+def test_what_was_meant_as_a_part_or_a_version_replaces_no_object(raw: S3, s3: Any, bucket: str, query: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"old")
+    for headers in ({}, {"x-amz-copy-source": f"/{bucket}/k"}):
+        assert raw.put(f"/{bucket}/k?{query}", b"", headers).status in (400, 404)
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"old"
+
+
 def test_longer_keys_are_refused(s3: Any, bucket: str) -> None:
     assert error(s3.put_object, Bucket=bucket, Key="x" * 1025) == (400, "KeyTooLongError")
     assert error(s3.put_object, Bucket=bucket, Key="é" * 513) == (400, "KeyTooLongError")

@@ -63,6 +63,7 @@ def test_what_is_built_can_be_read(text: str, number: int, truth: bool) -> None:
 def test_characters_that_xml_lacks_go_out_by_number() -> None:
     assert xml.escape("a\x01\r\n\t<&>\"'") == "a&#x1;&#xd;\n\t&lt;&amp;&gt;&quot;'"
     assert xml.escape("\udc80") == "\ufffd"
+    assert xml.escape("\0") == "\ufffd"  # which even XML 1.1 lacks
 
 
 def test_attributes() -> None:
