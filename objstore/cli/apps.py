@@ -17,7 +17,7 @@ from objstore.ring import RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
 from objstore.runtime.files import FILES
-from objstore.runtime.settings import Setting, boolean
+from objstore.runtime.settings import Setting, boolean, duration
 from objstore.server.account_update import AccountUpdater
 from objstore.server.accounts import AccountServer
 from objstore.server.container_update import ContainerUpdater
@@ -38,6 +38,10 @@ STORAGE_SETTINGS = (
     Setting("devices", os.path.normpath, "/srv/node", "directory under which the devices are mounted"),
     Setting("mount_check", boolean, "yes", "refuse devices that are not mount points"),
     *file_store.SETTINGS,
+)
+
+LEASE_SETTINGS = (
+    Setting("lease_time", duration, "10", "seconds for which a name is lent to one conditional write, at most"),
 )
 
 
@@ -61,8 +65,12 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits)
     account_updater = AccountUpdater(transports, clock, logger)
     containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits)
-    objects = ObjectServer(devices, cluster.salt, ContainerUpdater(transports, logger), logger)
+    objects = ObjectServer(devices, cluster.salt, ContainerUpdater(transports, logger), logger, _lease_time(conf))
     return StorageApps(devices, accounts.app, containers.app, objects.app)
+
+
+def _lease_time(conf: Mapping[str, str]) -> float:
+    return float(settings.read(LEASE_SETTINGS, conf, "object server").lease_time)
 
 
 def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Makers:
@@ -120,5 +128,5 @@ SECTIONS = {
     "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
     "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS),
     "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *CLIENT_SETTINGS),
-    "object": (*STORAGE_SETTINGS, *CLIENT_SETTINGS),
+    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *CLIENT_SETTINGS),
 }
