@@ -32,6 +32,11 @@ def owns(container: str, prefix: str) -> str:
     return quote(f"{container}/{prefix}")
 
 
+def owned_prefix(headers: Mapping[str, str]) -> str:
+    """How the names of the segments begin that a manifest with these headers owns; '' for none."""
+    return owned(headers.get(MANIFEST_OWNS, "")).partition("/")[2]
+
+
 def owned(value: str) -> str:
     """`container/prefix` of a value of MANIFEST_OWNS."""
     return unquote(value)

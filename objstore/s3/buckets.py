@@ -11,8 +11,8 @@ Order of writes, so that a crash between any two leaves nothing wrong:
 - create: entry, then container. An entry without a container is *vacant*: the bucket does not exist. Its
   owner takes it up again by creating the bucket; anyone else may once it is older than `GRACE`, which is
   longer than any creation under way.
-- delete: the container, the hidden containers of versions and of parts, then the entry. What a crash leaves
-  is a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
+- delete: the container, its hidden containers (versions, parts, data of other storage classes), then the entry. What
+  a crash leaves is a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
 
 The container of a registered bucket can also be deleted through Swift: that leaves a vacant entry too.
 """
@@ -23,7 +23,7 @@ import hashlib
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from objstore.core.names import Name
@@ -60,12 +60,19 @@ NOBODYS = Entry()
 
 
 class Buckets:
-    """settings: values of `s3.settings.SETTINGS`."""
+    """settings: values of `s3.settings.SETTINGS`. kinds: of the hidden containers that buckets can have."""
 
-    def __init__(self, native: Native, settings: Any, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        native: Native,
+        settings: Any,
+        now: Callable[[], float] = time.time,
+        kinds: Sequence[str] = ("versions", "parts"),
+    ) -> None:
         self._native = native
         self._settings = settings
         self._now = now
+        self._kinds = kinds
 
     def resolve(self, request: S3Request, bucket: str) -> Name:
         """The container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName where there is no such name.
@@ -222,9 +229,9 @@ class Buckets:
             raise S3Error("TooManyBuckets")
 
     def _clear_hidden(self, environ: Environ, name: Name) -> None:
-        """Delete what belonged to a bucket that is no more: parts of uploads, and versions that never counted."""
+        """Delete what belonged to a bucket that is no more: parts, versions that never counted, lost data."""
         assert name.container is not None
-        for kind in ("versions", "parts"):
+        for kind in self._kinds:
             self._clear(environ, Name(name.account, hidden(kind, name.container)))
 
     def _clear(self, environ: Environ, name: Name) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from objstore.s3.storage_classes import UNMAPPED, StorageClasses
+
 if TYPE_CHECKING:  # these modules themselves take a context
     from objstore.s3.access import Access
     from objstore.s3.buckets import Buckets
@@ -17,3 +19,4 @@ class Context(NamedTuple):
     buckets: Buckets
     access: Access
     settings: Any
+    classes: StorageClasses = UNMAPPED

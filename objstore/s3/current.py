@@ -7,10 +7,12 @@ where, is decided here alone. Statuses of native answers become S3's errors here
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
+from objstore.core.manifests import MANIFEST_ETAG
 from objstore.core.names import Name
 from objstore.s3 import headers as names
-from objstore.s3 import versions
+from objstore.s3 import placement, versions
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
@@ -60,6 +62,10 @@ def read(
 def write(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
     """Make an object the current one. Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey
     (If-Match on nothing), NoSuchBucket, and what reading the body raises."""
+    return placement.write(context, request, name, upload, partial(_commit, context, request, name))
+
+
+def _commit(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
     if versions.state(context, request, name):
         return versions.write(context, request, name, upload)
     answer = context.native.ask(
@@ -75,7 +81,8 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
     answer.close()
     if answer.status != 201:
         raise refused(answer.status, Target(name), upload.conditions)
-    return Written(names.etag(answer.headers), answer.headers.get("Last-Modified", ""))
+    etag = upload.headers.get(MANIFEST_ETAG) or names.etag(answer.headers)
+    return Written(etag, answer.headers.get("Last-Modified", ""))
 
 
 def change(context: Context, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
+from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
@@ -26,12 +27,14 @@ from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
 from objstore.s3.native import Native
 from objstore.s3.operation import Level
+from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS
 from objstore.s3.signature import Checker, Proof
 from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
+from objstore.s3.storage_classes import StorageClasses
 from objstore.web import requests
 from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
@@ -47,7 +50,10 @@ _NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
 class S3Filter:
-    """app: the pipeline below, in which some filter has `access_keys`. values: of SETTINGS."""
+    """app: the pipeline below, in which some filter has `access_keys`. values: of SETTINGS. policies: of the store.
+
+    Raises ConfigError for storage classes of policies that are not there.
+    """
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class S3Filter:
         *,
         keys: AccessKeys,
         logger: logging.Logger,
+        policies: Policies = ONE_POLICY,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.app = app
@@ -69,7 +76,9 @@ class S3Filter:
         self._no_body.settle_empty()
         self._forms = FormUploads(self._checker, self._pool, values.region, now)
         native = Native(app)
-        self._context = Context(native, Buckets(native, values), Access(keys), values)
+        classes = StorageClasses(values.storage_classes, policies)
+        buckets = Buckets(native, values, kinds=hidden_kinds(policies))
+        self._context = Context(native, buckets, Access(keys), values, classes)
         self._router = Router(router.load())
 
     def info(self) -> dict[str, Any]:
@@ -218,6 +227,16 @@ def find_keys(app: Any) -> AccessKeys | None:
     return None
 
 
+def find_policies(app: Any) -> Policies:
+    """The storage policies that the proxy below knows."""
+    while app is not None:
+        policies: Policies | None = getattr(app, "policies", None)
+        if policies is not None:
+            return policies
+        app = getattr(app, "app", None)
+    return ONE_POLICY
+
+
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], S3Filter]:
     conf = {**global_conf, **local_conf}
     values = settings.read(SETTINGS, conf, "filter:s3")
@@ -227,6 +246,6 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         keys = find_keys(app)
         if keys is None:
             raise ConfigError("filter:s3: none of the filters after it knows access keys, as tempauth does")
-        return S3Filter(app, values, keys=keys, logger=logger)
+        return S3Filter(app, values, keys=keys, logger=logger, policies=find_policies(app))
 
     return make

@@ -10,7 +10,7 @@ import base64
 import binascii
 import email.header
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from email.errors import HeaderParseError
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import tags
 from objstore.s3.errors import S3Error
+from objstore.s3.storage_classes import AT_ONCE, STANDARD
 from objstore.web.conditions import http_date_seconds
 from objstore.web.responses import http_date
 
@@ -46,11 +47,6 @@ DEFAULT_TYPE = "binary/octet-stream"
 SYSTEM_HEADERS = (
     "Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires",
 )  # fmt: skip
-STANDARD = "STANDARD"
-# Those whose objects can be read at once. The rest would need RestoreObject.
-STORAGE_CLASSES = frozenset(
-    {STANDARD, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
-)
 
 _SHOWN = {name: name for name in (*SYSTEM_HEADERS, "Content-Length", "Content-Range")} | {
     STORAGE_CLASS: "x-amz-storage-class",
@@ -113,8 +109,8 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
-def described(headers: Mapping[str, str]) -> dict[str, str]:
-    """What an upload says of the object besides tags and ACL, as it is kept.
+def described(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> dict[str, str]:
+    """What an upload says of the object besides tags and ACL, as it is kept. classes: that it can ask for.
 
     Raises S3Error MetadataTooLarge, InvalidStorageClass, InvalidRedirectLocation, NotImplemented,
     InvalidArgument, InvalidRequest.
@@ -123,7 +119,7 @@ def described(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
     kept.setdefault("Content-Type", DEFAULT_TYPE)
     kept.update(user_metadata(headers))
-    kept.update(storage_class(headers))
+    kept.update(storage_class(headers, classes))
     redirect = headers.get("X-Amz-Website-Redirect-Location")
     if redirect:
         if not redirect.startswith(("/", "http://", "https://")):
@@ -132,9 +128,9 @@ def described(headers: Mapping[str, str]) -> dict[str, str]:
     return kept | listed_class(kept)
 
 
-def storage_class(headers: Mapping[str, str]) -> dict[str, str]:
+def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> dict[str, str]:
     chosen = headers.get("X-Amz-Storage-Class", STANDARD)
-    if chosen not in STORAGE_CLASSES:
+    if chosen not in classes:
         raise S3Error("InvalidStorageClass", "", {"StorageClassRequested": chosen})
     return {} if chosen == STANDARD else {STORAGE_CLASS: chosen}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
+from objstore.s3.storage_classes import mapping
 
 SETTINGS = (
     Setting("region", str.strip, "us-east-1", "region of this store, in signatures and locations"),
@@ -35,5 +36,5 @@ SETTINGS = (
     Setting("min_part_size", size, "5M", "smallest part of an upload but the last"),
     Setting("max_parts", positive, "10000", "most parts of an upload"),
     Setting("max_object_size", size, "5T", "largest object"),
-    Setting("storage_classes", str.strip, "", "storage classes as policies: STANDARD=gold, STANDARD_IA=cold"),
+    Setting("storage_classes", mapping, "", "storage policies that keep classes: STANDARD=gold, STANDARD_IA=cold"),
 )

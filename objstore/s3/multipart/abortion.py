@@ -15,7 +15,7 @@ def abort(context: Context, request: S3Request) -> None:
     """Raises S3Error NoSuchUpload, OperationAborted while the upload is being completed."""
     upload = uploads.existing(context, request)
     _claim(context, request, upload)
-    parts.delete(context, request, (part.name for part in parts.attempts(context, request, upload.id)))
+    parts.delete(context, request, upload, (part.name for part in parts.attempts(context, request, upload)))
     uploads.remove(context, request, upload)
     claims.remove(context, request, upload)
 

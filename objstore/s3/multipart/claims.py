@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 
 
 def _name(context: Context, request: S3Request, upload: Upload) -> Name:
-    return uploads.place(context, request)._replace(object=names.claim(upload.id))
+    return uploads.place(context, request, upload)._replace(object=names.claim(upload.id))
 
 
 def look(context: Context, request: S3Request, upload: Upload) -> Claim | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import ObjstoreError
-from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owned_prefix, owns
 from objstore.core.names import Name
 from objstore.s3 import current, objects, versions
 from objstore.s3 import headers as kept_headers
@@ -53,7 +53,7 @@ def complete(context: Context, request: S3Request) -> Completed:
         if done is None:
             raise uploads.no_such(upload_id)
         return done
-    found = list(parts.attempts(context, request, upload_id))
+    found = list(parts.attempts(context, request, record.upload))
     rules = Rules(settings.min_part_size, settings.max_object_size, settings.max_parts)
     counting = {part.number: part for part in parts.counting(found)}
     planned = plan.make(asked, counting, record.upload, request.headers, rules)
@@ -69,12 +69,12 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
     """The object, or the version of it, that an upload has become; None where it became none."""
     if not names.is_id(upload_id):
         return None
-    name, owned = objects.name_of(context, request), _owned(context, request, upload_id)
+    name, prefix = objects.name_of(context, request), names.prefix(upload_id)
     if versions.state(context, request, name):
-        stored = versions.earlier(context, request, name, owned)
+        stored = versions.earlier(context, request, name, prefix)
     else:
         stored = _current(context, request, name)
-    if stored is None or stored.headers.get(MANIFEST_OWNS) != owned:
+    if stored is None or owned_prefix(stored.headers) != prefix:
         return None
     checksum = kept_headers.checksum(stored.headers)
     return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id)
@@ -89,12 +89,6 @@ def _current(context: Context, request: S3Request, name: Name) -> Stored | None:
         raise
     stored.answer.close()
     return stored
-
-
-def _owned(context: Context, request: S3Request, upload_id: str) -> str:
-    container = uploads.place(context, request).container
-    assert container is not None
-    return owns(container, names.prefix(upload_id))
 
 
 def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> Claim | Completed:
@@ -138,14 +132,14 @@ def _commit(context: Context, request: S3Request, record: Record, planned: Plan,
 
 
 def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> current.Upload:
-    container: Name = uploads.place(context, request)
+    container: Name = uploads.place(context, request, record.upload)
     assert container.container is not None
     headers = {
         **record.kept,
         MANIFEST: FORM,
         MANIFEST_ETAG: planned.etag,
         MANIFEST_SIZE: str(planned.size),
-        MANIFEST_OWNS: _owned(context, request, record.upload.id),
+        MANIFEST_OWNS: owns(container.container, names.prefix(record.upload.id)),
         kept_headers.LISTED_ETAG: planned.etag,
         _LISTED_SIZE: str(planned.size),
     }
@@ -164,7 +158,9 @@ def _tidy(context: Context, request: S3Request, upload: Upload, claim: Claim, un
     """Forget the upload, and the parts that were not taken. Where that fails nothing is lost by it."""
     try:
         if unused and claims.make(context, request, upload, claims.DONE, claim.size, claim) is not None:
-            parts.delete(context, request, unused)  # nobody has taken over, or can: no other manifest lists them
+            parts.delete(
+                context, request, upload, unused
+            )  # nobody has taken over, or can: no other manifest lists them
         uploads.remove(context, request, upload)
     except (S3Error, ObjstoreError):
         pass

@@ -69,7 +69,7 @@ def write(
     aborted meanwhile, and what reading the stream raises.
     """
     number = number_of(request, context.settings.max_parts)
-    name = uploads.place(context, request)._replace(object=names.new_part(upload.id, number))
+    name = uploads.place(context, request, upload)._replace(object=names.new_part(upload.id, number))
 
     def late() -> dict[str, str]:
         # Which attempt counts is told by when it ended; the name must be there before.
@@ -87,11 +87,11 @@ def write(
     return Written(answer.headers["Etag"], answer.headers["Last-Modified"])
 
 
-def attempts(context: Context, request: S3Request, upload_id: str, after: int = 0) -> Iterator[Part]:
+def attempts(context: Context, request: S3Request, upload: Upload, after: int = 0) -> Iterator[Part]:
     """All attempts at parts behind number `after`, by number."""
-    container = uploads.place(context, request)
+    container = uploads.place(context, request, upload)
     try:
-        for row in context.native.pages(request.environ, container, names.numbers(upload_id, after), _PAGE):
+        for row in context.native.pages(request.environ, container, names.numbers(upload.id, after), _PAGE):
             yield _read(row)
     except S3Error as missing:
         if missing.code != "NoSuchBucket":
@@ -118,9 +118,9 @@ def counting(found: Iterable[Part]) -> Iterator[Part]:
         yield last
 
 
-def delete(context: Context, request: S3Request, found: Iterable[str]) -> None:
-    """Delete objects of the hidden container by their names."""
-    container = uploads.place(context, request)
+def delete(context: Context, request: S3Request, upload: Upload, found: Iterable[str]) -> None:
+    """Delete parts of an upload by their names."""
+    container = uploads.place(context, request, upload)
 
     def drop(name: str) -> None:
         context.native.done(request.environ, "DELETE", container._replace(object=name), (204, 404))

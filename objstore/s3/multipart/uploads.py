@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from objstore.core.names import Name
 from objstore.core.text import to_text
+from objstore.s3 import placement
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import STANDARD, STORAGE_CLASS
@@ -26,6 +27,7 @@ class Upload(NamedTuple):
     """started: seconds since the epoch. account: of the one who began it, '' for anonymous.
 
     algorithm: of the checksums, in capitals, '' where none was chosen; type: COMPOSITE or FULL_OBJECT.
+    policy: index of the storage policy that keeps its parts, None for the bucket's.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Upload(NamedTuple):
     storage_class: str
     algorithm: str
     type: str
+    policy: int | None = None
 
     @property
     def listed(self) -> str:
@@ -45,6 +48,7 @@ class Upload(NamedTuple):
             "class": self.storage_class,
             "algorithm": self.algorithm,
             "type": self.type,
+            **({} if self.policy is None else {"policy": self.policy}),
         }
         return f"{_TYPE};{urlencode(said)}"
 
@@ -56,18 +60,24 @@ class Record(NamedTuple):
     kept: Mapping[str, str]
 
 
-def place(context: Context, request: S3Request) -> Name:
-    """The bucket's hidden container; raises S3Error NoSuchBucket."""
+def place(context: Context, request: S3Request, upload: Upload | None = None) -> Name:
+    """The bucket's hidden container of records, or that of all else of an upload. Raises S3Error NoSuchBucket."""
     bucket = context.buckets.resolve(request, request.bucket)
     assert bucket.container is not None
-    return Name(bucket.account, hidden(names.KIND, bucket.container))
+    policy = upload.policy if upload is not None else None
+    kind = names.KIND if policy is None else placement.kind(names.KIND, policy)
+    return Name(bucket.account, hidden(kind, bucket.container))
 
 
 def begin(context: Context, request: S3Request, algorithm: str, type: str, kept: Mapping[str, str]) -> Upload:
     """A new upload under the request's key. Raises S3Error NoSuchBucket."""
     storage_class = kept.get(STORAGE_CLASS, STANDARD)
-    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type)
+    policy = placement.elsewhere(context, request, context.buckets.resolve(request, request.bucket), kept)
+    index = policy.index if policy is not None else None
+    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, index)
     container = place(context, request)
+    if policy is not None:
+        placement.make_container(context, request, place(context, request, upload), policy)
     sent = {"Content-Type": upload.listed}
     body = json.dumps({"kept": dict(kept)}).encode()
     name = container._replace(object=names.record(upload.key, upload.id))
@@ -146,6 +156,7 @@ def _read(key: str, upload_id: str, listed: str) -> Upload:
         said["class"],
         said["algorithm"],
         said["type"],
+        int(said["policy"]) if "policy" in said else None,
     )
 
 

@@ -25,7 +25,7 @@ def handle(context: Context, request: S3Request) -> Response:
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
     kept = acl.dump(granted, request.account)
-    headers = config_headers(ACL, kept)
+    headers = config_headers(ACL, kept) | context.classes.bucket_headers
     if ownership:
         headers |= config_headers(OWNERSHIP, ownership)
     if not context.buckets.create(request, request.bucket, headers):

@@ -27,7 +27,7 @@ def handle(context: Context, request: S3Request) -> Response:
     found: list[Part] = []
     cut = False
     if most:
-        attempts = parts.attempts(context, request, upload.id, marker)
+        attempts = parts.attempts(context, request, upload, marker)
         found = list(itertools.islice(parts.counting(attempts), most + 1))
         cut = len(found) > most
         del found[most:]

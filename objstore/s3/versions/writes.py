@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from objstore.core.manifests import MANIFEST_OWNS
+from objstore.core.manifests import owned_prefix
 from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -232,17 +232,17 @@ def drop_older_nulls(key: Key, ref: Ref) -> None:
             key.drop(old)
 
 
-def earlier(context: Context, request: S3Request, name: Name, owned: str) -> Stored | None:
+def earlier(context: Context, request: S3Request, name: Name, prefix: str) -> Stored | None:
     """The version that an upload by parts became when it was completed before; None where it became none.
 
-    owned: MANIFEST_OWNS of its manifest. What an attempt left that never counted is deleted, so that no
-    two versions have the same parts.
+    prefix: of the names of the parts that its manifest owns. What an attempt left that never counted is deleted, so
+    that no two versions have the same parts.
     """
     key = Key(context.native, request.environ, name)
     seen = key.look(newest=True)
     for ref in list(islice(key.uploaded(), _MOST_LOOKED_AT)):
         head = key.head(ref)
-        if head is None or head.headers.get(MANIFEST_OWNS) != owned:
+        if head is None or owned_prefix(head.headers) != prefix:
             continue
         if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs()))):
             return Stored(head, ref.version_id)
