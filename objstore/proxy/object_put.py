@@ -126,7 +126,7 @@ class ObjectChange:
         self.size = 0
         self.condition = WriteCondition.of(request.environ)
         self.decided = False  # on what is there: see `core.timestamps.DECIDED`
-        self._dated = request.dated
+        self.dated = request.dated
         self._headers = dict(headers)
         self._updates = cluster.updates(request.name.of_container, len(self.place.primaries))
         self._expiry = self._expiry_updates()
@@ -164,7 +164,7 @@ class ObjectChange:
 
     def outdated(self, conflict: Timestamp) -> bool:
         """Does a node hold something newer? Then the change is to be sent again, now with a newer timestamp."""
-        if conflict < self.timestamp or conflict == ZERO or self._dated:
+        if conflict < self.timestamp or conflict == ZERO or self.dated:
             return False
         self._stamp(self.cluster.clock.after(conflict))
         return True
@@ -174,12 +174,12 @@ class ObjectChange:
 
     def renew(self) -> None:
         """Its body has come: that is when it is made."""
-        if not self._dated:
+        if not self.dated:
             self._stamp(self.cluster.clock.after(self.timestamp))
 
     def proposed(self) -> Timestamp:
         """About when a change will be made that is yet to be decided."""
-        return self.timestamp if self._dated else self.cluster.clock.now()
+        return self.timestamp if self.dated else self.cluster.clock.now()
 
     def surpass(self, floor: Timestamp, promise: Timestamp) -> bool:
         """Take a timestamp between these as that of a decided change; False where there is none.
@@ -187,7 +187,7 @@ class ObjectChange:
         Raises Conflict where the change brought its own, and it is not newer than the first.
         """
         self.decided = True
-        if not self._dated:
+        if not self.dated:
             self._stamp(self.cluster.clock.after(floor))
         elif self.timestamp <= floor:
             raise Conflict("something newer is stored", floor)
@@ -207,7 +207,7 @@ class ObjectChange:
             requests = self.node_requests(method, body)
             written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status))
             rival = written.conflict
-            if written.status < 300 and rival > self.timestamp and not self._dated:
+            if written.status < 300 and rival > self.timestamp and not self.dated:
                 return self._overtaken(method, body, written, rival)
             if not self.outdated(rival):
                 return written

@@ -220,7 +220,9 @@ class PutStream:
             self._cluster.settings.post_quorum_timeout,
         )
         everyone = answers + got
-        return Written(quorum.verdict([answer.status for answer in everyone], self._replicas), everyone)
+        status = quorum.verdict([answer.status for answer in everyone], self._replicas)
+        # The body is gone: only the client can send what was overtaken by a decided change again.
+        return Written(503 if status == 409 and not self._change.dated else status, everyone)
 
     def _finish_decided(
         self, decided: DecidedWrite, senders: list[Sender], answers: list[NodeResponse], trailers: dict[str, str]
