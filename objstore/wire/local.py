@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -133,40 +134,55 @@ class Pipe(io.RawIOBase):
     """
 
     def __init__(self, timeout: float, depth: int = 2) -> None:
+        """timeout: seconds that the sender waits for room."""
         super().__init__()
-        self._queue = green.Queue(depth)
+        self._pieces: deque[bytes | memoryview] = deque()
+        self._depth = depth
         self._timeout = timeout
         self._rest: memoryview | bytes = b""
-        self._ended = False
+        self._ended = False  # no piece comes any more
+        self._broken: BaseException | None = None
+        self._changed = green.Event()  # sent at every change that one of the ends may wait for
         self.wanted = green.Event()  # sent once, when the reader first reads or is gone
 
     def want(self) -> None:
         if not self.wanted.ready():
             self.wanted.send(None)
 
-    def put(self, item: Any) -> None:
-        self._queue.put(item, timeout=self._timeout)
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, green.Event()
+        changed.send(True)
 
-    def put_now(self, item: Any) -> None:
-        """Put though the queue is full: an end need not wait for its turn to be told."""
-        while True:
-            try:
-                return self._queue.put_nowait(item)
-            except green.QueueFull:
-                self._queue.get_nowait()
+    def put(self, piece: bytes | memoryview) -> None:
+        """Raises TimeoutError where the reader takes nothing."""
+        while len(self._pieces) >= self._depth and not self._ended:
+            if self._changed.wait(self._timeout) is None:
+                raise TimeoutError("took no more of the body")
+        self._pieces.append(piece)
+        self._announce()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self._ended = True
+        self._announce()
+
+    def break_off(self, error: BaseException) -> None:
+        """The reader gets the error in the place of what it has not read yet."""
+        self._broken = error
+        self._ended = True
+        self._announce()
 
     def read_chunk(self, most: int = -1) -> bytes | memoryview:
         """The next bytes, at most `most`; b'' at the end. Raises BodyTruncated where the sender gave up."""
-        if not self._rest and not self._ended:
+        if not self._rest:
             self.want()
-            item = self._queue.get()
-            if item is None:
-                self._ended = True
-            elif isinstance(item, BaseException):
-                self._ended = True
-                raise item
-            else:
-                self._rest = item
+            while not self._pieces and not self._ended:
+                self._changed.wait()
+            if self._broken is not None:
+                raise self._broken
+            if self._pieces:
+                self._rest = self._pieces.popleft()
+                self._announce()
         if most < 0 or len(self._rest) <= most:
             piece, self._rest = self._rest, b""
             return piece
@@ -205,8 +221,7 @@ class LocalUpload:
         finally:
             self._ended.send(None)
             self._pipe.want()
-            # A sender that waits for room would wait for ever.
-            self._pipe.put_now(None)
+            self._pipe.end()  # a sender that waits for room would wait for ever
 
     def _outcome(self) -> NodeResponse:
         if self._error is not None:
@@ -224,24 +239,18 @@ class LocalUpload:
             return  # answered early: `finish` tells
         try:
             self._pipe.put(piece)
-        except green.QueueFull:
+        except TimeoutError as error:
             self.abort()
-            raise NodeTimeout("took no more of the body") from None
+            raise NodeTimeout(str(error)) from None
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
         if not self._ended.ready():
             self._environ["objstore.trailers"].update(trailers)
-            self.send_end()
+            self._pipe.end()
             with green.deadline(self._timeout, NodeTimeout("no answer in time")):
                 self._ended.wait()
         return self._outcome()
 
-    def send_end(self) -> None:
-        try:
-            self._pipe.put(None)
-        except green.QueueFull:
-            raise NodeTimeout("took no more of the body") from None
-
     def abort(self) -> None:
         if not self._ended.ready():
-            self._pipe.put_now(BodyTruncated("the upload was given up"))
+            self._pipe.break_off(BodyTruncated("the upload was given up"))
