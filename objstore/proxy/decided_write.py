@@ -27,7 +27,7 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 if TYPE_CHECKING:
-    from objstore.proxy.object_put import ObjectChange
+    from objstore.proxy.object_write import ObjectChange
 
 _PAUSE = 0.015  # seconds, about, before another attempt
 _UNSETTLED_SECONDS = 0.4  # to wait for a change under way to reach a majority
@@ -161,6 +161,11 @@ class DecidedWrite:
             change.timestamp = own
             return False
         return True
+
+    def release(self) -> None:
+        """Give up before anything was sent."""
+        if self._lease is not None:
+            self._lease.release()
 
     def leased(self, node: Node) -> bool:
         return self._lease is not None and node in self._lease.granted

@@ -9,7 +9,8 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
-from objstore.proxy.object_put import ObjectChange, condition_refusal, replaced_segments
+from objstore.proxy.object_put import condition_refusal, replaced_segments
+from objstore.proxy.object_write import ObjectChange
 from objstore.proxy.request import ProxyRequest, plain, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiApp

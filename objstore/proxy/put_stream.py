@@ -20,7 +20,8 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
 if TYPE_CHECKING:
-    from objstore.proxy.object_put import ObjectChange
+    from objstore.proxy.object_write import ObjectChange
+    from objstore.proxy.renaming import Renaming
 
 QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
 
@@ -111,14 +112,23 @@ class _Md5:
 class PutStream:
     """Sends one client's body to the nodes of an `ObjectChange`."""
 
-    def __init__(self, cluster: Cluster, change: ObjectChange, most: int, hashing: ThreadPool) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        change: ObjectChange,
+        most: int,
+        hashing: ThreadPool,
+        renaming: Renaming | None = None,
+    ) -> None:
         self._cluster = cluster
         self._change = change
         self._most = most
         self._hashing = hashing
         self._replicas = len(change.place.primaries)
         self._needed = quorum.quorum_size(self._replicas)
-        self._decided = DecidedWrite(change, change.condition) if change.condition is not None else None
+        self._renaming = renaming
+        depends = change.condition is not None or renaming is not None
+        self._decided = DecidedWrite(change, change.condition) if depends else None
 
     def run(self, environ: Environ, length: int | None) -> Written:
         """Raises what reading the body raises, and LimitExceeded where it is too large."""
@@ -228,7 +238,10 @@ class PutStream:
         self, decided: DecidedWrite, senders: list[Sender], answers: list[NodeResponse], trailers: dict[str, str]
     ) -> Written:
         """The lease is held for no longer than the change takes, however slow the body was."""
-        decided.decide()
+        if self._renaming is not None:
+            self._renaming.decide(decided)
+        else:
+            decided.decide()
         trailers[messages.TIMESTAMP] = self._change.timestamp.internal
         under = {**trailers, **decided.trailers}
         leased = [decided.leased(sender.node) for sender in senders]

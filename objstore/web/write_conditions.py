@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.errors import PreconditionFailed
-from objstore.core.text import to_text
+from objstore.core.text import ENVIRON_KEY, to_text
 from objstore.web.conditions import evaluate
 
 HEADERS = ("If-Match", "If-None-Match")
+# With a PUT made with the system's rights: the object's old name, in the same container and percent-encoded,
+# which is deleted in the same stroke if it still has the etag; else 409.
+RENAME_SOURCE = "X-Backend-Rename-Source"
+RENAME_SOURCE_KEY = ENVIRON_KEY[RENAME_SOURCE]
+RENAME_ETAG = "X-Backend-Rename-Etag"
 
 
 class WriteCondition(NamedTuple):

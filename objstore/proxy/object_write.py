@@ -1,0 +1,172 @@
+"""A change to an object on its way to the nodes that keep it, and to those that list it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from objstore.core.errors import Conflict, NodeFailure
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import DECIDED, ZERO, Timestamp
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.decided_write import DecidedWrite
+from objstore.proxy.request import ProxyRequest
+from objstore.proxy.writes import Written, write
+from objstore.runtime import green
+from objstore.web.write_conditions import WriteCondition
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse
+from objstore.wire.rows import ListedObject, object_row, tombstone_row
+
+
+class ObjectChange:
+    """A change to an object on its way to the nodes, with a timestamp that is moved on until it wins."""
+
+    def __init__(self, cluster: Cluster, request: ProxyRequest, policy: int, headers: Mapping[str, str]) -> None:
+        self.cluster = cluster
+        self.name: Name = request.name
+        self.policy = policy
+        self.place: Placement = cluster.place(request.name, policy)
+        self.timestamp = request.timestamp(cluster.clock)
+        self.size = 0
+        self.condition = WriteCondition.of(request.environ)
+        self.decided = False  # on what is there: see `core.timestamps.DECIDED`
+        self.dated = request.dated
+        self._headers = dict(headers)
+        self._updates = cluster.updates(request.name.of_container, len(self.place.primaries))
+        self._expiry = self._expiry_updates()
+        if policy:
+            self._headers[messages.POLICY] = str(policy)
+        if "HTTP_X_TRANS_ID" in request.environ:
+            self._headers["X-Trans-Id"] = request.environ["HTTP_X_TRANS_ID"]
+
+    def add(self, headers: Mapping[str, str]) -> None:
+        """More to keep with the object, before it is sent or its row is told."""
+        self._headers.update(headers)
+
+    def _expiry_updates(self) -> tuple[str, ...]:
+        expires = self._headers.get("X-Delete-At")
+        if not expires:
+            return ()
+        settings = self.cluster.settings
+        divisor = settings.expiring_objects_container_divisor
+        # Spread over containers by the object's hash too, so that one busy second does not hit one database.
+        spread = int(self.cluster.salt.hash(self.name)[-2:], 16) % 100
+        start = int(expires) // divisor * divisor
+        queue = Name(settings.expiring_objects_account, f"{min(max(0, start - spread), 9_999_999_999):010d}")
+        return self.cluster.updates(queue, len(self.place.primaries)).headers
+
+    def node_requests(self, method: str, body: bytes, extra: Mapping[str, str] | None = None) -> list[NodeRequest]:
+        """The request for each replica, which differ in whom the nodes are to tell."""
+        made = []
+        common = {**self._headers, **(extra or {}), messages.TIMESTAMP: self.timestamp.internal}
+        for index, update in enumerate(self._updates.headers):
+            headers = {**common, messages.CONTAINER_UPDATE: update}
+            if self._expiry:
+                headers[messages.EXPIRY_UPDATE] = self._expiry[index]
+            made.append(NodeRequest(method, self.place.partition, self.name, headers, "", body))
+        return made
+
+    def outdated(self, conflict: Timestamp) -> bool:
+        """Does a node hold something newer? Then the change is to be sent again, now with a newer timestamp."""
+        if conflict < self.timestamp or conflict == ZERO or self.dated:
+            return False
+        self._stamp(self.cluster.clock.after(conflict))
+        return True
+
+    def _stamp(self, timestamp: Timestamp) -> None:
+        self.timestamp = Timestamp(timestamp.raw, DECIDED) if self.decided else timestamp
+
+    def renew(self) -> None:
+        """Its body has come: that is when it is made."""
+        if not self.dated:
+            self._stamp(self.cluster.clock.after(self.timestamp))
+
+    def proposed(self) -> Timestamp:
+        """About when a change will be made that is yet to be decided."""
+        return self.timestamp if self.dated else self.cluster.clock.now()
+
+    def surpass(self, floor: Timestamp, promise: Timestamp) -> bool:
+        """Take a timestamp between these as that of a decided change; False where there is none.
+
+        Raises Conflict where the change brought its own, and it is not newer than the first.
+        """
+        self.decided = True
+        if not self.dated:
+            self._stamp(self.cluster.clock.after(floor))
+        elif self.timestamp <= floor:
+            raise Conflict("something newer is stored", floor)
+        return self.timestamp <= promise
+
+    def send(self, method: str, body: bytes = b"") -> Written:
+        """To all replicas, again and again until no node has anything newer.
+
+        Raises PreconditionFailed where the change has a condition that does not hold, Conflict
+        where others change the name all the time.
+        """
+        self.size = len(body)
+        if self.condition is not None:
+            return DecidedWrite(self, self.condition).send(method, body)
+        alike = _DELETED if method == "DELETE" else {}
+        while True:
+            requests = self.node_requests(method, body)
+            written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status))
+            rival = written.conflict
+            if written.status < 300 and rival > self.timestamp and not self.dated:
+                return self._overtaken(method, body, written, rival)
+            if not self.outdated(rival):
+                return written
+
+    def _overtaken(self, method: str, body: bytes, written: Written, rival: Timestamp) -> Written:
+        """A majority took the change, one node has something newer: see doc/consistency.md."""
+        if rival.offset == DECIDED:
+            return written  # decided by a majority, and so with the knowledge of this change
+        again = DecidedWrite(self, None)
+        if not again.make_again():
+            return written
+        second = again.send_taken(method, body)
+        return second if second.status < 300 else written
+
+    def row(self, etag: str, size: int) -> dict[str, Any]:
+        """The container's row of what was PUT."""
+        assert self.name.object is not None
+        stamp = self.timestamp
+        kind = self._headers["Content-Type"]
+        listed = ListedObject(self.name.object, stamp, stamp, stamp, size, etag, kind, self._headers)
+        return object_row(listed, self.policy)
+
+    def tombstone(self) -> dict[str, Any]:
+        assert self.name.object is not None
+        return tombstone_row(self.name.object, self.timestamp, self.policy)
+
+    def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> None:
+        """Tell the container replicas that no object server told, because it failed or is late."""
+        told = {index for answer in written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
+        left = [index for index in range(self._updates.replicas) if str(index) not in told]
+        if left:
+            _tell(self, left, row())
+
+
+_DELETED = {404: 204}  # for the vote: the tombstone is there in either case
+
+
+def _tell(change: ObjectChange, replicas: list[int], row: object) -> None:
+    cluster = change.cluster
+    container = change.name.of_container
+    place = cluster.place(container)
+    nodes = [node for index, node in enumerate(place.primaries) if index in replicas]
+    headers = {messages.TIMESTAMP: change.timestamp.internal, "Content-Type": "application/json"}
+    sent = NodeRequest("POST", place.partition, container, headers, "rows=1", json.dumps([row]).encode())
+
+    def tell(node: Node) -> NodeResponse | None:
+        try:
+            response = cluster.call(node, sent)
+            response.close()
+            return response
+        except NodeFailure:
+            return None  # it is down; replication of the container brings it the row
+
+    for wait in [green.spawn(tell, node) for node in nodes]:
+        wait.wait()
