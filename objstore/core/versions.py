@@ -10,3 +10,5 @@ VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the
 DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
 # With an object that is to have no row: the container's servers are told that it was deleted.
 UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"
+# With one whose bytes are the version's: the account counts them where that is.
+COUNTED_ELSEWHERE = "X-Object-Sysmeta-Container-Update-Override-Elsewhere"

@@ -32,7 +32,7 @@ class AccountUpdater:
             return
         target = UpdateTarget.decode(encoded)
         assert request.name.container is not None
-        row = container_row(request.name.container, info, deleted_at)
+        row = container_row(request.name.container, info._replace(bytes_used=info.bytes_reported), deleted_at)
         headers = {messages.TIMESTAMP: self._clock.now().internal}
         if messages.RECREATE_KEY in request.environ:
             headers[messages.RECREATE] = "0"

@@ -143,6 +143,7 @@ def _row(item: Mapping[str, Any]) -> ObjectRow:
         policy_index=int(item["policy_index"]),
         content_type_timestamp=Timestamp.parse(item["content_type_timestamp"]),
         meta_timestamp=Timestamp.parse(item["meta_timestamp"]),
+        elsewhere=item.get("elsewhere", False) is True,
     )
 
 

@@ -25,7 +25,7 @@ class ListedObject(NamedTuple):
 
 
 def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
-    """The row of a live object."""
+    """The row of a live object. elsewhere: its bytes are counted in another container of the account too."""
     override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
     return {
         "name": item.name,
@@ -37,6 +37,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
         "policy_index": policy_index,
         "content_type_timestamp": item.content_type_timestamp.internal,
         "meta_timestamp": item.timestamp.internal,
+        **({"elsewhere": True} if override.get("Elsewhere") == "true" else {}),
     }
 
 

@@ -19,7 +19,7 @@ from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import DELETED, UNLISTED, VERSION
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, UNLISTED, VERSION
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, hidden, unexpected
@@ -279,6 +279,7 @@ def _pointing(move: Move) -> dict[str, str]:
         **kept_headers.listed_class(stored),
         kept_headers.LISTED_ETAG: etag,
         _LISTED_SIZE: listed_size,
+        COUNTED_ELSEWHERE: "true",
     }
 
 

@@ -28,7 +28,8 @@ class NewContainer(NamedTuple):
 
 
 class ContainerInfo(NamedTuple):
-    """object_count, bytes_used: of the container's policy. row_count: live rows of all policies.
+    """object_count, bytes_used: of the container's policy. bytes_elsewhere: those of the bytes that another
+    container of the account counts too. row_count: live rows of all policies.
 
     metadata: as `live_metadata` takes it. id: of this database, unlike that of any other copy.
     """
@@ -44,6 +45,12 @@ class ContainerInfo(NamedTuple):
     row_count: int
     metadata: md.Metadata
     id: str
+    bytes_elsewhere: int = 0
+
+    @property
+    def bytes_reported(self) -> int:
+        """What the account is told."""
+        return self.bytes_used - self.bytes_elsewhere
 
     @property
     def deleted(self) -> bool:
@@ -62,8 +69,11 @@ class ListedObject(NamedTuple):
 
 
 class PolicyTotals(NamedTuple):
+    """bytes_elsewhere: those of bytes_used that another container counts too."""
+
     object_count: int
     bytes_used: int
+    bytes_elsewhere: int = 0
 
 
 def _encode(row: ObjectRow) -> tuple[Any, ...]:
@@ -77,11 +87,12 @@ def _encode(row: ObjectRow) -> tuple[Any, ...]:
         row.etag,
         None if typed is None or typed == row.timestamp else typed.internal,
         None if meta is None or meta == row.timestamp else meta.internal,
+        row.elsewhere,
     )
 
 
 def _decode(values: Any) -> ObjectRow:
-    deleted, policy_index, name, at, size, content_type, etag, typed, meta = values
+    deleted, policy_index, name, at, size, content_type, etag, typed, meta, elsewhere = values
     timestamp = read_timestamp(at)
     return ObjectRow(
         name,
@@ -93,6 +104,7 @@ def _decode(values: Any) -> ObjectRow:
         policy_index,
         timestamp if typed is None else read_timestamp(typed),
         timestamp if meta is None else read_timestamp(meta),
+        bool(elsewhere),
     )
 
 
@@ -108,6 +120,7 @@ OBJECTS = tables.RowTable(
         "etag",
         "content_type_timestamp",
         "meta_timestamp",
+        "elsewhere",
     ),
     scope="policy_index",
     listed=f"name, {_CHANGED}, size, content_type, etag",
@@ -115,23 +128,23 @@ OBJECTS = tables.RowTable(
     encode=_encode,
     decode=_decode,
     join=join_objects,
-    weight=lambda row: (1, row.size),
-    totals={"object_count": "1", "bytes_used": "size"},
+    weight=lambda row: (1, row.size, row.size if row.elsewhere else 0),
+    totals={"object_count": "1", "bytes_used": "size", "bytes_elsewhere": "size * elsewhere"},
 )
 
 
 _INFO = """
 SELECT i.account, i.container, i.created_at, i.put_timestamp, i.delete_timestamp, i.status_changed_at,
     i.policy_index, ifnull(p.object_count, 0), ifnull(p.bytes_used, 0),
-    (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id
+    (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id, ifnull(p.bytes_elsewhere, 0)
 FROM info i LEFT JOIN policy_stat p ON p.policy_index = i.policy_index
 """
 
 
 def read_info(connection: Connection) -> ContainerInfo:
-    (account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_) = connection.execute(
-        _INFO
-    ).fetchone()
+    (account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, elsewhere) = (
+        connection.execute(_INFO).fetchone()
+    )
     delete_timestamp = read_timestamp(deleted)
     return ContainerInfo(
         Name(account, container),
@@ -145,6 +158,7 @@ def read_info(connection: Connection) -> ContainerInfo:
         rows,
         md.since(md.load(metadata), delete_timestamp),
         id_,
+        elsewhere,
     )
 
 
@@ -256,8 +270,10 @@ def _listed(values: list[Any]) -> ListedObject:
 
 
 def policy_totals(connection: Connection) -> dict[int, PolicyTotals]:
-    rows = connection.execute("SELECT policy_index, object_count, bytes_used FROM policy_stat ORDER BY 1")
-    return {index: PolicyTotals(count, size) for index, count, size in rows}
+    rows = connection.execute(
+        "SELECT policy_index, object_count, bytes_used, bytes_elsewhere FROM policy_stat ORDER BY 1"
+    )
+    return {index: PolicyTotals(*totals) for index, *totals in rows}
 
 
 def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
@@ -266,7 +282,7 @@ def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
         info.put_timestamp.internal,
         info.delete_timestamp.internal,
         info.object_count,
-        info.bytes_used,
+        info.bytes_reported,
     )
     reported = connection.execute(
         "SELECT reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used FROM info"
@@ -278,7 +294,7 @@ def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
         info.put_timestamp,
         info.delete_timestamp,
         info.object_count,
-        info.bytes_used,
+        info.bytes_reported,
         info.policy_index,
         now,
     )

@@ -18,7 +18,8 @@ class ObjectRow(NamedTuple):
 
     timestamp: of the data or deletion. size in bytes. etag: hex MD5, or what listings show in
     its place. The other two timestamps say when the content type and the metadata were last
-    set; None, or one before the data, stands for the time of the data.
+    set; None, or one before the data, stands for the time of the data. elsewhere: the bytes are
+    counted in another container of the account too, and the account is not told of these.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ObjectRow(NamedTuple):
     policy_index: int = 0
     content_type_timestamp: Timestamp | None = None
     meta_timestamp: Timestamp | None = None
+    elsewhere: bool = False
 
     def normal(self) -> ObjectRow:
         """The same with every timestamp given, and nothing said of the data of a tombstone.
@@ -42,9 +44,18 @@ class ObjectRow(NamedTuple):
             typed = self.timestamp
         if meta is None or meta < self.timestamp:
             meta = self.timestamp
-        size, etag = (0, "") if self.deleted else (self.size, self.etag)
+        size, etag, elsewhere = (0, "", False) if self.deleted else (self.size, self.etag, self.elsewhere)
         return ObjectRow(
-            self.name, self.timestamp, self.deleted, size, self.content_type, etag, self.policy_index, typed, meta
+            self.name,
+            self.timestamp,
+            self.deleted,
+            size,
+            self.content_type,
+            etag,
+            self.policy_index,
+            typed,
+            meta,
+            elsewhere,
         )
 
 
@@ -66,11 +77,12 @@ def join_objects(one: ObjectRow, other: ObjectRow) -> ObjectRow:
         data.policy_index,
         typed.content_type_timestamp,
         max(one.meta_timestamp or ZERO, other.meta_timestamp or ZERO),
+        data.elsewhere,
     )
 
 
-def _data_order(row: ObjectRow) -> tuple[Timestamp, bool, str, int]:
-    return row.timestamp, row.deleted, row.etag, row.size
+def _data_order(row: ObjectRow) -> tuple[Timestamp, bool, str, int, bool]:
+    return row.timestamp, row.deleted, row.etag, row.size, row.elsewhere
 
 
 def _type_order(row: ObjectRow) -> tuple[Timestamp, str]:

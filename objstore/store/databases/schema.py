@@ -59,6 +59,11 @@ CREATE UNIQUE INDEX object_row ON object (row);
     + _SYNC
 )
 
+_CONTAINER_2 = """
+ALTER TABLE object ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE policy_stat ADD COLUMN bytes_elsewhere INTEGER NOT NULL DEFAULT 0;
+"""
+
 _ACCOUNT_1 = (
     """
 CREATE TABLE info (
@@ -104,7 +109,7 @@ class Kind(NamedTuple):
     migrations: tuple[str, ...]
 
 
-CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1,))
+CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2))
 ACCOUNT = Kind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
 KINDS = (CONTAINER, ACCOUNT)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from botocore.exceptions import ClientError
 from harness.client import Client, log_in
-from harness.processes import Serve, command
+from harness.processes import Serve, command, run, wait_until
 from harness.s3 import boto_client
 
 CLASSES = "STANDARD_IA=cold, DEEP_ARCHIVE=cold, INTELLIGENT_TIERING=warm"
@@ -207,3 +207,32 @@ def test_a_policy_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None
     )
     assert told.returncode != 0
     assert "nowhere" in told.stdout + told.stderr
+
+
+def test_bytes_of_an_account_count_once(shop: Shop) -> None:
+    user, key = "usage:owner", "usage-secret"  # of an account of its own, which nothing else changes
+    run("user", "add", user, "--data", str(shop.server.data), "--key", key, "--admin")
+    endpoint = shop.server.credentials["endpoint"]
+    s3, owner = boto_client(endpoint, user, key), log_in(endpoint, user, key)
+
+    def used() -> int:
+        return int(owner.head()["X-Account-Bytes-Used"])
+
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="cold", Body=DATA, StorageClass="STANDARD_IA")
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    versions = [
+        s3.put_object(Bucket=name, Key="k", Body=DATA[:size], StorageClass=kind)["VersionId"]
+        for size, kind in ((100, "STANDARD"), (5000, "STANDARD_IA"), (70, "STANDARD"))
+    ]
+    wait_until(lambda: used() == len(DATA) + 5170, "the account to be told of three versions", 60)
+    assert int(owner.head(name)["X-Container-Bytes-Used"]) == len(DATA) + 70
+    s3.delete_object(Bucket=name, Key="k", VersionId=versions[2])
+    wait_until(lambda: used() == len(DATA) + 5100, "the account to be told of two versions", 60)
+    for version in versions[:2]:
+        s3.delete_object(Bucket=name, Key="k", VersionId=version)
+    s3.delete_object(Bucket=name, Key="cold", VersionId="null")
+    wait_until(lambda: used() == 0, "the account to be told of nothing", 60)
+    s3.delete_bucket(Bucket=name)
+    owner.close()

@@ -64,6 +64,21 @@ def test_an_account_learns_what_its_containers_hold(cluster: Any, updater: Conta
         assert device.containers.unreported(one, Timestamp(1)) is None
 
 
+def test_an_account_is_not_told_of_bytes_that_count_elsewhere(
+    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+) -> None:
+    account = cluster.make_account("a")
+    one = cluster.make_container("a", "one")
+    put_object(cluster, one, "x", 10)
+    pointer = ObjectRow("y", cluster.clock.now(), size=20, elsewhere=True)
+    for device in cluster.all:
+        device.containers.merge_rows(one, [pointer])
+    run_pass(updater)
+    assert totals(cluster, account) == [(1, 2, 10)] * 3
+    assert cluster.device("d1").containers.info(one).bytes_used == 30
+    assert cluster.device("d1").containers.unreported(one, Timestamp(1)) is None
+
+
 def test_a_pass_looks_only_at_what_has_changed(
     cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
 ) -> None:

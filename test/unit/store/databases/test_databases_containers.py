@@ -285,7 +285,8 @@ def test_databases_given_the_same_rows_in_any_order_are_equal(
         totals = shared.policy_totals(location)
         for policy in totals:
             live = [row for row in stored if row.policy_index == policy and not row.deleted]
-            assert totals[policy] == PolicyTotals(len(live), sum(row.size for row in live))
+            elsewhere = sum(row.size for row in live if row.elsewhere)
+            assert totals[policy] == PolicyTotals(len(live), sum(row.size for row in live), elsewhere)
             listing = shared.list(location, ListingQuery(policy_index=policy, reserved=True))
             assert len(listing.items) == len(live)
         found.append((stored, totals))
@@ -448,7 +449,7 @@ def test_description_of_a_file(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20, 5)])
     found = describe_database(container.path(AT))
     assert found["kind"] == "container"
-    assert found["version"] == 1
+    assert found["version"] == 2
     assert found["name"] == NAME
     assert found["policies"] == {0: PolicyTotals(1, 5)}
     assert found["max_row"] == 1
