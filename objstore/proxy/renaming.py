@@ -10,6 +10,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from objstore.core.errors import Conflict, InvalidInput, PreconditionFailed
+from objstore.core.manifests import KEEP_SEGMENTS, REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.decided_write import DecidedWrite
@@ -17,6 +18,7 @@ from objstore.proxy.object_write import ObjectChange
 from objstore.proxy.request import ProxyRequest
 from objstore.proxy.writes import Written
 from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, WriteCondition
+from objstore.wire.messages import NodeResponse
 
 
 class Renaming:
@@ -30,6 +32,7 @@ class Renaming:
             raise InvalidInput(f"{RENAME_SOURCE} is not another name")
         self._source = Name(target.account, target.container, source)
         self._target = target
+        self._keep = KEEP_SEGMENTS in headers
         asked = {"REQUEST_METHOD": "DELETE"}
         if "HTTP_X_TRANS_ID" in request.environ:
             asked["HTTP_X_TRANS_ID"] = request.environ["HTTP_X_TRANS_ID"]
@@ -65,7 +68,10 @@ class Renaming:
         return write.send_taken("PUT", body)
 
     def finish(self, written: Written) -> Written:
-        """Delete the old name, once the new one is there; what came of both."""
+        """Delete the old name, once the new one is there; what came of both.
+
+        Segments that only the old object had go with it, unless the request says that the new one has them.
+        """
         if written.status != 201:
             self._deletion.release()
             return written
@@ -73,7 +79,8 @@ class Renaming:
         if deleted.status != 204:
             return written._replace(status=503)
         self._change.tell_the_rest(deleted, self._change.tombstone)
-        return written
+        left = "" if self._keep else deleted.all_of(REPLACED_SEGMENTS)
+        return written._replace(answers=[*written.answers, NodeResponse(204, {REPLACED_SEGMENTS: left})])
 
     def release(self) -> None:
         self._deletion.release()

@@ -1,17 +1,16 @@
 """RenameObject: the bytes and all that is kept with them go to another key of the same bucket.
 
-The new name is written first, whole, and then the old one removed if it still is what was copied.
-One who writes the old name meanwhile has written it after the renaming; at no time is the
-object under neither name.
+The store writes the new name and deletes the old one in one stroke, if the old one still is what was copied. At no
+time is the object under neither name. Where the bucket keeps versions the old one is deleted afterwards.
 """
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from objstore.core.errors import ObjstoreError
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
-from objstore.s3 import copying, current, objects
+from objstore.s3 import copying, current, objects, versions
 from objstore.s3 import headers as names
 from objstore.s3.addressing import check_key
 from objstore.s3.context import Context
@@ -21,6 +20,7 @@ from objstore.s3.operation import Operation
 from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 from objstore.web.responses import Response
+from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE
 
 SOURCE = "X-Amz-Rename-Source"
 _SOURCE_CONDITIONS = "X-Amz-Rename-Source-"
@@ -36,9 +36,10 @@ def handle(context: Context, request: S3Request) -> Response:
     stored = copying.open_source(context, request, source, prefix=_SOURCE_CONDITIONS)
     copying.check_size(stored)
     flow = Outflow(stored.answer, stored.size)
+    versioned = bool(versions.state(context, request, source.name))
     try:
         upload = Upload(
-            {**_kept(stored), **copying.expected(stored)},
+            {**_kept(stored), **copying.expected(stored), **({} if versioned else _renaming(source, stored))},
             stream=flow,
             length=stored.size,
             conditions=objects.write_conditions(request.headers),
@@ -46,6 +47,18 @@ def handle(context: Context, request: S3Request) -> Response:
         current.write(context, request, objects.name_of(context, request), upload)
     finally:
         flow.close()
+    if versioned:
+        _delete(context, request, source, stored)
+    return Response(200)
+
+
+def _renaming(source: Target, stored: Stored) -> dict[str, str]:
+    """What makes a native PUT a renaming of an object that has not changed since it was read."""
+    assert source.name.object is not None
+    return {RENAME_SOURCE: quote(source.name.object), RENAME_ETAG: names.quoted_etag(stored.headers)}
+
+
+def _delete(context: Context, request: S3Request, source: Target, stored: Stored) -> None:
     try:
         current.delete(context, request, source, {"If-Match": names.quoted_etag(stored.headers)})
     except S3Error as failure:
@@ -53,7 +66,6 @@ def handle(context: Context, request: S3Request) -> Response:
             raise
     except ObjstoreError:
         raise S3Error("InternalError") from None
-    return Response(200)
 
 
 def _source_key(request: S3Request) -> str:
