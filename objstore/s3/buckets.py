@@ -73,6 +73,7 @@ class Buckets:
         self._settings = settings
         self._now = now
         self._kinds = kinds
+        self._native_paths = frozenset(path.strip("/").partition("/")[0] for path in settings.native_paths)
 
     def resolve(self, request: S3Request, bucket: str) -> Name:
         """The container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName where there is no such name.
@@ -117,6 +118,8 @@ class Buckets:
         Raises S3Error InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
         """
         bucket_names.check(bucket, self._settings.dns_compliant_bucket_names)
+        if bucket in self._native_paths:  # by path style it would stand where something else is
+            raise S3Error("InvalidBucketName", "", {"BucketName": bucket})
         environ, name = request.environ, Name(request.account, bucket)
         place = place_of(bucket)
         for _ in range(_TRIES):

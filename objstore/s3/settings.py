@@ -12,7 +12,7 @@ SETTINGS = (
         "native_paths",
         words,
         "v1 v1.0 auth info healthcheck metrics recon",
-        "first parts of paths that are not S3's where a request is not signed",
+        "first parts of paths that are not S3's where a request is not signed, and no names of new buckets",
     ),
     Setting("max_clock_skew", duration, "15m", "how far a request's date may be from ours"),
     Setting("max_presigned_life", duration, "7d", "longest life of a presigned URL"),

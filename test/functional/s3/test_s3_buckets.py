@@ -40,6 +40,11 @@ def test_bad_names_are_refused(raw: S3, name: str) -> None:
     assert code_of(raw.put(f"/{name}")) == (400, "InvalidBucketName")
 
 
+@pytest.mark.parametrize("name", ["auth", "v1.0", "healthcheck", "metrics"])
+def test_names_that_paths_of_the_store_have_are_refused(raw: S3, name: str) -> None:
+    assert code_of(raw.put(f"/{name}")) == (400, "InvalidBucketName")
+
+
 def test_what_is_no_name_of_a_bucket_is_told_to_all_who_use_it(raw: S3, owner: Client) -> None:
     name = f"no+bucket+{uuid.uuid4().hex[:8]}"
     for method, target in (("GET", f"/{name}"), ("DELETE", f"/{name}"), ("GET", f"/{name}/key"), ("PUT", f"/{name}/k")):

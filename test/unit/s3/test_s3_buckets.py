@@ -106,7 +106,8 @@ class World:
     def __init__(self, **settings: Any) -> None:
         self.shop = Shop()
         self.now = 1_000_000.0
-        chosen = {"dns_compliant_bucket_names": True, "region": "us-east-1", "max_buckets_per_account": 3, **settings}
+        chosen = {"dns_compliant_bucket_names": True, "region": "us-east-1", "max_buckets_per_account": 3}
+        chosen |= {"native_paths": ("v1.0", "info"), **settings}
         self.buckets = Buckets(Native(self.shop), SimpleNamespace(**chosen), lambda: self.now)
 
     def request(self, account: str) -> S3Request:
@@ -144,6 +145,13 @@ def test_a_name_has_one_owner() -> None:
     assert world.owner() == ""
     assert world.create("b")
     assert world.owner() == "b"
+
+
+@pytest.mark.parametrize("name", ["info", "v1.0"])
+def test_a_name_that_stands_for_something_else_in_paths_is_refused(name: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        World().create("a", name)
+    assert caught.value.code == "InvalidBucketName"
 
 
 def test_a_container_of_swift_is_its_owners_bucket_alone_until_it_is_registered() -> None:
