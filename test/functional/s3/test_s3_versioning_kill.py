@@ -70,7 +70,8 @@ def check(s3: Any, ledger: Ledger) -> None:
     assert not set(ledger.made) - ledger.unsure - set(found), "answered versions are lost"
     assert not ledger.gone & set(found), "deleted versions are back"
     for version, (key, data) in ledger.made.items():
-        if version in found and data is not None:
+        # One whose deletion was cut short may be listed though it is gone: the row goes after the object.
+        if version in found and data is not None and version not in ledger.unsure:
             assert s3.get_object(Bucket=BUCKET, Key=key, VersionId=version)["Body"].read() == data
     for key in KEYS:
         latest = [one for one in found.values() if one["Key"] == key and one["IsLatest"]]
