@@ -57,7 +57,7 @@ class _Tally:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
         self._primaries = primaries
-        self._absent = 0  # primaries that know of nothing
+        self._absent = 0  # primaries that know of nothing, or of nothing newer than a tombstone
 
     def take(self, node: Node, response: NodeResponse) -> bool:
         """Is this the answer? Anything else is closed and remembered."""
@@ -65,6 +65,7 @@ class _Tally:
             if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
                 return True
             response.close()
+            self._absent += node in self._primaries  # a deletion under way has not reached it yet
             return False
         response.close()
         if response.status == 404:

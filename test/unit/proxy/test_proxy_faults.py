@@ -261,6 +261,17 @@ def test_a_tombstone_that_is_newer_wins_over_a_copy_left_behind(store):
     assert statuses == {404}
 
 
+def test_a_deletion_that_has_reached_one_node_only_is_no_failure(tmp_path):
+    """Nodes with the older copy were counted neither as having the object nor as lacking it: 503."""
+    store = Store(tmp_path, devices=3, replicas=3)
+    store("PUT", OBJECT, SMALL)
+    store.net.faults = dict.fromkeys(store.primaries()[:2], "down")
+    assert store("DELETE", OBJECT).status == 503
+    store.net.faults.clear()
+    assert {store("GET", OBJECT, X_Newest="true").status for _ in range(5)} == {404}
+    assert {store("GET", OBJECT).status for _ in range(20)} <= {200, 404}
+
+
 def test_the_newest_copy_is_found_on_request(store):
     store("PUT", OBJECT, b"old")
     stale = store.primaries()[0]
