@@ -16,9 +16,9 @@ from objstore.store.leases import Lease, Leases
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 5.0
 PROMISE_SECONDS = 2.0  # that a change under a lease may be ahead of what its lease was given for
-_MOST_WAIT = 5.0
+_MOST_WAIT = 2.0
 _POLL = (0.002, 0.02)  # seconds between looks, at first and at most
 
 

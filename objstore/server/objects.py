@@ -86,6 +86,7 @@ class ObjectServer:
                 info = writer.commit(data, guard)
             except Overtaken:  # as if it had been made just before what overtook it
                 return Response(201, {"Etag": etag})
+            guard.require()
         updated = self._updater.put(request, info)
         return Response(201, {"Etag": info.etag, messages.UPDATED: updated, **_replaced(guard.current)})
 
@@ -128,6 +129,7 @@ class ObjectServer:
             raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
         guard = self._guard(request, timestamp, if_delete_at)
         store.delete(request.location, request.name.path, timestamp, guard)
+        guard.require()
         updated = self._updater.delete(request, timestamp)
         current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))

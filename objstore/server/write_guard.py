@@ -10,7 +10,7 @@ from objstore.core.timestamps import DECIDED, ZERO, Timestamp
 from objstore.store.interface import Look, ObjectInfo
 from objstore.store.leases import Leases
 
-PATIENCE = 5.0  # seconds that a change without a lease waits for one
+PATIENCE = 6.0  # seconds that a change without a lease waits for one: longer than a dead holder's lasts
 _POLL = 0.004
 
 Check = Callable[[ObjectInfo | None], None]
@@ -28,7 +28,7 @@ class WriteGuard:
     current: the object that the change replaced, once it was let through.
     """
 
-    __slots__ = ("_check", "_deadline", "_hash", "_lease", "_leases", "_overlaps", "_timestamp", "current")
+    __slots__ = ("_check", "_deadline", "_hash", "_lease", "_leases", "_overlaps", "_passed", "_timestamp", "current")
 
     def __init__(
         self,
@@ -47,6 +47,15 @@ class WriteGuard:
         self._overlaps = overlaps
         self._deadline = 0.0
         self.current: ObjectInfo | None = None
+        self._passed = False
+
+    def require(self) -> None:
+        """Raises Conflict where a check was to be passed but was not asked for: an equal change had come before.
+
+        It may be another's of the same instant. Made again, with a newer timestamp, the change is checked.
+        """
+        if self._check is not None and not self._passed:
+            raise Conflict("an equal change came before", self._timestamp)
 
     def __call__(self, newest: Timestamp, look: Look) -> None:
         present = self._leases.present(self._hash)
@@ -59,6 +68,7 @@ class WriteGuard:
         self.current = look() if newest.raw else None
         if self._check is not None:
             self._check(self.current)
+            self._passed = True
         if present:
             self._leases.remove(self._hash)
 

