@@ -33,8 +33,11 @@ _PATIENCE = 60.0
 
 
 @contextlib.contextmanager
-def one(root: Path) -> Iterator[Target]:
+def one(root: Path, workers: int | None = None) -> Iterator[Target]:
+    """workers: one a core, where not told."""
     arguments = [OBJSTORE, "serve", "--data", str(root / "data"), "--bind", "127.0.0.1:0"]
+    if workers is not None:
+        arguments += ["--workers", str(workers)]
     with _running([_start(arguments, root / "serve.log")]) as pids:
         credentials = root / "data/credentials.json"
         _wait(credentials.exists, "objstore serve")
