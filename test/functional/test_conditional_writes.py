@@ -69,9 +69,9 @@ def test_post_to_what_was_read(owner: Client, container: str) -> None:
 
 def test_an_expired_object_is_missing(owner: Client, container: str) -> None:
     path = f"{container}/object"
-    assert owner.put(path, BODY, {"X-Delete-After": "1"}).status == 201
+    assert owner.put(path, BODY, {"X-Delete-After": "3"}).status == 201
     assert owner.put(path, BODY, {"If-None-Match": "*"}).status == 412
-    threading.Event().wait(2.1)
+    threading.Event().wait(4.1)
     assert owner.put(path, BODY, {"If-Match": "*"}).status == 412
     assert owner.put(path, b"new", {"If-None-Match": "*"}).status == 201
     assert owner.get(path).body == b"new"
