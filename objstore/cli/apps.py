@@ -41,7 +41,7 @@ STORAGE_SETTINGS = (
 )
 
 LEASE_SETTINGS = (
-    Setting("lease_time", duration, "10", "seconds for which a name is lent to one conditional write, at most"),
+    Setting("lease_time", duration, "5", "seconds for which a name is lent to one conditional write, at most"),
 )
 
 

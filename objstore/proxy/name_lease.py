@@ -7,10 +7,9 @@ others wait there, and hold nothing that the winner needs. Handoffs lend nothing
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 
-from objstore.core.errors import NodeFailure
+from objstore.core.errors import NodeFailure, NodeTimeout
 from objstore.core.manifests import shown_etag
 from objstore.core.names import Name
 from objstore.core.nodes import Node
@@ -25,6 +24,9 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 _FOLLOWERS_WAIT = 0.5  # seconds: who holds a lease there without the first one's gives it up soon
+# Seconds that one request waits at a node: much less than it may take to answer, because the node would
+# go on waiting, and take the lease in the end, for a proxy that is gone.
+_ONE_WAIT = 1.0
 
 
 class NameLease:
@@ -44,17 +46,17 @@ class NameLease:
         self._failed = 0
 
     def acquire(self, stamp: Timestamp, seconds: float) -> bool:
-        """Wait up to so many seconds for the lease; False where another holds the name.
+        """Wait up to so many seconds for the lease, but not long; False where another holds the name.
 
         stamp: about when the change will be made. Raises NodeFailure where too few nodes answer.
         """
         replicas = len(self._place.primaries)
         needed = quorum_size(replicas)
         nodes = self._candidates(needed)
-        deadline = time.monotonic() + seconds
+        wait = min(seconds, _ONE_WAIT, self._cluster.settings.node_timeout / 4)
         try:
             for node in nodes:
-                self._ask(node, stamp, max(0.0, deadline - time.monotonic()))
+                self._ask(node, stamp, wait)
                 if self.granted or self._held:
                     break
             if self.granted:
@@ -82,8 +84,10 @@ class NameLease:
         try:
             response = self._cluster.call(node, NodeRequest("LOCK", self._place.partition, self._name, headers))
             response.close()
-        except NodeFailure:
+        except NodeFailure as failure:
             self._failed += 1
+            if isinstance(failure, NodeTimeout):
+                green.spawn(self._unlock, node, False)  # it may have given the lease, or do so yet
             return NodeResponse(503, {})
         if response.status == 409:
             self._held += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -132,13 +133,14 @@ def test_of_many_that_delete_what_they_read_one_does(make: Callable[[], Client],
 def test_plain_writers_are_not_lost_nor_seen_twice(store: Store, make: Callable[[], Client], container: str) -> None:
     """Everything at once on one name. Where there are several copies reads are not noted: they promise less."""
     alone = "one_device" in str(store.server.data) if store.server else False
+    seen = Counter[str]()
     for number in range(3):
         mixture = Mixture(make, f"{container}/{number}", reads=alone)
         mixture.run(clients=8, each=25)
-        statuses = mixture.history.statuses()
-        assert statuses["swap made"] and statuses["write made"], statuses
-        assert not any("unknown" in kind for kind in statuses), statuses
         check(mixture.history)
+        seen += Counter(mixture.history.statuses())
+    assert min(seen["swap made"], seen["write made"]) > 5, seen
+    assert not any("unknown" in kind for kind in seen), seen
 
 
 def test_plain_writers_of_large_objects(store: Store, make: Callable[[], Client], container: str) -> None:

@@ -81,7 +81,7 @@ def test_histories_are_linear_while_a_primary_is_killed_and_comes_back(
             server.start()
             server.wait_ready()
         check(mixture.history)
-        assert mixture.history.statuses()["swap made"] > 5
+        assert mixture.history.statuses()["swap made"] > 0
 
 
 def test_a_server_that_hangs_delays_but_breaks_nothing(
