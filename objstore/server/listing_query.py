@@ -15,6 +15,7 @@ from objstore.store.databases import ListedObject, ListingQuery, Subdir
 from objstore.wire import messages
 
 _CLASS = ";s3_class="  # see `s3.headers.listed_class`
+_MINUTES = tuple(f"{hour:02d}:{minute:02d}:" for hour in range(24) for minute in range(60))
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 
@@ -41,8 +42,8 @@ def iso_date(timestamp: Timestamp) -> str:
     """Swift's last_modified: ISO 8601 in UTC with microseconds and no zone."""
     seconds, ticks = divmod(timestamp.raw, TICKS)
     days, rest = divmod(seconds, 86400)
-    minutes, second = divmod(rest, 60)
-    return f"{_day(days)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{ticks:05d}0"
+    minute, second = divmod(rest, 60)
+    return f"{_day(days)}T{_MINUTES[minute]}{second:02d}.{ticks:05d}0"
 
 
 @lru_cache(maxsize=1024)
@@ -71,6 +72,7 @@ def objects_json(items: Iterable[ListedObject | Subdir], exact: bool = False) ->
     return f"[{','.join(rows)}]".encode("utf-8", "surrogateescape")
 
 
+@lru_cache(maxsize=256)  # most objects are of few types
 def _type(listed: str) -> str:
     """A type as JSON, followed by the storage class that the S3 layer lists with it."""
     if _CLASS not in listed:

@@ -61,19 +61,20 @@ def _check_marker(key: str, version: str) -> None:
 
 def _versions_xml(found: Iterable[Version], encode: Callable[[str], str], owner: str) -> str:
     pieces = []
-    for item in found:
+    for key, version_id, latest, marker, row in found:
         about = (
-            f"<Key>{encode(item.key)}</Key><VersionId>{item.version_id}</VersionId>"
-            f"<IsLatest>{'true' if item.latest else 'false'}</IsLatest>"
-            f"<LastModified>{listed(item.row['last_modified'])}</LastModified>"
+            f"<Key>{encode(key)}</Key><VersionId>{version_id}</VersionId>"
+            f"<IsLatest>{'true' if latest else 'false'}</IsLatest>"
+            f"<LastModified>{listed(row['last_modified'])}</LastModified>"
         )
-        if item.marker:
+        if marker:
             pieces.append(f"<DeleteMarker>{owner}{about}</DeleteMarker>")
         else:
+            etag = row["hash"]
             pieces.append(
-                f"<Version>{about}<ETag>&quot;{xml.escape(item.row['hash'])}&quot;</ETag>"
-                f"<Size>{item.row['bytes']}</Size>"
-                f"<StorageClass>{item.row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
+                f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
+                f"<Size>{row['bytes']}</Size>"
+                f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
             )
     return "".join(pieces)
 

@@ -90,11 +90,10 @@ class History:
                 yield Version(key, NULL, True, False, row)
                 continue
             first = entries.take()
-            if row is not None and entries.key != key:  # most are so: one version, which is current
-                found = names.parse_entry(first["name"])
-                if _stamp(row) == _stamp(first):
-                    yield Version(key, found.ref.version_id, True, False, first)
-                    continue
+            if row is not None and entries.key != key and _stamp(row) == _stamp(first):
+                # Most are so: one version, which is current.
+                yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
+                continue
             yield from self._of_key(key, row, _Lookahead(_held(chain((first,), _taken(entries, key)))))
 
     def _keys(self, asked: Asked) -> Iterator[Row]:
@@ -108,7 +107,7 @@ class History:
         if marker and group != marker:
             marker += names.SEPARATOR + names.BEHIND
         try:
-            if names.ALPHABET.issuperset(asked.delimiter):  # it may stand in what follows the keys
+            if asked.delimiter and names.ALPHABET.issuperset(asked.delimiter):  # it may stand in what follows the keys
                 yield from self._regrouped(container, asked, marker)
             else:
                 query = _query(asked.prefix, asked.delimiter, marker)

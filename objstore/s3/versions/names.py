@@ -48,6 +48,7 @@ KINDS = {
     "o": Kind(null=True, conditional=True),
     "p": Kind(marker=True, null=True, conditional=True),
 }
+_NULLS = frozenset(letter for letter, kind in KINDS.items() if kind.null)
 _LETTERS = {kind: letter for letter, kind in KINDS.items()}
 ALPHABET = frozenset("0123456789abcdef") | frozenset(KINDS) | {RECEIPT, SEPARATOR}  # of what follows the key
 
@@ -82,8 +83,13 @@ class Ref(NamedTuple):
         if self.null:
             return NULL
         raw, offset = self.stamp
-        packed = base64.urlsafe_b64encode(raw.to_bytes(7, "big") + offset.to_bytes(8, "big"))
-        return self.letter + packed.decode()
+        return self.letter + _packed(raw, offset)
+
+
+def _packed(raw: int, offset: int) -> str:
+    """15 bytes as base64url, which then needs no padding."""
+    text = binascii.b2a_base64((raw << 64 | offset).to_bytes(15, "big"), newline=False).decode()
+    return text.replace("+", "-").replace("/", "_")
 
 
 class Entry(NamedTuple):
@@ -124,6 +130,16 @@ def parse_tail(tail: str) -> Ref:
     if len(tail) != _TAIL or tail[-1] not in KINDS:
         raise ValueError(f"not the tail of a version: {tail[:60]!r}")
     return Ref(Timestamp(MAX_RAW - int(tail[:13], 16), _MAX_OFFSET - int(tail[13:29], 16)), tail[-1])
+
+
+def id_of_tail(tail: str) -> str:
+    """The version id that a tail stands for: `parse_tail(tail).version_id`, for listings of a thousand."""
+    letter = tail[-1:]
+    if len(tail) != _TAIL or letter not in KINDS:
+        raise ValueError(f"not the tail of a version: {tail[:60]!r}")
+    if letter in _NULLS:
+        return NULL
+    return letter + _packed(MAX_RAW - int(tail[:13], 16), _MAX_OFFSET - int(tail[13:29], 16))
 
 
 def parse_entry(name: str) -> Entry:

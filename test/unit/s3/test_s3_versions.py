@@ -195,6 +195,7 @@ def world(tmp_path: Path) -> World:
 def test_names_are_parsed_as_they_were_built(key: str, ref: Ref) -> None:
     assert names.parse_entry(names.entry(key, ref)) == (key, ref, False)
     assert names.parse_entry(names.receipt(key, ref)) == (key, ref, True)
+    assert names.id_of_tail(ref.tail) == ref.version_id
     if not ref.null and ref.stamp.raw < 2**56:
         assert names.parse_id(ref.version_id) == ref
 
