@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.exceptions import ClientError
@@ -120,6 +121,31 @@ def test_a_copy_onto_itself_moves_an_object_between_policies(shop: Shop, bucket:
     shop.s3.copy_object(Bucket=bucket, Key="k", CopySource=source, StorageClass="STANDARD")
     got = shop.s3.get_object(Bucket=bucket, Key="k")
     assert (got["Body"].read(), got.get("StorageClass")) == (DATA, None)
+
+
+def test_a_renamed_object_keeps_its_data(shop: Shop, bucket: str) -> None:
+    put = shop.s3.put_object(Bucket=bucket, Key="k", Body=DATA, StorageClass="STANDARD_IA")
+    shop.s3.rename_object(Bucket=bucket, Key="new", RenameSource="k")
+    got = shop.s3.get_object(Bucket=bucket, Key="new")
+    assert (got["Body"].read(), got["ETag"], got["StorageClass"]) == (DATA, put["ETag"], "STANDARD_IA")
+    assert [row["Key"] for row in shop.s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["new"]
+    shop.s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "new"})
+    assert shop.s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == DATA
+
+
+def test_a_form_can_name_a_class(shop: Shop, bucket: str) -> None:
+    before = len(shop.stored(1))
+    fields = {"x-amz-storage-class": "STANDARD_IA"}
+    form = shop.s3.generate_presigned_post(bucket, "k", Fields=fields, Conditions=[fields])
+    line = "--sep\r\nContent-Disposition: form-data; name="
+    body = "".join(f'{line}"{name}"\r\n\r\n{value}\r\n' for name, value in form["fields"].items())
+    body += f'{line}"file"; filename="f"\r\n\r\n'
+    sent = Request(form["url"], body.encode() + DATA + b"\r\n--sep--\r\n", method="POST")
+    sent.add_header("Content-Type", "multipart/form-data; boundary=sep")
+    with urlopen(sent) as answer:
+        assert answer.status == 204
+    assert len(shop.stored(1)) == before + 1
+    assert shop.s3.get_object(Bucket=bucket, Key="k")["Body"].read() == DATA
 
 
 def test_a_refused_upload_leaves_no_data(shop: Shop, bucket: str) -> None:
