@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import uuid
@@ -35,7 +36,13 @@ class Shop(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    place = tmp_path_factory.mktemp("classes")
+    with started(tmp_path_factory.mktemp("classes")) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def started(place: Path, free_delay: str = "2m") -> Iterator[Shop]:
+    """A store of three policies: Policy-0, cold and warm."""
     server = Serve(place / "data", place / "log", workers=1)
     server.start()
     server.stop()
@@ -44,7 +51,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         conf.write("\n[storage-policy:1]\nname = cold\n\n[storage-policy:2]\nname = warm\n")
     for index in (1, 2):
         shutil.copy(etc / "object.ring", etc / f"object-{index}.ring")
-    set_classes(etc, CLASSES)
+    configure(etc, "s3", "storage_classes", CLASSES)
+    configure(etc, "manifests", "free_delay", free_delay)
     server.start()
     known = server.credentials
     owner = log_in(known["endpoint"], known["user"], known["key"])
@@ -55,11 +63,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         server.stop()
 
 
-def set_classes(etc: Path, classes: str) -> None:
+def configure(etc: Path, section: str, setting: str, value: str) -> None:
     conf = etc / "proxy-server.conf"
-    lines = [line for line in conf.read_text().splitlines() if not line.startswith("storage_classes")]
-    place = lines.index("[filter:s3]") + 1
-    conf.write_text("\n".join([*lines[: place + 1], f"storage_classes = {classes}", *lines[place + 1 :]]) + "\n")
+    lines = conf.read_text().splitlines()
+    place = lines.index(f"[filter:{section}]") + 2  # behind `use`
+    conf.write_text("\n".join([*lines[:place], f"{setting} = {value}", *lines[place:]]) + "\n")
 
 
 @pytest.fixture
@@ -219,11 +227,38 @@ def test_a_bucket_goes_with_its_hidden_containers(shop: Shop) -> None:
     shop.s3.delete_bucket(Bucket=name)
 
 
+def test_data_go_with_the_object_or_version_that_has_them(tmp_path: Path) -> None:
+    with started(tmp_path, free_delay="0") as shop:
+        s3, bucket = shop.s3, "with-versions-later"
+
+        def kept(count: int) -> None:
+            wait_until(lambda: len(shop.stored(1)) == count, f"{count} objects to be left", 20)
+
+        def put() -> str | None:
+            version: str | None = s3.put_object(Bucket=bucket, Key="k", Body=DATA, StorageClass="STANDARD_IA").get(
+                "VersionId"
+            )
+            return version
+
+        s3.create_bucket(Bucket=bucket)
+        put()
+        put()
+        kept(1)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        version = put()
+        kept(2)
+        s3.delete_object(Bucket=bucket, Key="k", VersionId=version)
+        kept(1)
+        assert s3.get_object(Bucket=bucket, Key="k", VersionId="null")["Body"].read() == DATA
+        s3.delete_object(Bucket=bucket, Key="k", VersionId="null")
+        kept(0)
+
+
 def test_a_policy_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
     server = Serve(tmp_path / "data", tmp_path / "log", workers=1)
     server.start()
     server.stop()
-    set_classes(server.data / "etc", "STANDARD_IA=nowhere")
+    configure(server.data / "etc", "s3", "storage_classes", "STANDARD_IA=nowhere")
     told = subprocess.run(
         command("serve", "--data", str(server.data), "--bind", "127.0.0.1:0", "--workers", "1"),
         capture_output=True,
