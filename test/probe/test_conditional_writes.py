@@ -65,15 +65,15 @@ def test_a_counter_counts_while_a_primary_is_killed(
     assert told <= value <= told + 8
 
 
-@pytest.mark.parametrize("plain", [False, True], ids=["conditional writers", "plain writers too"])
-def test_histories_are_linear_while_a_primary_is_killed_and_comes_back(
-    cluster: Cluster, client: Client, make: Callable[[], Client], container: str, plain: bool
+def test_histories_of_conditional_writers_are_linear_while_a_primary_is_killed_and_comes_back(
+    cluster: Cluster, client: Client, make: Callable[[], Client], container: str
 ) -> None:
+    """Without plain writers: one whose node dies before it answers may take effect twice (doc/consistency.md)."""
     for number in range(2):
         path = f"{container}/object{number}"
         host = cluster.locate(client.account, container, f"object{number}").primaries[number]
         server = cluster.servers["object", host]
-        mixture = Mixture(make, path, reads=False, plain=plain)
+        mixture = Mixture(make, path, reads=False, plain=False)
         with meanwhile(lambda mixture=mixture: mixture.run(clients=8, each=60, seconds=60)):
             time.sleep(0.5)
             server.kill()
