@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +12,8 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.ring import Ring
 from objstore.runtime import green
-from objstore.wire.messages import TIMESTAMP, NodeRequest, Transport
+from objstore.wire.messages import NodeRequest, Transport
+from objstore.wire.rows import rows_request
 
 UNREACHABLE = 0  # in the place of a status
 
@@ -46,9 +46,7 @@ class Peers(NamedTuple):
         """
         partition, nodes = self.place(name)
         wanted = range(len(nodes)) if replicas is None else [index for index in replicas if index < len(nodes)]
-        body = json.dumps(list(rows)).encode()
-        sent_headers = {TIMESTAMP: at.internal, "Content-Type": "application/json", **(headers or {})}
-        request = NodeRequest("POST", partition, name, sent_headers, "rows=1", body)
+        request = rows_request(name, partition, rows, at.internal, headers)
         if len(wanted) == 1:
             return {wanted[0]: self._send(nodes[wanted[0]], request)}
         waits = [(index, green.spawn(self._send, nodes[index], request)) for index in wanted]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,8 +16,8 @@ from objstore.proxy.writes import Written, write
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest, NodeResponse
-from objstore.wire.rows import ListedObject, object_row, tombstone_row
+from objstore.wire.messages import NodeRequest
+from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
 
 
 class ObjectChange:
@@ -152,21 +151,18 @@ class ObjectChange:
 _DELETED = {404: 204}  # for the vote: the tombstone is there in either case
 
 
-def _tell(change: ObjectChange, replicas: list[int], row: object) -> None:
+def _tell(change: ObjectChange, replicas: list[int], row: Mapping[str, Any]) -> None:
     cluster = change.cluster
     container = change.name.of_container
     place = cluster.place(container)
     nodes = [node for index, node in enumerate(place.primaries) if index in replicas]
-    headers = {messages.TIMESTAMP: change.timestamp.internal, "Content-Type": "application/json"}
-    sent = NodeRequest("POST", place.partition, container, headers, "rows=1", json.dumps([row]).encode())
+    sent = rows_request(container, place.partition, [row], change.timestamp.internal)
 
-    def tell(node: Node) -> NodeResponse | None:
+    def tell(node: Node) -> None:
         try:
-            response = cluster.call(node, sent)
-            response.close()
-            return response
+            cluster.call(node, sent).close()
         except NodeFailure:
-            return None  # it is down; replication of the container brings it the row
+            pass  # it is down; replication of the container brings it the row
 
     for wait in [green.spawn(tell, node) for node in nodes]:
         wait.wait()

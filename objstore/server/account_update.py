@@ -5,7 +5,6 @@ A change of counts is told later, by a daemon, so that a busy container does not
 
 from __future__ import annotations
 
-import json
 import logging
 
 from objstore.core.errors import NodeFailure
@@ -13,8 +12,8 @@ from objstore.core.timestamps import Clock, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ContainerInfo
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest, Transport, UpdateTarget
-from objstore.wire.rows import container_row
+from objstore.wire.messages import Transport, UpdateTarget
+from objstore.wire.rows import container_row, rows_request
 
 
 class AccountUpdater:
@@ -33,11 +32,8 @@ class AccountUpdater:
         target = UpdateTarget.decode(encoded)
         assert request.name.container is not None
         row = container_row(request.name.container, info._replace(bytes_used=info.bytes_reported), deleted_at)
-        headers = {messages.TIMESTAMP: self._clock.now().internal}
-        if messages.RECREATE_KEY in request.environ:
-            headers[messages.RECREATE] = "0"
-        body = json.dumps([row]).encode()
-        sent = NodeRequest("POST", target.partition, target.name, headers, "rows=1", body)
+        headers = {messages.RECREATE: "0"} if messages.RECREATE_KEY in request.environ else None
+        sent = rows_request(target.name, target.partition, [row], self._clock.now().internal, headers)
         for _, node in target.nodes:
             try:
                 response = self._transport.call(node, sent)

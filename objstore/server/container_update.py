@@ -9,7 +9,6 @@ that the proxy knows which replicas still have to hear of the change.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +27,11 @@ from objstore.wire.messages import (
     EXPIRY_UPDATE_KEY,
     POLICY,
     RECREATE,
-    TIMESTAMP,
     NodeRequest,
     Transport,
     UpdateTarget,
 )
-from objstore.wire.rows import ListedObject, object_row, tombstone_row
+from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
 
 
 class ContainerUpdater:
@@ -75,15 +73,7 @@ class ContainerUpdater:
     def _deliver(
         self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
     ) -> None:
-        body = json.dumps([row]).encode()
-        sent = NodeRequest(
-            "POST",
-            target.partition,
-            target.name,
-            {TIMESTAMP: row["timestamp"], "Content-Type": "application/json", **headers},
-            "rows=1",
-            body,
-        )
+        sent = rows_request(target.name, target.partition, [row], row["timestamp"], headers)
         if len(target.nodes) == 1:
             failed = [index for index, node in target.nodes if not self._send(node, sent)]
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
+from objstore.wire.messages import TIMESTAMP, NodeRequest
 
 # With an object whose listing is to show other values than its own (a manifest its whole size).
 OVERRIDE = "X-Object-Sysmeta-Container-Update-Override-"
@@ -81,3 +84,11 @@ def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp
         "bytes_used": totals.bytes_used,
         "policy_index": totals.policy_index,
     }
+
+
+def rows_request(
+    name: Name, partition: int, rows: Iterable[Mapping[str, Any]], at: str, headers: Mapping[str, str] | None = None
+) -> NodeRequest:
+    """The request that merges rows into the container or account `name`; at: a timestamp in internal form."""
+    sent = {TIMESTAMP: at, "Content-Type": "application/json", **(headers or {})}
+    return NodeRequest("POST", partition, name, sent, "rows=1", json.dumps(list(rows)).encode())
