@@ -96,14 +96,14 @@ def remote_transports(conf: Mapping[str, str]) -> Transports:
     return Transports(HttpTransport(Pool(settings.read(CLIENT_SETTINGS, conf, "client"))))
 
 
-def proxy_app(conf: Mapping[str, str]) -> ProxyApp:
+def proxy_app(conf: Mapping[str, str], transports: Transports | None = None) -> ProxyApp:
     """The proxy, without the filters before it. Raises ConfigError for settings and rings."""
     values = settings.read(PROXY_SETTINGS, conf, "app:proxy-server")
     known = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "proxy-server")
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
     rings = {name: _ring(values, name) for name in names}
-    cluster = Cluster(values, known.salt, known.policies, rings, remote_transports(conf), logger)
+    cluster = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
     return ProxyApp(cluster, known.limits)
 
 

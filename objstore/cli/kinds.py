@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from objstore.cli.daemons import DUTIES
+from objstore.cli.surroundings import DAEMON_SETTINGS
 from objstore.http.server import SERVER_SETTINGS
 from objstore.runtime import log, settings
 from objstore.runtime.settings import Setting
@@ -61,15 +64,11 @@ def workers(text: str) -> int:
     return 0 if text.strip() == "auto" else settings.positive(text)
 
 
-# Of each daemon.
-DAEMON_SETTINGS = {
-    "container-updater": Setting(
-        "container_updater_interval", settings.duration, "30s", "pause between reports of containers' totals"
-    ),
-    "object-updater": Setting(
-        "object_updater_interval", settings.duration, "30s", "pause between tries to deliver spooled updates"
-    ),
-}
+def daemon_settings(names: Iterable[str]) -> settings.Table:
+    """What daemons are told, beside what the servers are whose devices they work on."""
+    names = tuple(names)
+    common = DAEMON_SETTINGS if names else ()
+    return (*common, *(setting for name in names for setting in DUTIES[name].settings))
 
 
 def process_settings(kind: Kind) -> settings.Table:
@@ -80,7 +79,7 @@ def process_settings(kind: Kind) -> settings.Table:
         Setting("workers", workers, "auto", "processes; auto: one a core"),
         Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
         *([Setting("daemons", settings.boolean, "yes", f"run {', '.join(kind.daemons)} too")] if kind.daemons else []),
-        *(DAEMON_SETTINGS[name] for name in kind.daemons),
+        *daemon_settings(kind.daemons),
         *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),
         *SERVER_SETTINGS,
     )

@@ -15,6 +15,7 @@ from objstore.cli import daemons, processes
 from objstore.cli.apps import StorageApps, remote_transports, storage_apps
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
 from objstore.cli.failures import STATUS, clean_errors
+from objstore.cli.surroundings import Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
@@ -117,7 +118,8 @@ def run_daemons(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
     transports = remote_transports(conf)
     transports.use_local(local, LOCAL_ADDRESSES)
-    daemons.run(worker, daemons.make(daemons.ALL, conf, storage.devices, transports, logger))
+    around = Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES)
+    daemons.run(worker, daemons.make(daemons.DUTIES, around))
 
 
 def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:

@@ -20,6 +20,7 @@ from objstore.cli import daemons, processes
 from objstore.cli.apps import remote_transports, storage_apps
 from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
+from objstore.cli.surroundings import Surroundings
 from objstore.daemon.runner import Daemon
 from objstore.runtime import green, log, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
@@ -137,7 +138,8 @@ def _daemons(launch: Launch) -> list[Daemon]:
     conf = launch.conf()
     transports = remote_transports(conf)
     devices = storage_apps(conf, transports).devices
-    return daemons.make(launch.kind.daemons, conf, devices, transports, log.from_conf(conf))
+    around = Surroundings(conf, devices, transports, log.from_conf(conf))
+    return daemons.make(launch.kind.daemons, around)
 
 
 def _run_daemons(launch: Launch, worker: Worker) -> None:

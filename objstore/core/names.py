@@ -31,6 +31,11 @@ class Name(NamedTuple):
         return f"/{self.account}"
 
     @property
+    def kind(self) -> str:
+        """Which of the servers keeps it."""
+        return "object" if self.object is not None else "container" if self.container is not None else "account"
+
+    @property
     def of_container(self) -> Name:
         return Name(self.account, self.container)
 

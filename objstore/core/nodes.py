@@ -24,5 +24,12 @@ class Node(NamedTuple):
     def address(self) -> tuple[str, int]:
         return self.ip, self.port
 
+    @property
+    def for_replication(self) -> "Node":
+        """The same device, reached by the address that replicators use."""
+        if not self.replication_port or (self.replication_ip, self.replication_port) == (self.ip, self.port):
+            return self
+        return self._replace(ip=self.replication_ip, port=self.replication_port)
+
     def __str__(self) -> str:
         return f"{self.ip}:{self.port}/{self.device}"

@@ -43,15 +43,48 @@ class Request(NamedTuple):
 Verb = Callable[[Request], Response]
 
 
+class ShareRequest(NamedTuple):
+    """What a peer asks about a partition, or one database of it. hash: of the database's name, or ''."""
+
+    environ: Environ
+    device: Device
+    partition: int
+    hash: str
+
+    @property
+    def policy(self) -> int:
+        """Of objects: the index of their storage policy."""
+        return _policy(self.environ)
+
+    def header(self, name: str, default: str = "") -> str:
+        return header(self.environ, name, default)
+
+    def query(self) -> dict[str, str]:
+        return query(self.environ)
+
+
+Replicate = Callable[[ShareRequest], Response]
+
+
 class StorageApp:
-    """A WSGI app of verbs for names of one depth (1: accounts, 2: containers, 3: objects)."""
+    """A WSGI app of verbs for names of one depth (1: accounts, 2: containers, 3: objects).
+
+    replicate: answers REPLICATE, which is about no name.
+    """
 
     def __init__(
-        self, devices: Devices, salt: HashSalt, verbs: Mapping[str, Verb], depth: int, logger: logging.Logger
+        self,
+        devices: Devices,
+        salt: HashSalt,
+        verbs: Mapping[str, Verb],
+        depth: int,
+        logger: logging.Logger,
+        replicate: Replicate | None = None,
     ) -> None:
         self._devices = devices
         self._salt = salt
         self._verbs = verbs
+        self._replicate = replicate
         self._depth = depth
         self._logger = logger
         self._allow = ", ".join(sorted((*verbs, "OPTIONS")))
@@ -62,10 +95,13 @@ class StorageApp:
     def _answer(self, environ: Environ) -> Response:
         method = environ["REQUEST_METHOD"]
         verb = self._verbs.get(method)
-        if verb is None:
+        if verb is None and not (method == messages.REPLICATE and self._replicate is not None):
             status = 200 if method == "OPTIONS" else 405
             return Response(status, {"Allow": self._allow, "Server": self.server_name})
         try:
+            if verb is None:
+                assert self._replicate is not None
+                return self._replicate(self._parse_share(environ))
             return verb(self._parse(environ, method))
         except (NodeFailure, ObjstoreError) as failure:
             if status_of(failure) >= 500:
@@ -86,8 +122,16 @@ class StorageApp:
         device, partition, name = messages.parse_path(to_text(environ["PATH_INFO"]))
         if sum(part is not None for part in name) != self._depth:
             raise InvalidInput(f"not a path of this server: {environ['PATH_INFO']}")
-        policy = environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "0") if self._depth == 3 else "0"
-        if not policy.isdigit():
-            raise InvalidInput(f"not a storage policy index: {policy!r}")
-        location = Location(partition, self._salt.hash(name), int(policy))
+        location = Location(partition, self._salt.hash(name), _policy(environ) if self._depth == 3 else 0)
         return Request(environ, method, self._devices.get(device), name, location)
+
+    def _parse_share(self, environ: Environ) -> ShareRequest:
+        device, partition, name_hash = messages.parse_share_path(to_text(environ["PATH_INFO"]))
+        return ShareRequest(environ, self._devices.get(device), partition, name_hash)
+
+
+def _policy(environ: Environ) -> int:
+    text = environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "0")
+    if not text.isdigit():
+        raise InvalidInput(f"not a storage policy index: {text!r}")
+    return int(text)

@@ -31,12 +31,13 @@ What a caller must do: give a writer its bytes in order, end it by `commit` or `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
+from objstore.store.objects.layout import FileName
 
 
 class ObjectData(NamedTuple):
@@ -171,4 +172,90 @@ class ObjectStore(Protocol):
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         """Run `call`, given what a guard is given, at an instant at which nothing changes the name."""
+        ...
+
+
+class ChangeReader(AbstractContextManager["ChangeReader"], Protocol):
+    """One change (data, metadata or tombstone) as bytes for the same kind of engine elsewhere. Leaving closes it.
+
+    length: of the bytes that iteration gives, in pieces of up to about 1 MiB; a piece may be a view of a
+    buffer that is used again. All of it has been verified; raises Corrupt, after quarantine, before a wrong
+    byte, and DeviceUnavailable.
+    """
+
+    length: int
+
+    def __iter__(self) -> Iterator[bytes | memoryview]: ...
+
+    def close(self) -> None: ...
+
+
+class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
+    """A change on its way in. Leaving the context without `commit` leaves nothing behind."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append; as `ObjectWriter.write`."""
+        ...
+
+    def commit(self) -> None:
+        """Check that the change is whole and what it says it is, and make it durable and visible.
+
+        Raises ChecksumMismatch, InvalidInput (not a change of this name), NoSpace, DeviceUnavailable; Conflict
+        where another change of this very name and time is there.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class ReplicaStore(ObjectStore, Protocol):
+    """What replicators and auditors ask of an engine besides. Calls may suspend, and raise DeviceUnavailable.
+
+    A *change* is named by its `FileName`: when, and what kind. A location's changes that *count* are those
+    that are not obsolete by others. Hashes are hex digits, equal for two engines, on whatever hosts, that
+    hold the same changes that count. They are kept up to date by changes: where nothing changed since it was
+    last asked for, a hash costs no look at what lies below.
+    """
+
+    def partitions(self) -> list[int]:
+        """Partitions that have a directory, in order."""
+        ...
+
+    def partition_hash(self, partition: int) -> str:
+        """Empty where the partition holds nothing."""
+        ...
+
+    def suffix_hashes(self, partition: int) -> dict[str, str]:
+        """By suffix, of those that hold anything."""
+        ...
+
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+        """By name hash, the changes that count."""
+        ...
+
+    def missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+        """Of changes that a peer has (by name hash), those that would count here and are not here."""
+        ...
+
+    def read_change(self, location: Location, name: FileName) -> ChangeReader:
+        """Raises NotFound where the change is not there any more, Corrupt."""
+        ...
+
+    def write_change(self, location: Location, name: FileName, length: int) -> ChangeWriter:
+        """length: of the bytes to come, see ChangeReader. Raises NoSpace, DeviceUnavailable."""
+        ...
+
+    def forget(self, location: Location, names: Iterable[FileName]) -> None:
+        """Remove these very changes, which are safe elsewhere; newer ones stay. Not an error where they are gone."""
+        ...
+
+    def reclaim(self, partition: int, before: Timestamp) -> int:
+        """Remove tombstones older than `before`, and metadata as old that waits for data; how many went."""
+        ...
+
+    def verify(self, location: Location, read: Callable[[int], object]) -> int:
+        """Check all that is stored of a name; content bytes read. Raises Corrupt, after quarantine; NotFound.
+
+        read: called with the number of bytes that are to be read next, so that the caller sets the pace.
+        """
         ...

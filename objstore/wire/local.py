@@ -42,10 +42,7 @@ class LocalTransport:
         return LocalUpload(self._app(request), environ, pipe, self._timeout)
 
     def _app(self, request: NodeRequest) -> WsgiApp:
-        name = request.name
-        if name.object is not None:
-            return self._apps["object"]
-        return self._apps["container" if name.container is not None else "account"]
+        return self._apps[request.name.kind]
 
 
 class _Whole(io.BytesIO):

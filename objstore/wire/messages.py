@@ -1,7 +1,8 @@
 """What goes to a node and comes back: values, the transport contract, internal paths and headers.
 
 The path of a request is `/<device>/<partition>/<account>[/<container>[/<object>]]`. Its depth
-says which server is meant. Headers are canonical names to text.
+says which server is meant. Replicators ask for a partition, or one database of it, with the method
+REPLICATE: `/<device>/<partition>[/<hash>]`. Headers are canonical names to text.
 """
 
 from __future__ import annotations
@@ -47,12 +48,29 @@ LEASE_ABANDON_KEY = ENVIRON_KEY[LEASE_ABANDON]
 MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
 
 
+REPLICATE = "REPLICATE"
+
+
+class Share(NamedTuple):
+    """What replicators talk about in the place of a name: all a device has of a partition, or one database there.
+
+    kind: the server's, `account`, `container` or `object`. hash: of the database's name; empty for all.
+    """
+
+    kind: str
+    hash: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"/{self.hash}" if self.hash else ""
+
+
 class NodeRequest(NamedTuple):
     """One request to a node. query: as on the wire; body: the whole of it."""
 
     method: str
     partition: int
-    name: Name
+    name: Name | Share
     headers: Mapping[str, str]
     query: str = ""
     body: bytes = b""
@@ -123,7 +141,7 @@ class Transport(Protocol):
         ...
 
 
-def path_text(device: str, partition: int, name: Name) -> str:
+def path_text(device: str, partition: int, name: Name | Share) -> str:
     return f"/{device}/{partition}{name.path}"
 
 
@@ -139,6 +157,14 @@ def parse_path(path: str) -> tuple[str, int, Name]:
     if len(parts) < 4 or parts[0] or not all(parts[1:]) or not parts[2].isdigit():
         raise InvalidInput(f"not an internal path: {path[:200]!r}")
     return parts[1], int(parts[2]), Name(*parts[3:])
+
+
+def parse_share_path(path: str) -> tuple[str, int, str]:
+    """Device, partition and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
+    parts = path.split("/")
+    if not 3 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or not parts[2].isdigit():
+        raise InvalidInput(f"not the path of a partition: {path[:200]!r}")
+    return parts[1], int(parts[2]), parts[3] if len(parts) == 4 else ""
 
 
 class UpdateTarget(NamedTuple):

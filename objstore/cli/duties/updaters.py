@@ -1,0 +1,44 @@
+"""The daemons that deliver what servers could not tell others at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from objstore.cli.surroundings import Duty, Surroundings, Work
+from objstore.core.timestamps import Clock
+from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.object_updater import ObjectUpdater
+from objstore.daemon.runner import Pace
+from objstore.runtime.settings import Setting, duration
+
+_CONTAINER_SETTINGS = (
+    Setting("container_updater_interval", duration, "30s", "pause between reports of containers' totals"),
+)
+_OBJECT_SETTINGS = (
+    Setting("object_updater_interval", duration, "30s", "pause between tries to deliver spooled updates"),
+)
+
+
+def _container_updater(around: Surroundings) -> Work:
+    def containers() -> Iterator[DeviceContainers]:
+        return (DeviceContainers(name, device.containers) for name, device in around.available())
+
+    values = around.read(_CONTAINER_SETTINGS)
+    # Looking for changes takes time where there are many containers, so that it must rest.
+    pace = Pace(values.container_updater_interval, rest=4.0)
+    return Work(ContainerUpdater(containers, around.peers("account"), Clock()).passes, pace)
+
+
+def _object_updater(around: Surroundings) -> Work:
+    def spools() -> Iterator[Any]:
+        for _, device in around.available():
+            for policy in around.cluster.policies:
+                yield device.spool(policy.index)
+
+    values = around.read(_OBJECT_SETTINGS)
+    return Work(ObjectUpdater(spools, around.peers("container")).passes, Pace(values.object_updater_interval, 1.0))
+
+
+CONTAINER_UPDATER = Duty("container-updater", _CONTAINER_SETTINGS, _container_updater)
+OBJECT_UPDATER = Duty("object-updater", _OBJECT_SETTINGS, _object_updater)
