@@ -31,7 +31,9 @@ default = yes
 # One section a policy; its objects are placed by object.ring, those of policy N by object-N.ring.
 {policy}
 [limits]
-{limits}"""
+{limits}
+[consistency]
+{consistency}"""
 
 
 def sample(kind: str) -> str:
@@ -41,6 +43,7 @@ def sample(kind: str) -> str:
             hash=settings.sample(cluster_conf.HASH),
             policy=settings.sample(cluster_conf.POLICY),
             limits=settings.sample(cluster_conf.LIMITS),
+            consistency=settings.sample(cluster_conf.CONSISTENCY),
         )
     found = KINDS[kind]
     return _text(found, _SAMPLE_INTRO.format(server=found.server), {}, True)

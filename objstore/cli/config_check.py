@@ -106,7 +106,7 @@ def _is_cluster_conf(conf: Conf) -> bool:
 
 
 def _check_cluster(conf: Conf) -> list[Problem]:
-    tables = {"hash": cluster_conf.HASH, "limits": cluster_conf.LIMITS}
+    tables = {"hash": cluster_conf.HASH, "limits": cluster_conf.LIMITS, "consistency": cluster_conf.CONSISTENCY}
     found = []
     for section in conf.sections:
         table = cluster_conf.POLICY if section.startswith("storage-policy:") else tables.get(section)

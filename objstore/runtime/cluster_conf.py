@@ -1,4 +1,4 @@
-"""`objstore.conf`: what every process of a cluster must agree on: hash salt, storage policies, limits.
+"""`objstore.conf`: what every process of a cluster must agree on: hash salt, storage policies, limits, ages.
 
     [hash]
     prefix = <secret>
@@ -10,6 +10,9 @@
 
     [limits]
     max_file_size = 5G
+
+    [consistency]
+    reclaim_age = 7d
 
 The salt must never change once data is stored.
 """
@@ -43,12 +46,18 @@ POLICY = (
 LIMITS = tuple(
     Setting(name, settings.size, str(default), LIMIT_HELP[name]) for name, default in DEFAULT_LIMITS._asdict().items()
 )
+CONSISTENCY = (
+    Setting("reclaim_age", settings.duration, "7d", "how long deletions are remembered; no host may be away for longer"),
+)
 
 
 class ClusterConf(NamedTuple):
+    """reclaim_age: in seconds; what was deleted longer ago, and is so everywhere, may be forgotten."""
+
     salt: HashSalt
     policies: Policies
     limits: Limits
+    reclaim_age: float = 7 * 86400.0
 
 
 def load(directory: str) -> ClusterConf:
@@ -67,10 +76,12 @@ def load(directory: str) -> ClusterConf:
     if not salt.prefix and not salt.suffix:
         raise ConfigError(f"{path}: [hash] needs a prefix or a suffix")
     limits = settings.read(LIMITS, sections.get("limits", {}), path)
+    consistency = settings.read(CONSISTENCY, sections.get("consistency", {}), path)
     return ClusterConf(
         HashSalt(salt.prefix.encode(), salt.suffix.encode()),
         _policies(sections, path),
         Limits(**vars(limits)),
+        consistency.reclaim_age,
     )
 
 
