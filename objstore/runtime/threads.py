@@ -3,6 +3,11 @@
 A green thread that calls `run` waits while others go on. Threads start on first use, so
 that a pool made before a fork is good after it. Meant for one event loop: all calls of a
 pool come from the thread in which its first call was made.
+
+A pool or batcher that works for one device may have a *patience*: where calls wait and none
+has ended for so many seconds, the device is taken to be stuck, and further calls are refused
+at once. So those who wait for a dead device, with what they hold in memory, do not become more
+and more, and who asks can go elsewhere. When a call ends, further ones are taken again.
 """
 
 from __future__ import annotations
@@ -10,11 +15,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 
 
@@ -79,13 +86,42 @@ class _Wakeups:
         return call.result
 
 
-class ThreadPool:
-    """At most `size` threads that run single calls."""
+class _Patience:
+    """Notes how calls go on, to tell when they do not. seconds: 0 waits for ever."""
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._last = 0.0  # when a call ended, or one began where none was under way
+
+    def began(self, others: int) -> None:
+        if not others:
+            self._last = self._monotonic()
+
+    def ended(self) -> None:
+        self._last = self._monotonic()
+
+    def idle_for(self) -> float:
+        """Seconds since something moved; means something only while calls are under way."""
+        return self._monotonic() - self._last
+
+    def check(self, name: str, waiting: int) -> None:
+        """Raises DeviceUnavailable where calls wait in vain."""
+        if self._seconds and waiting > 0 and self.idle_for() > self._seconds:
+            raise DeviceUnavailable(f"{name}: nothing has moved for {self.idle_for():.0f} s, {waiting} calls wait")
+
+
+class ThreadPool:
+    """At most `size` threads that run single calls.
+
+    patience: seconds; see the module. `run` and `start` then raise DeviceUnavailable.
+    """
+
+    def __init__(self, name: str, size: int, patience: float = 0.0) -> None:
         self._name = name
         self._size = size
         self._wakeups = _Wakeups()
+        self._patience = _Patience(patience)
         self._forget()
 
     def _forget(self) -> None:
@@ -103,9 +139,11 @@ class ThreadPool:
         """Begin a call; the result, called once from the same loop, waits for its end."""
         if self._pid != os.getpid():
             self._forget()
+        self._patience.check(self._name, self._busy - self._size + 1)
         self._wakeups.attach()
         call = _Call(function, args)
         with self._lock:
+            self._patience.began(self._busy)
             self._busy += 1
             more = self._started < min(self._busy, self._size)
             self._started += more
@@ -122,6 +160,10 @@ class ThreadPool:
 
         return finish
 
+    def slow_for(self) -> float:
+        """Seconds for which no call has ended though some are under way; 0 without any."""
+        return self._patience.idle_for() if self._busy else 0.0
+
     def _work(self) -> None:
         get = self._queue.get
         tell = self._wakeups.tell
@@ -136,6 +178,7 @@ class ThreadPool:
             call.function = None
             with self._lock:
                 self._busy -= 1
+                self._patience.ended()
             tell((call,))
             del call
 
@@ -146,12 +189,17 @@ class Batcher:
     `run_batch(items)` returns one outcome an item, in order; an outcome that is an exception
     is raised to the one who gave the item, and so is, to all, what run_batch itself raises.
     Syncs and database transactions share their cost this way (a group commit).
+    patience: seconds; see the module. `run` then raises DeviceUnavailable.
     """
 
-    def __init__(self, name: str, run_batch: Callable[[list[Any]], Sequence[Any]], most: int = 256) -> None:
+    def __init__(
+        self, name: str, run_batch: Callable[[list[Any]], Sequence[Any]], most: int = 256, patience: float = 0.0
+    ) -> None:
         self._name = name
         self._run_batch = run_batch
         self._most = most
+        self._patience = _Patience(patience)
+        self._running = 0  # calls of the batch at work
         self._wakeups = _Wakeups()
         self._pid = 0
 
@@ -161,6 +209,7 @@ class Batcher:
             self._pid = os.getpid()
             self._queue: SimpleQueue[_Call] = SimpleQueue()
             threading.Thread(target=self._work, args=(self._queue,), name=self._name, daemon=True).start()
+        self._patience.check(self._name, self._running)
         self._wakeups.attach()
         call = _Call(None, (item,))
         self._queue.put(call)
@@ -171,6 +220,8 @@ class Batcher:
             calls = [queue.get()]
             while len(calls) < self._most and not queue.empty():
                 calls.append(queue.get())
+            self._patience.began(0)
+            self._running = len(calls)
             try:
                 outcomes = self._run_batch([call.args[0] for call in calls])
                 for call, outcome in zip(calls, outcomes, strict=True):
@@ -181,5 +232,6 @@ class Batcher:
             except BaseException as error:  # carried to every waiter
                 for call in calls:
                     call.error = error
+            self._running = 0
             self._wakeups.tell(calls)
             del calls
