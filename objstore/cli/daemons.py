@@ -25,7 +25,7 @@ def make(names: Iterable[str], around: Surroundings) -> list[Daemon]:
     made = []
     for name in names:
         work = DUTIES[name].make(around)
-        made.append(Daemon(name, work.begin_pass, work.pace, around.logger))
+        made.append(Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told))
     return made
 
 

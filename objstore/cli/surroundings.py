@@ -93,7 +93,11 @@ class Surroundings:
 
 
 class Work(NamedTuple):
-    """What a daemon is to do. told: numbers and texts by name, of its progress, for monitoring."""
+    """What a daemon is to do, see `daemon.runner`.
+
+    told: numbers and texts by name, of its progress, for monitoring; a name that ends in `_total` is that of
+    a number that only grows. `devices` may hold such by the name of a device.
+    """
 
     begin_pass: Pass
     pace: Pace

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.runner import Daemon, Pace, pause
+from objstore.daemon.runner import Daemon, Pace, pause, retry_pause
 from objstore.runtime import green
 
 LOGGER = logging.getLogger("test.runner")
@@ -85,3 +86,127 @@ def test_pauses_keep_the_pace(interval: float, rest: float, duration: float, cha
     pace = Pace(interval, rest, jitter=0.2)
     wanted = max(interval, rest * duration)
     assert wanted * 0.8 - 1e-6 <= pause(pace, duration, chance) <= wanted * 1.2 + 1e-6
+
+
+class Gate:
+    """Units that wait until they are let through, and tell how many waited at once."""
+
+    def __init__(self) -> None:
+        self.open = green.Event()
+        self.inside = 0
+        self.most = 0
+        self.through = 0
+
+    def unit(self) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.open.wait()
+        green.sleep(0.001)
+        self.inside -= 1
+        self.through += 1
+
+
+def parallel(gate: Gate, units: int, concurrency: int, **options: object) -> Daemon:
+    def begin() -> Iterator[object]:
+        for _ in range(units):
+            yield gate.unit
+
+    return Daemon("gate", begin, Pace(3600, concurrency=concurrency, **options), LOGGER)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 50])
+def test_as_many_units_are_under_way_as_are_allowed_and_the_pass_waits_for_all(concurrency: int) -> None:
+    gate = Gate()
+    daemon = parallel(gate, 10, concurrency)
+    green.later(0.01, gate.open.send, None)
+    report = daemon.run_once()
+    assert gate.most == min(10, concurrency)
+    assert (gate.through, report.units, report.failures) == (10, 10, 0)
+
+
+def test_a_unit_that_raises_is_counted_and_the_pass_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    done = []
+
+    def unit(number: int) -> None:
+        if number == 1:
+            raise KeyError("a fault of ours")
+        if number == 2:
+            raise DeviceUnavailable("d1")
+        done.append(number)
+
+    for concurrency in (1, 2):
+        done.clear()
+        daemon = Daemon("units", lambda: (partial(unit, n) for n in range(5)), Pace(1, concurrency=concurrency), LOGGER)
+        report = daemon.run_once()
+        assert sorted(done) == [0, 3, 4]
+        assert (report.units, report.failures, report.broke_off, report.failed) == (5, 2, False, True)
+        assert daemon.last_complete is report
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 4
+
+
+def test_a_daemon_told_to_stop_lets_the_units_under_way_end() -> None:
+    gate = Gate()
+    daemon = parallel(gate, 100, 4)
+    thread = green.spawn(daemon.run)
+    green.sleep(0.01)
+    daemon.stop()
+    gate.open.send(None)
+    thread.wait()
+    assert 4 <= gate.through <= 5
+    assert daemon.last is not None
+    assert daemon.last.stopped
+    assert daemon.last_complete is None
+
+
+def test_a_pass_is_bound_in_units_a_second_and_stops_while_it_waits() -> None:
+    daemon = Daemon("slow", lambda: iter([None] * 1000), Pace(0, rate=10), LOGGER)
+    thread = green.spawn(daemon.run)
+    green.sleep(0.05)
+    assert 0 < daemon.units <= 12  # what was not used of the second before may be caught up
+    daemon.stop()
+    with green.deadline(1, AssertionError("it waited on")):
+        thread.wait()
+
+
+def test_the_generator_is_closed_after_its_units_have_ended() -> None:
+    order = []
+
+    def begin() -> Iterator[object]:
+        try:
+            while True:
+                yield unit
+        finally:
+            order.append("closed")
+
+    def unit() -> None:
+        green.sleep(0.005)
+        order.append("unit")
+        daemon.stop()
+
+    daemon = Daemon("closing", begin, Pace(0, concurrency=2), LOGGER)
+    daemon.run()
+    assert order[-1] == "closed"
+    assert order.count("closed") == 1
+
+
+def test_a_pass_that_broke_off_is_told_as_such() -> None:
+    def begin() -> Iterator[object]:
+        yield
+        raise DeviceUnavailable("d1")
+
+    ended = []
+    daemon = Daemon("broken", begin, FAST, LOGGER, on_pass_end=lambda daemon: ended.append(daemon.last))
+    report = daemon.run_once()
+    assert (report.units, report.broke_off, report.failed, report.complete) == (1, True, True, False)
+    assert daemon.last_complete is None
+    assert (daemon.passes_total, daemon.broken_total, daemon.units_total) == (1, 1, 1)
+    assert ended == [report]
+
+
+@given(st.floats(0, 1e5), st.integers(1, 100), st.floats(0, 1))
+def test_what_broke_off_is_tried_again_soon_then_later_and_later(interval: float, broken: int, chance: float) -> None:
+    pace = Pace(interval, jitter=0.2)
+    wait = retry_pause(pace, broken, chance)
+    assert wait <= max(interval, 60) * 1.2
+    assert broken > 1 or wait <= 6
+    assert retry_pause(pace, broken + 1, chance) >= wait
