@@ -253,9 +253,14 @@ class ReplicaStore(ObjectStore, Protocol):
         """Remove tombstones older than `before`, and metadata as old that waits for data; how many went."""
         ...
 
-    def verify(self, location: Location, read: Callable[[int], object]) -> int:
+    def verify(
+        self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> int:
         """Check all that is stored of a name; content bytes read. Raises Corrupt, after quarantine; NotFound.
 
-        read: called with the number of bytes that are to be read next, so that the caller sets the pace.
+        read: called, in the caller's green thread, with the number of bytes that are to be read next, so that
+        the caller sets the pace; what it raises ends the check. content: without it only metadata and the
+        length of files. hashed_since: the etag is checked too where the file came here (its ctime) at or after
+        this, in seconds since the epoch; block checksums show what happens to it later.
         """
         ...
