@@ -123,7 +123,7 @@ class Daemon:
         *,
         told: Told = dict,
         now: Callable[[], float] = time.time,
-        on_pass_end: Callable[[Daemon], None] = lambda daemon: None,
+        on_pass_end: Callable[[Daemon], None] | None = None,
     ) -> None:
         """begin_pass: makes the generator of one pass. told: numbers and texts by name, for monitoring.
 
@@ -131,6 +131,7 @@ class Daemon:
         """
         self.name = name
         self.told = told
+        self.on_pass_end = on_pass_end
         self.started = now()
         self.began: float | None = None  # of the pass under way, seconds since the epoch
         self.units = 0  # done of the pass under way, or of the last
@@ -146,7 +147,6 @@ class Daemon:
         self._logger = logger
         self._monotonic = monotonic
         self._now = now
-        self._on_pass_end = on_pass_end
         self._stopping = green.Event()
         self._broken = 0  # passes in a row
         self._throttle = Throttle(pace.rate, monotonic, self._stopping.wait)
@@ -206,9 +206,9 @@ class Daemon:
             self._logger.exception("%s: a pass broke off", self.name)
             return True
         finally:
-            crew.wait()
             if isinstance(units, Generator):
-                units.close()
+                units.close()  # first, so that units under way can learn from it that they are to end
+            crew.wait()
         return False
 
     def _do(self, unit: Callable[[], object]) -> None:
@@ -237,4 +237,5 @@ class Daemon:
             self._logger.debug(
                 "%s: %d units in %.2f s, %d failed", self.name, report.units, report.seconds, report.failures
             )
-        self._on_pass_end(self)
+        if self.on_pass_end is not None:
+            self.on_pass_end(self)
