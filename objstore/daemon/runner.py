@@ -206,9 +206,9 @@ class Daemon:
             self._logger.exception("%s: a pass broke off", self.name)
             return True
         finally:
-            if isinstance(units, Generator):
-                units.close()  # first, so that units under way can learn from it that they are to end
             crew.wait()
+            if isinstance(units, Generator):
+                units.close()
         return False
 
     def _do(self, unit: Callable[[], object]) -> None:
