@@ -9,12 +9,15 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from harness.client import Client, log_in
-from harness.processes import READY_SECONDS, Program, kill, run, stop, wait_until
+from harness.hosts import PROXY, RELAY_OFFSET, Network, State, environment
+from harness.processes import READY_SECONDS, Program, kill, obey_permissions, run, stop, wait_until
 
 BIN = Path(__file__).parents[2] / "bin"
 KINDS = ("object", "container", "account")  # in the order of their ports
@@ -41,11 +44,27 @@ class Place(NamedTuple):
 class Server(Program):
     """One server of one host, which is ready when it answers."""
 
-    def __init__(self, kind: str, arguments: list[str], address: tuple[str, int], log: Path) -> None:
+    def __init__(
+        self,
+        kind: str,
+        arguments: list[str],
+        address: tuple[str, int],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self.address = address
         program = [sys.executable, str(BIN / f"objstore-{kind}-server"), *arguments]
-        super().__init__([*program, "--bind-ip", address[0], "--bind-port", str(address[1])], log)
+        super().__init__([*program, "--bind-ip", address[0], "--bind-port", str(address[1])], log, environment)
+
+    def _begin(self) -> None:
+        super()._begin()
+        obey_permissions()
+
+    def daemons(self) -> list[psutil.Process]:
+        """The process of its daemons, which listens nowhere; none while it is being started."""
+        children = self.tree()[1:]
+        return [child for child in children if not any(c.status == "LISTEN" for c in child.net_connections("tcp"))]
 
     def wait_ready(self) -> None:
         wait_until(self._answers, f"{self.kind} server at {self.address}")
@@ -63,15 +82,25 @@ class Server(Program):
 
 
 class Cluster:
-    """hosts: how many. Servers are named (kind, host); the proxy by itself."""
+    """hosts: how many. Servers are named (kind, host); the proxy by itself.
 
-    def __init__(self, directory: Path, hosts: int = 4, replicas: int = 3) -> None:
+    devices: of each host, named d1, d2, ... controlled: connections to storage servers go through `network`, and
+    `states` (by host, 0 is the proxy's) tell the time.
+    """
+
+    def __init__(
+        self, directory: Path, hosts: int = 4, replicas: int = 3, devices: int = 1, controlled: bool = False
+    ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
         self.hosts = range(1, hosts + 1)
+        self.device_names = [f"d{number}" for number in range(1, devices + 1)]
+        self.states = {host: State(directory / f"state{host}") for host in (0, *self.hosts)} if controlled else {}
+        self.network = Network(directory / "relay") if controlled else None
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
         options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
+        options += ("--devices-per-host", str(devices))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
         for kind, settings in SETTINGS.items():
             conf = self.etc / f"{kind}-server.conf"
@@ -79,9 +108,11 @@ class Cluster:
         (directory / "log").mkdir()
         self.servers = {(kind, host): self._storage_server(kind, host) for host in self.hosts for kind in KINDS}
         proxy = ("127.0.0.1", self.port + len(KINDS))
-        self.proxy = Server("proxy", [str(self.etc / "proxy-server.conf")], proxy, directory / "log" / "proxy")
+        conf = str(self.etc / "proxy-server.conf")
+        self.proxy = Server("proxy", [conf], proxy, directory / "log" / "proxy", self._environment(0, PROXY))
         for host in self.hosts:
-            (self.devices(host) / "d1").mkdir(parents=True)
+            for device in self.device_names:
+                (self.devices(host) / device).mkdir(parents=True)
 
     def devices(self, host: int) -> Path:
         return self.directory / f"host{host}"
@@ -89,7 +120,13 @@ class Cluster:
     def _storage_server(self, kind: str, host: int) -> Server:
         address = (f"127.0.0.{host}", self.port + KINDS.index(kind))
         arguments = [str(self.etc / f"{kind}-server.conf"), "--devices", str(self.devices(host))]
-        return Server(kind, arguments, address, self.directory / "log" / f"{kind}{host}")
+        log = self.directory / "log" / f"{kind}{host}"
+        return Server(kind, arguments, address, log, self._environment(host, address[0]))
+
+    def _environment(self, host: int, source: str) -> dict[str, str] | None:
+        if self.network is None:
+            return None
+        return environment(self.states[host], source, (self.port, self.port + len(KINDS) - 1))
 
     @property
     def endpoint(self) -> str:
@@ -101,6 +138,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start what does not run, and wait until all of it answers."""
+        if self.network is not None and not self.network.running:
+            self.network.start(server.address for server in self.servers.values())
         for program in self.programs:
             if not program.running:
                 program.start()
@@ -108,13 +147,19 @@ class Cluster:
             program.wait_ready()
 
     def mend(self) -> None:
-        """All servers run and answer again, whatever was done to them."""
+        """All servers run and answer again, whatever was done to them, the network passes all, and clocks are right."""
+        if self.network is not None:
+            self.network.mend()
+        for state in self.states.values():
+            state.mend()
         for program in self.programs:
             program.resume()
         self.start()
 
     def stop(self) -> None:
         stop(self.programs)
+        if self.network is not None:
+            self.network.stop()
 
     def kill(self) -> None:
         """End all processes at once, without warning."""
@@ -189,9 +234,10 @@ def _batches(items: list[str], size: int) -> Iterator[list[str]]:
 
 
 def _free_port(hosts: int) -> int:
-    """The first of four ports in a row that are free on all hosts' addresses."""
+    """The first of so many ports in a row that are free on all hosts' addresses: for servers, and the relay's."""
+    count = RELAY_OFFSET + len(KINDS)
     for port in range(12_000 + 8 * os.getpid() % 18_000, 32_000, 8):  # below those of outgoing connections
-        if all(_is_free(f"127.0.0.{host}", port + offset) for host in range(1, hosts + 1) for offset in range(4)):
+        if all(_is_free(f"127.0.0.{host}", port + offset) for host in range(1, hosts + 1) for offset in range(count)):
             return port
     raise AssertionError("no free ports")
 

@@ -17,11 +17,18 @@ import psutil
 
 READY_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def obey_permissions() -> None:
+    """Let what is started now mind the permissions of files, even as root. No error where that cannot be had."""
+    _LIBC.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE)
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = READY_SECONDS) -> Any:
@@ -34,11 +41,15 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = READY_S
 
 
 class Program:
-    """A command that runs in a process of its own. log: file that takes its output."""
+    """A command that runs in a process of its own. log: file that takes its output.
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    environment: None for this process's own.
+    """
+
+    def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.arguments = list(arguments)
         self.log = log
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,8 +65,17 @@ class Program:
         assert not self.running
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                self.arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=self._begin,
+                env=self._environment,
             )
+
+    def _begin(self) -> None:
+        """In the new process, before its program."""
+        die_with_parent()
 
     def tree(self) -> list[psutil.Process]:
         """The process and those it has started."""
