@@ -103,7 +103,7 @@ def large(store: ContainerStore, rows: int) -> None:
     measure(f"delete in batches of {BATCH}, a row", dead // BATCH, bury, per=BATCH)
     from_start = ListingQuery(limit=1000)
     measure(f"list 1,000 names behind {dead} tombstones", 20, lambda index: store.list(location, from_start), unit="ms")
-    measure("reclaim them", 1, lambda index: store.reclaim(location, CLOCK.now()), per=dead)
+    measure("reclaim them", 1, lambda index: store.replicas.reclaim(location, CLOCK.now()), per=dead)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ LIMITS = tuple(
     Setting(name, settings.size, str(default), LIMIT_HELP[name]) for name, default in DEFAULT_LIMITS._asdict().items()
 )
 CONSISTENCY = (
-    Setting("reclaim_age", settings.duration, "7d", "how long deletions are remembered; no host may be away for longer"),
+    Setting("reclaim_age", settings.duration, "7d", "how long deletions are remembered; no host may be away longer"),
 )
 
 

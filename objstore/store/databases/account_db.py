@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict, NotFound
+from objstore.core.errors import Conflict
 from objstore.core.names import Name
-from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.timestamps import Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Grouping, Listing, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.listing import Listing, ListingQuery
 from objstore.store.databases.rows import ContainerRow, join_containers, read_timestamp
 
 
@@ -132,21 +131,11 @@ def read_info(connection: Connection) -> AccountInfo:
 
 
 def live_info(connection: Connection) -> AccountInfo:
-    info = read_info(connection)
-    if info.deleted:
-        raise NotFound(f"{info.name.path} was deleted", info.delete_timestamp)
-    return info
+    return status.live(read_info(connection))
 
 
 def image(new: NewAccount) -> bytes:
-    at = new.timestamp.internal
-    metadata = md.dump({key: (value, new.timestamp) for key, value in new.metadata.items()})
-    return schema.new_image(
-        schema.ACCOUNT,
-        "INSERT INTO info (account, id, created_at, put_timestamp, delete_timestamp, status_changed_at, metadata)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (new.name.account, str(uuid.uuid4()), at, at, ZERO.internal, at, metadata),
-    )
+    return schema.new_image(schema.ACCOUNT, {"account": new.name.account, **status.first(new.timestamp, new.metadata)})
 
 
 def _create_again(connection: Connection, new: NewAccount) -> bool:
@@ -169,7 +158,7 @@ def _delete(connection: Connection, timestamp: Timestamp) -> None:
     status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
 
 
-def _merge_status(connection: Connection, peer: AccountInfo) -> None:
+def merge_status(connection: Connection, peer: status.Status) -> None:
     info = read_info(connection)
     status.update(
         connection,
@@ -189,15 +178,8 @@ def merge_rows(connection: Connection, batches: list[list[ContainerRow]]) -> lis
 def list_containers(connection: Connection, query: ListingQuery, deleted_too: bool) -> Listing:
     with status.snapshot(connection):
         info = read_info(connection) if deleted_too else live_info(connection)
-
-        def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
-            return tables.read_span(connection, CONTAINERS, 0, span, reverse, most)
-
-        def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
-            return tables.read_groups(connection, CONTAINERS, 0, span, grouping, most)
-
-        rows, more = collect(query, fetch, skim)
-    return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)
+        items, more = tables.listed(connection, CONTAINERS, 0, query, _listed)
+    return Listing(info, items, more)
 
 
 def _listed(values: list[Any]) -> ListedContainer:
@@ -214,4 +196,3 @@ def policy_totals(connection: Connection) -> dict[int, AccountTotals]:
 
 CREATE = one_by_one(_create_again)
 DELETE = one_by_one(_delete)
-MERGE_STATUS = one_by_one(_merge_status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from sqlite3 import Connection
 
@@ -10,10 +10,11 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import account_db as db
-from objstore.store.databases import schema, status, tables
+from objstore.store.databases import schema, status
 from objstore.store.databases.account_db import AccountInfo, AccountTotals, ListedContainer, NewAccount
 from objstore.store.databases.device import Databases
 from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.replicas import Contents, Replicas
 from objstore.store.databases.rows import ContainerRow, check_text
 from objstore.store.databases.settings import DatabaseSettings
 
@@ -25,17 +26,16 @@ class AccountStore:
 
     An account that is deleted is NotFound, with the timestamp of the deletion; its containers
     are left for a reaper, which goes on listing them, and rows are still taken.
+
+    replicas: what replicators ask for. `status` is as `info`, also of a deleted account. It may be removed
+    when it has no containers left.
     """
 
     def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
         self._databases = Databases(root, schema.ACCOUNT, files, settings or DatabaseSettings())
-
-    def path(self, location: Location) -> str:
-        return self._databases.path(location)
-
-    def locations(self) -> Iterator[Location]:
-        """Every place with a database; meant for daemons, it asks the disk from the calling thread."""
-        return self._databases.locations()
+        self.replicas = Replicas(self._databases, _CONTENTS, root, files)
+        self.path, self.locations = self.replicas.path, self.replicas.locations
+        self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
         self._databases.close()
@@ -86,48 +86,9 @@ class AccountStore:
         """By the policy index of containers, as they last reported it."""
         return self._databases.read(location, db.policy_totals)
 
-    # Replication and upkeep
 
-    def status(self, location: Location) -> AccountInfo:
-        """As `info`, also of a deleted account."""
-        return self._databases.read(location, db.read_info)
+def _settled(connection: Connection, info: AccountInfo) -> bool:
+    return info.container_count == 0
 
-    def merge_status(self, location: Location, peer: AccountInfo) -> None:
-        """Join what a peer says of the account's creation, deletion and metadata."""
-        self._databases.write(location, db.MERGE_STATUS, peer)
 
-    def max_row(self, location: Location) -> int:
-        """The number of the newest row, 0 at the beginning."""
-        return self._databases.read(location, tables.last_row)
-
-    def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
-        """Rows with greater numbers, tombstones included, in order of their numbers."""
-        return self._databases.read(location, tables.rows_since, db.CONTAINERS, number, limit)
-
-    def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
-        """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
-        return self._databases.read(location, status.sync_points, incoming)
-
-    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
-        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
-
-    def audit(self, location: Location) -> None:
-        """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
-        self._databases.read(location, tables.audit, db.CONTAINERS)
-
-    def reclaim(self, location: Location, before: Timestamp) -> int:
-        """Forget tombstones of containers, and removed metadata, older than `before`; how many rows went."""
-        return status.reclaim(self._databases, location, db.CONTAINERS, before)
-
-    def remove(self, location: Location, before: Timestamp) -> bool:
-        """Remove the database of an account deleted before a time that has no containers left; did it?"""
-
-        def forgettable(connection: Connection) -> bool:
-            info = db.read_info(connection)
-            return info.deleted and info.delete_timestamp < before and info.container_count == 0
-
-        return self._databases.remove(location, forgettable)
-
-    def sweep(self, before: float) -> int:
-        """Delete what a `remove` that was killed left over, begun before a time (seconds since the epoch)."""
-        return self._databases.sweep(before)
+_CONTENTS = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict, NotFound
+from objstore.core.errors import Conflict
 from objstore.core.names import Name
-from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.timestamps import Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Grouping, Listing, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.listing import Listing, ListingQuery
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
 
@@ -163,30 +162,18 @@ def read_info(connection: Connection) -> ContainerInfo:
 
 
 def live_info(connection: Connection) -> ContainerInfo:
-    info = read_info(connection)
-    if info.deleted:
-        raise NotFound(f"{info.name.path} was deleted", info.delete_timestamp)
-    return info
+    return status.live(read_info(connection))
 
 
 def image(new: NewContainer) -> bytes:
-    metadata = {key: (value, new.timestamp) for key, value in new.metadata.items()}
-    at = new.timestamp.internal
     return schema.new_image(
         schema.CONTAINER,
-        "INSERT INTO info (account, container, id, created_at, put_timestamp, delete_timestamp, status_changed_at,"
-        " policy_index, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            new.name.account,
-            new.name.container,
-            str(uuid.uuid4()),
-            at,
-            at,
-            ZERO.internal,
-            at,
-            new.policy_index,
-            md.dump(metadata),
-        ),
+        {
+            "account": new.name.account,
+            "container": new.name.container,
+            "policy_index": new.policy_index,
+            **status.first(new.timestamp, new.metadata),
+        },
     )
 
 
@@ -213,11 +200,11 @@ def _delete(connection: Connection, timestamp: Timestamp) -> None:
     status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
 
 
-def _merge_status(connection: Connection, peer: ContainerInfo) -> None:
+def merge_status(connection: Connection, peer: status.Status) -> None:
     info = read_info(connection)
     put = max(info.put_timestamp, peer.put_timestamp)
     deleted = max(info.delete_timestamp, peer.delete_timestamp)
-    winner = min(info, peer, key=partial(_policy_order, deleted=deleted))
+    winner = min(status.status_of(info), peer, key=partial(_policy_order, deleted=deleted))
     status.update(
         connection,
         created_at=min(info.created_at, peer.created_at),
@@ -229,15 +216,15 @@ def _merge_status(connection: Connection, peer: ContainerInfo) -> None:
     status.merge_metadata(connection, peer.metadata)
 
 
-def _policy_order(info: ContainerInfo, deleted: Timestamp) -> tuple[int, int, int]:
+def _policy_order(said: status.Status, deleted: Timestamp) -> tuple[int, int, int]:
     """Of two copies the one with the least of these says the policy; `deleted`: the newest deletion.
 
     A copy made after that deletion goes before one that was not. Of several made since, the
     first has held objects for longest, so its policy means the fewest moves.
     """
-    if info.status_changed_at > deleted:
-        return 0, info.status_changed_at.raw, info.policy_index
-    return 1, -info.status_changed_at.raw, info.policy_index
+    if said.status_changed_at > deleted:
+        return 0, said.status_changed_at.raw, said.policy_index
+    return 1, -said.status_changed_at.raw, said.policy_index
 
 
 def merge_rows(connection: Connection, batches: list[list[ObjectRow]]) -> list[None]:
@@ -253,15 +240,8 @@ def list_objects(connection: Connection, query: ListingQuery) -> Listing:
         info = live_info(connection)
         policy_index = info.policy_index if query.policy_index is None else query.policy_index
         table = _OBJECTS_BY_DATA if query.data_times else OBJECTS
-
-        def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
-            return tables.read_span(connection, table, policy_index, span, reverse, most)
-
-        def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
-            return tables.read_groups(connection, table, policy_index, span, grouping, most)
-
-        rows, more = collect(query, fetch, skim)
-    return Listing(info, [row if row.__class__ is Subdir else _listed(row) for row in rows], more)
+        items, more = tables.listed(connection, table, policy_index, query, _listed)
+    return Listing(info, items, more)
 
 
 def _listed(values: list[Any]) -> ListedObject:
@@ -311,4 +291,3 @@ def _set_reported(connection: Connection, row: ContainerRow) -> None:
 CREATE = one_by_one(_create_again)
 DELETE = one_by_one(_delete)
 SET_REPORTED = one_by_one(_set_reported)
-MERGE_STATUS = one_by_one(_merge_status)

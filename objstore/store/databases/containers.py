@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 
@@ -10,10 +10,12 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import container_db as db
-from objstore.store.databases import schema, status, tables
+from objstore.store.databases import schema, status
 from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals
 from objstore.store.databases.device import Databases
 from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.named_rows import rows_named
+from objstore.store.databases.replicas import Contents, Replicas
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 from objstore.store.databases.settings import DatabaseSettings
 
@@ -25,17 +27,16 @@ class ContainerStore:
 
     A container that is deleted is NotFound, with the timestamp of the deletion, but still
     takes rows: an object stored while the container was deleted must not be lost.
+
+    replicas: what replicators ask for. `status` is as `info`, also of a deleted container. It may be removed
+    when the account was told of its deletion.
     """
 
     def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
         self._databases = Databases(root, schema.CONTAINER, files, settings or DatabaseSettings())
-
-    def path(self, location: Location) -> str:
-        return self._databases.path(location)
-
-    def locations(self) -> Iterator[Location]:
-        """Every place with a database; meant for daemons, it asks the disk from the calling thread."""
-        return self._databases.locations()
+        self.replicas = Replicas(self._databases, _CONTENTS, root, files)
+        self.path, self.locations = self.replicas.path, self.replicas.locations
+        self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
         self._databases.close()
@@ -81,6 +82,10 @@ class ContainerStore:
         """ListedObjects and Subdirs, with the container's info."""
         return self._databases.read(location, db.list_objects, query)
 
+    def rows_named(self, location: Location, names: Sequence[str]) -> list[ObjectRow]:
+        """What there is of these names, in any policy, tombstones included."""
+        return self._databases.read(location, rows_named, names)
+
     def delete(self, location: Location, timestamp: Timestamp) -> None:
         """Mark as deleted. Raises Conflict where it has objects, or was created at or after `timestamp`."""
         self._databases.write(location, db.DELETE, timestamp)
@@ -99,49 +104,9 @@ class ContainerStore:
         """The account knows this."""
         self._databases.write(location, db.SET_REPORTED, row)
 
-    # Replication and upkeep
 
-    def status(self, location: Location) -> ContainerInfo:
-        """As `info`, also of a deleted container."""
-        return self._databases.read(location, db.read_info)
+def _settled(connection: Connection, info: ContainerInfo) -> bool:
+    return db.unreported(connection, info.delete_timestamp) is None
 
-    def merge_status(self, location: Location, peer: ContainerInfo) -> None:
-        """Join what a peer says of the container's creation, deletion, policy and metadata."""
-        self._databases.write(location, db.MERGE_STATUS, peer)
 
-    def max_row(self, location: Location) -> int:
-        """The number of the newest row, 0 at the beginning."""
-        return self._databases.read(location, tables.last_row)
-
-    def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
-        """Rows with greater numbers, tombstones included, in order of their numbers."""
-        return self._databases.read(location, tables.rows_since, db.OBJECTS, number, limit)
-
-    def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
-        """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
-        return self._databases.read(location, status.sync_points, incoming)
-
-    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
-        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
-
-    def audit(self, location: Location) -> None:
-        """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
-        self._databases.read(location, tables.audit, db.OBJECTS)
-
-    def reclaim(self, location: Location, before: Timestamp) -> int:
-        """Forget tombstones of objects, and removed metadata, older than `before`; how many rows went."""
-        return status.reclaim(self._databases, location, db.OBJECTS, before)
-
-    def remove(self, location: Location, before: Timestamp) -> bool:
-        """Remove the database of a container deleted before a time and reported so; did it?"""
-
-        def forgettable(connection: Connection) -> bool:
-            info = db.read_info(connection)
-            reported = db.unreported(connection, info.delete_timestamp) is None
-            return info.deleted and info.delete_timestamp < before and reported
-
-        return self._databases.remove(location, forgettable)
-
-    def sweep(self, before: float) -> int:
-        """Delete what a `remove` that was killed left over, begun before a time (seconds since the epoch)."""
-        return self._databases.sweep(before)
+_CONTENTS = Contents(schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled)

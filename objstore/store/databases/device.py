@@ -29,6 +29,7 @@ from objstore.store.databases.settings import DatabaseSettings
 
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
 _LONGEST_WAIT = 0.004
+_BACKGROUND_THREADS = 2
 
 # Takes the arguments of several writes and returns an outcome for each, in order; an outcome
 # that is an exception is raised to its caller alone.
@@ -74,6 +75,7 @@ class Databases:
         self._settings = settings
         self._connections = ConnectionCache(kind, settings)
         self._readers = ThreadPool(f"{kind.name}-db-read", settings.readers)
+        self._background = ThreadPool(f"{kind.name}-db-background", _BACKGROUND_THREADS)
         self._writers = [Batcher(f"{kind.name}-db-write", self._write_batch) for _ in range(settings.writers)]
 
     def path(self, location: Location) -> str:
@@ -124,6 +126,14 @@ class Databases:
                 if os.path.exists(self.path(location)):
                     raise
                 # it was removed in between
+
+    def apart(self, function: Callable[..., Any], *args: Any) -> Any:
+        """The result of `function(*args)`, run in a thread that no client's request waits for."""
+        return self._background.run(function, *args)
+
+    def read_here(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+        """As `read`, in the calling thread, which is to be one of `apart`."""
+        return self._with_connection(location, self._read, function, args)
 
     def create(self, location: Location, image: Image) -> bool:
         """Put a new database in place, durably; False where there is one already."""
@@ -238,24 +248,52 @@ class Databases:
     def _create(self, location: Location, image: Image) -> bool:
         if os.path.exists(self.path(location)):
             return False
-        lack = self._lack_of_space()
-        if lack is not None:
-            raise lack
-        try:
+        self.require_space()
+        with self.translated():
             file = self._files.create_hidden(self._root, f"{self._root}/{layout.TEMPORARY}")
             with contextlib.closing(file):
                 self._files.write(file.fd, (image(),))
-                self._files.fsync(file.fd)
-                while True:
-                    try:
-                        return self._place(file, location)
-                    except FileNotFoundError:  # a directory was removed under our hands
-                        if not os.path.isdir(self._root):
-                            raise
+                return self.adopt(location, file)
+
+    def adopt(self, location: Location, file: OpenFile) -> bool:
+        """Put a file in place as a database, durably; False where there is one already. Raises OSError; blocks."""
+        self._files.fsync(file.fd)
+        while True:
+            try:
+                return self._place(file, location)
+            except FileNotFoundError:  # a directory was removed under our hands
+                if not os.path.isdir(self._root):
+                    raise
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of files as those of the device."""
+        try:
+            yield
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoSpace(f"{self._root}: {error}") from error
             raise DeviceUnavailable(f"{self._root}: {error}") from error
+
+    def require_space(self) -> None:
+        """Raises NoSpace below the reserve, DeviceUnavailable."""
+        lack = self._lack_of_space()
+        if lack is not None:
+            raise lack
+
+    def workplace(self, location: Location) -> str:
+        """A new directory in `tmp`, which `sweep` deletes if we come to an end before we do. Blocks."""
+        path = f"{self._root}/{layout.TEMPORARY}/{layout.removed_name(location)}"
+        with self.translated():
+            if os.path.isdir(self._root):
+                with contextlib.suppress(FileExistsError):
+                    self._files.mkdir(f"{self._root}/{layout.TEMPORARY}")
+            self._files.mkdir(path)
+        return path
+
+    def delete_workplace(self, path: str) -> None:
+        with contextlib.suppress(OSError):  # left for `sweep`
+            self._delete_directory(path)
 
     def _place(self, file: OpenFile, location: Location) -> bool:
         """Give a new database its name; False where another creator was faster.

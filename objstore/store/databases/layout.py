@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -50,12 +51,32 @@ def removed(files: Files, temporary: str) -> list[str]:
 
 def locations(files: Files, root: str, kind_directory: str) -> Iterator[Location]:
     """Every place that has, or had a moment ago, a database; what is not named as one is passed over."""
-    top = f"{root}/{kind_directory}"
-    for partition in _names(files, top, _PARTITION):
-        for suffix in _names(files, f"{top}/{partition}", _SUFFIX):
-            for name_hash in _names(files, f"{top}/{partition}/{suffix}", _HASH):
-                if name_hash.endswith(suffix):
-                    yield Location(int(partition), name_hash)
+    for partition in _names(files, f"{root}/{kind_directory}", _PARTITION):
+        yield from of_partition(files, root, kind_directory, int(partition))
+
+
+def partitions(files: Files, root: str, kind_directory: str) -> list[int]:
+    """Those that have a directory, in order."""
+    return sorted(map(int, _names(files, f"{root}/{kind_directory}", _PARTITION)))
+
+
+def of_partition(files: Files, root: str, kind_directory: str, partition: int) -> list[Location]:
+    """The places in a partition that have, or had a moment ago, a database."""
+    top = f"{root}/{kind_directory}/{partition}"
+    return [
+        Location(partition, name_hash)
+        for suffix in _names(files, top, _SUFFIX)
+        for name_hash in _names(files, f"{top}/{suffix}", _HASH)
+        if name_hash.endswith(suffix)
+    ]
+
+
+def remove_empty(files: Files, root: str, kind_directory: str, partition: int) -> None:
+    """Remove a partition's directories that hold nothing."""
+    top = f"{root}/{kind_directory}/{partition}"
+    for path in (*(f"{top}/{suffix}" for suffix in _names(files, top, _SUFFIX)), top):
+        with contextlib.suppress(OSError):  # something is in it, or it is gone
+            files.rmdir(path)
 
 
 def _names(files: Files, directory: str, pattern: re.Pattern[str]) -> list[str]:

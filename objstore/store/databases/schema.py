@@ -7,6 +7,7 @@ them all, an old one runs those it lacks when it is opened.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
@@ -139,8 +140,8 @@ def version(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
-def new_image(kind: Kind, first: str, values: tuple[object, ...]) -> bytes:
-    """The bytes of a new database in WAL mode, in which the statement `first` has been run.
+def new_image(kind: Kind, info: Mapping[str, object]) -> bytes:
+    """The bytes of a new database in WAL mode. info: the columns of its line in that table.
 
     Made in memory, so that creating a database on disk is writing one file.
     """
@@ -148,7 +149,8 @@ def new_image(kind: Kind, first: str, values: tuple[object, ...]) -> bytes:
     try:
         connection.execute(f"PRAGMA application_id = {kind.application_id}")
         migrate(connection, kind)
-        connection.execute(first, values)
+        columns, places = ", ".join(info), ", ".join("?" * len(info))
+        connection.execute(f"INSERT INTO info ({columns}) VALUES ({places})", tuple(info.values()))
         image = bytearray(connection.serialize())
     finally:
         connection.close()

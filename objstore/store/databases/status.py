@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import uuid
 from collections.abc import Iterator, Mapping
 from sqlite3 import Connection
+from typing import Any, NamedTuple, TypeVar
 
-from objstore.core.names import Location
-from objstore.core.timestamps import Timestamp
+from objstore.core.errors import NotFound
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import tables
 from objstore.store.databases.device import Databases, one_by_one
 from objstore.store.databases.rows import read_timestamp
+
+_Info = TypeVar("_Info", bound=Any)
+
+
+class Status(NamedTuple):
+    """What is said of an account or container itself, and replicas agree on. policy_index: 0 for accounts."""
+
+    name: Name
+    created_at: Timestamp
+    put_timestamp: Timestamp
+    delete_timestamp: Timestamp
+    status_changed_at: Timestamp
+    policy_index: int
+    metadata: md.Metadata
+
+
+def status_of(info: Any) -> Status:
+    """The status that the info of an account or container says."""
+    times = info.created_at, info.put_timestamp, info.delete_timestamp, info.status_changed_at
+    return Status(info.name, *times, getattr(info, "policy_index", 0), info.metadata)
+
+
+def digest(status: Status) -> str:
+    """Equal for replicas that say the same. Removed metadata does not count: each replica forgets it in its time."""
+    said = [
+        *(timestamp.internal for timestamp in status[1:5]),
+        status.policy_index,
+        md.dump({key: item for key, item in status.metadata.items() if item[0]}),
+    ]
+    return hashlib.md5(json.dumps(said).encode(), usedforsecurity=False).hexdigest()
+
+
+def live(info: _Info) -> _Info:
+    """The info of what is not deleted; raises NotFound with the time of the deletion."""
+    if info.deleted:
+        raise NotFound(f"{info.name.path} was deleted", info.delete_timestamp)
+    return info
+
+
+def first(at: Timestamp, metadata: Mapping[str, str]) -> dict[str, object]:
+    """The columns of `info` that both kinds have, for what is made at a time."""
+    made = at.internal
+    return {
+        "id": str(uuid.uuid4()),
+        "created_at": made,
+        "put_timestamp": made,
+        "delete_timestamp": ZERO.internal,
+        "status_changed_at": made,
+        "metadata": md.dump({key: (value, at) for key, value in metadata.items()}),
+    }
 
 
 @contextlib.contextmanager
@@ -57,9 +112,8 @@ def sync_points(connection: Connection, incoming: bool) -> dict[str, int]:
     return dict(connection.execute(f"SELECT remote_id, sync_point FROM {_SYNC_TABLES[incoming]}"))
 
 
-def _set_sync_point(connection: Connection, argument: tuple[bool, str, int]) -> None:
+def set_sync_point(connection: Connection, incoming: bool, remote_id: str, number: int) -> None:
     """A sync point only grows."""
-    incoming, remote_id, number = argument
     connection.execute(
         f"INSERT INTO {_SYNC_TABLES[incoming]} (remote_id, sync_point) VALUES (?, ?)"
         " ON CONFLICT (remote_id) DO UPDATE SET sync_point = max(sync_point, excluded.sync_point)",
@@ -67,7 +121,13 @@ def _set_sync_point(connection: Connection, argument: tuple[bool, str, int]) -> 
     )
 
 
-def _reclaim(connection: Connection, argument: tuple[tables.RowTable, int, str, Timestamp]) -> tuple[int, str]:
+def _set_sync_point(connection: Connection, argument: tuple[bool, str, int]) -> None:
+    set_sync_point(connection, *argument)
+
+
+def _reclaim(
+    connection: Connection, argument: tuple[tables.RowTable, int, str, Timestamp, int | None]
+) -> tuple[int, str]:
     return tables.reclaim(connection, *argument)
 
 
@@ -77,14 +137,19 @@ _FORGET_REMOVED = one_by_one(_forget_removed)
 _RECLAIM = one_by_one(_reclaim)
 
 
-def reclaim(databases: Databases, location: Location, table: tables.RowTable, before: Timestamp) -> int:
-    """Forget tombstones and removed metadata older than `before`, in short transactions."""
+def reclaim(
+    databases: Databases, location: Location, table: tables.RowTable, before: Timestamp, last: int | None = None
+) -> int:
+    """Forget tombstones and removed metadata older than `before`, in short transactions.
+
+    last: the number of the last row that may go.
+    """
     databases.write(location, _FORGET_REMOVED, before)
     gone = 0
     for scope in databases.read(location, tables.policies) if table.scope else [0]:
         start, more = "", True
         while more:
-            count, start = databases.write(location, _RECLAIM, (table, scope, start, before))
+            count, start = databases.write(location, _RECLAIM, (table, scope, start, before, last))
             gone += count
             more = bool(start)
     return gone

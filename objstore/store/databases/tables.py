@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt
 from objstore.core.timestamps import Timestamp
-from objstore.store.databases.listing import Grouping, Span
+from objstore.store.databases.listing import Grouping, ListingQuery, Span, Subdir, collect
 
 _ROWS_AT_ONCE = 32  # in one statement, where there are so many left, else one
 _RECLAIM_PAGE = 1000
@@ -59,8 +59,11 @@ class RowTable(NamedTuple):
         return (policy_index,) if self.scope else ()
 
 
-def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
-    """Join normal rows into the table, with row numbers and totals."""
+def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> bool:
+    """Join normal rows into the table, with row numbers and totals.
+
+    Is every row that changed now as it was given? If not, the giver lacks something of it.
+    """
     incoming: dict[tuple[int, str], Any] = {}
     for row in rows:
         key = table.key(row)
@@ -69,12 +72,14 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
     stored = dict(_stored(connection, table, incoming))
     changed: list[Any] = []
     replaced: list[Any] = []
-    for key, row in incoming.items():
-        old = stored.get(key)
+    as_given = True
+    for key, given in incoming.items():
+        old, row = stored.get(key), given
         if old is not None:
-            row = table.join(old, row)
+            row = table.join(old, given)
             if row == old:
                 continue
+            as_given &= row == given
             replaced.append(old)
             if row.deleted != old.deleted:
                 _remove(connection, table, old)
@@ -83,6 +88,7 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
         number = last_row(connection)
         _insert(connection, table, changed, number + 1)
         _count(connection, table, changed, replaced, number + len(changed))
+    return as_given
 
 
 def _stored(
@@ -211,6 +217,25 @@ def read_groups(
     return json.loads(text)
 
 
+def listed(
+    connection: Connection,
+    table: RowTable,
+    policy_index: int,
+    query: ListingQuery,
+    shown: Callable[[list[Any]], Any],
+) -> tuple[list[Any], bool]:
+    """The items of a listing, and whether there are more. shown: an item of the `listed` columns of a row."""
+
+    def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
+        return read_span(connection, table, policy_index, span, reverse, most)
+
+    def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
+        return read_groups(connection, table, policy_index, span, grouping, most)
+
+    rows, more = collect(query, fetch, skim)
+    return [row if row.__class__ is Subdir else shown(row) for row in rows], more
+
+
 def rows_since(connection: Connection, table: RowTable, number: int, limit: int) -> list[NumberedRow]:
     """Rows and tombstones with greater numbers than this one, in order of their numbers."""
     (text,) = connection.execute(
@@ -221,8 +246,39 @@ def rows_since(connection: Connection, table: RowTable, number: int, limit: int)
     return [NumberedRow(values[0], table.decode([values[-1], *values[1:-1]])) for values in json.loads(text)]
 
 
-def reclaim(connection: Connection, table: RowTable, scope: int, start: str, before: Timestamp) -> tuple[int, str]:
-    """Remove, of the next tombstones by name, those last changed before a time.
+class Page(NamedTuple):
+    """Rows in order of their numbers, as JSON: an array of arrays, each what `RowTable.decode` takes.
+
+    last: number of the last one; that from which the page began where there are none.
+    """
+
+    text: str
+    rows: int
+    last: int
+
+
+def page_since(connection: Connection, table: RowTable, number: int, limit: int) -> Page:
+    """As `rows_since`, to be sent as they are."""
+    text, count, last = connection.execute(
+        f"SELECT json_group_array(json_array(deleted, {', '.join(table.columns)})), count(*), max(row) FROM"
+        f" (SELECT * FROM {table.name} WHERE row > ? ORDER BY row LIMIT ?)",
+        (number, limit),
+    ).fetchone()
+    return Page(text, count, number if last is None else last)
+
+
+def totals_of(connection: Connection, table: RowTable) -> list[tuple[int, ...]]:
+    """By policy, those that are not zero."""
+    columns = ", ".join(table.totals)
+    return connection.execute(
+        f"SELECT policy_index, {columns} FROM policy_stat WHERE {' OR '.join(table.totals)} ORDER BY 1"
+    ).fetchall()
+
+
+def reclaim(
+    connection: Connection, table: RowTable, scope: int, start: str, before: Timestamp, last: int | None
+) -> tuple[int, str]:
+    """Remove, of the next tombstones by name, those last changed before a time and numbered up to `last`.
 
     One page of them, so that the transaction is short. Returns how many went, and the name to
     go on from, empty at the end.
@@ -232,7 +288,7 @@ def reclaim(connection: Connection, table: RowTable, scope: int, start: str, bef
         f" WHERE {table.in_scope()}deleted = 1 AND name >= ? ORDER BY name LIMIT {_RECLAIM_PAGE}",
         (before.internal, *table.scope_values(scope), start),
     ).fetchall()
-    old = [row for _, row, is_old in page if is_old]
+    old = [row for _, row, is_old in page if is_old and (last is None or row <= last)]
     connection.execute(f"DELETE FROM {table.name} WHERE row IN (SELECT value FROM json_each(?))", (json.dumps(old),))
     return len(old), page[-1][0] + "\x00" if len(page) == _RECLAIM_PAGE else ""
 

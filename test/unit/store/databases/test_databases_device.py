@@ -100,7 +100,7 @@ print("done")
     info = store.info(AT)
     assert (info.object_count, info.bytes_used) == (480, 1200)
     assert len(store.list(AT, ListingQuery()).items) == 480
-    assert store.max_row(AT) == 480
+    assert store.replicas.max_row(AT) == 480
     store.close()
 
 
@@ -219,7 +219,7 @@ def test_database_removed_and_made_anew_elsewhere_is_noticed(stores: Callable[..
     report = other.unreported(AT, at(50))
     assert report is not None
     other.set_reported(AT, report)
-    assert other.remove(AT, at(60))
+    assert other.replicas.remove(AT, at(60))
     with pytest.raises(NotFound) as caught:
         mine.info(AT)
     assert caught.value.timestamp is None
@@ -396,6 +396,6 @@ def test_sweep_deletes_what_a_killed_removal_left(stores: Callable[..., Containe
     left.mkdir(parents=True)
     (left / "x.db").write_bytes(b"x")
     (tmp_path / "tmp" / "another").write_bytes(b"y")
-    assert store.sweep(time.time() - 100) == 0
-    assert store.sweep(time.time() + 100) == 1
+    assert store.replicas.sweep(time.time() - 100) == 0
+    assert store.replicas.sweep(time.time() + 100) == 1
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["another"]

@@ -17,7 +17,7 @@ NEW = OLD._replace(migrations=(*OLD.migrations, "ALTER TABLE info ADD COLUMN b I
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    (tmp_path / "x.db").write_bytes(schema.new_image(OLD, "INSERT INTO info VALUES (?)", ("old",)))
+    (tmp_path / "x.db").write_bytes(schema.new_image(OLD, {"a": "old"}))
     return str(tmp_path / "x.db")
 
 

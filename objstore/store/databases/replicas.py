@@ -1,0 +1,230 @@
+"""The databases of one kind as replicas: what replicators, auditors and reclaiming ask of them.
+
+Both stores have one of these. It is told by `Contents` what the kinds differ in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Corrupt, NotFound
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import Files
+from objstore.store.databases import copies, layout, status, tables
+from objstore.store.databases.device import Databases, WriteMany, one_by_one
+from objstore.store.databases.schema import Kind
+from objstore.store.databases.status import Status
+from objstore.store.databases.summaries import Known, Summary, read_summary
+
+
+class Contents(NamedTuple):
+    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?"""
+
+    kind: Kind
+    table: tables.RowTable
+    read_info: Callable[[Connection], Any]
+    merge_status: Callable[[Connection, Status], None]
+    settled: Callable[[Connection, Any], bool]
+
+
+class Rows(NamedTuple):
+    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`."""
+
+    remote_id: str
+    after: int
+    last: int
+    rows: Sequence[Any]
+
+
+class Replicas:
+    """See `Databases` for the errors of all calls."""
+
+    def __init__(self, databases: Databases, contents: Contents, root: str, files: Files) -> None:
+        self._databases = databases
+        self._contents = contents
+        self._root = root
+        self._files = files
+        self._known = Known()
+        self._take = _taking(contents.table)
+        self._merge = one_by_one(contents.merge_status)
+
+    @property
+    def kind(self) -> str:
+        return self._contents.kind.name
+
+    # Which there are
+
+    def path(self, location: Location) -> str:
+        return self._databases.path(location)
+
+    def locations(self) -> Iterator[Location]:
+        """Every place with a database; it asks the disk from the calling thread."""
+        return self._databases.locations()
+
+    def partitions(self) -> list[int]:
+        """Those that have a directory, in order."""
+        directory = self._contents.kind.directory
+        return self._databases.apart(layout.partitions, self._files, self._root, directory)
+
+    def of_partition(self, partition: int) -> list[Location]:
+        directory = self._contents.kind.directory
+        return self._databases.apart(layout.of_partition, self._files, self._root, directory, partition)
+
+    def drop_empty(self, partition: int) -> None:
+        """Remove the directories of a partition that hold nothing, as far as they do."""
+        self._databases.apart(layout.remove_empty, self._files, self._root, self._contents.kind.directory, partition)
+
+    # What they say of themselves
+
+    def status(self, location: Location) -> Any:
+        """The info, also of what is deleted."""
+        return self._databases.read(location, self._contents.read_info)
+
+    def summaries(self, locations: Iterable[Location]) -> dict[str, Summary]:
+        """By hash, of those that are there and sound. One that has not changed since it was last asked for is not
+        opened."""
+        return self._databases.apart(self._summaries, list(locations))
+
+    def _summaries(self, locations: list[Location]) -> dict[str, Summary]:
+        found = {}
+        for location in locations:
+            try:
+                found[location.hash] = self._summary(location)
+            except (NotFound, Corrupt):
+                self._known.forget(location.hash)
+        return found
+
+    def _summary(self, location: Location) -> Summary:
+        path = self.path(location)
+        summary = self._known.get(location.hash, path)
+        if summary is None:
+            stamp = self._known.stamp(path)
+            summary = self._databases.read_here(location, read_summary, self._contents)
+            self._known.put(location.hash, stamp, summary)
+        return summary
+
+    def max_row(self, location: Location) -> int:
+        """The number of the newest row, 0 at the beginning."""
+        return self._databases.read(location, tables.last_row)
+
+    def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
+        """Rows with greater numbers, tombstones included, in order of their numbers."""
+        return self._databases.read(location, tables.rows_since, self._contents.table, number, limit)
+
+    def page_since(self, location: Location, number: int, limit: int) -> tables.Page:
+        """The same as text to be sent."""
+        return self._databases.apart(
+            self._databases.read_here, location, tables.page_since, self._contents.table, number, limit
+        )
+
+    def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
+        """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
+        return self._databases.read(location, status.sync_points, incoming)
+
+    # Taking what a peer says
+
+    def decode_rows(self, lines: Iterable[Sequence[Any]]) -> list[Any]:
+        """Rows as `page_since` says them; raises ValueError, TypeError for what is none."""
+        decode = self._contents.table.decode
+        return [decode(line).normal() for line in lines]
+
+    def take_rows(self, location: Location, rows: Rows) -> int:
+        """Join rows, and note in the same transaction that we have them; up to which number of the peer's we do.
+
+        Where rows before these are missing, that number stays. What came from the peer unchanged need not be sent
+        back.
+        """
+        growing = not all(row.deleted for row in rows.rows)
+        return self._databases.write(location, self._take, rows, growing)
+
+    def merge_status(self, location: Location, peer: Status) -> None:
+        """Join what a peer says of creation, deletion, policy and metadata."""
+        self._databases.write(location, self._merge, peer)
+
+    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
+        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
+
+    # Whole files
+
+    def snapshot(self, location: Location) -> copies.Snapshot:
+        """A copy of the database as it is at one instant, to be sent; its user closes it."""
+        return copies.snapshot(self._databases, self._files, location, self._contents.table)
+
+    def receive(self, location: Location) -> copies.Receiving:
+        """Begin to take a peer's file. Raises NoSpace, DeviceUnavailable."""
+        return copies.receive(self._databases, self._files, location)
+
+    def place(self, location: Location, received: copies.Receiving, is_ours: Callable[[Any], bool], page: int) -> bool:
+        """Put a received file in place; where there is a database, join its rows, `page` at a time. Was it new?
+
+        is_ours: is this the info of what belongs at the location? Raises InvalidInput where it is not, or the file
+        is damaged.
+        """
+        contents = self._contents
+        offered = self._databases.apart(copies.verify, received, contents, is_ours)
+        if self._databases.apart(copies.adopt, self._databases, location, received, offered):
+            return True
+        after = self.sync_points(location, True).get(offered.id, 0)
+        while after < offered.max_row:
+            found = self._databases.apart(copies.read_rows, received, contents.table, after, page)
+            # Behind the last row there may be numbers whose rows are gone.
+            last = found[-1].number if len(found) == page else offered.max_row
+            self.take_rows(location, Rows(offered.id, after, last, [row for _, row in found]))
+            after = last
+        self.merge_status(location, offered.status)
+        return False
+
+    # Upkeep
+
+    def audit(self, location: Location) -> None:
+        """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
+        self._databases.apart(self._databases.read_here, location, tables.audit, self._contents.table)
+
+    def reclaim(self, location: Location, before: Timestamp, last: int | None = None) -> int:
+        """Forget tombstones and removed metadata older than `before`; how many rows went.
+
+        last: the number of the last row that may go.
+        """
+        return status.reclaim(self._databases, location, self._contents.table, before, last)
+
+    def remove(self, location: Location, before: Timestamp) -> bool:
+        """Remove what was deleted before a time, with nothing left to do for it; did it?"""
+
+        def forgettable(connection: Connection) -> bool:
+            info = self._contents.read_info(connection)
+            return info.deleted and info.delete_timestamp < before and self._contents.settled(connection, info)
+
+        return self._databases.remove(location, forgettable)
+
+    def remove_moved(self, location: Location, as_it_was: Summary) -> bool:
+        """Remove a database that is safe elsewhere, if it has not changed since; did it?"""
+
+        def unchanged(connection: Connection) -> bool:
+            found = read_summary(connection, self._contents)
+            return (found.id, found.max_row, found.digest) == (as_it_was.id, as_it_was.max_row, as_it_was.digest)
+
+        return self._databases.remove(location, unchanged)
+
+    def sweep(self, before: float) -> int:
+        """Delete what a `remove` or a transfer that was killed left, begun before a time (seconds since the epoch)."""
+        return self._databases.sweep(before)
+
+
+def _taking(table: tables.RowTable) -> WriteMany:
+    def take(connection: Connection, given: Rows) -> int:
+        before = tables.last_row(connection)
+        incoming = status.sync_points(connection, True).get(given.remote_id)
+        as_given = tables.merge(connection, table, given.rows)
+        after = tables.last_row(connection)
+        # A peer that we know nothing of tells us from where on we lack its rows: see doc/database_replication.md.
+        if incoming is None or given.after <= incoming:
+            incoming = max(incoming or 0, given.last)
+            status.set_sync_point(connection, True, given.remote_id, incoming)
+        if as_given and after > before == status.sync_points(connection, False).get(given.remote_id, 0):
+            status.set_sync_point(connection, False, given.remote_id, after)
+        return incoming
+
+    return one_by_one(take)

@@ -1,0 +1,105 @@
+"""Summaries of databases: as much as tells whether two replicas are equal; remembered while files do not change."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, NamedTuple
+
+from objstore.core.timestamps import Timestamp
+from objstore.store.databases import status, tables
+
+if TYPE_CHECKING:
+    from objstore.store.databases.replicas import Contents
+
+# A file that changed so short a time ago (in seconds) may change again without another time stamp.
+_SETTLING = 2.0
+_MOST_KNOWN = 50_000
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Summary(NamedTuple):
+    """id: of the database. max_row: number of the newest row. digest: of the status.
+
+    totals: by policy index, not zero. incoming, outgoing: sync points by the id of a peer's database.
+    delete_timestamp: of the last deletion; deleted: does it hold?
+    """
+
+    id: str
+    max_row: int
+    digest: str
+    totals: tuple[tuple[int, ...], ...]
+    deleted: bool
+    delete_timestamp: Timestamp
+    incoming: dict[str, int]
+    outgoing: dict[str, int]
+
+
+def read_summary(connection: Connection, contents: Contents) -> Summary:
+    """Within a transaction or without: then it begins and ends one, so that all is of one instant."""
+    if connection.in_transaction:
+        return _read(connection, contents)
+    with status.snapshot(connection):
+        return _read(connection, contents)
+
+
+def _read(connection: Connection, contents: Contents) -> Summary:
+    info = contents.read_info(connection)
+    return Summary(
+        info.id,
+        tables.last_row(connection),
+        status.digest(status.status_of(info)),
+        tuple(tables.totals_of(connection, contents.table)),
+        info.deleted,
+        info.delete_timestamp,
+        status.sync_points(connection, True),
+        status.sync_points(connection, False),
+    )
+
+
+class Known:
+    """Summaries by hash, each with what its files were like when it was read. For several threads."""
+
+    def __init__(self, most: int = _MOST_KNOWN) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[_Stamp, Summary]] = {}
+
+    def get(self, name_hash: str, path: str) -> Summary | None:
+        """The summary, if the database at the path is as it was when that was read."""
+        known = self._known.get(name_hash)
+        return known[1] if known is not None and known[0] == _stamp(path) else None
+
+    def stamp(self, path: str) -> _Stamp | None:
+        """What the files are like before a summary is read; None where they may change and look the same."""
+        stamp = _stamp(path)
+        newest = max((changed for _, _, changed in stamp), default=0)
+        return stamp if newest / 1e9 < time.time() - _SETTLING else None
+
+    def put(self, name_hash: str, stamp: _Stamp | None, summary: Summary) -> None:
+        with self._lock:
+            if stamp is None:
+                self._known.pop(name_hash, None)
+            elif name_hash in self._known or len(self._known) < self._most:
+                # When it is full, the rest is read each time; to forget the oldest would forget all in each round.
+                self._known[name_hash] = (stamp, summary)
+
+    def forget(self, name_hash: str) -> None:
+        with self._lock:
+            self._known.pop(name_hash, None)
+
+
+def _stamp(path: str) -> _Stamp:
+    """Inode, size and time of change of a database and its log; an empty log says nothing."""
+    found = []
+    for name in (path, f"{path}-wal"):
+        try:
+            seen = os.stat(name)
+        except OSError:
+            continue
+        if seen.st_size:
+            found.append((seen.st_ino, seen.st_size, seen.st_ctime_ns))
+    return tuple(found)
