@@ -12,9 +12,10 @@ from objstore.auth.users_file import read_token_key, read_users
 from objstore.cli import pipeline_rules
 from objstore.cli.conf_text import storage_table
 from objstore.cli.daemons import DUTIES
-from objstore.cli.kinds import KINDS, Kind, daemon_settings, process_settings
+from objstore.cli.kinds import KINDS, Kind, chosen_daemons, daemon_settings, process_settings
 from objstore.cli.processes import import_pipeline, open_conf
 from objstore.cli.sections import OURS, PATTERNS, app_table, filter_table, unique
+from objstore.cli.surroundings import TOLD_SETTINGS
 from objstore.core.errors import ConfigError
 from objstore.core.policies import ring_name
 from objstore.ring import Ring
@@ -122,7 +123,7 @@ def _check_cluster(conf: Conf) -> list[Problem]:
 
 def _check_storage(conf: Conf) -> list[Problem]:
     """storage-server.conf of `objstore serve`, which has no pipeline."""
-    table = unique(storage_table(), daemon_settings(DUTIES))
+    table = unique(storage_table(), (chosen_daemons(tuple(DUTIES)), *TOLD_SETTINGS), daemon_settings(DUTIES))
     return [*_check_section(conf, "DEFAULT", table), *_check_rings(conf, conf.values("DEFAULT"), ())]
 
 

@@ -1,14 +1,19 @@
-"""The daemons of a host's devices, made from a configuration and run in a process of their own."""
+"""The daemons of a host's devices, made from a configuration and run in processes of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import platform
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
 from objstore.cli.duties import updaters
-from objstore.cli.surroundings import Duty, Surroundings
+from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
+from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
-from objstore.runtime import green
-from objstore.runtime.workers import Worker
+from objstore.runtime import green, metrics, priority, recon_files, statsd
+from objstore.runtime.workers import Role, Worker
 
 # In the order of servers whose devices they work on, see `cli.kinds`.
 DUTIES: dict[str, Duty] = {
@@ -20,17 +25,84 @@ DUTIES: dict[str, Duty] = {
 }
 
 
-def make(names: Iterable[str], around: Surroundings) -> list[Daemon]:
+class Group(NamedTuple):
+    """Daemons that share a process. heavy: do they keep a core or a disk busy for long?"""
+
+    title: str
+    names: tuple[str, ...]
+    heavy: bool
+
+
+# Who reads and hashes all there is runs apart from those who deliver what waits. Others are light.
+_HEAVY = {
+    "account-auditor": "databases",
+    "account-replicator": "databases",
+    "container-auditor": "databases",
+    "container-replicator": "databases",
+    "object-auditor": "object-auditor",
+    "object-replicator": "object-replicator",
+    "relinker": "object-auditor",
+}
+_LIGHT = "daemons"
+
+
+def grouped(names: Iterable[str], most: int) -> list[Group]:
+    """Which daemons share a process, in `most` processes or fewer: the light ones stay apart longest."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_HEAVY.get(name, _LIGHT), []).append(name)
+    groups = [Group(title, tuple(members), title != _LIGHT) for title, members in found.items()]
+    groups.sort(key=lambda group: group.heavy)
+    while len(groups) > max(1, most):
+        last, before = groups.pop(), groups.pop()
+        heavy = before.heavy and last.heavy  # what is light must not wait for the processor
+        groups.append(Group(before.title, before.names + last.names, heavy))
+    return groups
+
+
+def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None]) -> list[Role]:
+    """The processes of these daemons, for the supervisor."""
+    return [Role(group.title, 1, partial(run, group)) for group in grouped(names, most)]
+
+
+def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = None) -> list[Daemon]:
     """Raises ConfigError for settings and rings."""
     made = []
     for name in names:
         work = DUTIES[name].make(around)
-        made.append(Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told))
+        daemon = Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told)
+        if monitor is not None:
+            daemon.on_pass_end = monitor.note_end
+        made.append(daemon)
     return made
 
 
-def run(worker: Worker, daemons: list[Daemon]) -> None:
+def make_monitor(around: Surroundings) -> Monitor:
+    """What tells of the daemons that run with these surroundings. Raises ConfigError."""
+    values: Any = around.read(TOLD_SETTINGS)
+    directory = recon_files.directory(values.recon_cache_path, around.devices.root)
+    means = Means(
+        partial(recon_files.write, directory),
+        partial(recon_files.read, directory),
+        platform.node(),
+        os.getpid(),
+        around.logger,
+        metrics.Metrics(values.metrics_directory),
+        statsd.of(values, around.logger),
+    )
+    return Monitor(means)
+
+
+def lower_priority(around: Surroundings, group: Group) -> None:
+    """Let this process give way to those that serve clients, as settings say. Raises ConfigError."""
+    if group.heavy:
+        values = around.read(priority.SETTINGS)
+        priority.lower(values.daemon_nice, values.daemon_io_priority)
+
+
+def run(worker: Worker, daemons: list[Daemon], monitor: Monitor) -> None:
     """Run until the supervisor says otherwise; units under way are ended."""
+    watching = green.spawn(monitor.run, daemons)
     running = [green.spawn(daemon.run) for daemon in daemons]
     worker.ready()
     worker.wait_for_drain()
@@ -38,3 +110,5 @@ def run(worker: Worker, daemons: list[Daemon]) -> None:
         daemon.stop()
     for thread in running:
         thread.wait()
+    green.kill(watching)
+    monitor.tell_all(daemons)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from objstore.cli.daemons import DUTIES
-from objstore.cli.surroundings import DAEMON_SETTINGS
+from objstore.cli.surroundings import DAEMON_SETTINGS, TOLD_SETTINGS
 from objstore.http.server import SERVER_SETTINGS
 from objstore.runtime import log, settings
 from objstore.runtime.settings import Setting
@@ -64,6 +64,26 @@ def workers(text: str) -> int:
     return 0 if text.strip() == "auto" else settings.positive(text)
 
 
+def daemon_choice(all_names: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Reads `yes`, `no`, or some of these names."""
+
+    def cast(text: str) -> tuple[str, ...]:
+        names = settings.words(text)
+        if names and all(name in all_names for name in names):
+            return names
+        try:
+            return all_names if settings.boolean(text) else ()
+        except ValueError:
+            raise ValueError(f"is none of yes, no, nor names out of {', '.join(all_names)}") from None
+
+    return cast
+
+
+def chosen_daemons(names: tuple[str, ...]) -> Setting:
+    """Which of the daemons of these names are to run."""
+    return Setting("daemons", daemon_choice(names), "yes", f"run {', '.join(names)} too; yes, no, or some of the names")
+
+
 def daemon_settings(names: Iterable[str]) -> settings.Table:
     """What daemons are told, beside what the servers are whose devices they work on."""
     names = tuple(names)
@@ -78,8 +98,9 @@ def process_settings(kind: Kind) -> settings.Table:
         Setting("bind_port", port, str(kind.port), "port to listen on"),
         Setting("workers", workers, "auto", "processes; auto: one a core"),
         Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
-        *([Setting("daemons", settings.boolean, "yes", f"run {', '.join(kind.daemons)} too")] if kind.daemons else []),
+        *([chosen_daemons(kind.daemons)] if kind.daemons else []),
         *daemon_settings(kind.daemons),
         *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),
+        *(() if kind.name == "proxy" else TOLD_SETTINGS),
         *SERVER_SETTINGS,
     )

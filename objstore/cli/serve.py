@@ -15,7 +15,8 @@ from objstore.cli import daemons, processes
 from objstore.cli.apps import StorageApps, remote_transports, storage_apps
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
 from objstore.cli.failures import STATUS, clean_errors
-from objstore.cli.surroundings import Surroundings
+from objstore.cli.kinds import chosen_daemons
+from objstore.cli.surroundings import DAEMON_SETTINGS, Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
@@ -32,7 +33,7 @@ Examples:
 """
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
 # Accounts show what was stored after a few seconds. With all devices at hand a pass is cheap.
-_DAEMON_DEFAULTS = {"container_updater_interval": "5s", "object_updater_interval": "5s"}
+_DAEMON_DEFAULTS = {"container_updater_interval": "5s", "object_updater_interval": "5s", "daemon_processes": "2"}
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -77,7 +78,7 @@ def run(data: DataDir, address: tuple[str, int], workers: int) -> int:
     processes.raise_file_limit()
     roles = [
         Role("worker", workers, partial(_guarded, run_worker, data), [address]),
-        Role("daemons", 1, partial(_guarded, run_daemons, data)),
+        *_daemon_roles(data),
     ]
     supervisor = Supervisor(
         roles,
@@ -88,6 +89,13 @@ def run(data: DataDir, address: tuple[str, int], workers: int) -> int:
     )
     gc.freeze()  # what workers share is then not written to by their collectors
     return supervisor.run()
+
+
+def _daemon_roles(data: DataDir) -> list[Role]:
+    conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
+    table = (chosen_daemons(tuple(daemons.DUTIES)), *DAEMON_SETTINGS)
+    values = settings.read(table, conf, data.storage_conf)
+    return daemons.roles(values.daemons, values.daemon_processes, partial(_guarded_daemons, data))
 
 
 def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: DataDir, worker: Worker) -> None:
@@ -112,14 +120,26 @@ def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     processes.serve_app(worker, pipeline, processes.read_defaults(data.proxy_conf), logger)
 
 
-def run_daemons(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
-    """All daemons of all devices; they too call the storage servers in process."""
+def _guarded_daemons(data: DataDir, group: daemons.Group, worker: Worker) -> None:
+    _guarded(partial(run_daemons, group), data, worker)
+
+
+def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: logging.Logger) -> None:
+    """Daemons of all devices."""
+    around = surroundings(data, logger)
+    daemons.lower_priority(around, group)
+    monitor = daemons.make_monitor(around)
+    daemons.run(worker, daemons.make(group.names, around, monitor), monitor)
+
+
+def surroundings(data: DataDir, logger: logging.Logger) -> Surroundings:
+    """Of daemons, which too call the storage servers in process."""
     storage, local = _storage(data)
-    conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
+    shown = {"metrics_directory": processes.read_defaults(data.proxy_conf).get("metrics_directory", "")}
+    conf = shown | _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
     transports = remote_transports(conf)
     transports.use_local(local, LOCAL_ADDRESSES)
-    around = Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES)
-    daemons.run(worker, daemons.make(daemons.DUTIES, around))
+    return Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES)
 
 
 def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:

@@ -21,7 +21,6 @@ from objstore.cli.apps import remote_transports, storage_apps
 from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.surroundings import Surroundings
-from objstore.daemon.runner import Daemon
 from objstore.runtime import green, log, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
 
@@ -112,11 +111,11 @@ def _values(launch: Launch) -> Any:
 
 
 def _roles(launch: Launch, values: Any) -> list[Role]:
-    """The server's workers, and a process for the daemons that work on the same part of the devices."""
+    """The server's workers, and processes for the daemons that work on the same part of the devices."""
     count = values.workers or os.cpu_count() or 1
     roles = [Role(launch.kind.server, count, partial(_work, launch), [_address(values)])]
-    if launch.kind.daemons and values.daemons:
-        roles.append(Role("daemons", 1, partial(_run_daemons, launch)))
+    if launch.kind.daemons:
+        roles += daemons.roles(values.daemons, values.daemon_processes, partial(_run_daemons, launch))
     return roles
 
 
@@ -128,22 +127,22 @@ def _rehearse(launch: Launch) -> None:
     """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
     green.after_fork()
     processes.load_pipeline(launch.path, launch.overrides)
-    if settings.boolean(launch.conf().get("daemons", "yes")):
-        _daemons(launch)
+    if launch.kind.daemons:
+        daemons.make(_values(launch).daemons, _surroundings(launch))
 
 
-def _daemons(launch: Launch) -> list[Daemon]:
-    if not launch.kind.daemons:
-        return []
+def _surroundings(launch: Launch) -> Surroundings:
     conf = launch.conf()
     transports = remote_transports(conf)
     devices = storage_apps(conf, transports).devices
-    around = Surroundings(conf, devices, transports, log.from_conf(conf))
-    return daemons.make(launch.kind.daemons, around)
+    return Surroundings(conf, devices, transports, log.from_conf(conf))
 
 
-def _run_daemons(launch: Launch, worker: Worker) -> None:
-    daemons.run(worker, _daemons(launch))
+def _run_daemons(launch: Launch, group: daemons.Group, worker: Worker) -> None:
+    around = _surroundings(launch)
+    daemons.lower_priority(around, group)
+    monitor = daemons.make_monitor(around)
+    daemons.run(worker, daemons.make(group.names, around, monitor), monitor)
 
 
 def _work(launch: Launch, worker: Worker) -> None:

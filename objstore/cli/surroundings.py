@@ -15,7 +15,7 @@ from objstore.daemon.delivery import Peers
 from objstore.daemon.runner import Pace, Pass
 from objstore.proxy.cluster import Transports
 from objstore.ring import Ring, RingLoader
-from objstore.runtime import cluster_conf, settings
+from objstore.runtime import cluster_conf, metrics, priority, recon_files, settings, statsd
 from objstore.runtime.addresses import own_ips
 from objstore.runtime.settings import Setting, duration
 from objstore.server.devices import Device, Devices
@@ -26,7 +26,11 @@ Address = tuple[str, int]
 # Of all daemons.
 DAEMON_SETTINGS: settings.Table = (
     Setting("own_ips", str.strip, "", "addresses by which rings name this host; empty: bind_ip, or all it has"),
+    Setting("daemon_processes", settings.positive, "3", "in how many processes they run at most; some 30 MB each"),
+    *priority.SETTINGS,
 )
+# Of what is seen of daemons, and of servers too.
+TOLD_SETTINGS: settings.Table = (*recon_files.SETTINGS, *statsd.SETTINGS, *metrics.SETTINGS)
 SETTINGS: settings.Table = (
     Setting("ring_check_interval", duration, "15s", "how often to look for a newer ring file"),
     *DAEMON_SETTINGS,

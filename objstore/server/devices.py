@@ -69,8 +69,8 @@ class Devices:
         self._checked: dict[str, float] = {}
 
     def names(self) -> list[str]:
-        """The devices there are, mounted or not."""
-        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
+        """The devices there are, mounted or not; what a name with a dot before it holds is none."""
+        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir() and entry.name[0] != ".")
 
     def available(self, name: str) -> bool:
         path = os.path.join(self.root, name)

@@ -1,0 +1,44 @@
+"""Processes that give way to others: for what reads whole disks while clients wait for theirs."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+from objstore.runtime.settings import Setting
+
+
+def niceness(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 19:
+        raise ValueError("is not a number from 0 to 19")
+    return number
+
+
+def io_priority(text: str) -> str:
+    """`none`, `idle`, or 0 to 7, the last giving way most."""
+    text = text.strip()
+    if text in ("none", "idle") or (text.isdigit() and int(text) <= 7):
+        return text
+    raise ValueError("is none of none, idle, nor a number from 0 to 7")
+
+
+SETTINGS = (
+    Setting("daemon_nice", niceness, "5", "niceness of daemons that read and hash much, 0 to 19; see nice(1)"),
+    Setting("daemon_io_priority", io_priority, "7", "their I/O priority: none, idle, or 0 to 7; see ionice(1)"),
+)
+
+
+def lower(nice: int, io: str) -> None:
+    """For this process from now on; what the system does not know of, or forbids, stays as it is."""
+    try:
+        os.nice(max(0, nice - os.getpriority(os.PRIO_PROCESS, 0)))
+        if io != "none" and hasattr(psutil, "IOPRIO_CLASS_BE"):
+            process = psutil.Process()
+            if io == "idle":
+                process.ionice(psutil.IOPRIO_CLASS_IDLE)
+            else:
+                process.ionice(psutil.IOPRIO_CLASS_BE, int(io))
+    except (OSError, psutil.Error):
+        pass
