@@ -27,8 +27,8 @@ from objstore.server.objects import ObjectServer
 from objstore.store.databases import SETTINGS as DATABASE_SETTINGS
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
 from objstore.store.objects import file_store
-from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.memory_store import MemoryStore
+from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
 from objstore.web.requests import WsgiApp
 from objstore.wire.remote import HttpTransport
@@ -81,7 +81,7 @@ def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Maker
         found = cluster.policies.get(policy)
         if found is not None and found.engine == "memory":
             return MemoryStore()
-        return FileStore(path, policy, FILES, file_settings)
+        return FileReplicaStore(path, policy, FILES, file_settings)
 
     return Makers(
         objects=objects,

@@ -44,9 +44,12 @@ _AT_FDCWD = -100
 if sys.platform == "linux":
     # Of openat2 alone, the only call that goes this way.
     _quick_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+    _quick_libc.getxattr.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+    _quick_libc.getxattr.restype = ctypes.c_ssize_t
 
 
 _IN_ORDER = frozenset({"ext4", "xfs"})
+_NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.ENOTDIR})
 
 
 def _file_system(path: str) -> str:
@@ -201,6 +204,30 @@ class Files:
         """
         return _file_system(path) in _IN_ORDER
 
+    def mark_dir(self, path: str, name: str, value: bytes, replace: bool = False) -> None:
+        """Set an extended attribute of a directory; with `replace` OSError ENODATA where it has none to replace.
+
+        Durable with the directory's entries, in the order of changes of names (see `orders_names`).
+        """
+        if not hasattr(os, "setxattr"):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        os.setxattr(path, name, value, os.XATTR_REPLACE if replace else 0)
+
+    def unmark_dir(self, path: str, name: str) -> None:
+        """Remove an extended attribute of a directory; OSError ENODATA where it has none."""
+        os.removexattr(path, name)
+
+    def is_marked(self, path: str, name: str) -> bool:
+        """Has a directory, which is in memory, this extended attribute? False where there is no directory."""
+        if sys.platform != "linux":
+            return self.attribute(path, name) is not None
+        if _quick_libc.getxattr(os.fsencode(path), name.encode(), None, 0) >= 0:
+            return True
+        code = ctypes.get_errno()
+        if code in _NO_ATTRIBUTE:
+            return False
+        raise OSError(code, os.strerror(code), path)
+
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)
 
@@ -272,8 +299,22 @@ class Files:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(fd, offset, size, os.POSIX_FADV_WILLNEED)
 
+    def reads_exactly(self, fd: int) -> None:
+        """Let reads of a file bring into memory what they ask for, and nothing ahead of it; promises nothing."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def drop_cached(self, fd: int, offset: int, size: int) -> None:
+        """Let memory forget these bytes of a file, which stay on disk; promises nothing."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, offset, size, os.POSIX_FADV_DONTNEED)
+
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
+
+    def changed(self, fd: int) -> float:
+        """When the file, its names or its attributes last changed, in seconds since the epoch."""
+        return os.fstat(fd).st_ctime
 
     def modified(self, path: str) -> float:
         """When the content last changed, in seconds since the epoch."""

@@ -55,16 +55,16 @@ class NumberLocks:
         self._flock = _Flock(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0) if _BYTE_LOCKS else None
         self._address = ctypes.addressof(self._flock) if self._flock is not None else 0
 
-    def acquire(self, number: int) -> None:
-        """Wait until the number is ours. Hold one at a time."""
+    def acquire(self, number: int, shared: bool = False) -> None:
+        """Wait until the number is ours, or with `shared` nobody's alone. Hold one at a time."""
         # A fork shares its parent's locks; a device that was mounted anew has another file.
         if self._pid != os.getpid() or self._monotonic() > self._good_until:
             self._open()
         flock = self._flock
         if flock is None:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            fcntl.flock(self._fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             return
-        flock.kind = fcntl.F_WRLCK
+        flock.kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
         flock.start = number
         if _fcntl(self._fd, fcntl.F_OFD_SETLK, self._address):
             fcntl.fcntl(self._fd, fcntl.F_OFD_SETLKW, bytes(flock))

@@ -28,6 +28,7 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.store.interface import Guard
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
+from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import FileName, Layout, lock_number
 from objstore.store.objects.liveness import decide, newest_of, parse_names
 from objstore.store.objects.lookup import holds_record, live_info
@@ -130,12 +131,14 @@ class KnownDirs:
 class Committer:
     """Runs groups of arrivals on one device; `run` must not run twice at the same time."""
 
-    def __init__(self, files: Files, layout: Layout, known: KnownDirs) -> None:
+    def __init__(self, files: Files, layout: Layout, known: KnownDirs, ordered: Callable[[], bool]) -> None:
+        """ordered: see `Files.orders_names`; asked for when the device is first used."""
         self._files = files
         self._layout = layout
         self._known = known
         self._locks = NumberLocks(layout.locks)
-        self._ordered: bool | None = None  # see `Files.orders_names`; asked for when the device is first used
+        self._marks = Marks(files, layout, ordered)
+        self._ordered = ordered
 
     def stage(self, arrival: Arrival) -> None:
         """Write what is still to be written of a file. Raises OSError."""
@@ -177,9 +180,7 @@ class Committer:
 
         One whose outcome is NameHeld may be given again, and keeps its file; the others' are closed.
         """
-        if self._ordered is None:
-            self._ordered = self._files.orders_names(self._layout.root)
-        group = _Group(self._files, self._known, self._ordered, self._locks)
+        group = _Group(self._files, self._known, self._ordered(), self._locks, self._marks)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
@@ -216,11 +217,12 @@ class Committer:
 class _Group:
     """The steps of one group, each directory synced once."""
 
-    def __init__(self, files: Files, known: KnownDirs, ordered: bool, locks: NumberLocks) -> None:
+    def __init__(self, files: Files, known: KnownDirs, ordered: bool, locks: NumberLocks, marks: Marks) -> None:
         self._files = files
         self._known = known
         self._ordered = ordered
         self._locks = locks
+        self._marks = marks
         self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
         self._listings: dict[str, list[FileName]] = {}
         self._synced: dict[str, OSError | None] = {}
@@ -258,7 +260,11 @@ class _Group:
         try:
             if arrival.guard is not None and arrival.name not in names:
                 arrival.guard(newest_of(names), lambda: live_info(self._files, directory))
-            self._files.link(arrival.file, path)
+            self._marks.begin(directory)
+            try:
+                self._files.link(arrival.file, path)
+            finally:
+                self._marks.end()
             names.append(arrival.name)
         except FileExistsError:  # if it is the same change come before: that it is durable is still to be seen to
             if not holds_record(self._files, path, arrival.name, arrival.record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import (
     encode_record,
 )
+from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix, lock_number
 from objstore.store.objects.liveness import newest_of, parse_names
 from objstore.store.objects.lookup import BadFile, Found, live_info, look_up
@@ -38,10 +40,14 @@ TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any 
 
 
 class FileStoreSettings(NamedTuple):
-    """reserve: free space to be left. threads: for reads and writes that wait for this device."""
+    """reserve: free space to be left. threads: for reads and writes that wait for this device.
+
+    background_threads: those of replication and audits, besides.
+    """
 
     reserve: Reserve = Reserve(percent=1.0)
     threads: int = 4
+    background_threads: int = 2
 
 
 DEFAULT_SETTINGS = FileStoreSettings()
@@ -49,12 +55,15 @@ DEFAULT_SETTINGS = FileStoreSettings()
 SETTINGS: settings.Table = (
     settings.Setting("fallocate_reserve", Reserve.parse, "1%", "free space to leave on a device: bytes or percent"),
     settings.Setting("threads_per_disk", settings.positive, "4", "threads that wait for one device"),
+    settings.Setting(
+        "background_threads_per_disk", settings.positive, "2", "threads for one device's replication and audits"
+    ),
 )
 
 
 def settings_of(values: Any) -> FileStoreSettings:
     """From what `runtime.settings.read` makes of SETTINGS."""
-    return FileStoreSettings(values.fallocate_reserve, values.threads_per_disk)
+    return FileStoreSettings(values.fallocate_reserve, values.threads_per_disk, values.background_threads_per_disk)
 
 
 class FileStore:
@@ -77,10 +86,12 @@ class FileStore:
     ) -> None:
         self.layout = Layout(root, policy)
         self.root = self.layout.root
+        self.settings = settings
         self._files = files
         self._known = KnownDirs(files)
         self._on_quarantine = on_quarantine
-        committer = Committer(files, self.layout, self._known)
+        self._ordered = functools.cache(lambda: files.orders_names(self.root))
+        committer = Committer(files, self.layout, self._known, self._ordered)
         pool = pool or ThreadPool(f"disk:{self.root}", settings.threads)
         commits = batching(f"commit:{self.root}", committer.run)
         self._tools = Tools(files, pool, committer, commits, self.root)
@@ -105,13 +116,17 @@ class FileStore:
         found.file.close()
         return found.info
 
-    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
-        found = self._find(location)
-        found.file.close()
-        own = meta_record(change)
-        # A change older than the data is laid all the same: it is obsolete at once, but by
-        # the time it is answered, what made it so is durable.
-        record = fold(found.meta, own, found.name.timestamp) or own
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
+        own = record = meta_record(change)
+        try:
+            found = self._find(location)
+            found.file.close()
+            # A change older than the data is laid all the same: it is obsolete at once, but by
+            # the time it is answered, what made it so is durable.
+            record = fold(found.meta, own, found.name.timestamp) or own
+        except NotFound:
+            if not ahead:
+                raise
         self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)), guard)
 
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
@@ -135,9 +150,9 @@ class FileStore:
 
     # For daemons
 
-    def partitions(self) -> Iterator[int]:
-        """Partitions that have a directory, in no order."""
-        yield from (int(name) for name in self._entries(self.layout.objects) if is_partition(name))
+    def partitions(self) -> list[int]:
+        """Partitions that have a directory, in order."""
+        return sorted(int(name) for name in self._entries(self.layout.objects) if is_partition(name))
 
     def suffixes(self, partition: int) -> Iterator[str]:
         yield from filter(is_suffix, self._entries(self.layout.partition_dir(partition)))
@@ -203,9 +218,12 @@ class FileStore:
         submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard))
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
+        marks = Marks(self._files, self.layout, self._ordered)
         try:
-            self._tools.pool.run(quarantine, self._files, self.layout, self._known, location, name)
+            self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, location, name)
         except OSError as error:
             raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{name}: {error}") from error
+        finally:
+            marks.close()
         if self._on_quarantine is not None:
             self._on_quarantine(location, why)

@@ -4,6 +4,7 @@
     <device>/quarantined/objects[-<policy>]/<hash>[-<n>]/<file>
     <device>/tmp/<random>
     <device>/leases/.locks                           locks of names, see `lock_number`
+    <device>/leases/.hash_locks, .hashers            locks of partitions, see `hashes`
 
 A file in a hash directory is one of
 
@@ -73,6 +74,8 @@ class Layout:
         self.objects = f"{self.root}/{objects_dir(policy)}"
         self.temporary = f"{self.root}/tmp"
         self.locks = f"{self.root}/leases/.locks"
+        self.hash_locks = f"{self.root}/leases/.hash_locks"
+        self.hashers = f"{self.root}/leases/.hashers"
         self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
 
     def partition_dir(self, partition: int) -> str:

@@ -152,10 +152,14 @@ class MemoryStore:
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         return call(newest_of(self._kept.get(location, {})), lambda: self._live_info(location))
 
-    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
-        info, meta, _ = self._find(location)
-        own = meta_record(change)
-        record = fold(meta, own, info.data_timestamp) or own
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
+        own = record = meta_record(change)
+        try:
+            info, meta, _ = self._find(location)
+            record = fold(meta, own, info.data_timestamp) or own
+        except NotFound:
+            if not ahead:
+                raise
         self.lay(location, record.file_name, record, guard)
 
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:

@@ -8,13 +8,14 @@ import errno
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.store.objects.commit import KnownDirs
+from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import FileName, Layout
 from objstore.store.objects.liveness import not_newer, parse_names
 
 _ATTEMPTS = 1000
 
 
-def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Location, bad: FileName) -> str:
+def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, location: Location, bad: FileName) -> str:
     """Move a bad file, and all that are not newer, out of a hash directory; where they are now.
 
     File by file and not the directory as a whole: a change that arrived since the bad file
@@ -30,8 +31,8 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Locatio
     target = _new_dir(files, layout, location.hash)
     files.fsync_dir(layout.quarantined)
     *hidden, last = not_newer(names, bad)
-    _move(files, hidden, hash_dir, target)
-    _move(files, [last], hash_dir, target)
+    _move(files, marks, hidden, hash_dir, target)
+    _move(files, marks, [last], hash_dir, target)
     known.forget(hash_dir)
     try:
         files.rmdir(hash_dir)
@@ -43,12 +44,13 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, location: Locatio
     return target
 
 
-def _move(files: Files, names: list[FileName], source: str, target: str) -> None:
+def _move(files: Files, marks: Marks, names: list[FileName], source: str, target: str) -> None:
     """Move files, durably: what the bad file hid must be gone before the bad one is."""
-    for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            files.rename(f"{source}/{name}", f"{target}/{name}")
     if names:
+        with marks.changing(source):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    files.rename(f"{source}/{name}", f"{target}/{name}")
         files.fsync_dir(target)
         with contextlib.suppress(FileNotFoundError):  # removed, as empty, by another
             files.fsync_dir(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -75,11 +76,23 @@ class FileReader:
             return
         if self._file is None:
             raise ValueError("the reader is closed")
-        try:
+        with self._judging():
             if self.info.size <= BLOCK:
                 yield self._read_small(self._file)[start:stop]
             else:
                 yield from self._read_large(self._file, start, stop)
+
+    def checksums(self) -> array[int]:
+        """Those of the content's blocks, as the trailer has them; raises what reading does."""
+        if self._file is None:
+            raise ValueError("the reader is closed")
+        with self._judging():
+            return self._read_checksums(self._file)
+
+    @contextlib.contextmanager
+    def _judging(self) -> Iterator[None]:
+        try:
+            yield
         except Unsound as error:
             raise self._corrupt(str(error)) from error
         except OSError as error:

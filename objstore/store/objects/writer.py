@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from objstore.store.objects.commit import Arrival, Committer, Runs, submit
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
+from objstore.store.objects.layout import FileName
 from objstore.store.objects.records import data_fields, data_name, info_of_data
 
 SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
@@ -161,31 +163,34 @@ class FileWriter:
             self._wait()
         return self._content.md5.hexdigest()
 
+    def checksums(self) -> array[int]:
+        """Of each block of all that was written."""
+        if self._streams:
+            self._flush()
+            self._wait()
+        return self._content.checksums.finish()
+
     def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
         if self._closed:
             raise ValueError("the writer is closed")
         etag = data.etag or self.etag()
-        if self._streams:
-            self._flush()
-            self._wait()
+        self.commit_record(data_name(data.timestamp), encode_record(data_fields(data, self.size, etag)), guard)
+        return info_of_data(data, self.size, etag)
+
+    def commit_record(self, name: FileName, record: bytes, guard: Guard | None = None) -> None:
+        """As `commit`, of a record that is there already."""
+        if self._closed:
+            raise ValueError("the writer is closed")
+        checksums = self.checksums()
         content = self._content
-        arrival = Arrival(
-            self._directory,
-            data_name(data.timestamp),
-            () if self._streams else tuple(self._pending),
-            encode_record(data_fields(data, self.size, etag)),
-            self.size,
-            content.checksums.finish(),
-            content.file,
-            guard,
-        )
+        pieces = () if self._streams else tuple(self._pending)
+        arrival = Arrival(self._directory, name, pieces, record, self.size, checksums, content.file, guard)
         self._closed = True
         if self._streams:
             self._start(self._tools.committer.stage_synced, arrival)
             self._wait()
         content.let_go()  # from here on the file is the committer's, who closes it
         submit(self._tools.commits, arrival)
-        return info_of_data(data, self.size, etag)
 
     def close(self) -> None:
         self._closed = True

@@ -1,0 +1,222 @@
+"""Changes as bytes, from one device to another.
+
+    change = header record content trailer
+
+The header says the kind, and how long record and content are; record and trailer are as in the files (see
+`format`), the trailer without a spilled record. A .meta or .ts is its record alone, without content and trailer.
+Block checksums travel along, so that the receiver verifies the very bytes that were written, and hashes nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from awscrt.checksums import crc32c
+
+from objstore.core.errors import ChecksumMismatch, InvalidInput
+from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.store.objects.file_io import read_spilled, read_whole
+from objstore.store.objects.format import (
+    ATTRIBUTE,
+    Unsound,
+    decode_record,
+    decode_trailer,
+    encode_trailer,
+    trailer_size,
+)
+from objstore.store.objects.layout import DATA, META, FileName
+from objstore.store.objects.reader import FileReader
+from objstore.store.objects.records import read_data, read_meta
+from objstore.store.objects.writer import FileWriter
+
+_MAGIC = b"OSch"
+_VERSION = 1
+_HEADER = struct.Struct("<4sHHIQ")  # magic, version, reserved (0), bytes of record, bytes of content
+_CHECKSUM = struct.Struct("<I")  # CRC32C of the header
+HEADER_SIZE = _HEADER.size + _CHECKSUM.size
+MOST_RECORD = 16 * 1024 * 1024  # bytes; a record is some kilobytes
+
+
+def encode_header(record_size: int, content_size: int) -> bytes:
+    header = _HEADER.pack(_MAGIC, _VERSION, 0, record_size, content_size)
+    return header + _CHECKSUM.pack(crc32c(header))
+
+
+def decode_header(header: bytes) -> tuple[int, int]:
+    """Bytes of record and of content; raises ChecksumMismatch."""
+    magic, version, _, record_size, content_size = _HEADER.unpack_from(header)
+    if (magic, version) != (_MAGIC, _VERSION) or crc32c(header[:-4]) != _CHECKSUM.unpack(header[-4:])[0]:
+        raise ChecksumMismatch(f"no header of a change of version {_VERSION}")
+    return record_size, content_size
+
+
+def check_record(record: bytes, name: FileName) -> int:
+    """Bytes of content that a record tells of; raises Unsound where it is not that of a file called `name`."""
+    fields = decode_record(record)
+    if name.kind == DATA:
+        return read_data(fields, name).size
+    if name.kind == META:
+        read_meta(fields, name)
+    elif fields.get("timestamp") != name.timestamp.internal:
+        raise Unsound("the record has another timestamp than the file's name")
+    return 0
+
+
+class OpenChange(NamedTuple):
+    """file: None where the record is all. spilled: bytes of the record in the trailer."""
+
+    record: bytes
+    file: OpenFile | None
+    spilled: int
+
+
+def open_change(files: Files, path: str, name: FileName) -> OpenChange:
+    """Raises OSError; Unsound where the record is not that of the file."""
+    file = files.open(path)
+    try:
+        if name.kind != DATA:
+            record = read_whole(files, file)
+            check_record(record, name)
+            file.close()
+            return OpenChange(record, None, 0)
+        attribute = files.attribute(file.fd, ATTRIBUTE)
+        record = read_spilled(files, file) if attribute is None else attribute
+        check_record(record, name)
+        return OpenChange(record, file, len(record) if attribute is None else 0)
+    except BaseException:
+        file.close()
+        raise
+
+
+class FileChangeReader:
+    """A change as bytes. data: reads the content, None where the record is all."""
+
+    def __init__(self, record: bytes, data: FileReader | None) -> None:
+        self._record = record
+        self._data = data
+        self.length = HEADER_SIZE + len(record)
+        if data is not None:
+            self.length += data.info.size + trailer_size(data.info.size)
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        data = self._data
+        size = 0 if data is None else data.info.size
+        yield encode_header(len(self._record), size) + self._record
+        if data is not None:
+            yield from data.read(0, size)
+            yield encode_trailer(size, data.checksums())
+
+    def close(self) -> None:
+        if self._data is not None:
+            self._data.close()
+
+    def __enter__(self) -> FileChangeReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FileChangeWriter:
+    """A change on its way in.
+
+    length: of all bytes. create: begins a .data file of so many bytes. lay: makes a .meta or .ts of its record.
+    """
+
+    def __init__(
+        self,
+        name: FileName,
+        length: int,
+        create: Callable[[int], FileWriter],
+        lay: Callable[[FileName, bytes], None],
+    ) -> None:
+        if length < HEADER_SIZE:
+            raise InvalidInput(f"{length} bytes are too few for a change")
+        self._name = name
+        self._length = length
+        self._create = create
+        self._lay = lay
+        self._came = 0
+        self._parts = {"header": HEADER_SIZE, "record": 0, "content": 0, "trailer": 0}  # bytes still to come
+        self._kept = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
+        self._data: FileWriter | None = None
+
+    def write(self, data: Buffer) -> None:
+        """As ObjectWriter.write; raises ChecksumMismatch and InvalidInput as soon as it can be seen."""
+        view = memoryview(data)
+        self._came += len(view)
+        if self._came > self._length:
+            raise InvalidInput("more bytes came than were announced")
+        while len(view):
+            part = next((each for each, left in self._parts.items() if left), None)
+            if part is None:
+                raise InvalidInput("bytes follow the end of the change")
+            taken = view[: self._parts[part]]
+            self._parts[part] -= len(taken)
+            view = view[len(taken) :]
+            if part == "content":
+                assert self._data is not None
+                self._data.write(taken)
+            else:
+                self._kept[part] += taken
+            if part == "header" and not self._parts[part]:
+                self._begin()
+
+    def _begin(self) -> None:
+        """The header is there."""
+        record_size, content_size = decode_header(bytes(self._kept["header"]))
+        trailer = trailer_size(content_size) if self._name.kind == DATA else 0
+        if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MOST_RECORD:
+            raise InvalidInput("the change has not the length that it says")
+        self._parts.update(record=record_size, content=content_size, trailer=trailer)
+        if self._name.kind == DATA:
+            self._data = self._create(content_size)
+
+    def commit(self) -> None:
+        try:
+            if self._came != self._length:
+                raise ChecksumMismatch(f"{self._came} bytes of {self._length} came")
+            record = bytes(self._kept["record"])
+            size = _check_received(record, self._name)
+            if self._data is None:
+                self._lay(self._name, record)
+                return
+            checksums = self._data.checksums()
+            if self._data.size != size or not _matches(self._kept["trailer"], size, checksums):
+                raise ChecksumMismatch("the content is not what its checksums say")
+            self._data.commit_record(self._name, record)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._data is not None:
+            self._data.close()
+
+    def __enter__(self) -> FileChangeWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _check_received(record: bytes, name: FileName) -> int:
+    """As check_record; raises ChecksumMismatch for bytes that were damaged, InvalidInput for another change's."""
+    try:
+        decode_record(record)
+    except Unsound as error:
+        raise ChecksumMismatch(str(error)) from error
+    try:
+        return check_record(record, name)
+    except Unsound as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _matches(trailer: Buffer, size: int, checksums: array[int]) -> bool:
+    try:
+        said = decode_trailer(trailer)
+    except Unsound as error:
+        raise ChecksumMismatch(str(error)) from error
+    return said.size == size and said.checksums == checksums and not said.record

@@ -1,0 +1,164 @@
+"""The file engine with what replicators and auditors ask of it besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from objstore.core.errors import Corrupt, InvalidInput, NotFound
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.threads import ThreadPool
+from objstore.store.objects.changes import FileChangeReader, FileChangeWriter, OpenChange, open_change
+from objstore.store.objects.disk_errors import UNREADABLE, translate
+from objstore.store.objects.file_store import FileStore
+from objstore.store.objects.format import Unsound, decode_record
+from objstore.store.objects.hashes import Hasher, counting, list_dir
+from objstore.store.objects.layout import DATA, FileName, is_hash
+from objstore.store.objects.liveness import parse_names
+from objstore.store.objects.reader import FileReader
+from objstore.store.objects.records import read_data
+from objstore.store.objects.upkeep import Upkeep, forget, reclaim
+from objstore.store.objects.verify import Check
+from objstore.store.objects.writer import FileWriter
+
+
+class FileReplicaStore(FileStore):
+    """A `store.interface.ReplicaStore`.
+
+    What it does besides runs in threads of its own, so that clients' calls do not wait for it.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._background = ThreadPool(f"background:{self.root}", self.settings.background_threads)
+        self._hasher = Hasher(self._files, self.layout, self._ordered)
+        self._upkeep = Upkeep(self._files, self.layout, self._known, self._ordered)
+        self._background_tools = self._tools._replace(pool=self._background)
+        self._background_disk = self._disk._replace(pool=self._background)
+
+    # What is here
+
+    def partitions(self) -> list[int]:
+        return list(self._run(super().partitions))
+
+    def partition_hash(self, partition: int) -> str:
+        return str(self._run(self._hasher.partition, partition).hash)
+
+    def suffix_hashes(self, partition: int) -> dict[str, str]:
+        return {suffix: summary.hash for suffix, summary in self._run(self._hasher.suffixes, partition).items()}
+
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+        found: dict[str, tuple[FileName, ...]] = self._run(self._hasher.changes, partition, suffix)
+        return found
+
+    def missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+        if not all(map(is_hash, offered)):
+            raise InvalidInput("changes of what is no hash are offered")
+        found: dict[str, tuple[FileName, ...]] = self._run(self._missing, partition, offered)
+        return found
+
+    def _missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+        found = {}
+        for name_hash, names in offered.items():
+            directory = self.layout.hash_dir(Location(partition, name_hash))
+            own = set(parse_names(list_dir(self._files, directory)))
+            lacking = set(counting(own.union(names))) - own
+            if lacking:
+                found[name_hash] = tuple(sorted(lacking))
+        return found
+
+    # Changes as bytes
+
+    def read_change(self, location: Location, name: FileName) -> FileChangeReader:
+        change: OpenChange = self._reading(
+            location, name, open_change, self._files, f"{self.layout.hash_dir(location)}/{name}", name
+        )
+        if change.file is None:
+            return FileChangeReader(change.record, None)
+        info = read_data(decode_record(change.record), name)
+        data = FileReader(
+            self._background_disk,
+            change.file,
+            info,
+            change.spilled,
+            lambda why: self._quarantine(location, name, why),
+        )
+        return FileChangeReader(change.record, data)
+
+    def write_change(self, location: Location, name: FileName, length: int) -> FileChangeWriter:
+        self._space.check(length)
+        directory = self.layout.hash_dir(location)
+        return FileChangeWriter(
+            name,
+            length,
+            lambda size: FileWriter(self._background_tools, directory, size, hashing=False),
+            lambda name, record: self._lay(directory, name, record, None),
+        )
+
+    # Upkeep
+
+    def forget(self, location: Location, names: Iterable[FileName]) -> None:
+        self._run(forget, self._upkeep, self.layout.hash_dir(location), tuple(names))
+
+    def reclaim(self, partition: int, before: Timestamp) -> int:
+        return int(self._run(reclaim, self._upkeep, self._hasher, partition, before))
+
+    def verify(
+        self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> int:
+        directory = self.layout.hash_dir(location)
+        names = parse_names(self._run(list_dir, self._files, directory))
+        count, seen = 0, 0
+        for name in names:
+            try:
+                check: Check = self._reading(location, name, Check, self._files, f"{directory}/{name}", name)
+            except NotFound:  # replaced since the listing
+                continue
+            seen += 1
+            try:
+                if name.kind == DATA and content:
+                    count += self._verify_content(location, name, check, read, hashed_since)
+            finally:
+                check.close()
+        if not seen:
+            raise NotFound(location.hash)
+        return count
+
+    def _verify_content(
+        self, location: Location, name: FileName, check: Check, read: Callable[[int], object], hashed_since: float
+    ) -> int:
+        check.begin_content(hashed_since)
+        while check.next_size:
+            read(check.next_size)
+            self._reading(location, name, check.step)
+        self._reading(location, name, check.end_content)
+        return check.size
+
+    # Steps
+
+    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """In a thread of the background; nothing at all is told from a device that is not there."""
+        try:
+            return self._background.run(self._on_device, function, args)
+        except OSError as error:
+            raise translate(error, self.root) from error
+
+    def _on_device(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        if not self._files.is_dir(self.root):
+            raise FileNotFoundError(2, "is no directory", self.root)
+        return function(*args)
+
+    def _reading(self, location: Location, name: FileName, function: Callable[..., Any], *args: Any) -> Any:
+        """In a thread, a call that reads a file; one that is found bad is quarantined. Raises NotFound, Corrupt."""
+        try:
+            return self._background.run(self._on_device, function, args)
+        except FileNotFoundError as error:
+            if error.filename == self.root:
+                raise translate(error, self.root) from error
+            raise NotFound(f"{location.hash}/{name}") from None
+        except (Unsound, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in UNREADABLE:
+                raise translate(error, self.root) from error
+            self._quarantine(location, name, str(error))
+            raise Corrupt(f"{location.hash}/{name}: {error}") from error

@@ -1,0 +1,97 @@
+"""Reading all that is stored of a name, to see whether it is still what was written."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from awscrt.checksums import crc32c
+
+from objstore.runtime.files import Files
+from objstore.store.objects.changes import OpenChange, open_change
+from objstore.store.objects.file_io import read_trailer
+from objstore.store.objects.format import BLOCK, Unsound, decode_record
+from objstore.store.objects.layout import FileName
+
+PIECE = 16 * BLOCK  # bytes read at once
+
+
+class Check:
+    """The check of one .data, .meta or .ts file; each method blocks, to be called in a thread.
+
+    Raises Unsound where the file is not what was written, OSError as the file system does.
+    """
+
+    def __init__(self, files: Files, path: str, name: FileName) -> None:
+        """Open, and check the record and the file's length."""
+        self._files = files
+        self._change: OpenChange = open_change(files, path, name)
+        self.size = 0
+        self._offset = 0
+        self._md5: Any = None
+        self._buffer = memoryview(b"")
+        file = self._change.file
+        if file is None:
+            return
+        try:
+            self._record = decode_record(self._change.record)
+            self._trailer = read_trailer(files, file)
+            if self._trailer.size != self._record["size"]:
+                raise Unsound("the trailer has another size than the metadata")
+            self.size = self._trailer.size
+        except BaseException:
+            file.close()
+            raise
+
+    def begin_content(self, hashed_since: float) -> None:
+        """hashed_since: check the etag too, of a file that came here at or after this."""
+        assert self._change.file is not None
+        fd = self._change.file.fd
+        self._files.reads_exactly(fd)
+        self._buffer = memoryview(bytearray(min(PIECE, self.size)))
+        if self._files.changed(fd) >= hashed_since:
+            self._md5 = hashlib.md5(usedforsecurity=False)
+
+    @property
+    def next_size(self) -> int:
+        """Bytes that `step` would read."""
+        return min(PIECE, self.size - self._offset)
+
+    def step(self) -> None:
+        """Read and check the next piece; memory then holds of the file what it held before."""
+        view = self._buffer[: self.next_size]
+        self._read(view)
+        block = self._offset // BLOCK
+        for first in range(0, len(view), BLOCK):
+            if crc32c(view[first : first + BLOCK]) != self._trailer.checksums[block]:
+                raise Unsound(f"the checksum of block {block} does not match")
+            block += 1
+        if self._md5 is not None:
+            self._md5.update(view)
+        self._offset += len(view)
+
+    def _read(self, view: memoryview) -> None:
+        assert self._change.file is not None
+        fd = self._change.file.fd
+        try:
+            cached = self._files.read_cached(fd, view, self._offset)
+        except BlockingIOError:
+            cached = 0
+        except OSError:  # the file system cannot tell; what is wrong with the file, the next call shows
+            cached = -1
+        if cached == len(view):
+            return
+        done = max(0, cached)
+        if done + self._files.read_at(fd, view[done:], self._offset + done) != len(view):
+            raise Unsound("the file is shorter than its metadata says")
+        if cached >= 0:
+            self._files.drop_cached(fd, self._offset + done, len(view) - done)
+
+    def end_content(self) -> None:
+        """After the last step."""
+        if self._md5 is not None and self._md5.hexdigest() != self._record["etag"]:
+            raise Unsound("the content is not what the etag says")
+
+    def close(self) -> None:
+        if self._change.file is not None:
+            self._change.file.close()
