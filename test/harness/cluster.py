@@ -97,6 +97,7 @@ class Cluster:
         self.device_names = [f"d{number}" for number in range(1, devices + 1)]
         self.states = {host: State(directory / f"state{host}") for host in (0, *self.hosts)} if controlled else {}
         self.network = Network(directory / "relay") if controlled else None
+        self.sound: set[tuple[str, int, int]] = set()  # files that `invariants` need not read again
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
         options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
@@ -205,7 +206,7 @@ class Cluster:
 
     def spooled(self) -> list[Path]:
         """Updates that wait for a server."""
-        return [path for host in self.hosts for path in self.devices(host).glob("d1/async_pending*/*/*")]
+        return [path for host in self.hosts for path in self.devices(host).glob("*/async_pending*/*/*")]
 
     def data_files(self, place: Place) -> dict[int, Path]:
         """The object's .data files by host."""
@@ -213,7 +214,7 @@ class Cluster:
         return {host: paths[-1] for host, paths in found.items() if paths}
 
     def quarantined(self) -> list[Path]:
-        return [path for host in self.hosts for path in self.devices(host).glob("d1/quarantined/*/*")]
+        return [path for host in self.hosts for path in self.devices(host).glob("*/quarantined/*/*")]
 
 
 def unsound(roots: Iterable[Path]) -> list[str]:

@@ -1,0 +1,171 @@
+"""What lies on the devices of a cluster, read from its files; nothing is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from harness.cluster import Cluster
+from objstore.core.errors import ObjstoreError
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.policies import objects_dir, ring_name
+from objstore.ring import Ring
+from objstore.runtime import cluster_conf
+from objstore.runtime.files import FILES
+from objstore.store.databases import describe_database, layout
+from objstore.store.databases.schema import KINDS
+from objstore.store.databases.status import digest, status_of
+from objstore.store.interface import ObjectInfo
+from objstore.store.objects.layout import FileName
+from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.lookup import BadFile, Found, look_up
+
+
+class Disk(NamedTuple):
+    host: int
+    device: str
+
+    def __str__(self) -> str:
+        return f"host{self.host}/{self.device}"
+
+
+class Database(NamedTuple):
+    """One replica. rows: by name and policy, what they say. said: a digest of what it says of itself; info: the facts."""
+
+    rows: dict[tuple[str, int], tuple[Any, ...]]
+    said: str
+    info: dict[str, Any]
+
+    @property
+    def live(self) -> dict[str, tuple[Any, ...]]:
+        """Rows of what is there, of the container's policy; an account's containers."""
+        policy = self.info.get("policy_index", 0)
+        return {name: row for (name, index), row in self.rows.items() if not row[0] and index == policy}
+
+    @property
+    def hash(self) -> str:
+        return hashlib.md5(repr((self.said, sorted(self.rows.items()))).encode()).hexdigest()
+
+
+# deleted, name and policy come first; then what replicas must agree on.
+_ROWS = {
+    "container": "SELECT deleted, name, policy_index, timestamp, size, etag, content_type,"
+    " ifnull(content_type_timestamp, ''), ifnull(meta_timestamp, ''), elsewhere FROM object",
+    "account": "SELECT deleted, name, 0, put_timestamp, delete_timestamp, object_count, bytes_used, policy_index"
+    " FROM container",
+}
+
+
+class Survey:
+    """Of one cluster, with its rings as they are now."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        conf = cluster_conf.load(str(cluster.etc))
+        self.salt = conf.salt
+        self.policies = [policy.index for policy in conf.policies]
+        names = ["account", "container", *map(ring_name, self.policies)]
+        self.rings = {name: Ring.load(str(cluster.etc / f"{name}.ring")) for name in names}
+
+    @property
+    def disks(self) -> Iterator[tuple[Disk, Path]]:
+        for host in self._cluster.hosts:
+            for entry in sorted(os.scandir(self._cluster.devices(host)), key=lambda entry: entry.name):
+                if entry.is_dir():
+                    yield Disk(host, entry.name), Path(entry.path)
+
+    def primaries(self, ring: str, partition: int) -> list[Disk]:
+        return [disk_of(node) for node in self.rings[ring].primaries(partition)]
+
+    def objects(self, policy: int) -> dict[tuple[int, str], dict[Disk, tuple[FileName, ...]]]:
+        """By partition and hash, the files that count, on each disk that has any."""
+        found: dict[tuple[int, str], dict[Disk, tuple[FileName, ...]]] = defaultdict(dict)
+        for disk, root in self.disks:
+            for path in _below(root / objects_dir(policy), 3):
+                live = decide(parse_names(_entries(path)))
+                counting = {live.data, live.tombstone, live.meta, live.content_type} - {None}
+                if counting:
+                    partition, _, name_hash = path.parts[-3:]
+                    found[int(partition), name_hash][disk] = tuple(sorted(counting, key=str))  # type: ignore[arg-type]
+        return found
+
+    def directory(self, disk: Disk, policy: int, partition: int, name_hash: str) -> Path:
+        root = self._cluster.devices(disk.host) / disk.device
+        return root / objects_dir(policy) / str(partition) / name_hash[-3:] / name_hash
+
+    def databases(self, kind: str) -> dict[tuple[int, str], dict[Disk, Database | str]]:
+        """By partition and hash, on each disk that has one: what it holds, or why it cannot be read."""
+        directory = next(one.directory for one in KINDS if one.name == kind)
+        found: dict[tuple[int, str], dict[Disk, Database | str]] = defaultdict(dict)
+        for disk, root in self.disks:
+            for location in layout.locations(FILES, str(root), directory):
+                path = layout.path(str(root), directory, location)
+                if os.path.exists(path):
+                    found[location.partition, location.hash][disk] = read_database(path)
+        return found
+
+
+def disk_of(node: Node) -> Disk:
+    return Disk(int(node.ip.rpartition(".")[2]), node.device)
+
+
+def read_database(path: str) -> Database | str:
+    """What a database holds, or why it cannot be read."""
+    try:
+        facts = describe_database(path)
+        mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
+        connection = sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, timeout=5)
+        try:
+            rows = {(row[1], row[2]): (row[0], *row[3:]) for row in connection.execute(_ROWS[facts["kind"]])}
+        finally:
+            connection.close()
+    except (ObjstoreError, sqlite3.Error, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    return Database(rows, digest(status_of(_Info(facts))), facts)
+
+
+class _Info:
+    """Facts as attributes."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.__dict__.update(facts)
+
+
+def read_object(directory: Path) -> ObjectInfo | str | None:
+    """The live object of a hash directory; why it cannot be read; None where there is none."""
+    try:
+        found = look_up(FILES, str(directory))
+    except (BadFile, ObjstoreError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    if not isinstance(found, Found):
+        return None
+    found.file.close()
+    return found.info
+
+
+def container_of(info: ObjectInfo) -> Name:
+    return Name.parse(info.name).of_container
+
+
+def _below(root: Path, depth: int) -> Iterator[Path]:
+    """Directories so many levels below."""
+    if not depth:
+        yield root
+        return
+    for name in _entries(root):
+        if "." not in name:
+            yield from _below(root / name, depth - 1)
+
+
+def _entries(path: Path) -> list[str]:
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
