@@ -7,9 +7,10 @@ from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.proxy.cluster import Cluster
+from objstore.proxy.former import write_database
 from objstore.proxy.reads import read
 from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal
-from objstore.proxy.writes import Written, write
+from objstore.proxy.writes import Written
 from objstore.web import infos, requests
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
@@ -113,7 +114,7 @@ class Accounts:
         headers[messages.TIMESTAMP] = timestamp.internal
         place = self._cluster.place(request.name)
         sent = NodeRequest(request.method, place.partition, request.name, headers)
-        return write(self._cluster, place, [sent] * len(place.primaries))
+        return write_database(self._cluster, place, [sent] * len(place.primaries))
 
 
 def _asked(request: ProxyRequest) -> dict[str, str]:
@@ -126,4 +127,4 @@ def autocreate(cluster: Cluster, name: Name) -> int:
     place = cluster.place(account)
     headers = {messages.TIMESTAMP: cluster.clock.now().internal}
     sent = NodeRequest("PUT", place.partition, account, headers)
-    return write(cluster, place, [sent] * len(place.primaries)).status
+    return write_database(cluster, place, [sent] * len(place.primaries)).status

@@ -15,6 +15,7 @@ from objstore.core.policies import Policies, ring_name
 from objstore.core.timestamps import Clock
 from objstore.proxy.error_limit import ErrorLimiter
 from objstore.proxy.node_order import Timings, in_order
+from objstore.proxy.quorum import quorum_size
 from objstore.proxy.settings import Settings
 from objstore.ring import Ring
 from objstore.wire.messages import NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
@@ -30,6 +31,17 @@ class Placement(NamedTuple):
     def spares(self) -> Iterator[Node]:
         """Nodes for when primaries fail, in the order in which all proxies use them."""
         return self.ring.handoffs(self.partition)
+
+    @property
+    def former(self) -> tuple[Node, ...]:
+        """Where the partition was of late: what its primaries have not got yet is there."""
+        return self.ring.previous(self.partition)
+
+    @property
+    def is_mostly_new(self) -> bool:
+        """May a majority of the primaries have nothing yet of what is stored?"""
+        former = self.former
+        return bool(former) and len(self.primaries) - len(former) < quorum_size(len(self.primaries))
 
 
 _MOST_UPDATES = 4096
@@ -54,6 +66,12 @@ class Transports:
     def use_local(self, transport: Transport, addresses: frozenset[tuple[str, int]]) -> None:
         self._local = transport
         self._addresses = addresses
+
+    def with_remote(self, remote: Transport) -> Transports:
+        """The same with another way to the nodes of other hosts: one with other timeouts."""
+        made = Transports(remote)
+        made._local, made._addresses = self._local, self._addresses
+        return made
 
     def is_local(self, node: Node) -> bool:
         return (node.ip, node.port) in self._addresses
@@ -117,7 +135,10 @@ class Cluster:
         if known is not None and known.ring is ring:
             return known
         place = self.place(name)
-        numbered = list(enumerate(place.primaries))
+        nodes = place.primaries
+        if name.container is None and place.is_mostly_new:
+            nodes += place.former  # that lists containers until a primary does
+        numbered = list(enumerate(nodes))
         dealt = [
             tuple(numbered[share::shares]) or (numbered[share % len(numbered)],) if numbered else ()
             for share in range(shares)
@@ -137,8 +158,9 @@ class Cluster:
             timings = self._timings if settings.sorting_method == "timing" else None
             primaries = tuple(in_order(primaries, settings.read_affinity, self.transports.is_local, timings))
         number, times = settings.request_node_count
-        most = number * len(primaries) if times else number
-        candidates = itertools.chain(primaries, place.ring.previous(place.partition), place.spares())
+        former = place.former
+        most = (number * len(primaries) if times else number) + len(former)
+        candidates = itertools.chain(primaries, former, place.spares())
         none = True
         for node in itertools.islice(self._unlimited(candidates), most):
             none = False

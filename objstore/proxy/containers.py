@@ -5,9 +5,10 @@ from __future__ import annotations
 from objstore.core.limits import Limits
 from objstore.proxy.accounts import autocreate
 from objstore.proxy.cluster import Cluster
+from objstore.proxy.former import write_database
 from objstore.proxy.reads import read
 from objstore.proxy.request import ProxyRequest, client_headers, missing, plain, refusal, without_owner_headers
-from objstore.proxy.writes import Written, write
+from objstore.proxy.writes import Written
 from objstore.web import acls, infos, requests
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.requests import WsgiApp
@@ -144,7 +145,7 @@ class Containers:
                 )
                 for update in updates.headers
             ]
-            written = write(cluster, place, sent)
+            written = write_database(cluster, place, sent)
             infos.forget(request.environ, request.name)
             if not written.conflict > stamp or request.dated:
                 return written

@@ -18,7 +18,7 @@ from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
 from objstore.proxy import lease_decision
 from objstore.proxy.lease_decision import Seen
-from objstore.proxy.name_lease import NameLease, look
+from objstore.proxy.name_lease import NameLease, hear, look
 from objstore.proxy.quorum import quorum_size
 from objstore.proxy.writes import Written, attempt, gather
 from objstore.runtime import green
@@ -130,7 +130,7 @@ class DecidedWrite:
         stand_ins = self._look(list(itertools.islice(change.place.spares(), lacking))) if lacking else []
         if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
             return False
-        newest = lease_decision.newest([*seen, *stand_ins, *self._look(self._former())])
+        newest = lease_decision.newest([*seen, *stand_ins, *self._hear_former(len(seen))])
         if self._condition is not None:
             self._condition.check(newest.etag)
         floor, promise = lease_decision.bounds(seen)
@@ -138,8 +138,21 @@ class DecidedWrite:
 
     def _former(self) -> list[Node]:
         """Where the name's partition was before it moved, and the name may still be."""
-        place = self._change.place
-        return list(place.ring.previous(place.partition))
+        return list(self._change.place.former)
+
+    def _hear_former(self, granted: int) -> list[Seen]:
+        """What former nodes say. Raises NodeFailure where a majority of what was primary before may not be known.
+
+        granted: how many primaries are known; each former node that does not answer makes one of them count for
+        nothing.
+        """
+        nodes = self._former()
+        change = self._change
+        heard = hear(change.cluster, change.name, change.place, change.policy, nodes) if nodes else []
+        known = [seen for seen in heard if seen is not None]
+        if nodes and granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
+            raise NodeFailure(f"too few nodes can tell what there is of {change.name.path}, which moves")
+        return known
 
     def _look(self, nodes: list[Node]) -> list[Seen]:
         change = self._change

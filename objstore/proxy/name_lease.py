@@ -119,7 +119,13 @@ class NameLease:
 
 
 def look(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen]:
-    """What each of the nodes says of a name; those that do not answer are left out."""
+    """What each of the nodes has of a name; those are left out that have nothing, or do not answer."""
+    heard = hear(cluster, name, place, policy, nodes)
+    return [seen for seen in heard if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
+
+
+def hear(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen | None]:
+    """What each of the nodes says of a name, None for one that does not answer."""
     headers = {messages.POLICY: str(policy)} if policy else {}
     request = NodeRequest("HEAD", place.partition, name, headers)
 
@@ -132,7 +138,6 @@ def look(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: lis
         stamp = stored_timestamp(response)
         if response.status == 200:
             return Seen(stamp, shown_etag(response.headers, response.headers["Etag"]))
-        return Seen(stamp) if response.status == 404 and stamp > ZERO else None
+        return Seen(stamp) if response.status == 404 else None
 
-    answers = [wait.wait() for wait in [green.spawn(ask, node) for node in nodes]]
-    return [seen for seen in answers if seen is not None]
+    return [wait.wait() for wait in [green.spawn(ask, node) for node in nodes]]

@@ -73,6 +73,8 @@ class ObjectDelete:
             written = change.send("DELETE")
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)
+        if written.status == 412 and change.place.former:
+            return error(503)  # the object that is to be deleted at that time may be one that moves: later, then
         if written.status != 204:
             return error(written.status)
         change.tell_the_rest(written, change.tombstone)

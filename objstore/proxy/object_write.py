@@ -11,6 +11,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp
 from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.decided_write import DecidedWrite
+from objstore.proxy.former import Former, Stored, stored
 from objstore.proxy.request import ProxyRequest
 from objstore.proxy.writes import Written, write
 from objstore.runtime import green
@@ -109,9 +110,13 @@ class ObjectChange:
         if self.condition is not None:
             return DecidedWrite(self, self.condition).send(method, body)
         alike = _DELETED if method == "DELETE" else {}
+        unmoved = self.look_back()
         while True:
             requests = self.node_requests(method, body)
-            written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status))
+            ask = Former(self.cluster, self.place).attempt_post if method == "POST" else None
+            written = write(self.cluster, self.place, requests, lambda status: alike.get(status, status), ask)
+            if method != "POST" and written.status < 300:
+                written.answers.extend(unmoved.answers(written.status))
             rival = written.conflict
             if written.status < 300 and rival > self.timestamp and not self.dated:
                 return self._overtaken(method, body, written, rival)
@@ -128,6 +133,12 @@ class ObjectChange:
         second = again.send_taken(method, body)
         return second if second.status < 300 else written
 
+    def look_back(self) -> Stored:
+        """Be newer than what is stored where the partition was; says what of that no primary has yet."""
+        found = stored(self.cluster, self.place, self.name, self.policy)
+        self.outdated(found.newest)
+        return found
+
     def row(self, etag: str, size: int) -> dict[str, Any]:
         """The container's row of what was PUT."""
         assert self.name.object is not None
@@ -141,22 +152,23 @@ class ObjectChange:
         return tombstone_row(self.name.object, self.timestamp, self.policy)
 
     def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> None:
-        """Tell the container replicas that no object server told, because it failed or is late."""
+        """Tell the container replicas that no object server told, because it failed or is late, and former ones
+        that may have to answer for primaries without a database."""
         told = {index for answer in written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
-        left = [index for index in range(self._updates.replicas) if str(index) not in told]
+        place = self.cluster.place(self.name.of_container)
+        left = [node for index, node in enumerate(place.primaries) if str(index) not in told]
+        if place.is_mostly_new:
+            left += place.former
         if left:
-            _tell(self, left, row())
+            _tell(self, place, left, row())
 
 
 _DELETED = {404: 204}  # for the vote: the tombstone is there in either case
 
 
-def _tell(change: ObjectChange, replicas: list[int], row: Mapping[str, Any]) -> None:
+def _tell(change: ObjectChange, place: Placement, nodes: list[Node], row: Mapping[str, Any]) -> None:
     cluster = change.cluster
-    container = change.name.of_container
-    place = cluster.place(container)
-    nodes = [node for index, node in enumerate(place.primaries) if index in replicas]
-    sent = rows_request(container, place.partition, [row], change.timestamp.internal)
+    sent = rows_request(change.name.of_container, place.partition, [row], change.timestamp.internal)
 
     def tell(node: Node) -> None:
         try:

@@ -135,6 +135,7 @@ class PutStream:
         several = self._replicas > 1
         if self._decided is not None:
             self._decided.check_early()
+        unmoved = self._change.look_back()
         connected = self._connect(length, several)
         senders = [sender for sender in connected if isinstance(sender, Sender)]
         answers = [answer for answer in connected if isinstance(answer, NodeResponse)]
@@ -145,7 +146,10 @@ class PutStream:
                 return Written(quorum.verdict([answer.status for answer in answers], self._replicas), answers)
             md5 = _Md5(self._hashing) if several else None
             self._stream(environ, senders, md5)
-            return self._finish(environ, senders, answers, md5)
+            written = self._finish(environ, senders, answers, md5)
+            if written.status < 300:
+                written.answers.extend(unmoved.answers(written.status))
+            return written
         except BaseException:
             for sender in senders:
                 sender.abort()

@@ -7,7 +7,7 @@ version, at the very byte, so that a client sees none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from objstore.core.errors import NodeFailure
@@ -41,26 +41,29 @@ def stored_timestamp(response: NodeResponse) -> Timestamp:
 
 def read(cluster: Cluster, place: Placement, request: NodeRequest, newest: bool = False) -> tuple[NodeResponse, Any]:
     """A good answer and its node; else a 404 (or 503 where nodes failed) and None."""
-    if newest and len(place.primaries) > 1:
+    if newest and (len(place.primaries) > 1 or place.former):
         nodes = _newest_first(cluster, place, request)
     else:
         nodes = cluster.read_order(place)
     if cluster.settings.concurrent_gets and len(place.primaries) > 1:
-        return _concurrently(cluster, nodes, request, _Tally(place.primaries))
-    return _one_by_one(cluster, nodes, request, _Tally(place.primaries))
+        return _concurrently(cluster, nodes, request, place)
+    return _one_by_one(cluster, nodes, request, _Tally(place))
 
 
 class _Tally:
     """What the nodes asked so far amount to."""
 
-    def __init__(self, primaries: Sequence[Node]) -> None:
+    def __init__(self, place: Placement) -> None:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
-        self._primaries = primaries
+        self._primaries = place.primaries
+        self._unheard = set(place.former)  # may have what a primary has not got yet
         self._absent = 0  # primaries that know of nothing, or of nothing newer than a tombstone
 
     def take(self, node: Node, response: NodeResponse) -> bool:
         """Is this the answer? Anything else is closed and remembered."""
+        if response.status < 500:
+            self._unheard.discard(node)
         if response.status in GOOD:
             if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
                 return True
@@ -78,14 +81,14 @@ class _Tally:
 
     def outcome(self) -> NodeResponse:
         """The answer where no copy was found: 404 where so many primaries know of none that no write can have
-        reached a majority.
+        reached a majority, neither of them nor of those that were primaries before.
 
         Else the name may well be there, whatever handoffs say, and whether the others were asked in vain or
         passed over because of former failures: 503.
         """
         replicas = len(self._primaries)
         enough = replicas - quorum_size(replicas) + 1
-        if self.missing is not None and self._absent >= enough:
+        if self.missing is not None and self._absent - len(self._unheard) >= enough:
             return NodeResponse(404, self.missing.headers)
         return NodeResponse(503, {})
 
@@ -104,10 +107,14 @@ def _one_by_one(
 
 
 def _concurrently(
-    cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, tally: _Tally
+    cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, place: Placement
 ) -> tuple[NodeResponse, Any]:
-    """Ask a further node whenever `concurrency_timeout` passes without a good answer."""
+    """Ask a further primary whenever `concurrency_timeout` passes without a good answer.
+
+    Other nodes, which may have what a primary has replaced since, are asked when no answer is awaited any more.
+    """
     answers = green.Queue()
+    tally = _Tally(place)
     over = False
 
     def ask(node: Node) -> None:
@@ -121,18 +128,16 @@ def _concurrently(
             answers.put((node, response))
 
     running = 0
-    more = True
+    upcoming = next(nodes, None)
     try:
-        while more or running:
-            if more:
-                node = next(nodes, None)
-                if node is None:
-                    more = False
-                    continue
+        while upcoming is not None or running:
+            if upcoming is not None and (upcoming in place.primaries or not running):
                 running += 1
-                green.spawn(ask, node)
+                green.spawn(ask, upcoming)
+                upcoming = next(nodes, None)
+            impatient = upcoming is not None and upcoming in place.primaries
             try:
-                answered, response = answers.get(timeout=cluster.settings.concurrency_timeout if more else None)
+                answered, response = answers.get(timeout=cluster.settings.concurrency_timeout if impatient else None)
             except green.QueueEmpty:
                 continue
             running -= 1
@@ -148,17 +153,25 @@ def _concurrently(
 
 
 def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> Iterator[Node]:
-    """The nodes by what they have of the name, newest first, as a HEAD of each tells; none without a majority."""
+    """The nodes by what they have of the name, newest first, as a HEAD of each tells; none without a majority.
+
+    Of a partition that moved, a majority of those that were primaries before must be known, too: a former one
+    that cannot be asked takes a primary's answer from the count.
+    """
     plain = {name: value for name, value in request.headers.items() if not name.startswith(("If-", "Range"))}
     head = request._replace(method="HEAD", headers=plain)
     asked = list(cluster.read_order(place))
-    waits = [(node, green.spawn(_stamp, cluster, node, head)) for node in asked[: len(place.primaries)]]
+    former = place.former
+    first = len(place.primaries) + len(former)
+    waits = [(node, green.spawn(_stamp, cluster, node, head)) for node in asked[:first]]
     stamps = [(wait.wait(), -rank, node) for rank, (node, wait) in enumerate(waits)]
     known = sorted((stamp, rank, node) for stamp, rank, node in stamps if stamp is not None)
-    if sum(node in place.primaries for _, _, node in known) < quorum_size(len(place.primaries)):
+    heard = [node for _, _, node in known]
+    silent = sum(node not in heard for node in former)
+    if sum(node in place.primaries for node in heard) - silent < quorum_size(len(place.primaries)):
         return  # what is newest cannot be told
-    yield from (node for _, _, node in reversed(known))
-    yield from asked[len(place.primaries) :]
+    yield from reversed(heard)
+    yield from asked[first:]
 
 
 def _stamp(cluster: Cluster, node: Node, head: NodeRequest) -> Timestamp | None:

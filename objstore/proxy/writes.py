@@ -23,6 +23,9 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 REPLACED = frozenset({500, 502, 503, 504, 507})
 
 
+Ask = Callable[[Cluster, Node, Iterable[Node], NodeRequest], NodeResponse]
+
+
 class Written(NamedTuple):
     """How a write went. answers: of the nodes that answered in time."""
 
@@ -52,18 +55,20 @@ def write(
     place: Placement,
     requests: Sequence[NodeRequest],
     alike: Callable[[int], int] = lambda status: status,
+    ask: Ask | None = None,
 ) -> Written:
     """Send `requests[i]` to the node of replica i, all at once.
 
-    alike: maps statuses that mean the same to one, for the vote.
+    alike: maps statuses that mean the same to one, for the vote. ask: how, if not by `attempt`.
     """
+    ask = ask or attempt
     nodes, spares = cluster.write_order(place)
     replicas = len(nodes)
     if replicas == 1 and not cluster.is_limited(nodes[0]):
-        answers = [attempt(cluster, nodes[0], spares, requests[0])]
+        answers = [ask(cluster, nodes[0], spares, requests[0])]
     else:
         jobs = [
-            functools.partial(attempt, cluster, node, spares, request)
+            functools.partial(ask, cluster, node, spares, request)
             for node, request in zip(nodes, requests, strict=True)
         ]
         answers = gather(

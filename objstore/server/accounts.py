@@ -43,6 +43,12 @@ class AccountServer:
         self.app = StorageApp(devices, salt, verbs, 1, logger)
 
     def put(self, request: Request) -> Response:
+        if messages.EXISTING_ONLY_KEY in request.environ:
+            try:
+                request.device.accounts.info(request.location)
+            except NotFound as missing:
+                if missing.timestamp is None:
+                    return error(404)
         created = request.device.accounts.create(
             request.location, request.name, request.timestamp(), settable(request.environ)
         )

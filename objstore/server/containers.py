@@ -50,7 +50,9 @@ class ContainerServer:
         store = request.device.containers
         try:
             info = store.info(request.location)
-        except NotFound:
+        except NotFound as missing:
+            if messages.EXISTING_ONLY_KEY in request.environ and missing.timestamp is None:
+                return error(404)
             info = None
         if info is not None and chosen and int(chosen) != info.policy_index:
             return error(409, headers={messages.POLICY: str(info.policy_index)})

@@ -14,7 +14,7 @@ from objstore.core.names import HashSalt
 from objstore.core.text import to_text
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.server import lease_verbs
-from objstore.server.app import Request, StorageApp
+from objstore.server.app import Replicate, Request, StorageApp
 from objstore.server.container_update import ContainerUpdater
 from objstore.server.devices import Devices
 from objstore.server.write_guard import Check, Overtaken, WriteGuard
@@ -37,6 +37,7 @@ class ObjectServer:
         updater: ContainerUpdater,
         logger: logging.Logger,
         lease_seconds: float = lease_verbs.LEASE_SECONDS,
+        replicate: Replicate | None = None,
     ) -> None:
         self._updater = updater
         self._lease_seconds = lease_seconds
@@ -49,7 +50,7 @@ class ObjectServer:
             "LOCK": self.lock,
             "UNLOCK": self.unlock,
         }
-        self.app = StorageApp(devices, salt, verbs, 3, logger)
+        self.app = StorageApp(devices, salt, verbs, 3, logger, replicate)
 
     def put(self, request: Request) -> Response:
         timestamp = request.timestamp()
@@ -109,7 +110,8 @@ class ObjectServer:
     def post(self, request: Request) -> Response:
         timestamp = request.timestamp()
         current, newest = self._current(request)
-        if current is None:
+        ahead = messages.AHEAD_OF_DATA_KEY in request.environ and newest == ZERO
+        if current is None and not ahead:
             return _missing(newest)
         change = ObjectMetadata(
             timestamp=timestamp,
@@ -117,8 +119,8 @@ class ObjectServer:
             content_type=request.header("Content-Type") or None,
         )
         store = request.device.objects(request.location.policy)
-        store.post(request.location, change, self._guard(request, timestamp))
-        updated = self._updater.put(request, store.info(request.location))
+        store.post(request.location, change, self._guard(request, timestamp), ahead)
+        updated = "" if ahead else self._updater.put(request, store.info(request.location))
         return Response(202, {messages.UPDATED: updated, "X-Timestamp": timestamp.internal})
 
     def delete(self, request: Request) -> Response:

@@ -159,10 +159,13 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None) -> None:
+    def post(
+        self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False
+    ) -> None:
         """Lay metadata over a live object; raises NotFound as `open` does where there is none.
 
-        `change` is all the metadata that a POST can set: what it leaves out is gone.
+        `change` is all the metadata that a POST can set: what it leaves out is gone. ahead: where there is no
+        object, keep it for one that is to come.
         """
         ...
 

@@ -46,6 +46,11 @@ LEASE_PROMISE = "X-Backend-Lease-Promise"  # and not newer than this
 LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have been made elsewhere
 LEASE_ABANDON_KEY = ENVIRON_KEY[LEASE_ABANDON]
 MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
+# While a partition moves (see `proxy.former`).
+EXISTING_ONLY = "X-Backend-Existing-Only"  # with PUT: change an account or container, but make none
+EXISTING_ONLY_KEY = ENVIRON_KEY[EXISTING_ONLY]
+AHEAD_OF_DATA = "X-Backend-Ahead-Of-Data"  # with POST: keep metadata of an object that is still to come
+AHEAD_OF_DATA_KEY = ENVIRON_KEY[AHEAD_OF_DATA]
 
 
 REPLICATE = "REPLICATE"

@@ -34,6 +34,7 @@ class Faulty:
     def __init__(self, transport):
         self._transport = transport
         self.faults = {}
+        self.databases_too = False  # do faults concern accounts and containers?
         self.asked = []
 
     def call(self, node, request):
@@ -57,7 +58,8 @@ class Faulty:
             yield piece
 
     def _fault(self, node, request):
-        return self.faults.get(node.device) if request.name.object is not None else None
+        concerned = self.databases_too or request.name.object is not None
+        return self.faults.get(node.device) if concerned else None
 
     def upload(self, node, request, length):
         fault = self._fault(node, request)
@@ -95,6 +97,7 @@ class Store:
         builder = RingBuilder(4, replicas, 0)
         builder.add_all([Node(-1, 1, number, "127.0.0.1", 6200, f"d{number}", weight=1.0) for number in range(devices)])
         builder.rebalance(time.time(), seed=1)
+        self.builder = builder
         self.ring = Ring(builder.contents())
         known = cluster_conf.load(str(root / "etc"))
         plain = Transports(None)

@@ -1,0 +1,131 @@
+"""Changes to names whose partition moves.
+
+A primary that has just got a partition may have nothing yet of a name that is stored where the partition was
+before. What such a *former* node has is brought to the primary in time; until then
+
+- what depends on what is there (metadata laid over an object, a container that is made only where there is
+  none) is asked of a former node in the place of each primary that knows nothing;
+- a change that a majority of such primaries would take must still be newer than what is stored.
+
+Wherever a change is kept, the newest counts in the end, so that both nodes may have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from objstore.core.errors import NodeFailure
+from objstore.core.manifests import MANIFEST_OWNS, REPLACED_SEGMENTS
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.proxy.cluster import Cluster, Placement
+from objstore.proxy.quorum import quorum_size
+from objstore.proxy.reads import stored_timestamp
+from objstore.proxy.writes import REPLACED, Written, attempt, write
+from objstore.runtime import green
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+LACKING = 300  # for the vote: replicas without a database are a class of their own
+
+
+def knows_nothing(answer: NodeResponse) -> bool:
+    """Has the node neither the name nor its deletion?"""
+    return answer.status == 404 and stored_timestamp(answer) == ZERO
+
+
+class Former:
+    """The former nodes of one change's name. silent: how many could not be asked."""
+
+    def __init__(self, cluster: Cluster, place: Placement) -> None:
+        self.silent = 0
+        self._cluster = cluster
+        self._left = list(place.former)
+
+    def attempt(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
+        """As `writes.attempt`; where the node knows nothing, a former one that does answers in its place.
+
+        Each of them does so for one node, so that no copy is counted twice.
+        """
+        answer = attempt(cluster, node, spares, request)
+        while self._left and knows_nothing(answer):
+            answer = self._ask(self._left.pop(0), request)
+        return answer
+
+    def attempt_post(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
+        """As `attempt`, for metadata of an object: the node then keeps them, too, until the data come to it."""
+        answer = attempt(cluster, node, spares, request)
+        while self._left and knows_nothing(answer):
+            answer = self._ask(self._left.pop(0), request)
+            if answer.ok:
+                ahead = {**request.headers, messages.AHEAD_OF_DATA: "true"}
+                kept = attempt(cluster, node, (), request._replace(headers=ahead))
+                return answer if kept.ok else kept
+        return answer
+
+    def _ask(self, node: Node, request: NodeRequest) -> NodeResponse:
+        answer = attempt(self._cluster, node, (), request)
+        self.silent += answer.status in REPLACED
+        return answer
+
+
+def write_database(cluster: Cluster, place: Placement, requests: list[NodeRequest]) -> Written:
+    """A change of an account or container. A PUT makes databases only where a majority of the replicas has none.
+
+    A replica that lacks its database while others have theirs is left without one, for replication to bring it
+    whole: an empty one would answer for the full.
+    """
+    former = Former(cluster, place)
+    if requests[0].method != "PUT":
+        return write(cluster, place, requests, ask=former.attempt)
+    careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]
+    known = write(cluster, place, careful, lambda status: LACKING if status == 404 else status, former.attempt)
+    lacking = sum(answer.status == 404 for answer in known.answers)
+    if known.status not in (LACKING, 503) or not lacking:
+        return known
+    have = sum(answer.ok or answer.status == 409 for answer in known.answers)
+    if former.silent and have + former.silent >= quorum_size(len(place.primaries)):
+        return Written(503, known.answers)  # it may well be there
+    return write(cluster, place, requests)
+
+
+class Stored(NamedTuple):
+    """What is stored of a name, where most of its primaries may not have it yet.
+
+    newest: timestamp of its newest change. unmoved: headers of the live object, where only former nodes have it.
+    """
+
+    newest: Timestamp = ZERO
+    unmoved: dict[str, str] | None = None
+
+    def answers(self, status: int) -> list[NodeResponse]:
+        """What a primary would have answered that had it."""
+        if self.unmoved is None:
+            return []
+        owned = self.unmoved.get(MANIFEST_OWNS)
+        return [NodeResponse(status, {REPLACED_SEGMENTS: owned} if owned else {})]
+
+
+def stored(cluster: Cluster, place: Placement, name: Name, policy: int) -> Stored:
+    """What is stored of an object, before a plain change; nodes that do not answer are passed over."""
+    if not place.is_mostly_new:
+        return Stored()
+    headers = {messages.POLICY: str(policy)} if policy else {}
+    request = NodeRequest("HEAD", place.partition, name, headers)
+
+    def ask(node: Node) -> NodeResponse:
+        try:
+            answer = cluster.call(node, request)
+            answer.close()
+        except NodeFailure:
+            return NodeResponse(503, {})
+        return answer
+
+    waits = [(node, green.spawn(ask, node)) for node in (*place.primaries, *place.former)]
+    answers = [(node, wait.wait()) for node, wait in waits]
+    moved = max(stored_timestamp(answer) for node, answer in answers if node in place.primaries)
+    newest = max((answer for _, answer in answers), key=stored_timestamp)
+    stamp = stored_timestamp(newest)
+    return Stored(stamp, newest.headers if newest.status == 200 and stamp > moved else None)
