@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.cli.duties import updaters
+from objstore.cli.duties import cleaners, object_replication, updaters
 from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
@@ -20,6 +20,8 @@ DUTIES: dict[str, Duty] = {
     duty.name: duty
     for duty in (
         updaters.CONTAINER_UPDATER,
+        cleaners.OBJECT_EXPIRER,
+        object_replication.OBJECT_REPLICATOR,
         updaters.OBJECT_UPDATER,
     )
 }

@@ -47,8 +47,8 @@ PROXY_FILTERS = (
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),
     "account": Kind("account", 6202, _STORAGE_FILTERS),
-    "container": Kind("container", 6201, _STORAGE_FILTERS, ("container-updater",)),
-    "object": Kind("object", 6200, _STORAGE_FILTERS, ("object-updater",)),
+    "container": Kind("container", 6201, _STORAGE_FILTERS, ("container-updater", "object-expirer")),
+    "object": Kind("object", 6200, _STORAGE_FILTERS, ("object-replicator", "object-updater")),
 }
 
 

@@ -1,0 +1,321 @@
+"""Deletes objects whose time has come, by the rows that object servers put in the queue; see doc/expiry.md.
+
+The queue is an account whose containers are named by time, with a row `<when>-<account>/<container>/<object>`
+for each object that is to end. Every host works on the queue's containers that are on its own devices. The replicas
+of a container share its rows: each row has a first one, the others follow when it stayed undone for a while. That two
+do the same does no harm.
+
+A deletion is dated just after the change that set the time, which the row tells: it can end that very
+object, and nothing that was written later, wherever that may be.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
+from objstore.core.manifests import REPLACED_SEGMENTS
+from objstore.core.names import Location, Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Clock, Timestamp
+from objstore.daemon.replicas import EVEN_EXPIRED, Replicas, Reply, just_after, removal_row
+from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
+from objstore.web import infos
+from objstore.web.requests import Environ, WsgiApp
+from objstore.web.responses import call
+from objstore.web.subrequests import subrequest
+from objstore.wire.messages import TIMESTAMP
+
+_PAGE = 1000
+_RETIRE_AFTER = 2 * 86400.0  # seconds after its time that an empty container of the queue is deleted
+_FIRST_WAIT = 30.0  # seconds until a row that could not be done with is tried again; doubles each time
+_LONGEST_WAIT = 3600.0
+_MOST_WAITING = 100_000  # rows of which that is remembered
+
+
+class Due(NamedTuple):
+    """What a row of the queue says. when: seconds since the epoch."""
+
+    when: int
+    name: Name
+
+
+def parse_row(text: str) -> Due:
+    """Raises InvalidInput for what no object server has put there."""
+    when, dash, path = text.partition("-")
+    if not (dash and when.isascii() and when.isdigit()):
+        raise InvalidInput(f"not a row of the queue: {text[:200]!r}")
+    due = Due(int(when), Name.parse("/" + path))
+    if due.name.object is None:
+        raise InvalidInput(f"not a row of an object: {text[:200]!r}")
+    return due
+
+
+def turn(row: str, index: int, replicas: int) -> int:
+    """How many of the replicas of the queue's container go before the one of this index with this row."""
+    return (index - zlib.crc32(row.encode("utf-8", "surrogateescape"))) % replicas
+
+
+class Fate(Enum):
+    """What has become of the object on one replica."""
+
+    ENDED = "deleted, or something newer is there"
+    ABSENT = "neither the object nor anything newer is there"
+    UNKNOWN = "could not be told"
+
+
+def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:
+    """deletion, look: the replica's answers to DELETE and, where that was refused as too old (409), to HEAD."""
+    if deletion.ok:
+        return Fate.ENDED
+    if deletion.status in (404, 412):
+        return Fate.ABSENT
+    if look is None or not look.known:
+        return Fate.UNKNOWN
+    if look.stored >= stamp:
+        return Fate.ENDED
+    # What refused the deletion may be a promise to a conditional write (doc/consistency.md), and no change.
+    return Fate.UNKNOWN if look.ok else Fate.ABSENT
+
+
+def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: float) -> bool:
+    """Is there nothing left to do for a row? Ages in seconds: of the change that made it, and since it was due.
+
+    An object that is nowhere may still be on its way, from a handoff or a device that was away. After `give_up`,
+    longer than which no device may be away, that is believed.
+    """
+    if not fates or Fate.UNKNOWN in fates:
+        return due_age > give_up
+    return Fate.ENDED in fates or row_age > give_up
+
+
+class Settings(NamedTuple):
+    """account: of the queue. Others in seconds. margin: by which clocks of hosts may differ. takeover: after which
+    the next replica does what one has left undone. give_up: see `finished`."""
+
+    account: str = ".expiring_objects"
+    margin: float = 60.0
+    takeover: float = 600.0
+    give_up: float = 7 * 86400.0
+
+
+class Means(NamedTuple):
+    """store: a proxy without filters. containers: the container databases of an own device, by its name.
+
+    free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that a deleted manifest
+    leaves to no one.
+    """
+
+    replicas: Replicas
+    store: WsgiApp
+    is_own: Callable[[Node], bool]
+    containers: Callable[[str], ContainerStore]
+    free: Callable[[str, str], None]
+    clock: Clock
+    logger: Any
+    now: Callable[[], float] = time.time
+
+
+class _Queue(NamedTuple):
+    """An own replica of a container of the queue."""
+
+    name: Name
+    number: int  # among the replicas
+    replicas: int
+    store: ContainerStore
+    location: Location
+
+
+class _Wait(NamedTuple):
+    until: float
+    seconds: float
+
+
+class Expirer:
+    """Its `passes` are for a `runner.Daemon`."""
+
+    def __init__(self, means: Means, settings: Settings) -> None:
+        self._means = means
+        self._settings = settings
+        self._waits: dict[str, _Wait] = {}
+        self._waiting = 0
+        self._oldest: int | None = None
+        self._counts = {"expired_total": 0, "dropped_total": 0, "failed_total": 0}
+
+    def told(self) -> Mapping[str, Any]:
+        """expired: objects deleted; dropped: rows taken from the queue; failed: tries after which a row stayed.
+
+        waiting: rows found due, in the last pass, that had to wait for a replica. oldest_due_seconds: since when
+        the oldest row that was due has been.
+        """
+        age = max(0.0, self._means.now() - self._oldest) if self._oldest is not None else 0.0
+        return {**self._counts, "waiting": self._waiting, "oldest_due_seconds": round(age)}
+
+    def passes(self) -> Iterator[Callable[[], None] | None]:
+        """One pass over what is due; a unit is one object."""
+        began = self._means.now()
+        environ: Environ = {}  # keeps what is known of containers for the pass
+        self._waits = {row: wait for row, wait in self._waits.items() if wait.until > began - _LONGEST_WAIT}
+        waiting, oldest = 0, None
+        for name in self._containers(began - self._settings.margin):
+            for queue in self._own(name):
+                for row in self._rows(queue, began - self._settings.margin):
+                    due = self._parse(queue, row)
+                    if due is None:
+                        continue
+                    oldest = due.when if oldest is None else min(oldest, due.when)
+                    if self._is_ours(queue, row.name, due, began):
+                        if self._is_waiting(row.name):
+                            waiting += 1
+                        else:
+                            yield partial(self._expire, queue, row, due, environ)
+                yield from self._retire(queue, began)
+        self._waiting, self._oldest = waiting, oldest
+
+    def _containers(self, until: float) -> Iterator[Name]:
+        """The queue's containers that may hold what is due. Raises ObjstoreError."""
+        marker, account = "", self._settings.account
+        while True:
+            query = urlencode({"format": "json", "marker": marker, "end_marker": _bound(until), "limit": _PAGE})
+            made = subrequest({}, "GET", f"/v1/{account}", source="expirer", query=query, preauthorized=True)
+            answer = call(self._means.store, made)
+            body = answer.read()
+            if answer.status == 404:
+                return
+            if not answer.ok:
+                raise ObjstoreError(f"the listing of {account} was answered {answer.status}")
+            rows = json.loads(body) if body else []
+            yield from (Name(account, row["name"]) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            marker = rows[-1]["name"]
+
+    def _own(self, name: Name) -> Iterator[_Queue]:
+        means = self._means
+        partition, nodes = means.replicas.place(name)
+        for index, node in enumerate(nodes):
+            if means.is_own(node):
+                try:
+                    store = means.containers(node.device)
+                except DeviceUnavailable:
+                    continue
+                yield _Queue(name, index, len(nodes), store, Location(partition, means.replicas.hash(name)))
+
+    def _rows(self, queue: _Queue, until: float) -> Iterator[ListedObject]:
+        """What is due in a replica of a container."""
+        query = ListingQuery(end_marker=_bound(until), limit=_PAGE, data_times=True)
+        while True:
+            try:
+                listing = queue.store.list(queue.location, query)
+            except NotFound:
+                return
+            except (DeviceUnavailable, LockTimeout) as error:
+                self._means.logger.warning("the queue's %s cannot be read: %s", queue.name.path, error)
+                return
+            yield from listing.items
+            if not listing.more:
+                return
+            query = query._replace(marker=listing.items[-1].name)
+
+    def _parse(self, queue: _Queue, row: ListedObject) -> Due | None:
+        try:
+            return parse_row(row.name)
+        except InvalidInput as error:
+            self._means.logger.error("%s: %s", queue.name.path, error)
+            return None
+
+    def _is_ours(self, queue: _Queue, row: str, due: Due, now: float) -> bool:
+        patience = turn(row, queue.number, queue.replicas) * self._settings.takeover
+        return due.when + self._settings.margin + patience <= now
+
+    def _is_waiting(self, row: str) -> bool:
+        wait = self._waits.get(row)
+        return wait is not None and wait.until > self._means.now()
+
+    # One object
+
+    def _expire(self, queue: _Queue, row: ListedObject, due: Due, environ: Environ) -> None:
+        fates: list[Fate] = []
+        told = True
+        container = infos.container_info(environ, self._means.store, due.name)
+        stamp = just_after(row.timestamp)
+        if container.exists:
+            fates, told = self._delete(due, stamp, container.policy_index)
+        elif container.status in (404, 410):
+            fates = [Fate.ABSENT]
+        now = self._means.now()
+        row_age, due_age = now - row.timestamp.seconds, now - due.when
+        done = finished(fates, row_age, due_age, self._settings.give_up)
+        if not (done and (told or due_age > self._settings.give_up) and self._drop(queue.name, row.name, stamp)):
+            self._put_off(row.name)
+            return
+        self._waits.pop(row.name, None)
+        self._counts["dropped_total"] += 1
+
+    def _delete(self, due: Due, stamp: Timestamp, policy: int) -> tuple[list[Fate], bool]:
+        """The object's fate on each replica, and whether its container's replicas know of it."""
+        replicas, name = self._means.replicas, due.name
+        headers = {TIMESTAMP: stamp.internal, "X-If-Delete-At": str(due.when)}
+        deletions = replicas.ask("DELETE", name, headers, policy)
+        self._free_segments(name, deletions)
+        refused = [index for index, reply in enumerate(deletions) if reply.status == 409]
+        looks: dict[int, Reply] = {}
+        if refused:
+            looks = dict(zip(refused, replicas.ask("HEAD", name, {EVEN_EXPIRED: "true"}, policy, refused), strict=True))
+        fates = [fate(reply, looks.get(index), stamp) for index, reply in enumerate(deletions)]
+        self._counts["expired_total"] += any(reply.ok for reply in deletions)
+        told = Fate.ENDED not in fates or self._tell(name.of_container, name.object or "", stamp, policy)
+        return fates, told
+
+    def _free_segments(self, name: Name, replies: Iterable[Reply]) -> None:
+        owned = {reply.headers[REPLACED_SEGMENTS] for reply in replies if REPLACED_SEGMENTS in reply.headers}
+        for one in sorted(owned):
+            self._means.free(name.account, one)
+
+    def _drop(self, queue: Name, row: str, stamp: Timestamp) -> bool:
+        """Remove a row from the queue. One that came later, for a later change of the object, stays."""
+        return self._tell(queue, row, stamp, 0)
+
+    def _tell(self, container: Name, row: str, stamp: Timestamp, policy: int) -> bool:
+        removal = removal_row(row, stamp, policy, self._means.clock.now())
+        return self._means.replicas.tell(container, [removal], stamp)
+
+    def _put_off(self, row: str) -> None:
+        self._counts["failed_total"] += 1
+        last = self._waits.get(row)
+        seconds = _FIRST_WAIT if last is None else min(2 * last.seconds, _LONGEST_WAIT)
+        if last is not None or len(self._waits) < _MOST_WAITING:
+            self._waits[row] = _Wait(self._means.now() + seconds, seconds)
+
+    # The queue's containers
+
+    def _retire(self, queue: _Queue, now: float) -> Iterator[Callable[[], None]]:
+        """Delete a container of the queue that nothing will come into any more, which its first replica does."""
+        number = queue.name.container or ""
+        if queue.number or not number.isdigit() or int(number) > now - _RETIRE_AFTER - self._settings.margin:
+            return
+        try:
+            empty = not queue.store.info(queue.location).row_count
+        except (NotFound, DeviceUnavailable, LockTimeout):
+            return
+        if empty:
+            yield partial(self._delete_container, queue.name)
+
+    def _delete_container(self, name: Name) -> None:
+        made = subrequest({}, "DELETE", f"/v1{name.path}", source="expirer", preauthorized=True)
+        answer = call(self._means.store, made)
+        answer.close()
+        if not answer.ok and answer.status not in (404, 409):  # 409: another replica has rows yet
+            self._means.logger.warning("the queue's %s is not deleted: %s", name.path, answer.status)
+
+
+def _bound(until: float) -> str:
+    """The name that all rows and containers sort before that are due at or before a time."""
+    return f"{max(0, int(until) + 1):010d}"

@@ -1,0 +1,135 @@
+"""Requests to all replicas of a name at once, and what each of them answered.
+
+A daemon that finishes what others began must know of every replica, where a client's request is content
+with a majority: it removes the last trace of what is left to do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import NodeFailure
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.policies import ring_name
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.daemon.delivery import UNREACHABLE, Peers, succeeded
+from objstore.runtime import green
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse, Transport
+from objstore.wire.rows import tombstone_row
+
+EVEN_EXPIRED = "X-Backend-Even-Expired"
+ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
+
+PeersOf = Callable[[str], Peers]
+
+
+class Reply(NamedTuple):
+    """What one replica answered. status: UNREACHABLE for none."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+
+    @property
+    def ok(self) -> bool:
+        return succeeded(self.status)
+
+    @property
+    def known(self) -> bool:
+        """Does it say what the replica has: something, or nothing?"""
+        return self.ok or self.status == 404
+
+    @property
+    def stored(self) -> Timestamp:
+        """The newest change that the replica has of the name, ZERO for none."""
+        text = self.headers.get(messages.STORED_TIMESTAMP)
+        return Timestamp.parse(text) if text else ZERO
+
+
+class Replicas:
+    """peers: gives, by ring name (`account`, `container`, `object`, `object-N`), the servers of that ring.
+
+    transport: for what is not told to all.
+    """
+
+    def __init__(self, peers: PeersOf, transport: Transport) -> None:
+        self._peers = peers
+        self._transport = transport
+
+    def place(self, name: Name, policy: int = 0) -> tuple[int, tuple[Node, ...]]:
+        """Partition and primaries. policy: of objects. Raises ConfigError without a ring."""
+        return self._peers(_ring_of(name, policy)).place(name)
+
+    def hash(self, name: Name) -> str:
+        return self._peers(name.kind).salt.hash(name)
+
+    def request(
+        self, method: str, name: Name, partition: int, headers: Mapping[str, str], policy: int, query: str = ""
+    ) -> NodeRequest:
+        sent = {**headers, messages.POLICY: str(policy)} if policy and name.object is not None else dict(headers)
+        return NodeRequest(method, partition, name, sent, query)
+
+    def ask(
+        self, method: str, name: Name, headers: Mapping[str, str], policy: int = 0, only: Iterable[int] | None = None
+    ) -> list[Reply]:
+        """The reply of each primary, bodies left out. only: indexes of those to be asked."""
+        partition, nodes = self.place(name, policy)
+        request = self.request(method, name, partition, headers, policy)
+        asked = nodes if only is None else [nodes[index] for index in only]
+        waits = [green.spawn(self._ask, node, request) for node in asked]
+        return [wait.wait() for wait in waits]
+
+    def _ask(self, node: Node, request: NodeRequest) -> Reply:
+        try:
+            response = self._transport.call(node, request)
+            response.close()
+        except NodeFailure:
+            return Reply(UNREACHABLE)
+        return Reply(response.status, response.headers)
+
+    def read(self, name: Name, headers: Mapping[str, str], query: str) -> NodeResponse | None:
+        """The good answer of any primary to a GET, whose body is to be read or closed; None where none has one."""
+        partition, nodes = self.place(name)
+        request = self.request("GET", name, partition, headers, 0, query)
+        for node in random.sample(nodes, len(nodes)):
+            try:
+                response = self._transport.call(node, request)
+            except NodeFailure:
+                continue
+            if response.ok:
+                return response
+            response.close()
+        return None
+
+    def open(self, node: Node, request: NodeRequest) -> NodeResponse:
+        """Raises NodeFailure."""
+        return self._transport.call(node, request)
+
+    def tell(
+        self, name: Name, rows: Iterable[Mapping[str, Any]], at: Timestamp, headers: Mapping[str, str] | None = None
+    ) -> bool:
+        """Merge rows into all replicas of a container or account; True where none is left that lacks them."""
+        statuses = self._peers(name.kind).tell(name, rows, at, headers).values()
+        # A replica without the database has nothing that the rows would have to change.
+        return bool(statuses) and all(succeeded(status) or status == 404 for status in statuses)
+
+
+def _ring_of(name: Name, policy: int) -> str:
+    return ring_name(policy) if name.object is not None else name.kind
+
+
+def just_after(timestamp: Timestamp, steps: int = 1) -> Timestamp:
+    """Newer than this and older than anything a client did later."""
+    return Timestamp(timestamp.raw, timestamp.offset + steps)
+
+
+def removal_row(name: str, timestamp: Timestamp, policy: int, now: Timestamp) -> dict[str, Any]:
+    """The tombstone of a row, of whatever age it is itself remembered from `now` on.
+
+    Databases forget tombstones by the newest of their timestamps. One that ends an old object would else be
+    forgotten at once, before a replica that is away could learn of it.
+    """
+    return tombstone_row(name, timestamp, policy) | {"meta_timestamp": max(timestamp, now).internal}

@@ -1,0 +1,295 @@
+"""Objects whose time has come, and those that only seem so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.in_process import InProcess, run_pass
+
+from objstore.cli.duties import cleaners
+from objstore.cli.surroundings import Work
+from objstore.core.errors import InvalidInput
+from objstore.core.manifests import MANIFEST_OWNS, owns
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.daemon.expirer import Due, Fate, Reply, fate, finished, parse_row, turn
+from objstore.runtime import green
+
+CONTAINER = Name("AUTH_t", "c")
+OBJECT = Name("AUTH_t", "c", "o")
+QUEUE = ".expiring_objects"
+PROMPT = {"object_expirer_margin": "0", "object_expirer_takeover": "1h", "object_expirer_free_delay": "0"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> InProcess:
+    made = InProcess(tmp_path)
+    assert made("PUT", CONTAINER).status == 201
+    return made
+
+
+@pytest.fixture
+def expirer(store: InProcess) -> Work:
+    return cleaners.OBJECT_EXPIRER.make(store.around(**PROMPT))
+
+
+@pytest.fixture
+def run(store: InProcess) -> Callable[[Work], dict[str, Any]]:
+    """Lets the account of the queue learn of its containers, runs a pass, and gives what is told afterwards."""
+
+    def run_one(work: Work) -> dict[str, Any]:
+        tell_account(store)
+        run_pass(work)
+        return dict(work.told())
+
+    return run_one
+
+
+def tell_account(store: InProcess) -> None:
+    from objstore.cli.duties import updaters
+
+    run_pass(updaters.CONTAINER_UPDATER.make(store.around()))
+
+
+def queued(store: InProcess) -> list[list[str]]:
+    """The rows that each replica of the queue's containers has."""
+    answer = store("GET", Name(QUEUE), query="format=json")
+    names = [part.split('"')[0] for part in answer.read().decode().split('"name":"')[1:]]
+    return [rows for name in names for rows in store.rows(Name(QUEUE, name))]
+
+
+def put_expiring(store: InProcess, name: Name = OBJECT, **headers: str) -> int:
+    """PUT an object and wait until its time has come; that time."""
+    at = int(time.time()) + 1
+    assert store("PUT", name, b"content", X_Delete_At=str(at), **headers).status == 201
+    time.sleep(max(0.0, at - time.time()) + 0.01)
+    return at
+
+
+def test_an_object_goes_when_its_time_has_come(store: InProcess, expirer: Work, run: Any) -> None:
+    put_expiring(store)
+    assert len(store.copies(OBJECT)) == 3
+    told = run(expirer)
+    assert (told["expired_total"], told["dropped_total"], told["failed_total"]) == (1, 1, 0)
+    assert store.copies(OBJECT) == []
+    assert store.rows(CONTAINER) == [[], [], []]
+    assert not any(queued(store))
+
+
+def test_one_whose_time_has_not_come_stays(store: InProcess, expirer: Work, run: Any) -> None:
+    store("PUT", OBJECT, b"", X_Delete_At=str(int(time.time()) + 100))
+    told = run(expirer)
+    assert (told["expired_total"], told["oldest_due_seconds"]) == (0, 0)
+    assert len(store.copies(OBJECT)) == 3
+
+
+def test_clocks_are_given_a_margin(store: InProcess, run: Any) -> None:
+    put_expiring(store)
+    work = cleaners.OBJECT_EXPIRER.make(store.around(**PROMPT | {"object_expirer_margin": "1h"}))
+    run(work)
+    assert len(store.copies(OBJECT)) == 3
+
+
+@pytest.mark.parametrize("headers", [{}, {"X_Delete_At": "9999999999"}], ids=["for good", "for longer"])
+def test_an_object_written_again_stays(store: InProcess, expirer: Work, run: Any, headers: dict[str, str]) -> None:
+    at = str(int(time.time()) + 1)
+    store("PUT", OBJECT, b"old", X_Delete_At=at)
+    store("PUT", OBJECT, b"new", **headers)
+    time.sleep(max(0.0, int(at) - time.time()) + 0.01)
+    told = run(expirer)
+    assert (told["expired_total"], told["dropped_total"]) == (0, 1)
+    assert store("GET", OBJECT).read() == b"new"
+    assert store.rows(CONTAINER) == [["o"]] * 3
+    assert all(len(rows) == bool(headers) for rows in queued(store) if rows)
+
+
+def test_an_object_whose_time_was_taken_back_stays(store: InProcess, expirer: Work, run: Any) -> None:
+    at = str(int(time.time()) + 1)
+    store("PUT", OBJECT, b"old", X_Delete_At=at)
+    store("POST", OBJECT)
+    time.sleep(max(0.0, int(at) - time.time()) + 0.01)
+    assert run(expirer)["dropped_total"] == 1
+    assert store("GET", OBJECT).read() == b"old"
+
+
+def test_an_object_given_its_time_by_a_post_goes(store: InProcess, expirer: Work, run: Any) -> None:
+    store("PUT", OBJECT, b"old")
+    at = str(int(time.time()) + 1)
+    store("POST", OBJECT, X_Delete_At=at)
+    time.sleep(max(0.0, int(at) - time.time()) + 0.01)
+    assert run(expirer)["expired_total"] == 1
+    assert store.copies(OBJECT) == []
+
+
+def test_what_was_written_while_replicas_were_away_is_not_lost(store: InProcess, expirer: Work, run: Any) -> None:
+    """Two of three primaries have but the object that has expired; the newer one is older than the deletion."""
+    at = str(int(time.time()) + 1)
+    store("PUT", OBJECT, b"old", X_Delete_At=at)
+    newer = Timestamp.from_seconds(time.time()).internal
+    last = store.primaries(OBJECT)[2]
+    sent = {"X_Timestamp": newer, "Content_Type": "a/b", "Content_Length": "3"}
+    assert store.ask(last, "PUT", OBJECT, body=b"new", **sent).status == 201
+    time.sleep(max(0.0, int(at) - time.time()) + 0.01)
+    run(expirer)
+    assert store.copies(OBJECT) == [last]
+    for device in store.primaries(OBJECT)[:2]:
+        assert store.ask(device, "PUT", OBJECT, body=b"new", **sent).status == 201  # as a replicator would bring it
+    assert store("GET", OBJECT).read() == b"new"
+
+
+def test_a_row_stays_until_every_replica_has_answered(store: InProcess, expirer: Work, run: Any) -> None:
+    put_expiring(store)
+    tell_account(store)
+    away = store.primaries(OBJECT)[0]
+    store.net.down.add(away)
+    run_pass(expirer)
+    told = expirer.told()
+    assert (told["expired_total"], told["dropped_total"], told["failed_total"]) == (1, 0, 1)
+    store.net.down.clear()
+    assert store.copies(OBJECT) == [away]
+    assert any(queued(store))
+    assert run(expirer)["waiting"] == 1  # not tried again at once
+    again = cleaners.OBJECT_EXPIRER.make(store.around(**PROMPT))
+    assert run(again)["dropped_total"] == 1
+    assert store.copies(OBJECT) == []
+    assert not any(queued(store))
+
+
+def test_a_row_whose_object_is_nowhere_yet_waits(store: InProcess, expirer: Work, run: Any) -> None:
+    """It may be on its way: a device that was away has the only copy."""
+    put_expiring(store)
+    for device in store.primaries(OBJECT):
+        objects = store.device(device).objects(0)
+        location = store.location(OBJECT)
+        info = objects.info(location)
+        (name,) = objects.changes(location.partition, location.suffix)[location.hash]
+        objects.forget(location, [name])
+        assert info.metadata["X-Delete-At"]
+    told = run(expirer)
+    assert (told["dropped_total"], told["failed_total"]) == (0, 1)
+    assert any(queued(store))
+
+
+def test_hosts_share_the_rows(store: InProcess, run: Any) -> None:
+    names = [Name("AUTH_t", "c", f"o{number}") for number in range(12)]
+    at = str(int(time.time()) + 2)
+    for name in names:
+        store("PUT", name, b"", X_Delete_At=at)
+    time.sleep(max(0.0, int(at) - time.time()) + 0.01)
+    tell_account(store)
+    done = []
+    for host in (1, 2, 3, 4):
+        work = cleaners.OBJECT_EXPIRER.make(store.around(host, **PROMPT))
+        run_pass(work)
+        done.append(work.told()["expired_total"])
+    assert sum(done) == 12
+    assert max(done) < 12
+    assert not any(store.copies(name) for name in names)
+
+
+def test_another_host_takes_over(store: InProcess) -> None:
+    put_expiring(store)
+    tell_account(store)
+    time.sleep(2.1)
+    done = []
+    for host in (1, 2, 3, 4):
+        work = cleaners.OBJECT_EXPIRER.make(store.around(host, **PROMPT | {"object_expirer_takeover": "1"}))
+        run_pass(work)
+        done.append(work.told()["expired_total"])
+    first = next(index for index, count in enumerate(done) if count)
+    assert sum(done) == 1
+    assert first <= 1  # of four hosts three have the row: the first or second is one of these
+
+
+def test_segments_of_a_manifest_go_with_it(store: InProcess, expirer: Work, run: Any) -> None:
+    segments = Name("AUTH_t", "\x00parts\x00c")
+    part = Name("AUTH_t", "\x00parts\x00c", "p/1/00001/x")
+    store("PUT", segments)
+    store("PUT", part, b"part")
+    put_expiring(store, X_Object_Sysmeta_Manifest="json", **{MANIFEST_OWNS: owns(segments.container or "", "p/1/")})
+    run(expirer)
+    for _ in range(100):
+        if not store.copies(part):
+            break
+        green.sleep(0.02)
+    assert store.copies(part) == []
+
+
+def test_old_empty_containers_of_the_queue_go(store: InProcess, expirer: Work, run: Any) -> None:
+    old, new = Name(QUEUE, f"{int(time.time()) - 4 * 86400:010d}"), Name(QUEUE, f"{int(time.time()) - 3600:010d}")
+    for name in (old, new):
+        assert store("PUT", name).status == 201
+    run(expirer)
+    assert store("HEAD", old).status == 404
+    assert store("HEAD", new).status == 204
+
+
+def test_an_object_of_a_container_that_is_gone_is_given_up_late(store: InProcess, expirer: Work, run: Any) -> None:
+    put_expiring(store)
+    for device in store.device_names[:]:
+        if device in store.primaries(CONTAINER):
+            rows = (
+                b'[{"name":"o","timestamp":"9999999999.00000","deleted":true,"size":0,"content_type":"","etag":"",'
+                b'"policy_index":0,"content_type_timestamp":"9999999999.00000","meta_timestamp":"9999999999.00000"}]'
+            )
+            store.ask(device, "POST", CONTAINER, query="rows=1", body=rows, X_Timestamp="9999999999.00000")
+    assert store("DELETE", CONTAINER).status == 204
+    told = run(expirer)
+    assert (told["dropped_total"], told["failed_total"]) == (0, 1)
+
+
+# Decisions
+
+
+def test_a_row_names_when_and_what() -> None:
+    assert parse_row("0000000012-AUTH_a/c/o/p-q") == Due(12, Name("AUTH_a", "c", "o/p-q"))
+    for wrong in ("", "12", "x-AUTH_a/c/o", "12-AUTH_a/c", "12-AUTH_a", "-1-a/c/o", "１２-a/c/o"):
+        with pytest.raises(InvalidInput):
+            parse_row(wrong)
+
+
+def test_each_row_has_a_turn_for_every_replica() -> None:
+    for row in ("a", "b", "\udc80"):
+        assert sorted(turn(row, index, 3) for index in range(3)) == [0, 1, 2]
+
+
+STAMP = Timestamp(100, 1)
+OLDER, NEWER = ({"X-Backend-Timestamp": Timestamp(raw).internal} for raw in (99, 200))
+
+
+@pytest.mark.parametrize(
+    "deletion, look, expected",
+    [
+        (Reply(204), None, Fate.ENDED),
+        (Reply(412), None, Fate.ABSENT),
+        (Reply(0), None, Fate.UNKNOWN),
+        (Reply(507), None, Fate.UNKNOWN),
+        (Reply(409), Reply(200, NEWER), Fate.ENDED),
+        (Reply(409), Reply(404, NEWER), Fate.ENDED),
+        (Reply(409), Reply(200, OLDER), Fate.UNKNOWN),  # promised to a conditional write, which may never come
+        (Reply(409), Reply(404), Fate.ABSENT),
+        (Reply(409), Reply(0), Fate.UNKNOWN),
+    ],
+)
+def test_what_answers_say_of_an_object(deletion: Reply, look: Reply | None, expected: Fate) -> None:
+    assert fate(deletion, look, STAMP) is expected
+
+
+@pytest.mark.parametrize(
+    "fates, row_age, due_age, expected",
+    [
+        ({Fate.ENDED}, 10, 1, True),
+        ({Fate.ENDED, Fate.ABSENT}, 10, 1, True),
+        ({Fate.ENDED, Fate.UNKNOWN}, 1000, 1, False),
+        ({Fate.ENDED, Fate.UNKNOWN}, 1000, 101, True),
+        ({Fate.ABSENT}, 99, 1, False),
+        ({Fate.ABSENT}, 101, 1, True),
+        (set(), 1000, 1, False),
+    ],
+)
+def test_when_a_row_is_done_with(fates: set[Fate], row_age: float, due_age: float, expected: bool) -> None:
+    assert finished(fates, row_age, due_age, 100) is expected
