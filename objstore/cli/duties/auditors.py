@@ -1,0 +1,161 @@
+"""The daemons that look at what is stored: whether it is sound, and whether containers and objects agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from objstore.cli.surroundings import Duty, Surroundings, Work
+from objstore.core.policies import ring_name
+from objstore.daemon import dangling_rows, dark_objects
+from objstore.daemon.database_auditor import DatabaseAuditor
+from objstore.daemon.delivery import Peers
+from objstore.daemon.object_auditor import ETAGS, ObjectAuditor, Rates
+from objstore.daemon.rounds import Place, Rounds, Tour
+from objstore.daemon.runner import Pace
+from objstore.runtime.settings import Setting, Table, choice, duration, positive, size
+from objstore.server.devices import Device
+
+
+def rate(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError("is no rate")
+    return number
+
+
+_OBJECT_SETTINGS = (
+    Setting("object_auditor_interval", duration, "30s", "how often to look whether a device is to be audited"),
+    Setting("object_auditor_cycle", duration, "7d", "least time between two full rounds of a device"),
+    Setting("object_auditor_quick_cycle", duration, "1d",
+            "least time between two rounds that look at metadata and lengths of files only"),
+    Setting("object_auditor_bytes_per_second", size, "100M", "bytes to read of each device; 0: no bound"),
+    Setting("object_auditor_files_per_second", rate, "100", "objects to read of each device; 0: no bound"),
+    Setting("object_auditor_quick_files_per_second", rate, "100", "objects to look at in a quick round; 0: no bound"),
+    Setting("object_auditor_etags", choice(*ETAGS), "first",
+            "MD5 of content: in the first round that meets an object, always or never; block checksums always"),
+    Setting("object_auditor_concurrency", positive, "4", "rounds of devices under way at a time"),
+)  # fmt: skip
+
+
+def _database_settings(kind: str) -> Table:
+    return (
+        Setting(f"{kind}_auditor_interval", duration, "30s", "how often to look whether a device is to be audited"),
+        Setting(f"{kind}_auditor_cycle", duration, "1d", "least time between two rounds of a device"),
+        Setting(f"{kind}_auditor_databases_per_second", rate, "10", "databases to check of each device; 0: no bound"),
+        Setting(f"{kind}_auditor_concurrency", positive, "4", "devices audited at a time"),
+    )
+
+
+def _places(around: Surroundings, store: Callable[[Device], Any]) -> Callable[[], Iterator[Place]]:
+    return lambda: (Place(name, device.path, store(device)) for name, device in around.available())
+
+
+def _object_stores(around: Surroundings, device: Device) -> dict[int, Any]:
+    """By policy, of those that keep anything on disk."""
+    return {each.index: device.objects(each.index) for each in around.cluster.policies if each.engine != "memory"}
+
+
+def _object_auditor(around: Surroundings) -> Work:
+    values = around.read(_OBJECT_SETTINGS)
+    rates = Rates(
+        values.object_auditor_bytes_per_second,
+        values.object_auditor_files_per_second,
+        values.object_auditor_quick_files_per_second,
+    )
+    auditor = ObjectAuditor(rates, values.object_auditor_etags, lambda: rounds.check(), around.logger)
+    tours = (
+        Tour("full", values.object_auditor_cycle, auditor.full),
+        Tour("quick", values.object_auditor_quick_cycle, auditor.quick),
+    )
+    rounds = Rounds("object-auditor", _places(around, partial(_object_stores, around)), tours, around.logger)
+    return _work(rounds, values.object_auditor_interval, values.object_auditor_concurrency)
+
+
+def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroundings) -> Work:
+    values = vars(around.read(_database_settings(kind)))
+    auditor = DatabaseAuditor(
+        kind,
+        around.cluster.salt.hash,
+        values[f"{kind}_auditor_databases_per_second"],
+        lambda: rounds.check(),
+        around.logger,
+    )
+    tour = Tour("full", values[f"{kind}_auditor_cycle"], auditor.full)
+    rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger)
+    return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
+
+
+REPORT, REPAIR = "report", "repair"
+
+
+def _search_settings(duty: str, what: str, repair: str) -> Table:
+    """Of a duty that compares containers with objects. what: it looks at."""
+    return (
+        Setting(f"{duty}_interval", duration, "1m", "how often to look whether a device is to be searched"),
+        Setting(f"{duty}_cycle", duration, "7d", "least time between two rounds of a device"),
+        Setting(f"{duty}_per_second", rate, "10", f"{what} to look at, on all devices of a host; 0: no bound"),
+        Setting(f"{duty}_grace", duration, "1h", "age below which nothing is said of a change"),
+        Setting(f"{duty}_action", choice(REPORT, REPAIR), REPORT, repair),
+    )
+
+
+_DARK_SETTINGS = _search_settings(
+    "dark_objects", "objects", "repair: tell containers again of objects that they do not list"
+)
+_DANGLING_SETTINGS = _search_settings(
+    "dangling_rows", "rows", "repair: take rows out of listings whose object nobody has, two rounds in a row"
+)
+
+
+def _dark_objects(around: Surroundings) -> Work:
+    values = around.read(_DARK_SETTINGS)
+    rules = dark_objects.Rules(
+        values.dark_objects_per_second, values.dark_objects_grace, values.dark_objects_action == REPAIR
+    )
+    peers = {each.index: around.peers(ring_name(each.index)) for each in around.cluster.policies}
+    search = dark_objects.DarkObjects(
+        lambda policy: peers[policy],
+        around.peers("container"),
+        around.is_own,
+        rules,
+        lambda: rounds.check(),
+        around.logger,
+    )
+    tour = Tour("full", values.dark_objects_cycle, search.tour)
+    rounds = Rounds("dark-objects", _places(around, partial(_object_stores, around)), [tour], around.logger)
+    return _work(rounds, values.dark_objects_interval, 1)
+
+
+def _dangling_rows(around: Surroundings) -> Work:
+    values = around.read(_DANGLING_SETTINGS)
+    rules = dangling_rows.Rules(
+        values.dangling_rows_per_second, values.dangling_rows_grace, values.dangling_rows_action == REPAIR
+    )
+    peers: dict[int, Peers] = {each.index: around.peers(ring_name(each.index)) for each in around.cluster.policies}
+    search = dangling_rows.DanglingRows(
+        peers.get, around.peers("container"), around.is_own, rules, lambda: rounds.check(), around.logger
+    )
+    tour = Tour("full", values.dangling_rows_cycle, search.tour)
+    rounds = Rounds("dangling-rows", _places(around, lambda device: device.containers), [tour], around.logger)
+    return _work(rounds, values.dangling_rows_interval, 1)
+
+
+def _work(rounds: Rounds, interval: float, concurrency: int) -> Work:
+    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.told)
+
+
+OBJECT_AUDITOR = Duty("object-auditor", _OBJECT_SETTINGS, _object_auditor)
+CONTAINER_AUDITOR = Duty(
+    "container-auditor",
+    _database_settings("container"),
+    partial(_database_auditor, "container", lambda device: device.containers),
+)
+ACCOUNT_AUDITOR = Duty(
+    "account-auditor",
+    _database_settings("account"),
+    partial(_database_auditor, "account", lambda device: device.accounts),
+)
+DARK_OBJECTS = Duty("dark-objects", _DARK_SETTINGS, _dark_objects)
+DANGLING_ROWS = Duty("dangling-rows", _DANGLING_SETTINGS, _dangling_rows)

@@ -1,0 +1,188 @@
+"""Finds rows of containers whose object is gone: what a client sees in a listing and cannot read.
+
+For databases of which a device of this host is the first primary, the object of each live row is looked for: on its
+primaries, then where its partition was before, then on all devices that could stand in. What any of them has, or any
+primary cannot tell, is left alone. Rows of the system's own accounts (a dot before the name), such as the queue of what
+is to expire, stand for no objects.
+
+A row is repaired by one of a deletion of the very time at which the object was written, so that what came later stays.
+Only what the round before has found as well is repaired, and only where every device has answered: the ring of this
+host may have been older than those by which objects are moved.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from objstore.core.errors import Corrupt, LockTimeout, NodeFailure, NotFound
+from objstore.core.names import Location, Name
+from objstore.core.nodes import Node
+from objstore.daemon.delivery import Peers, succeeded
+from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.stored_names import databases, position_of
+from objstore.runtime.threads import ThreadPool
+from objstore.runtime.throttle import Throttle
+from objstore.store.databases import ObjectRow
+from objstore.wire.messages import POLICY, NodeRequest
+from objstore.wire.rows import tombstone_row
+
+_PAGE = 100  # rows read at a time
+_SYSTEM_PREFIX = "."
+_EVEN_EXPIRED = "X-Backend-Even-Expired"
+
+
+class Look(enum.Enum):
+    """What a device says of an object."""
+
+    FOUND = enum.auto()
+    MISSING = enum.auto()
+    SILENT = enum.auto()  # it cannot tell
+
+
+class Verdict(enum.Enum):
+    """What is counted of each row."""
+
+    SOUND = "sound"
+    DANGLING = "dangling"  # nobody has the object
+    UNSEEN = "unseen"  # no one who answered has it, but some that may stand in have not
+    UNCERTAIN = "uncertain"
+
+
+class Rules(NamedTuple):
+    """rate: rows a second, 0 for no bound. grace: seconds for which nothing is said of a change."""
+
+    rate: float
+    grace: float
+    repair: bool
+
+
+def judge(primaries: Sequence[Look], others: Sequence[Look]) -> Verdict:
+    """What devices say of the object of a row. others: where it may be besides."""
+    if Look.FOUND in primaries or Look.FOUND in others:
+        return Verdict.SOUND
+    if Look.SILENT in primaries or not primaries:
+        return Verdict.UNCERTAIN
+    return Verdict.UNSEEN if Look.SILENT in others else Verdict.DANGLING
+
+
+def is_old(row: ObjectRow, now: float, grace: float) -> bool:
+    changed = max(row.timestamp, row.meta_timestamp or row.timestamp)
+    return changed.seconds <= now - grace
+
+
+class DanglingRows:
+    """Its `tour` is the work of a tour, over places whose `store` is a ContainerStore."""
+
+    def __init__(
+        self,
+        objects: Callable[[int], Peers | None],
+        containers: Peers,
+        is_own: Callable[[Node], bool],
+        rules: Rules,
+        check: Callable[[], None],
+        logger: logging.Logger,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """objects: the object servers of a policy, None where there is no such. check: raises where the daemon is
+        to end."""
+        self._objects = objects
+        self._containers = containers
+        self._is_own = is_own
+        self._rules = rules
+        self._check = check
+        self._logger = logger
+        self._now = now
+        self._throttle = Throttle(rules.rate)
+        self._threads = ThreadPool("dangling-rows", 2)
+
+    def tour(self, place: Place, found: Round) -> Iterator[Position]:
+        *begun, row = found.position or [None, 0]
+        for location in databases(self._threads, place.store, found.position):
+            self._check()
+            primaries = self._containers.ring().primaries(location.partition)
+            if not primaries or primaries[0].device != place.name or not self._is_own(primaries[0]):
+                continue
+            here = position_of(location)
+            try:
+                yield from self._container(place, found, location, row if begun == here else 0)
+            except (NotFound, Corrupt):
+                continue  # it is gone, or put away
+            except LockTimeout as error:
+                found.count(errors=1)
+                self._logger.warning("%s: rows of %s: %s", place.name, location.hash, error)
+
+    def _container(self, place: Place, found: Round, location: Location, after: int) -> Iterator[Position]:
+        name = place.store.status(location).name
+        if name.account.startswith(_SYSTEM_PREFIX):
+            return
+        replicas = place.store.replicas
+        last = replicas.max_row(location)  # what comes later is not old
+        while after < last:
+            page = replicas.rows_since(location, after, _PAGE)
+            if not page:
+                return
+            for number, row in page:
+                after = number
+                if row.deleted or not is_old(row, self._now(), self._rules.grace):
+                    continue
+                self._throttle.take()
+                self._check()
+                self._row(found, name, row)
+                yield [*position_of(location), number]
+
+    def _row(self, found: Round, container: Name, row: ObjectRow) -> None:
+        peers = self._objects(row.policy_index)
+        name = container._replace(object=row.name)
+        verdict = Verdict.UNCERTAIN if peers is None else self._search(peers, name, row.policy_index)
+        found.count(rows=1, **{verdict.value: 1})
+        if verdict not in (Verdict.DANGLING, Verdict.UNSEEN):
+            return
+        text = f"dangling: {name.path} of {row.timestamp} in policy {row.policy_index}"
+        seen_before = text in found.last_findings
+        found.find(text)
+        if verdict is Verdict.DANGLING and self._rules.repair and seen_before:
+            done = self._repair(container, row)
+            found.count(**{"repaired" if done else "failed": 1})
+            text += ", told to its container as deleted" if done else ", could not be told to its container"
+        self._logger.warning("%s", text)
+
+    def _search(self, peers: Peers, name: Name, policy: int) -> Verdict:
+        partition, primaries = peers.place(name)
+        request = NodeRequest("HEAD", partition, name, {POLICY: str(policy), _EVEN_EXPIRED: "true"})
+        first = _ask(peers, primaries, request)
+        if Look.FOUND in first or Look.SILENT in first:
+            return judge(first, ())
+        ring = peers.ring()
+        elsewhere = {node.id: node for node in (*ring.previous(partition), *ring.handoffs(partition))}
+        return judge(first, _ask(peers, elsewhere.values(), request))
+
+    def _repair(self, container: Name, row: ObjectRow) -> bool:
+        said = tombstone_row(row.name, row.timestamp, row.policy_index)
+        statuses = self._containers.tell(container, [said], row.timestamp, {POLICY: str(row.policy_index)})
+        return 2 * sum(map(succeeded, statuses.values())) > len(statuses)
+
+
+def _ask(peers: Peers, nodes: Iterable[Node], request: NodeRequest) -> list[Look]:
+    """What each says, up to the first that has the object."""
+    looks = []
+    for node in nodes:
+        looks.append(_look(peers, node, request))
+        if looks[-1] is Look.FOUND:
+            break
+    return looks
+
+
+def _look(peers: Peers, node: Node, request: NodeRequest) -> Look:
+    try:
+        response = peers.transport.call(node, request)
+        response.close()
+    except NodeFailure as failure:
+        peers.logger.debug("%s at %s: %s", request.name.path, node, failure)
+        return Look.SILENT
+    if response.ok:
+        return Look.FOUND
+    return Look.MISSING if response.status == 404 else Look.SILENT

@@ -1,0 +1,244 @@
+"""Finds objects that no container lists: what a listing, a quota and a bill never see, and no client ever deletes.
+
+For objects of which a device of this host is the first primary, so that each is looked at once in the cluster, all
+primaries of the container are asked what they know of the name. A row of the object's time or later, also of a
+deletion, and in whichever policy, is reason enough to leave it alone; so is everything that is not certain. An object
+is never deleted here: what is found is reported or, where that is wanted, told to the container again.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from objstore.core.errors import Corrupt, InvalidInput, NodeFailure, NotFound
+from objstore.core.names import Location, Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import UNLISTED
+from objstore.daemon import stored_names
+from objstore.daemon.delivery import Peers, succeeded
+from objstore.daemon.rounds import Place, Position, Round
+from objstore.runtime import green
+from objstore.runtime.throttle import Throttle
+from objstore.store.interface import ObjectInfo
+from objstore.wire.messages import POLICY, STORED_TIMESTAMP, NodeRequest
+from objstore.wire.named_rows import RowStamp, decode_rows, named_request
+from objstore.wire.rows import ListedObject, object_row
+
+_BATCH = 50  # objects whose containers are asked at a time
+EVEN_EXPIRED = "X-Backend-Even-Expired"
+
+
+class Verdict(enum.Enum):
+    """What is counted of each object."""
+
+    LISTED = "listed"  # or deleted later, or moved
+    DARK = "dark"
+    NO_CONTAINER = "without_container"
+    UNCERTAIN = "uncertain"
+
+
+class Answer(NamedTuple):
+    """Of one primary of a container. rows: what it has of the names asked for; None: it has no such container.
+
+    deleted: it had, and knows of the deletion.
+    """
+
+    rows: tuple[RowStamp, ...] | None
+    deleted: bool = False
+
+
+class Rules(NamedTuple):
+    """rate: objects a second, 0 for no bound. grace: seconds for which nothing is said of a change.
+
+    repair: tell the container again.
+    """
+
+    rate: float
+    grace: float
+    repair: bool
+
+
+def is_listed(info: ObjectInfo, now: float, grace: float) -> bool:
+    """Should the object have been in a listing for long? Not one that has expired, or is to have no row."""
+    delete_at = info.metadata.get("X-Delete-At", "")
+    expired = delete_at.isdigit() and int(delete_at) <= now
+    return info.timestamp.seconds <= now - grace and info.metadata.get(UNLISTED) != "true" and not expired
+
+
+def judge(answers: Sequence[Answer | None], name: str, timestamp: Timestamp) -> Verdict:
+    """What the primaries of a container say of an object whose data is of `timestamp`; None where one is silent."""
+    known = [answer for answer in answers if answer is not None]
+    rows = [row for answer in known for row in answer.rows or ()]
+    if any(row.name == name and row.timestamp >= timestamp for row in rows):
+        return Verdict.LISTED
+    if 2 * len(known) <= len(answers):
+        return Verdict.UNCERTAIN
+    having = [answer for answer in known if answer.rows is not None]
+    if not having:
+        return Verdict.NO_CONTAINER
+    if 2 * len(having) <= len(answers) or any(answer.deleted for answer in known):
+        return Verdict.UNCERTAIN
+    return Verdict.DARK
+
+
+class Other(NamedTuple):
+    """What another primary of an object says. newest: of all it knows of the name; None where it knows nothing."""
+
+    newest: Timestamp | None
+
+
+def is_newest(others: Sequence[Other | None], info: ObjectInfo) -> bool:
+    """Is no other copy newer, as far as a majority of all copies, this one among them, tells? None: a silent one."""
+    known = [other for other in others if other is not None]
+    if 2 * (len(known) + 1) <= len(others) + 1:
+        return False
+    return all(other.newest is None or other.newest <= info.timestamp for other in known)
+
+
+class _Suspect(NamedTuple):
+    location: Location
+    name: Name
+    info: ObjectInfo
+
+
+class DarkObjects:
+    """Its `tour` is the work of a tour, over places whose `store` is a mapping of policies to engines."""
+
+    def __init__(
+        self,
+        objects: Callable[[int], Peers],
+        containers: Peers,
+        is_own: Callable[[Node], bool],
+        rules: Rules,
+        check: Callable[[], None],
+        logger: logging.Logger,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """objects: the object servers of a policy. check: raises where the daemon is to end."""
+        self._objects = objects
+        self._containers = containers
+        self._is_own = is_own
+        self._rules = rules
+        self._check = check
+        self._logger = logger
+        self._now = now
+        self._throttle = Throttle(rules.rate)
+
+    def tour(self, place: Place, found: Round) -> Iterator[Position]:
+        def wanted(policy: int, partition: int) -> bool:
+            primaries = self._objects(policy).ring().primaries(partition)
+            return bool(primaries) and primaries[0].device == place.name and self._is_own(primaries[0])
+
+        batch: list[Location] = []
+        for position, location in stored_names.objects(place.store, found.position, wanted):
+            batch.append(location)
+            if len(batch) >= _BATCH:
+                self._look_at(place, found, batch)
+                batch = []
+                yield position  # at which the batch has begun, or behind
+        self._look_at(place, found, batch)
+
+    def _look_at(self, place: Place, found: Round, batch: list[Location]) -> None:
+        suspects = []
+        for location in batch:
+            self._check()
+            self._throttle.take()
+            suspect = self._suspect(place, found, location)
+            if suspect is not None:
+                suspects.append(suspect)
+        self._judge(found, suspects)
+
+    def _suspect(self, place: Place, found: Round, location: Location) -> _Suspect | None:
+        """An object that ought to be listed."""
+        try:
+            info = place.store[location.policy].info(location)
+            name = Name.parse(info.name)
+        except (NotFound, Corrupt):
+            return None  # the business of others
+        except InvalidInput:
+            name = None
+        found.count(objects=1)
+        if name is None or name.object is None or self._containers.salt.hash(name) != location.hash:
+            found.count(misplaced=1)
+            found.find(f"misplaced: {info.name} at {location.policy}/{location.partition}/{location.hash}")
+            self._logger.error("%s: the object at %s is that of %s", place.name, location.hash, info.name)
+            return None
+        if not is_listed(info, self._now(), self._rules.grace):
+            return None
+        return _Suspect(location, name, info)
+
+    def _judge(self, found: Round, suspects: list[_Suspect]) -> None:
+        def container(suspect: _Suspect) -> Name:
+            return suspect.name.of_container
+
+        for name, group in groupby(sorted(suspects, key=lambda each: each.name.path), container):
+            members = list(group)
+            answers = self._ask(name, [each.name.object or "" for each in members])
+            for each in members:
+                self._settle(found, each, judge(answers, each.name.object or "", each.info.data_timestamp))
+
+    def _ask(self, container: Name, names: list[str]) -> list[Answer | None]:
+        """What each primary says."""
+        partition, nodes = self._containers.place(container)
+        request = named_request(container, partition, names)
+        waits = [green.spawn(self._answer, node, request) for node in nodes]
+        return [wait.wait() for wait in waits]
+
+    def _answer(self, node: Node, request: NodeRequest) -> Answer | None:
+        try:
+            response = self._containers.transport.call(node, request)
+            body = response.read()
+            if response.status == 404:
+                return Answer(None, STORED_TIMESTAMP in response.headers)
+            return Answer(tuple(decode_rows(body))) if response.ok else None
+        except (NodeFailure, InvalidInput) as failure:
+            self._logger.debug("rows of %s at %s: %s", request.name.path, node, failure)
+            return None
+
+    def _settle(self, found: Round, suspect: _Suspect, verdict: Verdict) -> None:
+        if verdict in (Verdict.DARK, Verdict.NO_CONTAINER) and not is_newest(self._others(suspect), suspect.info):
+            verdict = Verdict.UNCERTAIN  # replicators make the copies equal first
+        found.count(**{verdict.value: 1})
+        if verdict not in (Verdict.DARK, Verdict.NO_CONTAINER):
+            return
+        path, policy = suspect.name.path, suspect.location.policy
+        text = f"{verdict.value}: {path} of {suspect.info.data_timestamp} in policy {policy}"
+        found.find(text)
+        if verdict is Verdict.DARK and self._rules.repair:
+            done = self._repair(suspect)
+            found.count(**{"repaired" if done else "failed": 1})
+            text += ", told to its container again" if done else ", could not be told to its container"
+        self._logger.warning("%s", text)
+
+    def _others(self, suspect: _Suspect) -> list[Other | None]:
+        """What the other primaries have of an object."""
+        peers = self._objects(suspect.location.policy)
+        _, (_, *others) = peers.place(suspect.name)
+        headers = {POLICY: str(suspect.location.policy), EVEN_EXPIRED: "true"}
+        request = NodeRequest("HEAD", suspect.location.partition, suspect.name, headers)
+        return [_look(peers, node, request) for node in others]
+
+    def _repair(self, suspect: _Suspect) -> bool:
+        policy = suspect.location.policy
+        row = object_row(ListedObject(*suspect.info)._replace(name=suspect.name.object or ""), policy)
+        container = suspect.name.of_container
+        statuses = self._containers.tell(container, [row], suspect.info.timestamp, {POLICY: str(policy)})
+        return 2 * sum(map(succeeded, statuses.values())) > len(statuses)
+
+
+def _look(peers: Peers, node: Node, request: NodeRequest) -> Other | None:
+    try:
+        response = peers.transport.call(node, request)
+        response.close()
+        if not response.ok and response.status != 404:
+            return None
+        newest = response.headers.get(STORED_TIMESTAMP)
+        return Other(Timestamp.parse(newest) if newest else None)
+    except (NodeFailure, InvalidInput):
+        return None

@@ -1,0 +1,72 @@
+"""Checks all account or container databases of this host's devices, so that damage is found while copies are sound.
+
+SQLite looks at all pages and indexes of a database, totals are counted again from its rows, and the name it holds
+must be that of its place. What is damaged goes into quarantine, and comes back by replication.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
+from objstore.core.names import Location, Name
+from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.stored_names import databases, position_of
+from objstore.runtime.threads import ThreadPool
+from objstore.runtime.throttle import Throttle
+
+
+class DatabaseAuditor:
+    """Its `full` is the work of a tour, over places whose `store` is an AccountStore or ContainerStore."""
+
+    def __init__(
+        self,
+        kind: str,
+        hash_of: Callable[[Name], str],
+        rate: float,
+        check: Callable[[], None],
+        logger: logging.Logger,
+    ) -> None:
+        """kind: of the databases, for the log. rate: databases a second on each device, 0 for no bound.
+
+        check: raises where the daemon is to end.
+        """
+        self._kind = kind
+        self._hash_of = hash_of
+        self._rate = rate
+        self._check = check
+        self._logger = logger
+        self._throttles: dict[str, Throttle] = {}
+        self._threads = ThreadPool(f"{kind}-auditor", 2)
+
+    def full(self, place: Place, found: Round) -> Iterator[Position]:
+        throttle = self._throttles.setdefault(place.name, Throttle(self._rate))
+        for location in databases(self._threads, place.store, found.position):
+            self._check()
+            throttle.take()
+            self._audit(place, found, location)
+            yield position_of(location)
+
+    def _audit(self, place: Place, found: Round, location: Location) -> None:
+        try:
+            place.store.audit(location)
+            name = place.store.status(location).name
+        except NotFound:
+            return  # removed meanwhile
+        except Corrupt as error:
+            found.count(databases=1, quarantined=1)
+            found.find(f"quarantined: {error}")
+            self._logger.error("%s: %s database in quarantine: %s", place.name, self._kind, error)
+            return
+        except DeviceUnavailable:
+            raise
+        except ObjstoreError as error:  # such as a lock that others held for long
+            found.count(errors=1)
+            self._logger.warning("%s: %s database %s not audited: %s", place.name, self._kind, location.hash, error)
+            return
+        found.count(databases=1)
+        if self._hash_of(name) != location.hash:
+            found.count(misplaced=1)
+            found.find(f"misplaced: {name.path} at {location.partition}/{location.hash}")
+            self._logger.error("%s: the database at %s is that of %s", place.name, location.hash, name.path)

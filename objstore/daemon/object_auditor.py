@@ -1,0 +1,100 @@
+"""Reads all objects of this host's devices, so that what rots is found while other copies are sound.
+
+Two tours of each device (see `daemon.rounds`): the full one reads everything; the quick one looks only at
+metadata and at the length of files, which a file system may have cut short in a crash, and so can be made more often.
+What is damaged goes into quarantine, by which the hash of its suffix changes, so that replicators bring a sound copy.
+
+The MD5 of content costs several times what block checksums do, and shows nothing more once it was found to be that
+of the blocks: by default it is computed in the first full round that meets an object, on each device.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
+from objstore.core.names import Location
+from objstore.daemon import stored_names
+from objstore.daemon.rounds import Place, Position, Round
+from objstore.runtime.throttle import Throttle
+from objstore.store.interface import ReplicaStore
+
+FIRST, ALWAYS, NEVER = "first", "always", "never"
+ETAGS = (FIRST, ALWAYS, NEVER)
+_SLACK_SECONDS = 3600.0  # of file times against the clock
+
+
+class Rates(NamedTuple):
+    """Of one device, a second; 0 for no bound. quick_files: of the quick tour."""
+
+    bytes: float = 0.0
+    files: float = 0.0
+    quick_files: float = 0.0
+
+
+def hashed_since(etags: str, last_began: float) -> float:
+    """Content of files that came at or after this time has its MD5 checked; of those before, an earlier round has.
+
+    etags: one of ETAGS. last_began: of the last full round that ended. Both in seconds since the epoch.
+    """
+    if etags == NEVER:
+        return float("inf")
+    return max(0.0, last_began - _SLACK_SECONDS) if etags == FIRST else 0.0
+
+
+class ObjectAuditor:
+    """Its `full` and `quick` are the work of tours, over places whose `store` is a mapping of policies to engines."""
+
+    def __init__(self, rates: Rates, etags: str, check: Callable[[], None], logger: logging.Logger) -> None:
+        """check: raises where the daemon is to end; asked while a large object is read."""
+        self._etags = etags
+        self._check = check
+        self._logger = logger
+        self._bytes = cache(lambda device: Throttle(rates.bytes))
+        self._files = cache(lambda device: Throttle(rates.files))
+        self._quick_files = cache(lambda device: Throttle(rates.quick_files))
+
+    def full(self, place: Place, found: Round) -> Iterator[Position]:
+        since = hashed_since(self._etags, found.last_began)
+        throttle = self._bytes(place.name)
+
+        def read(count: int) -> None:
+            self._check()
+            throttle.take(count)
+
+        for position, location in stored_names.objects(place.store, found.position):
+            self._files(place.name).take()
+            self._audit(place, found, location, partial(_verify, read=read, hashed_since=since))
+            yield position
+
+    def quick(self, place: Place, found: Round) -> Iterator[Position]:
+        for position, location in stored_names.objects(place.store, found.position):
+            self._quick_files(place.name).take()
+            self._audit(place, found, location, partial(_verify, read=_unread, content=False))
+            yield position
+
+    def _audit(self, place: Place, found: Round, location: Location, verify: Callable[..., int]) -> None:
+        try:
+            found.count(objects=1, bytes=verify(place.store[location.policy], location))
+        except NotFound:
+            pass  # a tombstone, or removed meanwhile
+        except Corrupt as error:
+            found.count(objects=1, quarantined=1)
+            found.find(f"quarantined: {error}")
+            self._logger.error("%s: in quarantine: %s", place.name, error)
+        except DeviceUnavailable:
+            raise
+        except ObjstoreError as error:
+            found.count(errors=1)
+            self._logger.error("%s: cannot audit %s: %s", place.name, location.hash, error)
+
+
+def _verify(store: ReplicaStore, location: Location, **how: Any) -> int:
+    return store.verify(location, **how)
+
+
+def _unread(_: int) -> None:
+    """No content is read, so that nothing has to wait."""

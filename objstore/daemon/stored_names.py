@@ -1,0 +1,62 @@
+"""What is stored on a device, in an order in which one can go on: the ways of the rounds of `daemon.rounds`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Protocol
+
+from objstore.core.names import Location
+from objstore.daemon.rounds import Position
+from objstore.runtime.threads import ThreadPool
+from objstore.store.interface import ReplicaStore
+
+_BATCH = 64  # databases that are looked for at a time
+
+
+def objects(
+    stores: Mapping[int, ReplicaStore], position: Position, wanted: Callable[[int, int], bool] = lambda *_: True
+) -> Iterator[tuple[Position, Location]]:
+    """All names from a position (policy, partition, suffix) on, in order, each with its own; suspends the caller.
+
+    stores: a device's, by policy. wanted: of policy and partition.
+    """
+    for policy in sorted(stores):
+        if [policy] < position[:1]:
+            continue
+        store = stores[policy]
+        for partition in sorted(store.partitions()):
+            if [policy, partition] < position[:2] or not wanted(policy, partition):
+                continue
+            for suffix in sorted(store.suffix_hashes(partition)):
+                here: Position = [policy, partition, suffix]
+                if here < position:
+                    continue
+                for name_hash in sorted(store.changes(partition, suffix)):
+                    yield here, Location(partition, name_hash, policy)
+
+
+class Databases(Protocol):
+    """What is asked of an `AccountStore` or a `ContainerStore`."""
+
+    def locations(self) -> Iterator[Location]: ...
+
+    def status(self, location: Location) -> Any: ...
+
+    def audit(self, location: Location) -> None: ...
+
+
+def position_of(location: Location) -> Position:
+    """By which the databases of a device are in order."""
+    return [str(location.partition), location.suffix, location.hash]
+
+
+def databases(threads: ThreadPool, store: Databases, position: Position) -> Iterator[Location]:
+    """All databases from a position on, in order; suspends the caller while the disk is asked."""
+    found = (location for location in store.locations() if position_of(location) >= position[:3])
+    while batch := threads.run(_take, found):
+        yield from batch
+
+
+def _take(found: Iterator[Location]) -> list[Location]:
+    return list(islice(found, _BATCH))
