@@ -18,11 +18,13 @@ from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
 from objstore.runtime.files import FILES
 from objstore.runtime.settings import Setting, boolean, duration
+from objstore.server import object_replication
 from objstore.server.account_update import AccountUpdater
 from objstore.server.accounts import AccountServer
 from objstore.server.container_update import ContainerUpdater
 from objstore.server.containers import ContainerServer
 from objstore.server.devices import Devices, Makers
+from objstore.server.object_replication import ObjectReplication
 from objstore.server.objects import ObjectServer
 from objstore.store.databases import SETTINGS as DATABASE_SETTINGS
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
@@ -65,7 +67,9 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits)
     account_updater = AccountUpdater(transports, clock, logger)
     containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits)
-    objects = ObjectServer(devices, cluster.salt, ContainerUpdater(transports, logger), logger, _lease_time(conf))
+    replicate = ObjectReplication(object_replication.limits_of(settings.read(object_replication.SETTINGS, conf)))
+    updater = ContainerUpdater(transports, logger)
+    objects = ObjectServer(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
     return StorageApps(devices, accounts.app, containers.app, objects.app)
 
 
@@ -128,5 +132,5 @@ SECTIONS = {
     "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
     "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS),
     "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *CLIENT_SETTINGS),
-    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *CLIENT_SETTINGS),
+    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *object_replication.SETTINGS, *CLIENT_SETTINGS),
 }

@@ -109,3 +109,7 @@ class NodeUnreachable(NodeFailure):
 
 class NodeTimeout(NodeFailure):
     """The node did not connect, answer or go on in time."""
+
+
+class NodeDeviceGone(NodeFailure):
+    """The node answers, but says that its device is not there."""

@@ -1,0 +1,108 @@
+"""Units of several devices side by side, so that a slow device holds up itself alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from objstore.core.errors import DeviceUnavailable
+from objstore.runtime import green
+
+Task = TypeVar("Task")
+
+
+class Lane(Generic[Task]):
+    """What one device has to do in a pass, and how far it is.
+
+    plan: what there is to do: tasks that come first, and the rest, both in order. do: does one, and says whether it
+    succeeded. at_end: called once all was tried; with False where the device went away, and the rest was left.
+    total, done: tasks. first, first_left: of those that come first. failures: tasks that did not succeed.
+    """
+
+    def __init__(
+        self,
+        plan: Callable[[], tuple[Sequence[Task], Sequence[Task]]],
+        do: Callable[[Task], bool],
+        at_end: Callable[[bool], object],
+    ) -> None:
+        self._plan = plan
+        self._do = do
+        self._at_end = at_end
+        self._tasks: deque[tuple[Task, bool]] = deque()
+        self._planned = False
+        self._sound = True
+        self._told = False
+        self.under_way = 0
+        self.total = self.done = self.first = self.first_left = self.failures = 0
+
+    def begin(self, most: int) -> bool:
+        """Is there a unit that can be begun now? It counts as under way then. most: units under way at once."""
+        can = self.under_way < most and bool(self._tasks) if self._planned else not self.under_way
+        self.under_way += can
+        return can
+
+    def unit(self) -> None:
+        """Do what was begun."""
+        try:
+            if not self._planned:
+                self._make_plan()
+            elif self._tasks:
+                self._one(*self._tasks.popleft())
+        except BaseException as error:
+            self.failures += 1
+            if isinstance(error, DeviceUnavailable):
+                self._sound = False
+                self._tasks.clear()
+            raise
+        finally:
+            self._planned = True
+            self.under_way -= 1
+            if not self._tasks and not self.under_way and not self._told:
+                self._told = True
+                self._at_end(self._sound)
+
+    def _make_plan(self) -> None:
+        try:
+            first, rest = self._plan()
+        except BaseException:
+            self._sound = False
+            raise
+        self._tasks.extend((task, True) for task in first)
+        self._tasks.extend((task, False) for task in rest)
+        self.first = self.first_left = len(first)
+        self.total = len(self._tasks)
+
+    def _one(self, task: Task, first: bool) -> None:
+        succeeded = self._do(task)
+        self.done += 1
+        self.failures += not succeeded
+        self.first_left -= first and succeeded
+
+
+def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], None]]:
+    """The units of all lanes, as callables for a `runner.Daemon`; of each lane `most` at once."""
+    waiting = deque(lanes)
+    ended = green.Event()
+
+    def run(lane: Lane[Task]) -> None:
+        nonlocal ended
+        try:
+            lane.unit()
+        finally:
+            told, ended = ended, green.Event()
+            told.send(None)
+
+    def unit_of(lane: Lane[Task]) -> Callable[[], None]:
+        return lambda: run(lane)
+
+    while True:
+        lane = next((lane for lane in waiting if lane.begin(most)), None)
+        if lane is not None:
+            waiting.remove(lane)
+            waiting.append(lane)
+            yield unit_of(lane)
+        elif any(lane.under_way for lane in lanes):
+            ended.wait()
+        else:
+            return

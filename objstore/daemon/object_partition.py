@@ -1,0 +1,210 @@
+"""One partition of one device: sent to those who should have it too, or home, if it is not ours."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from functools import partial
+from itertools import islice, takewhile
+from typing import NamedTuple
+
+from objstore.core.errors import NodeDeviceGone, NodeFailure, NodeTimeout, NodeUnreachable
+from objstore.core.names import Location
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.replication import objects_plan as plan
+from objstore.replication.objects_messages import Changes
+from objstore.replication.objects_plan import Change
+from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
+from objstore.ring import Ring
+from objstore.store.interface import ReplicaStore
+from objstore.wire.messages import Transport
+
+_STAND_INS = 3  # handoffs that are tried, at most, in the place of one device that is lost
+
+
+class Place(NamedTuple):
+    """The objects of one policy on one device of this host.
+
+    ring: gives the current one. identity: see `objects_messages.device_identity`. tidy: removes what crashed writers
+    left on the device.
+    """
+
+    device: str
+    policy: int
+    store: ReplicaStore
+    ring: Callable[[], Ring]
+    identity: str
+    tidy: Callable[[], object]
+
+
+class Options(NamedTuple):
+    """Ages and intervals in seconds. handoff_delete: primaries that must have what a handoff removes, or plan.ALL.
+
+    offer: names in one offer. per_device: partitions of a device worked on at once.
+    """
+
+    reclaim_age: float
+    reclaim_interval: float = 86400.0
+    handoff_delete: int = plan.ALL
+    offer: int = 1000
+    per_device: int = 2
+    bounds: Bounds = Bounds()
+
+
+class Peers:
+    """The way to other devices, and how they fared of late. counts: of all that was sent, by name."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        flow: Flow,
+        pause: float,
+        logger: logging.Logger,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """pause: seconds for which a host that did not answer is not asked again."""
+        self.counts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()  # by node
+        self.logger = logger
+        self._transport = transport
+        self._flow = flow
+        self._pause = pause
+        self._monotonic = monotonic
+        self._avoid: dict[tuple[str, int], float] = {}  # until when, by address
+        self._warned: set[str] = set()
+
+    def begin_pass(self) -> None:
+        self._warned.clear()
+
+    def sender(self, source: Source, node: Node, bounds: Bounds) -> Sender:
+        """Raises NodeUnreachable for a host that did not answer a while ago."""
+        if self._avoid.get(node.address, 0.0) > self._monotonic():
+            raise NodeUnreachable(f"{node} did not answer a while ago")
+        return Sender(source, self._transport, node, bounds, self._flow, self.logger)
+
+    def ended(self, sender: Sender) -> None:
+        """Count what was sent."""
+        self.counts["sent"] += sender.sent
+        self.counts["sent_bytes"] += sender.sent_bytes
+        self.counts["refused"] += sender.refused
+        self.counts["corrupt"] += sender.corrupt
+
+    def failed(self, node: Node, error: NodeFailure) -> None:
+        """Count it, and tell it, once a pass."""
+        name, now = str(node), self._monotonic()
+        self.failures[name] += 1
+        if isinstance(error, (NodeUnreachable, NodeTimeout)) and self._avoid.get(node.address, 0.0) <= now:
+            self._avoid[node.address] = now + self._pause
+        self.logger.log(logging.DEBUG if name in self._warned else logging.WARNING, "%s: %s", node, error)
+        self._warned.add(name)
+
+
+class Outcome(Enum):
+    """Of talking with a peer. LOST: its device is not there."""
+
+    DONE, FAILED, LOST = range(3)
+
+
+class Part(NamedTuple):
+    """A partition of a place, and the ring that says whose it is."""
+
+    place: Place
+    partition: int
+    ring: Ring
+
+    @property
+    def source(self) -> Source:
+        return Source(self.place.store, self.partition, self.place.policy, self.place.identity)
+
+    def fits(self, name_hash: str) -> bool:
+        return self.ring.partition(name_hash) == self.partition
+
+
+class PartitionWork:
+    """Its calls raise what the engine raises, and Conflict where a peer turns out to be this very device.
+
+    Each says whether all is done that was to be done.
+    """
+
+    def __init__(
+        self, part: Part, peers: Peers, options: Options, since: Timestamp, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """since: older tombstones are not sent. go_on: asked between requests whether to."""
+        self._part = part
+        self._store = part.place.store
+        self._peers = peers
+        self._options = options
+        self._since = since
+        self._go_on = go_on
+
+    def keep_equal(self, primaries: Iterable[Node]) -> bool:
+        """Send what these other primaries lack."""
+        own_hash = self._store.partition_hash(self._part.partition)
+        if not own_hash:
+            return True
+        bring = partial(self._bring, own_hash)
+        outcomes = [self._talk(node, bring) for node in primaries]
+        self._stand_in(outcomes.count(Outcome.LOST), bring)
+        return all(outcome is Outcome.DONE for outcome in outcomes)
+
+    def _stand_in(self, lost: int, bring: Callable[[Sender], None]) -> None:
+        """As many handoffs get what the devices that are lost should have."""
+        candidates = islice(self._part.ring.handoffs(self._part.partition), lost * _STAND_INS)
+        while lost and (node := next(candidates, None)) is not None:
+            lost -= self._talk(node, bring) is Outcome.DONE
+
+    def _bring(self, own_hash: str, sender: Sender) -> None:
+        theirs = sender.compare(own_hash)
+        if theirs is not None:
+            differing = plan.differing(self._store.suffix_hashes(self._part.partition), theirs)
+            for bundle in self._bundles(differing):
+                sender.settle(bundle)
+
+    def hand_off(self, primaries: Sequence[Node]) -> bool:
+        """Send all there is to the primaries, and remove what enough of them have."""
+        needed = plan.confirmations_needed(self._options.handoff_delete, len(primaries))
+        answering = list(primaries)
+        emptied = True
+        for bundle in self._bundles(sorted(self._store.suffix_hashes(self._part.partition))):
+            confirmed = []
+            for node in tuple(answering):
+                of_node: set[Change] = set()
+                if self._talk(node, partial(_settle, bundle, of_node)) is not Outcome.DONE:
+                    answering.remove(node)
+                confirmed.append(of_node)
+            emptied &= self._remove(bundle, plan.removable(confirmed, needed))
+        return emptied and self._go_on()
+
+    def _remove(self, bundle: Changes, safe: Changes) -> bool:
+        for name_hash, names in safe.items():
+            self._store.forget(Location(self._part.partition, name_hash, self._part.place.policy), names)
+            self._peers.counts["removed"] += len(names)
+        return plan.flat(safe) == plan.flat(bundle)
+
+    def _bundles(self, suffixes: Iterable[str]) -> Iterator[Changes]:
+        """What is to be offered of suffixes, as long as we may go on."""
+        parts = (
+            plan.worth_sending(self._store.changes(self._part.partition, suffix), self._since, self._part.fits)
+            for suffix in suffixes
+        )
+        return takewhile(lambda _: self._go_on(), plan.bundles(parts, self._options.offer))
+
+    def _talk(self, node: Node, talk: Callable[[Sender], object]) -> Outcome:
+        try:
+            sender = self._peers.sender(self._part.source, node.for_replication, self._options.bounds)
+            try:
+                talk(sender)
+            finally:
+                self._peers.ended(sender)
+            return Outcome.FAILED if sender.refused else Outcome.DONE
+        except NodeFailure as error:
+            self._peers.failed(node.for_replication, error)
+            return Outcome.LOST if isinstance(error, NodeDeviceGone) else Outcome.FAILED
+
+
+def _settle(bundle: Changes, confirmed: set[Change], sender: Sender) -> None:
+    confirmed |= sender.settle(bundle)

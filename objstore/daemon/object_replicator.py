@@ -1,0 +1,149 @@
+"""Keeps the copies of objects equal: each device sends what its partitions' other devices lack.
+
+A unit of work is one partition of one device. Partitions that the ring does not give to the device come first: until
+they are where they belong, a copy is missing there. What is decided, and why, is in `replication.objects_plan`.
+
+Devices are worked on side by side, a few partitions of each at once. A peer that cannot be reached is left alone
+for a while; the partitions it misses are sent by a later pass.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Conflict
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.daemon.lanes import Lane, take_turns
+from objstore.daemon.object_partition import Options, Part, PartitionWork, Peers, Place
+from objstore.replication import objects_plan as plan
+from objstore.ring import Ring
+
+_SPREAD = 0.6180339887498949  # of the golden ratio: fractions of its multiples are spread evenly
+
+
+class Host(NamedTuple):
+    """What the replicator asks of its host. places: those that can be used now. is_own: of a node, whether it is a
+    device of this host's server. rest: waits while the host has too much to do, for some seconds at most."""
+
+    places: Callable[[], Iterable[Place]]
+    is_own: Callable[[Node], bool]
+    rest: Callable[[], object]
+
+
+class Task(NamedTuple):
+    """span: from when to when it is looked whether the partition is due for reclaiming."""
+
+    place: Place
+    partition: int
+    span: tuple[float, float]
+
+
+class ObjectReplicator:
+    """Its `passes` are for a `runner.Daemon`."""
+
+    def __init__(self, host: Host, peers: Peers, options: Options, now: Callable[[], float] = time.time) -> None:
+        self._host = host
+        self._peers = peers
+        self._options = options
+        self._now = now
+        self._started = now()
+        self._stopping = False
+        self._lanes: dict[str, Lane[Task]] = {}
+        self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
+        self._ended: dict[str, float] = {}  # by device, when its last complete pass ended
+        self._reclaimed = 0
+
+    def passes(self) -> Iterator[Callable[[], None]]:
+        """One pass; a unit is a partition, or the look at what partitions a device has."""
+        self._stopping = False
+        self._peers.begin_pass()
+        places: dict[str, list[Place]] = {}
+        for place in self._host.places():
+            places.setdefault(place.device, []).append(place)
+        self._lanes = {
+            device: Lane(partial(self._plan, of_device), self._replicate, partial(self._end, device))
+            for device, of_device in places.items()
+        }
+        try:
+            yield from take_turns(list(self._lanes.values()), self._options.per_device)
+        except GeneratorExit:
+            self._stopping = True
+            raise
+
+    def told(self) -> Mapping[str, Any]:
+        """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        devices = {name: self._told_of(name, lane) for name, lane in self._lanes.items()}
+        sums = {name: sum(told[name] for told in devices.values()) for name in _SUMMED}
+        totals = {f"{name}_total": self._peers.counts[name] for name in _COUNTED}
+        ended = [self._ended.get(name) for name in devices]
+        oldest = {"oldest_pass": min(ended)} if ended and None not in ended else {}  # type: ignore[type-var]
+        return {
+            **sums,
+            **totals,
+            **oldest,
+            "reclaimed_total": self._reclaimed,
+            "peer_failures": dict(self._peers.failures),
+            "devices": devices,
+        }
+
+    def _told_of(self, name: str, lane: Lane[Task]) -> dict[str, Any]:
+        told = dict(zip(_SUMMED, (lane.done, lane.total, lane.first, lane.first_left, lane.failures), strict=True))
+        return {**told, "last_pass": self._ended[name]} if name in self._ended else told
+
+    def _plan(self, places: list[Place]) -> tuple[list[Task], list[Task]]:
+        """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
+        handoffs: list[Task] = []
+        others: list[Task] = []
+        for place in places:
+            place.tidy()
+            ring = place.ring()
+            key = place.device, place.policy
+            span = self._looked.get(key, self._started), self._now()
+            self._looked[key] = span[1]
+            for partition in place.store.partitions():
+                if partition < ring.partition_count:  # else it is one of another part power
+                    task = Task(place, partition, span)
+                    (handoffs if self._assign(place, partition, ring).handoff else others).append(task)
+        random.shuffle(handoffs)
+        random.shuffle(others)
+        return handoffs, others
+
+    def _end(self, device: str, complete: bool) -> None:
+        if complete and not self._stopping:
+            self._ended[device] = self._now()
+
+    def _assign(self, place: Place, partition: int, ring: Ring) -> plan.Assignment:
+        return plan.assign(
+            ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node)
+        )
+
+    def _replicate(self, task: Task) -> bool:
+        """Is all done that was to be done?"""
+        if self._stopping:
+            return False
+        self._host.rest()
+        place, partition, (since, until) = task
+        ring = place.ring()  # perhaps a newer one than when the pass began
+        if partition >= ring.partition_count:
+            return False
+        peers, handoff = self._assign(place, partition, ring)
+        oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)
+        if handoff or plan.has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
+            self._reclaimed += place.store.reclaim(partition, oldest)
+        work = PartitionWork(
+            Part(place, partition, ring), self._peers, self._options, oldest, lambda: not self._stopping
+        )
+        try:
+            return work.hand_off(peers) if handoff else work.keep_equal(peers)
+        except Conflict as error:  # what we are to the partition cannot be told
+            self._peers.logger.error("partition %d of %s is not replicated: %s", partition, place.device, error)
+            return False
+
+
+_SUMMED = ("done", "total", "handoffs", "handoffs_left", "failures")
+_COUNTED = ("sent", "sent_bytes", "refused", "corrupt", "removed")

@@ -1,0 +1,177 @@
+"""What replicators of objects say to each other: one request a step, all of them REPLICATE of a partition.
+
+    step=compare   X-Backend-Partition-Hash: the sender's      204: the same; 200: hashes by suffix (JSON)
+    step=offer     {name hash: [file name, ...], ...} (JSON)   200: what of it the receiver lacks, in the same form
+    step=send      frames, see below                           200: {"frames": n, "refused": {index: reason}} (JSON)
+
+A *frame* is one change: a head of 42 bytes (name hash in hex, length of the file name, length of the content, both
+unsigned and the highest byte first), the file name, and the content as the engine's `read_change` gave it.
+
+Every request names the storage policy, and the sender's device, by an identity that no other device has: one that
+is asked by itself answers 409. Other answers: 503 where the receiver has enough to do (to be tried again), 507
+where the device is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from objstore.core.errors import BodyTruncated, InvalidInput
+from objstore.store.objects.layout import FileName, is_hash, is_suffix
+
+PARTITION_HASH = "X-Backend-Partition-Hash"
+SOURCE = "X-Backend-Replication-Source"
+COMPARE, OFFER, SEND = "compare", "offer", "send"
+
+# Why a change was refused. STALE: another change of this name and time is there.
+FULL, STALE, UNSOUND, FAILED = "full", "stale", "unsound", "failed"
+
+Changes = dict[str, tuple[FileName, ...]]  # by name hash
+Buffer = bytes | bytearray | memoryview
+
+_HEAD = struct.Struct(">32sHQ")
+_LONGEST_NAME = 255
+
+
+class Frame(NamedTuple):
+    """What the head of a frame says. length: of the content that follows, in bytes."""
+
+    hash: str
+    name: FileName
+    length: int
+
+
+class Receipt(NamedTuple):
+    """frames: how many came. refused: why some of them are not stored, by their index."""
+
+    frames: int
+    refused: dict[int, str]
+
+    def encode(self) -> bytes:
+        return json.dumps({"frames": self.frames, "refused": self.refused}).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Receipt:
+        """Raises InvalidInput."""
+        try:
+            said = json.loads(body)
+            return cls(int(said["frames"]), {int(index): str(why) for index, why in said["refused"].items()})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidInput(f"not a receipt: {error!r}") from None
+
+
+def encode_changes(changes: Mapping[str, Sequence[FileName]]) -> bytes:
+    said = {name_hash: [str(name) for name in names] for name_hash, names in changes.items()}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
+def decode_changes(body: bytes) -> Changes:
+    """Raises InvalidInput."""
+    try:
+        said = json.loads(body)
+        return {_hash(name_hash): tuple(_file_name(name) for name in names) for name_hash, names in said.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"not a list of changes: {error}") from None
+
+
+def encode_hashes(hashes: Mapping[str, str]) -> bytes:
+    return json.dumps(hashes, separators=(",", ":")).encode()
+
+
+def decode_hashes(body: bytes) -> dict[str, str]:
+    """Raises InvalidInput."""
+    try:
+        said = json.loads(body)
+        if all(isinstance(suffix, str) and isinstance(found, str) for suffix, found in said.items()):
+            return {suffix: found for suffix, found in said.items() if is_suffix(suffix)}
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise InvalidInput("not the hashes of suffixes")
+
+
+def _hash(text: str) -> str:
+    if not is_hash(text):
+        raise InvalidInput(f"not the hash of a name: {text[:60]!r}")
+    return text
+
+
+def _file_name(text: str) -> FileName:
+    name = FileName.parse(text)
+    if name is None:
+        raise InvalidInput(f"not a change: {text[:60]!r}")
+    return name
+
+
+def encode_head(frame: Frame) -> bytes:
+    name = str(frame.name).encode("ascii")
+    return _HEAD.pack(frame.hash.encode("ascii"), len(name), frame.length) + name
+
+
+class FrameReader:
+    """Takes frames out of a body that comes in pieces; `content` or `pieces` must follow each head."""
+
+    def __init__(self, body: Iterable[Buffer]) -> None:
+        self._body = iter(body)
+        self._rest = memoryview(b"")
+
+    def head(self) -> Frame | None:
+        """The next frame, None at the end of the body. Raises InvalidInput, BodyTruncated."""
+        if not self._fill():
+            return None
+        name_hash, name_length, length = _HEAD.unpack(self.content(_HEAD.size))
+        if name_length > _LONGEST_NAME:
+            raise InvalidInput("the name of a change is too long")
+        try:
+            name = _file_name(self.content(name_length).decode("ascii"))
+            return Frame(_hash(name_hash.decode("ascii")), name, length)
+        except UnicodeDecodeError:
+            raise InvalidInput("not the head of a frame") from None
+
+    def content(self, length: int) -> bytes:
+        """The next bytes, at once."""
+        if len(self._rest) >= length:
+            taken, self._rest = self._rest[:length], self._rest[length:]
+            return bytes(taken)
+        return b"".join(map(bytes, self.pieces(length)))
+
+    def pieces(self, length: int) -> Iterator[memoryview]:
+        """The next bytes, as they come."""
+        while length:
+            if not self._fill():
+                raise BodyTruncated(f"the body ended {length} bytes before the end of a frame")
+            piece, self._rest = self._rest[:length], self._rest[length:]
+            length -= len(piece)
+            yield piece
+
+    def _fill(self) -> bool:
+        """Is there more?"""
+        while not self._rest:
+            piece = next(self._body, None)
+            if piece is None:
+                return False
+            self._rest = memoryview(piece)
+        return True
+
+
+def boot_identity() -> str:
+    """What tells this host from others, as long as it runs."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:  # random(4)
+            return file.read().strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def device_identity(boot: str, path: str) -> str:
+    """What tells the device at a path from all others, however rings and hosts call it.
+
+    A device that took itself for its own peer would remove its only copies once the peer says that it has them.
+    boot: see `boot_identity`. Raises OSError.
+    """
+    found = os.stat(path)
+    return f"{boot}/{found.st_dev:x}/{found.st_ino:x}"

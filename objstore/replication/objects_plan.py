@@ -1,0 +1,104 @@
+"""Decisions of the replication of objects: what to send to whom, and what may be removed. No I/O.
+
+Rules:
+
+- A device sends what it has; what it lacks, its peers send.
+- A primary of a partition sends to the other primaries. The device of one that is lost is stood in for by the next
+  handoff; a host that does not answer is waited for.
+- Any other device that holds a partition, a handoff or one whose partition has moved, sends to all primaries. It
+  removes a change once enough of them have said, of this very change, that they have it or what supersedes it.
+- A tombstone older than the reclaim age is not sent: those who have forgotten it must not get it again.
+- A name in a directory that the ring does not place it in (the part power has changed) is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.replication.objects_messages import Changes
+from objstore.store.objects.layout import TOMBSTONE, FileName
+
+Change = tuple[str, FileName]  # of a name, by its hash
+ALL = 0  # primaries that must confirm before a handoff removes
+
+
+class Assignment(NamedTuple):
+    """What a device is to a partition. peers: the primaries to send to. handoff: it is no primary itself."""
+
+    peers: tuple[Node, ...]
+    handoff: bool
+
+
+def assign(primaries: Iterable[Node], is_self: Callable[[Node], bool]) -> Assignment:
+    """is_self: is the node the very device?"""
+    nodes = tuple(primaries)
+    peers = tuple(node for node in nodes if not is_self(node))
+    return Assignment(peers, len(peers) == len(nodes))
+
+
+def confirmations_needed(wanted: int, primaries: int) -> int | None:
+    """How many primaries must have a change before a handoff removes it; None: it never does.
+
+    wanted: as set; ALL for all.
+    """
+    if not primaries:
+        return None
+    return primaries if wanted == ALL else min(wanted, primaries)
+
+
+def differing(own: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    """The suffixes of which a peer may lack something."""
+    return sorted(suffix for suffix, found in own.items() if theirs.get(suffix) != found)
+
+
+def worth_sending(changes: Mapping[str, Iterable[FileName]], since: Timestamp, fits: Callable[[str], bool]) -> Changes:
+    """Without tombstones from before `since`. fits: does a name hash belong into the partition?"""
+    kept = {
+        name_hash: tuple(name for name in names if name.kind != TOMBSTONE or name.timestamp >= since)
+        for name_hash, names in changes.items()
+        if fits(name_hash)
+    }
+    return {name_hash: names for name_hash, names in kept.items() if names}
+
+
+def bundles(parts: Iterable[Mapping[str, tuple[FileName, ...]]], most: int) -> Iterator[Changes]:
+    """Changes put together, and cut, into offers of about `most` names each."""
+    bundle: Changes = {}
+    for part in parts:
+        for name_hash, names in part.items():
+            bundle[name_hash] = names
+            if len(bundle) >= most:
+                yield bundle
+                bundle = {}
+    if bundle:
+        yield bundle
+
+
+def flat(changes: Mapping[str, Iterable[FileName]]) -> set[Change]:
+    return {(name_hash, name) for name_hash, names in changes.items() for name in names}
+
+
+def removable(confirmed: Sequence[Iterable[Change]], needed: int | None) -> Changes:
+    """The changes that enough peers confirmed. confirmed: what each did."""
+    if needed is None:
+        return {}
+    counts = Counter(change for of_peer in confirmed for change in set(of_peer))
+    safe: dict[str, list[FileName]] = {}
+    for (name_hash, name), count in counts.items():
+        if count >= needed:
+            safe.setdefault(name_hash, []).append(name)
+    return {name_hash: tuple(names) for name_hash, names in safe.items()}
+
+
+def has_come(moment: float, every: float, since: float, now: float) -> bool:
+    """Has a moment that comes once in `every` seconds come after `since`, up to now?
+
+    moment: from 0 to 1, where in the interval. So that what is due once a day falls due at different times for
+    different partitions, at one time for all hosts, with nothing to remember but when one last looked.
+    """
+    offset = moment * every
+    return (now - offset) // every > (since - offset) // every

@@ -1,0 +1,120 @@
+"""The receiving end of the replication of objects, on one device for one policy.
+
+What a peer sends in one request is written by several green threads at once, so that the engine makes many small
+changes durable together. Each change is verified by the engine before it is visible, and counts as received
+only when it is durable. A request that breaks off leaves whole changes and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from objstore.core.errors import BodyTruncated, Conflict, DeviceUnavailable, InvalidInput, NoSpace, ObjstoreError
+from objstore.core.names import Location
+from objstore.replication.objects_messages import (
+    FAILED,
+    FULL,
+    STALE,
+    UNSOUND,
+    Buffer,
+    Changes,
+    Frame,
+    FrameReader,
+    Receipt,
+)
+from objstore.runtime import green
+from objstore.store.interface import ReplicaStore
+
+# The first that fits counts.
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (Conflict, STALE),
+    (InvalidInput, UNSOUND),
+    (NoSpace, FULL),
+    (DeviceUnavailable, FULL),
+    (ObjstoreError, FAILED),
+    (OSError, FAILED),
+)
+
+
+class Bounds(NamedTuple):
+    """writers: changes written at once, of one request. small: the largest change, in bytes, that is held in memory;
+    larger ones are written as they come, one by one."""
+
+    writers: int = 32
+    small: int = 256 * 1024
+
+
+class Receiver:
+    """What a device answers of one partition."""
+
+    def __init__(self, store: ReplicaStore, partition: int, policy: int, bounds: Bounds) -> None:
+        self._store = store
+        self._partition = partition
+        self._policy = policy
+        self._bounds = bounds
+        self._refused: dict[int, str] = {}
+        self._bug: Exception | None = None
+
+    def compare(self, theirs: str) -> dict[str, str] | None:
+        """Hashes by suffix, None where the partition's is `theirs`."""
+        own = self._store.partition_hash(self._partition)
+        return None if own == theirs else self._store.suffix_hashes(self._partition) if own else {}
+
+    def missing(self, offered: Changes) -> Changes:
+        lacking = self._store.missing(self._partition, offered)
+        return {name_hash: tuple(names) for name_hash, names in lacking.items() if names}
+
+    def receive(self, body: Iterable[Buffer]) -> Receipt:
+        """Raises InvalidInput or BodyTruncated where the body is not whole frames; those before are stored."""
+        frames = FrameReader(body)
+        free = green.Semaphore(self._bounds.writers)
+        count = 0
+        try:
+            while (frame := frames.head()) is not None:
+                if frame.length <= self._bounds.small:
+                    content = frames.content(frame.length)
+                    free.acquire()
+                    green.spawn(self._write_small, count, frame, content, free)
+                else:
+                    self._write_large(count, frame, frames)
+                count += 1
+        finally:
+            for _ in range(self._bounds.writers):  # until all have ended
+                free.acquire()
+        if self._bug is not None:
+            raise self._bug
+        return Receipt(count, dict(sorted(self._refused.items())))
+
+    def _write_small(self, index: int, frame: Frame, content: bytes, free: Any) -> None:
+        try:
+            with self._store.write_change(self._location(frame), frame.name, frame.length) as writer:
+                writer.write(content)
+                writer.commit()
+        except (ObjstoreError, OSError) as error:
+            self._refused[index] = _reason(error)
+        except Exception as error:  # a fault of ours, to be logged where all such are
+            self._bug = error
+        finally:
+            free.release()
+
+    def _write_large(self, index: int, frame: Frame, frames: FrameReader) -> None:
+        pieces = frames.pieces(frame.length)
+        try:
+            with self._store.write_change(self._location(frame), frame.name, frame.length) as writer:
+                for piece in pieces:
+                    writer.write(piece)
+                writer.commit()
+        except BodyTruncated:
+            raise
+        except (ObjstoreError, OSError) as error:
+            self._refused[index] = _reason(error)
+            for _ in pieces:  # the rest of it, so that the next frame is found
+                pass
+
+    def _location(self, frame: Frame) -> Location:
+        return Location(self._partition, frame.hash, self._policy)
+
+
+def _reason(error: Exception) -> str:
+    return next(reason for kind, reason in _REASONS if isinstance(error, kind))

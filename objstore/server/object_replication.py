@@ -1,0 +1,114 @@
+"""REPLICATE of objects: what a peer's replicator asks of a device here; see `replication.objects_messages`.
+
+Of one device only so many requests are served at once, in each worker, so that clients keep their share of it. Those
+that come above wait for a while, and are then told to come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+from objstore.core.errors import DeviceUnavailable, InvalidInput
+from objstore.replication.objects_messages import (
+    COMPARE,
+    OFFER,
+    PARTITION_HASH,
+    SEND,
+    SOURCE,
+    boot_identity,
+    decode_changes,
+    device_identity,
+    encode_changes,
+    encode_hashes,
+)
+from objstore.replication.objects_receiver import Bounds, Receiver
+from objstore.runtime import green, settings
+from objstore.runtime.settings import Setting, duration, positive, size
+from objstore.server.app import ShareRequest
+from objstore.store.interface import ReplicaStore
+from objstore.web.requests import body_pieces, read_body
+from objstore.web.responses import Response, error
+
+SETTINGS: settings.Table = (
+    Setting("replication_concurrency", positive, "4", "requests of replicators a worker serves at once, for a device"),
+    Setting("replication_wait", duration, "1s", "how long such a request waits for its turn before it gets 503"),
+    Setting("replication_writers", positive, "32", "changes of one such request that are written at once"),
+    Setting("replication_small", size, "256K", "largest change that is held in memory until it is written"),
+    Setting("replication_offer_size", size, "16M", "longest list of changes that a peer may offer at once"),
+)
+
+
+class Limits(NamedTuple):
+    """As SETTINGS has them."""
+
+    concurrency: int = 4
+    wait: float = 1.0
+    offer_size: int = 16 << 20
+    bounds: Bounds = Bounds()
+
+
+def limits_of(values: Any) -> Limits:
+    """From what `runtime.settings.read` makes of SETTINGS."""
+    bounds = Bounds(values.replication_writers, values.replication_small)
+    return Limits(values.replication_concurrency, values.replication_wait, values.replication_offer_size, bounds)
+
+
+class Busy(Exception):
+    """As many requests as may be are under way."""
+
+
+class ObjectReplication:
+    """Called with a request, gives the answer."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._boot = boot_identity()
+        self._turns: dict[str, Any] = {}
+        self._steps = {COMPARE: self._compare, OFFER: self._offer, SEND: self._send}
+
+    def __call__(self, request: ShareRequest) -> Response:
+        step = self._steps.get(request.query().get("step", ""))
+        if step is None or request.hash:
+            raise InvalidInput("not a step of the replication of objects")
+        path = request.device.path
+        try:
+            own = device_identity(self._boot, path)
+        except OSError as failure:
+            raise DeviceUnavailable(f"{path}: {failure}") from failure
+        if request.header(SOURCE) == own:
+            return error(409, "the sender is this very device")
+        store = cast(ReplicaStore, request.device.objects(request.policy))
+        try:
+            with self._turn(path):
+                return step(request, Receiver(store, request.partition, request.policy, self._limits.bounds))
+        except Busy:
+            return error(503, headers={"Retry-After": "1"})
+
+    @contextmanager
+    def _turn(self, path: str) -> Iterator[None]:
+        turns = self._turns.get(path)
+        if turns is None:
+            turns = self._turns[path] = green.Semaphore(self._limits.concurrency)
+        if not turns.acquire(timeout=self._limits.wait):
+            raise Busy
+        try:
+            yield
+        finally:
+            turns.release()
+
+    def _compare(self, request: ShareRequest, receiver: Receiver) -> Response:
+        hashes = receiver.compare(request.header(PARTITION_HASH))
+        return Response(204) if hashes is None else _json(encode_hashes(hashes))
+
+    def _offer(self, request: ShareRequest, receiver: Receiver) -> Response:
+        offered = decode_changes(read_body(request.environ, self._limits.offer_size))
+        return _json(encode_changes(receiver.missing(offered)))
+
+    def _send(self, request: ShareRequest, receiver: Receiver) -> Response:
+        return _json(receiver.receive(body_pieces(request.environ)).encode())
+
+
+def _json(body: bytes) -> Response:
+    return Response(200, {"Content-Type": "application/json"}, body)
