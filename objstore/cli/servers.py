@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import click
 
 from objstore.cli import daemons, processes
-from objstore.cli.apps import remote_transports, storage_apps
+from objstore.cli.apps import STORAGE_SETTINGS, remote_transports, storage_apps
 from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.surroundings import Surroundings
-from objstore.runtime import green, log, settings
+from objstore.runtime import green, log, recon_files, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
 
 _HELP = """\
@@ -100,10 +100,22 @@ def run(launch: Launch) -> int:
             on_ready=lambda: _ready(supervisor, roles[0], logger),
         )
         log_files = [values.log_to] if values.log_to.startswith("/") else []
-        processes.drop_privileges(values.user, [shared, *log_files])
+        processes.drop_privileges(values.user, [shared, *log_files, *_recon_directory(launch)])
         processes.run_apart(partial(_rehearse, launch))
         gc.freeze()  # what workers share is then not written to by their collectors
         return supervisor.run()
+
+
+def _recon_directory(launch: Launch) -> list[str]:
+    """Where this server's daemons tell of themselves, made while this is still root; none where it cannot be."""
+    if not launch.kind.daemons:
+        return []
+    values = settings.read((*STORAGE_SETTINGS, *recon_files.SETTINGS), launch.conf(), launch.path)
+    path = recon_files.directory(values.recon_cache_path, values.devices)
+    with contextlib.suppress(OSError):  # told of when there is something to write
+        os.makedirs(path, exist_ok=True)
+        return [path]
+    return []
 
 
 def _values(launch: Launch) -> Any:

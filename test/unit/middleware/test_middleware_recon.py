@@ -50,6 +50,7 @@ def test_what_is_kept(host, tmp_path):
         "containers": 1,
         "objects": 2,
         "policies": {"0": {"objects": 1}, "1": {"objects": 1}},
+        "names": {"d1": {"containers": ["h3"], "objects": ["h1"], "objects-1": ["h2"]}},
     }
     assert told(host, "async") == {"async_pending": 2}
     md5 = hashlib.md5(b"ring").hexdigest()

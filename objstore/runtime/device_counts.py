@@ -1,0 +1,169 @@
+"""What lies on a device for someone to look after: quarantined data, updates that wait; and its room.
+
+Counting looks at directories, which takes long on a disk that fails: each device is counted in a thread of its
+own, and who asks is told after a short wait what was counted last.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+SPOOL = "async_pending"  # a directory a policy on each device: async_pending, async_pending-1
+QUARANTINE = "quarantined"
+MOST = 100_000  # entries of one directory that are counted
+MOST_NAMES = 20  # of quarantined data, told of each kind and device
+
+
+class Usage(NamedTuple):
+    """Bytes. avail: what is left to others than root."""
+
+    size: int
+    used: int
+    avail: int
+
+
+class Counted(NamedTuple):
+    """What was found on one device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
+
+    at: when, in seconds since the epoch; late: it was asked for since, and the device has not answered yet.
+    """
+
+    mounted: bool
+    usage: Usage | None = None
+    quarantined: Mapping[str, int] = {}
+    async_pending: int = 0
+    at: float = 0.0
+    late: bool = False
+
+
+def entries(path: str) -> list[os.DirEntry[str]]:
+    """The entries of a directory by name, none where it cannot be read."""
+    try:
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def device_names(root: str) -> list[str]:
+    """Directories under which devices are mounted, or ought to be."""
+    return [entry.name for entry in entries(root) if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def usage(path: str) -> Usage | None:
+    """None where the device does not answer."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    size = found.f_blocks * found.f_frsize
+    return Usage(size, size - found.f_bfree * found.f_frsize, found.f_bavail * found.f_frsize)
+
+
+def quarantined(device: str) -> dict[str, list[str]]:
+    """Names in a device's quarantine by kind, up to MOST of each."""
+    return {
+        kind.name: [entry.name for entry in _some(kind.path, MOST)]
+        for kind in entries(os.path.join(device, QUARANTINE))
+        if kind.is_dir()
+    }
+
+
+def spooled(device: str) -> int:
+    """Container updates that wait in the device's spools."""
+    spools = [entry for entry in entries(device) if entry.name == SPOOL or entry.name.startswith(SPOOL + "-")]
+    return sum(min(MOST, _files_below(entry.path, MOST)) for entry in spools)
+
+
+def _some(path: str, most: int) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as found:
+            yield from islice(found, most)
+    except OSError:
+        return
+
+
+def _files_below(path: str, most: int) -> int:
+    count = 0
+    for _, _, files in os.walk(path):
+        count += len(files)
+        if count >= most:
+            break
+    return count
+
+
+def count(root: str, name: str, is_mounted: Callable[[str], bool], now: Callable[[], float] = time.time) -> Counted:
+    """Look at one device now; blocks."""
+    path = os.path.join(root, name)
+    if not is_mounted(name):
+        return Counted(False, at=now())
+    found = {kind: len(names) for kind, names in quarantined(path).items()}
+    return Counted(True, usage(path), found, spooled(path), now())
+
+
+class DeviceCounts:
+    """Counts of several devices, each at most `age` seconds old, or as old as the device makes them."""
+
+    def __init__(
+        self, count: Callable[[str], Counted], age: float = 5.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count = count
+        self._age = age
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._known: dict[str, tuple[float, Counted]] = {}
+        self._under_way: set[str] = set()
+
+    def get(self, names: Iterable[str], patience: float = 2.0) -> dict[str, Counted]:
+        """What is known of each; waits for up to `patience` seconds. Blocks."""
+        names = list(names)
+        with self._changed:
+            for name in names:
+                self._begin(name)
+            self._changed.wait_for(lambda: not self._under_way.intersection(names), patience)
+            return {name: self._told(name) for name in names}
+
+    def _begin(self, name: str) -> None:
+        known = self._known.get(name)
+        if name in self._under_way or (known is not None and self._monotonic() - known[0] < self._age):
+            return
+        self._under_way.add(name)
+        threading.Thread(target=self._look, args=(name,), name=f"count-{name}", daemon=True).start()
+
+    def _look(self, name: str) -> None:
+        found = Counted(False)
+        try:
+            found = self._count(name)
+        finally:
+            with self._changed:
+                self._known[name] = self._monotonic(), found
+                self._under_way.discard(name)
+                self._changed.notify_all()
+
+    def _told(self, name: str) -> Counted:
+        _, found = self._known.get(name, (0.0, Counted(False)))
+        return found._replace(late=name in self._under_way)
+
+
+def as_json(counted: Counted) -> dict[str, Any]:
+    """Of one device, for /recon. Numbers of room are None where it is not known."""
+    room = counted.usage
+    kinds = {"accounts": 0, "containers": 0, "objects": 0}
+    for kind, number in counted.quarantined.items():
+        base = kind.partition("-")[0]
+        kinds[base] = kinds.get(base, 0) + number
+    return {
+        "mounted": counted.mounted,
+        "size": room and room.size,
+        "used": room and room.used,
+        "avail": room and room.avail,
+        "quarantined": kinds,
+        "async_pending": counted.async_pending,
+        "counted": counted.at,
+        "late": counted.late,
+    }
