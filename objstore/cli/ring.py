@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from objstore.cli import ring_increase
 from objstore.cli import ring_report as report
+from objstore.cli.ring_arguments import (
+    LOOSE,
+    builder_argument,
+    changing,
+    confirm,
+    field_options,
+    found_devices,
+    given_fields,
+    number,
+    pairs,
+    yes_option,
+)
 from objstore.core.errors import ConfigError, InvalidInput, ObjstoreError
 from objstore.core.nodes import Node
 from objstore.ring import Ring, search
@@ -35,7 +46,9 @@ Examples:
   objstore ring rebalance object.builder
   objstore ring show object.builder
   objstore ring set-weight object.builder z2 50 --yes
+  objstore ring set-weight object.builder d3 0        (empty a device: rebalance after it)
   objstore ring remove object.builder d3
+  objstore ring prepare-increase object.builder       (twice as many partitions)
 
 \b
 Devices are named by (parts of)
@@ -67,35 +80,8 @@ def ring() -> None:
     pass
 
 
-builder_argument = click.argument("builder_file", metavar="BUILDER")
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask where several devices match.")
-# A description may begin with "-" (an address), which must not be taken for an option.
-_LOOSE = {"ignore_unknown_options": True}
-
-_FIELDS: dict[str, type] = {
-    "region": int,
-    "zone": int,
-    "ip": str,
-    "port": int,
-    "replication_ip": str,
-    "replication_port": int,
-    "device": str,
-    "meta": str,
-}
-
-
-def field_options(prefix: str = "", *more: tuple[str, type]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option for each field of a device; they arrive as `<prefix><field>`, None where not given."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name, cast in reversed([*more, *_FIELDS.items()]):
-            flag = "--" + (prefix + name).replace("_", "-")
-            function = click.option(flag, prefix + name, type=cast, help=f"{name.replace('_', ' ')} of the device")(
-                function
-            )
-        return function
-
-    return decorate
+for _command in ring_increase.COMMANDS:
+    ring.add_command(_command)
 
 
 @ring.command()
@@ -116,21 +102,24 @@ def create(builder_file: str, part_power: int, replicas: float, min_part_hours: 
 
 @ring.command()
 @builder_argument
-def show(builder_file: str) -> None:
-    """Print a ring's figures and a table of its devices."""
+@click.option("--hours", type=float, help="Count moves of so many hours as under way.  [default: min_part_hours, or 1]")
+def show(builder_file: str, hours: float | None) -> None:
+    """Print a ring's figures, moves under way, and a table of its devices."""
     builder = load_builder(builder_file)
-    report.print_summary(builder, builder_file, _ring_version(builder_file), time.time())
+    now = time.time()
+    report.print_summary(builder, builder_file, _ring_version(builder_file), now)
+    report.print_moves(builder, now, max(1.0, builder.min_part_hours) if hours is None else hours)
     report.print_devices(builder)
 
 
-@ring.command(context_settings=_LOOSE)
+@ring.command(context_settings=LOOSE)
 @builder_argument
 @click.argument("devices", nargs=-1, metavar="[DEVICE WEIGHT]...")
 @field_options("", ("weight", float))
 def add(builder_file: str, devices: tuple[str, ...], **fields: Any) -> None:
     """Add devices, each as a description and a weight, or one by options."""
-    nodes = [search.parse_new(value, _number(weight, "weight")) for value, weight in _pairs(devices, "DEVICE WEIGHT")]
-    given = _given(fields)
+    nodes = [search.parse_new(value, number(weight, "weight")) for value, weight in pairs(devices, "DEVICE WEIGHT")]
+    given = given_fields(fields)
     if given:
         if "weight" not in given:
             raise InvalidInput("the new device needs --weight")
@@ -144,47 +133,51 @@ def add(builder_file: str, devices: tuple[str, ...], **fields: Any) -> None:
     click.echo("Rebalance to put it to use.")
 
 
-@ring.command(context_settings=_LOOSE)
+@ring.command(context_settings=LOOSE)
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
 @yes_option
 def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any) -> None:
-    """Remove devices for good. To empty one gently, set its weight to 0 and rebalance first."""
+    """Remove devices for good, such as those that are lost.
+
+    To empty one gently, set its weight to 0 and rebalance until it has no partitions left (min_part_hours apart);
+    remove it when its host has nothing of them any more. What is on a removed device is not looked for.
+    """
     with changing(builder_file) as builder:
-        found = _found(builder, values, fields)
-        _confirm(found, "remove", yes)
+        found = found_devices(builder, values, fields)
+        confirm(found, "remove", yes)
         for node in found:
             builder.remove(node.id)
     for node in found:
         click.echo(f"Device d{node.id} {node} is removed, and will be gone after the next rebalance.")
 
 
-@ring.command("set-weight", context_settings=_LOOSE)
+@ring.command("set-weight", context_settings=LOOSE)
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH WEIGHT]... | WEIGHT")
 @field_options("", ("id", int))
 @yes_option
 def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any) -> None:
-    """Set weights, by descriptions or by options and one weight."""
-    options = _given(fields)
+    """Set weights, by descriptions or by options and one weight; 0 empties a device in rebalances to come."""
+    options = given_fields(fields)
     if options and len(values) != 1:
         raise InvalidInput("with options, one weight is to be given")
     with changing(builder_file) as builder:
         chosen: list[tuple[list[Node], float]] = []
         if options:
-            chosen.append((_found(builder, (), options), _number(values[0], "weight")))
+            chosen.append((found_devices(builder, (), options), number(values[0], "weight")))
         else:
-            for value, weight in _pairs(values, "SEARCH WEIGHT"):
-                chosen.append((_found(builder, (value,), {}), _number(weight, "weight")))
-        _confirm([node for nodes, _ in chosen for node in nodes], "change the weight of", yes)
+            for value, weight in pairs(values, "SEARCH WEIGHT"):
+                chosen.append((found_devices(builder, (value,), {}), number(weight, "weight")))
+        confirm([node for nodes, _ in chosen for node in nodes], "change the weight of", yes)
         for nodes, new_weight in chosen:
             for node in nodes:
                 builder.set_weight(node.id, new_weight)
                 click.echo(f"Device d{node.id} {node} now has the weight {new_weight:g}.")
 
 
-@ring.command("set-info", context_settings=_LOOSE)
+@ring.command("set-info", context_settings=LOOSE)
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH CHANGE]...")
 @field_options("", ("id", int), ("weight", float))
@@ -196,18 +189,20 @@ def set_info(builder_file: str, values: tuple[str, ...], yes: bool, **fields: An
     CHANGE is a description of the new fields, such as 10.0.0.9:6200, /sdc1 or _rack7; or use the --change options.
     """
     changes = {
-        name.removeprefix("change_"): value for name, value in _given(fields).items() if name.startswith("change_")
+        name.removeprefix("change_"): value
+        for name, value in given_fields(fields).items()
+        if name.startswith("change_")
     }
-    options = {name: value for name, value in _given(fields).items() if not name.startswith("change_")}
+    options = {name: value for name, value in given_fields(fields).items() if not name.startswith("change_")}
     if bool(changes) == bool(values):
         raise InvalidInput("give either SEARCH and CHANGE, or options and --change options")
     with changing(builder_file) as builder:
         chosen: list[tuple[list[Node], dict[str, Any]]] = []
         if changes:
-            chosen.append((_found(builder, (), options), search.normalised(changes)))
-        for value, change in _pairs(values, "SEARCH CHANGE"):
-            chosen.append((_found(builder, (value,), {}), search.parse_change(change)))
-        _confirm([node for nodes, _ in chosen for node in nodes], "change", yes)
+            chosen.append((found_devices(builder, (), options), search.normalised(changes)))
+        for value, change in pairs(values, "SEARCH CHANGE"):
+            chosen.append((found_devices(builder, (value,), {}), search.parse_change(change)))
+        confirm([node for nodes, _ in chosen for node in nodes], "change", yes)
         for nodes, change_of in chosen:
             for node in nodes:
                 builder.set_info(node.id, **change_of)
@@ -229,7 +224,7 @@ def set_replicas(builder_file: str, replicas: float) -> None:
 @click.argument("overload")
 def set_overload(builder_file: str, overload: str) -> None:
     """Set how much more than its weight's share a device may take for a better spread (0.1, or 10%)."""
-    value = _number(overload.removesuffix("%"), "overload") / (100 if overload.endswith("%") else 1)
+    value = number(overload.removesuffix("%"), "overload") / (100 if overload.endswith("%") else 1)
     with changing(builder_file) as builder:
         builder.set_overload(value)
     click.echo(f"The overload is now {100 * value:.2f}% ({value:f}). Rebalance to put it into effect.")
@@ -307,24 +302,24 @@ def validate_command(builder_file: str) -> None:
     click.echo("The ring is sound.")
 
 
-@ring.command("search", context_settings=_LOOSE)
+@ring.command("search", context_settings=LOOSE)
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
 def search_command(builder_file: str, values: tuple[str, ...], **fields: Any) -> None:
     """List the devices that match."""
     builder = load_builder(builder_file)
-    report.print_devices(builder, {node.id for node in _found(builder, values, fields)})
+    report.print_devices(builder, {node.id for node in found_devices(builder, values, fields)})
 
 
-@ring.command("list-parts", context_settings=_LOOSE)
+@ring.command("list-parts", context_settings=LOOSE)
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
 def list_parts(builder_file: str, values: tuple[str, ...], **fields: Any) -> None:
     """List the partitions of the devices that match, those with most of their replicas there first."""
     builder = load_builder(builder_file)
-    report.print_partitions(builder, {node.id for node in _found(builder, values, fields)})
+    report.print_partitions(builder, {node.id for node in found_devices(builder, values, fields)})
 
 
 @ring.command("dispersion")
@@ -335,36 +330,6 @@ def dispersion_command(builder_file: str, pattern: str | None, verbose: bool) ->
     """Show how partitions are spread over failure domains; PATTERN is a regular expression for their names."""
     if not report.print_dispersion(load_builder(builder_file), pattern, verbose):
         click.get_current_context().exit(WARNING)
-
-
-@contextmanager
-def changing(builder_file: str) -> Iterator[RingBuilder]:
-    """A builder to be changed: locked, and saved unless an error leaves the block."""
-    with locked(builder_file):
-        builder = load_builder(builder_file)
-        yield builder
-        save_builder(builder, builder_file)
-
-
-def _found(builder: RingBuilder, values: tuple[str, ...], fields: dict[str, Any]) -> list[Node]:
-    """Devices that match any of the descriptions, or all of the options; raises InvalidInput where there are none."""
-    wanted = [search.parse(value) for value in values]
-    if _given(fields):
-        wanted.append(_given(fields))
-    if not wanted:
-        raise InvalidInput("no device is named; see --help")
-    found = {node.id: node for entry in wanted for node in search.matching(builder.present, entry)}
-    if not found:
-        raise InvalidInput("no device matches")
-    return [found[device] for device in sorted(found)]
-
-
-def _confirm(nodes: list[Node], what: str, yes: bool) -> None:
-    if len(nodes) > 1 and not yes:
-        for node in nodes:
-            click.echo(f"  d{node.id} {node}")
-        if not click.confirm(f"Really {what} these {len(nodes)} devices?"):
-            raise InvalidInput("nothing was changed")
 
 
 def _write_if_outdated(builder_file: str) -> None:
@@ -380,23 +345,6 @@ def _ring_version(builder_file: str) -> int | None:
         return Ring.load(ring_path(builder_file)).version
     except ConfigError:
         return None
-
-
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _pairs(values: tuple[str, ...], form: str) -> list[tuple[str, str]]:
-    if len(values) % 2:
-        raise InvalidInput(f"arguments come in pairs: {form}")
-    return list(zip(values[::2], values[1::2], strict=True))
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidInput(f"{what} is not a number: {text!r}") from None
 
 
 def builder_first(arguments: list[str]) -> list[str]:

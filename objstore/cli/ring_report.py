@@ -52,8 +52,22 @@ def print_summary(builder: RingBuilder, path: str, ring_version: int | None, now
     click.echo(f"The overload factor is {100 * builder.overload:.2f}% ({builder.overload:f})")
     states = {None: "has not been written", builder.version: "is up to date"}
     click.echo(f"The ring file {states.get(ring_version, 'is older than the builder')}")
+    if builder.step:
+        click.echo(f"A change of the part power is {builder.step}: no partition may move until it is finished")
     if builder.removed:
         click.echo(f"{len(builder.removed)} removed devices will be gone after the next rebalance")
+
+
+def print_moves(builder: RingBuilder, now: float, hours: float) -> None:
+    """Replicas that moved within so many hours, and whence: their data may still be on their way. now: Unix seconds."""
+    recent = builder.moves.time > now - hours * 3600
+    if not recent.any():
+        click.echo(f"No partition has moved in the last {hours:g} hours")
+        return
+    moved, sources = builder.moves.partition[recent], builder.moves.device[recent]
+    click.echo(f"{len(np.unique(moved))} partitions have moved in the last {hours:g} hours; so many replicas from:")
+    for device, count in zip(*np.unique(sources, return_counts=True), strict=True):
+        click.echo(f"  {described(builder, int(device))}  {count}")
 
 
 def print_devices(builder: RingBuilder, only: Container[int] | None = None) -> None:

@@ -38,7 +38,8 @@ class RingBuilder:
     replicas: may be fractional. min_part_hours: for so long after a replica of a partition has moved, no other moves.
     overload: how much more than its weight's share a device may take for a better spread (0.1: a tenth).
     rows: for each replica the device id of each partition, uint32; empty before the first rebalance.
-    last_moved: by partition, Unix seconds. moves: where moved replicas were before.
+    last_moved: by partition, Unix seconds. moves: where moved replicas were before. step: of a change of the
+    part power (see `ring.increase`).
     """
 
     def __init__(self, part_power: int, replicas: float, min_part_hours: float) -> None:
@@ -46,6 +47,7 @@ class RingBuilder:
             raise InvalidInput(f"part power must be between 0 and {LARGEST_PART_POWER}, not {part_power}")
         self.part_power = part_power
         self.version = 0
+        self.step = ""
         self.overload = 0.0
         self.devices: list[Node | None] = []
         self.removed: set[int] = set()
@@ -132,8 +134,10 @@ class RingBuilder:
         """Assign anew with as few moves as it takes. now: Unix seconds.
 
         The same builder and seed always give the same assignment; without a seed the builder's version is one.
-        Raises InvalidInput where no device has any weight.
+        Raises InvalidInput where no device has any weight, and while the part power is changed.
         """
+        if self.step:
+            raise InvalidInput("partitions must stay where they are until the change of the part power is finished")
         usable = [None if node is None or node.id in self.removed else node for node in self.devices]
         if not any(node is not None and node.weight > 0 for node in usable):
             raise InvalidInput("there is no device with a weight above 0")
@@ -167,7 +171,9 @@ class RingBuilder:
             rows.append(np.where(lost, NO_DEVICE[width], row).astype(code).data)
         held = sum(len(row) for row in self.rows)
         replicas = self.replicas if held == self.slot_count else held / self.partition_count
-        return RingContents(self.part_power, replicas, self.version, devices, rows, self.moves.views(width, gone))
+        return RingContents(
+            self.part_power, replicas, self.version, devices, rows, self.moves.views(width, gone), self.step
+        )
 
     @property
     def slot_count(self) -> int:

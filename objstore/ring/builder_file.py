@@ -18,11 +18,11 @@ from objstore.core.errors import ConfigError, InvalidInput, LockTimeout
 from objstore.core.nodes import Node
 from objstore.ring.builder import RingBuilder
 from objstore.ring.moves import MoveLog
-from objstore.ring.ring_file import encode_ring
+from objstore.ring.ring_file import encode_ring, step_of, with_step
 from objstore.ring.sealed import Kind, seal, unseal
 from objstore.runtime.files import FILES, Files
 
-BUILDER = Kind(b"OBJSBLDR", 1, "builder file")
+BUILDER = Kind(b"OBJSBLDR", 2, "builder file")
 BUILDER_SUFFIX = ".builder"
 RING_SUFFIX = ".ring"
 
@@ -45,7 +45,7 @@ def encode_builder(builder: RingBuilder) -> bytes:
     arrays = {f"replica.{index}": row.data for index, row in enumerate(builder.rows)}
     arrays["last_moved"] = builder.last_moved.data
     arrays |= {f"move.{name}": values.data for name, values in builder.moves._asdict().items()}
-    return seal(BUILDER, header, arrays)
+    return seal(BUILDER, *with_step(header, builder.step), arrays)
 
 
 def decode_builder(buffer: bytes, source: str) -> RingBuilder:
@@ -62,6 +62,7 @@ def decode_builder(buffer: bytes, source: str) -> RingBuilder:
             arrays[f"replica.{index}"] for index in range(sum(name.startswith("replica.") for name in arrays))
         ]
         builder.last_moved = arrays["last_moved"]
+        builder.step = step_of(header)
         builder.moves = MoveLog(*(arrays[f"move.{name}"] for name in MoveLog._fields))
     except (KeyError, TypeError, ValueError, InvalidInput) as error:
         raise ConfigError(f"{source}: builder file with unusable contents: {error!r}") from error

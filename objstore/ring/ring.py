@@ -14,14 +14,15 @@ from objstore.core.errors import ConfigError
 from objstore.core.names import partition_of
 from objstore.core.nodes import Node
 from objstore.ring.handoffs import HandoffOrder, Topology
-from objstore.ring.ring_file import RingContents, decode_ring
+from objstore.ring.ring_file import INCREASED, PREPARED, RingContents, decode_ring
 
 
 class Ring:
     """An immutable ring.
 
     replica_count: may be fractional; with 2.5, half of the partitions have 3 replicas and half have 2.
-    version: counts the builder's changes. devices: by id; None where an id is not in use.
+    version: counts the builder's changes. devices: by id; None where an id is not in use. step: of a change
+    of the part power (see `ring.increase`), "" for none.
     """
 
     def __init__(self, contents: RingContents) -> None:
@@ -29,6 +30,7 @@ class Ring:
         self.partition_count = 1 << contents.part_power
         self.replica_count = contents.replica_count
         self.version = contents.version
+        self.step = contents.step
         self.devices: tuple[Node | None, ...] = tuple(contents.devices)
         self._rows = tuple(contents.rows)
         self._full_rows = self._rows if len(self._rows[-1]) == self.partition_count else self._rows[:-1]
@@ -49,6 +51,27 @@ class Ring:
     def partition(self, name_hash: str) -> int:
         """The partition of a name's hash (hex digits, at least 8)."""
         return partition_of(name_hash, self.part_power)
+
+    @property
+    def next_part_power(self) -> int | None:
+        """What the part power is to be once its change is finished; None while it is not changed.
+
+        Meanwhile names lie in partitions of two part powers: what goes through partitions must leave them alone.
+        """
+        if not self.step:
+            return None
+        return self.part_power + 1 if self.step == PREPARED else self.part_power
+
+    def twin(self, name_hash: str) -> int | None:
+        """The other partition in which a change must be found, while some read by a ring of the other part power."""
+        if self.step == PREPARED:
+            other = self.part_power + 1
+        elif self.step == INCREASED:
+            other = self.part_power - 1
+        else:
+            return None
+        twin = partition_of(name_hash, other)
+        return twin if twin != self.partition(name_hash) else None
 
     def primaries(self, partition: int) -> tuple[Node, ...]:
         """The devices that hold a partition, in the order of replicas; no device twice.

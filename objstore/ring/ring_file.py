@@ -11,7 +11,7 @@ from objstore.core.errors import ConfigError
 from objstore.core.nodes import Node
 from objstore.ring.sealed import Kind, seal, unseal
 
-RING = Kind(b"OBJSRING", 1, "ring file")
+RING = Kind(b"OBJSRING", 2, "ring file")
 # The id that stands for "no device": the largest number that the row's item can hold.
 NO_DEVICE = {2: 0xFFFF, 4: 0xFFFFFFFF}
 
@@ -27,6 +27,12 @@ class Moves(NamedTuple):
     time: memoryview
 
 
+# Steps of a change of the part power (see `ring.increase`), as both kinds of file name them; "" for none.
+PREPARED = "prepared"
+INCREASED = "increased"
+CANCELLED = "cancelled"
+STEPS = ("", PREPARED, INCREASED, CANCELLED)
+
 NO_MOVES = Moves(*(memoryview(array("I")) for _ in range(3)))
 
 
@@ -34,6 +40,7 @@ class RingContents(NamedTuple):
     """rows: for each replica the device id of each partition; the last may be shorter (a fractional replica).
 
     replica_count: as the operator gave it; the rows hold round(replica_count * partitions) ids.
+    step: of a change of the part power.
     """
 
     part_power: int
@@ -42,6 +49,7 @@ class RingContents(NamedTuple):
     devices: Sequence[Node | None]
     rows: Sequence[memoryview]
     moves: Moves = NO_MOVES
+    step: str = ""
 
 
 def id_width(device_count: int) -> int:
@@ -58,7 +66,20 @@ def encode_ring(contents: RingContents) -> bytes:
     }
     arrays = {f"replica.{index}": row for index, row in enumerate(contents.rows)}
     arrays |= {f"move.{name}": view for name, view in contents.moves._asdict().items()}
-    return seal(RING, header, arrays)
+    return seal(RING, *with_step(header, contents.step), arrays)
+
+
+def with_step(header: dict[str, Any], step: str) -> tuple[int, dict[str, Any]]:
+    """The version and the header of a file in a step: who ignored it would read and write in the wrong places."""
+    return (2, {**header, "part_power_step": step}) if step else (1, header)
+
+
+def step_of(header: dict[str, Any]) -> str:
+    """Raises ValueError for one that is not known."""
+    step = header.get("part_power_step", "")
+    if step not in STEPS:
+        raise ValueError(f"a part power step {step!r}")
+    return str(step)
 
 
 def decode_ring(buffer: bytes | memoryview, source: str) -> RingContents:
@@ -72,6 +93,7 @@ def decode_ring(buffer: bytes | memoryview, source: str) -> RingContents:
             tuple(_node(index, fields) for index, fields in enumerate(header["devices"])),
             tuple(arrays[f"replica.{index}"] for index in range(sum(name.startswith("replica.") for name in arrays))),
             Moves(*(arrays[f"move.{name}"] for name in Moves._fields)),
+            step_of(header),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{source}: ring file with unusable contents: {error!r}") from error

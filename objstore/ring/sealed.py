@@ -35,7 +35,7 @@ TYPE_CODES: dict[int, Literal["B", "H", "I", "Q"]] = {
 
 
 class Kind(NamedTuple):
-    """magic: 8 bytes; name: for messages ("ring file")."""
+    """magic: 8 bytes; version: the newest that is read; name: for messages ("ring file")."""
 
     magic: bytes
     version: int
@@ -49,13 +49,13 @@ class Sealed(NamedTuple):
     arrays: dict[str, memoryview]
 
 
-def seal(kind: Kind, header: Mapping[str, Any], arrays: Mapping[str, memoryview]) -> bytes:
-    """The bytes of a file. The same contents always give the same bytes."""
+def seal(kind: Kind, version: int, header: Mapping[str, Any], arrays: Mapping[str, memoryview]) -> bytes:
+    """The bytes of a file. The same contents always give the same bytes. version: the oldest that can say them."""
     listed = [[name, view.itemsize, len(view)] for name, view in arrays.items()]
     text = json.dumps({**header, "arrays": listed}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     encoded = text.encode("utf-8", "surrogatepass")
     encoded += b" " * _padding(len(encoded))
-    parts = [PREAMBLE.pack(kind.magic, kind.version, len(encoded)), encoded]
+    parts = [PREAMBLE.pack(kind.magic, version, len(encoded)), encoded]
     for view in arrays.values():
         parts += [_little_endian(view), bytes(_padding(view.nbytes))]
     body = b"".join(parts)
@@ -65,7 +65,8 @@ def seal(kind: Kind, header: Mapping[str, Any], arrays: Mapping[str, memoryview]
 def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
     """Contents of a file; arrays are views into `buffer`, not copies.
 
-    source: the file's name, for messages. Raises ConfigError for anything but an intact file of this kind and version.
+    source: the file's name, for messages. Raises ConfigError for anything but an intact file of this kind, of a
+    version that is known.
     """
     data = memoryview(buffer)
     if len(data) < PREAMBLE.size + DIGEST_BYTES:
@@ -73,8 +74,9 @@ def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
     magic, version, length = PREAMBLE.unpack_from(data)
     if magic != kind.magic:
         raise ConfigError(f"{source}: not a {kind.name}")
-    if version != kind.version:
-        raise ConfigError(f"{source}: {kind.name} of format version {version}; this program reads {kind.version}")
+    if not 1 <= version <= kind.version:
+        known = " to ".join(map(str, sorted({1, kind.version})))
+        raise ConfigError(f"{source}: {kind.name} of format version {version}; this program reads {known}")
     body = data[:-DIGEST_BYTES]
     if hashlib.sha256(body).digest() != data[-DIGEST_BYTES:]:
         raise ConfigError(f"{source}: damaged or cut-off {kind.name}: the checksum does not match")

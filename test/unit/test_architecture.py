@@ -62,7 +62,7 @@ THIRD_PARTY = {
 
 # Looking up a ring needs the standard library alone, which keeps the memory of proxies small.
 RING_BUILDING = (
-    "objstore.ring.balance objstore.ring.builder objstore.ring.builder_file objstore.ring.checks"
+    "objstore.ring.balance objstore.ring.builder objstore.ring.builder_file objstore.ring.checks objstore.ring.increase"
     " objstore.ring.moves objstore.ring.search objstore.ring.shares objstore.ring.spread"
 )
 

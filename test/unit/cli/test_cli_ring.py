@@ -217,3 +217,35 @@ def test_the_script_takes_swifts_order_and_spelling(path):
     assert call("rebalance") == 1
     assert call() == 0
     assert call("nonsense") == 2
+
+
+def test_a_ring_is_doubled_step_by_step(run, path, cluster):
+    ring_file = path.replace(".builder", ".ring")
+    assert "objstore relink --devices" in run("prepare-increase")
+    assert "change of the part power is prepared" in run("show")
+    run("rebalance", status=2)
+    assert Ring.load(ring_file).next_part_power == 7
+    assert "--cleanup" in run("increase")
+    assert Ring.load(ring_file).part_power == 7
+    run("cancel-increase", status=2)
+    run("finish-increase")
+    assert (Ring.load(ring_file).part_power, Ring.load(ring_file).next_part_power) == (7, None)
+
+
+def test_only_rings_of_objects_are_doubled(tmp_path):
+    for name, status in (("container", 2), ("object-1", 0)):
+        builder = str(tmp_path / f"{name}.builder")
+        for command in (["create", builder, "4", "1", "0"], ["add", builder, "z1-10.0.0.1:6200/a", "1"]):
+            assert CliRunner().invoke(ring, command).exit_code == 0
+        CliRunner().invoke(ring, ["rebalance", builder])
+        assert CliRunner().invoke(ring, ["prepare-increase", builder]).exit_code == status
+
+
+def test_moves_under_way_are_shown(run, cluster):
+    assert "No partition has moved" in run("show")
+    run("pretend_min_part_hours_passed")
+    run("set-weight", "d0", "0")
+    run("rebalance", status=0)
+    shown = run("show", "--hours", "2")
+    assert "partitions have moved in the last 2 hours" in shown
+    assert "  d0r1z1-10.0.0.1:6200" in shown

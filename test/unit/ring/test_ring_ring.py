@@ -102,9 +102,9 @@ def test_every_damaged_byte_is_noticed(ring_path):
 
 def test_another_version_is_named(ring_path):
     data = bytearray(ring_path.read_bytes())
-    PREAMBLE.pack_into(data, 0, b"OBJSRING", 2, PREAMBLE.unpack_from(data)[2])
+    PREAMBLE.pack_into(data, 0, b"OBJSRING", 3, PREAMBLE.unpack_from(data)[2])
     ring_path.write_bytes(data)
-    with pytest.raises(ConfigError, match="format version 2"):
+    with pytest.raises(ConfigError, match="format version 3"):
         Ring.load(str(ring_path))
 
 
