@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.cli.duties import cleaners, object_replication, updaters
+from objstore.cli.duties import auditors, cleaners, object_replication, updaters
 from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
@@ -19,8 +19,13 @@ from objstore.runtime.workers import Role, Worker
 DUTIES: dict[str, Duty] = {
     duty.name: duty
     for duty in (
+        auditors.ACCOUNT_AUDITOR,
+        auditors.CONTAINER_AUDITOR,
         updaters.CONTAINER_UPDATER,
+        auditors.DANGLING_ROWS,
         cleaners.OBJECT_EXPIRER,
+        auditors.DARK_OBJECTS,
+        auditors.OBJECT_AUDITOR,
         object_replication.OBJECT_REPLICATOR,
         updaters.OBJECT_UPDATER,
     )
@@ -41,6 +46,8 @@ _HEAVY = {
     "account-replicator": "databases",
     "container-auditor": "databases",
     "container-replicator": "databases",
+    "dangling-rows": "databases",
+    "dark-objects": "object-auditor",
     "object-auditor": "object-auditor",
     "object-replicator": "object-replicator",
     "relinker": "object-auditor",
@@ -73,6 +80,7 @@ def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = N
     for name in names:
         work = DUTIES[name].make(around)
         daemon = Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told)
+        daemon.on_stop = work.stop
         if monitor is not None:
             daemon.on_pass_end = monitor.note_end
         made.append(daemon)

@@ -46,9 +46,16 @@ PROXY_FILTERS = (
 )
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),
-    "account": Kind("account", 6202, _STORAGE_FILTERS),
-    "container": Kind("container", 6201, _STORAGE_FILTERS, ("container-updater", "object-expirer")),
-    "object": Kind("object", 6200, _STORAGE_FILTERS, ("object-replicator", "object-updater")),
+    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor",)),
+    "container": Kind(
+        "container",
+        6201,
+        _STORAGE_FILTERS,
+        ("container-auditor", "container-updater", "dangling-rows", "object-expirer"),
+    ),
+    "object": Kind(
+        "object", 6200, _STORAGE_FILTERS, ("dark-objects", "object-auditor", "object-replicator", "object-updater")
+    ),
 }
 
 

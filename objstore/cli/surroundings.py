@@ -100,12 +100,14 @@ class Work(NamedTuple):
     """What a daemon is to do, see `daemon.runner`.
 
     told: numbers and texts by name, of its progress, for monitoring; a name that ends in `_total` is that of
-    a number that only grows. `devices` may hold such by the name of a device.
+    a number that only grows. `devices` may hold such by the name of a device. stop: lets units that take long
+    know that the daemon is to end.
     """
 
     begin_pass: Pass
     pace: Pace
     told: Callable[[], Mapping[str, Any]] = dict
+    stop: Callable[[], None] | None = None
 
 
 class Duty(NamedTuple):

@@ -25,6 +25,7 @@ from objstore.runtime.threads import ThreadPool
 
 Position = list[Any]  # of numbers and texts, as JSON has them
 
+_DIRECTORY = "rounds"
 _VERSION = 1
 _LOOK = 0.5  # seconds until the next look for something to do, while slices are under way
 _MOST_FINDINGS = 1000
@@ -164,25 +165,24 @@ class Rounds:
         self._totals: dict[str, int] = {}
         self._stopping = False
 
-    def passes(self) -> Iterator[Callable[[], None] | None]:
+    def passes(self) -> Iterator[Callable[[], None]]:
         """One pass, until nothing is due anywhere; a unit is a slice."""
-        self._stopping = False
-        try:
-            while True:
-                begun = False
-                for place in self._places():
-                    for tour in self._tours:
-                        if self._is_due(place, tour):
-                            self._busy.add((place.name, tour.name))
-                            begun = True
-                            yield partial(self._slice, place, tour)
-                if not begun:
-                    if not self._busy:
-                        return
-                    green.sleep(_LOOK)
-                    yield None
-        finally:
-            self._stopping = True
+        while True:
+            begun = False
+            for place in self._places():
+                for tour in self._tours:
+                    if self._is_due(place, tour):
+                        self._busy.add((place.name, tour.name))
+                        begun = True
+                        yield partial(self._slice, place, tour)
+            if not begun:
+                if not self._busy or self._stopping:
+                    return
+                green.sleep(_LOOK)
+
+    def stop(self) -> None:
+        """Let slices under way end soon, and none begin."""
+        self._stopping = True
 
     def check(self) -> None:
         """Raises Interrupted where the daemon is to end; for work on a thing that takes long."""
@@ -220,7 +220,7 @@ class Rounds:
 
     def _go_on(self, place: Place, tour: Tour, found: Round) -> None:
         now = self._now()
-        if not found.is_due(tour.cycle, now):
+        if self._stopping or not found.is_due(tour.cycle, now):
             return
         if not found.began:
             found.begin(now)
@@ -252,22 +252,27 @@ class Rounds:
     # The file on the device
 
     def _path(self, place: Place) -> str:
-        return f"{place.path}/{self._duty}.json"
+        return f"{place.path}/{_DIRECTORY}/{self._duty}.json"
 
     def _save(self, place: Place) -> None:
         said = {"version": _VERSION, "rounds": {tour: r.said() for tour, r in self._rounds[place.name].items()}}
         self._saved[place.name] = self._monotonic()
         try:
-            self._threads.run(self._files.replace, self._path(place), json.dumps(said).encode())
+            self._threads.run(self._write, self._path(place), json.dumps(said).encode())
         except OSError as error:  # a full device is audited too
             self._logger.warning("%s: %s", self._duty, error)
+
+    def _write(self, path: str, data: bytes) -> None:
+        with contextlib.suppress(FileExistsError):
+            self._files.mkdir(os.path.dirname(path))
+        self._files.replace(path, data)
 
     def _load(self, place: Place) -> dict[str, Round]:
         """What the file says; beginnings where there is none, or it cannot be read."""
         path = self._path(place)
         said: Any = {}
         try:
-            self._sweep(place)
+            self._sweep(os.path.dirname(path))
             with open(path, "rb") as file:
                 said = json.load(file)["rounds"]
         except FileNotFoundError:
@@ -285,9 +290,9 @@ class Rounds:
                 self._logger.warning("%s: round %r begins anew: %s: %r", self._duty, tour, path, error)
             return Round()
 
-    def _sweep(self, place: Place) -> None:
+    def _sweep(self, directory: str) -> None:
         """Remove what a process that was killed left while it wrote the file."""
-        for name in self._files.list(place.path):
+        for name in self._files.list(directory):
             if name.startswith(f"{self._duty}.json.") and name.endswith(".tmp"):
                 with contextlib.suppress(OSError):
-                    self._files.unlink(os.path.join(place.path, name))
+                    self._files.unlink(f"{directory}/{name}")

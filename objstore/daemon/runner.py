@@ -132,6 +132,7 @@ class Daemon:
         self.name = name
         self.told = told
         self.on_pass_end = on_pass_end
+        self.on_stop: Callable[[], None] | None = None  # lets a unit that takes long know that it is to end
         self.started = now()
         self.began: float | None = None  # of the pass under way, seconds since the epoch
         self.units = 0  # done of the pass under way, or of the last
@@ -165,6 +166,8 @@ class Daemon:
         """Let `run` return after the units under way. May be called again."""
         if not self._stopping.ready():
             self._stopping.send(None)
+            if self.on_stop is not None:
+                self.on_stop()
 
     def run_once(self) -> Report:
         """One pass."""

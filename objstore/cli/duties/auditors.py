@@ -143,7 +143,7 @@ def _dangling_rows(around: Surroundings) -> Work:
 
 
 def _work(rounds: Rounds, interval: float, concurrency: int) -> Work:
-    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.told)
+    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.told, rounds.stop)
 
 
 OBJECT_AUDITOR = Duty("object-auditor", _OBJECT_SETTINGS, _object_auditor)

@@ -82,7 +82,7 @@ class ContainerStore:
         """ListedObjects and Subdirs, with the container's info."""
         return self._databases.read(location, db.list_objects, query)
 
-    def rows_named(self, location: Location, names: Sequence[str]) -> list[ObjectRow]:
+    def rows_named(self, location: Location, names: Sequence[str]) -> Sequence[ObjectRow]:
         """What there is of these names, in any policy, tombstones included."""
         return self._databases.read(location, rows_named, names)
 
