@@ -24,10 +24,10 @@ KINDS = ("object", "container", "account")  # in the order of their ports
 
 # So that a test need not wait for what happens every half minute.
 SETTINGS = {
-    "proxy": "node_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
-    "object": "object_updater_interval = 1\nworkers = 1\n",
-    "container": "container_updater_interval = 1\nworkers = 1\n",
-    "account": "workers = 1\n",
+    "proxy": "ring_check_interval = 1\nnode_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
+    "object": "ring_check_interval = 1\nobject_updater_interval = 1\nworkers = 1\n",
+    "container": "ring_check_interval = 1\ncontainer_updater_interval = 1\nworkers = 1\n",
+    "account": "ring_check_interval = 1\nworkers = 1\n",
 }
 
 
@@ -128,6 +128,21 @@ class Cluster:
         if self.network is None:
             return None
         return environment(self.states[host], source, (self.port, self.port + len(KINDS) - 1))
+
+    def add_host(self) -> int:
+        """One more host with its servers, which no ring knows yet. Its number."""
+        host = self.hosts[-1] + 1
+        self.hosts = range(1, host + 1)
+        for device in self.device_names:
+            (self.devices(host) / device).mkdir(parents=True)
+        if self.network is not None:
+            self.states[host] = State(self.directory / f"state{host}")
+        for kind in KINDS:
+            self.servers[kind, host] = self._storage_server(kind, host)
+        if self.network is not None:
+            self.network.serve(server.address for server in self.host(host))
+        self.start()
+        return host
 
     @property
     def endpoint(self) -> str:

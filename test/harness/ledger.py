@@ -18,12 +18,13 @@ from harness.client import Answer, Client
 SIZES = (0, 1, 1000, 20_000, 70_000, 300_000)
 ABSENT = None
 PAUSE = 0.05  # seconds after a failure
+LARGE = 3_000_000
 
 
 def content(name: str, version: int) -> bytes:
     """The bytes of a version of an object, of a size of its own; no two alike but empty ones."""
     chance = random.Random(f"{name} {version}")
-    return chance.randbytes(chance.choice(SIZES) + chance.randrange(100))
+    return chance.randbytes(chance.choice(SIZES) + chance.randrange(100) + LARGE * (chance.random() < 0.01))
 
 
 @dataclass
@@ -67,10 +68,13 @@ def write(client: Client, ledger: Ledger, name: str, version: int | None) -> Non
 
 
 @contextmanager
-def load(client: Callable[[], Client], ledger: Ledger, writers: int = 6) -> Iterator[threading.Event]:
-    """Writers at work, each on names of its own: new ones, overwrites, and a few deletions.
+def load(
+    client: Callable[[], Client], ledger: Ledger, writers: int = 6, patient: bool = False, pause: float = 0.0
+) -> Iterator[threading.Event]:
+    """Writers at work, each on names of its own: new ones, overwrites, and a few deletions and POSTs.
 
-    They stop at the event, at the end of the block, and where there is no server any more.
+    They stop at the event, at the end of the block, and, unless they are patient, where there is no server any more.
+    pause: seconds after each write.
     """
     stop = threading.Event()
 
@@ -85,9 +89,16 @@ def load(client: Callable[[], Client], ledger: Ledger, writers: int = 6) -> Iter
             names.append(name)
             delete = again and chance.random() < 0.3
             try:
+                if again and chance.random() < 0.2:
+                    own.post(f"{ledger.container}/{name}", {"X-Object-Meta-Version": str(version)})
                 write(own, ledger, name, None if delete else version)
             except ConnectionRefusedError:
-                break
+                if not patient:
+                    break
+                stop.wait(PAUSE)
+            except (OSError, http.client.HTTPException) as error:
+                ledger.failures.append(f"{name}: POST: {error!r}")
+            stop.wait(pause)
         own.close()
 
     threads = [threading.Thread(target=work, args=(writer,)) for writer in range(writers)]

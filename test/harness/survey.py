@@ -37,7 +37,7 @@ class Disk(NamedTuple):
 
 
 class Database(NamedTuple):
-    """One replica. rows: by name and policy, what they say. said: a digest of what it says of itself; info: the facts."""
+    """One replica. rows: by name and policy. said: a digest of what it says of itself; info: the facts of that."""
 
     rows: dict[tuple[str, int], tuple[Any, ...]]
     said: str
