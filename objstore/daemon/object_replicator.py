@@ -60,7 +60,6 @@ class ObjectReplicator:
 
     def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
-        self._stopping = False
         self._peers.begin_pass()
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
@@ -69,11 +68,11 @@ class ObjectReplicator:
             device: Lane(partial(self._plan, of_device), self._replicate, partial(self._end, device))
             for device, of_device in places.items()
         }
-        try:
-            yield from take_turns(list(self._lanes.values()), self._options.per_device)
-        except GeneratorExit:
-            self._stopping = True
-            raise
+        yield from take_turns(list(self._lanes.values()), self._options.per_device)
+
+    def stop(self) -> None:
+        """Let units under way end after the request that they have sent."""
+        self._stopping = True
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""

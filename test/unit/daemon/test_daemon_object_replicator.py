@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,17 +13,17 @@ from typing import Any
 import pytest
 
 from objstore.cli.apps import remote_transports, storage_apps
-from objstore.core.errors import NodeUnreachable, NotFound
+from objstore.core.errors import Corrupt, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.object_partition import Options, Peers, Place
 from objstore.daemon.object_replicator import Host, ObjectReplicator
 from objstore.replication.objects_messages import boot_identity, device_identity
+from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
-from objstore.runtime.files import FILES
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.layout import Layout
 from objstore.wire.local import LocalTransport
@@ -42,16 +43,23 @@ class Network:
     def __init__(self, local: LocalTransport) -> None:
         self._local = local
         self.down: set[str] = set()
+        self.dies_after: dict[str, int] = {}  # so many requests
+        self.after_offer: Callable[[], object] = lambda: None
         self.steps: list[tuple[str, str]] = []
 
     def _note(self, node: Node, request: NodeRequest) -> None:
         self.steps.append((node.device, request.query.removeprefix("step=")))
-        if node.device in self.down:
+        if node.device in self.dies_after:
+            self.dies_after[node.device] -= 1
+        if node.device in self.down or self.dies_after.get(node.device, 0) < 0:
             raise NodeUnreachable(str(node))
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         self._note(node, request)
-        return self._local.call(node, request)
+        response = self._local.call(node, request)
+        if request.query == "step=offer":
+            self.after_offer()
+        return response
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
         self._note(node, request)
@@ -72,6 +80,7 @@ class Cluster:
         self.ring = self.rebalanced()
         self.options = Options(WEEK, bounds=Bounds(bytes=10_000, changes=10, large=5_000))
         self.is_own: Callable[[Node], bool] = lambda node: True
+        self.peer_pause = 0.0
 
     def add(self, device: str) -> None:
         (self.root / "devices" / device).mkdir(parents=True)
@@ -115,10 +124,13 @@ class Cluster:
         except NotFound:
             return None
 
+    def directory(self, name: str, device: str) -> Path:
+        return Path(Layout(str(self.root / "devices" / device), 0).hash_dir(self.location(name)))
+
     def holders(self, name: str) -> list[str]:
         """Devices that have a file of a name."""
-        path = Layout("", 0).hash_dir(self.location(name))
-        return sorted(d.name for d in (self.root / "devices").iterdir() if any((d / path.lstrip("/")).glob("*")))
+        devices = sorted(path.name for path in (self.root / "devices").iterdir())
+        return [device for device in devices if any(self.directory(name, device).glob("*"))]
 
     def replicator(self, *devices: str, now: Callable[[], float] = time.time) -> ObjectReplicator:
         names = devices or tuple(self.storage.devices.names())
@@ -130,7 +142,7 @@ class Cluster:
                 yield Place(name, 0, self.store(name), lambda: self.ring, identity(path), lambda: None)
 
         logger = logging.getLogger("test.replicator")
-        peers = Peers(self.network, Flow(lambda _: None, lambda _: None), 0.0, logger)
+        peers = Peers(self.network, Flow(lambda _: None, lambda _: None), self.peer_pause, logger)
         return ObjectReplicator(Host(places, self.is_own, lambda: None), peers, self.options, now)
 
     def run(self, *devices: str, passes: int = 1) -> dict[str, Any]:
@@ -150,14 +162,16 @@ def cluster(tmp_path: Path) -> Cluster:
 NAMES = [f"o{number}" for number in range(40)]
 
 
+def empty(cluster: Cluster, device: str) -> None:
+    path = cluster.root / "devices" / device
+    shutil.rmtree(path)
+    path.mkdir()
+
+
 def test_an_emptied_device_is_refilled(cluster: Cluster) -> None:
     for name in NAMES:
         cluster.put(name, name.encode() * 100)
-    FILES.remove_tree(str(cluster.root / "devices/d1/objects")) if hasattr(FILES, "remove_tree") else None
-    import shutil
-
-    shutil.rmtree(cluster.root / "devices/d1")
-    (cluster.root / "devices/d1").mkdir()
+    empty(cluster, "d1")
     told = cluster.run()
     mine = [name for name in NAMES if "d1" in cluster.primaries(name)]
     assert mine
@@ -165,7 +179,266 @@ def test_an_emptied_device_is_refilled(cluster: Cluster) -> None:
         assert cluster.content(name, "d1") == name.encode() * 100
     assert told["sent_total"] == len(mine)
     assert told["failures"] == 0
-    cluster.network.steps.clear()
-    told = cluster.run()
-    assert {step for _, step in cluster.network.steps} == {"compare"}
+    assert told["done"] == told["total"] > 0
+
+
+def test_where_nothing_differs_each_peer_is_asked_once(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    told = cluster.run("d1")
+    partitions = {cluster.location(name).partition for name in NAMES if "d1" in cluster.primaries(name)}
+    assert [step for _, step in cluster.network.steps] == ["compare"] * (2 * len(partitions))
     assert told["sent_total"] == 0
+    assert told["total"] == len(partitions)
+
+
+@pytest.mark.parametrize(("size", "together"), [(1, 10), (2000, 4), (4000, 2)])  # a change is its content and record
+def test_small_changes_share_requests_of_bounded_size(cluster: Cluster, size: int, together: int) -> None:
+    names = [f"n{number}" for number in range(600)]
+    names = [name for name in names if cluster.location(name).partition == cluster.location(names[0]).partition]
+    for name in names:
+        cluster.put(name, b"x" * size)
+    target = cluster.primaries(names[0])[0]
+    empty(cluster, target)
+    cluster.run(cluster.primaries(names[0])[1])
+    assert cluster.network.steps.count((target, "send")) == -(-len(names) // together)
+    assert all(cluster.content(name, target) for name in names)
+
+
+def test_a_large_object_goes_by_itself(cluster: Cluster) -> None:
+    content = bytes(range(256)) * 9000
+    cluster.put("large", content, on=cluster.primaries("large")[:1])
+    cluster.run()
+    assert [cluster.content("large", device) for device in cluster.primaries("large")] == [content] * 3
+
+
+def test_a_copy_at_a_handoff_goes_home(cluster: Cluster) -> None:
+    (handoff,) = cluster.others("o")
+    cluster.put("o", on=[handoff, cluster.primaries("o")[0]])
+    told = cluster.run(handoff)
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
+    assert told["handoffs"] == 1
+    assert told["handoffs_left"] == 0
+    assert told["removed_total"] == 1
+    assert cluster.store(handoff).partition_hash(cluster.location("o").partition) == ""
+
+
+@pytest.mark.parametrize(("wanted", "left"), [(ALL, True), (2, False), (3, True)])
+def test_a_handoff_keeps_what_too_few_primaries_have(cluster: Cluster, wanted: int, left: bool) -> None:
+    cluster.options = cluster.options._replace(handoff_delete=wanted)
+    (handoff,) = cluster.others("o")
+    cluster.put("o", on=[handoff])
+    cluster.network.down = {cluster.primaries("o")[1]}
+    told = cluster.run(handoff)
+    assert (handoff in cluster.holders("o")) is left
+    assert cluster.content("o", cluster.primaries("o")[2]) == b"content"
+    assert told["handoffs_left"] == left
+    cluster.network.down = set()
+    cluster.run()
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
+
+
+def test_a_change_that_arrives_meanwhile_stays_at_the_handoff(cluster: Cluster) -> None:
+    (handoff,) = cluster.others("o")
+    cluster.put("o", b"old", on=[handoff])
+    cluster.network.after_offer = lambda: cluster.put("o", b"new", on=[handoff])
+    cluster.run(handoff)
+    assert cluster.content("o", handoff) == b"new"
+    cluster.network.after_offer = lambda: None
+    cluster.run(handoff)
+    assert [cluster.content("o", device) for device in cluster.primaries("o")] == [b"new"] * 3
+    assert handoff not in cluster.holders("o")
+
+
+def test_a_missed_deletion_does_not_come_back(cluster: Cluster) -> None:
+    cluster.put("o")
+    away, *others = cluster.primaries("o")
+    cluster.delete("o", others)
+    cluster.run(away)  # has nothing that the others want
+    assert [cluster.content("o", device) for device in others] == [None, None]
+    cluster.run(others[0])
+    assert cluster.content("o", away) is None
+
+
+def test_metadata_of_a_post_travels(cluster: Cluster) -> None:
+    cluster.put("o")
+    first, *others = cluster.primaries("o")
+    at = cluster.clock.now()
+    cluster.store(first).post(cluster.location("o"), ObjectMetadata(at, {"X-Object-Meta-Color": "blue"}, "c/d"))
+    cluster.run(first)
+    for device in others:
+        info = cluster.store(device).info(cluster.location("o"))
+        assert (info.timestamp, info.content_type, info.metadata["X-Object-Meta-Color"]) == (at, "c/d", "blue")
+
+
+def test_an_old_tombstone_is_not_sent(cluster: Cluster) -> None:
+    first = cluster.primaries("o")[0]
+    cluster.delete("o", [first], Timestamp.from_seconds(time.time() - WEEK - 60))
+    told = cluster.run(first)
+    assert told["sent_total"] == 0
+    assert told["failures"] == 0
+    assert cluster.holders("o") == [first]
+    cluster.delete("o", [first], Timestamp.from_seconds(time.time() - WEEK + 60))
+    assert cluster.run(first)["sent_total"] == 2
+
+
+def test_an_old_tombstone_at_a_handoff_is_removed(cluster: Cluster) -> None:
+    (handoff,) = cluster.others("o")
+    cluster.delete("o", [handoff], Timestamp.from_seconds(time.time() - WEEK - 60))
+    told = cluster.run(handoff)
+    assert told["reclaimed_total"] == 1
+    assert cluster.holders("o") == []
+
+
+def test_old_tombstones_of_primaries_are_removed_once_an_interval(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.delete(name, cluster.primaries(name), Timestamp.from_seconds(time.time() - WEEK - 60))
+    count = sum("d1" in cluster.primaries(name) for name in NAMES)
+    now = [time.time()]
+    replicator = cluster.replicator("d1", now=lambda: now[0])
+    for hours, least, most in [(0, 0, 0), (6, 1, count - 1), (18, count, count)]:
+        now[0] += hours * 3600
+        for unit in replicator.passes():
+            unit()
+        assert least <= replicator.told()["reclaimed_total"] <= most
+
+
+def test_a_lost_device_is_stood_in_for_by_a_handoff(cluster: Cluster) -> None:
+    cluster.put("o")
+    lost = cluster.primaries("o")[0]
+    (handoff,) = cluster.others("o")
+    shutil.rmtree(cluster.root / "devices" / lost)
+    cluster.storage.devices._checked.clear()
+    told = cluster.run(cluster.primaries("o")[1])
+    assert cluster.content("o", handoff) == b"content"
+    assert told["failures"] == 1
+    cluster.run(handoff)  # the device is still lost
+    assert cluster.content("o", handoff) == b"content"
+    (cluster.root / "devices" / lost).mkdir()
+    cluster.run(handoff)
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
+
+
+def test_a_host_that_does_not_answer_is_waited_for(cluster: Cluster) -> None:
+    cluster.put("o")
+    first, second, _ = cluster.primaries("o")
+    empty(cluster, second)
+    cluster.network.down = {second}
+    told = cluster.run(first)
+    assert cluster.holders("o") == sorted({*cluster.primaries("o")} - {second})
+    assert told["failures"] == 1
+    assert sum(told["peer_failures"].values()) == 1
+
+
+def test_a_damaged_copy_is_not_sent_and_holds_up_nothing(cluster: Cluster) -> None:
+    names = [name for name in NAMES if cluster.primaries(name)[0] == cluster.primaries("o1")[0]]
+    source = cluster.primaries("o1")[0]
+    for name in names:
+        cluster.put(name, on=[source])
+    (path,) = cluster.directory("o1", source).glob("*.data")
+    path.write_bytes(b"Content" + path.read_bytes()[7:])
+    told = cluster.run(source)
+    assert told["corrupt_total"] == 1
+    assert [name for name in names if cluster.content(name, cluster.primaries(name)[1]) is None] == ["o1"]
+    assert list((cluster.root / "devices" / source / "quarantined").glob("*/*"))
+    told = cluster.run(source)
+    assert told["failures"] == 0
+
+
+def test_a_quarantined_copy_is_made_whole_by_a_peer(cluster: Cluster) -> None:
+    cluster.put("o")
+    first, second, _ = cluster.primaries("o")
+    (path,) = cluster.directory("o", first).glob("*.data")
+    path.write_bytes(b"Content" + path.read_bytes()[7:])
+    with pytest.raises(Corrupt):
+        cluster.store(first).verify(cluster.location("o"), lambda size: None)
+    cluster.run(second)
+    assert cluster.content("o", first) == b"content"
+
+
+def test_after_a_rebalance_partitions_move_and_old_places_are_emptied(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.add("d5")
+    cluster.ring = cluster.rebalanced()
+    assert any("d5" in cluster.primaries(name) for name in NAMES)
+    told = cluster.run(passes=2)
+    for name in NAMES:
+        assert cluster.holders(name) == sorted(cluster.primaries(name))
+    assert told["handoffs"] == 0
+
+
+def test_a_device_that_left_the_ring_is_emptied(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.builder.remove(0)
+    cluster.ring = cluster.rebalanced()
+    cluster.run(passes=2)
+    for name in NAMES:
+        assert cluster.holders(name) == sorted(cluster.primaries(name))
+    assert all("d1" not in cluster.primaries(name) for name in NAMES)
+
+
+def test_a_device_that_does_not_know_its_own_name_removes_nothing(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.is_own = lambda node: False
+    told = cluster.run(passes=2)
+    assert told["removed_total"] == 0
+    for name in NAMES:
+        assert cluster.holders(name) == sorted(cluster.primaries(name))
+
+
+def test_names_that_the_ring_places_elsewhere_are_left_alone(cluster: Cluster) -> None:
+    name_hash = cluster.location("o").hash
+    astray = Location((cluster.location("o").partition + 1) % 16, name_hash)
+    with cluster.store("d1").create(astray, 1) as writer:
+        writer.write(b"x")
+        writer.commit(ObjectData("/a/c/o", cluster.clock.now(), "a/b", {}))
+    told = cluster.run()
+    assert told["sent_total"] == 0
+    assert cluster.store("d1").info(astray).size == 1
+
+
+def test_a_peer_that_dies_midway_is_sent_the_rest_later(cluster: Cluster) -> None:
+    names = [name for name in NAMES if cluster.primaries(name) == cluster.primaries("o1")]
+    for name in names:
+        cluster.put(name, b"x" * 6000, on=cluster.primaries(name)[:1])
+    source, peer, _ = cluster.primaries("o1")
+    cluster.network.dies_after = {peer: 4}
+    cluster.run(source)
+    assert not all(cluster.content(name, peer) for name in names)
+    cluster.network.dies_after = {}
+    cluster.run(source)
+    assert all(cluster.content(name, peer) for name in names)
+
+
+def test_a_host_that_did_not_answer_is_left_alone_for_a_while(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.peer_pause = 60.0
+    cluster.network.down = {"d1", "d2", "d3", "d4"}
+    told = cluster.run("d1")
+    assert len(cluster.network.steps) == 1  # all have one address
+    assert told["failures"] == told["total"]
+
+
+def test_a_pass_that_is_stopped_is_not_complete(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    replicator = cluster.replicator("d1")
+    for unit in replicator.passes():
+        unit()
+        replicator.stop()
+    told = replicator.told()
+    assert "last_pass" not in told["devices"]["d1"]
+    assert told["failures"] == told["total"]
+
+
+def test_what_is_told(cluster: Cluster) -> None:
+    cluster.put("o")
+    began = time.time()
+    told = cluster.run()
+    assert set(told["devices"]) == {"d1", "d2", "d3", "d4"}
+    assert told["oldest_pass"] == min(device["last_pass"] for device in told["devices"].values()) >= began
+    assert told["done"] == told["total"] == 3
