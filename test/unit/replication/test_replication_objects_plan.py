@@ -1,0 +1,95 @@
+"""What the replication of objects decides."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.replication.objects_plan import (
+    ALL,
+    assign,
+    bundles,
+    confirmations_needed,
+    differing,
+    flat,
+    has_come,
+    removable,
+    worth_sending,
+)
+from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
+
+A, B, C = (character * 32 for character in "abc")
+
+
+def at(seconds: float, kind: str = DATA) -> FileName:
+    return FileName(Timestamp.from_seconds(seconds), kind)
+
+
+def node(number: int) -> Node:
+    return Node(number, 1, 1, f"10.0.0.{number}", 6200, "d1")
+
+
+def test_a_primary_sends_to_the_others_and_a_handoff_to_all() -> None:
+    primaries = [node(1), node(2), node(3)]
+    assert assign(primaries, lambda one: one.id == 2) == ((node(1), node(3)), False)
+    assert assign(primaries, lambda one: one.id == 4) == (tuple(primaries), True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "primaries", "needed"), [(ALL, 3, 3), (ALL, 1, 1), (2, 3, 2), (2, 1, 1), (9, 3, 3), (ALL, 0, None)]
+)
+def test_how_many_primaries_must_confirm(wanted: int, primaries: int, needed: int | None) -> None:
+    assert confirmations_needed(wanted, primaries) == needed
+
+
+def test_suffixes_that_only_the_peer_has_are_its_own_business() -> None:
+    assert differing({"000": "a", "001": "b", "002": "c"}, {"000": "a", "001": "x", "003": "d"}) == ["001", "002"]
+
+
+def test_old_tombstones_are_not_sent_but_old_data_is() -> None:
+    changes = {A: (at(5, TOMBSTONE), at(30, META)), B: (at(5),), C: (at(5, TOMBSTONE),)}
+    since = Timestamp.from_seconds(10)
+    assert worth_sending(changes, since, lambda _: True) == {A: (at(30, META),), B: (at(5),)}
+    assert worth_sending(changes, since, lambda name_hash: name_hash == B) == {B: (at(5),)}
+    assert worth_sending({C: (at(10, TOMBSTONE),)}, since, lambda _: True) == {C: (at(10, TOMBSTONE),)}
+
+
+@given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 5))
+def test_bundles_hold_all_there_is_and_never_too_much(sizes: list[int], most: int) -> None:
+    parts = [
+        {f"{part:016x}{number:016x}": (at(1), at(2, META)) for number in range(size)} for part, size in enumerate(sizes)
+    ]
+    made = list(bundles(parts, most))
+    assert all(0 < len(bundle) <= most for bundle in made)
+    assert all(len(bundle) == most for bundle in made[:-1])
+    assert set().union(*map(flat, made)) == set().union(*map(flat, parts))
+
+
+def test_only_what_enough_peers_confirmed_is_removed() -> None:
+    one, two = (A, at(1)), (A, at(2, META))
+    confirmed = [{one, two}, {one}, {one, two}]
+    assert removable(confirmed, 3) == {A: (at(1),)}
+    assert flat(removable(confirmed, 2)) == {one, two}
+    assert removable(confirmed, None) == {}
+    assert removable([], 1) == {}
+
+
+@given(
+    st.floats(0, 0.999), st.floats(1, 1e5), st.lists(st.floats(0, 1e5), min_size=1, max_size=20), st.floats(1e9, 2e9)
+)
+def test_what_is_due_once_an_interval_is_found_once_however_often_one_looks(
+    moment: float, every: float, pauses: list[float], start: float
+) -> None:
+    looks = [start]
+    for pause in pauses:
+        looks.append(looks[-1] + pause)
+    found = sum(has_come(moment, every, since, now) for since, now in pairwise(looks))
+    intervals = (looks[-1] - looks[0]) / every
+    assert found <= intervals + 1
+    if max(pauses) < every:
+        assert found >= intervals - 1 - 1e-6
