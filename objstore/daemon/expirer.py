@@ -14,24 +14,21 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from enum import Enum
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
-from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
-from objstore.daemon.replicas import EVEN_EXPIRED, Replicas, Reply, just_after, removal_row
+from objstore.daemon.replicas import Fate, Replicas, just_after, removal_row
 from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
 from objstore.web import infos
 from objstore.web.requests import Environ, WsgiApp
 from objstore.web.responses import call
 from objstore.web.subrequests import subrequest
-from objstore.wire.messages import TIMESTAMP
 
 _PAGE = 1000
 _RETIRE_AFTER = 2 * 86400.0  # seconds after its time that an empty container of the queue is deleted
@@ -63,28 +60,6 @@ def turn(row: str, index: int, replicas: int) -> int:
     return (index - zlib.crc32(row.encode("utf-8", "surrogateescape"))) % replicas
 
 
-class Fate(Enum):
-    """What has become of the object on one replica."""
-
-    ENDED = "deleted, or something newer is there"
-    ABSENT = "neither the object nor anything newer is there"
-    UNKNOWN = "could not be told"
-
-
-def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:
-    """deletion, look: the replica's answers to DELETE and, where that was refused as too old (409), to HEAD."""
-    if deletion.ok:
-        return Fate.ENDED
-    if deletion.status in (404, 412):
-        return Fate.ABSENT
-    if look is None or not look.known:
-        return Fate.UNKNOWN
-    if look.stored >= stamp:
-        return Fate.ENDED
-    # What refused the deletion may be a promise to a conditional write (doc/consistency.md), and no change.
-    return Fate.UNKNOWN if look.ok else Fate.ABSENT
-
-
 def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: float) -> bool:
     """Is there nothing left to do for a row? Ages in seconds: of the change that made it, and since it was due.
 
@@ -93,7 +68,7 @@ def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: f
     """
     if not fates or Fate.UNKNOWN in fates:
         return due_age > give_up
-    return Fate.ENDED in fates or row_age > give_up
+    return Fate.ENDED in fates or Fate.NEWER in fates or row_age > give_up
 
 
 class Settings(NamedTuple):
@@ -261,23 +236,13 @@ class Expirer:
 
     def _delete(self, due: Due, stamp: Timestamp, policy: int) -> tuple[list[Fate], bool]:
         """The object's fate on each replica, and whether its container's replicas know of it."""
-        replicas, name = self._means.replicas, due.name
-        headers = {TIMESTAMP: stamp.internal, "X-If-Delete-At": str(due.when)}
-        deletions = replicas.ask("DELETE", name, headers, policy)
-        self._free_segments(name, deletions)
-        refused = [index for index, reply in enumerate(deletions) if reply.status == 409]
-        looks: dict[int, Reply] = {}
-        if refused:
-            looks = dict(zip(refused, replicas.ask("HEAD", name, {EVEN_EXPIRED: "true"}, policy, refused), strict=True))
-        fates = [fate(reply, looks.get(index), stamp) for index, reply in enumerate(deletions)]
-        self._counts["expired_total"] += any(reply.ok for reply in deletions)
-        told = Fate.ENDED not in fates or self._tell(name.of_container, name.object or "", stamp, policy)
-        return fates, told
-
-    def _free_segments(self, name: Name, replies: Iterable[Reply]) -> None:
-        owned = {reply.headers[REPLACED_SEGMENTS] for reply in replies if REPLACED_SEGMENTS in reply.headers}
-        for one in sorted(owned):
-            self._means.free(name.account, one)
+        name = due.name
+        deletion = self._means.replicas.delete(name, policy, stamp, {"X-If-Delete-At": str(due.when)})
+        for owned in deletion.segments:
+            self._means.free(name.account, owned)
+        self._counts["expired_total"] += deletion.done
+        told = Fate.ENDED not in deletion.fates or self._tell(name.of_container, name.object or "", stamp, policy)
+        return deletion.fates, told
 
     def _drop(self, queue: Name, row: str, stamp: Timestamp) -> bool:
         """Remove a row from the queue. One that came later, for a later change of the object, stays."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any, NamedTuple
 
 from objstore.core.errors import NodeFailure
+from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
@@ -18,7 +20,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.daemon.delivery import UNREACHABLE, Peers, succeeded
 from objstore.runtime import green
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest, NodeResponse, Transport
+from objstore.wire.messages import TIMESTAMP, NodeRequest, NodeResponse, Transport
 from objstore.wire.rows import tombstone_row
 
 EVEN_EXPIRED = "X-Backend-Even-Expired"
@@ -49,6 +51,38 @@ class Reply(NamedTuple):
         return Timestamp.parse(text) if text else ZERO
 
 
+class Fate(Enum):
+    """What has become of an object on one replica that was asked to delete it."""
+
+    ENDED = "deleted, or replaced by a deletion that is newer still"
+    NEWER = "something newer is there"
+    ABSENT = "neither the object nor anything newer is there"
+    UNKNOWN = "could not be told"
+
+
+def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:
+    """deletion, look: the replica's answers to DELETE and, where that was refused as too old (409), to HEAD."""
+    if deletion.ok:
+        return Fate.ENDED
+    if deletion.status in (404, 412):
+        return Fate.ABSENT
+    if look is None or not look.known:
+        return Fate.UNKNOWN
+    if look.stored >= stamp:
+        return Fate.NEWER if look.ok else Fate.ENDED
+    # What refused the deletion may be a promise to a conditional write (doc/consistency.md), and no change.
+    return Fate.UNKNOWN if look.ok else Fate.ABSENT
+
+
+class Deletion(NamedTuple):
+    """fates: on each replica. done: did any delete the object just now? segments: left to no one by that, as
+    `core.manifests.MANIFEST_OWNS` says them."""
+
+    fates: list[Fate]
+    done: bool
+    segments: list[str]
+
+
 class Replicas:
     """peers: gives, by ring name (`account`, `container`, `object`, `object-N`), the servers of that ring.
 
@@ -72,14 +106,28 @@ class Replicas:
         sent = {**headers, messages.POLICY: str(policy)} if policy and name.object is not None else dict(headers)
         return NodeRequest(method, partition, name, sent, query)
 
-    def ask(
-        self, method: str, name: Name, headers: Mapping[str, str], policy: int = 0, only: Iterable[int] | None = None
-    ) -> list[Reply]:
-        """The reply of each primary, bodies left out. only: indexes of those to be asked."""
+    def ask(self, method: str, name: Name, headers: Mapping[str, str], policy: int = 0) -> list[Reply]:
+        """The reply of each primary, bodies left out."""
         partition, nodes = self.place(name, policy)
-        request = self.request(method, name, partition, headers, policy)
-        asked = nodes if only is None else [nodes[index] for index in only]
-        waits = [green.spawn(self._ask, node, request) for node in asked]
+        return self._ask_all(nodes, self.request(method, name, partition, headers, policy))
+
+    def delete(self, name: Name, policy: int, stamp: Timestamp, headers: Mapping[str, str] | None = None) -> Deletion:
+        """Delete an object as of a time, also where its partition was before it moved."""
+        partition, primaries = self.place(name, policy)
+        nodes = [*primaries, *self._peers(_ring_of(name, policy)).ring().previous(partition)]
+        sent = {TIMESTAMP: stamp.internal, **(headers or {})}
+        replies = self._ask_all(nodes, self.request("DELETE", name, partition, sent, policy))
+        refused = [index for index, reply in enumerate(replies) if reply.status == 409]
+        looks: dict[int, Reply] = {}
+        if refused:
+            look = self.request("HEAD", name, partition, {EVEN_EXPIRED: "true"}, policy)
+            looks = dict(zip(refused, self._ask_all([nodes[index] for index in refused], look), strict=True))
+        fates = [fate(reply, looks.get(index), stamp) for index, reply in enumerate(replies)]
+        segments = {reply.headers[REPLACED_SEGMENTS] for reply in replies if REPLACED_SEGMENTS in reply.headers}
+        return Deletion(fates, any(reply.ok for reply in replies), sorted(segments))
+
+    def _ask_all(self, nodes: Iterable[Node], request: NodeRequest) -> list[Reply]:
+        waits = [green.spawn(self._ask, node, request) for node in nodes]
         return [wait.wait() for wait in waits]
 
     def _ask(self, node: Node, request: NodeRequest) -> Reply:

@@ -16,7 +16,8 @@ from objstore.core.errors import InvalidInput
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.expirer import Due, Fate, Reply, fate, finished, parse_row, turn
+from objstore.daemon.expirer import Due, finished, parse_row, turn
+from objstore.daemon.replicas import Fate, Reply, fate
 from objstore.runtime import green
 
 CONTAINER = Name("AUTH_t", "c")
@@ -268,7 +269,7 @@ OLDER, NEWER = ({"X-Backend-Timestamp": Timestamp(raw).internal} for raw in (99,
         (Reply(412), None, Fate.ABSENT),
         (Reply(0), None, Fate.UNKNOWN),
         (Reply(507), None, Fate.UNKNOWN),
-        (Reply(409), Reply(200, NEWER), Fate.ENDED),
+        (Reply(409), Reply(200, NEWER), Fate.NEWER),
         (Reply(409), Reply(404, NEWER), Fate.ENDED),
         (Reply(409), Reply(200, OLDER), Fate.UNKNOWN),  # promised to a conditional write, which may never come
         (Reply(409), Reply(404), Fate.ABSENT),

@@ -1,0 +1,211 @@
+"""Deletes what is in accounts that were deleted; see doc/expiry.md.
+
+An account's deletion marks its databases. After a delay the reaper deletes objects and containers, all as
+of the time of that deletion: what was written later, to an account that was made again, is newer and stays. The hosts
+of the account's replicas take turns: the first begins, each other follows where the account is not empty after a
+while. What could not be deleted everywhere is tried again in the next pass.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from objstore.core.errors import DeviceUnavailable, LockTimeout, ObjstoreError
+from objstore.core.names import Location, Name
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Clock, Timestamp
+from objstore.daemon.changed import ChangedDatabases
+from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, removal_row
+from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
+from objstore.wire.messages import POLICY, STORED_TIMESTAMP, TIMESTAMP
+from objstore.wire.rows import container_row
+
+_PAGE = 1000
+_WARN_AGAIN = 86400.0
+
+
+class Settings(NamedTuple):
+    """All in seconds. delay: from the deletion of an account to that of what is in it. takeover: after which the
+    next replica's host does what one has left undone. warn_after: how long that may take."""
+
+    delay: float = 0.0
+    takeover: float = 600.0
+    warn_after: float = 30 * 86400.0
+
+
+class DeviceAccounts(NamedTuple):
+    """The accounts of an own device."""
+
+    name: str
+    accounts: AccountStore
+
+
+class Means(NamedTuple):
+    """devices: those that can be used now."""
+
+    replicas: Replicas
+    devices: Callable[[], Iterable[DeviceAccounts]]
+    is_own: Callable[[Node], bool]
+    clock: Clock
+    logger: Any
+    now: Callable[[], float] = time.time
+
+
+def is_to_be_reaped(info: AccountInfo, now: float, settings: Settings) -> bool:
+    """May there be anything in the account that went with its last deletion? Not where it is in use again for long."""
+    if info.delete_timestamp == ZERO or not info.container_count:
+        return False
+    return info.deleted or now < due_at(info, 0, settings) + settings.warn_after
+
+
+def due_at(info: AccountInfo, turn: int, settings: Settings) -> float:
+    """When a host may begin, in seconds since the epoch. turn: how many hosts go before it."""
+    return info.delete_timestamp.seconds + settings.delay + turn * settings.takeover
+
+
+class _Account:
+    """One that is being emptied. left: what has to be looked at again, or was deleted, in the last pass."""
+
+    def __init__(self, device: DeviceAccounts, location: Location) -> None:
+        self.device = device
+        self.location = location
+        self.left = 1
+        self.warned = 0.0
+
+
+class AccountReaper:
+    """Its `passes` are for a `runner.Daemon`."""
+
+    def __init__(self, means: Means, settings: Settings) -> None:
+        self._means = means
+        self._settings = settings
+        self._changed = ChangedDatabases("account-reaper", now=means.now)
+        self._accounts: dict[tuple[str, Location], _Account] = {}
+        self._oldest: float | None = None
+        self._counts = {"objects_reaped_total": 0, "containers_reaped_total": 0, "failed_total": 0}
+
+    def told(self) -> Mapping[str, Any]:
+        """waiting: deleted accounts with containers yet; oldest_seconds: since the first of them could be emptied."""
+        age = max(0.0, self._means.now() - self._oldest) if self._oldest is not None else 0.0
+        return {**self._counts, "waiting": len(self._accounts), "oldest_seconds": round(age)}
+
+    def passes(self) -> Iterator[Callable[[], None] | None]:
+        """One pass; a unit is one object, or one container, or a look at a database that has changed."""
+        self._changed.begin()
+        for device in self._means.devices():
+            for location in self._changed.of(device.name, device.accounts):
+                self._look(device, location)
+                yield None
+        oldest = None
+        for key, account in list(self._accounts.items()):
+            info = self._info(account.device, account.location)
+            if info is None or not self._goes_on(account, info):
+                del self._accounts[key]
+                continue
+            due = due_at(info, 0, self._settings)
+            oldest = due if oldest is None else min(oldest, due)
+            if self._is_ours(account, info):
+                self._warn(account, info)
+                yield from self._reap(account, info)
+        self._oldest = oldest
+
+    def _look(self, device: DeviceAccounts, location: Location) -> None:
+        info = self._info(device, location)
+        if info is not None and is_to_be_reaped(info, self._means.now(), self._settings):
+            self._accounts.setdefault((device.name, location), _Account(device, location)).left += 1
+
+    def _goes_on(self, account: _Account, info: AccountInfo) -> bool:
+        # One that is in use again is left alone once all that is in it is newer, until it changes.
+        return is_to_be_reaped(info, self._means.now(), self._settings) and (info.deleted or account.left > 0)
+
+    def _info(self, device: DeviceAccounts, location: Location) -> AccountInfo | None:
+        try:
+            return device.accounts.status(location)
+        except ObjstoreError as error:  # gone, or in quarantine, or looked at again when all are
+            self._means.logger.debug("account %s on %s: %s", location.hash, device.name, error)
+        return None
+
+    def _is_ours(self, account: _Account, info: AccountInfo) -> bool:
+        partition, nodes = self._means.replicas.place(info.name)
+        for turn, node in enumerate(nodes):
+            if node.device == account.device.name and self._means.is_own(node):
+                on_time = due_at(info, turn, self._settings) <= self._means.now()
+                return on_time and partition == account.location.partition
+        return False
+
+    def _warn(self, account: _Account, info: AccountInfo) -> None:
+        now = self._means.now()
+        late = now - due_at(info, 0, self._settings)
+        if late > self._settings.warn_after and now > account.warned + _WARN_AGAIN:
+            account.warned = now
+            self._means.logger.warning(
+                "account %s, deleted %s, has still %d containers", info.name.path, info.delete_timestamp.normal,
+                info.container_count,
+            )  # fmt: skip
+
+    def _reap(self, account: _Account, info: AccountInfo) -> Iterator[Callable[[], None]]:
+        account.left = 0
+        query = ListingQuery(limit=_PAGE, reserved=True)
+        while True:
+            try:
+                listing = account.device.accounts.list(account.location, query, deleted_too=True)
+            except (DeviceUnavailable, LockTimeout):
+                account.left += 1
+                return
+            for container in listing.items:
+                if container.timestamp <= info.delete_timestamp:
+                    yield from self._container(account, info, container)
+            if not listing.more:
+                return
+            query = query._replace(marker=listing.items[-1].name)
+
+    # One container
+
+    def _container(self, account: _Account, info: AccountInfo, listed: ListedContainer) -> Iterator[Callable[[], None]]:
+        """What there is to do for a container: delete its objects, or itself where it has none."""
+        name = Name(info.name.account, listed.name)
+        stamp, marker, empty = info.delete_timestamp, "", True
+        while True:
+            query = urlencode({"format": "json", "marker": marker, "limit": _PAGE})
+            answer = self._means.replicas.read(name, {ALLOW_RESERVED: "true"}, query)
+            if answer is None:
+                break  # it is nowhere, or cannot be asked: its deletion will tell
+            body = answer.read()
+            if Timestamp.parse(answer.headers[STORED_TIMESTAMP]) > stamp:
+                return  # made again since
+            rows = json.loads(body) if body else []
+            policy = int(answer.headers.get(POLICY, "0"))
+            for row in rows:
+                empty = False
+                yield partial(self._object, account, name._replace(object=row["name"]), policy, stamp)
+            if len(rows) < _PAGE:
+                break
+            marker = rows[-1]["name"]
+        if empty:
+            yield partial(self._delete_container, account, name, listed, stamp)
+
+    def _object(self, account: _Account, name: Name, policy: int, stamp: Timestamp) -> None:
+        replicas = self._means.replicas
+        fates = replicas.delete(name, policy, stamp).fates
+        if Fate.NEWER in fates:
+            return
+        row = removal_row(name.object or "", stamp, policy, self._means.clock.now())
+        gone = Fate.UNKNOWN not in fates and replicas.tell(name.of_container, [row], stamp)
+        self._counts["objects_reaped_total" if gone else "failed_total"] += 1
+        account.left += 1
+
+    def _delete_container(self, account: _Account, name: Name, listed: ListedContainer, stamp: Timestamp) -> None:
+        replicas = self._means.replicas
+        replies = replicas.ask("DELETE", name, {TIMESTAMP: stamp.internal})
+        gone = all(reply.ok or reply.status == 404 for reply in replies)
+        if gone:
+            row = ContainerRow(name.container or "", listed.timestamp, stamp, policy_index=listed.policy_index)
+            now = self._means.clock.now()
+            gone = replicas.tell(name.of_account, [container_row(row.name, row)], now)
+        self._counts["containers_reaped_total" if gone else "failed_total"] += 1
+        account.left += 1

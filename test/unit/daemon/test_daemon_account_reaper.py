@@ -1,0 +1,203 @@
+"""What becomes of the contents of deleted accounts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.in_process import InProcess, run_pass
+
+from objstore.cli.duties import cleaners, updaters
+from objstore.cli.surroundings import Work
+from objstore.core.names import Name
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.daemon.account_reaper import Settings, due_at, is_to_be_reaped
+from objstore.store.databases import AccountInfo
+
+ACCOUNT = Name("AUTH_t")
+GOLD, SILVER, HIDDEN = Name("AUTH_t", "gold"), Name("AUTH_t", "silver"), Name("AUTH_t", "\x00parts\x00gold")
+POLICIES = {GOLD: 0, SILVER: 1, HIDDEN: 0}
+PROMPT = {"account_reaper_takeover": "1h"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> InProcess:
+    """An account with a few objects in containers of both policies, and in a hidden one."""
+    made = InProcess(tmp_path)
+    for container, policy in POLICIES.items():
+        assert made("PUT", container, X_Storage_Policy=("gold", "silver")[policy]).status == 201
+        for number in range(3):
+            assert made("PUT", container._replace(object=f"o{number}"), b"content").status == 201
+    run_pass(updaters.CONTAINER_UPDATER.make(made.around()))
+    return made
+
+
+@pytest.fixture
+def reaper(store: InProcess) -> Work:
+    return cleaners.ACCOUNT_REAPER.make(store.around(**PROMPT))
+
+
+def contents(store: InProcess, containers: Any = POLICIES) -> list[str]:
+    """Copies of objects that are left anywhere."""
+    return [
+        device
+        for container in containers
+        for number in range(3)
+        for device in store.copies(container._replace(object=f"o{number}"), POLICIES[container])
+    ]
+
+
+def listed(store: InProcess) -> list[int]:
+    """How many containers each replica of the account has."""
+    infos = [store.device(device).accounts.status(store.location(ACCOUNT)) for device in store.primaries(ACCOUNT)]
+    return [info.container_count for info in infos]
+
+
+def delete_account(store: InProcess) -> None:
+    assert store("DELETE", ACCOUNT).status == 204
+
+
+def run(*works: Work, passes: int = 3) -> None:
+    for _ in range(passes):
+        for work in works:
+            run_pass(work)
+
+
+def test_a_deleted_account_is_emptied(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    assert len(contents(store)) == 27
+    run(reaper)
+    assert contents(store) == []
+    assert listed(store) == [0, 0, 0]
+    for container in POLICIES:
+        for device in store.primaries(container):
+            assert store.device(device).containers.status(store.location(container)).deleted
+    told = reaper.told()
+    assert (told["objects_reaped_total"], told["containers_reaped_total"], told["waiting"]) == (9, 3, 0)
+    later = Timestamp.from_seconds(time.time() + 10)
+    for device in store.primaries(ACCOUNT):
+        assert store.device(device).accounts.replicas.remove(store.location(ACCOUNT), later)
+
+
+def test_a_live_account_is_left_alone(store: InProcess, reaper: Work) -> None:
+    run(reaper, passes=2)
+    assert len(contents(store)) == 27
+    assert store("HEAD", GOLD._replace(object="o1")).status == 200
+
+
+def test_nothing_goes_before_the_delay(store: InProcess) -> None:
+    delete_account(store)
+    work = cleaners.ACCOUNT_REAPER.make(store.around(account_reaper_delay="1h"))
+    run(work)
+    assert len(contents(store)) == 27
+    assert work.told()["waiting"] == 3  # replicas
+
+
+def test_what_is_written_to_an_account_made_again_stays(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    new = Name("AUTH_t", "new")
+    assert store("PUT", new).status == 201
+    assert store("PUT", new._replace(object="o0"), b"new").status == 201
+    run(reaper)
+    assert contents(store) == []
+    assert store("GET", new._replace(object="o0")).read() == b"new"
+    assert store("HEAD", GOLD).status == 404
+    assert run_pass(reaper).units <= 3  # which look at the account, no more at what is in it
+
+
+def test_a_container_made_again_in_an_account_made_again_stays(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    assert store("PUT", ACCOUNT).status in (201, 202)
+    assert store("PUT", GOLD).status == 202
+    assert store("PUT", GOLD._replace(object="o0"), b"new").status == 201
+    run(reaper)
+    assert store("GET", GOLD._replace(object="o0")).read() == b"new"
+    assert contents(store, [SILVER, HIDDEN]) == []
+
+
+def test_an_object_newer_than_the_deletion_stays(store: InProcess, reaper: Work) -> None:
+    """Also where its container was not made again: a proxy may not have known of the account's deletion yet."""
+    delete_account(store)
+    name = GOLD._replace(object="o0")
+    stamp = Timestamp.from_seconds(time.time() + 1).internal
+    for device in store.primaries(name):
+        headers = {"X_Timestamp": stamp, "Content_Type": "a/b", "Content_Length": "1"}
+        assert store.ask(device, "PUT", name, body=b"n", **headers).status == 201
+    run(reaper)
+    assert len(store.copies(name)) == 3
+    assert len(contents(store)) == 3
+
+
+def test_what_cannot_be_deleted_everywhere_is_tried_again(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    away = store.primaries(GOLD._replace(object="o0"))[0]
+    store.net.down.add(away)
+    run(reaper)
+    store.net.down.clear()
+    assert contents(store) != []
+    assert reaper.told()["failed_total"] > 0
+    run(reaper, passes=4)
+    assert contents(store) == []
+    assert listed(store) == [0, 0, 0]
+
+
+def test_a_container_that_is_nowhere_goes_from_the_account(store: InProcess, reaper: Work) -> None:
+    row = (
+        b'[{"name":"ghost","put_timestamp":"0000000001.00000","delete_timestamp":"0000000000.00000",'
+        b'"object_count":7,"bytes_used":7,"policy_index":0}]'
+    )
+    for device in store.primaries(ACCOUNT):
+        answer = store.ask(device, "POST", ACCOUNT, query="rows=1", body=row, X_Timestamp="0000000002.00000")
+        assert answer.status == 202
+    delete_account(store)
+    run(reaper)
+    assert listed(store) == [0, 0, 0]
+
+
+def test_the_first_host_begins_and_others_follow(store: InProcess) -> None:
+    delete_account(store)
+    hosts = [int(device[1:]) for device in store.primaries(ACCOUNT)]
+    works = {host: cleaners.ACCOUNT_REAPER.make(store.around(host, account_reaper_takeover="1")) for host in hosts}
+    (other,) = {1, 2, 3, 4} - set(hosts)
+    works[other] = cleaners.ACCOUNT_REAPER.make(store.around(other, account_reaper_takeover="1"))
+    for host in (other, *hosts[1:]):
+        run_pass(works[host])
+    assert len(contents(store)) == 27
+    time.sleep(1.1)
+    run(works[hosts[1]])
+    assert contents(store) == []
+
+
+def test_a_pass_with_nothing_to_do_asks_no_one(store: InProcess, reaper: Work) -> None:
+    run_pass(reaper)
+    store.net.asked.clear()
+    run_pass(reaper)
+    assert store.net.asked == []
+
+
+# Decisions
+
+
+@pytest.mark.parametrize(
+    "put, deleted, containers, now, expected",
+    [
+        (10, 0, 3, 100, False),
+        (10, 20, 3, 100, True),
+        (10, 20, 0, 100, False),
+        (30, 20, 3, 100, True),
+        (30, 20, 3, 2000, False),
+        (10, 20, 3, 2000, True),
+    ],
+)
+def test_which_accounts_are_worth_a_look(put: int, deleted: int, containers: int, now: int, expected: bool) -> None:
+    put_at, deleted_at = (Timestamp.from_seconds(seconds) for seconds in (put, deleted))
+    info = AccountInfo(ACCOUNT, put_at, put_at, deleted_at, ZERO, containers, 0, 0, {}, "id")
+    assert is_to_be_reaped(info, now, Settings(warn_after=1000)) is expected
+
+
+def test_hosts_take_turns() -> None:
+    at = Timestamp.from_seconds(1000)
+    info = AccountInfo(ACCOUNT, ZERO, ZERO, at, ZERO, 1, 0, 0, {}, "id")
+    assert [due_at(info, turn, Settings(delay=50, takeover=7)) for turn in range(3)] == [1050, 1057, 1064]
