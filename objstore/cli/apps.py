@@ -18,7 +18,7 @@ from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
 from objstore.runtime.files import FILES
 from objstore.runtime.settings import Setting, boolean, duration
-from objstore.server import object_replication
+from objstore.server import database_replication, object_replication
 from objstore.server.account_update import AccountUpdater
 from objstore.server.accounts import AccountServer
 from objstore.server.container_update import ContainerUpdater
@@ -64,9 +64,11 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     devices = Devices(values.devices, _makers(conf, values, cluster), values.mount_check)
     clock = Clock()
     limits = cluster.limits
-    accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits)
+    table = database_replication.SETTINGS
+    replication = database_replication.limits_of(settings.read(table, conf, "storage server"))
+    accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits, replication)
     account_updater = AccountUpdater(transports, clock, logger)
-    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits)
+    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits, replication)
     replicate = ObjectReplication(object_replication.limits_of(settings.read(object_replication.SETTINGS, conf)))
     updater = ContainerUpdater(transports, logger)
     objects = ObjectServer(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
@@ -130,7 +132,7 @@ object_factory = partial(_storage_factory, "object")
 
 SECTIONS = {
     "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
-    "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS),
-    "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *CLIENT_SETTINGS),
+    "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS),
+    "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS, *CLIENT_SETTINGS),
     "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *object_replication.SETTINGS, *CLIENT_SETTINGS),
 }

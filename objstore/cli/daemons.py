@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.cli.duties import auditors, cleaners, object_replication, updaters
+from objstore.cli.duties import auditors, cleaners, object_replication, replicators_databases, updaters
 from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
@@ -20,7 +20,9 @@ DUTIES: dict[str, Duty] = {
     duty.name: duty
     for duty in (
         auditors.ACCOUNT_AUDITOR,
+        replicators_databases.ACCOUNT_REPLICATOR,
         auditors.CONTAINER_AUDITOR,
+        replicators_databases.CONTAINER_REPLICATOR,
         updaters.CONTAINER_UPDATER,
         auditors.DANGLING_ROWS,
         cleaners.OBJECT_EXPIRER,

@@ -12,7 +12,9 @@ from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
 from objstore.core.policies import Policies
 from objstore.core.timestamps import Timestamp
+from objstore.server import database_replication
 from objstore.server.app import Request, StorageApp
+from objstore.server.database_replication import DatabaseReplication
 from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
 from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
@@ -36,11 +38,13 @@ class AccountServer:
         logger: logging.Logger,
         policies: Policies,
         limits: Limits = DEFAULT_LIMITS,
+        replication: database_replication.Limits | None = None,
     ) -> None:
         self._limits = limits
         self._policies = {policy.index: policy.name for policy in policies}
         verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
-        self.app = StorageApp(devices, salt, verbs, 1, logger)
+        replicate = DatabaseReplication(lambda device: device.accounts.replicas, salt, replication)
+        self.app = StorageApp(devices, salt, verbs, 1, logger, replicate)
 
     def put(self, request: Request) -> Response:
         if messages.EXISTING_ONLY_KEY in request.environ:

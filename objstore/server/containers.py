@@ -11,8 +11,10 @@ from objstore.core.errors import Conflict, InvalidInput, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
+from objstore.server import database_replication
 from objstore.server.account_update import AccountUpdater
 from objstore.server.app import Request, StorageApp
+from objstore.server.database_replication import DatabaseReplication
 from objstore.server.devices import Devices
 from objstore.server.listing_query import listing_query, objects_json
 from objstore.store.databases import ContainerInfo, ObjectRow, live_metadata
@@ -20,7 +22,7 @@ from objstore.web import requests
 from objstore.web.constraints import check_metadata
 from objstore.web.requests import read_body
 from objstore.web.responses import Response, error, http_date
-from objstore.wire import messages
+from objstore.wire import messages, named_rows
 
 MAX_ROWS_BODY = 64 << 20  # bytes of one update
 # What a client sets on a container besides metadata proper; empty values remove.
@@ -38,11 +40,13 @@ class ContainerServer:
         updater: AccountUpdater,
         logger: logging.Logger,
         limits: Limits = DEFAULT_LIMITS,
+        replication: database_replication.Limits | None = None,
     ) -> None:
         self._updater = updater
         self._limits = limits
         verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
-        self.app = StorageApp(devices, salt, verbs, 2, logger)
+        replicate = DatabaseReplication(lambda device: device.containers.replicas, salt, replication)
+        self.app = StorageApp(devices, salt, verbs, 2, logger, replicate)
 
     def put(self, request: Request) -> Response:
         timestamp = request.timestamp()
@@ -67,6 +71,8 @@ class ContainerServer:
     def post(self, request: Request) -> Response:
         if "rows" in request.query():
             return self._merge(request)
+        if named_rows.QUERY in request.query():
+            return self._named(request)
         timestamp = request.timestamp()
         store = request.device.containers
         info = store.info(request.location)
@@ -92,6 +98,14 @@ class ContainerServer:
             self._updater.tell(request, store.info(request.location))
             store.merge_rows(request.location, rows)
         return Response(202)
+
+    def _named(self, request: Request) -> Response:
+        names = named_rows.decode_names(read_body(request.environ, MAX_ROWS_BODY))
+        try:
+            rows = request.device.containers.rows_named(request.location, names)
+        except NotFound as missing:
+            return _missing(missing)
+        return Response(200, {"Content-Type": "application/json"}, named_rows.encode_rows(rows))
 
     def delete(self, request: Request) -> Response:
         timestamp = request.timestamp()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from objstore.core.errors import ConfigError, Corrupt, InvalidInput
+from objstore.core.errors import ConfigError, Corrupt, InvalidInput, LockTimeout
 from objstore.core.names import Location
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.store.databases import schema, status, tables
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from objstore.store.databases.replicas import Contents
 
 _PIECE = 1 << 20
+_IDLE = 60.0  # seconds without progress after which a transfer is taken for dead
 
 
 class Snapshot:
@@ -118,8 +119,12 @@ class Receiving:
 
 
 def receive(databases: Databases, files: Files, location: Location) -> Receiving:
+    """Raises LockTimeout where another peer sends the same."""
+
     def begin() -> Receiving:
         databases.require_space()
+        if databases.is_worked_at(location, _IDLE):
+            raise LockTimeout(f"{location.hash} is being received from another peer")
         directory = databases.workplace(location)
         try:
             return Receiving(databases, files, directory)

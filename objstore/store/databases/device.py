@@ -291,6 +291,17 @@ class Databases:
             self._files.mkdir(path)
         return path
 
+    def is_worked_at(self, location: Location, idle: float) -> bool:
+        """Has anything changed in a workplace of a database in the last `idle` seconds? Blocks."""
+        temporary = f"{self._root}/{layout.TEMPORARY}"
+        for name in layout.removed(self._files, temporary):
+            if name.startswith(location.hash):
+                with contextlib.suppress(FileNotFoundError):
+                    for file in self._files.list(f"{temporary}/{name}"):
+                        if os.stat(f"{temporary}/{name}/{file}").st_mtime > time.time() - idle:
+                            return True
+        return False
+
     def delete_workplace(self, path: str) -> None:
         with contextlib.suppress(OSError):  # left for `sweep`
             self._delete_directory(path)

@@ -19,6 +19,8 @@ from objstore.store.databases.schema import Kind
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Known, Summary, read_summary
 
+_LOOKED_AT = 100  # rows at a time that a peer may have too
+
 
 class Contents(NamedTuple):
     """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?"""
@@ -31,7 +33,7 @@ class Contents(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`."""
+    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`. We have those before."""
 
     remote_id: str
     after: int
@@ -134,8 +136,7 @@ class Replicas:
     def take_rows(self, location: Location, rows: Rows) -> int:
         """Join rows, and note in the same transaction that we have them; up to which number of the peer's we do.
 
-        Where rows before these are missing, that number stays. What came from the peer unchanged need not be sent
-        back.
+        What both have need not be sent back, which is noted too.
         """
         growing = not all(row.deleted for row in rows.rows)
         return self._databases.write(location, self._take, rows, growing)
@@ -215,16 +216,26 @@ class Replicas:
 
 def _taking(table: tables.RowTable) -> WriteMany:
     def take(connection: Connection, given: Rows) -> int:
-        before = tables.last_row(connection)
-        incoming = status.sync_points(connection, True).get(given.remote_id)
-        as_given = tables.merge(connection, table, given.rows)
-        after = tables.last_row(connection)
-        # A peer that we know nothing of tells us from where on we lack its rows: see doc/database_replication.md.
-        if incoming is None or given.after <= incoming:
-            incoming = max(incoming or 0, given.last)
-            status.set_sync_point(connection, True, given.remote_id, incoming)
-        if as_given and after > before == status.sync_points(connection, False).get(given.remote_id, 0):
-            status.set_sync_point(connection, False, given.remote_id, after)
-        return incoming
+        tables.merge(connection, table, given.rows)
+        status.set_sync_point(connection, True, given.remote_id, given.last)
+        had = status.sync_points(connection, False).get(given.remote_id, 0)
+        has = _also_theirs(connection, table, given.rows, had)
+        if has > had:
+            status.set_sync_point(connection, False, given.remote_id, has)
+        return status.sync_points(connection, True)[given.remote_id]
 
     return one_by_one(take)
+
+
+def _also_theirs(connection: Connection, table: tables.RowTable, rows: Sequence[Any], had: int) -> int:
+    """Up to which of our rows a peer has them that had those up to `had` and has now told us `rows`."""
+    told = {table.key(row): row for row in rows}
+    while had < tables.last_row(connection):
+        found = tables.rows_since(connection, table, had, _LOOKED_AT)
+        for number, row in found:
+            if told.get(table.key(row)) != row:
+                return had
+            had = number
+        if len(found) < _LOOKED_AT:
+            return tables.last_row(connection)  # rows of the numbers at the end are gone
+    return had

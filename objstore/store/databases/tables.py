@@ -59,11 +59,8 @@ class RowTable(NamedTuple):
         return (policy_index,) if self.scope else ()
 
 
-def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> bool:
-    """Join normal rows into the table, with row numbers and totals.
-
-    Is every row that changed now as it was given? If not, the giver lacks something of it.
-    """
+def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
+    """Join normal rows into the table, with row numbers and totals."""
     incoming: dict[tuple[int, str], Any] = {}
     for row in rows:
         key = table.key(row)
@@ -72,14 +69,12 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> bool:
     stored = dict(_stored(connection, table, incoming))
     changed: list[Any] = []
     replaced: list[Any] = []
-    as_given = True
-    for key, given in incoming.items():
-        old, row = stored.get(key), given
+    for key, row in incoming.items():
+        old = stored.get(key)
         if old is not None:
-            row = table.join(old, given)
+            row = table.join(old, row)
             if row == old:
                 continue
-            as_given &= row == given
             replaced.append(old)
             if row.deleted != old.deleted:
                 _remove(connection, table, old)
@@ -88,7 +83,6 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> bool:
         number = last_row(connection)
         _insert(connection, table, changed, number + 1)
         _count(connection, table, changed, replaced, number + len(changed))
-    return as_given
 
 
 def _stored(

@@ -1,0 +1,286 @@
+"""Keeps the replicas of accounts and containers equal: this host's databases are pushed to the other primaries.
+
+A unit is a partition of a device; those that belong elsewhere come first. Each peer is told in one request what
+databases the partition has, and gets what it lacks. A database on a device that is no primary is removed when
+all primaries have it. What was deleted is forgotten after `reclaim_age`: rows when all primaries have them
+deleted too, a database when all primaries know.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from objstore.core.errors import (
+    Corrupt,
+    DeviceUnavailable,
+    LockTimeout,
+    NodeDeviceGone,
+    NodeFailure,
+    NotFound,
+    ObjstoreError,
+)
+from objstore.core.names import Location
+from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
+from objstore.daemon.lanes import Lane, take_turns
+from objstore.replication.databases import Bounds, Difference, forgettable
+from objstore.replication.databases_sender import Means, Sender, Sent, Unusable, check_own
+from objstore.ring import Ring
+from objstore.runtime.throttle import Throttle
+from objstore.store.databases.replicas import Replicas
+from objstore.store.databases.summaries import Summary
+from objstore.wire.messages import Transport
+
+_SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
+
+
+class DeviceReplicas(NamedTuple):
+    """The databases of one device. name: of the device."""
+
+    name: str
+    replicas: Replicas
+
+
+class Around(NamedTuple):
+    """What a replicator works with. devices: those that can be used now. is_own: is a node a device of this host?"""
+
+    devices: Callable[[], Iterable[DeviceReplicas]]
+    ring: Callable[[], Ring]
+    is_own: Callable[[Node], bool]
+    transport: Transport
+    logger: logging.Logger
+
+
+class Options(NamedTuple):
+    """reclaim_age, reclaim_interval in seconds; row_rate in rows a second, 0 for no bound; per_device: partitions at
+    once."""
+
+    reclaim_age: float = 7 * 86400.0
+    reclaim_interval: float = 86400.0
+    row_rate: float = 0.0
+    per_device: int = 1
+    bounds: Bounds = Bounds()
+
+
+class Part(NamedTuple):
+    """A partition of a device and where it belongs. peers: the primaries but the device itself."""
+
+    partition: int
+    peers: tuple[Node, ...]
+    is_primary: bool
+
+
+def part_of(ring: Ring, partition: int, is_here: Callable[[Node], bool]) -> Part:
+    primaries = ring.primaries(partition)
+    peers = tuple(node for node in primaries if not is_here(node))
+    return Part(partition, peers, len(peers) < len(primaries))
+
+
+def is_due(name_hash: str, since: float, until: float, interval: float) -> bool:
+    """Does the moment of a database, one in each interval and its own, lie between two times (in seconds)?"""
+    moment = int(name_hash[:8], 16) / (1 << 32) * interval
+    return (until - moment) // interval > (since - moment) // interval
+
+
+class DatabaseReplicator:
+    """Its `passes` are for a `runner.Daemon`."""
+
+    def __init__(self, around: Around, options: Options, now: Callable[[], float] = time.time) -> None:
+        self._around = around
+        self._options = options
+        self._now = now
+        self._sent = Sent()
+        self._means = Means(around.transport, options.bounds, Throttle(options.row_rate).take, self._sent)
+        self._lanes: dict[str, Lane[Part]] = {}
+        self._ends: dict[str, float] = {}  # by device: of the last complete pass
+        self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
+        self._removed = self._forgotten = self._reclaimed = self._failures = 0
+
+    def passes(self) -> Iterator[Callable[[], None]]:
+        """One pass; a unit is a partition of a device."""
+        self._lanes = {device.name: self._lane(device) for device in self._around.devices()}
+        return take_turns(list(self._lanes.values()), self._options.per_device)
+
+    def told(self) -> Mapping[str, Any]:
+        lanes = self._lanes.values()
+        return {
+            "partitions": sum(lane.total for lane in lanes),
+            "partitions_done": sum(lane.done for lane in lanes),
+            "handoffs_left": sum(lane.first_left for lane in lanes),
+            "rows_sent_total": self._sent.rows,
+            "files_sent_total": self._sent.files,
+            "file_bytes_sent_total": self._sent.file_bytes,
+            "statuses_sent_total": self._sent.statuses,
+            "differences_total": self._sent.differences,
+            "removed_total": self._removed,
+            "forgotten_total": self._forgotten,
+            "rows_reclaimed_total": self._reclaimed,
+            "failures_total": self._failures,
+            **{f"complete_{name}": ended for name, ended in self._ends.items()},
+        }
+
+    def _lane(self, device: DeviceReplicas) -> Lane[Part]:
+        began = self._now()
+        since = self._since.get(device.name, began)
+
+        def ended(whole: bool) -> None:
+            if whole:
+                self._ends[device.name] = self._now()
+                self._since[device.name] = began
+
+        return Lane(partial(self._plan, device), partial(self._partition, device, (since, began)), ended)
+
+    def _plan(self, device: DeviceReplicas) -> tuple[list[Part], list[Part]]:
+        device.replicas.sweep(self._now() - _SWEEP_AGE)
+        ring = self._around.ring()
+        parts = [self._part(device, ring, partition) for partition in device.replicas.partitions()]
+        return [part for part in parts if not part.is_primary], [part for part in parts if part.is_primary]
+
+    def _part(self, device: DeviceReplicas, ring: Ring, partition: int) -> Part:
+        return part_of(ring, partition, partial(self._is_here, device))
+
+    def _is_here(self, device: DeviceReplicas, node: Node) -> bool:
+        return node.device == device.name and self._around.is_own(node)
+
+    # One partition
+
+    def _partition(self, device: DeviceReplicas, due: tuple[float, float], planned: Part) -> bool:
+        """Bring all peers up to date with a partition; did that succeed?"""
+        ring = self._around.ring()  # perhaps newer than the plan
+        part = self._part(device, ring, planned.partition)
+        replicas = device.replicas
+        locations = replicas.of_partition(part.partition)
+        summaries = replicas.summaries(locations)
+        if not summaries:
+            if not part.is_primary:
+                replicas.drop_empty(part.partition)
+            return True
+        work = _Partition(self._around.logger, self._means, replicas, part, self._before())
+        succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
+        self._failures += work.failures
+        if part.is_primary:
+            self._reclaim(replicas, work, summaries, due)
+        elif part.peers:
+            succeeded &= self._leave(replicas, work, summaries)
+        return succeeded
+
+    def _before(self) -> Timestamp:
+        """What was deleted before may be forgotten."""
+        return Timestamp.from_seconds(max(0.0, self._now() - self._options.reclaim_age))
+
+    def _leave(self, replicas: Replicas, work: _Partition, summaries: Mapping[str, Summary]) -> bool:
+        """Remove what all primaries have from where it does not belong; is nothing left?"""
+        left = 0
+        for name_hash, summary in summaries.items():
+            location = Location(work.part.partition, name_hash)
+            gone = work.is_everywhere(name_hash, stand_ins=True) and _quietly(replicas.remove_moved, location, summary)
+            self._removed += bool(gone)
+            left += not gone
+        if not left:
+            replicas.drop_empty(work.part.partition)
+        return not left
+
+    def _reclaim(
+        self, replicas: Replicas, work: _Partition, summaries: Mapping[str, Summary], due: tuple[float, float]
+    ) -> None:
+        """Forget what was deleted, where all primaries know of it."""
+        before = self._before()
+        for name_hash, summary in summaries.items():
+            if not work.is_everywhere(name_hash, stand_ins=False):
+                continue
+            location = Location(work.part.partition, name_hash)
+            if forgettable(summary, before):
+                self._forgotten += bool(_quietly(replicas.remove, location, before))
+            elif is_due(name_hash, *due, self._options.reclaim_interval):
+                self._reclaimed += _quietly(replicas.reclaim, location, before, summary.max_row) or 0
+
+
+class _Partition:
+    """What is done for the databases of one partition."""
+
+    def __init__(self, logger: logging.Logger, means: Means, replicas: Replicas, part: Part, before: Timestamp) -> None:
+        self.part = part
+        self.failures = 0
+        self._logger = logger
+        self._means = means
+        self._replicas = replicas
+        self._before = before
+        self._confirmed: dict[str, set[int]] = {}  # by hash: ids of the nodes that have it as it was summed up
+
+    def is_everywhere(self, name_hash: str, stand_ins: bool) -> bool:
+        """Have all primaries this database as it was summed up? stand_ins: or who stands in for them."""
+        confirmed = self._confirmed.get(name_hash, set())
+        if stand_ins:
+            return len(confirmed) >= len(self.part.peers)
+        return confirmed.issuperset(node.id for node in self.part.peers)
+
+    def push(self, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]) -> bool:
+        """Bring the primaries up to date; in the place of one whose device is gone the next of `spare`."""
+        succeeded = True
+        for peer in self.part.peers:
+            node: Node | None = peer
+            while node is not None:
+                try:
+                    succeeded &= self._push(node, summaries)
+                    break
+                except NodeDeviceGone as error:
+                    self._logger.info("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
+                    succeeded = False
+                    node = next(spare, None)
+                    if node is not None and is_here(node):
+                        break  # this very device stands in
+                except NodeFailure as error:
+                    self._failed(error)
+                    succeeded = False
+                    break
+        return succeeded
+
+    def _push(self, node: Node, summaries: Mapping[str, Summary]) -> bool:
+        sender = Sender(self._replicas, node.for_replication, self._means)
+        found = sender.compare(self.part.partition, summaries)
+        succeeded = True
+        for name_hash, summary in summaries.items():
+            difference = found.get(name_hash)
+            if difference is None or self._bring(sender, name_hash, summary, difference):
+                self._confirmed.setdefault(name_hash, set()).add(node.id)
+            else:
+                succeeded = False
+        return succeeded
+
+    def _bring(self, sender: Sender, name_hash: str, summary: Summary, difference: Difference) -> bool:
+        """Raises NodeDeviceGone, and NodeFailure where the rest of the databases has no better chance."""
+        location = Location(self.part.partition, name_hash)
+        if not difference.id and forgettable(summary, self._before):
+            return True  # it is forgotten there
+        try:
+            sender.bring(location, summary, difference)
+            return True
+        except Unusable as error:
+            self._failed(error)
+            if not check_own(self._replicas, location):
+                self._logger.error("%s %s is damaged here, and in quarantine", self._replicas.kind, name_hash)
+        except (NotFound, Corrupt):
+            pass  # it is gone; another replica sees to it
+        except NodeDeviceGone:
+            raise
+        except DeviceUnavailable:
+            raise
+        except (NodeFailure, ObjstoreError) as error:
+            self._failed(error)
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        self._logger.warning("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
+
+
+def _quietly(call: Callable[..., Any], *args: Any) -> Any:
+    """What a removal returns; None where it has to be tried in a later pass."""
+    try:
+        return call(*args)
+    except (NotFound, Corrupt, LockTimeout):
+        return None

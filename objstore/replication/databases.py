@@ -1,0 +1,200 @@
+"""What replicators of accounts and containers say to each other, and what they decide. No I/O.
+
+A conversation is about a partition. The sender's `Comparison` tells which databases it has; the receiver answers with
+a `Difference` for each that is not equal to its own. For each of these the sender goes on, with steps of one
+database: its status, its rows behind a sync point, or the whole file. See doc/database_replication.md.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.store.databases.replicas import Rows
+from objstore.store.databases.status import Status
+from objstore.store.databases.summaries import Summary
+from objstore.store.databases.tables import Page
+
+# The query's `step` in a request about one database. A request about a partition is a comparison.
+STEP = "step"
+STATUS, ROWS, FILE = "status", "rows", "file"
+
+
+class Told(NamedTuple):
+    """What a sender tells of one of its databases. totals: as text that is equal where totals are."""
+
+    hash: str
+    id: str
+    max_row: int
+    digest: str
+    totals: str
+
+
+class Difference(NamedTuple):
+    """What a receiver answers where a database is not equal to its own.
+
+    id: of the receiver's database, empty where it has none. point: up to which of the sender's rows the receiver
+    has them. status: are the statuses unequal? total: do both
+    sides think that the other has all of their rows, while their totals are unequal?
+    """
+
+    hash: str
+    id: str = ""
+    point: int = 0
+    status: bool = False
+    total: bool = False
+
+
+class Way(enum.Enum):
+    """How a peer is to learn what it lacks."""
+
+    NOTHING = "it has all rows"
+    ROWS = "row by row"
+    FILE = "as a whole file"
+
+
+class Bounds(NamedTuple):
+    """rows: in one request. file_rows: fewer missing rows than these never make a file.
+
+    file_part: which part of a database's rows must be missing for its file to be sent instead.
+    """
+
+    rows: int = 1000
+    file_rows: int = 10_000
+    file_part: float = 0.5
+
+
+def told(name_hash: str, summary: Summary) -> Told:
+    return Told(name_hash, summary.id, summary.max_row, summary.digest, json.dumps(summary.totals))
+
+
+def compare(theirs: Told, own: Summary | None) -> Difference | None:
+    """What the receiver answers of a database, None where it is equal. own: the receiver's."""
+    if own is None:
+        return Difference(theirs.hash)
+    point = own.incoming.get(theirs.id, 0)
+    behind = point < theirs.max_row
+    status = own.digest != theirs.digest
+    settled = not behind and own.outgoing.get(theirs.id, 0) >= own.max_row
+    total = settled and json.dumps(own.totals) != theirs.totals
+    return Difference(theirs.hash, own.id, point, status, total) if behind or status or total else None
+
+
+def start(own: Summary, found: Difference) -> int:
+    """After which of its rows a sender has to begin.
+
+    A receiver may not know yet that it has rows which the sender knows it has: those that it has itself told the
+    sender; those of a database of which the sender's was made as a copy, and which it has all taken.
+    """
+    return 0 if found.total else max(found.point, own.outgoing.get(found.id, 0))
+
+
+def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
+    """How to bring a receiver up to date."""
+    if not found.id:
+        return Way.FILE
+    missing = own.max_row - start(own, found)
+    if missing <= 0:
+        # It is told once that it has all, if it does not know.
+        return Way.ROWS if found.point < own.max_row else Way.NOTHING
+    cheaper = missing > bounds.file_rows and missing > bounds.file_part * own.max_row
+    return Way.FILE if cheaper else Way.ROWS
+
+
+def forgettable(own: Summary, before: Timestamp) -> bool:
+    """Was it deleted so long ago that it is to be forgotten, and not brought to peers that have none?"""
+    return own.deleted and own.delete_timestamp < before
+
+
+# On the wire
+
+
+def encode_comparison(databases: Iterable[Told]) -> bytes:
+    return json.dumps([list(told) for told in databases], separators=(",", ":")).encode()
+
+
+def decode_comparison(body: bytes) -> list[Told]:
+    """Raises InvalidInput."""
+    lines = _lines(body, (str, str, int, str, str))
+    return [Told(*line) for line in lines]
+
+
+def encode_differences(found: Iterable[Difference]) -> bytes:
+    return json.dumps([list(difference) for difference in found], separators=(",", ":")).encode()
+
+
+def decode_differences(body: bytes) -> list[Difference]:
+    """Raises InvalidInput."""
+    lines = _lines(body, (str, str, int, bool, bool))
+    return [Difference(*line) for line in lines]
+
+
+def encode_rows(remote_id: str, after: int, page: Page) -> bytes:
+    """Rows of the database `remote_id`, all that it has behind number `after`."""
+    return f'{{"id":"{remote_id}","after":{after},"last":{page.last},"rows":{page.text}}}'.encode()
+
+
+def decode_rows(body: bytes) -> Rows:
+    """Rows still in their wire form. Raises InvalidInput."""
+    try:
+        said = json.loads(body)
+        rows = Rows(str(said["id"]), int(said["after"]), int(said["last"]), said["rows"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInput(f"not rows: {error!r}") from None
+    if not isinstance(rows.rows, list) or not rows.remote_id:
+        raise InvalidInput("not rows")
+    return rows
+
+
+def encode_status(status: Status) -> bytes:
+    times = [timestamp.internal for timestamp in status[1:5]]
+    metadata = {key: [value, timestamp.internal] for key, (value, timestamp) in status.metadata.items()}
+    return json.dumps([status.name.path, *times, status.policy_index, metadata]).encode()
+
+
+def decode_status(body: bytes) -> Status:
+    """Raises InvalidInput."""
+    try:
+        path, created, put, deleted, changed, policy_index, metadata = json.loads(body)
+        return Status(
+            Name.parse(path),
+            Timestamp.parse(created),
+            Timestamp.parse(put),
+            Timestamp.parse(deleted),
+            Timestamp.parse(changed),
+            int(policy_index),
+            {str(key): (str(value), Timestamp.parse(at)) for key, (value, at) in dict(metadata).items()},
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"not a status: {error!r}") from None
+
+
+def encode_point(point: int) -> bytes:
+    return json.dumps({"point": point}).encode()
+
+
+def decode_point(body: bytes) -> int:
+    """Up to which of the sender's rows the receiver has them. Raises InvalidInput."""
+    try:
+        said: Mapping[str, Any] = json.loads(body)
+        return int(said["point"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInput(f"not a sync point: {error!r}") from None
+
+
+def _lines(body: bytes, types: tuple[type, ...]) -> list[list[Any]]:
+    """Lines whose values are of these types. Raises InvalidInput."""
+    try:
+        lines = json.loads(body)
+    except ValueError as error:
+        raise InvalidInput(f"not JSON: {error}") from None
+    if not isinstance(lines, list) or not all(isinstance(line, list) for line in lines):
+        raise InvalidInput("not lists")
+    if not all(tuple(map(type, line)) == types for line in lines):
+        raise InvalidInput(f"not lines of {', '.join(kind.__name__ for kind in types)}")
+    return lines

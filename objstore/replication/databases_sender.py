@@ -1,0 +1,178 @@
+"""The sending end of the replication of databases: what is done for one peer, about one partition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from objstore.core.errors import Corrupt, NodeDeviceGone, NodeFailure, NotFound
+from objstore.core.names import Location
+from objstore.core.nodes import Node
+from objstore.replication.databases import (
+    FILE,
+    ROWS,
+    STATUS,
+    STEP,
+    Bounds,
+    Difference,
+    Way,
+    decode_differences,
+    decode_point,
+    decode_status,
+    encode_comparison,
+    encode_rows,
+    encode_status,
+    start,
+    told,
+    way,
+)
+from objstore.store.databases.replicas import Replicas
+from objstore.store.databases.status import status_of
+from objstore.store.databases.summaries import Summary
+from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share, Transport
+
+_COMPARED = 1000  # databases in one request
+_BUSY = 503
+_NO_USE = 422  # what was sent is damaged
+_SENT_ROWS_FOR_FILE = 4096  # bytes of a file that weigh as much as a row
+
+
+@dataclass
+class Sent:
+    """What was sent since the start."""
+
+    rows: int = 0
+    files: int = 0
+    file_bytes: int = 0
+    statuses: int = 0
+    differences: int = 0
+
+
+class Means(NamedTuple):
+    """take_rows: called before so many rows are sent, to wait there."""
+
+    transport: Transport
+    bounds: Bounds
+    take_rows: Callable[[float], object]
+    sent: Sent
+
+
+class Sender:
+    """Sends from `replicas` to the peer's `node`. Calls raise NodeFailure, NodeDeviceGone where the peer's device is
+    not there, and what the own databases raise."""
+
+    def __init__(self, replicas: Replicas, node: Node, means: Means) -> None:
+        self._replicas = replicas
+        self._node = node
+        self._means = means
+
+    def compare(self, partition: int, summaries: Mapping[str, Summary]) -> dict[str, Difference]:
+        """By hash, those databases that are not equal to the peer's."""
+        found: dict[str, Difference] = {}
+        for batch in _batches(summaries.items()):
+            request = self._request(partition, "", "", encode_comparison(told(*item) for item in batch))
+            found.update((item.hash, item) for item in decode_differences(self._call(request)))
+        for name_hash, difference in found.items():
+            if name_hash not in summaries or difference.id == summaries[name_hash].id:
+                raise NodeFailure(f"{self._node} is no other device than this, or answers what was not asked")
+        self._means.sent.differences += len(found)
+        return found
+
+    def bring(self, location: Location, own: Summary, found: Difference) -> None:
+        """Let the peer have what it lacks of a database, as of `own` or later."""
+        match way(own, found, self._means.bounds):
+            case Way.FILE:
+                self._send_file(location)
+            case Way.ROWS:
+                self._send_rows(location, own, found)
+            case Way.NOTHING:
+                pass
+        if found.status:
+            self._exchange_status(location)
+
+    def _send_rows(self, location: Location, own: Summary, found: Difference) -> None:
+        point = start(own, found)
+        while True:
+            page = self._replicas.page_since(location, point, self._means.bounds.rows)
+            if page.last < own.max_row and page.rows < self._means.bounds.rows:
+                page = page._replace(last=own.max_row)  # numbers at the end whose rows are gone
+            self._means.take_rows(page.rows)
+            body = encode_rows(own.id, point, page)
+            reached = decode_point(self._call(self._request(location.partition, location.hash, ROWS, body)))
+            self._means.sent.rows += page.rows
+            if reached < page.last:
+                raise NodeFailure(f"{self._node} has rows of {location.hash} up to {reached} only, not {page.last}")
+            # It may have had some of the next rows already.
+            point = page.last if found.total else reached
+            if point >= own.max_row:
+                break
+        self._replicas.set_sync_point(location, False, found.id, point)
+
+    def _exchange_status(self, location: Location) -> None:
+        """Both say the same afterwards."""
+        body = encode_status(status_of(self._replicas.status(location)))
+        theirs = decode_status(self._call(self._request(location.partition, location.hash, STATUS, body)))
+        self._replicas.merge_status(location, theirs)
+        self._means.sent.statuses += 1
+
+    def _send_file(self, location: Location) -> None:
+        snapshot = self._replicas.snapshot(location)
+        try:
+            request = self._request(location.partition, location.hash, FILE)
+            upload = self._means.transport.upload(self._node, request, snapshot.size)
+            try:
+                early = upload.wait_continue()
+                if early is None:
+                    for piece in snapshot.pieces():
+                        self._means.take_rows(len(piece) / _SENT_ROWS_FOR_FILE)
+                        upload.send(piece)
+                answer = self._body(early or upload.finish({}))
+            except BaseException:
+                upload.abort()
+                raise
+        finally:
+            snapshot.close()
+        said = json.loads(answer)
+        self._replicas.set_sync_point(location, False, str(said["id"]), snapshot.max_row)
+        self._means.sent.files += 1
+        self._means.sent.file_bytes += snapshot.size
+
+    def _request(self, partition: int, name_hash: str, step: str, body: bytes = b"") -> NodeRequest:
+        query = f"{STEP}={step}" if step else ""
+        headers = {"Content-Type": "application/json"}
+        return NodeRequest(REPLICATE, partition, Share(self._replicas.kind, name_hash), headers, query, body)
+
+    def _call(self, request: NodeRequest) -> bytes:
+        return self._body(self._means.transport.call(self._node, request))
+
+    def _body(self, response: NodeResponse) -> bytes:
+        body = response.read()
+        if response.ok:
+            return body
+        if response.status == 507:
+            raise NodeDeviceGone(f"{self._node}: the device is not there, or full")
+        if response.status == _NO_USE:
+            raise Unusable(f"{self._node} cannot use the database that it got")
+        raise NodeFailure(f"{self._node} answered {response.status}")
+
+
+class Unusable(NodeFailure):
+    """The peer says that what it was sent is damaged."""
+
+
+def check_own(replicas: Replicas, location: Location) -> bool:
+    """Is a database of ours sound, after a peer found it is not? A damaged one is in quarantine afterwards."""
+    try:
+        replicas.audit(location)
+    except (Corrupt, NotFound):
+        return False
+    return True
+
+
+def _batches(items: Iterable[tuple[str, Summary]]) -> Iterator[list[tuple[str, Summary]]]:
+    left = iter(items)
+    while batch := list(islice(left, _COMPARED)):
+        yield batch

@@ -1,0 +1,144 @@
+"""REPLICATE of accounts and containers: what a peer's replicator asks of a device here; see `replication.databases`.
+
+Of one device only so many rows or files are taken at once, in each worker, so that clients keep their share of it.
+Who comes above waits for a while, and is then told to come again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from objstore.core.errors import InvalidInput
+from objstore.core.names import HashSalt, Location
+from objstore.replication import databases as protocol
+from objstore.runtime import green
+from objstore.runtime.settings import Setting, Table, duration, positive, size
+from objstore.server.app import ShareRequest
+from objstore.server.devices import Device
+from objstore.store.databases.replicas import Replicas
+from objstore.store.databases.status import status_of
+from objstore.web.requests import body_pieces, read_body
+from objstore.web.responses import Response, error
+
+SETTINGS: Table = (
+    Setting(
+        "database_replication_concurrency", positive, "2",
+        "replicas of databases brought up to date at once, of one device in a worker",
+    ),
+    Setting("database_replication_wait", duration, "5s", "how long a peer waits for its turn before it gets 503"),
+    Setting("database_replication_body", size, "64M", "largest message of a peer about databases, but for whole files"),
+    Setting("database_replication_page", positive, "1000", "rows of a received file that are merged at a time"),
+)  # fmt: skip
+
+
+class Limits(NamedTuple):
+    """As SETTINGS has them."""
+
+    concurrency: int = 2
+    wait: float = 5.0
+    body: int = 64 << 20
+    page: int = 1000
+
+
+def limits_of(values: Any) -> Limits:
+    """From what `runtime.settings.read` makes of SETTINGS."""
+    return Limits(
+        values.database_replication_concurrency,
+        values.database_replication_wait,
+        values.database_replication_body,
+        values.database_replication_page,
+    )
+
+
+class _Busy(Exception):
+    """As many requests as may be are under way."""
+
+
+class DatabaseReplication:
+    """Called with a request, gives the answer. replicas: those of the server's kind on a device."""
+
+    def __init__(self, replicas: Callable[[Device], Replicas], salt: HashSalt, limits: Limits | None = None) -> None:
+        self._replicas = replicas
+        self._salt = salt
+        self._limits = limits or Limits()
+        self._turns: dict[str, Any] = {}
+        self._steps = {protocol.STATUS: self._status, protocol.ROWS: self._rows, protocol.FILE: self._file}
+
+    def __call__(self, request: ShareRequest) -> Response:
+        replicas = self._replicas(request.device)
+        if not request.hash:
+            return self._compare(request, replicas)
+        step = self._steps.get(request.query().get(protocol.STEP, ""))
+        location = Location(request.partition, request.hash)
+        if step is None or not _is_hash(request.hash):
+            raise InvalidInput("not a step of the replication of databases")
+        try:
+            with self._turn(request.device.path):
+                return step(request, replicas, location)
+        except _Busy:
+            return error(503, headers={"Retry-After": "1"})
+
+    @contextmanager
+    def _turn(self, path: str) -> Iterator[None]:
+        turns = self._turns.get(path)
+        if turns is None:
+            turns = self._turns[path] = green.Semaphore(self._limits.concurrency)
+        if not turns.acquire(timeout=self._limits.wait):
+            raise _Busy
+        try:
+            yield
+        finally:
+            turns.release()
+
+    def _compare(self, request: ShareRequest, replicas: Replicas) -> Response:
+        theirs = protocol.decode_comparison(read_body(request.environ, self._limits.body))
+        if not all(_is_hash(told.hash) for told in theirs):
+            raise InvalidInput("not hashes of names")
+        own = replicas.summaries(Location(request.partition, told.hash) for told in theirs)
+        found = (protocol.compare(told, own.get(told.hash)) for told in theirs)
+        return _json(protocol.encode_differences(difference for difference in found if difference is not None))
+
+    def _status(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
+        theirs = protocol.decode_status(read_body(request.environ, self._limits.body))
+        self._require_own(theirs, location)
+        replicas.merge_status(location, theirs)
+        return _json(protocol.encode_status(status_of(replicas.status(location))))
+
+    def _rows(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
+        given = protocol.decode_rows(read_body(request.environ, self._limits.body))
+        try:
+            rows = replicas.decode_rows(given.rows)
+        except (ValueError, TypeError, IndexError, AttributeError) as failure:
+            raise InvalidInput(f"not rows: {failure!r}") from None
+        return _json(protocol.encode_point(replicas.take_rows(location, given._replace(rows=rows))))
+
+    def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
+        received = replicas.receive(location)
+        try:
+            for piece in body_pieces(request.environ):
+                received.write(piece)
+            try:
+                new = replicas.place(location, received, lambda info: self._belongs(info, location), self._limits.page)
+            except InvalidInput as failure:
+                return error(422, str(failure))
+        finally:
+            received.close()
+        return _json(json.dumps({"id": replicas.status(location).id, "new": new}).encode())
+
+    def _belongs(self, said: Any, location: Location) -> bool:
+        return self._salt.hash(said.name) == location.hash
+
+    def _require_own(self, said: Any, location: Location) -> None:
+        if not self._belongs(said, location):
+            raise InvalidInput(f"{said.name.path} is not what {location.hash} stands for")
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _json(body: bytes) -> Response:
+    return Response(200, {"Content-Type": "application/json"}, body)
