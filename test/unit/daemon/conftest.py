@@ -51,7 +51,8 @@ class Cluster:
         transports = remote_transports(conf)
         storage = storage_apps(conf, transports)
         self.devices = storage.devices
-        self.transport = Breakable(LocalTransport({"account": storage.account, "container": storage.container}))
+        apps = {"account": storage.account, "container": storage.container, "object": storage.object}
+        self.transport = Breakable(LocalTransport(apps))
         self.salt = HashSalt(b"a", b"")
         self.clock = Clock()
         self.ring = ring_of(names)

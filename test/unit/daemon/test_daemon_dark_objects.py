@@ -1,0 +1,265 @@
+"""Objects that no container lists: which they are, and what is done about them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import TICKS, Timestamp
+from objstore.core.versions import UNLISTED
+from objstore.daemon.dark_objects import Answer, DarkObjects, Other, Rules, Verdict, is_listed, is_newest, judge
+from objstore.daemon.rounds import Place, Round
+from objstore.store.databases import ListingQuery, ObjectRow
+from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
+from objstore.wire.named_rows import RowStamp
+from objstore.wire.rows import OVERRIDE
+
+NAME = Name("a", "c", "o")
+OLD = 10_000 * TICKS
+NOW = 1_000_000.0
+
+
+def at(seconds: int) -> Timestamp:
+    return Timestamp(OLD + seconds * TICKS)
+
+
+def row(seconds: int, deleted: bool = False, name: str = "o", policy: int = 0) -> RowStamp:
+    return RowStamp(name, at(seconds), deleted, policy)
+
+
+NOTHING = Answer(())
+HAS_NONE = Answer(None)
+DELETED = Answer(None, deleted=True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([NOTHING] * 3, Verdict.DARK),
+        ([NOTHING, NOTHING, None], Verdict.DARK),
+        ([NOTHING, NOTHING, HAS_NONE], Verdict.DARK),  # a new disk, to which it was not brought yet
+        ([NOTHING], Verdict.DARK),
+        ([NOTHING, None, None], Verdict.UNCERTAIN),
+        ([None] * 3, Verdict.UNCERTAIN),
+        ([], Verdict.UNCERTAIN),
+        ([NOTHING, None], Verdict.UNCERTAIN),
+        ([NOTHING, HAS_NONE, HAS_NONE], Verdict.UNCERTAIN),
+        ([NOTHING, NOTHING, DELETED], Verdict.UNCERTAIN),
+        ([HAS_NONE] * 3, Verdict.NO_CONTAINER),
+        ([DELETED, DELETED, None], Verdict.NO_CONTAINER),
+        ([HAS_NONE, None, None], Verdict.UNCERTAIN),
+        ([Answer((row(5),)), NOTHING, NOTHING], Verdict.LISTED),
+        ([Answer((row(5),)), None, None], Verdict.LISTED),
+        ([Answer((row(5, deleted=True),)), NOTHING, NOTHING], Verdict.LISTED),
+        ([Answer((row(9, deleted=True),)), NOTHING, NOTHING], Verdict.LISTED),
+        ([Answer((row(9, policy=1),)), NOTHING, NOTHING], Verdict.LISTED),
+        ([Answer((row(4),))] * 3, Verdict.DARK),  # of what was there before
+        ([Answer((row(4, deleted=True),))] * 3, Verdict.DARK),
+        ([Answer((row(5, name="other"),))] * 3, Verdict.DARK),
+    ],
+)
+def test_what_containers_say_of_an_object(answers: list[Answer | None], verdict: Verdict) -> None:
+    assert judge(answers, "o", at(5)) is verdict
+
+
+def info(seconds: int = 0, **metadata: str) -> ObjectInfo:
+    stamp = at(seconds)
+    return ObjectInfo(
+        NAME.path, stamp, stamp, stamp, 1, "e", "a/b", {k.replace("_", "-"): v for k, v in metadata.items()}
+    )
+
+
+def test_what_ought_to_be_listed() -> None:
+    then = at(0).seconds
+    assert is_listed(info(), then + 100, 50)
+    assert not is_listed(info(), then + 40, 50)
+    assert is_listed(info(X_Delete_At=str(int(then) + 101)), then + 100, 50)
+    assert not is_listed(info(X_Delete_At=str(int(then) + 99)), then + 100, 50)
+    assert not is_listed(info()._replace(metadata={UNLISTED: "true"}), then + 100, 50)
+
+
+@pytest.mark.parametrize(
+    ("others", "newest"),
+    [
+        ([], True),
+        ([Other(at(5)), Other(at(5))], True),
+        ([Other(at(4)), Other(None)], True),
+        ([Other(None), None], True),
+        ([None, None], False),
+        ([Other(at(6)), Other(at(5))], False),
+        ([Other(at(6)), None], False),
+    ],
+)
+def test_whether_a_copy_is_the_newest(others: list[Other | None], newest: bool) -> None:
+    assert is_newest(others, info(5)) is newest
+
+
+class World:
+    """A container in which nothing is listed yet, and objects in its account."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self.container = cluster.make_container("a", "c")
+
+    def put(self, text: str = "o", seconds: int = 0, metadata: dict[str, str] | None = None) -> Location:
+        """On all devices, without a word to the container."""
+        name = Name("a", "c", text)
+        location: Location = self.cluster.location(name)
+        for device in self.cluster.all:
+            with device.objects(0).create(location, 7) as writer:
+                writer.write(b"content")
+                writer.commit(ObjectData(name.path, at(seconds), "text/plain", metadata or {}))
+        return location
+
+    def list(self, *rows: ObjectRow) -> None:
+        for device in self.cluster.all:
+            device.containers.merge_rows(self.container, rows)
+
+    def listed(self) -> list[list[tuple[str, int]]]:
+        stores = [device.containers for device in self.cluster.all]
+        return [[(each.name, each.size) for each in s.list(self.container, ListingQuery()).items] for s in stores]
+
+    def search(self, repair: bool = False) -> Round:
+        """One round of every device, its counts together."""
+        whole = Round()
+        for device in self.cluster.devices.names():
+            found = Round()
+            search = DarkObjects(
+                lambda policy: self.cluster.peers,
+                self.cluster.peers,
+                lambda node: True,
+                Rules(0, 3600, repair),
+                lambda: None,
+                logging.getLogger("test.daemon"),
+                lambda: NOW,
+            )
+            place = Place(device, self.cluster.device(device).path, {0: self.cluster.device(device).objects(0)})
+            for _ in search.tour(place, found):
+                pass
+            whole.count(**found.counts)
+            whole.findings += found.findings
+        return whole
+
+
+@pytest.fixture
+def world(cluster: Any) -> World:
+    return World(cluster)
+
+
+def test_each_object_is_looked_at_by_one_device(world: World) -> None:
+    for number in range(120):
+        world.put(f"o{number}")
+    found = world.search()
+    assert found.counts == {"objects": 120, "dark": 120}
+    assert len(found.findings) == 120
+
+
+def test_a_listed_object_is_none_of_them(world: World) -> None:
+    world.put()
+    world.list(ObjectRow("o", at(0), size=7))
+    assert world.search().counts == {"objects": 1, "listed": 1}
+
+
+def test_without_the_setting_it_is_reported_only(world: World) -> None:
+    world.put()
+    found = world.search()
+    assert found.counts == {"objects": 1, "dark": 1}
+    assert "/a/c/o" in found.findings[0]
+    assert world.listed() == [[], [], []]
+
+
+def test_a_dark_object_is_listed_again(world: World) -> None:
+    world.put("dark/\u00e9")
+    assert world.search(repair=True).counts == {"objects": 1, "dark": 1, "repaired": 1}
+    assert world.listed() == [[("dark/\u00e9", 7)]] * 3
+    assert world.search().counts == {"objects": 1, "listed": 1}
+
+
+def test_a_hidden_name_is_asked_for_like_any_other(world: World) -> None:
+    world.put("key\x00tail")
+    world.list(ObjectRow("key\x00tail", at(0), size=7))
+    assert world.search().counts == {"objects": 1, "listed": 1}
+
+
+def test_what_its_row_is_to_say_instead_is_said(world: World) -> None:
+    world.put(metadata={OVERRIDE + "Size": "99"})
+    world.search(repair=True)
+    assert world.listed() == [[("o", 99)]] * 3
+
+
+def test_one_that_is_to_have_no_row_gets_none(world: World) -> None:
+    world.put(metadata={UNLISTED: "true"})
+    assert world.search(repair=True).counts == {"objects": 1}
+    assert world.listed() == [[], [], []]
+
+
+def test_a_row_of_an_older_object_is_brought_up_to_date(world: World) -> None:
+    world.put(seconds=5)
+    world.list(ObjectRow("o", at(3), size=1))
+    assert world.search(repair=True).counts["repaired"] == 1
+    assert world.listed() == [[("o", 7)]] * 3
+
+
+def test_one_of_late_is_left_alone(world: World) -> None:
+    world.put(seconds=int(NOW - at(0).seconds) - 60)
+    assert world.search(repair=True).counts == {"objects": 1}
+
+
+def test_one_that_was_changed_of_late_is_left_alone(world: World) -> None:
+    location = world.put()
+    for device in world.cluster.all:
+        device.objects(0).post(location, ObjectMetadata(Timestamp.from_seconds(NOW - 60), {}))
+    assert world.search(repair=True).counts == {"objects": 1}
+
+
+def test_a_deletion_that_not_every_copy_knows_is_waited_for(world: World) -> None:
+    location = world.put()
+    first = world.cluster.ring.primaries(location.partition)[0].device
+    other = next(name for name in world.cluster.devices.names() if name != first)
+    world.cluster.device(other).objects(0).delete(location, NAME.path, at(9))
+    assert world.search(repair=True).counts == {"objects": 1, "uncertain": 1}
+    assert world.listed() == [[], [], []]
+
+
+def test_with_most_container_servers_down_nothing_is_said(world: World) -> None:
+    world.put()
+    world.cluster.transport.down = {"d1", "d2"}
+    assert world.search(repair=True).counts == {"objects": 1, "uncertain": 1}
+
+
+def test_an_object_without_a_container_is_reported_only(world: World) -> None:
+    world.put()
+    for device in world.cluster.all:
+        device.containers.delete(world.container, world.cluster.clock.now())
+    found = world.search(repair=True)
+    assert found.counts == {"objects": 1, "without_container": 1}
+    assert found.findings
+    for device in world.cluster.all:
+        assert device.containers.status(world.container).deleted
+
+
+def test_an_object_in_the_place_of_another_is_told(world: World) -> None:
+    wrong = Location(0, "0" * 32)
+    for device in world.cluster.all:
+        with device.objects(0).create(wrong, 0) as writer:
+            writer.commit(ObjectData("/a/c/o", at(0), "text/plain", {}))
+    assert world.search(repair=True).counts == {"objects": 1, "misplaced": 1}
+
+
+def test_the_objects_of_other_hosts_are_left_to_them(world: World) -> None:
+    world.put()
+    search = DarkObjects(
+        lambda policy: world.cluster.peers,
+        world.cluster.peers,
+        lambda node: False,
+        Rules(0, 3600, False),
+        lambda: None,
+        logging.getLogger("test.daemon"),
+    )
+    found = Round()
+    device = world.cluster.device("d1")
+    assert not list(search.tour(Place("d1", device.path, {0: device.objects(0)}), found))
+    assert not found.counts
