@@ -22,13 +22,39 @@ from harness.processes import READY_SECONDS, Program, kill, obey_permissions, ru
 BIN = Path(__file__).parents[2] / "bin"
 KINDS = ("object", "container", "account")  # in the order of their ports
 
-# So that a test need not wait for what happens every half minute.
+# So that a test need not wait for what happens every half minute or every day, and the machine carries the processes.
+_ALL = "ring_check_interval = 1\n"
+_STORAGE = _ALL + "workers = 1\ndaemon_processes = 1\n"
 SETTINGS = {
-    "proxy": "ring_check_interval = 1\nnode_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
-    "object": "ring_check_interval = 1\nobject_updater_interval = 1\nworkers = 1\n",
-    "container": "ring_check_interval = 1\ncontainer_updater_interval = 1\nworkers = 1\n",
-    "account": "ring_check_interval = 1\nworkers = 1\n",
-}
+    "proxy": _ALL + "node_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
+    "object": _STORAGE + """\
+object_updater_interval = 1
+object_replicator_interval = 1
+object_replicator_timeout = 5
+object_replicator_peer_pause = 2
+object_auditor_interval = 1
+object_auditor_cycle = 10
+object_auditor_quick_cycle = 10
+object_auditor_files_per_second = 300
+object_auditor_quick_files_per_second = 300
+""",
+    "container": _STORAGE + """\
+container_updater_interval = 1
+container_replicator_interval = 1
+container_replicator_load = 1
+container_auditor_interval = 1
+container_auditor_cycle = 5
+container_auditor_databases_per_second = 0
+object_expirer_interval = 1
+""",
+    "account": _STORAGE + """\
+account_replicator_interval = 1
+account_replicator_load = 1
+account_auditor_interval = 1
+account_auditor_cycle = 5
+account_auditor_databases_per_second = 0
+""",
+}  # fmt: skip
 
 
 class Place(NamedTuple):

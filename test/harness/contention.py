@@ -17,6 +17,7 @@ from harness.linearizable import ANY, NOTHING, History, Op
 MakeClient = Callable[[], Client]
 # Answers that say nothing of whether the change was made.
 UNKNOWN = frozenset({408, 500, 503, 507})
+_PAUSE = 0.05  # seconds after a connection broke
 
 
 def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
@@ -132,7 +133,7 @@ class Mixture:
             try:
                 self._step(client, choice, known)
             except (OSError, http.client.HTTPException):
-                pass  # the history has it as unknown
+                time.sleep(_PAUSE)  # the history has it as unknown
         client.close()
 
     def _step(self, client: Client, choice: random.Random, known: list[str]) -> None:
@@ -164,7 +165,11 @@ class Mixture:
 
     def _change(self, client: Client, method: str, headers: dict[str, str], body: bytes | None, op: Op) -> bool:
         with self.history.op("write", op.value, op.expected, op.absent) as outcome:
-            answer = client.request(method, self._path, headers, body)
+            try:
+                answer = client.request(method, self._path, headers, body)
+            except ConnectionRefusedError:
+                outcome.append(NOTHING)  # nobody has heard of it
+                raise
             conditional = bool(headers)
             if answer.status in (201, 204) or (answer.status == 404 and method == "DELETE" and not conditional):
                 outcome.append(op)
