@@ -20,6 +20,7 @@ FILTERS = (
     "metrics",
     "proxy_logging",
     "recon",
+    "storage_logging",
 )
 
 setup(

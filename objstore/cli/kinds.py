@@ -29,7 +29,7 @@ class Kind(NamedTuple):
         return f"{self.name}-server.conf"
 
 
-_STORAGE_FILTERS = ("healthcheck", "recon", "metrics")
+_STORAGE_FILTERS = ("healthcheck", "recon", "metrics", "storage_logging")
 PROXY_FILTERS = (
     "catch_errors",
     "gatekeeper",
@@ -46,12 +46,12 @@ PROXY_FILTERS = (
 )
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),
-    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor",)),
+    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor", "account-replicator")),
     "container": Kind(
         "container",
         6201,
         _STORAGE_FILTERS,
-        ("container-auditor", "container-updater", "dangling-rows", "object-expirer"),
+        ("container-auditor", "container-replicator", "container-updater", "dangling-rows", "object-expirer"),
     ),
     "object": Kind(
         "object", 6200, _STORAGE_FILTERS, ("dark-objects", "object-auditor", "object-replicator", "object-updater")

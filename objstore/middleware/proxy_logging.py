@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from objstore.core.errors import ClientGone, ConfigError
-from objstore.runtime import log, metrics, settings
+from objstore.runtime import log, metrics, settings, statsd
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.requests import headers as request_headers
@@ -41,6 +41,7 @@ SETTINGS = (
     settings.Setting("access_log_subrequests", settings.boolean, "false", "log what filters ask for by themselves"),
     settings.Setting("log_msg_template", str.strip, TEMPLATE, "the line; fields in braces"),
     settings.Setting("reveal_sensitive_prefix", int, "16", "characters of tokens and signatures that are logged"),
+    *statsd.SETTINGS,
     *metrics.SETTINGS,
 )
 
@@ -175,6 +176,7 @@ class ProxyLogging:
         *,
         lines: log.LineWriter,
         registry: metrics.Metrics,
+        sender: statsd.Statsd | None = None,
         template: str = TEMPLATE,
         log_headers: bool = False,
         headers_only: Iterable[str] = (),
@@ -186,6 +188,7 @@ class ProxyLogging:
         self.app = app
         self.metrics = registry
         self._traffic = _traffic(registry)
+        self._statsd = sender
         self._write = lines.write
         self._log_headers = log_headers
         self._headers_only = frozenset(name.title() for name in headers_only)
@@ -241,6 +244,10 @@ class ProxyLogging:
             traffic.received[kind].inc(record.input.count)
         if record.sent:
             traffic.sent[kind].inc(record.sent)
+        if self._statsd is not None:
+            received = record.input.count if record.input is not None else 0
+            name = f"proxy-server.{kind}.{method}.{record.status}"  # as Swift calls it
+            self._statsd.request(name, record.end - record.start, received + record.sent)
 
     def _date(self, seconds: float) -> str:
         second = int(seconds)
@@ -422,10 +429,12 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     values = settings.read(SETTINGS, conf, "filter:proxy-logging")
     lines = log.line_writer(SimpleNamespace(**{name: getattr(values, f"access_{name}") for name in _WRITER}))
     registry = metrics.from_conf(conf)
+    sender = statsd.of(values, log.from_conf(conf))
     return lambda app: ProxyLogging(
         app,
         lines=lines,
         registry=registry,
+        sender=sender,
         template=values.log_msg_template,
         log_headers=values.access_log_headers,
         headers_only=values.access_log_headers_only,

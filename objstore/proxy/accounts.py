@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from objstore.core import metadata
 from objstore.core.limits import Limits
-from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.former import write_database
 from objstore.proxy.reads import read
 from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal
 from objstore.proxy.writes import Written
-from objstore.web import infos, requests
+from objstore.web import infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
 from objstore.wire import messages
@@ -77,7 +76,7 @@ class Accounts:
         check_metadata("Account", request.headers, self._limits)
         written = self._write(request, request.timestamp(self._cluster.clock))
         if written.status == 404 and self._cluster.settings.account_autocreate:
-            autocreate(self._cluster, request.name)
+            autocreate(self._cluster, request)
             written = self._write(request, request.timestamp(self._cluster.clock))
         infos.forget(request.environ, request.name)
         return plain(written.status) if written.status < 300 else error(written.status)
@@ -112,6 +111,7 @@ class Accounts:
             if name.startswith(_REMOVE):
                 headers.setdefault(metadata.user_prefix("Account") + name[len(_REMOVE) :], "")
         headers[messages.TIMESTAMP] = timestamp.internal
+        headers.update(traces.carried(request.environ))
         place = self._cluster.place(request.name)
         sent = NodeRequest(request.method, place.partition, request.name, headers)
         return write_database(self._cluster, place, [sent] * len(place.primaries))
@@ -121,10 +121,10 @@ def _asked(request: ProxyRequest) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name.startswith(("X-Backend-", "X-Trans-Id"))}
 
 
-def autocreate(cluster: Cluster, name: Name) -> int:
-    """Make the account of a name where there is none yet; the status of the PUT."""
-    account = name.of_account
+def autocreate(cluster: Cluster, request: ProxyRequest) -> int:
+    """Make the account of a request's name where there is none yet; the status of the PUT."""
+    account = request.name.of_account
     place = cluster.place(account)
-    headers = {messages.TIMESTAMP: cluster.clock.now().internal}
+    headers = {messages.TIMESTAMP: cluster.clock.now().internal, **traces.carried(request.environ)}
     sent = NodeRequest("PUT", place.partition, account, headers)
     return write_database(cluster, place, [sent] * len(place.primaries)).status

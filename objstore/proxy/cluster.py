@@ -202,7 +202,8 @@ class Cluster:
 
     def note_failure(self, node: Node, request: NodeRequest, failure: BaseException) -> None:
         self._limiter.failed(node)
-        self.logger.warning("%s %s at %s: %s", request.method, request.name.path, node, failure)
+        trace = {"trans_id": request.headers.get("X-Trans-Id", "")}
+        self.logger.warning("%s %s at %s: %s", request.method, request.name.path, node, failure, extra=trace)
 
     def note_answer(self, node: Node, status: int) -> None:
         if status < 500:

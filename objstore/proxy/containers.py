@@ -9,7 +9,7 @@ from objstore.proxy.former import write_database
 from objstore.proxy.reads import read
 from objstore.proxy.request import ProxyRequest, client_headers, missing, plain, refusal, without_owner_headers
 from objstore.proxy.writes import Written
-from objstore.web import acls, infos, requests
+from objstore.web import acls, infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
@@ -36,6 +36,7 @@ class Containers:
     def get(self, request: ProxyRequest) -> Response:
         place = self._cluster.place(request.name)
         headers = {name: value for name, value in request.headers.items() if name.startswith("X-Backend-")}
+        headers.update(traces.carried(request.environ))
         query = request.environ.get("QUERY_STRING", "")
         problem = check_listing_limit(requests.query(request.environ), self._limits.container_listing_limit)
         sent = NodeRequest(request.method, place.partition, request.name, headers, query)
@@ -131,17 +132,18 @@ class Containers:
                 # An account that the proxy only pretends (`Accounts.get`) must come to be now.
                 if not cluster.settings.account_autocreate and account.status == 404:
                     return Written(404, [])
-                autocreate(cluster, request.name)
+                autocreate(cluster, request)
         place = cluster.place(request.name)
         stamp = request.timestamp(cluster.clock)
         updates = cluster.updates(request.name.of_account, len(place.primaries))
+        trace = traces.carried(request.environ)
         while True:
             sent = [
                 NodeRequest(
                     request.method,
                     place.partition,
                     request.name,
-                    {**headers, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: update},
+                    {**headers, **trace, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: update},
                 )
                 for update in updates.headers
             ]

@@ -105,7 +105,7 @@ class DecidedWrite:
         started = time.monotonic()
         deadline = started + change.cluster.settings.lease_wait
         while True:
-            lease = NameLease(change.cluster, change.name, change.place, change.policy)
+            lease = NameLease(change.cluster, change.name, change.place, change.policy, change.trace)
             left = deadline - time.monotonic()
             if not lease.acquire(change.proposed(), max(0.0, left)):
                 if left <= 0:

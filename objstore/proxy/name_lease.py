@@ -7,7 +7,7 @@ others wait there, and hold nothing that the winner needs. Handoffs lend nothing
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from objstore.core.errors import NodeFailure, NodeTimeout
 from objstore.core.manifests import shown_etag
@@ -32,13 +32,16 @@ _ONE_WAIT = 1.0
 class NameLease:
     """id: of the holder, for the changes made under the lease. granted: what each node said that gave it."""
 
-    def __init__(self, cluster: Cluster, name: Name, place: Placement, policy: int) -> None:
+    def __init__(
+        self, cluster: Cluster, name: Name, place: Placement, policy: int, trace: Mapping[str, str] | None = None
+    ) -> None:
+        """trace: headers that tell whose request this is for."""
         self.id = secrets.token_hex(8)
         self.granted: dict[Node, Seen] = {}
         self._cluster = cluster
         self._name = name
         self._place = place
-        self._headers = {messages.LEASE: self.id}
+        self._headers = {**(trace or {}), messages.LEASE: self.id}
         if policy:
             self._headers[messages.POLICY] = str(policy)
         self._closed = False  # what is granted from now on goes back at once

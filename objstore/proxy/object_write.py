@@ -15,6 +15,7 @@ from objstore.proxy.former import Former, Stored, stored
 from objstore.proxy.request import ProxyRequest
 from objstore.proxy.writes import Written, write
 from objstore.runtime import green
+from objstore.web import traces
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
@@ -39,8 +40,8 @@ class ObjectChange:
         self._expiry = self._expiry_updates()
         if policy:
             self._headers[messages.POLICY] = str(policy)
-        if "HTTP_X_TRANS_ID" in request.environ:
-            self._headers["X-Trans-Id"] = request.environ["HTTP_X_TRANS_ID"]
+        self.trace = traces.carried(request.environ)
+        self._headers.update(self.trace)
 
     def add(self, headers: Mapping[str, str]) -> None:
         """More to keep with the object, before it is sent or its row is told."""

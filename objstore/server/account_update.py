@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 
 from objstore.core.errors import NodeFailure
+from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ContainerInfo
+from objstore.web import traces
 from objstore.wire import messages
 from objstore.wire.messages import Transport, UpdateTarget
 from objstore.wire.rows import container_row, rows_request
@@ -32,13 +34,19 @@ class AccountUpdater:
         target = UpdateTarget.decode(encoded)
         assert request.name.container is not None
         row = container_row(request.name.container, info._replace(bytes_used=info.bytes_reported), deleted_at)
-        headers = {messages.RECREATE: "0"} if messages.RECREATE_KEY in request.environ else None
+        headers = traces.carried(request.environ)
+        if messages.RECREATE_KEY in request.environ:
+            headers[messages.RECREATE] = "0"
         sent = rows_request(target.name, target.partition, [row], self._clock.now().internal, headers)
         for _, node in target.nodes:
             try:
                 response = self._transport.call(node, sent)
                 response.close()
                 if not response.ok:
-                    self._logger.warning("account update of %s to %s: %s", target.name.path, node, response.status)
+                    self._warn(request, target, node, response.status)
             except NodeFailure as failure:
-                self._logger.warning("account update of %s to %s: %s", target.name.path, node, failure)
+                self._warn(request, target, node, failure)
+
+    def _warn(self, request: Request, target: UpdateTarget, node: Node, why: object) -> None:
+        extra = traces.of_log(request.environ)
+        self._logger.warning("account update of %s to %s: %s", target.name.path, node, why, extra=extra)

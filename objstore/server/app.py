@@ -11,6 +11,7 @@ from objstore.core.names import HashSalt, Location, Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.server.devices import Device, Devices
+from objstore.web import traces
 from objstore.web.errors import response_for, status_of
 from objstore.web.requests import Environ, StartResponse, header, query
 from objstore.web.responses import Response, error
@@ -105,13 +106,13 @@ class StorageApp:
             return verb(self._parse(environ, method))
         except (NodeFailure, ObjstoreError) as failure:
             if status_of(failure) >= 500:
-                self._logger.warning("%s %s: %s", method, environ["PATH_INFO"], failure)
+                self._logger.warning("%s %s: %s", method, environ["PATH_INFO"], failure, extra=traces.of_log(environ))
             return response_for(failure)
         except OSError as failure:
-            self._logger.exception("%s %s", method, environ["PATH_INFO"])
+            self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(507 if failure.errno in (5, 30) else 500)
         except Exception:
-            self._logger.exception("%s %s", method, environ["PATH_INFO"])
+            self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
 
     @property

@@ -21,6 +21,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.server.app import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
+from objstore.web import traces
 from objstore.wire.messages import (
     CONTAINER_UPDATE,
     EXPIRY_UPDATE,
@@ -73,25 +74,30 @@ class ContainerUpdater:
     def _deliver(
         self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
     ) -> None:
-        sent = rows_request(target.name, target.partition, [row], row["timestamp"], headers)
+        traced = {**headers, **traces.carried(request.environ)}
+        sent = rows_request(target.name, target.partition, [row], row["timestamp"], traced)
         if len(target.nodes) == 1:
-            failed = [index for index, node in target.nodes if not self._send(node, sent)]
+            failed = [index for index, node in target.nodes if not self._send(request, node, sent)]
         else:
-            waits = [(index, green.spawn(self._send, node, sent)) for index, node in target.nodes]
+            waits = [(index, green.spawn(self._send, request, node, sent)) for index, node in target.nodes]
             failed = [index for index, wait in waits if not wait.wait()]
         if failed:
             self._spool(request, target, row, headers, failed)
 
-    def _send(self, node: Node, sent: NodeRequest) -> bool:
+    def _send(self, request: Request, node: Node, sent: NodeRequest) -> bool:
         try:
             response = self._transport.call(node, sent)
             response.close()
         except NodeFailure as failure:
-            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, failure)
+            self._warn(request, sent, node, failure)
             return False
         if not response.ok:
-            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, response.status)
+            self._warn(request, sent, node, response.status)
         return response.ok
+
+    def _warn(self, request: Request, sent: NodeRequest, node: Node, why: object) -> None:
+        extra = traces.of_log(request.environ)
+        self._logger.warning("container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 
     def _spool(
         self,

@@ -33,7 +33,7 @@ def settings_of(name):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", [*FILTERS, "recon"])
+@pytest.mark.parametrize("name", [*FILTERS, "recon", "storage_logging"])
 def test_the_page_tells_every_setting(name):
     if import_module(f"objstore.middleware.{name}").SETTINGS:
         assert settings_of(name) in DOC.read_text()

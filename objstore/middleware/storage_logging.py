@@ -1,0 +1,189 @@
+"""What a storage server was asked: metrics of its requests and, if wanted, a line each.
+
+Lines have the fields of Swift's storage servers (Swift: Logs, Storage Logs): address, `-`, `-`, time, method and
+path, status, Content-Length, referer, transaction id, user agent, seconds, `-`, process, policy index.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from objstore.runtime import log, metrics, settings, statsd
+from objstore.web.errors import status_of
+from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.responses import close_body
+
+SETTINGS = (
+    settings.Setting("log_requests", settings.boolean, "no", "log a line for each request, where log_to says"),
+    settings.Setting("log_requests_delay", settings.duration, "100ms", "lines of so long share a write to a file"),
+    *statsd.SETTINGS,
+    *metrics.SETTINGS,
+)
+
+_METHODS = frozenset(
+    {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "REPLICATE", "LOCK", "UNLOCK"}
+)  # others share a label, as clients could make up any number
+_SECONDS_HELP = "Seconds from the request's head to the last byte of its response handed to the server."
+_LABEL = ("server",)
+
+
+class _Traffic(NamedTuple):
+    requests: metrics.Counters
+    seconds: metrics.Histograms
+    received: metrics.Counters
+    sent: metrics.Counters
+
+
+def _traffic(registry: metrics.Metrics) -> _Traffic:
+    return _Traffic(
+        registry.counters("objstore_server_requests_total", "Requests answered.", ("server", "method", "status")),
+        registry.histograms("objstore_server_request_seconds", _SECONDS_HELP, ("server", "method")),
+        registry.counters("objstore_server_received_bytes_total", "Bytes of request bodies, as announced.", _LABEL),
+        registry.counters("objstore_server_sent_bytes_total", "Bytes of response bodies.", _LABEL),
+    )
+
+
+class StorageLogging:
+    """app: a storage server, which has a `server_name`. lines: None for no lines."""
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        registry: metrics.Metrics,
+        lines: log.LineWriter | None = None,
+        sender: statsd.Statsd | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self.metrics = registry
+        self._name = _server_name(app)
+        self._kind = self._name.partition("-")[0]
+        self._traffic = _traffic(registry)
+        self._lines = lines
+        self._statsd = sender
+        self._now = now
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        start = self._now()
+        status = 0
+        length = ""
+
+        def begin(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status, length
+            status = int(line[:3])
+            if self._lines is not None:
+                length = next((value for name, value in headers if name == "Content-Length"), "")
+            return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
+
+        def end(sent: int, failed: int = 0) -> None:
+            self._end(environ, start, failed or status, sent, length)
+
+        try:
+            body = self.app(environ, begin)
+        except Exception as failure:
+            end(0, status_of(failure))
+            raise
+        if type(body) is tuple or type(body) is list:
+            end(sum(map(len, body)))
+            return body
+        return _Counted(body, end)
+
+    def _end(self, environ: Environ, start: float, status: int, sent: int, length: str) -> None:
+        seconds = self._now() - start
+        method = environ["REQUEST_METHOD"]
+        if method not in _METHODS:
+            method = "other"
+        kind, traffic = self._kind, self._traffic
+        traffic.requests[kind, method, status].inc()
+        traffic.seconds[kind, method].observe(seconds)
+        received = environ.get("CONTENT_LENGTH") or environ.get("HTTP_X_BACKEND_CONTENT_LENGTH")
+        if received and received.isdigit():
+            traffic.received[kind].inc(int(received))
+        if sent:
+            traffic.sent[kind].inc(sent)
+        if self._statsd is not None:
+            errors = ".errors" if status >= 500 else ""
+            self._statsd.request(f"{self._name}.{method}{errors}", seconds, sent)
+        if self._lines is not None:
+            self._lines.write(_line(environ, start, seconds, status, length))
+
+
+def _line(environ: Environ, start: float, seconds: float, status: int, length: str) -> str:
+    when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(start))
+    path = quote(environ["PATH_INFO"], "/:", encoding="latin-1", errors="replace")
+    if environ.get("QUERY_STRING"):
+        path += "?" + _quoted(environ, "QUERY_STRING")
+    return (
+        f'{_quoted(environ, "REMOTE_ADDR")} - - [{when}] "{_quoted(environ, "REQUEST_METHOD")} {path}" {status}'
+        f' {length or "-"} "{_quoted(environ, "HTTP_REFERER")}" "{_quoted(environ, "HTTP_X_TRANS_ID")}"'
+        f' "{_quoted(environ, "HTTP_USER_AGENT")}" {seconds:.4f} "-" {os.getpid()}'
+        f" {_quoted(environ, 'HTTP_X_BACKEND_STORAGE_POLICY_INDEX')}"
+    )
+
+
+def _quoted(environ: Environ, key: str) -> str:
+    return quote(environ.get(key, ""), "/:&= ", encoding="latin-1", errors="replace") or "-"
+
+
+def _server_name(app: Any) -> str:
+    while app is not None:
+        name = getattr(app, "server_name", None)
+        if isinstance(name, str):
+            return name
+        app = getattr(app, "app", None)
+    return "storage-server"
+
+
+class _Counted:
+    """A response body that counts what is sent, and tells at its end."""
+
+    __slots__ = ("_body", "_end", "_next", "_sent")
+
+    def __init__(self, body: Iterable[Any], end: Callable[..., None]) -> None:
+        self._body = body
+        self._next = iter(body).__next__
+        self._end: Callable[..., None] | None = end
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            piece = self._next()
+        except StopIteration:
+            self._told()
+            raise
+        except Exception as failure:
+            self._told(status_of(failure))
+            raise
+        self._sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        try:
+            close_body(self._body)
+        finally:
+            self._told()
+
+    def _told(self, failed: int = 0) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end(self._sent, failed)
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], StorageLogging]:
+    conf = {**global_conf, **local_conf}
+    values = settings.read((*SETTINGS, *log.SETTINGS), conf, "filter:storage_logging")
+    lines = None
+    if values.log_requests:
+        lines = log.line_writer(SimpleNamespace(**vars(values), log_delay=values.log_requests_delay))
+    registry = metrics.Metrics(values.metrics_directory)
+    sender = statsd.of(values, log.get_logger(values))
+    return lambda app: StorageLogging(app, registry=registry, lines=lines, sender=sender)
