@@ -158,7 +158,9 @@ class DanglingRows:
             return judge(first, ())
         ring = peers.ring()
         elsewhere = {node.id: node for node in (*ring.previous(partition), *ring.handoffs(partition))}
-        return judge(first, _ask(peers, elsewhere.values(), request))
+        others = _ask(peers, elsewhere.values(), request)
+        again = _ask(peers, primaries, request)  # it may have been moved there meanwhile
+        return judge([*first, *again], others)
 
     def _repair(self, container: Name, row: ObjectRow) -> bool:
         said = tombstone_row(row.name, row.timestamp, row.policy_index)

@@ -7,7 +7,10 @@ must be that of its place. What is damaged goes into quarantine, and comes back 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
 from objstore.core.names import Location, Name
@@ -17,6 +20,13 @@ from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 
 
+class Rates(NamedTuple):
+    """Of one device, a second; 0 for no bound."""
+
+    databases: float = 0.0
+    bytes: float = 0.0
+
+
 class DatabaseAuditor:
     """Its `full` is the work of a tour, over places whose `store` is an AccountStore or ContainerStore."""
 
@@ -24,27 +34,26 @@ class DatabaseAuditor:
         self,
         kind: str,
         hash_of: Callable[[Name], str],
-        rate: float,
+        rates: Rates,
         check: Callable[[], None],
         logger: logging.Logger,
     ) -> None:
-        """kind: of the databases, for the log. rate: databases a second on each device, 0 for no bound.
-
-        check: raises where the daemon is to end.
-        """
+        """kind: of the databases, for the log. check: raises where the daemon is to end."""
         self._kind = kind
         self._hash_of = hash_of
-        self._rate = rate
         self._check = check
         self._logger = logger
-        self._throttles: dict[str, Throttle] = {}
+        self._databases = cache(lambda device: Throttle(rates.databases))
+        self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._threads = ThreadPool(f"{kind}-auditor", 2)
 
     def full(self, place: Place, found: Round) -> Iterator[Position]:
-        throttle = self._throttles.setdefault(place.name, Throttle(self._rate))
         for location in databases(self._threads, place.store, found.position):
             self._check()
-            throttle.take()
+            self._databases(place.name).take()
+            size = _size(place.store.path(location))
+            self._bytes(place.name).take(size)  # a large one makes those after it wait
+            found.count(bytes=size)
             self._audit(place, found, location)
             yield position_of(location)
 
@@ -70,3 +79,10 @@ class DatabaseAuditor:
             found.count(misplaced=1)
             found.find(f"misplaced: {name.path} at {location.partition}/{location.hash}")
             self._logger.error("%s: the database at %s is that of %s", place.name, location.hash, name.path)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0  # which the audit will tell

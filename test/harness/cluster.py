@@ -37,6 +37,11 @@ object_auditor_cycle = 10
 object_auditor_quick_cycle = 10
 object_auditor_files_per_second = 300
 object_auditor_quick_files_per_second = 300
+dark_objects_interval = 1
+dark_objects_cycle = 10
+dark_objects_per_second = 100
+dark_objects_grace = 5
+dark_objects_action = repair
 """,
     "container": _STORAGE + """\
 container_updater_interval = 1
@@ -45,6 +50,11 @@ container_replicator_load = 1
 container_auditor_interval = 1
 container_auditor_cycle = 5
 container_auditor_databases_per_second = 0
+dangling_rows_interval = 1
+dangling_rows_cycle = 5
+dangling_rows_per_second = 100
+dangling_rows_grace = 5
+dangling_rows_action = repair
 object_expirer_interval = 1
 """,
     "account": _STORAGE + """\

@@ -8,7 +8,7 @@ from typing import Any
 
 from objstore.cli.surroundings import Duty, Surroundings, Work
 from objstore.core.policies import ring_name
-from objstore.daemon import dangling_rows, dark_objects
+from objstore.daemon import dangling_rows, dark_objects, database_auditor
 from objstore.daemon.database_auditor import DatabaseAuditor
 from objstore.daemon.delivery import Peers
 from objstore.daemon.object_auditor import ETAGS, ObjectAuditor, Rates
@@ -44,6 +44,7 @@ def _database_settings(kind: str) -> Table:
         Setting(f"{kind}_auditor_interval", duration, "30s", "how often to look whether a device is to be audited"),
         Setting(f"{kind}_auditor_cycle", duration, "1d", "least time between two rounds of a device"),
         Setting(f"{kind}_auditor_databases_per_second", rate, "10", "databases to check of each device; 0: no bound"),
+        Setting(f"{kind}_auditor_bytes_per_second", size, "50M", "bytes of databases to check of each device"),
         Setting(f"{kind}_auditor_concurrency", positive, "4", "devices audited at a time"),
     )
 
@@ -75,13 +76,10 @@ def _object_auditor(around: Surroundings) -> Work:
 
 def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroundings) -> Work:
     values = vars(around.read(_database_settings(kind)))
-    auditor = DatabaseAuditor(
-        kind,
-        around.cluster.salt.hash,
-        values[f"{kind}_auditor_databases_per_second"],
-        lambda: rounds.check(),
-        around.logger,
+    rates = database_auditor.Rates(
+        values[f"{kind}_auditor_databases_per_second"], values[f"{kind}_auditor_bytes_per_second"]
     )
+    auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)
     tour = Tour("full", values[f"{kind}_auditor_cycle"], auditor.full)
     rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger)
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
