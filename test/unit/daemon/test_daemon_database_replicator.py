@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import sqlite3
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from objstore.core.errors import Conflict, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.database_replicator import (
-    Around,
-    DatabaseReplicator,
-    DeviceReplicas,
-    Options,
-)
+from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options, is_due, part_of
 from objstore.replication.databases import Bounds
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
-from objstore.store.databases import ListingQuery, ObjectRow
+from objstore.store.databases import ContainerRow, ListingQuery, ObjectRow
 
 AGE = 1000.0
 NAME = Name("a", "c")
@@ -125,3 +128,317 @@ def test_equal_replicas_cost_nothing_more(world: World, place: Location) -> None
     world.run()
     assert sent == [world.told(device, "rows_sent_total") for device in world.replicators]
     assert differences == [world.told(device, "differences_total") for device in world.replicators]
+
+
+def test_rows_told_to_all_at_once_go_to_each_peer_once(world: World, place: Location) -> None:
+    """What a peer has told need not be told to it: three replicas that know all send half of what they could."""
+    for device in world.replicators:
+        world.store(device).merge_rows(place, [world.row("a"), world.row("b")])
+    rows = [numbered.row for numbered in world.store("d1").replicas.rows_since(place, 0, 10)]
+    for device in world.replicators:
+        world.store(device).merge_rows(place, rows)
+    world.run()
+    world.run()
+    rows = [world.row(f"n{number}") for number in range(20)]
+    for device in world.replicators:
+        world.store(device).merge_rows(place, rows)
+    before = sum(world.told(device, "rows_sent_total") for device in world.replicators)
+    world.run()
+    world.run()
+    assert sum(world.told(device, "rows_sent_total") for device in world.replicators) == before + 3 * len(rows)
+
+
+def test_peer_that_was_down_catches_up(world: World, place: Location) -> None:
+    world.cluster.transport.down.add("d3")
+    for device in ("d1", "d2"):
+        world.store(device).merge_rows(place, [world.row("a")])
+        world.store(device).set_metadata(place, {"X-Container-Meta-Color": "blue"}, world.cluster.clock.now())
+    world.run("d1", "d2")
+    assert world.told("d1", "failures_total") == 1
+    world.cluster.transport.down.clear()
+    world.run()
+    assert_equal(world, place)
+
+
+def test_lost_database_comes_back_as_a_file_with_an_id_of_its_own(world: World, place: Location) -> None:
+    rows = [world.row(f"n{number:03d}") for number in range(500)]
+    for device in world.replicators:
+        world.store(device).merge_rows(place, rows)
+    world.run()
+    world.run()
+    lost = world.store("d2").status(place).id
+    assert world.store("d2").replicas.remove_moved(place, world.store("d2").replicas.summaries([place])[place.hash])
+    world.run("d1")
+    assert world.told("d1", "files_sent_total") == 1
+    assert_equal(world, place)
+    ids = {world.store(device).status(place).id for device in world.replicators}
+    assert len(ids) == 3 and lost not in ids
+    before = sum(world.told(device, "rows_sent_total") for device in world.replicators)
+    world.run()
+    world.run()
+    # The copy's peers are known to have all of its rows, and it all of theirs.
+    assert sum(world.told(device, "rows_sent_total") for device in world.replicators) == before
+    assert not list(Path(world.store("d2").path(place)).parents[4].glob("tmp/*/*"))
+
+
+def test_many_missing_rows_come_as_a_file_that_is_merged(world: World, place: Location) -> None:
+    world.store("d1").merge_rows(place, [world.row(f"n{number:04d}") for number in range(1500)])
+    world.store("d2").merge_rows(place, [world.row("own"), world.row("n0007", True)])
+    world.run("d1")
+    assert world.told("d1", "files_sent_total") == 2
+    world.run()
+    world.run()
+    assert_equal(world, place)
+    listed = names(world, "d1", place)
+    assert "own" in listed and "n0007" not in listed and len(listed) == 1500
+    assert world.told("d3", "rows_sent_total") < 10 and not world.told("d3", "files_sent_total")  # it has little to say
+
+
+def test_deletion_travels_and_a_replica_that_was_away_does_not_bring_the_container_back(
+    world: World, place: Location
+) -> None:
+    world.cluster.transport.down.add("d3")
+    for device in ("d1", "d2"):
+        world.store(device).delete(place, world.cluster.clock.now())
+    world.run("d1", "d2")
+    world.cluster.transport.down.clear()
+    world.run("d3")
+    assert all(world.store(device).status(place).deleted for device in world.replicators)
+    assert_equal(world, place)
+
+
+def test_deleted_database_is_removed_when_old_known_to_all_and_reported(world: World, place: Location) -> None:
+    _delete_at(world, place, Timestamp.from_seconds(world.time))
+    world.run()
+    assert all(os.path.exists(world.store(device).path(place)) for device in world.replicators)
+    world.time += AGE
+    world.run()
+    assert all(os.path.exists(world.store(device).path(place)) for device in world.replicators)  # not reported yet
+    for device in world.replicators:
+        row = world.store(device).unreported(place, world.cluster.clock.now())
+        world.store(device).set_reported(place, row)
+    world.cluster.transport.down.add("d2")
+    world.run("d1", "d3")
+    assert os.path.exists(world.store("d1").path(place))  # d2 may not know
+    world.cluster.transport.down.clear()
+    world.run()
+    world.run()
+    assert not any(os.path.exists(world.store(device).path(place)) for device in world.replicators)
+
+
+def _delete_at(world: World, place: Location, deleted: Timestamp) -> None:
+    """As if the container had been made and deleted at the beginning of the world's time."""
+    for device in world.replicators:
+        world.store(device).close()
+        with sqlite3.connect(world.store(device).path(place)) as connection:
+            connection.execute(
+                "UPDATE info SET created_at = ?, put_timestamp = ?, status_changed_at = ?, delete_timestamp = ?",
+                (*[Timestamp(10**5).internal] * 2, deleted.internal, deleted.internal),
+            )
+        connection.close()
+
+
+def test_tombstones_are_reclaimed_when_all_primaries_have_them(world: World, place: Location) -> None:
+    old = ObjectRow("old", Timestamp.from_seconds(world.time - 2 * AGE), True)
+    new = ObjectRow("new", Timestamp.from_seconds(world.time), True)
+    world.cluster.transport.down.add("d3")
+    for device in ("d1", "d2"):
+        world.store(device).merge_rows(place, [old, new])
+    world.run("d1", "d2")
+    world.run("d1", "d2")
+    assert world.told("d1", "rows_reclaimed_total") == 0
+    world.cluster.transport.down.clear()
+    world.run()
+    world.run()
+    assert world.told("d1", "rows_reclaimed_total") == 1
+    world.run()
+    for device in world.replicators:
+        rows = world.store(device).replicas.rows_since(place, 0, 10)
+        assert [numbered.row.name for numbered in rows] == ["new"]
+
+
+def test_moved_database_comes_to_its_new_place_and_leaves_the_old(world: World, place: Location) -> None:
+    world.store("d1").merge_rows(place, [world.row("a")])
+    (Path(world.cluster.devices.root) / "d4").mkdir()
+    world.replicators["d4"] = world.replicator("d4", "containers")
+    world.ring = ring_of("d2", "d3", "d4")
+    world.run("d1")  # their statuses become equal
+    world.run("d1")
+    assert world.told("d1", "removed_total") == 1
+    assert world.told("d1", "handoffs_left") == 0
+    assert not (Path(world.cluster.devices.root) / "d1" / "containers" / str(place.partition)).exists()
+    world.run()
+    assert_equal(world, place, "d2", "d3", "d4")
+    assert names(world, "d4", place) == ["a"]
+
+
+def test_moved_database_stays_while_a_primary_lacks_it(world: World, place: Location) -> None:
+    (Path(world.cluster.devices.root) / "d4").mkdir()
+    world.ring = ring_of("d2", "d3", "d4")
+    world.cluster.transport.down.add("d3")
+    world.run("d1")
+    assert world.told("d1", "handoffs_left") == 1
+    assert os.path.exists(world.store("d1").path(place))
+    world.cluster.transport.down.clear()
+    world.run("d1")
+    world.run("d1")
+    assert not os.path.exists(world.store("d1").path(place))
+
+
+def test_change_after_the_push_keeps_a_moved_database(world: World, place: Location) -> None:
+    replicas = world.store("d1").replicas
+    pushed = replicas.summaries([place])[place.hash]
+    world.store("d1").merge_rows(place, [world.row("late")])
+    assert not replicas.remove_moved(place, pushed)
+    world.store("d1").set_metadata(place, {"X-Container-Meta-A": "b"}, world.cluster.clock.now())
+    assert not replicas.remove_moved(place, pushed._replace(max_row=1))
+    assert replicas.remove_moved(place, replicas.summaries([place])[place.hash])
+
+
+def test_next_handoff_stands_in_for_a_device_that_is_gone(world: World, place: Location) -> None:
+    world.store("d1").merge_rows(place, [world.row("a")])
+    root = Path(world.cluster.devices.root)
+    (root / "d4").mkdir()
+    world.ring = ring_of("d1", "d2", "d3", "d4")
+    primaries = [node.device for node in world.ring.primaries(place.partition)]
+    (spare,) = {"d1", "d2", "d3", "d4"} - set(primaries)
+    source, gone = primaries[0], primaries[1]
+    for device in primaries:
+        world.cluster.device(device).containers.create(place, NAME, world.cluster.clock.now(), 0, {})
+    (root / gone).rename(root.parent / "away")
+    world.cluster.devices._checked.clear()
+    world.replicators = {source: world.replicator(source, "containers")}
+    world.run(source)
+    assert os.path.exists(world.store(spare).path(place))
+    world.cluster.devices._checked.clear()
+
+
+def test_damaged_database_is_not_taken_and_its_sender_quarantines_it(world: World, place: Location) -> None:
+    rows = [world.row(f"n{number:05d}" + "x" * 200) for number in range(2000)]
+    for device in ("d1", "d3"):
+        world.store(device).merge_rows(place, rows)
+    path = world.store("d1").path(place)
+    world.store("d1").close()
+    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+    assert world.store("d2").replicas.remove_moved(place, world.store("d2").replicas.summaries([place])[place.hash])
+    world.run("d1")
+    assert not os.path.exists(world.store("d2").path(place))
+    assert not os.path.exists(path)
+    assert list(Path(path).parents[4].glob("quarantined/containers/*"))
+    world.run("d3")
+    world.run()
+    assert_equal(world, place)
+
+
+def test_totals_that_do_not_agree_make_all_rows_be_sent_again(world: World, place: Location) -> None:
+    """A replica that lost rows which it had told it has, as by a power cut without synchronous writing."""
+    rows = [world.row(f"n{number}") for number in range(5)]
+    for device in world.replicators:
+        world.store(device).merge_rows(place, rows)
+    world.run()
+    world.run()
+    path = world.store("d2").path(place)
+    world.store("d2").close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM object WHERE name = 'n3'")
+        connection.execute("UPDATE policy_stat SET object_count = 4, bytes_used = 20")
+    connection.close()
+    world.run("d1")
+    assert_equal(world, place)
+
+
+def test_accounts_are_replicated_too(world: World) -> None:
+    place = world.cluster.make_account("a")
+    world.replicators = {name: world.replicator(name, "accounts") for name in world.replicators}
+    store = world.cluster.device("d1").accounts
+    store.merge_rows(place, [ContainerRow("c", Timestamp(20), object_count=2, bytes_used=9)])
+    world.run("d1")
+    for device in ("d2", "d3"):
+        info = world.cluster.device(device).accounts.info(place)
+        assert (info.container_count, info.object_count, info.bytes_used) == (1, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "due"), [(0, 10, True), (4, 5, True), (5, 10, False), (0, 4, False), (6, 15.5, True)]
+)
+def test_each_database_is_due_once_in_an_interval(since: float, until: float, due: bool) -> None:
+    assert is_due("80000000" + "0" * 24, since + 100, until + 100, 10.0) is due
+
+
+def test_partition_belongs_where_the_ring_says() -> None:
+    ring = ring_of("d1", "d2", "d3", "d4")
+    for partition in range(16):
+        primaries = {node.device for node in ring.primaries(partition)}
+        for device in ("d1", "d2", "d3", "d4"):
+            part = part_of(ring, partition, lambda node, device=device: node.device == device)
+            assert part.is_primary is (device in primaries)
+            assert {node.device for node in part.peers} == primaries - {device}
+
+
+_DEVICES = ("d1", "d2", "d3")
+_names = st.sampled_from(["a", "b", "c"])
+_times = st.integers(1, 9)
+_device = st.sampled_from(_DEVICES)
+_steps = st.one_of(
+    st.tuples(st.just("row"), _device, _names, _times, st.booleans()),
+    st.tuples(st.just("meta"), _device, st.sampled_from(["X-Container-Meta-A", "X-Container-Meta-B"]), _times),
+    st.tuples(st.just("delete"), _device, _times),
+    st.tuples(st.just("create"), _device, _times, st.integers(0, 1)),
+    st.tuples(st.just("lose"), _device),
+    st.tuples(st.just("pass"), _device, st.one_of(st.none(), _device)),
+)
+
+
+def apply(world: World, place: Location, step: tuple) -> None:
+    what, device, *rest = step
+    store = world.store(device)
+    with contextlib.suppress(NotFound, Conflict, KeyError):
+        match what:
+            case "row":
+                name, when, deleted = rest
+                row = ObjectRow(name, stamp(when), deleted, 0 if deleted else when, "t", f"{device}{when}")
+                store.merge_rows(place, [row])
+            case "meta":
+                key, when = rest
+                store.set_metadata(place, {key: device if when % 3 else ""}, stamp(when))
+            case "delete":
+                store.delete(place, stamp(rest[0]))
+            case "create":
+                store.create(place, NAME, stamp(rest[0]), rest[1], {})
+            case "lose":
+                store.replicas.remove_moved(place, store.replicas.summaries([place])[place.hash])
+            case "pass":
+                world.cluster.transport.down = {rest[0]} - {None}
+                world.run(device)
+                world.cluster.transport.down = set()
+
+
+def stamp(when: int) -> Timestamp:
+    return Timestamp(1_700_000_000 * 10**5 + when)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(_steps, max_size=25))
+def test_replicas_that_exchange_in_any_order_end_equal(cluster, steps: list[tuple]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        made = type(cluster)(Path(root))  # one of its own for each example
+        world = World(made, made.ring)
+        place = made.location(NAME)
+        for device in _DEVICES:
+            world.store(device).create(place, NAME, stamp(0), 0, {})
+        for step in steps:
+            apply(world, place, step)
+        for _ in range(4):
+            world.run()
+        if os.path.exists(world.store("d1").path(place)):
+            assert_equal(world, place)
+        else:
+            assert not any(os.path.exists(world.store(device).path(place)) for device in _DEVICES)
+        sent = [world.told(device, "rows_sent_total") for device in _DEVICES]
+        world.run()
+        assert [world.told(device, "rows_sent_total") for device in _DEVICES] == sent
+        for device in _DEVICES:
+            world.store(device).close()
