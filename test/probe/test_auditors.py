@@ -1,0 +1,101 @@
+"""What rots is found with no one reading it; objects and listings that do not agree are brought together."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from harness.client import Client
+from harness.cluster import Cluster, Place
+from harness.processes import wait_until
+
+PATIENCE = 60  # seconds; a round begins every 10
+
+
+def a_copy(cluster: Cluster, place: Place) -> Path:
+    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
+    return next(iter(cluster.data_files(place).values()))
+
+
+@pytest.mark.parametrize("damage", ["a bit", "the end", "all of it"])
+def test_a_copy_that_no_one_reads_is_found_and_made_whole(
+    cluster: Cluster, client: Client, container: str, damage: str
+) -> None:
+    body = os.urandom(300_000)
+    assert client.put(f"{container}/object", body).status == 201
+    place = cluster.locate(client.account, container, "object")
+    bad = a_copy(cluster, place)
+    inode = bad.stat().st_ino
+    if damage == "a bit":
+        with open(bad, "r+b") as file:
+            file.seek(200_000)
+            (byte,) = file.read(1)
+            file.seek(200_000)
+            file.write(bytes([byte ^ 1]))
+    else:
+        os.truncate(bad, {"the end": 1000, "all of it": 0}[damage])
+
+    def put_away() -> bool:
+        return any(each.name.startswith(place.hash) for each in cluster.quarantined())
+
+    def whole() -> bool:
+        return bad.exists() and bad.stat().st_ino != inode and bad.stat().st_size > len(body)
+
+    wait_until(put_away, "the copy in quarantine", PATIENCE)
+    wait_until(whole, "another in its place", PATIENCE)
+    assert (client.get(f"{container}/object").status, client.get(f"{container}/object").body) == (200, body)
+
+
+def test_a_damaged_container_that_no_one_asks_is_put_away(cluster: Cluster, client: Client, container: str) -> None:
+    for number in range(20):
+        assert client.put(f"{container}/{number:02}", b"content").status == 201
+    place = cluster.locate(client.account, container)
+    path = cluster.devices(place.primaries[0]) / place.path / f"{place.hash}.db"
+    assert path.exists()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE policy_stat SET bytes_used = bytes_used + 1")
+    connection.commit()
+    connection.close()
+
+    def put_away() -> bool:
+        return any(each.name.startswith(place.hash) for each in cluster.quarantined())
+
+    wait_until(put_away, "the database in quarantine", PATIENCE)
+    wait_until(path.exists, "another in its place", PATIENCE)
+    assert client.names(container) == [f"{number:02}" for number in range(20)]
+
+
+def test_a_dark_object_is_listed_again(cluster: Cluster, client: Client, container: str) -> None:
+    assert client.put(f"{container}/dark", b"content").status == 201
+    place = cluster.locate(client.account, container)
+    _change_rows(cluster, place, "DELETE FROM object WHERE name = 'dark'")
+    assert client.names(container) == []
+    wait_until(lambda: client.names(container) == ["dark"], "the object to be listed", PATIENCE)
+
+
+def test_a_row_whose_object_is_gone_is_taken_out(cluster: Cluster, client: Client, container: str) -> None:
+    for name in ("gone", "there"):
+        assert client.put(f"{container}/{name}", b"content").status == 201
+    place = cluster.locate(client.account, container, "gone")
+    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
+    while files := cluster.data_files(place):  # replicators put back what others have still
+        for path in files.values():
+            path.unlink(missing_ok=True)
+    assert client.get(f"{container}/gone").status == 404
+    wait_until(lambda: client.names(container) == ["there"], "the row to be gone", PATIENCE)
+
+
+def _change_rows(cluster: Cluster, place: Place, statement: str) -> None:
+    """On all primaries behind their servers' backs, totals included."""
+    for host in place.primaries:
+        path = cluster.devices(host) / place.path / f"{place.hash}.db"
+        connection = sqlite3.connect(path, timeout=10)
+        with connection:
+            connection.execute(statement)
+            connection.execute(
+                "UPDATE policy_stat SET (object_count, bytes_used) = (SELECT count(*), ifnull(sum(size), 0) FROM object"
+                " WHERE object.policy_index = policy_stat.policy_index AND deleted = 0)"
+            )
+        connection.close()
