@@ -1,0 +1,182 @@
+"""What is wrong with a store, from its state: one rule a function, each finding in one line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from objstore.cli.operator.state import ClusterState
+
+CRITICAL = "critical"  # data is at risk, or clients are
+WARNING = "warning"  # somebody has to do something
+NOTE = "note"  # it is being seen to
+SEVERITIES = (CRITICAL, WARNING, NOTE)
+
+FULL = 0.9  # of a device, used
+MUCH_FULLER = 0.1  # than the average of all
+MOST_OFFSET = 1.0  # seconds between clocks
+LATE_PASS = 86_400.0  # seconds after which a replicator's pass over a device is overdue
+MANY_SPOOLED = 1000
+
+
+class Problem(NamedTuple):
+    """where: a host, device, ring or daemon."""
+
+    severity: str
+    where: str
+    what: str
+
+
+def problems(state: ClusterState, reclaim_age: float) -> list[Problem]:
+    """All findings, the worst first. reclaim_age: in seconds; see doc/replication.md."""
+    found = [problem for rule in _RULES for problem in rule(state, reclaim_age)]
+    return sorted(found, key=lambda problem: SEVERITIES.index(problem.severity))
+
+
+def _silent_servers(state: ClusterState, _: float) -> Iterator[Problem]:
+    for host in state.hosts:
+        if host.summary is None:
+            why = next(iter(host.silent.values()), "")
+            yield Problem(CRITICAL, host.ip, f"no server answers: {why}")
+            continue
+        for server, why in host.silent.items():
+            yield Problem(CRITICAL, host.ip, f"{server} does not answer: {why}")
+
+
+_DEVICE_STATES = {
+    "not there": (CRITICAL, "is not there"),
+    "not mounted": (CRITICAL, "is not mounted"),
+    "slow": (WARNING, "does not answer in time"),
+}
+
+
+def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
+    for device in state.devices:
+        where = f"{device.host}/{device.name}"
+        if device.state in _DEVICE_STATES:
+            severity, what = _DEVICE_STATES[device.state]
+            yield Problem(severity, where, what)
+        if device.state == "not in rings" and device.partitions:
+            yield Problem(WARNING, where, f"is in no ring and holds {device.partitions} partitions")
+        if device.quarantined:
+            yield Problem(WARNING, where, f"{device.quarantined} damaged objects or databases in quarantine")
+        if device.spooled > MANY_SPOOLED:
+            yield Problem(WARNING, where, f"{device.spooled} updates of containers wait")
+        elif device.spooled:
+            yield Problem(NOTE, where, f"{device.spooled} updates of containers wait")
+        if device.draining:
+            left = f"{device.handoffs or device.partitions} partitions left" if device.partitions else "is empty"
+            yield Problem(NOTE, where, f"is being drained: {left}")
+
+
+def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
+    used = [(device, device.fullness) for device in state.devices]
+    known = [(device, fullness) for device, fullness in used if fullness is not None]
+    total = sum(device.size or 0 for device, _ in known)
+    average = sum(device.used or 0 for device, _ in known) / total if total else 0.0
+    for device, fullness in known:
+        where = f"{device.host}/{device.name}"
+        if fullness > FULL:
+            yield Problem(WARNING, where, f"is {100 * fullness:.0f}% full")
+        elif fullness > average + MUCH_FULLER:
+            yield Problem(NOTE, where, f"is {100 * fullness:.0f}% full, the average is {100 * average:.0f}%")
+
+
+def _overdue_passes(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
+    for device in state.devices:
+        if device.state != "ok" or device.replicated is None:
+            continue
+        age = state.at - device.replicated
+        where = f"{device.host}/{device.name}"
+        if age > reclaim_age / 2:
+            yield Problem(CRITICAL, where, f"replicated {age / 86400:.1f} days ago: deletions may come undone")
+        elif age > LATE_PASS:
+            yield Problem(WARNING, where, f"replicated {age / 3600:.0f} hours ago")
+
+
+def _rings(state: ClusterState, _: float) -> Iterator[Problem]:
+    for ring in state.rings:
+        if len(ring.versions) > 1:
+            told = "; ".join(f"{version} on {_some(hosts)}" for version, hosts in sorted(ring.versions.items()))
+            yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts hold different ones: {told}")
+        elif ring.versions and not next(iter(ring.versions)).startswith(f"{ring.ours} "):
+            (version,) = ring.versions
+            yield Problem(WARNING, f"{ring.name}.ring", f"hosts hold version {version}, here is {ring.ours}")
+
+
+def _settings(state: ClusterState, _: float) -> Iterator[Problem]:
+    for part in ("salt", "policies", "limits", "ages"):
+        values = _by_value(state, lambda summary, part=part: str(summary["settings"].get(part)))  # type: ignore[misc]
+        if len(values) > 1:
+            told = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
+            yield Problem(CRITICAL, "objstore.conf", f"hosts have different {part} (digests: {told})")
+    for host in state.hosts:
+        if host.summary and "error" in host.summary["settings"]:
+            yield Problem(CRITICAL, host.ip, str(host.summary["settings"]["error"]))
+
+
+def _versions(state: ClusterState, _: float) -> Iterator[Problem]:
+    values = _by_value(state, lambda summary: str(summary["version"]))
+    if len(values) > 1:
+        told = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
+        yield Problem(NOTE, "objstore", f"hosts run different versions: {told}")
+
+
+def _clocks(state: ClusterState, _: float) -> Iterator[Problem]:
+    known = sorted(host.offset for host in state.hosts if host.offset is not None)
+    if not known:
+        return
+    median = known[len(known) // 2]
+    for host in state.hosts:
+        if host.offset is not None and abs(host.offset - median) > MOST_OFFSET:
+            ahead = host.offset - median
+            yield Problem(WARNING, host.ip, f"its clock is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}")
+
+
+def _duties(state: ClusterState, _: float) -> Iterator[Problem]:
+    for duty in state.duties:
+        if duty.failures:
+            yield Problem(NOTE, duty.name, f"{duty.failures} failures in the last pass; its log tells")
+    for host in state.hosts:
+        dead = [duty.name for duty in state.duties if host.ip in duty.dead]
+        if dead:
+            yield Problem(WARNING, host.ip, f"daemons that do not run: {', '.join(dead)}")
+        for name, found in (host.summary or {}).get("daemons", {}).items():
+            if found.get("broke_off"):
+                yield Problem(WARNING, host.ip, f"{name}: the last pass broke off; its log tells why")
+
+
+def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
+    for host in state.hosts:
+        for device, found in ((host.summary or {}).get("driveaudit") or {}).get("devices", {}).items():
+            if found.get("errors"):
+                done = ", taken out" if found.get("unmounted") else ""
+                yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log{done}")
+
+
+_RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
+    _silent_servers,
+    _devices,
+    _full_devices,
+    _overdue_passes,
+    _rings,
+    _settings,
+    _versions,
+    _clocks,
+    _duties,
+    _drive_audit,
+)
+
+
+def _by_value(state: ClusterState, value: Callable[[Mapping[str, object]], str]) -> dict[str, tuple[str, ...]]:
+    """Hosts by what they say."""
+    found: dict[str, tuple[str, ...]] = {}
+    for host in state.hosts:
+        if host.summary is not None:
+            said = value(host.summary)
+            found[said] = (*found.get(said, ()), host.ip)
+    return found
+
+
+def _some(hosts: tuple[str, ...]) -> str:
+    return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")

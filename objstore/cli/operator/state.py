@@ -1,0 +1,239 @@
+"""The state of a store from what its hosts say: devices, duties, what is under way, what is wrong. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from objstore.cli.operator.hosts import HostReport
+from objstore.ring import Ring
+
+REPLICATORS = {"account": "account-replicator", "container": "container-replicator", "object": "object-replicator"}
+AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
+
+
+class Device(NamedTuple):
+    """One disk. state: `ok`, or why it cannot be used, or `not in rings`. Sizes in bytes, None where not known.
+
+    partitions: that lie there; wanted: that rings assign to it; both None or 0 where not known. handoffs: partitions
+    there that are on their way to other devices. replicated, audited: when the last complete pass over it ended, of
+    that of its duties that lags most (seconds since the epoch); None where there was none yet.
+    """
+
+    host: str
+    name: str
+    state: str
+    draining: bool
+    size: int | None
+    used: int | None
+    quarantined: int
+    spooled: int
+    partitions: int
+    wanted: int
+    handoffs: int
+    replicated: float | None
+    audited: float | None
+
+    @property
+    def fullness(self) -> float | None:
+        return self.used / self.size if self.size and self.used is not None else None
+
+
+class Duty(NamedTuple):
+    """A daemon on all its hosts. dead: hosts where it runs no more; ended, seconds: of the last complete pass that lags
+    most; failures: units that failed in the last passes."""
+
+    name: str
+    hosts: int
+    dead: tuple[str, ...]
+    running: int
+    ended: float | None
+    seconds: float
+    failures: int
+
+
+class Progress(NamedTuple):
+    """Work under way. left: units of `total` still to do; eta: seconds, None where it cannot be told."""
+
+    what: str
+    total: int
+    left: int
+    eta: float | None
+
+
+class RingState(NamedTuple):
+    """versions: by version, the hosts that have it; ours: that of the directory we look from."""
+
+    name: str
+    ours: int
+    versions: Mapping[str, tuple[str, ...]]
+
+
+class ClusterState(NamedTuple):
+    at: float
+    hosts: Sequence[HostReport]
+    devices: Sequence[Device]
+    duties: Sequence[Duty]
+    progress: Sequence[Progress]
+    rings: Sequence[RingState]
+
+
+def judge(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]], now: float) -> ClusterState:
+    """now: seconds since the epoch."""
+    return ClusterState(
+        now,
+        reports,
+        list(_devices(reports, rings)),
+        list(_duties(reports)),
+        list(_progress(reports, now)),
+        [_ring_state(name, ring, reports) for name, ring in rings],
+    )
+
+
+def estimate(began: float, now: float, total: int, left: int) -> float | None:
+    """Seconds until the rest is done at the pace so far; None where nothing has been done yet."""
+    done = total - left
+    if not left:
+        return 0.0
+    return (now - began) * left / done if done > 0 and now > began else None
+
+
+class _Assigned(NamedTuple):
+    """What rings say of one device. wanted: partitions; weights: of its entries in the rings."""
+
+    wanted: int
+    weights: tuple[float, ...]
+
+
+def _assigned(rings: Iterable[tuple[str, Ring]]) -> dict[tuple[str, str], _Assigned]:
+    """By host and device."""
+    found: dict[tuple[str, str], _Assigned] = {}
+    for _, ring in rings:
+        held = Counter(node.id for part in range(ring.partition_count) for node in ring.primaries(part))
+        for node in filter(None, ring.devices):
+            before = found.get((node.ip, node.device), _Assigned(0, ()))
+            found[node.ip, node.device] = _Assigned(before.wanted + held[node.id], (*before.weights, node.weight))
+    return found
+
+
+def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -> Iterator[Device]:
+    assigned = _assigned(rings)
+    by_ip = {report.ip: report for report in reports}
+    told = {(report.ip, name) for report in reports if report.summary for name in report.summary["devices"]}
+    for host, name in sorted(assigned.keys() | told):
+        yield _device(by_ip.get(host), host, name, assigned.get((host, name)))
+
+
+def _device(report: HostReport | None, host: str, name: str, assigned: _Assigned | None) -> Device:
+    summary = report.summary if report is not None else None
+    found = summary["devices"].get(name) if summary else None
+    found = found or {}
+    states = summary["daemons"] if summary else {}
+    return Device(
+        host=host,
+        name=name,
+        state=_device_state(summary, found, assigned),
+        draining=assigned is not None and not any(assigned.weights),
+        size=found.get("size"),
+        used=found.get("used"),
+        quarantined=sum(found.get("quarantined", {}).values()),
+        spooled=found.get("async_pending", 0),
+        partitions=sum(found.get("partitions", {}).values()),
+        wanted=assigned.wanted if assigned else 0,
+        handoffs=sum(_of_device(states, duty, name).get("handoffs_left", 0) for duty in REPLICATORS.values()),
+        replicated=_oldest(_of_device(states, duty, name).get("last_pass") for duty in REPLICATORS.values()),
+        audited=_oldest(_of_device(states, duty, name).get("full", {}).get("last_ended") for duty in AUDITORS),
+    )
+
+
+def _device_state(summary: Mapping[str, Any] | None, found: Mapping[str, Any], assigned: _Assigned | None) -> str:
+    if summary is None:
+        return "host away"
+    if not found:
+        return "not there"
+    if not found["mounted"]:
+        return "not mounted"
+    if found.get("late"):
+        return "slow"
+    return "ok" if assigned is not None else "not in rings"
+
+
+def _of_device(states: Mapping[str, Any], duty: str, device: str) -> Mapping[str, Any]:
+    """What a daemon tells of one device."""
+    told: Mapping[str, Any] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
+    return told
+
+
+def _oldest(times: Iterable[float | None]) -> float | None:
+    """None where one of them is missing: it lags most."""
+    known = list(times)
+    return min((time for time in known if time), default=None) if all(known) else None
+
+
+def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
+    states: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for report in reports:
+        for name, state in (report.summary or {}).get("daemons", {}).items():
+            states.setdefault(name, []).append((report.ip, state))
+    for name, found in sorted(states.items()):
+        last = [state["last"] for _, state in found]
+        complete = [report for report in last if report]
+        yield Duty(
+            name,
+            len(found),
+            tuple(host for host, state in found if not state.get("alive", True)),
+            sum(state["pass"] is not None for _, state in found),
+            min(report["ended"] for report in complete) if len(complete) == len(last) else None,
+            max((report["seconds"] for report in complete), default=0.0),
+            sum(report["failures"] for report in complete),
+        )
+
+
+def _progress(reports: Sequence[HostReport], now: float) -> Iterator[Progress]:
+    """Passes of replicators under way, and partitions that are to go home."""
+    for kind, duty in REPLICATORS.items():
+        states = [report.summary["daemons"].get(duty) for report in reports if report.summary]
+        yield from _replication(kind, [state for state in states if state], now)
+
+
+def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float) -> Iterator[Progress]:
+    total = left = handoffs = handoffs_left = 0
+    etas: list[float | None] = []
+    moving: list[float | None] = []
+    for state in states:
+        devices = state["told"].get("devices", {}).values()
+        away = sum(device.get("handoffs_left", 0) for device in devices)
+        handoffs_left += away
+        handoffs += max(away, sum(device.get("handoffs", 0) for device in devices))
+        if state["pass"] is None:
+            if away:
+                moving.append(None)
+            continue
+        began = state["pass"]["began"]
+        of_pass = sum(device.get("total", 0) for device in devices)
+        rest = of_pass - sum(device.get("done", 0) for device in devices)
+        total += of_pass
+        left += rest
+        etas.append(estimate(began, now, of_pass, rest))
+        if away:
+            moving.append(estimate(began, now, sum(device.get("handoffs", 0) for device in devices), away))
+    if left:
+        yield Progress(f"{kind} replication, this pass", total, left, _longest(etas))
+    if handoffs_left:
+        yield Progress(f"{kind} partitions on their way home", handoffs, handoffs_left, _longest(moving))
+
+
+def _longest(etas: Iterable[float | None]) -> float | None:
+    known = list(etas)
+    return max((eta for eta in known if eta is not None), default=None) if None not in known else None
+
+
+def _ring_state(name: str, ring: Ring, reports: Sequence[HostReport]) -> RingState:
+    versions: dict[str, tuple[str, ...]] = {}
+    for report in reports:
+        if report.summary is not None:
+            told = report.summary["rings"].get(name)
+            version = "missing" if told is None else f"{told['version']} ({told['md5'][:8]})"
+            versions[version] = (*versions.get(version, ()), report.ip)
+    return RingState(name, ring.version, versions)

@@ -1,0 +1,215 @@
+"""The state of a cluster, and what is wrong with it, from what its hosts say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objstore.cli.cluster_dir import Host, Plan, make
+from objstore.cli.data_dir import DataDir, prepare
+from objstore.cli.main import main
+from objstore.cli.operator.hosts import HostReport, reports
+from objstore.cli.operator.problems import CRITICAL, NOTE, WARNING, Problem, problems
+from objstore.cli.operator.servers import Answer, Server
+from objstore.cli.operator.state import ClusterState, estimate, judge
+from objstore.cli.operator.status import shown_age, shown_size
+from objstore.ring import Ring
+from objstore.runtime.recon_files import write
+
+NOW = 1_700_000_000.0
+WEEK = 7 * 86400.0
+DAEMONS = ("account-replicator", "container-replicator", "object-replicator", "object-auditor")
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def rings(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Ring]]:
+    """Of four hosts with one device each."""
+    etc = tmp_path_factory.mktemp("etc")
+    make(str(etc), Plan(tuple(Host(1, zone, f"10.0.0.{zone}") for zone in range(1, 5)), 1, 3, 6))
+    return [(name, Ring.load(str(etc / f"{name}.ring"))) for name in ("account", "container", "object")]
+
+
+def daemon(ended: float = NOW - 60, **told: Any) -> dict[str, Any]:
+    last = {"began": ended - 10, "ended": ended, "seconds": 10.0, "units": 5, "failures": 0}
+    return {"alive": True, "pass": None, "last": last, "broke_off": False, "told": {"devices": {"d1": told}}}
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    """What a host says with which all is well."""
+    device = {"mounted": True, "size": 100 * GIB, "used": 10 * GIB, "quarantined": {"objects": 0},
+              "async_pending": 0, "partitions": {"objects": 48}, "late": False}  # fmt: skip
+    version = {"version": 5, "md5": "0123456789abcdef"}
+    return {
+        "version": "1.0",
+        "time": NOW,
+        "load": {},
+        "devices": {"d1": device},
+        "rings": dict.fromkeys(("account", "container", "object"), version),
+        "settings": {"salt": "a", "policies": "b", "limits": "c", "ages": "d"},
+        "daemons": {name: daemon(last_pass=NOW - 60, full={"last_ended": NOW - 600}) for name in DAEMONS},
+        "driveaudit": None,
+        **changes,
+    }
+
+
+def device(**changes: Any) -> dict[str, Any]:
+    return {"d1": {**summary()["devices"]["d1"], **changes}}
+
+
+def look(rings: list[tuple[str, Ring]], /, **first: Any) -> tuple[ClusterState, list[Problem]]:
+    """The state of four hosts, the first of which says something of its own."""
+    well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]
+    state = judge([HostReport("10.0.0.1", summary(**first), {}, 0.0), *well], rings, NOW)
+    return state, problems(state, WEEK)
+
+
+def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -> None:
+    state, wrong = look(rings)
+    assert wrong == []
+    assert [one.state for one in state.devices] == ["ok"] * 4
+    assert sum(one.wanted for one in state.devices) == 3 * 3 * 64
+    assert {one.replicated for one in state.devices} == {NOW - 60}
+    assert state.progress == []
+
+
+@pytest.mark.parametrize(
+    ("said", "severity", "text"),
+    [
+        ({"devices": device(mounted=False)}, CRITICAL, "is not mounted"),
+        ({"devices": {}}, CRITICAL, "is not there"),
+        ({"devices": device(late=True)}, WARNING, "does not answer in time"),
+        ({"devices": device(used=95 * GIB)}, WARNING, "is 95% full"),
+        ({"devices": device(used=50 * GIB)}, NOTE, "is 50% full, the average is 20%"),
+        ({"devices": device(quarantined={"objects": 2, "containers": 1})}, WARNING, "3 damaged objects or databases"),
+        ({"devices": device(async_pending=7)}, NOTE, "7 updates of containers wait"),
+        ({"devices": device(async_pending=70_000)}, WARNING, "70000 updates of containers wait"),
+        ({"devices": device() | {"old": device()["d1"]}}, WARNING, "is in no ring and holds 48 partitions"),
+        ({"settings": {"salt": "x", "policies": "b", "limits": "c", "ages": "d"}}, CRITICAL, "different salt"),
+        ({"rings": {"account": {"version": 4, "md5": "0" * 16}}}, CRITICAL, "hosts hold different ones: 4 (00000000)"),
+        ({"version": "0.9"}, NOTE, "different versions"),
+        ({"daemons": {"object-replicator": {**daemon(), "alive": False}}}, WARNING, "do not run: object-replicator"),
+        ({"daemons": {"object-replicator": {**daemon(), "broke_off": True}}}, WARNING, "the last pass broke off"),
+        (
+            {"driveaudit": {"devices": {"d1": {"errors": 3, "unmounted": True}}}},
+            WARNING,
+            "3 errors in the kernel's log",
+        ),
+        (
+            {"daemons": {name: daemon(last_pass=NOW - 2 * 86400) for name in DAEMONS}},
+            WARNING,
+            "replicated 48 hours ago",
+        ),
+        (
+            {"daemons": {name: daemon(last_pass=NOW - 4 * 86400) for name in DAEMONS}},
+            CRITICAL,
+            "replicated 4.0 days ago: deletions may come undone",
+        ),
+    ],
+)
+def test_what_one_host_says_is_found_to_be_wrong(
+    rings: list[tuple[str, Ring]], said: dict[str, Any], severity: str, text: str
+) -> None:
+    _, wrong = look(rings, **said)
+    found = [problem for problem in wrong if text in problem.what]
+    assert found, wrong
+    assert found[0].severity == severity
+
+
+def test_a_host_that_does_not_answer_is_told_once_and_its_device_is_away(rings: list[tuple[str, Ring]]) -> None:
+    server = Server("object", "10.0.0.1", 6200)
+    answers = [Answer(server, None, "refused"), Answer(server._replace(kind="account", port=6202), None, "refused")]
+    well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]
+    state = judge([*reports(answers, NOW), *well], rings, NOW)
+    (problem,) = problems(state, WEEK)
+    assert problem == Problem(CRITICAL, "10.0.0.1", "no server answers: refused")
+    assert state.devices[0].state == "host away"
+
+
+def test_one_of_a_hosts_servers_that_does_not_answer_is_named(rings: list[tuple[str, Ring]]) -> None:
+    answers = [
+        Answer(Server("object", "10.0.0.1", 6200), summary()),
+        Answer(Server("account", "10.0.0.1", 6202), None, "refused"),
+    ]
+    (report,) = reports(answers, NOW)
+    well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]
+    (problem,) = problems(judge([report, *well], rings, NOW), WEEK)
+    assert problem.what == "account server at 10.0.0.1:6202 does not answer: refused"
+
+
+def test_a_clock_apart_from_the_others_is_found_whatever_our_own_says(rings: list[tuple[str, Ring]]) -> None:
+    offsets = {"10.0.0.1": 100.0, "10.0.0.2": 100.1, "10.0.0.3": 90.0, "10.0.0.4": 99.9}
+    state = judge([HostReport(ip, summary(), {}, offset) for ip, offset in offsets.items()], rings, NOW)
+    (problem,) = problems(state, WEEK)
+    assert (problem.where, problem.what) == ("10.0.0.3", "its clock is 10.0 s behind")
+
+
+def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]) -> None:
+    at_work = daemon(done=25, total=100, handoffs=40, handoffs_left=10, last_pass=NOW - 60)
+    at_work["pass"] = {"began": NOW - 50, "units": 1, "failures": 0}
+    state, wrong = look(rings, daemons={**summary()["daemons"], "object-replicator": at_work})
+    this_pass, home = state.progress
+    assert (this_pass.total, this_pass.left, this_pass.eta) == (100, 75, 150.0)
+    assert (home.total, home.left) == (40, 10)
+    assert home.eta == pytest.approx(50 / 3)
+    assert state.devices[0].handoffs == 10
+    assert wrong == []
+
+
+@given(st.floats(0, 1e6), st.integers(1, 10**6), st.data())
+def test_an_estimate_is_never_negative_and_nothing_left_takes_no_time(
+    elapsed: float, total: int, data: st.DataObject
+) -> None:
+    left = data.draw(st.integers(0, total))
+    eta = estimate(NOW, NOW + elapsed, total, left)
+    assert eta is None or eta >= 0
+    assert left or eta == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (0.24, "0.2 s"), (59, "59 s"), (180, "3 min"), (9000, "2 hours"), (1e6, "12 days")],
+)
+def test_time_spans_for_people(seconds: float | None, text: str) -> None:
+    assert shown_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (1000, "1.0 KiB"), (150 * 1024, "150 KiB"), (3 << 40, "3.0 TiB")],
+)
+def test_sizes_for_people(size: int | None, text: str) -> None:
+    assert shown_size(size) == text
+
+
+def test_a_store_in_one_place_tells_its_devices(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 2, 2)
+    result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
+    told = json.loads(result.output)
+    assert result.exit_code == 0
+    assert [(one["name"], one["state"]) for one in told["devices"]] == [("d1", "ok"), ("d2", "ok")]
+    assert told["problems"] == []
+
+
+def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 1, 1)
+    state = {**daemon(), "pid": 2**22 + 1, "started": NOW, "passes_total": 1}
+    write(f"{data.devices}/.recon", "object-replicator", state)
+    result = CliRunner().invoke(main, ["status", "--data", data.root])
+    assert result.exit_code == 1
+    assert "daemons that do not run: object-replicator" in result.output
+    assert "Something is to be done" in result.output
+
+
+def test_a_directory_of_neither_kind_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["status", "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "no directory of `objstore serve`" in result.output
