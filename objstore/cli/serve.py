@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import click
@@ -112,7 +112,8 @@ def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: 
 def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     """One worker: the proxy's pipeline, and the storage servers of all devices called in process."""
     _, local = _storage(data)
-    pipeline = processes.load_pipeline(data.proxy_conf)
+    shown = {"device_metrics": "yes", "devices": data.devices, "mount_check": "no"}
+    pipeline = processes.load_pipeline(data.proxy_conf, shown)
     proxy = processes.find_app(pipeline, ProxyApp)
     if proxy is None:
         raise ConfigError(f"{data.proxy_conf}: the pipeline does not end in egg:objstore#proxy")
@@ -132,11 +133,11 @@ def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: log
     daemons.run(worker, daemons.make(group.names, around, monitor), monitor)
 
 
-def surroundings(data: DataDir, logger: logging.Logger) -> Surroundings:
-    """Of daemons, which too call the storage servers in process."""
+def surroundings(data: DataDir, logger: logging.Logger, overrides: Mapping[str, str] | None = None) -> Surroundings:
+    """Of daemons, which too call the storage servers in process. overrides: stand before storage-server.conf."""
     storage, local = _storage(data)
     shown = {"metrics_directory": processes.read_defaults(data.proxy_conf).get("metrics_directory", "")}
-    conf = shown | _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
+    conf = shown | _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf) | dict(overrides or {})
     transports = remote_transports(conf)
     transports.use_local(local, LOCAL_ADDRESSES)
     return Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES)

@@ -169,6 +169,11 @@ class Daemon:
             if self.on_stop is not None:
                 self.on_stop()
 
+    @property
+    def stopped(self) -> bool:
+        """Was it told to stop?"""
+        return self._stopping.ready()
+
     def run_once(self) -> Report:
         """One pass."""
         began, self.began = self._monotonic(), self._now()

@@ -6,10 +6,13 @@ Without a directory it is what the filters of this worker's pipeline have counte
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from objstore.runtime import metrics, settings
+from objstore.runtime.device_counts import Counted
+from objstore.runtime.host_report import Host, Paths
+from objstore.runtime.threads import ThreadPool
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, error
 
@@ -26,6 +29,14 @@ SETTINGS = (
     settings.Setting(
         "metrics_networks", networks, "127.0.0.0/8, ::1", "who may ask; never one who comes through another HTTP proxy"
     ),
+    settings.Setting(
+        "device_metrics",
+        settings.choice("auto", "yes", "no"),
+        "auto",
+        "tell of devices' room, quarantine and spools; auto: on storage servers",
+    ),
+    settings.Setting("devices", str.strip, "/srv/node", "directory under which the devices are mounted"),
+    settings.Setting("mount_check", settings.boolean, "yes", "a device that is not a mount point has no room"),
     *metrics.SETTINGS,
 )
 
@@ -33,8 +44,19 @@ _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_CLUSTER_CLIENT_I
 
 
 class MetricsPage:
-    def __init__(self, app: WsgiApp, *, networks: Sequence[Network], directory: str = "", expose: bool = True) -> None:
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        networks: Sequence[Network],
+        directory: str = "",
+        expose: bool = True,
+        host: Host | None = None,
+    ) -> None:
+        """host: whose devices are told of; None for none."""
         self.app = app
+        self._host = host
+        self._threads = ThreadPool("metrics", 1)  # devices may take long to answer
         self._networks = networks
         self._directory = directory
         self._expose = expose
@@ -59,8 +81,36 @@ class MetricsPage:
 
     def _page(self) -> bytes:
         if self._directory:
-            return metrics.render(metrics.workers(self._directory))
-        return metrics.render([found.worker() for found in _in_pipeline(self.app)])
+            counted = list(metrics.workers(self._directory))
+        else:
+            counted = [found.worker() for found in _in_pipeline(self.app)]
+        if self._host is not None:
+            counted.append(metrics.measured(_of_devices(self._threads.run(self._host.counted))))
+        return metrics.render(counted)
+
+
+def _of_devices(counted: Mapping[str, Counted]) -> Iterator[metrics.Measured]:
+    for name, found in counted.items():
+        of = {"device": name}
+        yield metrics.Measured("objstore_device_mounted", "Is the device there?", found.mounted, of)
+        yield metrics.Measured("objstore_device_late", "Has it not answered for a while?", found.late, of)
+        if found.usage is not None:
+            yield metrics.Measured("objstore_device_size_bytes", "Its size.", found.usage.size, of)
+            yield metrics.Measured("objstore_device_free_bytes", "Its room left.", found.usage.avail, of)
+        if found.mounted:
+            yield metrics.Measured("objstore_device_async_pending", "Updates that wait.", found.async_pending, of)
+            for kind in {"accounts", "containers", "objects", *found.quarantined}:
+                number = found.quarantined.get(kind, 0)
+                labels = {**of, "kind": kind}
+                yield metrics.Measured("objstore_device_quarantined", "What lies in quarantine.", number, labels)
+
+
+def _is_storage_server(app: Any) -> bool:
+    while app is not None:
+        if hasattr(app, "server_name"):
+            return True
+        app = getattr(app, "app", None)
+    return False
 
 
 def _in_pipeline(app: Any) -> list[metrics.Metrics]:
@@ -76,6 +126,16 @@ def _in_pipeline(app: Any) -> list[metrics.Metrics]:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], MetricsPage]:
     values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:metrics")
-    return lambda app: MetricsPage(
-        app, networks=values.metrics_networks, directory=values.metrics_directory, expose=values.expose_metrics
-    )
+    host = Host(Paths(values.devices, "", "", values.mount_check))
+
+    def make(app: WsgiApp) -> MetricsPage:
+        shown = values.device_metrics == "yes" or (values.device_metrics == "auto" and _is_storage_server(app))
+        return MetricsPage(
+            app,
+            networks=values.metrics_networks,
+            directory=values.metrics_directory,
+            expose=values.expose_metrics,
+            host=host if shown else None,
+        )
+
+    return make

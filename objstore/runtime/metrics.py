@@ -259,6 +259,25 @@ class Metrics:
         return Worker(self._cells.lines(), self._cells.values)
 
 
+class Measured(NamedTuple):
+    """A value that was found when asked for. labels: names to values."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = {}
+
+
+def measured(values: Iterable[Measured]) -> Worker:
+    """Gauges to be rendered beside what workers have counted."""
+    values = list(values)
+    lines = [
+        json.dumps([*Description("gauge", one.name, one.help, tuple(one.labels)), tuple(one.labels.values())])
+        for one in values
+    ]
+    return Worker(lines, [one.value for one in values])
+
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

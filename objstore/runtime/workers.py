@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
@@ -423,6 +423,20 @@ def _kill(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def on_signals(numbers: Iterable[int], call: Callable[[int], None]) -> None:
+    """Call from the event loop, which must not wait, when a signal comes: for processes without a supervisor."""
+    read_fd, write_fd = _wakeup_pipe()
+    for number in numbers:
+        signal.signal(number, _noop)
+    signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+
+    def on_readable(fd: int) -> None:
+        for number in os.read(fd, 512):
+            call(number)
+
+    green.watch(read_fd, on_readable)
 
 
 def _noop(*_: object) -> None:

@@ -57,3 +57,31 @@ def test_other_networks_may_be_let():
 
 def test_it_can_be_switched_off():
     assert ask(pipeline(Metrics(), expose_metrics="no"))[1] == b""
+
+
+def test_a_storage_server_tells_of_its_devices(tmp_path):
+    (tmp_path / "d1/quarantined/objects/h1").mkdir(parents=True)
+    (tmp_path / "d1/async_pending/abc").mkdir(parents=True)
+    (tmp_path / "d1/async_pending/abc/one").touch()
+
+    class Server:
+        server_name = "object-server"
+
+    conf = {"devices": str(tmp_path), "mount_check": "no"}
+    page = ask(filter_factory({}, **conf)(Server()))[1].decode()
+    for line in (
+        'objstore_device_mounted{device="d1"} 1.0',
+        'objstore_device_async_pending{device="d1"} 1.0',
+        'objstore_device_quarantined{device="d1",kind="objects"} 1.0',
+        'objstore_device_quarantined{device="d1",kind="accounts"} 0.0',
+        'objstore_device_size_bytes{device="d1"} ',
+    ):
+        assert line in page
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("auto", False), ("yes", True), ("no", False)])
+def test_a_proxy_tells_of_devices_only_where_it_is_asked_to(wanted, shown, tmp_path):
+    (tmp_path / "d1").mkdir()
+    conf = {"devices": str(tmp_path), "mount_check": "no", "device_metrics": wanted}
+    page = ask(filter_factory({}, **conf)(Response(404)))[1]
+    assert (b"objstore_device_size_bytes" in page) == shown

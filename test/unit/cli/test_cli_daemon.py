@@ -1,0 +1,85 @@
+"""Daemons run by hand."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from objstore.cli.cluster_dir import Host, Plan, make
+from objstore.cli.data_dir import DataDir, prepare
+from objstore.cli.main import main
+
+Start = Callable[..., Any]
+OBJSTORE = Path(sys.executable).with_name("objstore")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    made = DataDir(str(tmp_path_factory.mktemp("store")))
+    prepare(made, None, None)
+    return made
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([OBJSTORE, "daemon", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_one_pass_in_a_directory_of_serve(data: DataDir) -> None:
+    done = run(data.storage_conf, "object-updater", "container-updater", "--once")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        "object-updater is done",
+        "container-updater is done",
+    ]
+    told = json.loads((Path(data.devices) / ".recon" / "object-updater.json").read_text())
+    assert told["last"]["failures"] == 0
+
+
+def test_what_is_not_done_shows_in_the_status(tmp_path: Path) -> None:
+    make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
+    done = run(str(tmp_path / "object-server.conf"), "object-updater", "--once")  # there are no devices
+    assert done.returncode == 1
+    assert "object-updater broke off" in done.stdout
+
+
+def test_without_once_it_runs_until_told_to_stop(data: DataDir, tmp_path: Path) -> None:
+    state = Path(data.devices) / ".recon" / "object-updater.json"
+    state.unlink(missing_ok=True)
+    with (tmp_path / "log").open("w") as file:
+        process = subprocess.Popen([OBJSTORE, "daemon", data.storage_conf, "object-updater"], stderr=file)
+        try:
+            end = time.monotonic() + 30
+            while not state.exists():
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"), [("object", "container-updater", "no daemon container-updater"), ("proxy", "", "none")]
+)
+def test_a_daemon_of_another_server_is_refused(kind: str, name: str, said: str, tmp_path: Path) -> None:
+    make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
+    done = run(str(tmp_path / f"{kind}-server.conf"), name or "object-updater", "--once")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_the_help_lists_daemons_and_examples() -> None:
+    result = CliRunner().invoke(main, ["daemon", "--help"])
+    assert "object-server: " in result.output
+    assert "--once" in result.output
