@@ -169,6 +169,8 @@ class DarkObjects:
             found.find(f"misplaced: {info.name} at {location.policy}/{location.partition}/{location.hash}")
             self._logger.error("%s: the object at %s is that of %s", place.name, location.hash, info.name)
             return None
+        if self._objects(location.policy).ring().partition(location.hash) != location.partition:
+            return None  # the number of partitions has changed: it is kept in another one too, or will be
         if not is_listed(info, self._now(), self._rules.grace):
             return None
         return _Suspect(location, name, info)
