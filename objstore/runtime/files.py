@@ -174,6 +174,10 @@ class Files:
             # Only with a directory descriptor does Python call linkat with AT_SYMLINK_FOLLOW.
             os.link(f"/proc/self/fd/{file.fd}", path, src_dir_fd=file.fd, follow_symlinks=True)
 
+    def link_again(self, path: str, new: str) -> None:
+        """Give a file a second name; FileExistsError where it is taken. Durable with the second's directory."""
+        os.link(path, new)
+
     # Directories and names
 
     def mkdir(self, path: str) -> None:
@@ -221,7 +225,7 @@ class Files:
         """Has a directory, which is in memory, this extended attribute? False where there is no directory."""
         if sys.platform != "linux":
             return self.attribute(path, name) is not None
-        if _quick_libc.getxattr(os.fsencode(path), name.encode(), None, 0) >= 0:
+        if _quick_libc.getxattr(path.encode("utf-8", "surrogateescape"), name.encode(), None, 0) >= 0:
             return True
         code = ctypes.get_errno()
         if code in _NO_ATTRIBUTE:

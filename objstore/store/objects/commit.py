@@ -8,6 +8,9 @@ One thread of a device runs `Committer.run` for everything that has queued up, i
    unless the file system makes names durable in their order anyway;
 4. files that the listing shows to be obsolete unlinked.
 
+While the number of partitions is changed, a file has a *twin*: a second name, in the same hash's directory of
+another partition, that is made in the same steps.
+
 A name thus never shows content that is not durable; nothing is answered whose name is not
 durable; nothing is unlinked before what replaces it is durable, because step 4 trusts only
 a listing that was synced after it was taken.
@@ -45,10 +48,10 @@ class Arrival:
     directory: the hash directory. name: the file's. content: pieces still to be written.
     file: where earlier pieces are, None for a new one. record: the metadata, for the attribute
     of a file with a trailer. size and checksums: of the whole content, for the trailer;
-    checksums None where there is no trailer. guard: may it be linked?
+    checksums None where there is no trailer. guard: may it be linked? twin: the other hash directory, or "".
     """
 
-    __slots__ = ("checksums", "content", "directory", "file", "guard", "name", "record", "size", "staged")
+    __slots__ = ("checksums", "content", "directory", "file", "guard", "name", "record", "size", "staged", "twin")
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Arrival:
         checksums: array[int] | None = None,
         file: OpenFile | None = None,
         guard: Guard | None = None,
+        twin: str = "",
     ) -> None:
         self.directory = directory
         self.name = name
@@ -69,6 +73,7 @@ class Arrival:
         self.checksums = checksums
         self.file = file
         self.guard = guard
+        self.twin = twin
         self.staged = False
 
 
@@ -180,7 +185,7 @@ class Committer:
 
         One whose outcome is NameHeld may be given again, and keeps its file; the others' are closed.
         """
-        group = _Group(self._files, self._known, self._ordered(), self._locks, self._marks)
+        group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
@@ -217,8 +222,11 @@ class Committer:
 class _Group:
     """The steps of one group, each directory synced once."""
 
-    def __init__(self, files: Files, known: KnownDirs, ordered: bool, locks: NumberLocks, marks: Marks) -> None:
+    def __init__(
+        self, files: Files, layout: Layout, known: KnownDirs, ordered: bool, locks: NumberLocks, marks: Marks
+    ) -> None:
         self._files = files
+        self._cleanup = layout.cleanup
         self._known = known
         self._ordered = ordered
         self._locks = locks
@@ -245,6 +253,7 @@ class _Group:
                 return
             except FileNotFoundError:  # someone removed the directory while it was empty, or the file as obsolete
                 self._known.forget(directory)
+                self._known.forget(arrival.twin)
             finally:
                 self._locks.release(number)
         raise DeviceUnavailable(f"{directory} does not last")
@@ -260,11 +269,8 @@ class _Group:
         try:
             if arrival.guard is not None and arrival.name not in names:
                 arrival.guard(newest_of(names), lambda: live_info(self._files, directory))
-            self._marks.begin(directory)
-            try:
+            with self._marks.changing(directory):
                 self._files.link(arrival.file, path)
-            finally:
-                self._marks.end()
             names.append(arrival.name)
         except FileExistsError:  # if it is the same change come before: that it is durable is still to be seen to
             if not holds_record(self._files, path, arrival.name, arrival.record):
@@ -275,9 +281,31 @@ class _Group:
                     self._files.rmdir(directory)
             raise
         self._listings[directory] = names
+        if arrival.twin:
+            self._link_twin(arrival, arrival.file)
+
+    def _link_twin(self, arrival: Arrival, file: OpenFile) -> None:
+        """The second name, unless such names are being removed; looked at with the name locked, as who removes does."""
+        if self._files.is_dir(self._cleanup):
+            arrival.twin = ""
+            return
+        directory = arrival.twin
+        self._unsure.setdefault(directory, []).extend(self._known.ensure(directory, 3)[0])
+        path = f"{directory}/{arrival.name}"
+        try:
+            with self._marks.changing(directory):
+                self._files.link(file, path)
+        except FileExistsError:
+            if not holds_record(self._files, path, arrival.name, arrival.record):
+                raise Conflict(f"{path} is another change", arrival.name.timestamp) from None
+        self._listings[directory] = parse_names(self._files.list(directory))
 
     def sync_names(self, arrival: Arrival) -> None:
-        directory = arrival.directory
+        self._sync_names_in(arrival.directory)
+        if arrival.twin:
+            self._sync_names_in(arrival.twin)
+
+    def _sync_names_in(self, directory: str) -> None:
         self._sync_once(directory)
         for path in self._unsure[directory]:
             if not self._ordered:
@@ -297,8 +325,9 @@ class _Group:
 
     def remove_obsolete(self, arrival: Arrival) -> None:
         """Best effort: what stays is judged the same by every reader, and removed by the next change."""
-        listing = self._listings.pop(arrival.directory, ())
-        if len(listing) > 1:
-            for name in decide(listing).obsolete:
-                with contextlib.suppress(OSError):
-                    self._files.unlink(f"{arrival.directory}/{name}")
+        for directory in filter(None, (arrival.directory, arrival.twin)):
+            listing = self._listings.pop(directory, ())
+            if len(listing) > 1:
+                for name in decide(listing).obsolete:
+                    with contextlib.suppress(OSError):
+                        self._files.unlink(f"{directory}/{name}")

@@ -102,7 +102,8 @@ class FileStore:
 
     def create(self, location: Location, size: int | None, hashing: bool = True) -> FileWriter:
         self._space.check(size or 0)
-        return FileWriter(self._tools, self.layout.hash_dir(location), size, hashing)
+        layout = self.layout
+        return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location))
 
     def open(self, location: Location) -> FileReader:
         found = self._find(location)
@@ -127,11 +128,11 @@ class FileStore:
         except NotFound:
             if not ahead:
                 raise
-        self._lay(self.layout.hash_dir(location), record.file_name, encode_record(meta_fields(record)), guard)
+        self._lay(location, record.file_name, encode_record(meta_fields(record)), guard)
 
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
         record = encode_record(tombstone_fields(name, timestamp))
-        self._lay(self.layout.hash_dir(location), tombstone_name(timestamp), record, guard)
+        self._lay(location, tombstone_name(timestamp), record, guard)
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         try:
@@ -214,13 +215,15 @@ class FileStore:
             raise DeviceUnavailable(f"{self.root} is no directory")
         raise NotFound(location.hash)
 
-    def _lay(self, directory: str, name: FileName, record: bytes, guard: Guard | None) -> None:
-        submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard))
+    def _lay(self, location: Location, name: FileName, record: bytes, guard: Guard | None) -> None:
+        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
+        submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard, twin=twin))
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)
         try:
-            self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, location, name)
+            for place in location.both:
+                self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, place, name)
         except OSError as error:
             raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{name}: {error}") from error
         finally:

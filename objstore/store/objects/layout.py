@@ -77,6 +77,8 @@ class Layout:
         self.hash_locks = f"{self.root}/leases/.hash_locks"
         self.hashers = f"{self.root}/leases/.hashers"
         self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
+        # While this (a directory) is there, partitions of another part power are being removed.
+        self.cleanup = f"{self.objects}/.cleanup"
 
     def partition_dir(self, partition: int) -> str:
         return f"{self.objects}/{partition}"
@@ -86,6 +88,10 @@ class Layout:
 
     def hash_dir(self, location: Location) -> str:
         return f"{self.objects}/{location.partition}/{location.hash[-3:]}/{location.hash}"
+
+    def twin_dir(self, location: Location) -> str:
+        """The hash directory in the location's other partition, "" where it has none."""
+        return self.hash_dir(location._replace(partition=location.twin)) if location.twin is not None else ""
 
     def quarantine_dir(self, name_hash: str, attempt: int) -> str:
         """Where a hash directory's bad files go; attempt: 0, 1, ... until the name is free."""

@@ -45,12 +45,13 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
 
 
 def _move(files: Files, marks: Marks, names: list[FileName], source: str, target: str) -> None:
-    """Move files, durably: what the bad file hid must be gone before the bad one is."""
-    if names:
-        with marks.changing(source):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    files.rename(f"{source}/{name}", f"{target}/{name}")
+    """Move files, durably: what the bad file hid must be gone before the bad one is, and all before a hash says so."""
+    if not names:
+        return
+    with marks.changing(source):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                files.rename(f"{source}/{name}", f"{target}/{name}")
         files.fsync_dir(target)
         with contextlib.suppress(FileNotFoundError):  # removed, as empty, by another
             files.fsync_dir(source)

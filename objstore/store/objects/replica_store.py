@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,12 +27,13 @@ from objstore.store.objects.writer import FileWriter
 class FileReplicaStore(FileStore):
     """A `store.interface.ReplicaStore`.
 
-    What it does besides runs in threads of its own, so that clients' calls do not wait for it.
+    background: threads for what it does besides, so that clients' calls do not wait for it; other arguments as
+    FileStore's.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, background: ThreadPool | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._background = ThreadPool(f"background:{self.root}", self.settings.background_threads)
+        self._background = background or ThreadPool(f"background:{self.root}", self.settings.background_threads)
         self._hasher = Hasher(self._files, self.layout, self._ordered)
         self._upkeep = Upkeep(self._files, self.layout, self._known, self._ordered)
         self._background_tools = self._tools._replace(pool=self._background)
@@ -88,12 +90,12 @@ class FileReplicaStore(FileStore):
 
     def write_change(self, location: Location, name: FileName, length: int) -> FileChangeWriter:
         self._space.check(length)
-        directory = self.layout.hash_dir(location)
+        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
         return FileChangeWriter(
             name,
             length,
-            lambda size: FileWriter(self._background_tools, directory, size, hashing=False),
-            lambda name, record: self._lay(directory, name, record, None),
+            lambda size: FileWriter(self._background_tools, directory, size, False, twin),
+            lambda name, record: self._lay(location, name, record, None),
         )
 
     # Upkeep
@@ -145,9 +147,12 @@ class FileReplicaStore(FileStore):
             raise translate(error, self.root) from error
 
     def _on_device(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        if not self._files.is_dir(self.root):
-            raise FileNotFoundError(2, "is no directory", self.root)
-        return function(*args)
+        """A device that went away, before or meanwhile, looks like one that is empty."""
+        try:
+            return function(*args)
+        finally:
+            if not self._files.is_dir(self.root):
+                raise FileNotFoundError(errno.ENOENT, "is no directory", self.root)
 
     def _reading(self, location: Location, name: FileName, function: Callable[..., Any], *args: Any) -> Any:
         """In a thread, a call that reads a file; one that is found bad is quarantined. Raises NotFound, Corrupt."""

@@ -89,10 +89,11 @@ class Content:
 class FileWriter:
     """An object on its way to a hash directory."""
 
-    def __init__(self, tools: Tools, directory: str, size: int | None, hashing: bool) -> None:
+    def __init__(self, tools: Tools, directory: str, size: int | None, hashing: bool, twin: str = "") -> None:
         self.size = 0
         self._tools = tools
         self._directory = directory
+        self._twin = twin
         self._content = Content(hashing)
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0
@@ -184,7 +185,7 @@ class FileWriter:
         checksums = self.checksums()
         content = self._content
         pieces = () if self._streams else tuple(self._pending)
-        arrival = Arrival(self._directory, name, pieces, record, self.size, checksums, content.file, guard)
+        arrival = Arrival(self._directory, name, pieces, record, self.size, checksums, content.file, guard, self._twin)
         self._closed = True
         if self._streams:
             self._start(self._tools.committer.stage_synced, arrival)

@@ -6,7 +6,9 @@ what a disk may hold after the cut: every change that was synced, and of the oth
 a random choice, with content that was not synced cut short or full of zeros.
 
 What counts as synced: of a file, content and attributes as they were at its last fsync; of a
-change to directories, what each directory that it touches was synced after.
+change to directories, what each directory that it touches was synced after. A directory's
+attributes count with its entries. Where names are ordered, what is left of changes that were
+not synced is the first so many of them.
 """
 
 from __future__ import annotations
@@ -56,12 +58,23 @@ class Inode:
 class Change:
     """A change of names, and the directories that are still to be synced before it is durable."""
 
-    def __init__(self, kind: str, path: str, new: str = "", inode: Inode | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        path: str,
+        new: str = "",
+        inode: Inode | None = None,
+        attribute: tuple[str, bytes] | None = None,
+    ) -> None:
         self.kind = kind
         self.path = path
         self.new = new
         self.inode = inode
-        self.unsynced = {os.path.dirname(each) for each in (path, new) if each}
+        self.attribute = attribute
+        if attribute is None:
+            self.unsynced = {os.path.dirname(each) for each in (path, new) if each}
+        else:
+            self.unsynced = {path}
 
 
 class FaultyFiles(Files):
@@ -158,6 +171,12 @@ class FaultyFiles(Files):
         self._now[path] = self._open[file.fd]
         self._changes.append(Change("link", path, inode=self._open[file.fd]))
 
+    def link_again(self, path: str, new: str) -> None:
+        self._step("link_again")
+        super().link_again(path, new)
+        self._now[new] = self._now[path]
+        self._changes.append(Change("link", new, inode=self._now[path]))
+
     def mkdir(self, path: str) -> None:
         self._step("mkdir")
         super().mkdir(path)
@@ -182,9 +201,20 @@ class FaultyFiles(Files):
         inode = self._now[new] = self._now.pop(old)
         self._changes.append(Change("rename", old, new, inode))
 
+    def mark_dir(self, path: str, name: str, value: bytes, replace: bool = False) -> None:
+        self._step("mark_dir")
+        super().mark_dir(path, name, value, replace)
+        self._changes.append(Change("mark", path, attribute=(name, value)))
+
+    def unmark_dir(self, path: str, name: str) -> None:
+        self._step("unmark_dir")
+        super().unmark_dir(path, name)
+        self._changes.append(Change("unmark", path, attribute=(name, b"")))
+
     def fsync_dir(self, path: str) -> None:
         self._step("fsync_dir")
-        assert os.path.isdir(path), path
+        if not os.path.isdir(path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         for change in self._changes:
             if self._ordered:
                 change.unsynced.clear()
@@ -199,14 +229,16 @@ class FaultyFiles(Files):
     def outcome(self, target: Path, seed: int | None) -> str:
         """Build in `target` what may be left; seed None: nothing that was not synced."""
         choice = None if seed is None else random.Random(seed)
-        dirs, files = set(self._dirs), dict(self._files)
-        for change in self._changes:
-            lost = bool(change.unsynced) and (choice is None or choice.random() < 0.5)
-            if not lost:
-                _apply(change, dirs, files)
+        dirs = {path: dict(attributes) for path, attributes in self._dirs.items()}
+        files = dict(self._files)
+        for change in self._kept(choice):
+            _apply(change, dirs, files)
         target.mkdir()
-        for path in sorted(dirs):
-            (target / os.path.relpath(path, self.root)).mkdir(exist_ok=True)
+        for path, marks in sorted(dirs.items()):
+            directory = target / os.path.relpath(path, self.root)
+            directory.mkdir(exist_ok=True)
+            for name, value in marks.items():
+                os.setxattr(directory, name, value)
         for path, inode in files.items():
             data, attributes = inode.after_cut(choice)
             place = target / os.path.relpath(path, self.root)
@@ -215,15 +247,30 @@ class FaultyFiles(Files):
                 os.setxattr(place, name, value)
         return str(target)
 
+    def _kept(self, choice: random.Random | None) -> list[Change]:
+        """The changes of directories that a cut leaves."""
+        synced = [change for change in self._changes if not change.unsynced]
+        if choice is None:
+            return synced
+        if self._ordered:
+            return self._changes[: choice.randint(len(synced), len(self._changes))]
+        return [change for change in self._changes if not change.unsynced or choice.random() < 0.5]
 
-def _apply(change: Change, dirs: set[str], files: dict[str, Inode]) -> None:
+
+def _apply(change: Change, dirs: dict[str, dict[str, bytes]], files: dict[str, Inode]) -> None:
     """One change to the names on disk; without effect where what it rests on was lost."""
     parent = os.path.dirname(change.new or change.path)
     if change.kind == "mkdir" and parent in dirs:
-        dirs.add(change.path)
+        dirs[change.path] = {}
     elif change.kind == "rmdir":
-        if not any(os.path.dirname(path) == change.path for path in files):
-            dirs.discard(change.path)
+        if not any(os.path.dirname(path) == change.path for path in (*files, *dirs)):
+            dirs.pop(change.path, None)
+    elif change.kind == "mark" and change.path in dirs:
+        assert change.attribute is not None
+        dirs[change.path].update((change.attribute,))
+    elif change.kind == "unmark" and change.path in dirs:
+        assert change.attribute is not None
+        dirs[change.path].pop(change.attribute[0], None)
     elif change.kind == "unlink":
         files.pop(change.path, None)
     elif change.kind == "link" and parent in dirs:
@@ -233,10 +280,10 @@ def _apply(change: Change, dirs: set[str], files: dict[str, Inode]) -> None:
         files[change.new] = files.pop(change.path)
 
 
-def _scan(root: str) -> tuple[set[str], dict[str, Inode]]:
-    dirs, files = set(), {}
+def _scan(root: str) -> tuple[dict[str, dict[str, bytes]], dict[str, Inode]]:
+    dirs, files = {}, {}
     for directory, _, names in os.walk(root):
-        dirs.add(directory)
+        dirs[directory] = {each: os.getxattr(directory, each) for each in os.listxattr(directory)}
         for name in names:
             path = f"{directory}/{name}"
             inode = files[path] = Inode()
