@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, N
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
-from objstore.daemon.replicas import Fate, Replicas, just_after, removal_row
+from objstore.daemon.replicas import Fate, Replicas, Reply, just_after, removal_row
 from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
 from objstore.web import infos
 from objstore.web.requests import Environ, WsgiApp
@@ -69,6 +69,15 @@ def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: f
     if not fates or Fate.UNKNOWN in fates:
         return due_age > give_up
     return Fate.ENDED in fates or Fate.NEWER in fates or row_age > give_up
+
+
+def newer_to_go(looks: Iterable[Reply], when: int, stamp: Timestamp) -> Timestamp | None:
+    """The newest version that replicas have which is to go at the same time, though the row is of an older one.
+
+    So it is with an object that was moved to another policy; a row of its own would come to the same.
+    """
+    due = [look.stored for look in looks if look.ok and look.headers.get("X-Delete-At") == str(when)]
+    return max((stored for stored in due if stored >= stamp), default=None)
 
 
 class Settings(NamedTuple):
@@ -236,8 +245,12 @@ class Expirer:
 
     def _delete(self, due: Due, stamp: Timestamp, policy: int) -> tuple[list[Fate], bool]:
         """The object's fate on each replica, and whether its container's replicas know of it."""
-        name = due.name
-        deletion = self._means.replicas.delete(name, policy, stamp, {"X-If-Delete-At": str(due.when)})
+        name, replicas, condition = due.name, self._means.replicas, {"X-If-Delete-At": str(due.when)}
+        deletion = replicas.delete(name, policy, stamp, condition)
+        newer = newer_to_go(deletion.looks, due.when, stamp)
+        if newer is not None:
+            stamp = just_after(newer)
+            deletion = replicas.delete(name, policy, stamp, condition)
         for owned in deletion.segments:
             self._means.free(name.account, owned)
         self._counts["expired_total"] += deletion.done

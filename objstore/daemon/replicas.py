@@ -20,7 +20,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.daemon.delivery import UNREACHABLE, Peers, succeeded
 from objstore.runtime import green
 from objstore.wire import messages
-from objstore.wire.messages import TIMESTAMP, NodeRequest, NodeResponse, Transport
+from objstore.wire.messages import TIMESTAMP, NodeRequest, NodeResponse, Transport, Upload
 from objstore.wire.rows import tombstone_row
 
 EVEN_EXPIRED = "X-Backend-Even-Expired"
@@ -76,11 +76,12 @@ def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:
 
 class Deletion(NamedTuple):
     """fates: on each replica. done: did any delete the object just now? segments: left to no one by that, as
-    `core.manifests.MANIFEST_OWNS` says them."""
+    `core.manifests.MANIFEST_OWNS` says them. looks: what those have who refused."""
 
     fates: list[Fate]
     done: bool
     segments: list[str]
+    looks: list[Reply]
 
 
 class Replicas:
@@ -113,8 +114,7 @@ class Replicas:
 
     def delete(self, name: Name, policy: int, stamp: Timestamp, headers: Mapping[str, str] | None = None) -> Deletion:
         """Delete an object as of a time, also where its partition was before it moved."""
-        partition, primaries = self.place(name, policy)
-        nodes = [*primaries, *self._peers(_ring_of(name, policy)).ring().previous(partition)]
+        partition, nodes = self.holders(name, policy)
         sent = {TIMESTAMP: stamp.internal, **(headers or {})}
         replies = self._ask_all(nodes, self.request("DELETE", name, partition, sent, policy))
         refused = [index for index, reply in enumerate(replies) if reply.status == 409]
@@ -124,7 +124,18 @@ class Replicas:
             looks = dict(zip(refused, self._ask_all([nodes[index] for index in refused], look), strict=True))
         fates = [fate(reply, looks.get(index), stamp) for index, reply in enumerate(replies)]
         segments = {reply.headers[REPLACED_SEGMENTS] for reply in replies if REPLACED_SEGMENTS in reply.headers}
-        return Deletion(fates, any(reply.ok for reply in replies), sorted(segments))
+        return Deletion(fates, any(reply.ok for reply in replies), sorted(segments), list(looks.values()))
+
+    def holders(self, name: Name, policy: int) -> tuple[int, list[Node]]:
+        """The partition of an object, and where it may be: its primaries, and where it was before it moved."""
+        partition, primaries = self.place(name, policy)
+        return partition, [*primaries, *self._peers(_ring_of(name, policy)).ring().previous(partition)]
+
+    def look(self, name: Name, policy: int) -> list[tuple[Node, Reply]]:
+        """What each of those has of an object, expired or not."""
+        partition, nodes = self.holders(name, policy)
+        request = self.request("HEAD", name, partition, {EVEN_EXPIRED: "true"}, policy)
+        return list(zip(nodes, self._ask_all(nodes, request), strict=True))
 
     def _ask_all(self, nodes: Iterable[Node], request: NodeRequest) -> list[Reply]:
         waits = [green.spawn(self._ask, node, request) for node in nodes]
@@ -155,6 +166,10 @@ class Replicas:
     def open(self, node: Node, request: NodeRequest) -> NodeResponse:
         """Raises NodeFailure."""
         return self._transport.call(node, request)
+
+    def upload(self, node: Node, request: NodeRequest, length: int) -> Upload:
+        """Raises NodeFailure."""
+        return self._transport.upload(node, request, length)
 
     def tell(
         self, name: Name, rows: Iterable[Mapping[str, Any]], at: Timestamp, headers: Mapping[str, str] | None = None

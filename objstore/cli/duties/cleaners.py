@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from objstore.cli.surroundings import Duty, Surroundings, Work
 from objstore.core.timestamps import Clock
-from objstore.daemon import account_reaper, expirer
+from objstore.daemon import account_reaper, expirer, reconciler
 from objstore.daemon.account_reaper import AccountReaper, DeviceAccounts
 from objstore.daemon.expirer import Expirer
+from objstore.daemon.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replicas import Replicas
 from objstore.daemon.runner import Pace
 from objstore.middleware.segment_reclaim import Reclaimer
-from objstore.runtime.settings import Setting, duration, positive
+from objstore.runtime.settings import Setting, duration, positive, size
+from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore
 
 _EXPIRER_SETTINGS = (
@@ -39,19 +42,31 @@ _REAPER_SETTINGS = (
     Setting("account_reaper_rate", float, "100", "objects deleted a second, at most; 0 for no bound"),
 )
 
+_RECONCILER_SETTINGS = (
+    Setting("container_reconciler_interval", duration, "1m", "pause between looks for objects under a wrong policy"),
+    Setting("container_reconciler_takeover", duration, "10m", "after which a host does what another has left undone"),
+    Setting("container_reconciler_concurrency", positive, "2", "objects moved at once"),
+    Setting("container_reconciler_bytes_per_second", size, "50M", "bytes moved a second, at most; 0 for no bound"),
+    Setting("container_reconciler_free_delay", duration, "2m", "how long segments outlive their manifest"),
+)
+
+
+def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
+    """Deletes, after a delay, segments that a daemon left to no one, given their account and `MANIFEST_OWNS`."""
+    return partial(Reclaimer(around.store, delay, around.logger).free, {})
+
 
 def _object_expirer(around: Surroundings) -> Work:
     def containers(device: str) -> ContainerStore:
         return around.devices.get(device).containers
 
     values = around.read(_EXPIRER_SETTINGS)
-    reclaimer = Reclaimer(around.store, values.object_expirer_free_delay, around.logger)
     means = expirer.Means(
         Replicas(around.peers, around.transport),
         around.store,
         around.is_own,
         containers,
-        lambda account, owned: reclaimer.free({}, account, owned),
+        _freeing(around, values.object_expirer_free_delay),
         Clock(),
         around.logger,
     )
@@ -90,5 +105,26 @@ def _account_reaper(around: Surroundings) -> Work:
     return Work(work.passes, pace, work.told)
 
 
+def _container_reconciler(around: Surroundings) -> Work:
+    def devices() -> Iterator[DeviceContainers]:
+        return (DeviceContainers(name, device.containers) for name, device in around.available())
+
+    values = around.read(_RECONCILER_SETTINGS)
+    means = reconciler.Means(
+        Replicas(around.peers, around.transport),
+        devices,
+        around.is_own,
+        Clock(),
+        Throttle(values.container_reconciler_bytes_per_second),
+        _freeing(around, values.container_reconciler_free_delay),
+        around.logger,
+    )
+    settings = reconciler.Settings(values.container_reconciler_takeover, around.cluster.reclaim_age)
+    work = Reconciler(means, settings)
+    pace = Pace(values.container_reconciler_interval, rest=4.0, concurrency=values.container_reconciler_concurrency)
+    return Work(work.passes, pace, work.told)
+
+
 OBJECT_EXPIRER = Duty("object-expirer", _EXPIRER_SETTINGS, _object_expirer)
 ACCOUNT_REAPER = Duty("account-reaper", _REAPER_SETTINGS, _account_reaper)
+CONTAINER_RECONCILER = Duty("container-reconciler", _RECONCILER_SETTINGS, _container_reconciler)

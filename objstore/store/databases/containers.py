@@ -14,6 +14,7 @@ from objstore.store.databases import schema, status
 from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals
 from objstore.store.databases.device import Databases
 from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
 from objstore.store.databases.replicas import Contents, Replicas
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
@@ -85,6 +86,10 @@ class ContainerStore:
     def rows_named(self, location: Location, names: Sequence[str]) -> Sequence[ObjectRow]:
         """What there is of these names, in any policy, tombstones included."""
         return self._databases.read(location, rows_named, names)
+
+    def misplaced(self, location: Location, after: tuple[int, bool, str] | None, limit: int) -> Misplaced:
+        """Rows under other policies than the container's, from behind one (policy, deleted, name) on."""
+        return self._databases.read(location, misplaced, after, limit)
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
         """Mark as deleted. Raises Conflict where it has objects, or was created at or after `timestamp`."""

@@ -126,6 +126,18 @@ def test_an_object_given_its_time_by_a_post_goes(store: InProcess, expirer: Work
     assert store.copies(OBJECT) == []
 
 
+def test_a_version_that_is_newer_than_its_row_goes_too(store: InProcess, expirer: Work, run: Any) -> None:
+    """As one is that was moved to another policy."""
+    at = put_expiring(store)
+    stamp = Timestamp.from_seconds(time.time()).internal
+    for device in store.primaries(OBJECT):
+        sent = {"X_Timestamp": stamp, "Content_Type": "a/b", "Content_Length": "1", "X_Delete_At": str(at)}
+        assert store.ask(device, "PUT", OBJECT, body=b"n", **sent).status == 201
+    assert run(expirer)["dropped_total"] == 1
+    assert store.copies(OBJECT) == []
+    assert not any(queued(store))
+
+
 def test_what_was_written_while_replicas_were_away_is_not_lost(store: InProcess, expirer: Work, run: Any) -> None:
     """Two of three primaries have but the object that has expired; the newer one is older than the deletion."""
     at = str(int(time.time()) + 1)
