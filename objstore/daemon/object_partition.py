@@ -51,7 +51,7 @@ class Options(NamedTuple):
     reclaim_interval: float = 86400.0
     handoff_delete: int = plan.ALL
     offer: int = 1000
-    per_device: int = 2
+    per_device: int = 4
     bounds: Bounds = Bounds()
 
 
@@ -83,7 +83,7 @@ class Peers:
     def sender(self, source: Source, node: Node, bounds: Bounds) -> Sender:
         """Raises NodeUnreachable for a host that did not answer a while ago."""
         if self._avoid.get(node.address, 0.0) > self._monotonic():
-            raise NodeUnreachable(f"{node} did not answer a while ago")
+            raise NodeUnreachable("did not answer a while ago")
         return Sender(source, self._transport, node, bounds, self._flow, self.logger)
 
     def ended(self, sender: Sender) -> None:

@@ -180,7 +180,7 @@ class Sender:
 
     def _received(self, receipt: Receipt, changes: list[Change], sizes: list[int]) -> set[Change]:
         if receipt.frames != len(changes):
-            raise NodeFailure(f"{self.node} found {receipt.frames} changes in a request of {len(changes)}")
+            raise NodeFailure(f"found {receipt.frames} changes in a request of {len(changes)}")
         for index, why in receipt.refused.items():
             if index < len(changes):
                 self._logger.warning("%s refused %s of %s: %s", self.node, changes[index][1], changes[index][0], why)
@@ -209,16 +209,16 @@ class Sender:
 
     def _failure(self, status: int) -> Exception:
         if status == 507:
-            return NodeDeviceGone(f"{self.node}: the device is not there")
+            return NodeDeviceGone("the device is not there")
         if status == 409:
             return Conflict(f"{self.node} is the sender itself: own_ips does not name this host as the ring does")
-        return NodeFailure(f"{self.node} answered {status}")
+        return NodeFailure(f"answered {status}")
 
     def _decoded(self, decode: Callable[[bytes], Decoded], response: NodeResponse) -> Decoded:
         try:
             return decode(response.read())
         except InvalidInput as error:
-            raise NodeFailure(f"{self.node}: {error}") from None
+            raise NodeFailure(str(error)) from None
 
 
 def _rest(seconds: float) -> None:

@@ -39,7 +39,7 @@ def _rate(text: str) -> float:
 _SETTINGS: settings.Table = (
     Setting("object_replicator_interval", duration, "30s", "pause between passes over all partitions of objects"),
     Setting("object_replicator_concurrency", positive, "8", "partitions worked on at once, of all devices"),
-    Setting("object_replicator_per_device", positive, "2", "partitions worked on at once, of one device"),
+    Setting("object_replicator_per_device", positive, "4", "partitions worked on at once, of one device"),
     Setting("object_replicator_timeout", duration, "60s", "how long a peer may take to begin its answer"),
     Setting("object_replicator_peer_pause", duration, "15s", "how long a peer that did not answer is left alone"),
     Setting(

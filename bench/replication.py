@@ -1,0 +1,168 @@
+"""What the replication of objects costs: a pass over equal devices, and the refill of an empty one.
+
+    python bench/replication.py [--dir DIR] [--objects 10000] [--unchanged 100000] [--part-power 10]
+
+Two hosts, 127.0.0.1 and 127.0.0.2, each with one device that holds everything. The object server of the second is a
+process of its own, as its operator starts it; the replicator of the first runs in this process. Told is the CPU time
+of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import psutil
+from serve import HOSTS, OBJSTORE, _free_ports, _healthy, _running, _server, _wait
+
+from objstore.cli.apps import remote_transports, storage_apps
+from objstore.cli.duties.object_replication import OBJECT_REPLICATOR
+from objstore.cli.surroundings import Surroundings
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Clock
+from objstore.daemon.runner import Daemon
+from objstore.ring import Ring
+from objstore.runtime import cluster_conf, green, log
+from objstore.runtime.files import Files
+from objstore.store.interface import ObjectData
+from objstore.store.objects.replica_store import FileReplicaStore
+
+SMALL = os.urandom(4096)
+CLOCK = Clock()
+
+
+class Unsynced(Files):
+    """For filling a device: what is measured begins after it."""
+
+    def fsync(self, fd: int) -> None:
+        pass
+
+    def fsync_dir(self, path: str) -> None:
+        pass
+
+
+class Hosts:
+    """The two, described in `etc`; `devices(n)` is the directory of a host's devices."""
+
+    def __init__(self, root: Path, part_power: int) -> None:
+        self.root = root
+        self.etc = root / "cluster"
+        self.port = _free_ports()
+        hosts = [option for host in HOSTS[:2] for option in ("--host", f"{host}:{self.port}")]
+        plan = ["--replicas", "2", "--no-mount-check", "--part-power", str(part_power)]
+        command = [sys.executable, OBJSTORE, "init", str(self.etc), *hosts, *plan]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        conf = self.etc / "object-server.conf"
+        conf.write_text(conf.read_text().replace("[DEFAULT]\n", "[DEFAULT]\ndaemons = no\n"))
+        for host in HOSTS[:2]:
+            (self.devices(host) / "d1").mkdir(parents=True)
+        self.salt = cluster_conf.load(str(self.etc)).salt
+        self.ring = Ring.load(str(self.etc / "object.ring"))
+
+    def devices(self, host: str) -> Path:
+        return self.root / host
+
+    def fill(self, count: int, content: bytes) -> None:
+        """The first host's device gets so many objects."""
+        store = FileReplicaStore(str(self.devices(HOSTS[0]) / "d1"), files=Unsynced())
+
+        def some(first: int) -> None:
+            for number in range(first, count, 16):
+                name = Name("AUTH_bench", "c", f"object-{number}")
+                name_hash = self.salt.hash(name)
+                location = Location(self.ring.partition(name_hash), name_hash)
+                with store.create(location, len(content), hashing=False) as writer:
+                    writer.write(content)
+                    writer.commit(ObjectData(name.path, CLOCK.now(), "application/octet-stream", {}, "0" * 32))
+
+        for thread in [green.spawn(some, first) for first in range(16)]:
+            thread.wait()
+
+    def copy(self) -> None:
+        """The second host's device becomes equal to the first's."""
+        source, target = (self.devices(host) / "d1" for host in HOSTS[:2])
+        subprocess.run(["cp", "-a", str(source / "objects"), str(target)], check=True)
+
+    def empty(self) -> None:
+        for host in HOSTS[:2]:
+            shutil.rmtree(self.devices(host) / "d1")
+            (self.devices(host) / "d1").mkdir()
+
+    @contextlib.contextmanager
+    def peer(self) -> Iterator[int]:
+        """The second host's object server; its process id."""
+        host = HOSTS[1]
+        options = ["--bind-ip", host, "--devices", str(self.devices(host)), "--workers", "1"]
+        with _running([_server(self.root, self.etc, "object", host, options)]) as (pid,):
+            _wait(lambda: _healthy(host, self.port), host)
+            yield pid
+
+    def replicator(self) -> Daemon:
+        conf = {
+            "ring_dir": str(self.etc),
+            "devices": str(self.devices(HOSTS[0])),
+            "mount_check": "no",
+            "bind_ip": HOSTS[0],
+            "bind_port": str(self.port),
+            "log_to": "stderr",
+        }
+        transports = remote_transports(conf)
+        around = Surroundings(conf, storage_apps(conf, transports).devices, transports, log.from_conf(conf))
+        work = OBJECT_REPLICATOR.make(around)
+        return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.told)
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of this process and of another's tree."""
+    other = psutil.Process(pid)
+    times = [psutil.Process().cpu_times(), other.cpu_times(), *(one.cpu_times() for one in other.children(True))]
+    return sum(one.user + one.system for one in times)
+
+
+def measure(what: str, pid: int, call: Callable[[], object]) -> float:
+    """Print and return CPU seconds; wall time too."""
+    cpu, wall = cpu_of(pid), time.perf_counter()
+    call()
+    cpu, wall = cpu_of(pid) - cpu, time.perf_counter() - wall
+    print(f"{what:<58} {cpu:8.2f} s CPU {wall:8.2f} s", flush=True)
+    return cpu
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", help="a directory on the disk to measure")
+    parser.add_argument("--objects", type=int, default=10_000, help="objects of 4 KiB for an empty device")
+    parser.add_argument("--unchanged", type=int, default=100_000, help="empty objects on two equal devices")
+    parser.add_argument("--part-power", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
+        hosts = Hosts(Path(root), options.part_power)
+        hosts.fill(options.objects, SMALL)
+        with hosts.peer() as pid:
+            replicator = hosts.replicator()
+            measure(f"{options.objects} objects of 4 KiB to an empty device", pid, replicator.run_once)
+            assert replicator.told()["sent_total"] == options.objects, replicator.told()
+        hosts.empty()
+        hosts.fill(options.unchanged, b"")
+        hosts.copy()
+        with hosts.peer() as pid:
+            replicator = hosts.replicator()
+            measure(f"{options.unchanged} equal objects, the first pass", pid, replicator.run_once)
+            measure(f"{options.unchanged} equal objects, nothing changed", pid, replicator.run_once)
+            told = replicator.told()
+            assert told["sent_total"] == told["failures"] == 0, told
+            print(f"{'partitions':<58} {told['total']:8}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Copies of objects that are lost, late or in the wrong place are brought back by the replicators alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import rings
+from harness.client import Client
+from harness.cluster import Cluster, Place
+from harness.processes import wait_until
+
+COUNT = 40
+
+
+def put_many(client: Client, container: str, count: int = COUNT, size: int = 5000) -> dict[str, bytes]:
+    """Objects with all three copies, by path."""
+    written = {f"{container}/o{number:03}": os.urandom(size) for number in range(count)}
+    for path, body in written.items():
+        assert client.put(path, body).status == 201
+    return written
+
+
+def places(cluster: Cluster, client: Client, paths: list[str]) -> dict[str, Place]:
+    return {path: cluster.locate(client.account, *path.split("/")) for path in paths}
+
+
+def holders(cluster: Cluster, place: Place) -> set[int]:
+    return set(cluster.data_files(place))
+
+
+def empty(cluster: Cluster, host: int) -> None:
+    """A new disk in the place of a broken one, as far as objects go."""
+    for path in cluster.devices(host).glob("d1/objects*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def flip(path: Path) -> None:
+    with open(path, "r+b") as file:
+        (byte,) = file.read(1)
+        file.seek(0)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_an_emptied_device_is_refilled(cluster: Cluster, client: Client, container: str) -> None:
+    written = put_many(client, container)
+    known = places(cluster, client, list(written)[:8])
+    wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "all copies")
+    empty(cluster, 2)
+    assert not any(2 in holders(cluster, place) for place in known.values())
+    wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "a refill")
+    for path, place in known.items():
+        for host in place.primaries:
+            target = f"{place.partition}/{client.account}/{path}"
+            assert cluster.ask("object", host, "GET", target) == (200, written[path])
+
+
+def test_a_copy_at_a_handoff_goes_home(cluster: Cluster, client: Client, container: str) -> None:
+    path = f"{container}/object"
+    place = cluster.locate(client.account, container, "object")
+    away, (handoff, *_) = place.primaries[0], place.handoffs
+    cluster.servers["object", away].kill()
+    assert client.put(path, b"content").status == 201
+    wait_until(lambda: handoff in holders(cluster, place), "a copy at the handoff")
+    cluster.servers["object", away].start()
+    wait_until(lambda: holders(cluster, place) == {*place.primaries}, "the copy to go home")
+    assert client.get(path).body == b"content"
+
+
+def test_a_missed_deletion_does_not_come_back(cluster: Cluster, client: Client, container: str) -> None:
+    path = f"{container}/object"
+    place = cluster.locate(client.account, container, "object")
+    away = place.primaries[1]
+    assert client.put(path, b"content").status == 201
+    wait_until(lambda: holders(cluster, place) == {*place.primaries}, "all copies")
+    cluster.servers["object", away].kill()
+    assert client.delete(path).status == 204
+    assert holders(cluster, place) == {away}
+    cluster.servers["object", away].start()
+    wait_until(lambda: not holders(cluster, place), "the deletion to arrive")
+    assert list((cluster.devices(away) / place.path).glob("*.ts"))
+    assert client.get(path).status == 404
+
+
+def test_a_replicator_killed_in_mid_transfer_goes_on(cluster: Cluster, client: Client, container: str) -> None:
+    written = put_many(client, container, 12, 1_500_000)
+    known = places(cluster, client, list(written))
+    wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "all copies")
+    emptied = 3
+    mine = [place for place in known.values() if emptied in place.primaries]
+    empty(cluster, emptied)
+    for _ in range(3):
+        before = sum(emptied in holders(cluster, place) for place in mine)
+        wait_until(lambda: sum(emptied in holders(cluster, place) for place in mine) > before, "a copy")  # noqa: B023
+        for host in cluster.hosts:
+            if host != emptied:
+                cluster.servers["object", host].kill()
+        for host in cluster.hosts:
+            if host != emptied:
+                cluster.servers["object", host].start()
+        if all(emptied in holders(cluster, place) for place in mine):
+            break
+    wait_until(lambda: all(emptied in holders(cluster, place) for place in mine), "the rest")
+    for path, place in known.items():
+        if emptied in place.primaries:
+            target = f"{place.partition}/{client.account}/{path}"
+            assert cluster.ask("object", emptied, "GET", target) == (200, written[path])
+
+
+def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Client, container: str) -> None:
+    path = f"{container}/object"
+    assert client.put(path, b"content" * 1000).status == 201
+    place = cluster.locate(client.account, container, "object")
+    wait_until(lambda: holders(cluster, place) == {*place.primaries}, "all copies")
+    host, file = next(iter(cluster.data_files(place).items()))
+    flip(file)
+    target = f"{place.partition}/{client.account}/{path}"
+    try:
+        cluster.ask("object", host, "GET", target)  # finds it
+    except OSError:
+        pass
+    wait_until(lambda: cluster.ask("object", host, "GET", target) == (200, b"content" * 1000), "a new copy")
+    assert cluster.quarantined()
+
+
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path / "cluster", hosts=3)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def test_an_added_host_gets_its_partitions_while_reads_go_on(growing: Cluster) -> None:
+    client = growing.client()
+    assert client.put("c").status == 201
+    written = put_many(client, "c")
+    failures: list[str] = []
+    enough = threading.Event()
+
+    def read() -> None:
+        own = growing.client()
+        while not enough.is_set():
+            for path, body in written.items():
+                answer = own.get(path)
+                if answer.status != 200 or answer.body != body:
+                    failures.append(f"{path}: {answer.status}")
+        own.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        rings.add_host(growing)
+        known = places(growing, client, list(written))
+        assert any(4 in place.primaries for place in known.values())
+        wait_until(
+            lambda: all(holders(growing, place) == {*place.primaries} for place in known.values()), "the move", 60
+        )
+    finally:
+        enough.set()
+        reader.join()
+    assert not failures
+    client.close()
