@@ -68,15 +68,24 @@ class HashSalt(NamedTuple):
 
 
 class Location(NamedTuple):
-    """Where on a device a name is kept. hash: 32 hex digits; policy: storage policy index."""
+    """Where on a device a name is kept. hash: 32 hex digits; policy: storage policy index.
+
+    twin: the other partition in which it must be found, while the number of partitions is changed.
+    """
 
     partition: int
     hash: str
     policy: int = 0
+    twin: int | None = None
 
     @property
     def suffix(self) -> str:
         return self.hash[-3:]
+
+    @property
+    def both(self) -> tuple[Location, ...]:
+        """The location, and that of its twin where it has one."""
+        return (self,) if self.twin is None else (self, self._replace(partition=self.twin, twin=self.partition))
 
 
 def partition_of(name_hash: str, part_power: int) -> int:
