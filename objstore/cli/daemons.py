@@ -20,8 +20,10 @@ DUTIES: dict[str, Duty] = {
     duty.name: duty
     for duty in (
         auditors.ACCOUNT_AUDITOR,
+        cleaners.ACCOUNT_REAPER,
         replicators_databases.ACCOUNT_REPLICATOR,
         auditors.CONTAINER_AUDITOR,
+        cleaners.CONTAINER_RECONCILER,
         replicators_databases.CONTAINER_REPLICATOR,
         updaters.CONTAINER_UPDATER,
         auditors.DANGLING_ROWS,

@@ -46,12 +46,15 @@ PROXY_FILTERS = (
 )
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),
-    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor", "account-replicator")),
+    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor", "account-reaper", "account-replicator")),
     "container": Kind(
         "container",
         6201,
         _STORAGE_FILTERS,
-        ("container-auditor", "container-replicator", "container-updater", "dangling-rows", "object-expirer"),
+        (
+            "container-auditor", "container-reconciler", "container-replicator", "container-updater",
+            "dangling-rows", "object-expirer",
+        ),  # fmt: skip
     ),
     "object": Kind(
         "object", 6200, _STORAGE_FILTERS, ("dark-objects", "object-auditor", "object-replicator", "object-updater")

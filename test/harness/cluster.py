@@ -56,8 +56,15 @@ dangling_rows_per_second = 100
 dangling_rows_grace = 5
 dangling_rows_action = repair
 object_expirer_interval = 1
+object_expirer_margin = 1
+object_expirer_takeover = 3
+object_expirer_free_delay = 1
+container_reconciler_interval = 1
+container_reconciler_takeover = 3
 """,
     "account": _STORAGE + """\
+account_reaper_interval = 1
+account_reaper_takeover = 3
 account_replicator_interval = 1
 account_replicator_load = 1
 account_auditor_interval = 1
