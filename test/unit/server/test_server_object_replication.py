@@ -123,7 +123,7 @@ def test_a_full_device_refuses_change_by_change(tmp_path: Path) -> None:
     other = Host(tmp_path / "other")
     name = other.put("d2")
     content = other.change("d2", name)
-    host = Host(tmp_path / "full", fallocate_reserve="100%")
+    host = Host(tmp_path / "full", fallocate_reserve="99.99%")
     assert Receipt.decode(host.ask("send", frame(name, content)).read()) == Receipt(1, {0: FULL})
 
 
