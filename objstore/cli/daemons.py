@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.cli.duties import auditors, cleaners, object_replication, replicators_databases, updaters
+from objstore.cli.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
 from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
@@ -29,6 +29,7 @@ DUTIES: dict[str, Duty] = {
         auditors.DANGLING_ROWS,
         cleaners.OBJECT_EXPIRER,
         auditors.DARK_OBJECTS,
+        drives.DRIVE_AUDIT,
         auditors.OBJECT_AUDITOR,
         object_replication.OBJECT_REPLICATOR,
         updaters.OBJECT_UPDATER,

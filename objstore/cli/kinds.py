@@ -52,12 +52,19 @@ KINDS = {
         6201,
         _STORAGE_FILTERS,
         (
-            "container-auditor", "container-reconciler", "container-replicator", "container-updater",
-            "dangling-rows", "object-expirer",
-        ),  # fmt: skip
+            "container-auditor",
+            "container-reconciler",
+            "container-replicator",
+            "container-updater",
+            "dangling-rows",
+            "object-expirer",
+        ),
     ),
     "object": Kind(
-        "object", 6200, _STORAGE_FILTERS, ("dark-objects", "object-auditor", "object-replicator", "object-updater")
+        "object",
+        6200,
+        _STORAGE_FILTERS,
+        ("dark-objects", "drive-audit", "object-auditor", "object-replicator", "object-updater"),
     ),
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from objstore.core.errors import DeviceUnavailable
+from objstore.runtime.drives import Outs
 from objstore.store.interface import ObjectStore
 from objstore.store.leases import Leases
 
@@ -57,7 +58,8 @@ class Devices:
     """root: the directory that holds the devices' mount points.
 
     mount_check: a device that is not a mount point is unavailable, so that a disk that did
-    not come up never fills the root file system. Checked at most once in `check_interval` seconds.
+    not come up never fills the root file system. One that was taken out (see `runtime.drives`) is
+    unavailable too. Checked at most once in `check_interval` seconds.
     """
 
     def __init__(self, root: str, makers: Makers, mount_check: bool, check_interval: float = 1.0) -> None:
@@ -65,6 +67,7 @@ class Devices:
         self.mount_check = mount_check
         self._makers = makers
         self._interval = check_interval
+        self._outs = Outs(root)
         self._devices: dict[str, Device] = {}
         self._checked: dict[str, float] = {}
 
@@ -74,7 +77,8 @@ class Devices:
 
     def available(self, name: str) -> bool:
         path = os.path.join(self.root, name)
-        return os.path.ismount(path) if self.mount_check else os.path.isdir(path)
+        there = os.path.ismount(path) if self.mount_check else os.path.isdir(path)
+        return there and name not in self._outs
 
     def get(self, name: str) -> Device:
         """Raises DeviceUnavailable."""

@@ -1,0 +1,97 @@
+"""`objstore disk`: take disks of this host out, and take them back."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from objstore.cli import processes
+from objstore.cli.data_dir import DataDir
+from objstore.cli.operator.inside import USUAL_DIRECTORY
+from objstore.cli.operator.status import shown_age
+from objstore.core.errors import InvalidInput
+from objstore.runtime.device_counts import device_names
+from objstore.runtime.drives import Outs, probe
+
+EXAMPLES = """\b
+Examples:
+  objstore disk list
+  objstore disk out d3 --why "makes noises"
+  objstore disk in d3
+  objstore disk out d2 --data ./data
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def disk() -> None:
+    """Take disks of this host out, and take them back.
+
+    A disk that is out is to all servers of this host as one that is not mounted: nothing is read from it or
+    written to it, and replicators make its copies whole elsewhere. The drive audit takes failing disks out by itself.
+    """
+
+
+_devices = click.option("--devices", help="Directory of the devices.  [default: as object-server.conf says]")
+_data = click.option("--data", type=click.Path(file_okay=False), help="Directory of `objstore serve`.")
+
+
+@disk.command("list")
+@_devices
+@_data
+def list_command(devices: str | None, data: str | None) -> None:
+    """Show this host's disks, which of them are out and why."""
+    root = _root(devices, data)
+    outs = Outs(root).all()
+    for name in sorted({*device_names(root), *outs}):
+        noted = outs.get(name)
+        if noted is None:
+            click.echo(f"{name}  in use")
+        else:
+            since = f" for {shown_age(time.time() - noted['at'])}" if "at" in noted else ""
+            click.echo(f"{name}  out{since}: {noted.get('why', '')}")
+
+
+@disk.command()
+@click.argument("name")
+@click.option("--why", default="by hand", show_default=True, help="What `objstore status` is to tell.")
+@_devices
+@_data
+def out(name: str, why: str, devices: str | None, data: str | None) -> None:
+    """Take a disk out, within a second or two."""
+    root = _root(devices, data)
+    _check(root, name)
+    Outs(root).take_out(name, why, time.time())
+    click.echo(f"{name} is out.")
+
+
+@disk.command("in")
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also where it cannot be written to and read.")
+@_devices
+@_data
+def in_command(name: str, force: bool, devices: str | None, data: str | None) -> None:
+    """Use a disk again, if it can be written to and read."""
+    root = _root(devices, data)
+    _check(root, name)
+    why = probe(os.path.join(root, name))
+    if why and not force:
+        raise InvalidInput(f"{name}: {why}")
+    click.echo(f"{name} is in use again." if Outs(root).put_back(name) else f"{name} was not out.")
+
+
+def _root(devices: str | None, data: str | None) -> str:
+    if devices and data:
+        raise click.UsageError("give either --devices or --data")
+    if data:
+        return DataDir(os.path.abspath(data)).devices
+    if devices:
+        return devices
+    conf = os.path.join(USUAL_DIRECTORY, "object-server.conf")
+    return processes.read_defaults(conf).get("devices", "/srv/node")
+
+
+def _check(root: str, name: str) -> None:
+    if name not in device_names(root):
+        raise InvalidInput(f"there is no {name} in {root}")

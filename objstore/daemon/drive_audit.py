@@ -1,0 +1,164 @@
+"""Takes failing disks out: those that the kernel complains of, and those that do not write or read any more.
+
+A device taken out is as one not mounted: other servers go elsewhere at once, and replicators make its copies whole on
+other devices. To take out several because of one faulty cable would do more harm than good, so
+that only so many are taken out by themselves; of others the operator is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from objstore.runtime import green
+from objstore.runtime.drives import Line, Outs, failures
+from objstore.runtime.threads import ThreadPool
+
+
+class Rules(NamedTuple):
+    """errors: lines of the kernel about a drive within `window` seconds that are too many. probes: failures to write
+    and read in a row that are. patience: seconds that a probe may take. most: devices to be out at a time at most;
+    0 only tells."""
+
+    errors: int = 10
+    window: float = 3600.0
+    probes: int = 3
+    patience: float = 30.0
+    most: int = 1
+
+
+class Condition(NamedTuple):
+    """Of one device. errors: lines about its drive; last: one of them. failed: probes in a row, and why."""
+
+    errors: int = 0
+    last: str = ""
+    failed: int = 0
+    why: str = ""
+
+
+def verdict(condition: Condition, rules: Rules) -> str:
+    """Why the device is to be taken out; empty where it is good enough."""
+    if condition.failed >= rules.probes:
+        return f"{condition.failed} times in a row it did not write and read: {condition.why}"
+    if condition.errors >= rules.errors:
+        return f"{condition.errors} errors in the kernel's log, the last: {condition.last}"
+    return ""
+
+
+class Means(NamedTuple):
+    """How drives are looked at; all but `tell` may block. devices: path by name, of those in use.
+
+    lines: of the kernel's log. drives: of devices, the drive each is on. probe: why a path cannot be used, or ''.
+    """
+
+    devices: Callable[[], Mapping[str, str]]
+    lines: Callable[[], Iterable[Line]]
+    drives: Callable[[Iterable[str]], Mapping[str, str]]
+    probe: Callable[[str], str]
+    outs: Outs
+    tell: Callable[[Mapping[str, Any]], None]
+
+
+class DriveAudit:
+    """Its `passes` are for a `runner.Daemon`; a unit is one device."""
+
+    def __init__(
+        self, means: Means, rules: Rules, logger: logging.Logger, now: Callable[[], float] = time.time
+    ) -> None:
+        self._means = means
+        self._rules = rules
+        self._logger = logger
+        self._now = now
+        self._threads = ThreadPool("drive-audit", 1)
+        self._probing: dict[str, ThreadPool] = {}  # a thread for each device: one that hangs holds up no other
+        self._hanging: set[str] = set()
+        self._failed: Counter[str] = Counter()
+        self._log_unreadable = ""
+        self.conditions: dict[str, Condition] = {}
+        self.taken_out = 0
+
+    def told(self) -> dict[str, Any]:
+        devices = {
+            name: {"errors": condition.errors, "failed_probes": condition.failed}
+            for name, condition in self.conditions.items()
+        }
+        return {"taken_out_total": self.taken_out, "log_unreadable": self._log_unreadable, "devices": devices}
+
+    def passes(self) -> Iterator[object]:
+        """One pass over the devices in use."""
+        devices = self._threads.run(self._means.devices)
+        errors = self._threads.run(self._errors, sorted(devices))
+        self.conditions = {name: self.conditions[name] for name in devices if name in self.conditions}
+        looks = [
+            green.spawn(self._look, name, path, errors.get(name, [])) for name, path in sorted(devices.items())
+        ]  # fmt: skip
+        for look in looks:
+            look.wait()
+            yield None
+        self._threads.run(self._tell)
+
+    def _tell(self) -> None:
+        """In a thread."""
+        outs = self._means.outs.all()
+        devices = {name: {**condition._asdict(), "unmounted": False} for name, condition in self.conditions.items()}
+        devices |= {
+            name: {**devices.get(name, {}), "unmounted": True, "why": noted.get("why", ""), "errors": 1}
+            for name, noted in outs.items()
+        }
+        self._means.tell({"devices": devices, "log_unreadable": self._log_unreadable})
+
+    def _errors(self, names: list[str]) -> dict[str, list[Line]]:
+        """Lines about each device's drive; in a thread."""
+        try:
+            found = failures(self._means.lines(), self._now() - self._rules.window)
+            self._log_unreadable = ""
+        except OSError as error:
+            if not self._log_unreadable:
+                self._logger.warning("the kernel's log cannot be read, devices are only probed: %s", error)
+            self._log_unreadable = str(error)
+            return {}
+        return {name: found[drive] for name, drive in self._means.drives(names).items() if drive in found}
+
+    def _look(self, name: str, path: str, lines: list[Line]) -> None:
+        why = self._probe(name, path)
+        self._failed[name] = self._failed[name] + 1 if why else 0
+        last = lines[-1].text if lines else ""
+        condition = self.conditions[name] = Condition(len(lines), last, self._failed[name], why)
+        if why:
+            self._logger.warning("%s does not write and read: %s", name, why)
+        reason = verdict(condition, self._rules)
+        if reason:
+            self._threads.run(self._take_out, name, reason)
+
+    def _probe(self, name: str, path: str) -> str:
+        if name in self._hanging:
+            return "it does not answer"
+        pool = self._probing.setdefault(name, ThreadPool(f"probe-{name}", 1))
+        answer = green.Event()
+
+        def ask() -> None:
+            why = pool.run(self._means.probe, path)
+            self._hanging.discard(name)
+            if not answer.ready():
+                answer.send(why)
+
+        self._hanging.add(name)
+        green.spawn(ask)
+        found = answer.wait(self._rules.patience)
+        return found if found is not None else f"it did not answer within {self._rules.patience:g} s"
+
+    def _take_out(self, name: str, reason: str) -> None:
+        """In a thread."""
+        outs = self._means.outs
+        if name in outs:
+            return
+        if len(outs.all()) >= self._rules.most:
+            self._logger.error("%s fails, and stays in use as %d devices are out: %s", name, len(outs.all()), reason)
+            return
+        outs.take_out(name, reason, self._now())
+        self.taken_out += 1
+        self._failed[name] = 0
+        self._logger.error("%s is taken out: %s. `objstore disk in %s` takes it back", name, reason, name)
