@@ -42,10 +42,12 @@ class Peers(NamedTuple):
     ) -> dict[int, int]:
         """Send rows to the replicas, all at once; the status each answered, UNREACHABLE for none.
 
-        replicas: indexes of those to be told, all without it; ones that the ring no longer has are left out.
+        replicas: indexes of those to be told, all without it. Ones that the ring no longer has are left out; where
+        it has none of them, all are told, so that rows for a ring that has changed are not lost.
         """
         partition, nodes = self.place(name)
-        wanted = range(len(nodes)) if replicas is None else [index for index in replicas if index < len(nodes)]
+        everyone = list(range(len(nodes)))
+        wanted = everyone if replicas is None else [index for index in replicas if index < len(nodes)] or everyone
         request = rows_request(name, partition, rows, at.internal, headers)
         if len(wanted) == 1:
             return {wanted[0]: self._send(nodes[wanted[0]], request)}

@@ -1,8 +1,10 @@
 """Delivers what object servers could not tell container servers: the updates in this host's spools.
 
 Updates for the same replicas of a container go in one request. One that some replicas have
-taken stays for the others. An update of a container that no replica knows is given up
-after `give_up_after` seconds: by then the container is deleted and forgotten.
+taken stays for the others. Replicas are indexes in the ring, whichever nodes they stand for at the time: a
+node that is new, and has no database yet, answers 404, and is told again until the database has come. An
+update of a container that no replica at all knows is given up after `give_up_after` seconds: by then the
+container is deleted and forgotten.
 """
 
 from __future__ import annotations
@@ -43,9 +45,14 @@ def target_of(payload: Mapping[str, Any]) -> Target:
 
 def remaining(answers: Mapping[int, int], age: float, give_up_after: float) -> list[int]:
     """The replicas that still have to be told. age: of the oldest update sent, in seconds."""
-    if age > give_up_after and answers and all(status == 404 for status in answers.values()):
+    if is_unknown(answers) and age > give_up_after:
         return []
     return [index for index, status in answers.items() if not succeeded(status)]
+
+
+def is_unknown(answers: Mapping[int, int]) -> bool:
+    """Does none of those told have the container?"""
+    return bool(answers) and all(status == 404 for status in answers.values())
 
 
 class ObjectUpdater:
@@ -87,8 +94,15 @@ class ObjectUpdater:
     def _deliver(self, spool: Spool, target: Target, updates: list[SpooledUpdate]) -> None:
         rows = [update.payload["row"] for update in updates]
         first = min(Timestamp.parse(row["timestamp"]) for row in rows)
-        answers = self._containers.tell(target.container, rows, first, dict(target.headers), target.replicas)
-        left = remaining(answers, self._now() - first.seconds, self._give_up_after)
+        age = self._now() - first.seconds
+        headers = dict(target.headers)
+        answers = self._containers.tell(target.container, rows, first, headers, target.replicas)
+        if is_unknown(answers) and age > self._give_up_after:
+            # Those told may have no database yet, and others one, from whom they get it by replication.
+            answers = self._containers.tell(target.container, rows, first, headers)
+            left = [] if any(map(succeeded, answers.values())) else remaining(answers, age, self._give_up_after)
+        else:
+            left = remaining(answers, age, self._give_up_after)
         if left:
             self._containers.logger.warning(
                 "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left

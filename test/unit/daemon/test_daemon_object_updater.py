@@ -83,12 +83,48 @@ def test_a_deletion_after_its_object_leaves_nothing(cluster: Any, updater: Objec
     assert names(cluster, place) == [[]] * 3
 
 
-def test_replicas_that_the_ring_has_no_more_are_forgotten(
+def test_update_for_a_replica_that_the_ring_has_no_more_goes_to_all(
     cluster: Any, updater: ObjectUpdater, run_pass: RunPass
 ) -> None:
-    cluster.make_container("a", "c")
-    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [1, 3])
+    place = cluster.make_container("a", "c")
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [5])
     run_pass(updater)
+    assert names(cluster, place) == [["o"]] * 3
+    assert cluster.device("d1").spool(0).count() == 0
+
+
+def without(cluster: Any, place: Location, index: int) -> Any:
+    """The device of a replica, which has lost, or not got yet, its database."""
+    device = cluster.device(cluster.ring.primaries(place.partition)[index].device)
+    replicas = device.containers.replicas
+    assert replicas.remove_moved(place, replicas.summaries([place])[place.hash])
+    return device
+
+
+def test_update_for_a_primary_that_has_no_database_yet_waits_for_it(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    place = cluster.make_container("a", "c")
+    device = without(cluster, place, 1)
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [1])
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 1
+    device.containers.create(place, Name("a", "c"), cluster.clock.now(), 0, {})
+    run_pass(updater)
+    assert [item.name for item in device.containers.list(place, ListingQuery()).items] == ["o"]
+    assert cluster.device("d1").spool(0).count() == 0
+
+
+def test_old_update_for_a_primary_without_a_database_goes_to_others(cluster: Any, run_pass: RunPass) -> None:
+    place = cluster.make_container("a", "c")
+    without(cluster, place, 1)
+    at = cluster.clock.now()
+    spool(cluster, Name("a", "c"), listed_row("o", at), [1])
+    spools = [device.spool(0) for device in cluster.all]
+    run_pass(ObjectUpdater(lambda: spools, cluster.peers, now=lambda: at.seconds + GIVE_UP_AFTER + 1))
+    for index in (0, 2):
+        store = cluster.device(cluster.ring.primaries(place.partition)[index].device).containers
+        assert [item.name for item in store.list(place, ListingQuery()).items] == ["o"]
     assert cluster.device("d1").spool(0).count() == 0
 
 
