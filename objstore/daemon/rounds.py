@@ -99,9 +99,10 @@ class Round:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def told(self) -> dict[str, Any]:
-        """The same for monitoring, without a part of what was found where that is much."""
+        """The same for monitoring: None for a time that never was, and of what was found the first."""
+        times = {name: getattr(self, name) or None for name in ("began", "last_began", "last_ended")}
         shown = {"findings": self.findings[:_MOST_TOLD], "last_findings": self.last_findings[:_MOST_TOLD]}
-        return self.said() | shown
+        return self.said() | times | shown
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> Round:

@@ -112,9 +112,8 @@ def _dark_objects(around: Surroundings) -> Work:
     rules = dark_objects.Rules(
         values.dark_objects_per_second, values.dark_objects_grace, values.dark_objects_action == REPAIR
     )
-    peers = {each.index: around.peers(ring_name(each.index)) for each in around.cluster.policies}
     search = dark_objects.DarkObjects(
-        lambda policy: peers[policy],
+        lambda policy: around.peers(ring_name(policy)),
         around.peers("container"),
         around.is_own,
         rules,
@@ -131,9 +130,12 @@ def _dangling_rows(around: Surroundings) -> Work:
     rules = dangling_rows.Rules(
         values.dangling_rows_per_second, values.dangling_rows_grace, values.dangling_rows_action == REPAIR
     )
-    peers: dict[int, Peers] = {each.index: around.peers(ring_name(each.index)) for each in around.cluster.policies}
+
+    def objects(policy: int) -> Peers | None:
+        return around.peers(ring_name(policy)) if around.cluster.policies.get(policy) is not None else None
+
     search = dangling_rows.DanglingRows(
-        peers.get, around.peers("container"), around.is_own, rules, lambda: rounds.check(), around.logger
+        objects, around.peers("container"), around.is_own, rules, lambda: rounds.check(), around.logger
     )
     tour = Tour("full", values.dangling_rows_cycle, search.tour)
     rounds = Rounds("dangling-rows", _places(around, lambda device: device.containers), [tour], around.logger)

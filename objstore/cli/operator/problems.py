@@ -154,6 +154,24 @@ def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
                 yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log{done}")
 
 
+# Of searches: what they count that wants somebody's eyes.
+_SEARCHES = {
+    "dark-objects": ("objects that no container lists", ("dark", "without_container", "misplaced")),
+    "dangling-rows": ("rows of listings whose object is gone", ("dangling", "unseen")),
+}
+
+
+def _disagreements(state: ClusterState, _: float) -> Iterator[Problem]:
+    for host in state.hosts:
+        daemons = (host.summary or {}).get("daemons", {})
+        for duty, (what, counted) in _SEARCHES.items():
+            for device, tours in daemons.get(duty, {}).get("told", {}).get("devices", {}).items():
+                counts = tours.get("full", {}).get("last_counts", {})
+                number = sum(counts.get(name, 0) for name in counted) - counts.get("repaired", 0)
+                if number > 0:
+                    yield Problem(WARNING, f"{host.ip}/{device}", f"{number} {what}; see doc/auditing.md")
+
+
 _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _silent_servers,
     _devices,
@@ -165,6 +183,7 @@ _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _clocks,
     _duties,
     _drive_audit,
+    _disagreements,
 )
 
 

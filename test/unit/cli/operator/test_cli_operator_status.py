@@ -102,6 +102,16 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
             "3 errors in the kernel's log",
         ),
         (
+            {"daemons": {"dark-objects": daemon(full={"last_counts": {"objects": 9, "dark": 3, "repaired": 1}})}},
+            WARNING,
+            "2 objects that no container lists",
+        ),
+        (
+            {"daemons": {"dangling-rows": daemon(full={"last_counts": {"rows": 9, "dangling": 1}})}},
+            WARNING,
+            "1 rows of listings whose object is gone",
+        ),
+        (
             {"daemons": {name: daemon(last_pass=NOW - 2 * 86400) for name in DAEMONS}},
             WARNING,
             "replicated 48 hours ago",
