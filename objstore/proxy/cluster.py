@@ -18,15 +18,19 @@ from objstore.proxy.node_order import Timings, in_order
 from objstore.proxy.quorum import quorum_size
 from objstore.proxy.settings import Settings
 from objstore.ring import Ring
-from objstore.wire.messages import NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
+from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
 
 
 class Placement(NamedTuple):
-    """Where a name lives: its partition, the nodes of its replicas, and its ring for more."""
+    """Where a name lives: its partition, the nodes of its replicas, and its ring for more.
+
+    headers: what nodes must be told of that with each request.
+    """
 
     partition: int
     primaries: tuple[Node, ...]
     ring: Ring
+    headers: Mapping[str, str] = {}
 
     def spares(self) -> Iterator[Node]:
         """Nodes for when primaries fail, in the order in which all proxies use them."""
@@ -122,8 +126,11 @@ class Cluster:
         if current is None:
             raise ConfigError(f"there is no ring {kind!r}")
         ring = current()
-        partition = ring.partition(self.salt.hash(name))
-        return Placement(partition, ring.primaries(partition), ring)
+        name_hash = self.salt.hash(name)
+        partition = ring.partition(name_hash)
+        twin = ring.twin(name_hash) if ring.step else None
+        headers = {} if twin is None else {TWIN: str(twin)}
+        return Placement(partition, ring.primaries(partition), ring, headers)
 
     def updates(self, name: Name, shares: int) -> Updates:
         """The nodes of an account or container, dealt out to `shares` servers that are to tell them.

@@ -46,7 +46,8 @@ class ObjectGet:
             return refused
         policy = policy_of(request, container)
         place = self._cluster.place(request.name, policy)
-        sent = NodeRequest(request.method, place.partition, request.name, _node_headers(request, policy))
+        headers = {**_node_headers(request, policy), **place.headers}
+        sent = NodeRequest(request.method, place.partition, request.name, headers)
         if "," in request.environ.get("HTTP_RANGE", "") and request.method == "GET":
             several = self._several_ranges(request, place, sent)
             if several is not None:

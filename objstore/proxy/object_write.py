@@ -35,7 +35,7 @@ class ObjectChange:
         self.condition = WriteCondition.of(request.environ)
         self.decided = False  # on what is there: see `core.timestamps.DECIDED`
         self.dated = request.dated
-        self._headers = dict(headers)
+        self._headers = {**headers, **self.place.headers}
         self._updates = cluster.updates(request.name.of_container, len(self.place.primaries))
         self._expiry = self._expiry_updates()
         if policy:

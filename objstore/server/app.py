@@ -123,12 +123,23 @@ class StorageApp:
         device, partition, name = messages.parse_path(to_text(environ["PATH_INFO"]))
         if sum(part is not None for part in name) != self._depth:
             raise InvalidInput(f"not a path of this server: {environ['PATH_INFO']}")
-        location = Location(partition, self._salt.hash(name), _policy(environ) if self._depth == 3 else 0)
+        location = Location(partition, self._salt.hash(name))
+        if self._depth == 3:
+            location = location._replace(policy=_policy(environ), twin=_twin(environ, partition))
         return Request(environ, method, self._devices.get(device), name, location)
 
     def _parse_share(self, environ: Environ) -> ShareRequest:
         device, partition, name_hash = messages.parse_share_path(to_text(environ["PATH_INFO"]))
         return ShareRequest(environ, self._devices.get(device), partition, name_hash)
+
+
+def _twin(environ: Environ, partition: int) -> int | None:
+    text = environ.get(messages.TWIN_KEY)
+    if text is None:
+        return None
+    if not text.isdigit() or partition not in (int(text) // 2, 2 * int(text), 2 * int(text) + 1):
+        raise InvalidInput(f"not a twin of partition {partition}: {text!r}")
+    return int(text)
 
 
 def _policy(environ: Environ) -> int:

@@ -46,6 +46,9 @@ LEASE_PROMISE = "X-Backend-Lease-Promise"  # and not newer than this
 LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have been made elsewhere
 LEASE_ABANDON_KEY = ENVIRON_KEY[LEASE_ABANDON]
 MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
+# While the number of partitions is changed: the other partition in which the object must be found.
+TWIN = "X-Backend-Twin-Partition"
+TWIN_KEY = ENVIRON_KEY[TWIN]
 # While a partition moves (see `proxy.former`).
 EXISTING_ONLY = "X-Backend-Existing-Only"  # with PUT: change an account or container, but make none
 EXISTING_ONLY_KEY = ENVIRON_KEY[EXISTING_ONLY]

@@ -1,8 +1,8 @@
 """Bringing a device's files from partitions of one part power into those of another, while it is in use.
 
-*Relinking* gives every file that counts a second name in the partition that the other part power gives it. *Cleaning up*
-does the same with what has no such name yet, and then removes the first. Both may be done by several processes at
-once, again, or in part: what is there already is left alone.
+*Relinking* gives every file that counts a second name in the partition that the other part power gives it. *Cleaning
+up* does the same with what has no such name yet, and then removes the first. Both may be done by several processes
+at once, again, or in part: what is there already is left alone.
 
 Rules:
 - A name is removed only once every change that counts in its directory is durable in the other.
