@@ -132,7 +132,13 @@ class Cluster:
     """
 
     def __init__(
-        self, directory: Path, hosts: int = 4, replicas: int = 3, devices: int = 1, controlled: bool = False
+        self,
+        directory: Path,
+        hosts: int = 4,
+        replicas: int = 3,
+        devices: int = 1,
+        controlled: bool = False,
+        policies: Iterable[str] = (),
     ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
@@ -144,7 +150,7 @@ class Cluster:
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
         options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
-        options += ("--devices-per-host", str(devices))
+        options += ("--devices-per-host", str(devices), *(part for name in policies for part in ("--policy", name)))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
         for kind, settings in SETTINGS.items():
             conf = self.etc / f"{kind}-server.conf"
