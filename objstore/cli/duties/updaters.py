@@ -27,7 +27,8 @@ def _container_updater(around: Surroundings) -> Work:
     values = around.read(_CONTAINER_SETTINGS)
     # Looking for changes takes time where there are many containers, so that it must rest.
     pace = Pace(values.container_updater_interval, rest=4.0)
-    return Work(ContainerUpdater(containers, around.peers("account"), Clock()).passes, pace)
+    updater = ContainerUpdater(containers, around.peers("account"), Clock())
+    return Work(updater.passes, pace, lambda: {"reported_total": updater.reported})
 
 
 def _object_updater(around: Surroundings) -> Work:
@@ -37,7 +38,9 @@ def _object_updater(around: Surroundings) -> Work:
                 yield device.spool(policy.index)
 
     values = around.read(_OBJECT_SETTINGS)
-    return Work(ObjectUpdater(spools, around.peers("container")).passes, Pace(values.object_updater_interval, 1.0))
+    updater = ObjectUpdater(spools, around.peers("container"))
+    pace = Pace(values.object_updater_interval, rest=1.0)
+    return Work(updater.passes, pace, lambda: {"delivered_total": updater.delivered})
 
 
 CONTAINER_UPDATER = Duty("container-updater", _CONTAINER_SETTINGS, _container_updater)
