@@ -16,6 +16,7 @@ import enum
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, LockTimeout, NodeFailure, NotFound
@@ -97,11 +98,11 @@ class DanglingRows:
         self._logger = logger
         self._now = now
         self._throttle = Throttle(rules.rate)
-        self._threads = ThreadPool("dangling-rows", 2)
+        self._threads = cache(lambda device: ThreadPool(f"dangling-rows:{device}", 1))
 
     def tour(self, place: Place, found: Round) -> Iterator[Position]:
         *begun, row = found.position or [None, 0]
-        for location in databases(self._threads, place.store, found.position):
+        for location in databases(self._threads(place.name), place.store, found.position):
             self._check()
             primaries = self._containers.ring().primaries(location.partition)
             if not primaries or primaries[0].device != place.name or not self._is_own(primaries[0]):

@@ -45,10 +45,10 @@ class DatabaseAuditor:
         self._logger = logger
         self._databases = cache(lambda device: Throttle(rates.databases))
         self._bytes = cache(lambda device: Throttle(rates.bytes))
-        self._threads = ThreadPool(f"{kind}-auditor", 2)
+        self._threads = cache(lambda device: ThreadPool(f"{kind}-auditor:{device}", 1))
 
     def full(self, place: Place, found: Round) -> Iterator[Position]:
-        for location in databases(self._threads, place.store, found.position):
+        for location in databases(self._threads(place.name), place.store, found.position):
             self._check()
             self._databases(place.name).take()
             size = _size(place.store.path(location))

@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from objstore.runtime import green
@@ -30,7 +30,6 @@ _VERSION = 1
 _LOOK = 0.5  # seconds until the next look for something to do, while slices are under way
 _MOST_FINDINGS = 1000
 _MOST_TOLD = 20
-_THREADS = 4
 
 
 class Interrupted(Exception):
@@ -157,7 +156,7 @@ class Rounds:
         self._slice_seconds = slice_seconds
         self._save_interval = save_interval
         self._retry_after = retry_after
-        self._threads = ThreadPool(duty, _THREADS)
+        self._threads = cache(lambda device: ThreadPool(f"{duty}:{device}", 1))  # so that one that hangs holds no other
         self._rounds: dict[str, dict[str, Round]] = {}  # by device and tour
         self._saved: dict[str, float] = {}
         self._under_way: dict[tuple[str, str], Iterator[Position]] = {}
@@ -208,7 +207,7 @@ class Rounds:
         key = (place.name, tour.name)
         try:
             if place.name not in self._rounds:
-                loaded = self._threads.run(self._load, place)
+                loaded = self._threads(place.name).run(self._load, place)
                 self._rounds.setdefault(place.name, loaded)
             self._go_on(place, tour, self._rounds[place.name][tour.name])
         except Interrupted:
@@ -259,7 +258,7 @@ class Rounds:
         said = {"version": _VERSION, "rounds": {tour: r.said() for tour, r in self._rounds[place.name].items()}}
         self._saved[place.name] = self._monotonic()
         try:
-            self._threads.run(self._write, self._path(place), json.dumps(said).encode())
+            self._threads(place.name).run(self._write, self._path(place), json.dumps(said).encode())
         except OSError as error:  # a full device is audited too
             self._logger.warning("%s: %s", self._duty, error)
 
