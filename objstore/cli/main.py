@@ -37,6 +37,7 @@ COMMANDS = {
     "init": Command("objstore.cli.init:init", "Make the configuration and rings of a cluster."),
     "daemon": Command("objstore.cli.daemon:daemon", "Run daemons by hand."),
     "ring": Command("objstore.cli.ring:ring", "Build and inspect rings."),
+    "relink": Command("objstore.cli.relink:relink", "Bring a host's objects into the partitions of a doubled ring."),
     "config": Command("objstore.cli.config:config", "Check configuration files, print samples."),
     "locate": Command("objstore.cli.locate:locate", "Show where a name is kept."),
     "info": Command("objstore.cli.info:info", "Show what a file of the store holds, and whether it is sound."),

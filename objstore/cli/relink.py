@@ -1,0 +1,179 @@
+"""`objstore relink`: bring a host's files into the partitions of a ring whose part power is changed.
+
+Exit status: 0 done; 1 done, but with names left that are in no partition of theirs; 2 not done on some device.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from objstore.core.errors import InvalidInput
+from objstore.core.policies import objects_dir, ring_name
+from objstore.ring import Ring
+from objstore.ring.ring_file import CANCELLED, INCREASED, PREPARED
+from objstore.runtime import cluster_conf
+from objstore.runtime.files import FILES
+from objstore.runtime.throttle import Throttle
+from objstore.store.objects.relink import Counts, Step, relink_device
+
+EXAMPLES = """\b
+Examples:
+  objstore relink --devices /srv/node --ring-dir /etc/objstore
+  objstore relink --devices /srv/node --ring-dir /etc/objstore --cleanup --rate 500
+  objstore relink --data ./data --cleanup --policy 0
+
+\b
+Exit status: 0 done, 1 names were left that belong to neither part power, 2 not done on some device.
+"""
+_STRAYS, _FAILED = 1, 2
+Tell = Callable[[int, int], object]
+
+
+class Job(NamedTuple):
+    """One policy on one device."""
+
+    root: str
+    policy: int
+    step: Step
+
+    @property
+    def title(self) -> str:
+        return f"{os.path.basename(self.root)}/{objects_dir(self.policy)}"
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--devices", help="Directory under which this host's devices are mounted.")
+@click.option("--ring-dir", help="Directory of objstore.conf and the rings.")
+@click.option("--data", help="Data directory of `objstore serve`, in the place of these two.")
+@click.option("--device", "only", multiple=True, help="Only this device; may be repeated.  [default: all]")
+@click.option("--policy", "policies", type=int, multiple=True, help="Only this policy's index; may be repeated.")
+@click.option("--cleanup", is_flag=True, help="Remove names from partitions that the ring does not use any more.")
+@click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Devices worked on at once.")
+@click.option("--rate", type=float, default=0, help="Most objects a second and device.  [default: no bound]")
+def relink(
+    devices: str | None,
+    ring_dir: str | None,
+    data: str | None,
+    only: tuple[str, ...],
+    policies: tuple[int, ...],
+    cleanup: bool,
+    workers: int,
+    rate: float,
+) -> None:
+    """Link this host's objects into the partitions of a ring that is being doubled.
+
+    To be run after `objstore ring prepare-increase`; with --cleanup after `increase` or `cancel-increase`. Servers go
+    on meanwhile. It may be broken off, and run again at any time. With --policy, --cleanup puts a device right
+    that was away while the part power was changed.
+    """
+    if data is not None:
+        devices, ring_dir = os.path.join(data, "devices"), os.path.join(data, "etc")
+    if devices is None or ring_dir is None:
+        raise InvalidInput("--devices and --ring-dir are needed, or --data")
+    steps = dict(_steps(ring_dir, policies, cleanup))
+    if not steps:
+        raise InvalidInput("no ring's part power is being changed in a way that asks for this")
+    jobs = [
+        Job(os.path.join(devices, name), policy, step)
+        for name in _names(devices, only)
+        for policy, step in steps.items()
+    ]
+    stopped = threading.Event()
+    with _progress(jobs, stopped) as tells, ThreadPoolExecutor(workers) as pool:
+        waits = [(job, pool.submit(_run, job, rate, tells[job])) for job in jobs]
+        try:
+            results = [(job, wait.result()) for job, wait in waits]
+        except BaseException:  # by the operator: what is under way ends with its partition
+            stopped.set()
+            raise
+    sys.exit(_report(results))
+
+
+def step_for(ring: Ring, cleanup: bool, asked: bool) -> Step | None:
+    """What is to be done for a ring, None for nothing. asked: is it wanted though the part power is not changed?"""
+    power = ring.part_power
+    if cleanup:
+        wrong: dict[str, tuple[int, ...]] = {INCREASED: (power - 1,), CANCELLED: (power + 1,)}
+        if asked:
+            wrong[""] = (power - 1, power + 1) if power else (power + 1,)
+        return Step(power, wrong[ring.step], True) if ring.step in wrong else None
+    if ring.step == PREPARED:
+        return Step(power + 1, (power,), False)
+    return (
+        Step(power, (power - 1,), False) if ring.step == INCREASED else None
+    )  # it was forgotten, or not done everywhere
+
+
+def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[tuple[int, Step]]:
+    for policy in cluster_conf.load(ring_dir).policies:
+        if policies and policy.index not in policies:
+            continue
+        path = os.path.join(ring_dir, f"{ring_name(policy.index)}.ring")
+        if not os.path.exists(path) and not policies:
+            continue
+        step = step_for(Ring.load(path), cleanup, bool(policies))
+        if step is not None:
+            yield policy.index, step
+
+
+def _names(devices: str, only: tuple[str, ...]) -> list[str]:
+    try:
+        there = sorted(entry.name for entry in os.scandir(devices) if entry.is_dir())
+    except OSError as error:
+        raise InvalidInput(f"{devices}: {error.strerror}") from error
+    missing = [name for name in only if name not in there]
+    if missing:
+        raise InvalidInput(f"{devices} has no {', '.join(missing)}")
+    return [name for name in there if not only or name in only]
+
+
+def _run(job: Job, rate: float, tell: Tell) -> Counts | OSError:
+    throttle = Throttle(rate, sleep=time.sleep)
+    try:
+        return relink_device(FILES, job.root, job.policy, job.step, throttle.take, tell)
+    except OSError as error:
+        return error
+
+
+@contextmanager
+def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, Tell]]:
+    """A bar for each job, on a terminal; to tell of progress raises InterruptedError once it is to stop."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+
+        def teller(job: Job) -> Tell:
+            task = progress.add_task(job.title, total=None)
+
+            def tell(done: int, total: int) -> None:
+                if stopped.is_set():
+                    raise InterruptedError("stopped")
+                progress.update(task, completed=done, total=total)
+
+            return tell
+
+        yield {job: teller(job) for job in jobs}
+
+
+def _report(results: list[tuple[Job, Counts | OSError]]) -> int:
+    status = 0
+    for job, found in results:
+        if isinstance(found, OSError):
+            click.echo(f"{job.title}: not done: {found}", err=True)
+            status = _FAILED
+            continue
+        click.echo(f"{job.title}: {found.names} names looked at, {found.linked} files linked, {found.removed} removed")
+        if found.strays:
+            click.echo(f"{job.title}: {found.strays} names are in partitions of neither part power, and stay", err=True)
+            status = max(status, _STRAYS)
+    return status
