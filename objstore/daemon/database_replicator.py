@@ -20,6 +20,8 @@ from objstore.core.errors import (
     LockTimeout,
     NodeDeviceGone,
     NodeFailure,
+    NodeTimeout,
+    NodeUnreachable,
     NotFound,
     ObjstoreError,
 )
@@ -35,6 +37,7 @@ from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
+_MOST_SENT_AGAIN = 10_000
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 
@@ -98,6 +101,7 @@ class DatabaseReplicator:
         self._lanes: dict[str, Lane[Part]] = {}
         self._ends: dict[str, float] = {}  # by device: of the last complete pass
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
+        self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
         self._removed = self._forgotten = self._reclaimed = self._failures = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -159,7 +163,7 @@ class DatabaseReplicator:
             if not part.is_primary:
                 replicas.drop_empty(part.partition)
             return True
-        work = _Partition(self._around.logger, self._means, replicas, part, self._before())
+        work = _Partition(self._around.logger, self._means, replicas, part, self._before(), self._sent_again)
         succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
         self._failures += work.failures
         if part.is_primary:
@@ -202,8 +206,18 @@ class DatabaseReplicator:
 class _Partition:
     """What is done for the databases of one partition."""
 
-    def __init__(self, logger: logging.Logger, means: Means, replicas: Replicas, part: Part, before: Timestamp) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        means: Means,
+        replicas: Replicas,
+        part: Part,
+        before: Timestamp,
+        sent_again: set[tuple[str, int, int]],
+    ) -> None:
+        """sent_again: databases, nodes and last rows for which all rows were sent, as totals did not agree."""
         self.part = part
+        self._sent_again = sent_again
         self.failures = 0
         self._logger = logger
         self._means = means
@@ -245,33 +259,42 @@ class _Partition:
         succeeded = True
         for name_hash, summary in summaries.items():
             difference = found.get(name_hash)
-            if difference is None or self._bring(sender, name_hash, summary, difference):
+            if difference is None or self._bring(sender, node, name_hash, summary, difference):
                 self._confirmed.setdefault(name_hash, set()).add(node.id)
             else:
                 succeeded = False
         return succeeded
 
-    def _bring(self, sender: Sender, name_hash: str, summary: Summary, difference: Difference) -> bool:
+    def _bring(self, sender: Sender, node: Node, name_hash: str, summary: Summary, difference: Difference) -> bool:
         """Raises NodeDeviceGone, and NodeFailure where the rest of the databases has no better chance."""
         location = Location(self.part.partition, name_hash)
         if not difference.id and forgettable(summary, self._before):
             return True  # it is forgotten there
+        if difference.total:
+            self._logger.error("%s %s: totals differ, with all rows exchanged", self._replicas.kind, name_hash)
+            if not self._is_first_try((name_hash, node.id, summary.max_row)):
+                return False
         try:
             sender.bring(location, summary, difference)
-            return True
+            return not difference.total
         except Unusable as error:
             self._failed(error)
             if not check_own(self._replicas, location):
                 self._logger.error("%s %s is damaged here, and in quarantine", self._replicas.kind, name_hash)
         except (NotFound, Corrupt):
             pass  # it is gone; another replica sees to it
-        except NodeDeviceGone:
-            raise
-        except DeviceUnavailable:
+        except (NodeDeviceGone, NodeUnreachable, NodeTimeout, DeviceUnavailable):
             raise
         except (NodeFailure, ObjstoreError) as error:
             self._failed(error)
         return False
+
+    def _is_first_try(self, attempt: tuple[str, int, int]) -> bool:
+        """To send all rows again may be in vain, where a database counts wrongly: an auditor finds that."""
+        if attempt in self._sent_again or len(self._sent_again) >= _MOST_SENT_AGAIN:
+            return False
+        self._sent_again.add(attempt)
+        return True
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1

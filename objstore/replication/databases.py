@@ -22,6 +22,7 @@ from objstore.store.databases.tables import Page
 
 # The query's `step` in a request about one database. A request about a partition is a comparison.
 STEP = "step"
+VERSION = "version"  # with a file: of its tables, so that a host that knows only older ones need not read it
 STATUS, ROWS, FILE = "status", "rows", "file"
 
 

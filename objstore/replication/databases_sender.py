@@ -16,6 +16,7 @@ from objstore.replication.databases import (
     ROWS,
     STATUS,
     STEP,
+    VERSION,
     Bounds,
     Difference,
     Way,
@@ -142,6 +143,8 @@ class Sender:
 
     def _request(self, partition: int, name_hash: str, step: str, body: bytes = b"") -> NodeRequest:
         query = f"{STEP}={step}" if step else ""
+        if step == FILE:
+            query += f"&{VERSION}={self._replicas.version}"
         headers = {"Content-Type": "application/json"}
         return NodeRequest(REPLICATE, partition, Share(self._replicas.kind, name_hash), headers, query, body)
 

@@ -116,6 +116,8 @@ class DatabaseReplication:
         return _json(protocol.encode_point(replicas.take_rows(location, given._replace(rows=rows))))
 
     def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
+        if int(request.query().get(protocol.VERSION, "0")) > replicas.version:
+            return error(409, "databases of that version are not known here")
         received = replicas.receive(location)
         try:
             for piece in body_pieces(request.environ):

@@ -57,6 +57,11 @@ class Replicas:
     def kind(self) -> str:
         return self._contents.kind.name
 
+    @property
+    def version(self) -> int:
+        """Of the tables of databases here."""
+        return len(self._contents.kind.migrations)
+
     # Which there are
 
     def path(self, location: Location) -> str:
