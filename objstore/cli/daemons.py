@@ -58,6 +58,7 @@ _HEAVY = {
     "relinker": "object-auditor",
 }
 _LIGHT = "daemons"
+_ALL_HEAVY = "heavy daemons"
 
 
 def grouped(names: Iterable[str], most: int) -> list[Group]:
@@ -70,7 +71,7 @@ def grouped(names: Iterable[str], most: int) -> list[Group]:
     while len(groups) > max(1, most):
         last, before = groups.pop(), groups.pop()
         heavy = before.heavy and last.heavy  # what is light must not wait for the processor
-        groups.append(Group(before.title, before.names + last.names, heavy))
+        groups.append(Group(_ALL_HEAVY if heavy else _LIGHT, before.names + last.names, heavy))
     return groups
 
 

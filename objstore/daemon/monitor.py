@@ -17,7 +17,7 @@ from objstore.runtime import green
 from objstore.runtime.metrics import Counters, Metrics
 from objstore.runtime.threads import ThreadPool
 
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # of a number; other keys, such as addresses, would be names without end
 _HELP = "Told by a daemon; see doc/daemons.md."
 _LABELS = ("daemon", "device")
 
@@ -98,11 +98,12 @@ def _flat(told: Mapping[str, Any], prefix: str = "", device: str = "") -> Iterat
             for name, of_device in value.items():
                 if isinstance(of_device, Mapping):
                     yield from _flat(of_device, prefix, str(name))
+        elif not _NAME.fullmatch(str(key)):
+            continue
         elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}_", device)
         elif isinstance(value, (int, float)):
-            name = _NOT_IN_NAMES.sub("_", f"{prefix}{key}".lower()).strip("_")
-            yield (name, device), float(value)
+            yield (f"{prefix}{key}".lower().replace("-", "_"), device), float(value)
 
 
 class Monitor:

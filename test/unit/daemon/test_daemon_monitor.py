@@ -113,6 +113,7 @@ def test_numbers_become_metrics_and_those_of_devices_have_a_label(
         "left": 4,
         "phase": "second",
         "hashed": {"bytes_total": 10},
+        "peers": {"10.0.0.1:6200": 3},
         "devices": {"d1": {"objects_total": 3, "rate": 1.5, "deep": {"er": True}}},
     }
     daemon.run_once()
@@ -132,6 +133,7 @@ def test_numbers_become_metrics_and_those_of_devices_have_a_label(
     ):
         assert line in page
     assert "phase" not in page
+    assert "6200" not in page
 
 
 def test_a_counter_that_begins_anew_goes_on_from_where_it_was(
