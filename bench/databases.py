@@ -1,4 +1,4 @@
-"""What container databases cost, in CPU time of this process: merging, info, listings.
+"""What container databases cost, in CPU time of this process: merging, info, listings, replication.
 
 python bench/databases.py [--rows 1000000] [--dir DIR]
 """
@@ -15,11 +15,17 @@ from collections.abc import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from objstore.cli.apps import storage_apps
 from objstore.core.names import HashSalt, Location, Name
+from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock
+from objstore.proxy.cluster import Transports
+from objstore.replication.databases import Bounds
+from objstore.replication.databases_sender import Means, Sender, Sent
 from objstore.runtime import green
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, ListingQuery, ObjectRow
+from objstore.wire.local import LocalTransport
 
 CLOCK = Clock()
 BATCH = 1000
@@ -106,6 +112,56 @@ def large(store: ContainerStore, rows: int) -> None:
     measure("reclaim them", 1, lambda index: store.replicas.reclaim(location, CLOCK.now()), per=dead)
 
 
+class Replicator:
+    """A transport whose one peer is a store of this process, and the sender that talks to it."""
+
+    def __init__(self, source: ContainerStore, root: str) -> None:
+        device = os.path.join(root, "peer", "d1")
+        os.makedirs(device)
+        with open(os.path.join(root, "objstore.conf"), "w") as file:
+            file.write("[hash]\nsuffix = bench\n")
+        conf = {"ring_dir": root, "devices": os.path.dirname(device), "mount_check": "no", "log_to": "none"}
+        apps = storage_apps(conf, Transports(None))
+        self.peer: ContainerStore = apps.devices.get("d1").containers
+        self.sent = Sent()
+        local = LocalTransport({"container": apps.container})
+        node = Node(1, 1, 1, "127.0.0.1", 6201, "d1")
+        self._sender = Sender(source.replicas, node, Means(local, Bounds(), lambda rows: None, self.sent))
+        self._source = source
+
+    def push(self, location: Location) -> None:
+        own = self._source.replicas.summaries([location])[location.hash]
+        for found in self._sender.compare(location.partition, {location.hash: own}).values():
+            self._sender.bring(location, own, found)
+
+
+def replicated(store: ContainerStore, root: str, rows: int) -> None:
+    """A database of so many rows, whose peer lacks it, then lacks 1,000 rows, then nothing."""
+    location = open_container(store, "replicated")
+    for first in range(0, rows, BATCH):
+        store.merge_rows(location, [row(f"{n:08d}") for n in range(first, first + BATCH)])
+    replicator = Replicator(store, root)
+    measure(f"send a database of {rows} rows as a file", 1, lambda index: replicator.push(location), unit="ms")
+    print(f"{'':<58} {replicator.sent.file_bytes / 1e6:9.1f} MB, {replicator.sent.rows} rows")
+    store.merge_rows(location, [row(f"late/{n:08d}") for n in range(1000)])
+    measure(
+        f"bring a replica of {rows} rows that misses 1,000 up to date",
+        1,
+        lambda i: replicator.push(location),
+        unit="ms",
+    )
+    print(f"{'':<58} {replicator.sent.rows:9d} rows, {replicator.sent.files - 1} files")
+    measure("compare equal replicas", 200, lambda index: replicator.push(location))
+    before = replicator.sent.rows
+    late = 20_000
+    for first in range(0, late, BATCH):
+        store.merge_rows(location, [row(f"more/{n:08d}") for n in range(first, first + BATCH)])
+    measure(f"bring {late} rows to a replica, a row", 1, lambda index: replicator.push(location), per=late)
+    assert replicator.sent.rows == before + late
+    assert replicator.peer.info(location).object_count == store.info(location).object_count
+    replicator.peer.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -116,6 +172,7 @@ def main() -> None:
     try:
         small(store)
         large(store, options.rows)
+        replicated(store, root, options.rows)
     finally:
         store.close()
         shutil.rmtree(root)

@@ -118,6 +118,26 @@ def test_replica_that_missed_rows_gets_those_alone(world: World, place: Location
     assert world.told("d1", "files_sent_total") == 0
 
 
+def test_large_database_that_misses_a_thousand_rows_gets_a_thousand_rows(world: World, place: Location) -> None:
+    for device in ("d2", "d3"):
+        lose(world, device, place)
+    world.store("d1").merge_rows(place, [world.row(f"n{number:05d}") for number in range(50_000)])
+    world.run("d1")
+    assert (world.told("d1", "files_sent_total"), world.told("d1", "rows_sent_total")) == (2, 0)
+    world.cluster.transport.down.add("d3")
+    world.store("d1").merge_rows(place, [world.row(f"late{number}") for number in range(1000)])
+    world.run()
+    world.run()
+    assert [world.told(device, "rows_sent_total") for device in world.replicators] == [1000, 0, 0]
+    assert world.told("d1", "files_sent_total") == 2
+    assert world.store("d2").info(place).object_count == 51_000
+
+
+def lose(world: World, device: str, place: Location) -> None:
+    replicas = world.store(device).replicas
+    assert replicas.remove_moved(place, replicas.summaries([place])[place.hash])
+
+
 def test_equal_replicas_cost_nothing_more(world: World, place: Location) -> None:
     for device in ("d1", "d2", "d3"):
         world.store(device).merge_rows(place, [world.row("a"), world.row("b")])
