@@ -249,7 +249,10 @@ class ReplicaStore(ObjectStore, Protocol):
         ...
 
     def forget(self, location: Location, names: Iterable[FileName]) -> None:
-        """Remove these very changes, which are safe elsewhere; newer ones stay. Not an error where they are gone."""
+        """Remove these very changes, which are safe elsewhere, and what they made obsolete; newer ones stay.
+
+        Not an error where they are gone.
+        """
         ...
 
     def reclaim(self, partition: int, before: Timestamp) -> int:

@@ -8,8 +8,9 @@ light.
 
 Promises. Those of `objstore.store.interface`, which all engines pass one suite for:
 `FileStore` on disk and `MemoryStore` in memory. Names of files are built and parsed in
-`layout`, judged in `liveness`; the durable write is `commit`; doc/format_object.md and
-doc/ordering.md say what is on disk, and in what order it gets there.
+`layout`, judged in `liveness`; the durable write is `commit`. `FileReplicaStore` adds what
+replicators and auditors ask: `hashes` of what there is, `changes` as bytes, `upkeep`, `verify`.
+doc/format_object.md and doc/ordering.md say what is on disk, and in what order it gets there.
 
 Knows nothing of HTTP, rings, peers, or what a name means.
 """
