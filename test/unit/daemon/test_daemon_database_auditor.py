@@ -68,6 +68,17 @@ def test_a_damaged_page_is_found(cluster: Any, page: int) -> None:
     assert list(Path(cluster.device("d1").path).glob("quarantined/containers/*"))
 
 
+def test_a_page_that_a_connection_remembers_is_read_again(cluster: Any) -> None:
+    bad = cluster.make_container("a", "bad")
+    fill(cluster, bad, 2000)
+    path = settled(cluster, bad)
+    assert "quarantined" not in audit(cluster).counts
+    with open(path, "r+b") as file:
+        file.seek(4096 * 5)
+        file.write(os.urandom(4096))
+    assert audit(cluster).counts["quarantined"] == 1
+
+
 def test_totals_that_are_not_those_of_the_rows_are_found(cluster: Any) -> None:
     place = cluster.make_container("a", "c")
     fill(cluster, place)
