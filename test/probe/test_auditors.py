@@ -26,6 +26,7 @@ def test_a_copy_that_no_one_reads_is_found_and_made_whole(
     body = os.urandom(300_000)
     assert client.put(f"{container}/object", body).status == 201
     place = cluster.locate(client.account, container, "object")
+    cluster.damaged.add(place.hash)
     bad = a_copy(cluster, place)
     inode = bad.stat().st_ino
     if damage == "a bit":
@@ -52,12 +53,10 @@ def test_a_damaged_container_that_no_one_asks_is_put_away(cluster: Cluster, clie
     for number in range(20):
         assert client.put(f"{container}/{number:02}", b"content").status == 201
     place = cluster.locate(client.account, container)
+    cluster.damaged.add(place.hash)
     path = cluster.devices(place.primaries[0]) / place.path / f"{place.hash}.db"
     assert path.exists()
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE policy_stat SET bytes_used = bytes_used + 1")
-    connection.commit()
-    connection.close()
+    _damage_index(path)
 
     def put_away() -> bool:
         return any(each.name.startswith(place.hash) for each in cluster.quarantined())
@@ -85,6 +84,18 @@ def test_a_row_whose_object_is_gone_is_taken_out(cluster: Cluster, client: Clien
             path.unlink(missing_ok=True)
     assert client.get(f"{container}/gone").status == 404
     wait_until(lambda: client.names(container) == ["there"], "the row to be gone", PATIENCE)
+
+
+def _damage_index(path: Path) -> None:
+    """Overwrite a page that clients' requests do not read."""
+    connection = sqlite3.connect(path)
+    wait_until(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0), "an empty log")
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'object_row'").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with open(path, "r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
 
 
 def _change_rows(cluster: Cluster, place: Place, statement: str) -> None:
