@@ -101,6 +101,8 @@ class ObjectReplicator:
         for place in places:
             place.tidy()
             ring = place.ring()
+            if ring.next_part_power is not None:
+                continue  # names lie in partitions of two part powers, and stay on their devices
             key = place.device, place.policy
             span = self._looked.get(key, self._started), self._now()
             self._looked[key] = span[1]
@@ -128,7 +130,7 @@ class ObjectReplicator:
         self._host.rest()
         place, partition, (since, until) = task
         ring = place.ring()  # perhaps a newer one than when the pass began
-        if partition >= ring.partition_count:
+        if partition >= ring.partition_count or ring.next_part_power is not None:
             return False
         peers, handoff = self._assign(place, partition, ring)
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)
