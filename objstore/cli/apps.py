@@ -46,6 +46,11 @@ LEASE_SETTINGS = (
     Setting("lease_time", duration, "5", "seconds for which a name is lent to one conditional write, at most"),
 )
 
+# A change waits for this within the time that its proxy waits for it, so that it must be much shorter than that.
+UPDATE_SETTINGS = (
+    Setting("update_timeout", duration, "2s", "how long a container or account server may take to be told of a change"),
+)
+
 
 class StorageApps(NamedTuple):
     """The WSGI apps of one host's devices, and those devices."""
@@ -67,12 +72,20 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     table = database_replication.SETTINGS
     replication = database_replication.limits_of(settings.read(table, conf, "storage server"))
     accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits, replication)
-    account_updater = AccountUpdater(transports, clock, logger)
+    telling = _telling(conf, transports)
+    account_updater = AccountUpdater(telling, clock, logger)
     containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits, replication)
     replicate = ObjectReplication(object_replication.limits_of(settings.read(object_replication.SETTINGS, conf)))
-    updater = ContainerUpdater(transports, logger)
+    updater = ContainerUpdater(telling, logger)
     objects = ObjectServer(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
     return StorageApps(devices, accounts.app, containers.app, objects.app)
+
+
+def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
+    """The way for updates, which have a place to wait in where a server does not answer soon."""
+    options = settings.read(CLIENT_SETTINGS, conf, "client")
+    options.node_timeout = settings.read(UPDATE_SETTINGS, conf, "storage server").update_timeout
+    return transports.with_remote(HttpTransport(Pool(options)))
 
 
 def _lease_time(conf: Mapping[str, str]) -> float:
@@ -130,9 +143,16 @@ account_factory = partial(_storage_factory, "account")
 container_factory = partial(_storage_factory, "container")
 object_factory = partial(_storage_factory, "object")
 
+_TELLING_SETTINGS = (*UPDATE_SETTINGS, *CLIENT_SETTINGS)
 SECTIONS = {
     "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
     "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS),
-    "container": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS, *CLIENT_SETTINGS),
-    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *object_replication.SETTINGS, *CLIENT_SETTINGS),
+    "container": (
+        *STORAGE_SETTINGS,
+        *DATABASE_SETTINGS,
+        *database_replication.SETTINGS,
+        *UPDATE_SETTINGS,
+        *CLIENT_SETTINGS,
+    ),
+    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *object_replication.SETTINGS, *UPDATE_SETTINGS, *CLIENT_SETTINGS),
 }

@@ -59,26 +59,31 @@ class Updates(NamedTuple):
     replicas: int
 
 
+class _Own:
+    """What is reached in process."""
+
+    def __init__(self) -> None:
+        self.transport: Transport | None = None
+        self.addresses: frozenset[tuple[str, int]] = frozenset()
+
+
 class Transports:
     """The way to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
 
-    def __init__(self, remote: Transport) -> None:
+    def __init__(self, remote: Transport, own: _Own | None = None) -> None:
         self._remote = remote
-        self._local: Transport | None = None
-        self._addresses: frozenset[tuple[str, int]] = frozenset()
+        self._own = own or _Own()
 
     def use_local(self, transport: Transport, addresses: frozenset[tuple[str, int]]) -> None:
-        self._local = transport
-        self._addresses = addresses
+        self._own.transport = transport
+        self._own.addresses = addresses
 
     def with_remote(self, remote: Transport) -> Transports:
-        """The same with another way to the nodes of other hosts: one with other timeouts."""
-        made = Transports(remote)
-        made._local, made._addresses = self._local, self._addresses
-        return made
+        """The same, also as to `use_local`, with another way to the nodes of other hosts: one with other timeouts."""
+        return Transports(remote, self._own)
 
     def is_local(self, node: Node) -> bool:
-        return (node.ip, node.port) in self._addresses
+        return (node.ip, node.port) in self._own.addresses
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         return self._of(node).call(node, request)
@@ -87,8 +92,9 @@ class Transports:
         return self._of(node).upload(node, request, length)
 
     def _of(self, node: Node) -> Transport:
-        if self._local is not None and (node.ip, node.port) in self._addresses:
-            return self._local
+        own = self._own
+        if own.transport is not None and (node.ip, node.port) in own.addresses:
+            return own.transport
         return self._remote
 
 
