@@ -142,7 +142,7 @@ def replicated(store: ContainerStore, root: str, rows: int) -> None:
         store.merge_rows(location, [row(f"{n:08d}") for n in range(first, first + BATCH)])
     replicator = Replicator(store, root)
     measure(f"send a database of {rows} rows as a file", 1, lambda index: replicator.push(location), unit="ms")
-    print(f"{'':<58} {replicator.sent.file_bytes / 1e6:9.1f} MB, {replicator.sent.rows} rows")
+    print(f"{'':<58} {replicator.sent.file_bytes_sent / 1e6:9.1f} MB, {replicator.sent.rows_sent} rows")
     store.merge_rows(location, [row(f"late/{n:08d}") for n in range(1000)])
     measure(
         f"bring a replica of {rows} rows that misses 1,000 up to date",
@@ -150,14 +150,14 @@ def replicated(store: ContainerStore, root: str, rows: int) -> None:
         lambda i: replicator.push(location),
         unit="ms",
     )
-    print(f"{'':<58} {replicator.sent.rows:9d} rows, {replicator.sent.files - 1} files")
+    print(f"{'':<58} {replicator.sent.rows_sent:9d} rows, {replicator.sent.files_sent - 1} files")
     measure("compare equal replicas", 200, lambda index: replicator.push(location))
-    before = replicator.sent.rows
+    before = replicator.sent.rows_sent
     late = 20_000
     for first in range(0, late, BATCH):
         store.merge_rows(location, [row(f"more/{n:08d}") for n in range(first, first + BATCH)])
     measure(f"bring {late} rows to a replica, a row", 1, lambda index: replicator.push(location), per=late)
-    assert replicator.sent.rows == before + late
+    assert replicator.sent.rows_sent == before + late
     assert replicator.peer.info(location).object_count == store.info(location).object_count
     replicator.peer.close()
 

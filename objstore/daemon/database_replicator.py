@@ -9,6 +9,7 @@ deleted too, a database when all primaries know.
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -38,6 +39,7 @@ from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
 _MOST_SENT_AGAIN = 10_000
+_SUMMED = ("done", "total", "handoffs", "handoffs_left", "failures")  # what is told of each device and of all
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 
@@ -110,22 +112,23 @@ class DatabaseReplicator:
         return take_turns(list(self._lanes.values()), self._options.per_device)
 
     def told(self) -> Mapping[str, Any]:
-        lanes = self._lanes.values()
+        """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        devices = {name: self._told_of(name, lane) for name, lane in self._lanes.items()}
+        ended = [self._ends.get(name) for name in devices]
         return {
-            "partitions": sum(lane.total for lane in lanes),
-            "partitions_done": sum(lane.done for lane in lanes),
-            "handoffs_left": sum(lane.first_left for lane in lanes),
-            "rows_sent_total": self._sent.rows,
-            "files_sent_total": self._sent.files,
-            "file_bytes_sent_total": self._sent.file_bytes,
-            "statuses_sent_total": self._sent.statuses,
-            "differences_total": self._sent.differences,
+            **{name: sum(told[name] for told in devices.values()) for name in _SUMMED},
+            **{f"{name}_total": count for name, count in vars(self._sent).items()},
             "removed_total": self._removed,
             "forgotten_total": self._forgotten,
             "rows_reclaimed_total": self._reclaimed,
             "failures_total": self._failures,
-            **{f"complete_{name}": ended for name, ended in self._ends.items()},
+            **({"oldest_pass": min(filter(None, ended))} if ended and all(ended) else {}),
+            "devices": devices,
         }
+
+    def _told_of(self, name: str, lane: Lane[Part]) -> dict[str, Any]:
+        told = dict(zip(_SUMMED, (lane.done, lane.total, lane.first, lane.first_left, lane.failures), strict=True))
+        return {**told, "last_pass": self._ends[name]} if name in self._ends else told
 
     def _lane(self, device: DeviceReplicas) -> Lane[Part]:
         began = self._now()
@@ -141,7 +144,9 @@ class DatabaseReplicator:
     def _plan(self, device: DeviceReplicas) -> tuple[list[Part], list[Part]]:
         device.replicas.sweep(self._now() - _SWEEP_AGE)
         ring = self._around.ring()
-        parts = [self._part(device, ring, partition) for partition in device.replicas.partitions()]
+        partitions = [number for number in device.replicas.partitions() if number < ring.partition_count]
+        random.shuffle(partitions)  # hosts then meet at different ones
+        parts = [self._part(device, ring, partition) for partition in partitions]
         return [part for part in parts if not part.is_primary], [part for part in parts if part.is_primary]
 
     def _part(self, device: DeviceReplicas, ring: Ring, partition: int) -> Part:
@@ -158,7 +163,8 @@ class DatabaseReplicator:
         part = self._part(device, ring, planned.partition)
         replicas = device.replicas
         locations = replicas.of_partition(part.partition)
-        summaries = replicas.summaries(locations)
+        # What the ring places in another partition, as one of another part power did, is left alone.
+        summaries = replicas.summaries(item for item in locations if ring.partition(item.hash) == part.partition)
         if not summaries:
             if not part.is_primary:
                 replicas.drop_empty(part.partition)

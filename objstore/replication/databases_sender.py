@@ -45,10 +45,10 @@ _SENT_ROWS_FOR_FILE = 4096  # bytes of a file that weigh as much as a row
 class Sent:
     """What was sent since the start."""
 
-    rows: int = 0
-    files: int = 0
-    file_bytes: int = 0
-    statuses: int = 0
+    rows_sent: int = 0
+    files_sent: int = 0
+    file_bytes_sent: int = 0
+    statuses_sent: int = 0
     differences: int = 0
 
 
@@ -103,7 +103,7 @@ class Sender:
             self._means.take_rows(page.rows)
             body = encode_rows(own.id, point, page)
             reached = decode_point(self._call(self._request(location.partition, location.hash, ROWS, body)))
-            self._means.sent.rows += page.rows
+            self._means.sent.rows_sent += page.rows
             if reached < page.last:
                 raise NodeFailure(f"{self._node} has rows of {location.hash} up to {reached} only, not {page.last}")
             # It may have had some of the next rows already.
@@ -117,7 +117,7 @@ class Sender:
         body = encode_status(status_of(self._replicas.status(location)))
         theirs = decode_status(self._call(self._request(location.partition, location.hash, STATUS, body)))
         self._replicas.merge_status(location, theirs)
-        self._means.sent.statuses += 1
+        self._means.sent.statuses_sent += 1
 
     def _send_file(self, location: Location) -> None:
         snapshot = self._replicas.snapshot(location)
@@ -138,8 +138,8 @@ class Sender:
             snapshot.close()
         said = json.loads(answer)
         self._replicas.set_sync_point(location, False, str(said["id"]), snapshot.max_row)
-        self._means.sent.files += 1
-        self._means.sent.file_bytes += snapshot.size
+        self._means.sent.files_sent += 1
+        self._means.sent.file_bytes_sent += snapshot.size
 
     def _request(self, partition: int, name_hash: str, step: str, body: bytes = b"") -> NodeRequest:
         query = f"{STEP}={step}" if step else ""

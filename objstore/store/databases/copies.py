@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from objstore.core.errors import ConfigError, Corrupt, InvalidInput, LockTimeout
+from objstore.core.errors import ConfigError, Corrupt, DeviceUnavailable, InvalidInput, LockTimeout
 from objstore.core.names import Location
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.store.databases import schema, status, tables
@@ -158,12 +158,19 @@ def adopt(databases: Databases, location: Location, received: Receiving, offered
     Its rows have the numbers that they have in the original. So what the original knows of its peers, which of
     its rows they have and which of theirs it has, is true of the copy too.
     """
-    with _opened(received.path) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("UPDATE info SET id = ?", (str(uuid.uuid4()),))
-        for incoming in (True, False):
-            status.set_sync_point(connection, incoming, offered.id, offered.max_row)
-        connection.execute("COMMIT")
+    try:
+        with _opened(received.path) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE info SET id = ?", (str(uuid.uuid4()),))
+            for incoming in (True, False):
+                status.set_sync_point(connection, incoming, offered.id, offered.max_row)
+            connection.execute("COMMIT")
+            # Only the file itself is put in place, so that nothing may be left in its log.
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise DeviceUnavailable(f"{received.path}: {error}") from error
+    if busy:
+        raise DeviceUnavailable(f"{received.path}: the log cannot be moved into the file")
     with databases.translated():
         return databases.adopt(location, received.file)
 

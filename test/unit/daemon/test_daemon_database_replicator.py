@@ -462,3 +462,26 @@ def test_replicas_that_exchange_in_any_order_end_equal(cluster, steps: list[tupl
         assert [world.told(device, "rows_sent_total") for device in _DEVICES] == sent
         for device in _DEVICES:
             world.store(device).close()
+
+
+def test_database_of_another_part_power_is_left_alone(world: World, place: Location) -> None:
+    builder = RingBuilder(5, 3, 1)
+    for device in _DEVICES:
+        builder.add(Node(-1, 1, 1, "127.0.0.1", 6200, device, weight=1.0))
+    builder.rebalance(0, seed=0)
+    world.ring = Ring(builder.contents())
+    assert world.ring.partition(place.hash) != place.partition
+    world.store("d1").merge_rows(place, [world.row("a")])
+    world.run()
+    assert names(world, "d1", place) == ["a"]
+    assert world.told("d1", "rows_sent_total") == 0
+
+
+def test_progress_is_told_by_device(world: World, place: Location) -> None:
+    world.run("d1")
+    told = world.replicators["d1"].told()
+    assert told["done"] == told["total"] == 1 and told["handoffs_left"] == told["failures_total"] == 0
+    assert told["devices"]["d1"]["last_pass"] == told["oldest_pass"] == world.time
+    world.cluster.transport.down.add("d2")
+    world.run("d1")
+    assert (world.told("d1", "failures"), world.told("d1", "failures_total")) == (1, 1)
