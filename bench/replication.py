@@ -29,12 +29,13 @@ from objstore.cli.apps import remote_transports, storage_apps
 from objstore.cli.duties.object_replication import OBJECT_REPLICATOR
 from objstore.cli.surroundings import Surroundings
 from objstore.core.names import Location, Name
-from objstore.core.timestamps import Clock
+from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.runner import Daemon
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, green, log
 from objstore.runtime.files import Files
 from objstore.store.interface import ObjectData
+from objstore.store.objects.layout import Layout
 from objstore.store.objects.replica_store import FileReplicaStore
 
 SMALL = os.urandom(4096)
@@ -78,20 +79,32 @@ class Hosts:
 
         def some(first: int) -> None:
             for number in range(first, count, 16):
-                name = Name("AUTH_bench", "c", f"object-{number}")
-                name_hash = self.salt.hash(name)
-                location = Location(self.ring.partition(name_hash), name_hash)
-                with store.create(location, len(content), hashing=False) as writer:
+                name = f"object-{number}"
+                with store.create(self._location(name), len(content), hashing=False) as writer:
                     writer.write(content)
-                    writer.commit(ObjectData(name.path, CLOCK.now(), "application/octet-stream", {}, "0" * 32))
+                    data = ObjectData(f"/AUTH_bench/c/{name}", CLOCK.now(), "application/octet-stream", {}, "0" * 32)
+                    writer.commit(data)
 
         for thread in [green.spawn(some, first) for first in range(16)]:
             thread.wait()
 
-    def copy(self) -> None:
-        """The second host's device becomes equal to the first's."""
-        source, target = (self.devices(host) / "d1" for host in HOSTS[:2])
-        subprocess.run(["cp", "-a", str(source / "objects"), str(target)], check=True)
+    def fill_both(self, count: int) -> None:
+        """Both hosts' devices get equal objects, which nothing will read: names of a few files."""
+        template = None
+        for number in range(count):
+            location = self._location(f"object-{number}")
+            name = f"{Timestamp.from_seconds(1.6e9 + number)}.data"
+            if number % 10_000 == 0:  # file systems bound how many names a file has
+                template = self.root / f"template-{number}"
+                template.write_bytes(b"")
+            for host in HOSTS[:2]:
+                directory = Layout(str(self.devices(host) / "d1"), 0).hash_dir(location)
+                os.makedirs(directory)
+                os.link(template, f"{directory}/{name}")  # type: ignore[arg-type]
+
+    def _location(self, name: str) -> Location:
+        name_hash = self.salt.hash(Name("AUTH_bench", "c", name))
+        return Location(self.ring.partition(name_hash), name_hash)
 
     def empty(self) -> None:
         for host in HOSTS[:2]:
@@ -142,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", help="a directory on the disk to measure")
     parser.add_argument("--objects", type=int, default=10_000, help="objects of 4 KiB for an empty device")
-    parser.add_argument("--unchanged", type=int, default=100_000, help="empty objects on two equal devices")
+    parser.add_argument("--unchanged", type=int, default=100_000, help="objects on two equal devices")
     parser.add_argument("--part-power", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
@@ -153,8 +166,7 @@ def main() -> None:
             measure(f"{options.objects} objects of 4 KiB to an empty device", pid, replicator.run_once)
             assert replicator.told()["sent_total"] == options.objects, replicator.told()
         hosts.empty()
-        hosts.fill(options.unchanged, b"")
-        hosts.copy()
+        hosts.fill_both(options.unchanged)
         with hosts.peer() as pid:
             replicator = hosts.replicator()
             measure(f"{options.unchanged} equal objects, the first pass", pid, replicator.run_once)
