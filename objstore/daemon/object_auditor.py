@@ -24,6 +24,7 @@ from objstore.store.interface import ReplicaStore
 
 FIRST, ALWAYS, NEVER = "first", "always", "never"
 ETAGS = (FIRST, ALWAYS, NEVER)
+_TRIES = 3  # until a directory that cannot be read is passed over
 _SLACK_SECONDS = 3600.0  # of file times against the clock
 
 
@@ -53,6 +54,7 @@ class ObjectAuditor:
         self._etags = etags
         self._check = check
         self._logger = logger
+        self._tries: dict[tuple[Any, ...], int] = {}  # of what could not be listed
         self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._files = cache(lambda device: Throttle(rates.files))
         self._quick_files = cache(lambda device: Throttle(rates.quick_files))
@@ -65,16 +67,30 @@ class ObjectAuditor:
             self._check()
             throttle.take(count)
 
-        for position, location in stored_names.objects(place.store, found.position):
+        for position, location in self._objects(place, found):
             self._files(place.name).take()
             self._audit(place, found, location, partial(_verify, read=read, hashed_since=since))
             yield position
 
     def quick(self, place: Place, found: Round) -> Iterator[Position]:
-        for position, location in stored_names.objects(place.store, found.position):
+        for position, location in self._objects(place, found):
             self._quick_files(place.name).take()
             self._audit(place, found, location, partial(_verify, read=_unread, content=False))
             yield position
+
+    def _objects(self, place: Place, found: Round) -> Iterator[tuple[Position, Location]]:
+        def pass_over(where: Position, error: DeviceUnavailable) -> bool:
+            key = (place.name, *where)
+            self._tries[key] = self._tries.get(key, 0) + 1
+            if self._tries[key] < _TRIES:
+                return False
+            del self._tries[key]
+            found.count(errors=1)
+            found.find(f"cannot be listed: {'/'.join(map(str, where))}")
+            self._logger.error("%s: policy, partition, suffix %s cannot be listed: %s", place.name, where, error)
+            return True
+
+        return stored_names.objects(place.store, found.position, pass_over=pass_over)
 
     def _audit(self, place: Place, found: Round, location: Location, verify: Callable[..., int]) -> None:
         try:

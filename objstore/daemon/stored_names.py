@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
+from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import Location
 from objstore.daemon.rounds import Position
 from objstore.runtime.threads import ThreadPool
@@ -14,12 +15,19 @@ from objstore.store.interface import ReplicaStore
 _BATCH = 64  # databases that are looked for at a time
 
 
+# Given where something cannot be listed, and why: is it to be passed over?
+PassOver = Callable[[Position, DeviceUnavailable], bool]
+
+
 def objects(
-    stores: Mapping[int, ReplicaStore], position: Position, wanted: Callable[[int, int], bool] = lambda *_: True
+    stores: Mapping[int, ReplicaStore],
+    position: Position,
+    wanted: Callable[[int, int], bool] = lambda *_: True,
+    pass_over: PassOver = lambda *_: False,
 ) -> Iterator[tuple[Position, Location]]:
     """All names from a position (policy, partition, suffix) on, in order, each with its own; suspends the caller.
 
-    stores: a device's, by policy. wanted: of policy and partition.
+    stores: a device's, by policy. wanted: of policy and partition. Raises DeviceUnavailable.
     """
     for policy in sorted(stores):
         if [policy] < position[:1]:
@@ -28,12 +36,21 @@ def objects(
         for partition in sorted(store.partitions()):
             if [policy, partition] < position[:2] or not wanted(policy, partition):
                 continue
-            for suffix in sorted(store.suffix_hashes(partition)):
+            for suffix in _listed(store.suffix_hashes, pass_over, policy, partition):
                 here: Position = [policy, partition, suffix]
                 if here < position:
                     continue
-                for name_hash in sorted(store.changes(partition, suffix)):
+                for name_hash in _listed(store.changes, pass_over, policy, partition, suffix):
                     yield here, Location(partition, name_hash, policy)
+
+
+def _listed(names: Callable[..., Iterable[str]], pass_over: PassOver, policy: int, *where: Any) -> list[str]:
+    try:
+        return sorted(names(*where))
+    except DeviceUnavailable as error:
+        if pass_over([policy, *where], error):
+            return []
+        raise
 
 
 class Databases(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon import stored_names
@@ -17,6 +18,7 @@ from objstore.daemon.rounds import Interrupted, Place, Round
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
 from objstore.store.objects.format import BLOCK
+from objstore.store.objects.layout import FileName
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -141,6 +143,36 @@ def test_names_come_in_an_order_in_which_one_can_go_on(device: Device) -> None:
         assert rest[-1] == everything[-1]
         assert everything[first] in rest
         assert len(rest) <= 40 - first + sum(found == position for found, _ in everything)
+
+
+def test_a_directory_that_cannot_be_listed_is_passed_over_in_the_end() -> None:
+    class Torn:
+        """An engine one of whose suffixes lies on a bad sector."""
+
+        def partitions(self) -> list[int]:
+            return [3]
+
+        def suffix_hashes(self, partition: int) -> dict[str, str]:
+            return dict.fromkeys(("aaa", "bbb", "ccc"), "")
+
+        def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+            if suffix == "bbb":
+                raise DeviceUnavailable("Input/output error")
+            return {f"{0:029x}{suffix}": ()}
+
+        def verify(self, location: Location, **how: object) -> int:
+            seen.append(location.suffix)
+            return 0
+
+    seen: list[str] = []
+    auditor, found = ObjectAuditor(Rates(), FIRST, lambda: None, logging.getLogger("test.daemon")), Round()
+    for _ in range(2):
+        with pytest.raises(DeviceUnavailable):
+            for position in auditor.full(Place("d1", "", {0: Torn()}), found):
+                found.position = position
+    list(auditor.full(Place("d1", "", {0: Torn()}), found))
+    assert seen == ["aaa", "aaa", "aaa", "ccc"]
+    assert found.counts == {"objects": 4, "bytes": 0, "errors": 1}
 
 
 def test_a_tombstone_is_nothing_to_read(device: Device) -> None:
