@@ -28,6 +28,7 @@ Position = list[Any]  # of numbers and texts, as JSON has them
 _DIRECTORY = "rounds"
 _VERSION = 1
 _LOOK = 0.5  # seconds until the next look for something to do, while slices are under way
+_LEAST_CYCLE = 1.0  # seconds: a small store is not to be gone round without a rest
 _MOST_FINDINGS = 1000
 _MOST_TOLD = 20
 
@@ -82,7 +83,7 @@ class Round:
 
     def is_due(self, cycle: float, now: float) -> bool:
         """Is there something to do? A beginning in the future was written by a clock that was set back since."""
-        return self.began > 0 or not self.last_began <= now < self.last_began + cycle
+        return self.began > 0 or not self.last_began <= now < self.last_began + max(cycle, _LEAST_CYCLE)
 
     def count(self, **amounts: int) -> None:
         for name, amount in amounts.items():
