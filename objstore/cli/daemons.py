@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from objstore.cli.apps import STORAGE_SETTINGS
 from objstore.cli.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
 from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
-from objstore.runtime import green, metrics, priority, recon_files, statsd
+from objstore.runtime import green, metrics, priority, recon_files, settings, statsd
 from objstore.runtime.workers import Role, Worker
 
 # In the order of servers whose devices they work on, see `cli.kinds`.
@@ -78,6 +80,15 @@ def grouped(names: Iterable[str], most: int) -> list[Group]:
 def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None]) -> list[Role]:
     """The processes of these daemons, for the supervisor."""
     return [Role(group.title, 1, partial(run, group)) for group in grouped(names, most)]
+
+
+def forget(names: Iterable[str], conf: Mapping[str, str]) -> None:
+    """These are not to run: nobody shall take what they told before for that of daemons that have died."""
+    values = settings.read((*STORAGE_SETTINGS, *TOLD_SETTINGS), conf, "daemons")
+    directory = recon_files.directory(values.recon_cache_path, values.devices)
+    for name in names:
+        with contextlib.suppress(OSError):
+            recon_files.forget(directory, name)
 
 
 def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = None) -> list[Daemon]:

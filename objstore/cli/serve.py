@@ -95,6 +95,7 @@ def _daemon_roles(data: DataDir) -> list[Role]:
     conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
     table = (chosen_daemons(tuple(daemons.DUTIES)), *DAEMON_SETTINGS)
     values = settings.read(table, conf, data.storage_conf)
+    daemons.forget(set(daemons.DUTIES) - set(values.daemons), conf)
     return daemons.roles(values.daemons, values.daemon_processes, partial(_guarded_daemons, data))
 
 

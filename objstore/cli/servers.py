@@ -127,6 +127,7 @@ def _roles(launch: Launch, values: Any) -> list[Role]:
     count = values.workers or os.cpu_count() or 1
     roles = [Role(launch.kind.server, count, partial(_work, launch), [_address(values)])]
     if launch.kind.daemons:
+        daemons.forget(set(launch.kind.daemons) - set(values.daemons), launch.conf())
         roles += daemons.roles(values.daemons, values.daemon_processes, partial(_run_daemons, launch))
     return roles
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -36,6 +37,12 @@ def write(path: str, topic: str, told: Any, files: Files = FILES) -> None:
         file.path = ""  # nothing left to remove
     finally:
         file.close()
+
+
+def forget(path: str, topic: str) -> None:
+    """Let nothing be told of a topic any more. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, topic + _END))
 
 
 def read(path: str, topic: str) -> Any:
