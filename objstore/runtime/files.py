@@ -232,6 +232,21 @@ class Files:
             return False
         raise OSError(code, os.strerror(code), path)
 
+    def count_up(self, path: str) -> None:
+        """Let `count` of a path be greater from now on, in every process; not durable."""
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, b"+")
+        finally:
+            os.close(fd)
+
+    def count(self, path: str) -> int:
+        """How often `count_up` was called; 0 where that cannot be told."""
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return 0
+
     def is_dir(self, path: str) -> bool:
         return os.path.isdir(path)
 

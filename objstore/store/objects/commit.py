@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -32,7 +33,7 @@ from objstore.store.interface import Guard
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
 from objstore.store.objects.hashes import Marks
-from objstore.store.objects.layout import FileName, Layout, lock_number
+from objstore.store.objects.layout import FileName, Layout, ancestors, lock_number
 from objstore.store.objects.liveness import decide, newest_of, parse_names
 from objstore.store.objects.lookup import holds_record, live_info
 
@@ -104,6 +105,7 @@ class KnownDirs:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._known: set[str] = set()
+        self._removals = 0
 
     def ensure(self, path: str, levels: int) -> tuple[list[str], bool]:
         """Make a directory and up to `levels` above it.
@@ -128,6 +130,12 @@ class KnownDirs:
         if len(self._known) >= _KNOWN_MOST:
             self._known.clear()
         self._known.add(path)
+
+    def trust(self, removals: int) -> None:
+        """Nothing is known any more where directories were removed since the last call; see `Layout.removals`."""
+        if removals != self._removals:
+            self._removals = removals
+            self._known.clear()
 
     def forget(self, path: str) -> None:
         self._known.discard(path)
@@ -227,10 +235,15 @@ class _Group:
     ) -> None:
         self._files = files
         self._cleanup = layout.cleanup
+        self._removals = layout.removals
         self._known = known
         self._ordered = ordered
         self._locks = locks
         self._marks = marks
+        self._removed = 0
+        if not ordered:
+            self._removed = files.count(self._removals)
+            known.trust(self._removed)
         self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
         self._listings: dict[str, list[FileName]] = {}
         self._synced: dict[str, OSError | None] = {}
@@ -307,7 +320,11 @@ class _Group:
 
     def _sync_names_in(self, directory: str) -> None:
         self._sync_once(directory)
-        for path in self._unsure[directory]:
+        unsure = self._unsure[directory]
+        if not self._ordered and self._files.count(self._removals) != self._removed:
+            # One of those that were known may have been removed before the link, and made again by another process.
+            unsure = [directory, *itertools.islice(ancestors(directory), 3)]
+        for path in unsure:
             if not self._ordered:
                 self._sync_once(path.rpartition("/")[0])
             self._known.add(path)

@@ -179,7 +179,7 @@ class Hasher:
             if counted:
                 found[name_hash] = tuple(sorted(counted))
             elif not entries:
-                remove_empty(self._files, hash_dir, self._ordered())
+                remove_empty(self._files, self._layout, hash_dir, self._ordered())
         return found
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ class Hasher:
         marked = marks.put(directory, partition)
         summaries = self._hash_suffixes(partition, marks)
         if not summaries:
-            remove_empty(self._files, directory, self._ordered())
+            remove_empty(self._files, self._layout, directory, self._ordered())
             return NOTHING
         lines = [f"{suffix} {summary.hash}" for suffix, summary in sorted(summaries.items())]
         summary = Summary(_digest(lines), _least(each.oldest for each in summaries.values()))
@@ -233,7 +233,7 @@ class Hasher:
         marked = marks.put(directory, partition)
         changes = self.changes(partition, suffix)
         if not changes:
-            remove_empty(self._files, directory, self._ordered())
+            remove_empty(self._files, self._layout, directory, self._ordered())
             return NOTHING
         lines = [f"{name_hash} {name}" for name_hash, names in sorted(changes.items()) for name in names]
         summary = Summary(_digest(lines), _least(oldest_reclaimable(names) for names in changes.values()))
@@ -258,14 +258,16 @@ def list_dir(files: Files, path: str) -> list[str]:
         return []
 
 
-def remove_empty(files: Files, directory: str, ordered: bool) -> None:
+def remove_empty(files: Files, layout: Layout, directory: str, ordered: bool) -> None:
     """Remove a directory where it is empty; writers make it again where they need it.
 
-    What was removed from it is made durable first: a power cut must not bring it back after a hash without it was kept.
+    Where names become durable one by one, what was removed from it is made so first: a power cut must not bring it
+    back after a hash without it was kept. Writers are told, who may think that the directory's name is durable.
     """
     with contextlib.suppress(OSError):
         if not ordered:
             files.fsync_dir(directory)
+            files.count_up(layout.removals)
         files.rmdir(directory)
 
 

@@ -77,6 +77,8 @@ class Layout:
         self.hash_locks = f"{self.root}/leases/.hash_locks"
         self.hashers = f"{self.root}/leases/.hashers"
         self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
+        # Counts directories removed as empty, where a process must know whether one was.
+        self.removals = f"{self.objects}/.removals"
         # While this (a directory) is there, partitions of another part power are being removed.
         self.cleanup = f"{self.objects}/.cleanup"
 

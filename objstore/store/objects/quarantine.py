@@ -34,6 +34,7 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
     _move(files, marks, hidden, hash_dir, target)
     _move(files, marks, [last], hash_dir, target)
     known.forget(hash_dir)
+    files.count_up(layout.removals)
     try:
         files.rmdir(hash_dir)
     except OSError as error:

@@ -192,7 +192,7 @@ class Relinker:
         for directory in (hash_dir, suffix_dir, partition_dir):
             if list_dir(self._files, directory):
                 return
-            remove_empty(self._files, directory, self._ordered)
+            remove_empty(self._files, self._layout, directory, self._ordered)
 
 
 def _removal_order(name: FileName) -> tuple[bool, object]:

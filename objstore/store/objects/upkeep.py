@@ -111,4 +111,4 @@ class _Remover:
             if list_dir(self._files, directory):
                 return
             self._known.forget(directory)
-            remove_empty(self._files, directory, self._ordered())
+            remove_empty(self._files, self._layout, directory, self._ordered())

@@ -22,6 +22,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStore, FileStoreSettings
 from objstore.store.objects.layout import lock_number
+from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
 _spec = importlib.util.spec_from_file_location("faulty_files", Path(__file__).with_name("faulty_files.py"))
@@ -290,3 +291,19 @@ def test_a_group_is_answered_only_when_all_of_it_is_durable(tmp_path: Path) -> N
             assert (there is None and not answered) or there[1] == b"elsewhere"
         if answered:
             break
+
+
+def test_a_directory_removed_as_empty_and_made_again_by_another_is_made_durable_again(tmp_path: Path) -> None:
+    """A process must not trust what it knew of a directory that is not the same any more."""
+    root = tmp_path / "device"
+    root.mkdir()
+    files = FaultyFiles(str(root))
+    store = store_at(str(root), files)
+    put(store, 1, OLD)
+    daemon = FileReplicaStore(str(root), files=files, settings=FileStoreSettings(Reserve()), batching=Inline)
+    daemon.forget(HERE, daemon.file_names(HERE))
+    assert store.partitions() == []
+    for directory in (store.layout.partition_dir(5), store.layout.suffix_dir(5, HERE.suffix)):
+        files.mkdir(directory)  # another process, about to sync
+    put(store, 5, NEW)
+    assert state(store_at(files.outcome(tmp_path / "outcome", None)))[1] == NEW

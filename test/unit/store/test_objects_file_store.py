@@ -277,8 +277,7 @@ def test_one_who_is_killed_leaves_the_descriptor_to_the_thread_at_work(tmp_path:
     store = FileStore(str(tmp_path), settings=NO_RESERVE, files=files)
     put(store, 1, bytes(1_000_000))
     acting = green.spawn(read, store) if act == "read" else green.spawn(put, store, 2, bytes(1_000_000))
-    green.sleep(0.01)
-    assert files.busy
+    wait_until(lambda: bool(files.busy))
     green.kill(acting)
     del acting
     mine = f"{tmp_path}/objects"
