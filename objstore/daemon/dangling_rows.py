@@ -28,12 +28,11 @@ from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ObjectRow
-from objstore.wire.messages import POLICY, NodeRequest
+from objstore.wire.messages import EVEN_EXPIRED, POLICY, NodeRequest
 from objstore.wire.rows import tombstone_row
 
 _PAGE = 100  # rows read at a time
 _SYSTEM_PREFIX = "."
-_EVEN_EXPIRED = "X-Backend-Even-Expired"
 
 
 class Look(enum.Enum):
@@ -153,7 +152,7 @@ class DanglingRows:
 
     def _search(self, peers: Peers, name: Name, policy: int) -> Verdict:
         partition, primaries = peers.place(name)
-        request = NodeRequest("HEAD", partition, name, {POLICY: str(policy), _EVEN_EXPIRED: "true"})
+        request = NodeRequest("HEAD", partition, name, {POLICY: str(policy), EVEN_EXPIRED: "true"})
         first = _ask(peers, primaries, request)
         if Look.FOUND in first or Look.SILENT in first:
             return judge(first, ())

@@ -26,12 +26,11 @@ from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime import green
 from objstore.runtime.throttle import Throttle
 from objstore.store.interface import ObjectInfo
-from objstore.wire.messages import POLICY, STORED_TIMESTAMP, NodeRequest
+from objstore.wire.messages import EVEN_EXPIRED, POLICY, STORED_TIMESTAMP, NodeRequest
 from objstore.wire.named_rows import RowStamp, decode_rows, named_request
 from objstore.wire.rows import ListedObject, object_row
 
 _BATCH = 50  # objects whose containers are asked at a time
-EVEN_EXPIRED = "X-Backend-Even-Expired"
 
 
 class Verdict(enum.Enum):

@@ -34,6 +34,7 @@ RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container wh
 DATA_TIMES_KEY = ENVIRON_KEY["X-Backend-Data-Times"]  # list objects by when their data was written
 RECREATE_KEY = ENVIRON_KEY[RECREATE]
 EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
+EVEN_EXPIRED = "X-Backend-Even-Expired"  # serve an object whose time has come, too
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
 SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, where it is known
 ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
