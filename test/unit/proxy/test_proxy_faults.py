@@ -110,7 +110,9 @@ class Store:
         self.net = Faulty(local)
         transports = Transports(self.net)
         values = settings.read(SETTINGS, {"node_timeout": "1", "post_quorum_timeout": "0.1", **conf})
-        rings = {name: lambda: self.ring for name in ("account", "container", "object")}
+        self.object_ring = None  # where it is not the same
+        rings = {name: lambda: self.ring for name in ("account", "container")}
+        rings["object"] = lambda: self.object_ring or self.ring
         self.cluster = Cluster(values, known.salt, known.policies, rings, transports, LOGGER)
         self.app = ProxyApp(self.cluster, known.limits)
         assert self("PUT", CONTAINER).status == 201

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from objstore.cli.relink import step_for
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.ring import Ring
+from objstore.ring import Ring, increase
+from objstore.runtime.files import FILES
+from objstore.store.objects.relink import relink_device
 from objstore.wire.messages import NodeRequest
 
 _spec = importlib.util.spec_from_file_location("proxy_faults", Path(__file__).with_name("test_proxy_faults.py"))
@@ -223,3 +226,76 @@ def test_an_expiring_object_that_moves_is_deleted_later(tmp_path: Path, replicas
     move(store, OBJECT, replicas)
     assert store("DELETE", OBJECT, X_If_Delete_At=when).status == 503
     assert store("GET", OBJECT).status == 200
+
+
+def relink(store: Any, tmp_path: Path, clean: bool) -> None:
+    step = step_for(store.object_ring, clean, False)
+    assert step is not None
+    for device in sorted((tmp_path / "devices").iterdir()):
+        relink_device(FILES, str(device), 0, step)
+
+
+def test_proxies_with_rings_of_different_steps_see_the_same(tmp_path: Path) -> None:
+    store = faults.Store(tmp_path, 4, 3)
+    names = [Name("AUTH_t", "c", str(number)) for number in range(12)]
+    versions: dict[Name, bytes] = {}
+    counter = 0
+
+    def change(ring: Ring) -> None:
+        nonlocal counter
+        store.object_ring = ring
+        for number, name in enumerate(names):
+            counter += 1
+            body = b"version %d" % counter
+            if number % 4 == 1 and name in versions:
+                assert store("DELETE", name).status == 204
+                del versions[name]
+            else:
+                assert store("PUT", name, body).status == 201
+                versions[name] = body
+            if number % 4 == 2:
+                assert store("POST", name, X_Object_Meta_A=str(counter)).status == 202
+
+    def look(*several: Ring) -> None:
+        for ring in several:
+            store.object_ring = ring
+            for name in names:
+                answer = store("GET", name)
+                body = answer.read()
+                assert answer.status == (200 if name in versions else 404)
+                assert body == versions.get(name, body)
+
+    builder = store.builder
+    change(Ring(builder.contents()))
+    increase.prepare(builder)
+    prepared = Ring(builder.contents())
+    change(prepared)
+    relink(store, tmp_path, clean=False)
+    change(prepared)
+    increase.increase(builder)
+    increased = Ring(builder.contents())
+    look(prepared, increased)
+    for _ in range(2):
+        change(increased)
+        look(prepared, increased)
+        change(prepared)
+        look(prepared, increased)
+    store.object_ring = increased
+    relink(store, tmp_path, clean=True)
+    look(increased)
+    change(increased)
+    increase.finish(builder)
+    finished = Ring(builder.contents())
+    look(finished)
+    change(finished)
+    look(finished)
+    for path in (tmp_path / "devices").glob("*/objects/*/*/*"):
+        assert int(path.parts[-3]) == finished.partition(path.name)
+
+
+def test_a_twin_that_is_none_is_refused(tmp_path: Path) -> None:
+    store = made(tmp_path, 1)
+    place = store.cluster.place(OBJECT)
+    for twin in (place.partition + 3, "x"):
+        sent = NodeRequest("HEAD", place.partition, OBJECT, {"X-Backend-Twin-Partition": str(twin)})
+        assert store.net._transport.call(place.primaries[0], sent).status == 400
