@@ -31,7 +31,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import Lane, take_turns
 from objstore.replication.databases import Bounds, Difference, forgettable
-from objstore.replication.databases_sender import Means, Sender, Sent, Unusable, check_own
+from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
 from objstore.ring import Ring
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases.replicas import Replicas
@@ -283,6 +283,8 @@ class _Partition:
         try:
             sender.bring(location, summary, difference)
             return not difference.total
+        except Busy as error:
+            self._logger.info("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
         except Unusable as error:
             self._failed(error)
             if not check_own(self._replicas, location):

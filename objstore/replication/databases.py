@@ -135,16 +135,17 @@ def decode_differences(body: bytes) -> list[Difference]:
     return [Difference(*line) for line in lines]
 
 
-def encode_rows(remote_id: str, after: int, page: Page) -> bytes:
-    """Rows of the database `remote_id`, all that it has behind number `after`."""
-    return f'{{"id":"{remote_id}","after":{after},"last":{page.last},"rows":{page.text}}}'.encode()
+def encode_rows(sender: str, receiver: str, after: int, page: Page) -> bytes:
+    """Rows of a database for another, both named by their ids: all that the sender has behind number `after`."""
+    ids = f'"from":{json.dumps(sender)},"to":{json.dumps(receiver)}'
+    return f'{{{ids},"after":{after},"last":{page.last},"rows":{page.text}}}'.encode()
 
 
 def decode_rows(body: bytes) -> Rows:
     """Rows still in their wire form. Raises InvalidInput."""
     try:
         said = json.loads(body)
-        rows = Rows(str(said["id"]), int(said["after"]), int(said["last"]), said["rows"])
+        rows = Rows(str(said["to"]), str(said["from"]), int(said["after"]), int(said["last"]), said["rows"])
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidInput(f"not rows: {error!r}") from None
     if not isinstance(rows.rows, list) or not rows.remote_id:

@@ -101,7 +101,7 @@ class Sender:
             if page.last < own.max_row and page.rows < self._means.bounds.rows:
                 page = page._replace(last=own.max_row)  # numbers at the end whose rows are gone
             self._means.take_rows(page.rows)
-            body = encode_rows(own.id, point, page)
+            body = encode_rows(own.id, found.id, point, page)
             reached = decode_point(self._call(self._request(location.partition, location.hash, ROWS, body)))
             self._means.sent.rows_sent += page.rows
             if reached < page.last:
@@ -157,9 +157,15 @@ class Sender:
             return body
         if response.status == 507:
             raise NodeDeviceGone(f"{self._node}: the device is not there, or full")
+        if response.status == _BUSY:
+            raise Busy(f"{self._node} has enough to do")
         if response.status == _NO_USE:
             raise Unusable(f"{self._node} cannot use the database that it got")
         raise NodeFailure(f"{self._node} answered {response.status}")
+
+
+class Busy(NodeFailure):
+    """The peer is to be asked again later."""
 
 
 class Unusable(NodeFailure):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import InvalidInput, LockTimeout
 from objstore.core.names import HashSalt, Location
 from objstore.replication import databases as protocol
 from objstore.runtime import green
@@ -54,7 +54,7 @@ def limits_of(values: Any) -> Limits:
 
 
 class _Busy(Exception):
-    """As many requests as may be are under way."""
+    """As many requests as may be are under way, or one for the same."""
 
 
 class DatabaseReplication:
@@ -118,7 +118,10 @@ class DatabaseReplication:
     def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
         if int(request.query().get(protocol.VERSION, "0")) > replicas.version:
             return error(409, "databases of that version are not known here")
-        received = replicas.receive(location)
+        try:
+            received = replicas.receive(location)
+        except LockTimeout:
+            raise _Busy from None
         try:
             for piece in body_pieces(request.environ):
                 received.write(piece)

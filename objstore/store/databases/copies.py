@@ -56,12 +56,12 @@ def snapshot(databases: Databases, files: Files, location: Location, table: tabl
 
 
 def _snapshot(databases: Databases, files: Files, location: Location, table: tables.RowTable) -> Snapshot:
-    databases.require_space()
+    """Also below the reserve of free space, so that a full device can be emptied."""
     directory = databases.workplace(location)
     try:
         databases.read_here(location, _copy, _file_in(directory))
         with _opened(_file_in(directory)) as connection:
-            (id_,) = connection.execute("SELECT id FROM info").fetchone()
+            id_ = status.own_id(connection)
             max_row = tables.last_row(connection)
         with databases.translated(), contextlib.closing(files.open(_file_in(directory))) as file:
             return Snapshot(databases, files, directory, files.size(file.fd), id_, max_row)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, NotFound
+from objstore.core.errors import Conflict, Corrupt, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
@@ -33,8 +33,12 @@ class Contents(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`. We have those before."""
+    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`.
 
+    They are for the database `local_id`, which has those before.
+    """
+
+    local_id: str
     remote_id: str
     after: int
     last: int
@@ -141,7 +145,7 @@ class Replicas:
     def take_rows(self, location: Location, rows: Rows) -> int:
         """Join rows, and note in the same transaction that we have them; up to which number of the peer's we do.
 
-        What both have need not be sent back, which is noted too.
+        What both have need not be sent back, which is noted too. Raises Conflict where the database is another.
         """
         growing = not all(row.deleted for row in rows.rows)
         return self._databases.write(location, self._take, rows, growing)
@@ -173,12 +177,13 @@ class Replicas:
         offered = self._databases.apart(copies.verify, received, contents, is_ours)
         if self._databases.apart(copies.adopt, self._databases, location, received, offered):
             return True
+        own_id = self.status(location).id
         after = self.sync_points(location, True).get(offered.id, 0)
         while after < offered.max_row:
             found = self._databases.apart(copies.read_rows, received, contents.table, after, page)
             # Behind the last row there may be numbers whose rows are gone.
             last = found[-1].number if len(found) == page else offered.max_row
-            self.take_rows(location, Rows(offered.id, after, last, [row for _, row in found]))
+            self.take_rows(location, Rows(own_id, offered.id, after, last, [row for _, row in found]))
             after = last
         self.merge_status(location, offered.status)
         return False
@@ -221,6 +226,8 @@ class Replicas:
 
 def _taking(table: tables.RowTable) -> WriteMany:
     def take(connection: Connection, given: Rows) -> int:
+        if status.own_id(connection) != given.local_id:
+            raise Conflict("rows are for a database that was here before")
         tables.merge(connection, table, given.rows)
         status.set_sync_point(connection, True, given.remote_id, given.last)
         had = status.sync_points(connection, False).get(given.remote_id, 0)

@@ -103,6 +103,11 @@ def _forget_removed(connection: Connection, before: Timestamp) -> None:
     _store(connection, text, {key: item for key, item in md.load(text).items() if item[0] or item[1] >= before})
 
 
+def own_id(connection: Connection) -> str:
+    (id_,) = connection.execute("SELECT id FROM info").fetchone()
+    return str(id_)
+
+
 # Sync points: up to which row number of theirs we have a peer's rows, and it has ours.
 
 _SYNC_TABLES = {True: "incoming_sync", False: "outgoing_sync"}

@@ -13,6 +13,7 @@ from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.replication import databases as protocol
 from objstore.replication.databases import Bounds, Difference, Told, Way, compare, forgettable, start, told, way
+from objstore.store.databases.replicas import Rows
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Summary
 from objstore.store.databases.tables import Page
@@ -98,9 +99,9 @@ def test_differences_are_read_as_written(found: list[Difference]) -> None:
 
 
 def test_rows_are_read_as_written() -> None:
-    body = protocol.encode_rows("me", 5, Page(json.dumps([[0, "a"], [1, "b"]]), 2, 9))
+    body = protocol.encode_rows("me", "you", 5, Page(json.dumps([[0, "a"], [1, "b"]]), 2, 9))
     rows = protocol.decode_rows(body)
-    assert (rows.remote_id, rows.after, rows.last, rows.rows) == ("me", 5, 9, [[0, "a"], [1, "b"]])
+    assert rows == Rows("you", "me", 5, 9, [[0, "a"], [1, "b"]])
     assert protocol.decode_point(protocol.encode_point(9)) == 9
 
 

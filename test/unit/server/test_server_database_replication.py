@@ -81,8 +81,9 @@ def test_databases_that_differ_are_named(ask: Ask, store: ContainerStore) -> Non
 
 def test_rows_and_status_are_taken(ask: Ask, store: ContainerStore) -> None:
     line = [0, 0, "new", Timestamp(30).internal, 7, "a/b", "e", None, None, 0]
-    body = json.dumps({"id": "peer", "after": 3, "last": 9, "rows": [line]}).encode()
-    assert protocol.decode_point(ask("step=rows", body).read()) == 9
+    said = {"from": "peer", "to": store.info(AT).id, "after": 3, "last": 9, "rows": [line]}
+    assert ask("step=rows", json.dumps({**said, "to": "the one before"}).encode()).status == 409
+    assert protocol.decode_point(ask("step=rows", json.dumps(said).encode()).read()) == 9
     assert store.info(AT).bytes_used == 12
     theirs = status_of(store.status(AT))._replace(put_timestamp=Timestamp(40), metadata={"k": ("v", Timestamp(5))})
     answer = protocol.decode_status(ask("step=status", protocol.encode_status(theirs)).read())
@@ -95,9 +96,13 @@ def test_rows_and_status_are_taken(ask: Ask, store: ContainerStore) -> None:
         ("", b"[]", 400),
         ("step=dance", b"", 400),
         ("step=rows", b"{}", 400),
-        ("step=rows", b'{"id": "p", "after": 0, "last": 1, "rows": [[1]]}', 400),
-        ("step=rows", b'{"id": "p", "after": 0, "last": 1, "rows": [[0, 0, "n", "x", 1, "", "", null, null, 0]]}', 400),
-        ("step=rows", b'{"id": "p", "after": 0, "last": 1, "rows": [' + b" " * 70_000 + b"]}", 400),
+        ("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": [[1]]}', 400),
+        (
+            "step=rows",
+            b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": [[0, 0, "n", "x", 1, "", "", null, null, 0]]}',
+            400,
+        ),
+        ("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": [' + b" " * 70_000 + b"]}", 400),
         ("step=status", b"[]", 400),
         ("step=status", b'["/a/other", "1", "1", "0", "1", 0, {}]', 400),
         ("step=file", b"no database", 422),
@@ -118,7 +123,7 @@ def test_paths_that_are_none_are_refused(ask: Ask, store: ContainerStore) -> Non
 
 
 def test_rows_of_a_database_that_is_not_here_are_not_found(ask: Ask, store: ContainerStore) -> None:
-    body = b'{"id": "p", "after": 0, "last": 1, "rows": []}'
+    body = b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": []}'
     assert ask("step=rows", body, path=f"/d1/3/{'0' * 32}").status == 404
 
 
@@ -138,8 +143,8 @@ def test_more_peers_than_may_be_served_at_once_are_told_to_come_again(ask: Ask, 
     slow = Slow()
     first = green.spawn(ask, "step=file", b"x" * 10, stream=slow)
     green.sleep(0.01)
-    assert ask("step=rows", b'{"id": "p", "after": 0, "last": 1, "rows": []}').status == 503
+    assert ask("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": []}').status == 503
     assert ask(body=b"[]", path="/d1/3").status == 200  # to compare costs little
     slow.let.send(None)
     assert first.wait().status == 499
-    assert ask("step=rows", b'{"id": "p", "after": 0, "last": 1, "rows": []}').status == 200
+    assert ask("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": []}').status == 409

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from objstore.core.errors import InvalidInput, LockTimeout, NoSpace, NotFound
+from objstore.core.errors import Conflict, InvalidInput, LockTimeout, NoSpace, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
@@ -200,7 +200,7 @@ def test_what_a_killed_transfer_left_is_swept(target: ContainerStore) -> None:
 
 
 def taken(store: ContainerStore, after: int, last: int, *rows: ObjectRow) -> int:
-    return store.replicas.take_rows(AT, Rows("peer", after, last, rows))
+    return store.replicas.take_rows(AT, Rows(store.info(AT).id, "peer", after, last, rows))
 
 
 def test_rows_taken_move_the_sync_point_with_them(source: ContainerStore) -> None:
@@ -208,6 +208,13 @@ def test_rows_taken_move_the_sync_point_with_them(source: ContainerStore) -> Non
     assert taken(source, 5, 9) == 9
     assert taken(source, 2, 7, row("a")) == 9  # told again
     assert source.replicas.sync_points(AT, True) == {"peer": 9}
+
+
+def test_rows_for_a_database_that_was_there_before_are_refused(source: ContainerStore) -> None:
+    """The one there now may lack those that came before."""
+    with pytest.raises(Conflict):
+        source.replicas.take_rows(AT, Rows("the one before", "peer", 5, 9, [row("a")]))
+    assert source.replicas.sync_points(AT, True) == {}
 
 
 def test_what_the_peer_told_need_not_be_told_to_it(source: ContainerStore) -> None:
