@@ -148,7 +148,7 @@ class DecidedWrite:
         """
         nodes = self._former()
         change = self._change
-        heard = hear(change.cluster, change.name, change.place, change.policy, nodes) if nodes else []
+        heard = hear(change.cluster, change.name, change.place, change.policy, nodes, change.trace) if nodes else []
         known = [seen for seen in heard if seen is not None]
         if nodes and granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
             raise NodeFailure(f"too few nodes can tell what there is of {change.name.path}, which moves")
@@ -156,7 +156,7 @@ class DecidedWrite:
 
     def _look(self, nodes: list[Node]) -> list[Seen]:
         change = self._change
-        return look(change.cluster, change.name, change.place, change.policy, nodes) if nodes else []
+        return look(change.cluster, change.name, change.place, change.policy, nodes, change.trace) if nodes else []
 
     def make_again(self) -> bool:
         """Hold the lease for a change that a majority took and a node refused; False if it is to stay as it is."""

@@ -12,7 +12,7 @@ Wherever a change is kept, the newest counts in the end, so that both nodes may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from objstore.core.errors import NodeFailure
@@ -108,11 +108,16 @@ class Stored(NamedTuple):
         return [NodeResponse(status, {REPLACED_SEGMENTS: owned} if owned else {})]
 
 
-def stored(cluster: Cluster, place: Placement, name: Name, policy: int) -> Stored:
-    """What is stored of an object, before a plain change; nodes that do not answer are passed over."""
+def stored(cluster: Cluster, place: Placement, name: Name, policy: int, trace: Mapping[str, str]) -> Stored:
+    """What is stored of an object, before a plain change; nodes that do not answer are passed over.
+
+    trace: headers that tell whose change it is.
+    """
     if not place.is_mostly_new:
         return Stored()
-    headers = {messages.POLICY: str(policy)} if policy else {}
+    headers = dict(trace)
+    if policy:
+        headers[messages.POLICY] = str(policy)
     request = NodeRequest("HEAD", place.partition, name, headers)
 
     def ask(node: Node) -> NodeResponse:

@@ -121,15 +121,31 @@ class NameLease:
             pass  # it expires
 
 
-def look(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen]:
+def look(
+    cluster: Cluster,
+    name: Name,
+    place: Placement,
+    policy: int,
+    nodes: list[Node],
+    trace: Mapping[str, str] | None = None,
+) -> list[Seen]:
     """What each of the nodes has of a name; those are left out that have nothing, or do not answer."""
-    heard = hear(cluster, name, place, policy, nodes)
+    heard = hear(cluster, name, place, policy, nodes, trace)
     return [seen for seen in heard if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
 
 
-def hear(cluster: Cluster, name: Name, place: Placement, policy: int, nodes: list[Node]) -> list[Seen | None]:
-    """What each of the nodes says of a name, None for one that does not answer."""
-    headers = {messages.POLICY: str(policy)} if policy else {}
+def hear(
+    cluster: Cluster,
+    name: Name,
+    place: Placement,
+    policy: int,
+    nodes: list[Node],
+    trace: Mapping[str, str] | None = None,
+) -> list[Seen | None]:
+    """What each of the nodes says of a name, None for one that does not answer. trace: as of a `NameLease`."""
+    headers = dict(trace or {})
+    if policy:
+        headers[messages.POLICY] = str(policy)
     request = NodeRequest("HEAD", place.partition, name, headers)
 
     def ask(node: Node) -> Seen | None:

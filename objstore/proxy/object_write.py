@@ -136,7 +136,7 @@ class ObjectChange:
 
     def look_back(self) -> Stored:
         """Be newer than what is stored where the partition was; says what of that no primary has yet."""
-        found = stored(self.cluster, self.place, self.name, self.policy)
+        found = stored(self.cluster, self.place, self.name, self.policy, self.trace)
         self.outdated(found.newest)
         return found
 
