@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from objstore.core.errors import DeviceUnavailable, LockTimeout, ObjstoreError
+from objstore.core.errors import ObjstoreError
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
-from objstore.daemon.changed import ChangedDatabases
+from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, removal_row
 from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
 from objstore.wire.messages import POLICY, STORED_TIMESTAMP, TIMESTAMP
@@ -103,7 +103,10 @@ class AccountReaper:
                 yield None
         oldest = None
         for key, account in list(self._accounts.items()):
-            info = self._info(account.device, account.location)
+            try:
+                info = self._info(account.device, account.location)
+            except NOT_NOW:
+                continue
             if info is None or not self._goes_on(account, info):
                 del self._accounts[key]
                 continue
@@ -115,7 +118,11 @@ class AccountReaper:
         self._oldest = oldest
 
     def _look(self, device: DeviceAccounts, location: Location) -> None:
-        info = self._info(device, location)
+        try:
+            info = self._info(device, location)
+        except NOT_NOW:
+            self._changed.missed(device.name)
+            return
         if info is not None and is_to_be_reaped(info, self._means.now(), self._settings):
             self._accounts.setdefault((device.name, location), _Account(device, location)).left += 1
 
@@ -124,9 +131,12 @@ class AccountReaper:
         return is_to_be_reaped(info, self._means.now(), self._settings) and (info.deleted or account.left > 0)
 
     def _info(self, device: DeviceAccounts, location: Location) -> AccountInfo | None:
+        """None where the database is gone, or in quarantine. Raises NOT_NOW."""
         try:
             return device.accounts.status(location)
-        except ObjstoreError as error:  # gone, or in quarantine, or looked at again when all are
+        except NOT_NOW:
+            raise
+        except ObjstoreError as error:
             self._means.logger.debug("account %s on %s: %s", location.hash, device.name, error)
         return None
 
@@ -154,7 +164,7 @@ class AccountReaper:
         while True:
             try:
                 listing = account.device.accounts.list(account.location, query, deleted_too=True)
-            except (DeviceUnavailable, LockTimeout):
+            except ObjstoreError:  # the next pass goes on
                 account.left += 1
                 return
             for container in listing.items:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from objstore.core.errors import DeviceUnavailable, LockTimeout
 from objstore.core.names import Location
 from objstore.daemon.container_updater import changed_since
 from objstore.runtime.threads import ThreadPool
 
+# Errors of a database that may be gone a moment later.
+NOT_NOW = (DeviceUnavailable, LockTimeout)
 # Of time stamps of files against the clock: they are those of the last tick, and may be coarse.
 _SLACK_SECONDS = 2.0
 _BATCH = 256
@@ -25,6 +28,7 @@ class ChangedDatabases:
         self._now = now
         self._threads = ThreadPool(name, 1)
         self._since: dict[str, float] = {}
+        self._missed: set[str] = set()
         self._last_full = 0.0
 
     def begin(self) -> None:
@@ -41,7 +45,14 @@ class ChangedDatabases:
         changed = changed_since(databases, self._since.get(device, 0.0))
         while batch := self._threads.run(_take, changed):
             yield from batch
-        self._since[device] = started - _SLACK_SECONDS
+        if device in self._missed:
+            self._missed.remove(device)
+        else:
+            self._since[device] = started - _SLACK_SECONDS
+
+    def missed(self, device: str) -> None:
+        """One of those just taken could not be looked at: they come again in the next pass."""
+        self._missed.add(device)
 
 
 def _take(locations: Iterator[Location]) -> list[Location]:

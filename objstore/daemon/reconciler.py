@@ -21,7 +21,7 @@ from objstore.core.manifests import MANIFEST_OWNS
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
-from objstore.daemon.changed import ChangedDatabases
+from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.object_copy import Source, copy
 from objstore.daemon.replicas import EVEN_EXPIRED, Fate, Replicas, Reply, just_after, removal_row
 from objstore.runtime.throttle import Throttle
@@ -142,23 +142,35 @@ class Reconciler:
         self._changed.begin()
         for device in self._means.devices():
             for location in self._changed.of(device.name, device.containers):
-                if (device.name, location) not in self._containers and self._rows(device, location, None, 1):
-                    self._containers[device.name, location] = _Container(device, location, self._means.now())
+                self._look(device, location)
                 yield None
         for key, container in list(self._containers.items()):
-            first = self._rows(container.device, container.location, None, 1)
+            try:
+                first = self._rows(container.device, container.location, None, 1)
+            except NOT_NOW:
+                continue
             if first is None:
                 del self._containers[key]
             elif self._is_ours(container, first.info.name) and self._agreed(first):
                 yield from self._reconcile(container)
 
+    def _look(self, device: DeviceContainers, location: Location) -> None:
+        key = device.name, location
+        try:
+            if key not in self._containers and self._rows(device, location, None, 1):
+                self._containers[key] = _Container(device, location, self._means.now())
+        except NOT_NOW:
+            self._changed.missed(device.name)
+
     def _rows(
         self, device: DeviceContainers, location: Location, after: tuple[int, bool, str] | None, limit: int
     ) -> Misplaced | None:
-        """A page of misplaced rows; None for none."""
+        """A page of misplaced rows; None for none. Raises NOT_NOW."""
         try:
             found = device.containers.misplaced(location, after, limit)
-        except ObjstoreError as error:  # gone, or in quarantine, or looked at again when all are
+        except NOT_NOW:
+            raise
+        except ObjstoreError as error:  # gone, or in quarantine
             self._means.logger.debug("container %s on %s: %s", location.hash, device.name, error)
             return None
         return found if found.rows else None
@@ -179,7 +191,10 @@ class Reconciler:
     def _reconcile(self, container: _Container) -> Iterator[Callable[[], None]]:
         after: tuple[int, bool, str] | None = None
         while True:
-            found = self._rows(container.device, container.location, after, _PAGE)
+            try:
+                found = self._rows(container.device, container.location, after, _PAGE)
+            except NOT_NOW:
+                return  # the next pass goes on
             if found is None:
                 return
             for row in found.rows:

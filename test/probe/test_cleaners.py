@@ -1,0 +1,137 @@
+"""What the expirer, the account reaper and the reconciler finish, on a cluster that is hurt meanwhile."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from harness.client import Client
+from harness.cluster import KINDS, Cluster
+from harness.invariants import check_cluster
+from harness.processes import wait_until
+
+COUNT = 12
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def two_policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("policies"), policies=("gold", "silver"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def cluster(two_policies: Cluster) -> Iterator[Cluster]:
+    yield two_policies
+    two_policies.mend()
+    check_cluster(two_policies)
+
+
+class Files:
+    """The files with data of some objects, by path, in a directory of the policy's that they are looked for in."""
+
+    def __init__(self, cluster: Cluster, client: Client, paths: Iterable[str], directory: str = "objects") -> None:
+        self._roots = [cluster.devices(host) for host in cluster.hosts]
+        found = {path: cluster.locate(client.account, *path.split("/")).path for path in paths}
+        self._below = {path: below.replace("d1/objects/", f"d1/{directory}/") for path, below in found.items()}
+
+    def of(self, path: str) -> list[Path]:
+        return [file for root in self._roots for file in (root / self._below[path]).glob("*.data")]
+
+    def all(self) -> list[Path]:
+        return [file for path in self._below for file in self.of(path)]
+
+
+def test_expired_objects_go_from_listings_and_disks(cluster: Cluster, client: Client, container: str) -> None:
+    """A host that is away keeps its copies; they go when it is back."""
+    going = [f"{container}/going{number}" for number in range(COUNT)]
+    staying = [f"{container}/staying{number}" for number in range(3)]
+    for path in (*going, *staying):
+        assert client.put(path, b"x" * 1000, {"X-Delete-After": "8"}).status == 201
+    for path in staying:
+        assert client.put(path, b"again").status == 201
+    assert client.post(going[0], {"X-Delete-After": "9"}).status == 202
+    files = Files(cluster, client, going)
+    for kind in KINDS:
+        cluster.servers[kind, 2].kill()
+    names = sorted(path.partition("/")[2] for path in staying)
+    wait_until(lambda: client.names(container) == names, "listings without what has expired", SECONDS)
+    for path in going:
+        assert client.head(path).status == 404
+    cluster.start()
+    wait_until(lambda: not files.all(), "disks without it", SECONDS)
+    for path in staying:
+        assert client.get(path).body == b"again"
+    assert client.names(container) == names
+
+
+def test_a_deleted_account_is_emptied_also_on_a_host_that_was_away(cluster: Cluster, client: Client) -> None:
+    other = Client(f"{cluster.endpoint}/v1/AUTH_{uuid.uuid4().hex[:8]}", client.token)
+    paths = [f"{container}/o{number}" for container in ("one", "two") for number in range(COUNT)]
+    assert other.put("one").status == 201
+    assert other.put("two", headers={"X-Storage-Policy": "silver"}).status == 201
+    for path in paths:
+        assert other.put(path, b"x" * 1000).status == 201
+    files = [Files(cluster, other, paths[:COUNT]), Files(cluster, other, paths[COUNT:], "objects-1")]
+
+    def left() -> list[Path]:
+        return [file for one in files for file in one.all()]
+
+    assert len(left()) == 3 * len(paths)
+    wait_until(lambda: other.head()["X-Account-Container-Count"] == "2", "the account to know of both")
+    cluster.servers["object", 1].kill()
+    assert other.delete().status == 204
+    assert other.get().status == 404
+    wait_until(lambda: len(left()) <= len(paths), "two of three copies to go", SECONDS)
+    cluster.start()
+    wait_until(lambda: not left(), "all copies to go", SECONDS)
+    for container in ("one", "two"):
+        place = cluster.locate(other.account, container)
+
+        def gone(host: int, target: str = f"{place.partition}/{other.account}/{container}") -> bool:
+            return cluster.ask("container", host, "HEAD", target)[0] == 404
+
+        wait_until(lambda hosts=place.primaries, gone=gone: all(map(gone, hosts)), "containers to be deleted", SECONDS)
+    assert other.put("new").status == 201
+    assert other.get().lines == ["new"]
+    other.delete("new")
+
+
+def test_a_container_made_twice_ends_with_all_objects_under_one_policy(cluster: Cluster, client: Client) -> None:
+    """While its servers were apart it was made with two policies. The first wins, what was stored since is moved."""
+    container = f"split-{uuid.uuid4().hex[:8]}"
+    place = cluster.locate(client.account, container)
+    one_side = [place.primaries[0], *place.handoffs]
+    other_side = place.primaries[1:]
+    for host in other_side:
+        cluster.servers["container", host].kill()
+    assert client.put(container, headers={"X-Storage-Policy": "gold"}).status == 201
+    for host in one_side:
+        cluster.servers["container", host].kill()
+    for host in other_side:
+        cluster.servers["container", host].start()
+        cluster.servers["container", host].wait_ready()
+    time.sleep(4)  # until the proxy no more believes what it knew of the container
+    assert client.put(container, headers={"X-Storage-Policy": "silver"}).status == 201
+    written = {f"{container}/o{number}": f"content {number}".encode() * 500 for number in range(COUNT)}
+    for path, body in written.items():
+        assert client.put(path, body, {"X-Object-Meta-Color": "blue"}).status == 201
+    gold, silver = Files(cluster, client, written), Files(cluster, client, written, "objects-1")
+    assert len(silver.all()) >= 2 * COUNT
+    cluster.start()
+    wait_until(lambda: not silver.all(), "nothing under the policy that lost", SECONDS)
+    fresh = cluster.client()
+    wait_until(lambda: fresh.head(container)["X-Storage-Policy"] == "gold", "the proxy to know the policy", SECONDS)
+    for path, body in written.items():
+        wait_until(lambda path=path: fresh.head(path).status == 200, f"{path} to be read", SECONDS)
+        answer = fresh.get(path)
+        assert (answer.body, answer["X-Object-Meta-Color"]) == (body, "blue")
+        assert len(gold.of(path)) >= 2
+    assert fresh.names(container) == sorted(path.partition("/")[2] for path in written)

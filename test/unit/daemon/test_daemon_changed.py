@@ -1,0 +1,62 @@
+"""Which databases daemons look at again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objstore.core.names import Location
+from objstore.daemon.changed import ChangedDatabases
+
+
+class Databases:
+    """Files in the place of databases."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def add(self, number: int) -> Location:
+        location = Location(number, f"{number:032x}")
+        Path(self.path(location)).write_bytes(b"x")
+        return location
+
+    def path(self, location: Location) -> str:
+        return str(self._root / location.hash)
+
+    def locations(self) -> Any:
+        return (Location(int(path.name, 16), path.name) for path in self._root.iterdir())
+
+
+@pytest.fixture
+def databases(tmp_path: Path) -> Databases:
+    return Databases(tmp_path)
+
+
+def test_all_count_at_first_then_those_that_changed(databases: Databases) -> None:
+    ahead = 0.0
+    changed = ChangedDatabases("test", now=lambda: time.time() + ahead)
+    one, two = databases.add(1), databases.add(2)
+    changed.begin()
+    assert set(changed.of("d1", databases)) == {one, two}
+    ahead = 10.0
+    assert set(changed.of("d1", databases)) == {one, two}  # as old as the look before, within the clock's grain
+    assert set(changed.of("d1", databases)) == set()
+    assert set(changed.of("d2", databases)) == {one, two}
+    ahead = 7 * 3600.0
+    changed.begin()
+    assert set(changed.of("d1", databases)) == {one, two}
+
+
+def test_what_was_missed_comes_again(databases: Databases) -> None:
+    ahead = 0.0
+    changed = ChangedDatabases("test", now=lambda: time.time() + ahead)
+    one = databases.add(1)
+    changed.begin()
+    ahead = 10.0
+    for _ in changed.of("d1", databases):
+        changed.missed("d1")
+    assert list(changed.of("d1", databases)) == [one]
+    assert list(changed.of("d1", databases)) == []
