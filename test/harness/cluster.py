@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -24,7 +24,7 @@ KINDS = ("object", "container", "account")  # in the order of their ports
 
 # So that a test need not wait for what happens every half minute or every day, and the machine carries the processes.
 _ALL = "ring_check_interval = 1\n"
-_STORAGE = _ALL + "workers = 1\ndaemon_processes = 1\n"
+_STORAGE = _ALL + "workers = 1\ndaemon_processes = 1\nupdate_timeout = 1\n"
 SETTINGS = {
     "proxy": _ALL + "node_timeout = 3\nerror_suppression_interval = 2\nworkers = 2\n",
     "object": _STORAGE + """\
@@ -146,7 +146,10 @@ class Cluster:
         self.device_names = [f"d{number}" for number in range(1, devices + 1)]
         self.states = {host: State(directory / f"state{host}") for host in (0, *self.hosts)} if controlled else {}
         self.network = Network(directory / "relay") if controlled else None
-        self.sound: set[tuple[str, int, int]] = set()  # files that `invariants` need not read again
+        self.damaged: set[str] = set()  # hashes of names whose copies a test damaged, and that may be quarantined
+        # What was looked at before, for `harness.survey` and `harness.invariants`.
+        self.seen: dict[str, tuple[int, Any]] = {}
+        self.sound: set[tuple[str, int, int]] = set()
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
         options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")

@@ -8,7 +8,8 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from harness.client import Answer, Client
@@ -42,6 +43,29 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
     if failures:
         raise failures[0]
     return results
+
+
+@contextmanager
+def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
+    """Do `work` in another thread while the block runs; its result is in the list afterwards. Raises what it raises."""
+    results: list[Any] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield results
+    finally:
+        thread.join(300)
+    if failures:
+        raise failures[0]
+    assert results, "the clients hang"
 
 
 def race_to_create(make: MakeClient, paths: list[str], clients: int, size: int = 100) -> None:

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,7 +24,7 @@ from typing import NamedTuple
 from harness import faults, linearizable, rings
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
-from harness.contention import Mixture
+from harness.contention import Mixture, meanwhile
 from harness.faults import Mend
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, load
@@ -45,17 +43,12 @@ class Scene:
     victim: int
     storms: bool
     away: list[int] = field(default_factory=list)
-    damaged: set[str] = field(default_factory=set)
 
     def host(self) -> int | None:
         """One that may go away now."""
         most = 2 if self.storms else 1
         here = [host for host in self.cluster.hosts if host not in self.away]
         return self.chance.choice(here) if len(self.away) < most else None
-
-    def explains(self, path: Path) -> bool:
-        """Was it damaged here?"""
-        return path.name[:32] in self.damaged
 
 
 class Begun(NamedTuple):
@@ -151,7 +144,7 @@ def _flip(scene: Scene) -> Begun | None:
                 faults.truncate(path, scene.chance.randrange(size))
         except FileNotFoundError:
             continue  # replaced meanwhile
-        scene.damaged.add(path.parent.name)
+        scene.cluster.damaged.add(path.parent.name)
     return Begun(f"{len(chosen)} objects damaged on host {scene.victim}", None, lambda: None)
 
 
@@ -160,7 +153,7 @@ def _corrupt_database(scene: Scene) -> Begun | None:
     if scene.victim in scene.away or not databases:
         return None
     path = scene.chance.choice(databases)
-    scene.damaged.add(path.parent.name)
+    scene.cluster.damaged.add(path.parent.name)
     faults.corrupt_database(path)
     return Begun(f"a container's database damaged on host {scene.victim}", None, lambda: None)
 
@@ -245,27 +238,6 @@ class Driver:
         self._told(f"{self._now():7.2f} s  {text}")
 
 
-@contextmanager
-def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Run `work` in a thread beside the block; raises what it raises."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    if failures:
-        raise failures[0]
-
-
 def torture(
     cluster: Cluster, seed: int, seconds: float, told: Callable[[str], None] = print, settle: float = 90
 ) -> None:
@@ -281,13 +253,13 @@ def torture(
 
     mixture = Mixture(make, f"{ledger.container}-contended/name", reads=False, plain=False)
     with (
-        _meanwhile(lambda: mixture.run(clients=3, each=1_000_000, seconds=seconds)),
+        meanwhile(lambda: mixture.run(clients=3, each=1_000_000, seconds=seconds)),
         load(make, ledger, writers=4, patient=True, pause=0.02),
     ):
         driver.run(seconds)
     told(f"{ledger.count} objects, {len(ledger.failures)} requests failed; contended: {mixture.history.statuses()}")
     started = time.monotonic()
-    check_cluster(cluster, ledger, quarantined=driver.scene.explains, seed=seed, seconds=settle)
+    check_cluster(cluster, ledger, seed=seed, seconds=settle)
     told(f"settled in {time.monotonic() - started:.1f} s")
     linearizable.check(mixture.history)
 

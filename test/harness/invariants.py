@@ -15,14 +15,13 @@ import hashlib
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from harness.cluster import Cluster
 from harness.ledger import ABSENT, Ledger, content
-from harness.survey import Database, Disk, Survey, read_object
+from harness.survey import Database, Disk, Survey
 from objstore.core.manifests import MANIFEST
 from objstore.core.names import Name
 from objstore.core.policies import ring_name
@@ -33,24 +32,15 @@ SECONDS = 60.0  # for all to settle
 _PAUSE = 0.3
 _SHOWN = 25
 
-Explains = Callable[[Path], bool]
 
-
-def nothing(_: Path) -> bool:
-    """No quarantine is expected."""
-    return False
-
-
-def check_cluster(
-    cluster: Cluster, *ledgers: Ledger, quarantined: Explains = nothing, seed: object = None, seconds: float = SECONDS
-) -> None:
+def check_cluster(cluster: Cluster, *ledgers: Ledger, seed: object = None, seconds: float = SECONDS) -> None:
     """Wait until all of it holds; fails the test with what does not, and the seed, after `seconds`.
 
-    quarantined: is it known why a path below `quarantined/` is there? All servers must run.
+    All servers must run. What a test damages it has put into `cluster.damaged`.
     """
     started = time.monotonic()
     while True:
-        found = findings(cluster, ledgers, quarantined)
+        found = findings(cluster, ledgers)
         spent = time.monotonic() - started
         if not found:
             return
@@ -62,10 +52,10 @@ def check_cluster(
         time.sleep(_PAUSE)
 
 
-def findings(cluster: Cluster, ledgers: tuple[Ledger, ...] = (), quarantined: Explains = nothing) -> list[str]:
+def findings(cluster: Cluster, ledgers: tuple[Ledger, ...] = ()) -> list[str]:
     """What is wrong now. What takes long to look at is looked at once the rest is right."""
     survey = Survey(cluster)
-    found = [*_waiting(cluster), *_quarantined(cluster, quarantined)]
+    found = [*_waiting(cluster), *_quarantined(cluster)]
     live: dict[int, dict[Name, dict[str, Any]]] = {}
     for policy in survey.policies:
         objects = _Objects(survey, policy)
@@ -87,8 +77,8 @@ def _waiting(cluster: Cluster) -> list[str]:
     return [f"an update waits in a spool: {path.relative_to(cluster.directory)}" for path in cluster.spooled()]
 
 
-def _quarantined(cluster: Cluster, explained: Explains) -> list[str]:
-    paths = [path for path in cluster.quarantined() if not explained(path)]
+def _quarantined(cluster: Cluster) -> list[str]:
+    paths = [path for path in cluster.quarantined() if path.name[:32] not in cluster.damaged]
     return [f"quarantined, and nobody knows why: {path.relative_to(cluster.directory)}" for path in paths]
 
 
@@ -105,12 +95,10 @@ class _Objects:
         for (partition, name_hash), holders in self._survey.objects(self._policy).items():
             primaries = self._survey.primaries(ring_name(self._policy), partition)
             wrong = list(_misplaced(primaries, holders))
-            states = {disk: [str(file) for file in holders.get(disk, ())] for disk in primaries}
-            if len({tuple(state) for state in states.values()}) > 1:
-                wrong.append("copies differ: " + "; ".join(f"{disk} {state}" for disk, state in states.items()))
-            infos = {
-                disk: read_object(self._survey.directory(disk, self._policy, partition, name_hash)) for disk in holders
-            }
+            files = {disk: holders[disk].files if disk in holders else () for disk in primaries}
+            if len(set(files.values())) > 1:
+                wrong.append("copies differ: " + "; ".join(f"{disk} {list(names)}" for disk, names in files.items()))
+            infos = {disk: held.info for disk, held in holders.items()}
             wrong += [f"on {disk}: {info}" for disk, info in infos.items() if isinstance(info, str)]
             readable = [info for info in infos.values() if isinstance(info, ObjectInfo)]
             good = max(readable, key=lambda info: info.data_timestamp, default=None)
@@ -322,7 +310,8 @@ def _unsound(cluster: Cluster, survey: Survey) -> Iterator[str]:
     for _, root in survey.disks:
         for path in root.glob("objects*/*/*/*/*.*"):
             try:
-                key = str(path), path.stat().st_mtime_ns, path.stat().st_size
+                status = path.stat()
+                key = str(path), status.st_ino, status.st_ctime_ns
                 if key in cluster.sound:
                     continue
                 facts = describe_file(str(path))

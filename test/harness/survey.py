@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from urllib.parse import quote
 
 from harness.cluster import Cluster
 from objstore.core.errors import ObjstoreError
-from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.policies import objects_dir, ring_name
 from objstore.ring import Ring
@@ -23,7 +23,6 @@ from objstore.store.databases import describe_database, layout
 from objstore.store.databases.schema import KINDS
 from objstore.store.databases.status import digest, status_of
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.layout import FileName
 from objstore.store.objects.liveness import decide, parse_names
 from objstore.store.objects.lookup import BadFile, Found, look_up
 
@@ -34,6 +33,13 @@ class Disk(NamedTuple):
 
     def __str__(self) -> str:
         return f"host{self.host}/{self.device}"
+
+
+class Held(NamedTuple):
+    """A name's objects on one disk. files: those that count. info: the live object; why it cannot be read; or None."""
+
+    files: tuple[str, ...]
+    info: ObjectInfo | str | None
 
 
 class Database(NamedTuple):
@@ -53,6 +59,8 @@ class Database(NamedTuple):
     def hash(self) -> str:
         return hashlib.md5(repr((self.said, sorted(self.rows.items()))).encode()).hexdigest()
 
+
+_STABLE_NS = 1_000_000_000  # a directory's time of change tells of changes that are so far apart
 
 # deleted, name and policy come first; then what replicas must agree on.
 _ROWS = {
@@ -84,21 +92,30 @@ class Survey:
     def primaries(self, ring: str, partition: int) -> list[Disk]:
         return [disk_of(node) for node in self.rings[ring].primaries(partition)]
 
-    def objects(self, policy: int) -> dict[tuple[int, str], dict[Disk, tuple[FileName, ...]]]:
-        """By partition and hash, the files that count, on each disk that has any."""
-        found: dict[tuple[int, str], dict[Disk, tuple[FileName, ...]]] = defaultdict(dict)
+    def objects(self, policy: int) -> dict[tuple[int, str], dict[Disk, Held]]:
+        """By partition and hash, what each disk has that has anything that counts."""
+        found: dict[tuple[int, str], dict[Disk, Held]] = defaultdict(dict)
         for disk, root in self.disks:
-            for path in _below(root / objects_dir(policy), 3):
-                live = decide(parse_names(_entries(path)))
-                counting = {live.data, live.tombstone, live.meta, live.content_type} - {None}
-                if counting:
-                    partition, _, name_hash = path.parts[-3:]
-                    found[int(partition), name_hash][disk] = tuple(sorted(counting, key=str))  # type: ignore[arg-type]
+            for path in _below(str(root / objects_dir(policy)), 3):
+                held = self._held(path)
+                if held.files:
+                    partition, _, name_hash = path.rsplit("/", 3)[1:]
+                    found[int(partition), name_hash][disk] = held
         return found
 
-    def directory(self, disk: Disk, policy: int, partition: int, name_hash: str) -> Path:
-        root = self._cluster.devices(disk.host) / disk.device
-        return root / objects_dir(policy) / str(partition) / name_hash[-3:] / name_hash
+    def _held(self, path: str) -> Held:
+        """As found before, where the directory has not changed since."""
+        try:
+            changed = os.stat(path).st_mtime_ns
+        except FileNotFoundError:
+            return Held((), None)
+        known = self._cluster.seen.get(path)
+        if known is not None and known[0] == changed:
+            return known[1]  # type: ignore[no-any-return]
+        held = read_directory(path)
+        if time.time_ns() - changed > _STABLE_NS and not isinstance(held.info, str):
+            self._cluster.seen[path] = changed, held
+        return held
 
     def databases(self, kind: str) -> dict[tuple[int, str], dict[Disk, Database | str]]:
         """By partition and hash, on each disk that has one: what it holds, or why it cannot be read."""
@@ -138,33 +155,32 @@ class _Info:
         self.__dict__.update(facts)
 
 
-def read_object(directory: Path) -> ObjectInfo | str | None:
-    """The live object of a hash directory; why it cannot be read; None where there is none."""
+def read_directory(path: str) -> Held:
+    """What a hash directory holds."""
+    live = decide(parse_names(_entries(path)))
+    counting = {str(file) for file in (live.data, live.tombstone, live.meta, live.content_type) if file is not None}
+    files = tuple(sorted(counting))
     try:
-        found = look_up(FILES, str(directory))
+        found = look_up(FILES, path)
     except (BadFile, ObjstoreError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
+        return Held(files, f"{type(error).__name__}: {error}")
     if not isinstance(found, Found):
-        return None
+        return Held(files, None)
     found.file.close()
-    return found.info
+    return Held(files, found.info)
 
 
-def container_of(info: ObjectInfo) -> Name:
-    return Name.parse(info.name).of_container
-
-
-def _below(root: Path, depth: int) -> Iterator[Path]:
+def _below(root: str, depth: int) -> Iterator[str]:
     """Directories so many levels below."""
     if not depth:
         yield root
         return
     for name in _entries(root):
         if "." not in name:
-            yield from _below(root / name, depth - 1)
+            yield from _below(f"{root}/{name}", depth - 1)
 
 
-def _entries(path: Path) -> list[str]:
+def _entries(path: str) -> list[str]:
     try:
         return os.listdir(path)
     except (FileNotFoundError, NotADirectoryError):

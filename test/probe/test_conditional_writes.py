@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from harness.client import Client
 from harness.cluster import Cluster
-from harness.contention import Mixture, count_up, race_to_create
+from harness.contention import Mixture, count_up, meanwhile, race_to_create
 from harness.linearizable import check
 
 
 @pytest.fixture
 def make(cluster: Cluster, client: Client) -> Callable[[], Client]:
     return lambda: client.with_token(client.token)
-
-
-@contextmanager
-def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Do `work` in another thread while the block runs; its result is in the list afterwards. Raises what it raises."""
-    results: list[Any] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield results
-    finally:
-        thread.join(300)
-    if failures:
-        raise failures[0]
-    assert results, "the clients hang"
 
 
 def test_of_many_that_create_an_object_one_does_with_a_server_down(

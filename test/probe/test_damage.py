@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 from harness.client import Client, log_in
 from harness.cluster import Cluster
+from harness.faults import flip, truncate
 from harness.processes import Serve, wait_until
 
 SIZES = [1000, 300_000, 5_000_000]
-
-
-def flip(path: Path, position: int) -> None:
-    """Change one bit of a file in its place."""
-    with open(path, "r+b") as file:
-        file.seek(position)
-        (byte,) = file.read(1)
-        file.seek(position)
-        file.write(bytes([byte ^ 1]))
 
 
 def started(tmp_path: Path, **options: int) -> Serve:
@@ -38,6 +30,7 @@ def logged_in(server: Serve) -> Client:
 def a_copy(cluster: Cluster, client: Client, path: str) -> tuple[int, Path]:
     """Host and .data file of one of the three copies of `container/object`."""
     place = cluster.locate(client.account, *path.split("/"))
+    cluster.damaged.add(place.hash)
     wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
     return next(iter(cluster.data_files(place).items()))
 
@@ -80,19 +73,26 @@ def test_a_copy_rots_and_another_is_served(
     body = bytes(range(256)) * (size // 256)
     path = f"{container}/object"
     assert client.put(path, body).status == 201
-    files = cluster.data_files(cluster.locate(client.account, container, "object"))
-    wait_until(lambda: len(cluster.data_files(cluster.locate(client.account, container, "object"))) == 3, "copies")
     before = len(cluster.quarantined())
-    host, bad = next(iter(files.items()))
+    host, bad = a_copy(cluster, client, path)
     flip(bad, int(len(body) * where))
+    inode = bad.stat().st_ino
 
     def found_out() -> bool:
         answer = client.get(path)
         assert (answer.status, answer.body) == (200, body)
-        return not bad.exists()
+        return not is_there(bad, inode)
 
     wait_until(found_out, f"the copy on host {host} to be read", 30)
     assert len(cluster.quarantined()) == before + 1
+
+
+def is_there(path: Path, inode: int) -> bool:
+    """That very file, not one in its place."""
+    try:
+        return path.stat().st_ino == inode
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "grown", "no metadata"])
@@ -101,13 +101,12 @@ def test_a_copy_is_damaged_in_another_way(cluster: Cluster, client: Client, cont
     path = f"{container}/object"
     client.put(path, body)
     _, bad = a_copy(cluster, client, path)
+    inode = bad.stat().st_ino
     match damage:
         case "cut":
-            with open(bad, "r+b") as file:
-                file.truncate(1000)
+            truncate(bad, 1000)
         case "emptied":
-            with open(bad, "r+b") as file:
-                file.truncate(0)
+            truncate(bad, 0)
         case "grown":
             with open(bad, "ab") as file:
                 file.write(b"more")
@@ -118,7 +117,7 @@ def test_a_copy_is_damaged_in_another_way(cluster: Cluster, client: Client, cont
     def found_out() -> bool:
         answer = client.get(path)
         assert (answer.status, answer.body) == (200, body)
-        return not bad.exists()
+        return not is_there(bad, inode)
 
     wait_until(found_out, "the copy to be read", 30)
 
