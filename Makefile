@@ -3,6 +3,7 @@
 #   make run      an object store on 127.0.0.1:8080 that keeps its data in ./data
 #   make test     every check and test, as CI runs them
 #   make check    the quick part: lint, types, unit tests
+#   make torture  a cluster hurt at random, under load: SECONDS=600 SEED=7
 #   make bench    figures for the hot paths, on this machine
 #   make samples  etc/*.conf and doc/s3_support.md written anew from the tables in the code
 #   make clean    all that was made here, but not ./data
@@ -12,11 +13,12 @@ BIN := $(VENV)/bin
 DATA ?= ./data
 BIND ?= 127.0.0.1:8080
 JOBS ?= 2
+SECONDS ?= 60
 BENCH ?= $(filter-out bench/load.py,$(sort $(wildcard bench/*.py)))
 CODE := objstore test bench bin setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check lint format types unit functional probe bench samples clean
+.PHONY: run test check lint format types unit functional probe torture bench samples clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -52,6 +54,10 @@ functional: $(VENV)/.installed-test
 
 probe: $(VENV)/.installed-test
 	$(BIN)/pytest test/probe -n $(JOBS) --dist loadfile
+
+# Without SEED another one each time, which is printed.
+torture: $(VENV)/.installed-test
+	cd test && ../$(BIN)/python -m harness.driver --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
 bench: $(VENV)/.installed

@@ -59,6 +59,7 @@ def test_lost_and_damaged_databases_are_rebuilt(cluster: Cluster, client: Client
     place = cluster.locate(client.account, container)
     wait_until(lambda: are_equal(cluster, place), "equal replicas", SECONDS)
     damaged, lost = place.primaries[:2]
+    cluster.damaged.add(place.hash)
     for host in (damaged, lost):
         cluster.servers["container", host].stop()
         directory = cluster.devices(host) / place.path

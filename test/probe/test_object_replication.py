@@ -117,6 +117,7 @@ def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Cli
     place = cluster.locate(client.account, container, "object")
     wait_until(lambda: holders(cluster, place) == {*place.primaries}, "all copies")
     host, file = next(iter(cluster.data_files(place).items()))
+    cluster.damaged.add(place.hash)
     flip(file)
     target = f"{place.partition}/{client.account}/{path}"
     try:
