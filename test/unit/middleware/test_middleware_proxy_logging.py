@@ -235,3 +235,13 @@ def test_a_template_of_ones_own(tmp_path):
 def test_a_wrong_template_is_refused_at_start(template):
     with pytest.raises(ConfigError, match="log_msg_template"):
         filter_factory({}, log_msg_template=template)(Response(200))
+
+
+def test_statsd_hears_of_requests_by_swifts_names():
+    class Sender:
+        def request(self, name, seconds, transferred):
+            self.sent = (name, seconds, transferred)
+
+    sender = Sender()
+    logged(Response(200, {}, b"12345"), options={"sender": sender})
+    assert [sender.sent] == [("proxy-server.object.GET.200", 1.25, 5)]
