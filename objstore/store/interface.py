@@ -237,7 +237,10 @@ class ReplicaStore(ObjectStore, Protocol):
         ...
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
-        """Of changes that a peer has (by name hash), those that would count here and are not here."""
+        """Of changes that a peer has (by name hash), those that would count here and are not here.
+
+        What it leaves out is durable here, or superseded by what is.
+        """
         ...
 
     def read_change(self, location: Location, name: FileName) -> ChangeReader:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from objstore.core.errors import Corrupt, InvalidInput, NotFound
@@ -15,13 +17,15 @@ from objstore.store.objects.disk_errors import UNREADABLE, translate
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.hashes import Hasher, counting, list_dir
-from objstore.store.objects.layout import DATA, FileName, is_hash
+from objstore.store.objects.layout import DATA, FileName, ancestors, is_hash
 from objstore.store.objects.liveness import parse_names
 from objstore.store.objects.reader import FileReader
 from objstore.store.objects.records import read_data
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
 from objstore.store.objects.writer import FileWriter
+
+_SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
 
 
 class FileReplicaStore(FileStore):
@@ -64,11 +68,26 @@ class FileReplicaStore(FileStore):
         found = {}
         for name_hash, names in offered.items():
             directory = self.layout.hash_dir(Location(partition, name_hash))
-            own = set(parse_names(list_dir(self._files, directory)))
+            own = self._durable(directory)
             lacking = set(counting(own.union(names))) - own
             if lacking:
                 found[name_hash] = tuple(sorted(lacking))
         return found
+
+    def _durable(self, directory: str) -> set[FileName]:
+        """The files of a hash directory, made durable where they may have been linked a moment ago.
+
+        A peer may remove its copies once it hears of ours.
+        """
+        names = set(parse_names(list_dir(self._files, directory)))
+        try:
+            if names and self._files.modified(directory) > time.time() - _SETTLED:
+                self._files.fsync_dir(directory)
+                for above in () if self._ordered() else islice(ancestors(directory), 3):
+                    self._files.fsync_dir(above)
+        except FileNotFoundError:  # removed meanwhile
+            return set()
+        return names
 
     # Changes as bytes
 
