@@ -26,8 +26,8 @@ from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStoreSettings
-from objstore.store.objects.hashes import HASH_ATTRIBUTE, Hasher
-from objstore.store.objects.layout import DATA, FileName, Layout
+from objstore.store.objects.hashes import HASH_ATTRIBUTE, Hasher, is_before, oldest_reclaimable
+from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName, Layout
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -156,10 +156,20 @@ def check_kept(root: str) -> None:
             assert os.getxattr(directory, HASH_ATTRIBUTE) == value, directory
 
 
+class ListingFiles(FaultyFiles):  # type: ignore[misc, valid-type]
+    """What is done after a listing is a step, too."""
+
+    def list(self, path: str) -> list[str]:
+        found: list[str] = super().list(path)
+        self._step("list")
+        return found
+
+
 class Trial:
     """Acts over a state, on fresh copies of a device."""
 
-    def __init__(self, before: tuple[Act, ...], tmp_path: Path, ordered: bool) -> None:
+    def __init__(self, before: tuple[Act, ...], tmp_path: Path, ordered: bool, kind: Any = FaultyFiles) -> None:
+        self._kind = kind
         self._numbers = itertools.count()
         self._tmp_path = tmp_path
         self._ordered = ordered
@@ -177,7 +187,7 @@ class Trial:
         for directory, _, _ in os.walk(self._plain):  # copytree leaves out what it may of attributes
             for key in os.listxattr(directory):
                 os.setxattr(root / os.path.relpath(directory, self._plain), key, os.getxattr(directory, key))
-        return FaultyFiles(str(root), ordered=self._ordered)
+        return self._kind(str(root), ordered=self._ordered)
 
     def check(self, files: Any) -> None:
         for seed in SEEDS:
@@ -257,7 +267,7 @@ def test_amid_any_change_another_leaves_no_hash_of_what_is_not_there(pair: Pair,
     """At each step of the first the second runs as a whole, and then the power goes, or nothing happens."""
     before, act = CASES[pair.first]
     between = CASES[pair.second][1]
-    trial = Trial(before, tmp_path, ordered)
+    trial = Trial(before, tmp_path, ordered, ListingFiles if act is hash_it else FaultyFiles)
     for step, cut in ((step, cut) for step in itertools.count(1) for cut in (True, False)):
         files = trial.files()
         other = store_at(files.root, files, Here())
@@ -318,41 +328,73 @@ def hammer(root: str, seed: int, until: float) -> None:
                 store.forget(location, store.file_names(location))
 
 
-def test_hashes_kept_while_processes_write_are_true(tmp_path: Path) -> None:
+def hash_on(root: str, until: float, failures: list[BaseException]) -> None:
+    try:
+        while time.monotonic() < until:
+            Hasher(Flaky(), Layout(root, 0), lambda: True).suffixes(5)
+    except BaseException as error:
+        failures.append(error)
+
+
+@pytest.mark.parametrize("round", range(5))
+def test_hashes_kept_while_processes_write_are_true(tmp_path: Path, round: int) -> None:
     root = str(tmp_path)
-    until = time.monotonic() + 1.5
+    until = time.monotonic() + 0.3
     children = []
-    for seed in range(3):
+    for number in range(3):
         child = os.fork()
         if not child:
             code = 1
             try:
-                hammer(root, seed, until)
+                hammer(root, 3 * round + number, until)
                 code = 0
             finally:
                 os._exit(code)
         children.append(child)
-    hasher = Hasher(Flaky(), Layout(root, 0), lambda: True)
-    count = 0
     failures: list[BaseException] = []
-
-    def hash_on() -> None:
-        try:
-            while time.monotonic() < until:
-                Hasher(Flaky(), Layout(root, 0), lambda: True).suffixes(5)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=hash_on)
+    thread = threading.Thread(target=hash_on, args=(root, until, failures))
     thread.start()
+    hasher = Hasher(Flaky(), Layout(root, 0), lambda: True)
     while time.monotonic() < until:
         hasher.partition(5)
-        count += 1
     thread.join()
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
     assert not failures
-    assert count > 10
-    hasher.suffixes(5)
     check_kept(root)
-    hasher.partition(5)
-    check_kept(root)
+
+
+def test_hashers_of_one_partition_take_turns(tmp_path: Path) -> None:
+    two(store_at(str(tmp_path)))
+    files = ListingFiles(str(tmp_path))
+    layout = Layout(str(tmp_path), 0)
+    second = threading.Thread(target=lambda: Hasher(FILES, layout, lambda: True).partition(5))
+    was_alive = []
+
+    def begin_second() -> None:
+        second.start()
+        second.join(0.2)
+        was_alive.append(second.is_alive())
+
+    files.call_at, files.call = 2, begin_second  # the marker is there
+    Hasher(files, layout, lambda: True).partition(5)
+    second.join()
+    assert was_alive == [True]
+
+
+def test_a_summary_tells_of_what_may_be_reclaimed() -> None:
+    data, meta, tombstone = FileName(at(1), DATA), FileName(at(2), META), FileName(at(3), TOMBSTONE)
+    assert oldest_reclaimable([data, meta]) is None
+    assert oldest_reclaimable([data, meta, tombstone]) == 3
+    assert oldest_reclaimable([meta]) == 2
+    assert is_before(2, at(3))
+    assert not is_before(3, at(3))
+    assert not is_before(None, at(3))
+
+
+@pytest.mark.parametrize("value", [b"", b"?", b"0123", b"0" * 32, b"g" * 32 + b" -", b"0" * 32 + b" 12"])
+def test_an_attribute_in_another_form_counts_for_none(tmp_path: Path, value: bytes) -> None:
+    store = store_at(str(tmp_path))
+    two(store)
+    good = store.partition_hash(5)
+    os.setxattr(store.layout.partition_dir(5), HASH_ATTRIBUTE, value)
+    assert store.partition_hash(5) == good
