@@ -53,11 +53,13 @@ def test_expired_objects_go_from_listings_and_disks(cluster: Cluster, client: Cl
     """A host that is away keeps its copies; they go when it is back."""
     going = [f"{container}/going{number}" for number in range(COUNT)]
     staying = [f"{container}/staying{number}" for number in range(3)]
-    for path in (*going, *staying):
-        assert client.put(path, b"x" * 1000, {"X-Delete-After": "8"}).status == 201
     for path in staying:
+        assert client.put(path, b"x" * 1000, {"X-Delete-After": "1"}).status == 201
         assert client.put(path, b"again").status == 201
-    assert client.post(going[0], {"X-Delete-After": "9"}).status == 202
+    assert client.put(going[0], b"x" * 1000, {"X-Delete-After": "1000"}).status == 201
+    assert client.post(going[0], {"X-Delete-After": "1"}).status == 202
+    for path in going[1:]:
+        assert client.put(path, b"x" * 1000, {"X-Delete-After": "1"}).status == 201
     files = Files(cluster, client, going)
     for kind in KINDS:
         cluster.servers[kind, 2].kill()
