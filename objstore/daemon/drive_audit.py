@@ -102,12 +102,7 @@ class DriveAudit:
 
     def _tell(self) -> None:
         """In a thread."""
-        outs = self._means.outs.all()
-        devices = {name: {**condition._asdict(), "unmounted": False} for name, condition in self.conditions.items()}
-        devices |= {
-            name: {**devices.get(name, {}), "unmounted": True, "why": noted.get("why", ""), "errors": 1}
-            for name, noted in outs.items()
-        }
+        devices = {name: condition._asdict() for name, condition in self.conditions.items()}
         self._means.tell({"devices": devices, "log_unreadable": self._log_unreadable})
 
     def _errors(self, names: list[str]) -> dict[str, list[Line]]:

@@ -7,6 +7,7 @@ own, and who asks is told after a short wait what was counted last.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 SPOOL = "async_pending"  # a directory a policy on each device: async_pending, async_pending-1
 QUARANTINE = "quarantined"
 MOST = 100_000  # entries of one directory that are counted
+_HOLDS_PARTITIONS = re.compile(r"accounts|containers|objects(?:-\d+)?")
 MOST_NAMES = 20  # of quarantined data, told of each kind and device
 
 
@@ -30,13 +32,15 @@ class Usage(NamedTuple):
 class Counted(NamedTuple):
     """What was found on one device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
 
-    at: when, in seconds since the epoch; late: it was asked for since, and the device has not answered yet.
+    partitions: that have a directory, likewise. at: when, in seconds since the epoch; late: it was asked for since,
+    and the device has not answered yet.
     """
 
     mounted: bool
     usage: Usage | None = None
     quarantined: Mapping[str, int] = {}
     async_pending: int = 0
+    partitions: Mapping[str, int] = {}
     at: float = 0.0
     late: bool = False
 
@@ -80,6 +84,12 @@ def spooled(device: str) -> int:
     return sum(min(MOST, _files_below(entry.path, MOST)) for entry in spools)
 
 
+def partitions(device: str) -> dict[str, int]:
+    """Directories of partitions by kind: `accounts`, `containers`, `objects`, `objects-1`."""
+    kinds = [entry for entry in entries(device) if _HOLDS_PARTITIONS.fullmatch(entry.name)]
+    return {kind.name: sum(entry.name.isdigit() for entry in _some(kind.path, MOST)) for kind in kinds}
+
+
 def _some(path: str, most: int) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(path) as found:
@@ -103,7 +113,7 @@ def count(root: str, name: str, is_mounted: Callable[[str], bool], now: Callable
     if not is_mounted(name):
         return Counted(False, at=now())
     found = {kind: len(names) for kind, names in quarantined(path).items()}
-    return Counted(True, usage(path), found, spooled(path), now())
+    return Counted(True, usage(path), found, spooled(path), partitions(path), now())
 
 
 class DeviceCounts:
@@ -164,6 +174,7 @@ def as_json(counted: Counted) -> dict[str, Any]:
         "avail": room and room.avail,
         "quarantined": kinds,
         "async_pending": counted.async_pending,
+        "partitions": dict(counted.partitions),
         "counted": counted.at,
         "late": counted.late,
     }

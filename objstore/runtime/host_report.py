@@ -17,6 +17,7 @@ import objstore
 from objstore.core.errors import ConfigError
 from objstore.runtime import cluster_conf, device_counts, recon_files
 from objstore.runtime.device_counts import DeviceCounts
+from objstore.runtime.drives import Outs
 
 _RING = ".ring"
 _Stamp = tuple[int, int, int]  # of a file: inode, when it was changed in ns, size
@@ -38,6 +39,7 @@ class Host:
         """ring_version: of the ring file at a path; may raise ConfigError."""
         self.paths = paths
         self._ring_version = ring_version
+        self._outs = Outs(paths.devices)
         self._counts = DeviceCounts(partial(device_counts.count, paths.devices, is_mounted=self._is_mounted))
         self._rings: dict[str, tuple[_Stamp, dict[str, Any]]] = {}  # by path, as long as unchanged
         self._settings: tuple[_Stamp, dict[str, str]] | None = None
@@ -143,6 +145,7 @@ class Host:
     def summary(self) -> Any:
         """All that `objstore status` wants to know, in one answer. Times: seconds since the epoch; sizes: bytes."""
         memory = psutil.virtual_memory()
+        outs = self._outs.all()
         return {
             **self.version(),
             "host": platform.node(),
@@ -150,7 +153,10 @@ class Host:
             "uptime": time.time() - psutil.boot_time(),
             "load": self.load(),
             "memory": {"total": memory.total, "available": memory.available},
-            "devices": {name: device_counts.as_json(found) for name, found in self.counted().items()},
+            "devices": {
+                name: {**device_counts.as_json(found), "out": outs[name].get("why", "") if name in outs else None}
+                for name, found in self.counted().items()
+            },
             "rings": self.rings(),
             "settings": self.settings(),
             "daemons": self.daemons(),
@@ -165,7 +171,8 @@ class Host:
         return device_counts.device_names(self.paths.devices)
 
     def _is_mounted(self, name: str) -> bool:
-        return not self.paths.mount_check or os.path.ismount(os.path.join(self.paths.devices, name))
+        mounted = not self.paths.mount_check or os.path.ismount(os.path.join(self.paths.devices, name))
+        return mounted and name not in self._outs
 
     def _ring(self, path: str) -> dict[str, Any]:
         found = os.stat(path)

@@ -56,6 +56,8 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
         if device.state in _DEVICE_STATES:
             severity, what = _DEVICE_STATES[device.state]
             yield Problem(severity, where, what)
+        if device.state == "taken out":
+            yield Problem(WARNING, where, f"is taken out: {device.why}")
         if device.state == "not in rings" and device.partitions:
             yield Problem(WARNING, where, f"is in no ring and holds {device.partitions} partitions")
         if device.quarantined:
@@ -150,8 +152,9 @@ def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
     for host in state.hosts:
         for device, found in ((host.summary or {}).get("driveaudit") or {}).get("devices", {}).items():
             if found.get("errors"):
-                done = ", taken out" if found.get("unmounted") else ""
-                yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log{done}")
+                yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log")
+            if found.get("failed"):
+                yield Problem(WARNING, f"{host.ip}/{device}", f"does not write and read: {found['why']}")
 
 
 # Of searches: what they count that wants somebody's eyes.

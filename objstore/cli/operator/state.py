@@ -14,7 +14,9 @@ AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
 class Device(NamedTuple):
-    """One disk. state: `ok`, or why it cannot be used, or `not in rings`. Sizes in bytes, None where not known.
+    """One disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out.
+
+    Sizes in bytes, None where not known.
 
     partitions: that lie there; wanted: that rings assign to it; both None or 0 where not known. handoffs: partitions
     there that are on their way to other devices. replicated, audited: when the last complete pass over it ended, of
@@ -24,6 +26,7 @@ class Device(NamedTuple):
     host: str
     name: str
     state: str
+    why: str
     draining: bool
     size: int | None
     used: int | None
@@ -134,6 +137,7 @@ def _device(report: HostReport | None, host: str, name: str, assigned: _Assigned
         host=host,
         name=name,
         state=_device_state(summary, found, assigned),
+        why=found.get("out") or "",
         draining=assigned is not None and not any(assigned.weights),
         size=found.get("size"),
         used=found.get("used"),
@@ -152,6 +156,8 @@ def _device_state(summary: Mapping[str, Any] | None, found: Mapping[str, Any], a
         return "host away"
     if not found:
         return "not there"
+    if found.get("out") is not None:
+        return "taken out"
     if not found["mounted"]:
         return "not mounted"
     if found.get("late"):

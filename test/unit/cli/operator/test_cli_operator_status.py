@@ -84,6 +84,8 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
     [
         ({"devices": device(mounted=False)}, CRITICAL, "is not mounted"),
         ({"devices": {}}, CRITICAL, "is not there"),
+        ({"devices": device(mounted=False, out="makes noises")}, WARNING, "is taken out: makes noises"),
+        ({"driveaudit": {"devices": {"d1": {"failed": 2, "why": "EIO"}}}}, WARNING, "does not write and read: EIO"),
         ({"devices": device(late=True)}, WARNING, "does not answer in time"),
         ({"devices": device(used=95 * GIB)}, WARNING, "is 95% full"),
         ({"devices": device(used=50 * GIB)}, NOTE, "is 50% full, the average is 20%"),
@@ -97,7 +99,7 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
         ({"daemons": {"object-replicator": {**daemon(), "alive": False}}}, WARNING, "do not run: object-replicator"),
         ({"daemons": {"object-replicator": {**daemon(), "broke_off": True}}}, WARNING, "the last pass broke off"),
         (
-            {"driveaudit": {"devices": {"d1": {"errors": 3, "unmounted": True}}}},
+            {"driveaudit": {"devices": {"d1": {"errors": 3, "failed": 0}}}},
             WARNING,
             "3 errors in the kernel's log",
         ),
