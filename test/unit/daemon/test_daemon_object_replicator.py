@@ -44,6 +44,7 @@ class Network:
         self._local = local
         self.down: set[str] = set()
         self.dies_after: dict[str, int] = {}  # so many requests
+        self.busy = 0  # how many requests are refused yet
         self.after_offer: Callable[[], object] = lambda: None
         self.steps: list[tuple[str, str]] = []
 
@@ -56,6 +57,9 @@ class Network:
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         self._note(node, request)
+        if self.busy:
+            self.busy -= 1
+            return NodeResponse(503, {})
         response = self._local.call(node, request)
         if request.query == "step=offer":
             self.after_offer()
@@ -421,6 +425,14 @@ def test_a_host_that_did_not_answer_is_left_alone_for_a_while(cluster: Cluster) 
     told = cluster.run("d1")
     assert len(cluster.network.steps) == 1  # all have one address
     assert told["failures"] == told["total"]
+
+
+def test_a_busy_peer_is_asked_again(cluster: Cluster) -> None:
+    cluster.put("o", on=cluster.primaries("o")[:1])
+    cluster.network.busy = 2
+    told = cluster.run(cluster.primaries("o")[0])
+    assert told["failures"] == 0
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
 
 
 def test_a_pass_that_is_stopped_is_not_complete(cluster: Cluster) -> None:

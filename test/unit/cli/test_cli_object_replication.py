@@ -1,0 +1,77 @@
+"""The object replicator as `objstore serve` runs it: several devices, all in one process."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objstore.cli.data_dir import DataDir, prepare
+from objstore.cli.duties.object_replication import OBJECT_REPLICATOR
+from objstore.cli.serve import surroundings
+from objstore.cli.surroundings import Surroundings, Work
+from objstore.core.errors import ConfigError
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Clock
+from objstore.daemon.runner import Daemon
+from objstore.store.interface import ObjectData
+
+COUNT = 10
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDir:
+    made = DataDir(str(tmp_path))
+    prepare(made, 4, 3)
+    return made
+
+
+def make(data: DataDir, **overrides: str) -> tuple[Surroundings, Work]:
+    around = surroundings(data, logging.getLogger("test.replicator"), overrides)
+    return around, OBJECT_REPLICATOR.make(around)
+
+
+def run_once(work: Work) -> dict[str, Any]:
+    daemon = Daemon("object-replicator", work.begin_pass, work.pace, logging.getLogger("test"), told=work.told)
+    assert daemon.run_once().complete
+    return dict(work.told())
+
+
+def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
+    around, work = make(data)
+    ring, clock = around.ring("object")(), Clock()
+    places: dict[Location, list[str]] = {}
+    for number in range(COUNT):
+        name = Name("a", "c", f"o{number}")
+        name_hash = around.cluster.salt.hash(name)
+        place = Location(ring.partition(name_hash), name_hash)
+        places[place] = [node.device for node in ring.primaries(place.partition)]
+        away = next(device for device in around.devices.names() if device not in places[place])
+        with around.devices.get(away).objects(0).create(place, 1) as writer:
+            writer.write(b"x")
+            writer.commit(ObjectData(name.path, clock.now(), "a/b", {}))
+    told = run_once(work)
+    assert (told["sent_total"], told["removed_total"], told["handoffs_left"]) == (3 * COUNT, COUNT, 0)
+    lost = next(iter(places.values()))[0]
+    shutil.rmtree(Path(data.devices) / lost / "objects")
+    told = run_once(work)
+    for place, devices in places.items():
+        assert all(around.devices.get(device).objects(0).info(place).size == 1 for device in devices)
+    assert told["failures"] == 0
+    assert run_once(work)["sent_total"] == told["sent_total"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("object_replicator_handoff_delete", "none"),
+        ("object_replicator_files_per_second", "-1"),
+        ("object_replicator_interval", "often"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(data: DataDir, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        make(data, **{name: value})
