@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from harness import rings
@@ -143,3 +144,27 @@ def test_doubling_is_cancelled(cluster: Cluster, ledger: Ledger) -> None:
     check_cluster(cluster, ledger)
     assert cluster.locate("a", "c", "o").partition == before
     assert len({name for _, name in names(cluster)}) == len(set(names(cluster)))
+
+
+def test_the_only_copy_moves(tmp_path: Path) -> None:
+    """With one replica a new primary has nothing at first, of accounts and containers neither."""
+    cluster = Cluster(tmp_path, hosts=2, replicas=1, controlled=True)
+    cluster.start()
+    try:
+        client = cluster.client()
+        ledger = Ledger("only")
+        assert client.put(ledger.container).status == 201
+        client.close()
+
+        def steps() -> None:
+            rings.set_weight(cluster, 2, 10)
+            time.sleep(LOADED)
+            rings.set_weight(cluster, 1, 0, seed=1)
+            time.sleep(LOADED)
+            rings.set_weight(cluster, 1, 100, seed=2)
+
+        under_load(cluster, ledger, steps)
+        look(cluster, ledger)
+        check_cluster(cluster, ledger)
+    finally:
+        cluster.stop()

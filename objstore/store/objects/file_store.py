@@ -33,6 +33,7 @@ from objstore.store.objects.records import (
     tombstone_fields,
     tombstone_name,
 )
+from objstore.store.objects.relink import catch_up
 from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.writer import FileWriter, Tools
 
@@ -102,6 +103,7 @@ class FileStore:
 
     def create(self, location: Location, size: int | None, hashing: bool = True) -> FileWriter:
         self._space.check(size or 0)
+        self._catch_up(location)
         layout = self.layout
         return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location))
 
@@ -131,10 +133,12 @@ class FileStore:
         self._lay(location, record.file_name, encode_record(meta_fields(record)), guard)
 
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
+        self._catch_up(location)
         record = encode_record(tombstone_fields(name, timestamp))
         self._lay(location, tombstone_name(timestamp), record, guard)
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        self._catch_up(location)
         try:
             return self._tools.pool.run(self._exclusively, self.layout.hash_dir(location), call)
         except OSError as error:
@@ -191,11 +195,20 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
+    def _catch_up(self, location: Location) -> None:
+        """While the number of partitions is changed: have here what only the other partition has."""
+        if location.twin is not None:
+            try:
+                self._tools.pool.run(catch_up, self._files, self.layout, location)
+            except OSError as error:
+                raise translate(error, self.root) from error
+
     def _find(self, location: Location) -> Found:
         """The live object; inline where its directory is in memory, else in a thread.
 
         A name that is new has no directory: that of its partition is then in memory, as a rule.
         """
+        self._catch_up(location)
         directory = self.layout.hash_dir(location)
         try:
             if self._files.is_cached(directory) or self._files.is_cached(self.layout.partition_dir(location.partition)):

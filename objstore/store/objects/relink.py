@@ -128,6 +128,12 @@ class Relinker:
                 self._remove_dirs(self._layout.hash_dir(source))
         return counts
 
+    def bring(self, source: Location, destination: Location) -> int:
+        """Of one name; how many files. Durable on return."""
+        linked = self._locked(source, destination, self._carry)
+        self._sync()
+        return linked
+
     def _names(self, partition: int) -> Iterator[str]:
         for suffix in filter(is_suffix, list_dir(self._files, self._layout.partition_dir(partition))):
             yield from filter(is_hash, list_dir(self._files, self._layout.suffix_dir(partition, suffix)))
@@ -236,6 +242,20 @@ class Progress:
     def end(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._files.unlink(self._path)
+
+
+def catch_up(files: Files, layout: Layout, location: Location) -> int:
+    """Bring to a location what only its twin has, which a writer left that knew of one part power alone; how many
+    files. Blocks, and raises OSError."""
+    there = parse_names(list_dir(files, layout.twin_dir(location)))
+    if set(there).issubset(parse_names(list_dir(files, layout.hash_dir(location)))):  # as mostly
+        return 0
+    relinker = Relinker(files, layout, Step(0, (), False))
+    try:
+        own, twin = location.both
+        return relinker.bring(twin, own)
+    finally:
+        relinker.close()
 
 
 def relink_device(

@@ -178,6 +178,20 @@ def test_no_second_names_are_made_once_cleaning_up_has_begun(tmp_path: Path) -> 
     assert len(names(store, OLD)) == 1
 
 
+def test_what_a_writer_of_one_ring_left_is_found_by_the_other(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    for act, when in ((put, 1), (put, 3), (post, 4), (delete, 5), (put, 7)):
+        act(store, when, OLD)  # its proxy had not heard, or its body was long on the way
+        newest, found = store.exclusively(FROM_NEW, lambda newest, look: (newest, look()))
+        assert newest == Timestamp(when)
+        assert (found is None) == (act is delete)
+        assert state(store, FROM_NEW) == state(store, OLD)
+    delete(store, 8, OLD)
+    with pytest.raises(NotFound):
+        post(store, 9, FROM_NEW)
+    assert relinked(tmp_path, CLEAN).linked == 0
+
+
 def test_a_cancelled_change_leaves_nothing_behind(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     put(store, 1, OLD)
