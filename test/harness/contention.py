@@ -124,6 +124,37 @@ def count_up(
     return int(last.body.split()[0]), told
 
 
+def read_back(make: MakeClient, path: str, seconds: float) -> int:
+    """Write a name again and again, the only writer, and read it after each answer; how often that was.
+
+    X-Newest must give what was acknowledged last, or something whose writing failed since.
+    """
+    client = make()
+    possible: list[bytes] = []
+    done = 0
+    end = time.monotonic() + seconds
+    for number in itertools.count():
+        if time.monotonic() > end:
+            break
+        body = b"%d" % number
+        try:
+            possible.append(body)
+            if client.put(path, body).status == 201:
+                possible = [body]
+            answer = client.get(path, {"X-Newest": "true"})
+        except (OSError, http.client.HTTPException):
+            time.sleep(_PAUSE)
+            continue
+        if answer.status == 200:
+            assert answer.body in possible, f"read {answer.body!r} after {possible}"
+            possible = possible[possible.index(answer.body) :]
+            done += 1
+        else:
+            assert answer.status in UNKNOWN or len(possible) == number + 1, f"{answer.status} after {possible}"
+    client.close()
+    return done
+
+
 def counter(value: int, who: str, padding: int) -> bytes:
     return f"{value} {who} ".encode() + b"." * padding
 

@@ -28,7 +28,7 @@ from objstore.core.policies import ring_name
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.describe import describe_file
 
-SECONDS = 60.0  # for all to settle
+SECONDS = 120.0  # for all to settle; most of it is for busy machines
 _PAUSE = 0.3
 _SHOWN = 25
 
