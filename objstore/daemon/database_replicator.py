@@ -62,12 +62,13 @@ class Around(NamedTuple):
 
 class Options(NamedTuple):
     """reclaim_age, reclaim_interval in seconds; row_rate in rows a second, 0 for no bound; per_device: partitions at
-    once."""
+    once. compare_every: passes from one comparison of a partition in which nothing changes to the next."""
 
     reclaim_age: float = 7 * 86400.0
     reclaim_interval: float = 86400.0
     row_rate: float = 0.0
     per_device: int = 1
+    compare_every: int = 1
     bounds: Bounds = Bounds()
 
 
@@ -103,6 +104,7 @@ class DatabaseReplicator:
         self._lanes: dict[str, Lane[Part]] = {}
         self._ends: dict[str, float] = {}  # by device: of the last complete pass
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
+        self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
         self._removed = self._forgotten = self._reclaimed = self._failures = 0
 
@@ -169,14 +171,33 @@ class DatabaseReplicator:
             if not part.is_primary:
                 replicas.drop_empty(part.partition)
             return True
+        if part.is_primary and self._is_known_equal(device, part, summaries, due):
+            return True
         work = _Partition(self._around.logger, self._means, replicas, part, self._before(), self._sent_again)
         succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
         self._failures += work.failures
         if part.is_primary:
+            if succeeded and self._options.compare_every > 1:
+                self._equal[device.name, part.partition] = (_state(part, summaries), 0)
             self._reclaim(replicas, work, summaries, due)
         elif part.peers:
             succeeded &= self._leave(replicas, work, summaries)
         return succeeded
+
+    def _is_known_equal(
+        self, device: DeviceReplicas, part: Part, summaries: Mapping[str, Summary], due: tuple[float, float]
+    ) -> bool:
+        """Were the peers found equal a short time ago, and has nothing changed, nor is there anything to forget?"""
+        key, state = (device.name, part.partition), _state(part, summaries)
+        known, passes = self._equal.pop(key, (0, 0))
+        if known != state or passes + 1 >= self._options.compare_every or self._is_any_due(summaries, due):
+            return False
+        self._equal[key] = (state, passes + 1)
+        return True
+
+    def _is_any_due(self, summaries: Mapping[str, Summary], due: tuple[float, float]) -> bool:
+        before, interval = self._before(), self._options.reclaim_interval
+        return any(forgettable(own, before) or is_due(key, *due, interval) for key, own in summaries.items())
 
     def _before(self) -> Timestamp:
         """What was deleted before may be forgotten."""
@@ -307,6 +328,12 @@ class _Partition:
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         self._logger.warning("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
+
+
+def _state(part: Part, summaries: Mapping[str, Summary]) -> int:
+    """Equal where peers and databases are the same; only within this process."""
+    said = frozenset((key, own.id, own.max_row, own.digest) for key, own in summaries.items())
+    return hash((tuple(node.id for node in part.peers), said))
 
 
 def _quietly(call: Callable[..., Any], *args: Any) -> Any:

@@ -33,6 +33,9 @@ def _settings(kind: str) -> Table:
         Setting(f"{kind}_replicator_interval", duration, "30s", "pause between passes over all databases"),
         Setting(f"{kind}_replicator_load", _part, "0.2", "which part of the time passes may take, at most"),
         Setting(f"{kind}_replicator_concurrency", positive, "2", "partitions under way at once, of one device"),
+        Setting(
+            f"{kind}_replicator_compare_every", positive, "2", "passes after which what did not change is compared"
+        ),
         Setting(f"{kind}_replicator_rows_per_second", _rate, "20000", "rows to send, of this host; 0: no bound"),
         Setting(f"{kind}_replicator_rows", positive, "1000", "rows sent in one request"),
         Setting(f"{kind}_replicator_file_rows", positive, "10000", "fewer missing rows than these make no file"),
@@ -57,6 +60,7 @@ def _make(kind: str, table: Table, around: Surroundings) -> Work:
         values["reclaim_interval"],
         values["rows_per_second"],
         values["concurrency"],
+        values["compare_every"],
         Bounds(values["rows"], values["file_rows"], values["file_part"]),
     )
     replicator = DatabaseReplicator(known, options)

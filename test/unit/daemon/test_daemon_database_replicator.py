@@ -485,3 +485,26 @@ def test_progress_is_told_by_device(world: World, place: Location) -> None:
     world.cluster.transport.down.add("d2")
     world.run("d1")
     assert (world.told("d1", "failures"), world.told("d1", "failures_total")) == (1, 1)
+
+
+def test_unchanged_partition_is_compared_in_every_second_pass(world: World, place: Location) -> None:
+    world.options = world.options._replace(compare_every=2, reclaim_interval=1e9)
+    replicator = world.replicators["d1"] = world.replicator("d1", "containers")
+    world.run()
+    world.run()  # statuses are equal now
+    calls = []
+    for _ in range(4):
+        world.cluster.transport.calls = 0
+        world.run("d1")
+        calls.append(world.cluster.transport.calls)
+    assert sorted(calls) == [0, 0, 2, 2] and calls[0] != calls[1]
+    if calls[-1] == 2:
+        world.run("d1")
+    world.store("d1").merge_rows(place, [world.row("a")])
+    world.run("d1")
+    assert names(world, "d3", place) == ["a"]
+    lose(world, "d2", place)
+    world.run("d1")
+    world.run("d1")
+    assert names(world, "d2", place) == ["a"]
+    assert replicator.told()["failures_total"] == 0
