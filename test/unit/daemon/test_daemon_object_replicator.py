@@ -22,7 +22,7 @@ from objstore.daemon.object_replicator import Host, ObjectReplicator
 from objstore.replication.objects_messages import boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
-from objstore.ring import Ring
+from objstore.ring import Ring, increase
 from objstore.ring.builder import RingBuilder
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.layout import Layout
@@ -454,3 +454,23 @@ def test_what_is_told(cluster: Cluster) -> None:
     assert set(told["devices"]) == {"d1", "d2", "d3", "d4"}
     assert told["oldest_pass"] == min(device["last_pass"] for device in told["devices"].values()) >= began
     assert told["done"] == told["total"] == 3
+
+
+def files(cluster: Cluster) -> list[Path]:
+    """But those of partition 0, which is so by either part power."""
+    return sorted(path for path in cluster.root.glob("devices/*/objects/*/*/*/*") if path.parts[-4] != "0")
+
+
+def test_objects_stay_where_they_are_while_the_number_of_partitions_is_changed(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name, on=cluster.others(name))
+    for step in (increase.prepare, increase.increase):
+        step(cluster.builder)
+        cluster.ring = Ring(cluster.builder.contents())
+        cluster.run()
+        assert cluster.network.steps == []
+    increase.finish(cluster.builder)
+    cluster.ring = Ring(cluster.builder.contents())
+    before = files(cluster)
+    cluster.run()  # nothing was relinked: what lies in partitions of the old part power is not touched
+    assert files(cluster) == before
