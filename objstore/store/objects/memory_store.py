@@ -100,11 +100,11 @@ class MemoryStore:
     """Objects of one policy in a dictionary; for one process."""
 
     def __init__(self) -> None:
-        self._kept: dict[Location, dict[FileName, Kept]] = {}
+        self._kept: dict[str, dict[FileName, Kept]] = {}  # by name hash: whatever the partition, it is the same name
 
     def lay(self, location: Location, name: FileName, kept: Kept, guard: Guard | None = None) -> None:
         """Add one change, and drop what is obsolete with it."""
-        at_location = self._kept.setdefault(location, {})
+        at_location = self._kept.setdefault(location.hash, {})
         if name not in at_location:
             while guard is not None:
                 try:
@@ -119,7 +119,7 @@ class MemoryStore:
             del at_location[obsolete]
 
     def _live(self, location: Location) -> tuple[Liveness, dict[FileName, Kept]]:
-        at_location = self._kept.get(location, {})
+        at_location = self._kept.get(location.hash, {})
         return decide(at_location), at_location
 
     def _find(self, location: Location) -> tuple[ObjectInfo, MetaRecord | None, bytes]:
@@ -150,7 +150,7 @@ class MemoryStore:
             return None
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
-        return call(newest_of(self._kept.get(location, {})), lambda: self._live_info(location))
+        return call(newest_of(self._kept.get(location.hash, {})), lambda: self._live_info(location))
 
     def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
         own = record = meta_record(change)
