@@ -53,6 +53,7 @@ class ObjectReplicator:
         self._now = now
         self._started = now()
         self._stopping = False
+        self._misnamed = False  # was a device of ours, in this pass, taken for a peer's?
         self._lanes: dict[str, Lane[Task]] = {}
         self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
         self._ended: dict[str, float] = {}  # by device, when its last complete pass ended
@@ -60,6 +61,7 @@ class ObjectReplicator:
 
     def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
+        self._misnamed = False
         self._peers.begin_pass()
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
@@ -142,7 +144,9 @@ class ObjectReplicator:
         try:
             return work.hand_off(peers) if handoff else work.keep_equal(peers)
         except Conflict as error:  # what we are to the partition cannot be told
-            self._peers.logger.error("partition %d of %s is not replicated: %s", partition, place.device, error)
+            if not self._misnamed:  # so are all, most likely
+                self._peers.logger.error("partition %d of %s is not replicated: %s", partition, place.device, error)
+            self._misnamed = True
             return False
 
 

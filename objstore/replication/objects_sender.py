@@ -27,7 +27,7 @@ from objstore.replication.objects_messages import (
 from objstore.replication.objects_plan import Change, flat
 from objstore.runtime import green
 from objstore.store.interface import ChangeReader, ReplicaStore
-from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse, Share, Transport
+from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse, Share, Transport, Upload
 
 Decoded = TypeVar("Decoded")
 
@@ -154,16 +154,7 @@ class Sender:
         """One large change, as it is read."""
         head = encode_head(Frame(*change, reader.length))
         self._flow.take_changes(1)
-        request = self._request(SEND)
-        for pause in (*_BUSY_PAUSES, None):
-            upload = self._transport.upload(self.node, request, len(head) + reader.length)
-            early = upload.wait_continue()
-            if early is None:
-                break
-            early.close()
-            if early.status != 503 or pause is None:
-                raise self._failure(early.status)
-            _rest(pause)
+        upload = self._begin_upload(len(head) + reader.length)
         try:
             upload.send(head)
             for piece in reader:
@@ -177,6 +168,25 @@ class Sender:
             response.close()
             raise self._failure(response.status)
         return self._received(self._decoded(Receipt.decode, response), [change], [reader.length])
+
+    def _begin_upload(self, length: int) -> Upload:
+        """One whose body the peer wants, once it is not too busy."""
+        request, status = self._request(SEND), 503
+        for pause in (*_BUSY_PAUSES, None):
+            upload = self._transport.upload(self.node, request, length)
+            try:
+                early = upload.wait_continue()
+            except BaseException:
+                upload.abort()
+                raise
+            if early is None:
+                return upload
+            early.close()
+            status = early.status
+            if status != 503 or pause is None:
+                break
+            _rest(pause)
+        raise self._failure(status)
 
     def _received(self, receipt: Receipt, changes: list[Change], sizes: list[int]) -> set[Change]:
         if receipt.frames != len(changes):
