@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from objstore.core.policies import ring_name
@@ -18,6 +18,7 @@ from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
 from objstore.runtime.files import FILES
 from objstore.runtime.settings import Setting, boolean, duration
+from objstore.runtime.threads import ThreadPool
 from objstore.server import database_replication, object_replication
 from objstore.server.account_update import AccountUpdater
 from objstore.server.accounts import AccountServer
@@ -39,6 +40,12 @@ STORAGE_SETTINGS = (
     Setting("ring_dir", str, "/etc/objstore", "directory of objstore.conf and the ring files"),
     Setting("devices", os.path.normpath, "/srv/node", "directory under which the devices are mounted"),
     Setting("mount_check", boolean, "yes", "refuse devices that are not mount points"),
+    Setting(
+        "disk_patience",
+        duration,
+        "15s",
+        "a device in which nothing moves for so long refuses requests; 0: it never does",
+    ),
     *file_store.SETTINGS,
 )
 
@@ -94,19 +101,26 @@ def _lease_time(conf: Mapping[str, str]) -> float:
 
 def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Makers:
     databases = DatabaseSettings.read(conf, "storage server")
-    file_settings = file_store.settings_of(values)
+    databases = databases._replace(patience=values.disk_patience)
+    file_settings = file_store.settings_of(values)._replace(patience=values.disk_patience)
+
+    @cache
+    def threads(path: str) -> ThreadPool:
+        """Of one device, for the objects of all its policies."""
+        return ThreadPool(f"disk:{path}", file_settings.threads, file_settings.patience)
 
     def objects(path: str, policy: int) -> Any:
         found = cluster.policies.get(policy)
         if found is not None and found.engine == "memory":
             return MemoryStore()
-        return FileReplicaStore(path, policy, FILES, file_settings)
+        return FileReplicaStore(path, policy, FILES, file_settings, pool=threads(path))
 
     return Makers(
         objects=objects,
         containers=lambda path: ContainerStore(path, FILES, databases),
         accounts=lambda path: AccountStore(path, FILES, databases),
         spool=lambda path, policy: Spool(path, FILES, policy),
+        patience=values.disk_patience,
     )
 
 

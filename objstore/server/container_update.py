@@ -17,7 +17,6 @@ from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
-from objstore.runtime.threads import ThreadPool
 from objstore.server.app import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
@@ -41,7 +40,6 @@ class ContainerUpdater:
     def __init__(self, transport: Transport, logger: logging.Logger) -> None:
         self._transport = transport
         self._logger = logger
-        self._threads = ThreadPool("spool", 1)  # a spool waits for the disk
 
     def put(self, request: Request, info: ObjectInfo) -> str:
         """Tell of an object's PUT or POST; the indexes of the replicas taken care of, as header text."""
@@ -108,7 +106,7 @@ class ContainerUpdater:
         failed: list[int],
     ) -> None:
         policy = request.location.policy
-        self._threads.run(
+        request.device.threads.run(
             request.device.spool(policy).put,
             SpooledUpdate(
                 hash=_spool_key(target, row),

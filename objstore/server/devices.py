@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime.drives import Outs
+from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectStore
 from objstore.store.leases import Leases
 
@@ -20,6 +21,7 @@ class Makers(NamedTuple):
     containers: Callable[[str], Any]
     accounts: Callable[[str], Any]
     spool: Callable[[str, int], Any]
+    patience: float = 0.0  # see `runtime.threads`, in seconds
 
 
 class Device:
@@ -52,6 +54,11 @@ class Device:
 
     def spool(self, policy: int) -> Any:
         return self._kept(("spool", policy), self._makers.spool, policy)
+
+    @property
+    def threads(self) -> ThreadPool:
+        """Where calls of the spools wait for the device, so that those of others do not wait with them."""
+        return self._kept("threads", lambda path: ThreadPool(f"spool:{path}", 1, self._makers.patience))
 
 
 class Devices:

@@ -74,9 +74,13 @@ class Databases:
         self._files = files
         self._settings = settings
         self._connections = ConnectionCache(kind, settings)
-        self._readers = ThreadPool(f"{kind.name}-db-read", settings.readers)
+        patience = settings.patience
+        self._readers = ThreadPool(f"{kind.name}-db-read:{root}", settings.readers, patience)
         self._background = ThreadPool(f"{kind.name}-db-background", _BACKGROUND_THREADS)
-        self._writers = [Batcher(f"{kind.name}-db-write", self._write_batch) for _ in range(settings.writers)]
+        self._writers = [
+            Batcher(f"{kind.name}-db-write:{root}", self._write_batch, patience=patience)
+            for _ in range(settings.writers)
+        ]
 
     def path(self, location: Location) -> str:
         return layout.path(self._root, self._kind.directory, location)

@@ -9,7 +9,7 @@ from objstore.runtime.settings import Setting, Table, choice, duration, positive
 
 
 class DatabaseSettings(NamedTuple):
-    """lock_timeout in seconds; reserve in bytes; checkpoint_pages of 4 KiB."""
+    """lock_timeout in seconds; reserve in bytes; checkpoint_pages of 4 KiB; patience: see `runtime.threads`."""
 
     synchronous: str = "full"
     lock_timeout: float = 10.0
@@ -18,6 +18,7 @@ class DatabaseSettings(NamedTuple):
     readers: int = 4
     writers: int = 4
     checkpoint_pages: int = 1000
+    patience: float = 0.0
 
     @classmethod
     def read(cls, section: Mapping[str, str], where: str = "") -> DatabaseSettings:

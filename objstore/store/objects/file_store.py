@@ -37,18 +37,20 @@ from objstore.store.objects.relink import catch_up
 from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.writer import FileWriter, Tools
 
+SLOW = 0.5  # seconds that a device has let calls wait, after which it is not asked inline
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
 class FileStoreSettings(NamedTuple):
     """reserve: free space to be left. threads: for reads and writes that wait for this device.
 
-    background_threads: those of replication and audits, besides.
+    background_threads: those of replication and audits, besides. patience: seconds, see `runtime.threads`.
     """
 
     reserve: Reserve = Reserve(percent=1.0)
     threads: int = 4
     background_threads: int = 2
+    patience: float = 0.0
 
 
 DEFAULT_SETTINGS = FileStoreSettings()
@@ -81,7 +83,7 @@ class FileStore:
         policy: int = 0,
         files: Files = FILES,
         settings: FileStoreSettings = DEFAULT_SETTINGS,
-        batching: Callable[[str, Callable[..., Any]], Runs] = Batcher,
+        batching: Callable[..., Runs] = Batcher,
         pool: ThreadPool | None = None,
         on_quarantine: Callable[[Location, str], None] | None = None,
     ) -> None:
@@ -93,8 +95,8 @@ class FileStore:
         self._on_quarantine = on_quarantine
         self._ordered = functools.cache(lambda: files.orders_names(self.root))
         committer = Committer(files, self.layout, self._known, self._ordered)
-        pool = pool or ThreadPool(f"disk:{self.root}", settings.threads)
-        commits = batching(f"commit:{self.root}", committer.run)
+        pool = pool or ThreadPool(f"disk:{self.root}", settings.threads, settings.patience)
+        commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers())
         self._space = SpaceGuard(files, self.root, settings.reserve)
@@ -206,12 +208,15 @@ class FileStore:
     def _find(self, location: Location) -> Found:
         """The live object; inline where its directory is in memory, else in a thread.
 
-        A name that is new has no directory: that of its partition is then in memory, as a rule.
+        A name that is new has no directory: that of its partition is then in memory, as a rule. What is in
+        memory of a directory need not be all that is looked at: a device that is slow is never asked inline.
         """
         self._catch_up(location)
         directory = self.layout.hash_dir(location)
         try:
-            if self._files.is_cached(directory) or self._files.is_cached(self.layout.partition_dir(location.partition)):
+            partition = self.layout.partition_dir(location.partition)
+            quick = self._tools.pool.slow_for() < SLOW
+            if quick and (self._files.is_cached(directory) or self._files.is_cached(partition)):
                 found = look_up(self._files, directory)
             else:
                 found = self._tools.pool.run(look_up, self._files, directory)

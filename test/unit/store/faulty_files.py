@@ -297,7 +297,9 @@ def _scan(root: str) -> tuple[dict[str, dict[str, bytes]], dict[str, Inode]]:
 class Inline:
     """A queue of commits without a thread: each is a group of its own."""
 
-    def __init__(self, name: str, run_batch: Callable[..., Sequence[BaseException | None]]) -> None:
+    def __init__(
+        self, name: str, run_batch: Callable[..., Sequence[BaseException | None]], patience: float = 0.0
+    ) -> None:
         self._run_batch = run_batch
 
     def run(self, item: object) -> None:

@@ -265,7 +265,7 @@ def test_a_group_is_answered_only_when_all_of_it_is_durable(tmp_path: Path) -> N
         gathered: list[Any] = []
 
         class Gather:
-            def __init__(self, name: str, run_batch: Any, gathered: list[Any] = gathered) -> None:
+            def __init__(self, name: str, run_batch: Any, patience: float, gathered: list[Any] = gathered) -> None:
                 self.gathered, self.run_batch = gathered, run_batch
 
             def run(self, item: Any) -> None:

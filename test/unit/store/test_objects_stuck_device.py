@@ -1,0 +1,134 @@
+"""A device that does not answer any more, beside one that does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objstore.core.errors import DeviceUnavailable
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime import green
+from objstore.runtime.files import Files, OpenFile
+from objstore.store.interface import ObjectData
+from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.objects.space import Reserve
+
+PATIENCE = 0.3
+SETTINGS = FileStoreSettings(Reserve(), threads=2, patience=PATIENCE)
+LOCATION = Location(3, "0123456789abcdef0123456789abcdef")
+
+
+class Disk(Files):
+    """Files of which nothing is in memory, and that can be made to hang."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def is_cached(self, path: str) -> bool:
+        return False
+
+    def list(self, path: str) -> list[str]:
+        self.goes_on.wait()
+        return super().list(path)
+
+    def fsync(self, fd: int) -> None:
+        self.goes_on.wait()
+        super().fsync(fd)
+
+    def open(self, path: str) -> OpenFile:
+        self.goes_on.wait()
+        return super().open(path)
+
+
+class Devices:
+    """bad: its disk can be made to hang."""
+
+    def __init__(self, root: Path) -> None:
+        self.disk = Disk()
+        (root / "bad").mkdir()
+        (root / "good").mkdir()
+        self.bad = FileReplicaStore(str(root / "bad"), files=self.disk, settings=SETTINGS)
+        self.good = FileReplicaStore(str(root / "good"), settings=SETTINGS)
+        for store in (self.bad, self.good):
+            put(store, 1)
+
+
+def put(store: FileReplicaStore, at: int) -> None:
+    with store.create(LOCATION, 4) as writer:
+        writer.write(b"1234")
+        writer.commit(ObjectData("/a/c/o", Timestamp.from_seconds(at), "text/plain", {}))
+
+
+def get(store: FileReplicaStore) -> bytes:
+    with store.open(LOCATION) as reader:
+        return b"".join(bytes(piece) for piece in reader.read(0, reader.info.size))
+
+
+def outcome(call: Callable[..., Any], *args: Any) -> Any:
+    """What it gives, or the error that it raises."""
+    try:
+        return call(*args)
+    except DeviceUnavailable as error:
+        return error
+
+
+@pytest.fixture
+def devices(tmp_path: Path) -> Iterator[Devices]:
+    made = Devices(tmp_path)
+    yield made
+    made.disk.goes_on.set()
+
+
+@pytest.mark.parametrize("call", [get, lambda store: put(store, 5)], ids=["read", "write"])
+def test_after_a_while_a_stuck_device_refuses_at_once_and_later_works_again(
+    devices: Devices, call: Callable[[FileReplicaStore], Any]
+) -> None:
+    devices.disk.goes_on.clear()
+    waiting = [green.spawn(outcome, call, devices.bad) for _ in range(3)]
+    green.sleep(2 * PATIENCE)
+    began = time.monotonic()
+    late = [outcome(call, devices.bad) for _ in range(100)]
+    assert all(isinstance(each, DeviceUnavailable) for each in late)
+    assert time.monotonic() - began < PATIENCE
+    devices.disk.goes_on.set()
+    assert not any(isinstance(wait.wait(), Exception) for wait in waiting)
+    assert not isinstance(outcome(call, devices.bad), Exception)
+
+
+def test_other_devices_go_on_meanwhile(devices: Devices) -> None:
+    devices.disk.goes_on.clear()
+    waiting = [green.spawn(outcome, get, devices.bad) for _ in range(5)]
+    for at in range(2, 7):
+        assert get(devices.good) == b"1234"
+        put(devices.good, at)
+        green.sleep(PATIENCE / 4)
+    devices.disk.goes_on.set()
+    for wait in waiting:
+        wait.wait()
+
+
+def test_a_slow_device_is_asked_in_threads_also_for_what_seems_to_be_in_memory(
+    devices: Devices, tmp_path: Path
+) -> None:
+    """Else the loop, and with it requests to all devices, would wait for it."""
+    disk = devices.disk
+    disk.is_cached = lambda path: True  # type: ignore[method-assign]
+    disk.goes_on.clear()
+    writing = green.spawn(outcome, put, devices.bad, 9)
+    reading = green.spawn(outcome, lambda: devices.bad._tools.pool.run(disk.goes_on.wait))
+    green.sleep(0.6)  # from here on it is known to be slow
+    began = time.monotonic()
+    waits = green.spawn(outcome, get, devices.bad)
+    green.sleep(0.01)
+    assert time.monotonic() - began < 0.2
+    disk.goes_on.set()
+    for wait in (writing, reading, waits):
+        wait.wait()
