@@ -32,6 +32,7 @@ from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse,
 Decoded = TypeVar("Decoded")
 
 _OBJECTS = Share("object")
+_PIECE = 256 << 10  # bytes sent at a time: a slow flow must not leave the peer without any for long
 _BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a peer that has enough to do is asked again
 
 
@@ -158,8 +159,10 @@ class Sender:
         try:
             upload.send(head)
             for piece in reader:
-                self._flow.take_bytes(len(piece))
-                upload.send(bytes(piece))
+                for start in range(0, len(piece), _PIECE):
+                    part = bytes(piece[start : start + _PIECE])  # the reader's buffer is used again
+                    self._flow.take_bytes(len(part))
+                    upload.send(part)
         except BaseException:
             upload.abort()
             raise
