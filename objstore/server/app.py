@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
+from objstore.core.errors import DeviceUnavailable, InvalidInput, NodeFailure, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
@@ -42,6 +43,7 @@ class Request(NamedTuple):
 
 
 Verb = Callable[[Request], Response]
+_COMPLAINTS = 60.0  # seconds between log lines about one device
 
 
 class ShareRequest(NamedTuple):
@@ -88,6 +90,7 @@ class StorageApp:
         self._replicate = replicate
         self._depth = depth
         self._logger = logger
+        self._complained: dict[str, float] = {}  # when, by device
         self._allow = ", ".join(sorted((*verbs, "OPTIONS")))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
@@ -105,7 +108,7 @@ class StorageApp:
                 return self._replicate(self._parse_share(environ))
             return verb(self._parse(environ, method))
         except (NodeFailure, ObjstoreError) as failure:
-            if status_of(failure) >= 500:
+            if status_of(failure) >= 500 and self._is_news(environ, failure):
                 self._logger.warning("%s %s: %s", method, environ["PATH_INFO"], failure, extra=traces.of_log(environ))
             return response_for(failure)
         except OSError as failure:
@@ -114,6 +117,17 @@ class StorageApp:
         except Exception:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
+
+    def _is_news(self, environ: Environ, failure: Exception) -> bool:
+        """A device that is not there is told of once a minute: each request to it fails."""
+        if not isinstance(failure, DeviceUnavailable):
+            return True
+        device = environ["PATH_INFO"].split("/", 2)[1]
+        now = time.monotonic()
+        news = now - self._complained.get(device, -_COMPLAINTS) >= _COMPLAINTS
+        if news:
+            self._complained[device] = now
+        return news
 
     @property
     def server_name(self) -> str:
