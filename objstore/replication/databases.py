@@ -78,6 +78,8 @@ def compare(theirs: Told, own: Summary | None) -> Difference | None:
     """What the receiver answers of a database, None where it is equal. own: the receiver's."""
     if own is None:
         return Difference(theirs.hash)
+    if own.id == theirs.id:  # the sender asks itself, as one that does not know its own address; it has to see that
+        return Difference(theirs.hash, own.id, theirs.max_row)
     point = own.incoming.get(theirs.id, 0)
     behind = point < theirs.max_row
     status = own.digest != theirs.digest

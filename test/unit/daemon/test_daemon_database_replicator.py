@@ -508,3 +508,18 @@ def test_unchanged_partition_is_compared_in_every_second_pass(world: World, plac
     world.run("d1")
     assert names(world, "d2", place) == ["a"]
     assert replicator.told()["failures_total"] == 0
+
+
+def test_host_that_does_not_know_its_own_address_removes_nothing(world: World, place: Location) -> None:
+    def devices() -> Iterator[DeviceReplicas]:
+        yield DeviceReplicas("d1", world.store("d1").replicas)
+
+    world.ring = ring_of("d1", replicas=1)
+    transport, logger = world.cluster.transport, logging.getLogger("test")
+    around = Around(devices, lambda: world.ring, lambda node: False, transport, logger)
+    world.replicators["d1"] = DatabaseReplicator(around, world.options, lambda: world.time)
+    for rows in ([], [world.row("a")]):
+        world.store("d1").merge_rows(place, rows)
+        world.run("d1")
+        assert os.path.exists(world.store("d1").path(place))
+        assert world.told("d1", "failures_total") > 0

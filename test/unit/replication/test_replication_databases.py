@@ -32,6 +32,13 @@ def test_peer_that_has_all_rows_and_the_same_status_says_nothing() -> None:
     assert compare(told(HASH, ME), own) is None
 
 
+@pytest.mark.parametrize("max_row", [0, 100])
+def test_sender_that_asks_itself_hears_its_own_id(max_row: int) -> None:
+    """It must not take itself for a peer that has all, and remove what it has."""
+    own = ME._replace(max_row=max_row)
+    assert compare(told(HASH, own), own) == Difference(HASH, "me", max_row)
+
+
 def test_empty_databases_that_never_met_are_equal() -> None:
     assert compare(told(HASH, ME._replace(max_row=0)), ME._replace(id="peer", max_row=0)) is None
 
