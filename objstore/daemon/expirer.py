@@ -164,7 +164,7 @@ class Expirer:
         self._waiting, self._oldest = waiting, oldest
 
     def _containers(self, until: float) -> Iterator[Name]:
-        """The queue's containers that may hold what is due. Raises ObjstoreError."""
+        """The queue's containers that may hold what is due, or are to be deleted. Raises ObjstoreError."""
         marker, account = "", self._settings.account
         while True:
             query = urlencode({"format": "json", "marker": marker, "end_marker": _bound(until), "limit": _PAGE})
@@ -176,7 +176,10 @@ class Expirer:
             if not answer.ok:
                 raise ObjstoreError(f"the listing of {account} was answered {answer.status}")
             rows = json.loads(body) if body else []
-            yield from (Name(account, row["name"]) for row in rows)
+            for row in rows:
+                # An account knows within seconds that one has rows. Most are empty long before they are deleted.
+                if row["count"] or self._is_old(row["name"], self._means.now()):
+                    yield Name(account, row["name"])
             if len(rows) < _PAGE:
                 return
             marker = rows[-1]["name"]
@@ -276,8 +279,7 @@ class Expirer:
 
     def _retire(self, queue: _Queue, now: float) -> Iterator[Callable[[], None]]:
         """Delete a container of the queue that nothing will come into any more, which its first replica does."""
-        number = queue.name.container or ""
-        if queue.number or not number.isdigit() or int(number) > now - _RETIRE_AFTER - self._settings.margin:
+        if queue.number or not self._is_old(queue.name.container or "", now):
             return
         try:
             empty = not queue.store.info(queue.location).row_count
@@ -285,6 +287,9 @@ class Expirer:
             return
         if empty:
             yield partial(self._delete_container, queue.name)
+
+    def _is_old(self, container: str, now: float) -> bool:
+        return container.isdigit() and int(container) <= now - _RETIRE_AFTER - self._settings.margin
 
     def _delete_container(self, name: Name) -> None:
         made = subrequest({}, "DELETE", f"/v1{name.path}", source="expirer", preauthorized=True)
