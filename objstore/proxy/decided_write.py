@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
 from objstore.proxy import lease_decision
+from objstore.proxy.former import Former
 from objstore.proxy.lease_decision import Seen
 from objstore.proxy.name_lease import NameLease, hear, look
 from objstore.proxy.quorum import quorum_size
@@ -55,10 +56,11 @@ class DecidedWrite:
         requests = change.node_requests(method, body)
         _, spares = change.cluster.write_order(change.place)
         by_node = dict(zip(change.place.primaries, requests, strict=True))
+        ask = Former(change.cluster, change.place).attempt_post if method == "POST" else attempt
         jobs = [
-            functools.partial(attempt, change.cluster, node, (), self._under(request))
+            functools.partial(ask, change.cluster, node, (), self._under(request))
             if self.leased(node)
-            else functools.partial(attempt, change.cluster, node, spares, request)
+            else functools.partial(ask, change.cluster, node, spares, request)
             for node, request in by_node.items()
         ]
         return self.collect([self.leased(node) for node in by_node], jobs)

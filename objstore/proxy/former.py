@@ -66,7 +66,8 @@ class Former:
         return answer
 
     def _ask(self, node: Node, request: NodeRequest) -> NodeResponse:
-        answer = attempt(self._cluster, node, (), request)
+        headers = {name: value for name, value in request.headers.items() if name != messages.LEASE}  # given by others
+        answer = attempt(self._cluster, node, (), request._replace(headers=headers))
         self.silent += answer.status in REPLACED
         return answer
 

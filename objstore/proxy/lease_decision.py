@@ -26,7 +26,8 @@ class Seen(NamedTuple):
 
 
 def newest(seen: Sequence[Seen]) -> Seen:
-    return max(seen, key=lambda one: one.newest)
+    """Of two nodes with the same change one may have only that: metadata, to lie over an object that is to come."""
+    return max(seen, key=lambda one: (one.newest, one.etag is not None))
 
 
 def is_settled(seen: Sequence[Seen], stand_ins: Sequence[Seen], replicas: int) -> bool:

@@ -73,7 +73,7 @@ class ObjectDelete:
             written = change.send("DELETE")
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)
-        if written.status == 412 and change.place.former:
+        if written.status == 412 and change.place.is_mostly_new:
             return error(503)  # the object that is to be deleted at that time may be one that moves: later, then
         if written.status != 204:
             return error(written.status)

@@ -153,6 +153,18 @@ def test_conditions_see_what_is_in_the_former_place(tmp_path: Path, replicas: in
 
 
 @REPLICAS
+def test_metadata_under_a_condition_are_laid_over_what_has_not_come_yet(tmp_path: Path, replicas: int) -> None:
+    store = made(tmp_path, replicas)
+    etag = store("HEAD", OBJECT).headers["Etag"]
+    move(store, OBJECT, replicas)
+    assert store("POST", OBJECT, X_Object_Meta_A="2", If_Match="other").status == 412
+    assert store("POST", OBJECT, X_Object_Meta_A="2", If_Match=etag).status == 202
+    assert store("GET", OBJECT, X_Newest="true").headers["X-Object-Meta-A"] == "2"
+    assert store("PUT", OBJECT, b"new", If_Match=etag).status == 201  # no lease was left
+    assert store("GET", OBJECT).read() == b"new"
+
+
+@REPLICAS
 def test_nothing_is_said_to_be_missing_while_its_former_place_is_silent(tmp_path: Path, replicas: int) -> None:
     store = made(tmp_path, replicas)
     store.net.databases_too = True
