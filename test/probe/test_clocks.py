@@ -74,3 +74,17 @@ def test_who_alone_writes_a_name_reads_what_was_acknowledged_while_clocks_jump(
             faults.set_clock(cluster, host, ahead)
             time.sleep(1.1)
     assert results[0] > 5
+
+
+def test_histories_of_plain_and_conditional_writers_are_linear_while_the_proxys_clock_jumps(
+    cluster: Cluster, client: Client, make: Callable[[], Client], container: str
+) -> None:
+    """Without reads, which may see a write that is behind and will be sent again (doc/consistency.md)."""
+    mixture = Mixture(make, f"{container}/object", reads=False)
+    with meanwhile(lambda: mixture.run(clients=5, each=1000, seconds=5)):
+        time.sleep(1)
+        faults.set_clock(cluster, 0, 5.0)
+        time.sleep(2)
+        faults.set_clock(cluster, 0, 0.0)
+    check(mixture.history)
+    assert mixture.history.statuses()["write made"] > 0
