@@ -39,7 +39,7 @@ from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
 _MOST_SENT_AGAIN = 10_000
-_SUMMED = ("done", "total", "handoffs", "handoffs_left", "failures")  # what is told of each device and of all
+_SUMMED = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")  # what is told of each device and of all
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 

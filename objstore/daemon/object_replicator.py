@@ -150,5 +150,5 @@ class ObjectReplicator:
             return False
 
 
-_SUMMED = ("done", "total", "handoffs", "handoffs_left", "failures")
+_SUMMED = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")
 _COUNTED = ("sent", "sent_bytes", "refused", "corrupt", "removed")

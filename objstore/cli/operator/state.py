@@ -217,8 +217,8 @@ def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float) -> 
                 moving.append(None)
             continue
         began = state["pass"]["began"]
-        of_pass = sum(device.get("total", 0) for device in devices)
-        rest = of_pass - sum(device.get("done", 0) for device in devices)
+        of_pass = sum(device.get("partitions", 0) for device in devices)
+        rest = of_pass - sum(device.get("partitions_done", 0) for device in devices)
         total += of_pass
         left += rest
         etas.append(estimate(began, now, of_pass, rest))

@@ -480,7 +480,7 @@ def test_database_of_another_part_power_is_left_alone(world: World, place: Locat
 def test_progress_is_told_by_device(world: World, place: Location) -> None:
     world.run("d1")
     told = world.replicators["d1"].told()
-    assert told["done"] == told["total"] == 1 and told["handoffs_left"] == told["failures_total"] == 0
+    assert told["partitions_done"] == told["partitions"] == 1 and told["handoffs_left"] == told["failures_total"] == 0
     assert told["devices"]["d1"]["last_pass"] == told["oldest_pass"] == world.time
     world.cluster.transport.down.add("d2")
     world.run("d1")

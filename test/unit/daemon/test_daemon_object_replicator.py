@@ -183,7 +183,7 @@ def test_an_emptied_device_is_refilled(cluster: Cluster) -> None:
         assert cluster.content(name, "d1") == name.encode() * 100
     assert told["sent_total"] == len(mine)
     assert told["failures"] == 0
-    assert told["done"] == told["total"] > 0
+    assert told["partitions_done"] == told["partitions"] > 0
 
 
 def test_where_nothing_differs_each_peer_is_asked_once(cluster: Cluster) -> None:
@@ -193,7 +193,7 @@ def test_where_nothing_differs_each_peer_is_asked_once(cluster: Cluster) -> None
     partitions = {cluster.location(name).partition for name in NAMES if "d1" in cluster.primaries(name)}
     assert [step for _, step in cluster.network.steps] == ["compare"] * (2 * len(partitions))
     assert told["sent_total"] == 0
-    assert told["total"] == len(partitions)
+    assert told["partitions"] == len(partitions)
 
 
 @pytest.mark.parametrize(("size", "together"), [(1, 10), (2000, 4), (4000, 2)])  # a change is its content and record
@@ -424,7 +424,7 @@ def test_a_host_that_did_not_answer_is_left_alone_for_a_while(cluster: Cluster) 
     cluster.network.down = {"d1", "d2", "d3", "d4"}
     told = cluster.run("d1")
     assert len(cluster.network.steps) == 1  # all have one address
-    assert told["failures"] == told["total"]
+    assert told["failures"] == told["partitions"]
 
 
 def test_a_busy_peer_is_asked_again(cluster: Cluster) -> None:
@@ -444,7 +444,7 @@ def test_a_pass_that_is_stopped_is_not_complete(cluster: Cluster) -> None:
         replicator.stop()
     told = replicator.told()
     assert "last_pass" not in told["devices"]["d1"]
-    assert told["failures"] == told["total"]
+    assert told["failures"] == told["partitions"]
 
 
 def test_what_is_told(cluster: Cluster) -> None:
@@ -453,7 +453,7 @@ def test_what_is_told(cluster: Cluster) -> None:
     told = cluster.run()
     assert set(told["devices"]) == {"d1", "d2", "d3", "d4"}
     assert told["oldest_pass"] == min(device["last_pass"] for device in told["devices"].values()) >= began
-    assert told["done"] == told["total"] == 3
+    assert told["partitions_done"] == told["partitions"] == 3
 
 
 def files(cluster: Cluster) -> list[Path]:

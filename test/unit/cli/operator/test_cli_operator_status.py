@@ -163,7 +163,7 @@ def test_a_clock_apart_from_the_others_is_found_whatever_our_own_says(rings: lis
 
 
 def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]) -> None:
-    at_work = daemon(done=25, total=100, handoffs=40, handoffs_left=10, last_pass=NOW - 60)
+    at_work = daemon(partitions_done=25, partitions=100, handoffs=40, handoffs_left=10, last_pass=NOW - 60)
     at_work["pass"] = {"began": NOW - 50, "units": 1, "failures": 0}
     state, wrong = look(rings, daemons={**summary()["daemons"], "object-replicator": at_work})
     this_pass, home = state.progress
