@@ -159,9 +159,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def post(
-        self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False
-    ) -> None:
+    def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
         """Lay metadata over a live object; raises NotFound as `open` does where there is none.
 
         `change` is all the metadata that a POST can set: what it leaves out is gone. ahead: where there is no
