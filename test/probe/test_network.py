@@ -24,7 +24,7 @@ def make(client: Client) -> Callable[[], Client]:
 def test_a_host_that_is_cut_off_is_done_without(cluster: Cluster, ledger: Ledger, action: str) -> None:
     with load(cluster.client, ledger):
         mend = faults.isolate(cluster, [2], action)
-        ledger.grow()
+        ledger.grow(15)  # each write waits for the silent host a while
         mend()
         ledger.grow(10)
     ledger.assert_served()
