@@ -25,6 +25,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_are_there(store: Store, owner
     if store.server is None:
         pytest.skip("/metrics answers this host alone")
     owner.put(f"{container}/object", b"content")
+    assert owner.get(f"{container}/object").body == b"content"
     dashboard = (ETC / "grafana-dashboard.json").read_text()
     assert json.loads(dashboard)["panels"]
     wanted = names_in(dashboard) | names_in((ETC / "prometheus-alerts.yml").read_text())
