@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from objstore.s3 import listing, xml
@@ -27,6 +27,7 @@ def test_a_token_that_is_none(text: str) -> None:
     assert caught.value.code == "InvalidArgument"
 
 
+@example(34, 2)  # `-` to `/`, which base64 may also call it
 @given(st.integers(0, 50), st.integers(1, 255))
 def test_a_token_that_was_changed(place: int, change: int) -> None:
     token = listing.token("some/key/of/the/bucket")
