@@ -12,8 +12,8 @@ from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.replicas import EVEN_EXPIRED, Replicas, Reply
-from objstore.wire.messages import DATA_TIMESTAMP, MATCH_TIMESTAMP, TIMESTAMP, NodeResponse, Upload
+from objstore.daemon.replicas import Replicas, Reply
+from objstore.wire.messages import DATA_TIMESTAMP, EVEN_EXPIRED, MATCH_TIMESTAMP, TIMESTAMP, NodeResponse, Upload
 
 
 class Source(NamedTuple):

@@ -66,7 +66,7 @@ class Peers:
         logger: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """pause: seconds for which a host that did not answer is not asked again."""
+        """pause: seconds for which a host or a device that did not answer is not asked again."""
         self.counts: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()  # by node
         self.logger = logger
@@ -74,16 +74,17 @@ class Peers:
         self._flow = flow
         self._pause = pause
         self._monotonic = monotonic
-        self._avoid: dict[tuple[str, int], float] = {}  # until when, by address
+        self._avoid: dict[tuple[str, int], dict[str, float]] = {}  # until when, by address and device, "" for all
         self._warned: set[str] = set()
 
     def begin_pass(self) -> None:
         self._warned.clear()
 
     def sender(self, source: Source, node: Node, bounds: Bounds) -> Sender:
-        """Raises NodeUnreachable for a host that did not answer a while ago."""
-        if self._avoid.get(node.address, 0.0) > self._monotonic():
-            raise NodeUnreachable("did not answer a while ago")
+        """Raises NodeFailure for one that did not answer a while ago."""
+        avoid = self._avoid.get(node.address, {})
+        if max(avoid.get("", 0.0), avoid.get(node.device, 0.0)) > self._monotonic():
+            raise NodeFailure("did not answer a while ago")
         return Sender(source, self._transport, node, bounds, self._flow, self.logger)
 
     def ended(self, sender: Sender) -> None:
@@ -97,10 +98,18 @@ class Peers:
         """Count it, and tell it, once a pass."""
         name, now = str(node), self._monotonic()
         self.failures[name] += 1
-        if isinstance(error, (NodeUnreachable, NodeTimeout)) and self._avoid.get(node.address, 0.0) <= now:
-            self._avoid[node.address] = now + self._pause
+        if isinstance(error, (NodeUnreachable, NodeTimeout)):
+            self._leave_alone(node, now, isinstance(error, NodeUnreachable))
         self.logger.log(logging.DEBUG if name in self._warned else logging.WARNING, "%s: %s", node, error)
         self._warned.add(name)
+
+    def _leave_alone(self, node: Node, now: float, whole: bool) -> None:
+        """For a while, the device; the whole host where another device of it is silent, too."""
+        avoid = self._avoid.setdefault(node.address, {})
+        whole = whole or any(until > now for device, until in avoid.items() if device != node.device)
+        silent = "" if whole else node.device
+        if avoid.get(silent, 0.0) <= now:
+            avoid[silent] = now + self._pause
 
 
 class Outcome(Enum):
@@ -176,7 +185,7 @@ class PartitionWork:
                 if self._talk(node, partial(_settle, bundle, of_node)) is not Outcome.DONE:
                     answering.remove(node)
                 confirmed.append(of_node)
-            emptied &= self._remove(bundle, plan.removable(confirmed, needed))
+            emptied &= self._remove(bundle, plan.removable(bundle, confirmed, needed))
         return emptied and self._go_on()
 
     def _remove(self, bundle: Changes, safe: Changes) -> bool:

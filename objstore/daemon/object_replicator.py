@@ -54,6 +54,7 @@ class ObjectReplicator:
         self._started = now()
         self._stopping = False
         self._misnamed = False  # was a device of ours, in this pass, taken for a peer's?
+        self._left: set[str] = set()  # devices of which this pass leaves partitions alone, while a ring changes
         self._lanes: dict[str, Lane[Task]] = {}
         self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
         self._ended: dict[str, float] = {}  # by device, when its last complete pass ended
@@ -62,6 +63,7 @@ class ObjectReplicator:
     def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
         self._misnamed = False
+        self._left.clear()
         self._peers.begin_pass()
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
@@ -104,6 +106,7 @@ class ObjectReplicator:
             place.tidy()
             ring = place.ring()
             if ring.next_part_power is not None:
+                self._left.add(place.device)
                 continue  # names lie in partitions of two part powers, and stay on their devices
             key = place.device, place.policy
             span = self._looked.get(key, self._started), self._now()
@@ -117,7 +120,7 @@ class ObjectReplicator:
         return handoffs, others
 
     def _end(self, device: str, complete: bool) -> None:
-        if complete and not self._stopping:
+        if complete and not self._stopping and device not in self._left:
             self._ended[device] = self._now()
 
     def _assign(self, place: Place, partition: int, ring: Ring) -> plan.Assignment:
@@ -133,6 +136,7 @@ class ObjectReplicator:
         place, partition, (since, until) = task
         ring = place.ring()  # perhaps a newer one than when the pass began
         if partition >= ring.partition_count or ring.next_part_power is not None:
+            self._left.add(place.device)
             return False
         peers, handoff = self._assign(place, partition, ring)
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)

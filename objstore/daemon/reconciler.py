@@ -23,11 +23,11 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.object_copy import Source, copy
-from objstore.daemon.replicas import EVEN_EXPIRED, Fate, Replicas, Reply, just_after, removal_row
+from objstore.daemon.replicas import Fate, Replicas, Reply, just_after, removal_row
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore, ObjectRow
 from objstore.store.databases.misplaced import Misplaced
-from objstore.wire.messages import DATA_TIMESTAMP, POLICY
+from objstore.wire.messages import DATA_TIMESTAMP, EVEN_EXPIRED, POLICY
 from objstore.wire.rows import ListedObject, object_row
 
 _PAGE = 500

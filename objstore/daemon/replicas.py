@@ -20,10 +20,9 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.daemon.delivery import UNREACHABLE, Peers, succeeded
 from objstore.runtime import green
 from objstore.wire import messages
-from objstore.wire.messages import TIMESTAMP, NodeRequest, NodeResponse, Transport, Upload
+from objstore.wire.messages import EVEN_EXPIRED, TIMESTAMP, NodeRequest, NodeResponse, Transport, Upload
 from objstore.wire.rows import tombstone_row
 
-EVEN_EXPIRED = "X-Backend-Even-Expired"
 ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
 
 PeersOf = Callable[[str], Peers]

@@ -6,7 +6,8 @@ Rules:
 - A primary of a partition sends to the other primaries. The device of one that is lost is stood in for by the next
   handoff; a host that does not answer is waited for.
 - Any other device that holds a partition, a handoff or one whose partition has moved, sends to all primaries. It
-  removes a change once enough of them have said, of this very change, that they have it or what supersedes it.
+  removes the changes of a name once enough of them have said, of these very changes, that they have them or what
+  supersedes them.
 - A tombstone older than the reclaim age is not sent: those who have forgotten it must not get it again.
 - A name in a directory that the ring does not place it in (the part power has changed) is left alone.
 """
@@ -82,16 +83,19 @@ def flat(changes: Mapping[str, Iterable[FileName]]) -> set[Change]:
     return {(name_hash, name) for name_hash, names in changes.items() for name in names}
 
 
-def removable(confirmed: Sequence[Iterable[Change]], needed: int | None) -> Changes:
-    """The changes that enough peers confirmed. confirmed: what each did."""
+def removable(offered: Changes, confirmed: Sequence[Iterable[Change]], needed: int | None) -> Changes:
+    """Of what was offered, the names of which enough peers confirmed every change. confirmed: what each did.
+
+    Never a part of a name: metadata that are left alone look like such as wait in vain for data, and grow old.
+    """
     if needed is None:
         return {}
     counts = Counter(change for of_peer in confirmed for change in set(of_peer))
-    safe: dict[str, list[FileName]] = {}
-    for (name_hash, name), count in counts.items():
-        if count >= needed:
-            safe.setdefault(name_hash, []).append(name)
-    return {name_hash: tuple(names) for name_hash, names in safe.items()}
+    return {
+        name_hash: names
+        for name_hash, names in offered.items()
+        if all(counts[name_hash, name] >= needed for name in names)
+    }
 
 
 def has_come(moment: float, every: float, since: float, now: float) -> bool:

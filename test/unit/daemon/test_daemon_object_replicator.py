@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from objstore.cli.apps import remote_transports, storage_apps
-from objstore.core.errors import Corrupt, NodeUnreachable, NotFound
+from objstore.core.errors import Corrupt, NodeTimeout, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.object_partition import Options, Peers, Place
 from objstore.daemon.object_replicator import Host, ObjectReplicator
-from objstore.replication.objects_messages import boot_identity, device_identity
+from objstore.replication.objects_messages import FAILED, Receipt, boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
 from objstore.ring import Ring, increase
@@ -43,13 +43,17 @@ class Network:
     def __init__(self, local: LocalTransport) -> None:
         self._local = local
         self.down: set[str] = set()
+        self.silent: set[str] = set()
         self.dies_after: dict[str, int] = {}  # so many requests
         self.busy = 0  # how many requests are refused yet
+        self.refuses = b""  # single changes that have this in their frame
         self.after_offer: Callable[[], object] = lambda: None
         self.steps: list[tuple[str, str]] = []
 
     def _note(self, node: Node, request: NodeRequest) -> None:
         self.steps.append((node.device, request.query.removeprefix("step=")))
+        if node.device in self.silent:
+            raise NodeTimeout(str(node))
         if node.device in self.dies_after:
             self.dies_after[node.device] -= 1
         if node.device in self.down or self.dies_after.get(node.device, 0) < 0:
@@ -60,6 +64,8 @@ class Network:
         if self.busy:
             self.busy -= 1
             return NodeResponse(503, {})
+        if self.refuses and request.query == "step=send" and self.refuses in request.body:
+            return NodeResponse(200, {}, [Receipt(1, {0: FAILED}).encode()])
         response = self._local.call(node, request)
         if request.query == "step=offer":
             self.after_offer()
@@ -427,6 +433,46 @@ def test_a_host_that_did_not_answer_is_left_alone_for_a_while(cluster: Cluster) 
     assert told["failures"] == told["partitions"]
 
 
+def test_a_device_that_did_not_answer_is_left_alone_for_a_while_and_not_its_host(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.peer_pause = 60.0
+    cluster.network.silent = {"d2"}
+    cluster.run("d1")
+    asked = [device for device, _ in cluster.network.steps]
+    assert asked.count("d2") == 1
+    assert asked.count("d3") > 1
+
+
+def test_a_host_with_several_devices_that_did_not_answer_is_left_alone(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.put(name)
+    cluster.peer_pause = 60.0
+    cluster.network.silent = {"d2", "d3", "d4"}
+    cluster.run("d1")
+    assert len({device for device, _ in cluster.network.steps}) == len(cluster.network.steps) == 2
+
+
+def test_metadata_that_peers_refuse_are_not_left_behind_without_their_data(cluster: Cluster) -> None:
+    """Data that peers had already were removed, and metadata that they refused then forgotten as old."""
+    at = Timestamp.from_seconds(time.time() - 3 * WEEK)
+    (handoff,) = cluster.others("o")
+    for device in (handoff, *cluster.primaries("o")):
+        with cluster.store(device).create(cluster.location("o"), 1) as writer:
+            writer.write(b"x")
+            writer.commit(ObjectData("/a/c/o", at, "a/b", {}))
+    posted = Timestamp.from_seconds(time.time() - 2 * WEEK)
+    cluster.store(handoff).post(cluster.location("o"), ObjectMetadata(posted, {"X-Object-Meta-Color": "blue"}))
+    cluster.network.refuses = b".meta"
+    told = cluster.run(handoff, passes=2)
+    assert (told["refused_total"], told["removed_total"], told["handoffs_left"]) == (6, 0, 1)
+    cluster.network.refuses = b""
+    cluster.run(handoff)
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
+    for device in cluster.primaries("o"):
+        assert cluster.store(device).info(cluster.location("o")).metadata["X-Object-Meta-Color"] == "blue"
+
+
 def test_a_busy_peer_is_asked_again(cluster: Cluster) -> None:
     cluster.put("o", on=cluster.primaries("o")[:1])
     cluster.network.busy = 2
@@ -467,8 +513,10 @@ def test_objects_stay_where_they_are_while_the_number_of_partitions_is_changed(c
     for step in (increase.prepare, increase.increase):
         step(cluster.builder)
         cluster.ring = Ring(cluster.builder.contents())
-        cluster.run()
+        told = cluster.run()
         assert cluster.network.steps == []
+        assert "oldest_pass" not in told
+        assert not any("last_pass" in device for device in told["devices"].values())
     increase.finish(cluster.builder)
     cluster.ring = Ring(cluster.builder.contents())
     before = files(cluster)

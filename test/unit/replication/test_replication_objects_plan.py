@@ -70,13 +70,15 @@ def test_bundles_hold_all_there_is_and_never_too_much(sizes: list[int], most: in
     assert set().union(*map(flat, made)) == set().union(*map(flat, parts))
 
 
-def test_only_what_enough_peers_confirmed_is_removed() -> None:
+def test_only_names_of_which_enough_peers_confirmed_all_are_removed() -> None:
+    offered = {A: (at(1), at(2, META))}
     one, two = (A, at(1)), (A, at(2, META))
     confirmed = [{one, two}, {one}, {one, two}]
-    assert removable(confirmed, 3) == {A: (at(1),)}
-    assert flat(removable(confirmed, 2)) == {one, two}
-    assert removable(confirmed, None) == {}
-    assert removable([], 1) == {}
+    assert removable(offered, confirmed, 3) == {}  # metadata without their data would be taken for forgotten ones
+    assert removable(offered, confirmed, 2) == offered
+    assert removable({A: (at(1),)}, confirmed, 3) == {A: (at(1),)}
+    assert removable(offered, confirmed, None) == {}
+    assert removable(offered, [], 1) == {}
 
 
 @given(

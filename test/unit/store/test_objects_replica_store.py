@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objstore.core.errors import Conflict, Corrupt, DeviceUnavailable, InvalidInput, NotFound
+from objstore.core.errors import Conflict, Corrupt, DeviceUnavailable, InvalidInput, NoSpace, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.runtime.files import Files
@@ -335,6 +335,17 @@ def test_old_metadata_that_waits_for_data_goes_too(store: FileReplicaStore, peer
     assert peer.reclaim(5, at(4)) == 1
     assert peer.partitions() == []
     assert store.reclaim(5, at(9)) == 0
+
+
+def test_a_full_device_takes_deletions_from_peers_and_no_data(tmp_path: Path, store: FileReplicaStore) -> None:
+    put(store, 1)
+    (tmp_path / "full").mkdir()
+    full = FileReplicaStore(str(tmp_path / "full"), settings=FileStoreSettings(Reserve(1 << 60)))
+    with pytest.raises(NoSpace):
+        copy(store, full, HERE, FileName(at(1), "data"))
+    delete(store, 2)
+    copy(store, full, HERE, FileName(at(2), "ts"))
+    assert full.file_names(HERE) == [FileName(at(2), "ts")]
 
 
 def test_reclaiming_brings_nothing_obsolete_to_light(store: FileReplicaStore) -> None:
