@@ -87,11 +87,15 @@ class OpenFile:
         self.fd = fd
         self.path = path
 
-    def close(self) -> None:
-        """Close, and remove the temporary name where the file still has it. May be repeated."""
+    def close_descriptor(self) -> None:
+        """Close, and keep the temporary name until `close`."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             self._files.close(fd)
+
+    def close(self) -> None:
+        """Close, and remove the temporary name where the file still has it. May be repeated."""
+        self.close_descriptor()
         path, self.path = self.path, ""
         if path:
             with contextlib.suppress(OSError):

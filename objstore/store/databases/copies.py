@@ -43,12 +43,12 @@ class Snapshot:
 
     def _read(self, file: OpenFile, offset: int, size: int) -> bytes:
         buffer = bytearray(size)
-        with self._databases.translated():
+        with self._databases.directories.translated():
             self._files.read_at(file.fd, buffer, offset)
         return bytes(buffer)
 
     def close(self) -> None:
-        self._databases.apart(self._databases.delete_workplace, self._directory)
+        self._databases.apart(self._databases.directories.delete, self._directory)
 
 
 def snapshot(databases: Databases, files: Files, location: Location, table: tables.RowTable) -> Snapshot:
@@ -57,16 +57,16 @@ def snapshot(databases: Databases, files: Files, location: Location, table: tabl
 
 def _snapshot(databases: Databases, files: Files, location: Location, table: tables.RowTable) -> Snapshot:
     """Also below the reserve of free space, so that a full device can be emptied."""
-    directory = databases.workplace(location)
+    directory = databases.directories.workplace(location)
     try:
         databases.read_here(location, _copy, _file_in(directory))
         with _opened(_file_in(directory)) as connection:
             id_ = status.own_id(connection)
             max_row = tables.last_row(connection)
-        with databases.translated(), contextlib.closing(files.open(_file_in(directory))) as file:
+        with databases.directories.translated(), contextlib.closing(files.open(_file_in(directory))) as file:
             return Snapshot(databases, files, directory, files.size(file.fd), id_, max_row)
     except BaseException:
-        databases.delete_workplace(directory)
+        databases.directories.delete(directory)
         raise
 
 
@@ -95,7 +95,7 @@ class Receiving:
         self._databases = databases
         self._files = files
         self._directory = directory
-        with databases.translated():
+        with databases.directories.translated():
             self.file = files.create(self.path)
 
     @property
@@ -107,7 +107,7 @@ class Receiving:
         self._databases.apart(self._write, piece)
 
     def _write(self, piece: Buffer) -> None:
-        with self._databases.translated():
+        with self._databases.directories.translated():
             self._files.write(self.file.fd, (piece,))
 
     def close(self) -> None:
@@ -115,21 +115,21 @@ class Receiving:
 
     def _close(self) -> None:
         self.file.close()
-        self._databases.delete_workplace(self._directory)
+        self._databases.directories.delete(self._directory)
 
 
 def receive(databases: Databases, files: Files, location: Location) -> Receiving:
     """Raises LockTimeout where another peer sends the same."""
 
     def begin() -> Receiving:
-        databases.require_space()
-        if databases.is_worked_at(location, _IDLE):
+        databases.directories.require_space()
+        if databases.directories.is_worked_at(location, _IDLE):
             raise LockTimeout(f"{location.hash} is being received from another peer")
-        directory = databases.workplace(location)
+        directory = databases.directories.workplace(location)
         try:
             return Receiving(databases, files, directory)
         except BaseException:
-            databases.delete_workplace(directory)
+            databases.directories.delete(directory)
             raise
 
     return databases.apart(begin)
@@ -171,8 +171,8 @@ def adopt(databases: Databases, location: Location, received: Receiving, offered
         raise DeviceUnavailable(f"{received.path}: {error}") from error
     if busy:
         raise DeviceUnavailable(f"{received.path}: the log cannot be moved into the file")
-    with databases.translated():
-        return databases.adopt(location, received.file)
+    with databases.directories.translated():
+        return databases.directories.put_in_place(location, received.file)
 
 
 def read_rows(received: Receiving, table: tables.RowTable, number: int, limit: int) -> list[tables.NumberedRow]:

@@ -7,11 +7,9 @@ transaction of all that have queued up for it; processes take turns by SQLite's 
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import random
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +17,11 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError
 from objstore.core.names import Location
-from objstore.runtime.files import Files, OpenFile
+from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store.databases import layout
 from objstore.store.databases.connections import Connected, ConnectionCache, Replaced
+from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import Failure, classify
 from objstore.store.databases.schema import Kind
 from objstore.store.databases.settings import DatabaseSettings
@@ -73,6 +72,7 @@ class Databases:
         self._kind = kind
         self._files = files
         self._settings = settings
+        self.directories = Directories(root, kind.directory, files, settings.reserve)
         self._connections = ConnectionCache(kind, settings)
         patience = settings.patience
         self._readers = ThreadPool(f"{kind.name}-db-read:{root}", settings.readers, patience)
@@ -83,7 +83,7 @@ class Databases:
         ]
 
     def path(self, location: Location) -> str:
-        return layout.path(self._root, self._kind.directory, location)
+        return self.directories.path(location)
 
     def locations(self) -> Iterator[Location]:
         return layout.locations(self._files, self._root, self._kind.directory)
@@ -149,7 +149,7 @@ class Databases:
 
     def sweep(self, before: float) -> int:
         """Delete what a removal that was killed left in `tmp`, moved there before a time (in seconds); how many."""
-        return self._readers.run(self._sweep, before)
+        return self._readers.run(self.directories.sweep, before)
 
     # In threads
 
@@ -220,7 +220,7 @@ class Databases:
         """Several databases one after the other, one transaction for each; outcomes in the order of writes."""
         by_location: dict[Location, list[int]] = {}
         outcomes: list[Any] = [None] * len(writes)
-        lack = self._lack_of_space()
+        lack = self.directories.lack_of_space()
         for index, write in enumerate(writes):
             if lack is not None and write.growing:
                 outcomes[index] = lack
@@ -247,111 +247,20 @@ class Databases:
         connection.execute("COMMIT")
         return outcomes
 
-    # Creating
+    # Creating and removing
 
     def _create(self, location: Location, image: Image) -> bool:
         if os.path.exists(self.path(location)):
             return False
-        self.require_space()
-        with self.translated():
-            file = self._files.create_hidden(self._root, f"{self._root}/{layout.TEMPORARY}")
-            with contextlib.closing(file):
-                self._files.write(file.fd, (image(),))
-                return self.adopt(location, file)
-
-    def adopt(self, location: Location, file: OpenFile) -> bool:
-        """Put a file in place as a database, durably; False where there is one already. Raises OSError; blocks."""
-        self._files.fsync(file.fd)
-        while True:
-            try:
-                return self._place(file, location)
-            except FileNotFoundError:  # a directory was removed under our hands
-                if not os.path.isdir(self._root):
-                    raise
-
-    @contextlib.contextmanager
-    def translated(self) -> Iterator[None]:
-        """Errors of files as those of the device."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace(f"{self._root}: {error}") from error
-            raise DeviceUnavailable(f"{self._root}: {error}") from error
-
-    def require_space(self) -> None:
-        """Raises NoSpace below the reserve, DeviceUnavailable."""
-        lack = self._lack_of_space()
-        if lack is not None:
-            raise lack
-
-    def workplace(self, location: Location) -> str:
-        """A new directory in `tmp`, which `sweep` deletes if we come to an end before we do. Blocks."""
-        path = f"{self._root}/{layout.TEMPORARY}/{layout.removed_name(location)}"
-        with self.translated():
-            if os.path.isdir(self._root):
-                with contextlib.suppress(FileExistsError):
-                    self._files.mkdir(f"{self._root}/{layout.TEMPORARY}")
-            self._files.mkdir(path)
-        return path
-
-    def is_worked_at(self, location: Location, idle: float) -> bool:
-        """Has anything changed in a workplace of a database in the last `idle` seconds? Blocks."""
-        temporary = f"{self._root}/{layout.TEMPORARY}"
-        for name in layout.removed(self._files, temporary):
-            if name.startswith(location.hash):
-                with contextlib.suppress(FileNotFoundError):
-                    for file in self._files.list(f"{temporary}/{name}"):
-                        if os.stat(f"{temporary}/{name}/{file}").st_mtime > time.time() - idle:
-                            return True
-        return False
-
-    def delete_workplace(self, path: str) -> None:
-        with contextlib.suppress(OSError):  # left for `sweep`
-            self._delete_directory(path)
-
-    def _place(self, file: OpenFile, location: Location) -> bool:
-        """Give a new database its name; False where another creator was faster.
-
-        The directories above are made durable first: whoever sees the database may write to
-        it, and SQLite itself syncs the directory the log is in.
-        """
-        directories = self._make_directories(location)
-        left = self._files.list(directories[-1])
-        if f"{location.hash}.db" in left:
-            return False
-        if left:
-            # A log without its database must not be applied to another one.
-            self._quarantine(location)
-            raise FileNotFoundError(errno.ENOENT, "leftovers were moved away")
-        try:
-            self._files.link(file, self.path(location))
-        except FileExistsError:
-            return False
-        self._files.fsync_dir(directories[-1])
-        return True
-
-    def _make_directories(self, location: Location) -> list[str]:
-        """Make what is missing below the root, all but the last durable; those paths, top first."""
-        path = self._root
-        directories = []
-        for part in layout.parts(self._kind.directory, location):
-            parent, path = path, f"{path}/{part}"
-            with contextlib.suppress(FileExistsError):
-                self._files.mkdir(path)
-            self._files.fsync_dir(parent)
-            directories.append(path)
-        return directories
-
-    # Removing
+        self.directories.require_space()
+        with self.directories.translated(), contextlib.closing(self.directories.new_file(location)) as file:
+            self._files.write(file.fd, (image(),))
+            return self.directories.put_in_place(location, file)
 
     def _remove_if(self, connected: Connected, location: Location, allowed: Allowed) -> str:
         """Under the lock of writers move a database away; where to, or empty where not allowed."""
         connection = _begin(connected)
-        moved = ""
-        if allowed(connection):
-            moved = f"{self._root}/{layout.TEMPORARY}/{layout.removed_name(location)}"
-            self._move(location, moved)
+        moved = self.directories.set_aside(location) if allowed(connection) else ""
         connection.execute("ROLLBACK")
         return moved
 
@@ -359,65 +268,12 @@ class Databases:
         moved = self._with_connection(location, self._remove_if, location, allowed)
         self._connections.forget(self.path(location))
         if moved:
-            self._delete_directory(moved)
+            self.directories.delete(moved)
         return bool(moved)
 
-    def _sweep(self, before: float) -> int:
-        temporary = f"{self._root}/{layout.TEMPORARY}"
-        swept = 0
-        for name in layout.removed(self._files, temporary):
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(f"{temporary}/{name}").st_mtime < before:
-                    self._delete_directory(f"{temporary}/{name}")
-                    swept += 1
-        return swept
-
-    def _delete_directory(self, path: str) -> None:
-        for name in self._files.list(path):
-            self._files.unlink(f"{path}/{name}")
-        self._files.rmdir(path)
-
     def _quarantine(self, location: Location) -> None:
-        """Move a database out of the way, for the operator to look at; its peers will rebuild it."""
         self._connections.forget(self.path(location))
-        target = layout.quarantine(self._root, self._kind.directory, location.hash)
-        try:
-            self._move(location, target)
-        except FileNotFoundError:
-            pass  # someone else was faster
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise DeviceUnavailable(f"{self.path(location)}: {error}") from error
-            with contextlib.suppress(FileNotFoundError):
-                self._move(location, f"{target}-{secrets.token_hex(6)}")
-
-    def _move(self, location: Location, target: str) -> None:
-        """Rename the directory of a database, durably.
-
-        Connections to it that are open elsewhere go on until they notice, and SQLite leaves
-        alone what has taken the place of a database that moved (its pager looks at the inode).
-        """
-        source = layout.directory(self._root, self._kind.directory, location)
-        parent = self._root
-        for part in os.path.relpath(os.path.dirname(target), self._root).split("/"):
-            parent, above = f"{parent}/{part}", parent
-            with contextlib.suppress(FileExistsError):
-                self._files.mkdir(parent)
-                self._files.fsync_dir(above)
-        self._files.rename(source, target)
-        self._files.fsync_dir(parent)
-        self._files.fsync_dir(os.path.dirname(source))
-
-    def _lack_of_space(self) -> ObjstoreError | None:
-        if not self._settings.reserve:
-            return None
-        try:
-            free = self._files.space(self._root).free
-        except OSError as error:
-            return DeviceUnavailable(f"{self._root}: {error}")
-        if free >= self._settings.reserve:
-            return None
-        return NoSpace(f"{self._root}: {free} bytes free, {self._settings.reserve} are kept in reserve")
+        self.directories.quarantine(location)
 
 
 def _begin(connected: Connected) -> sqlite3.Connection:

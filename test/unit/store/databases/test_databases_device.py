@@ -16,7 +16,7 @@ from objstore.core.errors import ConfigError, Conflict, Corrupt, DeviceUnavailab
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
-from objstore.runtime.files import FILES, Files, OpenFile
+from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow
 
 PROJECT = str(Path(__file__).parents[4])
@@ -358,9 +358,9 @@ class Journal(Files):
         self.calls.append(f"sync {os.path.relpath(path, self._root)}")
         super().fsync_dir(path)
 
-    def link(self, file: OpenFile, path: str) -> None:
+    def link_again(self, path: str, new: str) -> None:
         self.calls.append("link")
-        super().link(file, path)
+        super().link_again(path, new)
 
 
 def test_new_database_has_its_name_only_when_all_above_is_durable(
@@ -378,6 +378,58 @@ def test_new_database_has_its_name_only_when_all_above_is_durable(
         "link",
         f"sync {partition}/{AT.suffix}/{AT.hash}",
     ]
+
+
+class LooksForDescriptors(Files):
+    """Notes how many descriptors of a file this process has when it gets a name."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+
+    def link_again(self, path: str, new: str) -> None:
+        self.found.append(descriptors(path))
+        super().link_again(path, new)
+
+
+def descriptors(path: str) -> int:
+    found, wanted = 0, os.stat(path)
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found += os.path.samestat(os.fstat(int(fd)), wanted)
+        except OSError:
+            pass
+    return found
+
+
+def test_new_database_is_closed_before_it_has_its_name(stores: Callable[..., ContainerStore]) -> None:
+    """To close a descriptor later ended the locks of those who had opened the database meanwhile: the next
+    process that closed it deleted the log that they went on writing to, and acknowledged rows were lost."""
+    files = LooksForDescriptors()
+    store = stores(files=files)
+    make(store)
+    assert files.found == [0]
+    snapshot, received = store.replicas.snapshot(AT), store.replicas.receive(AT)
+    for piece in snapshot.pieces():
+        received.write(piece)
+    snapshot.close()
+    assert store.replicas.remove_moved(AT, store.replicas.summaries([AT])[AT.hash])
+    assert store.replicas.place(AT, received, lambda info: True, 10)
+    received.close()
+    assert files.found == [0, 0]
+    assert os.stat(store.path(AT)).st_nlink == 1
+
+
+def test_sweep_deletes_a_new_database_that_was_not_put_in_place(
+    stores: Callable[..., ContainerStore], tmp_path: Path
+) -> None:
+    store = stores()
+    make(store)
+    left = tmp_path / "tmp" / f"{AT.hash}-0123456789ab"
+    left.write_bytes(b"half")
+    assert store.replicas.receive(AT)  # it is not taken for another peer's transfer
+    os.utime(left, (1, 1))
+    assert store.replicas.sweep(before=2) == 1
+    assert not left.exists()
 
 
 def test_new_database_is_in_wal_mode_and_takes_32_bits_of_identity(stores: Callable[..., ContainerStore]) -> None:

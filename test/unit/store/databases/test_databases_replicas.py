@@ -36,9 +36,9 @@ class Journal(Files):
         self.calls.append("sync")
         super().fsync(fd)
 
-    def link(self, file: Any, path: str) -> None:
+    def link_again(self, path: str, new: str) -> None:
         self.calls.append("link")
-        super().link(file, path)
+        super().link_again(path, new)
 
 
 def opened(root: Path, files: Files = FILES, settings: DatabaseSettings = FAST) -> ContainerStore:
