@@ -408,10 +408,11 @@ def test_new_database_is_closed_before_it_has_its_name(stores: Callable[..., Con
     store = stores(files=files)
     make(store)
     assert files.found == [0]
-    snapshot, received = store.replicas.snapshot(AT), store.replicas.receive(AT)
-    for piece in snapshot.pieces():
-        received.write(piece)
+    snapshot = store.replicas.snapshot(AT)
+    content = b"".join(snapshot.pieces())
     snapshot.close()
+    received = store.replicas.receive(AT)
+    received.write(content)
     assert store.replicas.remove_moved(AT, store.replicas.summaries([AT])[AT.hash])
     assert store.replicas.place(AT, received, lambda info: True, 10)
     received.close()
