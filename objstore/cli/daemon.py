@@ -41,6 +41,7 @@ def _listed() -> str:
     help="Run the daemons NAME of the server that CONF is for; without names, all of them.\n\n"
     "CONF is the file of an account, container or object server, or the storage-server.conf of a directory of"
     " `objstore serve`. They may run while the server's own do: what is done twice does no harm.\n\n"
+    "With --once auditors and searches make a whole round of each device, also where it is not due.\n\n"
     "Exit status with --once: 0 all was done, 1 something was not.\n\n" + _listed(),
 )
 @click.argument("conf", type=click.Path(dir_okay=False))
@@ -52,12 +53,12 @@ def daemon(conf: str, names: tuple[str, ...], once: bool, verbose: bool, devices
     overrides = {"log_to": "stderr", "log_level": "DEBUG" if verbose else "INFO", "log_name": "objstore-daemon"}
     if devices:
         overrides["devices"] = devices
-    known, around = _prepared(conf, overrides)
+    known, around = _prepared(conf, overrides, at_once=once)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"{conf} has no daemon {unknown[0]}, but {', '.join(known) or 'none'}")
     green.after_fork()
-    monitor = daemons.make_monitor(around)
+    monitor = daemons.make_monitor(around, by_hand=True)
     made = daemons.make(names or known, around, monitor)
     reports = _run(made, monitor, once)
     if once:
@@ -71,7 +72,7 @@ def _line(name: str, report: Report) -> str:
     return f"{name} {how}: {report.units} units in {report.seconds:.1f} s, {report.failures} failed"
 
 
-def _prepared(path: str, overrides: Mapping[str, str]) -> tuple[Sequence[str], Surroundings]:
+def _prepared(path: str, overrides: Mapping[str, str], at_once: bool) -> tuple[Sequence[str], Surroundings]:
     """The daemons that a file is for, and what they are made of. Raises ConfigError."""
     parser = processes.open_conf(path).parser
     conf = {**processes.read_defaults(path), **overrides}
@@ -79,17 +80,18 @@ def _prepared(path: str, overrides: Mapping[str, str]) -> tuple[Sequence[str], S
     uses = [parser.get(section, "use", fallback="") for section in parser.sections()]
     kinds = [kind for kind in KINDS.values() if f"egg:objstore#{kind.name}" in uses]
     if not kinds:
-        return tuple(daemons.DUTIES), _of_data_dir(path, overrides, logger)
+        return tuple(daemons.DUTIES), _of_data_dir(path, overrides, logger, at_once)
     transports = remote_transports(conf)
-    return kinds[0].daemons, Surroundings(conf, storage_apps(conf, transports).devices, transports, logger)
+    devices = storage_apps(conf, transports).devices
+    return kinds[0].daemons, Surroundings(conf, devices, transports, logger, at_once=at_once)
 
 
-def _of_data_dir(path: str, overrides: Mapping[str, str], logger: logging.Logger) -> Surroundings:
+def _of_data_dir(path: str, overrides: Mapping[str, str], logger: logging.Logger, at_once: bool) -> Surroundings:
     etc = os.path.dirname(os.path.abspath(path))
     data = DataDir(os.path.dirname(etc))
     if os.path.abspath(path) != data.storage_conf:
         raise ConfigError(f"{path} is for none of {', '.join(kind.server for kind in KINDS.values() if kind.daemons)}")
-    return serve.surroundings(data, logger, overrides)
+    return serve.surroundings(data, logger, overrides, at_once)
 
 
 def _run(made: list[Daemon], monitor: Monitor, once: bool) -> list[tuple[Daemon, Report]]:

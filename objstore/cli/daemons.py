@@ -15,6 +15,7 @@ from objstore.cli.surroundings import TOLD_SETTINGS, Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
 from objstore.runtime import green, metrics, priority, recon_files, settings, statsd
+from objstore.runtime.host_report import is_alive
 from objstore.runtime.workers import Role, Worker
 
 # In the order of servers whose devices they work on, see `cli.kinds`.
@@ -104,12 +105,15 @@ def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = N
     return made
 
 
-def make_monitor(around: Surroundings) -> Monitor:
-    """What tells of the daemons that run with these surroundings. Raises ConfigError."""
+def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
+    """What tells of the daemons that run with these surroundings. Raises ConfigError.
+
+    by_hand: nothing is told of daemons that a server runs as well.
+    """
     values: Any = around.read(TOLD_SETTINGS)
     directory = recon_files.directory(values.recon_cache_path, around.devices.root)
     means = Means(
-        partial(recon_files.write, directory),
+        partial(_tell_unless_running if by_hand else recon_files.write, directory),
         partial(recon_files.read, directory),
         platform.node(),
         os.getpid(),
@@ -118,6 +122,13 @@ def make_monitor(around: Surroundings) -> Monitor:
         statsd.of(values, around.logger),
     )
     return Monitor(means)
+
+
+def _tell_unless_running(directory: str, name: str, told: Mapping[str, Any]) -> None:
+    """Raises OSError."""
+    before = recon_files.read(directory, name)
+    if not isinstance(before, dict) or before.get("pid") == told["pid"] or not is_alive(before):
+        recon_files.write(directory, name, told)
 
 
 def lower_priority(around: Surroundings, group: Group) -> None:

@@ -134,14 +134,16 @@ def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: log
     daemons.run(worker, daemons.make(group.names, around, monitor), monitor)
 
 
-def surroundings(data: DataDir, logger: logging.Logger, overrides: Mapping[str, str] | None = None) -> Surroundings:
+def surroundings(
+    data: DataDir, logger: logging.Logger, overrides: Mapping[str, str] | None = None, at_once: bool = False
+) -> Surroundings:
     """Of daemons, which too call the storage servers in process. overrides: stand before storage-server.conf."""
     storage, local = _storage(data)
     shown = {"metrics_directory": processes.read_defaults(data.proxy_conf).get("metrics_directory", "")}
     conf = shown | _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf) | dict(overrides or {})
     transports = remote_transports(conf)
     transports.use_local(local, LOCAL_ADDRESSES)
-    return Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES)
+    return Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES, at_once)
 
 
 def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:

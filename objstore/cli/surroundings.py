@@ -41,6 +41,8 @@ SETTINGS: settings.Table = (
 class Surroundings:
     """addresses: at which rings name the server whose daemons these are; None: from `own_ips` and bind_ip.
 
+    at_once: what is done in cycles of days is done now, for one who asked for it.
+
     Raises ConfigError for settings. Rings are loaded when first asked for.
     """
 
@@ -51,8 +53,10 @@ class Surroundings:
         transport: Transports,
         logger: logging.Logger,
         addresses: frozenset[Address] | None = None,
+        at_once: bool = False,
     ) -> None:
         self.conf = conf
+        self.at_once = at_once
         self.devices = devices
         self.transport = transport
         self.logger = logger

@@ -145,8 +145,12 @@ class Rounds:
         slice_seconds: float = 5.0,
         save_interval: float = 60.0,
         retry_after: float = 60.0,
+        at_once: bool = False,
     ) -> None:
-        """duty: the daemon's name, by which its file on each device is called. retry_after: a failure, in seconds."""
+        """duty: the daemon's name, by which its file on each device is called. retry_after: a failure, in seconds.
+
+        at_once: one round of each device and tour is begun, or ended, whether it is due or not.
+        """
         self._duty = duty
         self._places = places
         self._tours = tuple(tours)
@@ -157,6 +161,8 @@ class Rounds:
         self._slice_seconds = slice_seconds
         self._save_interval = save_interval
         self._retry_after = retry_after
+        self._at_once = at_once
+        self._wanted: set[tuple[str, str]] = set()  # devices and tours of which a round is made though it is not due
         self._threads = cache(lambda device: ThreadPool(f"{duty}:{device}", 1))  # so that one that hangs holds no other
         self._rounds: dict[str, dict[str, Round]] = {}  # by device and tour
         self._saved: dict[str, float] = {}
@@ -202,14 +208,15 @@ class Rounds:
         if key in self._busy or self._monotonic() < self._not_before.get(key, float("-inf")):
             return False
         rounds = self._rounds.get(place.name)
-        return rounds is None or rounds[tour.name].is_due(tour.cycle, self._now())
+        return rounds is None or key in self._wanted or rounds[tour.name].is_due(tour.cycle, self._now())
 
     def _slice(self, place: Place, tour: Tour) -> None:
         key = (place.name, tour.name)
         try:
             if place.name not in self._rounds:
                 loaded = self._threads(place.name).run(self._load, place)
-                self._rounds.setdefault(place.name, loaded)
+                if self._rounds.setdefault(place.name, loaded) is loaded and self._at_once:
+                    self._wanted.update((place.name, each.name) for each in self._tours)
             self._go_on(place, tour, self._rounds[place.name][tour.name])
         except Interrupted:
             self._save(place)
@@ -221,11 +228,11 @@ class Rounds:
 
     def _go_on(self, place: Place, tour: Tour, found: Round) -> None:
         now = self._now()
-        if self._stopping or not found.is_due(tour.cycle, now):
+        key = (place.name, tour.name)
+        if self._stopping or not (key in self._wanted or found.is_due(tour.cycle, now)):
             return
         if not found.began:
             found.begin(now)
-        key = (place.name, tour.name)
         steps = self._under_way.pop(key, None) or tour.work(place, found)
         before = dict(found.counts)
         try:
@@ -235,6 +242,7 @@ class Rounds:
                 self._totals[name] = self._totals.get(name, 0) + amount - before.get(name, 0)
         if ended:
             found.end(self._now())
+            self._wanted.discard(key)
             self._logger.debug("%s: %s of %s: %s", self._duty, tour.name, place.name, found.last_counts)
         else:
             self._under_way[key] = steps

@@ -69,8 +69,8 @@ def load(directory: str) -> ClusterConf:
             parser.read_file(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except configparser.Error as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     sections = {name: dict(parser[name]) for name in parser.sections()}
     salt = settings.read(HASH, sections.get("hash", {}), path)
     if not salt.prefix and not salt.suffix:

@@ -133,7 +133,7 @@ class Host:
         """The state of each daemon by name, as it told last; `alive`: is its process still there?"""
         told = recon_files.read_all(self.paths.recon)
         return {
-            name: {**state, "alive": _is_alive(state)}
+            name: {**state, "alive": is_alive(state)}
             for name, state in told.items()
             if isinstance(state, dict) and "pid" in state and "passes_total" in state
         }
@@ -218,7 +218,7 @@ def _usage(name: str, found: device_counts.Counted) -> dict[str, Any]:
     return {"device": name, "mounted": True, **found.usage._asdict()}
 
 
-def _is_alive(state: Mapping[str, Any]) -> bool:
+def is_alive(state: Mapping[str, Any]) -> bool:
     """Is there a process of this number that is as old as the daemon?"""
     try:
         born = psutil.Process(int(state["pid"])).create_time()

@@ -70,7 +70,9 @@ def _object_auditor(around: Surroundings) -> Work:
         Tour("full", values.object_auditor_cycle, auditor.full),
         Tour("quick", values.object_auditor_quick_cycle, auditor.quick),
     )
-    rounds = Rounds("object-auditor", _places(around, partial(_object_stores, around)), tours, around.logger)
+    rounds = Rounds(
+        "object-auditor", _places(around, partial(_object_stores, around)), tours, around.logger, at_once=around.at_once
+    )
     return _work(rounds, values.object_auditor_interval, values.object_auditor_concurrency)
 
 
@@ -81,7 +83,7 @@ def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroun
     )
     auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)
     tour = Tour("full", values[f"{kind}_auditor_cycle"], auditor.full)
-    rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger)
+    rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger, at_once=around.at_once)
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
 
 
@@ -121,7 +123,9 @@ def _dark_objects(around: Surroundings) -> Work:
         around.logger,
     )
     tour = Tour("full", values.dark_objects_cycle, search.tour)
-    rounds = Rounds("dark-objects", _places(around, partial(_object_stores, around)), [tour], around.logger)
+    rounds = Rounds(
+        "dark-objects", _places(around, partial(_object_stores, around)), [tour], around.logger, at_once=around.at_once
+    )
     return _work(rounds, values.dark_objects_interval, 1)
 
 
@@ -138,7 +142,13 @@ def _dangling_rows(around: Surroundings) -> Work:
         objects, around.peers("container"), around.is_own, rules, lambda: rounds.check(), around.logger
     )
     tour = Tour("full", values.dangling_rows_cycle, search.tour)
-    rounds = Rounds("dangling-rows", _places(around, lambda device: device.containers), [tour], around.logger)
+    rounds = Rounds(
+        "dangling-rows",
+        _places(around, lambda device: device.containers),
+        [tour],
+        around.logger,
+        at_once=around.at_once,
+    )
     return _work(rounds, values.dangling_rows_interval, 1)
 
 

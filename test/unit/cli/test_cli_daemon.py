@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from objstore.cli.cluster_dir import Host, Plan, make
 from objstore.cli.data_dir import DataDir, prepare
 from objstore.cli.main import main
+from objstore.runtime import recon_files
 
 Start = Callable[..., Any]
 OBJSTORE = Path(sys.executable).with_name("objstore")
@@ -49,6 +51,26 @@ def test_what_is_not_done_shows_in_the_status(tmp_path: Path) -> None:
     done = run(str(tmp_path / "object-server.conf"), "object-updater", "--once")  # there are no devices
     assert done.returncode == 1
     assert "object-updater broke off" in done.stdout
+
+
+def test_by_hand_all_is_audited_though_it_was_of_late(data: DataDir) -> None:
+    rounds = Path(data.devices) / "d1" / "rounds" / "object-auditor.json"
+    ended = []
+    for _ in range(2):
+        assert run(data.storage_conf, "object-auditor", "--once").returncode == 0
+        ended.append(json.loads(rounds.read_text())["rounds"]["full"]["last_ended"])
+    assert ended[0] < ended[1]
+
+
+def test_what_a_running_daemon_tells_is_left_alone(data: DataDir) -> None:
+    recon = Path(data.devices) / ".recon"
+    state = {"name": "object-updater", "pid": os.getpid(), "started": time.time(), "passes_total": 7}
+    recon_files.write(str(recon), "object-updater", state)
+    try:
+        assert run(data.storage_conf, "object-updater", "--once").returncode == 0
+        assert json.loads((recon / "object-updater.json").read_text()) == state
+    finally:
+        recon_files.forget(str(recon), "object-updater")
 
 
 def test_without_once_it_runs_until_told_to_stop(data: DataDir, tmp_path: Path) -> None:

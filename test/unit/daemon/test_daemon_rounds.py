@@ -80,6 +80,23 @@ def test_a_round_is_made_once_in_a_cycle(tmp_path: Path) -> None:
     assert rounds.told()["devices"]["d1"]["full"]["last_counts"] == {"things": 5}
 
 
+def test_at_once_a_round_that_is_not_due_is_made_once(tmp_path: Path) -> None:
+    counting, now = Counting(), Time()
+
+    def made(at_once: bool) -> Rounds:
+        tours = [Tour("full", 100, counting.work), Tour("quick", 100, counting.work)]
+        return Rounds("duty", lambda: places(tmp_path, "d1"), tours, LOGGER, now=now, at_once=at_once)
+
+    run(made(False))
+    now.now += 1
+    rounds = made(True)
+    run(rounds)
+    assert len(counting.seen) == 20
+    assert saved(tmp_path)["quick"]["last_began"] == now.now
+    run(rounds)
+    assert len(counting.seen) == 20
+
+
 def test_devices_get_their_turns_slice_by_slice(tmp_path: Path) -> None:
     counting = Counting()
     rounds = Rounds(
