@@ -28,8 +28,9 @@ PARTITION_HASH = "X-Backend-Partition-Hash"
 SOURCE = "X-Backend-Replication-Source"
 COMPARE, OFFER, SEND = "compare", "offer", "send"
 
-# Why a change was refused. STALE: another change of this name and time is there.
-FULL, STALE, UNSOUND, FAILED = "full", "stale", "unsound", "failed"
+# Why a change was refused. STALE: another change of this name and time is there. HELD: the name is held for another
+# change just now.
+FULL, STALE, UNSOUND, HELD, FAILED = "full", "stale", "unsound", "held", "failed"
 
 Changes = dict[str, tuple[FileName, ...]]  # by name hash
 Buffer = bytes | bytearray | memoryview

@@ -7,14 +7,24 @@ only when it is durable. A request that breaks off leaves whole changes and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from objstore.core.errors import BodyTruncated, Conflict, DeviceUnavailable, InvalidInput, NoSpace, ObjstoreError
+from objstore.core.errors import (
+    BodyTruncated,
+    Conflict,
+    DeviceUnavailable,
+    InvalidInput,
+    LockTimeout,
+    NoSpace,
+    ObjstoreError,
+)
 from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
 from objstore.replication.objects_messages import (
     FAILED,
     FULL,
+    HELD,
     STALE,
     UNSOUND,
     Buffer,
@@ -24,7 +34,7 @@ from objstore.replication.objects_messages import (
     Receipt,
 )
 from objstore.runtime import green
-from objstore.store.interface import ReplicaStore
+from objstore.store.interface import ChangeWriter, Guard, ReplicaStore
 
 # The first that fits counts.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -32,6 +42,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (InvalidInput, UNSOUND),
     (NoSpace, FULL),
     (DeviceUnavailable, FULL),
+    (LockTimeout, HELD),
     (ObjstoreError, FAILED),
     (OSError, FAILED),
 )
@@ -48,8 +59,17 @@ class Bounds(NamedTuple):
 class Receiver:
     """What a device answers of one partition."""
 
-    def __init__(self, store: ReplicaStore, partition: int, policy: int, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        store: ReplicaStore,
+        partition: int,
+        policy: int,
+        bounds: Bounds,
+        guard: Callable[[str, Timestamp], Guard | None] = lambda name_hash, timestamp: None,
+    ) -> None:
+        """guard: of a change, by the hash of its name and its time."""
         self._store = store
+        self._guard = guard
         self._partition = partition
         self._policy = policy
         self._bounds = bounds
@@ -88,7 +108,7 @@ class Receiver:
 
     def _write_small(self, index: int, frame: Frame, content: bytes, free: Any) -> None:
         try:
-            with self._store.write_change(self._location(frame), frame.name, frame.length) as writer:
+            with self._writer(frame) as writer:
                 writer.write(content)
                 writer.commit()
         except (ObjstoreError, OSError) as error:
@@ -101,7 +121,7 @@ class Receiver:
     def _write_large(self, index: int, frame: Frame, frames: FrameReader) -> None:
         pieces = frames.pieces(frame.length)
         try:
-            with self._store.write_change(self._location(frame), frame.name, frame.length) as writer:
+            with self._writer(frame) as writer:
                 for piece in pieces:
                     writer.write(piece)
                 writer.commit()
@@ -112,8 +132,11 @@ class Receiver:
             for _ in pieces:  # the rest of it, so that the next frame is found
                 pass
 
-    def _location(self, frame: Frame) -> Location:
-        return Location(self._partition, frame.hash, self._policy)
+    def _writer(self, frame: Frame) -> ChangeWriter:
+        location = Location(self._partition, frame.hash, self._policy)
+        return self._store.write_change(
+            location, frame.name, frame.length, self._guard(frame.hash, frame.name.timestamp)
+        )
 
 
 def _reason(error: Exception) -> str:

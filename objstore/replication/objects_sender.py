@@ -12,6 +12,7 @@ from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.replication.objects_messages import (
     COMPARE,
+    HELD,
     OFFER,
     PARTITION_HASH,
     SEND,
@@ -196,7 +197,8 @@ class Sender:
             raise NodeFailure(f"found {receipt.frames} changes in a request of {len(changes)}")
         for index, why in receipt.refused.items():
             if index < len(changes):
-                self._logger.warning("%s refused %s of %s: %s", self.node, changes[index][1], changes[index][0], why)
+                level = logging.DEBUG if why == HELD else logging.WARNING
+                self._logger.log(level, "%s refused %s of %s: %s", self.node, changes[index][1], changes[index][0], why)
         stored = [index for index in range(len(changes)) if index not in receipt.refused]
         self.refused += len(changes) - len(stored)
         self.sent += len(stored)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from objstore.core.errors import DeviceUnavailable, InvalidInput
@@ -27,6 +28,7 @@ from objstore.replication.objects_receiver import Bounds, Receiver
 from objstore.runtime import green, settings
 from objstore.runtime.settings import Setting, duration, positive, size
 from objstore.server.app import ShareRequest
+from objstore.server.write_guard import PeersGuard
 from objstore.store.interface import ReplicaStore
 from objstore.web.requests import body_pieces, read_body
 from objstore.web.responses import Response, error
@@ -80,9 +82,11 @@ class ObjectReplication:
         if request.header(SOURCE) == own:
             return error(409, "the sender is this very device")
         store = cast(ReplicaStore, request.device.objects(request.policy))
+        guard = partial(PeersGuard, request.device.leases(request.policy))
+        receiver = Receiver(store, request.partition, request.policy, self._limits.bounds, guard)
         try:
             with self._turn(path):
-                return step(request, Receiver(store, request.partition, request.policy, self._limits.bounds))
+                return step(request, receiver)
         except Busy:
             return error(503, headers={"Retry-After": "1"})
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from objstore.core.errors import Conflict, NameHeld
+from objstore.core.errors import Conflict, LockTimeout, NameHeld
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp
 from objstore.store.interface import Look, ObjectInfo
 from objstore.store.leases import Leases
 
 PATIENCE = 6.0  # seconds that a change without a lease waits for one: longer than a dead holder's lasts
 _POLL = 0.004
+_SETTLED = 15.0  # seconds after a lease was given, in which writers that waited for it, and their proxies, have ended
 
 Check = Callable[[ObjectInfo | None], None]
 
@@ -91,3 +92,26 @@ class WriteGuard:
                 raise Conflict("the name is held for another change")
             raise NameHeld("held for another change", _POLL)
         return held.promise
+
+
+class PeersGuard:
+    """A Guard for a change that a replicator brings: it must not come between a lease and the change made under it.
+
+    Its own writer may be waiting here, to be refused for what was promised. Were it stored meanwhile, that writer would
+    find it here, and take it for made; or another would decide on it, while it is made again under a newer timestamp.
+    """
+
+    __slots__ = ("_hash", "_leases", "_timestamp")
+
+    def __init__(self, leases: Leases, name_hash: str, timestamp: Timestamp) -> None:
+        self._leases = leases
+        self._hash = name_hash
+        self._timestamp = timestamp
+
+    def __call__(self, newest: Timestamp, look: Look) -> None:
+        """Raises LockTimeout: it may be sent again later."""
+        if newest >= self._timestamp or not self._leases.is_recent(self._hash, _SETTLED):
+            return
+        held = self._leases.read(self._hash)
+        if held is not None and (self._leases.is_live(held) or self._timestamp <= held.promise):
+            raise LockTimeout("the name is held for another change, or was a moment ago")

@@ -202,7 +202,7 @@ class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
         """Check that the change is whole and what it says it is, and make it durable and visible.
 
         Raises ChecksumMismatch, InvalidInput (not a change of this name), NoSpace, DeviceUnavailable; Conflict
-        where another change of this very name and time is there.
+        where another change of this very name and time is there; what the guard raises.
         """
         ...
 
@@ -245,8 +245,8 @@ class ReplicaStore(ObjectStore, Protocol):
         """Raises NotFound where the change is not there any more, Corrupt."""
         ...
 
-    def write_change(self, location: Location, name: FileName, length: int) -> ChangeWriter:
-        """length: of the bytes to come, see ChangeReader. Raises NoSpace, DeviceUnavailable."""
+    def write_change(self, location: Location, name: FileName, length: int, guard: Guard | None = None) -> ChangeWriter:
+        """length: of the bytes to come, see ChangeReader. Raises NoSpace (for data), DeviceUnavailable."""
         ...
 
     def forget(self, location: Location, names: Iterable[FileName]) -> None:

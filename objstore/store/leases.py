@@ -7,8 +7,8 @@ With a lease goes a *promise*: a timestamp up to which the holder may make its c
 outlives the lease: whoever changes the name later must be newer than the promise, so that a
 change that reached other devices and was never acknowledged cannot win over a later one.
 
-All methods but `present` and `sweep` must be called with the name locked (`ObjectStore.exclusively`, or in a
-guard).
+All methods but `present`, `is_recent` and `sweep` must be called with the name locked (`ObjectStore.exclusively`, or
+in a guard).
 """
 
 from __future__ import annotations
@@ -70,6 +70,13 @@ class Leases:
 
     def is_live(self, lease: Lease) -> bool:
         return 0 < lease.until - self._now() <= MOST_SECONDS
+
+    def is_recent(self, name_hash: str, seconds: float, wall: Callable[[], float] = time.time) -> bool:
+        """Was a lease or promise given within so many seconds?"""
+        try:
+            return os.stat(self._path(name_hash)).st_mtime > wall() - seconds
+        except FileNotFoundError:
+            return False
 
     def write(self, name_hash: str, holder: str, seconds: float, promise: Timestamp) -> Lease:
         """Replace what is there by a lease of so many seconds; of 0 for the promise alone."""

@@ -18,6 +18,7 @@ from awscrt.checksums import crc32c
 
 from objstore.core.errors import ChecksumMismatch, InvalidInput
 from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.store.interface import Guard
 from objstore.store.objects.file_io import read_spilled, read_whole
 from objstore.store.objects.format import (
     ATTRIBUTE,
@@ -124,6 +125,7 @@ class FileChangeWriter:
     """A change on its way in.
 
     length: of all bytes. create: begins a .data file of so many bytes. lay: makes a .meta or .ts of its record.
+    guard: asked before a .data file is linked.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class FileChangeWriter:
         length: int,
         create: Callable[[int], FileWriter],
         lay: Callable[[FileName, bytes], None],
+        guard: Guard | None = None,
     ) -> None:
         if length < HEADER_SIZE:
             raise InvalidInput(f"{length} bytes are too few for a change")
@@ -139,6 +142,7 @@ class FileChangeWriter:
         self._length = length
         self._create = create
         self._lay = lay
+        self._guard = guard
         self._came = 0
         self._parts = {"header": HEADER_SIZE, "record": 0, "content": 0, "trailer": 0}  # bytes still to come
         self._kept = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
@@ -187,7 +191,7 @@ class FileChangeWriter:
             checksums = self._data.checksums()
             if self._data.size != size or not _matches(self._kept["trailer"], size, checksums):
                 raise ChecksumMismatch("the content is not what its checksums say")
-            self._data.commit_record(self._name, record)
+            self._data.commit_record(self._name, record, self._guard)
         finally:
             self.close()
 

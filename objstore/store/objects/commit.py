@@ -280,7 +280,7 @@ class _Group:
         names = [] if made else parse_names(self._files.list(directory))
         path = f"{directory}/{arrival.name}"
         try:
-            if arrival.guard is not None and arrival.name not in names:
+            if arrival.guard is not None and (arrival.name not in names or arrival.name in decide(names).obsolete):
                 arrival.guard(newest_of(names), lambda: live_info(self._files, directory))
             with self._marks.changing(directory):
                 self._files.link(arrival.file, path)

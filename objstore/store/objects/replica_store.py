@@ -12,6 +12,7 @@ from objstore.core.errors import Corrupt, InvalidInput, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
+from objstore.store.interface import Guard
 from objstore.store.objects.changes import FileChangeReader, FileChangeWriter, OpenChange, open_change
 from objstore.store.objects.disk_errors import UNREADABLE, translate
 from objstore.store.objects.file_store import FileStore
@@ -107,7 +108,9 @@ class FileReplicaStore(FileStore):
         )
         return FileChangeReader(change.record, data)
 
-    def write_change(self, location: Location, name: FileName, length: int) -> FileChangeWriter:
+    def write_change(
+        self, location: Location, name: FileName, length: int, guard: Guard | None = None
+    ) -> FileChangeWriter:
         if name.kind == DATA:  # the reserve is there so that a full device can be emptied
             self._space.check(length)
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
@@ -115,7 +118,8 @@ class FileReplicaStore(FileStore):
             name,
             length,
             lambda size: FileWriter(self._background_tools, directory, size, False, twin),
-            lambda name, record: self._lay(location, name, record, None),
+            lambda name, record: self._lay(location, name, record, guard),
+            guard,
         )
 
     # Upkeep

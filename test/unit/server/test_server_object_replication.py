@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.replication.objects_messages import (
     FULL,
+    HELD,
     PARTITION_HASH,
     SOURCE,
     UNSOUND,
@@ -125,6 +128,31 @@ def test_a_full_device_refuses_change_by_change(tmp_path: Path) -> None:
     content = other.change("d2", name)
     host = Host(tmp_path / "full", fallocate_reserve="99.99%")
     assert Receipt.decode(host.ask("send", frame(name, content)).read()) == Receipt(1, {0: FULL})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "promise", "age", "newest", "taken"),
+    [
+        (5.0, 4, 0.0, 0, False),  # lent
+        (5.0, 4, 0.0, 6, True),  # what is there is newer: it changes nothing
+        (0.0, 5, 0.0, 0, False),  # promised to another change, whose writers may not have ended
+        (0.0, 4, 0.0, 0, True),  # newer than the promise
+        (0.0, 5, 60.0, 0, True),  # they have, long ago
+    ],
+)
+def test_nothing_comes_between_a_lease_and_what_is_made_under_it(
+    host: Host, seconds: float, promise: int, age: float, newest: int, taken: bool
+) -> None:
+    name = host.put("d2")
+    if newest:
+        host.put("d1", at=newest)
+    leases = host.storage.devices.get("d1").leases(0)
+    leases.write(HASH, "holder", seconds, Timestamp(promise))
+    os.utime(leases._path(HASH), (time.time() - age,) * 2)
+    receipt = Receipt.decode(host.ask("send", frame(name, host.change("d2", name))).read())
+    assert receipt == Receipt(1, {} if taken else {0: HELD})
+    assert (host.store("d1").file_names(HERE) != []) is (taken or newest > 0)
+    assert leases.present(HASH)  # it is for clients' changes to end it
 
 
 def test_a_device_that_is_not_there_answers_507(host: Host) -> None:

@@ -138,6 +138,19 @@ def test_the_same_change_again_is_not_asked_about(store: Any, change: Callable[.
     assert len(note.given) == 1
 
 
+def test_the_same_change_again_is_asked_about_where_it_counts_no_more(tmp_path: Path) -> None:
+    """What a replicator brought counted as made, for as long as it lay there beside what is newer."""
+    store = FileStore(str(tmp_path), settings=NO_RESERVE)
+    put(store, 1)
+    (kept,) = Path(store.layout.hash_dir(HERE)).iterdir()
+    os.link(kept, tmp_path / "kept")
+    put(store, 2)
+    os.link(tmp_path / "kept", kept)
+    note = Note()
+    put(store, 1, guard=note)
+    assert [newest for newest, _ in note.given] == [Timestamp(2)]
+
+
 def test_another_change_of_one_timestamp_is_a_conflict(store: Any) -> None:
     put(store, 1, b"one")
     with pytest.raises(Conflict) as caught:
