@@ -39,7 +39,13 @@ from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
 _MOST_SENT_AGAIN = 10_000
-_SUMMED = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")  # what is told of each device and of all
+_SUMMED = (
+    "partitions_done",
+    "partitions",
+    "handoffs",
+    "handoffs_left",
+    "failures",
+)  # what is told of each device and of all
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 
@@ -147,6 +153,9 @@ class DatabaseReplicator:
         device.replicas.sweep(self._now() - _SWEEP_AGE)
         ring = self._around.ring()
         partitions = [number for number in device.replicas.partitions() if number < ring.partition_count]
+        there = set(partitions)
+        for key in [key for key in self._equal if key[0] == device.name and key[1] not in there]:
+            del self._equal[key]
         random.shuffle(partitions)  # hosts then meet at different ones
         parts = [self._part(device, ring, partition) for partition in partitions]
         return [part for part in parts if not part.is_primary], [part for part in parts if part.is_primary]
@@ -299,10 +308,12 @@ class _Partition:
             return True  # it is forgotten there
         if difference.total:
             self._logger.error("%s %s: totals differ, with all rows exchanged", self._replicas.kind, name_hash)
-            if not self._is_first_try((name_hash, node.id, summary.max_row)):
+            if not self._is_worth_trying((name_hash, node.id, summary.max_row)):
                 return False
         try:
             sender.bring(location, summary, difference)
+            if difference.total:
+                self._sent_again.add((name_hash, node.id, summary.max_row))
             return not difference.total
         except Busy as error:
             self._logger.info("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
@@ -318,12 +329,11 @@ class _Partition:
             self._failed(error)
         return False
 
-    def _is_first_try(self, attempt: tuple[str, int, int]) -> bool:
+    def _is_worth_trying(self, attempt: tuple[str, int, int]) -> bool:
         """To send all rows again may be in vain, where a database counts wrongly: an auditor finds that."""
-        if attempt in self._sent_again or len(self._sent_again) >= _MOST_SENT_AGAIN:
-            return False
-        self._sent_again.add(attempt)
-        return True
+        if len(self._sent_again) >= _MOST_SENT_AGAIN:
+            self._sent_again.clear()
+        return attempt not in self._sent_again
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1

@@ -54,6 +54,7 @@ class Difference(NamedTuple):
 class Way(enum.Enum):
     """How a peer is to learn what it lacks."""
 
+    RENEW = "it has had rows that the sender has lost"
     NOTHING = "it has all rows"
     ROWS = "row by row"
     FILE = "as a whole file"
@@ -81,11 +82,11 @@ def compare(theirs: Told, own: Summary | None) -> Difference | None:
     if own.id == theirs.id:  # the sender asks itself, as one that does not know its own address; it has to see that
         return Difference(theirs.hash, own.id, theirs.max_row)
     point = own.incoming.get(theirs.id, 0)
-    behind = point < theirs.max_row
     status = own.digest != theirs.digest
-    settled = not behind and own.outgoing.get(theirs.id, 0) >= own.max_row
+    settled = point == theirs.max_row and own.outgoing.get(theirs.id, 0) >= own.max_row
     total = settled and json.dumps(own.totals) != theirs.totals
-    return Difference(theirs.hash, own.id, point, status, total) if behind or status or total else None
+    differs = point != theirs.max_row or status or total
+    return Difference(theirs.hash, own.id, point, status, total) if differs else None
 
 
 def start(own: Summary, found: Difference) -> int:
@@ -101,6 +102,10 @@ def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
     """How to bring a receiver up to date."""
     if not found.id:
         return Way.FILE
+    if found.total:  # of a file the receiver would take only what is new
+        return Way.ROWS
+    if found.point > own.max_row:
+        return Way.RENEW
     missing = own.max_row - start(own, found)
     if missing <= 0:
         # It is told once that it has all, if it does not know.
@@ -110,8 +115,11 @@ def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
 
 
 def forgettable(own: Summary, before: Timestamp) -> bool:
-    """Was it deleted so long ago that it is to be forgotten, and not brought to peers that have none?"""
-    return own.deleted and own.delete_timestamp < before
+    """Was it deleted so long ago that it is to be forgotten, and not brought to peers that have none?
+
+    Not while something is left to do for it: an account whose containers are not deleted yet must not get lost.
+    """
+    return own.deleted and own.settled and own.delete_timestamp < before
 
 
 # On the wire

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from objstore.core.errors import Corrupt, NodeDeviceGone, NodeFailure, NotFound
+from objstore.core.errors import Conflict, Corrupt, NodeDeviceGone, NodeFailure, NotFound
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.replication.databases import (
@@ -83,12 +83,16 @@ class Sender:
         return found
 
     def bring(self, location: Location, own: Summary, found: Difference) -> None:
-        """Let the peer have what it lacks of a database, as of `own` or later."""
+        """Let the peer have what it lacks of a database, as of `own` or later. Raises Conflict for one that is not
+        `own` any more."""
         match way(own, found, self._means.bounds):
             case Way.FILE:
                 self._send_file(location)
             case Way.ROWS:
                 self._send_rows(location, own, found)
+            case Way.RENEW:
+                if self._replicas.renew_id(location, found.point):
+                    raise Conflict(f"{location.hash} is older than what {self._node} has of it, and has another id now")
             case Way.NOTHING:
                 pass
         if found.status:
@@ -97,7 +101,7 @@ class Sender:
     def _send_rows(self, location: Location, own: Summary, found: Difference) -> None:
         point = start(own, found)
         while True:
-            page = self._replicas.page_since(location, point, self._means.bounds.rows)
+            page = self._replicas.page_since(location, own.id, point, self._means.bounds.rows)
             if page.last < own.max_row and page.rows < self._means.bounds.rows:
                 page = page._replace(last=own.max_row)  # numbers at the end whose rows are gone
             self._means.take_rows(page.rows)
@@ -110,7 +114,7 @@ class Sender:
             point = page.last if found.total else reached
             if point >= own.max_row:
                 break
-        self._replicas.set_sync_point(location, False, found.id, point)
+        self._replicas.set_sync_point(location, own.id, False, found.id, point)
 
     def _exchange_status(self, location: Location) -> None:
         """Both say the same afterwards."""
@@ -137,7 +141,7 @@ class Sender:
         finally:
             snapshot.close()
         said = json.loads(answer)
-        self._replicas.set_sync_point(location, False, str(said["id"]), snapshot.max_row)
+        self._replicas.set_sync_point(location, snapshot.id, False, str(said["id"]), snapshot.max_row)
         self._means.sent.files_sent += 1
         self._means.sent.file_bytes_sent += snapshot.size
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from objstore.core.errors import InvalidInput, LockTimeout
@@ -126,12 +127,13 @@ class DatabaseReplication:
             for piece in body_pieces(request.environ):
                 received.write(piece)
             try:
-                new = replicas.place(location, received, lambda info: self._belongs(info, location), self._limits.page)
+                is_ours = partial(self._belongs, location=location)
+                placed = replicas.place(location, received, is_ours, self._limits.page)
             except InvalidInput as failure:
                 return error(422, str(failure))
         finally:
             received.close()
-        return _json(json.dumps({"id": replicas.status(location).id, "new": new}).encode())
+        return _json(json.dumps(placed._asdict()).encode())
 
     def _belongs(self, said: Any, location: Location) -> bool:
         return self._salt.hash(said.name) == location.hash

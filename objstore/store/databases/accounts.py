@@ -91,4 +91,8 @@ def _settled(connection: Connection, info: AccountInfo) -> bool:
     return info.container_count == 0
 
 
-_CONTENTS = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled)
+def _disown(connection: Connection) -> None:
+    """An account tells nobody of itself."""
+
+
+_CONTENTS = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled, _disown)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import Conflict
 from objstore.core.names import Name
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
@@ -286,6 +286,11 @@ def _set_reported(connection: Connection, row: ContainerRow) -> None:
         " reported_bytes_used = ?",
         (row.put_timestamp.internal, row.delete_timestamp.internal, row.object_count, row.bytes_used),
     )
+
+
+def forget_reports(connection: Connection) -> None:
+    """Let the account be told again. What another database told it, or one that was here before, may be wrong."""
+    status.update(connection, reported_put_timestamp=ZERO, reported_delete_timestamp=ZERO)
 
 
 CREATE = one_by_one(_create_again)

@@ -114,4 +114,4 @@ def _settled(connection: Connection, info: ContainerInfo) -> bool:
     return db.unreported(connection, info.delete_timestamp) is None
 
 
-_CONTENTS = Contents(schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled)
+_CONTENTS = Contents(schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled, db.forget_reports)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -152,8 +151,8 @@ def verify(received: Receiving, contents: Contents, is_ours: Callable[[Any], boo
         raise InvalidInput(f"the database cannot be used: {error}") from error
 
 
-def adopt(databases: Databases, location: Location, received: Receiving, offered: Offered) -> bool:
-    """Put a verified file in place under an id of its own; False where there is a database already.
+def adopt(databases: Databases, location: Location, received: Receiving, offered: Offered, contents: Contents) -> str:
+    """Put a verified file in place under an id of its own, and return that; empty where there is a database already.
 
     Its rows have the numbers that they have in the original. So what the original knows of its peers, which of
     its rows they have and which of theirs it has, is true of the copy too.
@@ -161,9 +160,11 @@ def adopt(databases: Databases, location: Location, received: Receiving, offered
     try:
         with _opened(received.path) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute("UPDATE info SET id = ?", (str(uuid.uuid4()),))
+            status.set_new_id(connection)
+            contents.disown(connection)
             for incoming in (True, False):
                 status.set_sync_point(connection, incoming, offered.id, offered.max_row)
+            id_ = status.own_id(connection)
             connection.execute("COMMIT")
             # Only the file itself is put in place, so that nothing may be left in its log.
             (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -172,7 +173,7 @@ def adopt(databases: Databases, location: Location, received: Receiving, offered
     if busy:
         raise DeviceUnavailable(f"{received.path}: the log cannot be moved into the file")
     with databases.directories.translated():
-        return databases.directories.put_in_place(location, received.file)
+        return id_ if databases.directories.put_in_place(location, received.file) else ""
 
 
 def read_rows(received: Receiving, table: tables.RowTable, number: int, limit: int) -> list[tables.NumberedRow]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict, Corrupt, NotFound
+from objstore.core.errors import Corrupt, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
@@ -23,13 +23,17 @@ _LOOKED_AT = 100  # rows at a time that a peer may have too
 
 
 class Contents(NamedTuple):
-    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?"""
+    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?
+
+    disown: lets a copy of a peer's database forget what that peer did for itself.
+    """
 
     kind: Kind
     table: tables.RowTable
     read_info: Callable[[Connection], Any]
     merge_status: Callable[[Connection, Status], None]
     settled: Callable[[Connection, Any], bool]
+    disown: Callable[[Connection], None]
 
 
 class Rows(NamedTuple):
@@ -45,6 +49,13 @@ class Rows(NamedTuple):
     rows: Sequence[Any]
 
 
+class Placed(NamedTuple):
+    """What became of a received file. id: of the database that has its rows; new: was there none?"""
+
+    id: str
+    new: bool
+
+
 class Replicas:
     """See `Databases` for the errors of all calls."""
 
@@ -56,6 +67,7 @@ class Replicas:
         self._known = Known()
         self._take = _taking(contents.table)
         self._merge = one_by_one(contents.merge_status)
+        self._renew = one_by_one(self._renew_id)
 
     @property
     def kind(self) -> str:
@@ -125,11 +137,14 @@ class Replicas:
         """Rows with greater numbers, tombstones included, in order of their numbers."""
         return self._databases.read(location, tables.rows_since, self._contents.table, number, limit)
 
-    def page_since(self, location: Location, number: int, limit: int) -> tables.Page:
-        """The same as text to be sent."""
-        return self._databases.apart(
-            self._databases.read_here, location, tables.page_since, self._contents.table, number, limit
-        )
+    def page_since(self, location: Location, own_id: str, number: int, limit: int) -> tables.Page:
+        """The same as text to be sent. Raises Conflict where the database is not `own_id`."""
+        return self._databases.apart(self._databases.read_here, location, self._page_since, own_id, number, limit)
+
+    def _page_since(self, connection: Connection, own_id: str, number: int, limit: int) -> tables.Page:
+        with status.snapshot(connection):
+            status.require_id(connection, own_id)
+            return tables.page_since(connection, self._contents.table, number, limit)
 
     def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
         """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
@@ -154,8 +169,24 @@ class Replicas:
         """Join what a peer says of creation, deletion, policy and metadata."""
         self._databases.write(location, self._merge, peer)
 
-    def set_sync_point(self, location: Location, incoming: bool, remote_id: str, number: int) -> None:
-        self._databases.write(location, status.SET_SYNC_POINT, (incoming, remote_id, number))
+    def set_sync_point(self, location: Location, own_id: str, incoming: bool, remote_id: str, number: int) -> None:
+        """Raises Conflict where the database is not `own_id`."""
+        self._databases.write(location, status.SET_SYNC_POINT, (own_id, incoming, remote_id, number))
+
+    def renew_id(self, location: Location, known: int) -> bool:
+        """Give a database another id where peers have had rows of it that it has not numbered yet; did it?
+
+        known: up to which number a peer has its rows. One that is older than that was put back from a backup, or lost
+        what the disk had said was durable: its next rows would have numbers that peers take for those they have.
+        """
+        return self._databases.write(location, self._renew, known)
+
+    def _renew_id(self, connection: Connection, known: int) -> bool:
+        if tables.last_row(connection) >= known:
+            return False
+        status.set_new_id(connection)
+        self._contents.disown(connection)
+        return True
 
     # Whole files
 
@@ -167,16 +198,18 @@ class Replicas:
         """Begin to take a peer's file. Raises NoSpace, DeviceUnavailable."""
         return copies.receive(self._databases, self._files, location)
 
-    def place(self, location: Location, received: copies.Receiving, is_ours: Callable[[Any], bool], page: int) -> bool:
-        """Put a received file in place; where there is a database, join its rows, `page` at a time. Was it new?
+    def place(
+        self, location: Location, received: copies.Receiving, is_ours: Callable[[Any], bool], page: int
+    ) -> Placed:
+        """Put a received file in place; where there is a database, join its rows, `page` at a time.
 
         is_ours: is this the info of what belongs at the location? Raises InvalidInput where it is not, or the file
         is damaged.
         """
         contents = self._contents
         offered = self._databases.apart(copies.verify, received, contents, is_ours)
-        if self._databases.apart(copies.adopt, self._databases, location, received, offered):
-            return True
+        if adopted := self._databases.apart(copies.adopt, self._databases, location, received, offered, contents):
+            return Placed(adopted, True)
         own_id = self.status(location).id
         after = self.sync_points(location, True).get(offered.id, 0)
         while after < offered.max_row:
@@ -186,7 +219,7 @@ class Replicas:
             self.take_rows(location, Rows(own_id, offered.id, after, last, [row for _, row in found]))
             after = last
         self.merge_status(location, offered.status)
-        return False
+        return Placed(own_id, False)
 
     # Upkeep
 
@@ -208,7 +241,7 @@ class Replicas:
             info = self._contents.read_info(connection)
             return info.deleted and info.delete_timestamp < before and self._contents.settled(connection, info)
 
-        return self._databases.remove(location, forgettable)
+        return self._remove(location, forgettable)
 
     def remove_moved(self, location: Location, as_it_was: Summary) -> bool:
         """Remove a database that is safe elsewhere, if it has not changed since; did it?"""
@@ -217,7 +250,13 @@ class Replicas:
             found = read_summary(connection, self._contents)
             return (found.id, found.max_row, found.digest) == (as_it_was.id, as_it_was.max_row, as_it_was.digest)
 
-        return self._databases.remove(location, unchanged)
+        return self._remove(location, unchanged)
+
+    def _remove(self, location: Location, allowed: Callable[[Connection], bool]) -> bool:
+        removed = self._databases.remove(location, allowed)
+        if removed:
+            self._known.forget(location.hash)
+        return removed
 
     def sweep(self, before: float) -> int:
         """Delete what a `remove` or a transfer that was killed left, begun before a time (seconds since the epoch)."""
@@ -226,8 +265,7 @@ class Replicas:
 
 def _taking(table: tables.RowTable) -> WriteMany:
     def take(connection: Connection, given: Rows) -> int:
-        if status.own_id(connection) != given.local_id:
-            raise Conflict("rows are for a database that was here before")
+        status.require_id(connection, given.local_id)
         tables.merge(connection, table, given.rows)
         status.set_sync_point(connection, True, given.remote_id, given.last)
         had = status.sync_points(connection, False).get(given.remote_id, 0)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from sqlite3 import Connection
 from typing import Any, NamedTuple, TypeVar
 
-from objstore.core.errors import NotFound
+from objstore.core.errors import Conflict, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
@@ -108,6 +108,17 @@ def own_id(connection: Connection) -> str:
     return str(id_)
 
 
+def require_id(connection: Connection, expected: str) -> None:
+    """Raises Conflict where the database is another than the one that is meant, in whose place it has come."""
+    if own_id(connection) != expected:
+        raise Conflict(f"the database is not {expected} any more")
+
+
+def set_new_id(connection: Connection) -> None:
+    """From now on the database is another one to its peers. What it knows of them stays true."""
+    connection.execute("UPDATE info SET id = ?", (str(uuid.uuid4()),))
+
+
 # Sync points: up to which row number of theirs we have a peer's rows, and it has ours.
 
 _SYNC_TABLES = {True: "incoming_sync", False: "outgoing_sync"}
@@ -126,8 +137,10 @@ def set_sync_point(connection: Connection, incoming: bool, remote_id: str, numbe
     )
 
 
-def _set_sync_point(connection: Connection, argument: tuple[bool, str, int]) -> None:
-    set_sync_point(connection, *argument)
+def _set_sync_point(connection: Connection, argument: tuple[str, bool, str, int]) -> None:
+    expected_id, incoming, remote_id, number = argument
+    require_id(connection, expected_id)
+    set_sync_point(connection, incoming, remote_id, number)
 
 
 def _reclaim(

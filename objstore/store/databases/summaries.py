@@ -25,7 +25,7 @@ class Summary(NamedTuple):
     """id: of the database. max_row: number of the newest row. digest: of the status.
 
     totals: by policy index, not zero. incoming, outgoing: sync points by the id of a peer's database.
-    delete_timestamp: of the last deletion; deleted: does it hold?
+    delete_timestamp: of the last deletion; deleted: does it hold? settled: and is nothing left to do for it?
     """
 
     id: str
@@ -36,6 +36,7 @@ class Summary(NamedTuple):
     delete_timestamp: Timestamp
     incoming: dict[str, int]
     outgoing: dict[str, int]
+    settled: bool
 
 
 def read_summary(connection: Connection, contents: Contents) -> Summary:
@@ -57,6 +58,7 @@ def _read(connection: Connection, contents: Contents) -> Summary:
         info.delete_timestamp,
         status.sync_points(connection, True),
         status.sync_points(connection, False),
+        info.deleted and contents.settled(connection, info),
     )
 
 

@@ -292,15 +292,26 @@ def policies(connection: Connection) -> list[int]:
 
 
 def audit(connection: Connection, table: RowTable) -> None:
-    """Raises Corrupt where SQLite finds damage, or totals are not those of the rows."""
+    """Raises Corrupt where SQLite finds damage, totals are not those of the rows, or numbers of rows are wrong."""
     connection.execute("PRAGMA shrink_memory")  # what the connection remembers of pages says nothing of the disk
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise Corrupt(verdict)
+    connection.execute("BEGIN")  # what is compared is of one instant
+    try:
+        _audit_numbers(connection, table)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _audit_numbers(connection: Connection, table: RowTable) -> None:
     sums = ", ".join(f"sum({added})" for added in table.totals.values())
-    difference = connection.execute(
-        f"SELECT policy_index, {', '.join(table.totals)} FROM policy_stat WHERE {' OR '.join(table.totals)}"
-        f" EXCEPT SELECT policy_index, {sums} FROM {table.name} WHERE deleted = 0 GROUP BY policy_index"
-    ).fetchone()
-    if difference:
-        raise Corrupt(f"totals of policy {difference[0]} are not those of its rows")
+    counted = connection.execute(
+        f"SELECT policy_index, {sums} FROM {table.name} WHERE deleted = 0 GROUP BY policy_index ORDER BY 1"
+    ).fetchall()
+    differing = set(counted) ^ set(totals_of(connection, table))
+    if differing:
+        raise Corrupt(f"totals of policy {min(differing)[0]} are not those of its rows")
+    (greatest,) = connection.execute(f"SELECT max(row) FROM {table.name}").fetchone()
+    if (greatest or 0) > last_row(connection):  # the next change would take the place of another row
+        raise Corrupt(f"row {greatest} is newer than the newest, {last_row(connection)}")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from objstore.core.errors import Conflict, NotFound
+from objstore.core.errors import Conflict, NodeFailure, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
@@ -368,6 +368,137 @@ def test_totals_that_do_not_agree_make_all_rows_be_sent_again(world: World, plac
     connection.close()
     world.run("d1")
     assert_equal(world, place)
+
+
+def test_totals_of_many_rows_that_do_not_agree_are_mended_row_by_row(world: World, place: Location) -> None:
+    """As a file all rows were taken for known, as their numbers are."""
+    world.options = world.options._replace(bounds=Bounds(rows=7, file_rows=10))
+    world.replicators = {name: world.replicator(name, "containers") for name in world.replicators}
+    rows = [world.row(f"n{number:02d}") for number in range(30)]
+    for device in world.replicators:
+        world.store(device).merge_rows(place, rows)
+    world.run()
+    world.run()
+    forget_row(world, "d2", place, "n03")
+    world.run("d1")
+    assert_equal(world, place)
+
+
+def forget_row(world: World, device: str, place: Location, name: str) -> None:
+    world.store(device).close()
+    connection = sqlite3.connect(world.store(device).path(place))
+    with connection:
+        connection.execute("DELETE FROM object WHERE name = ?", (name,))
+        connection.execute("UPDATE policy_stat SET object_count = object_count - 1, bytes_used = bytes_used - 5")
+    connection.close()
+
+
+def test_rows_are_sent_again_though_the_first_try_failed(world: World, place: Location) -> None:
+    for device in world.replicators:
+        world.store(device).merge_rows(place, [world.row("a")])
+    world.run()
+    world.run()
+    forget_row(world, "d2", place, "a")
+    call = world.cluster.transport.call
+
+    def busy(node: Node, request):
+        if "step=rows" in request.query:
+            raise NodeFailure("busy")
+        return call(node, request)
+
+    world.cluster.transport.call = busy
+    world.run("d1")
+    world.cluster.transport.call = call
+    world.run("d1")
+    assert_equal(world, place)
+
+
+def checkpointed(world: World, device: str, place: Location) -> Path:
+    """The path of a database that is all in one file."""
+    world.store(device).close()
+    path = Path(world.store(device).path(place))
+    assert not Path(f"{path}-wal").exists()
+    return path
+
+
+@pytest.mark.parametrize("also_new", [False, True])
+def test_database_restored_from_a_backup_gets_what_it_lost_and_loses_nothing_new(
+    world: World, place: Location, also_new: bool
+) -> None:
+    """Its rows had numbers again that peers took for those they had, and theirs were taken for known. Totals say
+    nothing of it here: they are equal."""
+    for device in world.replicators:
+        world.store(device).merge_rows(place, [world.row("a"), world.row("b")])
+    world.run()
+    world.run()
+    path = checkpointed(world, "d2", place)
+    backup = path.read_bytes()
+    for device in world.replicators:
+        world.store(device).merge_rows(place, [world.row("a"), world.row("gone", deleted=True)])
+    world.run()
+    world.run()
+    checkpointed(world, "d2", place).write_bytes(backup)
+    if also_new:
+        world.store("d2").merge_rows(place, [world.row("new")])
+    for _ in range(3):
+        world.run()
+    assert_equal(world, place)
+    assert names(world, "d1", place) == (["a", "b", "new"] if also_new else ["a", "b"])
+    assert world.store("d2").unreported(place, Timestamp(1)) is not None
+
+
+def test_handoff_that_lost_rows_is_not_removed_before_its_new_ones_are_elsewhere(world: World, place: Location) -> None:
+    world.store("d1").merge_rows(place, [world.row("a"), world.row("b")])
+    world.run()
+    world.run()
+    path = checkpointed(world, "d1", place)
+    backup = path.read_bytes()
+    world.store("d1").merge_rows(place, [world.row("c"), world.row("d")])
+    world.run()
+    checkpointed(world, "d1", place).write_bytes(backup)
+    world.store("d1").merge_rows(place, [world.row("new")])
+    (Path(world.cluster.devices.root) / "d4").mkdir()
+    world.ring = ring_of("d2", "d3", "d4")
+    for _ in range(3):
+        world.run("d1")
+    assert world.told("d1", "removed_total") == 1
+    assert names(world, "d2", place) == names(world, "d3", place) == ["a", "b", "c", "d", "new"]
+
+
+def test_copy_of_a_container_reports_its_totals_itself(world: World, place: Location) -> None:
+    """The account may have been told wrong ones by the database that was there before."""
+    world.store("d1").merge_rows(place, [world.row("a")])
+    world.run("d1")
+    for device in world.replicators:
+        store = world.store(device)
+        store.set_reported(place, store.unreported(place, world.cluster.clock.now()))
+    world.run()
+    lose(world, "d3", place)
+    world.run()
+    row = world.store("d3").unreported(place, world.cluster.clock.now())
+    assert (row.object_count, row.bytes_used) == (1, 5)
+    assert world.store("d1").unreported(place, world.cluster.clock.now()) is None
+
+
+def test_account_deleted_long_ago_is_not_forgotten_while_it_has_containers(world: World) -> None:
+    """Primaries that had never heard of it counted as if they had forgotten it, and its handoff was removed."""
+    place = world.cluster.make_account("a")
+    row = ContainerRow("c", world.cluster.clock.now())
+    for device in ("d1", "d2", "d3"):
+        world.cluster.device(device).accounts.merge_rows(place, [row])
+        world.cluster.device(device).accounts.delete(place, world.cluster.clock.now())
+    world.time = world.cluster.clock.now().seconds + 10 * AGE
+    for device in ("d4", "d5"):
+        (Path(world.cluster.devices.root) / device).mkdir()
+    world.replicators = {name: world.replicator(name, "accounts") for name in ("d1", "d2", "d3")}
+    world.ring = ring_of("d3", "d4", "d5")
+    for _ in range(3):
+        world.run()
+    for device in ("d3", "d4", "d5"):
+        assert world.cluster.device(device).accounts.status(place).container_count == 1
+    for device in ("d1", "d2"):
+        with pytest.raises(NotFound):
+            world.cluster.device(device).accounts.status(place)
 
 
 def test_accounts_are_replicated_too(world: World) -> None:

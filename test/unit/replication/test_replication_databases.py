@@ -19,7 +19,7 @@ from objstore.store.databases.summaries import Summary
 from objstore.store.databases.tables import Page
 
 HASH = "0" * 32
-ME = Summary("me", 100, "digest", ((0, 5, 50),), False, ZERO, {}, {})
+ME = Summary("me", 100, "digest", ((0, 5, 50),), False, ZERO, {}, {}, False)
 BOUNDS = Bounds(rows=10, file_rows=50, file_part=0.5)
 
 
@@ -49,6 +49,7 @@ def test_empty_databases_that_never_met_are_equal() -> None:
         ({"incoming": {"me": 40}}, Difference(HASH, "peer", 40)),
         ({"incoming": {}}, Difference(HASH, "peer", 0)),
         ({"incoming": {"me": 100}, "digest": "other"}, Difference(HASH, "peer", 100, status=True)),
+        ({"incoming": {"me": 101}}, Difference(HASH, "peer", 101)),  # it was told of rows that are lost
         # It has rows that it has not told yet: no wonder that totals differ.
         ({"incoming": {"me": 100}, "totals": ()}, None),
         (
@@ -71,7 +72,8 @@ def test_what_differs(changes: dict[str, object], expected: Difference | None) -
         ({"peer": 95}, Difference(HASH, "peer", 0), 95, Way.ROWS),  # it told us so many itself
         ({"peer": 100}, Difference(HASH, "peer", 0), 100, Way.ROWS),  # and is told that it has all
         ({}, Difference(HASH, "peer", 100, status=True), 100, Way.NOTHING),
-        ({"peer": 100}, Difference(HASH, "peer", 100, total=True), 0, Way.FILE),
+        ({"peer": 100}, Difference(HASH, "peer", 100, total=True), 0, Way.ROWS),  # of a file it would take nothing
+        ({}, Difference(HASH, "peer", 101), 101, Way.RENEW),
     ],
 )
 def test_how_a_peer_is_brought_up_to_date(outgoing: dict[str, int], found: Difference, after: int, how: Way) -> None:
@@ -85,10 +87,11 @@ def test_few_rows_never_make_a_file() -> None:
 
 
 def test_only_what_was_deleted_long_ago_and_is_not_back_is_forgotten() -> None:
-    deleted = ME._replace(deleted=True, delete_timestamp=Timestamp(10))
+    deleted = ME._replace(deleted=True, settled=True, delete_timestamp=Timestamp(10))
     assert forgettable(deleted, Timestamp(11))
     assert not forgettable(deleted, Timestamp(10))
     assert not forgettable(deleted._replace(deleted=False), Timestamp(11))
+    assert not forgettable(deleted._replace(settled=False), Timestamp(11))
 
 
 _texts = st.text(max_size=5)

@@ -150,7 +150,7 @@ def test_replica_given_all_rows_and_status_is_equal(account: AccountStore, tmp_p
     other.replicas.merge_status(AT, mine)
     account.replicas.merge_status(AT, theirs)
     assert account.info(AT)._replace(id="") == other.info(AT)._replace(id="")
-    account.replicas.set_sync_point(AT, False, other.info(AT).id, account.replicas.max_row(AT))
+    account.replicas.set_sync_point(AT, account.info(AT).id, False, other.info(AT).id, account.replicas.max_row(AT))
     assert account.replicas.sync_points(AT, False) == {other.info(AT).id: 2}
     other.close()
 

@@ -396,9 +396,9 @@ def test_copy_made_anew_after_a_deletion_says_the_policy(container: ContainerSto
 
 
 def test_sync_points_only_grow(container: ContainerStore) -> None:
-    container.replicas.set_sync_point(AT, True, "peer", 7)
-    container.replicas.set_sync_point(AT, True, "peer", 5)
-    container.replicas.set_sync_point(AT, False, "peer", 3)
+    container.replicas.set_sync_point(AT, container.info(AT).id, True, "peer", 7)
+    container.replicas.set_sync_point(AT, container.info(AT).id, True, "peer", 5)
+    container.replicas.set_sync_point(AT, container.info(AT).id, False, "peer", 3)
     assert container.replicas.sync_points(AT, incoming=True) == {"peer": 7}
     assert container.replicas.sync_points(AT, incoming=False) == {"peer": 3}
 

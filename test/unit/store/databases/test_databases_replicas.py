@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from objstore.core.errors import Conflict, InvalidInput, LockTimeout, NoSpace, NotFound
+from objstore.core.errors import Conflict, Corrupt, InvalidInput, LockTimeout, NoSpace, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
@@ -78,7 +78,7 @@ def send(source: ContainerStore, target: ContainerStore, change: Any = None) -> 
         content = b"".join(snapshot.pieces())
         assert len(content) == snapshot.size
         received.write(change(content) if change else content)
-        return target.replicas.place(AT, received, is_ours, 50)
+        return target.replicas.place(AT, received, is_ours, 50).new
     finally:
         received.close()
         snapshot.close()
@@ -90,8 +90,8 @@ def left(store: Replicas) -> list[str]:
 
 
 def test_copy_has_the_same_rows_and_status_and_another_id(source: ContainerStore, target: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, True, "third", 7)
-    source.replicas.set_sync_point(AT, False, "third", 200)
+    source.replicas.set_sync_point(AT, source.info(AT).id, True, "third", 7)
+    source.replicas.set_sync_point(AT, source.info(AT).id, False, "third", 200)
     assert send(source, target)
     mine, theirs = source.info(AT), target.info(AT)
     assert mine.id != theirs.id
@@ -102,6 +102,50 @@ def test_copy_has_the_same_rows_and_status_and_another_id(source: ContainerStore
     assert not left(source.replicas) and not left(target.replicas)
     target.merge_rows(AT, [row("more")])
     target.audit(AT)
+
+
+def test_what_is_known_of_one_database_is_not_noted_of_the_one_that_took_its_place(source: ContainerStore) -> None:
+    id_ = source.info(AT).id
+    assert source.replicas.page_since(AT, id_, 0, 5).rows == 5
+    assert source.replicas.renew_id(AT, 301)
+    with pytest.raises(Conflict):
+        source.replicas.page_since(AT, id_, 0, 5)
+    with pytest.raises(Conflict):
+        source.replicas.set_sync_point(AT, id_, False, "peer", 300)
+    assert not source.replicas.renew_id(AT, 300)  # it has given out all of these
+
+
+def test_what_was_removed_is_not_remembered(source: ContainerStore) -> None:
+    os.utime(source.path(AT))
+    known = source.replicas._known
+    source.close()
+    known.put(AT.hash, ((1, 2, 3),), source.replicas.summaries([AT])[AT.hash])
+    assert source.replicas.remove_moved(AT, source.replicas.summaries([AT])[AT.hash])
+    assert not known._known
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE policy_stat SET object_count = 0, bytes_used = 0",
+        "UPDATE policy_stat SET object_count = 1",
+        "DELETE FROM object WHERE name = 'n007'",
+        "DELETE FROM policy_stat",
+        "INSERT INTO policy_stat (policy_index, object_count) VALUES (7, 1)",
+        "UPDATE policy_stat SET last_row = 299",
+    ],
+)
+def test_audit_finds_totals_and_numbers_that_are_not_those_of_the_rows(source: ContainerStore, harm: str) -> None:
+    source.audit(AT)
+    source.close()
+    connection = sqlite3.connect(source.path(AT))
+    with connection:
+        connection.execute(harm)
+    connection.close()
+    with pytest.raises(Corrupt):
+        source.audit(AT)
+    with pytest.raises(NotFound):
+        source.info(AT)
 
 
 def test_file_for_a_database_that_is_there_is_merged(source: ContainerStore, target: ContainerStore) -> None:
@@ -218,7 +262,7 @@ def test_rows_for_a_database_that_was_there_before_are_refused(source: Container
 
 
 def test_what_the_peer_told_need_not_be_told_to_it(source: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, False, "peer", 300)
+    source.replicas.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
     taken(source, 0, 2, row("x"), row("y"))
     assert source.replicas.sync_points(AT, False) == {"peer": 302}
 
@@ -230,7 +274,7 @@ def test_what_both_got_from_others_need_not_be_told_to_it_either(source: Contain
 
 
 def test_row_that_is_newer_here_is_still_to_be_told(source: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, False, "peer", 300)
+    source.replicas.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
     source.merge_rows(AT, [row("x", 50)])
     taken(source, 0, 2, row("x", 40), row("y"))
     assert source.replicas.sync_points(AT, False) == {"peer": 300}
