@@ -85,6 +85,8 @@ class Relinker:
         self._locks = NumberLocks(layout.locks)
         self._marks = Marks(files, layout, lambda: self._ordered)
         self._unsynced: dict[str, None] = {}  # directories, in the order in which they were changed
+        self._removed = 0
+        self._doubtful = False  # may directories above those have been removed and made again meanwhile?
 
     def begin(self) -> None:
         """Let writers give files two names, or none of those that are to be removed any more."""
@@ -158,8 +160,11 @@ class Relinker:
         there = parse_names(list_dir(self._files, old))
         here = parse_names(list_dir(self._files, new))
         missing = [name for name in counting({*there, *here}) if name not in here]
-        if not missing:
+        # What another process has linked need not be durable yet; who removes the first names must see to it.
+        trusted = self._ordered or not self._step.clean or not there
+        if not missing and trusted:
             return 0
+        self._look_at_removals()
         unsure, _ = self._known.ensure(new, 3)
         with self._marks.changing(new):
             for name in missing:
@@ -174,8 +179,8 @@ class Relinker:
 
     def _clear(self, old: str, new: str) -> int:
         """Remove the first names, once what counts among them is durable under the second."""
-        if self._carry(old, new):
-            self._sync()
+        self._carry(old, new)
+        self._sync()
         going = sorted(parse_names(list_dir(self._files, old)), key=_removal_order)
         if going:
             with self._marks.changing(old):
@@ -188,10 +193,25 @@ class Relinker:
 
     def _sync(self) -> None:
         """Make what was linked durable; where names become so in their order, the last directory will do."""
+        if self._unsynced:
+            self._look_at_removals()
+        if self._doubtful:
+            self._doubtful = False
+            for directory in filter(self._layout.parse_hash_dir, list(self._unsynced)):
+                self._unsynced.update(dict.fromkeys(ancestors(directory)))
         directories = list(self._unsynced)
         for directory in directories[-1:] if self._ordered else directories:
             self._files.fsync_dir(directory)
         self._unsynced.clear()
+
+    def _look_at_removals(self) -> None:
+        """See rule 4 of writing in doc/ordering.md."""
+        if not self._ordered:
+            removed = self._files.count(self._layout.removals)
+            if removed != self._removed:
+                self._removed = removed
+                self._known.trust(removed)
+                self._doubtful = bool(self._unsynced)
 
     def _remove_dirs(self, hash_dir: str) -> None:
         suffix_dir, partition_dir, *_ = ancestors(hash_dir)

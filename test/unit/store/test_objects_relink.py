@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from objstore.core.errors import Corrupt, NotFound, ObjstoreError
 from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStoreSettings
@@ -331,6 +331,65 @@ def test_a_power_cut_while_names_are_brought_or_removed_loses_nothing(
             relinked(left, step)  # once more, to the end
             assert everything(left, step.right) == wanted, (cut, seed)
             shutil.rmtree(left)
+
+
+def test_what_another_process_has_linked_is_durable_before_the_first_name_goes(tmp_path: Path) -> None:
+    (tmp_path / "device").mkdir()
+    put(store_at(tmp_path / "device"), 1, OLD)
+    files = FaultyFiles(str(tmp_path / "device"), True, False)
+    layout = Layout(files.root, 0)
+    old, new = layout.hash_dir(OLD), layout.hash_dir(NEW)
+    for directory in (layout.partition_dir(NEW.partition), layout.suffix_dir(NEW.partition, HASH[-3:]), new):
+        files.mkdir(directory)
+    (name,) = files.list(old)
+    files.link_again(f"{old}/{name}", f"{new}/{name}")
+    assert relinked(files.root, CLEAN, files).removed == 1
+    left = store_at(files.outcome(tmp_path / "left", None))
+    assert names(left, NEW) == [name]
+
+
+class Unordered(Files):
+    """Notes which directories are synced, on a file system that orders nothing."""
+
+    def __init__(self) -> None:
+        self.synced: list[str] = []
+
+    def orders_names(self, path: str) -> bool:
+        return False
+
+    def fsync_dir(self, path: str) -> None:
+        self.synced.append(path)
+        super().fsync_dir(path)
+
+
+@pytest.mark.parametrize("when", ["between two names", "before the sync"])
+def test_directories_that_others_removed_and_made_again_are_synced_again(tmp_path: Path, when: str) -> None:
+    """Their names were taken for durable, as they had been once."""
+    store = store_at(tmp_path, Unordered())
+    beside = HASH[:20] + "0" * 12
+    put(store, 1, OLD)
+    put(store, 1, OLD._replace(hash=beside))
+    files = Unordered()
+    relinker = Relinker(files, Layout(str(tmp_path), 0), RELINK)
+    relinker.bring(OLD, NEW)
+
+    def remove_and_make_again() -> None:
+        store.forget(NEW, store.file_names(NEW))
+        assert NEW.partition not in store.partitions()
+        (tmp_path / "objects" / str(NEW.partition)).mkdir()
+        files.synced.clear()
+
+    if when == "between two names":
+        remove_and_make_again()
+        relinker.bring(OLD._replace(hash=beside), NEW._replace(hash=beside))
+    else:
+        source, target = OLD._replace(hash=beside), NEW._replace(hash=beside)
+        relinker._locked(source, target, relinker._carry)
+        files.synced.clear()
+        files.count_up(Layout(str(tmp_path), 0).removals)
+        relinker._sync()
+    relinker.close()
+    assert {str(tmp_path), str(tmp_path / "objects")} <= set(files.synced)
 
 
 @settings(max_examples=60, deadline=None)
