@@ -60,6 +60,14 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return cast
 
 
+def rate(text: str) -> float:
+    """So much a second, mostly 0 for no bound."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError("is not a number of at least 0")
+    return number
+
+
 def positive(text: str) -> int:
     number = int(text)
     if number < 1:

@@ -14,7 +14,7 @@ from objstore.daemon.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replicas import Replicas
 from objstore.daemon.runner import Pace
 from objstore.middleware.segment_reclaim import Reclaimer
-from objstore.runtime.settings import Setting, duration, positive, size
+from objstore.runtime.settings import Setting, duration, positive, rate, size
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore
 
@@ -28,7 +28,7 @@ _EXPIRER_SETTINGS = (
     ),
     Setting("object_expirer_takeover", duration, "10m", "after which a host does what another has left undone"),
     Setting("object_expirer_concurrency", positive, "4", "objects deleted at once"),
-    Setting("object_expirer_rate", float, "100", "objects deleted a second, at most; 0 for no bound"),
+    Setting("object_expirer_rate", rate, "100", "objects deleted a second, at most; 0 for no bound"),
     Setting("object_expirer_account", str.strip, ".expiring_objects", "account of the queue, as proxies know it"),
     Setting("object_expirer_free_delay", duration, "2m", "how long segments outlive their manifest"),
 )
@@ -39,7 +39,7 @@ _REAPER_SETTINGS = (
     Setting("account_reaper_takeover", duration, "10m", "after which a host does what another has left undone"),
     Setting("account_reaper_warn_after", duration, "30d", "how long that may take before the log warns of it"),
     Setting("account_reaper_concurrency", positive, "4", "objects deleted at once"),
-    Setting("account_reaper_rate", float, "100", "objects deleted a second, at most; 0 for no bound"),
+    Setting("account_reaper_rate", rate, "100", "objects deleted a second, at most; 0 for no bound"),
 )
 
 _RECONCILER_SETTINGS = (

@@ -18,7 +18,7 @@ from objstore.replication.objects_messages import boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
 from objstore.runtime import green, settings
-from objstore.runtime.settings import Setting, duration, positive, size
+from objstore.runtime.settings import Setting, duration, positive, rate, size
 from objstore.runtime.throttle import Throttle
 from objstore.server.devices import Device
 from objstore.store.interface import ReplicaStore
@@ -27,13 +27,6 @@ from objstore.wire.remote import HttpTransport
 
 def _confirmations(text: str) -> int:
     return ALL if text.strip() == "auto" else positive(text)
-
-
-def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 <= rate < float("inf"):
-        raise ValueError("is not a number of at least 0")
-    return rate
 
 
 _SETTINGS: settings.Table = (
@@ -49,9 +42,9 @@ _SETTINGS: settings.Table = (
         "primaries that must have what a handoff removes; auto: all",
     ),
     Setting("object_replicator_bytes_per_second", size, "0", "bytes sent a second, at most; 0: no bound"),
-    Setting("object_replicator_files_per_second", _rate, "0", "changes sent a second, at most; 0: no bound"),
+    Setting("object_replicator_files_per_second", rate, "0", "changes sent a second, at most; 0: no bound"),
     Setting(
-        "object_replicator_max_load", _rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
+        "object_replicator_max_load", rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
     ),
     Setting("object_replicator_offer", positive, "1000", "names offered to a peer in one request"),
     Setting("object_replicator_batch_size", size, "4M", "bytes of small changes sent in one request"),
@@ -93,7 +86,7 @@ def _replicator(around: Surroundings) -> Work:
     client = settings.read(CLIENT_SETTINGS, {**around.conf, "node_timeout": str(values.object_replicator_timeout)})
     transport = around.transport.with_remote(HttpTransport(Pool(client)))
     peers = Peers(transport, flow, values.object_replicator_peer_pause, around.logger)
-    host = Host(places, around.is_own, partial(_rest, values.object_replicator_max_load))
+    host = Host(places, around.is_own, partial(rest, values.object_replicator_max_load))
     replicator = ObjectReplicator(host, peers, options)
     pace = Pace(values.object_replicator_interval, rest=0.5, concurrency=values.object_replicator_concurrency)
     return Work(replicator.passes, pace, replicator.told, replicator.stop)
@@ -104,13 +97,23 @@ def _tidying(device: Device, policy: int) -> Callable[[], Any]:
     return lambda: store.remove_stale_temporaries(time.time())
 
 
-def _rest(max_load: float) -> None:
-    """Wait while the host has more to do than it should, for a while."""
+def _load() -> float:
+    """Load of the last minute for each core."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+def rest(
+    max_load: float,
+    load: Callable[[], float] = _load,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = green.sleep,
+) -> None:
+    """Wait while the host has more to do than it should, for a while. max_load: 0 for no bound."""
     if max_load <= 0:
         return
-    until = time.monotonic() + _LONGEST_REST
-    while os.getloadavg()[0] / (os.cpu_count() or 1) > max_load and time.monotonic() < until:
-        green.sleep(1.0)
+    until = monotonic() + _LONGEST_REST
+    while load() > max_load and monotonic() < until:
+        sleep(1.0)
 
 
 OBJECT_REPLICATOR = Duty("object-replicator", _SETTINGS, _replicator)

@@ -11,14 +11,7 @@ from objstore.cli.surroundings import Duty, Surroundings, Work
 from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
 from objstore.daemon.runner import Pace
 from objstore.replication.databases import Bounds
-from objstore.runtime.settings import Setting, Table, duration, positive
-
-
-def _rate(text: str) -> float:
-    number = float(text)
-    if number < 0:
-        raise ValueError("is less than 0")
-    return number
+from objstore.runtime.settings import Setting, Table, duration, positive, rate
 
 
 def _part(text: str) -> float:
@@ -36,7 +29,7 @@ def _settings(kind: str) -> Table:
         Setting(
             f"{kind}_replicator_compare_every", positive, "2", "passes after which what did not change is compared"
         ),
-        Setting(f"{kind}_replicator_rows_per_second", _rate, "20000", "rows to send, of this host; 0: no bound"),
+        Setting(f"{kind}_replicator_rows_per_second", rate, "20000", "rows to send, of this host; 0: no bound"),
         Setting(f"{kind}_replicator_rows", positive, "1000", "rows sent in one request"),
         Setting(f"{kind}_replicator_file_rows", positive, "10000", "fewer missing rows than these make no file"),
         Setting(f"{kind}_replicator_file_part", _part, "0.5", "part of the rows missing above which the file is sent"),

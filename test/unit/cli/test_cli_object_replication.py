@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from objstore.cli.data_dir import DataDir, prepare
-from objstore.cli.duties.object_replication import OBJECT_REPLICATOR
+from objstore.cli.duties.object_replication import OBJECT_REPLICATOR, rest
 from objstore.cli.serve import surroundings
 from objstore.cli.surroundings import Surroundings, Work
 from objstore.core.errors import ConfigError
@@ -40,8 +41,8 @@ def run_once(work: Work) -> dict[str, Any]:
     return dict(work.told())
 
 
-def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
-    around, work = make(data)
+def fill(around: Surroundings, size: int = 1) -> dict[Location, list[str]]:
+    """Objects where none of them belongs; where they do, by location."""
     ring, clock = around.ring("object")(), Clock()
     places: dict[Location, list[str]] = {}
     for number in range(COUNT):
@@ -50,9 +51,15 @@ def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
         place = Location(ring.partition(name_hash), name_hash)
         places[place] = [node.device for node in ring.primaries(place.partition)]
         away = next(device for device in around.devices.names() if device not in places[place])
-        with around.devices.get(away).objects(0).create(place, 1) as writer:
-            writer.write(b"x")
+        with around.devices.get(away).objects(0).create(place, size) as writer:
+            writer.write(b"x" * size)
             writer.commit(ObjectData(name.path, clock.now(), "a/b", {}))
+    return places
+
+
+def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
+    around, work = make(data)
+    places = fill(around)
     told = run_once(work)
     assert (told["sent_total"], told["removed_total"], told["handoffs_left"]) == (3 * COUNT, COUNT, 0)
     lost = next(iter(places.values()))[0]
@@ -75,3 +82,27 @@ def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
 def test_settings_that_make_no_sense_are_refused(data: DataDir, name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         make(data, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("object_replicator_bytes_per_second", "50K"), ("object_replicator_files_per_second", "15")]
+)
+def test_what_is_sent_in_a_second_is_bounded(data: DataDir, name: str, value: str) -> None:
+    around, work = make(data, **{name: value})
+    fill(around, 3000)
+    began = time.monotonic()
+    assert run_once(work)["sent_total"] == 3 * COUNT
+    assert time.monotonic() - began > 0.7  # 90 kB, or 30 changes; what was not sent in the second before may be
+
+
+@pytest.mark.parametrize(
+    ("bound", "loads", "slept"), [(0.0, [9.0], 0), (1.0, [0.9], 0), (1.0, [2.0, 1.5, 0.9], 2), (1.0, [2.0], 10)]
+)
+def test_a_host_with_much_to_do_is_given_some_seconds(bound: float, loads: list[float], slept: int) -> None:
+    now, left = [100.0], list(loads)
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    rest(bound, lambda: left.pop(0) if len(left) > 1 else left[0], lambda: now[0], sleep)
+    assert now[0] - 100.0 == slept
