@@ -32,7 +32,8 @@ class Usage(NamedTuple):
 class Counted(NamedTuple):
     """What was found on one device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
 
-    partitions: that have a directory, likewise. at: when, in seconds since the epoch; late: it was asked for since,
+    partitions: that have a directory, likewise. file_system: its number on this host, 0 where not known: devices that
+    are directories of the same one share its room. at: when, in seconds since the epoch; late: it was asked for since,
     and the device has not answered yet.
     """
 
@@ -41,6 +42,7 @@ class Counted(NamedTuple):
     quarantined: Mapping[str, int] = {}
     async_pending: int = 0
     partitions: Mapping[str, int] = {}
+    file_system: int = 0
     at: float = 0.0
     late: bool = False
 
@@ -67,6 +69,13 @@ def usage(path: str) -> Usage | None:
         return None
     size = found.f_blocks * found.f_frsize
     return Usage(size, size - found.f_bfree * found.f_frsize, found.f_bavail * found.f_frsize)
+
+
+def file_system(path: str) -> int:
+    try:
+        return os.stat(path).st_dev
+    except OSError:
+        return 0
 
 
 def quarantined(device: str) -> dict[str, list[str]]:
@@ -113,7 +122,7 @@ def count(root: str, name: str, is_mounted: Callable[[str], bool], now: Callable
     if not is_mounted(name):
         return Counted(False, at=now())
     found = {kind: len(names) for kind, names in quarantined(path).items()}
-    return Counted(True, usage(path), found, spooled(path), partitions(path), now())
+    return Counted(True, usage(path), found, spooled(path), partitions(path), file_system(path), now())
 
 
 class DeviceCounts:
@@ -175,6 +184,7 @@ def as_json(counted: Counted) -> dict[str, Any]:
         "quarantined": kinds,
         "async_pending": counted.async_pending,
         "partitions": dict(counted.partitions),
+        "file_system": counted.file_system,
         "counted": counted.at,
         "late": counted.late,
     }

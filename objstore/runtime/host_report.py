@@ -183,8 +183,7 @@ class Host:
         return known[1]
 
     def _read_ring(self, path: str, modified: float) -> dict[str, Any]:
-        with open(path, "rb") as file:
-            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        md5 = md5_of(path)
         version = None
         if self._ring_version is not None:
             try:
@@ -192,6 +191,12 @@ class Host:
             except ConfigError:
                 pass  # damaged: its MD5 tells that it differs
         return {"md5": md5, "modified": modified, "version": version}
+
+
+def md5_of(path: str) -> str:
+    """Of a file, in hex. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def settings_digest(cluster: cluster_conf.ClusterConf) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from objstore.cli.data_dir import HOST
+from objstore.cli.data_dir import HOST, DataDir, is_served
 from objstore.cli.operator.inside import Inside
 from objstore.cli.operator.servers import TIMEOUT, Answer, ask, servers_of
 from objstore.ring import Ring
@@ -30,7 +31,9 @@ def gather(found: Inside, rings: Sequence[tuple[str, Ring]], timeout: float = TI
         root = found.devices.root
         recon = recon_files.directory(found.conf.get("recon_cache_path", ""), root)
         paths = Paths(root, found.directory, recon, mount_check=False)
-        return [HostReport(HOST, Host(paths, _ring_version).summary(), {})]
+        served = is_served(DataDir(os.path.dirname(found.directory)))
+        silent = {} if served else {"objstore serve": "it does not run"}
+        return [HostReport(HOST, Host(paths, _ring_version).summary(), silent)]
     began = time.time()
     answers = ask(servers_of(rings), "summary", timeout)
     return reports(answers.values(), (began + time.time()) / 2)

@@ -17,7 +17,8 @@ from objstore.proxy.app import ProxyApp
 from objstore.proxy.cluster import Transports
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf
-from objstore.runtime.cluster_conf import ClusterConf
+from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
+from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
 from objstore.wire.local import LocalTransport
 
@@ -43,6 +44,10 @@ class Inside(NamedTuple):
         """Raises ConfigError."""
         return Ring.load(os.path.join(self.directory, f"{name}.ring"))
 
+    def ring_md5(self, name: str) -> str:
+        """Raises OSError."""
+        return md5_of(os.path.join(self.directory, f"{name}.ring"))
+
     def proxy(self) -> ProxyApp:
         """A proxy without filters, in this process."""
         return proxy_app({**self.conf, "ring_dir": self.directory}, self.transport)
@@ -50,6 +55,9 @@ class Inside(NamedTuple):
 
 def of_cluster(directory: str) -> Inside:
     """A cluster whose configuration is in a directory. Raises ConfigError."""
+    if not os.path.exists(os.path.join(directory, FILE_NAME)):
+        raise ConfigError(f"{directory} holds no {FILE_NAME}: --ring-dir names the directory of a cluster's rings,"
+                          " --data that of `objstore serve`")  # fmt: skip
     path = os.path.join(directory, "proxy-server.conf")
     conf = {**(processes.read_defaults(path) if os.path.exists(path) else {}), **_QUIET}
     return Inside(directory, conf, cluster_conf.load(directory), remote_transports(conf), None)

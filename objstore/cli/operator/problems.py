@@ -43,9 +43,10 @@ def _silent_servers(state: ClusterState, _: float) -> Iterator[Problem]:
             yield Problem(CRITICAL, host.ip, f"{server} does not answer: {why}")
 
 
+_AGAIN = "; its copies are made anew on other devices"
 _DEVICE_STATES = {
-    "not there": (CRITICAL, "is not there"),
-    "not mounted": (CRITICAL, "is not mounted"),
+    "not there": (CRITICAL, f"is not there{_AGAIN}"),
+    "not mounted": (CRITICAL, f"is not mounted{_AGAIN}"),
     "slow": (WARNING, "does not answer in time"),
 }
 
@@ -57,7 +58,7 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
             severity, what = _DEVICE_STATES[device.state]
             yield Problem(severity, where, what)
         if device.state == "taken out":
-            yield Problem(WARNING, where, f"is taken out: {device.why}")
+            yield Problem(WARNING, where, f"is taken out: {device.why}{_AGAIN}")
         if device.state == "not in rings" and device.partitions:
             yield Problem(WARNING, where, f"is in no ring and holds {device.partitions} partitions")
         if device.quarantined:
@@ -66,6 +67,9 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
             yield Problem(WARNING, where, f"{device.spooled} updates of containers wait")
         elif device.spooled:
             yield Problem(NOTE, where, f"{device.spooled} updates of containers wait")
+        if device.lacks and not device.draining:
+            held = f"{device.partitions} of about {device.expected} partitions are there"
+            yield Problem(NOTE, where, f"is being filled: {held}")
         if device.draining:
             left = f"{device.handoffs or device.partitions} partitions left" if device.partitions else "is empty"
             yield Problem(NOTE, where, f"is being drained: {left}")
@@ -101,9 +105,9 @@ def _rings(state: ClusterState, _: float) -> Iterator[Problem]:
         if len(ring.versions) > 1:
             told = "; ".join(f"{version} on {_some(hosts)}" for version, hosts in sorted(ring.versions.items()))
             yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts hold different ones: {told}")
-        elif ring.versions and not next(iter(ring.versions)).startswith(f"{ring.ours} "):
+        elif ring.digest and ring.versions and ring.here not in ring.versions:
             (version,) = ring.versions
-            yield Problem(WARNING, f"{ring.name}.ring", f"hosts hold version {version}, here is {ring.ours}")
+            yield Problem(WARNING, f"{ring.name}.ring", f"hosts hold version {version}, here is {ring.here}")
 
 
 def _settings(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -141,7 +145,9 @@ def _duties(state: ClusterState, _: float) -> Iterator[Problem]:
             yield Problem(NOTE, duty.name, f"{duty.failures} failures in the last pass; its log tells")
     for host in state.hosts:
         dead = [duty.name for duty in state.duties if host.ip in duty.dead]
-        if dead:
+        if len(dead) > 1 and len(dead) == len((host.summary or {}).get("daemons", {})):
+            yield Problem(WARNING, host.ip, "none of its daemons runs")
+        elif dead:
             yield Problem(WARNING, host.ip, f"daemons that do not run: {', '.join(dead)}")
         for name, found in (host.summary or {}).get("daemons", {}).items():
             if found.get("broke_off"):

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
+
+import click
 
 from objstore.core.nodes import Node
 from objstore.ring import Ring
 
 TIMEOUT = 5.0
 _AT_ONCE = 64
+
+
+class Seconds(click.FloatRange):
+    """An option: a span of time that is a number and bounded from below."""
+
+    name = "seconds"
+
+    def __init__(self, least: float) -> None:
+        super().__init__(min=least)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
 
 
 class Server(NamedTuple):
@@ -58,6 +76,8 @@ def _ask(server: Server, topic: str, timeout: float) -> Answer:
         if response.status != 200:
             return Answer(server, None, f"answered {response.status}")
         return Answer(server, json.loads(body))
+    except TimeoutError:
+        return Answer(server, None, f"no answer within {timeout:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Answer(server, None, str(error) or type(error).__name__)
     finally:

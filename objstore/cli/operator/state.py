@@ -10,6 +10,9 @@ from objstore.cli.operator.hosts import HostReport
 from objstore.ring import Ring
 
 REPLICATORS = {"account": "account-replicator", "container": "container-replicator", "object": "object-replicator"}
+LOST = ("not there", "not mounted", "taken out")
+_LACKS_PART = 0.05
+_LACKS_DEVIATIONS = 5.0  # of a number of partitions that have anything in them by chance
 AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
@@ -18,9 +21,11 @@ class Device(NamedTuple):
 
     Sizes in bytes, None where not known.
 
-    partitions: that lie there; wanted: that rings assign to it; both None or 0 where not known. handoffs: partitions
-    there that are on their way to other devices. replicated, audited: when the last complete pass over it ended, of
-    that of its duties that lags most (seconds since the epoch); None where there was none yet.
+    partitions: that lie there; wanted: that rings assign to it; expected: so many of these have anything in them, to
+    judge by the other devices; 0 where not known. handoffs: partitions there that are on their way to other devices.
+    file_system: its number on the host, 0 where not known: devices may be directories of the same one. replicated,
+    audited: when the last complete pass over it ended, of that of its duties that lags most (seconds since the
+    epoch); None where there was none yet.
     """
 
     host: str
@@ -34,13 +39,27 @@ class Device(NamedTuple):
     spooled: int
     partitions: int
     wanted: int
+    expected: int
     handoffs: int
+    file_system: int
     replicated: float | None
     audited: float | None
 
     @property
     def fullness(self) -> float | None:
         return self.used / self.size if self.size and self.used is not None else None
+
+    @property
+    def is_lost(self) -> bool:
+        """Do its peers bring what it held to other devices? Those of a host that is away are waited for."""
+        return self.state in LOST
+
+    @property
+    def lacks(self) -> int:
+        """Partitions that are to be brought to it; 0 where there are too few to tell that from chance."""
+        lacking = self.expected - self.partitions
+        plain = max(self.expected * _LACKS_PART, _LACKS_DEVIATIONS * self.expected**0.5)
+        return lacking if self.state == "ok" and lacking > plain else 0
 
 
 class Duty(NamedTuple):
@@ -66,11 +85,21 @@ class Progress(NamedTuple):
 
 
 class RingState(NamedTuple):
-    """versions: by version, the hosts that have it; ours: that of the directory we look from."""
+    """versions: by version and digest, the hosts that have it; ours: that of the directory we look from, `digest` its
+    MD5 (empty where not known)."""
 
     name: str
     ours: int
+    digest: str
     versions: Mapping[str, tuple[str, ...]]
+
+    @property
+    def here(self) -> str:
+        return shown_version(self.ours, self.digest)
+
+
+def shown_version(version: int | None, digest: str) -> str:
+    return f"{version} ({digest[:8]})"
 
 
 class ClusterState(NamedTuple):
@@ -82,15 +111,21 @@ class ClusterState(NamedTuple):
     rings: Sequence[RingState]
 
 
-def judge(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]], now: float) -> ClusterState:
-    """now: seconds since the epoch."""
+def judge(
+    reports: Sequence[HostReport],
+    rings: Sequence[tuple[str, Ring]],
+    now: float,
+    digests: Mapping[str, str] | None = None,
+) -> ClusterState:
+    """now: seconds since the epoch. digests: MD5 of our rings, by name, in hex."""
+    devices = list(_devices(reports, rings))
     return ClusterState(
         now,
         reports,
-        list(_devices(reports, rings)),
+        devices,
         list(_duties(reports)),
-        list(_progress(reports, now)),
-        [_ring_state(name, ring, reports) for name, ring in rings],
+        list(_progress(reports, devices, now)),
+        [_ring_state(name, ring, (digests or {}).get(name, ""), reports) for name, ring in rings],
     )
 
 
@@ -103,20 +138,22 @@ def estimate(began: float, now: float, total: int, left: int) -> float | None:
 
 
 class _Assigned(NamedTuple):
-    """What rings say of one device. wanted: partitions; weights: of its entries in the rings."""
+    """What rings say of one device. wanted: partitions by kind; weights: of its entries in the rings."""
 
-    wanted: int
+    wanted: Mapping[str, int]
     weights: tuple[float, ...]
 
 
 def _assigned(rings: Iterable[tuple[str, Ring]]) -> dict[tuple[str, str], _Assigned]:
     """By host and device."""
     found: dict[tuple[str, str], _Assigned] = {}
-    for _, ring in rings:
+    for name, ring in rings:
+        kind = name.partition("-")[0]
         held = Counter(node.id for part in range(ring.partition_count) for node in ring.primaries(part))
         for node in filter(None, ring.devices):
-            before = found.get((node.ip, node.device), _Assigned(0, ()))
-            found[node.ip, node.device] = _Assigned(before.wanted + held[node.id], (*before.weights, node.weight))
+            before = found.get((node.ip, node.device), _Assigned({}, ()))
+            wanted = {**before.wanted, kind: before.wanted.get(kind, 0) + held[node.id]}
+            found[node.ip, node.device] = _Assigned(wanted, (*before.weights, node.weight))
     return found
 
 
@@ -124,11 +161,33 @@ def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -
     assigned = _assigned(rings)
     by_ip = {report.ip: report for report in reports}
     told = {(report.ip, name) for report in reports if report.summary for name in report.summary["devices"]}
+    shares = _shares(reports, assigned)
     for host, name in sorted(assigned.keys() | told):
-        yield _device(by_ip.get(host), host, name, assigned.get((host, name)))
+        yield _device(by_ip.get(host), host, name, assigned.get((host, name)), shares)
 
 
-def _device(report: HostReport | None, host: str, name: str, assigned: _Assigned | None) -> Device:
+def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _Assigned]) -> Mapping[str, float]:
+    """By kind: which part of the partitions has anything in it, to judge by the device that has most of its own."""
+    shares = dict.fromkeys(REPLICATORS, 0.0)
+    for report in reports:
+        for name, found in (report.summary or {}).get("devices", {}).items():
+            wanted = assigned[report.ip, name].wanted if (report.ip, name) in assigned else {}
+            for kind, duty in REPLICATORS.items():
+                if wanted.get(kind):
+                    told = _of_device(report.summary["daemons"], duty, name)  # type: ignore[index]
+                    own = _partitions(found, kind) - told.get("handoffs_left", 0)
+                    shares[kind] = max(shares[kind], min(1.0, own / wanted[kind]))
+    return shares
+
+
+def _partitions(found: Mapping[str, Any], kind: str) -> int:
+    """Of a kind, in all policies, on a device."""
+    return sum(number for name, number in found.get("partitions", {}).items() if name.partition("-")[0] == f"{kind}s")
+
+
+def _device(
+    report: HostReport | None, host: str, name: str, assigned: _Assigned | None, shares: Mapping[str, float]
+) -> Device:
     summary = report.summary if report is not None else None
     found = summary["devices"].get(name) if summary else None
     found = found or {}
@@ -144,8 +203,10 @@ def _device(report: HostReport | None, host: str, name: str, assigned: _Assigned
         quarantined=sum(found.get("quarantined", {}).values()),
         spooled=found.get("async_pending", 0),
         partitions=sum(found.get("partitions", {}).values()),
-        wanted=assigned.wanted if assigned else 0,
+        wanted=sum(assigned.wanted.values()) if assigned else 0,
+        expected=round(sum(shares[kind] * wanted for kind, wanted in assigned.wanted.items())) if assigned else 0,
         handoffs=sum(_of_device(states, duty, name).get("handoffs_left", 0) for duty in REPLICATORS.values()),
+        file_system=found.get("file_system", 0),
         replicated=_oldest(_of_device(states, duty, name).get("last_pass") for duty in REPLICATORS.values()),
         audited=_oldest(_of_device(states, duty, name).get("full", {}).get("last_ended") for duty in AUDITORS),
     )
@@ -196,14 +257,27 @@ def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
         )
 
 
-def _progress(reports: Sequence[HostReport], now: float) -> Iterator[Progress]:
-    """Passes of replicators under way, and partitions that are to go home."""
+def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: float) -> Iterator[Progress]:
+    """What is brought to devices that lack it, passes of replicators under way, partitions that are to go home."""
+    lost = [device for device in devices if device.is_lost]
+    passes: list[Progress] = []
     for kind, duty in REPLICATORS.items():
         states = [report.summary["daemons"].get(duty) for report in reports if report.summary]
-        yield from _replication(kind, [state for state in states if state], now)
+        passes += _replication(kind, [state for state in states if state], now, bool(lost))
+    eta = max((one.eta for one in passes if one.eta is not None), default=None)
+    if lost:
+        total = sum(device.expected for device in lost)
+        standing = sum(max(device.handoffs, device.partitions - device.wanted) for device in devices)
+        yield Progress("copies of what lost devices held", total, max(0, total - standing), eta)
+    lacking = [device for device in devices if device.lacks]
+    if lacking:
+        total = sum(device.expected for device in lacking)
+        yield Progress("filling devices that lack partitions", total, sum(device.lacks for device in lacking), eta)
+    yield from passes
 
 
-def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float) -> Iterator[Progress]:
+def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, lost: bool) -> Iterator[Progress]:
+    """lost: are devices lost, for which others stand in until they are back?"""
     total = left = handoffs = handoffs_left = 0
     etas: list[float | None] = []
     moving: list[float | None] = []
@@ -226,7 +300,7 @@ def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float) -> 
             moving.append(estimate(began, now, sum(device.get("handoffs", 0) for device in devices), away))
     if left:
         yield Progress(f"{kind} replication, this pass", total, left, _longest(etas))
-    if handoffs_left:
+    if handoffs_left and not lost:
         yield Progress(f"{kind} partitions on their way home", handoffs, handoffs_left, _longest(moving))
 
 
@@ -235,11 +309,11 @@ def _longest(etas: Iterable[float | None]) -> float | None:
     return max((eta for eta in known if eta is not None), default=None) if None not in known else None
 
 
-def _ring_state(name: str, ring: Ring, reports: Sequence[HostReport]) -> RingState:
+def _ring_state(name: str, ring: Ring, digest: str, reports: Sequence[HostReport]) -> RingState:
     versions: dict[str, tuple[str, ...]] = {}
     for report in reports:
         if report.summary is not None:
             told = report.summary["rings"].get(name)
-            version = "missing" if told is None else f"{told['version']} ({told['md5'][:8]})"
+            version = "missing" if told is None else shown_version(told["version"], told["md5"])
             versions[version] = (*versions.get(version, ()), report.ip)
-    return RingState(name, ring.version, versions)
+    return RingState(name, ring.version, digest, versions)

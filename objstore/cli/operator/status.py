@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import click
 from rich import box
@@ -18,7 +18,7 @@ from objstore.cli.operator import inside
 from objstore.cli.operator.hosts import gather
 from objstore.cli.operator.inside import Inside
 from objstore.cli.operator.problems import CRITICAL, NOTE, WARNING, Problem, problems
-from objstore.cli.operator.servers import TIMEOUT
+from objstore.cli.operator.servers import TIMEOUT, Seconds
 from objstore.cli.operator.state import ClusterState, Device, judge
 
 EXAMPLES = """\b
@@ -36,8 +36,15 @@ _WIDTH = 160  # of tables that no terminal bounds
 @click.command(epilog=EXAMPLES)
 @inside.options
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@click.option("--watch", type=click.FloatRange(0.5), metavar="SECONDS", help="Look again and again, until interrupted.")
-@click.option("--timeout", default=TIMEOUT, show_default=True, help="Seconds to wait for a server.")
+@click.option("--watch", type=Seconds(0.5), metavar="SECONDS", help="Look again and again, until interrupted.")
+@click.option(
+    "--timeout",
+    type=Seconds(0.1),
+    default=TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds to wait for a server.",
+)
 def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float | None, timeout: float) -> None:
     """Show servers, devices, replication, daemons and rings, and what is wrong with them.
 
@@ -51,10 +58,8 @@ def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float |
     if as_json:
         click.echo(json.dumps(as_plain(state, wrong), indent=2))
     else:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=_WIDTH)
-        console.print(view(state, wrong))
+        console = _console()
+        console.print(view(state, wrong, console.width))
     if any(problem.severity != NOTE for problem in wrong):
         raise SystemExit(NOT_WELL)
 
@@ -62,15 +67,22 @@ def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float |
 def look(found: Inside, timeout: float) -> tuple[ClusterState, list[Problem]]:
     """The state now, and what is wrong."""
     rings = [(name, found.ring(name)) for name in found.ring_names]
-    state = judge(gather(found, rings, timeout), rings, time.time())
+    digests = {name: found.ring_md5(name) for name in found.ring_names}
+    state = judge(gather(found, rings, timeout), rings, time.time(), digests)
     return state, problems(state, found.cluster.reclaim_age)
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
 def _watch(found: Inside, seconds: float, timeout: float) -> None:
-    with Live(auto_refresh=False, screen=False) as live:
+    console = _console()
+    with Live(console=console, auto_refresh=False, screen=False) as live:
         try:
             while True:
-                live.update(view(*look(found, timeout)), refresh=True)
+                live.update(view(*look(found, timeout), console.width), refresh=True)
                 time.sleep(seconds)
         except KeyboardInterrupt:
             pass
@@ -99,22 +111,29 @@ def as_plain(state: ClusterState, wrong: Iterable[Problem]) -> dict[str, object]
     }
 
 
-def view(state: ClusterState, wrong: list[Problem]) -> RenderableType:
+def view(state: ClusterState, wrong: list[Problem], width: int) -> RenderableType:
+    """width: of the terminal, in columns."""
     parts: list[RenderableType] = [Text(headline(state, wrong), style="bold")]
     parts += [_problems(wrong)] if wrong else []
     parts += [_progress(state)] if state.progress else []
-    parts += [_devices(state), _duties(state), _rings(state)]
+    parts += [_devices(state, width), _duties(state), _rings(state)]
     return Group(*parts)
 
 
 def headline(state: ClusterState, wrong: Iterable[Problem]) -> str:
     answering = sum(host.summary is not None for host in state.hosts)
     usable = sum(device.state in ("ok", "slow") for device in state.devices)
-    size, used = sum(device.size or 0 for device in state.devices), sum(device.used or 0 for device in state.devices)
+    rooms = _rooms(state.devices)
+    size, used = sum(device.size or 0 for device in rooms), sum(device.used or 0 for device in rooms)
     worst = {problem.severity for problem in wrong}
     verdict = next((text for severity, text in _VERDICTS.items() if severity in worst), "All is well")
     full = f", {shown_size(used)} of {shown_size(size)} used" if size else ""
     return f"{verdict}: {answering} of {len(state.hosts)} hosts, {usable} of {len(state.devices)} devices{full}"
+
+
+def _rooms(devices: Iterable[Device]) -> Iterable[Device]:
+    """One device of each file system: those on the same one share its room."""
+    return {(one.host, one.file_system or one.name): one for one in devices if one.size}.values()
 
 
 _VERDICTS = {
@@ -141,35 +160,49 @@ def _progress(state: ClusterState) -> Table:
         done = one.total - one.left
         percent = f"{100 * done / one.total:.0f}%" if one.total else ""
         bar = ProgressBar(total=max(1, one.total), completed=done, width=24)
-        table.add_row(one.what, bar, percent, str(one.left), shown_age(one.eta))
+        table.add_row(one.what, bar, percent, str(one.left), shown_age(one.eta if one.left else 0.0))
     return table
 
 
-def _devices(state: ClusterState) -> Table:
+# Of the table of devices: title, whether narrow terminals have it too, whether it is a number, and its cells.
+_COLUMNS: tuple[tuple[str, bool, bool, Callable[[Device, float], RenderableType]], ...] = (
+    ("host", True, False, lambda device, _: device.host),
+    ("device", True, False, lambda device, _: device.name),
+    ("state", True, False, lambda device, _: _shown_state(device)),
+    ("used", False, True, lambda device, _: shown_size(device.used)),
+    ("of", False, True, lambda device, _: shown_size(device.size)),
+    ("full", True, True, lambda device, _: f"{100 * device.fullness:.0f}%" if device.fullness is not None else "-"),
+    ("quarantined", True, True, lambda device, _: _unless_none(device.quarantined)),
+    ("spooled", False, True, lambda device, _: _unless_none(device.spooled)),
+    ("partitions", False, True, lambda device, _: str(device.partitions)),
+    ("handoffs", True, True, lambda device, _: str(device.handoffs)),
+    ("replicated", True, True, lambda device, now: _shown_time(device.replicated, now)),
+    ("audited", False, True, lambda device, now: _shown_time(device.audited, now)),
+)
+_WIDE = 140  # columns that the whole table needs
+
+
+def _devices(state: ClusterState, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Devices", title_justify="left")
-    for name in ("host", "device", "state"):
-        table.add_column(name)
-    for name in ("used", "of", "full", "quarantined", "spooled", "partitions", "handoffs", "replicated", "audited"):
-        table.add_column(name, justify="right")
+    columns = [column for column in _COLUMNS if width >= _WIDE or column[1]]
+    for name, _, number, _ in columns:
+        table.add_column(name, justify="right" if number else "left")
     for device in state.devices:
-        table.add_row(*_device_cells(device, state.at))
+        table.add_row(*(cell(device, state.at) for *_, cell in columns))
     return table
 
 
-def _device_cells(device: Device, now: float) -> Iterator[RenderableType]:
-    yield device.host
-    yield device.name
+def _shown_state(device: Device) -> Text:
     good = device.state == "ok"
-    yield Text("draining" if good and device.draining else device.state, style="" if good else "bold red")
-    yield shown_size(device.used)
-    yield shown_size(device.size)
-    yield f"{100 * device.fullness:.0f}%" if device.fullness is not None else "-"
-    for number in (device.quarantined, device.spooled):
-        yield Text(str(number), style="yellow" if number else "")
-    yield str(device.partitions)
-    yield str(device.handoffs)
-    for time_ in (device.replicated, device.audited):
-        yield f"{shown_age(now - time_)} ago" if time_ else "-"
+    return Text("draining" if good and device.draining else device.state, style="" if good else "bold red")
+
+
+def _unless_none(number: int) -> Text:
+    return Text(str(number), style="yellow" if number else "")
+
+
+def _shown_time(time_: float | None, now: float) -> str:
+    return f"{shown_age(now - time_)} ago" if time_ else "-"
 
 
 def _duties(state: ClusterState) -> Table:
@@ -178,7 +211,7 @@ def _duties(state: ClusterState) -> Table:
     for name in ("hosts", "at work", "last pass ended", "took", "failures"):
         table.add_column(name, justify="right")
     for duty in state.duties:
-        ended = f"{shown_age(state.at - duty.ended)} ago" if duty.ended else "-"
+        ended = _shown_time(duty.ended, state.at)
         failures = Text(str(duty.failures), style="yellow" if duty.failures else "")
         table.add_row(duty.name, str(duty.hosts), str(duty.running), ended, shown_age(duty.seconds), failures)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from objstore.cli.cluster_dir import Host, Plan, make
-from objstore.cli.data_dir import DataDir, prepare
+from objstore.cli.data_dir import DataDir, locked, prepare
 from objstore.cli.main import main
 from objstore.cli.operator.hosts import HostReport, reports
 from objstore.cli.operator.problems import CRITICAL, NOTE, WARNING, Problem, problems
 from objstore.cli.operator.servers import Answer, Server
 from objstore.cli.operator.state import ClusterState, estimate, judge
-from objstore.cli.operator.status import shown_age, shown_size
+from objstore.cli.operator.status import shown_age, shown_size, view
 from objstore.ring import Ring
 from objstore.runtime.recon_files import write
 
@@ -174,6 +176,67 @@ def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]
     assert wrong == []
 
 
+FULL = {"accounts": 48, "containers": 48, "objects": 48}
+
+
+def test_how_far_the_copies_of_a_lost_device_are_is_told(rings: list[tuple[str, Ring]]) -> None:
+    """What its peers have besides their own stands in for it."""
+    stands_in = {**FULL, "objects": 64}
+    well = [HostReport(f"10.0.0.{host}", summary(devices=device(partitions=stands_in)), {}, 0.0) for host in (2, 3, 4)]
+    state = judge([HostReport("10.0.0.1", summary(devices={}), {}, 0.0), *well], rings, NOW)
+    (copies,) = state.progress
+    assert copies.what == "copies of what lost devices held"
+    assert (copies.total, copies.left) == (144, 144 - 3 * 16)
+
+
+def test_a_device_that_is_empty_beside_full_ones_is_being_filled(rings: list[tuple[str, Ring]]) -> None:
+    well = [HostReport(f"10.0.0.{host}", summary(devices=device(partitions=FULL)), {}, 0.0) for host in (2, 3, 4)]
+    first = HostReport("10.0.0.1", summary(devices=device(partitions={"objects": 10})), {}, 0.0)
+    state = judge([first, *well], rings, NOW)
+    (filling,) = state.progress
+    assert (filling.total, filling.left) == (144, 134)
+    assert problems(state, WEEK) == [
+        Problem(NOTE, "10.0.0.1/d1", "is being filled: 10 of about 144 partitions are there")
+    ]
+
+
+@given(st.lists(st.integers(10, 22), min_size=4, max_size=4))
+def test_devices_that_hold_little_differ_by_chance(rings: list[tuple[str, Ring]], numbers: list[int]) -> None:
+    hosts = [
+        HostReport(f"10.0.0.{host}", summary(devices=device(partitions={"objects": number})), {}, 0.0)
+        for host, number in enumerate(numbers, 1)
+    ]
+    assert problems(judge(hosts, rings, NOW), WEEK) == []
+
+
+def test_a_ring_of_the_same_version_but_other_contents_is_found(rings: list[tuple[str, Ring]]) -> None:
+    hosts = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(1, 5)]
+    digests = {"account": "0123456789abcdef", "container": "0123456789abcdef", "object": "f" * 32}
+    version = rings[2][1].version
+    told = {name: {"version": version, "md5": "0123456789abcdef"} for name in digests}
+    hosts = [one._replace(summary={**summary(), "rings": told}) for one in hosts]
+    (problem,) = problems(judge(hosts, rings, NOW, digests), WEEK)
+    assert problem.where == "object.ring"
+    assert f"here is {version} (ffffffff)" in problem.what
+
+
+def test_a_narrow_terminal_has_fewer_columns_and_none_is_cut(rings: list[tuple[str, Ring]]) -> None:
+    state, wrong = look(rings)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(view(state, wrong, 80))
+    assert "…" not in captured.get()
+    assert "replicated" in captured.get()
+    assert "audited" not in captured.get().partition("Daemons")[0]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_that_is_none_is_refused(wrong: str) -> None:
+    result = CliRunner().invoke(main, ["status", "--timeout", wrong])
+    assert result.exit_code == 2
+    assert "Invalid value for '--timeout'" in result.output
+
+
 @given(st.floats(0, 1e6), st.integers(1, 10**6), st.data())
 def test_an_estimate_is_never_negative_and_nothing_left_takes_no_time(
     elapsed: float, total: int, data: st.DataObject
@@ -205,9 +268,20 @@ def test_a_store_in_one_place_tells_its_devices(tmp_path: Path) -> None:
     prepare(data, 2, 2)
     result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
     told = json.loads(result.output)
-    assert result.exit_code == 0
     assert [(one["name"], one["state"]) for one in told["devices"]] == [("d1", "ok"), ("d2", "ok")]
-    assert told["problems"] == []
+    assert [one["what"] for one in told["problems"]] == ["objstore serve does not answer: it does not run"]
+    assert result.exit_code == 1
+
+
+def test_devices_that_share_a_file_system_share_its_room(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 3, 2)
+    with locked(data):
+        result = CliRunner().invoke(main, ["status", "--data", data.root])
+    size = shown_size(os.statvfs(data.root).f_blocks * os.statvfs(data.root).f_frsize)
+    assert f"of {size} used" in result.output.splitlines()[0]
+    assert "All is well" in result.output
+    assert result.exit_code == 0
 
 
 def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Path) -> None:
@@ -215,7 +289,8 @@ def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Pa
     prepare(data, 1, 1)
     state = {**daemon(), "pid": 2**22 + 1, "started": NOW, "passes_total": 1}
     write(f"{data.devices}/.recon", "object-replicator", state)
-    result = CliRunner().invoke(main, ["status", "--data", data.root])
+    with locked(data):
+        result = CliRunner().invoke(main, ["status", "--data", data.root])
     assert result.exit_code == 1
     assert "daemons that do not run: object-replicator" in result.output
     assert "Something is to be done" in result.output
