@@ -71,6 +71,26 @@ def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: f
     return Fate.ENDED in fates or Fate.NEWER in fates or row_age > give_up
 
 
+def may_be_kept(looks: Iterable[Reply], when: int, stamp: Timestamp, replicas: int) -> bool:
+    """Was the object's end taken back, or may it have been, where that can be learnt of too few?
+
+    A POST which did that is on a majority. A replica that lacks it would delete its copy as of a time
+    before the POST but after the content, which is the same everywhere, and end that everywhere.
+    """
+    looks = list(looks)
+    if sum(not look.known for look in looks) > (replicas - 1) // 2:
+        return True
+    newest = max((look for look in looks if look.ok), key=lambda look: look.stored, default=None)
+    return newest is not None and newest.stored >= stamp and newest.headers.get("X-Delete-At") != str(when)
+
+
+def fate_of_kept(look: Reply, stamp: Timestamp) -> Fate:
+    """Of an object that nobody was asked to delete."""
+    if not look.known:
+        return Fate.UNKNOWN
+    return Fate.NEWER if look.stored >= stamp else Fate.ABSENT
+
+
 def newer_to_go(looks: Iterable[Reply], when: int, stamp: Timestamp) -> Timestamp | None:
     """The newest version that replicas have which is to go at the same time, though the row is of an older one.
 
@@ -249,6 +269,9 @@ class Expirer:
     def _delete(self, due: Due, stamp: Timestamp, policy: int) -> tuple[list[Fate], bool]:
         """The object's fate on each replica, and whether its container's replicas know of it."""
         name, replicas, condition = due.name, self._means.replicas, {"X-If-Delete-At": str(due.when)}
+        looks = [look for _, look in replicas.look(name, policy)]
+        if may_be_kept(looks, due.when, stamp, len(replicas.place(name, policy)[1])):
+            return [fate_of_kept(look, stamp) for look in looks], True
         deletion = replicas.delete(name, policy, stamp, condition)
         newer = newer_to_go(deletion.looks, due.when, stamp)
         if newer is not None:
