@@ -57,7 +57,7 @@ probe: $(VENV)/.installed-test
 
 # Without SEED another one each time, which is printed.
 torture: $(VENV)/.installed-test
-	cd test && ../$(BIN)/python -m harness.driver --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	cd test && ../$(BIN)/python -m harness.driver --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
 
 # `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
 bench: $(VENV)/.installed

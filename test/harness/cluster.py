@@ -142,6 +142,8 @@ class Cluster:
     ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
+        policies = [*policies]
+        self.policies = policies or [""]  # names; '' for the default of a cluster without any
         self.hosts = range(1, hosts + 1)
         self.device_names = [f"d{number}" for number in range(1, devices + 1)]
         self.states = {host: State(directory / f"state{host}") for host in (0, *self.hosts)} if controlled else {}
@@ -153,7 +155,8 @@ class Cluster:
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
         options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
-        options += ("--devices-per-host", str(devices), *(part for name in policies for part in ("--policy", name)))
+        options += ("--devices-per-host", str(devices))
+        options += tuple(part for name in policies for part in ("--policy", name))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
         for kind, settings in SETTINGS.items():
             conf = self.etc / f"{kind}-server.conf"

@@ -13,40 +13,56 @@ is asked of the cluster is what doc/failures.md promises, so that the driver kee
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from harness import faults, linearizable, rings
+from harness import faults, linearizable, operations, rings
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
 from harness.contention import Mixture, meanwhile
 from harness.faults import Mend
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, load
+from harness.s3 import boto_client
+from harness.tally import Tally
+from harness.workloads import Buckets, Containers, Expiring, Metadata, Workload, at_work
 from objstore.store.objects.layout import is_hash
 
 _MOST_AT_ONCE = 3
+_MOST_DOUBLED = 2
+_LONG = (8.0, 20.0)  # seconds of what is done in `LONG`
 _REST = (0.2, 2.0)  # seconds between the beginnings of faults
 
 
 @dataclass
 class Scene:
-    """What faults are chosen by, and on. away: hosts that others cannot reach, or that refuse, now."""
+    """What faults are chosen by, and on.
+
+    away: hosts that others cannot reach, or that refuse, now. doubling: the object ring is in one of the states of
+    an increase, when all devices must be there and no ring may be changed.
+    """
 
     cluster: Cluster
     chance: Random
     victim: int
     storms: bool
     away: list[int] = field(default_factory=list)
+    doubling: bool = False
+    doubled: int = 0  # how often
+    drained: bool = False  # is a host
 
     def host(self) -> int | None:
         """One that may go away now."""
-        most = 2 if self.storms else 1
+        most = 0 if self.doubling else 2 if self.storms else 1
         here = [host for host in self.cluster.hosts if host not in self.away]
         return self.chance.choice(here) if len(self.away) < most else None
 
@@ -117,7 +133,7 @@ def _broken(scene: Scene, host: int) -> Mend:
 
 
 def _cut_in_two(scene: Scene) -> Begun | None:
-    if not scene.storms or scene.away:
+    if not scene.storms or scene.away or scene.doubling:
         return None
     one, other = scene.chance.sample([*scene.cluster.hosts], 2)
     action = scene.chance.choice(["hang", "refuse"])
@@ -158,11 +174,73 @@ def _corrupt_database(scene: Scene) -> Begun | None:
     return Begun(f"a container's database damaged on host {scene.victim}", None, lambda: None)
 
 
-def _change_rings(scene: Scene) -> Begun:
+def _change_rings(scene: Scene) -> Begun | None:
+    if scene.doubling or scene.drained:
+        return None
     host, weight = scene.chance.choice(scene.cluster.hosts), scene.chance.choice([50, 100, 150])
     rings.set_weight(scene.cluster, host, weight, seed=scene.chance.randrange(100))
     return Begun(f"rings: weight {weight} for host {host}", None, lambda: None)
 
+
+def _drain(scene: Scene) -> Begun | None:
+    """A host is emptied by the command for it, and filled again."""
+    if scene.doubling or scene.drained:
+        return None
+    host = scene.chance.choice(scene.cluster.hosts)
+    scene.drained = True
+    operations.drain(scene.cluster, host)
+
+    def back() -> None:
+        operations.drain(scene.cluster, host, "--back")
+        scene.drained = False
+
+    return Begun(f"host {host} drained", None, back)
+
+
+def _take_out(scene: Scene, host: int) -> Mend:
+    return operations.take_out(scene.cluster, host, scene.chance.choice(scene.cluster.device_names))
+
+
+def _double(scene: Scene) -> Begun | None:
+    """The partitions of a policy, twice as many, while processes die and clocks jump; or it is cancelled half-way."""
+    if scene.doubling or scene.drained or scene.away or scene.doubled >= _MOST_DOUBLED:
+        return None
+    builder = scene.chance.choice(sorted(scene.cluster.etc.glob("object*.builder")))
+    cancelled = scene.chance.random() < 0.3
+    scene.doubling = True
+    scene.doubled += not cancelled
+    finish = in_background(lambda: operations.double(scene.cluster, builder, cancelled))
+
+    def mend() -> None:
+        finish()
+        scene.doubling = False
+
+    return Begun(f"partitions of {builder.name} doubled{', and not' if cancelled else ''}", None, mend)
+
+
+def in_background(work: Callable[[], None]) -> Callable[[], None]:
+    """Begin in another thread; the function given back waits for the end, and raises what was raised."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def finish() -> None:
+        thread.join(300)
+        assert not thread.is_alive(), "what was begun hangs"
+        if failures:
+            raise failures[0]
+
+    return finish
+
+
+_pause_host = _away("long pause", lambda scene, host: faults.pause(*scene.cluster.host(host)))
 
 # How often each comes, against the others.
 FAULTS: dict[Begin, float] = {
@@ -180,11 +258,16 @@ FAULTS: dict[Begin, float] = {
     _kill_proxy: 0.5,
     _set_clock: 2,
     _slow: 2,
+    _pause_host: 1,
+    _away("disk out", _take_out): 1,
     _cut_in_two: 1,
     _flip: 2,
     _corrupt_database: 1,
     _change_rings: 1,
+    _drain: 0.7,
+    _double: 0.7,
 }
+LONG = {_pause_host, _drain, _double}
 
 
 class Driver:
@@ -197,6 +280,7 @@ class Driver:
         self._told = told
         self._started = time.monotonic()
         self._under_way: list[tuple[float, Begun]] = []
+        self.done: Counter[str] = Counter()  # by what was done
 
     def run(self, seconds: float) -> None:
         """Do and undo faults for so long, then mend all."""
@@ -209,11 +293,12 @@ class Driver:
                 self._end(now)
                 if len(self._under_way) < _MOST_AT_ONCE:
                     (begin,) = chance.choices([*FAULTS], [*FAULTS.values()])
-                    lasts = chance.uniform(0.5, 6)
+                    lasts = chance.uniform(*(_LONG if begin in LONG else (0.5, 6)))
                     begun = begin(self.scene)
                     if begun is not None:
                         self._tell(f"{begun.told}, for {lasts:.1f} s")
                         self._under_way.append((now + lasts, begun))
+                        self.done[begun.told.partition(":")[0].partition(" of ")[0].rstrip("0123456789. ")] += 1
                         if begun.host is not None:
                             self.scene.away.append(begun.host)
                 time.sleep(min(chance.uniform(*_REST), max(0.0, seconds - self._now())))
@@ -238,43 +323,94 @@ class Driver:
         self._told(f"{self._now():7.2f} s  {text}")
 
 
+def _hurt_while_settling(scene: Scene, told: Callable[[str], None]) -> None:
+    """Processes die, just when handoffs are emptied; none stays away."""
+    for _ in range(scene.chance.choice([0, 3, 5])):
+        time.sleep(scene.chance.uniform(0.2, 1.5))
+        begun = scene.chance.choice([_kill_daemons, _kill_daemons, _kill_worker, _restart])(scene)
+        begun.mend()
+        told(f"while settling: {begun.told}")
+
+
+def _restart(scene: Scene) -> Begun:
+    host = scene.chance.choice(scene.cluster.hosts)
+    return Begun(f"kill of host {host}", host, faults.kill(*_some_server(scene, host)))
+
+
 def torture(
     cluster: Cluster, seed: int, seconds: float, told: Callable[[str], None] = print, settle: float = 90
 ) -> None:
-    """Load, faults, mending, and `check_cluster`; besides, a contended name whose history must be linear."""
+    """Load, faults, mending, and `check_cluster`; besides, a contended name whose history must be linear.
+
+    What was done, acknowledged and refused, and how long it took to settle, is told in the end, also of a failure.
+    """
     driver = Driver(cluster, seed, told)
-    ledger = Ledger(f"torture-{seed}-{time.time_ns() % 1_000_000}")
+    tally = Tally()
+    name = f"torture-{seed}-{time.time_ns() % 1_000_000}"
+    ledger = Ledger(name, tally=tally)
     client = cluster.client()
-    assert client.put(ledger.container).status == 201
-    assert client.put(f"{ledger.container}-contended").status == 201
+    workloads = _workloads(cluster, client, name, tally, seed)
 
     def make() -> Client:
         return client.with_token(client.token)
 
-    mixture = Mixture(make, f"{ledger.container}-contended/name", reads=False, plain=False)
-    with (
-        meanwhile(lambda: mixture.run(clients=3, each=1_000_000, seconds=seconds)),
-        load(make, ledger, writers=4, patient=True, pause=0.02),
-    ):
-        driver.run(seconds)
-    told(f"{ledger.count} objects, {len(ledger.failures)} requests failed; contended: {mixture.history.statuses()}")
-    started = time.monotonic()
-    check_cluster(cluster, ledger, seed=seed, seconds=settle)
-    told(f"settled in {time.monotonic() - started:.1f} s")
-    linearizable.check(mixture.history)
+    for container in (name, f"{name}-contended"):
+        assert client.put(container).status == 201
+    mixture = Mixture(make, f"{name}-contended/name", reads=False, plain=False)
+    outcome = "did not settle"
+    try:
+        with (
+            meanwhile(lambda: mixture.run(clients=3, each=1_000_000, seconds=seconds)),
+            load(make, ledger, writers=3, patient=True, pause=0.03),
+            at_work(workloads, pause=0.05),
+        ):
+            driver.run(seconds)
+        _hurt_while_settling(driver.scene, told)
+        started = time.monotonic()
+        check_cluster(cluster, ledger, seed=seed, seconds=settle, also=[one.findings for one in workloads])
+        outcome = f"settled in {time.monotonic() - started:.1f} s"
+        linearizable.check(mixture.history)
+        outcome += ", with a linear history"
+    finally:
+        done = ", ".join(f"{number} {what}" for what, number in sorted(driver.done.items()))
+        for line in (f"seed {seed}: {done}", *tally.lines(), f"contended: {mixture.history.statuses()}", outcome):
+            told(line)
+
+
+def _workloads(cluster: Cluster, client: Client, name: str, tally: Tally, seed: int) -> list[Workload]:
+    """Metadata and expiry in each policy; one of containers, one of a bucket."""
+
+    def make() -> Client:
+        return client.with_token(client.token)
+
+    made: list[Workload] = []
+    for policy in cluster.policies:
+        for kind in (Metadata, Expiring):
+            container = f"{name}-{kind.__name__.lower()}-{policy}"
+            assert client.put(container, headers={"X-Storage-Policy": policy} if policy else {}).status == 201
+            made.append(kind(make(), container, tally, seed))
+    made.append(Containers(make(), f"{name}-box", tally, seed))
+    ((user, facts),) = json.loads((cluster.etc / "users.json").read_text())["users"].items()
+    bucket = f"{name}-bucket"
+    made.append(Buckets(lambda: boto_client(cluster.endpoint, user, facts["key"]), bucket, tally, seed))
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Hurt a cluster at random, and hold it to what it promised.")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--hosts", type=int, default=4)
+    parser.add_argument("--devices", type=int, default=1, help="of each host")
+    parser.add_argument("--policy", action="append", default=[], help="name of a storage policy; may be repeated")
+    parser.add_argument("--settle", type=float, default=90, help="seconds in which all must come to rest")
     parser.add_argument("--keep", action="store_true", help="leave the cluster's directory for a look")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="objstore-torture-"))
-    cluster = Cluster(directory, controlled=True)
+    cluster = Cluster(directory, options.hosts, devices=options.devices, controlled=True, policies=options.policy)
     try:
         cluster.start()
-        torture(cluster, options.seed, options.seconds, lambda line: print(line, flush=True))
+        torture(cluster, options.seed, options.seconds, lambda line: print(line, flush=True), options.settle)
     except BaseException:
         print(f"seed {options.seed}; what the servers said is in {directory}/log", flush=True)
         options.keep = True
@@ -282,13 +418,7 @@ def main() -> None:
     finally:
         cluster.stop()
         if not options.keep:
-            _remove(directory)
-
-
-def _remove(directory: Path) -> None:
-    import shutil
-
-    shutil.rmtree(directory)
+            shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import hashlib
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -25,22 +25,29 @@ from harness.survey import Database, Disk, Survey
 from objstore.core.manifests import MANIFEST
 from objstore.core.names import Name
 from objstore.core.policies import ring_name
+from objstore.core.versions import UNLISTED
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.describe import describe_file
+from objstore.wire.rows import OVERRIDE
 
 SECONDS = 120.0  # for all to settle; most of it is for busy machines
 _PAUSE = 0.3
 _SHOWN = 25
 
 
-def check_cluster(cluster: Cluster, *ledgers: Ledger, seed: object = None, seconds: float = SECONDS) -> None:
+Findings = Callable[[], list[str]]
+
+
+def check_cluster(
+    cluster: Cluster, *ledgers: Ledger, seed: object = None, seconds: float = SECONDS, also: Iterable[Findings] = ()
+) -> None:
     """Wait until all of it holds; fails the test with what does not, and the seed, after `seconds`.
 
-    All servers must run. What a test damages it has put into `cluster.damaged`.
+    All servers must run. What a test damages it has put into `cluster.damaged`. also: more to be asked, in the end.
     """
     started = time.monotonic()
     while True:
-        found = findings(cluster, ledgers)
+        found = findings(cluster, ledgers) or [one for more in also for one in more()]
         spent = time.monotonic() - started
         if not found:
             return
@@ -106,7 +113,8 @@ class _Objects:
             if good is not None:
                 name = Name.parse(good.name)
                 named = f"object {good.name} ({name_hash})"
-                self.live.setdefault(name.of_container, {})[str(name.object)] = good
+                if good.metadata.get(UNLISTED) != "true":
+                    self.live.setdefault(name.of_container, {})[str(name.object)] = good
             found += [f"{named}: {text}" for text in wrong]
         return found
 
@@ -198,8 +206,11 @@ def _unlisted(containers: dict[Name, Database], live: dict[int, dict[Name, dict[
             info, row = objects[key], rows[key]
             if info.data_timestamp.internal != row[1]:
                 yield f"container {name.path}: lists {key} of {row[1]}, there is one of {info.data_timestamp.internal}"
-            elif MANIFEST not in info.metadata and (info.size, info.etag) != (row[2], row[3]):
-                yield f"container {name.path}: lists {key} as {row[2:4]}, it is {(info.size, info.etag)}"
+                continue
+            size, etag = (info.metadata.get(f"{OVERRIDE}{what}") for what in ("Size", "Etag"))
+            told = int(info.size if size is None else size), info.etag if etag is None else etag
+            if MANIFEST not in info.metadata and told != (row[2], row[3]):
+                yield f"container {name.path}: lists {key} as {row[2:4]}, it is {told}"
 
 
 def _unreported(accounts: dict[Name, Database], containers: dict[Name, Database]) -> Iterator[str]:

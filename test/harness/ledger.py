@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.client import Answer, Client
+from harness.tally import Tally
 
 SIZES = (0, 1, 1000, 20_000, 70_000, 300_000)
 ABSENT = None
@@ -35,6 +36,7 @@ class Ledger:
     possible: dict[str, list[int | None]] = field(default_factory=lambda: defaultdict(lambda: [ABSENT]))
     failures: list[str] = field(default_factory=list)
     versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    tally: Tally = field(default_factory=Tally)
 
     def attempt(self, name: str, version: int | None) -> None:
         self.possible[name].append(version)
@@ -64,17 +66,21 @@ def write(client: Client, ledger: Ledger, name: str, version: int | None) -> Non
     """PUT a version, or DELETE (None), and note what came of it. Raises ConnectionRefusedError."""
     ledger.attempt(name, version)
     path = f"{ledger.container}/{name}"
+    kind = "DELETE" if version is None else "PUT"
     try:
         answer = client.delete(path) if version is None else client.put(path, content(name, version))
     except ConnectionRefusedError:
         raise  # there is no server
     except (OSError, http.client.HTTPException) as error:
         ledger.failures.append(f"{name}: {error!r}")
+        ledger.tally.failure(kind, error)
         time.sleep(PAUSE)
         return
     if answer.status in ((204, 404) if version is None else (201,)):
         ledger.acknowledged(name, version)
+        ledger.tally.success(kind)
     else:
+        ledger.tally.failure(kind, answer.status)
         ledger.failures.append(f"{name}: {answer.status} {answer.body[:200]!r}")
         time.sleep(PAUSE)
 

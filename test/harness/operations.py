@@ -1,0 +1,49 @@
+"""What an operator does to a running cluster, by the commands for it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import rings
+from harness.cluster import Cluster
+from harness.processes import command, run
+
+LOADED = 2.5  # seconds after which all processes have a new ring
+_WARNING = 1  # exit status
+
+
+def drain(cluster: Cluster, host: int, *options: str) -> None:
+    """All devices of a host, however short ago rings were changed. options: --back."""
+    for builder in (path for paths in rings.builders(cluster).values() for path in paths):
+        run("ring", "pretend-min-part-hours-passed", str(builder))
+    arguments = command("drain", f"127.0.0.{host}", "--ring-dir", str(cluster.etc), *options)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode <= _WARNING, f"{arguments}: {done.stdout}{done.stderr}"
+
+
+def take_out(cluster: Cluster, host: int, device: str) -> Callable[[], None]:
+    """A disk; what takes it in again is given back."""
+    devices = ("--devices", str(cluster.devices(host)))
+    run("disk", "out", device, "--why", "a test", *devices)
+    return lambda: run("disk", "in", device, *devices) and None
+
+
+def double(cluster: Cluster, builder: Path, cancelled: bool) -> None:
+    """Twice as many partitions, or all the way to the last step but one, and back."""
+
+    def ring(verb: str) -> None:
+        run("ring", verb, str(builder))
+        time.sleep(LOADED)
+
+    def relink(*options: str) -> None:
+        for host in cluster.hosts:
+            run("relink", "--devices", str(cluster.devices(host)), "--ring-dir", str(cluster.etc), *options)
+
+    ring("prepare-increase")
+    relink()
+    ring("cancel-increase" if cancelled else "increase")
+    relink("--cleanup")
+    ring("finish-increase")
