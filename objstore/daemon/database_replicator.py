@@ -33,6 +33,7 @@ from objstore.daemon.lanes import Lane, take_turns
 from objstore.replication.databases import Bounds, Difference, forgettable
 from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
 from objstore.ring import Ring
+from objstore.runtime.seldom import Seldom
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.summaries import Summary
@@ -112,6 +113,7 @@ class DatabaseReplicator:
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
         self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
+        self._told = Seldom()
         self._removed = self._forgotten = self._reclaimed = self._failures = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -182,7 +184,8 @@ class DatabaseReplicator:
             return True
         if part.is_primary and self._is_known_equal(device, part, summaries, due):
             return True
-        work = _Partition(self._around.logger, self._means, replicas, part, self._before(), self._sent_again)
+        told = Told(self._around.logger, self._told)
+        work = _Partition(told, self._means, replicas, part, self._before(), self._sent_again)
         succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
         self._failures += work.failures
         if part.is_primary:
@@ -239,12 +242,24 @@ class DatabaseReplicator:
                 self._reclaimed += _quietly(replicas.reclaim, location, before, summary.max_row) or 0
 
 
+class Told(NamedTuple):
+    """Where failures are logged, and which have been: one of a node would be one of each partition."""
+
+    logger: logging.Logger
+    seldom: Seldom
+
+    def of_node(self, node: Node, level: int, error: Exception) -> None:
+        due = self.seldom.is_due((str(node), type(error)))
+        text = str(error)
+        self.logger.log(level if due else logging.DEBUG, "%s", text if str(node) in text else f"{node}: {text}")
+
+
 class _Partition:
     """What is done for the databases of one partition."""
 
     def __init__(
         self,
-        logger: logging.Logger,
+        told: Told,
         means: Means,
         replicas: Replicas,
         part: Part,
@@ -255,7 +270,8 @@ class _Partition:
         self.part = part
         self._sent_again = sent_again
         self.failures = 0
-        self._logger = logger
+        self._told = told
+        self._logger = told.logger
         self._means = means
         self._replicas = replicas
         self._before = before
@@ -278,13 +294,14 @@ class _Partition:
                     succeeded &= self._push(node, summaries)
                     break
                 except NodeDeviceGone as error:
-                    self._logger.info("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
+                    self._told.of_node(node, logging.INFO, error)
                     succeeded = False
                     node = next(spare, None)
                     if node is not None and is_here(node):
                         break  # this very device stands in
                 except NodeFailure as error:
-                    self._failed(error)
+                    self.failures += 1
+                    self._told.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
                     succeeded = False
                     break
         return succeeded
@@ -316,7 +333,7 @@ class _Partition:
                 self._sent_again.add((name_hash, node.id, summary.max_row))
             return not difference.total
         except Busy as error:
-            self._logger.info("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
+            self._logger.debug("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
         except Unusable as error:
             self._failed(error)
             if not check_own(self._replicas, location):

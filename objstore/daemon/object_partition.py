@@ -20,6 +20,7 @@ from objstore.replication.objects_messages import Changes
 from objstore.replication.objects_plan import Change
 from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
 from objstore.ring import Ring
+from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ReplicaStore
 from objstore.wire.messages import Transport
 
@@ -75,10 +76,7 @@ class Peers:
         self._pause = pause
         self._monotonic = monotonic
         self._avoid: dict[tuple[str, int], dict[str, float]] = {}  # until when, by address and device, "" for all
-        self._warned: set[str] = set()
-
-    def begin_pass(self) -> None:
-        self._warned.clear()
+        self._told = Seldom(monotonic=monotonic)
 
     def sender(self, source: Source, node: Node, bounds: Bounds) -> Sender:
         """Raises NodeFailure for one that did not answer a while ago."""
@@ -95,13 +93,13 @@ class Peers:
         self.counts["corrupt"] += sender.corrupt
 
     def failed(self, node: Node, error: NodeFailure) -> None:
-        """Count it, and tell it, once a pass."""
+        """Count it, and tell it once in a while."""
         name, now = str(node), self._monotonic()
         self.failures[name] += 1
         if isinstance(error, (NodeUnreachable, NodeTimeout)):
             self._leave_alone(node, now, isinstance(error, NodeUnreachable))
-        self.logger.log(logging.DEBUG if name in self._warned else logging.WARNING, "%s: %s", node, error)
-        self._warned.add(name)
+        level = logging.WARNING if self._told.is_due((name, type(error))) else logging.DEBUG
+        self.logger.log(level, "%s: %s", node, error)
 
     def _leave_alone(self, node: Node, now: float, whole: bool) -> None:
         """For a while, the device; the whole host where another device of it is silent, too."""

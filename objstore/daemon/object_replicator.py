@@ -64,7 +64,6 @@ class ObjectReplicator:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
         self._misnamed = False
         self._left.clear()
-        self._peers.begin_pass()
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)

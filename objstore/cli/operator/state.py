@@ -167,8 +167,8 @@ def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -
 
 
 def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _Assigned]) -> Mapping[str, float]:
-    """By kind: which part of the partitions has anything in it, to judge by the device that has most of its own."""
-    shares = dict.fromkeys(REPLICATORS, 0.0)
+    """By kind: which part of the partitions has anything in it, to judge by those devices that lack few."""
+    parts: dict[str, list[float]] = {kind: [] for kind in REPLICATORS}
     for report in reports:
         for name, found in (report.summary or {}).get("devices", {}).items():
             wanted = assigned[report.ip, name].wanted if (report.ip, name) in assigned else {}
@@ -176,8 +176,9 @@ def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _A
                 if wanted.get(kind):
                     told = _of_device(report.summary["daemons"], duty, name)  # type: ignore[index]
                     own = _partitions(found, kind) - told.get("handoffs_left", 0)
-                    shares[kind] = max(shares[kind], min(1.0, own / wanted[kind]))
-    return shares
+                    parts[kind].append(min(1.0, max(0.0, own / wanted[kind])))
+    most = {kind: [part for part in found if part > max(found) / 2] for kind, found in parts.items()}
+    return {kind: sum(found) / len(found) if found else 0.0 for kind, found in most.items()}
 
 
 def _partitions(found: Mapping[str, Any], kind: str) -> int:
