@@ -8,6 +8,7 @@ A pool or batcher that works for one device may have a *patience*: where calls w
 has ended for so many seconds, the device is taken to be stuck, and further calls are refused
 at once. So those who wait for a dead device, with what they hold in memory, do not become more
 and more, and who asks can go elsewhere. When a call ends, further ones are taken again.
+A pool may let go of those who wait already, too; their calls stay with the threads until they end.
 """
 
 from __future__ import annotations
@@ -105,21 +106,31 @@ class _Patience:
         """Seconds since something moved; means something only while calls are under way."""
         return self._monotonic() - self._last
 
+    def left(self) -> float:
+        """Seconds until it ends, unless something moves."""
+        return self._seconds - self.idle_for()
+
     def check(self, name: str, waiting: int) -> None:
         """Raises DeviceUnavailable where calls wait in vain."""
         if self._seconds and waiting > 0 and self.idle_for() > self._seconds:
             raise DeviceUnavailable(f"{name}: nothing has moved for {self.idle_for():.0f} s, {waiting} calls wait")
 
 
+class _Enough(BaseException):
+    """It is time to look whether anything moves."""
+
+
 class ThreadPool:
     """At most `size` threads that run single calls.
 
-    patience: seconds; see the module. `run` and `start` then raise DeviceUnavailable.
+    patience: seconds; see the module. `run` and `start` then raise DeviceUnavailable. lets_go: so does the wait for
+    a call that was begun before; what the call uses must then be left to it, as where one who waits is killed.
     """
 
-    def __init__(self, name: str, size: int, patience: float = 0.0) -> None:
+    def __init__(self, name: str, size: int, patience: float = 0.0, lets_go: bool = False) -> None:
         self._name = name
         self._size = size
+        self._lets_go = lets_go and patience > 0
         self._wakeups = _Wakeups()
         self._patience = _Patience(patience)
         self._forget()
@@ -156,9 +167,23 @@ class ThreadPool:
                 if call.error is not None:
                     raise call.error
                 return call.result
-            return self._wakeups.wait(call)
+            return self._wait_while_it_moves(call) if self._lets_go else self._wakeups.wait(call)
 
         return finish
+
+    def _wait_while_it_moves(self, call: _Call) -> Any:
+        while call.function is not None:
+            enough = _Enough()
+            try:
+                with green.deadline(max(0.05, self._patience.left()), enough):
+                    return self._wakeups.wait(call)
+            except _Enough as error:
+                if error is not enough:
+                    raise
+                self._patience.check(self._name, self._busy)
+        if call.error is not None:
+            raise call.error
+        return call.result
 
     def slow_for(self) -> float:
         """Seconds for which no call has ended though some are under way; 0 without any."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ from objstore.store.objects.disk_errors import UNREADABLE, translate
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.hashes import Hasher, counting, list_dir
+from objstore.store.objects.jobs import Job
 from objstore.store.objects.layout import DATA, FileName, ancestors, is_hash
 from objstore.store.objects.liveness import parse_names
 from objstore.store.objects.reader import FileReader
@@ -26,6 +28,7 @@ from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
 from objstore.store.objects.writer import FileWriter
 
+_GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
 _SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
 
 
@@ -38,7 +41,9 @@ class FileReplicaStore(FileStore):
 
     def __init__(self, *args: Any, background: ThreadPool | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._background = background or ThreadPool(f"background:{self.root}", self.settings.background_threads)
+        self._background = background or ThreadPool(
+            f"background:{self.root}", self.settings.background_threads, _GIVE_UP * self.settings.patience, lets_go=True
+        )
         self._hasher = Hasher(self._files, self.layout, self._ordered)
         self._upkeep = Upkeep(self._files, self.layout, self._known, self._ordered)
         self._background_tools = self._tools._replace(pool=self._background)
@@ -90,12 +95,15 @@ class FileReplicaStore(FileStore):
             return set()
         return names
 
+    def remove_stale_temporaries(self, now: float) -> int:
+        return int(self._run(super().remove_stale_temporaries, now))
+
     # Changes as bytes
 
     def read_change(self, location: Location, name: FileName) -> FileChangeReader:
-        change: OpenChange = self._reading(
-            location, name, open_change, self._files, f"{self.layout.hash_dir(location)}/{name}", name
-        )
+        path = f"{self.layout.hash_dir(location)}/{name}"
+        with self._judging(location, name):
+            change: OpenChange = self._background.run(self._on_device, open_change, (self._files, path, name))
         if change.file is None:
             return FileChangeReader(change.record, None)
         info = read_data(decode_record(change.record), name)
@@ -138,14 +146,15 @@ class FileReplicaStore(FileStore):
         count, seen = 0, 0
         for name in names:
             try:
-                check: Check = self._reading(location, name, Check, self._files, f"{directory}/{name}", name)
+                with self._judging(location, name):
+                    args = (self._files, f"{directory}/{name}", name)
+                    check: Check = self._background.run(self._on_device, Check, args)
             except NotFound:  # replaced since the listing
                 continue
             seen += 1
-            try:
-                if name.kind == DATA and content:
-                    count += self._verify_content(location, name, check, read, hashed_since)
-            finally:
+            if name.kind == DATA and content:
+                count += self._verify_content(location, name, check, read, hashed_since)
+            else:
                 check.close()
         if not seen:
             raise NotFound(location.hash)
@@ -154,12 +163,16 @@ class FileReplicaStore(FileStore):
     def _verify_content(
         self, location: Location, name: FileName, check: Check, read: Callable[[int], object], hashed_since: float
     ) -> int:
-        check.begin_content(hashed_since)
-        while check.next_size:
-            read(check.next_size)
-            self._reading(location, name, check.step)
-        self._reading(location, name, check.end_content)
-        return check.size
+        job: Job | None = None
+        try:
+            check.begin_content(hashed_since)
+            for step in _steps(check, read):
+                job = Job(self._background, self._on_device, step, ())
+                with self._judging(location, name):
+                    job.wait()
+            return check.size
+        finally:
+            check.close() if job is None else job.at_end(check.close)
 
     # Steps
 
@@ -178,10 +191,11 @@ class FileReplicaStore(FileStore):
             if not self._files.is_dir(self.root):
                 raise FileNotFoundError(errno.ENOENT, "is no directory", self.root)
 
-    def _reading(self, location: Location, name: FileName, function: Callable[..., Any], *args: Any) -> Any:
-        """In a thread, a call that reads a file; one that is found bad is quarantined. Raises NotFound, Corrupt."""
+    @contextlib.contextmanager
+    def _judging(self, location: Location, name: FileName) -> Iterator[None]:
+        """Around what reads a file: one that is found bad is quarantined. Raises NotFound, Corrupt."""
         try:
-            return self._background.run(self._on_device, function, args)
+            yield
         except FileNotFoundError as error:
             if error.filename == self.root:
                 raise translate(error, self.root) from error
@@ -191,3 +205,10 @@ class FileReplicaStore(FileStore):
                 raise translate(error, self.root) from error
             self._quarantine(location, name, str(error))
             raise Corrupt(f"{location.hash}/{name}: {error}") from error
+
+
+def _steps(check: Check, read: Callable[[int], object]) -> Iterator[Callable[[], None]]:
+    while check.next_size:
+        read(check.next_size)
+        yield check.step
+    yield check.end_content

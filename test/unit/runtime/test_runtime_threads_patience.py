@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,7 +12,7 @@ from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 from objstore.runtime.threads import Batcher, ThreadPool
 
-PATIENCE = 0.15
+PATIENCE = 0.3
 
 
 def refused(call: object) -> bool:
@@ -37,6 +38,27 @@ def test_a_pool_whose_threads_are_all_stuck_refuses_further_calls_until_one_ends
     assert all(wait.wait() for wait in waits)
     assert pool.run(int) == 0
     assert pool.slow_for() == 0
+
+
+def test_those_who_wait_are_let_go_where_that_is_wanted_and_the_call_ends_by_itself() -> None:
+    pool = ThreadPool("p", 1, PATIENCE, lets_go=True)
+    gate = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(DeviceUnavailable):
+        pool.run(gate.wait)
+    assert PATIENCE <= time.monotonic() - began < 10 * PATIENCE
+    with pytest.raises(DeviceUnavailable):
+        pool.run(int)
+    gate.set()
+    while pool.slow_for():
+        green.sleep(0.01)
+    assert pool.run(int) == 0
+
+
+def test_those_who_wait_while_other_calls_end_are_not_let_go() -> None:
+    pool = ThreadPool("p", 1, PATIENCE, lets_go=True)
+    waits = [green.spawn(pool.run, time.sleep, PATIENCE / 2) for _ in range(6)]
+    assert [wait.wait() for wait in waits] == [None] * 6
 
 
 def test_one_stuck_thread_of_several_does_not_stop_the_others() -> None:

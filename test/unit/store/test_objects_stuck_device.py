@@ -17,6 +17,7 @@ from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.layout import FileName
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -101,6 +102,26 @@ def test_after_a_while_a_stuck_device_refuses_at_once_and_later_works_again(
     devices.disk.goes_on.set()
     assert not any(isinstance(wait.wait(), Exception) for wait in waiting)
     assert not isinstance(outcome(call, devices.bad), Exception)
+
+
+def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -> None:
+    """One device would else hold up for ever a pass over all."""
+    disk = Disk()
+    store = FileReplicaStore(str(tmp_path), files=disk, settings=SETTINGS._replace(patience=0.02))
+    put(store, 1)
+    disk.goes_on.clear()
+    calls: list[Callable[[], object]] = [
+        store.partitions,
+        lambda: store.partition_hash(3),
+        lambda: store.read_change(LOCATION, FileName(Timestamp.from_seconds(1), "data")),
+        lambda: store.remove_stale_temporaries(0.0),
+    ]
+    waiting = [green.spawn(outcome, call) for call in calls]
+    assert all(isinstance(wait.wait(), DeviceUnavailable) for wait in waiting)
+    disk.goes_on.set()
+    while store._background.slow_for():
+        green.sleep(0.01)
+    assert store.partitions() == [3]
 
 
 def test_other_devices_go_on_meanwhile(devices: Devices) -> None:
