@@ -17,7 +17,7 @@ import psutil
 
 from harness.client import Client, log_in
 from harness.hosts import PROXY, RELAY_OFFSET, Network, State, environment
-from harness.processes import READY_SECONDS, Program, kill, obey_permissions, run, stop, wait_until
+from harness.processes import READY_SECONDS, Program, find, kill, obey_permissions, run, stop, wait_until
 
 BIN = Path(__file__).parents[2] / "bin"
 KINDS = ("object", "container", "account")  # in the order of their ports
@@ -276,7 +276,7 @@ class Cluster:
 
     def spooled(self) -> list[Path]:
         """Updates that wait for a server."""
-        return [path for host in self.hosts for path in self.devices(host).glob("*/async_pending*/*/*")]
+        return [path for host in self.hosts for path in find(self.devices(host), "*/async_pending*/*/*")]
 
     def data_files(self, place: Place) -> dict[int, Path]:
         """The object's .data files by host."""
@@ -284,7 +284,7 @@ class Cluster:
         return {host: paths[-1] for host, paths in found.items() if paths}
 
     def quarantined(self) -> list[Path]:
-        return [path for host in self.hosts for path in self.devices(host).glob("*/quarantined/*/*")]
+        return [path for host in self.hosts for path in find(self.devices(host), "*/quarantined/*/*")]
 
 
 def unsound(roots: Iterable[Path]) -> list[str]:

@@ -32,6 +32,7 @@ from harness.contention import Mixture, meanwhile
 from harness.faults import Mend
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, load
+from harness.processes import find
 from harness.s3 import boto_client
 from harness.tally import Tally
 from harness.workloads import Buckets, Containers, Expiring, Metadata, Workload, at_work
@@ -147,7 +148,7 @@ def _cut_in_two(scene: Scene) -> Begun | None:
 def _flip(scene: Scene) -> Begun | None:
     """Bytes of some objects of the victim."""
     root = scene.cluster.devices(scene.victim)
-    files = [path for path in root.glob("*/objects*/*/*/*/*.data") if is_hash(path.parent.name)]
+    files = [path for path in find(root, "*/objects*/*/*/*/*.data") if is_hash(path.parent.name)]
     if scene.victim in scene.away or not files:
         return None
     chosen = scene.chance.sample(sorted(files), min(5, len(files)))
@@ -165,7 +166,7 @@ def _flip(scene: Scene) -> Begun | None:
 
 
 def _corrupt_database(scene: Scene) -> Begun | None:
-    databases = sorted(scene.cluster.devices(scene.victim).glob("*/containers/*/*/*/*.db"))
+    databases = sorted(find(scene.cluster.devices(scene.victim), "*/containers/*/*/*/*.db"))
     if scene.victim in scene.away or not databases:
         return None
     path = scene.chance.choice(databases)

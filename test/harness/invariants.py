@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 
 from harness.cluster import Cluster
 from harness.ledger import ABSENT, Ledger, content
+from harness.processes import find
 from harness.survey import Database, Disk, Survey
 from objstore.core.manifests import MANIFEST
 from objstore.core.names import Name
@@ -319,7 +320,7 @@ def _told(facts: dict[Disk, tuple[int, int]]) -> str:
 def _unsound(cluster: Cluster, survey: Survey) -> Iterator[str]:
     """Files that do not match their checksums. Those found right before are not read again."""
     for _, root in survey.disks:
-        for path in root.glob("objects*/*/*/*/*.*"):
+        for path in find(root, "objects*/*/*/*/*.*"):
             try:
                 status = path.stat()
                 key = str(path), status.st_ino, status.st_ctime_ns

@@ -40,6 +40,15 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = READY_S
     return value
 
 
+def find(root: Path, pattern: str) -> list[Path]:
+    """As `Path.glob`, which raises where a directory goes while it is being read."""
+    while True:
+        try:
+            return list(root.glob(pattern))
+        except FileNotFoundError:
+            continue
+
+
 class Program:
     """A command that runs in a process of its own. log: file that takes its output.
 
