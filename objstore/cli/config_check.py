@@ -42,6 +42,19 @@ class Problem(NamedTuple):
         return f"{place} {'' if self.serious else 'warning: '}{self.text}"
 
 
+def check_pipeline(path: str) -> list[Problem]:
+    """What is wrong with a file's pipeline alone: a quick look, at a start."""
+    try:
+        conf = Conf(path)
+        names = conf.values(_MAIN).get("pipeline", "").split() if _MAIN in conf.names else []
+        parts = [_used(conf, f"filter:{name}") for name in names[:-1]]
+        kind = _used(conf, f"app:{names[-1]}") if names else ""
+    except ConfigError:
+        return []  # who makes the pipeline tells
+    found = pipeline_rules.findings(kind, [name for name in parts if name])
+    return [Problem(path, _MAIN, finding.text, finding.serious) for finding in found]
+
+
 class Conf:
     """A file's sections as they stand. names: of the settings that each section itself has."""
 
@@ -157,10 +170,16 @@ def _check_server(conf: Conf) -> Iterator[Problem]:
         import_pipeline(conf.path)  # of others' filters; raises ConfigError
 
 
-def _part(conf: Conf, section: str) -> Part:
+def _used(conf: Conf, section: str) -> str:
+    """The name, among ours, of what a section is for; empty for others'."""
     use = conf.values(section).get("use", "")
     egg, _, name = use.removeprefix("egg:").partition("#")
-    if egg != OURS or not use.startswith("egg:"):
+    return name if egg == OURS and use.startswith("egg:") else ""
+
+
+def _part(conf: Conf, section: str) -> Part:
+    name = _used(conf, section)
+    if not name:
         return Part(section, "", None)
     is_filter = section.startswith("filter:")
     return Part(section, name, filter_table(name) if is_filter else app_table(name))

@@ -178,7 +178,7 @@ def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> 
     for name, wanted in (("devices", devices), ("replicas", replicas)):
         if wanted is not None and wanted != has[name]:
             raise ConfigError(
-                f"{data.root} was made with {has[name]:g} {name}, not {wanted}: start without --{name},"
+                f"{data.root} has {has[name]:g} {name}, not {wanted}: start without --{name},"
                 f" or change the rings in {data.etc} with `objstore ring`"
             )
 

@@ -49,7 +49,12 @@ ORDER = (
 NEEDED_BY_PROXY = (
     Needed(FIRST, True, "errors would go unanswered, and requests have no transaction id"),
     Needed("gatekeeper", True, _HEADERS),
+    Needed("healthcheck", False, "balancers cannot ask whether it serves"),
+    Needed("metrics", False, "there is no /metrics"),
+    Needed("proxy_logging", False, "requests are neither logged nor counted"),
     Needed("cache", False, "every request looks its account and container up on disk"),
+    Needed("info", False, "clients cannot ask for limits and features"),
+    Needed("s3", False, "S3 requests are not understood"),
     Needed("listing_formats", False, "listings are JSON only"),
     Needed("copy", False, "COPY and X-Copy-From do not work"),
     Needed("manifests", False, "large objects are read as lists of their segments"),
@@ -73,6 +78,8 @@ def findings(kind: str, filters: Sequence[str]) -> list[Finding]:
         for need in NEEDED_BY_PROXY
         if need.name not in filters
     ]
+    if not set(AUTH) & set(filters):
+        found.append(Finding(False, f"none of {', '.join(AUTH)} is there: clients are not asked who they are"))
     return found
 
 

@@ -13,6 +13,7 @@ import click
 
 from objstore.cli import daemons, processes
 from objstore.cli.apps import StorageApps, remote_transports, storage_apps
+from objstore.cli.config_check import check_pipeline
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
 from objstore.cli.failures import STATUS, clean_errors
 from objstore.cli.kinds import chosen_daemons
@@ -75,6 +76,8 @@ def run(data: DataDir, address: tuple[str, int], workers: int) -> int:
     options = settings.read(SERVER_SETTINGS, conf, data.proxy_conf)
     logger = log.from_conf(conf)
     processes.import_pipeline(data.proxy_conf)
+    for problem in check_pipeline(data.proxy_conf):  # written at the first start, perhaps by an older version
+        logger.warning("%s", problem)
     processes.raise_file_limit()
     roles = [
         Role("worker", workers, partial(_guarded, run_worker, data), [address]),

@@ -4,7 +4,8 @@
               [ "R" [ replication_ip ] [ ":" replication_port ] ] [ "/" device ] [ "_" meta ]
     ip     := IPv4 address, host name in lower case, or IPv6 address in brackets
 
-To search, any part may be missing, and those given must all match. To add a device, zone, ip, port and device must
+To search, any part may be missing, and those given must all match; before an address in numbers the "-" may be left
+out, as in 10.0.0.1/sdb1. To add a device, zone, ip, port and device must
 be there; a missing region is 1.
 """
 
@@ -23,6 +24,7 @@ _VALUE = re.compile(
     rf"(?:d(?P<id>\d+))?(?:r(?P<region>\d+))?(?:z(?P<zone>\d+))?(?:-(?P<ip>{_HOST}))?(?::(?P<port>\d+))?"
     rf"(?:R(?P<replication_ip>{_HOST})?(?::(?P<replication_port>\d+))?)?(?:/(?P<device>[^_/\s]+))?(?:_(?P<meta>.+))?"
 )
+_ADDRESS = re.compile(r"\[|\d+\.\d+\.\d+\.\d+")
 _NUMBERS = ("id", "region", "zone", "port", "replication_port")
 _NEEDED = ("zone", "ip", "port", "device")
 _CHANGEABLE = frozenset({"ip", "port", "replication_ip", "replication_port", "device", "meta"})
@@ -31,9 +33,9 @@ FORM = "d<id>r<region>z<zone>-<ip>:<port>R<replication ip>:<replication port>/<d
 
 def parse(value: str) -> dict[str, Any]:
     """The fields of `Node` that a description names; raises InvalidInput for anything else."""
-    match = _VALUE.fullmatch(value)
+    match = _VALUE.fullmatch(f"-{value}" if _ADDRESS.match(value) else value)
     if not value or match is None:
-        raise InvalidInput(f"not a device description: {value!r}; the form is {FORM}")
+        raise InvalidInput(f"not a device description: {value!r}; the form is {FORM}, of which parts may be missing")
     fields: dict[str, Any] = {name: text for name, text in match.groupdict().items() if text is not None}
     return normalised(fields)
 

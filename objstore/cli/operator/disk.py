@@ -85,10 +85,18 @@ def _root(devices: str | None, data: str | None) -> str:
     if devices and data:
         raise click.UsageError("give either --devices or --data")
     if data:
-        return DataDir(os.path.abspath(data)).devices
+        found = DataDir(os.path.abspath(data))
+        if not os.path.exists(found.cluster_conf):
+            raise InvalidInput(f"{data} is no directory of `objstore serve`")
+        return found.devices
     if devices:
+        if not os.path.isdir(devices):
+            raise InvalidInput(f"there is no directory {devices}")
         return devices
     conf = os.path.join(USUAL_DIRECTORY, "object-server.conf")
+    if not os.path.exists(conf):
+        raise InvalidInput(f"there is no {conf}: --devices names the directory of this host's devices,"
+                           " --data that of `objstore serve`")  # fmt: skip
     return processes.read_defaults(conf).get("devices", "/srv/node")
 
 

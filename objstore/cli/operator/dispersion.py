@@ -129,12 +129,12 @@ def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: i
         names = listed(proxy, sample)
         looked = _concurrently(lambda name, of=sample: copies_of(found, of, name), names, concurrency)  # type: ignore[misc]
         reports.append(tally(sample.title, _shown(looked, len(names), sample.title)))
+    if not any(one.names for one in reports):
+        raise ObjstoreError("there are no samples; `objstore dispersion populate` makes them")
     if as_json:
         click.echo(json.dumps([{**one._asdict(), "percent": one.percent} for one in reports], indent=2))
     else:
         click.echo("\n".join(line for one in reports for line in _lines(one)))
-    if not any(one.names for one in reports):
-        raise ObjstoreError("there are no samples; `objstore dispersion populate` makes them")
     if any(one.found < one.wanted for one in reports):
         raise SystemExit(INCOMPLETE)
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from objstore.cli import conf_text
 from objstore.cli.cluster_dir import Host, Plan, make
-from objstore.cli.config_check import check
+from objstore.cli.config_check import check, check_pipeline
+from objstore.cli.data_dir import DataDir, prepare
 from objstore.cli.kinds import KINDS, PROXY_FILTERS
 from objstore.cli.main import main
 from objstore.cli.pipeline_rules import findings
@@ -144,6 +145,25 @@ def test_a_policy_without_a_default_is_told(tmp_path: Path) -> None:
     assert [problem.text for problem in check(str(path))] == ["one storage policy must be the default, 0 are"]
     path.write_text("[hash]\nprefix = a\n[limit]\nx = 1\n[storage-policy:0]\nnam = a\n")
     assert [problem.section for problem in check(str(path))] == ["limit", "storage-policy:0"]
+
+
+@pytest.mark.parametrize("name", PROXY_FILTERS)
+def test_a_filter_of_the_usual_pipeline_that_is_missing_is_told(name: str) -> None:
+    """Files of older versions lack what came later."""
+    rest = [other for other in PROXY_FILTERS if other != name]
+    assert any(name in finding.text for finding in findings("proxy", rest))
+
+
+def test_at_its_start_serve_tells_what_its_pipeline_lacks(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path))
+    prepare(data, None, None)
+    assert check_pipeline(data.proxy_conf) == []
+    conf = Path(data.proxy_conf)
+    conf.write_text(conf.read_text().replace("copy manifests", "copy"))
+    assert [str(problem) for problem in check_pipeline(data.proxy_conf)] == [
+        f"{conf}: [pipeline:main] warning: manifests is missing: large objects are read as lists of their segments"
+    ]
+    assert check_pipeline(str(tmp_path / "nowhere")) == []
 
 
 def test_the_usual_pipelines_break_no_rule() -> None:

@@ -95,7 +95,7 @@ def test_a_wrong_configuration_is_told_without_a_traceback(start: Start, tmp_pat
 
 @pytest.mark.parametrize(
     ("devices", "replicas", "reason"),
-    [(3, None, "made with 2 devices, not 3"), (None, 1, "made with 2 replicas, not 1"), (2, 2, ""), (None, None, "")],
+    [(3, None, "has 2 devices, not 3"), (None, 1, "has 2 replicas, not 1"), (2, 2, ""), (None, None, "")],
 )
 def test_numbers_other_than_those_of_the_first_start(
     tmp_path: Path, devices: int | None, replicas: int | None, reason: str

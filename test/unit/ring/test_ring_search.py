@@ -26,6 +26,8 @@ FULL = {
         ("d5", {"id": 5}),
         ("r1z2", {"region": 1, "zone": 2}),
         ("-10.0.0.1", {"ip": "10.0.0.1"}),
+        ("10.0.0.1/sdb1", {"ip": "10.0.0.1", "device": "sdb1"}),
+        ("[2001:db8::1]:6200", {"ip": "2001:db8::1", "port": 6200}),
         ("z1-storage-1.example.org:6200", {"zone": 1, "ip": "storage-1.example.org", "port": 6200}),
         ("z1-[2001:DB8::0:1]:6200", {"zone": 1, "ip": "2001:db8::1", "port": 6200}),
         (":6200", {"port": 6200}),
@@ -38,7 +40,7 @@ def test_a_description_names_fields(value, fields):
     assert parse(value) == fields
 
 
-@pytest.mark.parametrize("value", ["", "sdb1", "10.0.0.1", "r1z", "--zone", "d1 ", "z1-10.0.0.1:x", "/a/b"])
+@pytest.mark.parametrize("value", ["", "sdb1", "10.0.0", "r1z", "--zone", "d1 ", "z1-10.0.0.1:x", "/a/b"])
 def test_anything_else_is_refused(value):
     with pytest.raises(InvalidInput):
         parse(value)
