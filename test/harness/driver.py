@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -139,7 +140,7 @@ def _cut_in_two(scene: Scene) -> Begun | None:
     one, other = scene.chance.sample([*scene.cluster.hosts], 2)
     action = scene.chance.choice(["hang", "refuse"])
     return Begun(
-        f"network: hosts {one} and {other} cut off ({action})",
+        f"network: cut in two ({action}) of hosts {one} and {other}",
         one,
         faults.isolate(scene.cluster, [one, other], action),
     )
@@ -195,7 +196,7 @@ def _drain(scene: Scene) -> Begun | None:
         operations.drain(scene.cluster, host, "--back")
         scene.drained = False
 
-    return Begun(f"host {host} drained", None, back)
+    return Begun(f"drain of host {host}", None, back)
 
 
 def _take_out(scene: Scene, host: int) -> Mend:
@@ -208,15 +209,16 @@ def _double(scene: Scene) -> Begun | None:
         return None
     builder = scene.chance.choice(sorted(scene.cluster.etc.glob("object*.builder")))
     cancelled = scene.chance.random() < 0.3
+    killed_after = scene.chance.choice([None, scene.chance.uniform(0.3, 2.0)])
     scene.doubling = True
     scene.doubled += not cancelled
-    finish = in_background(lambda: operations.double(scene.cluster, builder, cancelled))
+    finish = in_background(lambda: operations.double(scene.cluster, builder, cancelled, killed_after))
 
     def mend() -> None:
         finish()
         scene.doubling = False
 
-    return Begun(f"partitions of {builder.name} doubled{', and not' if cancelled else ''}", None, mend)
+    return Begun(f"{'cancelled ' if cancelled else ''}doubling of {builder.name}", None, mend)
 
 
 def in_background(work: Callable[[], None]) -> Callable[[], None]:
@@ -271,6 +273,11 @@ FAULTS: dict[Begin, float] = {
 LONG = {_pause_host, _drain, _double}
 
 
+def _kind(told: str) -> str:
+    """What was done, without where and how much."""
+    return re.sub(r" (of|on|for|before|at) .*| [-+]?\d.*|^\d+ ", "", told)
+
+
 class Driver:
     """told: called with each line of the log."""
 
@@ -299,7 +306,7 @@ class Driver:
                     if begun is not None:
                         self._tell(f"{begun.told}, for {lasts:.1f} s")
                         self._under_way.append((now + lasts, begun))
-                        self.done[begun.told.partition(":")[0].partition(" of ")[0].rstrip("0123456789. ")] += 1
+                        self.done[_kind(begun.told)] += 1
                         if begun.host is not None:
                             self.scene.away.append(begun.host)
                 time.sleep(min(chance.uniform(*_REST), max(0.0, seconds - self._now())))

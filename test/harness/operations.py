@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from harness import rings
@@ -31,8 +32,11 @@ def take_out(cluster: Cluster, host: int, device: str) -> Callable[[], None]:
     return lambda: run("disk", "in", device, *devices) and None
 
 
-def double(cluster: Cluster, builder: Path, cancelled: bool) -> None:
-    """Twice as many partitions, or all the way to the last step but one, and back."""
+def double(cluster: Cluster, builder: Path, cancelled: bool, killed_after: float | None = None) -> None:
+    """Twice as many partitions, or all the way to the last step but one, and back.
+
+    killed_after: seconds after which the relinker of each host is killed, and then started again.
+    """
 
     def ring(verb: str) -> None:
         run("ring", verb, str(builder))
@@ -40,7 +44,11 @@ def double(cluster: Cluster, builder: Path, cancelled: bool) -> None:
 
     def relink(*options: str) -> None:
         for host in cluster.hosts:
-            run("relink", "--devices", str(cluster.devices(host)), "--ring-dir", str(cluster.etc), *options)
+            arguments = ("relink", "--devices", str(cluster.devices(host)), "--ring-dir", str(cluster.etc), *options)
+            if killed_after is not None:
+                with suppress(subprocess.TimeoutExpired):  # the program is killed by then
+                    subprocess.run(command(*arguments), capture_output=True, timeout=killed_after, check=False)
+            run(*arguments)
 
     ring("prepare-increase")
     relink()
