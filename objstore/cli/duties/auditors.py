@@ -14,16 +14,8 @@ from objstore.daemon.delivery import Peers
 from objstore.daemon.object_auditor import ETAGS, ObjectAuditor, Rates
 from objstore.daemon.rounds import Place, Rounds, Tour
 from objstore.daemon.runner import Pace
-from objstore.runtime.settings import Setting, Table, choice, duration, positive, size
+from objstore.runtime.settings import Setting, Table, choice, duration, positive, rate, size
 from objstore.server.devices import Device
-
-
-def rate(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise ValueError("is no rate")
-    return number
-
 
 _OBJECT_SETTINGS = (
     Setting("object_auditor_interval", duration, "30s", "how often to look whether a device is to be audited"),

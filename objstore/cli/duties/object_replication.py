@@ -58,7 +58,8 @@ _LONGEST_REST = 10.0  # seconds for one partition: also a host that is always bu
 def _replicator(around: Surroundings) -> Work:
     values = around.read(_SETTINGS)
     identity = partial(device_identity, boot_identity())
-    rings = {policy.index: around.ring(ring_name(policy.index)) for policy in around.cluster.policies}
+    on_disk = [policy.index for policy in around.cluster.policies if policy.engine != "memory"]
+    rings = {policy: around.ring(ring_name(policy)) for policy in on_disk}
 
     def places() -> Iterator[Place]:
         for name, device in around.available():

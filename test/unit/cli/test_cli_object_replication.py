@@ -106,3 +106,14 @@ def test_a_host_with_much_to_do_is_given_some_seconds(bound: float, loads: list[
 
     rest(bound, lambda: left.pop(0) if len(left) > 1 else left[0], lambda: now[0], sleep)
     assert now[0] - 100.0 == slept
+
+
+def test_policies_that_keep_nothing_on_disk_are_passed_over(data: DataDir) -> None:
+    """They broke off the pass over all that a device holds."""
+    with open(data.cluster_conf, "a") as conf:
+        conf.write("\n[storage-policy:1]\nname = passing\nengine = memory\n")
+    shutil.copy(Path(data.etc) / "object.ring", Path(data.etc) / "object-1.ring")
+    around, work = make(data)
+    fill(around)
+    told = run_once(work)
+    assert (told["removed_total"], told["failures"]) == (COUNT, 0)
