@@ -375,7 +375,8 @@ def torture(
             driver.run(seconds)
         _hurt_while_settling(driver.scene, told)
         started = time.monotonic()
-        check_cluster(cluster, ledger, seed=seed, seconds=settle, also=[one.findings for one in workloads])
+        also = [one.findings for one in workloads]
+        check_cluster(cluster, ledger, seed=seed, seconds=settle, also=also, told=told)
         outcome = f"settled in {time.monotonic() - started:.1f} s"
         linearizable.check(mixture.history)
         outcome += ", with a linear history"

@@ -33,6 +33,7 @@ from objstore.wire.rows import OVERRIDE
 
 SECONDS = 120.0  # for all to settle; most of it is for busy machines
 _PAUSE = 0.3
+_TELL = 10.0  # seconds between words on what is still wrong
 _SHOWN = 25
 
 
@@ -40,16 +41,26 @@ Findings = Callable[[], list[str]]
 
 
 def check_cluster(
-    cluster: Cluster, *ledgers: Ledger, seed: object = None, seconds: float = SECONDS, also: Iterable[Findings] = ()
+    cluster: Cluster,
+    *ledgers: Ledger,
+    seed: object = None,
+    seconds: float = SECONDS,
+    also: Iterable[Findings] = (),
+    told: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Wait until all of it holds; fails the test with what does not, and the seed, after `seconds`.
 
     All servers must run. What a test damages it has put into `cluster.damaged`. also: more to be asked, in the end.
+    told: called with what is still wrong, every ten seconds.
     """
     started = time.monotonic()
+    tell_at = _TELL
     while True:
         found = findings(cluster, ledgers) or [one for more in also for one in more()]
         spent = time.monotonic() - started
+        if found and spent > tell_at:
+            tell_at = spent + _TELL
+            told(f"{len(found)} findings after {spent:.0f} s, as {found[0]}")
         if not found:
             return
         if spent > seconds:
