@@ -84,9 +84,12 @@ class Plan(NamedTuple):
 def plan(wrong: Iterable[tuple[Node, Reply]], right: Iterable[Reply]) -> Plan | None:
     """wrong: what nodes have under the wrong policy; right: what the primaries have under the container's.
 
-    None where it cannot be told yet, or the newest under the wrong policy is no live object.
+    None where it cannot be told yet, or the newest under the wrong policy is no live object. A POST that is on a
+    majority must be known of: what is copied without it, and then deleted as of a time before it, would lose it.
     """
     wrong, right = list(wrong), list(right)
+    if sum(not reply.known for _, reply in wrong) > (len(wrong) - 1) // 2:
+        return None
     live = [(reply.stored, place) for place, (_, reply) in enumerate(wrong) if reply.ok]
     newest, place = max(live, default=(ZERO, 0))
     if not live or any(reply.stored > newest for _, reply in wrong if reply.known):
