@@ -3,31 +3,31 @@
 A pass looks at databases whose files have changed since the pass before, which their inodes
 tell, so that it costs little where nothing changes; every `full_interval` seconds it looks at all. What a
 majority of the account's replicas has taken is marked as reported; the others learn it by replication.
+
+Only primaries report. What is on other devices may be a small part of a container, and is gone before anyone
+could correct what it had said. Of several primaries that do not agree, each reports again when it has learnt more.
 """
 
 from __future__ import annotations
 
-import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from functools import partial
 from typing import NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, NotFound, ObjstoreError
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Clock
-from objstore.daemon.delivery import Peers, succeeded
-from objstore.runtime.threads import ThreadPool
-from objstore.store.databases import ContainerStore
+from objstore.daemon.changed import NOT_NOW, ChangedDatabases
+from objstore.daemon.delivery import Peers
+from objstore.store.databases import ContainerRow, ContainerStore
 from objstore.wire.messages import RECREATE
 from objstore.wire.rows import container_row
+from objstore.wire.telling import is_majority
 
-# Of time stamps of files against the clock: they are those of the last tick, and may be coarse.
-_SLACK_SECONDS = 2.0
-_BATCH = 32  # databases that are looked for at a time
 # Accounts of the system come to be by their first container.
 _SYSTEM_PREFIX = "."
-_NOT_NOW = (DeviceUnavailable, LockTimeout)
 
 
 class DeviceContainers(NamedTuple):
@@ -43,39 +43,36 @@ class ContainerUpdater:
     def __init__(
         self,
         devices: Callable[[], Iterable[DeviceContainers]],
+        is_primary: Callable[[str, Location], bool],
         accounts: Peers,
         clock: Clock,
         full_interval: float = 3600.0,
+        reclaim_age: float = 7 * 86400.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """devices: those that can be used now. now: the clock that files are dated by."""
+        """devices: those that can be used now. is_primary: does the ring place this database on this own device?
+        reclaim_age: of deletions, in seconds. now: the clock that files are dated by."""
         self._devices = devices
+        self._is_primary = is_primary
         self._accounts = accounts
         self._clock = clock
-        self._full_interval = full_interval
+        self._reclaim_age = reclaim_age
         self._now = now
-        self._threads = ThreadPool("container-updater", 1)
-        self._since: dict[str, float] = {}  # by device: up to when its changes are reported
-        self._last_full = 0.0
+        self._changed = ChangedDatabases("container-updater", full_interval, now)
+        self._silent: Counter[int] = Counter()
         self.reported = 0
 
-    def passes(self) -> Iterator[None]:
+    def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is one database that has changed."""
-        began = self._now()
-        # A clock that was set back makes changes look older than they are: the next full pass sees them.
-        if not self._last_full <= began < self._last_full + self._full_interval:
-            self._last_full = began
-            self._since.clear()
+        self._changed.begin()
+        self._silent.clear()
         for device in self._devices():
-            since = self._since.get(device.name, 0.0)
-            started, settled = self._now(), True
-            changed = changed_since(device.containers, since)
-            while batch := self._threads.run(_take, changed):
-                for location in batch:
-                    settled &= self._report(device.containers, location)
-                    yield
-            if settled:
-                self._since[device.name] = started - _SLACK_SECONDS
+            for location in self._changed.of(device.name, device.containers):
+                yield partial(self._look, device, location)
+
+    def _look(self, device: DeviceContainers, location: Location) -> None:
+        if self._is_primary(device.name, location) and not self._report(device.containers, location):
+            self._changed.missed(device.name)
 
     def _report(self, containers: ContainerStore, location: Location) -> bool:
         """Report a container if there is something to report; False where it has to be tried again soon."""
@@ -84,13 +81,14 @@ class ContainerUpdater:
             if row is None:
                 return True
             account = containers.status(location).name.of_account
+            rows = [container_row(row.name, row)]
             statuses = self._accounts.tell(
-                account, [container_row(row.name, row)], row.reported_at, _headers(account)
+                account, rows, row.reported_at, _headers(account), silent=self._silent
             ).values()
-            if 2 * sum(map(succeeded, statuses)) <= len(statuses):
+            if not is_majority(statuses) and not self._is_settled(row, list(statuses)):
                 return self._refused(account, row.name, list(statuses))
             containers.set_reported(location, row)
-        except _NOT_NOW as error:
+        except NOT_NOW as error:
             self._accounts.logger.warning("container %s is not reported yet: %s", location.hash, error)
             return False
         except (NotFound, Corrupt):
@@ -101,32 +99,21 @@ class ContainerUpdater:
         self.reported += 1
         return True
 
+    def _is_settled(self, row: ContainerRow, statuses: list[int]) -> bool:
+        """Has a container that was deleted long ago outlived its account? Nobody is left to be told then."""
+        age = self._now() - row.delete_timestamp.seconds
+        return row.deleted and age > self._reclaim_age and _is_unknown(statuses)
+
     def _refused(self, account: Name, container: str, statuses: list[int]) -> bool:
-        if statuses and all(status == 404 for status in statuses):
+        if _is_unknown(statuses):
             self._accounts.logger.debug("no account for %s/%s", account.path, container)
             return True  # seen again in the next full pass
         self._accounts.logger.warning("report of %s/%s: answers were %s", account.path, container, statuses)
         return False
 
 
-def changed_since(containers: ContainerStore, since: float) -> Iterator[Location]:
-    """The places whose database files have changed at or after `since`, seconds since the epoch; blocks."""
-    for location in containers.locations():
-        path = containers.path(location)
-        if _changed(path) >= since or _changed(path + "-wal") >= since:
-            yield location
-
-
-def _changed(path: str) -> float:
-    """When a file, or its inode, was changed last; -1 without one."""
-    try:
-        return os.stat(path).st_ctime
-    except OSError:
-        return -1.0
-
-
-def _take(locations: Iterator[Location]) -> list[Location]:
-    return list(islice(locations, _BATCH))
+def _is_unknown(statuses: list[int]) -> bool:
+    return bool(statuses) and all(status == 404 for status in statuses)
 
 
 def _headers(account: Name) -> dict[str, str]:

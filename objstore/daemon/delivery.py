@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.ring import Ring
-from objstore.runtime import green
-from objstore.wire.messages import NodeRequest, Transport
+from objstore.wire.messages import Transport
 from objstore.wire.rows import rows_request
+from objstore.wire.telling import UNREACHABLE, succeeded, tell_all
 
-UNREACHABLE = 0  # in the place of a status
+__all__ = ["UNREACHABLE", "Peers", "succeeded"]
+
+_PATIENCE = 3  # silences of a node after which it is left alone
 
 
 class Peers(NamedTuple):
@@ -39,30 +42,24 @@ class Peers(NamedTuple):
         at: Timestamp,
         headers: Mapping[str, str] | None = None,
         replicas: Iterable[int] | None = None,
+        silent: Counter[int] | None = None,
     ) -> dict[int, int]:
         """Send rows to the replicas, all at once; the status each answered, UNREACHABLE for none.
 
         replicas: indexes of those to be told, all without it. Ones that the ring no longer has are left out; where
         it has none of them, all are told, so that rows for a ring that has changed are not lost.
+        silent: counts, by the ids of nodes, how often they did not answer. Those that did so several times are
+        not waited for any more.
         """
         partition, nodes = self.place(name)
-        everyone = list(range(len(nodes)))
-        wanted = everyone if replicas is None else [index for index in replicas if index < len(nodes)] or everyone
+        everyone = dict(enumerate(nodes))
+        wanted = {index: everyone[index] for index in replicas or () if index in everyone} or everyone
+        silent = Counter() if silent is None else silent
+        asked = {index: node for index, node in wanted.items() if silent[node.id] < _PATIENCE}
         request = rows_request(name, partition, rows, at.internal, headers)
-        if len(wanted) == 1:
-            return {wanted[0]: self._send(nodes[wanted[0]], request)}
-        waits = [(index, green.spawn(self._send, nodes[index], request)) for index in wanted]
-        return {index: wait.wait() for index, wait in waits}
 
-    def _send(self, node: Node, request: NodeRequest) -> int:
-        try:
-            response = self.transport.call(node, request)
-            response.close()
-        except NodeFailure as failure:
-            self.logger.debug("update of %s to %s: %s", request.name.path, node, failure)
-            return UNREACHABLE
-        return response.status
+        def note(node: Node, why: object) -> None:
+            silent[node.id] += isinstance(why, NodeFailure)
+            self.logger.debug("update of %s to %s: %s", name.path, node, why)
 
-
-def succeeded(status: int) -> bool:
-    return 200 <= status < 300
+        return dict.fromkeys(wanted, UNREACHABLE) | tell_all(self.transport, asked, request, note)

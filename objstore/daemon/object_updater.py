@@ -10,16 +10,19 @@ container is deleted and forgotten.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.delivery import Peers, succeeded
+from objstore.daemon.delivery import Peers
 from objstore.runtime.threads import ThreadPool
 from objstore.store.spool import Spool, SpooledUpdate
+from objstore.wire.telling import failed, succeeded
 
 _BATCH = 256
 GIVE_UP_AFTER = 7 * 86400.0
@@ -44,10 +47,10 @@ def target_of(payload: Mapping[str, Any]) -> Target:
 
 
 def remaining(answers: Mapping[int, int], age: float, give_up_after: float) -> list[int]:
-    """The replicas that still have to be told. age: of the oldest update sent, in seconds."""
+    """The replicas that still have to be told. age: of the newest update sent, in seconds."""
     if is_unknown(answers) and age > give_up_after:
         return []
-    return [index for index, status in answers.items() if not succeeded(status)]
+    return failed(answers)
 
 
 def is_unknown(answers: Mapping[int, int]) -> bool:
@@ -71,16 +74,17 @@ class ObjectUpdater:
         self._give_up_after = give_up_after
         self._now = now
         self._threads = ThreadPool("object-updater", 1)
+        self._silent: Counter[int] = Counter()
         self.delivered = 0
 
-    def passes(self) -> Iterator[None]:
+    def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is what one request delivers."""
+        self._silent.clear()
         for spool in self._spools():
             updates = spool.iter()
             while batch := self._threads.run(_take, updates):
                 for target, group in self._grouped(batch).items():
-                    self._deliver(spool, target, group)
-                    yield
+                    yield partial(self._deliver, spool, target, group)
 
     def _grouped(self, updates: Iterable[SpooledUpdate]) -> dict[Target, list[SpooledUpdate]]:
         groups: dict[Target, list[SpooledUpdate]] = {}
@@ -94,12 +98,12 @@ class ObjectUpdater:
     def _deliver(self, spool: Spool, target: Target, updates: list[SpooledUpdate]) -> None:
         rows = [update.payload["row"] for update in updates]
         first = min(Timestamp.parse(row["timestamp"]) for row in rows)
-        age = self._now() - first.seconds
+        age = self._now() - max(update.timestamp for update in updates).seconds
         headers = dict(target.headers)
-        answers = self._containers.tell(target.container, rows, first, headers, target.replicas)
+        answers = self._containers.tell(target.container, rows, first, headers, target.replicas, self._silent)
         if is_unknown(answers) and age > self._give_up_after:
             # Those told may have no database yet, and others one, from whom they get it by replication.
-            answers = self._containers.tell(target.container, rows, first, headers)
+            answers = self._containers.tell(target.container, rows, first, headers, silent=self._silent)
             left = [] if any(map(succeeded, answers.values())) else remaining(answers, age, self._give_up_after)
         else:
             left = remaining(answers, age, self._give_up_after)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 
-from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.server.app import Request
@@ -16,6 +15,7 @@ from objstore.web import traces
 from objstore.wire import messages
 from objstore.wire.messages import Transport, UpdateTarget
 from objstore.wire.rows import container_row, rows_request
+from objstore.wire.telling import tell_all
 
 
 class AccountUpdater:
@@ -27,7 +27,12 @@ class AccountUpdater:
         self._logger = logger
 
     def tell(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
-        """What cannot be delivered stays unreported in the container's database, for the daemon to see."""
+        """What cannot be delivered stays unreported in the container's database, for the daemon to see.
+
+        Counts are of the time of a deletion, as one that was refused a moment ago may have been counted. Otherwise they
+        are of the time at which the container was made, so that they say nothing against those that were reported
+        since: a replica that has just been made in the place of another, or lags, does not know better.
+        """
         encoded = request.header(messages.ACCOUNT_UPDATE)
         if not encoded:
             return
@@ -37,16 +42,11 @@ class AccountUpdater:
         headers = traces.carried(request.environ)
         if messages.RECREATE_KEY in request.environ:
             headers[messages.RECREATE] = "0"
-        sent = rows_request(target.name, target.partition, [row], self._clock.now().internal, headers)
-        for _, node in target.nodes:
-            try:
-                response = self._transport.call(node, sent)
-                response.close()
-                if not response.ok:
-                    self._warn(request, target, node, response.status)
-            except NodeFailure as failure:
-                self._warn(request, target, node, failure)
+        at = info.status_changed_at if deleted_at is None else self._clock.now()
 
-    def _warn(self, request: Request, target: UpdateTarget, node: Node, why: object) -> None:
-        extra = traces.of_log(request.environ)
-        self._logger.warning("account update of %s to %s: %s", target.name.path, node, why, extra=extra)
+        def warn(node: Node, why: object) -> None:
+            extra = traces.of_log(request.environ)
+            self._logger.warning("account update of %s to %s: %s", target.name.path, node, why, extra=extra)
+
+        sent = rows_request(target.name, target.partition, [row], at.internal, headers)
+        tell_all(self._transport, dict(target.nodes), sent, warn)

@@ -13,10 +13,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.runtime import green
 from objstore.server.app import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
@@ -27,11 +25,11 @@ from objstore.wire.messages import (
     EXPIRY_UPDATE_KEY,
     POLICY,
     RECREATE,
-    NodeRequest,
     Transport,
     UpdateTarget,
 )
 from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
+from objstore.wire.telling import failed, tell_all
 
 
 class ContainerUpdater:
@@ -74,28 +72,14 @@ class ContainerUpdater:
     ) -> None:
         traced = {**headers, **traces.carried(request.environ)}
         sent = rows_request(target.name, target.partition, [row], row["timestamp"], traced)
-        if len(target.nodes) == 1:
-            failed = [index for index, node in target.nodes if not self._send(request, node, sent)]
-        else:
-            waits = [(index, green.spawn(self._send, request, node, sent)) for index, node in target.nodes]
-            failed = [index for index, wait in waits if not wait.wait()]
-        if failed:
-            self._spool(request, target, row, headers, failed)
 
-    def _send(self, request: Request, node: Node, sent: NodeRequest) -> bool:
-        try:
-            response = self._transport.call(node, sent)
-            response.close()
-        except NodeFailure as failure:
-            self._warn(request, sent, node, failure)
-            return False
-        if not response.ok:
-            self._warn(request, sent, node, response.status)
-        return response.ok
+        def warn(node: Node, why: object) -> None:
+            extra = traces.of_log(request.environ)
+            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 
-    def _warn(self, request: Request, sent: NodeRequest, node: Node, why: object) -> None:
-        extra = traces.of_log(request.environ)
-        self._logger.warning("container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
+        missed = failed(tell_all(self._transport, dict(target.nodes), sent, warn))
+        if missed:
+            self._spool(request, target, row, headers, missed)
 
     def _spool(
         self,
@@ -103,7 +87,7 @@ class ContainerUpdater:
         target: UpdateTarget,
         row: Mapping[str, Any],
         headers: Mapping[str, str],
-        failed: list[int],
+        missed: list[int],
     ) -> None:
         policy = request.location.policy
         request.device.threads.run(
@@ -115,7 +99,7 @@ class ContainerUpdater:
                     "container": target.name.path,
                     "row": dict(row),
                     "headers": {POLICY: str(policy), **headers},
-                    "replicas": failed,
+                    "replicas": missed,
                 },
             ),
         )

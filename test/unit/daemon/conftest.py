@@ -61,6 +61,14 @@ class Cluster:
     def device(self, name: str) -> Device:
         return self.devices.get(name)
 
+    def cluster_device(self, name: str) -> Device:
+        """A further device, that no ring has."""
+        (Path(self.devices.root) / name).mkdir()
+        return self.device(name)
+
+    def is_primary(self, device: str, location: Location) -> bool:
+        return any(node.device == device for node in self.ring.primaries(location.partition))
+
     @property
     def all(self) -> list[Device]:
         return [self.device(name) for name in self.devices.names()]
@@ -100,6 +108,11 @@ def run_pass() -> Callable[..., int]:
     """Runs one pass of a daemon to its end; how many units there were."""
 
     def run(daemon: object) -> int:
-        return sum(1 for _ in daemon.passes())  # type: ignore[attr-defined]
+        units = 0
+        for unit in daemon.passes():  # type: ignore[attr-defined]
+            if callable(unit):
+                unit()
+            units += 1
+        return units
 
     return run

@@ -42,7 +42,9 @@ def test_all_count_at_first_then_those_that_changed(databases: Databases) -> Non
     changed.begin()
     assert set(changed.of("d1", databases)) == {one, two}
     ahead = 10.0
+    changed.begin()
     assert set(changed.of("d1", databases)) == {one, two}  # as old as the look before, within the clock's grain
+    changed.begin()
     assert set(changed.of("d1", databases)) == set()
     assert set(changed.of("d2", databases)) == {one, two}
     ahead = 7 * 3600.0
@@ -57,6 +59,18 @@ def test_what_was_missed_comes_again(databases: Databases) -> None:
     changed.begin()
     ahead = 10.0
     for _ in changed.of("d1", databases):
-        changed.missed("d1")
+        pass
+    changed.missed("d1")  # by a unit that ends later than the look
+    changed.begin()
     assert list(changed.of("d1", databases)) == [one]
+    changed.begin()
     assert list(changed.of("d1", databases)) == []
+
+
+def test_look_that_was_broken_off_is_made_again(databases: Databases) -> None:
+    changed = ChangedDatabases("test", now=lambda: time.time() + 10.0)
+    one, two = databases.add(1), databases.add(2)
+    changed.begin()
+    next(changed.of("d1", databases))
+    changed.begin()
+    assert set(changed.of("d1", databases)) == {one, two}

@@ -11,7 +11,8 @@ import pytest
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers, changed_since
+from objstore.daemon.changed import changed_since
+from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
 from objstore.store.databases import ObjectRow
 
 RunPass = Callable[..., int]
@@ -37,7 +38,7 @@ def updater(cluster: Any, now: Time) -> ContainerUpdater:
     def devices() -> list[DeviceContainers]:
         return [DeviceContainers(name, cluster.device(name).containers) for name in cluster.devices.names()]
 
-    return ContainerUpdater(devices, cluster.peers, cluster.clock, now=now)
+    return ContainerUpdater(devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
 
 
 def put_object(cluster: Any, location: Location, name: str, size: int) -> None:
@@ -48,7 +49,7 @@ def put_object(cluster: Any, location: Location, name: str, size: int) -> None:
 
 def totals(cluster: Any, account: Location) -> list[tuple[int, int, int]]:
     """Containers, objects and bytes that each replica of the account knows of."""
-    found = [device.accounts.info(account) for device in cluster.all]
+    found = [cluster.device(name).accounts.info(account) for name in ("d1", "d2", "d3")]
     return [(info.container_count, info.object_count, info.bytes_used) for info in found]
 
 
@@ -202,3 +203,48 @@ def test_a_damaged_database_stops_nothing(cluster: Any, updater: ContainerUpdate
             file.write(b"\xff" * 8192)
     run_pass(updater)
     assert totals(cluster, account) == [(1, 1, 3)] * 3
+
+
+def test_what_is_on_another_device_than_a_primary_reports_nothing(cluster: Any, run_pass: RunPass, now: Time) -> None:
+    """A PUT of a container that is there, while a primary is away, makes an empty database elsewhere. Its report was
+    the newest, and stayed: when that database had come home nobody had anything to report."""
+    account, place = cluster.make_account("a"), cluster.make_container("a", "c")
+    put_object(cluster, place, "x", 7)
+    handoff = cluster.cluster_device("d4")
+    devices = [DeviceContainers(name, cluster.device(name).containers) for name in ("d1", "d2", "d3", "d4")]
+    updater = ContainerUpdater(lambda: devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
+    run_pass(updater)
+    assert totals(cluster, account) == [(1, 1, 7)] * 3
+    handoff.containers.create(place, Name("a", "c"), cluster.clock.now(), 0, {})
+    run_pass(updater)
+    assert totals(cluster, account) == [(1, 1, 7)] * 3
+
+
+@pytest.mark.parametrize(("days", "settled"), [(6, False), (8, True)])
+def test_a_container_deleted_long_ago_whose_account_is_gone_has_nothing_left_to_report(
+    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass, days: int, settled: bool
+) -> None:
+    """Its databases could not be forgotten else."""
+    place = cluster.make_container("a", "c")
+    for device in cluster.all:
+        device.containers.delete(place, cluster.clock.now())
+    now.ahead = days * 86400.0
+    run_pass(updater)
+    for device in cluster.all:
+        assert (device.containers.unreported(place, Timestamp(1)) is None) is settled
+
+
+def test_an_account_server_that_does_not_answer_is_waited_for_a_few_times_in_a_pass(
+    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+) -> None:
+    cluster.make_account("a")
+    for number in range(5):
+        cluster.make_container("a", f"c{number}")
+    cluster.transport.down = {"d3"}
+    run_pass(updater)
+    assert cluster.transport.calls == 3 * 3 + 12 * 2
+    cluster.transport.down = set()
+    cluster.transport.calls = 0
+    put_object(cluster, cluster.location(Name("a", "c0")), "x", 1)
+    run_pass(updater)
+    assert cluster.transport.calls == 9

@@ -184,3 +184,42 @@ def test_who_still_has_to_be_told(answers: dict[int, int], age: float, left: lis
 def test_payloads_of_no_object_server_are_refused(payload: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         target_of(payload)
+
+
+def test_a_new_update_of_an_unknown_container_waits_though_an_old_one_is_given_up(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    now = cluster.clock.now()
+    spool(cluster, Name("a", "gone"), listed_row("old", Timestamp.from_seconds(now.seconds - GIVE_UP_AFTER - 60)), [0])
+    spool(cluster, Name("a", "gone"), listed_row("new", now), [0])
+    run_pass(updater)
+    left = [update.payload["row"]["name"] for update in cluster.device("d1").spool(0).iter()]
+    assert "new" in left
+
+
+def test_an_update_is_as_old_as_the_change_not_as_the_object(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    """The metadata of an object that was stored a year ago was changed just now."""
+    now = cluster.clock.now()
+    old = Timestamp.from_seconds(now.seconds - 365 * 86400.0)
+    row = object_row(ListedObject("o", now, old, old, 1, "0" * 32, "a/b", {}), 0)
+    payload = {"container": "/a/gone", "row": row, "headers": {}, "replicas": [0, 1, 2]}
+    cluster.device("d1").spool(0).put(SpooledUpdate("0" * 32, now, payload))
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 1
+
+
+def test_a_container_server_that_does_not_answer_is_waited_for_a_few_times_in_a_pass(
+    cluster: Any, updater: ObjectUpdater, run_pass: RunPass
+) -> None:
+    for number in range(9):
+        cluster.make_container("a", f"c{number}")
+        spool(cluster, Name("a", f"c{number}"), listed_row("o", cluster.clock.now()), [0, 1, 2])
+    cluster.transport.down = {"d2"}
+    run_pass(updater)
+    assert cluster.transport.calls == 9 * 2 + 3
+    assert cluster.device("d1").spool(0).count() == 9
+    cluster.transport.down = set()
+    run_pass(updater)
+    assert cluster.device("d1").spool(0).count() == 0

@@ -232,3 +232,17 @@ def test_metadata_is_set_replaced_and_removed_by_key(host):
 @pytest.mark.parametrize("body", [b"", b"[1]", b'[{"name": "x"}]', b"\xff"])
 def test_rows_that_are_none_are_refused(host, body):
     assert host.ask("POST", CONTAINER, body, query="rows=1", X_Timestamp="5.00000").status == 400
+
+
+def test_a_container_that_is_put_again_says_nothing_against_totals_reported_since(host):
+    """A database made just now, in the place of one that is away, does not know what the container holds."""
+    assert host.ask("PUT", ACCOUNT, X_Timestamp="1.00000").status == 201
+    row = {"name": "c", "put_timestamp": "1.00000", "delete_timestamp": "0.00000", "object_count": 1000}
+    row |= {"bytes_used": 5, "policy_index": 0}
+    assert host.ask("POST", ACCOUNT, json.dumps([row]).encode(), query="rows=1", X_Timestamp="30.00000").status == 202
+    update = {"X_Backend_Account_Update": target(ACCOUNT, HOST)}
+    assert host.ask("PUT", CONTAINER, X_Timestamp="20.00000", **update).status == 202
+    totals = host.ask("HEAD", ACCOUNT).headers
+    assert (totals["X-Account-Container-Count"], totals["X-Account-Object-Count"]) == ("1", "1000")
+    assert host.ask("DELETE", CONTAINER, X_Timestamp="40.00000", **update).status == 204
+    assert host.ask("HEAD", ACCOUNT).headers["X-Account-Container-Count"] == "0"

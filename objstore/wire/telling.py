@@ -1,0 +1,55 @@
+"""Rows told to several servers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from objstore.core.errors import NodeFailure
+from objstore.core.nodes import Node
+from objstore.runtime import green
+from objstore.wire.messages import NodeRequest, Transport
+
+UNREACHABLE = 0  # in the place of a status
+
+
+def tell_all(
+    transport: Transport,
+    nodes: Mapping[int, Node],
+    request: NodeRequest,
+    note: Callable[[Node, object], object] = lambda node, why: None,
+) -> dict[int, int]:
+    """The status that each node answered, by its index, UNREACHABLE for none.
+
+    note: told of each that has not taken the rows, and why: a status, or what was raised.
+    """
+
+    def tell(node: Node) -> int:
+        try:
+            response = transport.call(node, request)
+            response.close()
+        except NodeFailure as failure:
+            note(node, failure)
+            return UNREACHABLE
+        if not response.ok:
+            note(node, response.status)
+        return response.status
+
+    if len(nodes) == 1:
+        return {index: tell(node) for index, node in nodes.items()}
+    waits = [(index, green.spawn(tell, node)) for index, node in nodes.items()]
+    return {index: wait.wait() for index, wait in waits}
+
+
+def succeeded(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def failed(statuses: Mapping[int, int]) -> list[int]:
+    """The indexes of those that have not taken the rows."""
+    return [index for index, status in statuses.items() if not succeeded(status)]
+
+
+def is_majority(statuses: Iterable[int]) -> bool:
+    """Have more than half of those told taken the rows?"""
+    answers = list(map(succeeded, statuses))
+    return 2 * sum(answers) > len(answers)
