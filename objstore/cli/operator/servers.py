@@ -79,7 +79,8 @@ def _ask(server: Server, topic: str, timeout: float) -> Answer:
     except TimeoutError:
         return Answer(server, None, f"no answer within {timeout:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Answer(server, None, str(error) or type(error).__name__)
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Answer(server, None, why)
     finally:
         connection.close()
 

@@ -261,10 +261,11 @@ def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
 def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: float) -> Iterator[Progress]:
     """What is brought to devices that lack it, passes of replicators under way, partitions that are to go home."""
     lost = [device for device in devices if device.is_lost]
+    waits = bool(lost) or any(report.summary is None for report in reports)
     passes: list[Progress] = []
     for kind, duty in REPLICATORS.items():
         states = [report.summary["daemons"].get(duty) for report in reports if report.summary]
-        passes += _replication(kind, [state for state in states if state], now, bool(lost))
+        passes += _replication(kind, [state for state in states if state], now, waits)
     eta = max((one.eta for one in passes if one.eta is not None), default=None)
     if lost:
         total = sum(device.expected for device in lost)
@@ -277,8 +278,8 @@ def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: flo
     yield from passes
 
 
-def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, lost: bool) -> Iterator[Progress]:
-    """lost: are devices lost, for which others stand in until they are back?"""
+def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, waits: bool) -> Iterator[Progress]:
+    """waits: are devices away, so that partitions may have to wait for theirs?"""
     total = left = handoffs = handoffs_left = 0
     etas: list[float | None] = []
     moving: list[float | None] = []
@@ -301,7 +302,9 @@ def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, los
             moving.append(estimate(began, now, sum(device.get("handoffs", 0) for device in devices), away))
     if left:
         yield Progress(f"{kind} replication, this pass", total, left, _longest(etas))
-    if handoffs_left and not lost:
+    if handoffs_left and waits:
+        yield Progress(f"{kind} partitions that stand in, or go home", handoffs_left, handoffs_left, None)
+    elif handoffs_left:
         yield Progress(f"{kind} partitions on their way home", handoffs, handoffs_left, _longest(moving))
 
 
