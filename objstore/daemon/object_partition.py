@@ -156,7 +156,7 @@ class PartitionWork:
         bring = partial(self._bring, own_hash)
         outcomes = [self._talk(node, bring) for node in primaries]
         self._stand_in(outcomes.count(Outcome.LOST), bring)
-        return all(outcome is Outcome.DONE for outcome in outcomes)
+        return all(outcome is Outcome.DONE for outcome in outcomes) and self._go_on()
 
     def _stand_in(self, lost: int, bring: Callable[[Sender], None]) -> None:
         """As many handoffs get what the devices that are lost should have."""
@@ -183,6 +183,8 @@ class PartitionWork:
                 if self._talk(node, partial(_settle, bundle, of_node)) is not Outcome.DONE:
                     answering.remove(node)
                 confirmed.append(of_node)
+            if not self._go_on():  # what was confirmed may have been so by those who are no primaries any more
+                return False
             emptied &= self._remove(bundle, plan.removable(bundle, confirmed, needed))
         return emptied and self._go_on()
 

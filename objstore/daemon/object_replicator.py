@@ -141,8 +141,9 @@ class ObjectReplicator:
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)
         if handoff or plan.has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
             self._reclaimed += place.store.reclaim(partition, oldest)
+        part = Part(place, partition, ring)
         work = PartitionWork(
-            Part(place, partition, ring), self._peers, self._options, oldest, lambda: not self._stopping
+            part, self._peers, self._options, oldest, lambda: not self._stopping and place.ring() is ring
         )
         try:
             return work.hand_off(peers) if handoff else work.keep_equal(peers)

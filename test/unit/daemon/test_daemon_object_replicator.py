@@ -260,6 +260,22 @@ def test_a_change_that_arrives_meanwhile_stays_at_the_handoff(cluster: Cluster) 
     assert handoff not in cluster.holders("o")
 
 
+def test_nothing_is_removed_by_a_ring_that_is_not_the_current_one_any_more(cluster: Cluster) -> None:
+    (handoff,) = cluster.others("o")
+    cluster.put("o", on=[handoff])
+
+    def replace_ring() -> None:
+        cluster.ring = Ring(cluster.builder.contents())
+
+    cluster.network.after_offer = replace_ring
+    told = cluster.run(handoff)
+    assert handoff in cluster.holders("o")
+    assert (told["failures"], told["removed_total"]) == (1, 0)
+    cluster.network.after_offer = lambda: None
+    cluster.run(handoff)
+    assert cluster.holders("o") == sorted(cluster.primaries("o"))
+
+
 def test_a_missed_deletion_does_not_come_back(cluster: Cluster) -> None:
     cluster.put("o")
     away, *others = cluster.primaries("o")
