@@ -302,7 +302,8 @@ class Driver:
                 if len(self._under_way) < _MOST_AT_ONCE:
                     (begin,) = chance.choices([*FAULTS], [*FAULTS.values()])
                     lasts = chance.uniform(*(_LONG if begin in LONG else (0.5, 6)))
-                    begun = begin(self.scene)
+                    late = begin in LONG and seconds - now < lasts  # would but lengthen the run
+                    begun = None if late else begin(self.scene)
                     if begun is not None:
                         self._tell(f"{begun.told}, for {lasts:.1f} s")
                         self._under_way.append((now + lasts, begun))
