@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -16,17 +18,29 @@ from objstore.runtime.threads import ThreadPool
 NOT_NOW = (DeviceUnavailable, LockTimeout)
 # Of time stamps of files against the clock: they are those of the last tick, and may be coarse.
 _SLACK_SECONDS = 2.0
-_BATCH = 256
+_BATCH = 256  # databases looked at in one call
+_PATIENCE = 60.0  # seconds for such a call, after which a device is left alone until it has ended
 
 
 class ChangedDatabases:
-    """Remembers, for each device, when it was last looked at; every `full_interval` seconds all count as changed."""
+    """Remembers, for each device, when it was last looked at; every `full_interval` seconds all count as changed.
 
-    def __init__(self, name: str, full_interval: float = 6 * 3600.0, now: Callable[[], float] = time.time) -> None:
+    A device that cannot be looked at, or does not answer, is passed over: it must not hold up the others.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        full_interval: float = 6 * 3600.0,
+        now: Callable[[], float] = time.time,
+        logger: logging.Logger | None = None,
+        patience: float = _PATIENCE,
+    ) -> None:
         """name: of the daemon. now: the clock that files are dated by."""
         self._full_interval = full_interval
         self._now = now
-        self._threads = ThreadPool(name, 1)
+        self._logger = logger
+        self._threads = cache(lambda device: ThreadPool(f"{name}:{device}", 1, patience, lets_go=True))
         self._since: dict[str, float] = {}
         self._looked: dict[str, float] = {}  # as `_since` will be, unless something is missed
         self._missed: set[str] = set()
@@ -46,23 +60,32 @@ class ChangedDatabases:
     def of(self, device: str, databases: Any) -> Iterator[Location]:
         """The places of changed databases (of a ContainerStore or AccountStore); once all are taken, they are known
         from the next pass on."""
-        started = self._now()
-        changed = changed_since(databases, self._since.get(device, 0.0))
-        while batch := self._threads.run(_take, changed):
-            yield from batch
+        started, threads = self._now(), self._threads(device)
+        places = looked_at(databases, self._since.get(device, 0.0))
+        while batch := self._next(device, threads, places):
+            yield from filter(None, batch)
         self._looked[device] = started - _SLACK_SECONDS
+
+    def _next(self, device: str, threads: ThreadPool, places: Iterator[Location | None]) -> list[Location | None]:
+        try:
+            return threads.run(_take, places)
+        except (OSError, DeviceUnavailable) as error:
+            self.missed(device)
+            if self._logger is not None:
+                self._logger.warning("%s: databases cannot be looked at: %s", device, error)
+            return []
 
     def missed(self, device: str) -> None:
         """One of those taken in this pass could not be looked at: they come again in the next."""
         self._missed.add(device)
 
 
-def changed_since(databases: Any, since: float) -> Iterator[Location]:
-    """The places whose database files have changed at or after `since`, seconds since the epoch; blocks."""
+def looked_at(databases: Any, since: float) -> Iterator[Location | None]:
+    """Of all databases the place where its files have changed at or after `since` (seconds since the epoch), else None;
+    blocks."""
     for location in databases.locations():
         path = databases.path(location)
-        if _changed(path) >= since or _changed(path + "-wal") >= since:
-            yield location
+        yield location if _changed(path) >= since or _changed(path + "-wal") >= since else None
 
 
 def _changed(path: str) -> float:
@@ -73,5 +96,5 @@ def _changed(path: str) -> float:
         return -1.0
 
 
-def _take(locations: Iterator[Location]) -> list[Location]:
+def _take(locations: Iterator[Location | None]) -> list[Location | None]:
     return list(islice(locations, _BATCH))

@@ -58,7 +58,7 @@ class ContainerUpdater:
         self._clock = clock
         self._reclaim_age = reclaim_age
         self._now = now
-        self._changed = ChangedDatabases("container-updater", full_interval, now)
+        self._changed = ChangedDatabases("container-updater", full_interval, now, accounts.logger)
         self._silent: Counter[int] = Counter()
         self.reported = 0
 

@@ -30,6 +30,7 @@ from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import Lane, take_turns
+from objstore.daemon.rounds import Interrupted
 from objstore.replication.databases import Bounds, Difference, forgettable
 from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
 from objstore.ring import Ring
@@ -107,7 +108,9 @@ class DatabaseReplicator:
         self._options = options
         self._now = now
         self._sent = Sent()
-        self._means = Means(around.transport, options.bounds, Throttle(options.row_rate).take, self._sent)
+        self._throttle = Throttle(options.row_rate)
+        self._stopping = False
+        self._means = Means(around.transport, options.bounds, self._take_rows, self._sent)
         self._lanes: dict[str, Lane[Part]] = {}
         self._ends: dict[str, float] = {}  # by device: of the last complete pass
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
@@ -120,6 +123,15 @@ class DatabaseReplicator:
         """One pass; a unit is a partition of a device."""
         self._lanes = {device.name: self._lane(device) for device in self._around.devices()}
         return take_turns(list(self._lanes.values()), self._options.per_device)
+
+    def stop(self) -> None:
+        """Let units under way end soon: what is not sent yet is left for the next start."""
+        self._stopping = True
+
+    def _take_rows(self, amount: float) -> None:
+        if self._stopping:
+            raise Interrupted
+        self._throttle.take(amount)
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
@@ -186,7 +198,10 @@ class DatabaseReplicator:
             return True
         told = Told(self._around.logger, self._told)
         work = _Partition(told, self._means, replicas, part, self._before(), self._sent_again)
-        succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
+        try:
+            succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
+        except Interrupted:
+            return False
         self._failures += work.failures
         if part.is_primary:
             if succeeded and self._options.compare_every > 1:
@@ -311,6 +326,7 @@ class _Partition:
         found = sender.compare(self.part.partition, summaries)
         succeeded = True
         for name_hash, summary in summaries.items():
+            self._means.take_rows(0)
             difference = found.get(name_hash)
             if difference is None or self._bring(sender, node, name_hash, summary, difference):
                 self._confirmed.setdefault(name_hash, set()).add(node.id)

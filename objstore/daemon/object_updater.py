@@ -12,11 +12,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import DeviceUnavailable, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
@@ -25,6 +25,7 @@ from objstore.store.spool import Spool, SpooledUpdate
 from objstore.wire.telling import failed, succeeded
 
 _BATCH = 256
+_PATIENCE = 60.0  # seconds for a look at so many, after which a spool is left alone until that has ended
 GIVE_UP_AFTER = 7 * 86400.0
 
 
@@ -73,7 +74,7 @@ class ObjectUpdater:
         self._containers = containers
         self._give_up_after = give_up_after
         self._now = now
-        self._threads = ThreadPool("object-updater", 1)
+        self._threads = cache(lambda path: ThreadPool(f"object-updater:{path}", 1, _PATIENCE, lets_go=True))
         self._silent: Counter[int] = Counter()
         self.delivered = 0
 
@@ -82,9 +83,17 @@ class ObjectUpdater:
         self._silent.clear()
         for spool in self._spools():
             updates = spool.iter()
-            while batch := self._threads.run(_take, updates):
+            while batch := self._next(spool, updates):
                 for target, group in self._grouped(batch).items():
                     yield partial(self._deliver, spool, target, group)
+
+    def _next(self, spool: Spool, updates: Iterator[SpooledUpdate]) -> list[SpooledUpdate]:
+        """Some more updates; none where the device does not tell: it must not hold up the others."""
+        try:
+            return self._threads(spool.directory).run(_take, updates)
+        except (OSError, DeviceUnavailable) as error:
+            self._containers.logger.warning("%s cannot be read: %s", spool.directory, error)
+            return []
 
     def _grouped(self, updates: Iterable[SpooledUpdate]) -> dict[Target, list[SpooledUpdate]]:
         groups: dict[Target, list[SpooledUpdate]] = {}
@@ -112,7 +121,7 @@ class ObjectUpdater:
                 "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left
             )
         if tuple(left) != target.replicas:
-            self._threads.run(_settle, spool, updates, left)
+            self._threads(spool.directory).run(_settle, spool, updates, left)
         self.delivered += 0 if left else len(updates)
 
 

@@ -53,7 +53,7 @@ class Sent:
 
 
 class Means(NamedTuple):
-    """take_rows: called before so many rows are sent, to wait there."""
+    """take_rows: called before so many rows are sent, to wait there; it raises where the daemon is to end."""
 
     transport: Transport
     bounds: Bounds

@@ -69,6 +69,10 @@ class Spool:
         self._root = f"{self._device}/{spool_dir(policy)}"
         self._quarantined = f"{self._device}/quarantined"
 
+    @property
+    def directory(self) -> str:
+        return self._root
+
     def _path(self, update: SpooledUpdate) -> str:
         return f"{self._root}/{update.hash[-3:]}/{update.file_name}"
 

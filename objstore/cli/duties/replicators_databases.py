@@ -59,7 +59,7 @@ def _make(kind: str, table: Table, around: Surroundings) -> Work:
     replicator = DatabaseReplicator(known, options)
     # One lane a device: as many as there may be; the bound that counts is that of each device.
     pace = Pace(values["interval"], rest=1 / values["load"] - 1, concurrency=64)
-    return Work(replicator.passes, pace, replicator.told)
+    return Work(replicator.passes, pace, replicator.told, replicator.stop)
 
 
 def _duty(kind: str) -> Duty:

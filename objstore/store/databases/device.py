@@ -29,6 +29,7 @@ from objstore.store.databases.settings import DatabaseSettings
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
 _LONGEST_WAIT = 0.004
 _BACKGROUND_THREADS = 2
+_BACKGROUND_PATIENCE = 900.0  # to check or copy a large database takes minutes
 
 # Takes the arguments of several writes and returns an outcome for each, in order; an outcome
 # that is an exception is raised to its caller alone.
@@ -75,8 +76,10 @@ class Databases:
         self.directories = Directories(root, kind.directory, files, settings.reserve)
         self._connections = ConnectionCache(kind, settings)
         patience = settings.patience
-        self._readers = ThreadPool(f"{kind.name}-db-read:{root}", settings.readers, patience)
-        self._background = ThreadPool(f"{kind.name}-db-background", _BACKGROUND_THREADS)
+        # Whoever waits may let go: what a call uses is its own, but for files that its thread keeps open.
+        self._readers = ThreadPool(f"{kind.name}-db-read:{root}", settings.readers, patience, lets_go=True)
+        patient = max(patience, _BACKGROUND_PATIENCE) if patience else 0.0
+        self._background = ThreadPool(f"{kind.name}-db-background:{root}", _BACKGROUND_THREADS, patient, lets_go=True)
         self._writers = [
             Batcher(f"{kind.name}-db-write:{root}", self._write_batch, patience=patience)
             for _ in range(settings.writers)

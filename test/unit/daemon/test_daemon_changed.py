@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,38 @@ def test_what_was_missed_comes_again(databases: Databases) -> None:
     assert list(changed.of("d1", databases)) == [one]
     changed.begin()
     assert list(changed.of("d1", databases)) == []
+
+
+class Broken(Databases):
+    """Those of a device that fails, or does not answer."""
+
+    def __init__(self, root: Path, fails: bool) -> None:
+        super().__init__(root)
+        self._fails = fails
+        self.released = threading.Event()
+
+    def locations(self) -> Any:
+        yield from super().locations()
+        if self._fails:
+            raise OSError(5, "Input/output error")
+        self.released.wait(10)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_device_that_cannot_be_looked_at_holds_up_no_other(tmp_path: Path, fails: bool) -> None:
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    bad.mkdir()
+    good.mkdir()
+    broken, databases = Broken(bad, fails), Databases(good)
+    one = databases.add(1)
+    changed = ChangedDatabases("test", patience=0.1)
+    for _ in range(2):
+        changed.begin()
+        began = time.monotonic()
+        assert list(changed.of("bad", broken)) == []
+        assert list(changed.of("good", databases)) == [one]
+        assert time.monotonic() - began < 5
+    broken.released.set()
 
 
 def test_look_that_was_broken_off_is_made_again(databases: Databases) -> None:

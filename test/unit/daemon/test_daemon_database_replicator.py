@@ -501,6 +501,24 @@ def test_account_deleted_long_ago_is_not_forgotten_while_it_has_containers(world
             world.cluster.device(device).accounts.status(place)
 
 
+def test_replicator_told_to_end_leaves_the_rest_of_a_partition(world: World, place: Location) -> None:
+    world.store("d1").merge_rows(place, [world.row(f"n{number:02d}") for number in range(30)])
+    call = world.cluster.transport.call
+
+    def stopping(node: Node, request):
+        if "step=rows" in request.query:
+            world.replicators["d1"].stop()
+        return call(node, request)
+
+    world.cluster.transport.call = stopping
+    world.run("d1")
+    assert 0 < world.told("d1", "rows_sent_total") <= 7  # one page
+    world.cluster.transport.call = call
+    world.replicators["d1"] = world.replicator("d1", "containers")
+    world.run("d1")
+    assert len(names(world, "d2", place)) == len(names(world, "d3", place)) == 30
+
+
 def test_accounts_are_replicated_too(world: World) -> None:
     place = world.cluster.make_account("a")
     world.replicators = {name: world.replicator(name, "accounts") for name in world.replicators}

@@ -12,7 +12,7 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.object_updater import GIVE_UP_AFTER, ObjectUpdater, remaining, target_of
 from objstore.store.databases import ListingQuery
-from objstore.store.spool import SpooledUpdate
+from objstore.store.spool import Spool, SpooledUpdate
 from objstore.wire.messages import RECREATE
 from objstore.wire.rows import ListedObject, object_row, tombstone_row
 
@@ -223,3 +223,16 @@ def test_a_container_server_that_does_not_answer_is_waited_for_a_few_times_in_a_
     cluster.transport.down = set()
     run_pass(updater)
     assert cluster.device("d1").spool(0).count() == 0
+
+
+def test_a_spool_that_cannot_be_read_holds_up_no_other(cluster: Any, run_pass: RunPass) -> None:
+    class Unreadable(Spool):
+        def iter(self) -> Any:
+            raise OSError(5, "Input/output error")
+            yield
+
+    place = cluster.make_container("a", "c")
+    spool(cluster, Name("a", "c"), listed_row("o", cluster.clock.now()), [0, 1, 2])
+    good, bad = cluster.device("d1").spool(0), Unreadable(cluster.device("d2").path)
+    run_pass(ObjectUpdater(lambda: [bad, good], cluster.peers))
+    assert names(cluster, place) == [["o"]] * 3

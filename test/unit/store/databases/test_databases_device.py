@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow
+from objstore.store.databases.container_db import NewContainer, image
+from objstore.store.databases.device import Databases
+from objstore.store.databases.schema import CONTAINER
 
 PROJECT = str(Path(__file__).parents[4])
 SALT = HashSalt(b"", b"salt")
@@ -431,6 +435,18 @@ def test_sweep_deletes_a_new_database_that_was_not_put_in_place(
     os.utime(left, (1, 1))
     assert store.replicas.sweep(before=2) == 1
     assert not left.exists()
+
+
+def test_reader_lets_go_of_a_device_that_does_not_answer(tmp_path: Path) -> None:
+    databases = Databases(str(tmp_path), CONTAINER, FILES, DatabaseSettings(synchronous="off", patience=0.1))
+    databases.create(AT, lambda: image(NewContainer(NAME, at(10))))
+    answers = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(DeviceUnavailable):
+        databases.read(AT, lambda connection: answers.wait(10))
+    assert time.monotonic() - began < 5
+    answers.set()
+    databases.close()
 
 
 def test_new_database_is_in_wal_mode_and_takes_32_bits_of_identity(stores: Callable[..., ContainerStore]) -> None:
