@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
-from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, removal_row
+from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, Reply, removal_row
 from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
 from objstore.wire.messages import POLICY, STORED_TIMESTAMP, TIMESTAMP
 from objstore.wire.rows import container_row
@@ -66,6 +66,17 @@ def is_to_be_reaped(info: AccountInfo, now: float, settings: Settings) -> bool:
 def due_at(info: AccountInfo, turn: int, settings: Settings) -> float:
     """When a host may begin, in seconds since the epoch. turn: how many hosts go before it."""
     return info.delete_timestamp.seconds + settings.delay + turn * settings.takeover
+
+
+def is_newer(looks: Sequence[Reply], stamp: Timestamp) -> bool | None:
+    """Is anything of an object newer than the deletion? None where that can be learnt of too few replicas.
+
+    A POST is on a majority. A replica that lacks it would delete its copy as of a time before the POST but after the
+    content, which is the same everywhere, and end that everywhere.
+    """
+    if any(look.ok and look.stored > stamp for look in looks):
+        return True
+    return None if sum(not look.known for look in looks) > (len(looks) - 1) // 2 else False
 
 
 class _Account:
@@ -201,6 +212,11 @@ class AccountReaper:
 
     def _object(self, account: _Account, name: Name, policy: int, stamp: Timestamp) -> None:
         replicas = self._means.replicas
+        kept = is_newer([look for _, look in replicas.look(name, policy)], stamp)
+        if kept is not False:
+            self._counts["failed_total"] += kept is None
+            account.left += kept is None
+            return
         fates = replicas.delete(name, policy, stamp).fates
         if Fate.NEWER in fates:
             return

@@ -13,7 +13,8 @@ from objstore.cli.duties import cleaners, updaters
 from objstore.cli.surroundings import Work
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.daemon.account_reaper import Settings, due_at, is_to_be_reaped
+from objstore.daemon.account_reaper import Settings, due_at, is_newer, is_to_be_reaped
+from objstore.daemon.replicas import Reply
 from objstore.store.databases import AccountInfo
 
 ACCOUNT = Name("AUTH_t")
@@ -128,6 +129,41 @@ def test_an_object_newer_than_the_deletion_stays(store: InProcess, reaper: Work)
     run(reaper)
     assert len(store.copies(name)) == 3
     assert len(contents(store)) == 3
+
+
+def test_an_object_with_newer_metadata_stays_also_where_a_replica_lacks_them(store: InProcess, reaper: Work) -> None:
+    """That replica made a deletion as of a time before the POST, which ended the content everywhere."""
+    delete_account(store)
+    name = GOLD._replace(object="o0")
+    stamp = Timestamp.from_seconds(time.time() + 1).internal
+    for device in store.primaries(name)[:2]:
+        assert store.ask(device, "POST", name, X_Timestamp=stamp, X_Object_Meta_Color="blue").status == 202
+    run(reaper)
+    assert len(store.copies(name)) == 3
+    assert len(contents(store)) == 3
+
+
+STAMP = Timestamp(5)
+
+
+def has(raw: int, status: int = 200) -> Reply:
+    return Reply(status, {"X-Backend-Timestamp": Timestamp(raw).internal})
+
+
+@pytest.mark.parametrize(
+    "looks, expected",
+    [
+        ([has(4), has(4), has(4)], False),
+        ([has(4), has(6), has(4)], True),
+        ([has(4), has(6, 404), has(4)], False),  # deleted since
+        ([has(4), has(4), Reply(0)], False),
+        ([has(4), Reply(507), Reply(0)], None),
+        ([has(4), Reply(0)], None),
+        ([Reply(404)] * 3, False),
+    ],
+)
+def test_whether_an_object_is_newer_than_the_deletion(looks: list[Reply], expected: bool | None) -> None:
+    assert is_newer(looks, STAMP) is expected
 
 
 def test_what_cannot_be_deleted_everywhere_is_tried_again(store: InProcess, reaper: Work) -> None:
