@@ -161,7 +161,7 @@ def _node_headers(request: ProxyRequest, policy: int) -> dict[str, str]:
     if policy:
         headers[messages.POLICY] = str(policy)
     if "HTTP_X_BACKEND_EVEN_EXPIRED" in environ:
-        headers["X-Backend-Even-Expired"] = "1"
+        headers[messages.EVEN_EXPIRED] = "1"
     return headers
 
 
