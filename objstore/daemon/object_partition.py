@@ -83,7 +83,7 @@ class Peers:
         avoid = self._avoid.get(node.address, {})
         if max(avoid.get("", 0.0), avoid.get(node.device, 0.0)) > self._monotonic():
             raise NodeFailure("did not answer a while ago")
-        return Sender(source, self._transport, node, bounds, self._flow, self.logger)
+        return Sender(source, self._transport, node, bounds, self._flow, self.logger, self._told)
 
     def ended(self, sender: Sender) -> None:
         """Count what was sent."""

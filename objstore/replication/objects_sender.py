@@ -27,6 +27,7 @@ from objstore.replication.objects_messages import (
 )
 from objstore.replication.objects_plan import Change, flat
 from objstore.runtime import green
+from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ChangeReader, ReplicaStore
 from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse, Share, Transport, Upload
 
@@ -92,15 +93,23 @@ class Sender:
     """
 
     def __init__(
-        self, source: Source, transport: Transport, node: Node, bounds: Bounds, flow: Flow, logger: logging.Logger
+        self,
+        source: Source,
+        transport: Transport,
+        node: Node,
+        bounds: Bounds,
+        flow: Flow,
+        logger: logging.Logger,
+        told: Seldom,
     ) -> None:
-        """node: at its address for replication."""
+        """node: at its address for replication. told: what peers refused: one that is full refuses all."""
         self.node = node
         self._source = source
         self._transport = transport
         self._bounds = bounds
         self._flow = flow
         self._logger = logger
+        self._told = told
         self._headers = {POLICY: str(source.policy), SOURCE: source.identity}
         self.sent = 0
         self.sent_bytes = 0
@@ -197,7 +206,8 @@ class Sender:
             raise NodeFailure(f"found {receipt.frames} changes in a request of {len(changes)}")
         for index, why in receipt.refused.items():
             if index < len(changes):
-                level = logging.DEBUG if why == HELD else logging.WARNING
+                told = why != HELD and self._told.is_due((str(self.node), why))
+                level = logging.WARNING if told else logging.DEBUG
                 self._logger.log(level, "%s refused %s of %s: %s", self.node, changes[index][1], changes[index][0], why)
         stored = [index for index in range(len(changes)) if index not in receipt.refused]
         self.refused += len(changes) - len(stored)

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Hashable
 
 
+_MOST = 10_000
+
+
 class Seldom:
-    """keys are to be few, such as the names of nodes: all are kept."""
+    """Keys are to be few, such as the names of nodes; where they are many after all, things are told again."""
 
     def __init__(self, seconds: float = 600.0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -19,5 +22,7 @@ class Seldom:
         now = self._monotonic()
         due = now - self._told.get(key, float("-inf")) >= self._seconds
         if due:
+            if len(self._told) >= _MOST:
+                self._told.clear()
             self._told[key] = now
         return due

@@ -9,6 +9,7 @@ import logging
 
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
+from objstore.runtime.seldom import Seldom
 from objstore.server.app import Request
 from objstore.store.databases import ContainerInfo
 from objstore.web import traces
@@ -25,6 +26,7 @@ class AccountUpdater:
         self._transport = transport
         self._clock = clock
         self._logger = logger
+        self._told = Seldom()
 
     def tell(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
         """What cannot be delivered stays unreported in the container's database, for the daemon to see.
@@ -46,7 +48,8 @@ class AccountUpdater:
 
         def warn(node: Node, why: object) -> None:
             extra = traces.of_log(request.environ)
-            self._logger.warning("account update of %s to %s: %s", target.name.path, node, why, extra=extra)
+            level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
+            self._logger.log(level, "account update of %s to %s: %s", target.name.path, node, why, extra=extra)
 
         sent = rows_request(target.name, target.partition, [row], at.internal, headers)
         tell_all(self._transport, dict(target.nodes), sent, warn)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.errors import DeviceUnavailable, InvalidInput, NodeFailure, ObjstoreError
+from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
@@ -108,7 +108,8 @@ class StorageApp:
                 return self._replicate(self._parse_share(environ))
             return verb(self._parse(environ, method))
         except (NodeFailure, ObjstoreError) as failure:
-            if status_of(failure) >= 500 and self._is_news(environ, failure):
+            status = status_of(failure)
+            if status >= 500 and self._is_news(environ, status):
                 self._logger.warning("%s %s: %s", method, environ["PATH_INFO"], failure, extra=traces.of_log(environ))
             return response_for(failure)
         except OSError as failure:
@@ -118,9 +119,9 @@ class StorageApp:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
 
-    def _is_news(self, environ: Environ, failure: Exception) -> bool:
-        """A device that is not there is told of once a minute: each request to it fails."""
-        if not isinstance(failure, DeviceUnavailable):
+    def _is_news(self, environ: Environ, status: int) -> bool:
+        """A device that is full or not there is told of once a minute: each request to it fails."""
+        if status != 507:
             return True
         device = environ["PATH_INFO"].split("/", 2)[1]
         now = time.monotonic()

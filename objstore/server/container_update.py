@@ -15,6 +15,7 @@ from typing import Any
 
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
+from objstore.runtime.seldom import Seldom
 from objstore.server.app import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
@@ -38,6 +39,7 @@ class ContainerUpdater:
     def __init__(self, transport: Transport, logger: logging.Logger) -> None:
         self._transport = transport
         self._logger = logger
+        self._told = Seldom()
 
     def put(self, request: Request, info: ObjectInfo) -> str:
         """Tell of an object's PUT or POST; the indexes of the replicas taken care of, as header text."""
@@ -75,7 +77,8 @@ class ContainerUpdater:
 
         def warn(node: Node, why: object) -> None:
             extra = traces.of_log(request.environ)
-            self._logger.warning("container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
+            level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
+            self._logger.log(level, "container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 
         missed = failed(tell_all(self._transport, dict(target.nodes), sent, warn))
         if missed:

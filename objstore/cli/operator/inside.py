@@ -55,7 +55,7 @@ class Inside(NamedTuple):
 
 def of_cluster(directory: str) -> Inside:
     """A cluster whose configuration is in a directory. Raises ConfigError."""
-    if not os.path.exists(os.path.join(directory, FILE_NAME)):
+    if os.access(directory, os.X_OK) and not os.path.exists(os.path.join(directory, FILE_NAME)):
         raise ConfigError(f"{directory} holds no {FILE_NAME}: --ring-dir names the directory of a cluster's rings,"
                           " --data that of `objstore serve`")  # fmt: skip
     path = os.path.join(directory, "proxy-server.conf")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from objstore.cli.operator.state import ClusterState
+from objstore.cli.operator.state import FULL, ClusterState
 
 CRITICAL = "critical"  # data is at risk, or clients are
 WARNING = "warning"  # somebody has to do something
 NOTE = "note"  # it is being seen to
 SEVERITIES = (CRITICAL, WARNING, NOTE)
 
-FULL = 0.9  # of a device, used
 MUCH_FULLER = 0.1  # than the average of all
 MOST_OFFSET = 1.0  # seconds between clocks
 LATE_PASS = 86_400.0  # seconds after which a replicator's pass over a device is overdue
@@ -83,7 +82,7 @@ def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
     for device, fullness in known:
         where = f"{device.host}/{device.name}"
         if fullness > FULL:
-            yield Problem(WARNING, where, f"is {100 * fullness:.0f}% full")
+            yield Problem(WARNING, where, f"is {100 * fullness:.0f}% full; what it cannot take goes to others")
         elif fullness > average + MUCH_FULLER:
             yield Problem(NOTE, where, f"is {100 * fullness:.0f}% full, the average is {100 * average:.0f}%")
 

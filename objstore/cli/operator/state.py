@@ -11,6 +11,7 @@ from objstore.ring import Ring
 
 REPLICATORS = {"account": "account-replicator", "container": "container-replicator", "object": "object-replicator"}
 LOST = ("not there", "not mounted", "taken out")
+FULL = 0.9  # of a device, used
 _LACKS_PART = 0.05
 _LACKS_DEVIATIONS = 5.0  # of a number of partitions that have anything in them by chance
 AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
@@ -59,7 +60,8 @@ class Device(NamedTuple):
         """Partitions that are to be brought to it; 0 where there are too few to tell that from chance."""
         lacking = self.expected - self.partitions
         plain = max(self.expected * _LACKS_PART, _LACKS_DEVIATIONS * self.expected**0.5)
-        return lacking if self.state == "ok" and lacking > plain else 0
+        has_room = (self.fullness or 0.0) < FULL
+        return lacking if self.state == "ok" and has_room and lacking > plain else 0
 
 
 class Duty(NamedTuple):
