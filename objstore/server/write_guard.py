@@ -110,8 +110,12 @@ class PeersGuard:
 
     def __call__(self, newest: Timestamp, look: Look) -> None:
         """Raises LockTimeout: it may be sent again later."""
-        if newest >= self._timestamp or not self._leases.is_recent(self._hash, _SETTLED):
+        if newest >= self._timestamp:
             return
-        held = self._leases.read(self._hash)
-        if held is not None and (self._leases.is_live(held) or self._timestamp <= held.promise):
+        leases = self._leases
+        held = leases.read(self._hash)
+        if held is None:
+            return
+        promised = self._timestamp <= held.promise and leases.is_recent(self._hash, _SETTLED)
+        if promised or leases.is_live(held):
             raise LockTimeout("the name is held for another change, or was a moment ago")

@@ -134,6 +134,7 @@ def test_a_full_device_refuses_change_by_change(tmp_path: Path) -> None:
     ("seconds", "promise", "age", "newest", "taken"),
     [
         (5.0, 4, 0.0, 0, False),  # lent
+        (60.0, 4, 30.0, 0, False),  # and still so
         (5.0, 4, 0.0, 6, True),  # what is there is newer: it changes nothing
         (0.0, 5, 0.0, 0, False),  # promised to another change, whose writers may not have ended
         (0.0, 4, 0.0, 0, True),  # newer than the promise
