@@ -122,6 +122,7 @@ class DanglingRows:
         replicas = place.store.replicas
         last = replicas.max_row(location)  # what comes later is not old
         while after < last:
+            self._check()
             page = replicas.rows_since(location, after, _PAGE)
             if not page:
                 return

@@ -51,7 +51,7 @@ def state(daemon: Daemon, told: Mapping[str, Any], before: Any) -> dict[str, Any
     """
     known = _report(daemon.last_complete)
     if known is None and isinstance(before, Mapping):
-        known = before.get("last")
+        known = _known(before.get("last"))
     under_way = None
     if daemon.began is not None:
         under_way = {"began": daemon.began, "units": daemon.units, "failures": daemon.failures}
@@ -67,6 +67,14 @@ def state(daemon: Daemon, told: Mapping[str, Any], before: Any) -> dict[str, Any
         "failures_total": daemon.failures_total,
         "told": told,
     }
+
+
+def _known(said: Any) -> dict[str, Any] | None:
+    """What a file says of a pass; None for what no `_report` was."""
+    names = ("began", "ended", "seconds", "units", "failures")
+    if not isinstance(said, Mapping) or not all(isinstance(said.get(name), int | float) for name in names):
+        return None
+    return dict(said)
 
 
 def _report(report: Report | None) -> dict[str, Any] | None:
@@ -145,6 +153,12 @@ class Monitor:
 
     def tell(self, daemon: Daemon) -> None:
         """Write and count the state of a daemon as it is now."""
+        try:
+            self._tell(daemon)
+        except Exception:  # one that tells nonsense must not hide the others
+            self._means.logger.exception("%s: its state cannot be told", daemon.name)
+
+    def _tell(self, daemon: Daemon) -> None:
         means = self._means
         if daemon.name not in self._before:
             self._before[daemon.name] = self._threads.run(means.read, daemon.name)

@@ -215,9 +215,15 @@ class Daemon:
             return True
         finally:
             crew.wait()
+            self._close(units)
+        return False
+
+    def _close(self, units: Iterator[object]) -> None:
+        try:
             if isinstance(units, Generator):
                 units.close()
-        return False
+        except Exception:  # which would end the daemon, and nobody would know
+            self._logger.exception("%s: the end of a pass failed", self.name)
 
     def _do(self, unit: Callable[[], object]) -> None:
         failed = True

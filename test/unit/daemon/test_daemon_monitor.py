@@ -205,3 +205,29 @@ def test_a_fault_in_what_a_daemon_tells_stops_nothing(monitor: Monitor, tmp_path
 def test_the_runners_own_numbers_stand_before_what_a_daemon_calls_the_same() -> None:
     own = {"passes_total": 3, "passes_broken_total": 0, "units_total": 7, "failures_total": 0, "last": None}
     assert numbers({**own, "told": {"units_total": 99}})["units_total", ""] == 7
+
+
+@pytest.mark.parametrize("last", [{}, {"seconds": "long"}, [1], 7])
+def test_state_that_no_daemon_wrote_is_passed_over(
+    tmp_path: Path, registry: Metrics, daemon: Daemon, last: Any
+) -> None:
+    recon_files.write(str(tmp_path), daemon.name, {"last": last})
+    Monitor(means(tmp_path, registry)).tell(daemon)
+    assert recon_files.read(str(tmp_path), daemon.name)["last"] is None
+
+
+def test_one_daemon_that_tells_nonsense_does_not_hide_the_others(
+    tmp_path: Path, registry: Metrics, daemon: Daemon, duty: Duty, caplog: pytest.LogCaptureFixture
+) -> None:
+    duty.told = {"amount_total": float("inf")} | {"devices": {"d1": {"again_total": 1}}}
+    other = Daemon("other", duty.begin, Pace(3600), LOGGER)
+
+    class Failing(Metrics):
+        def counters(self, *args: Any, **options: Any) -> Any:
+            if "again" in args[0]:
+                raise ValueError("a name of something else")
+            return super().counters(*args, **options)
+
+    Monitor(means(tmp_path, Failing())).tell_all([daemon, other])
+    assert recon_files.read(str(tmp_path), "other")["name"] == "other"
+    assert any(record.levelno == logging.ERROR for record in caplog.records)

@@ -210,3 +210,21 @@ def test_what_broke_off_is_tried_again_soon_then_later_and_later(interval: float
     assert wait <= max(interval, 60) * 1.2
     assert broken > 1 or wait <= 6
     assert retry_pause(pace, broken + 1, chance) >= wait
+
+
+def test_a_pass_whose_generator_fails_at_its_end_does_not_end_the_daemon(caplog: pytest.LogCaptureFixture) -> None:
+    passes = 0
+
+    def begin() -> Iterator[None]:
+        nonlocal passes
+        passes += 1
+        daemon.stop()
+        try:
+            yield
+        finally:
+            raise OSError(5, "broken")
+
+    daemon = Daemon("duty", begin, FAST, LOGGER)
+    daemon.run()
+    assert passes == 1 and daemon.passes_total == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
