@@ -9,6 +9,7 @@ container is deleted and forgotten.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from objstore.core.errors import DeviceUnavailable, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
+from objstore.runtime.seldom import Seldom
 from objstore.runtime.threads import ThreadPool
 from objstore.store.spool import Spool, SpooledUpdate
 from objstore.wire.telling import failed, succeeded
@@ -76,6 +78,7 @@ class ObjectUpdater:
         self._now = now
         self._threads = cache(lambda path: ThreadPool(f"object-updater:{path}", 1, _PATIENCE, lets_go=True))
         self._silent: Counter[int] = Counter()
+        self._told = Seldom()
         self.delivered = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -117,8 +120,10 @@ class ObjectUpdater:
         else:
             left = remaining(answers, age, self._give_up_after)
         if left:
-            self._containers.logger.warning(
-                "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left
+            # One of many, as a rule: where a host is away, those of all its containers wait.
+            level = logging.WARNING if self._told.is_due("waiting") else logging.DEBUG
+            self._containers.logger.log(
+                level, "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left
             )
         if tuple(left) != target.replicas:
             self._threads(spool.directory).run(_settle, spool, updates, left)
