@@ -70,8 +70,9 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
             held = f"{device.partitions} of about {device.expected} partitions are there"
             yield Problem(NOTE, where, f"is being filled: {held}")
         if device.draining:
-            left = f"{device.handoffs or device.partitions} partitions left" if device.partitions else "is empty"
-            yield Problem(NOTE, where, f"is being drained: {left}")
+            left = f"is being drained: {device.handoffs or device.partitions} partitions left"
+            empty = "is drained: nothing is left on it, `objstore ring remove` may take it out"
+            yield Problem(NOTE, where, left if device.partitions or device.state != "ok" else empty)
 
 
 def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -107,6 +108,16 @@ def _rings(state: ClusterState, _: float) -> Iterator[Problem]:
         elif ring.digest and ring.versions and ring.here not in ring.versions:
             (version,) = ring.versions
             yield Problem(WARNING, f"{ring.name}.ring", f"hosts hold version {version}, here is {ring.here}")
+
+
+def _mistaken_rings(state: ClusterState, _: float) -> Iterator[Problem]:
+    """Two kinds of servers never have the same ring: their ports differ."""
+    for host in state.hosts:
+        kinds: dict[str, str] = {}
+        for name, told in sorted((host.summary or {}).get("rings", {}).items()):
+            other = kinds.setdefault(told["md5"], name)
+            if other.partition("-")[0] != name.partition("-")[0]:
+                yield Problem(CRITICAL, f"{name}.ring", f"is the same file as {other}.ring on {host.ip}")
 
 
 def _settings(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -186,6 +197,7 @@ _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _full_devices,
     _overdue_passes,
     _rings,
+    _mistaken_rings,
     _settings,
     _versions,
     _clocks,

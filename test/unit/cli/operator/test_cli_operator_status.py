@@ -28,6 +28,7 @@ NOW = 1_700_000_000.0
 WEEK = 7 * 86400.0
 DAEMONS = ("account-replicator", "container-replicator", "object-replicator", "object-auditor")
 GIB = 1 << 30
+MD5S = {"account": "a123456789abcdef", "container": "c123456789abcdef", "object": "0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,12 @@ def summary(**changes: Any) -> dict[str, Any]:
     """What a host says with which all is well."""
     device = {"mounted": True, "size": 100 * GIB, "used": 10 * GIB, "quarantined": {"objects": 0},
               "async_pending": 0, "partitions": {"objects": 48}, "late": False}  # fmt: skip
-    version = {"version": 5, "md5": "0123456789abcdef"}
     return {
         "version": "1.0",
         "time": NOW,
         "load": {},
         "devices": {"d1": device},
-        "rings": dict.fromkeys(("account", "container", "object"), version),
+        "rings": {name: {"version": 5, "md5": md5} for name, md5 in MD5S.items()},
         "settings": {"salt": "a", "policies": "b", "limits": "c", "ages": "d"},
         "daemons": {name: daemon(last_pass=NOW - 60, full={"last_ended": NOW - 600}) for name in DAEMONS},
         "driveaudit": None,
@@ -211,13 +211,19 @@ def test_devices_that_hold_little_differ_by_chance(rings: list[tuple[str, Ring]]
 
 def test_a_ring_of_the_same_version_but_other_contents_is_found(rings: list[tuple[str, Ring]]) -> None:
     hosts = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(1, 5)]
-    digests = {"account": "0123456789abcdef", "container": "0123456789abcdef", "object": "f" * 32}
+    digests = {**MD5S, "object": "f" * 32}
     version = rings[2][1].version
-    told = {name: {"version": version, "md5": "0123456789abcdef"} for name in digests}
+    told = {name: {"version": version, "md5": md5} for name, md5 in MD5S.items()}
     hosts = [one._replace(summary={**summary(), "rings": told}) for one in hosts]
     (problem,) = problems(judge(hosts, rings, NOW, digests), WEEK)
     assert problem.where == "object.ring"
     assert f"here is {version} (ffffffff)" in problem.what
+
+
+def test_a_ring_that_took_the_place_of_another_kinds_is_found(rings: list[tuple[str, Ring]]) -> None:
+    told = {name: {"version": 5, "md5": "c123456789abcdef"} for name in ("container", "object")}
+    _, wrong = look(rings, rings={**summary()["rings"], **told})
+    assert Problem(CRITICAL, "object.ring", "is the same file as container.ring on 10.0.0.1") in wrong
 
 
 def test_a_narrow_terminal_has_fewer_columns_and_none_is_cut(rings: list[tuple[str, Ring]]) -> None:
