@@ -89,7 +89,7 @@ class ContainerStore:
 
     def misplaced(self, location: Location, after: tuple[int, bool, str] | None, limit: int) -> Misplaced:
         """Rows under other policies than the container's, from behind one (policy, deleted, name) on."""
-        return self._databases.read(location, misplaced, after, limit)
+        return self._databases.apart(self._databases.read_here, location, misplaced, after, limit)
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
         """Mark as deleted. Raises Conflict where it has objects, or was created at or after `timestamp`."""

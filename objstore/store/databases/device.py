@@ -152,7 +152,7 @@ class Databases:
 
     def sweep(self, before: float) -> int:
         """Delete what a removal that was killed left in `tmp`, moved there before a time (in seconds); how many."""
-        return self._readers.run(self.directories.sweep, before)
+        return self._background.run(self.directories.sweep, before)
 
     # In threads
 
