@@ -32,13 +32,13 @@ _NOTE = "drained from "
 
 
 class Change(NamedTuple):
-    """What draining does to one ring. moved: replicas; held: partitions that may not move yet."""
+    """What draining does to one ring. moved: replicas; stay: those that still have to move, but
+    may not yet."""
 
     ring: str
     devices: tuple[Node, ...]
     moved: int
-    held: int
-    left: int
+    stay: int
 
 
 @click.command(epilog=EXAMPLES)
@@ -63,7 +63,8 @@ def drain(devices: tuple[str, ...], data: str | None, ring_dir: str | None, back
         if not dry_run:  # what may be wrong with any of the rings has been raised by now
             for change in changes:
                 _write(builders[change.ring], paths[change.ring])
-    click.echo("\n".join(_lines(changes, found, data is not None, dry_run)))
+    lines = _lines(changes, found, data is not None, back) if not dry_run else _would(changes)
+    click.echo("\n".join(lines))
 
 
 def _check(builders: Iterable[RingBuilder], devices: Iterable[str]) -> None:
@@ -84,7 +85,8 @@ def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool)
         else:
             set_aside(builder, node)
     done = builder.rebalance(time.time())
-    return Change(name, tuple(chosen), done.moved, done.held, held_by(builder, [node.id for node in chosen]))
+    stay = done.held if back else held_by(builder, [node.id for node in chosen])
+    return Change(name, tuple(chosen), done.moved, stay)
 
 
 def _write(builder: RingBuilder, path: str) -> None:
@@ -117,18 +119,27 @@ def held_by(builder: RingBuilder, ids: Iterable[int]) -> int:
     return sum(int(device) in wanted for row in builder.rows for device in row)
 
 
-def _lines(changes: Iterable[Change], found: Inside, one_place: bool, dry_run: bool) -> Iterator[str]:
-    again = 0
+def _would(changes: Iterable[Change]) -> Iterator[str]:
     for change in changes:
-        devices = ", ".join(f"{node} (weight {node.weight:g})" for node in change.devices)
-        yield f"{change.ring}: {devices}"
-        yield f"  {change.moved} replicas {'would move' if dry_run else 'move'}, {change.left} stay for now"
-        again += bool(change.left)
-    if dry_run:
-        return
+        yield from _told(change, "would move")
+
+
+def _told(change: Change, move: str) -> Iterator[str]:
+    devices = ", ".join(f"{node} (weight was {node.weight:g})" for node in change.devices)
+    yield f"{change.ring}: {devices}"
+    yield f"  {change.moved} replicas {move}, {change.stay} stay for now"
+
+
+def _lines(changes: Iterable[Change], found: Inside, one_place: bool, back: bool) -> Iterator[str]:
+    waits = False
+    for change in changes:
+        yield from _told(change, "move")
+        waits |= bool(change.stay)
     yield ""
     if not one_place:
         yield f"Now copy {found.directory}/*.ring to all hosts."
-    if again:
-        yield "What stays moved of late (min_part_hours): drain again later."
+    if waits and back:
+        yield "What has moved of late stays for min_part_hours: `objstore ring rebalance` each builder after that."
+    elif waits:
+        yield "What has moved of late stays for min_part_hours: drain again after that."
     yield "`objstore status` tells how far the move is."
