@@ -71,31 +71,37 @@ class ContainerUpdater:
                 yield partial(self._look, device, location)
 
     def _look(self, device: DeviceContainers, location: Location) -> None:
-        if self._is_primary(device.name, location) and not self._report(device.containers, location):
+        do = self._report if self._is_primary(device.name, location) else self._withdraw
+        try:
+            done = do(device.containers, location)
+        except NOT_NOW as error:
+            self._accounts.logger.warning("container %s is not reported yet: %s", location.hash, error)
+            done = False
+        except (NotFound, Corrupt):
+            return  # it is gone; another copy reports
+        except ObjstoreError as error:
+            self._accounts.logger.error("container %s cannot be reported: %s", location.hash, error)
+            return
+        if not done:
             self._changed.missed(device.name)
+
+    def _withdraw(self, containers: ContainerStore, location: Location) -> bool:
+        """Should the database become a primary's again, others may have reported since."""
+        containers.forget_reports(location)
+        return True
 
     def _report(self, containers: ContainerStore, location: Location) -> bool:
         """Report a container if there is something to report; False where it has to be tried again soon."""
-        try:
-            row = containers.unreported(location, self._clock.now())
-            if row is None:
-                return True
-            account = containers.status(location).name.of_account
-            rows = [container_row(row.name, row)]
-            statuses = self._accounts.tell(
-                account, rows, row.reported_at, _headers(account), silent=self._silent
-            ).values()
-            if not is_majority(statuses) and not self._is_settled(row, list(statuses)):
-                return self._refused(account, row.name, list(statuses))
-            containers.set_reported(location, row)
-        except NOT_NOW as error:
-            self._accounts.logger.warning("container %s is not reported yet: %s", location.hash, error)
-            return False
-        except (NotFound, Corrupt):
-            return True  # it is gone; another copy reports
-        except ObjstoreError as error:
-            self._accounts.logger.error("container %s cannot be reported: %s", location.hash, error)
+        row = containers.unreported(location, self._clock.now())
+        if row is None:
             return True
+        account = containers.status(location).name.of_account
+        rows = [container_row(row.name, row)]
+        answers = self._accounts.tell(account, rows, row.reported_at, _headers(account), silent=self._silent)
+        statuses = list(answers.values())
+        if not is_majority(statuses) and not self._is_settled(row, statuses):
+            return self._refused(account, row.name, statuses)
+        containers.set_reported(location, row)
         self.reported += 1
         return True
 

@@ -290,9 +290,14 @@ def _set_reported(connection: Connection, row: ContainerRow) -> None:
 
 def forget_reports(connection: Connection) -> None:
     """Let the account be told again. What another database told it, or one that was here before, may be wrong."""
-    status.update(connection, reported_put_timestamp=ZERO, reported_delete_timestamp=ZERO)
+    connection.execute(
+        "UPDATE info SET reported_put_timestamp = :never, reported_delete_timestamp = :never"
+        " WHERE reported_put_timestamp != :never",
+        {"never": ZERO.internal},
+    )
 
 
 CREATE = one_by_one(_create_again)
 DELETE = one_by_one(_delete)
 SET_REPORTED = one_by_one(_set_reported)
+FORGET_REPORTS = one_by_one(lambda connection, _: forget_reports(connection))

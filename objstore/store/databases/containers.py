@@ -109,6 +109,10 @@ class ContainerStore:
         """The account knows this."""
         self._databases.write(location, db.SET_REPORTED, row)
 
+    def forget_reports(self, location: Location) -> None:
+        """The account is to be told again."""
+        self._databases.write(location, db.FORGET_REPORTS, None)
+
 
 def _settled(connection: Connection, info: ContainerInfo) -> bool:
     return db.unreported(connection, info.delete_timestamp) is None
