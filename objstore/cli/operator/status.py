@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import click
 from rich import box
@@ -50,6 +52,8 @@ def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float |
 
     Exit status: 0 all is well or being seen to, 1 there are warnings or worse.
     """
+    if as_json and watch is not None:
+        raise click.UsageError("give either --json or --watch")
     found = inside.opened(data, ring_dir)
     if watch is not None:
         _watch(found, watch, timeout)
@@ -78,14 +82,16 @@ def _console() -> Console:
 
 
 def _watch(found: Inside, seconds: float, timeout: float) -> None:
+    """In one place of a terminal; one after the other elsewhere."""
     console = _console()
-    with Live(console=console, auto_refresh=False, screen=False) as live:
-        try:
-            while True:
-                live.update(view(*look(found, timeout), console.width), refresh=True)
-                time.sleep(seconds)
-        except KeyboardInterrupt:
-            pass
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        show: Callable[[RenderableType], object] = console.print
+        if console.is_terminal:
+            live = stack.enter_context(Live(console=console, auto_refresh=False, screen=False))
+            show = partial(live.update, refresh=True)
+        while True:
+            show(view(*look(found, timeout), console.width))
+            time.sleep(seconds)
 
 
 def as_plain(state: ClusterState, wrong: Iterable[Problem]) -> dict[str, object]:

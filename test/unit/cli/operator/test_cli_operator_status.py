@@ -302,6 +302,12 @@ def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Pa
     assert "Something is to be done" in result.output
 
 
+def test_json_is_not_for_watching(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["status", "--data", str(tmp_path), "--json", "--watch", "1"])
+    assert result.exit_code == 2
+    assert "either --json or --watch" in result.output
+
+
 def test_a_directory_of_neither_kind_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--data", str(tmp_path)])
     assert result.exit_code == 2
