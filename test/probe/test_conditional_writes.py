@@ -32,7 +32,7 @@ def test_a_counter_counts_while_a_primary_is_killed(
     """Of increments whose outcome is not known some are made, so that the counter may be ahead of what was told."""
     path = f"{container}/counter"
     host = cluster.locate(client.account, container, "counter").primaries[which]
-    with meanwhile(lambda: count_up(make, path, clients=8, wins=12, seconds=60)) as results:
+    with meanwhile(lambda: count_up(make, path, clients=8, wins=12)) as results:
         time.sleep(1)
         cluster.servers["object", host].kill()
     value, told = results[0]

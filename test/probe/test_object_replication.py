@@ -53,6 +53,15 @@ def empty(cluster: Cluster, host: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def birth(cluster: Cluster, place: Place) -> tuple[int, int] | None:
+    """Tells host 2's copy of an object from any that is made in its place; None where it has none."""
+    path = cluster.data_files(place).get(2)
+    if path is None:
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_ctime_ns
+
+
 def flip(path: Path) -> None:
     with open(path, "r+b") as file:
         (byte,) = file.read(1)
@@ -64,9 +73,11 @@ def test_an_emptied_device_is_refilled(cluster: Cluster, client: Client, contain
     written = put_many(client, container)
     known = places(cluster, client, list(written)[:8])
     wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "all copies")
-    empty(cluster, 2)
-    assert not any(2 in holders(cluster, place) for place in known.values())
+    before = {path: birth(cluster, place) for path, place in known.items()}
+    empty(cluster, 2)  # and replicators may begin to fill it at once
     wait_until(lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "a refill")
+    assert any(before.values())
+    assert not any(born and born == birth(cluster, known[path]) for path, born in before.items())
     for path, place in known.items():
         for host in place.primaries:
             target = f"{place.partition}/{client.account}/{path}"
