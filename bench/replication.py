@@ -173,7 +173,7 @@ def main() -> None:
             measure(f"{options.unchanged} equal objects, nothing changed", pid, replicator.run_once)
             told = replicator.told()
             assert told["sent_total"] == told["failures"] == 0, told
-            print(f"{'partitions':<58} {told['total']:8}")
+            print(f"{'partitions':<58} {told['partitions']:8}")
 
 
 if __name__ == "__main__":
