@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,10 @@ Examples:
   objstore user list --data /srv/objstore
   objstore user remove photos:bob --data /srv/objstore
 """
+
+
+# Proxies look at the file ten times a second (`users_check_interval`): when the command ends, the next request counts.
+_UNTIL_SEEN = 0.11
 
 
 @click.group(name="user", epilog=_EXAMPLES)
@@ -163,10 +168,11 @@ def _path(data: str) -> str:
 
 @contextlib.contextmanager
 def _editing(data: str) -> Iterator[dict[str, User]]:
-    """The users, to be changed; errors that an operator can understand."""
+    """The users, to be changed; errors that an operator can understand. At its end a running server knows."""
     try:
         with users_file.editing(_path(data)) as known:
             yield known
+        time.sleep(_UNTIL_SEEN)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
