@@ -44,7 +44,7 @@ class ChangedDatabases:
         self._since: dict[str, float] = {}
         self._looked: dict[str, float] = {}  # as `_since` will be, unless something is missed
         self._missed: set[str] = set()
-        self._last_full = 0.0
+        self._last_full = self._last_begin = 0.0
 
     def begin(self) -> None:
         """To be called at the begin of each pass, when all units of the one before have ended."""
@@ -52,8 +52,9 @@ class ChangedDatabases:
         self._looked.clear()
         self._missed.clear()
         now = self._now()
-        # A clock that was set back makes changes look older than they are: the next full pass sees them.
-        if not self._last_full <= now < self._last_full + self._full_interval:
+        # A clock that was set back makes changes look older than they are.
+        set_back, self._last_begin = now < self._last_begin, now
+        if set_back or not self._last_full <= now < self._last_full + self._full_interval:
             self._last_full = now
             self._since.clear()
 

@@ -257,6 +257,7 @@ def policy_totals(connection: Connection) -> dict[int, PolicyTotals]:
 
 
 def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
+    """Later than what was told when the container was made, by whichever clock that was: else it would not count."""
     info = read_info(connection)
     current = (
         info.put_timestamp.internal,
@@ -276,7 +277,7 @@ def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
         info.object_count,
         info.bytes_reported,
         info.policy_index,
-        now,
+        max(now, Timestamp(info.status_changed_at.raw + 1)),
     )
 
 

@@ -53,6 +53,19 @@ def test_all_count_at_first_then_those_that_changed(databases: Databases) -> Non
     assert set(changed.of("d1", databases)) == {one, two}
 
 
+def test_a_clock_set_back_since_the_last_look_makes_all_count(databases: Databases) -> None:
+    """What changed after that, by a clock that is behind the last look, would be missed."""
+    ahead = 60.0
+    changed = ChangedDatabases("test", now=lambda: time.time() + ahead)
+    one = databases.add(1)
+    for _ in range(2):
+        changed.begin()
+        list(changed.of("d1", databases))
+    ahead = 0.0
+    changed.begin()
+    assert set(changed.of("d1", databases)) == {one}
+
+
 def test_what_was_missed_comes_again(databases: Databases) -> None:
     ahead = 0.0
     changed = ChangedDatabases("test", now=lambda: time.time() + ahead)

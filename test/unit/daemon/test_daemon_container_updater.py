@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from objstore.core.names import Location, Name
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon.changed import looked_at
 from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
-from objstore.store.databases import ObjectRow
+from objstore.store.databases import ContainerRow, ObjectRow
 
 RunPass = Callable[..., int]
 
@@ -63,6 +63,21 @@ def test_an_account_learns_what_its_containers_hold(cluster: Any, updater: Conta
     assert totals(cluster, account) == [(2, 3, 35)] * 3
     for device in cluster.all:
         assert device.containers.unreported(one, Timestamp(1)) is None
+
+
+def test_a_container_made_by_a_clock_that_was_ahead_is_reported_all_the_same(
+    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+) -> None:
+    """When it is made its account is told that it is empty, as of that time; what is told later must be newer."""
+    account = cluster.make_account("a")
+    one = cluster.location(Name("a", "one"))
+    later = Timestamp(cluster.clock.now().raw + 20 * TICKS)
+    for device in cluster.all:
+        device.containers.create(one, Name("a", "one"), later, 0, {})
+        device.accounts.merge_rows(account, [ContainerRow("one", later, reported_at=later)])
+    put_object(cluster, one, "x", 10)
+    run_pass(updater)
+    assert totals(cluster, account) == [(1, 1, 10)] * 3
 
 
 def test_an_account_is_not_told_of_bytes_that_count_elsewhere(
