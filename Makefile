@@ -48,13 +48,12 @@ types: $(VENV)/.installed-test
 unit: $(VENV)/.installed-test
 	$(BIN)/pytest test/unit -n $(JOBS)
 
-# `loadscope` keeps the tests of a file with the servers they started.
+# `loadscope`, and `loadfile` below, keep the tests of a file with the servers they started.
 functional: $(VENV)/.installed-test
 	$(BIN)/pytest test/functional -n $(JOBS) --dist loadscope
 
-# One after the other: a cluster is some 40 processes.
 probe: $(VENV)/.installed-test
-	$(BIN)/pytest test/probe
+	$(BIN)/pytest test/probe -n $(JOBS) --dist loadfile
 
 # Without SEED another one each time, which is printed.
 torture: $(VENV)/.installed-test
