@@ -157,7 +157,6 @@ account_factory = partial(_storage_factory, "account")
 container_factory = partial(_storage_factory, "container")
 object_factory = partial(_storage_factory, "object")
 
-_TELLING_SETTINGS = (*UPDATE_SETTINGS, *CLIENT_SETTINGS)
 SECTIONS = {
     "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
     "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS),

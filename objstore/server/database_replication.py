@@ -7,18 +7,17 @@ Who comes above waits for a while, and is then told to come again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from objstore.core.errors import InvalidInput, LockTimeout
 from objstore.core.names import HashSalt, Location
 from objstore.replication import databases as protocol
-from objstore.runtime import green
 from objstore.runtime.settings import Setting, Table, duration, positive, size
 from objstore.server.app import ShareRequest
 from objstore.server.devices import Device
+from objstore.server.turns import Busy, Turns, come_again
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.status import status_of
 from objstore.web.requests import body_pieces, read_body
@@ -54,10 +53,6 @@ def limits_of(values: Any) -> Limits:
     )
 
 
-class _Busy(Exception):
-    """As many requests as may be are under way, or one for the same."""
-
-
 class DatabaseReplication:
     """Called with a request, gives the answer. replicas: those of the server's kind on a device."""
 
@@ -65,7 +60,7 @@ class DatabaseReplication:
         self._replicas = replicas
         self._salt = salt
         self._limits = limits or Limits()
-        self._turns: dict[str, Any] = {}
+        self._turns = Turns(self._limits.concurrency, self._limits.wait)
         self._steps = {protocol.STATUS: self._status, protocol.ROWS: self._rows, protocol.FILE: self._file}
 
     def __call__(self, request: ShareRequest) -> Response:
@@ -77,22 +72,10 @@ class DatabaseReplication:
         if step is None or not _is_hash(request.hash):
             raise InvalidInput("not a step of the replication of databases")
         try:
-            with self._turn(request.device.path):
+            with self._turns.of(request.device.path):
                 return step(request, replicas, location)
-        except _Busy:
-            return error(503, headers={"Retry-After": "1"})
-
-    @contextmanager
-    def _turn(self, path: str) -> Iterator[None]:
-        turns = self._turns.get(path)
-        if turns is None:
-            turns = self._turns[path] = green.Semaphore(self._limits.concurrency)
-        if not turns.acquire(timeout=self._limits.wait):
-            raise _Busy
-        try:
-            yield
-        finally:
-            turns.release()
+        except Busy:
+            return come_again()
 
     def _compare(self, request: ShareRequest, replicas: Replicas) -> Response:
         theirs = protocol.decode_comparison(read_body(request.environ, self._limits.body))
@@ -122,7 +105,7 @@ class DatabaseReplication:
         try:
             received = replicas.receive(location)
         except LockTimeout:
-            raise _Busy from None
+            raise Busy from None
         try:
             for piece in body_pieces(request.environ):
                 received.write(piece)

@@ -6,8 +6,6 @@ that come above wait for a while, and are then told to come again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -25,9 +23,10 @@ from objstore.replication.objects_messages import (
     encode_hashes,
 )
 from objstore.replication.objects_receiver import Bounds, Receiver
-from objstore.runtime import green, settings
+from objstore.runtime import settings
 from objstore.runtime.settings import Setting, duration, positive, size
 from objstore.server.app import ShareRequest
+from objstore.server.turns import Busy, Turns, come_again
 from objstore.server.write_guard import PeersGuard
 from objstore.store.interface import ReplicaStore
 from objstore.web.requests import body_pieces, read_body
@@ -57,17 +56,13 @@ def limits_of(values: Any) -> Limits:
     return Limits(values.replication_concurrency, values.replication_wait, values.replication_offer_size, bounds)
 
 
-class Busy(Exception):
-    """As many requests as may be are under way."""
-
-
 class ObjectReplication:
     """Called with a request, gives the answer."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._boot = boot_identity()
-        self._turns: dict[str, Any] = {}
+        self._turns = Turns(self._limits.concurrency, self._limits.wait)
         self._steps = {COMPARE: self._compare, OFFER: self._offer, SEND: self._send}
 
     def __call__(self, request: ShareRequest) -> Response:
@@ -85,22 +80,10 @@ class ObjectReplication:
         guard = partial(PeersGuard, request.device.leases(request.policy))
         receiver = Receiver(store, request.partition, request.policy, self._limits.bounds, guard)
         try:
-            with self._turn(path):
+            with self._turns.of(path):
                 return step(request, receiver)
         except Busy:
-            return error(503, headers={"Retry-After": "1"})
-
-    @contextmanager
-    def _turn(self, path: str) -> Iterator[None]:
-        turns = self._turns.get(path)
-        if turns is None:
-            turns = self._turns[path] = green.Semaphore(self._limits.concurrency)
-        if not turns.acquire(timeout=self._limits.wait):
-            raise Busy
-        try:
-            yield
-        finally:
-            turns.release()
+            return come_again()
 
     def _compare(self, request: ShareRequest, receiver: Receiver) -> Response:
         hashes = receiver.compare(request.header(PARTITION_HASH))
