@@ -29,7 +29,7 @@ from objstore.core.errors import (
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.lanes import Lane, take_turns
+from objstore.daemon.lanes import Lane, progress, take_turns
 from objstore.daemon.rounds import Interrupted
 from objstore.replication.databases import Bounds, Difference, forgettable
 from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
@@ -41,13 +41,6 @@ from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
 _MOST_SENT_AGAIN = 10_000
-_SUMMED = (
-    "partitions_done",
-    "partitions",
-    "handoffs",
-    "handoffs_left",
-    "failures",
-)  # what is told of each device and of all
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 
@@ -135,22 +128,14 @@ class DatabaseReplicator:
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
-        devices = {name: self._told_of(name, lane) for name, lane in self._lanes.items()}
-        ended = [self._ends.get(name) for name in devices]
         return {
-            **{name: sum(told[name] for told in devices.values()) for name in _SUMMED},
+            **progress(self._lanes, self._ends),
             **{f"{name}_total": count for name, count in vars(self._sent).items()},
             "removed_total": self._removed,
             "forgotten_total": self._forgotten,
             "rows_reclaimed_total": self._reclaimed,
             "failures_total": self._failures,
-            **({"oldest_pass": min(filter(None, ended))} if ended and all(ended) else {}),
-            "devices": devices,
         }
-
-    def _told_of(self, name: str, lane: Lane[Part]) -> dict[str, Any]:
-        told = dict(zip(_SUMMED, (lane.done, lane.total, lane.first, lane.first_left, lane.failures), strict=True))
-        return {**told, "last_pass": self._ends[name]} if name in self._ends else told
 
     def _lane(self, device: DeviceReplicas) -> Lane[Part]:
         began = self._now()

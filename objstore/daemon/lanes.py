@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 
 Task = TypeVar("Task")
+_TOLD = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")
 
 
 class Lane(Generic[Task]):
@@ -35,6 +36,9 @@ class Lane(Generic[Task]):
         self._told = False
         self.under_way = 0
         self.total = self.done = self.first = self.first_left = self.failures = 0
+
+    def told(self) -> dict[str, int]:
+        return dict(zip(_TOLD, (self.done, self.total, self.first, self.first_left, self.failures), strict=True))
 
     def begin(self, most: int) -> bool:
         """Is there a unit that can be begun now? It counts as under way then. most: units under way at once."""
@@ -78,6 +82,19 @@ class Lane(Generic[Task]):
         self.done += 1
         self.failures += not succeeded
         self.first_left -= first and succeeded
+
+
+def progress(lanes: Mapping[str, Lane[Any]], ended: Mapping[str, float]) -> dict[str, Any]:
+    """For monitoring: how far lanes of partitions are, together and each, by its device; what comes first are handoffs.
+
+    ended: when the last complete pass over a device did.
+    """
+    devices = {
+        name: {**lane.told(), **({"last_pass": ended[name]} if name in ended else {})} for name, lane in lanes.items()
+    }
+    sums = {key: sum(of_device[key] for of_device in devices.values()) for key in _TOLD}
+    oldest = {"oldest_pass": min(ended[name] for name in lanes)} if lanes and lanes.keys() <= ended.keys() else {}
+    return {**sums, **oldest, "devices": devices}
 
 
 def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], None]]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import Conflict
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.lanes import Lane, take_turns
+from objstore.daemon.lanes import Lane, progress, take_turns
 from objstore.daemon.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.replication import objects_plan as plan
 from objstore.ring import Ring
@@ -79,23 +79,12 @@ class ObjectReplicator:
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
-        devices = {name: self._told_of(name, lane) for name, lane in self._lanes.items()}
-        sums = {name: sum(told[name] for told in devices.values()) for name in _SUMMED}
-        totals = {f"{name}_total": self._peers.counts[name] for name in _COUNTED}
-        ended = [self._ended.get(name) for name in devices]
-        oldest = {"oldest_pass": min(ended)} if ended and None not in ended else {}  # type: ignore[type-var]
         return {
-            **sums,
-            **totals,
-            **oldest,
+            **progress(self._lanes, self._ended),
+            **{f"{name}_total": self._peers.counts[name] for name in _COUNTED},
             "reclaimed_total": self._reclaimed,
             "peer_failures": dict(self._peers.failures),
-            "devices": devices,
         }
-
-    def _told_of(self, name: str, lane: Lane[Task]) -> dict[str, Any]:
-        told = dict(zip(_SUMMED, (lane.done, lane.total, lane.first, lane.first_left, lane.failures), strict=True))
-        return {**told, "last_pass": self._ended[name]} if name in self._ended else told
 
     def _plan(self, places: list[Place]) -> tuple[list[Task], list[Task]]:
         """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
@@ -154,5 +143,4 @@ class ObjectReplicator:
             return False
 
 
-_SUMMED = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")
 _COUNTED = ("sent", "sent_bytes", "refused", "corrupt", "removed")
