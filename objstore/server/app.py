@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
+from objstore.runtime.seldom import Seldom
 from objstore.server.devices import Device, Devices
 from objstore.web import traces
 from objstore.web.errors import response_for, status_of
@@ -90,7 +90,7 @@ class StorageApp:
         self._replicate = replicate
         self._depth = depth
         self._logger = logger
-        self._complained: dict[str, float] = {}  # when, by device
+        self._told = Seldom(_COMPLAINTS)  # by device
         self._allow = ", ".join(sorted((*verbs, "OPTIONS")))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
@@ -123,12 +123,7 @@ class StorageApp:
         """A device that is full or not there is told of once a minute: each request to it fails."""
         if status != 507:
             return True
-        device = environ["PATH_INFO"].split("/", 2)[1]
-        now = time.monotonic()
-        news = now - self._complained.get(device, -_COMPLAINTS) >= _COMPLAINTS
-        if news:
-            self._complained[device] = now
-        return news
+        return self._told.is_due(environ["PATH_INFO"].split("/", 2)[1])
 
     @property
     def server_name(self) -> str:
