@@ -29,7 +29,7 @@ from objstore.core.errors import ConfigError, InvalidInput, ObjstoreError
 from objstore.core.nodes import Node
 from objstore.ring import Ring, search
 from objstore.ring.builder import RingBuilder
-from objstore.ring.builder_file import back_up, load_builder, locked, ring_path, save_builder, write_ring
+from objstore.ring.builder_file import keep, load_builder, locked, ring_path, save_builder, write_ring
 from objstore.ring.checks import is_balanced, validate
 
 WARNING = 1
@@ -267,9 +267,7 @@ def rebalance(builder_file: str, seed: int | None, seed_option: int | None, forc
             _write_if_outdated(builder_file)
             click.echo("Nothing to do: no partition could be assigned better." + report.held_back(done))
             click.get_current_context().exit(WARNING)
-        back_up(builder_file, now)
-        save_builder(builder, builder_file)  # before the ring, which can be written again from it
-        write_ring(builder, ring_path(builder_file))
+        keep(builder, builder_file, now)
     report.print_rebalance(builder, done)
     if not is_balanced(builder, max(POOR_BALANCE, 100 * builder.overload)):
         click.echo(

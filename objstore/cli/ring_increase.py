@@ -13,7 +13,7 @@ from objstore.core.errors import InvalidInput
 from objstore.core.policies import ring_name
 from objstore.ring import increase as steps
 from objstore.ring.builder import RingBuilder
-from objstore.ring.builder_file import back_up, load_builder, locked, ring_path, save_builder, write_ring
+from objstore.ring.builder_file import keep, load_builder, locked, ring_path
 
 _NEXT = {
     "prepared": "Copy it to all hosts, wait until all have loaded it (ring_check_interval), and run on each host\n"
@@ -67,9 +67,7 @@ def _take(builder_file: str, step: Callable[[RingBuilder], None]) -> None:
     with locked(builder_file):
         builder = load_builder(builder_file)
         step(builder)
-        back_up(builder_file, time.time())
-        save_builder(builder, builder_file)
-        write_ring(builder, ring_path(builder_file))
+        keep(builder, builder_file, time.time())
     state = f"the change of the part power is {builder.step}" if builder.step else "its change is finished"
     click.echo(f"Wrote {ring_path(builder_file)}: part power {builder.part_power}, {state}.")
     click.echo(_NEXT[builder.step])

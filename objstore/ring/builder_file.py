@@ -106,6 +106,13 @@ def back_up(path: str, now: float, files: Files = FILES) -> str | None:
     return copy
 
 
+def keep(builder: RingBuilder, path: str, now: float) -> None:
+    """Keep a changed builder, its former state in `backups`, and write its ring. now: Unix seconds."""
+    back_up(path, now)
+    save_builder(builder, path)  # before the ring, which can be written again from it
+    write_ring(builder, ring_path(path))
+
+
 @contextmanager
 def locked(path: str) -> Iterator[None]:
     """Hold the builder's lock (a file beside it, which stays); raises LockTimeout when another process has it."""

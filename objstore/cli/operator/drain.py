@@ -17,7 +17,7 @@ from objstore.cli.operator.ok_to_stop import named
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
 from objstore.ring.builder import RingBuilder
-from objstore.ring.builder_file import back_up, load_builder, locked, ring_path, save_builder, write_ring
+from objstore.ring.builder_file import keep, load_builder, locked
 
 EXAMPLES = """\b
 Examples:
@@ -62,7 +62,7 @@ def drain(devices: tuple[str, ...], data: str | None, ring_dir: str | None, back
         changes = [change for name in paths if (change := _change(name, builders[name], devices, back)) is not None]
         if not dry_run:  # what may be wrong with any of the rings has been raised by now
             for change in changes:
-                _write(builders[change.ring], paths[change.ring])
+                keep(builders[change.ring], paths[change.ring], time.time())
     lines = _lines(changes, found, data is not None, back) if not dry_run else _would(changes)
     click.echo("\n".join(lines))
 
@@ -87,12 +87,6 @@ def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool)
     done = builder.rebalance(time.time())
     stay = done.held if back else held_by(builder, [node.id for node in chosen])
     return Change(name, tuple(chosen), done.moved, stay)
-
-
-def _write(builder: RingBuilder, path: str) -> None:
-    back_up(path, time.time())
-    save_builder(builder, path)  # before the ring, which can be written again from it
-    write_ring(builder, ring_path(path))
 
 
 def set_aside(builder: RingBuilder, node: Node) -> None:
