@@ -34,6 +34,7 @@ from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
 from objstore.web.requests import WsgiApp
+from objstore.wire.local import LocalTransport
 from objstore.wire.remote import HttpTransport
 
 STORAGE_SETTINGS = (
@@ -93,6 +94,20 @@ def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
     options = settings.read(CLIENT_SETTINGS, conf, "client")
     options.node_timeout = settings.read(UPDATE_SETTINGS, conf, "storage server").update_timeout
     return transports.with_remote(HttpTransport(Pool(options)))
+
+
+def in_process(
+    conf: Mapping[str, str], addresses: frozenset[tuple[str, int]]
+) -> tuple[StorageApps, LocalTransport, Transports]:
+    """The storage servers of this host's devices, called without a socket; `addresses` are theirs in the rings.
+
+    They reach each other so too, by the transports given back.
+    """
+    transports = remote_transports(conf)
+    storage = storage_apps(conf, transports)
+    local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
+    transports.use_local(local, addresses)
+    return storage, local, transports
 
 
 def _lease_time(conf: Mapping[str, str]) -> float:

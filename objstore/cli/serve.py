@@ -12,7 +12,7 @@ from functools import partial
 import click
 
 from objstore.cli import daemons, processes
-from objstore.cli.apps import StorageApps, remote_transports, storage_apps
+from objstore.cli.apps import StorageApps, in_process, remote_transports
 from objstore.cli.config_check import check_pipeline
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
 from objstore.cli.failures import STATUS, clean_errors
@@ -21,7 +21,6 @@ from objstore.cli.surroundings import DAEMON_SETTINGS, Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
-from objstore.proxy.cluster import Transports
 from objstore.runtime import log, settings
 from objstore.runtime.workers import Role, Supervisor, Worker
 from objstore.wire.local import LocalTransport
@@ -151,11 +150,7 @@ def surroundings(
 
 def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:
     """The storage servers of all devices, which reach each other in process too."""
-    conf = processes.read_defaults(data.storage_conf)
-    transports: Transports = remote_transports(conf)
-    storage = storage_apps(conf, transports)
-    local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
-    transports.use_local(local, LOCAL_ADDRESSES)
+    storage, local, _ = in_process(processes.read_defaults(data.storage_conf), LOCAL_ADDRESSES)
     return storage, local
 
 

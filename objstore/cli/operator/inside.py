@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from objstore.cli import processes
-from objstore.cli.apps import proxy_app, remote_transports, storage_apps
+from objstore.cli.apps import in_process, proxy_app, remote_transports
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir
 from objstore.core.errors import ConfigError
 from objstore.core.policies import ring_name
@@ -20,7 +20,6 @@ from objstore.runtime import cluster_conf
 from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
 from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
-from objstore.wire.local import LocalTransport
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 USUAL_DIRECTORY = "/etc/objstore"
@@ -69,10 +68,7 @@ def of_data(root: str) -> Inside:
     if not os.path.exists(data.cluster_conf):
         raise ConfigError(f"{root} is no directory of `objstore serve`")
     conf = {**processes.read_defaults(data.storage_conf), **_QUIET}
-    transport = remote_transports(conf)
-    apps = storage_apps(conf, transport)
-    local = LocalTransport({"account": apps.account, "container": apps.container, "object": apps.object})
-    transport.use_local(local, LOCAL_ADDRESSES)
+    apps, _, transport = in_process(conf, LOCAL_ADDRESSES)
     return Inside(data.etc, conf, cluster_conf.load(data.etc), transport, apps.devices)
 
 
