@@ -76,7 +76,8 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
     """A change of an account or container. A PUT makes databases only where a majority of the replicas has none.
 
     A replica that lacks its database while others have theirs is left without one, for replication to bring it
-    whole: an empty one would answer for the full.
+    whole: an empty one would answer for the full. A new database is waited for longer than other changes: a row that
+    comes to a replica before it is made there is listed late.
     """
     former = Former(cluster, place)
     if requests[0].method != "PUT":
@@ -89,7 +90,7 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
     have = sum(answer.ok or answer.status == 409 for answer in known.answers)
     if former.silent and have + former.silent >= quorum_size(len(place.primaries)):
         return Written(503, known.answers)  # it may well be there
-    return write(cluster, place, requests)
+    return write(cluster, place, requests, grace=cluster.settings.creation_timeout)
 
 
 class Stored(NamedTuple):

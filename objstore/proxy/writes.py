@@ -56,10 +56,12 @@ def write(
     requests: Sequence[NodeRequest],
     alike: Callable[[int], int] = lambda status: status,
     ask: Ask | None = None,
+    grace: float | None = None,
 ) -> Written:
     """Send `requests[i]` to the node of replica i, all at once.
 
-    alike: maps statuses that mean the same to one, for the vote. ask: how, if not by `attempt`.
+    alike: maps statuses that mean the same to one, for the vote. ask: how, if not by `attempt`. grace: seconds to wait
+    for the rest once a majority has answered, if not `post_quorum_timeout`.
     """
     ask = ask or attempt
     nodes, spares = cluster.write_order(place)
@@ -74,7 +76,7 @@ def write(
         answers = gather(
             jobs,
             lambda got: quorum.decided([alike(answer.status) for answer in got], replicas),
-            cluster.settings.post_quorum_timeout,
+            cluster.settings.post_quorum_timeout if grace is None else grace,
         )
     return Written(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
 

@@ -21,7 +21,7 @@ from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.web.requests import ENVIRON_KEY
 from objstore.web.responses import call
 from objstore.wire.local import LocalTransport
-from objstore.wire.messages import NodeResponse
+from objstore.wire.messages import NodeRequest, NodeResponse
 
 MIB = 1 << 20
 LOGGER = logging.getLogger("test")
@@ -284,6 +284,19 @@ def test_the_newest_copy_is_found_on_request(store):
     store("PUT", OBJECT, b"new")
     store.net.faults.clear()
     assert {store("GET", OBJECT, X_Newest="true").read() for _ in range(6)} == {b"new"}
+
+
+def test_a_new_container_waits_for_its_slow_replica_so_that_no_row_comes_before_it(store):
+    name = Name("AUTH_test", "new")
+    store.net.databases_too = True
+    slow = store.primaries(name)[2]
+    store.net.faults[slow] = 0.3  # in each of the two rounds: is it there, and make it
+    assert store("PUT", name).status == 201
+    store.net.faults.clear()
+    place = store.cluster.place(name)
+    assert {
+        store.cluster.call(node, NodeRequest("HEAD", place.partition, name, {})).status for node in place.primaries
+    } == {204}
 
 
 def test_a_slow_node_is_overtaken_where_that_is_set(tmp_path):
