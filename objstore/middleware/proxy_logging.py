@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from string import Formatter
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from objstore.core.errors import ClientGone, ConfigError
+from objstore.core.errors import ConfigError
+from objstore.middleware.traffic import CountedBody, CountedInput, counted_input, traffic
 from objstore.runtime import log, metrics, settings, statsd
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.requests import headers as request_headers
-from objstore.web.responses import close_body
 
 TEMPLATE = (
     "{client_ip} {remote_addr} {end_time.datetime} {method} {path} {protocol} {status_int} {referer} {user_agent} "
@@ -62,7 +62,6 @@ _SECRET_HEADERS = frozenset(
     {"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "X-Auth-Key", "X-Storage-Pass", "Authorization", "Cookie"}
 )
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS"})
-_SECONDS_HELP = "Seconds from the request's head to the last byte of its response handed to the server."
 
 
 class _Quoted(dict[str, str]):
@@ -75,73 +74,6 @@ class _Quoted(dict[str, str]):
         if len(self) < 4096 and len(text) <= 256:
             self[text] = quoted
         return quoted
-
-
-class _Traffic(NamedTuple):
-    """The metrics. kind: account, container, object, or other for paths that name nothing stored."""
-
-    requests: metrics.Counters
-    seconds: metrics.Histograms
-    received: metrics.Counters
-    sent: metrics.Counters
-
-
-def _traffic(registry: metrics.Metrics) -> _Traffic:
-    return _Traffic(
-        registry.counters("objstore_requests_total", "Requests answered.", ("kind", "method", "status")),
-        registry.histograms("objstore_request_seconds", _SECONDS_HELP, ("kind", "method")),
-        registry.counters("objstore_received_bytes_total", "Bytes of request bodies.", ("kind",)),
-        registry.counters("objstore_sent_bytes_total", "Bytes of response bodies.", ("kind",)),
-    )
-
-
-class _Input:
-    """A wsgi.input that counts what is read."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.count = 0
-        self.gone = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def _counted(self, method: Callable[..., bytes], args: tuple[Any, ...]) -> bytes:
-        try:
-            data = method(*args)
-        except ClientGone:
-            self.gone = True
-            raise
-        self.count += len(data)
-        return data
-
-    def read(self, *args: Any) -> bytes:
-        return self._counted(self._stream.read, args)
-
-    def readline(self, *args: Any) -> bytes:
-        return self._counted(self._stream.readline, args)
-
-    def readlines(self, *args: Any) -> list[bytes]:
-        lines = self._stream.readlines(*args)
-        self.count += sum(map(len, lines))
-        return lines
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            size = self._stream.readinto(buffer)
-        except ClientGone:
-            self.gone = True
-            raise
-        self.count += size
-        return size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-
-class _ChunkedInput(_Input):
-    def read_chunk(self, *args: Any) -> bytes:
-        return self._counted(self._stream.read_chunk, args)
 
 
 class _Record:
@@ -158,7 +90,7 @@ class _Record:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.sent = 0
-        self.input: _Input | None = None
+        self.input: CountedInput | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -187,7 +119,7 @@ class ProxyLogging:
         """reveal: characters of a secret that are logged. Raises ConfigError for an unknown field of the template."""
         self.app = app
         self.metrics = registry
-        self._traffic = _traffic(registry)
+        self._traffic = traffic(registry, "objstore", "kind", "Bytes of request bodies.")
         self._statsd = sender
         self._write = lines.write
         self._log_headers = log_headers
@@ -205,9 +137,7 @@ class ProxyLogging:
         environ["objstore.logged"] = True
         record = _Record(environ, self._now())
         if environ.get("CONTENT_LENGTH", "0") not in ("0", "") or "HTTP_TRANSFER_ENCODING" in environ:
-            stream = environ["wsgi.input"]
-            record.input = (_ChunkedInput if hasattr(stream, "read_chunk") else _Input)(stream)
-            environ["wsgi.input"] = record.input
+            record.input = environ["wsgi.input"] = counted_input(environ["wsgi.input"])
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             record.status = int(status[:3])
@@ -225,7 +155,14 @@ class ProxyLogging:
                 record.sent += len(piece)
             self._end(record)
             return body
-        return _Counted(body, self, record)
+
+        def end(sent: int, failed: int, closed: bool) -> None:
+            record.sent = sent
+            if failed or (closed and not record.is_whole):
+                record.status = failed or 499  # the client has gone
+            self._end(record)
+
+        return CountedBody(body, end)
 
     def _end(self, record: _Record) -> None:
         record.end = self._now()
@@ -379,49 +316,6 @@ def _compile(template: str) -> tuple[str, list[_Field]]:
     except ValueError as error:
         raise ConfigError(f"log_msg_template: {error}") from None
     return line, fields
-
-
-class _Counted:
-    """A response body that counts what is sent, and logs at its end."""
-
-    __slots__ = ("_body", "_logging", "_next", "_record")
-
-    def __init__(self, body: Iterable[Any], logging: ProxyLogging, record: _Record) -> None:
-        self._body = body
-        self._next = iter(body).__next__
-        self._logging = logging
-        self._record: _Record | None = record
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        record = self._record
-        try:
-            piece = self._next()
-        except StopIteration:
-            self._end(0)
-            raise
-        except Exception as failure:
-            self._end(status_of(failure))
-            raise
-        if record is not None:
-            record.sent += len(piece)
-        return piece
-
-    def close(self) -> None:
-        """A body that is closed before its end: the client has gone."""
-        try:
-            close_body(self._body)
-        finally:
-            if self._record is not None:
-                self._end(0 if self._record.is_whole else 499)
-
-    def _end(self, status: int) -> None:
-        record, self._record = self._record, None
-        if record is not None:
-            record.status = status or record.status
-            self._logging._end(record)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ProxyLogging]:

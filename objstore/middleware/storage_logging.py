@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
+from objstore.middleware.traffic import CountedBody, traffic
 from objstore.runtime import log, metrics, settings, statsd
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
-from objstore.web.responses import close_body
 
 SETTINGS = (
     settings.Setting("log_requests", settings.boolean, "no", "log a line for each request, where log_to says"),
@@ -28,24 +28,6 @@ SETTINGS = (
 _METHODS = frozenset(
     {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "REPLICATE", "LOCK", "UNLOCK"}
 )  # others share a label, as clients could make up any number
-_SECONDS_HELP = "Seconds from the request's head to the last byte of its response handed to the server."
-_LABEL = ("server",)
-
-
-class _Traffic(NamedTuple):
-    requests: metrics.Counters
-    seconds: metrics.Histograms
-    received: metrics.Counters
-    sent: metrics.Counters
-
-
-def _traffic(registry: metrics.Metrics) -> _Traffic:
-    return _Traffic(
-        registry.counters("objstore_server_requests_total", "Requests answered.", ("server", "method", "status")),
-        registry.histograms("objstore_server_request_seconds", _SECONDS_HELP, ("server", "method")),
-        registry.counters("objstore_server_received_bytes_total", "Bytes of request bodies, as announced.", _LABEL),
-        registry.counters("objstore_server_sent_bytes_total", "Bytes of response bodies.", _LABEL),
-    )
 
 
 class StorageLogging:
@@ -64,7 +46,7 @@ class StorageLogging:
         self.metrics = registry
         self._name = _server_name(app)
         self._kind = self._name.partition("-")[0]
-        self._traffic = _traffic(registry)
+        self._traffic = traffic(registry, "objstore_server", "server", "Bytes of request bodies, as announced.")
         self._lines = lines
         self._statsd = sender
         self._now = now
@@ -81,7 +63,7 @@ class StorageLogging:
                 length = next((value for name, value in headers if name == "Content-Length"), "")
             return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
 
-        def end(sent: int, failed: int = 0) -> None:
+        def end(sent: int, failed: int = 0, closed: bool = False) -> None:
             self._end(environ, start, failed or status, sent, length)
 
         try:
@@ -92,7 +74,7 @@ class StorageLogging:
         if type(body) is tuple or type(body) is list:
             end(sum(map(len, body)))
             return body
-        return _Counted(body, end)
+        return CountedBody(body, end)
 
     def _end(self, environ: Environ, start: float, status: int, sent: int, length: str) -> None:
         seconds = self._now() - start
@@ -138,44 +120,6 @@ def _server_name(app: Any) -> str:
             return name
         app = getattr(app, "app", None)
     return "storage-server"
-
-
-class _Counted:
-    """A response body that counts what is sent, and tells at its end."""
-
-    __slots__ = ("_body", "_end", "_next", "_sent")
-
-    def __init__(self, body: Iterable[Any], end: Callable[..., None]) -> None:
-        self._body = body
-        self._next = iter(body).__next__
-        self._end: Callable[..., None] | None = end
-        self._sent = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            piece = self._next()
-        except StopIteration:
-            self._told()
-            raise
-        except Exception as failure:
-            self._told(status_of(failure))
-            raise
-        self._sent += len(piece)
-        return piece
-
-    def close(self) -> None:
-        try:
-            close_body(self._body)
-        finally:
-            self._told()
-
-    def _told(self, failed: int = 0) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            end(self._sent, failed)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], StorageLogging]:

@@ -1,0 +1,126 @@
+"""What goes through a server, counted: its metrics, and bodies that count themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from objstore.core.errors import ClientGone
+from objstore.runtime import metrics
+from objstore.web.errors import status_of
+from objstore.web.responses import close_body
+
+_SECONDS_HELP = "Seconds from the request's head to the last byte of its response handed to the server."
+
+
+class Traffic(NamedTuple):
+    """Metrics of requests. Their first label says what was asked for, or which server was asked."""
+
+    requests: metrics.Counters
+    seconds: metrics.Histograms
+    received: metrics.Counters
+    sent: metrics.Counters
+
+
+def traffic(registry: metrics.Metrics, prefix: str, label: str, received_help: str) -> Traffic:
+    """prefix: of the names. label: the first one. received_help: what counts as received."""
+    return Traffic(
+        registry.counters(f"{prefix}_requests_total", "Requests answered.", (label, "method", "status")),
+        registry.histograms(f"{prefix}_request_seconds", _SECONDS_HELP, (label, "method")),
+        registry.counters(f"{prefix}_received_bytes_total", received_help, (label,)),
+        registry.counters(f"{prefix}_sent_bytes_total", "Bytes of response bodies.", (label,)),
+    )
+
+
+class CountedInput:
+    """A wsgi.input that counts what is read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.count = 0
+        self.gone = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _counted(self, method: Callable[..., bytes], args: tuple[Any, ...]) -> bytes:
+        try:
+            data = method(*args)
+        except ClientGone:
+            self.gone = True
+            raise
+        self.count += len(data)
+        return data
+
+    def read(self, *args: Any) -> bytes:
+        return self._counted(self._stream.read, args)
+
+    def readline(self, *args: Any) -> bytes:
+        return self._counted(self._stream.readline, args)
+
+    def readlines(self, *args: Any) -> list[bytes]:
+        lines = self._stream.readlines(*args)
+        self.count += sum(map(len, lines))
+        return lines
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            size = self._stream.readinto(buffer)
+        except ClientGone:
+            self.gone = True
+            raise
+        self.count += size
+        return size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+
+class _ChunkedInput(CountedInput):
+    def read_chunk(self, *args: Any) -> bytes:
+        return self._counted(self._stream.read_chunk, args)
+
+
+def counted_input(stream: Any) -> CountedInput:
+    """stream: a wsgi.input, perhaps one that knows chunks."""
+    return (_ChunkedInput if hasattr(stream, "read_chunk") else CountedInput)(stream)
+
+
+class CountedBody:
+    """A response body that counts what is sent, and tells when no more is."""
+
+    __slots__ = ("_body", "_end", "_next", "_sent")
+
+    def __init__(self, body: Iterable[Any], end: Callable[[int, int, bool], object]) -> None:
+        """end: called once, with the bytes sent, the status of the error that ended it or 0, and whether it was closed
+        before its end: its client may have gone, or taken as much as it was told there is."""
+        self._body = body
+        self._next = iter(body).__next__
+        self._end: Callable[[int, int, bool], object] | None = end
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            piece = self._next()
+        except StopIteration:
+            self._tell()
+            raise
+        except Exception as failure:
+            self._tell(status_of(failure))
+            raise
+        self._sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        try:
+            close_body(self._body)
+        finally:
+            self._tell(closed=True)
+
+    def _tell(self, failed: int = 0, closed: bool = False) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end(self._sent, failed, closed)
