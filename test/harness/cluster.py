@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 import psutil
 
 from harness.client import Client, log_in
+from harness.commands import invoke
 from harness.hosts import PROXY, RELAY_OFFSET, Network, State, environment
 from harness.processes import READY_SECONDS, Program, find, kill, obey_permissions, run, stop, wait_until
+from objstore.cli.locate import locate
 
 BIN = Path(__file__).parents[2] / "bin"
 KINDS = ("object", "container", "account")  # in the order of their ports
+PART_POWER = 6  # each partition costs its hosts some requests a second, at these intervals
 
 # So that a test need not wait for what happens every half minute or every day, and the machine carries the processes.
 _ALL = "ring_check_interval = 1\n"
@@ -154,7 +157,7 @@ class Cluster:
         self.sound: set[tuple[str, int, int]] = set()
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
-        options = ("--replicas", str(replicas), "--part-power", "8", "--no-mount-check")
+        options = ("--replicas", str(replicas), "--part-power", str(PART_POWER), "--no-mount-check")
         options += ("--devices-per-host", str(devices))
         options += tuple(part for name in policies for part in ("--policy", name))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
@@ -246,7 +249,7 @@ class Cluster:
 
     def locate(self, *name: str) -> Place:
         """Where an account, container or object is kept."""
-        text = run("locate", "--ring-dir", str(self.etc), "--devices", "", "--all", *name)
+        text = invoke(locate, "--ring-dir", str(self.etc), "--devices", "", "--all", *name)
         (partition,) = re.findall(r"^partition +(\d+)$", text, re.MULTILINE)
         (name_hash,) = re.findall(r"^hash +(\w+)$", text, re.MULTILINE)
         kind = ("accounts", "containers", "objects")[len(name) - 1]

@@ -19,6 +19,7 @@ from harness.tally import Tally
 SIZES = (0, 1, 1000, 20_000, 70_000, 300_000)
 ABSENT = None
 PAUSE = 0.05  # seconds after a failure
+BREATH = 0.1  # seconds after each write, as all that is written is to be healed, too, and looked through
 LARGE = 3_000_000
 
 
@@ -87,7 +88,7 @@ def write(client: Client, ledger: Ledger, name: str, version: int | None) -> Non
 
 @contextmanager
 def load(
-    client: Callable[[], Client], ledger: Ledger, writers: int = 6, patient: bool = False, pause: float = 0.0
+    client: Callable[[], Client], ledger: Ledger, writers: int = 6, patient: bool = False, pause: float = BREATH
 ) -> Iterator[threading.Event]:
     """Writers at work, each on names of its own: new ones, overwrites, and a few deletions and POSTs.
 

@@ -6,13 +6,11 @@ written; each process takes it within `ring_check_interval`.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from harness.cluster import KINDS, Cluster
-from harness.processes import READY_SECONDS, command
-
-_NOT_DONE = 2  # exit status of `objstore ring`; 1 is a warning
+from harness.commands import invoke
+from objstore.cli.ring import ring
 
 
 def builders(cluster: Cluster) -> dict[str, list[Path]]:
@@ -21,14 +19,7 @@ def builders(cluster: Cluster) -> dict[str, list[Path]]:
 
 
 def _change(verb: str, builder: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        command("ring", verb, str(builder), *arguments),
-        capture_output=True,
-        text=True,
-        timeout=READY_SECONDS,
-        check=False,
-    )
-    assert done.returncode < _NOT_DONE, f"ring {verb} {builder} {arguments}: {done.stdout}{done.stderr}"
+    invoke(ring, verb, str(builder), *arguments)
 
 
 def rebalance(cluster: Cluster, seed: int = 0) -> None:

@@ -10,25 +10,7 @@ from harness.client import Client
 from harness.cluster import Cluster
 from harness.invariants import check_cluster
 from harness.ledger import Ledger
-
-
-class Running:
-    """One cluster for all tests, until one of them leaves it unsound: the next has a new one."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        self._factory = factory
-        self._cluster: Cluster | None = None
-
-    def get(self) -> Cluster:
-        if self._cluster is None:
-            self._cluster = Cluster(self._factory.mktemp("cluster"), controlled=True)
-            self._cluster.start()
-        return self._cluster
-
-    def drop(self) -> None:
-        if self._cluster is not None:
-            cluster, self._cluster = self._cluster, None
-            cluster.stop()
+from harness.running import Running
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +27,9 @@ def ledgers() -> list[Ledger]:
 
 
 @pytest.fixture
-def cluster(running: Running, ledgers: list[Ledger]) -> Iterator[Cluster]:
-    """With all its servers running, as they do again afterwards."""
-    cluster = running.get()
+def cluster(request: pytest.FixtureRequest, running: Running, ledgers: list[Ledger]) -> Iterator[Cluster]:
+    """With all its servers running, as they do again afterwards. A module's CLUSTER has options of its own."""
+    cluster = running.get(request.module, **getattr(request.module, "CLUSTER", {}))
     yield cluster
     try:
         cluster.mend()

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
-from harness.invariants import check_cluster
 from harness.processes import wait_until
 
 COUNT = 12
 SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def two_policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("policies"), policies=("gold", "silver"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture
-def cluster(two_policies: Cluster) -> Iterator[Cluster]:
-    yield two_policies
-    two_policies.mend()
-    check_cluster(two_policies)
+CLUSTER = {"policies": ("gold", "silver"), "controlled": False}
 
 
 class Files:

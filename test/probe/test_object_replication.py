@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from harness import rings
 from harness.client import Client
 from harness.cluster import Cluster, Place
 from harness.processes import wait_until
+from harness.running import Running
 
 from objstore.core.names import Name
 from objstore.ring import Ring
@@ -153,17 +152,8 @@ def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Cli
     assert cluster.quarantined()
 
 
-@pytest.fixture
-def growing(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path / "cluster", hosts=3)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-def test_an_added_host_gets_its_partitions_while_reads_go_on(growing: Cluster) -> None:
+def test_an_added_host_gets_its_partitions_while_reads_go_on(running: Running) -> None:
+    growing = running.get("three hosts", hosts=3, controlled=False)
     client = growing.client()
     assert client.put("c").status == 201
     written = put_many(client, "c")

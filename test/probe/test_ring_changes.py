@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
 from harness import rings
 from harness.cluster import Cluster
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, check, load
 from harness.processes import run
+from harness.running import Running
 
 LOADED = 2.5  # seconds after which all processes have a new ring
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Of this module alone: its rings are not as other tests expect them."""
-    made = Cluster(tmp_path_factory.mktemp("cluster"), controlled=True)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture
-def ledger(cluster: Cluster) -> Ledger:
-    name = f"probe-{uuid.uuid4().hex[:8]}"
-    client = cluster.client()
-    assert client.put(name).status == 201
-    client.close()
-    return Ledger(name)
 
 
 def under_load(cluster: Cluster, ledger: Ledger, steps: Callable[[], object]) -> None:
@@ -146,25 +124,21 @@ def test_doubling_is_cancelled(cluster: Cluster, ledger: Ledger) -> None:
     assert len({name for _, name in names(cluster)}) == len(set(names(cluster)))
 
 
-def test_the_only_copy_moves(tmp_path: Path) -> None:
+def test_the_only_copy_moves(running: Running) -> None:
     """With one replica a new primary has nothing at first, of accounts and containers neither."""
-    cluster = Cluster(tmp_path, hosts=2, replicas=1, controlled=True)
-    cluster.start()
-    try:
-        client = cluster.client()
-        ledger = Ledger("only")
-        assert client.put(ledger.container).status == 201
-        client.close()
+    cluster = running.get("one replica", hosts=2, replicas=1)
+    client = cluster.client()
+    ledger = Ledger("only")
+    assert client.put(ledger.container).status == 201
+    client.close()
 
-        def steps() -> None:
-            rings.set_weight(cluster, 2, 10)
-            time.sleep(LOADED)
-            rings.set_weight(cluster, 1, 0, seed=1)
-            time.sleep(LOADED)
-            rings.set_weight(cluster, 1, 100, seed=2)
+    def steps() -> None:
+        rings.set_weight(cluster, 2, 10)
+        time.sleep(LOADED)
+        rings.set_weight(cluster, 1, 0, seed=1)
+        time.sleep(LOADED)
+        rings.set_weight(cluster, 1, 100, seed=2)
 
-        under_load(cluster, ledger, steps)
-        look(cluster, ledger)
-        check_cluster(cluster, ledger)
-    finally:
-        cluster.stop()
+    under_load(cluster, ledger, steps)
+    look(cluster, ledger)
+    check_cluster(cluster, ledger)
