@@ -48,13 +48,16 @@ types: $(VENV)/.installed-test
 unit: $(VENV)/.installed-test
 	$(BIN)/pytest test/unit -n $(JOBS)
 
+# On a busy machine servers miss deadlines: what fails is tried once more, probes on a new cluster, and told.
+RERUN := --reruns 1 -r fER
+
 # `loadscope`, and `loadfile` below, keep the tests of a file with the servers they started.
 functional: $(VENV)/.installed-test
-	$(BIN)/pytest test/functional -n $(JOBS) --dist loadscope
+	$(BIN)/pytest test/functional -n $(JOBS) --dist loadscope $(RERUN)
 
-# On a busy machine forty processes may miss a deadline: what fails is tried once more, on a new cluster, and told (R).
+# A probe and its second try may each wait some minutes for a cluster to come to rest.
 probe: $(VENV)/.installed-test
-	$(BIN)/pytest test/probe -n $(JOBS) --dist loadfile --reruns 1
+	$(BIN)/pytest test/probe -n $(JOBS) --dist loadfile $(RERUN) -o faulthandler_timeout=900
 
 # Without SEED another one each time, which is printed.
 torture: $(VENV)/.installed-test
