@@ -65,7 +65,7 @@ def test_a_server_that_hangs_delays_but_breaks_nothing(
     path = f"{container}/object"
     host = cluster.locate(client.account, container, "object").primaries[0]
     mixture = Mixture(make, path, reads=False)
-    with meanwhile(lambda: mixture.run(clients=4, each=6, seconds=60)):
+    with meanwhile(lambda: mixture.run(clients=4, each=6, seconds=20)):
         time.sleep(0.1)
         cluster.servers["object", host].pause()
     cluster.servers["object", host].resume()
