@@ -19,7 +19,7 @@ from objstore.core.errors import ConfigError
 from objstore.daemon.monitor import Monitor
 from objstore.daemon.runner import Daemon, Report
 from objstore.runtime import green, log
-from objstore.runtime.workers import on_signals
+from objstore.runtime.signals import on_signals
 
 FAILED = 1  # exit status
 

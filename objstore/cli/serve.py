@@ -22,7 +22,8 @@ from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
 from objstore.runtime import log, settings
-from objstore.runtime.workers import Role, Supervisor, Worker
+from objstore.runtime.supervisor import Supervisor
+from objstore.runtime.workers import Role, Worker
 from objstore.wire.local import LocalTransport
 
 EXAMPLES = """\b

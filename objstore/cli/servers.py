@@ -22,7 +22,8 @@ from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.surroundings import Surroundings
 from objstore.runtime import green, log, recon_files, settings
-from objstore.runtime.workers import Role, Supervisor, Worker
+from objstore.runtime.supervisor import Supervisor
+from objstore.runtime.workers import Role, Worker
 
 _HELP = """\
 Serve the pipeline of the configuration file CONF.

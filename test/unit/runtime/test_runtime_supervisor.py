@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from objstore.core.errors import ConfigError
-from objstore.runtime.workers import Role, Supervisor, restart_delay
+from objstore.runtime.supervisor import Supervisor, restart_delay
+from objstore.runtime.workers import Role
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,7 +27,8 @@ import logging, os, sys, time
 from pathlib import Path
 from objstore.http.server import SERVER_SETTINGS, Server
 from objstore.runtime import green, settings
-from objstore.runtime.workers import Role, Supervisor
+from objstore.runtime.supervisor import Supervisor
+from objstore.runtime.workers import Role
 
 place = Path(sys.argv[1])
 logging.basicConfig(level=logging.DEBUG)
