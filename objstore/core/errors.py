@@ -111,5 +111,9 @@ class NodeTimeout(NodeFailure):
     """The node did not connect, answer or go on in time."""
 
 
+class NodeRefusal(NodeFailure):
+    """The node takes no such request, as where it is of an older version."""
+
+
 class NodeDeviceGone(NodeFailure):
     """The node answers, but says that its device is not there."""

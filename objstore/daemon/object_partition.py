@@ -16,6 +16,7 @@ from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.replication import objects_plan as plan
+from objstore.replication.objects_line import Line
 from objstore.replication.objects_messages import Changes
 from objstore.replication.objects_plan import Change
 from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
@@ -45,7 +46,8 @@ class Place(NamedTuple):
 class Options(NamedTuple):
     """Ages and intervals in seconds. handoff_delete: primaries that must have what a handoff removes, or plan.ALL.
 
-    offer: names in one offer. per_device: partitions of a device worked on at once.
+    offer: names in one offer. per_device: partitions of a device worked on at once. compare: partitions compared with
+    a peer by one request.
     """
 
     reclaim_age: float
@@ -54,6 +56,7 @@ class Options(NamedTuple):
     offer: int = 1000
     per_device: int = 4
     bounds: Bounds = Bounds()
+    compare: int = 500
 
 
 class Peers:
@@ -78,12 +81,17 @@ class Peers:
         self._avoid: dict[tuple[str, int], dict[str, float]] = {}  # until when, by address and device, "" for all
         self._told = Seldom(monotonic=monotonic)
 
-    def sender(self, source: Source, node: Node, bounds: Bounds) -> Sender:
+    def line(self, place: Place, node: Node) -> Line:
         """Raises NodeFailure for one that did not answer a while ago."""
         avoid = self._avoid.get(node.address, {})
         if max(avoid.get("", 0.0), avoid.get(node.device, 0.0)) > self._monotonic():
             raise NodeFailure("did not answer a while ago")
-        return Sender(source, self._transport, node, bounds, self._flow, self.logger, self._told)
+        return Line(self._transport, node, place.policy, place.identity)
+
+    def sender(self, part: Part, node: Node, bounds: Bounds) -> Sender:
+        """Raises NodeFailure for one that did not answer a while ago."""
+        source = Source(part.place.store, part.partition, part.place.policy)
+        return Sender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._told)
 
     def ended(self, sender: Sender) -> None:
         """Count what was sent."""
@@ -123,10 +131,6 @@ class Part(NamedTuple):
     partition: int
     ring: Ring
 
-    @property
-    def source(self) -> Source:
-        return Source(self.place.store, self.partition, self.place.policy, self.place.identity)
-
     def fits(self, name_hash: str) -> bool:
         return self.ring.partition(name_hash) == self.partition
 
@@ -149,7 +153,7 @@ class PartitionWork:
         self._go_on = go_on
 
     def keep_equal(self, primaries: Iterable[Node]) -> bool:
-        """Send what these other primaries lack."""
+        """Send what these other primaries lack; those that are known to lack nothing may be left out."""
         own_hash = self._store.partition_hash(self._part.partition)
         if not own_hash:
             return True
@@ -204,7 +208,7 @@ class PartitionWork:
 
     def _talk(self, node: Node, talk: Callable[[Sender], object]) -> Outcome:
         try:
-            sender = self._peers.sender(self._part.source, node.for_replication, self._options.bounds)
+            sender = self._peers.sender(self._part, node.for_replication, self._options.bounds)
             try:
                 talk(sender)
             finally:

@@ -19,10 +19,13 @@ from objstore.core.errors import Conflict
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import Lane, progress, take_turns
+from objstore.daemon.object_comparison import Comparison, compared
 from objstore.daemon.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.replication import objects_plan as plan
 from objstore.ring import Ring
+from objstore.runtime import green
 
+_AT_A_TIME = 1000  # partitions planned before other green threads have a turn
 _SPREAD = 0.6180339887498949  # of the golden ratio: fractions of its multiples are spread evenly
 
 
@@ -36,11 +39,13 @@ class Host(NamedTuple):
 
 
 class Task(NamedTuple):
-    """span: from when to when it is looked whether the partition is due for reclaiming."""
+    """span: from when to when it is looked whether the partition is due for reclaiming. comparisons: those that the
+    partition is in."""
 
     place: Place
     partition: int
     span: tuple[float, float]
+    comparisons: tuple[Comparison, ...] = ()
 
 
 class ObjectReplicator:
@@ -90,7 +95,7 @@ class ObjectReplicator:
         """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
         handoffs: list[Task] = []
         others: list[Task] = []
-        for place in places:
+        for place in random.sample(places, len(places)):
             place.tidy()
             ring = place.ring()
             if ring.next_part_power is not None:
@@ -99,13 +104,29 @@ class ObjectReplicator:
             key = place.device, place.policy
             span = self._looked.get(key, self._started), self._now()
             self._looked[key] = span[1]
-            for partition in place.store.partitions():
-                if partition < ring.partition_count:  # else it is one of another part power
-                    task = Task(place, partition, span)
-                    (handoffs if self._assign(place, partition, ring).handoff else others).append(task)
+            peers, of_others = self._sorted(place, ring)
+            comparisons = compared(place, ring, peers, self._options.compare)
+            others += [Task(place, each, span, comparisons.get(each, ())) for each in peers]
+            handoffs += [Task(place, each, span) for each in of_others]
         random.shuffle(handoffs)
-        random.shuffle(others)
         return handoffs, others
+
+    def _sorted(self, place: Place, ring: Ring) -> tuple[dict[int, tuple[Node, ...]], list[int]]:
+        """The peers of partitions that are at home, by partition; and handoff partitions."""
+        at_home: dict[int, tuple[Node, ...]] = {}
+        handoffs: list[int] = []
+        partitions = place.store.partitions()
+        random.shuffle(partitions)
+        for index, partition in enumerate(partitions):
+            if partition < ring.partition_count:  # else it is one of another part power
+                peers, handoff = self._assign(place, partition, ring)
+                if handoff:
+                    handoffs.append(partition)
+                else:
+                    at_home[partition] = peers
+            if index % _AT_A_TIME == 0:
+                green.sleep(0)
+        return at_home, handoffs
 
     def _end(self, device: str, complete: bool) -> None:
         if complete and not self._stopping and device not in self._left:
@@ -121,7 +142,7 @@ class ObjectReplicator:
         if self._stopping:
             return False
         self._host.rest()
-        place, partition, (since, until) = task
+        place, partition, (since, until), comparisons = task
         ring = place.ring()  # perhaps a newer one than when the pass began
         if partition >= ring.partition_count or ring.next_part_power is not None:
             self._left.add(place.device)
@@ -131,11 +152,17 @@ class ObjectReplicator:
         if handoff or plan.has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
             self._reclaimed += place.store.reclaim(partition, oldest)
         part = Part(place, partition, ring)
-        work = PartitionWork(
-            part, self._peers, self._options, oldest, lambda: not self._stopping and place.ring() is ring
-        )
+
+        def go_on() -> bool:
+            return not self._stopping and place.ring() is ring
+
+        work = PartitionWork(part, self._peers, self._options, oldest, go_on)
         try:
-            return work.hand_off(peers) if handoff else work.keep_equal(peers)
+            if handoff:
+                return work.hand_off(peers)
+            equal = {each.node for each in comparisons if each.says_equal(partition, ring, self._peers, go_on)}
+            others = [node for node in peers if node not in equal]
+            return work.keep_equal(others) if others else go_on()
         except Conflict as error:  # what we are to the partition cannot be told
             if not self._misnamed:  # so are all, most likely
                 self._peers.logger.error("partition %d of %s is not replicated: %s", partition, place.device, error)

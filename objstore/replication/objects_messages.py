@@ -4,6 +4,13 @@
     step=offer     {name hash: [file name, ...], ...} (JSON)   200: what of it the receiver lacks, in the same form
     step=send      frames, see below                           200: {"frames": n, "refused": {index: reason}} (JSON)
 
+and one of a device:
+
+    step=compare-many   {partition: hash, ...} (JSON)          200: partitions not known to be the same (JSON list)
+
+The receiver of this looks only at hashes that it keeps. It computes none, so that it answers soon; where the hash
+of an equal partition is not at hand, `compare` of that partition finds it, and it is kept from then on.
+
 A *frame* is one change: a head of 42 bytes (name hash in hex, length of the file name, length of the content, both
 unsigned and the highest byte first), the file name, and the content as the engine's `read_change` gave it.
 
@@ -16,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +34,7 @@ from objstore.store.objects.layout import FileName, is_hash, is_suffix
 
 PARTITION_HASH = "X-Backend-Partition-Hash"
 SOURCE = "X-Backend-Replication-Source"
-COMPARE, OFFER, SEND = "compare", "offer", "send"
+COMPARE, COMPARE_MANY, OFFER, SEND = "compare", "compare-many", "offer", "send"
 
 # Why a change was refused. STALE: another change of this name and time is there. HELD: the name is held for another
 # change just now.
@@ -37,6 +45,7 @@ Buffer = bytes | bytearray | memoryview
 
 _HEAD = struct.Struct(">32sHQ")
 _LONGEST_NAME = 255
+_NUMBER = re.compile("[0-9]{1,10}").fullmatch
 
 
 class Frame(NamedTuple):
@@ -93,6 +102,36 @@ def decode_hashes(body: bytes) -> dict[str, str]:
     except (ValueError, TypeError, AttributeError):
         pass
     raise InvalidInput("not the hashes of suffixes")
+
+
+def encode_partitions(hashes: Mapping[int, str]) -> bytes:
+    return json.dumps(hashes, separators=(",", ":")).encode()
+
+
+def decode_partitions(body: bytes) -> dict[int, str]:
+    """Hashes by partition. Raises InvalidInput."""
+    try:
+        said = json.loads(body)
+        if all(_NUMBER(partition) and isinstance(found, str) for partition, found in said.items()):
+            return {int(partition): found for partition, found in said.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    raise InvalidInput("not the hashes of partitions")
+
+
+def encode_numbers(partitions: Sequence[int]) -> bytes:
+    return json.dumps(partitions, separators=(",", ":")).encode()
+
+
+def decode_numbers(body: bytes) -> set[int]:
+    """A list of partitions. Raises InvalidInput."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if isinstance(said, list) and all(isinstance(partition, int) for partition in said):
+        return set(said)
+    raise InvalidInput("not a list of partitions")
 
 
 def _hash(text: str) -> str:

@@ -9,6 +9,8 @@ Rules:
   removes the changes of a name once enough of them have said, of these very changes, that they have them or what
   supersedes them.
 - A tombstone older than the reclaim age is not sent: those who have forgotten it must not get it again.
+- Partitions that a device is a primary of are compared many at once, with each peer. One that a peer has the same
+  needs nothing more there.
 - A name in a directory that the ring does not place it in (the part power has changed) is left alone.
 """
 
@@ -49,6 +51,29 @@ def confirmations_needed(wanted: int, primaries: int) -> int | None:
     if not primaries:
         return None
     return primaries if wanted == ALL else min(wanted, primaries)
+
+
+def batches(peers: Iterable[tuple[int, Sequence[Node]]], most: int) -> Iterator[tuple[Node, tuple[int, ...]]]:
+    """Partitions, each with its peers, as groups to be compared with a peer by one request each.
+
+    Each partition is once in a group of each of its peers, in the order given; but one that would be alone in its
+    group gains nothing by it, and is left out. most: partitions in a group.
+    """
+    open_groups: dict[Node, list[int]] = {}
+    for partition, nodes in peers:
+        for node in nodes:
+            group = open_groups.setdefault(node, [])
+            group.append(partition)
+            if len(group) == most:
+                del open_groups[node]
+                yield from _worthwhile(node, group)
+    for node, group in open_groups.items():
+        yield from _worthwhile(node, group)
+
+
+def _worthwhile(node: Node, group: Sequence[int]) -> Iterator[tuple[Node, tuple[int, ...]]]:
+    if len(group) > 1:
+        yield node, tuple(group)
 
 
 def differing(own: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

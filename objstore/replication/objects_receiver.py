@@ -7,7 +7,7 @@ only when it is durable. A request that breaks off leaves whole changes and noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.errors import (
@@ -54,6 +54,12 @@ class Bounds(NamedTuple):
 
     writers: int = 32
     small: int = 256 * 1024
+
+
+def differing(store: ReplicaStore, theirs: Mapping[int, str]) -> list[int]:
+    """Of a peer's partitions, with their hashes, those that are not known to be the same here."""
+    own = store.kept_hashes(theirs)
+    return [partition for partition, found in theirs.items() if own.get(partition) != found]
 
 
 class Receiver:

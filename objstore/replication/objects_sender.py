@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple
 
-from objstore.core.errors import Conflict, Corrupt, InvalidInput, NodeDeviceGone, NodeFailure, NotFound
+from objstore.core.errors import Corrupt, NodeFailure, NotFound
 from objstore.core.names import Location
-from objstore.core.nodes import Node
+from objstore.replication.objects_line import Line
 from objstore.replication.objects_messages import (
     COMPARE,
     HELD,
     OFFER,
     PARTITION_HASH,
     SEND,
-    SOURCE,
     Changes,
     Frame,
     Receipt,
@@ -26,16 +24,10 @@ from objstore.replication.objects_messages import (
     encode_head,
 )
 from objstore.replication.objects_plan import Change, flat
-from objstore.runtime import green
 from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ChangeReader, ReplicaStore
-from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse, Share, Transport, Upload
 
-Decoded = TypeVar("Decoded")
-
-_OBJECTS = Share("object")
 _PIECE = 256 << 10  # bytes sent at a time: a slow flow must not leave the peer without any for long
-_BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a peer that has enough to do is asked again
 
 
 class Bounds(NamedTuple):
@@ -57,12 +49,11 @@ class Flow(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What is sent from. identity: see `objects_messages.device_identity`."""
+    """What is sent from."""
 
     store: ReplicaStore
     partition: int
     policy: int
-    identity: str
 
 
 class _Batch:
@@ -95,22 +86,20 @@ class Sender:
     def __init__(
         self,
         source: Source,
-        transport: Transport,
-        node: Node,
+        line: Line,
         bounds: Bounds,
         flow: Flow,
         logger: logging.Logger,
         told: Seldom,
     ) -> None:
-        """node: at its address for replication. told: what peers refused: one that is full refuses all."""
-        self.node = node
+        """told: what peers refused: one that is full refuses all."""
+        self.node = line.node
         self._source = source
-        self._transport = transport
+        self._line = line
         self._bounds = bounds
         self._flow = flow
         self._logger = logger
         self._told = told
-        self._headers = {POLICY: str(source.policy), SOURCE: source.identity}
         self.sent = 0
         self.sent_bytes = 0
         self.refused = 0
@@ -118,15 +107,16 @@ class Sender:
 
     def compare(self, own_hash: str) -> dict[str, str] | None:
         """The peer's hashes by suffix; None where it has the same as we."""
-        response = self._call(COMPARE, headers={PARTITION_HASH: own_hash})
+        response = self._line.call(COMPARE, self._source.partition, headers={PARTITION_HASH: own_hash})
         if response.status == 204:
             response.close()
             return None
-        return self._decoded(decode_hashes, response)
+        return self._line.decoded(decode_hashes, response)
 
     def settle(self, offered: Changes) -> set[Change]:
         """Send what the peer lacks of the changes; those that it has then, or what supersedes them."""
-        missing = self._decoded(decode_changes, self._call(OFFER, encode_changes(offered)))
+        answer = self._line.call(OFFER, self._source.partition, encode_changes(offered))
+        missing = self._line.decoded(decode_changes, answer)
         confirmed = flat(offered) - flat(missing)
         batch = _Batch()
         for name_hash, names in missing.items():
@@ -158,14 +148,14 @@ class Sender:
     def _send(self, batch: _Batch) -> set[Change]:
         self._flow.take_changes(len(batch.changes))
         self._flow.take_bytes(batch.size)
-        response = self._call(SEND, b"".join(batch.pieces))
-        return self._received(self._decoded(Receipt.decode, response), batch.changes, batch.sizes)
+        response = self._line.call(SEND, self._source.partition, b"".join(batch.pieces))
+        return self._received(self._line.decoded(Receipt.decode, response), batch.changes, batch.sizes)
 
     def _upload(self, change: Change, reader: ChangeReader) -> set[Change]:
         """One large change, as it is read."""
         head = encode_head(Frame(*change, reader.length))
         self._flow.take_changes(1)
-        upload = self._begin_upload(len(head) + reader.length)
+        upload = self._line.upload(SEND, self._source.partition, len(head) + reader.length)
         try:
             upload.send(head)
             for piece in reader:
@@ -179,27 +169,8 @@ class Sender:
         response = upload.finish({})
         if response.status != 200:
             response.close()
-            raise self._failure(response.status)
-        return self._received(self._decoded(Receipt.decode, response), [change], [reader.length])
-
-    def _begin_upload(self, length: int) -> Upload:
-        """One whose body the peer wants, once it is not too busy."""
-        request, status = self._request(SEND), 503
-        for pause in (*_BUSY_PAUSES, None):
-            upload = self._transport.upload(self.node, request, length)
-            try:
-                early = upload.wait_continue()
-            except BaseException:
-                upload.abort()
-                raise
-            if early is None:
-                return upload
-            early.close()
-            status = early.status
-            if status != 503 or pause is None:
-                break
-            _rest(pause)
-        raise self._failure(status)
+            raise self._line.failure(response.status)
+        return self._received(self._line.decoded(Receipt.decode, response), [change], [reader.length])
 
     def _received(self, receipt: Receipt, changes: list[Change], sizes: list[int]) -> set[Change]:
         if receipt.frames != len(changes):
@@ -214,37 +185,3 @@ class Sender:
         self.sent += len(stored)
         self.sent_bytes += sum(sizes[index] for index in stored)
         return {changes[index] for index in stored}
-
-    def _request(self, step: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> NodeRequest:
-        every = {**self._headers, **headers} if headers else self._headers
-        return NodeRequest(REPLICATE, self._source.partition, _OBJECTS, every, f"step={step}", body)
-
-    def _call(self, step: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> NodeResponse:
-        """The peer's answer of 200 or 204, once it is not too busy."""
-        request = self._request(step, body, headers)
-        for pause in (*_BUSY_PAUSES, None):
-            response = self._transport.call(self.node, request)
-            if response.status in (200, 204):
-                return response
-            response.close()
-            if response.status != 503 or pause is None:
-                break
-            _rest(pause)
-        raise self._failure(response.status)
-
-    def _failure(self, status: int) -> Exception:
-        if status == 507:
-            return NodeDeviceGone("the device is not there")
-        if status == 409:
-            return Conflict(f"{self.node} is the sender itself: own_ips does not name this host as the ring does")
-        return NodeFailure(f"answered {status}")
-
-    def _decoded(self, decode: Callable[[bytes], Decoded], response: NodeResponse) -> Decoded:
-        try:
-            return decode(response.read())
-        except InvalidInput as error:
-            raise NodeFailure(str(error)) from None
-
-
-def _rest(seconds: float) -> None:
-    green.sleep(seconds * random.uniform(0.5, 1.5))

@@ -47,12 +47,22 @@ _COMPLAINTS = 60.0  # seconds between log lines about one device
 
 
 class ShareRequest(NamedTuple):
-    """What a peer asks about a partition, or one database of it. hash: of the database's name, or ''."""
+    """What a peer asks about a partition, one database of it, or many partitions.
+
+    named: the partition of the path; None where the body names many. hash: of the database's name, or ''.
+    """
 
     environ: Environ
     device: Device
-    partition: int
+    named: int | None
     hash: str
+
+    @property
+    def partition(self) -> int:
+        """Raises InvalidInput where the path names none."""
+        if self.named is None:
+            raise InvalidInput("no partition is named")
+        return self.named
 
     @property
     def policy(self) -> int:

@@ -12,17 +12,20 @@ from typing import Any, NamedTuple, cast
 from objstore.core.errors import DeviceUnavailable, InvalidInput
 from objstore.replication.objects_messages import (
     COMPARE,
+    COMPARE_MANY,
     OFFER,
     PARTITION_HASH,
     SEND,
     SOURCE,
     boot_identity,
     decode_changes,
+    decode_partitions,
     device_identity,
     encode_changes,
     encode_hashes,
+    encode_numbers,
 )
-from objstore.replication.objects_receiver import Bounds, Receiver
+from objstore.replication.objects_receiver import Bounds, Receiver, differing
 from objstore.runtime import settings
 from objstore.runtime.settings import Setting, duration, positive, size
 from objstore.server.app import ShareRequest
@@ -38,6 +41,7 @@ SETTINGS: settings.Table = (
     Setting("replication_writers", positive, "32", "changes of one such request that are written at once"),
     Setting("replication_small", size, "256K", "largest change that is held in memory until it is written"),
     Setting("replication_offer_size", size, "16M", "longest list of changes that a peer may offer at once"),
+    Setting("replication_compare_size", size, "1M", "longest list of partitions that a peer may compare at once"),
 )
 
 
@@ -48,12 +52,19 @@ class Limits(NamedTuple):
     wait: float = 1.0
     offer_size: int = 16 << 20
     bounds: Bounds = Bounds()
+    compare_size: int = 1 << 20
 
 
 def limits_of(values: Any) -> Limits:
     """From what `runtime.settings.read` makes of SETTINGS."""
     bounds = Bounds(values.replication_writers, values.replication_small)
-    return Limits(values.replication_concurrency, values.replication_wait, values.replication_offer_size, bounds)
+    return Limits(
+        values.replication_concurrency,
+        values.replication_wait,
+        values.replication_offer_size,
+        bounds,
+        values.replication_compare_size,
+    )
 
 
 class ObjectReplication:
@@ -63,11 +74,17 @@ class ObjectReplication:
         self._limits = limits
         self._boot = boot_identity()
         self._turns = Turns(self._limits.concurrency, self._limits.wait)
-        self._steps = {COMPARE: self._compare, OFFER: self._offer, SEND: self._send}
+        self._steps = {
+            COMPARE: self._compare,
+            COMPARE_MANY: self._compare_many,
+            OFFER: self._offer,
+            SEND: self._send,
+        }
 
     def __call__(self, request: ShareRequest) -> Response:
-        step = self._steps.get(request.query().get("step", ""))
-        if step is None or request.hash:
+        name = request.query().get("step", "")
+        step = self._steps.get(name)
+        if step is None or request.hash or (request.named is None) is not (name == COMPARE_MANY):
             raise InvalidInput("not a step of the replication of objects")
         path = request.device.path
         try:
@@ -76,25 +93,34 @@ class ObjectReplication:
             raise DeviceUnavailable(f"{path}: {failure}") from failure
         if request.header(SOURCE) == own:
             return error(409, "the sender is this very device")
-        store = cast(ReplicaStore, request.device.objects(request.policy))
-        guard = partial(PeersGuard, request.device.leases(request.policy))
-        receiver = Receiver(store, request.partition, request.policy, self._limits.bounds, guard)
         try:
             with self._turns.of(path):
-                return step(request, receiver)
+                return step(request)
         except Busy:
             return come_again()
 
-    def _compare(self, request: ShareRequest, receiver: Receiver) -> Response:
-        hashes = receiver.compare(request.header(PARTITION_HASH))
+    def _receiver(self, request: ShareRequest) -> Receiver:
+        guard = partial(PeersGuard, request.device.leases(request.policy))
+        return Receiver(_store(request), request.partition, request.policy, self._limits.bounds, guard)
+
+    def _compare_many(self, request: ShareRequest) -> Response:
+        theirs = decode_partitions(read_body(request.environ, self._limits.compare_size))
+        return _json(encode_numbers(differing(_store(request), theirs)))
+
+    def _compare(self, request: ShareRequest) -> Response:
+        hashes = self._receiver(request).compare(request.header(PARTITION_HASH))
         return Response(204) if hashes is None else _json(encode_hashes(hashes))
 
-    def _offer(self, request: ShareRequest, receiver: Receiver) -> Response:
+    def _offer(self, request: ShareRequest) -> Response:
         offered = decode_changes(read_body(request.environ, self._limits.offer_size))
-        return _json(encode_changes(receiver.missing(offered)))
+        return _json(encode_changes(self._receiver(request).missing(offered)))
 
-    def _send(self, request: ShareRequest, receiver: Receiver) -> Response:
-        return _json(receiver.receive(body_pieces(request.environ)).encode())
+    def _send(self, request: ShareRequest) -> Response:
+        return _json(self._receiver(request).receive(body_pieces(request.environ)).encode())
+
+
+def _store(request: ShareRequest) -> ReplicaStore:
+    return cast(ReplicaStore, request.device.objects(request.policy))
 
 
 def _json(body: bytes) -> Response:

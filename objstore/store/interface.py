@@ -226,6 +226,10 @@ class ReplicaStore(ObjectStore, Protocol):
         """Empty where the partition holds nothing."""
         ...
 
+    def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
+        """By partition, the hashes of those whose hash is at hand, without a look at what lies below."""
+        ...
+
     def suffix_hashes(self, partition: int) -> dict[str, str]:
         """By suffix, of those that hold anything."""
         ...

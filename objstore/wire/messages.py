@@ -2,7 +2,8 @@
 
 The path of a request is `/<device>/<partition>/<account>[/<container>[/<object>]]`. Its depth
 says which server is meant. Replicators ask for a partition, or one database of it, with the method
-REPLICATE: `/<device>/<partition>[/<hash>]`. Headers are canonical names to text.
+REPLICATE: `/<device>/<partition>[/<hash>]`; for what is about many partitions, `/<device>`. Headers are
+canonical names to text.
 """
 
 from __future__ import annotations
@@ -75,10 +76,13 @@ class Share(NamedTuple):
 
 
 class NodeRequest(NamedTuple):
-    """One request to a node. query: as on the wire; body: the whole of it."""
+    """One request to a node. query: as on the wire; body: the whole of it.
+
+    partition: None where a Share is of many, which the body names.
+    """
 
     method: str
-    partition: int
+    partition: int | None
     name: Name | Share
     headers: Mapping[str, str]
     query: str = ""
@@ -150,8 +154,8 @@ class Transport(Protocol):
         ...
 
 
-def path_text(device: str, partition: int, name: Name | Share) -> str:
-    return f"/{device}/{partition}{name.path}"
+def path_text(device: str, partition: int | None, name: Name | Share) -> str:
+    return f"/{device}" if partition is None else f"/{device}/{partition}{name.path}"
 
 
 def target(node: Node, request: NodeRequest) -> str:
@@ -168,12 +172,12 @@ def parse_path(path: str) -> tuple[str, int, Name]:
     return parts[1], int(parts[2]), Name(*parts[3:])
 
 
-def parse_share_path(path: str) -> tuple[str, int, str]:
-    """Device, partition and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
+def parse_share_path(path: str) -> tuple[str, int | None, str]:
+    """Device, partition (or None) and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
     parts = path.split("/")
-    if not 3 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or not parts[2].isdigit():
-        raise InvalidInput(f"not the path of a partition: {path[:200]!r}")
-    return parts[1], int(parts[2]), parts[3] if len(parts) == 4 else ""
+    if not 2 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or not (len(parts) == 2 or parts[2].isdigit()):
+        raise InvalidInput(f"not the path of a device or a partition: {path[:200]!r}")
+    return parts[1], int(parts[2]) if len(parts) > 2 else None, parts[3] if len(parts) == 4 else ""
 
 
 class UpdateTarget(NamedTuple):

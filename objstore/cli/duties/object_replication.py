@@ -46,6 +46,7 @@ _SETTINGS: settings.Table = (
     Setting(
         "object_replicator_max_load", rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
     ),
+    Setting("object_replicator_compare", positive, "500", "partitions compared with a peer in one request"),
     Setting("object_replicator_offer", positive, "1000", "names offered to a peer in one request"),
     Setting("object_replicator_batch_size", size, "4M", "bytes of small changes sent in one request"),
     Setting("object_replicator_batch_files", positive, "256", "small changes sent in one request"),
@@ -79,6 +80,7 @@ def _replicator(around: Surroundings) -> Work:
         Bounds(
             values.object_replicator_batch_size, values.object_replicator_batch_files, values.object_replicator_large
         ),
+        values.object_replicator_compare,
     )
     flow = Flow(
         Throttle(values.object_replicator_bytes_per_second).take,

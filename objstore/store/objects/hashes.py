@@ -161,6 +161,17 @@ class Hasher:
         with self._marks() as marks:
             return marks.kept(directory) or self._alone(partition, marks, self._hash_partition)
 
+    def kept(self, partitions: Iterable[int]) -> dict[int, str]:
+        """By partition, the hashes that are kept and can be read; computes none."""
+        found = {}
+        with self._marks() as marks:
+            for partition in partitions:
+                with contextlib.suppress(OSError):  # one that is damaged is nobody else's concern
+                    kept = marks.kept(self._layout.partition_dir(partition))
+                    if kept is not None:
+                        found[partition] = kept.hash
+        return found
+
     def suffixes(self, partition: int) -> dict[str, Summary]:
         """Of those that hold anything."""
         with self._marks() as marks:

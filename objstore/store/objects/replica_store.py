@@ -57,6 +57,10 @@ class FileReplicaStore(FileStore):
     def partition_hash(self, partition: int) -> str:
         return str(self._run(self._hasher.partition, partition).hash)
 
+    def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
+        found: dict[int, str] = self._run(self._hasher.kept, tuple(partitions))
+        return found
+
     def suffix_hashes(self, partition: int) -> dict[str, str]:
         return {suffix: summary.hash for suffix, summary in self._run(self._hasher.suffixes, partition).items()}
 

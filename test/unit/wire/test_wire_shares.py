@@ -19,7 +19,13 @@ def test_what_is_sent_is_what_is_read(share: Share) -> None:
     assert query == "step=compare"
 
 
-@pytest.mark.parametrize("path", ["", "/", "/d1", "/d1/x", "/d1/", "//17", "/d1/17/", "/d1/17/hash/more", "d1/17"])
+def test_a_request_about_many_partitions_names_the_device_alone() -> None:
+    sent = target(NODE, NodeRequest(REPLICATE, None, Share("object"), {}, "step=compare-many"))
+    assert sent == "/d1?step=compare-many"
+    assert parse_share_path("/d1") == ("d1", None, "")
+
+
+@pytest.mark.parametrize("path", ["", "/", "d1", "/d1/x", "/d1/", "//17", "/d1/17/", "/d1/17/hash/more", "d1/17"])
 def test_other_paths_are_no_shares(path: str) -> None:
     with pytest.raises(InvalidInput):
         parse_share_path(path)

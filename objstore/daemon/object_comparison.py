@@ -1,0 +1,72 @@
+"""Many partitions of a device compared with one peer by one request.
+
+It is made when the first of them comes up, so that what is found is fresh for those that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from objstore.core.errors import Conflict, NodeFailure, NodeRefusal
+from objstore.core.nodes import Node
+from objstore.daemon.object_partition import Peers, Place
+from objstore.replication import objects_plan as plan
+from objstore.replication.objects_line import compare_many
+from objstore.ring import Ring
+from objstore.runtime import green
+
+
+class Comparison:
+    """Of partitions of a place with a node that is a primary of each of them, by a ring."""
+
+    def __init__(self, place: Place, ring: Ring, node: Node, partitions: tuple[int, ...]) -> None:
+        self.node = node
+        self._place = place
+        self._ring = ring
+        self._partitions = partitions
+        self._equal: frozenset[int] | None = None
+        self._ended: Any = None
+
+    def says_equal(self, partition: int, ring: Ring, peers: Peers, go_on: Callable[[], bool]) -> bool:
+        """Does the node have the partition as we do? False where that is not known, for whatever reason.
+
+        ring: the current one. go_on: asked before a request whether to make it. Raises what the engine raises.
+        """
+        if ring is not self._ring:
+            return False
+        if self._ended is None:
+            self._ended = green.Event()
+            try:
+                self._equal = self._ask(peers) if go_on() else frozenset()
+            finally:
+                self._partitions = ()
+                self._ended.send(None)
+        elif not self._ended.ready():
+            self._ended.wait()
+        return self._equal is not None and partition in self._equal
+
+    def _ask(self, peers: Peers) -> frozenset[int]:
+        own = self._place.store.kept_hashes(self._partitions)
+        if len(own) < 2:  # the request is worth no more than that of the partition
+            return frozenset()
+        node = self.node.for_replication
+        try:
+            return frozenset(compare_many(peers.line(self._place, node), own))
+        except (NodeRefusal, Conflict):  # one by one they are compared, or it is said why they cannot be
+            pass
+        except NodeFailure as error:
+            peers.failed(node, error)
+        return frozenset()
+
+
+def compared(
+    place: Place, ring: Ring, peers: Mapping[int, Sequence[Node]], most: int
+) -> dict[int, tuple[Comparison, ...]]:
+    """The comparisons that each partition is in. peers: of each partition. most: partitions in a comparison."""
+    found: dict[int, tuple[Comparison, ...]] = {}
+    for node, partitions in plan.batches(peers.items(), most):
+        comparison = Comparison(place, ring, node, partitions)
+        for partition in partitions:
+            found[partition] = (*found.get(partition, ()), comparison)
+    return found

@@ -1,0 +1,95 @@
+"""Requests of the replication of objects to one peer, and what its statuses mean."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from objstore.core.errors import Conflict, InvalidInput, NodeDeviceGone, NodeFailure, NodeRefusal
+from objstore.core.nodes import Node
+from objstore.replication.objects_messages import COMPARE_MANY, SOURCE, decode_numbers, encode_partitions
+from objstore.runtime import green
+from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse, Share, Transport, Upload
+
+Decoded = TypeVar("Decoded")
+
+_OBJECTS = Share("object")
+_BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a peer that has enough to do is asked again
+
+
+class Line:
+    """From a device here to a peer, for one policy.
+
+    Its calls raise NodeFailure where the peer does not answer as it should: NodeDeviceGone where its device is not
+    there, NodeRefusal where it takes no such request; and Conflict where the peer is the very device that sends.
+    """
+
+    def __init__(self, transport: Transport, node: Node, policy: int, identity: str) -> None:
+        """node: at its address for replication. identity: see `objects_messages.device_identity`."""
+        self.node = node
+        self._transport = transport
+        self._headers = {POLICY: str(policy), SOURCE: identity}
+
+    def call(
+        self, step: str, partition: int | None, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> NodeResponse:
+        """The peer's answer of 200 or 204, once it is not too busy."""
+        request = self._request(step, partition, body, headers)
+        for pause in (*_BUSY_PAUSES, None):
+            response = self._transport.call(self.node, request)
+            if response.status in (200, 204):
+                return response
+            response.close()
+            if response.status != 503 or pause is None:
+                break
+            _rest(pause)
+        raise self.failure(response.status)
+
+    def upload(self, step: str, partition: int, length: int) -> Upload:
+        """One whose body the peer wants, once it is not too busy."""
+        request, status = self._request(step, partition), 503
+        for pause in (*_BUSY_PAUSES, None):
+            upload = self._transport.upload(self.node, request, length)
+            try:
+                early = upload.wait_continue()
+            except BaseException:
+                upload.abort()
+                raise
+            if early is None:
+                return upload
+            early.close()
+            status = early.status
+            if status != 503 or pause is None:
+                break
+            _rest(pause)
+        raise self.failure(status)
+
+    def decoded(self, decode: Callable[[bytes], Decoded], response: NodeResponse) -> Decoded:
+        try:
+            return decode(response.read())
+        except InvalidInput as error:
+            raise NodeFailure(str(error)) from None
+
+    def failure(self, status: int) -> Exception:
+        if status == 507:
+            return NodeDeviceGone("the device is not there")
+        if status == 409:
+            return Conflict(f"{self.node} is the sender itself: own_ips does not name this host as the ring does")
+        return (NodeRefusal if 400 <= status < 500 else NodeFailure)(f"answered {status}")
+
+    def _request(
+        self, step: str, partition: int | None, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> NodeRequest:
+        every = {**self._headers, **headers} if headers else self._headers
+        return NodeRequest(REPLICATE, partition, _OBJECTS, every, f"step={step}", body)
+
+
+def compare_many(line: Line, own: Mapping[int, str]) -> set[int]:
+    """The partitions, of those whose hashes are given, that the peer is known to have the same as we."""
+    response = line.call(COMPARE_MANY, None, encode_partitions(own))
+    return own.keys() - line.decoded(decode_numbers, response)
+
+
+def _rest(seconds: float) -> None:
+    green.sleep(seconds * random.uniform(0.5, 1.5))
