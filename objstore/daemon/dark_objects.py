@@ -1,9 +1,14 @@
-"""Finds objects that no container lists: what a listing, a quota and a bill never see, and no client ever deletes.
+"""Finds objects that nobody else would: ones that no container lists, and ones that have outlived their expiry.
+
+The former a listing, a quota and a bill never see, and no client ever deletes; of the latter the expirer does not know.
 
 For objects of which a device of this host is the first primary, so that each is looked at once in the cluster, all
 primaries of the container are asked what they know of the name. A row of the object's time or later, also of a
 deletion, and in whichever policy, is reason enough to leave it alone; so is everything that is not certain. An object
 is never deleted here: what is found is reported or, where that is wanted, told to the container again.
+
+An object that is there long after its time is *overdue*. Its row in the expirer's queue may be lost: it is asked for
+and, where that is wanted, told again. The expirer then looks at all copies as ever.
 """
 
 from __future__ import annotations
@@ -11,24 +16,27 @@ from __future__ import annotations
 import enum
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, InvalidInput, NodeFailure, NotFound
+from objstore.core.expiry_queue import Due, ExpiryQueue
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import TICKS, Timestamp
 from objstore.core.versions import UNLISTED
 from objstore.daemon import stored_names
-from objstore.daemon.delivery import Peers, succeeded
+from objstore.daemon.delivery import Peers
+from objstore.daemon.replicas import just_after
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime import green
 from objstore.runtime.throttle import Throttle
 from objstore.store.interface import ObjectInfo
-from objstore.wire.messages import EVEN_EXPIRED, POLICY, STORED_TIMESTAMP, NodeRequest
+from objstore.wire.messages import EVEN_EXPIRED, POLICY, RECREATE, STORED_TIMESTAMP, NodeRequest
 from objstore.wire.named_rows import RowStamp, decode_rows, named_request
-from objstore.wire.rows import ListedObject, object_row
+from objstore.wire.rows import ListedObject, object_row, queue_row
+from objstore.wire.telling import is_majority
 
 _BATCH = 50  # objects whose containers are asked at a time
 
@@ -39,7 +47,7 @@ class Verdict(enum.Enum):
     LISTED = "listed"  # or deleted later, or moved
     DARK = "dark"
     NO_CONTAINER = "without_container"
-    UNCERTAIN = "uncertain"
+    UNCERTAIN = "uncertain"  # what its container lacks, or that it is overdue
 
 
 class Answer(NamedTuple):
@@ -55,19 +63,45 @@ class Answer(NamedTuple):
 class Rules(NamedTuple):
     """rate: objects a second, 0 for no bound. grace: seconds for which nothing is said of a change.
 
-    repair: tell the container again.
+    repair: tell the container, or the expirer's queue, again. overdue: seconds by which the expirer must have come.
     """
 
     rate: float
     grace: float
     repair: bool
+    overdue: float = 86400.0
+    queue: ExpiryQueue = ExpiryQueue()
 
 
 def is_listed(info: ObjectInfo, now: float, grace: float) -> bool:
     """Should the object have been in a listing for long? Not one that has expired, or is to have no row."""
-    delete_at = info.metadata.get("X-Delete-At", "")
-    expired = delete_at.isdigit() and int(delete_at) <= now
+    expired = has_ended(info, now)
     return info.timestamp.seconds <= now - grace and info.metadata.get(UNLISTED) != "true" and not expired
+
+
+def has_ended(info: ObjectInfo, by: float) -> bool:
+    """Was its time, where it has one, at or before `by`, in seconds since the epoch?"""
+    delete_at = info.metadata.get("X-Delete-At", "")
+    return delete_at.isdecimal() and int(delete_at) <= by
+
+
+def is_queued(answers: Iterable[Answer | None], row: str, timestamp: Timestamp) -> bool:
+    """Does any primary of the queue's container have the row of a change, or of a later one?
+
+    A removal of the row may be there as well; the row of a later time than both counts.
+    """
+    rows = [each for answer in answers if answer is not None for each in answer.rows or () if each.name == row]
+    newest = max(rows, key=lambda each: (each.timestamp, each.deleted), default=None)
+    return newest is not None and not newest.deleted and newest.timestamp >= timestamp
+
+
+def queue_timestamp(changed: Timestamp, when: int, now: float) -> Timestamp:
+    """The time of a row that is told to the queue again: that of the change, as far as clients can tell.
+
+    The expirer's deletion is dated just after, and so before anything that a client did later. It grows with time, so
+    that the row wins over the removal of one that was told before: an object may come back with an old device.
+    """
+    return just_after(changed, max(0, round((now - when) * TICKS)))
 
 
 def judge(answers: Sequence[Answer | None], name: str, timestamp: Timestamp) -> Verdict:
@@ -170,9 +204,11 @@ class DarkObjects:
             return None
         if self._objects(location.policy).ring().partition(location.hash) != location.partition:
             return None  # the number of partitions has changed: it is kept in another one too, or will be
-        if not is_listed(info, self._now(), self._rules.grace):
-            return None
-        return _Suspect(location, name, info)
+        suspect = _Suspect(location, name, info)
+        now = self._now()
+        if has_ended(info, now - self._rules.overdue):
+            self._look_at_overdue(found, suspect)
+        return suspect if is_listed(info, now, self._rules.grace) else None
 
     def _judge(self, found: Round, suspects: list[_Suspect]) -> None:
         def container(suspect: _Suspect) -> Name:
@@ -230,7 +266,34 @@ class DarkObjects:
         row = object_row(ListedObject(*suspect.info)._replace(name=suspect.name.object or ""), policy)
         container = suspect.name.of_container
         statuses = self._containers.tell(container, [row], suspect.info.timestamp, {POLICY: str(policy)})
-        return 2 * sum(map(succeeded, statuses.values())) > len(statuses)
+        return is_majority(statuses.values())
+
+    # Objects that should have gone
+
+    def _look_at_overdue(self, found: Round, suspect: _Suspect) -> None:
+        if not is_newest(self._others(suspect), suspect.info):
+            found.count(uncertain=1)  # its end may have been taken back, or it is deleted
+            return
+        due = Due(int(suspect.info.metadata["X-Delete-At"]), suspect.name)
+        container = self._rules.queue.container(due.when, suspect.location.hash)
+        text = f"overdue: {due.name.path} of {suspect.info.timestamp} in policy {suspect.location.policy}"
+        found.count(overdue=1)
+        found.find(text)
+        if is_queued(self._ask(container, [due.row]), due.row, suspect.info.timestamp):
+            found.count(queued=1)
+            text += ", which the expirer knows"
+        elif self._rules.repair:
+            done = self._requeue(container, due, suspect.info.timestamp)
+            found.count(**{"requeued" if done else "failed": 1})
+            text += ", told to the expirer again" if done else ", could not be told to the expirer"
+        self._logger.warning("%s", text)
+
+    def _requeue(self, container: Name, due: Due, changed: Timestamp) -> bool:
+        """Put a row into the queue, whose container is made where it is missing."""
+        now = self._now()
+        row = queue_row(due, queue_timestamp(changed, due.when, now))
+        statuses = self._containers.tell(container, [row], Timestamp.from_seconds(now), {RECREATE: "0"})
+        return is_majority(statuses.values())
 
 
 def _look(peers: Peers, node: Node, request: NodeRequest) -> Other | None:

@@ -1,7 +1,7 @@
 """Deletes objects whose time has come, by the rows that object servers put in the queue; see doc/expiry.md.
 
-The queue is an account whose containers are named by time, with a row `<when>-<account>/<container>/<object>`
-for each object that is to end. Every host works on the queue's containers that are on its own devices. The replicas
+The queue is an account whose containers are named by time (`core.expiry_queue`), with a row for each object that is
+to end. Every host works on the queue's containers that are on its own devices. The replicas
 of a container share its rows: each row has a first one, the others follow when it stayed undone for a while. That two
 do the same does no harm.
 
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
+from objstore.core.expiry_queue import Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
@@ -35,24 +36,6 @@ _RETIRE_AFTER = 2 * 86400.0  # seconds after its time that an empty container of
 _FIRST_WAIT = 30.0  # seconds until a row that could not be done with is tried again; doubles each time
 _LONGEST_WAIT = 3600.0
 _MOST_WAITING = 100_000  # rows of which that is remembered
-
-
-class Due(NamedTuple):
-    """What a row of the queue says. when: seconds since the epoch."""
-
-    when: int
-    name: Name
-
-
-def parse_row(text: str) -> Due:
-    """Raises InvalidInput for what no object server has put there."""
-    when, dash, path = text.partition("-")
-    if not (dash and when.isascii() and when.isdigit()):
-        raise InvalidInput(f"not a row of the queue: {text[:200]!r}")
-    due = Due(int(when), Name.parse("/" + path))
-    if due.name.object is None:
-        raise InvalidInput(f"not a row of an object: {text[:200]!r}")
-    return due
 
 
 def turn(row: str, index: int, replicas: int) -> int:
@@ -187,7 +170,7 @@ class Expirer:
         """The queue's containers that may hold what is due, or are to be deleted. Raises ObjstoreError."""
         marker, account = "", self._settings.account
         while True:
-            query = urlencode({"format": "json", "marker": marker, "end_marker": _bound(until), "limit": _PAGE})
+            query = urlencode({"format": "json", "marker": marker, "end_marker": bound(int(until) + 1), "limit": _PAGE})
             made = subrequest({}, "GET", f"/v1/{account}", source="expirer", query=query, preauthorized=True)
             answer = call(self._means.store, made)
             body = answer.read()
@@ -217,7 +200,7 @@ class Expirer:
 
     def _rows(self, queue: _Queue, until: float) -> Iterator[ListedObject]:
         """What is due in a replica of a container."""
-        query = ListingQuery(end_marker=_bound(until), limit=_PAGE, data_times=True)
+        query = ListingQuery(end_marker=bound(int(until) + 1), limit=_PAGE, data_times=True)
         while True:
             try:
                 listing = queue.store.list(queue.location, query)
@@ -320,8 +303,3 @@ class Expirer:
         answer.close()
         if not answer.ok and answer.status not in (404, 409):  # 409: another replica has rows yet
             self._means.logger.warning("the queue's %s is not deleted: %s", name.path, answer.status)
-
-
-def _bound(until: float) -> str:
-    """The name that all rows and containers sort before that are due at or before a time."""
-    return f"{max(0, int(until) + 1):010d}"

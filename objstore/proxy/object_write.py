@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from objstore.core.errors import Conflict, NodeFailure
+from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp
@@ -52,12 +53,9 @@ class ObjectChange:
         if not expires:
             return ()
         settings = self.cluster.settings
-        divisor = settings.expiring_objects_container_divisor
-        # Spread over containers by the object's hash too, so that one busy second does not hit one database.
-        spread = int(self.cluster.salt.hash(self.name)[-2:], 16) % 100
-        start = int(expires) // divisor * divisor
-        queue = Name(settings.expiring_objects_account, f"{min(max(0, start - spread), 9_999_999_999):010d}")
-        return self.cluster.updates(queue, len(self.place.primaries)).headers
+        queue = ExpiryQueue(settings.expiring_objects_account, settings.expiring_objects_container_divisor)
+        container = queue.container(int(expires), self.cluster.salt.hash(self.name))
+        return self.cluster.updates(container, len(self.place.primaries)).headers
 
     def node_requests(self, method: str, body: bytes, extra: Mapping[str, str] | None = None) -> list[NodeRequest]:
         """The request for each replica, which differ in whom the nodes are to tell."""

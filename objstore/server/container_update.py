@@ -13,6 +13,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from objstore.core.expiry_queue import Due
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
@@ -29,7 +30,7 @@ from objstore.wire.messages import (
     Transport,
     UpdateTarget,
 )
-from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
+from objstore.wire.rows import ListedObject, object_row, queue_row, rows_request, tombstone_row
 from objstore.wire.telling import failed, tell_all
 
 
@@ -64,8 +65,7 @@ class ContainerUpdater:
 
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
         """A row in the expirer's queue, named by when the object is to go and which it is."""
-        name = f"{int(delete_at):010d}-{request.name.path[1:]}"
-        row = tombstone_row(name, timestamp, 0) | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
+        row = queue_row(Due(int(delete_at), request.name), timestamp)
         target = UpdateTarget.decode(request.header(EXPIRY_UPDATE))
         self._deliver(request, target, row, {RECREATE: "0"})
 

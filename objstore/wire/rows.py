@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from objstore.core.expiry_queue import Due
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
@@ -57,6 +58,12 @@ def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[st
         "content_type_timestamp": timestamp.internal,
         "meta_timestamp": timestamp.internal,
     }
+
+
+def queue_row(due: Due, timestamp: Timestamp) -> dict[str, Any]:
+    """A row of the expirer's queue. timestamp: of the change that set the time."""
+    row = tombstone_row(due.row, timestamp, 0)
+    return row | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
 
 
 class ContainerTotals(Protocol):

@@ -45,6 +45,7 @@ dark_objects_cycle = 10
 dark_objects_per_second = 100
 dark_objects_grace = 5
 dark_objects_action = repair
+dark_objects_overdue = 3
 """,
     "container": _STORAGE + """\
 container_updater_interval = 1

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from objstore.cli.surroundings import Duty, Surroundings, Work
+from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.policies import ring_name
 from objstore.daemon import dangling_rows, dark_objects, database_auditor
 from objstore.daemon.database_auditor import DatabaseAuditor
@@ -93,9 +94,16 @@ def _search_settings(duty: str, what: str, repair: str) -> Table:
     )
 
 
-_DARK_SETTINGS = _search_settings(
-    "dark_objects", "objects", "repair: tell containers again of objects that they do not list"
-)
+_QUEUE = ExpiryQueue()
+_DARK_SETTINGS = (
+    *_search_settings(
+        "dark_objects", "objects", "repair: tell containers and the expirer again of objects that they do not know"
+    ),
+    Setting("dark_objects_overdue", duration, "1d", "how long after its time an object that is still there is told of"),
+    Setting("dark_objects_queue_account", str.strip, _QUEUE.account, "account of the expirer's queue, as of proxies"),
+    Setting("dark_objects_queue_divisor", positive, str(_QUEUE.divisor),
+            "seconds that share a container of it, as of proxies"),
+)  # fmt: skip
 _DANGLING_SETTINGS = _search_settings(
     "dangling_rows", "rows", "repair: take rows out of listings whose object nobody has, two rounds in a row"
 )
@@ -104,7 +112,11 @@ _DANGLING_SETTINGS = _search_settings(
 def _dark_objects(around: Surroundings) -> Work:
     values = around.read(_DARK_SETTINGS)
     rules = dark_objects.Rules(
-        values.dark_objects_per_second, values.dark_objects_grace, values.dark_objects_action == REPAIR
+        values.dark_objects_per_second,
+        values.dark_objects_grace,
+        values.dark_objects_action == REPAIR,
+        values.dark_objects_overdue,
+        ExpiryQueue(values.dark_objects_queue_account, values.dark_objects_queue_divisor),
     )
     search = dark_objects.DarkObjects(
         lambda policy: around.peers(ring_name(policy)),

@@ -173,22 +173,38 @@ def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
                 yield Problem(WARNING, f"{host.ip}/{device}", f"does not write and read: {found['why']}")
 
 
-# Of searches: what they count that wants somebody's eyes.
-_SEARCHES = {
-    "dark-objects": ("objects that no container lists", ("dark", "without_container", "misplaced")),
-    "dangling-rows": ("rows of listings whose object is gone", ("dangling", "unseen")),
-}
+class _Search(NamedTuple):
+    """What a search counts that wants somebody's eyes. done: how much of it was seen to, by the name of the count."""
+
+    duty: str
+    what: str
+    counted: tuple[str, ...]
+    done: str
+    page: str
+
+
+_SEARCHES = (
+    _Search(
+        "dark-objects",
+        "objects that no container lists",
+        ("dark", "without_container", "misplaced"),
+        "repaired",
+        "auditing",
+    ),
+    _Search("dark-objects", "objects that should have expired long ago", ("overdue",), "requeued", "expiry"),
+    _Search("dangling-rows", "rows of listings whose object is gone", ("dangling", "unseen"), "repaired", "auditing"),
+)
 
 
 def _disagreements(state: ClusterState, _: float) -> Iterator[Problem]:
     for host in state.hosts:
         daemons = (host.summary or {}).get("daemons", {})
-        for duty, (what, counted) in _SEARCHES.items():
-            for device, tours in daemons.get(duty, {}).get("told", {}).get("devices", {}).items():
+        for search in _SEARCHES:
+            for device, tours in daemons.get(search.duty, {}).get("told", {}).get("devices", {}).items():
                 counts = tours.get("full", {}).get("last_counts", {})
-                number = sum(counts.get(name, 0) for name in counted) - counts.get("repaired", 0)
+                number = sum(counts.get(name, 0) for name in search.counted) - counts.get(search.done, 0)
                 if number > 0:
-                    yield Problem(WARNING, f"{host.ip}/{device}", f"{number} {what}; see doc/auditing.md")
+                    yield Problem(WARNING, f"{host.ip}/{device}", f"{number} {search.what}; see doc/{search.page}.md")
 
 
 _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import logging
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.in_process import Breakable, InProcess, run_pass
 
+from objstore.cli.duties import auditors, cleaners, updaters
+from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.core.versions import UNLISTED
-from objstore.daemon.dark_objects import Answer, DarkObjects, Other, Rules, Verdict, is_listed, is_newest, judge
+from objstore.daemon.dark_objects import (
+    Answer,
+    DarkObjects,
+    Other,
+    Rules,
+    Verdict,
+    has_ended,
+    is_listed,
+    is_newest,
+    is_queued,
+    judge,
+    queue_timestamp,
+)
+from objstore.daemon.delivery import Peers
 from objstore.daemon.rounds import Place, Round
 from objstore.store.databases import ListingQuery, ObjectRow
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
@@ -97,6 +115,37 @@ def test_whether_a_copy_is_the_newest(others: list[Other | None], newest: bool) 
     assert is_newest(others, info(5)) is newest
 
 
+def test_when_an_object_has_ended() -> None:
+    assert has_ended(info(X_Delete_At="100"), 100)
+    assert not has_ended(info(X_Delete_At="101"), 100)
+    assert not has_ended(info(), 100)
+    assert not has_ended(info(X_Delete_At="\u00b2"), 100)
+
+
+@pytest.mark.parametrize(
+    ("answers", "queued"),
+    [
+        ([], False),
+        ([None, HAS_NONE, NOTHING], False),
+        ([None, HAS_NONE, Answer((row(5),))], True),
+        ([Answer((row(6),))], True),
+        ([Answer((row(4),))], False),
+        ([Answer((row(5, name="other"),))], False),
+        ([Answer((row(5, deleted=True),))], False),
+        ([Answer((row(5),)), Answer((row(5, deleted=True),))], False),  # not everywhere removed yet
+        ([Answer((row(7),)), Answer((row(6, deleted=True),))], True),
+    ],
+)
+def test_whether_a_row_is_in_the_queue(answers: list[Answer | None], queued: bool) -> None:
+    assert is_queued(answers, "o", at(5)) is queued
+
+
+def test_a_row_told_again_wins_over_its_removal_and_loses_to_what_clients_did_later() -> None:
+    first, second = (queue_timestamp(at(5), 100, 200.0 + seconds) for seconds in (0, 10))
+    assert at(5) < first < second < at(5).next()
+    assert queue_timestamp(at(5), 100, 99.0) == at(5)
+
+
 class World:
     """A container in which nothing is listed yet, and objects in its account."""
 
@@ -122,14 +171,14 @@ class World:
         stores = [device.containers for device in self.cluster.all]
         return [[(each.name, each.size) for each in s.list(self.container, ListingQuery()).items] for s in stores]
 
-    def search(self, repair: bool = False) -> Round:
-        """One round of every device, its counts together."""
+    def search(self, repair: bool = False, containers: Peers | None = None) -> Round:
+        """One round of every device, its counts together. containers: their servers."""
         whole = Round()
         for device in self.cluster.devices.names():
             found = Round()
             search = DarkObjects(
                 lambda policy: self.cluster.peers,
-                self.cluster.peers,
+                containers or self.cluster.peers,
                 lambda node: True,
                 Rules(0, 3600, repair),
                 lambda: None,
@@ -263,3 +312,102 @@ def test_the_objects_of_other_hosts_are_left_to_them(world: World) -> None:
     device = world.cluster.device("d1")
     assert not list(search.tour(Place("d1", device.path, {0: device.objects(0)}), found))
     assert not found.counts
+
+
+DUE = int(NOW) - 2 * 86400
+QUEUE = ExpiryQueue()
+
+
+def queued(world: World, location: Location) -> list[list[str]]:
+    """The rows that the replicas of the queue's container have; nothing for one without it."""
+    found = world.cluster.location(QUEUE.container(DUE, location.hash))
+    stores = [device.containers for device in world.cluster.all]
+    made = [store for store in stores if found in list(store.locations())]
+    return [[each.name for each in store.list(found, ListingQuery()).items] for store in made]
+
+
+def test_an_object_that_should_have_gone_is_reported(world: World) -> None:
+    location = world.put(metadata={"X-Delete-At": str(DUE)})
+    found = world.search()
+    assert found.counts == {"objects": 1, "overdue": 1}
+    assert found.findings == [f"overdue: /a/c/o of {at(0)} in policy 0"]
+    assert queued(world, location) == []
+
+
+def test_its_row_is_put_into_the_queue_again(world: World) -> None:
+    location = world.put(metadata={"X-Delete-At": str(DUE)})
+    assert world.search(repair=True).counts == {"objects": 1, "overdue": 1, "requeued": 1}
+    assert queued(world, location) == [[f"{DUE:010d}-a/c/o"]] * 3
+    assert world.search(repair=True).counts == {"objects": 1, "overdue": 1, "queued": 1}
+    assert queued(world, location) == [[f"{DUE:010d}-a/c/o"]] * 3
+
+
+def test_one_that_is_to_have_no_row_in_its_container_goes_too(world: World) -> None:
+    world.put(metadata={"X-Delete-At": str(DUE), UNLISTED: "true"})
+    assert world.search(repair=True).counts == {"objects": 1, "overdue": 1, "requeued": 1}
+
+
+def test_the_expirer_is_given_its_time(world: World) -> None:
+    world.put(metadata={"X-Delete-At": str(int(NOW) - 86400 + 1)})
+    assert world.search(repair=True).counts == {"objects": 1}
+
+
+def test_one_whose_end_was_taken_back_elsewhere_is_left_alone(world: World) -> None:
+    location = world.put(metadata={"X-Delete-At": str(DUE)})
+    first = world.cluster.ring.primaries(location.partition)[0].device
+    other = next(name for name in world.cluster.devices.names() if name != first)
+    world.cluster.device(other).objects(0).post(location, ObjectMetadata(at(9), {}))
+    assert world.search(repair=True).counts == {"objects": 1, "uncertain": 1}
+    assert queued(world, location) == []
+
+
+def test_a_queue_that_cannot_be_told_is_told_of(world: World) -> None:
+    world.put(metadata={"X-Delete-At": str(DUE)})
+    silent = Breakable(world.cluster.transport)  # as where hosts of their own keep containers
+    silent.down = set(world.cluster.devices.names())
+    found = world.search(repair=True, containers=world.cluster.peers._replace(transport=silent))
+    assert found.counts == {"objects": 1, "overdue": 1, "failed": 1}
+
+
+def put_without_row(store: InProcess, name: Name, when: int, timestamp: Timestamp) -> None:
+    """On its primaries, with no word to the queue."""
+    sent = {"X_Timestamp": timestamp.internal, "Content_Type": "a/b", "Content_Length": "1", "X_Delete_At": str(when)}
+    for device in store.primaries(name):
+        assert store.ask(device, "PUT", name, body=b"x", **sent).status == 201
+    assert len(store.copies(name)) == 3
+
+
+def search_and_expire(store: InProcess) -> tuple[int, int]:
+    """A round of all devices, and a pass of the expirer; objects that were told to the queue, and that it deleted."""
+    around = store.around(dark_objects_action="repair", dark_objects_overdue="1h", object_expirer_margin="0")
+    around.at_once = True
+    search = auditors.DARK_OBJECTS.make(around)
+    run_pass(search)
+    run_pass(updaters.CONTAINER_UPDATER.make(around))
+    expirer = cleaners.OBJECT_EXPIRER.make(around)
+    run_pass(expirer)
+    return search.told().get("requeued_total", 0), expirer.told()["expired_total"]
+
+
+def test_an_object_whose_row_was_lost_goes_in_the_end(tmp_path: Path) -> None:
+    store, name = InProcess(tmp_path), Name("AUTH_t", "c", "o")
+    assert store("PUT", name.of_container).status == 201
+    when = int(time.time()) - 7200
+    put_without_row(store, name, when, Timestamp.from_seconds(when - 10))
+    assert search_and_expire(store) == (1, 1)
+    assert store.copies(name) == []
+    assert search_and_expire(store) == (0, 0)
+
+
+def test_one_that_comes_back_with_an_old_device_goes_again(tmp_path: Path) -> None:
+    """The queue has a removal of its row then, objects have forgotten their deletion."""
+    store, name = InProcess(tmp_path), Name("AUTH_t", "c", "o")
+    assert store("PUT", name.of_container).status == 201
+    when = int(time.time()) - 7200
+    for _ in range(2):
+        put_without_row(store, name, when, Timestamp.from_seconds(when - 10))
+        assert search_and_expire(store) == (1, 1)
+        assert store.copies(name) == []
+        for device in store.primaries(name):
+            objects, location = store.device(device).objects(0), store.location(name)
+            objects.forget(location, list(objects.changes(location.partition, location.suffix)[location.hash]))

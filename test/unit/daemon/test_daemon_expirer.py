@@ -12,11 +12,10 @@ from harness.in_process import InProcess, run_pass
 
 from objstore.cli.duties import cleaners
 from objstore.cli.surroundings import Work
-from objstore.core.errors import InvalidInput
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.expirer import Due, finished, may_be_kept, parse_row, turn
+from objstore.daemon.expirer import finished, may_be_kept, turn
 from objstore.daemon.replicas import Fate, Reply, fate
 from objstore.runtime import green
 
@@ -302,13 +301,6 @@ AT_ROW, AT_POST = {"X-Backend-Timestamp": Timestamp(100).internal}, {"X-Backend-
 )
 def test_an_end_that_may_have_been_taken_back_ends_nothing(looks: list[Reply], expected: bool) -> None:
     assert may_be_kept(looks, WHEN, STAMP, 3) is expected
-
-
-def test_a_row_names_when_and_what() -> None:
-    assert parse_row("0000000012-AUTH_a/c/o/p-q") == Due(12, Name("AUTH_a", "c", "o/p-q"))
-    for wrong in ("", "12", "x-AUTH_a/c/o", "12-AUTH_a/c", "12-AUTH_a", "-1-a/c/o", "１２-a/c/o"):
-        with pytest.raises(InvalidInput):
-            parse_row(wrong)
 
 
 def test_each_row_has_a_turn_for_every_replica() -> None:

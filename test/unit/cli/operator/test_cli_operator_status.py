@@ -111,6 +111,11 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
             "2 objects that no container lists",
         ),
         (
+            {"daemons": {"dark-objects": daemon(full={"last_counts": {"objects": 9, "overdue": 3, "requeued": 2}})}},
+            WARNING,
+            "1 objects that should have expired long ago",
+        ),
+        (
             {"daemons": {"dangling-rows": daemon(full={"last_counts": {"rows": 9, "dangling": 1}})}},
             WARNING,
             "1 rows of listings whose object is gone",
