@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 from harness.client import Client
 from harness.cluster import Cluster, Place
 from harness.processes import wait_until
+
+from objstore.core.expiry_queue import ExpiryQueue
 
 PATIENCE = 60  # seconds; a round begins every 10
 
@@ -74,6 +78,24 @@ def test_a_dark_object_is_listed_again(cluster: Cluster, client: Client, contain
     wait_until(lambda: client.names(container) == ["dark"], "the object to be listed", PATIENCE)
 
 
+def test_an_expired_object_whose_row_in_the_queue_is_lost_goes_from_disks(
+    cluster: Cluster, client: Client, container: str
+) -> None:
+    assert client.put(f"{container}/ends", b"content", {"X-Delete-After": "10"}).status == 201
+    when = int(client.head(f"{container}/ends")["X-Delete-At"])
+    place = cluster.locate(client.account, container, "ends")
+    wait_until(lambda: len(cluster.data_files(place)) == 3, "three copies")
+    queue = ExpiryQueue().container(when, place.hash)
+    queue_place = cluster.locate(queue.account, queue.container or "")
+    row = f"{when:010d}-{client.account}/{container}/ends"
+    wait_until(lambda: _rows(cluster, queue_place, row) == 3, "the row in three replicas of the queue")
+    _change_rows(cluster, queue_place, f"DELETE FROM object WHERE name = '{row}'")
+    assert _rows(cluster, queue_place, row) == 0
+    assert time.time() < when
+    wait_until(lambda: not cluster.data_files(place), "disks without it", PATIENCE)
+    wait_until(lambda: client.names(container) == [], "a listing without it", PATIENCE)
+
+
 def test_a_row_whose_object_is_gone_is_taken_out(cluster: Cluster, client: Client, container: str) -> None:
     for name in ("gone", "there"):
         assert client.put(f"{container}/{name}", b"content").status == 201
@@ -96,6 +118,17 @@ def _damage_index(path: Path) -> None:
     with open(path, "r+b") as file:
         file.seek((page - 1) * size)
         file.write(bytes(size))
+
+
+def _rows(cluster: Cluster, place: Place, name: str) -> int:
+    """How many primaries have the row, also of a removal."""
+    count = 0
+    for host in place.primaries:
+        path = cluster.devices(host) / place.path / f"{place.hash}.db"
+        if path.exists():
+            with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+                count += connection.execute("SELECT count(*) FROM object WHERE name = ?", (name,)).fetchone()[0]
+    return count
 
 
 def _change_rows(cluster: Cluster, place: Place, statement: str) -> None:

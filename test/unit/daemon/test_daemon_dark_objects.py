@@ -399,15 +399,32 @@ def test_an_object_whose_row_was_lost_goes_in_the_end(tmp_path: Path) -> None:
     assert search_and_expire(store) == (0, 0)
 
 
-def test_one_that_comes_back_with_an_old_device_goes_again(tmp_path: Path) -> None:
-    """The queue has a removal of its row then, objects have forgotten their deletion."""
+@pytest.mark.parametrize("age", [7200, 3 * 86400], ids=["container is there", "container was deleted"])
+def test_one_that_comes_back_with_an_old_device_goes_again(tmp_path: Path, age: int) -> None:
+    """The queue has a removal of its row then, or had in a container that is old; objects forgot their deletion."""
     store, name = InProcess(tmp_path), Name("AUTH_t", "c", "o")
     assert store("PUT", name.of_container).status == 201
-    when = int(time.time()) - 7200
+    when = int(time.time()) - age
     for _ in range(2):
         put_without_row(store, name, when, Timestamp.from_seconds(when - 10))
         assert search_and_expire(store) == (1, 1)
         assert store.copies(name) == []
+        assert search_and_expire(store) == (0, 0)
+        queue = QUEUE.container(when, store.location(name).hash)
+        assert store.ask(store.primaries(queue)[0], "HEAD", queue).status == (204 if age == 7200 else 404)
         for device in store.primaries(name):
             objects, location = store.device(device).objects(0), store.location(name)
             objects.forget(location, list(objects.changes(location.partition, location.suffix)[location.hash]))
+
+
+def test_one_whose_row_is_in_the_queue_is_told_of_and_left_to_the_expirer(tmp_path: Path) -> None:
+    """As a client's PUT has put it there."""
+    store, name = InProcess(tmp_path), Name("AUTH_t", "c", "o")
+    assert store("PUT", name.of_container).status == 201
+    when = int(time.time()) + 2
+    assert store("PUT", name, b"x", X_Delete_At=str(when)).status == 201
+    time.sleep(max(0.0, when - time.time()) + 0.01)
+    search = auditors.DARK_OBJECTS.make(store.around(dark_objects_action="repair", dark_objects_overdue="0"))
+    run_pass(search)
+    told = search.told()
+    assert (told["overdue_total"], told["queued_total"], told.get("requeued_total", 0)) == (1, 1, 0)
