@@ -19,13 +19,13 @@ class Running:
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
         self._cluster: Cluster | None = None
-        self._owner: object = None
+        self._made_for: object = None
 
     def get(self, owner: object, **options: Any) -> Cluster:
-        """The owner's cluster, made if there is none. options: as of `Cluster`."""
-        if self._cluster is None or self._owner != owner:
+        """The owner's cluster of these options, made if there is none. options: as of `Cluster`."""
+        if self._cluster is None or self._made_for != (owner, options):
             self.drop()
-            self._owner = owner
+            self._made_for = owner, options
             self._cluster = Cluster(self._factory.mktemp("cluster"), **{"controlled": True, **options})
             self._cluster.start()
         return self._cluster

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from harness.client import Client
@@ -11,6 +12,8 @@ from harness.cluster import Cluster
 from harness.invariants import check_cluster
 from harness.ledger import Ledger
 from harness.running import Running
+
+_FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +29,26 @@ def ledgers() -> list[Ledger]:
     return []
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    if call.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest, running: Running, ledgers: list[Ledger]) -> Iterator[Cluster]:
-    """With all its servers running, as they do again afterwards. A module's CLUSTER has options of its own."""
-    cluster = running.get(request.module, **getattr(request.module, "CLUSTER", {}))
+    """With all its servers running, as they do again afterwards. Of other options by `@pytest.mark.cluster(...)`."""
+    marker = request.node.get_closest_marker("cluster")
+    cluster = running.get(request.module, **(marker.kwargs if marker else {}))
     yield cluster
     try:
-        cluster.mend()
-        check_cluster(cluster, *ledgers)
+        if request.node.stash.get(_FAILED, True):
+            running.drop()  # who knows in what state it is
+        else:
+            cluster.mend()
+            check_cluster(cluster, *ledgers)
     except BaseException:
         running.drop()
         raise

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
 from harness.processes import wait_until
 
 COUNT = 12
 SECONDS = 60
-CLUSTER = {"policies": ("gold", "silver"), "controlled": False}
+pytestmark = pytest.mark.cluster(policies=("gold", "silver"), controlled=False)
 
 
 class Files:

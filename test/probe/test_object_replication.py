@@ -7,11 +7,11 @@ import shutil
 import threading
 from pathlib import Path
 
+import pytest
 from harness import rings
 from harness.client import Client
 from harness.cluster import Cluster, Place
 from harness.processes import wait_until
-from harness.running import Running
 
 from objstore.core.names import Name
 from objstore.ring import Ring
@@ -152,16 +152,14 @@ def test_a_copy_that_was_quarantined_is_made_whole(cluster: Cluster, client: Cli
     assert cluster.quarantined()
 
 
-def test_an_added_host_gets_its_partitions_while_reads_go_on(running: Running) -> None:
-    growing = running.get("three hosts", hosts=3, controlled=False)
-    client = growing.client()
-    assert client.put("c").status == 201
-    written = put_many(client, "c")
+@pytest.mark.cluster(hosts=3, controlled=False)
+def test_an_added_host_gets_its_partitions_while_reads_go_on(cluster: Cluster, client: Client, container: str) -> None:
+    written = put_many(client, container)
     failures: list[str] = []
     enough = threading.Event()
 
     def read() -> None:
-        own = growing.client()
+        own = cluster.client()
         while not enough.is_set():
             for path, body in written.items():
                 answer = own.get(path)
@@ -172,14 +170,13 @@ def test_an_added_host_gets_its_partitions_while_reads_go_on(running: Running) -
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        rings.add_host(growing)
-        known = places(growing, client, list(written))
+        rings.add_host(cluster)
+        known = places(cluster, client, list(written))
         assert any(4 in place.primaries for place in known.values())
         wait_until(
-            lambda: all(holders(growing, place) == {*place.primaries} for place in known.values()), "the move", 60
+            lambda: all(holders(cluster, place) == {*place.primaries} for place in known.values()), "the move", 60
         )
     finally:
         enough.set()
         reader.join()
     assert not failures
-    client.close()

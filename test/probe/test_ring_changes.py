@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 from harness import rings
 from harness.cluster import Cluster
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, check, load
 from harness.processes import run
-from harness.running import Running
 
 LOADED = 2.5  # seconds after which all processes have a new ring
 
@@ -124,13 +124,9 @@ def test_doubling_is_cancelled(cluster: Cluster, ledger: Ledger) -> None:
     assert len({name for _, name in names(cluster)}) == len(set(names(cluster)))
 
 
-def test_the_only_copy_moves(running: Running) -> None:
+@pytest.mark.cluster(hosts=2, replicas=1)
+def test_the_only_copy_moves(cluster: Cluster, ledger: Ledger) -> None:
     """With one replica a new primary has nothing at first, of accounts and containers neither."""
-    cluster = running.get("one replica", hosts=2, replicas=1)
-    client = cluster.client()
-    ledger = Ledger("only")
-    assert client.put(ledger.container).status == 201
-    client.close()
 
     def steps() -> None:
         rings.set_weight(cluster, 2, 10)
