@@ -1,10 +1,10 @@
 """What the replication of objects costs: a pass over equal devices, and the refill of an empty one.
 
-    python bench/replication.py [--dir DIR] [--objects 10000] [--unchanged 100000] [--part-power 10]
+    python bench/replication.py [--dir DIR] [--objects 10000] [--unchanged 100000] [--part-power 10] [--peers 1]
 
-Two hosts, 127.0.0.1 and 127.0.0.2, each with one device that holds everything. The object server of the second is a
-process of its own, as its operator starts it; the replicator of the first runs in this process. Told is the CPU time
-of both.
+Two hosts, 127.0.0.1 and 127.0.0.2, or three, each with one device that holds everything. The object servers of all
+but the first are processes of their own, as their operator starts them; the replicator of the first runs in this
+process. Told is the CPU time of all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -53,19 +54,20 @@ class Unsynced(Files):
 
 
 class Hosts:
-    """The two, described in `etc`; `devices(n)` is the directory of a host's devices."""
+    """Described in `etc`; `devices(n)` is the directory of a host's devices. peers: hosts besides the first."""
 
-    def __init__(self, root: Path, part_power: int) -> None:
+    def __init__(self, root: Path, part_power: int, peers: int) -> None:
+        self.hosts = HOSTS[: 1 + peers]
         self.root = root
         self.etc = root / "cluster"
         self.port = _free_ports()
-        hosts = [option for host in HOSTS[:2] for option in ("--host", f"{host}:{self.port}")]
-        plan = ["--replicas", "2", "--no-mount-check", "--part-power", str(part_power)]
+        hosts = [option for host in self.hosts for option in ("--host", f"{host}:{self.port}")]
+        plan = ["--replicas", str(len(self.hosts)), "--no-mount-check", "--part-power", str(part_power)]
         command = [sys.executable, OBJSTORE, "init", str(self.etc), *hosts, *plan]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         conf = self.etc / "object-server.conf"
         conf.write_text(conf.read_text().replace("[DEFAULT]\n", "[DEFAULT]\ndaemons = no\n"))
-        for host in HOSTS[:2]:
+        for host in self.hosts:
             (self.devices(host) / "d1").mkdir(parents=True)
         self.salt = cluster_conf.load(str(self.etc)).salt
         self.ring = Ring.load(str(self.etc / "object.ring"))
@@ -88,8 +90,8 @@ class Hosts:
         for thread in [green.spawn(some, first) for first in range(16)]:
             thread.wait()
 
-    def fill_both(self, count: int) -> None:
-        """Both hosts' devices get equal objects, which nothing will read: names of a few files."""
+    def fill_all(self, count: int) -> None:
+        """All hosts' devices get equal objects, which nothing will read: names of a few files."""
         template = None
         for number in range(count):
             location = self._location(f"object-{number}")
@@ -97,7 +99,7 @@ class Hosts:
             if number % 10_000 == 0:  # file systems bound how many names a file has
                 template = self.root / f"template-{number}"
                 template.write_bytes(b"")
-            for host in HOSTS[:2]:
+            for host in self.hosts:
                 directory = Layout(str(self.devices(host) / "d1"), 0).hash_dir(location)
                 os.makedirs(directory)
                 os.link(template, f"{directory}/{name}")  # type: ignore[arg-type]
@@ -107,18 +109,21 @@ class Hosts:
         return Location(self.ring.partition(name_hash), name_hash)
 
     def empty(self) -> None:
-        for host in HOSTS[:2]:
+        for host in self.hosts:
             shutil.rmtree(self.devices(host) / "d1")
             (self.devices(host) / "d1").mkdir()
 
     @contextlib.contextmanager
-    def peer(self) -> Iterator[int]:
-        """The second host's object server; its process id."""
-        host = HOSTS[1]
+    def peers(self) -> Iterator[list[int]]:
+        """The other hosts' object servers; their process ids."""
+        with _running([self._object_server(host) for host in self.hosts[1:]]) as pids:
+            for host in self.hosts[1:]:
+                _wait(partial(_healthy, host, self.port), host)
+            yield pids
+
+    def _object_server(self, host: str) -> subprocess.Popen[bytes]:
         options = ["--bind-ip", host, "--devices", str(self.devices(host)), "--workers", "1"]
-        with _running([_server(self.root, self.etc, "object", host, options)]) as (pid,):
-            _wait(lambda: _healthy(host, self.port), host)
-            yield pid
+        return _server(self.root, self.etc, "object", host, options)
 
     def replicator(self) -> Daemon:
         conf = {
@@ -135,18 +140,18 @@ class Hosts:
         return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.told)
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of this process and of another's tree."""
-    other = psutil.Process(pid)
-    times = [psutil.Process().cpu_times(), other.cpu_times(), *(one.cpu_times() for one in other.children(True))]
-    return sum(one.user + one.system for one in times)
+def cpu_of(pids: list[int]) -> float:
+    """Seconds of this process and of others' trees."""
+    others = [psutil.Process(pid) for pid in pids]
+    every = [psutil.Process(), *others, *(child for other in others for child in other.children(True))]
+    return sum(times.user + times.system for times in (one.cpu_times() for one in every))
 
 
-def measure(what: str, pid: int, call: Callable[[], object]) -> float:
+def measure(what: str, pids: list[int], call: Callable[[], object]) -> float:
     """Print and return CPU seconds; wall time too."""
-    cpu, wall = cpu_of(pid), time.perf_counter()
+    cpu, wall = cpu_of(pids), time.perf_counter()
     call()
-    cpu, wall = cpu_of(pid) - cpu, time.perf_counter() - wall
+    cpu, wall = cpu_of(pids) - cpu, time.perf_counter() - wall
     print(f"{what:<58} {cpu:8.2f} s CPU {wall:8.2f} s", flush=True)
     return cpu
 
@@ -155,22 +160,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", help="a directory on the disk to measure")
     parser.add_argument("--objects", type=int, default=10_000, help="objects of 4 KiB for an empty device")
-    parser.add_argument("--unchanged", type=int, default=100_000, help="objects on two equal devices")
+    parser.add_argument("--unchanged", type=int, default=100_000, help="objects on equal devices")
     parser.add_argument("--part-power", type=int, default=10)
+    parser.add_argument("--peers", type=int, choices=(1, 2), default=1, help="hosts besides the first")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
-        hosts = Hosts(Path(root), options.part_power)
+        hosts = Hosts(Path(root), options.part_power, options.peers)
         hosts.fill(options.objects, SMALL)
-        with hosts.peer() as pid:
+        with hosts.peers() as pids:
             replicator = hosts.replicator()
-            measure(f"{options.objects} objects of 4 KiB to an empty device", pid, replicator.run_once)
-            assert replicator.told()["sent_total"] == options.objects, replicator.told()
+            measure(f"{options.objects} objects of 4 KiB to empty devices", pids, replicator.run_once)
+            assert replicator.told()["sent_total"] == options.objects * options.peers, replicator.told()
         hosts.empty()
-        hosts.fill_both(options.unchanged)
-        with hosts.peer() as pid:
+        hosts.fill_all(options.unchanged)
+        with hosts.peers() as pids:
             replicator = hosts.replicator()
-            measure(f"{options.unchanged} equal objects, the first pass", pid, replicator.run_once)
-            measure(f"{options.unchanged} equal objects, nothing changed", pid, replicator.run_once)
+            measure(f"{options.unchanged} equal objects, the first pass", pids, replicator.run_once)
+            measure(f"{options.unchanged} equal objects, nothing changed", pids, replicator.run_once)
             told = replicator.told()
             assert told["sent_total"] == told["failures"] == 0, told
             print(f"{'partitions':<58} {told['partitions']:8}")

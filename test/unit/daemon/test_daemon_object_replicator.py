@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.object_partition import Options, Peers, Place
 from objstore.daemon.object_replicator import Host, ObjectReplicator
+from objstore.daemon.runner import Daemon, Pace
 from objstore.replication.objects_messages import FAILED, Receipt, boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
 from objstore.ring import Ring, increase
 from objstore.ring.builder import RingBuilder
+from objstore.runtime import green
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.layout import Layout
 from objstore.wire.local import LocalTransport
@@ -46,6 +49,7 @@ class Network:
         self.silent: set[str] = set()
         self.dies_after: dict[str, int] = {}  # so many requests
         self.busy = 0  # how many requests are refused yet
+        self.old: set[str] = set()  # devices of hosts that compare partitions one by one only
         self.refuses = b""  # single changes that have this in their frame
         self.after_offer: Callable[[], object] = lambda: None
         self.steps: list[tuple[str, str]] = []
@@ -64,6 +68,9 @@ class Network:
         if self.busy:
             self.busy -= 1
             return NodeResponse(503, {})
+        if node.device in self.old and request.partition is None:
+            return NodeResponse(400, {})
+        green.sleep(0)
         if self.refuses and request.query == "step=send" and self.refuses in request.body:
             return NodeResponse(200, {}, [Receipt(1, {0: FAILED}).encode()])
         response = self._local.call(node, request)
@@ -200,6 +207,135 @@ def test_where_nothing_differs_each_peer_is_asked_once(cluster: Cluster) -> None
     assert [step for _, step in cluster.network.steps] == ["compare"] * (2 * len(partitions))
     assert told["sent_total"] == 0
     assert told["partitions"] == len(partitions)
+
+
+def settle(cluster: Cluster, names: list[str]) -> None:
+    """All have these objects, and keep hashes of their partitions."""
+    for name in names:
+        cluster.put(name)
+    cluster.run()
+    cluster.network.steps.clear()
+
+
+def partitions(cluster: Cluster, *devices: str) -> set[int]:
+    """Of the objects, those that all these devices are primaries of."""
+    return {cluster.location(name).partition for name in NAMES if {*devices} <= {*cluster.primaries(name)}}
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_where_nothing_changed_each_peer_is_asked_once_for_all_partitions(cluster: Cluster, concurrency: int) -> None:
+    settle(cluster, NAMES)
+    replicator = cluster.replicator("d1")
+    pace = Pace(60.0, concurrency=concurrency)
+    Daemon("test", replicator.passes, pace, logging.getLogger("test.replicator")).run_once()
+    assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
+    told = replicator.told()
+    assert told["partitions_done"] == told["partitions"] == len(partitions(cluster, "d1"))
+    assert (told["failures"], told["sent_total"], dict(told["peer_failures"])) == (0, 0, {})
+    assert "last_pass" in told["devices"]["d1"]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_so_many_partitions_are_compared_at_once(cluster: Cluster, most: int) -> None:
+    settle(cluster, NAMES)
+    cluster.options = cluster.options._replace(compare=most)
+    cluster.run("d1")
+    for peer in ("d2", "d3", "d4"):
+        count = len(partitions(cluster, "d1", peer))
+        steps = [step for device, step in cluster.network.steps if device == peer]
+        many, rest = (0, count) if most == 1 else (count // most + (count % most > 1), count % most == 1)
+        assert (steps.count("compare-many"), steps.count("compare")) == (many, rest)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_one_partition_of_many_that_differs_is_mended(cluster: Cluster, kept: bool) -> None:
+    settle(cluster, NAMES)
+    first, *others = cluster.primaries("o1")
+    partition = cluster.location("o1").partition
+    cluster.put("o1", b"new", on=[first])
+    if kept:
+        cluster.store(first).partition_hash(partition)
+    told = cluster.run(first)
+    assert [cluster.content("o1", device) for device in others] == [b"new"] * 2
+    assert (told["failures"], told["sent_total"]) == (0, 2)
+    assert [step for _, step in cluster.network.steps].count("compare") == 2
+
+
+def test_a_partition_that_only_one_peer_lacks_is_of_no_concern_to_the_others(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    first, second, third = cluster.primaries("o1")
+    cluster.put("o1", b"new", on=[first, second])
+    for device in (first, second):
+        cluster.store(device).partition_hash(cluster.location("o1").partition)
+    cluster.run(first)
+    assert cluster.content("o1", third) == b"new"
+    assert {device for device, step in cluster.network.steps if step != "compare-many"} == {third}
+
+
+def test_a_peer_of_an_older_version_is_asked_of_each_partition(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    cluster.network.old = {"d2"}
+    told = cluster.run("d1")
+    compared = [device for device, step in cluster.network.steps if step == "compare"]
+    assert compared == ["d2"] * len(partitions(cluster, "d1", "d2"))
+    assert (told["failures"], dict(told["peer_failures"])) == (0, {})
+
+
+def test_a_lost_device_of_many_partitions_is_stood_in_for(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    shutil.rmtree(cluster.root / "devices" / "d2")
+    cluster.storage.devices._checked.clear()
+    told = cluster.run("d1")
+    for name in NAMES:
+        if {"d1", "d2"} <= {*cluster.primaries(name)}:
+            assert cluster.content(name, cluster.others(name)[0]) == b"content"
+    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
+    assert told["partitions_done"] == told["partitions"]
+
+
+def test_a_silent_peer_holds_up_its_own_partitions_alone(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    cluster.peer_pause = 60.0
+    cluster.network.silent = {"d2"}
+    told = cluster.run("d1")
+    assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
+    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
+
+
+def test_a_peer_that_is_this_very_device_is_no_copy(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    shutil.rmtree(cluster.root / "devices" / "d2")
+    (cluster.root / "devices" / "d2").symlink_to("d1")
+    told = cluster.run("d1")
+    assert ("d2", "compare-many") in cluster.network.steps
+    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
+    assert told["removed_total"] == 0
+    assert dict(told["peer_failures"]) == {}
+
+
+def test_what_was_compared_by_a_ring_that_is_replaced_counts_no_more(cluster: Cluster) -> None:
+    settle(cluster, NAMES)
+    units = iter(cluster.replicator("d1").passes())
+    for unit in islice(units, 2):  # the plan, and the first partition
+        unit()
+    cluster.network.steps.clear()
+    cluster.ring = Ring(cluster.builder.contents())
+    for unit in units:
+        unit()
+    assert {step for _, step in cluster.network.steps} == {"compare"}
+    assert len(cluster.network.steps) >= 2 * (len(partitions(cluster, "d1")) - 2)
+
+
+def test_old_tombstones_are_removed_where_all_peers_have_them_too(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.delete(name, cluster.primaries(name), Timestamp.from_seconds(time.time() - WEEK - 60))
+    cluster.run()
+    now = [time.time()]
+    replicator = cluster.replicator("d1", now=lambda: now[0])
+    now[0] += 24 * 3600
+    for unit in replicator.passes():
+        unit()
+    assert replicator.told()["reclaimed_total"] == sum("d1" in cluster.primaries(name) for name in NAMES)
 
 
 @pytest.mark.parametrize(("size", "together"), [(1, 10), (2000, 4), (4000, 2)])  # a change is its content and record

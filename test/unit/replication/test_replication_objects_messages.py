@@ -14,10 +14,14 @@ from objstore.replication.objects_messages import (
     Receipt,
     decode_changes,
     decode_hashes,
+    decode_numbers,
+    decode_partitions,
     device_identity,
     encode_changes,
     encode_hashes,
     encode_head,
+    encode_numbers,
+    encode_partitions,
 )
 from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
 
@@ -45,6 +49,18 @@ def test_frames_come_out_as_they_went_in_wherever_the_body_is_cut(
     while (frame := reader.head()) is not None:
         found.append((frame.hash, frame.name, reader.content(frame.length)))
     assert found == sent
+
+
+@given(st.dictionaries(st.integers(0, 2**32 - 1), hashes))
+def test_partitions_come_out_as_they_went_in(sent: dict[int, str]) -> None:
+    assert decode_partitions(encode_partitions(sent)) == sent
+    assert decode_numbers(encode_numbers(list(sent))) == sent.keys()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'["3"]', b"[[3]]", b"[" * 100_000])
+def test_an_answer_that_is_no_list_of_partitions_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        decode_numbers(body)
 
 
 @given(st.binary(min_size=1, max_size=100), st.data())

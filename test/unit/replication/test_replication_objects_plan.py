@@ -13,6 +13,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.replication.objects_plan import (
     ALL,
     assign,
+    batches,
     bundles,
     confirmations_needed,
     differing,
@@ -45,6 +46,20 @@ def test_a_primary_sends_to_the_others_and_a_handoff_to_all() -> None:
 )
 def test_how_many_primaries_must_confirm(wanted: int, primaries: int, needed: int | None) -> None:
     assert confirmations_needed(wanted, primaries) == needed
+
+
+PEERS = st.lists(st.integers(1, 5), max_size=3, unique=True).map(lambda numbers: tuple(map(node, numbers)))
+
+
+@given(st.dictionaries(st.integers(0, 1000), PEERS, max_size=40), st.integers(1, 7))
+def test_each_partition_is_compared_once_with_each_peer(peers: dict[int, tuple[Node, ...]], most: int) -> None:
+    groups = list(batches(peers.items(), most))
+    assert all(1 < len(partitions) <= most for _, partitions in groups)
+    for each in {peer for nodes in peers.values() for peer in nodes}:
+        shared = [partition for partition, nodes in peers.items() if each in nodes]
+        compared = [partition for peer, partitions in groups if peer == each for partition in partitions]
+        alone = len(shared) if most == 1 else len(shared) % most == 1
+        assert compared == shared[: len(shared) - alone]
 
 
 def test_suffixes_that_only_the_peer_has_are_its_own_business() -> None:

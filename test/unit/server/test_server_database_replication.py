@@ -79,6 +79,10 @@ def test_databases_that_differ_are_named(ask: Ask, store: ContainerStore) -> Non
     assert found == protocol.Difference(AT.hash, store.info(AT).id, 0, status=True)
 
 
+def test_databases_of_no_partition_are_not_compared(ask: Ask, store: ContainerStore) -> None:
+    assert ask(body=protocol.encode_comparison([told(store)]), path="/d1").status == 400
+
+
 def test_rows_and_status_are_taken(ask: Ask, store: ContainerStore) -> None:
     line = [0, 0, "new", Timestamp(30).internal, 7, "a/b", "e", None, None, 0]
     said = {"from": "peer", "to": store.info(AT).id, "after": 3, "last": 9, "rows": [line]}

@@ -24,9 +24,11 @@ from objstore.replication.objects_messages import (
     boot_identity,
     decode_changes,
     decode_hashes,
+    decode_numbers,
     device_identity,
     encode_changes,
     encode_head,
+    encode_partitions,
 )
 from objstore.runtime import green
 from objstore.store.interface import ObjectData
@@ -47,6 +49,7 @@ class Host:
         conf = {"ring_dir": str(root), "devices": str(self.devices), "mount_check": "no", "log_to": "none", **settings}
         self.storage = storage_apps(conf, remote_transports(conf))
         self.transport = LocalTransport({"object": self.storage.object})
+        self.partition: int | None = 3  # that is asked for
 
     def store(self, device: str = "d1") -> Any:
         return self.storage.devices.get(device).objects(0)
@@ -64,7 +67,16 @@ class Host:
     def ask(self, step: str, body: bytes = b"", device: str = "d1", **headers: str) -> NodeResponse:
         node = Node(0, 1, 1, "127.0.0.1", 6200, device)
         named = {{"hash": PARTITION_HASH, "source": SOURCE}[name]: value for name, value in headers.items()}
-        return self.transport.call(node, NodeRequest(REPLICATE, 3, Share("object"), named, f"step={step}", body))
+        return self.transport.call(
+            node, NodeRequest(REPLICATE, self.partition, Share("object"), named, f"step={step}", body)
+        )
+
+    def compare_many(self, hashes: dict[int, str], device: str = "d1", **headers: str) -> NodeResponse:
+        self.partition = None
+        try:
+            return self.ask("compare-many", encode_partitions(hashes), device, **headers)
+        finally:
+            self.partition = 3
 
 
 @pytest.fixture
@@ -85,6 +97,51 @@ def test_an_equal_partition_is_known_by_its_hash(host: Host) -> None:
     answer = host.ask("compare", hash=host.store("d2").partition_hash(3))
     assert answer.status == 200
     assert decode_hashes(answer.read()) == host.store("d1").suffix_hashes(3)
+
+
+def test_of_many_partitions_those_that_differ_are_told(host: Host) -> None:
+    host.put("d1")
+    found = host.store("d1").partition_hash(3)
+    answer = host.compare_many({3: found, 4: found})
+    assert (answer.status, decode_numbers(answer.read())) == (200, {4})
+    assert decode_numbers(host.compare_many({3: found[::-1]}).read()) == {3}
+    assert decode_numbers(host.compare_many({}).read()) == set()
+
+
+def test_no_hash_is_computed_for_a_comparison_of_many(host: Host) -> None:
+    """It might take longer than a peer waits."""
+    host.put("d1")
+    host.put("d2")
+    theirs = {3: host.store("d2").partition_hash(3)}
+    assert decode_numbers(host.compare_many(theirs).read()) == {3}
+    assert host.ask("compare", hash=theirs[3]).status == 204
+    assert decode_numbers(host.compare_many(theirs).read()) == set()
+
+
+def test_many_partitions_of_a_device_that_is_not_there_or_the_senders_own(host: Host) -> None:
+    own = device_identity(boot_identity(), str(host.devices / "d1"))
+    assert host.compare_many({3: "a"}, device="d3").status == 507
+    assert host.compare_many({3: "a"}, source=own).status == 409
+    assert host.compare_many({3: "a"}, device="d2", source=own).status == 200
+
+
+@pytest.mark.parametrize("step", ["compare", "offer", "send"])
+def test_only_comparisons_are_of_many_partitions(host: Host, step: str) -> None:
+    assert host.ask("compare-many", b"{}").status == 400
+    host.partition = None
+    assert host.ask(step, b"{}").status == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[3]", b'{"x": "a"}', b'{"-1": "a"}', b'{"3": 3}', b"[" * 100_000])
+def test_a_comparison_of_what_are_no_partitions_is_refused(host: Host, body: bytes) -> None:
+    host.partition = None
+    assert host.ask("compare-many", body).status == 400
+
+
+def test_a_comparison_of_too_many_partitions_is_refused(tmp_path: Path) -> None:
+    host = Host(tmp_path, replication_compare_size="100")
+    assert host.compare_many(dict.fromkeys(range(3), HASH)).status == 400
+    assert host.compare_many(dict.fromkeys(range(2), HASH)).status == 200
 
 
 def test_a_partition_that_holds_nothing_has_no_suffixes(host: Host) -> None:
@@ -193,6 +250,7 @@ def test_only_so_many_are_served_at_once(tmp_path: Path) -> None:
     green.sleep(0)
     answer = host.ask("compare")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert host.compare_many({3: "a"}).status == 503
     assert host.ask("compare", device="d2").status == 200
     upload.send(body[10:])
     assert upload.finish({}).status == 200

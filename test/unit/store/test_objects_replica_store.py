@@ -137,6 +137,15 @@ def test_a_hash_is_kept_until_something_changes(store: FileReplicaStore) -> None
     assert store.partition_hash(5) != before
 
 
+def test_hashes_that_are_kept_are_had_without_a_look(store: FileReplicaStore) -> None:
+    put(store, 1)
+    assert store.kept_hashes([5, 6]) == {}
+    found = store.partition_hash(5)
+    assert store.kept_hashes([5, 6]) == {5: found}
+    put(store, 2)
+    assert store.kept_hashes([5, 6]) == {}
+
+
 def test_a_change_that_counts_for_nothing_changes_no_hash(store: FileReplicaStore) -> None:
     put(store, 5)
     before = store.partition_hash(5)
@@ -442,6 +451,7 @@ def test_a_device_that_is_gone_is_unavailable_and_not_empty(store: FileReplicaSt
     calls: list[Callable[[], object]] = [
         store.partitions,
         lambda: store.partition_hash(5),
+        lambda: store.kept_hashes([5]),
         lambda: store.suffix_hashes(5),
         lambda: store.changes(5, "def"),
         lambda: store.missing(5, {HERE.hash: [name]}),
