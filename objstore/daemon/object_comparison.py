@@ -67,6 +67,7 @@ def compared(
     found: dict[int, tuple[Comparison, ...]] = {}
     for node, partitions in plan.batches(peers.items(), most):
         comparison = Comparison(place, ring, node, partitions)
+        green.sleep(0)  # there may be a hundred thousand
         for partition in partitions:
             found[partition] = (*found.get(partition, ()), comparison)
     return found
