@@ -105,12 +105,12 @@ class Program:
     def pause(self) -> None:
         """Let it hang: its connections stay, and nothing answers."""
         for process in self.tree():
-            process.suspend()
+            _send(process, signal.SIGSTOP)
 
     def resume(self) -> None:
         if self.running:
             for process in self.tree():
-                process.resume()
+                _send(process, signal.SIGCONT)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
