@@ -110,8 +110,7 @@ class Server(Program):
 
     def daemons(self) -> list[psutil.Process]:
         """The process of its daemons, which listens nowhere; none while it is being started."""
-        children = self.tree()[1:]
-        return [child for child in children if not any(c.status == "LISTEN" for c in child.net_connections("tcp"))]
+        return [child for child in self.tree()[1:] if _listens(child) is False]
 
     def wait_ready(self) -> None:
         wait_until(self._answers, f"{self.kind} server at {self.address}")
@@ -126,6 +125,14 @@ class Server(Program):
             return False
         finally:
             connection.close()
+
+
+def _listens(process: psutil.Process) -> bool | None:
+    """None where it has ended."""
+    try:
+        return any(connection.status == "LISTEN" for connection in process.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return None
 
 
 class Cluster:
