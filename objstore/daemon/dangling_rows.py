@@ -22,7 +22,7 @@ from typing import NamedTuple
 from objstore.core.errors import Corrupt, LockTimeout, NodeFailure, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.daemon.delivery import Peers, succeeded
+from objstore.daemon.delivery import Peers
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
@@ -30,6 +30,7 @@ from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ObjectRow
 from objstore.wire.messages import EVEN_EXPIRED, POLICY, NodeRequest
 from objstore.wire.rows import tombstone_row
+from objstore.wire.telling import is_majority
 
 _PAGE = 100  # rows read at a time
 _SYSTEM_PREFIX = "."
@@ -166,7 +167,7 @@ class DanglingRows:
     def _repair(self, container: Name, row: ObjectRow) -> bool:
         said = tombstone_row(row.name, row.timestamp, row.policy_index)
         statuses = self._containers.tell(container, [said], row.timestamp, {POLICY: str(row.policy_index)})
-        return 2 * sum(map(succeeded, statuses.values())) > len(statuses)
+        return is_majority(statuses.values())
 
 
 def _ask(peers: Peers, nodes: Iterable[Node], request: NodeRequest) -> list[Look]:

@@ -25,7 +25,7 @@ class Comparison:
         self._place = place
         self._ring = ring
         self._partitions = partitions
-        self._equal: frozenset[int] | None = None
+        self._equal: frozenset[int] = frozenset()
         self._ended: Any = None
 
     def says_equal(self, partition: int, ring: Ring, peers: Peers, go_on: Callable[[], bool]) -> bool:
@@ -38,13 +38,14 @@ class Comparison:
         if self._ended is None:
             self._ended = green.Event()
             try:
-                self._equal = self._ask(peers) if go_on() else frozenset()
+                if go_on():
+                    self._equal = self._ask(peers)
             finally:
                 self._partitions = ()
                 self._ended.send(None)
-        elif not self._ended.ready():
+        else:
             self._ended.wait()
-        return self._equal is not None and partition in self._equal
+        return partition in self._equal
 
     def _ask(self, peers: Peers) -> frozenset[int]:
         own = self._place.store.kept_hashes(self._partitions)

@@ -77,7 +77,7 @@ class Receipt(NamedTuple):
 
 def encode_changes(changes: Mapping[str, Sequence[FileName]]) -> bytes:
     said = {name_hash: [str(name) for name in names] for name_hash, names in changes.items()}
-    return json.dumps(said, separators=(",", ":")).encode()
+    return _compact(said)
 
 
 def decode_changes(body: bytes) -> Changes:
@@ -90,7 +90,7 @@ def decode_changes(body: bytes) -> Changes:
 
 
 def encode_hashes(hashes: Mapping[str, str]) -> bytes:
-    return json.dumps(hashes, separators=(",", ":")).encode()
+    return _compact(hashes)
 
 
 def decode_hashes(body: bytes) -> dict[str, str]:
@@ -105,7 +105,7 @@ def decode_hashes(body: bytes) -> dict[str, str]:
 
 
 def encode_partitions(hashes: Mapping[int, str]) -> bytes:
-    return json.dumps(hashes, separators=(",", ":")).encode()
+    return _compact(hashes)
 
 
 def decode_partitions(body: bytes) -> dict[int, str]:
@@ -120,7 +120,7 @@ def decode_partitions(body: bytes) -> dict[int, str]:
 
 
 def encode_numbers(partitions: Sequence[int]) -> bytes:
-    return json.dumps(partitions, separators=(",", ":")).encode()
+    return _compact(partitions)
 
 
 def decode_numbers(body: bytes) -> set[int]:
@@ -132,6 +132,10 @@ def decode_numbers(body: bytes) -> set[int]:
     if isinstance(said, list) and all(isinstance(partition, int) for partition in said):
         return set(said)
     raise InvalidInput("not a list of partitions")
+
+
+def _compact(said: object) -> bytes:
+    return json.dumps(said, separators=(",", ":")).encode()
 
 
 def _hash(text: str) -> str:

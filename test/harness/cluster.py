@@ -110,7 +110,7 @@ class Server(Program):
 
     def daemons(self) -> list[psutil.Process]:
         """The process of its daemons, which listens nowhere; none while it is being started."""
-        return [child for child in self.tree()[1:] if _listens(child) is False]
+        return [child for child in self.tree()[1:] if _is_daemon(child)]
 
     def wait_ready(self) -> None:
         wait_until(self._answers, f"{self.kind} server at {self.address}")
@@ -127,12 +127,11 @@ class Server(Program):
             connection.close()
 
 
-def _listens(process: psutil.Process) -> bool | None:
-    """None where it has ended."""
+def _is_daemon(process: psutil.Process) -> bool:
     try:
-        return any(connection.status == "LISTEN" for connection in process.net_connections("tcp"))
+        return not any(connection.status == "LISTEN" for connection in process.net_connections("tcp"))
     except psutil.NoSuchProcess:
-        return None
+        return False
 
 
 class Cluster:

@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-import psutil
-
 from harness.cluster import Cluster, Server
 from harness.hosts import PROXY, Network, between
+from harness.processes import send
 from harness.relay import Rule
 
 Mend = Callable[[], None]
@@ -60,8 +59,7 @@ def pause(*servers: Server) -> Mend:
 def kill_daemons(server: Server) -> Mend:
     """In the middle of whatever they do; their supervisor starts them again."""
     for process in server.daemons():
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
+        send(process, signal.SIGKILL)
     return _nothing
 
 
@@ -69,8 +67,7 @@ def kill_worker(server: Server, chance: Random) -> Mend:
     """One of a server's processes; its supervisor starts another."""
     children = server.tree()[1:]
     if children:
-        with suppress(psutil.NoSuchProcess):
-            chance.choice(children).send_signal(signal.SIGKILL)
+        send(chance.choice(children), signal.SIGKILL)
     return _nothing
 
 

@@ -105,12 +105,12 @@ class Program:
     def pause(self) -> None:
         """Let it hang: its connections stay, and nothing answers."""
         for process in self.tree():
-            _send(process, signal.SIGSTOP)
+            send(process, signal.SIGSTOP)
 
     def resume(self) -> None:
         if self.running:
             for process in self.tree():
-                _send(process, signal.SIGCONT)
+                send(process, signal.SIGCONT)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -129,7 +129,7 @@ def kill(programs: Sequence[Program]) -> None:
     """End the trees of all programs at once."""
     doomed = [process for program in programs if program.running for process in program.tree()]
     for process in doomed:
-        _send(process, signal.SIGKILL)
+        send(process, signal.SIGKILL)
     psutil.wait_procs(doomed, timeout=READY_SECONDS)
     for program in programs:
         program.wait()
@@ -140,16 +140,17 @@ def stop(programs: Sequence[Program]) -> None:
     running = [program for program in programs if program.running]
     trees = [process for program in running for process in program.tree()]
     for program in running:
-        _send(program.tree()[0], signal.SIGTERM)
+        send(program.tree()[0], signal.SIGTERM)
     _, left = psutil.wait_procs(trees, timeout=READY_SECONDS)
     for process in left:
-        _send(process, signal.SIGKILL)
+        send(process, signal.SIGKILL)
     for program in running:
         program.wait()
     assert not left, f"had to be killed: {left}\n" + "\n".join(program.output()[-2000:] for program in running)
 
 
-def _send(process: psutil.Process, number: int) -> None:
+def send(process: psutil.Process, number: int) -> None:
+    """A signal; one that has ended meanwhile needs none."""
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
