@@ -1,11 +1,14 @@
 """environ['objstore.cache']: what was looked up lately, forgotten by all workers when it changes.
 
 `LocalCache` lives in each worker. Workers of a host forget together through a table of
-*generations*, 64-bit numbers in memory that all of them map: each key has a place in it
+*generations*, 64-bit numbers that all of them read: each key has a place in it
 by its hash, to delete a key is to put another number there, and an entry is good only as
 long as the number is the one it was made under. Numbers are random, not counted up, so
 that two workers that write at once cannot bring an old one back. Keys that share a place
 are forgotten together, which costs a look-up and no more.
+
+The table is a file that is read and written by system calls. It is not mapped into memory: on a full or failing
+disk a mapped page kills the process with SIGBUS, while a failed read is a miss and a failed write a log line.
 
 `MemcachedCache` is shared by hosts. Generations lie beside the values there. A memcached
 that is slow or dead costs misses, not errors.
@@ -13,12 +16,14 @@ that is slow or dead costs misses, not errors.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import mmap
 import os
 import random
+import struct
 import time
 import zlib
 from collections import OrderedDict
@@ -27,6 +32,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import log, settings
+from objstore.runtime.seldom import Seldom
 from objstore.runtime.threads import ThreadPool
 from objstore.web import infos
 from objstore.web.requests import Environ, StartResponse, WsgiApp
@@ -45,25 +51,59 @@ SETTINGS = (
 )
 
 GENERATIONS = 65_536
+_NUMBER = struct.Struct("=Q")
 _LONGEST = 86_400  # seconds that anything is kept in memcached; generations live longer
 
 
-def generations(path: str = "") -> memoryview[int]:
-    """A table of generations: of all processes that name the same file, or, without one,
-    of this process and those it forks. Raises ConfigError where the file cannot be used."""
-    size = GENERATIONS * 8
-    if not path:
-        return memoryview(mmap.mmap(-1, size)).cast("Q")
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+class GenerationFile:
+    """The table of generations of all processes that open the same file. Raises ConfigError if it cannot be opened.
+
+    Each number is 8 bytes, read and written whole, so that no reader sees half of a change.
+    """
+
+    def __init__(self, path: str, logger: logging.Logger | None = None) -> None:
+        self._path = path
+        self._logger = logger or logging.getLogger(__name__)
+        self._failures = Seldom()
+        size = GENERATIONS * _NUMBER.size
         try:
-            if os.fstat(fd).st_size < size:
-                os.ftruncate(fd, size)
-            return memoryview(mmap.mmap(fd, size)).cast("Q")
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise ConfigError(f"shared_file = {path}: {error.strerror}") from None
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if os.fstat(self._fd).st_size < size:
+                os.ftruncate(self._fd, size)
+        except OSError as error:
+            raise ConfigError(f"shared_file = {path}: {error.strerror}") from None
+        with contextlib.suppress(OSError):  # a full disk: holes read as zeros, and only changes fail
+            os.posix_fallocate(self._fd, 0, size)
+
+    def __len__(self) -> int:
+        return GENERATIONS
+
+    def __getitem__(self, place: int) -> int | None:
+        """The number at a place; None if it cannot be read."""
+        try:
+            return int(_NUMBER.unpack(os.pread(self._fd, _NUMBER.size, place * _NUMBER.size))[0])
+        except (OSError, struct.error):
+            return None
+
+    def __setitem__(self, place: int, number: int) -> None:
+        try:
+            os.pwrite(self._fd, _NUMBER.pack(number), place * _NUMBER.size)
+        except OSError as error:
+            if self._failures.is_due(self._path):
+                self._logger.warning(
+                    "%s: %s: other workers see changes only when their cached entries expire", self._path, error
+                )
+
+
+def generations(path: str = "", logger: logging.Logger | None = None) -> Table:
+    """A table of generations: of all processes that name the same file, or, without one,
+    of this process and those it forks. Raises ConfigError if the file cannot be used."""
+    if path:
+        return GenerationFile(path, logger)
+    return memoryview(mmap.mmap(-1, GENERATIONS * _NUMBER.size)).cast("Q")
+
+
+Table = GenerationFile | memoryview
 
 
 class _Entry(NamedTuple):
@@ -79,9 +119,7 @@ class LocalCache:
     info_ttl = infos.TTL
     missing_ttl = infos.TTL_MISSING
 
-    def __init__(
-        self, table: memoryview[int], entries: int = 100_000, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, table: Table, entries: int = 100_000, now: Callable[[], float] = time.monotonic) -> None:
         self._table = table
         self._places = len(table)
         self._most = entries
@@ -112,7 +150,7 @@ class LocalCache:
     def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
         place = self._place(key)
         generation = self._table[place]
-        if token is not None and token != generation:
+        if generation is None or (token is not None and token != generation):
             return
         self._entries[key] = _Entry(value, self._now() + ttl, place, generation)
         self._entries.move_to_end(key)
@@ -233,7 +271,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     if values.memcache_servers:
         made = memcached(values, log.from_conf(conf))
     else:
-        made = LocalCache(generations(values.shared_file), values.cache_entries)
+        made = LocalCache(generations(values.shared_file, log.from_conf(conf)), values.cache_entries)
     made.info_ttl = values.info_ttl
     made.missing_ttl = values.missing_ttl
     return lambda app: Cache(app, cache=made)

@@ -66,7 +66,8 @@ class MetricsPage:
             return self.app(environ, start_response)
         if not self._may_ask(environ):
             return error(403)(environ, start_response)
-        return Response(200, {"Content-Type": metrics.CONTENT_TYPE}, self._page())(environ, start_response)
+        page = self._threads.run(self._page)  # it reads and writes files
+        return Response(200, {"Content-Type": metrics.CONTENT_TYPE}, page)(environ, start_response)
 
     def _may_ask(self, environ: Environ) -> bool:
         if any(key in environ for key in _FORWARDED):
@@ -80,12 +81,15 @@ class MetricsPage:
         return any(address in network for network in self._networks)
 
     def _page(self) -> bytes:
+        own = _in_pipeline(self.app)
         if self._directory:
+            for registry in own:
+                registry.publish()
             counted = list(metrics.workers(self._directory))
         else:
-            counted = [found.worker() for found in _in_pipeline(self.app)]
+            counted = [registry.worker() for registry in own]
         if self._host is not None:
-            counted.append(metrics.measured(_of_devices(self._threads.run(self._host.counted))))
+            counted.append(metrics.measured(_of_devices(self._host.counted())))
         return metrics.render(counted)
 
 

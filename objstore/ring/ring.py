@@ -1,12 +1,11 @@
 """Look-up in a ring: from a name's hash to its partition, and from that to devices.
 
-Needs only the standard library. The table is a view into the mapped file: processes that load the
-same ring share its memory, and a replaced file leaves a loaded ring as it was.
+Needs only the standard library. The file is read into private memory and verified before anything uses it: a file
+that is replaced, or overwritten in place by `cp` or `scp`, leaves a loaded ring as it was.
 """
 
 from __future__ import annotations
 
-import mmap
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -42,9 +41,10 @@ class Ring:
     def load(cls, path: str) -> Ring:
         """The ring in a file; raises ConfigError where there is none, or it is damaged or of another version."""
         try:
+            # Not mapped: a process that reads a mapped page past the end of a shortened file dies of SIGBUS.
             with open(path, "rb") as file:
-                buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+                buffer = file.read()
+        except OSError as error:
             raise ConfigError(f"{path}: cannot read the ring: {error}") from error
         return cls(decode_ring(buffer, path))
 

@@ -1,10 +1,13 @@
 """Counters, gauges and histograms, cheap to bump, and summed over all workers when asked for.
 
 A *series* is a metric with values for its labels; it has one or more *cells*, 8-byte
-floats. A worker's cells lie in a file of their own, mapped into memory, so that to bump
-one is to write memory, and any worker can read those of all. The file's twin `.names` says
+floats. A worker counts in memory of its own, and a thread copies its cells to a file once in
+`PUBLISH_INTERVAL`, so that any worker can report the sum of all. The file's twin `.names` says
 which cells belong to which series, one JSON line a series, in order. Without a directory
 the cells are this process's alone.
+
+The files are written by system calls, never mapped: on a full or failing disk a mapped page kills the process
+with SIGBUS. A write that fails is tried again at the next interval, and no request notices.
 
 prometheus_client writes the exposition format. Its own multiprocess mode is not used: it
 wants an environment variable before its first import, and costs some 1.5 µs a bump.
@@ -12,13 +15,18 @@ wants an environment variable before its first import, and costs some 1.5 µs a 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import itertools
 import json
-import mmap
+import logging
 import os
+import threading
+import time
+import weakref
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -26,16 +34,19 @@ from prometheus_client.exposition import generate_latest
 
 from objstore.runtime import settings
 
+_LOGGER = logging.getLogger(__name__)
+
 SETTINGS = (
     settings.Setting(
         "metrics_directory",
         str.strip,
         "",
-        "where the workers of a host keep their counters, best on tmpfs; empty: each worker for itself",
+        "where the workers of a host publish their counters; empty: each worker for itself",
     ),
 )
 
-CAPACITY = 65_536  # cells of a worker; files are sparse
+CAPACITY = 65_536  # cells of a worker
+PUBLISH_INTERVAL = 1.0  # seconds
 _SPILL = 64  # cells at the end that take what does not fit and are never read
 
 # Seconds; from a cached HEAD to a large object.
@@ -66,75 +77,147 @@ class Worker(NamedTuple):
 
 
 class _Cells:
-    """The cells of one worker; in a directory, in the first pair of files that no living worker holds."""
+    """The cells of one worker; in a directory, those of the first pair of files that no living worker holds."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._used = 0
         self._places: dict[str, int] = {}
-        self._names: IO[str] | None = None
         self._values: memoryview[float] | None = None
+        self._files: _Files | None = None
 
     @property
     def values(self) -> memoryview[float]:
         """Claimed when the first series is made, so that a pipeline may be made before its workers are forked."""
         if self._values is None:
-            self._values = self._shared() if self._directory else memoryview(bytearray(CAPACITY * 8)).cast("d")
+            self._values = memoryview(bytearray(CAPACITY * 8)).cast("d")
+            if self._directory:
+                self._share(self._values)
         return self._values
 
-    def _shared(self) -> memoryview[float]:
-        os.makedirs(self._directory, exist_ok=True)
-        base = self._claim(self._directory)
-        fd = os.open(base + ".cells", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def _share(self, values: memoryview[float]) -> None:
         try:
-            os.ftruncate(fd, CAPACITY * 8)
-            values = memoryview(mmap.mmap(fd, CAPACITY * 8)).cast("d")
-        finally:
-            os.close(fd)
-        self._resume(values)
-        return values
+            self._files = _claim(self._directory)
+            self._resume(values, self._files)
+        except OSError as error:
+            self._files = None
+            _LOGGER.warning("%s: %s: the metrics of this process are not shared", self._directory, error)
+            return
+        threading.Thread(target=_publish_repeatedly, args=(weakref.ref(self),), name="metrics", daemon=True).start()
 
-    def _claim(self, directory: str) -> str:
-        for number in itertools.count():
-            base = os.path.join(directory, str(number))
-            names = open(base + ".names", "a+", encoding="utf-8")  # noqa: SIM115 - kept open: it holds the lock
-            if _lock(names, fcntl.LOCK_EX):
-                self._names = names
-                break
-            names.close()
-        return base
-
-    def _resume(self, cells: memoryview[float]) -> None:
-        """Go on counting where the last worker stopped; its gauges told of what is gone."""
-        assert self._names is not None
-        self._names.seek(0)
-        for line in self._names:
+    def _resume(self, values: memoryview[float], files: _Files) -> None:
+        """Continue the counters of the worker that held these files before; reset its gauges."""
+        lines, cells = files.read()
+        values.cast("B")[: len(cells)] = cells
+        for line in lines:
             description, _ = _series(line)
-            self._places[line.rstrip("\n")] = self._used
+            self._places[line] = self._used
             if description.kind == "gauge":
-                cells[self._used] = 0.0
+                values[self._used] = 0.0
             self._used += description.cells
 
     def place(self, description: Description, values: tuple[str, ...]) -> tuple[memoryview[float], int]:
-        """All cells, and the first of a series; the last cells, which nobody reads, where all are taken."""
+        """All cells, and the first of a series; the last cells, which nobody reads, if all are taken."""
         cells = self.values
         line = json.dumps([*description, values])
         place = self._places.get(line)
         if place is None:
             if self._used + description.cells > CAPACITY - _SPILL:
                 return cells, CAPACITY - _SPILL
-            place = self._places[line] = self._used
+            place = self._used
             self._used += description.cells
-            if self._names is not None:
-                self._names.write(line + "\n")
-                self._names.flush()
+            self._places[line] = place
         return cells, place
 
     def lines(self) -> list[str]:
         return list(self._places)
 
+    def publish(self) -> None:
+        """Copy names and cells to the files; a failure is left to the next call."""
+        if self._files is not None:
+            lines = self.lines()  # first: each of them has its cells
+            self._files.write(lines, self.values[: self._used].tobytes())
 
-def _lock(file: IO[str], how: int) -> bool:
+
+class _Files:
+    """A worker's pair of files, held by a lock on the one with the names. Raises OSError."""
+
+    def __init__(self, base: str, names: IO[bytes]) -> None:
+        self._names = names
+        self._cells = open(base + ".cells", "r+b", opener=_create)  # noqa: SIM115 - kept open, as is the lock
+        self._written = 0  # lines, and the bytes that they take
+        self._size = 0
+        self._last = b""
+        self._busy = threading.Lock()
+
+    def read(self) -> tuple[list[str], bytes]:
+        """The lines and cells of the worker before; none if they make no sense, as after a power cut."""
+        lines = _lines(os.pread(self._names.fileno(), os.fstat(self._names.fileno()).st_size, 0))
+        cells = os.pread(self._cells.fileno(), CAPACITY * 8, 0)
+        self._written = len(lines)
+        self._size = sum(len(line.encode()) + 1 for line in lines)
+        os.ftruncate(self._names.fileno(), self._size)
+        return lines, _whole(cells) if lines else b""
+
+    def write(self, lines: Sequence[str], cells: bytes) -> None:
+        with self._busy, contextlib.suppress(OSError):  # a full or failing disk
+            self._write(lines, cells)
+
+    def _write(self, lines: Sequence[str], cells: bytes) -> None:
+        """Cells first, so that each cell is there before its name."""
+        if cells != self._last:
+            _write_at(self._cells.fileno(), cells, 0)
+            self._last = cells
+        if len(lines) > self._written:
+            text = "".join(line + "\n" for line in lines[self._written :]).encode()
+            _write_at(self._names.fileno(), text, self._size)
+            self._written = len(lines)
+            self._size += len(text)
+
+
+def _write_at(fd: int, data: bytes, offset: int) -> None:
+    """Raises OSError, also if the disk takes a part only."""
+    if os.pwrite(fd, data, offset) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _claim(directory: str) -> _Files:
+    os.makedirs(directory, exist_ok=True)
+    for number in itertools.count():
+        base = os.path.join(directory, str(number))
+        names = open(base + ".names", "r+b", opener=_create)  # noqa: SIM115 - kept open: it holds the lock
+        if _lock(names, fcntl.LOCK_EX):
+            return _Files(base, names)
+        names.close()
+    raise AssertionError("unreachable")
+
+
+def _create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o644)
+
+
+def _publish_repeatedly(cells: weakref.ref[_Cells]) -> None:
+    while (living := cells()) is not None:
+        living.publish()
+        del living
+        time.sleep(PUBLISH_INTERVAL)
+
+
+def _lines(raw: bytes) -> list[str]:
+    """The complete lines of a file of names, of which the last may still be under way; none if they make no sense."""
+    lines = raw.decode("utf-8", "replace").split("\n")[:-1]
+    try:
+        used = sum(_series(line)[0].cells for line in lines)
+    except (ValueError, TypeError):
+        return []
+    return lines if used <= CAPACITY - _SPILL else []
+
+
+def _whole(cells: bytes) -> bytes:
+    return cells[: len(cells) // 8 * 8]
+
+
+def _lock(file: IO[bytes], how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -224,7 +307,7 @@ class Metrics:
     `counter` and `gauge` make theirs at once, those with labels when first bumped.
 
     directory: shared by all whose metrics are shown together; without one they are its own.
-    A process that ends leaves its counters to the next one that begins.
+    A process that ends leaves its counters, but for those of its last second, to the next one that begins.
     """
 
     def __init__(self, directory: str = "") -> None:
@@ -252,7 +335,12 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics of all workers in Prometheus' text format, as `CONTENT_TYPE` says."""
+        self.publish()
         return render(workers(self.directory) if self.directory else [self.worker()])
+
+    def publish(self) -> None:
+        """Let the other processes of the directory see what this one has counted; a thread does so regularly, too."""
+        self._cells.publish()
 
     def worker(self) -> Worker:
         """What this process has counted."""
@@ -281,13 +369,6 @@ def measured(values: Iterable[Measured]) -> Worker:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def clear(directory: str) -> None:
-    """Forget the counters of earlier runs; for the supervisor, before it starts workers."""
-    for name in os.listdir(directory) if os.path.isdir(directory) else ():
-        if name.endswith((".cells", ".names")):
-            os.unlink(os.path.join(directory, name))
-
-
 def from_conf(conf: Mapping[str, str]) -> Metrics:
     return Metrics(settings.read(SETTINGS, conf, "metrics").metrics_directory)
 
@@ -298,11 +379,11 @@ def workers(directory: str) -> Iterator[Worker]:
         if entry.endswith(".names"):
             base = os.path.join(directory, entry.removesuffix(".names"))
             # The names first: each cell is there before its name.
-            with open(base + ".names", encoding="utf-8") as file:
-                lines = file.read().split("\n")[:-1]
+            with open(base + ".names", "rb") as file:
+                lines = _lines(file.read())
                 alive = not _lock(file, fcntl.LOCK_SH)
             with open(base + ".cells", "rb") as cells:
-                yield Worker(lines, memoryview(cells.read()).cast("d"), alive)
+                yield Worker(lines, memoryview(_whole(cells.read())).cast("d"), alive)
 
 
 def render(counted: Iterable[Worker]) -> bytes:

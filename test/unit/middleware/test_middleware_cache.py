@@ -92,6 +92,33 @@ def test_a_value_looked_up_before_a_change_is_not_kept_after_it():
     assert one.get("k", Thing) == Thing(2)
 
 
+def test_a_shared_file_cut_short_means_misses_and_no_dead_worker(tmp_path):
+    """A mapped table killed the process with SIGBUS."""
+    path = str(tmp_path / "generations")
+    cache = LocalCache(generations(path))
+    cache.set("k", Thing(1), 60)
+    os.truncate(path, 0)
+    assert cache.get("k", Thing) is None
+    cache.set("k", Thing(2), 60)
+    assert cache.get("k", Thing) is None
+    cache.delete("k")
+    cache.set("k", Thing(3), 60)
+    assert cache.get("k", Thing) == Thing(3)
+
+
+def test_a_change_that_a_full_disk_hides_from_other_workers_is_logged(tmp_path, caplog):
+    """The sparse file of a former version may have no block for the number yet."""
+    table = generations(str(tmp_path / "generations"))
+    full = os.open("/dev/full", os.O_RDWR)
+    os.dup2(full, table._fd)
+    os.close(full)
+    cache = LocalCache(table)
+    cache.set("k", Thing(1), 60)
+    cache.delete("k")
+    assert cache.get("k", Thing) is None
+    assert "other workers" in caplog.text
+
+
 def test_a_file_that_cannot_be_used_is_named():
     with pytest.raises(ConfigError, match="shared_file"):
         generations("/dev/null/x")

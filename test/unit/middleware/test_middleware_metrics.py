@@ -30,7 +30,9 @@ def test_what_the_filters_below_have_counted():
 
 
 def test_all_workers_of_a_directory(tmp_path):
-    ask(pipeline(Metrics(str(tmp_path))), "/v1/AUTH_t")
+    other = Metrics(str(tmp_path))
+    ask(pipeline(other), "/v1/AUTH_t")
+    other.publish()
     assert COUNTED in ask(pipeline(Metrics(str(tmp_path)), metrics_directory=str(tmp_path)))[1]
 
 

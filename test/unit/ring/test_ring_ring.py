@@ -1,5 +1,6 @@
 """Look-up, and the ring file that it reads."""
 
+import os
 import re
 import subprocess
 import sys
@@ -129,6 +130,18 @@ def test_a_loaded_ring_survives_the_replacement_of_its_file(ring_path):
     other.write_bytes(encode_ring(contents(rows=(view("H", [3] * 4),))))
     other.rename(ring_path)
     assert ids(ring.primaries(0)) == [0, 1, 3]
+
+
+def test_a_loaded_ring_survives_a_file_overwritten_in_place(ring_path):
+    """A mapped ring gave the primaries of the half-copied file, or killed the process with SIGBUS."""
+    ring = Ring.load(ring_path)
+    before = [ring.primaries(partition) for partition in range(ring.partition_count)]
+    size = os.path.getsize(ring_path)
+    with open(ring_path, "r+b") as file:
+        file.write(b"\xff" * size)
+    assert [ring.primaries(partition) for partition in range(ring.partition_count)] == before
+    os.truncate(ring_path, 0)
+    assert [ring.primaries(partition) for partition in range(ring.partition_count)] == before
 
 
 def test_look_up_imports_no_numpy():

@@ -1,6 +1,9 @@
 """Metrics: what one process counts, what many count together."""
 
 import os
+import time
+
+import pytest
 
 from objstore.runtime import metrics
 from objstore.runtime.metrics import Metrics
@@ -49,6 +52,8 @@ def test_workers_of_a_directory_are_summed_up(tmp_path):
     first.counters("a_total", "A.", ("x",))["1"].inc()
     second.counter("b_total", "B.").inc()
     second.counters("a_total", "A.", ("x",))["1"].inc(2)
+    first.publish()
+    second.publish()
     assert lines_of(first.render()) == lines_of(second.render()) == {'a_total{x="1"}': 3, "b_total": 1}
 
 
@@ -59,6 +64,7 @@ def test_counters_of_an_ended_worker_stay_and_its_gauges_go(tmp_path):
             registry = Metrics(str(tmp_path))
             registry.gauge("open", "Open.").set(5)
             registry.counter("hits_total", "Hits.").inc(3)
+            registry.publish()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -82,15 +88,9 @@ def test_what_does_not_fit_is_dropped_without_harm():
     assert 'h_count{n="1999"}' not in told
 
 
-def test_clear_forgets_earlier_runs(tmp_path):
-    registry = Metrics(str(tmp_path))
-    registry.counter("hits_total", "Hits.").inc()
-    metrics.clear(str(tmp_path))
-    assert Metrics(str(tmp_path)).render() == b""
-
-
 def test_workers_forked_from_one_registry_count_apart(tmp_path):
-    hits = Metrics(str(tmp_path)).counters("hits_total", "Hits.", ("who",))
+    registry = Metrics(str(tmp_path))
+    hits = registry.counters("hits_total", "Hits.", ("who",))
     children = []
     for _ in range(2):
         child = os.fork()
@@ -98,6 +98,7 @@ def test_workers_forked_from_one_registry_count_apart(tmp_path):
             try:
                 for _ in range(20_000):
                     hits["all"].inc()
+                registry.publish()
             finally:
                 os._exit(0)
         children.append(child)
@@ -108,3 +109,58 @@ def test_workers_forked_from_one_registry_count_apart(tmp_path):
 
 def test_a_directory_that_nobody_has_counted_in_yet_holds_nothing(tmp_path):
     assert metrics.render(metrics.workers(str(tmp_path / "missing"))) == b""
+
+
+def test_a_worker_publishes_by_itself(tmp_path):
+    Metrics(str(tmp_path)).counter("first_total", "F.")
+    registry = Metrics(str(tmp_path))
+    registry.counter("hits_total", "Hits.").inc()
+    deadline = time.monotonic() + 20 * metrics.PUBLISH_INTERVAL
+    while b"hits_total 1.0" not in metrics.render(metrics.workers(str(tmp_path))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_files_cut_short_by_another_program_do_not_kill_a_worker(tmp_path):
+    """Mapped cells killed the process with SIGBUS."""
+    registry = Metrics(str(tmp_path))
+    hits = registry.counter("hits_total", "Hits.")
+    registry.publish()
+    os.truncate(tmp_path / "0.cells", 0)
+    hits.inc()
+    assert lines_of(registry.render()) == {"hits_total": 1}
+
+
+@pytest.mark.parametrize("file", ["0.cells", "0.names"])
+def test_a_full_disk_costs_no_count(tmp_path, file):
+    (tmp_path / file).symlink_to("/dev/full")
+    registry = Metrics(str(tmp_path))
+    hits = registry.counter("hits_total", "Hits.")
+    hits.inc()
+    registry.publish()
+    hits.inc()
+    assert hits.get() == 2
+
+
+def test_a_name_half_written_before_a_crash_is_dropped(tmp_path):
+    registry = Metrics(str(tmp_path))
+    registry.counter("hits_total", "Hits.").inc()
+    registry.publish()
+    for name, data in (
+        ("1.names", (tmp_path / "0.names").read_bytes()),
+        ("1.cells", (tmp_path / "0.cells").read_bytes()),
+    ):
+        (tmp_path / name).write_bytes(data)
+    with open(tmp_path / "1.names", "ab") as names:
+        names.write(b'["counter", "los')
+    heir = Metrics(str(tmp_path))
+    heir.counter("more_total", "More.").inc()
+    assert lines_of(heir.render()) == {"hits_total": 2, "more_total": 1}
+
+
+def test_names_that_make_no_sense_are_forgotten(tmp_path):
+    (tmp_path / "0.names").write_bytes(b"\x00\x00\n[]\n")
+    (tmp_path / "0.cells").write_bytes(b"\xff" * 20)
+    registry = Metrics(str(tmp_path))
+    registry.counter("hits_total", "Hits.").inc()
+    assert lines_of(registry.render()) == {"hits_total": 1}
