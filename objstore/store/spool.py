@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 from objstore.core.errors import InvalidInput
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
-from objstore.store.objects.disk_errors import translate
+from objstore.store import ballast
+from objstore.store.objects.disk_errors import FULL, translate
 from objstore.store.objects.format import Unsound, decode_record, encode_record
 from objstore.store.objects.layout import is_hash, is_suffix
 
@@ -80,16 +81,24 @@ class Spool:
         """Keep an update; on return it would survive a power cut. One of the same name and time is replaced."""
         record = encode_record({"version": VERSION, "payload": dict(update.payload)})
         path = self._path(update)
-        directory = path.rpartition("/")[0]
         try:
-            for parent in (self._root, directory):
-                with contextlib.suppress(FileExistsError):
-                    self._files.mkdir(parent)
-                # Also where it was there: who made it may not have come so far yet.
-                self._files.fsync_dir(parent.rpartition("/")[0])
-            self._files.replace(path, record)
+            try:
+                self._put(path, record)
+            except OSError as error:
+                if error.errno not in FULL or not ballast.release(self._files, self._device):
+                    raise
+                self._put(path, record)
         except OSError as error:
             raise translate(error, self._device) from error
+
+    def _put(self, path: str, record: bytes) -> None:
+        """Raises OSError."""
+        for parent in (self._root, path.rpartition("/")[0]):
+            with contextlib.suppress(FileExistsError):
+                self._files.mkdir(parent)
+            # Also if it was there: its maker may not have synced it yet.
+            self._files.fsync_dir(parent.rpartition("/")[0])
+        self._files.replace(path, record)
 
     def iter(self) -> Iterator[SpooledUpdate]:
         """All updates, each name's in order of time; what is put or removed meanwhile may be seen or not.

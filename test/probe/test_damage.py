@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -157,6 +158,27 @@ class TestFullDisk:
             assert client.names("c") == []
             wait_until(lambda: client.put("c/again", bytes(1_000_000)).status == 201, "room", 10)
             assert not [path for path in small_disk.glob("tmp/*") if path.is_file()]
+        finally:
+            server.stop()
+
+    def test_a_disk_that_another_program_filled_is_read_and_emptied(self, small_disk: Path, tmp_path: Path) -> None:
+        """Workers died of SIGBUS on mapped files, and a deletion found no block for its tombstone."""
+        server = started(tmp_path)
+        try:
+            client = logged_in(server)
+            client.put("c")
+            bodies = {f"{number:02}": bytes([number]) * 100_000 for number in range(20)}
+            for name, body in bodies.items():
+                assert client.put(f"c/{name}", body).status == 201
+            with open(small_disk / "of another program", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                while True:
+                    filler.write(bytes(4096))
+            for name, body in bodies.items():
+                assert client.get(f"c/{name}").body == body
+            assert client.put("c/more", b"more").status in (507, 503)
+            for name in bodies:
+                assert client.delete(f"c/{name}").status == 204
+            assert client.names("c") == []
         finally:
             server.stop()
 

@@ -19,6 +19,7 @@ from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpac
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
+from objstore.store import ballast
 from objstore.store.databases import layout
 from objstore.store.databases.connections import Connected, ConnectionCache, Replaced
 from objstore.store.databases.directories import Directories
@@ -230,14 +231,29 @@ class Databases:
             else:
                 by_location.setdefault(write.location, []).append(index)
         for location, indexes in by_location.items():
-            found: Sequence[Any]
-            try:
-                found = self._with_connection(location, self._transaction, [writes[index] for index in indexes])
-            except Exception as error:
-                found = [error] * len(indexes)
-            for index, outcome in zip(indexes, found, strict=True):
+            group = [writes[index] for index in indexes]
+            results = self._write_group(location, group)
+            for index, outcome in zip(indexes, results, strict=True):
                 outcomes[index] = outcome
         return outcomes
+
+    def _write_group(self, location: Location, writes: list[_Write]) -> Sequence[Any]:
+        """The outcomes of writes of one database. Those that free space may use the ballast of a full device."""
+        try:
+            return self._with_connection(location, self._transaction, writes)
+        except NoSpace as error:
+            freeing = [write for write in writes if not write.growing]
+            if not freeing or not self._release_ballast():
+                return [error] * len(writes)
+            results = iter(self._write_group(location, freeing))
+            return [error if write.growing else next(results) for write in writes]
+        except Exception as error:
+            return [error] * len(writes)
+
+    def _release_ballast(self) -> bool:
+        with contextlib.suppress(OSError):
+            return ballast.release(self._files, self._root)
+        return False
 
     def _transaction(self, connected: Connected, writes: list[_Write]) -> list[Any]:
         outcomes: list[Any] = []

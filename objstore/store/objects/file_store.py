@@ -7,13 +7,14 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound
+from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher, ThreadPool
+from objstore.store import ballast
 from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
 from objstore.store.objects.disk_errors import translate
@@ -45,18 +46,21 @@ class FileStoreSettings(NamedTuple):
     """reserve: free space to be left. threads: for reads and writes that wait for this device.
 
     background_threads: those of replication and audits, besides. patience: seconds, see `runtime.threads`.
+    ballast: bytes, see `store.ballast`.
     """
 
     reserve: Reserve = Reserve(percent=1.0)
     threads: int = 4
     background_threads: int = 2
     patience: float = 0.0
+    ballast: int = 0
 
 
 DEFAULT_SETTINGS = FileStoreSettings()
 
 SETTINGS: settings.Table = (
     settings.Setting("fallocate_reserve", Reserve.parse, "1%", "free space to leave on a device: bytes or percent"),
+    ballast.SETTING,
     settings.Setting("threads_per_disk", settings.positive, "4", "threads that wait for one device"),
     settings.Setting(
         "background_threads_per_disk", settings.positive, "2", "threads for one device's replication and audits"
@@ -66,7 +70,12 @@ SETTINGS: settings.Table = (
 
 def settings_of(values: Any) -> FileStoreSettings:
     """From what `runtime.settings.read` makes of SETTINGS."""
-    return FileStoreSettings(values.fallocate_reserve, values.threads_per_disk, values.background_threads_per_disk)
+    return FileStoreSettings(
+        values.fallocate_reserve,
+        values.threads_per_disk,
+        values.background_threads_per_disk,
+        ballast=values.ballast,
+    )
 
 
 class FileStore:
@@ -104,7 +113,8 @@ class FileStore:
     # The contract
 
     def create(self, location: Location, size: int | None, hashing: bool = True) -> FileWriter:
-        self._space.check(size or 0)
+        if self._space.check(size or 0, self.settings.ballast) and ballast.is_missing(self._files, self.root):
+            self._tools.pool.run(ballast.keep, self._files, self.root, self.settings.ballast)
         self._catch_up(location)
         layout = self.layout
         return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location))
@@ -137,7 +147,12 @@ class FileStore:
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
         self._catch_up(location)
         record = encode_record(tombstone_fields(name, timestamp))
-        self._lay(location, tombstone_name(timestamp), record, guard)
+        try:
+            self._lay(location, tombstone_name(timestamp), record, guard)
+        except NoSpace:
+            if not self._release_ballast():
+                raise
+            self._lay(location, tombstone_name(timestamp), record, guard)
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         self._catch_up(location)
@@ -236,6 +251,12 @@ class FileStore:
     def _lay(self, location: Location, name: FileName, record: bytes, guard: Guard | None) -> None:
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
         submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard, twin=twin))
+
+    def _release_ballast(self) -> bool:
+        try:
+            return self._tools.pool.run(ballast.release, self._files, self.root)
+        except OSError as error:
+            raise translate(error, self.root) from error
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)

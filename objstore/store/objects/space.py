@@ -52,10 +52,14 @@ class SpaceGuard:
         self._spare = 0
         self._good_until = 0.0
 
-    def check(self, size: int) -> None:
-        """Raises NoSpace where `size` more bytes do not fit, DeviceUnavailable where nobody knows."""
+    def check(self, size: int, ballast: int = 0) -> bool:
+        """Is it time to look whether the device has its ballast? Once a period, if there is room for it and `size`.
+
+        Raises NoSpace if `size` more bytes do not fit, DeviceUnavailable if the system does not answer.
+        """
         now = self._monotonic()
-        if now >= self._good_until:
+        asked = now >= self._good_until
+        if asked:
             try:
                 space = self._files.space(self._root)
             except OSError as error:
@@ -65,3 +69,4 @@ class SpaceGuard:
         if size > self._spare:
             raise NoSpace(f"{self._root}: {size} bytes would leave less than the reserve of free space")
         self._spare -= size
+        return asked and 0 < ballast < self._spare

@@ -549,7 +549,7 @@ def test_bad_reserves(text: str) -> None:
 
 def test_the_settings_table() -> None:
     values = settings.read(SETTINGS, {"threads_per_disk": "7"})
-    assert settings_of(values) == FileStoreSettings(Reserve(percent=1.0), 7)
+    assert settings_of(values) == FileStoreSettings(Reserve(percent=1.0), 7, ballast=4 << 20)
 
 
 def test_a_sound_file_is_described(store: FileStore) -> None:
