@@ -14,6 +14,7 @@ from objstore.http.request_head import HeadLimits, RequestHead, RequestRefused, 
 from objstore.http.response import REASONS, Answering, Responder, plain
 from objstore.http.source import ChunkedSource, LengthSource
 from objstore.http.stream import Buffer, Stream
+from objstore.runtime import green
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[Buffer]]
 
@@ -64,6 +65,9 @@ class Connection:
                     return
                 if not self._serve(parse_head(head_bytes, service.limits, self._environ.copy())):
                     return
+                if stream.has_unread or stream.tls:
+                    # The next request may be here already: others have their turn before it.
+                    green.sleep()
         except RequestRefused as refused:
             self._refuse(refused)
         except ClientGone as error:

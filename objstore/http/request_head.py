@@ -30,7 +30,6 @@ _SINGLE = {
     "HTTP_TRANSFER_ENCODING": "Transfer-Encoding",
     "HTTP_HOST": "Host",
     "CONTENT_TYPE": "Content-Type",
-    "HTTP_EXPECT": "Expect",
 }
 
 
@@ -251,6 +250,6 @@ def _keep_alive(connection: str | None, http10: bool) -> bool:
 
 
 def _expects_continue(environ: dict[str, Any], http10: bool) -> bool:
-    if environ["HTTP_EXPECT"].lower() != "100-continue":
-        raise RequestRefused(417, "Only 100-continue can be expected")
-    return not http10  # RFC 9110, section 10.1.1
+    """Whether the client waits for a 100. Other expectations are ignored (RFC 9110, section 10.1.1)."""
+    members = environ["HTTP_EXPECT"].lower().split(",")
+    return not http10 and any(member.strip() == "100-continue" for member in members)

@@ -20,7 +20,6 @@ REASONS = {
     400: "Bad Request",
     408: "Request Timeout",
     414: "URI Too Long",
-    417: "Expectation Failed",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",

@@ -2,7 +2,8 @@
 
 Both ends use these: the server for requests, the client for responses. A source raises
 BodyTruncated when the other end stops early or breaks the framing, BodyTimeout when it
-is silent for too long.
+is silent for too long. From then on the source is *broken*: it raises BodyTruncated whenever
+it is read, and nothing that follows on the stream may be read as a message.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Source(Protocol):
 
     @property
     def at_least(self) -> int:
-        """How many bytes are still to come, for all that is known."""
+        """How many bytes are still to come, for all that is known; of a broken source, more than any limit."""
 
     def piece(self, most: int) -> bytes:
         """Up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
@@ -50,7 +51,7 @@ NO_BODY = NoBody()
 class LengthSource:
     """A body of known length."""
 
-    __slots__ = ("_stream", "_timeout", "ended", "left")
+    __slots__ = ("_broken", "_stream", "_timeout", "ended", "left")
 
     def __init__(self, stream: Stream, length: int, timeout: float) -> None:
         """length: in bytes; timeout: seconds of silence that are allowed."""
@@ -58,19 +59,21 @@ class LengthSource:
         self._timeout = timeout
         self.left = length
         self.ended = not length
+        self._broken = False
 
     @property
     def at_least(self) -> int:
-        return self.left
+        return sys.maxsize if self._broken else self.left
 
     def piece(self, most: int) -> bytes:
         left = self.left
         if not left:
             return b""
+        self._check()
         try:
             data = self._stream.recv_run(min(most, left), left, self._timeout)
         except OSError as error:
-            raise _broken(error, left) from None
+            raise _failure(error, left) from None
         self._count(len(data))
         return data
 
@@ -78,16 +81,23 @@ class LengthSource:
         left = self.left
         if not left or not len(view):
             return 0
+        self._check()
         try:
             taken = self._stream.recv_into(view[:left], self._timeout)
         except OSError as error:
-            raise _broken(error, left) from None
+            raise _failure(error, left) from None
         self._count(taken)
         return taken
+
+    def _check(self) -> None:
+        if self._broken:
+            raise BodyTruncated(_BROKEN)
+        self._broken = True  # unless `_count` is reached
 
     def _count(self, taken: int) -> None:
         if not taken:
             raise BodyTruncated(f"the body ended {self.left} bytes early")
+        self._broken = False
         self.left -= taken
         if not self.left:
             self.ended = True
@@ -97,7 +107,7 @@ class LengthSource:
 class ChunkedSource:
     """A body in the chunked coding."""
 
-    __slots__ = ("_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
+    __slots__ = ("_broken", "_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
 
     def __init__(self, stream: Stream, timeout: float, trailers: dict[str, str]) -> None:
         """trailers: filled in at the end of the body."""
@@ -107,9 +117,12 @@ class ChunkedSource:
         self._ready: list[memoryview] = []  # decoded, and not yet asked for
         self._trailers = trailers
         self.ended = False
+        self._broken = False
 
     @property
     def at_least(self) -> int:
+        if self._broken:
+            return sys.maxsize
         return 0 if self.ended else self._decoder.sure
 
     def piece(self, most: int) -> bytes:
@@ -137,20 +150,22 @@ class ChunkedSource:
 
     def _receive(self, most: int) -> bool:
         """Decode until there is data; False at the end of the body."""
+        if self._broken:
+            raise BodyTruncated(_BROKEN)
+        self._broken = True  # unless this goes well
         decoder = self._decoder
-        while not self._ready:
-            if decoder.done:
-                return False
+        while not self._ready and not decoder.done:
             try:
                 data = self._stream.recv_run(max(most, 4096), decoder.sure, self._timeout)
             except OSError as error:
-                raise _broken(error, None) from None
+                raise _failure(error, None) from None
             if not data:
                 raise BodyTruncated("the body ended before its last chunk")
             self._ready = decoder.feed(data)
             if decoder.done:
                 self._end()
-        return True
+        self._broken = False
+        return bool(self._ready)
 
     def _end(self) -> None:
         self.ended = True
@@ -180,7 +195,7 @@ class UntilCloseSource:
         try:
             data = self._stream.recv_run(most, MIB, self._timeout)
         except OSError as error:
-            raise _broken(error, None) from None
+            raise _failure(error, None) from None
         self._closed = not data
         return data
 
@@ -190,7 +205,10 @@ class UntilCloseSource:
         return len(data)
 
 
-def _broken(error: OSError, left: int | None) -> BodyTimeout | BodyTruncated:
+_BROKEN = "the body broke off before"
+
+
+def _failure(error: OSError, left: int | None) -> BodyTimeout | BodyTruncated:
     if isinstance(error, TimeoutError):
         return BodyTimeout("the sender of the body was silent for too long")
     return BodyTruncated("the connection broke off" + ("" if left is None else f" with {left} bytes to come"))

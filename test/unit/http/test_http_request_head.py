@@ -104,7 +104,6 @@ def test_doubtful_framing_is_refused(lines: bytes) -> None:
         (b"GET / HTTP/1.1\r\nHost: h\r\n" + (b"A: " + b"b" * 7000 + b"\r\n") * 10 + b"\r\n", 431),
         (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
         (b"PRI * HTTP/2.0\r\n\r\n", 505),
-        (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: the-unexpected\r\n\r\n", 417),
         (b"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", 501),
     ],
@@ -189,7 +188,12 @@ def test_host_is_not_needed_in_http_1_0() -> None:
     assert parse(b"GET / HTTP/1.0\r\n\r\n").http10
 
 
-@pytest.mark.parametrize("value", [b"100-continue", b"100-Continue"])
+@pytest.mark.parametrize("value", [b"", b"the-unexpected", b"100", b'200-ok, x="100-continue"'])
+def test_unknown_expectation_is_ignored(value: bytes) -> None:
+    assert not parse(b"PUT / HTTP/1.1\r\nHost: h\r\nExpect: " + value + b"\r\n\r\n").expects_continue
+
+
+@pytest.mark.parametrize("value", [b"100-continue", b"100-Continue", b"x , 100-continue", b"100-continue\r\nExpect: y"])
 def test_expectation_in_any_letter_case(value: bytes) -> None:
     assert parse(b"PUT / HTTP/1.1\r\nHost: h\r\nExpect: " + value + b"\r\n\r\n").expects_continue
     assert not parse(b"PUT / HTTP/1.0\r\nHost: h\r\nExpect: " + value + b"\r\n\r\n").expects_continue

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -391,6 +393,69 @@ def test_broken_chunks_are_told_to_the_application(serve: Any) -> None:
     seen, answer = failures(serve, PUT + b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n")
     assert isinstance(seen[0], BodyTruncated)
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+BROKEN_BODIES = {
+    "sign before a size": b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n",
+    "size that is no number": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n0\r\n\r\n",
+    "chunk longer than its size": b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+    "repeated trailer": b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nA: b\r\n\r\n",
+    "bare LF": b"Transfer-Encoding: chunked\r\n\r\n0\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
+@pytest.mark.parametrize("reading", ["to the end", "in vain", "not at all"])
+def test_nothing_after_a_broken_body_is_read_as_a_request(serve: Any, body: bytes, reading: str) -> None:
+    # The connection was kept when the application answered for the broken body itself.
+    seen = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ["PATH_INFO"])
+        if reading != "not at all":
+            for _ in range(2 if reading == "in vain" else 1):
+                with contextlib.suppress(BodyTruncated):
+                    environ["wsgi.input"].read()
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+
+    wire = serve(app).connect()
+    wire.send(PUT + body + b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: h\r\n\r\n" * 3)
+    answer = wire.rest()
+    assert seen == ["/x"]
+    assert answer.count(b"HTTP/1.1 ") == 1
+    if reading != "not at all":
+        assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_slow_body_that_the_application_answers_for_costs_the_connection(serve: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        with contextlib.suppress(BodyTimeout):
+            environ["wsgi.input"].read()
+        start_response("408 Request Timeout", [("Content-Length", "0")])
+        return []
+
+    wire = serve(app, client_timeout="0.2").connect()
+    wire.send(PUT + b"Content-Length: 10\r\n\r\nabc")
+    assert b"\r\nConnection: close\r\n" in wire.until(b"\r\n\r\n")
+
+
+def test_pipelined_requests_leave_others_their_turn(serve: Any) -> None:
+    # A connection was served without a pause as long as it had sent more requests.
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        end = perf_counter() + 0.001
+        while perf_counter() < end:
+            pass
+        return hello(environ, start_response)
+
+    site = serve(app)
+    for _ in range(5):
+        site.connect().send(GET * 1000)
+    green.sleep(0.05)
+    began = perf_counter()
+    site.connect().send(GET)
+    site.wires[-1].until(b"hello")
+    assert perf_counter() - began < 0.2
 
 
 def test_silent_sender_is_told_to_the_application(serve: Any) -> None:
