@@ -12,13 +12,15 @@ import pytest
 
 from objstore.core.errors import BodyTruncated
 from objstore.http.chunked import ChunkedDecoder
+from objstore.runtime import green
 
 SECONDS = 4.0
 PUT = b"PUT /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 BITS = (
     b"\r\n", b"\n", b"\r", b"0", b"00", b"f", b"ffffffffffffffff", b"-1", b"0x1", b";", b";a=b", b" ", b"\t", b"\0",
-    b"0\r\n\r\n", b"A: b\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"\xff", NEXT, b"x" * 300,
+    b"0\r\n\r\n", b"zz\r\n", b"A: b\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"\xff", NEXT,
+    b"x" * 300,
 )  # fmt: skip
 HEADS = (
     b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -60,6 +62,8 @@ def send_in_parts(chance: random.Random, wire: Any, data: bytes) -> None:
             upto = at + chance.choice((1, 7, 60, 5000))
             wire.send(data[at:upto])
             at = upto
+            if chance.random() < 0.7:
+                green.sleep()  # what was sent is read before the rest comes
 
 
 def spent(seed: int) -> Callable[[], random.Random | None]:
