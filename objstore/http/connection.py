@@ -18,9 +18,6 @@ from objstore.runtime import green
 
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[Buffer]]
 
-# Seconds that busy clients have to send a last request, answered with Connection: close, when the server ends.
-DRAIN_GRACE = 0.5
-
 _RECV = 65536  # a small object's PUT comes whole
 
 
@@ -39,6 +36,7 @@ class Service(NamedTuple):
     header_timeout: float
     client_timeout: float
     linger_timeout: float
+    drain_idle_timeout: float  # for a last request when the server ends
 
 
 class Connection:
@@ -100,9 +98,8 @@ class Connection:
         stream = self.stream
         service = self._service
         try:
-            data = stream.recv_next(
-                _RECV, DRAIN_GRACE if service.answering.is_draining() else service.keepalive_timeout
-            )
+            draining = service.answering.is_draining()
+            data = stream.recv_next(_RECV, service.drain_idle_timeout if draining else service.keepalive_timeout)
         except TimeoutError:
             return b""
         self.idle_since = None

@@ -51,12 +51,16 @@ class Dates:
 
 
 class Answering(NamedTuple):
-    """What all answers of a server share. timeout: seconds that a client may take nothing; drain_size: in bytes."""
+    """What all answers of a server share. timeout: seconds that a client may take nothing; drain_size: in bytes.
+
+    keep_alive: seconds that an idle connection is kept.
+    """
 
     dates: Dates
     timeout: float
     is_draining: Callable[[], bool]
     drain_size: int
+    keep_alive: float
 
 
 # Headers that the server reads as well, or answers for itself.
@@ -191,6 +195,7 @@ class Responder:
             lines.append("Connection: close")
         elif "HTTP_CONNECTION" in request.environ:  # asked for: HTTP/1.0 needs it, Swift's clients look for it
             lines.append("Connection: keep-alive")
+            lines.append(f"Keep-Alive: timeout={int(shared.keep_alive)}")
         lines.append("\r\n")
         return _checked(code, lines)
 

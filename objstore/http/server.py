@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from objstore.core.errors import ClientGone
-from objstore.http.connection import DRAIN_GRACE, Connection, Drained, Service, WSGIApp, base_environ
+from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Answering, Dates
 from objstore.http.stream import Stream
@@ -32,6 +32,7 @@ SERVER_SETTINGS: settings.Table = (
     Setting("linger_timeout", settings.duration, "2s", "how long a client may go on sending after an early answer"),
     Setting("max_drained_body", settings.size, "64K", "of a body left unread, what is read to keep the connection"),
     Setting("drain_timeout", settings.duration, "30s", "how long requests may go on when the server is told to end"),
+    Setting("drain_idle_timeout", settings.duration, "0.5s", "how long clients may send a last request then"),
     Setting("handshake_timeout", settings.duration, "10s", "how long a TLS handshake may take"),
     Setting("cert_file", str, "", "PEM file of the certificate chain; serves HTTPS where set"),
     Setting("key_file", str, "", "PEM file of the certificate's key, if it is not in cert_file"),
@@ -41,6 +42,7 @@ SERVER_SETTINGS: settings.Table = (
 _ACCEPT_AGAIN = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
 _ACCEPT_PAUSE_SECONDS = 0.1
 _ACCEPT_BATCH = 64
+_LAST_ACCEPT_SECONDS = 0.02  # longer than a handshake that is under way takes
 
 
 class Server:
@@ -55,6 +57,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._count = 0  # with those whose handshake has not ended
         self._draining = False
+        self._serving = False
         self._accepting: green.Watch | None = None
         self._changed = green.Event()
         self._service = Service(
@@ -63,11 +66,18 @@ class Server:
             limits=HeadLimits(
                 options.max_request_line, options.max_header_line, options.max_headers_size, options.max_header_count
             ),
-            answering=Answering(Dates(), options.client_timeout, lambda: self._draining, options.max_drained_body),
+            answering=Answering(
+                Dates(),
+                options.client_timeout,
+                lambda: self._draining,
+                options.max_drained_body,
+                options.keepalive_timeout,
+            ),
             keepalive_timeout=options.keepalive_timeout,
             header_timeout=options.header_timeout,
             client_timeout=options.client_timeout,
             linger_timeout=options.linger_timeout,
+            drain_idle_timeout=options.drain_idle_timeout,
         )
 
     @property
@@ -76,7 +86,8 @@ class Server:
         return self._count
 
     def serve(self) -> None:
-        """Accept connections until `drain` is called."""
+        """Accept connections until `drain` is called; the listening socket is closed then."""
+        self._serving = True
         sock = self._sock
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -94,22 +105,35 @@ class Server:
         finally:
             self._accepting = None
             watch.close()
+            self._accept_the_last()
+            sock.close()
+            self._serving = False
+            self._announce_change()
 
-    def _accept(self) -> None:
-        for _ in range(min(_ACCEPT_BATCH, self._options.max_connections - self._count)):
+    def _accept_the_last(self) -> None:
+        """Take the connections that clients have begun: they would be reset when the socket is closed."""
+        end = monotonic() + _LAST_ACCEPT_SECONDS
+        while monotonic() < end and self._count < 2 * self._options.max_connections:
+            if not self._accept():
+                green.sleep(_LAST_ACCEPT_SECONDS / 4)
+
+    def _accept(self) -> int:
+        """Accept what waits, up to a batch; how many connections that are."""
+        for number in range(_ACCEPT_BATCH):
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
-                return
+                return number
             except OSError as error:
                 if error.errno in _ACCEPT_AGAIN:
                     continue
                 # Out of descriptors or memory: let some connections end.
                 self._logger.error("accept failed: %s", error)
                 green.sleep(_ACCEPT_PAUSE_SECONDS)
-                return
+                return number
             self._count += 1
             green.spawn(self._handle, sock, peer)
+        return _ACCEPT_BATCH
 
     def _handle(self, sock: socket.socket, peer: Any) -> None:
         connection = None
@@ -166,17 +190,20 @@ class Server:
         self._changed.wait(timeout)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Stop accepting, end idle connections, let requests end; whether all did in time.
+        """Close the listening socket, end idle connections, let requests end; whether all did in time.
 
-        timeout: in seconds, drain_timeout if None; requests that are still under way then are broken off.
+        A client whose connection has not been idle for long gets a moment for one more request, which is answered
+        with Connection: close. timeout: in seconds, drain_timeout if None; requests that are still under way then
+        are broken off.
         """
         self._draining = True
         deadline = monotonic() + (self._options.drain_timeout if timeout is None else timeout)
         if self._accepting is not None:
             self._accepting.interrupt(Drained())
+        self._announce_change()
         for connection in self._connections:
-            green.later(0, connection.end_if_idle, DRAIN_GRACE)
-        while self._count and (left := deadline - monotonic()) > 0:
+            green.later(0, connection.end_if_idle, self._options.drain_idle_timeout)
+        while (self._count or self._serving) and (left := deadline - monotonic()) > 0:
             self._wait_for_change(min(left, 1.0))
         clean = not self._count
         for connection in list(self._connections):

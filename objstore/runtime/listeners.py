@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import socket
+import struct
+from collections.abc import Iterable
 
 from objstore.core.errors import ConfigError
 
 Address = tuple[str, int]
+
+_SO_ATTACH_FILTER = 26
+# A program of the kernel's packet filter, which sees the TCP header: (code, jump if true, if false, value).
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the flags
+    (0x54, 0, 0, 0x12),  # of which SYN and ACK count
+    (0x15, 0, 1, 0x02),  # SYN alone begins a connection:
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # take it
+)
 
 
 def bind(address: Address, count: int, backlog: int) -> list[socket.socket]:
@@ -42,3 +56,16 @@ def _listen(family: int, target: object, backlog: int) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+
+
+def take_no_more(sockets: Iterable[socket.socket]) -> None:
+    """Let listening sockets begin no further connections, so that none is lost between the last accept and the close.
+
+    A client that connects meanwhile tries again after a second, and is refused or finds another server
+    by then. Without packet filters in the kernel, nothing changes.
+    """
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN))
+    program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(code))
+    for sock in sockets:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

@@ -5,8 +5,8 @@ them, with listening sockets of its own that outlive it: the parent holds them, 
 that wait for a dead worker are served by the one that takes its place. The parent does nothing
 else, and uses no event loop: what breaks a worker cannot break it.
 
-Signals to the parent: SIGTERM and SIGINT drain all processes and end (SIGINT a second time
-kills them); SIGHUP starts a new process in each slot and, once all are ready, drains the old
+Signals to the parent: SIGTERM and SIGINT close the listening sockets, drain all processes and end
+(SIGINT a second time kills them); SIGHUP starts a new process in each slot and, once all are ready, drains the old
 ones, so that settings are read anew and no connection is refused.
 """
 
@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from objstore.runtime import green
-from objstore.runtime.listeners import Address, bind
+from objstore.runtime.listeners import Address, bind, take_no_more
 from objstore.runtime.signals import no_handler, wakeup_pipe
 from objstore.runtime.workers import Role, Worker
 
@@ -219,6 +219,7 @@ class Supervisor:
 
         def on_orphaned(fd: int) -> None:
             green.unwatch(life)  # it stays readable
+            take_no_more(slot.sockets)
             worker.start_drain()
 
         green.watch(wake_read, on_signal)
@@ -298,9 +299,13 @@ class Supervisor:
     def _stop(self) -> None:
         if not self._stopping:
             self._logger.info("ending: waiting up to %.0f s for requests under way", self._grace)
+            take_no_more(sock for slot in self._slots for sock in slot.sockets)
         self._stopping = True
         self._restarts.clear()
         self._end(list(self._processes.values()))
+        for slot in self._slots:  # the workers close theirs when they have accepted what has come
+            for sock in slot.sockets:
+                sock.close()
 
     def _end(self, processes: Sequence[_Process]) -> None:
         for process in processes:

@@ -81,6 +81,12 @@ def test_keep_alive_serves_request_after_request(serve: Any) -> None:
         assert b"Connection" not in wire.until(b"hello")
 
 
+def test_client_that_asks_is_told_for_how_long_its_connection_is_kept(serve: Any) -> None:
+    wire = serve(hello, keepalive_timeout="30s").connect()
+    wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n\r\n")
+    assert b"\r\nConnection: keep-alive\r\nKeep-Alive: timeout=30\r\n" in wire.until(b"hello")
+
+
 def test_pipelined_requests_are_answered_in_order(serve: Any) -> None:
     put = PUT + b"Content-Length: 2\r\n\r\n"
     answer = serve(echo).talk(put + b"aa" + put + b"bb" + PUT + b"Connection: close\r\nContent-Length: 2\r\n\r\ncc")

@@ -231,6 +231,54 @@ def test_running_requests_end_before_the_process(service: Service) -> None:
     assert service.wait() == 0
 
 
+def test_the_port_is_closed_while_a_request_goes_on(service: Service) -> None:
+    # It took connections that nobody answered for as long as the longest request went on.
+    service.start()
+    service.wait_ready()
+    answers: list[str] = []
+    thread = threading.Thread(target=lambda: answers.append(service.get("/slow")))
+    thread.start()
+    time.sleep(0.2)
+    service.signal(signal.SIGTERM)
+    time.sleep(0.1)
+    began = time.monotonic()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", service.port), timeout=0.2)
+    assert time.monotonic() - began < 0.1, "it was not refused"
+    thread.join()
+    assert answers[0].startswith("one ")
+    assert service.wait() == 0
+
+
+def test_no_connection_that_was_taken_is_reset_at_the_end(service: Service) -> None:
+    service.start()
+    service.wait_ready()
+    outcomes: list[str] = []
+
+    def client() -> None:
+        while True:
+            try:
+                sock = socket.create_connection(("127.0.0.1", service.port), timeout=5)
+            except OSError:
+                return
+            try:
+                with sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                    outcomes.append(sock.recv(1000)[:12].decode())
+            except OSError as error:
+                outcomes.append(str(error))
+
+    threads = [threading.Thread(target=client) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    service.signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) > 100
+    assert set(outcomes) == {"HTTP/1.1 200"}
+
+
 def test_stuck_worker_is_killed_in_the_end(service: Service) -> None:
     service.start()
     service.wait_ready()
