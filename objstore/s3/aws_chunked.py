@@ -3,6 +3,8 @@ payload in multiple chunks, and with trailing headers).
 
     size in hex [;chunk-signature=hex] CR LF  bytes CR LF   ... and again, the last of size 0:
     0 [;chunk-signature=hex] CR LF  [trailers]  CR LF
+
+Every line ends in CR LF; in a signed trailer a line feed is enough. What follows the last empty line means nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from typing import TypeAlias
 from objstore.s3.declared import Framing
 from objstore.s3.errors import S3Error
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;chunk-signature=([0-9a-fA-F]{64}))?[ \t]*(?:;[\x20-\x7e]*)?\Z")
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}\Z")
 _TRAILER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\t]*?)[ \t]*\Z")
 MAX_LINE = 1024
-MAX_TRAILERS = 16384
+MAX_TRAILERS = 16384  # bytes
 SIGNATURE = "X-Amz-Trailer-Signature"
 LEAST_CHUNK = 8192  # bytes of every signed chunk but the last two
+_BLANKS = b" \t"
 
 _HEAD, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
@@ -27,38 +30,52 @@ Event: TypeAlias = "memoryview | str"
 
 
 def incomplete() -> S3Error:
-    return S3Error("IncompleteBody", "The request body terminated unexpectedly")
+    """The error for a body that ends too early, or whose framing is broken."""
+    return S3Error("IncompleteBody")
+
+
+def wrong_count(expected: int, provided: int) -> S3Error:
+    """The error for a body of another number of bytes than was announced."""
+    return S3Error(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        {"NumberBytesExpected": str(expected), "NumberBytesProvided": str(provided)},
+    )
 
 
 class ChunkDecoder:
-    """Fed with bytes as they come. done: the end has been seen; `trailers` are then complete.
+    """Fed with bytes as they come. length: of the payload, as announced. done: the end has been seen; `trailers` are
+    then complete.
 
     signed_trailer: the bytes that the trailer's signature is of; trailer_signature: that signature.
     """
 
     __slots__ = (
-        "_framing", "_left", "_line", "_short", "_signature", "_state", "done", "signed_trailer",
-        "trailer_signature", "trailers",
+        "_chunks", "_framing", "_left", "_length", "_line", "_short", "_signature", "_size", "_state", "done",
+        "signed_trailer", "trailer_signature", "trailers",
     )  # fmt: skip
 
-    def __init__(self, framing: Framing) -> None:
+    def __init__(self, framing: Framing, length: int) -> None:
         self._framing = framing
+        self._length = length
         self._state = _HEAD
         self._line = b""
         self._left = 0
+        self._size = 0  # bytes of all chunks so far
+        self._chunks = 0
         self._signature = ""
-        self._short = False  # a signed chunk has come that only the last may be
+        self._short = 0  # size of a signed chunk that only the last may have
         self.done = False
         self.trailers: dict[str, str] = {}
         self.signed_trailer = b""
         self.trailer_signature = ""
 
     def feed(self, data: bytes) -> list[Event]:
-        """What `data` holds, in order. Raises S3Error for broken framing."""
+        """Return the events in `data`, in order. Raises S3Error for broken framing."""
         events: list[Event] = []
         view = memoryview(data)
         at, end = 0, len(data)
-        while at < end:
+        while at < end and self._state != _DONE:
             if self._state == _DATA:
                 run = view[at : at + self._left]
                 events.append(run)
@@ -66,8 +83,6 @@ class ChunkDecoder:
                 self._left -= len(run)
                 if not self._left:
                     self._state = _DATA_END
-            elif self._state == _DONE:
-                raise incomplete()
             else:
                 at = self._take_line(data, at, events)
         return events
@@ -82,7 +97,7 @@ class ChunkDecoder:
             self._line = line
             return upto
         self._line = b""
-        line = line.rstrip(b"\r\n")
+        line = self._without_end(line)
         if self._state == _HEAD:
             self._take_head(line, events)
         elif self._state == _DATA_END:
@@ -95,19 +110,35 @@ class ChunkDecoder:
             self._take_trailer(line)
         return upto
 
-    def _take_head(self, line: bytes, events: list[Event]) -> None:
-        match = _SIZE.match(line)
-        if match is None:
+    def _without_end(self, line: bytes) -> bytes:
+        """A line without CR LF; raises S3Error for one that ends otherwise, or has a CR within."""
+        feed_is_enough = self._state == _TRAILERS and self._framing.signed
+        if line[-2:] == b"\r\n":
+            line = line[:-2]
+        elif feed_is_enough:
+            line = line[:-1]
+        else:
             raise incomplete()
-        self._left = int(match[1], 16)
+        if b"\r" in line:
+            raise incomplete()
+        return line
+
+    def _take_head(self, line: bytes, events: list[Event]) -> None:
+        size, _, extension = line.partition(b";")
+        size = size.rstrip(_BLANKS)
+        if not _SIZE.match(size):
+            raise incomplete()
+        self._left = int(size, 16)
         if self._framing.signed:
-            if match[2] is None:
-                raise S3Error("SignatureDoesNotMatch")
-            self._signature = match[2].decode()
+            self._signature = signature_of(extension)
         if self._left:
+            self._chunks += 1
             self._check_size()
+            self._size += self._left
             self._state = _DATA
             return
+        if self._size < self._length:
+            raise incomplete() if self._framing.signed else wrong_count(self._length, self._size)
         if self._framing.signed:
             events.append(self._signature)
         self._state = _TRAILERS
@@ -115,34 +146,53 @@ class ChunkDecoder:
     def _check_size(self) -> None:
         if self._framing.signed:
             if self._short:
-                raise S3Error("InvalidChunkSizeError")
-            self._short = self._left < LEAST_CHUNK
+                extra = {"Chunk": str(self._chunks), "BadChunkSize": str(self._short)}
+                raise S3Error("InvalidChunkSizeError", extra=extra)
+            self._short = self._left if self._left < LEAST_CHUNK else 0
 
     def _take_trailer(self, line: bytes) -> None:
+        signed = self._framing.signed
         if not line:
             # An empty line ends it all; but between a signed trailer and its signature some senders have one.
-            if not (self._framing.signed and self.trailers and not self.trailer_signature):
+            if not (signed and self.trailers and not self.trailer_signature):
                 self._state = _DONE
                 self.done = True
             return
         match = _TRAILER.match(line.decode("latin-1"))
-        if match is None or not self._framing.trailer or len(self.trailers) >= 16:
+        if match is None or not self._framing.trailer or len(self.signed_trailer) > MAX_TRAILERS:
             raise S3Error("MalformedTrailerError")
         name, value = match[1].title(), match[2]
-        if name == SIGNATURE:
+        if signed and name == SIGNATURE:
             self.trailer_signature = value
             return
-        if name in self.trailers:
-            raise S3Error("MalformedTrailerError")
-        self.trailers[name] = value
+        self.trailers[name] = value  # of a repeated one, the last counts
         self.signed_trailer += f"{name.lower()}:{value}\n".encode("latin-1")
 
     def end(self) -> None:
-        """The body has ended; raises S3Error where that is too early."""
+        """The body has ended; raises S3Error if that is too early."""
         if not self.done and not (self._state == _TRAILERS and not self._line and self._ends_without_empty_line()):
             raise incomplete()
         self.done = True
 
     def _ends_without_empty_line(self) -> bool:
-        """Some senders leave out the last empty line; nothing is lost with it."""
-        return bool(self.trailer_signature) if self._framing.signed and self._framing.trailer else True
+        """Some senders leave out the last empty line; nothing is lost with it. S3 wants it behind a lone signature."""
+        if self._framing.signed and self._framing.trailer:
+            return bool(self.trailer_signature and self.trailers)
+        return True
+
+
+def signature_of(extension: bytes) -> str:
+    """The signature of a chunk, from what follows the `;` behind its size.
+
+    Raises S3Error IncompleteBody if there is none, or more than that. With another parameter before it, all is taken
+    for the signature, and matches nothing.
+    """
+    name, _, value = extension.partition(b"=")
+    value = value.strip(_BLANKS)
+    if name.strip(_BLANKS) == b"chunk-signature":
+        if not value or b";" in value:
+            raise incomplete()
+        return value.decode("latin-1")
+    if b"chunk-signature" not in extension:
+        raise incomplete()
+    return extension.decode("latin-1")

@@ -15,7 +15,7 @@ from typing import Any
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums
-from objstore.s3.aws_chunked import ChunkDecoder, Event, incomplete
+from objstore.s3.aws_chunked import ChunkDecoder, Event, incomplete, wrong_count
 from objstore.s3.checksums import Digest
 from objstore.s3.declared import Declared
 from objstore.s3.errors import S3Error
@@ -24,20 +24,23 @@ from objstore.s3.signature.keys import Seed
 MIB = 1 << 20
 EMPTY = io.BytesIO()  # a wsgi.input without anything in it
 _INLINE = 65536  # bytes below which a thread costs more than the hashing
+_MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
+_MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
 
 
 class Payload:
     """See `request.Body`. source: a wsgi.input; the length that it was announced with is the server's to hold."""
 
     def __init__(self, source: Any, declared: Declared, seed: Seed | None, pool: ThreadPool) -> None:
-        """seed: of the request's signature. Raises S3Error where chunks are signed and the request is not."""
+        """seed: of the request's signature. Raises S3Error if chunks are signed and the request is not."""
         self.length = declared.length
+        self.algorithm = declared.algorithm
         self.checksums: Mapping[str, str] = {}
         self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
         self._declared = declared
         self._pool = pool
         self._seed = seed
-        self._decoder = ChunkDecoder(declared.framing) if declared.framing.chunked else None
+        self._decoder = ChunkDecoder(declared.framing, declared.length or 0) if declared.framing.chunked else None
         if declared.framing.signed and seed is None:
             raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
         self._chunk = hashlib.sha256()  # of the signed chunk under way
@@ -59,13 +62,13 @@ class Payload:
                 self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
 
     def read_chunk(self, most: int = MIB) -> bytes:
-        """The next bytes, up to `most`; b'' at the end. Raises S3Error where the body is not what was declared."""
+        """The next bytes, up to `most`; b'' at the end. Raises S3Error if the body is not what was declared."""
         if self._ended:
             return b""
         data = self._next(most)
         self._got += len(data)
         if self.length is not None and self._got > self.length:
-            raise S3Error("IncompleteBody")
+            raise self._excess(self.length)
         if not data or self._got == self.length:
             self._finish()
         return data
@@ -83,9 +86,9 @@ class Payload:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def whole(self, most: int) -> bytes:
-        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading where it is told.
+        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading if the length is known.
 
-        Those who ask again, the decision over access and the operation itself, get the same.
+        Whoever asks again, the decision over access or the operation itself, gets the same.
         """
         if self._whole is not None:
             return self._whole
@@ -116,18 +119,21 @@ class Payload:
                 self._hash([data])
             return data
         while not decoder.done:
-            piece = self._receive(most)
-            if not piece:
-                decoder.end()
-                break
-            events = decoder.feed(piece)
-            runs = [event for event in events if isinstance(event, memoryview)]
-            data = b"".join(runs)
+            events = self._decode(decoder, most)
+            data = _bytes_of(events)
             if events:
-                self._hash(events if decoder is not None and self._declared.framing.signed else [data])
+                self._hash(events if self._declared.framing.signed else [data])
             if data:
                 return data
         return b""
+
+    def _decode(self, decoder: ChunkDecoder, most: int) -> list[Event]:
+        """The events in the next piece of a body in chunks."""
+        piece = self._receive(most)
+        if piece:
+            return decoder.feed(piece)
+        decoder.end()
+        return []
 
     def _receive(self, most: int) -> bytes:
         try:
@@ -172,32 +178,49 @@ class Payload:
     # The end
 
     def _finish(self) -> None:
-        if self._next_after_end():
-            raise S3Error("IncompleteBody")
+        self._end_framing()
         self._settle()
         if self.length is not None and self._got != self.length:
-            raise incomplete()
+            raise wrong_count(self.length, self._got)
         self._check_hashes()
         self._check_trailer()
         self.checksums = {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
         self._check_checksum()
         self._ended = True
 
-    def _next_after_end(self) -> bytes:
-        """Read the framing's end; what comes back is more than was announced."""
+    def _end_framing(self) -> None:
+        """Read the chunks' end, and what follows it. Raises S3Error if there are more bytes than announced."""
         decoder = self._decoder
         if decoder is None:
-            return b""
-        data = self._next(MIB) if not decoder.done else b""
-        if decoder.done and not data:
-            data = self._receive(1)  # the outer framing must end here too
-        return data
+            return
+        data = self._next(MIB)
+        if data:
+            assert self.length is not None
+            self._got += len(data)
+            raise self._excess(self.length)
+        left = _MAX_IGNORED
+        while left > 0 and (data := self._receive(left)):
+            left -= len(data)
+
+    def _excess(self, length: int) -> S3Error:
+        """The error for more than `length` bytes: counts the rest, up to a limit."""
+        self._settle()
+        decoder = self._decoder
+        while self._got - length < _MAX_COUNTED and not (decoder is not None and decoder.done):
+            if decoder is not None:
+                self._got += len(_bytes_of(self._decode(decoder, MIB)))
+                continue
+            data = self._receive(MIB)
+            if not data:
+                break
+            self._got += len(data)
+        return wrong_count(length, self._got)
 
     def _check_hashes(self) -> None:
         declared = self._declared
         if self._sha256 is not None:
             computed = self._sha256.hexdigest()
-            if not hmac.compare_digest(computed, declared.sha256):
+            if not hmac.compare_digest(computed.encode(), declared.sha256.lower().encode("utf-8", "surrogateescape")):
                 raise S3Error(
                     "XAmzContentSHA256Mismatch",
                     extra={"ClientComputedContentSHA256": declared.sha256, "S3ComputedContentSHA256": computed},
@@ -205,10 +228,11 @@ class Payload:
         if self._md5 is not None:
             md5 = self._md5.digest()
             if md5 != declared.md5:
+                expected = checksums.encode(declared.md5) if declared.document else declared.md5.hex()
                 raise S3Error(
                     "BadDigest",
                     "The Content-MD5 you specified did not match what we received.",
-                    {"ExpectedDigest": declared.md5.hex(), "CalculatedDigest": checksums.encode(md5)},
+                    {"ExpectedDigest": expected, "CalculatedDigest": checksums.encode(md5)},
                 )
 
     def _check_trailer(self) -> None:
@@ -217,7 +241,7 @@ class Payload:
             return
         if declared.framing.signed and (decoder.trailers or decoder.trailer_signature):
             assert self._seed is not None
-            self._seed.check_trailer(decoder.signed_trailer, decoder.trailer_signature)
+            self._seed.check_trailer(decoder.signed_trailer or b"\n", decoder.trailer_signature)
         if set(decoder.trailers) != ({declared.trailer} if declared.trailer else set()):
             raise S3Error("MalformedTrailerError")
 
@@ -226,6 +250,11 @@ class Payload:
         expected = declared.checksum
         if declared.trailer:
             assert self._decoder is not None
-            expected = checksums.decode(declared.algorithm, self._decoder.trailers[declared.trailer], declared.trailer)
+            where = f"{declared.trailer.lower()} trailing header"
+            expected = checksums.decode(declared.algorithm, self._decoder.trailers[declared.trailer], where)
         if expected and checksums.encode(expected) != self.checksums[declared.algorithm]:
             raise S3Error("BadDigest", f"The {declared.algorithm} you specified did not match the calculated checksum.")
+
+
+def _bytes_of(events: list[Event]) -> bytes:
+    return b"".join([event for event in events if isinstance(event, memoryview)])

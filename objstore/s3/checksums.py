@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from awscrt import checksums as crt
@@ -53,6 +53,8 @@ ALGORITHMS: dict[str, Algorithm] = {
 DEFAULT = "CRC64NVME"  # what S3 keeps of an object whose uploader gave no checksum
 PREFIX = "X-Amz-Checksum-"
 BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
+# The header by which SDKs name the algorithm of the checksum that they send.
+ANNOUNCEMENT = "X-Amz-Sdk-Checksum-Algorithm"
 # Headers with the same beginning that are no checksums.
 OTHERS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
 
@@ -70,14 +72,39 @@ def known(algorithm: str, header: str) -> str:
     return name
 
 
-def decode(algorithm: str, value: str, header: str) -> bytes:
-    """The bytes of a checksum in base64; raises S3Error InvalidRequest where they cannot be of this algorithm."""
+def sent(headers: Mapping[str, str]) -> list[str]:
+    """The names of the checksum headers among those of a request, of unknown algorithms too."""
+    return [name for name in headers if name[:15] == PREFIX and name not in OTHERS]
+
+
+def without(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers but those that declare a checksum of the body."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in (ANNOUNCEMENT, "X-Amz-Trailer") and (name[:15] != PREFIX or name in OTHERS)
+    }
+
+
+def named(headers: Mapping[str, str]) -> str:
+    """The algorithm of the checksum that headers declare; '' for none, or one that is unknown."""
+    announced = headers.get(ANNOUNCEMENT, "").strip().upper()
+    if announced in ALGORITHMS:
+        return announced
+    return next((BY_HEADER[name] for name in sent(headers) if name in BY_HEADER), "")
+
+
+def decode(algorithm: str, value: str, where: str) -> bytes:
+    """The bytes of a checksum in base64; raises S3Error InvalidRequest if they cannot be of this algorithm.
+
+    where: the place that the value comes from, for the message.
+    """
     try:
         checksum = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         checksum = b""
     if len(checksum) != ALGORITHMS[algorithm].size or encode(checksum) != value:
-        raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
+        raise S3Error("InvalidRequest", f"Value for {where} is invalid.")
     return checksum
 
 

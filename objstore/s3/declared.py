@@ -1,4 +1,4 @@
-"""What a request's headers say of its body: length, framing, hashes. Decided before a byte is read."""
+"""The rules for what a request's headers say of its body: length, framing, hashes. Decided before a byte is read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from objstore.s3.errors import S3Error
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
+_TRAILER = "X-Amz-Trailer"
 
 
 class Framing(NamedTuple):
@@ -31,19 +32,29 @@ FRAMINGS = {
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER": Framing(True, False, True),
 }
 _ASYMMETRIC = ("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER")
+_STREAMING = frozenset({*FRAMINGS, *_ASYMMETRIC})
 _CHOICES = (
     "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, "
     "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER "
     "or a valid sha256 value."
 )
+_ONE = "Expecting a single x-amz-checksum- header"
+_NOT_SEVERAL = f"{_ONE}. Multiple checksum Types are not allowed."
+_UNKNOWN = "The algorithm type you specified in x-amz-checksum- header is invalid."
+_UNKNOWN_TRAILER = "The value specified in the x-amz-trailer header is not supported"
+_ANNOUNCED_ONLY = (
+    "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+)
+_OTHER_ANNOUNCED = "Value for x-amz-sdk-checksum-algorithm header is invalid."
 
 
 class Declared(NamedTuple):
-    """length: of the payload, in bytes; None where it is not told. sha256: in hex, '' for none; md5: b'' for none.
+    """length: of the payload, in bytes; None if it is not announced. sha256: as sent, '' for none; md5: b'' for none.
 
-    algorithm: of the checksum that is told or asked for, '' for none; checksum: its value, b'' where
-    it is told in the trailer or not at all. trailer: the header that follows the body, canonical, or ''.
+    algorithm: of the checksum that is sent or asked for, '' for none; checksum: its value, b'' if it comes in the
+    trailer or not at all. trailer: the header that follows the body, canonical, or ''. document: the body is a
+    document, and not an object's bytes.
     """
 
     framing: Framing
@@ -53,36 +64,37 @@ class Declared(NamedTuple):
     algorithm: str = ""
     checksum: bytes = b""
     trailer: str = ""
+    document: bool = False
 
 
 NOTHING = Declared(PLAIN, 0)
 
 
-def read(headers: Mapping[str, str], payload: str) -> Declared:
-    """headers: canonical name to text. payload: what the signature says of the body (`Proof.payload`).
+def read(headers: Mapping[str, str], payload: str, words: bool = True, asked: str = "") -> Declared:
+    """Return what a request declares of its body.
 
-    Raises S3Error InvalidArgument, InvalidRequest, InvalidDigest, MissingContentLength, NotImplemented.
+    headers: canonical name to text. payload: the value of x-amz-content-sha256, or what stands for it. words: S3 reads
+    that value; in presigned URLs and under version 2 it is only compared with the body's hash, whatever it is.
+    asked: the algorithm of a checksum to compute if the request brings none.
+    Raises S3Error InvalidArgument, InvalidRequest, InvalidDigest, MalformedTrailerError, MissingContentLength,
+    NotImplemented.
     """
-    framing, sha256 = _framing(payload)
+    framing, sha256 = framing_of(payload) if words else (PLAIN, "" if payload == UNSIGNED_PAYLOAD else payload)
     md5 = _md5(headers["Content-Md5"]) if "Content-Md5" in headers else b""
-    length = _length(headers, framing)
-    trailer = _trailer(headers, framing)
-    algorithm, checksum = _checksum(headers)
-    if trailer:
-        if checksum:
-            raise S3Error(
-                "InvalidRequest",
-                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-            )
-        algorithm = checksums.BY_HEADER[trailer]
-    return Declared(framing, length, sha256, md5, algorithm, checksum, trailer)
+    length = _length(headers, payload in _STREAMING)
+    algorithm, checksum, trailer = _checksum(headers, framing)
+    return Declared(framing, length, sha256, md5, algorithm or asked, checksum, trailer)
 
 
-def _framing(payload: str) -> tuple[Framing, str]:
+def framing_of(payload: str) -> tuple[Framing, str]:
+    """The framing and the SHA-256 that a value of x-amz-content-sha256 means.
+
+    Raises S3Error InvalidArgument for a value that means nothing, NotImplemented for asymmetric signatures.
+    """
     if not payload or payload == UNSIGNED_PAYLOAD:
         return PLAIN, ""
     if _SHA256.match(payload):
-        return PLAIN, payload.lower()
+        return PLAIN, payload
     framing = FRAMINGS.get(payload)
     if framing is not None:
         return framing, ""
@@ -101,49 +113,57 @@ def _md5(text: str) -> bytes:
     return md5
 
 
-def _length(headers: Mapping[str, str], framing: Framing) -> int | None:
-    if not framing.chunked:
+def _length(headers: Mapping[str, str], streaming: bool) -> int | None:
+    if not streaming:
         text = headers.get("Content-Length")
         if text is None:
             return None if "Transfer-Encoding" in headers else 0
         return int(text)
-    text = headers.get("X-Amz-Decoded-Content-Length")
-    if text is None:
-        raise S3Error("MissingContentLength")
+    text = headers.get("X-Amz-Decoded-Content-Length", "")
     if not _LENGTH.match(text):
-        raise S3Error("InvalidArgument", extra={"ArgumentName": "x-amz-decoded-content-length", "ArgumentValue": text})
+        raise S3Error("MissingContentLength")
     return int(text)
 
 
-def _trailer(headers: Mapping[str, str], framing: Framing) -> str:
-    text = headers.get("X-Amz-Trailer", "").strip()
-    if not text or not framing.trailer:
-        return ""
-    names = [name.strip().title() for name in text.split(",")]
-    if len(names) > 1:
-        raise S3Error(
-            "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        )
-    if names[0] not in checksums.BY_HEADER:
-        raise S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
-    return names[0]
+def has_length(headers: Mapping[str, str]) -> bool:
+    """Does a request announce its body, by a length or by a transfer coding?"""
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
-def _checksum(headers: Mapping[str, str]) -> tuple[str, bytes]:
-    told = [name for name in headers if name.startswith(checksums.PREFIX) and name not in checksums.OTHERS]
-    if len(told) > 1:
-        raise S3Error(
-            "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        )
-    wanted = ""
-    if "X-Amz-Sdk-Checksum-Algorithm" in headers:
-        wanted = checksums.known(headers["X-Amz-Sdk-Checksum-Algorithm"], "x-amz-sdk-checksum-algorithm")
-    if not told:
-        return wanted, b""
-    name = told[0]
-    algorithm = checksums.BY_HEADER.get(name)
-    if algorithm is None:
-        raise S3Error("InvalidRequest", f"The algorithm type you specified in {name.lower()} header is invalid.")
-    if wanted and wanted != algorithm:
-        raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
-    return algorithm, checksums.decode(algorithm, headers[name], name)
+def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes, str]:
+    """The algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
+    sent = checksums.sent(headers)
+    trailers = _trailers(headers.get(_TRAILER, ""))
+    if any(name not in checksums.BY_HEADER for name in sent):
+        raise S3Error("InvalidRequest", _UNKNOWN)
+    if any(name not in checksums.BY_HEADER for name in trailers):
+        raise S3Error("InvalidRequest", _UNKNOWN_TRAILER)
+    if len(sent) > 1 or len(trailers) > 1:
+        raise S3Error("InvalidRequest", _NOT_SEVERAL)
+    if sent and trailers:
+        raise S3Error("InvalidRequest", _ONE)
+    if trailers and not framing.trailer:
+        raise S3Error("MalformedTrailerError")
+    name = (*sent, *trailers, "")[0]
+    algorithm = checksums.BY_HEADER.get(name, "")
+    if checksums.ANNOUNCEMENT in headers:
+        _check_announcement(headers, algorithm)
+    checksum = checksums.decode(algorithm, headers[name], f"{name.lower()} header") if sent else b""
+    return algorithm, checksum, name if trailers else ""
+
+
+def _trailers(text: str) -> list[str]:
+    """The canonical names in x-amz-trailer; commas at the very end name nothing."""
+    text = text.strip()
+    return [name.strip().title() for name in text.rstrip(",").split(",")] if text else []
+
+
+def _check_announcement(headers: Mapping[str, str], algorithm: str) -> None:
+    """Raises S3Error InvalidRequest for an announced checksum that does not come, or is not the one that comes."""
+    announced = headers[checksums.ANNOUNCEMENT].strip().upper()
+    if announced == "MD5" and "Content-Md5" in headers and not algorithm:
+        return
+    if announced not in ("MD5", *checksums.ALGORITHMS) or (algorithm and algorithm != announced):
+        raise S3Error("InvalidRequest", _OTHER_ANNOUNCED)
+    if not algorithm:
+        raise S3Error("InvalidRequest", _ANNOUNCED_ONLY)

@@ -47,9 +47,7 @@ ERRORS: dict[str, Meaning] = {
         "was sent to.",
     ),
     "IllegalVersioningConfigurationException": Meaning(400, "The Versioning element must be specified"),
-    "IncompleteBody": Meaning(
-        400, "You did not provide the number of bytes specified by the Content-Length HTTP header."
-    ),
+    "IncompleteBody": Meaning(400, "The request body terminated unexpectedly"),
     "IncorrectNumberOfFilesInPostRequest": Meaning(400, "POST requires exactly one file upload per request."),
     "InternalError": Meaning(500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": Meaning(403, "The AWS Access Key Id you provided does not exist in our records."),

@@ -24,6 +24,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 # Errors that tell which bucket or key they are about.
 _OF_BUCKET = frozenset({"NoSuchBucket", "BucketNotEmpty", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"})
 _OF_KEY = frozenset({"NoSuchKey"})
+_RETRY_AFTER = "1"  # seconds
 
 
 def from_core(failure: BaseException) -> S3Error:
@@ -35,8 +36,8 @@ def from_core(failure: BaseException) -> S3Error:
     return S3Error("InternalError")
 
 
-def respond(error: S3Error, resource: str, bucket: str, key: str, request_id: str) -> Response:
-    """The response that tells of an error. resource: the path as it was sent."""
+def respond(error: S3Error, bucket: str, key: str, request_id: str) -> Response:
+    """The response to a request that failed: besides code, message and ids it holds what the error itself has."""
     if error.status == 304:
         return Response(304, error.headers)
     extra = dict(error.extra)
@@ -48,9 +49,16 @@ def respond(error: S3Error, resource: str, bucket: str, key: str, request_id: st
         ("Code", error.code),
         ("Message", error.message),
         *extra.items(),
-        ("Resource", resource),
         ("RequestId", request_id),
         ("HostId", request_id),
     ]
     page = xml.document("Error", content, namespace="")
-    return Response(error.status, {"Content-Type": "application/xml", **error.headers}, page)
+    return Response(error.status, {"Content-Type": "application/xml", **_retry(error), **error.headers}, page)
+
+
+def _retry(error: S3Error) -> dict[str, str]:
+    """When to try again: in seconds for all clients, in milliseconds for AWS's SDKs, which read only that."""
+    if error.status != 503:
+        return {}
+    seconds = error.headers.get("Retry-After", _RETRY_AFTER)
+    return {"Retry-After": seconds, "x-amz-retry-after": f"{seconds}000" if seconds.isdigit() else "1000"}

@@ -22,6 +22,7 @@ from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
 from objstore.s3.buckets import Buckets
 from objstore.s3.context import Context
+from objstore.s3.copying import SOURCE
 from objstore.s3.errors import S3Error
 from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
@@ -45,7 +46,7 @@ __all__ = ["SETTINGS", "S3Filter", "filter_factory"]
 _SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
 _HASHING_THREADS = 2
 # Of most requests without a body, nothing is to be checked.
-_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+_READING = frozenset({"GET", "HEAD"})
 _NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
@@ -119,7 +120,6 @@ class S3Filter:
         return False
 
     def _answer(self, environ: Environ) -> Response:
-        resource = environ["objstore.raw_target"].partition("?")[0]
         address = Address("", "")
         try:
             sent = incoming.read(environ)
@@ -131,16 +131,16 @@ class S3Filter:
         except S3Error as error:
             if error.code == "InternalError":
                 self._log(environ, error)
-            response = self._refusal(error, environ, resource, address)
+            response = self._refusal(error, environ, address)
         except ClientGone:
             raise
         except ObjstoreError as failure:
-            response = self._refusal(failures.from_core(failure), environ, resource, address)
+            response = self._refusal(failures.from_core(failure), environ, address)
             if response.status >= 500:
                 self._log(environ, failure)
         except Exception as failure:
             self._log(environ, failure)
-            response = self._refusal(S3Error("InternalError"), environ, resource, address)
+            response = self._refusal(S3Error("InternalError"), environ, address)
         if "HTTP_ORIGIN" in environ and environ["REQUEST_METHOD"] != "OPTIONS":
             response.headers |= self._cors_headers(environ, address)
         request_id = environ.get("objstore.trans_id", "")
@@ -165,18 +165,32 @@ class S3Filter:
 
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
-        headers = {**proof.headers, **sent.headers} if proof.headers else sent.headers
-        body = self._body(environ, sent, headers, proof)
-        _strip_aws_chunked(headers)
+        # A URL is signed before its body is there: a checksum in its query is not held against the body.
+        headers = {**checksums.without(proof.headers), **sent.headers} if proof.headers else sent.headers
+        body = self._body(environ, sent, address, headers, proof)
+        if proof.words and proof.payload in declared.FRAMINGS:
+            _strip_aws_chunked(headers)
         region = self._values.region
         return S3Request(environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region)
 
-    def _body(self, environ: Environ, sent: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
-        if sent.method in _BODILESS and proof.payload in _NOTHING_SAID and not has_body(environ):
+    def _body(
+        self, environ: Environ, sent: Incoming, address: Address, headers: dict[str, str], proof: Proof
+    ) -> Payload:
+        if sent.method in _READING:
+            if proof.words and proof.payload not in _NOTHING_SAID:
+                declared.framing_of(proof.payload)
+            return self._no_body  # S3 compares nothing with a body that no operation reads
+        if sent.method == "DELETE" and proof.payload in _NOTHING_SAID and not has_body(environ):
             return self._no_body
+        if sent.method == "PUT" and address.key and not declared.has_length(headers) and SOURCE not in headers:
+            raise S3Error("MissingContentLength")
         if sent.method == "POST" and "uploadId" in sent.query:  # the checksum is of the object that is completed
-            headers = {name: value for name, value in headers.items() if name not in checksums.BY_HEADER}
-        return Payload(environ["wsgi.input"], declared.read(headers, proof.payload), proof.seed, self._pool)
+            headers = checksums.without(headers)
+        asked = checksums.named(proof.headers) if proof.headers else ""
+        said = declared.read(headers, proof.payload, proof.words, asked)
+        if sent.method == "POST":
+            said = said._replace(document=True)
+        return Payload(environ["wsgi.input"], said, proof.seed, self._pool)
 
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
@@ -189,9 +203,8 @@ class S3Filter:
         request.body.settle_empty()
         return operation.handler(self._context, request)
 
-    def _refusal(self, error: S3Error, environ: Environ, resource: str, address: Address) -> Response:
-        request_id = environ.get("objstore.trans_id", "")
-        return failures.respond(error, resource, address.bucket, address.key, request_id)
+    def _refusal(self, error: S3Error, environ: Environ, address: Address) -> Response:
+        return failures.respond(error, address.bucket, address.key, environ.get("objstore.trans_id", ""))
 
     def _log(self, environ: Environ, failure: Exception) -> None:
         self._logger.error(
@@ -206,13 +219,13 @@ class S3Filter:
 
 
 def _strip_aws_chunked(headers: dict[str, str]) -> None:
-    """`aws-chunked` is how the body came, not how the object is coded."""
+    """Remove `aws-chunked`, in any case: it is how the body came, not how the object is coded."""
     coding = headers.get("Content-Encoding")
-    if coding is None or "aws-chunked" not in coding:
+    if coding is None or "aws-chunked" not in coding.lower():
         return
-    kept = [part.strip() for part in coding.split(",") if part.strip() not in ("aws-chunked", "")]
+    kept = [part.strip() for part in coding.split(",") if part.strip().lower() not in ("aws-chunked", "")]
     if kept:
-        headers["Content-Encoding"] = ",".join(kept)
+        headers["Content-Encoding"] = ", ".join(kept)
     else:
         del headers["Content-Encoding"]
 

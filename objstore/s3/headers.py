@@ -28,6 +28,7 @@ CHECKSUM = "X-Object-Sysmeta-S3-Checksum"
 ETAG = "X-Object-Sysmeta-S3-Etag"  # where it is not the MD5
 STORAGE_CLASS = "X-Object-Sysmeta-S3-Storage-Class"
 REDIRECT = "X-Object-Sysmeta-S3-Website-Redirect"
+ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # asked for by the uploader
 # Changed later; a POST replaces these and the user metadata together.
 ACL = "X-Object-Transient-Sysmeta-S3-Acl"
 TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
@@ -51,6 +52,7 @@ SYSTEM_HEADERS = (
 _SHOWN = {name: name for name in (*SYSTEM_HEADERS, "Content-Length", "Content-Range")} | {
     STORAGE_CLASS: "x-amz-storage-class",
     REDIRECT: "x-amz-website-redirect-location",
+    ENCRYPTION: "x-amz-server-side-encryption",
 }
 # Query keys that override headers of a GET's answer.
 OVERRIDES = {f"response-{name.lower()}": name for name in SYSTEM_HEADERS}
@@ -62,7 +64,9 @@ _UNSUPPORTED = (
     "X-Amz-Write-Offset-Bytes",
 )  # fmt: skip
 _ENCRYPTION = "X-Amz-Server-Side-Encryption"
-_ALGORITHMS = ("AES256", "aws:kms", "aws:kms:dsse", "aws:fsx")
+_ACCEPTED = "AES256"
+_ALGORITHMS = (_ACCEPTED, "aws:kms", "aws:kms:dsse", "aws:fsx")
+REFUSE, ACCEPT = "refuse", "accept"  # values of the setting server_side_encryption
 _LOCK = ("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz-Object-Lock-Legal-Hold")
 
 
@@ -94,13 +98,16 @@ class Checksum(NamedTuple):
 # From a request to what is kept.
 
 
-def refuse_unsupported(headers: Mapping[str, str]) -> None:
-    """Raises S3Error for what would silently not be done: encryption, locks, appending."""
-    encryption = headers.get(_ENCRYPTION)
-    if encryption is not None and encryption not in _ALGORITHMS:
-        extra = {"ArgumentName": _ENCRYPTION.lower(), "ArgumentValue": encryption}
+def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> None:
+    """Raises S3Error for what would silently not be done: encryption, locks, appending.
+
+    encryption: of AES256, ACCEPT or REFUSE.
+    """
+    asked = headers.get(_ENCRYPTION)
+    if asked is not None and asked not in _ALGORITHMS:
+        extra = {"ArgumentName": _ENCRYPTION.lower(), "ArgumentValue": asked}
         raise S3Error("InvalidArgument", "The encryption method specified is not supported", extra)
-    if encryption is not None:
+    if asked is not None and (asked != _ACCEPTED or encryption != ACCEPT):
         raise S3Error("NotImplemented", "", {"Header": _ENCRYPTION.lower()})
     for name in _UNSUPPORTED:
         if name in headers:
@@ -109,13 +116,15 @@ def refuse_unsupported(headers: Mapping[str, str]) -> None:
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
-def described(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> dict[str, str]:
+def described(
+    headers: Mapping[str, str], classes: Container[str] = AT_ONCE, encryption: str = ACCEPT
+) -> dict[str, str]:
     """What an upload says of the object besides tags and ACL, as it is kept. classes: that it can ask for.
 
-    Raises S3Error MetadataTooLarge, InvalidStorageClass, InvalidRedirectLocation, NotImplemented,
-    InvalidArgument, InvalidRequest.
+    encryption: see `refuse_unsupported`. Raises S3Error MetadataTooLarge, InvalidStorageClass,
+    InvalidRedirectLocation, NotImplemented, InvalidArgument, InvalidRequest.
     """
-    refuse_unsupported(headers)
+    refuse_unsupported(headers, encryption)
     kept = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
     kept.setdefault("Content-Type", DEFAULT_TYPE)
     kept.update(user_metadata(headers))
@@ -125,7 +134,14 @@ def described(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> 
         if not redirect.startswith(("/", "http://", "https://")):
             raise S3Error("InvalidRedirectLocation")
         kept[REDIRECT] = redirect
+    if _ENCRYPTION in headers:
+        kept[ENCRYPTION] = headers[_ENCRYPTION]
     return kept | listed_class(kept)
+
+
+def encryption(kept: Mapping[str, str]) -> dict[str, str]:
+    """The header of an answer to an upload that asked for encryption."""
+    return {_SHOWN[ENCRYPTION]: kept[ENCRYPTION]} if ENCRYPTION in kept else {}
 
 
 def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> dict[str, str]:

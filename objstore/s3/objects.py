@@ -20,7 +20,6 @@ _NOT_OF_WHOLE_OBJECTS = {
     "versionId": "This operation does not accept a version-id.",
 }
 MOST_PUT = 5 << 30  # bytes of one PUT or copy
-_DECLARING = ("X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEADER)
 
 
 def name_of(context: Context, request: S3Request) -> Name:
@@ -46,8 +45,14 @@ def target(context: Context, request: S3Request) -> Target:
 
 
 def write_conditions(headers: Mapping[str, str]) -> dict[str, str]:
-    """If-Match and If-None-Match of a request that changes an object."""
-    return {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
+    """If-Match and If-None-Match of a request that changes an object.
+
+    Raises S3Error NotImplemented for an If-None-Match of anything but `*`, as S3 does.
+    """
+    asked = {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
+    if asked.get("If-None-Match", "*").strip() != "*":
+        raise S3Error("NotImplemented", extra={"Header": "If-None-Match"})
+    return asked
 
 
 def version_header(version_id: str) -> dict[str, str]:
@@ -65,7 +70,7 @@ def checked_length(length: int | None) -> int:
 
 def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
     """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
-    kept = names.described(request.headers, context.classes.names)
+    kept = names.described(request.headers, context.classes.names, context.settings.server_side_encryption)
     kept.update(names.tagging(request.headers))
     acl = context.access.new_object_acl(context, request)
     if acl:
@@ -77,7 +82,7 @@ def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
     """The body of a request as what to write; its checksum is kept with the object once it is known. Raises S3Error."""
     body = request.body
     length = checked_length(body.length)
-    if not declares_checksum(request.headers):
+    if not body.algorithm:
         body.want(checksums.DEFAULT)
     body.settle_empty()
 
@@ -86,10 +91,6 @@ def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
         return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
     return Upload(kept, stream=body, length=length, late=late, conditions=write_conditions(request.headers))
-
-
-def declares_checksum(headers: Mapping[str, str]) -> bool:
-    return any(name in headers for name in _DECLARING)
 
 
 def checksum_of(request: S3Request) -> Checksum | None:

@@ -18,6 +18,7 @@ from objstore.s3 import headers as names
 from objstore.s3.context import Context
 from objstore.s3.current import Stored, Target
 from objstore.s3.errors import S3Error
+from objstore.s3.headers import Checksum
 from objstore.s3.request import S3Request
 from objstore.web import conditions, ranges
 from objstore.web.responses import Response
@@ -78,11 +79,12 @@ def answer(context: Context, request: S3Request) -> Response:
     asked = conditions_of(request.headers)
     wanted = dict(asked.tags)
     wanted_range = request.header("Range")
-    part = _part_number(request)
-    parts = 0
-    if part:
-        wanted_range, etag, parts = _part(context, request, target, part)
-        wanted.setdefault("If-Match", etag)
+    number = _part_number(request)
+    part = _part(context, request, target, number) if number else None
+    if part is not None:
+        wanted_range = part.range
+        wanted.setdefault("If-Match", part.etag)
+    parts = part.parts if part is not None else 0
     spans = ranges.parse(wanted_range) if wanted_range else None
     if spans is not None and len(spans) == 1:  # S3 answers several ranges by the whole
         wanted["Range"] = wanted_range
@@ -91,7 +93,7 @@ def answer(context: Context, request: S3Request) -> Response:
     nothing = bool(parts and not wanted_range)  # an empty part of an object that is not
     stored = current.read(context, request, target, "HEAD" if nothing else request.method, wanted)
     try:
-        response = _response(request, stored, asked, wanted.get("Range", ""))
+        response = _response(request, stored, asked, wanted.get("Range", ""), part)
     except S3Error:
         stored.answer.close()
         raise
@@ -103,7 +105,7 @@ def answer(context: Context, request: S3Request) -> Response:
     return response
 
 
-def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str) -> Response:
+def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:
     judged = verdict(stored, asked)
     if judged == 412:
         raise failed_condition(asked)
@@ -118,17 +120,26 @@ def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_rang
         raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
     if request.method == "HEAD" and wanted_range and status == 200:
         status = _ranged_head(said, wanted_range)
-    if (status == 200 or _is_whole(said)) and request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
-        checksum = names.checksum(stored.headers)
+    if request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
+        checksum = _checksum_of(stored, part, status)
         if checksum is not None:
             said.update(checksum.headers())
     return Response(status, said, stored.answer.body)
 
 
-def _is_whole(said: Mapping[str, str]) -> bool:
-    """Is a range all that there is, as that of the only part of an object?"""
-    size = said.get("Content-Range", "").rpartition("/")[2]
-    return size == said.get("Content-Length")
+def _checksum_of(stored: Stored, part: _Part | None, status: int) -> Checksum | None:
+    """The checksum of the bytes of an answer: of the part, or of the whole. None for a range.
+
+    SDKs hold the header against the bytes that come, whatever it is of.
+    """
+    checksum = names.checksum(stored.headers)
+    if checksum is None or (part is None and status != 200):
+        return None
+    if part is None or not part.parts:
+        return checksum
+    if part.checksum is None:
+        return None
+    return Checksum(part.checksum["algorithm"], part.checksum["value"], checksum.type)
 
 
 def _ranged_head(said: dict[str, str], wanted_range: str) -> int:
@@ -165,21 +176,25 @@ def _part_number(request: S3Request) -> int:
     text = request.query.get("partNumber", "")
     if not text:
         return 0
+    if request.header("Range"):
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_PARTS):
         extra = {"ArgumentName": "partNumber", "ArgumentValue": text}
         message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
         raise S3Error("InvalidArgument", message, extra)
-    if request.header("Range"):
-        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     return int(text)
 
 
 class _Part(NamedTuple):
-    """Where a part lies. range: as in a Range header, '' for one without bytes. parts: 0 for an object without any."""
+    """Where a part lies. range: as in a Range header, '' for one without bytes. parts: 0 for an object without any.
+
+    checksum: `algorithm` and `value`, None if the part has none.
+    """
 
     range: str
     etag: str
     parts: int
+    checksum: Mapping[str, str] | None
 
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
@@ -193,7 +208,8 @@ def _part(context: Context, request: S3Request, target: Target, number: int) -> 
         raise S3Error("InvalidPartNumber", "", extra)
     sizes = [int(row["bytes"]) for row in rows] or [raw.size]
     start, size = sum(sizes[: number - 1]), sizes[number - 1]
-    return _Part(f"bytes={start}-{start + size - 1}" if size else "", f'"{etag}"', count)
+    checksum = rows[number - 1].get("checksum") if count else None
+    return _Part(f"bytes={start}-{start + size - 1}" if size else "", f'"{etag}"', count, checksum)
 
 
 def _rows(raw: Stored) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ class Body(Protocol):
     """
 
     length: int | None  # bytes of the payload, None where not announced
+    algorithm: str  # of the checksum that comes with it or is asked for, in capitals; '' for none
     checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete once the end was read
 
     def read_chunk(self, most: int = ...) -> bytes:

@@ -30,6 +30,13 @@ SETTINGS = (
         "none",
         "public access block of buckets that say nothing of it; all, as AWS has it, keeps everything from being public",
     ),
+    Setting(
+        "server_side_encryption",
+        choice("accept", "refuse"),
+        "accept",
+        "uploads with x-amz-server-side-encryption: AES256; accept stores them as they are, without encryption,"
+        " and returns the header with the object; refuse answers NotImplemented",
+    ),
     Setting("max_xml_body", size, "1M", "largest XML document of a request"),
     Setting("max_multi_delete", positive, "1000", "most keys of one DeleteObjects"),
     Setting("max_listing", positive, "1000", "most entries of one listing"),

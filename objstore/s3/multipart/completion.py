@@ -7,7 +7,7 @@ writes the same manifest once more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import ObjstoreError
@@ -33,11 +33,12 @@ _LISTED_SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
 
 
 class Completed(NamedTuple):
-    """etag: without quotes. version_id: '' where the bucket never kept versions."""
+    """etag: without quotes. version_id: '' where the bucket never kept versions. kept: the headers of the object."""
 
     etag: str
     checksum: Checksum | None
     version_id: str
+    kept: Mapping[str, str]
 
 
 def complete(context: Context, request: S3Request) -> Completed:
@@ -46,11 +47,12 @@ def complete(context: Context, request: S3Request) -> Completed:
     settings = context.settings
     document = request.body.whole(max(settings.max_xml_body, settings.max_parts * _PART_XML))
     asked = plan.read(document, settings.max_parts)
+    conditions = objects.write_conditions(request.headers)
     upload_id = request.query["uploadId"]
     record = uploads.load(context, request, upload_id)
     if record is None:
         done = committed(context, request, upload_id)
-        if done is None:
+        if done is None or not plan.makes(asked, done.etag):
             raise uploads.no_such(upload_id)
         return done
     found = list(parts.attempts(context, request, record.upload))
@@ -59,8 +61,10 @@ def complete(context: Context, request: S3Request) -> Completed:
     planned = plan.make(asked, counting, record.upload, request.headers, rules)
     claimed = _claim(context, request, record.upload, planned.size)
     if isinstance(claimed, Completed):
+        if claimed.etag != planned.etag:
+            raise uploads.no_such(upload_id)
         return claimed
-    done = _commit(context, request, record, planned, claimed)
+    done = _commit(context, request, record, planned, claimed, conditions)
     _tidy(context, request, record.upload, claimed, _unused(found, planned))
     return done
 
@@ -77,7 +81,7 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
     if stored is None or owned_prefix(stored.headers) != prefix:
         return None
     checksum = kept_headers.checksum(stored.headers)
-    return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id)
+    return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id, stored.headers)
 
 
 def _current(context: Context, request: S3Request, name: Name) -> Stored | None:
@@ -113,12 +117,18 @@ def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> C
     return claim
 
 
-def _commit(context: Context, request: S3Request, record: Record, planned: Plan, claim: Claim) -> Completed:
+def _commit(
+    context: Context,
+    request: S3Request,
+    record: Record,
+    planned: Plan,
+    claim: Claim,
+    conditions: Mapping[str, str],
+) -> Completed:
     upload = record.upload
     try:
-        written = current.write(
-            context, request, objects.name_of(context, request), _manifest(context, request, record, planned)
-        )
+        manifest = _manifest(context, request, record, planned)._replace(conditions=conditions)
+        written = current.write(context, request, objects.name_of(context, request), manifest)
     except S3Error as refused:
         if refused.status < 500:
             claims.withdraw(context, request, upload, claim)
@@ -128,7 +138,7 @@ def _commit(context: Context, request: S3Request, record: Record, planned: Plan,
     except ObjstoreError:
         claims.make(context, request, upload, claims.UNSURE, planned.size, claim)
         raise
-    return Completed(planned.etag, planned.checksum, written.version_id)
+    return Completed(planned.etag, planned.checksum, written.version_id, record.kept)
 
 
 def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> current.Upload:
@@ -146,7 +156,7 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
     if planned.checksum is not None:
         headers[kept_headers.CHECKSUM] = planned.checksum.dump()
     body = segments.dump(planned.rows(container.container))
-    return current.Upload(headers, body=body, conditions=objects.write_conditions(request.headers))
+    return current.Upload(headers, body=body)
 
 
 def _unused(found: Sequence[Part], planned: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from objstore.s3.multipart import sums
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.uploads import COMPOSITE, Upload
 
+_MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _SIZE = "X-Amz-Mp-Object-Size"
 _TYPE = "X-Amz-Checksum-Type"
 
@@ -70,7 +72,7 @@ def read(document: bytes, most: int) -> list[Asked]:
 
 def _asked(element: Any, most: int) -> Asked:
     number, etag = xml.text(element, "PartNumber"), xml.text(element, "ETag")
-    if not (number.isascii() and number.isdigit() and len(number) < 10) or not etag:
+    if not (number.isascii() and number.isdigit() and len(number) < 10) or element.find("ETag") is None:
         raise S3Error("MalformedXML")
     if not 1 <= int(number) <= most:
         raise S3Error(
@@ -90,6 +92,12 @@ def _asked(element: Any, most: int) -> Asked:
             },
         )
     return Asked(int(number), etag.strip('"'), sent)
+
+
+def makes(asked: Sequence[Asked], etag: str) -> bool:
+    """Do these parts make up the object with this entity tag?"""
+    parts = [part.etag for part in asked]
+    return all(_MD5.match(part) for part in parts) and sums.etag(parts) == etag
 
 
 def make(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from objstore.s3 import objects, xml
 from objstore.s3.context import Context
+from objstore.s3.headers import encryption
 from objstore.s3.multipart import completion
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
@@ -20,7 +21,11 @@ def handle(context: Context, request: S3Request) -> Response:
     ]
     if done.checksum is not None:
         result += [(f"Checksum{done.checksum.algorithm}", done.checksum.value), ("ChecksumType", done.checksum.type)]
-    said = {"Content-Type": "application/xml", **objects.version_header(done.version_id)}
+    said = {
+        "Content-Type": "application/xml",
+        **objects.version_header(done.version_id),
+        **encryption(done.kept),
+    }
     return Response(200, said, xml.document("CompleteMultipartUploadResult", result))
 
 

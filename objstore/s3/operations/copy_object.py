@@ -5,6 +5,8 @@ from __future__ import annotations
 from objstore.s3 import copying, dates, objects, xml
 from objstore.s3.context import Context
 from objstore.s3.current import Target
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import encryption
 from objstore.s3.objects import CopySource
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
@@ -12,7 +14,11 @@ from objstore.web.responses import Response
 
 
 def handle(context: Context, request: S3Request) -> Response:
+    if "Range" in request.headers:
+        extra = {"ArgumentName": "Range", "ArgumentValue": request.headers["Range"]}
+        raise S3Error("InvalidArgument", "RANGE is not supported in Copy!", extra)
     name = objects.new_object(context, request)
+    conditions = objects.write_conditions(request.headers)
     source = CopySource(request.header(copying.SOURCE))
     chosen = copying.directives(request.headers)
     copying.check_change(request, source, chosen)
@@ -20,11 +26,14 @@ def handle(context: Context, request: S3Request) -> Response:
     copying.check_size(stored)
     try:
         kept = copying.kept_of_copy(context, request, stored, chosen)
-        conditions = objects.write_conditions(request.headers)
         copied = copying.transfer(context, request, stored, Target(name), kept, conditions)
     finally:
         stored.answer.close()
-    said = {"Content-Type": "application/xml", **objects.version_header(copied.written.version_id)}
+    said = {
+        "Content-Type": "application/xml",
+        **objects.version_header(copied.written.version_id),
+        **encryption(kept),
+    }
     if stored.version_id:
         said["x-amz-copy-source-version-id"] = stored.version_id
     checksum = copied.checksum

@@ -5,6 +5,7 @@ from __future__ import annotations
 from objstore.s3 import checksums, objects, xml
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
+from objstore.s3.headers import encryption
 from objstore.s3.multipart import uploads
 from objstore.s3.multipart.sums import TYPES
 from objstore.s3.operation import Operation
@@ -18,7 +19,7 @@ def handle(context: Context, request: S3Request) -> Response:
     algorithm, type = _chosen(request)
     kept = objects.kept_of_upload(context, request)
     upload = uploads.begin(context, request, algorithm, type, kept)
-    said = {"Content-Type": "application/xml"}
+    said = {"Content-Type": "application/xml", **encryption(kept)}
     if algorithm:
         said |= {_ALGORITHM.lower(): algorithm, _TYPE.lower(): type}
     result = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.id)]

@@ -18,7 +18,7 @@ from objstore.web.responses import Response
 
 MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them
 _AT_ONCE = 16
-_CHECKED = ("Content-Md5", "X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm", *checksums.BY_HEADER)
+_CHECKED = ("Content-Md5", "X-Amz-Trailer", *checksums.BY_HEADER)
 
 
 class Item(NamedTuple):
@@ -33,7 +33,7 @@ Outcome = Deleted | S3Error
 def handle(context: Context, request: S3Request) -> Response:
     context.buckets.resolve(request, request.bucket)
     if not any(name in request.headers for name in _CHECKED):
-        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5")
+        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     body = request.body.whole(MOST_BODY)
     if not body:
         raise S3Error("MissingRequestBodyError")

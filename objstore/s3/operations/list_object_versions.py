@@ -21,11 +21,12 @@ def handle(context: Context, request: S3Request) -> Response:
     query = request.query
     marker = query.get("version-id-marker", "")
     asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
-    _check_marker(asked.after, marker)
+    _check_marker(query.get("key-marker"), marker)
     bucket = context.buckets.resolve(request, request.bucket)
     kept = bool(versions.state(context, request, bucket))
     history = History(context.native, request.environ, bucket, kept)
-    wanted = Asked(asked.prefix, asked.delimiter, asked.after, marker, asked.limit + 2)
+    # With an empty key marker, S3 lists from the start, whatever the version is.
+    wanted = Asked(asked.prefix, asked.delimiter, asked.after, marker if asked.after else "", asked.limit + 2)
     found = list(islice(history.list(wanted), asked.limit + 1)) if asked.limit else []
     cut = len(found) > asked.limit
     del found[asked.limit :]
@@ -41,7 +42,7 @@ def handle(context: Context, request: S3Request) -> Response:
             ("NextKeyMarker", encode(last.key) if last else None),
             ("NextVersionIdMarker", last.version_id if isinstance(last, Version) else None),
             ("MaxKeys", asked.limit),
-            ("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+            ("Delimiter", encode(asked.delimiter) if "delimiter" in query else None),
             ("EncodingType", listing.URL if query.get("encoding-type") else None),
             ("IsTruncated", cut),
         )
@@ -51,9 +52,10 @@ def handle(context: Context, request: S3Request) -> Response:
     return Response(200, {"Content-Type": "application/xml"}, listing.document("ListVersionsResult", content))
 
 
-def _check_marker(key: str, version: str) -> None:
+def _check_marker(key: str | None, version: str) -> None:
+    """key: None without the parameter; an empty one counts as given. Raises S3Error InvalidArgument."""
     extra = {"ArgumentName": "version-id-marker", "ArgumentValue": version}
-    if version and not key:
+    if version and key is None:
         raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.", extra)
     if version not in ("", NULL) and parse_id(version) is None:
         raise S3Error("InvalidArgument", "Invalid version id specified", extra)

@@ -23,7 +23,7 @@ def handle(context: Context, request: S3Request) -> Response:
         raise S3Error("PreconditionFailed", extra={"Condition": _NO_FORM})
     name = objects.name_of(context, request)
     kept = objects.kept_of_upload(context, request)
-    if not objects.declares_checksum(request.headers):
+    if not request.body.algorithm:
         request.body.want(checksums.DEFAULT)
 
     def late() -> dict[str, str]:
@@ -31,7 +31,7 @@ def handle(context: Context, request: S3Request) -> Response:
         return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
     written = current.write(context, request, name, Upload(kept, stream=request.body, late=late))
-    headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id)}
+    headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **names.encryption(kept)}
     return _answer(request, fields, headers)
 
 

@@ -17,9 +17,9 @@ from objstore.web.responses import Response
 
 def handle(context: Context, request: S3Request) -> Response:
     parts.number_of(request, context.settings.max_parts)
-    refuse_unsupported(request.headers)
+    refuse_unsupported(request.headers, context.settings.server_side_encryption)
     upload = uploads.existing(context, request)
-    sent = declared_algorithm(request.headers)
+    sent = request.body.algorithm
     _check_algorithm(upload, sent)
     length = objects.checked_length(request.body.length)
     kept = upload.algorithm or checksums.DEFAULT
@@ -33,14 +33,6 @@ def handle(context: Context, request: S3Request) -> Response:
     told = upload.algorithm or sent or checksums.DEFAULT
     said = {"ETag": f'"{written.etag}"', Checksum(told, "").header: known().get(told, "")}
     return Response(200, said)
-
-
-def declared_algorithm(headers: Mapping[str, str]) -> str:
-    """The algorithm of the checksum that a request brings of its body, '' for none."""
-    trailer = headers.get("X-Amz-Trailer", "").strip().title()
-    header = next((name for name in (trailer, *checksums.BY_HEADER) if name in checksums.BY_HEADER and (
-        name == trailer or name in headers)), "")  # fmt: skip
-    return checksums.BY_HEADER.get(header) or headers.get("X-Amz-Sdk-Checksum-Algorithm", "").upper()
 
 
 def _check_algorithm(upload: Upload, sent: str) -> None:

@@ -21,14 +21,16 @@ _SEVERAL = (
 class Proof(NamedTuple):
     """credential: None for anonymous requests. payload: what X-Amz-Content-Sha256 says of the body, '' for nothing.
 
-    seed: for the signatures of a body in chunks, None where it cannot have any.
+    seed: for the signatures of a body in chunks, None if it cannot have any.
     headers: those that came in a presigned URL's query.
+    words: see `declared.read`.
     """
 
     credential: Credential | None
     payload: str
     seed: Seed | None = None
     headers: dict[str, str] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
+    words: bool = True
 
 
 class Checker:
@@ -74,11 +76,19 @@ class Checker:
         credential = self.credential(claim.access_key)
         _refuse_token(incoming)
         v4.check_signed_headers(claim, incoming)
-        payload = v4.payload_of(claim, incoming)
+        payloads = v4.payloads_of(claim, incoming)
         key = self.signing_key(credential, claim.date)
-        v4.check_signature(claim, incoming, signed, payload, key)
-        seed = Seed(key, signed.timestamp, claim.scope, claim.signature) if payload[:9] == "STREAMING" else None
-        return Proof(credential, payload, seed, v4.headers_in_query(incoming) if in_query else {})
+        text = v4.check_signature(claim, incoming, signed, payloads, key)
+        payload = payloads[0]
+        if in_query:
+            return Proof(credential, payload, None, v4.headers_in_query(incoming), words=False)
+        if payload[:9] != "STREAMING":
+            return Proof(credential, payload)
+        return Proof(
+            credential,
+            payload,
+            Seed(key, signed.timestamp, claim.scope, claim.signature, claim.access_key, text),
+        )
 
     def _check_time(self, incoming: Incoming, signed: Signed, life: int | None) -> None:
         if life is not None:
@@ -96,7 +106,7 @@ class Checker:
         _refuse_token(incoming)
         v2.check_signature(claim, incoming, bucket_of_host, credential.secret_key)
         headers = v2.headers_in_query(incoming) if claim.expires is not None else {}
-        return Proof(credential, incoming.headers.get("X-Amz-Content-Sha256", ""), None, headers)
+        return Proof(credential, incoming.headers.get("X-Amz-Content-Sha256", ""), None, headers, words=False)
 
     def credential(self, access_key: str) -> Credential:
         """Whose key it is; raises S3Error InvalidAccessKeyId."""

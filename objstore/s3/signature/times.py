@@ -9,6 +9,7 @@ from objstore.s3 import dates
 from objstore.s3.errors import S3Error
 from objstore.s3.incoming import Incoming
 
+_FARTHEST = 1 << 32  # seconds; an end that is farther away is a number of something else, such as milliseconds
 NO_DATE = "AWS authentication requires a valid Date or x-amz-date header"
 
 
@@ -77,5 +78,7 @@ def check_life(signed: float, life: int, now: float, window: Window) -> None:
 
 def check_end(end: int, now: float) -> None:
     """Of a URL of version 2, good until `end`; raises S3Error AccessDenied."""
+    if end > now + _FARTHEST:
+        raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {end}")
     if now > end:
         raise S3Error("AccessDenied", "Request has expired", {"Expires": dates.iso(end), "ServerTime": dates.iso(now)})

@@ -22,7 +22,8 @@ OWN_PARAMETERS = frozenset(
 )
 # Headers that may come unsigned: one is what the string to sign holds in any case, the other is for statistics.
 _FREE = frozenset({"X-Amz-Content-Sha256", "X-Amz-User-Agent"})
-_DIGITS = re.compile(r"-?[0-9]{1,18}\Z")
+_DIGITS = re.compile(r"-?[0-9]{1,19}\Z")
+_MAX_NUMBER = (1 << 63) - 1  # S3 reads no larger number
 _ISO = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
 _DATE = re.compile(r"[0-9]{8}\Z")
 
@@ -127,7 +128,7 @@ def of_query(incoming: Incoming, longest: float) -> Claim:
 
 
 def _life(text: str, longest: float) -> int:
-    if not _DIGITS.match(text):
+    if not _DIGITS.match(text) or abs(int(text)) > _MAX_NUMBER:
         raise S3Error(_QUERY_ERROR, "X-Amz-Expires should be a number")
     life = int(text)
     if life < 0:
@@ -189,31 +190,35 @@ def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
         )
 
 
-def payload_of(claim: Claim, incoming: Incoming) -> str:
-    """What stands for the body in the canonical request; raises S3Error InvalidRequest where it must be told."""
-    told = incoming.headers.get("X-Amz-Content-Sha256", "")
+def payloads_of(claim: Claim, incoming: Incoming) -> tuple[str, ...]:
+    """What can stand for the body in the canonical request. The first is what the request says of its body.
+
+    Raises S3Error InvalidRequest if it must say that and does not.
+    """
+    sent = incoming.headers.get("X-Amz-Content-Sha256", "")
     if claim.expires is None:
-        if not told:
+        if not sent:
             raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
-        return told
-    if told and "x-amz-content-sha256" in claim.signed_headers:
-        return told
-    return incoming.query.get("X-Amz-Content-Sha256") or UNSIGNED
+        return (sent,)
+    if sent and "x-amz-content-sha256" in claim.signed_headers:
+        return (sent,)
+    presigned = incoming.query.get("X-Amz-Content-Sha256") or UNSIGNED
+    return (sent, presigned) if sent else (presigned,)
 
 
-def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payload: str, key: bytes) -> None:
-    """key: the signing key. Raises S3Error SignatureDoesNotMatch."""
+def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
+    """Return the canonical request that was signed. key: the signing key. Raises S3Error SignatureDoesNotMatch."""
     pairs = incoming.pairs
     if claim.expires is not None:
         pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
-    text = canonical.request(incoming, pairs, claim.signed_headers, payload)
-    to_sign = string_to_sign(claim.scope, signed.timestamp, text)
-    if matches(key, to_sign, claim.signature):
-        return
-    as_sent = canonical.request_as_sent(incoming, pairs, claim.signed_headers, payload)
-    if as_sent != text and matches(key, string_to_sign(claim.scope, signed.timestamp, as_sent), claim.signature):
-        return
-    raise mismatch(claim.access_key, to_sign, claim.signature, text)
+    first = ""
+    for payload in payloads:
+        for form in (canonical.request, canonical.request_as_sent):
+            text = form(incoming, pairs, claim.signed_headers, payload)
+            if matches(key, string_to_sign(claim.scope, signed.timestamp, text), claim.signature):
+                return text
+            first = first or text
+    raise mismatch(claim.access_key, string_to_sign(claim.scope, signed.timestamp, first), claim.signature, first)
 
 
 def string_to_sign(scope: str, timestamp: str, canonical_request: str) -> str:

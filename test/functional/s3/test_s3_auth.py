@@ -144,7 +144,7 @@ def test_errors_are_documents_with_ids(raw: S3, bucket: str) -> None:
     assert (answer.status, answer["Content-Type"]) == (404, "application/xml")
     assert told["Code"] == "NoSuchKey"
     assert told["Key"] == "no/such key"
-    assert told["Resource"] == f"/{bucket}/no/such%20key"
+    assert set(told) == {"Code", "Message", "Key", "RequestId", "HostId"}
     assert told["RequestId"] == answer["x-amz-request-id"]
     assert told["HostId"] == answer["x-amz-id-2"]
     assert told["Message"]

@@ -136,15 +136,35 @@ def test_our_own_errors_have_a_meaning_in_s3(failure: Exception, code: str) -> N
 
 
 def test_an_error_tells_what_it_is_about() -> None:
-    answer = failures.respond(S3Error("NoSuchKey"), "/b/a%20b", "b", "a b", "tx1")
+    answer = failures.respond(S3Error("NoSuchKey"), "b", "a b", "tx1")
     assert answer.status == 404
     assert isinstance(answer.body, bytes)
     assert b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>a b</Key>" in (
         answer.body
     )
-    assert b"<Resource>/b/a%20b</Resource>" in answer.body
-    answer = failures.respond(S3Error("NoSuchBucket"), "/b", "b", "", "tx1")
+    answer = failures.respond(S3Error("NoSuchBucket"), "b", "", "tx1")
     assert b"<BucketName>b</BucketName>" in answer.body  # type: ignore[operator]
+
+
+def test_an_error_without_elements_of_its_own_has_code_message_and_ids_alone() -> None:
+    answer = failures.respond(S3Error("InvalidRequest", "Why"), "b", "k", "tx1")
+    assert answer.body == (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InvalidRequest</Code><Message>Why</Message>'
+        b"<RequestId>tx1</RequestId><HostId>tx1</HostId></Error>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "milliseconds"),
+    [
+        (S3Error("SlowDown"), "1", "1000"),
+        (S3Error("ServiceUnavailable", headers={"Retry-After": "30"}), "30", "30000"),
+        (S3Error("InternalError"), None, None),
+    ],
+)
+def test_an_answer_503_says_when_to_try_again(error: S3Error, seconds: str | None, milliseconds: str | None) -> None:
+    headers = failures.respond(error, "b", "k", "tx1").headers
+    assert (headers.get("Retry-After"), headers.get("x-amz-retry-after")) == (seconds, milliseconds)
 
 
 def test_the_table_of_errors_is_sorted_and_sound() -> None:
