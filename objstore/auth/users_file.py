@@ -21,6 +21,7 @@ from objstore.auth import hashing, users
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import User, UserTable
 from objstore.core.errors import ConfigError
+from objstore.runtime import owners
 from objstore.runtime.files import FILES, Files
 
 VERSION = 1
@@ -59,17 +60,9 @@ def _parsed(path: str, data: bytes) -> dict[str, User]:
 
 
 def write_users(path: str, known: Mapping[str, User], files: Files = FILES) -> None:
-    """Replace the file; it keeps its owner, also where another user (root) changes it. Raises OSError."""
+    """Replace the file; it keeps its owner, also if root changes it. Raises OSError."""
     content = {"version": VERSION, "users": {name: users.to_json(known[name]) for name in sorted(known)}}
-    files.replace(path, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n", _MODE)
-    _give_to_owner_of_directory(path)
-
-
-def _give_to_owner_of_directory(path: str) -> None:
-    """A server that runs as its own user must be able to read what root has written."""
-    if os.geteuid() == 0:
-        owner = os.stat(os.path.dirname(path) or ".")
-        os.chown(path, owner.st_uid, owner.st_gid)
+    owners.replace(path, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n", _MODE, files)
 
 
 @contextlib.contextmanager
@@ -90,7 +83,7 @@ def editing(path: str, files: Files = FILES) -> Iterator[dict[str, User]]:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    fd = owners.open_lock(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -174,8 +167,7 @@ def ensure_token_key(path: str, files: Files = FILES) -> None:
     """Make a file with a new random secret, unless there is one already."""
     with _locked(path + ".lock"):
         if not os.path.exists(path):
-            files.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE)
-            _give_to_owner_of_directory(path)
+            owners.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE, files)
 
 
 def ensure_first_user(path: str, name: str = "admin:admin", files: Files = FILES) -> User | None:

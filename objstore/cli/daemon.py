@@ -18,7 +18,7 @@ from objstore.cli.surroundings import Surroundings
 from objstore.core.errors import ConfigError
 from objstore.daemon.monitor import Monitor
 from objstore.daemon.runner import Daemon, Report
-from objstore.runtime import green, log
+from objstore.runtime import green, log, owners
 from objstore.runtime.signals import on_signals
 
 FAILED = 1  # exit status
@@ -81,6 +81,7 @@ def _prepared(path: str, overrides: Mapping[str, str], at_once: bool) -> tuple[S
     kinds = [kind for kind in KINDS.values() if f"egg:objstore#{kind.name}" in uses]
     if not kinds:
         return tuple(daemons.DUTIES), _of_data_dir(path, overrides, logger, at_once)
+    owners.act_for(os.path.normpath(conf.get("devices", "/srv/node")), conf)
     transports = remote_transports(conf)
     devices = storage_apps(conf, transports).devices
     return kinds[0].daemons, Surroundings(conf, devices, transports, logger, at_once=at_once)
@@ -91,6 +92,7 @@ def _of_data_dir(path: str, overrides: Mapping[str, str], logger: logging.Logger
     data = DataDir(os.path.dirname(etc))
     if os.path.abspath(path) != data.storage_conf:
         raise ConfigError(f"{path} is for none of {', '.join(kind.server for kind in KINDS.values() if kind.daemons)}")
+    owners.act_for(data.devices, processes.process_defaults(data.etc))
     return serve.surroundings(data, logger, overrides, at_once)
 
 

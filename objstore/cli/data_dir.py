@@ -28,7 +28,9 @@ from objstore.cli.kinds import KINDS
 from objstore.cli.processes import run_apart
 from objstore.core.errors import ConfigError
 from objstore.ring import Ring
+from objstore.runtime import owners
 from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.runtime.device_counts import device_paths
 from objstore.runtime.files import FILES
 
 # Addresses of the storage servers in the rings of one host: they are called in process.
@@ -95,6 +97,11 @@ class DataDir(NamedTuple):
     def cluster_conf(self) -> str:
         return os.path.join(self.etc, FILE_NAME)
 
+    def private_paths(self) -> list[str]:
+        """What others must not read: the directory, so nothing in it; devices, which may be elsewhere; secrets."""
+        secret = [self.users, self.token_key, self.credentials, self.cluster_conf]
+        return [self.root, *device_paths(self.devices), *filter(os.path.exists, secret)]
+
 
 @contextlib.contextmanager
 def locked(data: DataDir, patience: float = 40.0) -> Iterator[None]:
@@ -150,8 +157,8 @@ def _runs(pid: str) -> bool:
     return True
 
 
-def prepare(data: DataDir, devices: int | None, replicas: int | None) -> None:
-    """Make what is missing; what is there stays as it is. None: as it is, or 1 at the first start.
+def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
+    """Make what is missing; what is there stays as it is; is this the first start? None: as it is, or 1 at the first.
 
     Raises ConfigError where the directory was made for other numbers of devices or replicas.
     """
@@ -167,7 +174,7 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> None:
             os.makedirs(os.path.join(data.devices, name), exist_ok=True)
         run_apart(lambda: write_rings(data.etc, plan))
         _write_confs(data, plan)
-    ensure_first_user(data.users)
+    return ensure_first_user(data.users) is not None
 
 
 def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> None:
@@ -219,5 +226,5 @@ def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
         "access_key": user.access_key,
         "secret_key": user.secret_key,
     }
-    FILES.replace(data.credentials, json.dumps(said, indent=2).encode() + b"\n", 0o600)
+    owners.replace(data.credentials, json.dumps(said, indent=2).encode() + b"\n", 0o600)
     return said

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from objstore.cli.daemons import DUTIES
 from objstore.cli.surroundings import DAEMON_SETTINGS, TOLD_SETTINGS
 from objstore.http.server import SERVER_SETTINGS
-from objstore.runtime import log, settings
+from objstore.runtime import log, owners, settings
 from objstore.runtime.settings import Setting
 
 
@@ -114,7 +114,7 @@ def process_settings(kind: Kind) -> settings.Table:
         Setting("bind_ip", str.strip, "0.0.0.0", "address to listen on"),
         Setting("bind_port", port, str(kind.port), "port to listen on"),
         Setting("workers", workers, "auto", "processes; auto: one a core"),
-        Setting("user", str.strip, "", "whom to run as where root starts it; empty: no change"),
+        *owners.SETTINGS,
         *([chosen_daemons(kind.daemons)] if kind.daemons else []),
         *daemon_settings(kind.daemons),
         *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import click
 
 import objstore
 from objstore.cli.failures import clean_errors
+from objstore.runtime import owners
 
 EXAMPLES = """\b
 Examples:
@@ -69,6 +71,7 @@ class Main(click.Group):
             formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        os.umask(owners.PRIVATE)
         with clean_errors():
             return super().invoke(ctx)
 

@@ -7,11 +7,10 @@ import contextlib
 import gc
 import logging
 import os
-import pwd
 import resource
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from paste.deploy import loadwsgi
@@ -69,6 +68,13 @@ def read_defaults(path: str) -> dict[str, str]:
     with paste_errors(path):
         defaults: dict[str, str] = open_conf(path).parser.defaults()
         return defaults
+
+
+def process_defaults(etc: str) -> dict[str, str]:
+    """The `[DEFAULT]` section that says as whom the servers of this host run, of a configuration's directory."""
+    paths = (os.path.join(etc, name) for name in ("object-server.conf", "proxy-server.conf"))
+    path = next((path for path in paths if os.path.exists(path)), None)
+    return read_defaults(path) if path else {}
 
 
 def load_pipeline(path: str, overrides: Mapping[str, str] | None = None) -> Any:
@@ -136,22 +142,6 @@ def raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def drop_privileges(user: str, paths: Iterable[str] = ()) -> None:
-    """Go on as `user` where this is root, and give it the paths; raises ConfigError."""
-    if not user or os.geteuid() != 0:
-        return
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise ConfigError(f"user = {user}: there is no such user") from None
-    for path in paths:
-        os.chown(path, entry.pw_uid, entry.pw_gid)
-    os.initgroups(user, entry.pw_gid)
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-    os.environ["HOME"] = entry.pw_dir
 
 
 def tell_systemd(state: str) -> None:

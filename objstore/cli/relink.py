@@ -18,11 +18,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from objstore.cli import processes
 from objstore.core.errors import InvalidInput
 from objstore.core.policies import objects_dir, ring_name
 from objstore.ring import Ring
 from objstore.ring.ring_file import CANCELLED, INCREASED, PREPARED
-from objstore.runtime import cluster_conf
+from objstore.runtime import cluster_conf, owners
+from objstore.runtime.device_counts import device_names
 from objstore.runtime.files import FILES
 from objstore.runtime.throttle import Throttle
 from objstore.store.objects.relink import Counts, Step, relink_device
@@ -89,6 +91,7 @@ def relink(
         for name in _names(devices, only)
         for policy, step in steps.items()
     ]
+    owners.act_for(devices, processes.process_defaults(ring_dir))
     stopped = threading.Event()
     with _progress(jobs, stopped) as tells, ThreadPoolExecutor(workers) as pool:
         waits = [(job, pool.submit(_run, job, rate, tells[job])) for job in jobs]
@@ -128,10 +131,9 @@ def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[
 
 
 def _names(devices: str, only: tuple[str, ...]) -> list[str]:
-    try:
-        there = sorted(entry.name for entry in os.scandir(devices) if entry.is_dir())
-    except OSError as error:
-        raise InvalidInput(f"{devices}: {error.strerror}") from error
+    if not os.path.isdir(devices):
+        raise InvalidInput(f"there is no directory {devices}")
+    there = device_names(devices)
     missing = [name for name in only if name not in there]
     if missing:
         raise InvalidInput(f"{devices} has no {', '.join(missing)}")

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 import click
@@ -21,7 +22,8 @@ from objstore.cli.surroundings import DAEMON_SETTINGS, Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
 from objstore.proxy.app import ProxyApp
-from objstore.runtime import log, settings
+from objstore.runtime import log, owners, settings
+from objstore.runtime.owners import Owner
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 from objstore.wire.local import LocalTransport
@@ -31,6 +33,25 @@ Examples:
   objstore serve --data ./data
   objstore serve --data /srv/objstore --bind 0.0.0.0:8080 --workers 4
   objstore serve --data ./cluster --devices 4 --replicas 3
+"""
+_KEYS = """\
+objstore is ready.
+
+  endpoint     {endpoint}
+  Swift        {auth_url}  user {user}  key {key}
+  S3           {endpoint}  access key {access_key}  secret key {secret_key}
+  credentials  {path}
+
+These keys are shown once; they stay in that file. A token:
+  curl -i -H 'X-Auth-User: {user}' -H 'X-Auth-Key: {key}' {auth_url}
+"""
+_NO_KEYS = """\
+objstore is ready.
+
+  endpoint     {endpoint}
+  Swift        {auth_url}  user {user}
+  S3           {endpoint}
+  credentials  {path}  holds the keys
 """
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
 # Accounts show what was stored after a few seconds. With all devices at hand a pass is cheap.
@@ -60,36 +81,46 @@ def serve(root: str, bind: str, workers: int | None, devices: int | None, replic
     """Run a whole object store in one place.
 
     The first start makes devices, rings, configuration and a user with keys under the data
-    directory; they are printed, and written to DIR/credentials.json. SIGTERM lets requests under
+    directory; the keys are written to DIR/credentials.json, and shown on a terminal. SIGTERM lets requests under
     way end; SIGHUP reads the configuration anew.
     """
     address = parse_address(bind)
     data = DataDir(os.path.abspath(root))
-    with clean_errors(), locked(data):
-        prepare(data, devices, replicas)
-        sys.exit(run(data, address, workers or os.cpu_count() or 1))
+    owner = owners.of_devices(data.devices) or owners.of_path(data.root)
+    with clean_errors(), ExitStack() as stack:
+        with owners.acting_as(owner):  # root may be needed for the port
+            stack.enter_context(locked(data))
+            first = prepare(data, devices, replicas)
+        sys.exit(run(data, address, workers or os.cpu_count() or 1, owner, first))
 
 
-def run(data: DataDir, address: tuple[str, int], workers: int) -> int:
-    """Serve a prepared directory until told to end; the exit status. Raises ConfigError."""
-    conf = processes.read_defaults(data.proxy_conf)
-    options = settings.read(SERVER_SETTINGS, conf, data.proxy_conf)
-    logger = log.from_conf(conf)
-    processes.import_pipeline(data.proxy_conf)
-    for problem in check_pipeline(data.proxy_conf):  # written at the first start, perhaps by an older version
-        logger.warning("%s", problem)
-    processes.raise_file_limit()
-    roles = [
-        Role("worker", workers, partial(_guarded, run_worker, data), [address]),
-        *_daemon_roles(data),
-    ]
+def run(data: DataDir, address: tuple[str, int], workers: int, owner: Owner | None, first: bool) -> int:
+    """Serve a prepared directory until told to end; the exit status. Raises ConfigError.
+
+    owner: of the directory. first: is this the first start, at which its keys are shown?
+    """
+    with owners.acting_as(owner):
+        conf = processes.read_defaults(data.proxy_conf)
+        options = settings.read((*SERVER_SETTINGS, *owners.SETTINGS), conf, data.proxy_conf)
+        os.umask(options.umask)
+        logger = log.from_conf(conf)
+        owners.tighten(data.private_paths(), options.umask, logger)
+        processes.import_pipeline(data.proxy_conf)
+        for problem in check_pipeline(data.proxy_conf):  # written at the first start, perhaps by an older version
+            logger.warning("%s", problem)
+        processes.raise_file_limit()
+        roles = [
+            Role("worker", workers, partial(_guarded, run_worker, data), [address]),
+            *_daemon_roles(data),
+        ]
     supervisor = Supervisor(
         roles,
         logger,
         graceful_timeout=options.drain_timeout + _SPARE_SECONDS,
         backlog=options.backlog,
-        on_ready=lambda: _announce(supervisor, data),
+        on_ready=lambda: _announce(supervisor, data, first),
     )
+    owners.become(owner, keep_kernel_log=True)
     gc.freeze()  # what workers share is then not written to by their collectors
     return supervisor.run()
 
@@ -155,23 +186,15 @@ def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:
     return storage, local
 
 
-def _announce(supervisor: Supervisor, data: DataDir) -> None:
+def _announce(supervisor: Supervisor, data: DataDir, first: bool) -> None:
+    """Say where the store is. Its keys are shown once, and to a person: what else reads this may keep it for long."""
     host, port = supervisor.addresses["worker"][0]
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
     scheme = "https" if processes.read_defaults(data.proxy_conf).get("cert_file") else "http"
     known = write_credentials(data, f"{scheme}://{shown}:{port}")
+    show = first and sys.stdout.isatty()
     click.echo(
-        f"""\
-objstore is ready.
-
-  endpoint     {known["endpoint"]}
-  Swift        {known["auth_url"]}  user {known["user"]}  key {known["key"]}
-  S3           {known["endpoint"]}  access key {known["access_key"]}  secret key {known["secret_key"]}
-  credentials  {data.credentials}
-
-A token:
-  curl -i -H 'X-Auth-User: {known["user"]}' -H 'X-Auth-Key: {known["key"]}' {known["auth_url"]}
-"""
+        _KEYS.format(**known, path=data.credentials) if show else _NO_KEYS.format(**known, path=data.credentials)
     )
     sys.stdout.flush()
     processes.tell_systemd("READY=1")

@@ -21,7 +21,8 @@ from objstore.cli.apps import STORAGE_SETTINGS, remote_transports, storage_apps
 from objstore.cli.failures import clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.surroundings import Surroundings
-from objstore.runtime import green, log, recon_files, settings
+from objstore.runtime import green, log, owners, recon_files, settings
+from objstore.runtime.device_counts import device_paths
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 
@@ -86,6 +87,7 @@ def run(launch: Launch) -> int:
     """Serve until told to end; the exit status. Raises ConfigError, before any worker starts, for what stands in the
     way."""
     values = _values(launch)
+    os.umask(values.umask)
     processes.import_pipeline(launch.path)
     processes.raise_file_limit()
     _remove_left_behind(_memory_dir() or tempfile.gettempdir())
@@ -101,22 +103,25 @@ def run(launch: Launch) -> int:
             on_ready=lambda: _ready(supervisor, roles[0], logger),
         )
         log_files = [values.log_to] if values.log_to.startswith("/") else []
-        processes.drop_privileges(values.user, [shared, *log_files, *_recon_directory(launch)])
+        _leave_root(launch, values, [shared, *log_files])
         processes.run_apart(partial(_rehearse, launch))
         gc.freeze()  # what workers share is then not written to by their collectors
         return supervisor.run()
 
 
-def _recon_directory(launch: Launch) -> list[str]:
-    """Where this server's daemons tell of themselves, made while this is still root; none where it cannot be."""
+def _leave_root(launch: Launch, values: Any, paths: list[str]) -> None:
+    """Go on as the servers' user, with what it needs. paths: made already, which are to be that user's."""
     if not launch.kind.daemons:
-        return []
-    values = settings.read((*STORAGE_SETTINGS, *recon_files.SETTINGS), launch.conf(), launch.path)
-    path = recon_files.directory(values.recon_cache_path, values.devices)
-    with contextlib.suppress(OSError):  # told of when there is something to write
-        os.makedirs(path, exist_ok=True)
-        return [path]
-    return []
+        owner = owners.named(values.user) if values.user else None
+        owners.prepare(paths, owner)
+        owners.become(owner)
+        return
+    places = settings.read((*STORAGE_SETTINGS, *recon_files.SETTINGS), launch.conf(), launch.path)
+    owner = owners.of_devices(places.devices, values.user)
+    state = {*owners.state_directories(places.devices), recon_files.directory(places.recon_cache_path, places.devices)}
+    owners.prepare([*paths, *state], owner)
+    owners.become(owner, keep_kernel_log="drive-audit" in values.daemons)
+    owners.tighten(device_paths(places.devices), values.umask, log.get_logger(values))
 
 
 def _values(launch: Launch) -> Any:

@@ -77,6 +77,7 @@ class DriveAudit:
         self._hanging: set[str] = set()
         self._failed: Counter[str] = Counter()
         self._log_unreadable = ""
+        self._unwritable = ""
         self.conditions: dict[str, Condition] = {}
         self.taken_out = 0
 
@@ -85,12 +86,18 @@ class DriveAudit:
             name: {"errors": condition.errors, "failed_probes": condition.failed}
             for name, condition in self.conditions.items()
         }
-        return {"taken_out_total": self.taken_out, "log_unreadable": self._log_unreadable, "devices": devices}
+        return {
+            "taken_out_total": self.taken_out,
+            "log_unreadable": self._log_unreadable,
+            "outs_unwritable": self._unwritable,
+            "devices": devices,
+        }
 
     def passes(self) -> Iterator[object]:
         """One pass over the devices in use."""
         devices = self._threads.run(self._means.devices)
         errors = self._threads.run(self._errors, sorted(devices))
+        self._threads.run(self._check_outs)
         self.conditions = {name: self.conditions[name] for name in devices if name in self.conditions}
         looks = [
             green.spawn(self._look, name, path, errors.get(name, [])) for name, path in sorted(devices.items())
@@ -103,7 +110,16 @@ class DriveAudit:
     def _tell(self) -> None:
         """In a thread."""
         devices = {name: condition._asdict() for name, condition in self.conditions.items()}
-        self._means.tell({"devices": devices, "log_unreadable": self._log_unreadable})
+        self._means.tell(
+            {"devices": devices, "log_unreadable": self._log_unreadable, "outs_unwritable": self._unwritable}
+        )
+
+    def _check_outs(self) -> None:
+        """Could a device be taken out? Better known before one fails; in a thread."""
+        why = self._means.outs.unwritable()
+        if why and not self._unwritable:
+            self._logger.error("a device that fails cannot be taken out: %s", why)
+        self._unwritable = why
 
     def _errors(self, names: list[str]) -> dict[str, list[Line]]:
         """Lines about each device's drive; in a thread."""
@@ -153,7 +169,11 @@ class DriveAudit:
         if len(outs.all()) >= self._rules.most:
             self._logger.error("%s fails, and stays in use as %d devices are out: %s", name, len(outs.all()), reason)
             return
-        outs.take_out(name, reason, self._now())
+        try:
+            outs.take_out(name, reason, self._now())
+        except OSError as error:
+            self._logger.error("%s fails, and cannot be taken out (%s): %s", name, error, reason)
+            return
         self.taken_out += 1
         self._failed[name] = 0
         self._logger.error("%s is taken out: %s. `objstore disk in %s` takes it back", name, reason, name)

@@ -20,6 +20,7 @@ from objstore.ring.builder import RingBuilder
 from objstore.ring.moves import MoveLog
 from objstore.ring.ring_file import encode_ring, step_of, with_step
 from objstore.ring.sealed import Kind, seal, unseal
+from objstore.runtime import owners
 from objstore.runtime.files import FILES, Files
 
 BUILDER = Kind(b"OBJSBLDR", 2, "builder file")
@@ -79,12 +80,12 @@ def load_builder(path: str) -> RingBuilder:
 
 
 def save_builder(builder: RingBuilder, path: str, files: Files = FILES) -> None:
-    files.replace(path, encode_builder(builder))
+    owners.replace(path, encode_builder(builder), files=files)
 
 
 def write_ring(builder: RingBuilder, path: str, files: Files = FILES) -> None:
     """Raises InvalidInput before the first rebalance."""
-    files.replace(path, encode_ring(builder.contents()))
+    owners.replace(path, encode_ring(builder.contents()), files=files)
 
 
 def back_up(path: str, now: float, files: Files = FILES) -> str | None:
@@ -98,11 +99,11 @@ def back_up(path: str, now: float, files: Files = FILES) -> str | None:
     except FileNotFoundError:
         return None
     directory = os.path.join(os.path.dirname(path), "backups")
-    os.makedirs(directory, exist_ok=True)
+    owners.make_directory(directory)
     stems = chain([f"{int(now)}"], (f"{int(now)}.{number}" for number in count(1)))
     copies = (os.path.join(directory, f"{stem}.{os.path.basename(path)}") for stem in stems)
     copy = next(copy for copy in copies if not os.path.exists(copy))
-    files.replace(copy, data)
+    owners.replace(copy, data, files=files)
     return copy
 
 
@@ -116,7 +117,7 @@ def keep(builder: RingBuilder, path: str, now: float) -> None:
 @contextmanager
 def locked(path: str) -> Iterator[None]:
     """Hold the builder's lock (a file beside it, which stays); raises LockTimeout when another process has it."""
-    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    fd = owners.open_lock(f"{path}.lock")
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

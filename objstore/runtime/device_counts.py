@@ -58,7 +58,20 @@ def entries(path: str) -> list[os.DirEntry[str]]:
 
 def device_names(root: str) -> list[str]:
     """Directories under which devices are mounted, or ought to be."""
-    return [entry.name for entry in entries(root) if entry.is_dir() and not entry.name.startswith(".")]
+    return [entry.name for entry in entries(root) if is_device(entry)]
+
+
+def device_paths(root: str) -> list[str]:
+    return [os.path.join(root, name) for name in device_names(root)]
+
+
+def is_device(entry: os.DirEntry[str]) -> bool:
+    """Is an entry of the directory of devices one of them? Plain files and names with a dot before them are none."""
+    return is_device_name(entry.name) and entry.is_dir()
+
+
+def is_device_name(name: str) -> bool:
+    return not name.startswith(".") and "/" not in name and name not in ("", "lost+found")
 
 
 def usage(path: str) -> Usage | None:

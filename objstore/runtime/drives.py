@@ -164,6 +164,11 @@ class Outs:
         except (OSError, ValueError):
             return {}  # made by hand
 
+    def unwritable(self) -> str:
+        """Why no device can be taken out by this process; empty if it can."""
+        path = self._directory if os.path.isdir(self._directory) else os.path.dirname(self._directory)
+        return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"{path} cannot be written"
+
     def take_out(self, name: str, why: str, at: float) -> None:
         """From now on servers answer as if it were not mounted, also after a restart."""
         os.makedirs(self._directory, exist_ok=True)

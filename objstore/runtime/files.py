@@ -74,6 +74,14 @@ class Space(NamedTuple):
     free: int
 
 
+class Rights(NamedTuple):
+    """Owner, group and mode that a file is to have. uid, gid: -1 to leave them as they are."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
 class OpenFile:
     """A descriptor that its last user closes: a thread still at work on it keeps it open.
 
@@ -267,10 +275,16 @@ class Files:
     def list(self, path: str) -> list[str]:
         return os.listdir(path)
 
-    def replace(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Put a small file in place as a whole: readers, and a power cut, see the old or the new."""
+    def replace(self, path: str, data: bytes, mode: int = 0o644, rights: Rights | None = None) -> None:
+        """Put a small file in place as a whole: readers, and a power cut, see the old or the new.
+
+        rights: in the place of those that `mode`, the umask and this process give.
+        """
         file = self.create(f"{path}.{secrets.token_hex(6)}.tmp", mode)
         try:
+            if rights is not None:
+                os.fchown(file.fd, rights.uid, rights.gid)
+                os.fchmod(file.fd, rights.mode)
             self.write(file.fd, (data,))
             self.fsync(file.fd)
             self.rename(file.path, path)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from objstore.core.errors import DeviceUnavailable
+from objstore.runtime.device_counts import is_device, is_device_name
 from objstore.runtime.drives import Outs
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectStore
@@ -79,8 +80,8 @@ class Devices:
         self._checked: dict[str, float] = {}
 
     def names(self) -> list[str]:
-        """The devices there are, mounted or not; what a name with a dot before it holds is none."""
-        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir() and entry.name[0] != ".")
+        """The devices there are, mounted or not. Raises OSError."""
+        return sorted(entry.name for entry in os.scandir(self.root) if is_device(entry))
 
     def available(self, name: str) -> bool:
         path = os.path.join(self.root, name)
@@ -91,7 +92,7 @@ class Devices:
         """Raises DeviceUnavailable."""
         now = time.monotonic()
         if now - self._checked.get(name, -1e9) > self._interval:
-            if name in (".", "..") or "/" in name or not self.available(name):
+            if not is_device_name(name) or not self.available(name):
                 self._checked.pop(name, None)
                 raise DeviceUnavailable(f"{name} is not mounted" if self.mount_check else f"{name} is not there")
             self._checked[name] = now

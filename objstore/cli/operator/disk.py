@@ -12,9 +12,11 @@ from objstore.cli.data_dir import DataDir
 from objstore.cli.operator.inside import USUAL_DIRECTORY
 from objstore.cli.operator.status import shown_age
 from objstore.core.errors import InvalidInput
+from objstore.runtime import owners
 from objstore.runtime.device_counts import device_names
 from objstore.runtime.drives import Outs, probe
 
+_CONF = os.path.join(USUAL_DIRECTORY, "object-server.conf")
 EXAMPLES = """\b
 Examples:
   objstore disk list
@@ -62,6 +64,7 @@ def out(name: str, why: str, devices: str | None, data: str | None) -> None:
     """Take a disk out, within a second or two."""
     root = _root(devices, data)
     _check(root, name)
+    owners.act_for(root, _settings(data))
     Outs(root).take_out(name, why, time.time())
     click.echo(f"{name} is out.")
 
@@ -75,9 +78,15 @@ def in_command(name: str, force: bool, devices: str | None, data: str | None) ->
     """Use a disk again, if it can be written to and read."""
     root = _root(devices, data)
     _check(root, name)
-    why = probe(os.path.join(root, name))
+    path = os.path.join(root, name)
+    conf = _settings(data)
+    owner = owners.of_devices(root, conf.get("user", ""))
+    if _is_new(path) and owners.give(path, owner):
+        click.echo(f"{name} is empty, and belongs to {owner} now.")
+    owners.act_for(root, conf)
+    why = probe(path)
     if why and not force:
-        raise InvalidInput(f"{name}: {why}")
+        raise InvalidInput(f"{name}: {why}, for user {owner} of the servers")
     click.echo(f"{name} is in use again." if Outs(root).put_back(name) else f"{name} was not out.")
 
 
@@ -93,11 +102,20 @@ def _root(devices: str | None, data: str | None) -> str:
         if not os.path.isdir(devices):
             raise InvalidInput(f"there is no directory {devices}")
         return devices
-    conf = os.path.join(USUAL_DIRECTORY, "object-server.conf")
-    if not os.path.exists(conf):
-        raise InvalidInput(f"there is no {conf}: --devices names the directory of this host's devices,"
+    if not os.path.exists(_CONF):
+        raise InvalidInput(f"there is no {_CONF}: --devices names the directory of this host's devices,"
                            " --data that of `objstore serve`")  # fmt: skip
-    return processes.read_defaults(conf).get("devices", "/srv/node")
+    return processes.read_defaults(_CONF).get("devices", "/srv/node")
+
+
+def _settings(data: str | None) -> dict[str, str]:
+    """Those that say as whom the servers of this host run: the servers must be able to use what this command makes."""
+    return processes.process_defaults(DataDir(os.path.abspath(data)).etc if data else USUAL_DIRECTORY)
+
+
+def _is_new(path: str) -> bool:
+    """Is this an empty file system that root has just made?"""
+    return os.stat(path).st_uid == 0 and not set(os.listdir(path)) - {"lost+found"}
 
 
 def _check(root: str, name: str) -> None:

@@ -16,7 +16,7 @@ from objstore.core.policies import ring_name
 from objstore.proxy.app import ProxyApp
 from objstore.proxy.cluster import Transports
 from objstore.ring import Ring
-from objstore.runtime import cluster_conf
+from objstore.runtime import cluster_conf, owners
 from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
 from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
@@ -67,6 +67,7 @@ def of_data(root: str) -> Inside:
     data = DataDir(os.path.abspath(root))
     if not os.path.exists(data.cluster_conf):
         raise ConfigError(f"{root} is no directory of `objstore serve`")
+    owners.act_for(data.devices, processes.process_defaults(data.etc))
     conf = {**processes.read_defaults(data.storage_conf), **_QUIET}
     apps, _, transport = in_process(conf, LOCAL_ADDRESSES)
     return Inside(data.etc, conf, cluster_conf.load(data.etc), transport, apps.devices)

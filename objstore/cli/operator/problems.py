@@ -166,7 +166,12 @@ def _duties(state: ClusterState, _: float) -> Iterator[Problem]:
 
 def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
     for host in state.hosts:
-        for device, found in ((host.summary or {}).get("driveaudit") or {}).get("devices", {}).items():
+        audit = (host.summary or {}).get("driveaudit") or {}
+        if audit.get("log_unreadable"):
+            yield Problem(NOTE, host.ip, f"the drive audit cannot read the kernel's log: {audit['log_unreadable']}")
+        if audit.get("outs_unwritable"):
+            yield Problem(WARNING, host.ip, f"the drive audit cannot take a disk out: {audit['outs_unwritable']}")
+        for device, found in audit.get("devices", {}).items():
             if found.get("errors"):
                 yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log")
             if found.get("failed"):

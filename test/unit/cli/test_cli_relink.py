@@ -127,3 +127,14 @@ def test_what_a_ring_asks_for(host: Host) -> None:
 def test_unknown_devices_are_named(host: Host) -> None:
     host.ring("prepare-increase")
     host.relink("--device", "d9", status=1)
+
+
+def test_what_is_no_device_is_left_alone(host: Host) -> None:
+    """`.recon`, where daemons note their state, was relinked as a device, and so were plain files."""
+    host.ring("prepare-increase")
+    for name in (".recon", ".out", "lost+found"):
+        (host.devices / name / "objects").mkdir(parents=True)
+    (host.devices / "README").touch()
+    lines = [line for line in host.relink().splitlines() if "/objects" in line]
+    assert [line.partition("/")[0] for line in lines] == ["d1", "d2"]
+    host.relink("--device", ".recon", status=1)

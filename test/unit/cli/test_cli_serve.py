@@ -32,7 +32,9 @@ def test_a_store_from_its_first_start_to_its_end(start: Start, log_in: Any, tmp_
     running = serve(start, data)
     assert (data / "credentials.json").stat().st_mode & 0o777 == 0o600
     known = json.loads((data / "credentials.json").read_text())
-    assert known["key"] in running.said
+    assert known["key"] not in running.said  # this is no terminal, but perhaps a log that others read
+    assert str(data / "credentials.json") in running.said
+    assert not [path for path in [data, *data.rglob("*")] if path.lstat().st_mode & 0o077 and not path.is_symlink()]
     client = log_in(known["endpoint"], known["user"], known["key"])
     client.ask("PUT", "/c")
     client.ask("PUT", "/c/o", b"content")
