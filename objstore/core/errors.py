@@ -48,6 +48,10 @@ class Conflict(ObjstoreError):
         self.timestamp = timestamp
 
 
+class LifeEnded(ObjstoreError):
+    """The container was deleted, or is being deleted, since the writer of a row looked at it."""
+
+
 class PreconditionFailed(ObjstoreError):
     """What is stored is not what the caller made a condition.
 

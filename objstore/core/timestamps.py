@@ -74,6 +74,11 @@ class Timestamp(NamedTuple):
         return self.internal
 
 
+def just_after(timestamp: Timestamp, steps: int = 1) -> Timestamp:
+    """Newer than this and older than anything a client did later."""
+    return Timestamp(timestamp.raw, timestamp.offset + steps)
+
+
 ZERO = Timestamp(0)
 # The offset of a change that was decided on what was there before it (by a condition, under a lease).
 DECIDED = 1

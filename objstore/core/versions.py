@@ -6,9 +6,19 @@ that is a delete marker, of nothing. To clients the latter is not there, and it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
 DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
 # With an object that is to have no row: the container's servers are told that it was deleted.
 UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"
 # With one whose bytes are the version's: the account counts them where that is.
 COUNTED_ELSEWHERE = "X-Object-Sysmeta-Container-Update-Override-Elsewhere"
+# The content type of a delete marker's pointer. Its row is a deletion of this type: no listing shows it, but the
+# container is not empty while it is there.
+MARKER_TYPE = "application/x-delete-marker"
+
+
+def keeps_versions(sysmeta: Mapping[str, str]) -> bool:
+    """True for a container whose bucket has, or had, versioning enabled. sysmeta: as in `web.infos.ContainerInfo`."""
+    return bool(sysmeta.get("s3-versioning-0"))

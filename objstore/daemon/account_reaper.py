@@ -22,7 +22,7 @@ from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, Reply, removal_row
 from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
-from objstore.wire.messages import POLICY, STORED_TIMESTAMP, TIMESTAMP
+from objstore.wire.messages import MARKERS, POLICY, STORED_TIMESTAMP, TIMESTAMP
 from objstore.wire.rows import container_row
 
 _PAGE = 1000
@@ -207,8 +207,19 @@ class AccountReaper:
             if len(rows) < _PAGE:
                 break
             marker = rows[-1]["name"]
+        for key, policy in self._markers(name):
+            empty = False
+            yield partial(self._object, account, name._replace(object=key), policy, stamp)
         if empty:
             yield partial(self._delete_container, account, name, listed, stamp)
+
+    def _markers(self, name: Name) -> list[tuple[str, int]]:
+        """Keys, with their policies, whose current version is a delete marker: no listing shows them."""
+        answer = self._means.replicas.read(name, {ALLOW_RESERVED: "true", MARKERS: "true"}, "")
+        if answer is None:
+            return []
+        policy = int(answer.headers.get(POLICY, "0"))
+        return [(row["name"], policy) for row in json.loads(answer.read() or b"[]")]
 
     def _object(self, account: _Account, name: Name, policy: int, stamp: Timestamp) -> None:
         replicas = self._means.replicas

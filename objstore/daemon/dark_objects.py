@@ -24,11 +24,10 @@ from objstore.core.errors import Corrupt, InvalidInput, NodeFailure, NotFound
 from objstore.core.expiry_queue import Due, ExpiryQueue
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import TICKS, Timestamp
+from objstore.core.timestamps import TICKS, Timestamp, just_after
 from objstore.core.versions import UNLISTED
 from objstore.daemon import stored_names
 from objstore.daemon.delivery import Peers
-from objstore.daemon.replicas import just_after
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime import green
 from objstore.runtime.throttle import Throttle

@@ -23,8 +23,8 @@ from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, N
 from objstore.core.expiry_queue import Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import Clock, Timestamp
-from objstore.daemon.replicas import Fate, Replicas, Reply, just_after, removal_row
+from objstore.core.timestamps import Clock, Timestamp, just_after
+from objstore.daemon.replicas import Fate, Replicas, Reply, removal_row
 from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
 from objstore.web import infos
 from objstore.web.requests import Environ, WsgiApp
@@ -288,7 +288,7 @@ class Expirer:
         if queue.number or not self._is_old(queue.name.container or "", now):
             return
         try:
-            empty = not queue.store.info(queue.location).row_count
+            empty = queue.store.info(queue.location).empty
         except (NotFound, DeviceUnavailable, LockTimeout):
             return
         if empty:

@@ -20,10 +20,10 @@ from objstore.core.errors import ObjstoreError
 from objstore.core.manifests import MANIFEST_OWNS
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import ZERO, Clock, Timestamp
+from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.object_copy import Source, copy
-from objstore.daemon.replicas import Fate, Replicas, Reply, just_after, removal_row
+from objstore.daemon.replicas import Fate, Replicas, Reply, removal_row
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore, ObjectRow
 from objstore.store.databases.misplaced import Misplaced

@@ -183,11 +183,6 @@ def _ring_of(name: Name, policy: int) -> str:
     return ring_name(policy) if name.object is not None else name.kind
 
 
-def just_after(timestamp: Timestamp, steps: int = 1) -> Timestamp:
-    """Newer than this and older than anything a client did later."""
-    return Timestamp(timestamp.raw, timestamp.offset + steps)
-
-
 def removal_row(name: str, timestamp: Timestamp, policy: int, now: Timestamp) -> dict[str, Any]:
     """The tombstone of a row, of whatever age it is itself remembered from `now` on.
 

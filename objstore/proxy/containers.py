@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from objstore.core.limits import Limits
+from objstore.core.lives import PARTLY
 from objstore.proxy.accounts import autocreate
 from objstore.proxy.cluster import Cluster
-from objstore.proxy.former import write_database
+from objstore.proxy.former import Former, write_database
 from objstore.proxy.reads import read
 from objstore.proxy.request import ProxyRequest, client_headers, missing, plain, refusal, without_owner_headers
-from objstore.proxy.writes import Written
+from objstore.proxy.writes import Written, write
 from objstore.web import acls, infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.requests import WsgiApp
@@ -102,11 +103,33 @@ class Containers:
         return plain(written.status) if written.status < 300 else error(written.status)
 
     def delete(self, request: ProxyRequest) -> Response:
+        """In two steps, so that all replicas are deleted, or none: the container takes no new objects, then it goes.
+
+        A replica that was deleted while others are not would be missing to some readers.
+        """
         refused = request.permit()
         if refused is not None:
             return refused
-        written = self._write(request, {})
-        return plain(written.status) if written.status < 300 else error(written.status)
+        shut = self._shut(request, "1")
+        if shut.status == 204:
+            written = self._write(request, {})
+            if written.status == 204:
+                replicas = len(self._cluster.place(request.name).primaries)
+                everywhere = [answer.status for answer in written.answers] == [204] * replicas
+                return plain(204, None if everywhere else {PARTLY: "true"})
+        else:
+            written = shut
+        if any(answer.ok for answer in shut.answers):
+            self._shut(request, "0")
+        return error(written.status)
+
+    def _shut(self, request: ProxyRequest, value: str) -> Written:
+        """1: let no new objects come, 409 where there are any. 0: let them come again."""
+        cluster, name = self._cluster, request.name
+        place = cluster.place(name)
+        sent = NodeRequest("POST", place.partition, name, traces.carried(request.environ), f"{messages.SHUT}={value}")
+        ask = Former(cluster, place).attempt_primary
+        return write(cluster, place, [sent] * len(place.primaries), ask=ask)
 
     def _changes(self, request: ProxyRequest) -> dict[str, str]:
         """Metadata as nodes keep it: removals as empty values, ACLs in their normal form."""

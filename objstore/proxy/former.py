@@ -54,6 +54,12 @@ class Former:
             answer = self._ask(self._left.pop(0), request)
         return answer
 
+    def attempt_primary(
+        self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest
+    ) -> NodeResponse:
+        """As `attempt`, but no handoff stands in for the node."""
+        return self.attempt(cluster, node, (), request)
+
     def attempt_post(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
         """As `attempt`, for metadata of an object: the node then keeps them, too, until the data come to it."""
         answer = attempt(cluster, node, spares, request)
@@ -77,9 +83,12 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
 
     A replica that lacks its database while others have theirs is left without one, for replication to bring it
     whole: an empty one would answer for the full. A new database is waited for longer than other changes: a row that
-    comes to a replica before it is made there is listed late.
+    comes to a replica before it is made there is listed late. A container is deleted by a majority of its primaries:
+    they alone know what is in it.
     """
     former = Former(cluster, place)
+    if requests[0].method == "DELETE" and requests[0].name.kind == "container":
+        return write(cluster, place, requests, ask=former.attempt_primary)
     if requests[0].method != "PUT":
         return write(cluster, place, requests, ask=former.attempt)
     careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]

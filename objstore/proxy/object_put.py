@@ -14,8 +14,10 @@ import time
 from objstore.core import metadata
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
+from objstore.core.lives import ENDED, LIFE
 from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.proxy.cluster import Cluster
+from objstore.proxy.enlisting import Enlisting
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.object_write import ObjectChange
 from objstore.proxy.put_stream import PutStream
@@ -47,7 +49,10 @@ class ObjectPut:
         if refused is not None:
             return refused
         policy = policy_of(request, container)
-        change = ObjectChange(self._cluster, request, policy, self._stored_headers(request))
+        life = container.life
+        if request.trusted:
+            life = request.headers.get(LIFE, life)
+        change = ObjectChange(self._cluster, request, policy, self._stored_headers(request), life)
         try:
             written = self._send(request, change)
         except PreconditionFailed as failed:
@@ -55,7 +60,10 @@ class ObjectPut:
         if written.status != 201:
             return error(written.status)
         etag = written.header("Etag")
-        change.tell_the_rest(written, functools.partial(change.row, etag=etag, size=change.size))
+        enlisting = Enlisting(self._app, request, change, container._replace(life=life))
+        status = enlisting.finish(written, functools.partial(change.row, etag=etag, size=change.size))
+        if status != 201:
+            return error(status, headers={ENDED: "true"})
         headers = {"Etag": etag, "Last-Modified": http_date(change.timestamp.ceiling)}
         return plain(201, headers | replaced_segments(written))
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from objstore.core.errors import Conflict, NodeFailure
+from objstore.core.errors import Conflict
 from objstore.core.expiry_queue import ExpiryQueue
+from objstore.core.lives import LIFE
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import DECIDED, ZERO, Timestamp
+from objstore.core.timestamps import DECIDED, ZERO, Timestamp, just_after
 from objstore.proxy.cluster import Cluster, Placement
 from objstore.proxy.decided_write import DecidedWrite
 from objstore.proxy.former import Former, Stored, stored
 from objstore.proxy.request import ProxyRequest
 from objstore.proxy.writes import Written, write
-from objstore.runtime import green
 from objstore.web import traces
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
 from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
+from objstore.wire.telling import tell_all
 
 
 class ObjectChange:
-    """A change to an object on its way to the nodes, with a timestamp that is moved on until it wins."""
+    """A change to an object on its way to the nodes, with a timestamp that is moved on until it wins.
 
-    def __init__(self, cluster: Cluster, request: ProxyRequest, policy: int, headers: Mapping[str, str]) -> None:
+    life: of the container that is to list it, as `web.infos.ContainerInfo` has it; '' for a row that is taken in any
+    case.
+    """
+
+    def __init__(
+        self, cluster: Cluster, request: ProxyRequest, policy: int, headers: Mapping[str, str], life: str = ""
+    ) -> None:
         self.cluster = cluster
         self.name: Name = request.name
         self.policy = policy
@@ -43,6 +50,9 @@ class ObjectChange:
             self._headers[messages.POLICY] = str(policy)
         self.trace = traces.carried(request.environ)
         self._headers.update(self.trace)
+        self._life = life
+        if life:
+            self._headers[LIFE] = life
 
     def add(self, headers: Mapping[str, str]) -> None:
         """More to keep with the object, before it is sent or its row is told."""
@@ -150,30 +160,41 @@ class ObjectChange:
         assert self.name.object is not None
         return tombstone_row(self.name.object, self.timestamp, self.policy)
 
-    def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> None:
+    def withdraw(self, request: ProxyRequest) -> None:
+        """Delete what was written, and nothing newer: as if it had never been there."""
+        undo = ObjectChange(self.cluster, request, self.policy, {})
+        undo.timestamp, undo.dated, undo.condition = just_after(self.timestamp), True, None
+        undo.tell_the_rest(undo.send("DELETE"), undo.tombstone)
+
+    @property
+    def container_replicas(self) -> int:
+        return self._updates.replicas
+
+    def tell_the_rest(self, written: Written, row: Callable[[], dict[str, Any]]) -> dict[int, int]:
         """Tell the container replicas that no object server told, because it failed or is late, and former ones
-        that may have to answer for primaries without a database."""
+        that may have to answer for primaries without a database. The status of each that was told, by its index;
+        those of former ones, which stand in for no one, have negative indexes."""
         told = {index for answer in written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
         place = self.cluster.place(self.name.of_container)
-        left = [node for index, node in enumerate(place.primaries) if str(index) not in told]
+        left = {index: node for index, node in enumerate(place.primaries) if str(index) not in told}
         if place.is_mostly_new:
-            left += place.former
-        if left:
-            _tell(self, place, left, row())
+            left.update((-1 - index, node) for index, node in enumerate(place.former))
+        return _tell(self, place, left, row(), self._life) if left else {}
+
+    def tell(self, replicas: Iterable[int], row: Mapping[str, Any], life: str = "") -> dict[int, int]:
+        """Tell container replicas of this row, by their indexes; the status of each. life: as of the class."""
+        place = self.cluster.place(self.name.of_container)
+        primaries = dict(enumerate(place.primaries))
+        return _tell(self, place, {index: primaries[index] for index in replicas if index in primaries}, row, life)
 
 
 _DELETED = {404: 204}  # for the vote: the tombstone is there in either case
 
 
-def _tell(change: ObjectChange, place: Placement, nodes: list[Node], row: Mapping[str, Any]) -> None:
-    cluster = change.cluster
-    sent = rows_request(change.name.of_container, place.partition, [row], change.timestamp.internal)
-
-    def tell(node: Node) -> None:
-        try:
-            cluster.call(node, sent).close()
-        except NodeFailure:
-            pass  # it is down; replication of the container brings it the row
-
-    for wait in [green.spawn(tell, node) for node in nodes]:
-        wait.wait()
+def _tell(
+    change: ObjectChange, place: Placement, nodes: Mapping[int, Node], row: Mapping[str, Any], life: str
+) -> dict[int, int]:
+    """Replicas that are down get the row by replication of the container."""
+    headers = {LIFE: life} if life else None
+    sent = rows_request(change.name.of_container, place.partition, [row], change.timestamp.internal, headers)
+    return tell_all(change.cluster, nodes, sent)

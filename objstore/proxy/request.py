@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from objstore.core.names import Name
 from objstore.core.timestamps import Clock, Timestamp
+from objstore.core.versions import keeps_versions
 from objstore.web import access, infos, requests
 from objstore.web.access import Access
 from objstore.web.infos import ContainerInfo
@@ -21,6 +22,7 @@ OWNER_HEADERS = frozenset(
         "X-Container-Meta-Temp-Url-Key", "X-Container-Meta-Temp-Url-Key-2", "X-Account-Access-Control",
     }
 )  # fmt: skip
+_KEEPS_VERSIONS = "This container keeps versions of its objects. Change them through the S3 API."
 HTML = "text/html; charset=UTF-8"
 
 
@@ -99,7 +101,11 @@ def writable(request: ProxyRequest, app: WsgiApp) -> ContainerInfo | Response:
     refused = request.permit(container.write_acl)
     if refused is not None:
         return refused
-    return container if container.exists else missing(container.status)
+    if not container.exists:
+        return missing(container.status)
+    if keeps_versions(container.sysmeta) and not request.trusted:
+        return error(409, _KEEPS_VERSIONS)
+    return container
 
 
 def missing(status: int) -> Response:

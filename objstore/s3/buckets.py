@@ -14,18 +14,30 @@ Order of writes, so that a crash between any two leaves nothing wrong:
 - delete: the container, its hidden containers (versions, parts, data of other storage classes), then the entry. What
   a crash leaves is a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
 
+Hidden containers are cleared only while the bucket's container is not there: what a bucket that was made again has in
+them was written later than what is listed then. A writer of the deleted bucket that is still at work has its last
+step refused (`core.lives`), so nothing it was answered for is in them.
+
+A replica of the container that was away when it was deleted may know of an object that the others do not, and bring
+the bucket back. So the entry is *held* then: for a while (`deleted_name_hold`) no other account can have the name.
+
 The container of a registered bucket can also be deleted through Swift: that leaves a vacant entry too.
+
+Swift's containers have names of their own in each account. So an account may have one of a name that is another's
+bucket: see `resolve`, and doc/decisions/bucket_names_and_containers.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from objstore.core.lives import PARTLY
 from objstore.core.names import Name
 from objstore.runtime import green
 from objstore.s3 import bucket_names, versions
@@ -40,6 +52,8 @@ GRACE = 600.0  # seconds that a vacant entry is its owner's alone
 _OWNER = "X-Object-Sysmeta-Bucket-Owner"
 _CREATED = "X-Object-Sysmeta-Bucket-Created"
 _REGION = "X-Object-Sysmeta-Bucket-Region"
+_HELD = "X-Object-Sysmeta-Bucket-Held"
+_EXPECTED = ("X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner")
 _TRIES = 5  # to win or lose against others who want the same name at once
 _PAUSE = 0.05  # seconds between tries
 
@@ -47,13 +61,14 @@ _PAUSE = 0.05  # seconds between tries
 class Entry(NamedTuple):
     """What the registry has of a name. account: '' for a name that nobody has. created: seconds since the epoch.
 
-    etag: changes with every write of the entry.
+    etag: changes with every write of the entry. held: until when a deleted bucket's name is its owner's.
     """
 
     account: str = ""
     created: float = 0.0
     region: str = ""
     etag: str = ""
+    held: float = 0.0
 
 
 NOBODYS = Entry()
@@ -78,11 +93,16 @@ class Buckets:
     def resolve(self, request: S3Request, bucket: str) -> Name:
         """The container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName where there is no such name.
 
+        BucketAlreadyExists where the requester's account has a container of this name, and the bucket is another's:
+        which of the two is meant is not clear, unless the request names the owner that it expects.
+
         From the cache where it is there. That the container exists is not sure: one deleted through
         Swift is found to be missing when it is asked for.
         """
         entry = self.entry(request.environ, bucket)
         if entry.account:
+            if entry.account != request.account and self._is_ambiguous(request, entry, bucket):
+                raise S3Error("BucketAlreadyExists", _AMBIGUOUS, {"BucketName": bucket})
             return Name(entry.account, bucket)
         if request.account:
             name = Name(request.account, bucket)
@@ -90,6 +110,11 @@ class Buckets:
                 return name
         bucket_names.check(bucket, dns_compliant=False)  # containers of Swift can have any name
         raise no_such(bucket)
+
+    def _is_ambiguous(self, request: S3Request, entry: Entry, bucket: str) -> bool:
+        if not request.account or entry.account in map(request.header, _EXPECTED):
+            return False
+        return self._native.container(request.environ, Name(request.account, bucket)).exists
 
     def entry(self, environ: Environ, bucket: str) -> Entry:
         """What the registry has of a name, perhaps from the cache."""
@@ -126,7 +151,7 @@ class Buckets:
             entry = self._read(environ, place)
             if entry.account not in ("", request.account) and not self._is_abandoned(environ, entry, bucket):
                 raise S3Error("BucketAlreadyExists", "", {"BucketName": bucket})
-            exists = self._exists(environ, name)
+            exists = self._native.exists(environ, name)
             if exists and entry.account == request.account:
                 return False
             if not exists:
@@ -138,8 +163,8 @@ class Buckets:
             raise S3Error("OperationAborted")
         if exists:
             return False
-        if entry.account:
-            self._clear_hidden(environ, Name(entry.account, bucket))
+        for account in {entry.account or request.account, request.account}:
+            self._clear_hidden(environ, Name(account, bucket))
         self._native.done(environ, "PUT", name, (201, 202), headers=headers)
         return True
 
@@ -167,14 +192,15 @@ class Buckets:
         answer = self._native.done(environ, "DELETE", name, (204, 404, 409))
         if answer.status == 409:
             raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
-        existed = answer.status == 204
         self._clear_hidden(environ, name)
         if entry.account == name.account:
-            self._native.done(
-                environ, "DELETE", place_of(bucket), (204, 404, 409, 412), headers={"If-Match": entry.etag}
-            )
-            self._forget(environ, place_of(bucket))
-        if not existed:
+            place = place_of(bucket)
+            if PARTLY in answer.headers:
+                self._write(environ, place, entry, name.account, self._now() + self._settings.deleted_name_hold)
+            else:
+                self._native.done(environ, "DELETE", place, (204, 404, 409, 412), headers={"If-Match": entry.etag})
+                self._forget(environ, place)
+        if answer.status == 404:
             raise no_such(bucket)
 
     def _read(self, environ: Environ, place: Name) -> Entry:
@@ -190,10 +216,14 @@ class Buckets:
             float(headers.get(_CREATED, "0")),
             to_text(headers.get(_REGION, "")),
             headers.get("Etag", "").strip('"'),
+            float(headers.get(_HELD, "0")),
         )
 
-    def _write(self, environ: Environ, place: Name, seen: Entry, account: str) -> bool:
-        """Put the name down as an account's; False where the entry is not, or no longer, as it was seen."""
+    def _write(self, environ: Environ, place: Name, seen: Entry, account: str, held: float = 0.0) -> bool:
+        """Put the name down as an account's; False where the entry is not, or no longer, as it was seen.
+
+        held: until when, for a bucket that was deleted; the entry then goes by itself.
+        """
         condition = {"If-Match": seen.etag} if seen.account else {"If-None-Match": "*"}
         headers = {
             **condition,
@@ -201,6 +231,7 @@ class Buckets:
             _OWNER: account,
             _CREATED: f"{self._now():.5f}",
             _REGION: self._settings.region,
+            **({_HELD: f"{held:.5f}", "X-Delete-At": str(math.ceil(held))} if held else {}),
         }
         body = secrets.token_hex(16).encode()  # so that every write has an etag of its own
         ok = (201, 404, 409, 412)
@@ -215,11 +246,9 @@ class Buckets:
         infos.forget(environ, place)
 
     def _is_abandoned(self, environ: Environ, entry: Entry, bucket: str) -> bool:
-        return entry.created + GRACE < self._now() and not self._exists(environ, Name(entry.account, bucket))
-
-    def _exists(self, environ: Environ, name: Name) -> bool:
-        """Is there a container? Asked anew, as the cache may be behind."""
-        return self._native.done(environ, "HEAD", name, (200, 204, 404)).status != 404
+        if max(entry.created + GRACE, entry.held) >= self._now():
+            return False
+        return not self._native.exists(environ, Name(entry.account, bucket))
 
     def _check_count(self, environ: Environ, name: Name) -> None:
         answer = self._native.done(environ, "HEAD", name.of_account, (200, 204, 404))
@@ -235,10 +264,10 @@ class Buckets:
         """Delete what belonged to a bucket that is no more: parts, versions that never counted, lost data."""
         assert name.container is not None
         for kind in self._kinds:
-            self._clear(environ, Name(name.account, hidden(kind, name.container)))
+            self._clear(environ, Name(name.account, hidden(kind, name.container)), name)
 
-    def _clear(self, environ: Environ, name: Name) -> None:
-        """Delete a hidden container with all that is in it, where it is there."""
+    def _clear(self, environ: Environ, name: Name, bucket: Name) -> None:
+        """Delete a hidden container with all that is in it, where it is there, and as long as its bucket is not."""
         assert name.container is not None
         while True:
             try:
@@ -247,6 +276,8 @@ class Buckets:
                 if missing.code == "NoSuchBucket":
                     return
                 raise
+            if self._native.exists(environ, bucket):
+                return  # it was made again, and some of this may be its
             for row in rows:
                 self._native.done(environ, "DELETE", Name(name.account, name.container, row["name"]), (204, 404))
             if len(rows) < 1000:
@@ -262,3 +293,9 @@ def place_of(bucket: str) -> Name:
 
 def no_such(bucket: str) -> S3Error:
     return S3Error("NoSuchBucket", "", {"BucketName": bucket})
+
+
+_AMBIGUOUS = (
+    "Your account has a container of this name, made through Swift, and the bucket of this name is another account's."
+    " Use the container through Swift, or name the owner of the bucket in x-amz-expected-bucket-owner."
+)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from objstore.core.manifests import MANIFEST_ETAG
+from objstore.core.lives import LIFE
+from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.names import Name
 from objstore.s3 import headers as names
 from objstore.s3 import placement, versions
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.native import unexpected
+from objstore.s3.native import ended, unexpected
 from objstore.s3.request import S3Request
 from objstore.s3.stored import NULL, READ_RESULTS, Deleted, Stored, Target, Upload, Written, missing, refused
 
@@ -68,11 +69,14 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
 def _commit(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
     if versions.state(context, request, name):
         return versions.write(context, request, name, upload)
+    headers = {**upload.headers, **upload.conditions}
+    if MANIFEST in headers:  # what it lists is deleted with the bucket
+        headers[LIFE] = context.native.container(request.environ, name).life
     answer = context.native.ask(
         request.environ,
         "PUT",
         name,
-        headers={**upload.headers, **upload.conditions},
+        headers=headers,
         body=upload.body,
         stream=upload.stream,
         length=upload.length,
@@ -80,7 +84,7 @@ def _commit(context: Context, request: S3Request, name: Name, upload: Upload) ->
     )
     answer.close()
     if answer.status != 201:
-        raise refused(answer.status, Target(name), upload.conditions)
+        raise ended(answer, name) or refused(answer.status, Target(name), upload.conditions)
     etag = upload.headers.get(MANIFEST_ETAG) or names.etag(answer.headers)
     return Written(etag, answer.headers.get("Last-Modified", ""))
 

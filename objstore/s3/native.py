@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from objstore.core.lives import ENDED
 from objstore.core.names import RESERVED, Name
 from objstore.s3.errors import S3Error
 from objstore.web import infos
@@ -91,6 +92,17 @@ class Native:
             raise unexpected(answer.status)
         return answer
 
+    def exists(self, environ: Environ, container: Name) -> bool:
+        """Is there a container? Asked anew, as the cache may be behind."""
+        return self.done(environ, "HEAD", container, (200, 204, 404)).status != 404
+
+    def lost(self, environ: Environ, bucket: Name) -> S3Error:
+        """The error where a hidden container of a bucket is gone: with its bucket, or with a life before this one.
+
+        Then the same request may be sent again.
+        """
+        return again() if self.exists(environ, bucket.of_container) else no_such(bucket)
+
     def container(self, environ: Environ, name: Name) -> ContainerInfo:
         """What is known of the container of a name, from the cache where it is there."""
         return infos.container_info(environ, self.app, name)
@@ -144,6 +156,22 @@ def config_headers(kind: str, document: str) -> dict[str, str]:
         raise S3Error("InvalidRequest", f"The configuration is larger than {_MOST_CONFIG} bytes")
     pieces += [""] * (_CONFIG_PIECES - len(pieces))
     return {f"{CONFIG}{kind.title()}-{index}": piece for index, piece in enumerate(pieces)}
+
+
+def ended(answer: Answer, name: Name) -> S3Error | None:
+    """The error for a write that was refused, or taken back, because its bucket was deleted meanwhile."""
+    if ENDED not in answer.headers or answer.status not in (404, 409):
+        return None
+    return no_such(name) if answer.status == 404 else again()
+
+
+def no_such(bucket: Name) -> S3Error:
+    return S3Error("NoSuchBucket", "", {"BucketName": bucket.container or ""})
+
+
+def again() -> S3Error:
+    """The error for a write that met another life of its bucket: the same request may be sent again."""
+    return S3Error("OperationAborted")
 
 
 def unexpected(status: int) -> S3Error:

@@ -21,7 +21,7 @@ from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.multipart.names import KIND as PARTS
 from objstore.s3.multipart.names import new_id
-from objstore.s3.native import hidden
+from objstore.s3.native import ended, hidden
 from objstore.s3.request import S3Request
 from objstore.s3.stored import Target, Upload, Written, refused
 from objstore.web import segments
@@ -73,7 +73,7 @@ def write(
     prefix = f"d/{new_id()}/"
     data = Name(name.account, container, f"{prefix}data")
     make_container(context, request, data, policy)
-    manifest = _store(context, request, data, upload)
+    manifest = _store(context, request, name, data, upload)
     try:
         return commit(manifest)
     except S3Error as refusal:
@@ -82,8 +82,8 @@ def write(
         raise
 
 
-def _store(context: Context, request: S3Request, data: Name, upload: Upload) -> Upload:
-    """Write the data; what then to write under the key."""
+def _store(context: Context, request: S3Request, name: Name, data: Name, upload: Upload) -> Upload:
+    """Write the data; what then to write under the key, which is `name`."""
     kept = dict(upload.headers)
     headers = {"Content-Type": _TYPE, _LISTED_SIZE: "0"}
     expected = kept.pop("Etag", "")
@@ -93,8 +93,10 @@ def _store(context: Context, request: S3Request, data: Name, upload: Upload) -> 
         request.environ, "PUT", data, headers=headers, body=upload.body, stream=upload.stream, length=upload.length
     )
     answer.close()
+    if answer.status == 404:
+        raise context.native.lost(request.environ, name)
     if answer.status != 201:
-        raise refused(answer.status, Target(data), {})
+        raise ended(answer, name) or refused(answer.status, Target(data), {})
     if upload.late is not None:
         kept |= upload.late()
     size = _size(context, request, data, upload)

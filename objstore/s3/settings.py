@@ -17,6 +17,12 @@ SETTINGS = (
     Setting("max_clock_skew", duration, "15m", "how far a request's date may be from ours"),
     Setting("max_presigned_life", duration, "7d", "longest life of a presigned URL"),
     Setting("dns_compliant_bucket_names", boolean, "yes", "enforce S3's rules for names of new buckets"),
+    Setting(
+        "deleted_name_hold",
+        duration,
+        "1d",
+        "how long no other account can have the name of a bucket that was deleted while a replica of it was away",
+    ),
     Setting("max_buckets_per_account", positive, "1000", "most buckets of an account"),
     Setting(
         "default_object_ownership",

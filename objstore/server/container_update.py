@@ -4,16 +4,21 @@ The proxy names the container replicas to be told in a header (`messages.CONTAIN
 An update that cannot be delivered is written to the device's spool before the change is
 answered; a daemon delivers it later. Either way the replica's index goes into the answer, so
 that the proxy knows which replicas still have to hear of the change.
+
+A replica whose container was deleted since the writer looked at it refuses the row (410). The proxy decides what
+becomes of the object then; the row is not spooled. A spooled row is taken in any case when it is delivered: by then
+its writer was answered.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from objstore.core.expiry_queue import Due
+from objstore.core.lives import LIFE
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
@@ -27,11 +32,14 @@ from objstore.wire.messages import (
     EXPIRY_UPDATE_KEY,
     POLICY,
     RECREATE,
+    REFUSED,
+    SPOOLED,
+    UPDATED,
     Transport,
     UpdateTarget,
 )
 from objstore.wire.rows import ListedObject, object_row, queue_row, rows_request, tombstone_row
-from objstore.wire.telling import failed, tell_all
+from objstore.wire.telling import ended, failed, tell_all
 
 
 class ContainerUpdater:
@@ -42,8 +50,8 @@ class ContainerUpdater:
         self._logger = logger
         self._told = Seldom()
 
-    def put(self, request: Request, info: ObjectInfo) -> str:
-        """Tell of an object's PUT or POST; the indexes of the replicas taken care of, as header text."""
+    def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
+        """Tell of an object's PUT or POST; headers of the answer, which list the replicas that were told."""
         assert request.name.object is not None
         row = object_row(ListedObject(*info)._replace(name=request.name.object), request.location.policy)
         delete_at = info.metadata.get("X-Delete-At")
@@ -51,17 +59,22 @@ class ContainerUpdater:
             self._expiry(request, delete_at, info.timestamp)
         return self._tell(request, row)
 
-    def delete(self, request: Request, timestamp: Timestamp) -> str:
+    def delete(self, request: Request, timestamp: Timestamp) -> dict[str, str]:
         assert request.name.object is not None
         return self._tell(request, tombstone_row(request.name.object, timestamp, request.location.policy))
 
-    def _tell(self, request: Request, row: Mapping[str, Any]) -> str:
+    def _tell(self, request: Request, row: Mapping[str, Any]) -> dict[str, str]:
         encoded = request.header(CONTAINER_UPDATE)
         if not encoded:
-            return ""
+            return {UPDATED: ""}
         target = UpdateTarget.decode(encoded)
-        self._deliver(request, target, row, {})
-        return ",".join(str(index) for index, _ in target.nodes)
+        statuses = self._deliver(request, target, row, {})
+        told = {UPDATED: _indexes(index for index, _ in target.nodes)}
+        missed = failed(statuses)
+        if missed:
+            told[REFUSED] = _indexes(index for index in missed if ended(statuses[index]))
+            told[SPOOLED] = _indexes(index for index in missed if not ended(statuses[index]))
+        return told
 
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
         """A row in the expirer's queue, named by when the object is to go and which it is."""
@@ -71,8 +84,12 @@ class ContainerUpdater:
 
     def _deliver(
         self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> None:
+    ) -> dict[int, int]:
+        """The status of each replica that was told; what is missed is in the spool, unless it was refused."""
         traced = {**headers, **traces.carried(request.environ)}
+        life = request.header(LIFE)
+        if life and RECREATE not in headers:
+            traced[LIFE] = life
         sent = rows_request(target.name, target.partition, [row], row["timestamp"], traced)
 
         def warn(node: Node, why: object) -> None:
@@ -80,9 +97,11 @@ class ContainerUpdater:
             level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
             self._logger.log(level, "container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 
-        missed = failed(tell_all(self._transport, dict(target.nodes), sent, warn))
+        statuses = tell_all(self._transport, dict(target.nodes), sent, warn)
+        missed = [index for index in failed(statuses) if not ended(statuses[index])]
         if missed:
             self._spool(request, target, row, headers, missed)
+        return statuses
 
     def _spool(
         self,
@@ -106,6 +125,10 @@ class ContainerUpdater:
                 },
             ),
         )
+
+
+def _indexes(indexes: Iterable[int]) -> str:
+    return ",".join(map(str, indexes))
 
 
 def _spool_key(target: UpdateTarget, row: Mapping[str, Any]) -> str:

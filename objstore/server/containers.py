@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from objstore.core.errors import Conflict, InvalidInput, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
+from objstore.core.lives import LIFE
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
 from objstore.server import database_replication
@@ -17,7 +19,7 @@ from objstore.server.app import Request, StorageApp
 from objstore.server.database_replication import DatabaseReplication
 from objstore.server.devices import Devices
 from objstore.server.listing_query import listing_query, objects_json
-from objstore.store.databases import ContainerInfo, ObjectRow, live_metadata
+from objstore.store.databases import ContainerInfo, ObjectRow, Writer, live_metadata
 from objstore.web import requests
 from objstore.web.constraints import check_metadata
 from objstore.web.requests import read_body
@@ -25,6 +27,8 @@ from objstore.web.responses import Response, error, http_date
 from objstore.wire import messages, named_rows
 
 MAX_ROWS_BODY = 64 << 20  # bytes of one update
+SHUT_SECONDS = 10.0  # for which a container that is being deleted takes no new objects, should its deletion not end
+_MARKERS_PAGE = 1000
 # What a client sets on a container besides metadata proper; empty values remove.
 SETTABLE = ("X-Container-Read", "X-Container-Write", "X-Container-Sync-To", "X-Container-Sync-Key")
 _PREFIXES = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Versions-", "X-History-")
@@ -73,6 +77,8 @@ class ContainerServer:
             return self._merge(request)
         if named_rows.QUERY in request.query():
             return self._named(request)
+        if messages.SHUT in request.query():
+            return self._shut(request)
         timestamp = request.timestamp()
         store = request.device.containers
         info = store.info(request.location)
@@ -88,8 +94,10 @@ class ContainerServer:
         except (ValueError, TypeError, KeyError) as failure:
             raise InvalidInput(f"not rows: {failure}") from None
         store = request.device.containers
+        life = request.header(LIFE)
+        writer = Writer(Timestamp.parse(life), time.time()) if life else None
         try:
-            store.merge_rows(request.location, rows)
+            store.merge_rows(request.location, rows, writer=writer)
         except NotFound:
             recreate = request.header(messages.RECREATE)
             if not recreate:
@@ -107,6 +115,15 @@ class ContainerServer:
             return _missing(missing)
         return Response(200, {"Content-Type": "application/json"}, named_rows.encode_rows(rows))
 
+    def _shut(self, request: Request) -> Response:
+        """Take no new objects for a while, so that the container can be deleted on all replicas or on none."""
+        shut = request.query()[messages.SHUT] == "1"
+        try:
+            request.device.containers.shut(request.location, time.time() + SHUT_SECONDS if shut else 0.0)
+        except NotFound as missing:
+            return _missing(missing)
+        return Response(204)
+
     def delete(self, request: Request) -> Response:
         timestamp = request.timestamp()
         store = request.device.containers
@@ -114,7 +131,7 @@ class ContainerServer:
             info = store.info(request.location)
         except NotFound as missing:
             return _missing(missing)
-        if info.object_count:
+        if not info.empty:
             return error(409)
         try:
             store.delete(request.location, timestamp)
@@ -133,6 +150,9 @@ class ContainerServer:
         if request.method == "HEAD":
             headers["Content-Length"] = "0"
             return Response(204, headers)
+        if messages.MARKERS_KEY in request.environ:
+            names = store.markers(request.location, _MARKERS_PAGE)
+            return Response(200, headers, json.dumps([{"name": name} for name in names]).encode())
         query = listing_query(request, self._limits.container_listing_limit)
         listing = store.list(request.location, query)
         headers["Content-Type"] = "application/json; charset=utf-8"
@@ -171,7 +191,8 @@ def _info_headers(info: ContainerInfo) -> dict[str, str]:
         "X-Timestamp": info.created_at.normal,
         "Last-Modified": http_date(changed.ceiling),
         "X-Put-Timestamp": info.put_timestamp.normal,
-        messages.STORED_TIMESTAMP: info.put_timestamp.internal,
+        # One that lives by rows that came after its deletion is as good as made then.
+        messages.STORED_TIMESTAMP: max(info.put_timestamp, info.delete_timestamp).internal,
         messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,
         messages.POLICY: str(info.policy_index),
         **live_metadata(info.metadata),

@@ -88,8 +88,8 @@ class ObjectServer:
             except Overtaken:  # as if it had been made just before what overtook it
                 return Response(201, {"Etag": etag})
             guard.require()
-        updated = self._updater.put(request, info)
-        return Response(201, {"Etag": info.etag, messages.UPDATED: updated, **_replaced(guard.current)})
+        told = self._updater.put(request, info)
+        return Response(201, {"Etag": info.etag, **told, **_replaced(guard.current), **_overwritten(guard.current)})
 
     def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
         """Spare a body that would be refused when it is there: the guard decides."""
@@ -120,8 +120,8 @@ class ObjectServer:
         )
         store = request.device.objects(request.location.policy)
         store.post(request.location, change, self._guard(request, timestamp), ahead)
-        updated = "" if ahead else self._updater.put(request, store.info(request.location))
-        return Response(202, {messages.UPDATED: updated, "X-Timestamp": timestamp.internal})
+        told = {} if ahead else self._updater.put(request, store.info(request.location))
+        return Response(202, {**told, "X-Timestamp": timestamp.internal})
 
     def delete(self, request: Request) -> Response:
         timestamp = request.timestamp()
@@ -132,10 +132,10 @@ class ObjectServer:
         guard = self._guard(request, timestamp, if_delete_at)
         store.delete(request.location, request.name.path, timestamp, guard)
         guard.require()
-        updated = self._updater.delete(request, timestamp)
+        told = self._updater.delete(request, timestamp)
         current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))
-        headers = {messages.STORED_TIMESTAMP: timestamp.internal, messages.UPDATED: updated, **_replaced(current)}
+        headers = {messages.STORED_TIMESTAMP: timestamp.internal, **told, **_replaced(current)}
         return Response(204, headers) if found else error(404, headers=headers)
 
     def _guard(self, request: Request, timestamp: Timestamp, if_delete_at: str = "") -> WriteGuard:
@@ -249,6 +249,10 @@ def _replaced(current: ObjectInfo | None) -> dict[str, str]:
     """The segments that were the replaced object's alone: no one else will free them."""
     owned = current.metadata.get(MANIFEST_OWNS) if current is not None else None
     return {REPLACED_SEGMENTS: owned} if owned else {}
+
+
+def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
+    return {} if current is None else {messages.OVERWRITTEN: "true"}
 
 
 def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:

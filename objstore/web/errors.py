@@ -13,6 +13,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.InvalidInput, 400),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.LifeEnded, 410),
     (errors.PreconditionFailed, 412),
     (errors.NameHeld, 409),
     (errors.NoSpace, 507),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Name
+from objstore.core.timestamps import ZERO
 from objstore.web.requests import Environ, WsgiApp, to_text
 from objstore.web.responses import call
 from objstore.web.subrequests import subrequest
@@ -37,7 +38,10 @@ class AccountInfo(NamedTuple):
 
 
 class ContainerInfo(NamedTuple):
-    """See `AccountInfo`. read_acl, write_acl: as set by X-Container-Read and -Write."""
+    """See `AccountInfo`. read_acl, write_acl: as set by X-Container-Read and -Write.
+
+    life: timestamp of the container's last deletion, in internal form: another one for each time that it was made.
+    """
 
     status: int
     policy_index: int
@@ -47,6 +51,7 @@ class ContainerInfo(NamedTuple):
     write_acl: str
     meta: Mapping[str, str]
     sysmeta: Mapping[str, str]
+    life: str = ZERO.internal
 
     @property
     def exists(self) -> bool:
@@ -141,6 +146,7 @@ def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Inf
     else:
         values["policy_index"] = int(headers.get("X-Backend-Storage-Policy-Index", 0))
         values["read_acl"] = to_text(headers.get("X-Container-Read", ""))
+        values["life"] = headers.get("X-Backend-Delete-Timestamp", ZERO.internal)
         values["write_acl"] = to_text(headers.get("X-Container-Write", ""))
     return kind(**values)
 

@@ -31,6 +31,13 @@ CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: whom an ob
 EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expirer's queue
 UPDATED = "X-Backend-Container-Updated"  # indexes of the container replicas that were told, or spooled
 ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a container server tells
+# Of those indexes, the ones that refused the row as their container's life has ended, and those that could not be told.
+REFUSED = "X-Backend-Container-Refused"
+SPOOLED = "X-Backend-Container-Spooled"
+OVERWRITTEN = "X-Backend-Overwritten"  # with the answer to a PUT: there was an object before
+MARKERS = "X-Backend-Markers"  # with GET of a container: list keys whose current version is a delete marker
+MARKERS_KEY = ENVIRON_KEY[MARKERS]
+SHUT = "shut"  # with POST of a container, a query: 1 refuses new objects for a while, 0 takes them again
 RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
 DATA_TIMES_KEY = ENVIRON_KEY["X-Backend-Data-Times"]  # list objects by when their data was written
 RECREATE_KEY = ENVIRON_KEY[RECREATE]

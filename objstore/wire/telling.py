@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.runtime import green
-from objstore.wire.messages import NodeRequest, Transport
+from objstore.wire.messages import NodeRequest, NodeResponse
 
 UNREACHABLE = 0  # in the place of a status
 
 
+class Caller(Protocol):
+    """The part of a `Transport` that is needed here."""
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse: ...
+
+
 def tell_all(
-    transport: Transport,
+    transport: Caller,
     nodes: Mapping[int, Node],
     request: NodeRequest,
     note: Callable[[Node, object], object] = lambda node, why: None,
@@ -42,6 +49,11 @@ def tell_all(
 
 def succeeded(status: int) -> bool:
     return 200 <= status < 300
+
+
+def ended(status: int) -> bool:
+    """Was the row refused, as the container was deleted since its writer looked at it?"""
+    return status == 410
 
 
 def failed(statuses: Mapping[int, int]) -> list[int]:

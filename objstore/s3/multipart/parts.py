@@ -79,6 +79,8 @@ def write(
         request.environ, "PUT", name, headers={"Content-Type": _TYPE}, stream=stream, length=length, late=late
     )
     answer.close()
+    if answer.status == 404:  # the bucket's uploads are gone with it
+        raise uploads.no_such(upload.id)
     if answer.status != 201:
         raise refused(answer.status, Target(name), {})
     if claims.is_aborted(context, request, upload):

@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from objstore.core.lives import LIFE
 from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, UNLISTED, VERSION
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, UNLISTED, VERSION
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
-from objstore.s3.native import Native, hidden, unexpected
+from objstore.s3.native import Native, ended, hidden, no_such, unexpected
 from objstore.s3.versions import names
 from objstore.s3.versions.names import Ref
 from objstore.web import segments
@@ -31,7 +32,6 @@ from objstore.web.responses import Answer
 
 KIND = "versions"
 ITSELF = {"multipart-manifest": "get"}
-MARKER_TYPE = "application/x-delete-marker"
 _STAMP = "X-Timestamp"
 _WRITTEN = "X-Backend-Timestamp"
 _DATA_WRITTEN = "X-Backend-Data-Timestamp"
@@ -148,7 +148,7 @@ class Key(NamedTuple):
         bucket = self.native.ask(self.environ, "HEAD", self.name.of_container)
         bucket.close()
         if bucket.status == 404:
-            raise S3Error("NoSuchBucket", "", {"BucketName": self.name.container or ""})
+            raise no_such(self.name)
         policy = bucket.headers.get("X-Storage-Policy")
         headers = {"X-Storage-Policy": policy} if policy else {}
         self.native.done(self.environ, "PUT", self.container, (201, 202), headers=headers)
@@ -203,7 +203,10 @@ class Key(NamedTuple):
         headers = {"Content-Type": MARKER_TYPE}
         if stamp is not None:
             headers[_STAMP] = stamp.internal
-        self.native.done(self.environ, "PUT", name, (201,), headers=headers)
+        answer = self.native.done(self.environ, "PUT", name, (201, 404, 409), headers=headers)
+        if answer.status != 201:  # the container is of a life before this one, as other hosts may have ended it
+            self.make_container()
+            self.native.done(self.environ, "PUT", name, (201,), headers=headers)
 
     def drop(self, ref: Ref, keep: bool = False) -> None:
         """Delete an entry for good. keep: but not the segments that are its own."""
@@ -220,16 +223,20 @@ class Key(NamedTuple):
     def point(self, move: Move, stamp: Timestamp | None, conditions: Mapping[str, str], keep: bool = False) -> int:
         """Move the pointer; the status: 201, or 404, 409 and 412 where it was moved meanwhile.
 
-        stamp: when the change counts as made, None for after all that is there. keep: the segments of what is
-        replaced go on in an entry.
+        Raises S3Error NoSuchBucket, OperationAborted where the bucket was deleted since the request began: the entry
+        may have gone with it. stamp: when the change counts as made, None for after all that is there. keep: the
+        segments of what is replaced go on in an entry.
         """
-        headers = {**_pointing(move), **conditions}
+        headers = {**_pointing(move), **conditions, LIFE: self.native.container(self.environ, self.name).life}
         if stamp is not None:
             headers[_STAMP] = stamp.internal
         if keep:
             headers[KEEP_SEGMENTS] = "true"
         answer = self.native.ask(self.environ, "PUT", self.name, headers=headers, body=self._list(move))
         answer.close()
+        refusal = ended(answer, self.name)
+        if refusal is not None:
+            raise refusal
         return answer.status
 
     def _list(self, move: Move) -> bytes:

@@ -30,7 +30,7 @@ from objstore.core.versions import VERSION
 from objstore.runtime import green
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
-from objstore.s3.native import unexpected
+from objstore.s3.native import again, ended, no_such, unexpected
 from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 from objstore.s3.stored import Deleted, Stored, Target, Upload, Written, refused
@@ -69,8 +69,10 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
         late=upload.late,
     )
     answer.close()
+    if answer.status == 404:
+        raise context.native.lost(request.environ, name)
     if answer.status != 201:
-        raise refused(answer.status, Target(name), NOTHING)
+        raise ended(answer, name) or refused(answer.status, Target(name), NOTHING)
     stored = {**upload.headers, "Etag": answer.headers.get("Etag", "")}
     size = upload.length if upload.stream is not None else len(upload.body)
     if size is None:
@@ -135,7 +137,7 @@ def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str
                 move = _renewed(key, move, seen)  # its condition held without this version: that comes later, then
             status = _move(key, move, seen, conditions, preserve, odd)
             if status == 404:
-                raise S3Error("NoSuchBucket", "", {"BucketName": key.name.container or ""})
+                raise no_such(key.name)
         except S3Error as refusal:
             if refusal.status < 500:
                 key.drop(move.ref, keep=True)  # an upload by parts goes on
@@ -220,9 +222,11 @@ def _copy(key: Key, source: Answer, ref: Ref, ok: tuple[int, ...]) -> None:
     kept |= {"Content-Type": headers["Content-Type"], "Etag": headers["Etag"], "X-Timestamp": ref.stamp.internal}
     flow = Outflow(source, size)
     try:
-        key.native.done(key.environ, "PUT", key.entry(ref), ok, headers=kept, stream=flow, length=size)
+        answer = key.native.done(key.environ, "PUT", key.entry(ref), (*ok, 404), headers=kept, stream=flow, length=size)
     finally:
         flow.close()
+    if answer.status == 404:
+        raise again()
 
 
 def drop_older_nulls(key: Key, ref: Ref) -> None:

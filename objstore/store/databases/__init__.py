@@ -20,6 +20,7 @@ from objstore.store.databases.containers import (
     ListedObject,
     NewContainer,
     PolicyTotals,
+    Writer,
 )
 from objstore.store.databases.describe import describe_database
 from objstore.store.databases.listing import Listing, ListingQuery, Subdir
@@ -47,6 +48,7 @@ __all__ = [
     "ObjectRow",
     "PolicyTotals",
     "Subdir",
+    "Writer",
     "describe_database",
     "live_metadata",
 ]

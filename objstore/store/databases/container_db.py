@@ -7,9 +7,10 @@ from functools import partial
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict
+from objstore.core.errors import Conflict, LifeEnded
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.versions import MARKER_TYPE
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
@@ -28,7 +29,7 @@ class NewContainer(NamedTuple):
 
 class ContainerInfo(NamedTuple):
     """object_count, bytes_used: of the container's policy. bytes_elsewhere: those of the bytes that another
-    container of the account counts too. row_count: live rows of all policies.
+    container of the account counts too. row_count: live rows of all policies. markers: has it delete markers?
 
     metadata: as `live_metadata` takes it. id: of this database, unlike that of any other copy.
     """
@@ -45,6 +46,17 @@ class ContainerInfo(NamedTuple):
     metadata: md.Metadata
     id: str
     bytes_elsewhere: int = 0
+    markers: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """May it be deleted? Versions of objects that were deleted count, too: of each the marker's row is here."""
+        return self.row_count == 0 and not self.markers
+
+    @property
+    def revived(self) -> bool:
+        """Does it exist because of rows that came after its deletion?"""
+        return self.delete_timestamp > self.put_timestamp and not self.empty
 
     @property
     def bytes_reported(self) -> int:
@@ -54,7 +66,7 @@ class ContainerInfo(NamedTuple):
     @property
     def deleted(self) -> bool:
         """A container with objects in it is there, whatever was said of its deletion."""
-        return self.delete_timestamp > self.put_timestamp and self.row_count == 0
+        return self.delete_timestamp > self.put_timestamp and self.empty
 
 
 class ListedObject(NamedTuple):
@@ -107,6 +119,7 @@ def _decode(values: Any) -> ObjectRow:
     )
 
 
+_MARKER = f"deleted = 1 AND content_type = '{MARKER_TYPE}'"
 _CHANGED = "max(timestamp, ifnull(content_type_timestamp, ''), ifnull(meta_timestamp, ''))"
 OBJECTS = tables.RowTable(
     name="object",
@@ -129,23 +142,26 @@ OBJECTS = tables.RowTable(
     join=join_objects,
     weight=lambda row: (1, row.size, row.size if row.elsewhere else 0),
     totals={"object_count": "1", "bytes_used": "size", "bytes_elsewhere": "size * elsewhere"},
+    lasting=_MARKER,
 )
 
 
-_INFO = """
+_INFO = f"""
 SELECT i.account, i.container, i.created_at, i.put_timestamp, i.delete_timestamp, i.status_changed_at,
     i.policy_index, ifnull(p.object_count, 0), ifnull(p.bytes_used, 0),
-    (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id, ifnull(p.bytes_elsewhere, 0)
+    (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id, ifnull(p.bytes_elsewhere, 0),
+    EXISTS (SELECT 1 FROM object WHERE {_MARKER})
 FROM info i LEFT JOIN policy_stat p ON p.policy_index = i.policy_index
 """
 
 
 def read_info(connection: Connection) -> ContainerInfo:
-    (account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, elsewhere) = (
-        connection.execute(_INFO).fetchone()
+    row = connection.execute(_INFO).fetchone()
+    account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, elsewhere, marked = (
+        row
     )
     delete_timestamp = read_timestamp(deleted)
-    return ContainerInfo(
+    info = ContainerInfo(
         Name(account, container),
         read_timestamp(created),
         read_timestamp(put),
@@ -155,10 +171,13 @@ def read_info(connection: Connection) -> ContainerInfo:
         count,
         size,
         rows,
-        md.since(md.load(metadata), delete_timestamp),
+        md.load(metadata),
         id_,
         elsewhere,
+        bool(marked),
     )
+    # A deletion that did not hold has ended nothing.
+    return info if info.revived else info._replace(metadata=md.since(info.metadata, delete_timestamp))
 
 
 def live_info(connection: Connection) -> ContainerInfo:
@@ -183,21 +202,35 @@ def _create_again(connection: Connection, new: NewContainer) -> bool:
         if new.timestamp <= info.delete_timestamp:
             raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
         status.update(connection, put_timestamp=new.timestamp, status_changed_at=new.timestamp)
-        connection.execute("UPDATE info SET policy_index = ?", (new.policy_index,))
+        connection.execute("UPDATE info SET policy_index = ?, shut_until = 0", (new.policy_index,))
     elif new.timestamp > info.put_timestamp:
         status.update(connection, put_timestamp=new.timestamp)
+        if info.revived:  # what it has must not be taken for that of a life before
+            again = {key: (value, new.timestamp) for key, value in md.live_metadata(info.metadata).items()}
+            status.merge_metadata(connection, again)
     if new.metadata:
         status.merge_metadata(connection, {key: (value, new.timestamp) for key, value in new.metadata.items()})
     return info.deleted
 
 
 def _delete(connection: Connection, timestamp: Timestamp) -> None:
-    info = live_info(connection)
-    if info.row_count:
-        raise Conflict(f"{info.name.path} is not empty")
+    info = _empty_info(connection)
     if timestamp <= info.put_timestamp:
         raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
     status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+
+
+def _empty_info(connection: Connection) -> ContainerInfo:
+    info = live_info(connection)
+    if not info.empty:
+        raise Conflict(f"{info.name.path} is not empty")
+    return info
+
+
+def _shut(connection: Connection, until: float) -> None:
+    if until:
+        _empty_info(connection)
+    connection.execute("UPDATE info SET shut_until = ?", (until,))
 
 
 def merge_status(connection: Connection, peer: status.Status) -> None:
@@ -227,9 +260,49 @@ def _policy_order(said: status.Status, deleted: Timestamp) -> tuple[int, int, in
     return 1, -said.status_changed_at.raw, said.policy_index
 
 
-def merge_rows(connection: Connection, batches: list[list[ObjectRow]]) -> list[None]:
-    tables.merge(connection, OBJECTS, (row for rows in batches for row in rows))
-    return [None] * len(batches)
+class Writer(NamedTuple):
+    """The one whose rows are only taken while the container lives that it saw.
+
+    life: the container's deletion timestamp then. now: in seconds since the epoch.
+    """
+
+    life: Timestamp
+    now: float
+
+
+class Batch(NamedTuple):
+    """Normal rows to be joined. writer: None for rows that are taken in any case."""
+
+    rows: list[ObjectRow]
+    writer: Writer | None = None
+
+
+def merge_rows(connection: Connection, batches: list[Batch]) -> list[LifeEnded | None]:
+    gate = _gate(connection) if any(batch.writer for batch in batches) else None
+    refusals = [gate and batch.writer and gate.refusal(batch.writer) for batch in batches]
+    taken = (batch.rows for batch, refusal in zip(batches, refusals, strict=True) if refusal is None)
+    tables.merge(connection, OBJECTS, (row for rows in taken for row in rows))
+    return refusals
+
+
+class _Gate(NamedTuple):
+    """Which rows a container takes. life: its deletion timestamp."""
+
+    life: Timestamp
+    deleted: bool
+    shut_until: float
+
+    def refusal(self, writer: Writer) -> LifeEnded | None:
+        if self.deleted or self.life > writer.life:
+            return LifeEnded("the container was deleted")
+        return LifeEnded("the container is being deleted") if self.shut_until > writer.now else None
+
+
+def _gate(connection: Connection) -> _Gate:
+    life, put, shut_until = connection.execute(
+        "SELECT delete_timestamp, put_timestamp, shut_until FROM info"
+    ).fetchone()
+    return _Gate(read_timestamp(life), life > put and read_info(connection).deleted, shut_until)
 
 
 _OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size, content_type, etag")
@@ -247,6 +320,11 @@ def list_objects(connection: Connection, query: ListingQuery) -> Listing:
 def _listed(values: list[Any]) -> ListedObject:
     name, changed, size, content_type, etag = values
     return ListedObject(name, read_timestamp(changed), size, content_type, etag)
+
+
+def markers(connection: Connection, limit: int) -> list[str]:
+    """Keys whose current version is a delete marker, in no order."""
+    return [name for (name,) in connection.execute(f"SELECT name FROM object WHERE {_MARKER} LIMIT ?", (limit,))]
 
 
 def policy_totals(connection: Connection) -> dict[int, PolicyTotals]:
@@ -300,5 +378,6 @@ def forget_reports(connection: Connection) -> None:
 
 CREATE = one_by_one(_create_again)
 DELETE = one_by_one(_delete)
+SHUT = one_by_one(_shut)
 SET_REPORTED = one_by_one(_set_reported)
 FORGET_REPORTS = one_by_one(lambda connection, _: forget_reports(connection))

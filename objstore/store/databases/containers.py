@@ -11,7 +11,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import container_db as db
 from objstore.store.databases import schema, status
-from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals
+from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals, Writer
 from objstore.store.databases.device import Databases
 from objstore.store.databases.listing import Listing, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
@@ -20,14 +20,14 @@ from objstore.store.databases.replicas import Contents, Replicas
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 from objstore.store.databases.settings import DatabaseSettings
 
-__all__ = ["ContainerInfo", "ContainerStore", "ListedObject", "NewContainer", "PolicyTotals"]
+__all__ = ["ContainerInfo", "ContainerStore", "ListedObject", "NewContainer", "PolicyTotals", "Writer"]
 
 
 class ContainerStore:
     """Container databases under `root`, a device's directory. See `Databases` for the errors of all calls.
 
     A container that is deleted is NotFound, with the timestamp of the deletion, but still
-    takes rows: an object stored while the container was deleted must not be lost.
+    takes rows of objects whose writers were answered: what was acknowledged must not be lost.
 
     replicas: what replicators ask for. `status` is as `info`, also of a deleted container. It may be removed
     when the account was told of its deletion.
@@ -68,16 +68,21 @@ class ContainerStore:
         self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
 
     def merge_rows(
-        self, location: Location, rows: Iterable[ObjectRow], create_with: NewContainer | None = None
+        self,
+        location: Location,
+        rows: Iterable[ObjectRow],
+        create_with: NewContainer | None = None,
+        writer: db.Writer | None = None,
     ) -> None:
         """Join rows; those queued for one database share a transaction.
 
-        create_with: makes the database where it is missing, else NotFound.
+        create_with: makes the database where it is missing, else NotFound. writer: raises LifeEnded for one that saw
+        another life of the container, or where the container is shut or deleted.
         """
         normal = [row.normal() for row in rows]
         growing = not all(row.deleted for row in normal)
         make = None if create_with is None else partial(db.image, create_with)
-        self._databases.write(location, db.merge_rows, normal, growing, make)
+        self._databases.write(location, db.merge_rows, db.Batch(normal, writer), growing, make)
 
     def list(self, location: Location, query: ListingQuery) -> Listing:
         """ListedObjects and Subdirs, with the container's info."""
@@ -92,8 +97,17 @@ class ContainerStore:
         return self._databases.apart(self._databases.read_here, location, misplaced, after, limit)
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
-        """Mark as deleted. Raises Conflict where it has objects, or was created at or after `timestamp`."""
+        """Mark as deleted. Raises Conflict where it is not empty, or was created at or after `timestamp`."""
         self._databases.write(location, db.DELETE, timestamp)
+
+    def shut(self, location: Location, until: float) -> None:
+        """Refuse rows of new objects until a time (in seconds since the epoch; 0 to open it again), from writers that
+        give their `Writer`. Raises Conflict for a container that is not empty."""
+        self._databases.write(location, db.SHUT, until)
+
+    def markers(self, location: Location, limit: int) -> Sequence[str]:
+        """Keys whose current version is a delete marker, which no listing shows."""
+        return self._databases.read(location, db.markers, limit)
 
     def policy_totals(self, location: Location) -> dict[int, PolicyTotals]:
         """By policy index, for policies that the container has or had rows of."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
+from objstore.core.versions import MARKER_TYPE
 
 _SYNC = """
 CREATE TABLE incoming_sync (remote_id TEXT PRIMARY KEY, sync_point INTEGER NOT NULL) WITHOUT ROWID;
@@ -65,6 +66,12 @@ ALTER TABLE object ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE policy_stat ADD COLUMN bytes_elsewhere INTEGER NOT NULL DEFAULT 0;
 """
 
+# A delete marker has a row that no listing shows. shut_until: rows of new objects are refused before that time.
+_CONTAINER_3 = f"""
+ALTER TABLE info ADD COLUMN shut_until REAL NOT NULL DEFAULT 0;
+CREATE INDEX object_marker ON object (name) WHERE deleted = 1 AND content_type = '{MARKER_TYPE}';
+"""
+
 _ACCOUNT_1 = (
     """
 CREATE TABLE info (
@@ -110,7 +117,7 @@ class Kind(NamedTuple):
     migrations: tuple[str, ...]
 
 
-CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2))
+CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3))
 ACCOUNT = Kind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
 KINDS = (CONTAINER, ACCOUNT)
 

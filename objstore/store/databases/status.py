@@ -86,9 +86,11 @@ def update(connection: Connection, **times: Timestamp) -> None:
 
 
 def merge_metadata(connection: Connection, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
-    text, deleted = connection.execute("SELECT metadata, delete_timestamp FROM info").fetchone()
-    # What ended with a deletion is hidden from readers, and dropped on this occasion.
-    _store(connection, text, md.since(md.merge(md.load(text), metadata), read_timestamp(deleted)))
+    text, deleted, put = connection.execute("SELECT metadata, delete_timestamp, put_timestamp FROM info").fetchone()
+    merged = md.merge(md.load(text), metadata)
+    # What ended with a deletion is hidden from readers, and dropped once its bearer was made again. Before, a row
+    # that is on its way may show that the bearer was not empty, and its metadata count again.
+    _store(connection, text, md.since(merged, read_timestamp(deleted)) if put > deleted else merged)
 
 
 def _store(connection: Connection, old: str, metadata: md.Metadata) -> None:

@@ -35,7 +35,7 @@ class RowTable(NamedTuple):
     key, or None. listed: SQL for the columns of a listing's rows, the name first. changed: SQL
     for the time of a row's last change. encode: the columns of a row; decode: its opposite.
     join: of two rows of one key. weight: what a live row adds to `totals`: columns of
-    policy_stat, each with SQL for the same.
+    policy_stat, each with SQL for the same. lasting: SQL for tombstones that are never reclaimed.
     """
 
     name: str
@@ -48,6 +48,7 @@ class RowTable(NamedTuple):
     join: Callable[[Any, Any], Any]
     weight: Callable[[Any], tuple[int, ...]]
     totals: Mapping[str, str]
+    lasting: str = "0"
 
     def key(self, row: Any) -> tuple[int, str]:
         return (row.policy_index if self.scope else 0), row.name
@@ -278,7 +279,7 @@ def reclaim(
     go on from, empty at the end.
     """
     page = connection.execute(
-        f"SELECT name, row, {table.changed} < ? FROM {table.name}"
+        f"SELECT name, row, {table.changed} < ? AND NOT ({table.lasting}) FROM {table.name}"
         f" WHERE {table.in_scope()}deleted = 1 AND name >= ? ORDER BY name LIMIT {_RECLAIM_PAGE}",
         (before.internal, *table.scope_values(scope), start),
     ).fetchall()

@@ -1,0 +1,120 @@
+"""The end of a PUT: the object's row is in its container, or the object is taken back.
+
+An object server sends the row right after it has written the object. A container server refuses it when the container
+was deleted, or is being deleted, since the proxy looked at it (the *life* that the proxy saw, `LIFE`, ended).
+
+Why one of the two is refused, the PUT or the deletion of its container: each replica of the container takes the row and
+then refuses its deletion, or is deleted and then refuses the row. Both need a majority of the replicas.
+
+Rows that could not be sent are in the spools of object servers. They are taken whenever they come, as the PUT was
+answered: one that comes after a deletion brings the container back, with its metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.lives import LIFE
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import keeps_versions
+from objstore.proxy.object_write import ObjectChange
+from objstore.proxy.quorum import quorum_size
+from objstore.proxy.request import ProxyRequest
+from objstore.proxy.writes import Written
+from objstore.runtime import green
+from objstore.web import infos
+from objstore.web.infos import ContainerInfo
+from objstore.web.requests import WsgiApp
+from objstore.wire import messages
+from objstore.wire.telling import ended, succeeded
+
+_TRIES = 6  # to send the row again to a container that is there after all
+_PAUSE = 0.02  # seconds, times the number of tries so far
+
+
+class Tally(NamedTuple):
+    """Which replicas of the container have taken a row, and which have refused it, by their indexes."""
+
+    taken: frozenset[int]
+    refused: frozenset[int]
+
+    @classmethod
+    def of(cls, written: Written, told: Mapping[int, int]) -> Tally:
+        """From what object servers answered, and the statuses of the replicas that the proxy told itself."""
+        refused = _indexes(written, messages.REFUSED) | {index for index, status in told.items() if ended(status)}
+        taken = _indexes(written, messages.UPDATED) - _indexes(written, messages.SPOOLED)
+        taken |= {index for index, status in told.items() if succeeded(status)}
+        return cls(frozenset(taken - refused), frozenset(refused))
+
+    def is_listed(self, replicas: int) -> bool:
+        """May the PUT be answered? Where no replica refuses the row, spools bring it to those that were away."""
+        return not self.refused or len(self.taken) >= quorum_size(replicas)
+
+
+def _indexes(written: Written, header: str) -> set[int]:
+    texts = (answer.headers.get(header, "") for answer in written.answers)
+    return {int(index) for text in texts for index in text.split(",") if index}
+
+
+class Enlisting:
+    """One PUT's. container: as it was when the PUT began."""
+
+    def __init__(self, app: WsgiApp, request: ProxyRequest, change: ObjectChange, container: ContainerInfo) -> None:
+        self._app = app
+        self._request = request
+        self._change = change
+        self._container = container
+        self._is_bound = request.trusted and LIFE in request.headers
+
+    def finish(self, written: Written, row: Callable[[], dict[str, Any]]) -> int:
+        """The status to answer: 201, else the object is as if it had not been written.
+
+        404: the container is gone; 409: it is another one now; 503: it is not clear which. A request that brings its
+        own life (`LIFE`) depends on other things of that life, and never becomes part of a later one.
+        """
+        change = self._change
+        tally = Tally.of(written, change.tell_the_rest(written, row))
+        replicas = change.container_replicas
+        if tally.is_listed(replicas):
+            if tally.refused:
+                change.tell(tally.refused, row())
+            return 201
+        status = self._again(row, replicas)
+        if status == 201:
+            return 201
+        if messages.OVERWRITTEN in {name for answer in written.answers for name in answer.headers}:
+            # There was an object, so the container was not empty: it will come back, when that one's row comes.
+            change.tell(range(replicas), row())
+            return 503
+        change.withdraw(self._request)
+        return status
+
+    def _again(self, row: Callable[[], dict[str, Any]], replicas: int) -> int:
+        """Look at the container again; send the row again while it is the same, or as good."""
+        for attempt in range(_TRIES):
+            green.sleep(_PAUSE * attempt)
+            infos.forget(self._request.environ, self._request.name.of_container)
+            container = infos.container_info(self._request.environ, self._app, self._request.name)
+            if container.status in (404, 410):
+                return 404
+            if not container.exists:
+                continue
+            if not self._is_the_same(container):
+                return 409
+            told = self._change.tell(range(replicas), row(), container.life)
+            tally = Tally.of(Written(0, []), told)
+            if len(tally.taken) >= quorum_size(replicas):
+                if tally.refused:
+                    self._change.tell(tally.refused, row())
+                return 201
+        return 503
+
+    def _is_the_same(self, container: ContainerInfo) -> bool:
+        """Can the object, as it was written, be one of the container as it is now?"""
+        if container.life == self._container.life:
+            return True
+        if self._is_bound or Timestamp.parse(container.life) < Timestamp.parse(self._container.life):
+            return False
+        same_policy = container.policy_index == self._container.policy_index
+        return same_policy and not keeps_versions(container.sysmeta)
