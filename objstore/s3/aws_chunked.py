@@ -13,7 +13,7 @@ import re
 from typing import TypeAlias
 
 from objstore.s3.declared import Framing
-from objstore.s3.errors import S3Error
+from objstore.s3.errors import S3Error, incomplete, wrong_count
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}\Z")
 _TRAILER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\t]*?)[ \t]*\Z")
@@ -27,20 +27,6 @@ _HEAD, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 # A run of a chunk's bytes, or the signature with which the chunk of the runs before it ends.
 Event: TypeAlias = "memoryview | str"
-
-
-def incomplete() -> S3Error:
-    """The error for a body that ends too early, or whose framing is broken."""
-    return S3Error("IncompleteBody")
-
-
-def wrong_count(expected: int, provided: int) -> S3Error:
-    """The error for a body of another number of bytes than was announced."""
-    return S3Error(
-        "IncompleteBody",
-        "You did not provide the number of bytes specified by the Content-Length HTTP header",
-        {"NumberBytesExpected": str(expected), "NumberBytesProvided": str(provided)},
-    )
 
 
 class ChunkDecoder:

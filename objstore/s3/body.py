@@ -15,10 +15,10 @@ from typing import Any
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums
-from objstore.s3.aws_chunked import ChunkDecoder, Event, incomplete, wrong_count
+from objstore.s3.aws_chunked import ChunkDecoder, Event
 from objstore.s3.checksums import Digest
 from objstore.s3.declared import Declared
-from objstore.s3.errors import S3Error
+from objstore.s3.errors import S3Error, incomplete, wrong_count
 from objstore.s3.signature.keys import Seed
 
 MIB = 1 << 20

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.s3 import checksums
-from objstore.s3.errors import S3Error
+from objstore.s3.errors import S3Error, wrong_count
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -76,12 +76,14 @@ def read(headers: Mapping[str, str], payload: str, words: bool = True, asked: st
     headers: canonical name to text. payload: the value of x-amz-content-sha256, or what stands for it. words: S3 reads
     that value; in presigned URLs and under version 2 it is only compared with the body's hash, whatever it is.
     asked: the algorithm of a checksum to compute if the request brings none.
-    Raises S3Error InvalidArgument, InvalidRequest, InvalidDigest, MalformedTrailerError, MissingContentLength,
-    NotImplemented.
+    Raises S3Error IncompleteBody, InvalidArgument, InvalidRequest, InvalidDigest, MalformedTrailerError,
+    MissingContentLength, NotImplemented.
     """
     framing, sha256 = framing_of(payload) if words else (PLAIN, "" if payload == UNSIGNED_PAYLOAD else payload)
     md5 = _md5(headers["Content-Md5"]) if "Content-Md5" in headers else b""
     length = _length(headers, payload in _STREAMING)
+    if not words and payload in _STREAMING and "Content-Length" in headers:
+        _check_raw_length(headers["Content-Length"], length or 0)
     algorithm, checksum, trailer = _checksum(headers, framing)
     return Declared(framing, length, sha256, md5, algorithm or asked, checksum, trailer)
 
@@ -123,6 +125,12 @@ def _length(headers: Mapping[str, str], streaming: bool) -> int | None:
     if not _LENGTH.match(text):
         raise S3Error("MissingContentLength")
     return int(text)
+
+
+def _check_raw_length(provided: str, expected: int) -> None:
+    """Hold a body whose framing is not read against its decoded length."""
+    if int(provided) != expected:
+        raise wrong_count(expected, int(provided))
 
 
 def has_length(headers: Mapping[str, str]) -> bool:

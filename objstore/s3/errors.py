@@ -180,3 +180,17 @@ class S3Error(Exception):
         self.message = message or meaning.message
         self.extra = extra or {}
         self.headers = headers or {}
+
+
+def incomplete() -> S3Error:
+    """The error for a body that ends too early, or whose framing is broken."""
+    return S3Error("IncompleteBody")
+
+
+def wrong_count(expected: int, provided: int) -> S3Error:
+    """The error for a body of another number of bytes than was announced."""
+    return S3Error(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        {"NumberBytesExpected": str(expected), "NumberBytesProvided": str(provided)},
+    )

@@ -62,9 +62,16 @@ class Signer:
         return all_headers
 
     def presign(
-        self, method: str, target: str, host: str, life: int = 60, stamp: str = "", headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        target: str,
+        host: str,
+        life: int | str = 60,
+        stamp: str = "",
+        headers: Mapping[str, str] = {},
+        payload: str = "UNSIGNED-PAYLOAD",
     ) -> str:
-        """The target with a signature in its query; headers are signed along."""
+        """The target with a signature in its query; headers are signed along. payload: stands for the body."""
         stamp = stamp or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         all_headers = {"host": host, **headers}
         names = sorted(name.lower() for name in all_headers)
@@ -75,7 +82,7 @@ class Signer:
             f"&X-Amz-Date={stamp}&X-Amz-Expires={life}&X-Amz-SignedHeaders={quote(';'.join(names), safe='')}"
         )
         target = f"{path}?{query}"
-        text = self.string_to_sign(stamp, self.canonical(method, target, all_headers, names, "UNSIGNED-PAYLOAD"))
+        text = self.string_to_sign(stamp, self.canonical(method, target, all_headers, names, payload))
         return f"{target}&X-Amz-Signature={self.hex(stamp[:8], text)}"
 
     def canonical(self, method: str, target: str, headers: Mapping[str, str], names: list[str], payload: str) -> str:
