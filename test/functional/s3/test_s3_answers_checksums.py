@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from awscrt import checksums as crt
+from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, code_of, error_of
 from harness.s3_answers import (
     ALL,
@@ -25,6 +26,8 @@ from harness.s3_answers import (
     parameters,
     sha256,
 )
+
+pytestmark = ONE_DEVICE  # what is decided before a byte is stored
 
 CRC32, CRC32C, SHA1 = "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-sha1"
 SDK, TRAILER = "x-amz-sdk-checksum-algorithm", "x-amz-trailer"

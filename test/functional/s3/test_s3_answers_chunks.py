@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from harness.layouts import ONE_DEVICE
 from harness.s3 import S3
 from harness.s3_answers import ALL, BODY, HASH, OTHER, V4H, Case, ask, check, crc32, parameters, sha256
+
+pytestmark = ONE_DEVICE  # what is decided before a byte is stored
 
 CRC32, TRAILER, CODING = "x-amz-checksum-crc32", "x-amz-trailer", "Content-Encoding"
 CUT = "The request body terminated unexpectedly$"

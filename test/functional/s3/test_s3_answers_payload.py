@@ -7,6 +7,7 @@ import http.client
 from typing import Any
 
 import pytest
+from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, code_of, error_of
 from harness.s3_answers import (
     ALL,
@@ -27,6 +28,8 @@ from harness.s3_answers import (
     sha256,
 )
 from harness.store import Store
+
+pytestmark = ONE_DEVICE  # what is decided before a byte is stored
 
 MISSING = "Missing required header for this request: x-amz-content-sha256$"
 MUST_BE = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD"

@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import pytest
 from harness.client import Answer
+from harness.layouts import ONE_DEVICE
 from harness.s3 import S3, error_of
 from harness.s3_answers import BODY, OTHER, crc32
+
+pytestmark = ONE_DEVICE  # what is decided before a byte is stored
 
 PAYLOAD, WITH_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 EMPTY = hashlib.sha256(b"").hexdigest()
