@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from functools import partial
 
 import click
 
-from objstore.cli import conf_text
+from objstore.cli import conf_text, processes
+from objstore.cli.conf_settings import Conf, Problem, kind_of
 from objstore.cli.config_check import check as problems_of
+from objstore.cli.config_check import owner_of
+from objstore.core.errors import ConfigError
+from objstore.runtime import owners
 
 _EXAMPLES = """\b
 Examples:
@@ -31,17 +37,37 @@ Examples:
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def check(files: tuple[str, ...]) -> None:
-    """Report what is wrong with configuration files, and with the rings and files they name.
+    """Report what is wrong with configuration files, and with the rings, keys and devices they name.
+
+    What is found is all on which a start or a reload would fail. If root runs it, files are tried as the servers' user.
 
     Exit status: 0 sound (there may be warnings), 1 not sound.
     """
-    found = [problem for path in files for problem in problems_of(path)]
+    found = [problem for path in files for problem in problems_of(path) or _rehearsed(path)]
     for problem in found:
         click.echo(str(problem))
     faulty = {problem.path for problem in found if problem.serious}
     if faulty:
         raise SystemExit(FAULTY)
     click.echo(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} sound")
+
+
+def _rehearsed(path: str) -> list[Problem]:
+    """What a start would stumble on besides, found by making all that a server makes, in another process."""
+    from objstore.cli.servers import Launch, rehearse
+
+    kind, owner = kind_of(Conf(path)), owner_of(path)
+    if kind is None:
+        return []
+    who = owners.current()
+    if owner is not None and who.uid not in (0, owner.uid):
+        return [Problem(path, "", f"{who} cannot try all that {owner} does at a start: run this as root", False)]
+    try:
+        with tempfile.TemporaryDirectory() as shared, owners.acting_as(owner):
+            processes.run_apart(partial(rehearse, Launch(kind, path, {"metrics_directory": shared})))
+    except ConfigError as error:
+        return [Problem(path, "", str(error).removeprefix(f"{path}: "))]
+    return []
 
 
 @config.command(

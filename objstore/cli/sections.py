@@ -22,6 +22,12 @@ def filter_table(name: str) -> Table | None:
     return None if found is None else tuple(getattr(import_module(found.module), "SETTINGS", ()))
 
 
+def all_filters() -> list[str]:
+    """The names of our filters."""
+    points = entry_points(group="paste.filter_factory")
+    return sorted(point.name for point in points if point.module.startswith(OURS + "."))
+
+
 def app_table(name: str) -> Table | None:
     """The settings of our app of this name."""
     if name not in KINDS:

@@ -12,7 +12,7 @@ from functools import partial
 
 import click
 
-from objstore.cli import daemons, processes
+from objstore.cli import conf_settings, daemons, processes
 from objstore.cli.apps import StorageApps, in_process, remote_transports
 from objstore.cli.config_check import check_pipeline
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, locked, prepare, write_credentials
@@ -100,6 +100,7 @@ def run(data: DataDir, address: tuple[str, int], workers: int, owner: Owner | No
     owner: of the directory. first: is this the first start, at which its keys are shown?
     """
     with owners.acting_as(owner):
+        conf_settings.refuse(data.proxy_conf, data.storage_conf)
         conf = processes.read_defaults(data.proxy_conf)
         options = settings.read((*SERVER_SETTINGS, *owners.SETTINGS), conf, data.proxy_conf)
         os.umask(options.umask)
@@ -137,6 +138,7 @@ def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: 
     """A role whose configuration is wrong ends with a line instead of a traceback, told by one process."""
     logger = log.from_conf(processes.read_defaults(data.proxy_conf))
     try:
+        conf_settings.refuse(data.proxy_conf, data.storage_conf)
         run_role(worker, data, logger)
     except ConfigError as error:
         if worker.index == 0:

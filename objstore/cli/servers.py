@@ -10,17 +10,19 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import click
 
-from objstore.cli import daemons, processes
+from objstore.cli import conf_settings, daemons, processes
 from objstore.cli.apps import STORAGE_SETTINGS, remote_transports, storage_apps
-from objstore.cli.failures import clean_errors
+from objstore.cli.failures import STATUS, clean_errors
 from objstore.cli.kinds import KINDS, Kind, process_settings
 from objstore.cli.surroundings import Surroundings
+from objstore.core.errors import ConfigError
+from objstore.http.tls import server_context
 from objstore.runtime import green, log, owners, recon_files, settings
 from objstore.runtime.device_counts import device_paths
 from objstore.runtime.supervisor import Supervisor
@@ -86,6 +88,7 @@ def main(kind: str) -> None:
 def run(launch: Launch) -> int:
     """Serve until told to end; the exit status. Raises ConfigError, before any worker starts, for what stands in the
     way."""
+    conf_settings.refuse(launch.path)
     values = _values(launch)
     os.umask(values.umask)
     processes.import_pipeline(launch.path)
@@ -104,7 +107,7 @@ def run(launch: Launch) -> int:
         )
         log_files = [values.log_to] if values.log_to.startswith("/") else []
         _leave_root(launch, values, [shared, *log_files])
-        processes.run_apart(partial(_rehearse, launch))
+        processes.run_apart(partial(rehearse, launch))
         gc.freeze()  # what workers share is then not written to by their collectors
         return supervisor.run()
 
@@ -131,10 +134,10 @@ def _values(launch: Launch) -> Any:
 def _roles(launch: Launch, values: Any) -> list[Role]:
     """The server's workers, and processes for the daemons that work on the same part of the devices."""
     count = values.workers or os.cpu_count() or 1
-    roles = [Role(launch.kind.server, count, partial(_work, launch), [_address(values)])]
+    roles = [Role(launch.kind.server, count, partial(_guarded, _work, launch), [_address(values)])]
     if launch.kind.daemons:
         daemons.forget(set(launch.kind.daemons) - set(values.daemons), launch.conf())
-        roles += daemons.roles(values.daemons, values.daemon_processes, partial(_run_daemons, launch))
+        roles += daemons.roles(values.daemons, values.daemon_processes, partial(_guarded_daemons, launch))
     return roles
 
 
@@ -142,12 +145,15 @@ def _address(values: Any) -> tuple[str, int]:
     return values.bind_ip.strip("[]"), values.bind_port
 
 
-def _rehearse(launch: Launch) -> None:
+def rehearse(launch: Launch) -> None:
     """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
     green.after_fork()
+    values = _values(launch)
+    if values.cert_file:
+        server_context(values.cert_file, values.key_file)
     processes.load_pipeline(launch.path, launch.overrides)
     if launch.kind.daemons:
-        daemons.make(_values(launch).daemons, _surroundings(launch))
+        daemons.make(values.daemons, _surroundings(launch))
 
 
 def _surroundings(launch: Launch) -> Surroundings:
@@ -157,11 +163,26 @@ def _surroundings(launch: Launch) -> Surroundings:
     return Surroundings(conf, devices, transports, log.from_conf(conf))
 
 
-def _run_daemons(launch: Launch, group: daemons.Group, worker: Worker) -> None:
+def _guarded_daemons(launch: Launch, group: daemons.Group, worker: Worker) -> None:
+    _guarded(partial(_run_daemons, group), launch, worker)
+
+
+def _run_daemons(group: daemons.Group, launch: Launch, worker: Worker) -> None:
     around = _surroundings(launch)
     daemons.lower_priority(around, group)
     monitor = daemons.make_monitor(around)
     daemons.run(worker, daemons.make(group.names, around, monitor), monitor)
+
+
+def _guarded(run_role: Callable[[Launch, Worker], None], launch: Launch, worker: Worker) -> None:
+    """A role whose configuration became wrong ends with a line instead of a traceback, written by one process."""
+    try:
+        conf_settings.refuse(launch.path)
+        run_role(launch, worker)
+    except ConfigError as error:
+        if worker.index == 0:
+            log.from_conf(launch.overrides, launch.kind.server).critical("%s", error)
+        sys.exit(STATUS)
 
 
 def _work(launch: Launch, worker: Worker) -> None:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from objstore.core.errors import ClientGone
+from objstore.http import tls
 from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Answering, Dates
@@ -50,11 +51,11 @@ class Server:
     """Serves one WSGI application on one listening socket."""
 
     def __init__(self, sock: socket.socket, app: WSGIApp, options: Any, logger: logging.Logger) -> None:
-        """sock: listening. options: values of SERVER_SETTINGS. Raises OSError, ssl.SSLError for a bad certificate."""
+        """sock: listening. options: values of SERVER_SETTINGS. Raises ConfigError for a bad certificate."""
         self._sock = sock
         self._options = options
         self._logger = logger
-        self._tls = _tls_context(options.cert_file, options.key_file) if options.cert_file else None
+        self._tls = tls.server_context(options.cert_file, options.key_file) if options.cert_file else None
         self._connections: set[Connection] = set()
         self._count = 0  # with those whose handshake has not ended
         self._draining = False
@@ -224,11 +225,3 @@ def handshake(stream: Stream, timeout: float) -> None:
         except ssl.SSLWantWriteError:
             wait = stream.watch.writable
         wait(max(0.0, deadline - monotonic()))
-
-
-def _tls_context(cert_file: str, key_file: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(cert_file, key_file or None)
-    return context

@@ -65,6 +65,15 @@ def named(name: str) -> Owner:
     return Owner(entry.pw_uid, entry.pw_gid, name)
 
 
+def current() -> Owner:
+    """The user who this process acts as."""
+    uid = os.geteuid()
+    try:
+        return Owner(uid, os.getegid(), pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return Owner(uid, os.getegid())
+
+
 def of_path(path: str) -> Owner | None:
     """The owner of a file; None if there is no such file."""
     try:

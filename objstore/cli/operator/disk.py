@@ -86,7 +86,7 @@ def in_command(name: str, force: bool, devices: str | None, data: str | None) ->
     owners.act_for(root, conf)
     why = probe(path)
     if why and not force:
-        raise InvalidInput(f"{name}: {why}, for user {owner} of the servers")
+        raise InvalidInput(f"{name}: {why}, as user {owner} of the servers")
     click.echo(f"{name} is in use again." if Outs(root).put_back(name) else f"{name} was not out.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ from click.testing import CliRunner
 
 from objstore.cli import conf_text
 from objstore.cli.cluster_dir import Host, Plan, make
+from objstore.cli.conf_settings import refuse
 from objstore.cli.config_check import check, check_pipeline
 from objstore.cli.data_dir import DataDir, prepare
 from objstore.cli.kinds import KINDS, PROXY_FILTERS
 from objstore.cli.main import main
 from objstore.cli.pipeline_rules import findings
+from objstore.core.errors import ConfigError
 
 ETC = Path(__file__).parents[3] / "etc"
 
@@ -191,3 +195,134 @@ def test_exit_status_says_whether_files_are_sound(cluster: Path, tmp_path: Path)
     assert (good.exit_code, good.output) == (0, "5 files are sound\n")
     bad = CliRunner().invoke(main, ["config", "check", str(tmp_path / "nothing.conf")])
     assert bad.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "told"),
+    [
+        ("proxy", "[DEFAULT]", "[DEFAULT]\ncert_fil = x", "cert_file is"),
+        ("proxy", "[filter:cache]", "[filter:cache]\nset shared_fil = x", "shared_file is"),
+        ("proxy", "[filter:s3]", "[filter:s3]\nregon = x", "[filter:s3] regon"),
+        ("object", "[app:object-server]", "[app:object-server]\nthreads_pr_disk = 3", "threads_per_disk is"),
+        ("object", "[pipeline:main]", "[pipeline:main]\npiplin = x", "pipeline is"),
+        ("object", "[filter:recon]", "[fliter:other]\nuse = x\n[filter:recon]", "filter is"),
+        ("object", "[DEFAULT]", "[DEFAULTS]\nworkers = 3\n[DEFAULT]", "DEFAULT is"),
+        ("object", "[DEFAULT]", "[DEFAULT]\nworkers = x", "workers = 'x'"),
+        (
+            "object",
+            "[filter:recon]",
+            "[filter:unused]\nuse = egg:objstore#cache\nx = 1\n[filter:recon]",
+            "[filter:unused]",
+        ),
+    ],
+)
+def test_what_no_server_starts_with_is_told_with_what_was_meant(
+    cluster: Path, kind: str, old: str, new: str, told: str
+) -> None:
+    """Misspelt settings were passed over: a proxy with `cert_fil` served without TLS."""
+    text = (cluster / f"{kind}-server.conf").read_text()
+    assert old in text
+    changed = cluster / "changed.conf"
+    changed.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        refuse(str(changed))
+
+
+def test_what_paste_reads_is_no_misspelt_setting(cluster: Path) -> None:
+    text = (cluster / "proxy-server.conf").read_text()
+    changed = cluster / "changed.conf"
+    more = "\n[filter:cache]\nset shared_file = a\nget users_file = log_name\npaste.filter_factory = x:y\nrequire =\n"
+    changed.write_text(
+        text.replace("\n[filter:cache]\n", more)
+        + "\n[composite:both]\nuse = egg:Paste#urlmap\n/ = main\n[filter:foreign]\nuse = egg:other#x\ncolour = red\n"
+    )
+    with pytest.raises(ConfigError, match="users_file") as raised:
+        refuse(str(changed))  # `get` sets a setting of this section, which the cache has not
+    assert str(raised.value).count("\n") == 0
+    changed.write_text(changed.read_text().replace("get users_file", "get shared_file"))
+    refuse(str(changed))
+
+
+def test_hosts_may_have_one_default_section_for_all_their_servers(cluster: Path) -> None:
+    said = problems(cluster, "account-server.conf", "[DEFAULT]", "[DEFAULT]\ncontainer_updater_interval = 1s")
+    text = "container_updater_interval is a setting of other servers or filters, and of no use here"
+    assert said == [f"[DEFAULT] warning: {text}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "section"), [("users.json", "filter:tempauth"), ("token.key", "filter:tempauth"), ("objstore.conf", "")]
+)
+def test_secrets_that_others_can_read_are_refused(cluster: Path, name: str, section: str) -> None:
+    (cluster / name).chmod(0o644)
+    try:
+        with pytest.raises(ConfigError, match=f"chmod o= {cluster / name}"):
+            refuse(str(cluster / "proxy-server.conf"))
+        assert any(f"chmod o= {cluster / name}" in str(one) for one in check(str(cluster / "proxy-server.conf")))
+    finally:
+        (cluster / name).chmod(0o600)
+    refuse(str(cluster / "proxy-server.conf"))
+
+
+def test_a_file_with_users_in_it_is_secret(cluster: Path) -> None:
+    changed = cluster / "changed.conf"
+    text = (cluster / "proxy-server.conf").read_text()
+    changed.write_text(text.replace("[filter:tempauth]", "[filter:tempauth]\nuser_a_b = key .admin"))
+    changed.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod o="):
+        refuse(str(changed))
+    changed.chmod(0o640)
+    refuse(str(changed))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tls")
+    for name in ("one", "two"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout",
+             str(directory / f"{name}.key"), "-out", str(directory / f"{name}.pem")],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    subprocess.run(
+        ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", str(directory / "one.key"), "-out",
+         str(directory / "locked.key")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    for path in directory.iterdir():
+        path.chmod(0o600)
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "told"),
+    [
+        ("one.pem", "one.key", ""),
+        ("one.pem", "two.key", "the key is not that of the certificate"),
+        ("one.pem", "locked.key", "the key is encrypted"),
+        ("one.pem", "none.key", "key_file"),
+        ("none.pem", "one.key", "cert_file"),
+        ("one.key", "one.key", "no certificate"),
+    ],
+)
+def test_certificates_that_cannot_be_used_are_told(
+    cluster: Path, certificate: Path, cert: str, key: str, told: str
+) -> None:
+    new = f"[DEFAULT]\ncert_file = {certificate / cert}\nkey_file = {certificate / key}"
+    said = problems(cluster, "proxy-server.conf", "[DEFAULT]", new)
+    assert len(said) == bool(told)
+    assert all(told in text for text in said)
+
+
+def test_an_address_of_another_host_is_told(cluster: Path) -> None:
+    said = problems(cluster, "object-server.conf", "[DEFAULT]", "[DEFAULT]\nbind_ip = 192.0.2.1")
+    assert len(said) == 1
+    assert "bind_ip = 192.0.2.1" in said[0]
+
+
+def test_a_check_finds_what_only_making_the_server_would(cluster: Path) -> None:
+    changed = cluster / "changed.conf"
+    text = (cluster / "object-server.conf").read_text()
+    changed.write_text(text.replace("[DEFAULT]", "[DEFAULT]\nlog_to = /nowhere/log"))
+    done = CliRunner().invoke(main, ["config", "check", str(changed)])
+    assert done.exit_code == 1
+    assert "log_to = /nowhere/log" in done.output
