@@ -10,6 +10,7 @@ import click
 
 from objstore.cli.describe import describe, plain
 from objstore.core.errors import ObjstoreError
+from objstore.runtime.log import one_line
 
 EXAMPLES = """\b
 Examples:
@@ -31,9 +32,9 @@ def info(paths: tuple[str, ...], as_json: bool) -> None:
     """
     found = [_described(path) for path in paths]
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo("\n\n".join("\n".join(_lines(facts)) for facts in found))
+        click.echo("\n\n".join("\n".join(map(one_line, _lines(facts))) for facts in found))
     if not all(facts["sound"] for facts in found):
         raise SystemExit(UNSOUND)
 

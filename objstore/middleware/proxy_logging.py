@@ -120,6 +120,12 @@ class ProxyLogging:
         self.app = app
         self.metrics = registry
         self._traffic = traffic(registry, "objstore", "kind", "Bytes of request bodies.")
+        self._operations = registry.counters(
+            "objstore_s3_requests_total", "S3 requests answered.", ("operation", "status")
+        )
+        self._operation_seconds = registry.histograms(
+            "objstore_s3_request_seconds", "Seconds that S3 requests took.", ("operation",)
+        )
         self._statsd = sender
         self._write = lines.write
         self._log_headers = log_headers
@@ -172,8 +178,12 @@ class ProxyLogging:
         self._write(self._line % tuple([field(self, record) for field in self._fields]))
 
     def _count(self, record: _Record) -> None:
-        kind = _kind(record.path)
+        kind = record.environ.get("objstore.kind") or _kind(record.path)
         method = record.method if record.method in _METHODS else "other"
+        operation = record.environ.get("objstore.operation")
+        if operation is not None:  # S3's, out of a small set
+            self._operations[operation, record.status].inc()
+            self._operation_seconds[operation].observe(record.end - record.start)
         traffic = self._traffic
         traffic.requests[kind, method, record.status].inc()
         traffic.seconds[kind, method].observe(record.end - record.start)

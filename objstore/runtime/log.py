@@ -10,6 +10,7 @@ import fcntl
 import logging
 import logging.handlers
 import os
+import re
 import socket
 import sys
 import time
@@ -40,6 +41,28 @@ SETTINGS = (
 )
 
 
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f]"  # control characters
+    r"|[\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # ends of lines, and changes of direction
+    r"|[\ud800-\udfff]"  # surrogates
+)
+
+
+def one_line(text: str) -> str:
+    """Text that ends no line and moves no cursor, whatever clients put into names: `#012` for a line feed.
+
+    Control characters are octal, as syslog daemons write them; bytes that are no UTF-8 (surrogates) likewise.
+    """
+    return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xDC80 <= number <= 0xDCFF:
+        number &= 0xFF
+    return f"#{number:03o}" if number <= 0xFF else f"#u{number:04x}"
+
+
 class _Lines(logging.Formatter):
     """One line a message, tracebacks among them, so that lines of several workers stay apart."""
 
@@ -50,9 +73,9 @@ class _Lines(logging.Formatter):
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record).replace("\n", "#012")  # as syslog daemons write it
+        line = super().format(record)
         trans_id = getattr(record, "trans_id", "")
-        return f"{line} (txn: {trans_id})" if trans_id else line
+        return one_line(f"{line} (txn: {trans_id})" if trans_id else line)
 
 
 class _Named(logging.Filter):
@@ -146,13 +169,17 @@ class FileLines:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     def write(self, line: str) -> None:
+        self.append(one_line(line))
+
+    def append(self, lines: str) -> None:
+        """Write lines that are known to be safe, without the last end."""
         if self._path:
             now = time.monotonic()
             if now - self._checked > self._watch:
                 self._checked = now
                 self._notice_rotation()
         try:
-            os.write(self._fd, (line + "\n").encode("utf-8", "surrogateescape"))
+            os.write(self._fd, (lines + "\n").encode("utf-8", "surrogateescape"))
         except OSError:
             self.lost += 1
 
@@ -202,14 +229,14 @@ class DelayedLines:
         self._at_end = _FlushAtEnd(self.flush)  # logging itself keeps only a weak reference
 
     def write(self, line: str) -> None:
-        self._gathered.append(line)
+        self._gathered.append(one_line(line))
         if len(self._gathered) == 1:
             green.later(self._delay, self.flush)
 
     def flush(self) -> None:
         gathered, self._gathered = self._gathered, []
         if gathered:
-            self._lines.write("\n".join(gathered))
+            self._lines.append("\n".join(gathered))
 
 
 class _FlushAtEnd(logging.Handler):
@@ -236,7 +263,7 @@ class SyslogLines:
         try:
             if self._socket is None:
                 self._socket = self._connected()
-            self._socket.send((self._start + line).encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT)
+            self._socket.send((self._start + one_line(line)).encode("utf-8", "surrogateescape"), socket.MSG_DONTWAIT)
         except OSError:
             self.lost += 1
             if self._socket is not None:

@@ -71,6 +71,7 @@ class Statsd:
         """A request of this name has ended: `<name>.timing`, and the bytes it carried as `<name>.xfer`. Sampled."""
         if self._rate < 1 and self._chance() >= self._rate:
             return
+        name = _UNSAFE.sub("_", name)
         line = f"{self._prefix}{name}.timing:{seconds * 1000:.4f}|ms{self._suffix}"
         if transferred:
             line += f"\n{self._prefix}{name}.xfer:{transferred}|c{self._suffix}"

@@ -16,7 +16,7 @@ from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router
+from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router, welcome
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
@@ -121,9 +121,13 @@ class S3Filter:
 
     def _answer(self, environ: Environ) -> Response:
         address = Address("", "")
+        environ["objstore.operation"] = "none"  # until one is found
         try:
             sent = incoming.read(environ)
             address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains)
+            if (page := welcome.page(environ, address)) is not None:
+                return page
+            environ["objstore.kind"] = "object" if address.key else "container" if address.bucket else "account"
             if sent.method == "OPTIONS":
                 response = cors.preflight(self._context, environ, sent.headers, address)
             else:
@@ -198,6 +202,7 @@ class S3Filter:
             level = "bucket"  # the key stands in the form
         operation = self._router.route(request.method, level, request.query, request.headers)
         request.operation = operation.name
+        request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(self._context, request, operation)
         request.body.settle_empty()

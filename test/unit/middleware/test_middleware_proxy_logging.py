@@ -245,3 +245,15 @@ def test_statsd_hears_of_requests_by_swifts_names():
     sender = Sender()
     logged(Response(200, {}, b"12345"), options={"sender": sender})
     assert [sender.sent] == [("proxy-server.object.GET.200", 1.25, 5)]
+
+
+def test_requests_of_s3_count_by_level_and_operation():
+    def app(environ, start_response):
+        environ["objstore.kind"], environ["objstore.operation"] = "object", "PutObject"
+        return Response(200)(environ, start_response)
+
+    _, page = logged(app, REQUEST_METHOD="PUT", PATH_INFO="/bucket/key")
+    assert 'objstore_requests_total{kind="object",method="PUT",status="200"} 1.0' in page
+    assert 'objstore_s3_requests_total{operation="PutObject",status="200"} 1.0' in page
+    assert 'objstore_s3_request_seconds_sum{operation="PutObject"} 1.25' in page
+    assert "objstore_s3" not in logged(Response(200))[1]

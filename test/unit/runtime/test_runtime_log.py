@@ -101,3 +101,34 @@ def test_lines_of_a_short_while_share_a_write(tmp_path):
     lines.write("three")
     logging.shutdown()  # with which every process ends
     assert path.read_text().endswith("three\n")
+
+
+RAW = "a\nb\x1b[2J\x9b\x7f\u202e\udcffé\t"
+SAFE = "a#012b#033[2J#233#177#u202e#377é#011"
+
+
+def test_nothing_that_clients_choose_ends_a_line_or_moves_a_cursor(tmp_path):
+    """Names with escape sequences reached logs, and the terminals of those who read them, as they were."""
+    assert log.one_line(RAW) == SAFE
+    assert log.one_line("plain é") == "plain é"
+    path = str(tmp_path / "log")
+    logger = log.get_logger(values(log_to=path, log_name="raw"))
+    logger.error("%s", RAW, extra={"trans_id": RAW})
+    text = (tmp_path / "log").read_text()
+    assert text.endswith(f"{SAFE} (txn: {SAFE})\n")
+
+
+def test_access_lines_are_escaped_in_files_and_for_syslog(tmp_path):
+    path = tmp_path / "access"
+    lines = log.FileLines(str(path))
+    lines.write(RAW)
+    green.after_fork()
+    delayed = log.DelayedLines(lines, 0.01)
+    delayed.write(RAW)
+    delayed.write("next")
+    delayed.flush()
+    assert path.read_text() == f"{SAFE}\n{SAFE}\nnext\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(tmp_path / "dev-log"))
+        log.SyslogLines(str(tmp_path / "dev-log"), 16, "objstore").write(RAW)
+        assert daemon.recv(1000).decode().endswith(f"objstore: {SAFE}")

@@ -170,3 +170,28 @@ def test_an_answer_503_says_when_to_try_again(error: S3Error, seconds: str | Non
 def test_the_table_of_errors_is_sorted_and_sound() -> None:
     assert list(ERRORS) == sorted(ERRORS)
     assert all(300 <= meaning.status < 600 and meaning.message for meaning in ERRORS.values())
+
+
+HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "shown"),
+    [
+        ("/", {"accept": HTML}, True),
+        ("/", {"accept": HTML, "method": "HEAD"}, True),
+        ("/", {}, False),
+        ("/", {"accept": "*/*"}, False),
+        ("/", {"accept": HTML, "authorization": V4}, False),
+        ("/?X-Amz-Algorithm=AWS4-HMAC-SHA256", {"accept": HTML}, False),
+        ("/", {"accept": HTML, "method": "POST"}, False),
+        ("/bucket", {"accept": HTML}, False),
+        ("/", {"accept": HTML, "host": "bucket.s3.test", "domains": "s3.test"}, False),
+    ],
+)
+def test_only_a_browser_without_keys_is_shown_a_page(target: str, options: dict[str, str], shown: bool) -> None:
+    native, told, body = ask(target, **options)  # type: ignore[arg-type]
+    assert not native
+    assert (told[0] == "200 OK") is shown
+    assert told[1].get("Content-Type", "").startswith("text/html") is shown
+    assert (b"<!DOCTYPE html>" in body) is (shown and options.get("method") != "HEAD")
