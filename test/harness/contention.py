@@ -8,21 +8,31 @@ import itertools
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.client import Answer, Client
-from harness.linearizable import ANY, NOTHING, History, Op
+from harness.client import SECONDS, Answer, Client
+from harness.linearizable import ANY, NOTHING, History, Judgement, Op, Verdict, blame, judge
 
 MakeClient = Callable[[], Client]
 # Answers that say nothing of whether the change was made.
 UNKNOWN = frozenset({408, 500, 503, 507})
 _PAUSE = 0.05  # seconds after a connection broke
+_STEP = 2 * SECONDS + 30  # that a client which has begun a step may still take
 
 
-def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Run `work(0)` to `work(count - 1)` in threads that begin together; their results. Raises what one raises."""
+def patience(seconds: float) -> float:
+    """Seconds in which clients that begin no step after `seconds` must have ended."""
+    return seconds + _STEP
+
+
+def at_once(count: int, work: Callable[[int], Any], seconds: float = 300) -> list[Any]:
+    """Run `work(0)` to `work(count - 1)` in threads that begin together; their results. Raises what one raises.
+
+    seconds: in which all of them must end.
+    """
     barrier = threading.Barrier(count)
     results: list[Any] = [None] * count
     failures: list[BaseException] = []
@@ -37,17 +47,24 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + seconds
     for thread in threads:
-        thread.join(300)
-        assert not thread.is_alive(), "a client hangs"
+        thread.join(max(0.0, deadline - time.monotonic()))
+    hanging = sum(thread.is_alive() for thread in threads)
+    assert not hanging, f"{hanging} of {count} clients have not ended after {seconds:g} s"
     if failures:
         raise failures[0]
     return results
 
 
 @contextmanager
-def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Do `work` in another thread while the block runs; its result is in the list afterwards. Raises what it raises."""
+def meanwhile(
+    work: Callable[[], Any], stop: Callable[[], None] = lambda: None, seconds: float = 300
+) -> Iterator[list[Any]]:
+    """Do `work` in another thread while the block runs; its result is in the list afterwards. Raises what it raises.
+
+    stop: called at the end of a block that fails. seconds: in which the work must end after the block.
+    """
     results: list[Any] = []
     failures: list[BaseException] = []
 
@@ -61,11 +78,14 @@ def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
     thread.start()
     try:
         yield results
+    except BaseException:
+        stop()
+        raise
     finally:
-        thread.join(300)
+        thread.join(seconds)
     if failures:
         raise failures[0]
-    assert results, "the clients hang"
+    assert results, f"the clients have not ended {seconds:g} s after they should"
 
 
 def race_to_create(make: MakeClient, paths: list[str], clients: int, size: int = 100) -> None:
@@ -118,7 +138,7 @@ def count_up(
         client.close()
         return told
 
-    told = sum(at_once(clients, work))
+    told = sum(at_once(clients, work, patience(seconds)))
     last = first.get(path, {"X-Newest": "true"})
     first.close()
     return int(last.body.split()[0]), told
@@ -174,16 +194,21 @@ class Mixture:
         self._plain = plain
         self._numbers = itertools.count()
         self._deadline = 0.0
+        self._stopped = False
 
     def run(self, clients: int, each: int, seconds: float = 120) -> None:
         self._deadline = time.monotonic() + seconds
-        at_once(clients, lambda number: self._work(random.Random(number), each))
+        at_once(clients, lambda number: self._work(random.Random(number), each), patience(seconds))
+
+    def stop(self) -> None:
+        """Let all clients end with the step that they are at."""
+        self._stopped = True
 
     def _work(self, choice: random.Random, count: int) -> None:
         client = self._make()
         known: list[str] = []  # values that this client has seen
         for _ in range(count):
-            if time.monotonic() > self._deadline:
+            if self._stopped or time.monotonic() > self._deadline:
                 break
             try:
                 self._step(client, choice, known)
@@ -235,6 +260,53 @@ class Mixture:
             else:
                 assert answer.status in UNKNOWN, answer
         return answer.status < 300
+
+
+class Rounds:
+    """A mixture on one name after another, for some seconds each, and what its history was judged to be.
+
+    So that a run of hours keeps the history of one round only. statuses: of all operations. verdicts: of rounds.
+    impossible: why histories are impossible.
+    """
+
+    SECONDS = 60.0  # of a round
+
+    def __init__(self, make: MakeClient, prefix: str, clients: int = 3) -> None:
+        self._make = make
+        self._prefix = prefix
+        self._clients = clients
+        self._mixture: Mixture | None = None
+        self._stopped = False
+        self.statuses: Counter[str] = Counter()
+        self.verdicts: Counter[Verdict] = Counter()
+        self.impossible: list[str] = []
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(number for status, number in self.statuses.items() if status.endswith(" made"))
+
+    def run(self, seconds: float, each: float = SECONDS) -> None:
+        """Rounds of `each` seconds, also a shorter last one, until `seconds` are over or `stop` is called."""
+        end = time.monotonic() + seconds
+        for number in itertools.count():
+            rest = end - time.monotonic()
+            if self._stopped or rest <= 0:
+                return
+            self._mixture = Mixture(self._make, f"{self._prefix}{number}", reads=False, plain=False)
+            self._mixture.run(self._clients, 1_000_000, min(each, rest))
+            self._judge(self._mixture.history)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._mixture is not None:
+            self._mixture.stop()
+
+    def _judge(self, history: History) -> None:
+        self.statuses += history.statuses()
+        judgement: Judgement = judge(history.ops)
+        self.verdicts[judgement.verdict] += 1
+        if judgement.verdict is Verdict.IMPOSSIBLE:
+            self.impossible.append(blame(history.ops))
 
 
 def etag(body: bytes) -> str:

@@ -2,284 +2,54 @@
 
     python -m harness.driver --seconds 600 --seed 7        (from `test`; or `make torture SECONDS=600 SEED=7`)
 
-The seed decides which faults come, where and for how long; what the load does meanwhile differs from run to run. What
-is asked of the cluster is what doc/failures.md promises, so that the driver keeps to the other side of it:
+The seed decides which faults come, where and for how long; what the load does meanwhile differs from run to run.
 
-- Data are destroyed on one host alone, the *victim*.
-- A run has either storms (two hosts away at once, when clients may fail) or a proxy whose clock jumps, never both: a
-  write that no two primaries took, by a clock that is behind, may lose to an older one.
+A run may last for hours: it writes to a bounded number of names, judges the history of a contended name each minute,
+and cuts the logs of servers. Its last line is `seed N: F faults, A acknowledged, L lost`. Exit status: 0 if all of it
+held, 1 if not, 3 if all held but a history was not decided.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
+import os
 import shutil
+import sys
 import tempfile
-import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
-from harness import faults, linearizable, operations, rings
+from harness import ledger as ledgers
 from harness.client import Client
-from harness.cluster import KINDS, Cluster
-from harness.contention import Mixture, meanwhile
-from harness.faults import Mend
+from harness.cluster import Cluster
+from harness.contention import Rounds, meanwhile
 from harness.invariants import check_cluster
 from harness.ledger import Ledger, load
-from harness.processes import find
+from harness.linearizable import SECONDS, Verdict
+from harness.random_faults import FAULTS, LONG, WHILE_SETTLING, Begun, Scene, kind_of
 from harness.s3 import boto_client
 from harness.tally import Tally
 from harness.workloads import Buckets, Containers, Expiring, Metadata, Workload, at_work
-from objstore.store.objects.layout import is_hash
+
+Told = Callable[[str], None]
 
 _MOST_AT_ONCE = 3
-_MOST_DOUBLED = 2
 _LONG = (8.0, 20.0)  # seconds of what is done in `LONG`
 _REST = (0.2, 2.0)  # seconds between the beginnings of faults
-
-
-@dataclass
-class Scene:
-    """What faults are chosen by, and on.
-
-    away: hosts that others cannot reach, or that refuse, now. doubling: the object ring is in one of the states of
-    an increase, when all devices must be there and no ring may be changed.
-    """
-
-    cluster: Cluster
-    chance: Random
-    victim: int
-    storms: bool
-    away: list[int] = field(default_factory=list)
-    doubling: bool = False
-    doubled: int = 0  # how often
-    drained: bool = False  # is a host
-
-    def host(self) -> int | None:
-        """One that may go away now."""
-        most = 0 if self.doubling else 2 if self.storms else 1
-        here = [host for host in self.cluster.hosts if host not in self.away]
-        return self.chance.choice(here) if len(self.away) < most else None
-
-
-class Begun(NamedTuple):
-    """A fault under way: what was done, the host that is away by it (None: none is), how to end it."""
-
-    told: str
-    host: int | None
-    mend: Mend
-
-
-Begin = Callable[[Scene], Begun | None]  # None where it cannot be done now
-
-
-def _away(told: str, begin: Callable[[Scene, int], Mend]) -> Begin:
-    """A fault that takes a host away, as far as others can tell."""
-
-    def fault(scene: Scene) -> Begun | None:
-        host = scene.host()
-        return None if host is None else Begun(f"{told} of host {host}", host, begin(scene, host))
-
-    return fault
-
-
-def _some_server(scene: Scene, host: int) -> list[faults.Server]:
-    """One server of a host, or all."""
-    servers = scene.cluster.host(host)
-    return servers if scene.chance.random() < 0.3 else [scene.chance.choice(servers)]
-
-
-def _kill_daemons(scene: Scene) -> Begun:
-    server = scene.chance.choice([*scene.cluster.servers.values()])
-    return Begun(f"daemons killed: {server.kind} server at {server.address[0]}", None, faults.kill_daemons(server))
-
-
-def _kill_worker(scene: Scene) -> Begun:
-    server = scene.chance.choice(scene.cluster.programs)
-    mend = faults.kill_worker(server, scene.chance)
-    return Begun(f"a process killed: {server.kind} server at {server.address[0]}", None, mend)
-
-
-def _kill_proxy(scene: Scene) -> Begun:
-    return Begun("the proxy killed", None, faults.kill(scene.cluster.proxy))
-
-
-def _device(how: Callable[[Cluster, int, str], Mend]) -> Callable[[Scene, int], Mend]:
-    return lambda scene, host: how(scene.cluster, host, scene.chance.choice(scene.cluster.device_names))
-
-
-def _set_clock(scene: Scene) -> Begun:
-    host = scene.chance.choice([*scene.cluster.hosts] if scene.storms else [0, *scene.cluster.hosts])
-    ahead = scene.chance.choice([-1, 1]) * 10 ** scene.chance.uniform(-2, 1.5)
-    return Begun(f"clock of host {host} set {ahead:+.2f} s", None, faults.set_clock(scene.cluster, host, ahead))
-
-
-def _slow(scene: Scene) -> Begun:
-    kind, host = scene.chance.choice([*scene.cluster.servers])
-    action, value = scene.chance.choice([("delay", 0.02), ("delay", 0.2), ("repeat", 0.0), ("repeat", 1.0)])
-    mend = faults.disturb_server(scene.cluster, kind, host, action, value)
-    return Begun(f"network: {action} {value:g} s before the {kind} server of host {host}", None, mend)
-
-
-def _broken(scene: Scene, host: int) -> Mend:
-    """Answers or requests break off."""
-    value = scene.chance.choice([-1, 1]) * int(10 ** scene.chance.uniform(2, 6))
-    return faults.disturb_server(scene.cluster, scene.chance.choice(KINDS), host, "cut", value)
-
-
-def _cut_in_two(scene: Scene) -> Begun | None:
-    if not scene.storms or scene.away or scene.doubling:
-        return None
-    one, other = scene.chance.sample([*scene.cluster.hosts], 2)
-    action = scene.chance.choice(["hang", "refuse"])
-    return Begun(
-        f"network: cut in two ({action}) of hosts {one} and {other}",
-        one,
-        faults.isolate(scene.cluster, [one, other], action),
-    )
-
-
-def _flip(scene: Scene) -> Begun | None:
-    """Bytes of some objects of the victim."""
-    root = scene.cluster.devices(scene.victim)
-    files = [path for path in find(root, "*/objects*/*/*/*/*.data") if is_hash(path.parent.name)]
-    if scene.victim in scene.away or not files:
-        return None
-    chosen = scene.chance.sample(sorted(files), min(5, len(files)))
-    for path in chosen:
-        try:
-            size = path.stat().st_size
-            if scene.chance.random() < 0.7:
-                faults.flip(path, scene.chance.randrange(size))
-            else:
-                faults.truncate(path, scene.chance.randrange(size))
-        except FileNotFoundError:
-            continue  # replaced meanwhile
-        scene.cluster.damaged.add(path.parent.name)
-    return Begun(f"{len(chosen)} objects damaged on host {scene.victim}", None, lambda: None)
-
-
-def _corrupt_database(scene: Scene) -> Begun | None:
-    databases = sorted(find(scene.cluster.devices(scene.victim), "*/containers/*/*/*/*.db"))
-    if scene.victim in scene.away or not databases:
-        return None
-    path = scene.chance.choice(databases)
-    scene.cluster.damaged.add(path.parent.name)
-    faults.corrupt_database(path)
-    return Begun(f"a container's database damaged on host {scene.victim}", None, lambda: None)
-
-
-def _change_rings(scene: Scene) -> Begun | None:
-    if scene.doubling or scene.drained:
-        return None
-    host, weight = scene.chance.choice(scene.cluster.hosts), scene.chance.choice([50, 100, 150])
-    rings.set_weight(scene.cluster, host, weight, seed=scene.chance.randrange(100))
-    return Begun(f"rings: weight {weight} for host {host}", None, lambda: None)
-
-
-def _drain(scene: Scene) -> Begun | None:
-    """A host is emptied by the command for it, and filled again."""
-    if scene.doubling or scene.drained:
-        return None
-    host = scene.chance.choice(scene.cluster.hosts)
-    scene.drained = True
-    operations.drain(scene.cluster, host)
-
-    def back() -> None:
-        operations.drain(scene.cluster, host, "--back")
-        scene.drained = False
-
-    return Begun(f"drain of host {host}", None, back)
-
-
-def _take_out(scene: Scene, host: int) -> Mend:
-    return operations.take_out(scene.cluster, host, scene.chance.choice(scene.cluster.device_names))
-
-
-def _double(scene: Scene) -> Begun | None:
-    """The partitions of a policy, twice as many, while processes die and clocks jump; or it is cancelled half-way."""
-    if scene.doubling or scene.drained or scene.away or scene.doubled >= _MOST_DOUBLED:
-        return None
-    builder = scene.chance.choice(sorted(scene.cluster.etc.glob("object*.builder")))
-    cancelled = scene.chance.random() < 0.3
-    killed_after = scene.chance.choice([None, scene.chance.uniform(0.3, 2.0)])
-    scene.doubling = True
-    scene.doubled += not cancelled
-    finish = in_background(lambda: operations.double(scene.cluster, builder, cancelled, killed_after))
-
-    def mend() -> None:
-        finish()
-        scene.doubling = False
-
-    return Begun(f"{'cancelled ' if cancelled else ''}doubling of {builder.name}", None, mend)
-
-
-def in_background(work: Callable[[], None]) -> Callable[[], None]:
-    """Begin in another thread; the function given back waits for the end, and raises what was raised."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-
-    def finish() -> None:
-        thread.join(300)
-        assert not thread.is_alive(), "what was begun hangs"
-        if failures:
-            raise failures[0]
-
-    return finish
-
-
-_pause_host = _away("long pause", lambda scene, host: faults.pause(*scene.cluster.host(host)))
-
-# How often each comes, against the others.
-FAULTS: dict[Begin, float] = {
-    _away("kill", lambda scene, host: faults.kill(*_some_server(scene, host))): 3,
-    _away("stop", lambda scene, host: faults.stop(*_some_server(scene, host))): 1,
-    _away("pause", lambda scene, host: faults.pause(*_some_server(scene, host))): 2,
-    _away("network: loss", lambda scene, host: faults.isolate(scene.cluster, [host], "hang")): 2,
-    _away("network: refusal", lambda scene, host: faults.isolate(scene.cluster, [host], "refuse")): 1,
-    _away("network: breaks", _broken): 2,
-    _away("device away", _device(faults.unmount)): 2,
-    _away("device read-only", _device(faults.make_read_only)): 1,
-    _away("devices full", lambda scene, host: faults.fill(scene.cluster, host)): 1,
-    _kill_daemons: 2,
-    _kill_worker: 2,
-    _kill_proxy: 0.5,
-    _set_clock: 2,
-    _slow: 2,
-    _pause_host: 1,
-    _away("disk out", _take_out): 1,
-    _cut_in_two: 1,
-    _flip: 2,
-    _corrupt_database: 1,
-    _change_rings: 1,
-    _drain: 0.7,
-    _double: 0.7,
-}
-LONG = {_pause_host, _drain, _double}
-
-
-def _kind(told: str) -> str:
-    """What was done, without where and how much."""
-    return re.sub(r" (of|on|for|before|at) .*| [-+]?\d.*|^\d+ ", "", told)
+_LAST_ROUND = 300 + 2 * SECONDS  # seconds in which clients end and a history is judged
+_LOOK_AT_DISK = 15.0  # seconds between looks at logs and free space
+_MAX_LOG = 20_000_000
+_LEAST_FREE = 1 << 30
+_NOT_DECIDED = 3  # exit status
 
 
 class Driver:
-    """told: called with each line of the log."""
+    """Begins and ends faults. told: called with each line of the log."""
 
     def __init__(self, cluster: Cluster, seed: int, told: Callable[[str], None] = print) -> None:
         chance = Random(seed)
@@ -287,6 +57,7 @@ class Driver:
         self.scene = Scene(cluster, chance, chance.choice(cluster.hosts), chance.random() < 0.5)
         self._told = told
         self._started = time.monotonic()
+        self._looked_at_disk = 0.0
         self._under_way: list[tuple[float, Begun]] = []
         self.done: Counter[str] = Counter()  # by what was done
 
@@ -295,10 +66,12 @@ class Driver:
         storms = "storms" if self.scene.storms else "no storms"
         self._tell(f"seed {self.seed}: {seconds:g} s, {storms}, data are destroyed on host {self.scene.victim}")
         self._started = time.monotonic()
+        self._looked_at_disk = 0.0
         chance = self.scene.chance
         try:
             while (now := self._now()) < seconds:
                 self._end(now)
+                self._keep_to_the_disk(now)
                 if len(self._under_way) < _MOST_AT_ONCE:
                     (begin,) = chance.choices([*FAULTS], [*FAULTS.values()])
                     lasts = chance.uniform(*(_LONG if begin in LONG else (0.5, 6)))
@@ -307,7 +80,7 @@ class Driver:
                     if begun is not None:
                         self._tell(f"{begun.told}, for {lasts:.1f} s")
                         self._under_way.append((now + lasts, begun))
-                        self.done[_kind(begun.told)] += 1
+                        self.done[kind_of(begun.told)] += 1
                         if begun.host is not None:
                             self.scene.away.append(begun.host)
                 time.sleep(min(chance.uniform(*_REST), max(0.0, seconds - self._now())))
@@ -325,6 +98,15 @@ class Driver:
             if begun.host is not None:
                 self.scene.away.remove(begun.host)
 
+    def _keep_to_the_disk(self, now: float) -> None:
+        """Cut logs that have grown long. Raises AssertionError if the disk gets full all the same."""
+        if now < self._looked_at_disk + _LOOK_AT_DISK:
+            return
+        self._looked_at_disk = now
+        cut_logs(self.scene.cluster.directory / "log")
+        free = shutil.disk_usage(self.scene.cluster.directory).free
+        assert free > _LEAST_FREE, f"the run was ended: {free >> 20} MB are free at {self.scene.cluster.directory}"
+
     def _now(self) -> float:
         return time.monotonic() - self._started
 
@@ -332,81 +114,126 @@ class Driver:
         self._told(f"{self._now():7.2f} s  {text}")
 
 
-def _hurt_while_settling(scene: Scene, told: Callable[[str], None]) -> None:
+def cut_logs(directory: Path, limit: int = _MAX_LOG) -> None:
+    """Keep the last half of each file that is longer than a limit. Programs append to them meanwhile."""
+    for path in directory.iterdir():
+        if path.stat().st_size > limit:
+            with open(path, "r+b") as file:
+                file.seek(-limit // 2, os.SEEK_END)
+                last = file.read()
+                file.truncate(0)
+            with open(path, "ab") as file:
+                file.write(b"... cut ...\n" + last)
+
+
+def _hurt_while_settling(scene: Scene, told: Told) -> None:
     """Processes die, just when handoffs are emptied; none stays away."""
     for _ in range(scene.chance.choice([0, 3, 5])):
         time.sleep(scene.chance.uniform(0.2, 1.5))
-        begun = scene.chance.choice([_kill_daemons, _kill_daemons, _kill_worker, _restart])(scene)
+        begun = scene.chance.choice(WHILE_SETTLING)(scene)
         begun.mend()
         told(f"while settling: {begun.told}")
 
 
-def _restart(scene: Scene) -> Begun:
-    host = scene.chance.choice(scene.cluster.hosts)
-    return Begun(f"kill of host {host}", host, faults.kill(*_some_server(scene, host)))
+class Torture:
+    """Load, faults, mending, and `check_cluster`; besides, contended names whose histories must be linear."""
 
+    def __init__(self, cluster: Cluster, seed: int, told: Told = print) -> None:
+        self._cluster = cluster
+        self._seed = seed
+        self._told = told
+        self._driver = Driver(cluster, seed, told)
+        self._client = cluster.client()
+        self._name = f"torture-{seed}-{time.time_ns() % 1_000_000}"
+        self._tally = Tally()
+        self._ledger = Ledger(self._name, tally=self._tally)
+        self._workloads = self._make_workloads()
+        self._rounds = Rounds(self._make, f"{self._name}-contended/name")
+        self._outcome = "did not settle"
+        self._passed = False
+        for container in (self._name, f"{self._name}-contended"):
+            assert self._client.put(container).status == 201
 
-def torture(
-    cluster: Cluster, seed: int, seconds: float, told: Callable[[str], None] = print, settle: float = 90
-) -> None:
-    """Load, faults, mending, and `check_cluster`; besides, a contended name whose history must be linear.
+    def _make(self) -> Client:
+        return self._client.with_token(self._client.token)
 
-    What was done, acknowledged and refused, and how long it took to settle, is told in the end, also of a failure.
-    """
-    driver = Driver(cluster, seed, told)
-    tally = Tally()
-    name = f"torture-{seed}-{time.time_ns() % 1_000_000}"
-    ledger = Ledger(name, tally=tally)
-    client = cluster.client()
-    workloads = _workloads(cluster, client, name, tally, seed)
+    def _make_workloads(self) -> list[Workload]:
+        """Metadata and expiry in each policy; one of containers, one of a bucket."""
+        made: list[Workload] = []
+        for policy in self._cluster.policies:
+            for kind in (Metadata, Expiring):
+                container = f"{self._name}-{kind.__name__.lower()}-{policy}"
+                headers = {"X-Storage-Policy": policy} if policy else {}
+                assert self._client.put(container, headers=headers).status == 201
+                made.append(kind(self._make(), container, self._tally, self._seed))
+        made.append(Containers(self._make(), f"{self._name}-box", self._tally, self._seed))
+        ((user, facts),) = json.loads((self._cluster.etc / "users.json").read_text())["users"].items()
+        endpoint, bucket = self._cluster.endpoint, f"{self._name}-bucket"
+        made.append(Buckets(lambda: boto_client(endpoint, user, facts["key"]), bucket, self._tally, self._seed))
+        return made
 
-    def make() -> Client:
-        return client.with_token(client.token)
+    @property
+    def undecided(self) -> int:
+        """Histories that were not decided."""
+        return self._rounds.verdicts[Verdict.UNDECIDED]
 
-    for container in (name, f"{name}-contended"):
-        assert client.put(container).status == 201
-    mixture = Mixture(make, f"{name}-contended/name", reads=False, plain=False)
-    outcome = "did not settle"
-    try:
-        with (
-            meanwhile(lambda: mixture.run(clients=3, each=1_000_000, seconds=seconds)),
-            load(make, ledger, writers=3, patient=True, pause=0.03),
-            at_work(workloads, pause=0.05),
+    def run(self, seconds: float, settle: float = 90) -> None:
+        """Raises AssertionError with what does not hold. settle: seconds in which all must come to rest."""
+        try:
+            with (
+                meanwhile(lambda: self._rounds.run(seconds), self._rounds.stop, _LAST_ROUND),
+                load(self._make, self._ledger, writers=3, patient=True, pause=0.03),
+                at_work(self._workloads, pause=0.05),
+            ):
+                self._driver.run(seconds)
+            _hurt_while_settling(self._driver.scene, self._told)
+            started = time.monotonic()
+            also = [one.findings for one in self._workloads]
+            check_cluster(self._cluster, self._ledger, seed=self._seed, seconds=settle, also=also, told=self._told)
+            self._outcome = f"settled in {time.monotonic() - started:.1f} s"
+            assert not self._rounds.impossible, "\n".join(self._rounds.impossible)
+            self._passed = True
+        finally:
+            self._report()
+
+    def _report(self) -> None:
+        """Log what was done, acknowledged and refused, the verdicts on histories, and the time to settle."""
+        done = ", ".join(f"{number} {what}" for what, number in sorted(self._driver.done.items()))
+        verdicts = ", ".join(f"{number} {verdict.value}" for verdict, number in self._rounds.verdicts.items())
+        for line in (
+            f"seed {self._seed}: {done}",
+            *self._tally.lines(),
+            f"contended: {dict(self._rounds.statuses)}",
+            f"{self._outcome}; histories: {verdicts or 'none'}",
         ):
-            driver.run(seconds)
-        _hurt_while_settling(driver.scene, told)
-        started = time.monotonic()
-        also = [one.findings for one in workloads]
-        check_cluster(cluster, ledger, seed=seed, seconds=settle, also=also, told=told)
-        outcome = f"settled in {time.monotonic() - started:.1f} s"
-        linearizable.check(mixture.history)
-        outcome += ", with a linear history"
+            self._told(line)
+
+    def summary(self) -> str:
+        faults = sum(self._driver.done.values())
+        acknowledged = sum(self._tally.done.values()) + self._rounds.acknowledged
+        return f"seed {self._seed}: {faults} faults, {acknowledged} acknowledged, {self._lost()} lost"
+
+    def _lost(self) -> int | str:
+        """Number of acknowledged changes that cannot be read; 0 without a look if `check_cluster` has passed."""
+        if self._passed:
+            return 0
+        try:
+            found = ledgers.lost(self._client, self._ledger)
+            return len(found) + sum(len(one.findings()) for one in self._workloads)
+        except Exception as error:
+            return f"unknown ({type(error).__name__})"
+
+
+def torture(cluster: Cluster, seed: int, seconds: float, told: Told = print, settle: float = 90) -> None:
+    """One run, as a test does it: fails if something does not hold."""
+    run = Torture(cluster, seed, told)
+    try:
+        run.run(seconds, settle)
     finally:
-        done = ", ".join(f"{number} {what}" for what, number in sorted(driver.done.items()))
-        for line in (f"seed {seed}: {done}", *tally.lines(), f"contended: {mixture.history.statuses()}", outcome):
-            told(line)
+        told(run.summary())
 
 
-def _workloads(cluster: Cluster, client: Client, name: str, tally: Tally, seed: int) -> list[Workload]:
-    """Metadata and expiry in each policy; one of containers, one of a bucket."""
-
-    def make() -> Client:
-        return client.with_token(client.token)
-
-    made: list[Workload] = []
-    for policy in cluster.policies:
-        for kind in (Metadata, Expiring):
-            container = f"{name}-{kind.__name__.lower()}-{policy}"
-            assert client.put(container, headers={"X-Storage-Policy": policy} if policy else {}).status == 201
-            made.append(kind(make(), container, tally, seed))
-    made.append(Containers(make(), f"{name}-box", tally, seed))
-    ((user, facts),) = json.loads((cluster.etc / "users.json").read_text())["users"].items()
-    bucket = f"{name}-bucket"
-    made.append(Buckets(lambda: boto_client(cluster.endpoint, user, facts["key"]), bucket, tally, seed))
-    return made
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="Hurt a cluster at random, and hold it to what it promised.")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
@@ -418,18 +245,26 @@ def main() -> None:
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="objstore-torture-"))
     cluster = Cluster(directory, options.hosts, devices=options.devices, controlled=True, policies=options.policy)
+    status, summary = 1, f"seed {options.seed}: did not start"
     try:
         cluster.start()
-        torture(cluster, options.seed, options.seconds, lambda line: print(line, flush=True), options.settle)
+        run = Torture(cluster, options.seed, lambda line: print(line, flush=True))
+        try:
+            run.run(options.seconds, options.settle)
+            status = _NOT_DECIDED if run.undecided else 0
+        finally:
+            summary = run.summary()
     except BaseException:
-        print(f"seed {options.seed}; what the servers said is in {directory}/log", flush=True)
+        traceback.print_exc(file=sys.stdout)
+        print(f"the servers' logs are in {directory}/log")
         options.keep = True
-        raise
     finally:
         cluster.stop()
         if not options.keep:
             shutil.rmtree(directory)
+        print(summary, flush=True)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -56,7 +56,7 @@ def check_cluster(
     started = time.monotonic()
     tell_at = _TELL
     while True:
-        found = findings(cluster, ledgers) or [one for more in also for one in more()]
+        found = _asked(lambda: findings(cluster, ledgers)) or [one for more in also for one in _asked(more)]
         spent = time.monotonic() - started
         if found and spent > tell_at:
             tell_at = spent + _TELL
@@ -69,6 +69,14 @@ def check_cluster(
             seeded = "" if seed is None else f", seed {seed}"
             raise AssertionError(f"{len(found)} findings {spent:.0f} s after mending{seeded}:\n{told}{more}")
         time.sleep(_PAUSE)
+
+
+def _asked(what: Findings) -> list[str]:
+    """Findings. That one of the questions failed is a finding, too: it is asked again."""
+    try:
+        return what()
+    except (OSError, http.client.HTTPException, AssertionError) as error:
+        return [f"the cluster could not be asked: {error!r}"]
 
 
 def findings(cluster: Cluster, ledgers: tuple[Ledger, ...] = ()) -> list[str]:

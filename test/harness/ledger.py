@@ -21,6 +21,9 @@ ABSENT = None
 PAUSE = 0.05  # seconds after a failure
 BREATH = 0.1  # seconds after each write, as all that is written is to be healed, too, and looked through
 LARGE = 3_000_000
+MAX_NAMES = 300  # of each writer, so that a run of hours fits on a disk
+MAX_FAILURES = 1000  # that are described
+_LAST_STEP = 150  # seconds that a writer's last requests may take
 
 
 def content(name: str, version: int) -> bytes:
@@ -38,6 +41,10 @@ class Ledger:
     failures: list[str] = field(default_factory=list)
     versions: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     tally: Tally = field(default_factory=Tally)
+
+    def failed(self, text: str) -> None:
+        if len(self.failures) < MAX_FAILURES:
+            self.failures.append(text)
 
     def attempt(self, name: str, version: int | None) -> None:
         self.possible[name].append(version)
@@ -73,7 +80,7 @@ def write(client: Client, ledger: Ledger, name: str, version: int | None) -> Non
     except ConnectionRefusedError:
         raise  # there is no server
     except (OSError, http.client.HTTPException) as error:
-        ledger.failures.append(f"{name}: {error!r}")
+        ledger.failed(f"{name}: {error!r}")
         ledger.tally.failure(kind, error)
         time.sleep(PAUSE)
         return
@@ -82,18 +89,23 @@ def write(client: Client, ledger: Ledger, name: str, version: int | None) -> Non
         ledger.tally.success(kind)
     else:
         ledger.tally.failure(kind, answer.status)
-        ledger.failures.append(f"{name}: {answer.status} {answer.body[:200]!r}")
+        ledger.failed(f"{name}: {answer.status} {answer.body[:200]!r}")
         time.sleep(PAUSE)
 
 
 @contextmanager
 def load(
-    client: Callable[[], Client], ledger: Ledger, writers: int = 6, patient: bool = False, pause: float = BREATH
+    client: Callable[[], Client],
+    ledger: Ledger,
+    writers: int = 6,
+    patient: bool = False,
+    pause: float = BREATH,
+    max_names: int = MAX_NAMES,
 ) -> Iterator[threading.Event]:
     """Writers at work, each on names of its own: new ones, overwrites, and a few deletions and POSTs.
 
     They stop at the event, at the end of the block, and, unless they are patient, where there is no server any more.
-    pause: seconds after each write.
+    pause: seconds after each write. max_names: of each writer; then it only changes those it has.
     """
     stop = threading.Event()
 
@@ -103,9 +115,10 @@ def load(
         names: list[str] = []
         while not stop.is_set():
             version = next(ledger.versions)
-            again = bool(names) and chance.random() < 0.3
+            again = len(names) >= max_names or (bool(names) and chance.random() < 0.3)
             name = chance.choice(names) if again else f"w{writer}-{version:06}"
-            names.append(name)
+            if not again:
+                names.append(name)
             delete = again and chance.random() < 0.3
             try:
                 if again and chance.random() < 0.2:
@@ -116,11 +129,11 @@ def load(
                     break
                 stop.wait(PAUSE)
             except (OSError, http.client.HTTPException) as error:
-                ledger.failures.append(f"{name}: POST: {error!r}")
+                ledger.failed(f"{name}: POST: {error!r}")
             stop.wait(pause)
         own.close()
 
-    threads = [threading.Thread(target=work, args=(writer,)) for writer in range(writers)]
+    threads = [threading.Thread(target=work, args=(writer,), daemon=True) for writer in range(writers)]
     for thread in threads:
         thread.start()
     try:
@@ -128,7 +141,8 @@ def load(
     finally:
         stop.set()
         for thread in threads:
-            thread.join()
+            thread.join(_LAST_STEP)
+        assert not any(thread.is_alive() for thread in threads), f"a writer has not ended after {_LAST_STEP} s"
 
 
 def check(client: Client, ledger: Ledger, settled: bool = False, replicas: int = 3) -> None:
@@ -152,6 +166,22 @@ def check(client: Client, ledger: Ledger, settled: bool = False, replicas: int =
             wrong.append(f"{name}: deleted, but listed")
     wrong += [f"{name}: listed, but never written" for name in listed.keys() - ledger.possible.keys()]
     assert not wrong, f"{len(wrong)} of {len(ledger.possible)} objects:\n" + "\n".join(wrong[:20])
+
+
+def lost(client: Client, ledger: Ledger, tries: int = 3) -> list[str]:
+    """Names of which no version is read that they must have, however often it is tried."""
+    names = sorted(ledger.possible)
+    for _ in range(tries):
+        names = [name for name in names if not _is_read(client, ledger, name)]
+    return names
+
+
+def _is_read(client: Client, ledger: Ledger, name: str) -> bool:
+    try:
+        answer = client.get(f"{ledger.container}/{name}", {"X-Newest": "true"})
+    except (OSError, http.client.HTTPException):
+        return False
+    return _is_one_of(name, ledger.possible[name], answer)
 
 
 def _is_one_of(name: str, versions: list[int | None], answer: Answer) -> bool:

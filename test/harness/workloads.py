@@ -145,6 +145,7 @@ class Expiring:
     """
 
     LATE = 100_000  # seconds: farther than any clock jumps
+    MAX_NAMES = 400  # then it only changes those it has
 
     def __init__(self, client: Client, container: str, tally: Tally, seed: int) -> None:
         self._container = container
@@ -155,7 +156,7 @@ class Expiring:
         self._numbers = 0
 
     def step(self) -> None:
-        again = bool(self._ends) and self._chance.random() < 0.4
+        again = len(self._ends) >= self.MAX_NAMES or (bool(self._ends) and self._chance.random() < 0.4)
         self._numbers += 1
         name = self._chance.choice(sorted(self._ends)) if again else f"ends-{self._numbers:05}"
         end = time.time() + self._chance.choice([2, 5, 10, self.LATE])
@@ -262,12 +263,14 @@ class Buckets:
     make: a boto3 client, without retries.
     """
 
+    MAX_VERSIONS = 200  # then it deletes one at each step
+
     def __init__(self, make: Callable[[], Any], bucket: str, tally: Tally, seed: int) -> None:
         self._s3 = make()
         self._bucket = bucket
         self._tally = tally
         self._chance = Random(seed)
-        self._versions: dict[tuple[str, str], _Version] = {}
+        self._versions: dict[tuple[str, str], _Version] = {}  # that are not deleted
         self._deleted: set[tuple[str, str]] = set()  # versions
         self._doubtful: set[tuple[str, str]] = set()  # versions whose deletion failed
         self._over: set[str] = set()  # ids of uploads that were completed or aborted
@@ -276,6 +279,9 @@ class Buckets:
         self._s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def step(self) -> None:
+        if len(self._versions) >= self.MAX_VERSIONS:
+            self._delete_version(self._chance.choice(sorted(self._versions))[0])
+            return
         kind = self._chance.choices([self._put, self._delete, self._delete_version, self._upload], [6, 2, 3, 1])[0]
         kind(f"key-{self._chance.randrange(8)}")
 
@@ -308,13 +314,15 @@ class Buckets:
             self._note(key, answer, None)
 
     def _delete_version(self, key: str) -> None:
-        known = sorted(version for version in self._versions.keys() - self._deleted if version[0] == key)
+        known = sorted(version for version in self._versions if version[0] == key)
         if not known:
             return
         chosen = self._chance.choice(known)
         self._doubtful.add(chosen)
         if self._call("DeleteObject of a version", "delete_object", Key=key, VersionId=chosen[1]):
             self._deleted.add(chosen)
+            self._doubtful.discard(chosen)
+            del self._versions[chosen]
 
     def _upload(self, key: str) -> None:
         """One by parts, which is completed mostly, or aborted."""
@@ -356,12 +364,11 @@ class Buckets:
         for page in pages:
             rows = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             listed |= {(row["Key"], row["VersionId"]): row.get("ETag", "") for row in rows}
+        for key, version_id in sorted(self._deleted & listed.keys()):
+            yield f"{self._bucket}/{key} version {version_id}: deleted, but listed"
         for one, version in sorted(self._versions.items()):
             where = f"{self._bucket}/{one[0]} version {one[1]}"
-            if one in self._deleted:
-                if one in listed:
-                    yield f"{where}: deleted, but listed"
-            elif one not in listed:
+            if one not in listed:
                 if one not in self._doubtful:
                     yield f"{where}: not listed"
             elif version.md5 is not None:
