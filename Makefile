@@ -4,6 +4,7 @@
 #   make test     every check and test, as CI runs them
 #   make check    the quick part: lint, types, unit tests
 #   make torture  a cluster hurt at random, under load: SECONDS=600 SEED=7
+#   make mutate   each safety rule broken in turn, in a copy of the code: does a test fail? ONLY="lease promise"
 #   make bench    figures for the hot paths, on this machine
 #   make samples  etc/*.conf and doc/s3_support.md written anew from the tables in the code
 #   make clean    all that was made here, but not ./data
@@ -18,7 +19,7 @@ BENCH ?= $(filter-out bench/load.py,$(sort $(wildcard bench/*.py)))
 CODE := objstore test bench bin setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check lint format types unit functional probe torture bench samples clean
+.PHONY: run test check lint format types unit functional probe torture mutate bench samples clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -62,6 +63,10 @@ probe: $(VENV)/.installed-test
 # Without SEED another one each time, which is printed.
 torture: $(VENV)/.installed-test
 	cd test && ../$(BIN)/python -m harness.driver --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
+
+# Each rule of test/harness/mutants.py.
+mutate: $(VENV)/.installed-test
+	cd test && ../$(BIN)/python -m harness.mutate --jobs $(JOBS) $(ONLY)
 
 # `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
 bench: $(VENV)/.installed

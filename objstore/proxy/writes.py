@@ -7,6 +7,7 @@ node that is slower than that is not given up: its request goes on until it ends
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -116,10 +117,10 @@ def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeR
 
 
 def stand_ins(cluster: Cluster, node: Node, spares: Iterable[Node]) -> Iterator[Node]:
-    """The node, then spares; a node that failed of late is tried last, when no spare is left."""
-    limited = cluster.is_limited(node)
-    if not limited:
-        yield node
-    yield from spares
-    if limited:
-        yield node
+    """The node, then spares; a node that failed recently is tried last, when no spare is left.
+
+    All nodes of a write share the spares. A generator that delegates to them would end them for the others when it
+    ends itself.
+    """
+    first, last = ((), (node,)) if cluster.is_limited(node) else ((node,), ())
+    return itertools.chain(first, spares, last)

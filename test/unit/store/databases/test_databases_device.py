@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import subprocess
@@ -235,6 +236,38 @@ def test_database_removed_and_made_anew_elsewhere_is_noticed(stores: Callable[..
     assert names(other) == ["new", "newer"]
     mine.close()
     assert names(stores()) == ["new", "newer"]
+
+
+def exchange(one: str, other: str) -> None:
+    """Swap two paths in one step."""
+    at_cwd, swap = -100, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.renameat2(at_cwd, one.encode(), at_cwd, other.encode(), swap) == 0, ctypes.get_errno()
+
+
+def test_rows_are_not_written_to_a_database_that_was_replaced_while_they_waited_for_its_lock(
+    stores: Callable[..., ContainerStore], tmp_path: Path
+) -> None:
+    """Rows that were acknowledged went with the removed file; the rule had no test."""
+    mine = stores(settings=QUICK._replace(lock_timeout=20))
+    make(mine)
+    mine.merge_rows(AT, [row("before")])
+    second = ContainerStore(str(tmp_path / "second"), FILES, QUICK)
+    (tmp_path / "second").mkdir()
+    make(second)
+    second.close()
+    path = mine.path(AT)
+    holder = sqlite3.connect(path)  # as one who is about to remove the database
+    holder.execute("BEGIN IMMEDIATE")
+    writing = green.spawn(mine.merge_rows, AT, [row("acknowledged")])
+    green.sleep(0.3)
+    exchange(os.path.dirname(path), os.path.dirname(second.path(AT)))
+    holder.execute("ROLLBACK")
+    writing.wait()
+    assert names(stores()) == ["acknowledged"]
+    mine.close()
+    assert names(stores()) == ["acknowledged"]
+    holder.close()
 
 
 def test_connections_kept_open_are_limited(stores: Callable[..., ContainerStore]) -> None:
