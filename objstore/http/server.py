@@ -145,6 +145,8 @@ class Server:
             if stream is None:
                 return
             environ = base_environ("https" if self._tls else "http", stream.sock.getsockname()[:2], peer[:2])
+            if isinstance(stream.sock, ssl.SSLSocket):
+                environ["SSL_PROTOCOL"] = stream.sock.version() or ""  # `TLSv1.3`, as other servers name it
             connection = Connection(stream, self._service, environ)
             self._connections.add(connection)
             connection.run()

@@ -1,8 +1,10 @@
-"""What is between servers stays between servers.
+"""Which headers of a client pass inward, and which of ours pass outward.
 
-Requests lose the headers that only servers and filters may set: X-Backend-*, system
-metadata, and X-Timestamp, which is kept aside for filters that let trusted clients set
-it. Responses lose the same. Must stand outside of every filter that uses them.
+A request keeps the headers that clients may send, by the list below; all others are dropped. So headers that
+only servers and filters may set (X-Backend-*, system metadata) do not pass under any spelling. X-Timestamp is
+put aside for filters that let trusted clients set it. The header lines as they were sent stay in
+`objstore.headers`, since a signature may cover any of them. Responses lose X-Backend-* and system metadata.
+The filter must stand outside of every filter that uses such headers.
 """
 
 from __future__ import annotations
@@ -11,7 +13,27 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from objstore.runtime import settings
-from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp
+
+_OUR_PREFIXES = (
+    "x-backend",
+    "x-account-sysmeta-",
+    "x-container-sysmeta-",
+    "x-object-sysmeta-",
+    "x-object-transient-sysmeta-",
+)
+
+
+def _further(text: str) -> tuple[str, ...]:
+    """Names of headers, or beginnings of names that end with `*`; raises ValueError where they cover ours."""
+    names = settings.words(text)
+    for name in names:
+        start = name.lower().replace("_", "-").removesuffix("*")
+        ours = (*_OUR_PREFIXES, "x-timestamp", "x-remove-")
+        if "*" in start or any(start.startswith(one) or (name[-1] == "*" and one.startswith(start)) for one in ours):
+            raise ValueError(f"{name} covers headers that no client may send")
+    return names
+
 
 SETTINGS = (
     settings.Setting(
@@ -26,45 +48,95 @@ SETTINGS = (
         "false",
         "let requests with X-Allow-Reserved-Names: true see and change reserved names; for trusted networks only",
     ),
+    settings.Setting(
+        "further_headers",
+        _further,
+        "",
+        "further request headers to pass, for filters of others: names, or beginnings of names as X-Example-*",
+    ),
 )
 
-_PRIVATE = (
-    "x-backend",
-    "x-account-sysmeta-",
-    "x-container-sysmeta-",
-    "x-object-sysmeta-",
-    "x-object-transient-sysmeta-",
-)
-_PRIVATE_KEYS = tuple("HTTP_" + prefix.upper().replace("-", "_") for prefix in _PRIVATE)
+# Request headers that pass, besides all whose names do not begin with X-: no header between servers is of these.
+_CLIENTS_NAMES = (
+    # Who asks
+    "X-Auth-Token", "X-Auth-User", "X-Auth-Key", "X-Service-Token", "X-Storage-Token", "X-Storage-User",
+    "X-Storage-Pass", "X-Account-Access-Control",
+    # What to do; some of it is refused further in
+    "X-Copy-From", "X-Copy-From-Account", "X-Delete-After", "X-Delete-At", "X-Detect-Content-Type",
+    "X-Fresh-Metadata", "X-If-Delete-At", "X-Newest", "X-Object-Manifest", "X-Robots-Tag", "X-Static-Large-Object",
+    "X-Storage-Policy", "X-Symlink-Target", "X-Symlink-Target-Account", "X-Symlink-Target-Bytes",
+    "X-Symlink-Target-Etag", "X-Container-Read", "X-Container-Write", "X-Container-Sync-Auth", "X-Container-Sync-Key",
+    "X-Container-Sync-To", "X-Remove-Container-Read", "X-Remove-Container-Write", "X-Remove-Container-Sync-Key",
+    "X-Remove-Container-Sync-To", "X-History-Location", "X-Remove-History-Location", "X-Versions-Enabled",
+    "X-Versions-Location", "X-Remove-Versions-Location",
+    # Where it comes from; X-Trans-Id is of the filter before this one
+    "X-Cluster-Client-Ip", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
+    "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Trans-Id", "X-Trans-Id-Extra",
+)  # fmt: skip
+_CLIENTS_PREFIXES = (
+    "X-Amz-", "X-Account-Meta-", "X-Container-Meta-", "X-Object-Meta-", "X-Remove-Account-Meta-",
+    "X-Remove-Container-Meta-", "X-Remove-Object-Meta-",
+)  # fmt: skip
+_REMEMBERED = 4096  # names that clients can make us remember
+
+
+class _MayPass(dict[str, bool]):
+    """Key of environ to whether it passes inward. names, prefixes: of headers that pass, as keys of environ."""
+
+    def __init__(self, names: Iterable[str], prefixes: Iterable[str]) -> None:
+        super().__init__()
+        self._names = frozenset(names)
+        self._prefixes = tuple(prefixes)
+
+    def __missing__(self, key: str) -> bool:
+        passes = key[:7] != "HTTP_X_" or key in self._names or key.startswith(self._prefixes)
+        if len(self) < _REMEMBERED:
+            self[key] = passes
+        return passes
 
 
 class _IsPrivate(dict[str, bool]):
-    """Response header name to whether clients must not see it, remembered for up to 4,096 names."""
+    """Response header name to whether clients must not see it."""
 
     def __missing__(self, name: str) -> bool:
-        private = name.lower().startswith(_PRIVATE)
-        if len(self) < 4096:
+        private = name.lower().startswith(_OUR_PREFIXES)
+        if len(self) < _REMEMBERED:
             self[name] = private
         return private
 
 
 class Gatekeeper:
-    def __init__(self, app: WsgiApp, *, shunt_timestamp: bool = True, allow_reserved_names: bool = False) -> None:
+    """further: names of request headers to pass besides the list above, or beginnings of names that end with `*`."""
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        shunt_timestamp: bool = True,
+        allow_reserved_names: bool = False,
+        further: Iterable[str] = (),
+    ) -> None:
         self.app = app
         self._shunt_timestamp = shunt_timestamp
         self._allow_reserved_names = allow_reserved_names
         self._is_private = _IsPrivate()
+        keys = [ENVIRON_KEY[name] for name in further]
+        self._may_pass = _MayPass(
+            [*(ENVIRON_KEY[name] for name in _CLIENTS_NAMES), *(key for key in keys if key[-1] != "*")],
+            [*(ENVIRON_KEY[name] for name in _CLIENTS_PREFIXES), *(key[:-1] for key in keys if key[-1] == "*")],
+        )
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
-        # One search in all names at once costs a third of asking each name.
-        names = "\n".join(environ)
-        if "SYSMETA_" in names or "HTTP_X_BACKEND" in names:
-            for key in [key for key in environ if key.startswith(_PRIVATE_KEYS)]:
-                del environ[key]
-        if self._shunt_timestamp and "HTTP_X_TIMESTAMP" in environ:
-            environ["HTTP_X_BACKEND_INBOUND_X_TIMESTAMP"] = environ.pop("HTTP_X_TIMESTAMP")
-        if self._allow_reserved_names and "HTTP_X_ALLOW_RESERVED_NAMES" in environ:
-            environ["HTTP_X_BACKEND_ALLOW_RESERVED_NAMES"] = environ.pop("HTTP_X_ALLOW_RESERVED_NAMES")
+        stamp = environ.get("HTTP_X_TIMESTAMP")
+        reserved = environ.get("HTTP_X_ALLOW_RESERVED_NAMES")
+        may_pass = self._may_pass
+        for key in [key for key in environ if not may_pass[key]]:
+            del environ[key]
+        if stamp is not None:
+            inward = "HTTP_X_BACKEND_INBOUND_X_TIMESTAMP" if self._shunt_timestamp else "HTTP_X_TIMESTAMP"
+            environ[inward] = stamp
+        if reserved is not None and self._allow_reserved_names:
+            environ["HTTP_X_BACKEND_ALLOW_RESERVED_NAMES"] = reserved
         private = self._is_private
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -80,4 +152,5 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         app,
         shunt_timestamp=values.shunt_inbound_x_timestamp,
         allow_reserved_names=values.allow_reserved_names_header,
+        further=values.further_headers,
     )

@@ -8,7 +8,15 @@ from objstore.proxy.accounts import autocreate
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.former import Former, write_database
 from objstore.proxy.reads import read
-from objstore.proxy.request import ProxyRequest, client_headers, missing, plain, refusal, without_owner_headers
+from objstore.proxy.request import (
+    OWNER_HEADERS,
+    ProxyRequest,
+    client_headers,
+    missing,
+    plain,
+    refusal,
+    without_owner_headers,
+)
 from objstore.proxy.writes import Written, write
 from objstore.web import acls, infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
@@ -21,6 +29,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _ACLS = ("X-Container-Read", "X-Container-Write")
 # Kept with a container; every other header of a request is not.
 _KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
+# What a client may remove by X-Remove-*: system metadata is no client's under any spelling.
+_REMOVABLE = ("X-Container-Meta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
 _REMOVE = "X-Remove-"
 POLICY_NAME = "X-Storage-Policy"
 
@@ -138,7 +148,7 @@ class Containers:
         for name in sent:
             if name.startswith(_REMOVE):
                 kept = "X-" + name[len(_REMOVE) :]
-                if kept.startswith(_KEPT) and (request.owner or kept not in _ACLS):
+                if kept.startswith(_REMOVABLE) and (request.owner or kept not in OWNER_HEADERS):
                     changes.setdefault(kept, "")
         for name in _ACLS:
             if changes.get(name):

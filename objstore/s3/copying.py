@@ -88,8 +88,13 @@ def check_change(request: S3Request, source: CopySource, chosen: Directives) -> 
         )
 
 
-def kept_of_copy(context: Context, request: S3Request, stored: Stored, chosen: Directives) -> dict[str, str]:
-    """What is kept with a copy besides its bytes and checksum; ACL, storage class and redirect are the request's."""
+def kept_of_copy(
+    context: Context, request: S3Request, stored: Stored, source: Target, chosen: Directives
+) -> dict[str, str]:
+    """What is kept with a copy besides its bytes and checksum; ACL, storage class and redirect are the request's.
+
+    Raises S3Error AccessDenied where a policy denies to read the source's tags, or to set them.
+    """
     kept = objects.kept_of_upload(context, request)
     if not chosen.metadata:
         kept = {
@@ -100,8 +105,19 @@ def kept_of_copy(context: Context, request: S3Request, stored: Stored, chosen: D
         kept.pop(names.TAGS, None)
         tags = to_text(stored.headers.get(names.TAGS, ""))
         if tags:
+            _check_tags(context, request, source)
             kept[names.TAGS] = tags
     return kept | names.listed_class(kept)
+
+
+def _check_tags(context: Context, request: S3Request, source: Target) -> None:
+    """Tags that a copy takes over are read there and set here."""
+    assert source.name.object is not None
+    action = "s3:GetObjectVersionTagging" if source.version else "s3:GetObjectTagging"
+    refuse = context.access.refuse_denied
+    refuse(context, request, action, source.name.of_container, source.name.object, source.version)
+    bucket = context.buckets.resolve(request, request.bucket)
+    refuse(context, request, "s3:PutObjectTagging", bucket, request.key)
 
 
 def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksum | None, str]:

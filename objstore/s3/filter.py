@@ -32,7 +32,7 @@ from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS
-from objstore.s3.signature import Checker, Proof
+from objstore.s3.signature import Checker, Proof, Rules
 from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
 from objstore.s3.storage_classes import StorageClasses
@@ -71,7 +71,9 @@ class S3Filter:
         self._logger = logger
         self._native_paths = frozenset(path.strip("/") for path in values.native_paths)
         self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
-        self._checker = Checker(keys, values.region, Window(values.max_clock_skew, values.max_presigned_life), now)
+        window = Window(values.max_clock_skew, values.max_presigned_life, values.max_v2_url_life)
+        regions = (values.region, *values.accepted_regions)
+        self._checker = Checker(keys, Rules(regions, window, values.signature_v2), now)
         self._pool = ThreadPool("s3-hash", _HASHING_THREADS)
         self._no_body = Payload(EMPTY, declared.NOTHING, None, self._pool)
         self._no_body.settle_empty()
@@ -175,7 +177,9 @@ class S3Filter:
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)
         region = self._values.region
-        return S3Request(environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region)
+        return S3Request(
+            environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region, proof.signing
+        )
 
     def _body(
         self, environ: Environ, sent: Incoming, address: Address, headers: dict[str, str], proof: Proof
@@ -199,8 +203,10 @@ class S3Filter:
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
         if form_upload.FIELDS in request.environ:
-            level = "bucket"  # the key stands in the form
-        operation = self._router.route(request.method, level, request.query, request.headers)
+            # What is signed is an upload: neither query nor fields make another operation of it.
+            operation = self._router.route("POST", "bucket", {}, {})
+        else:
+            operation = self._router.route(request.method, level, request.query, request.headers)
         request.operation = operation.name
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")

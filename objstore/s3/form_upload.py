@@ -5,8 +5,6 @@ The form's fields stand for the headers of a PUT; its policy is signed in the pl
 
 from __future__ import annotations
 
-import base64
-import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +14,9 @@ from objstore.s3.addressing import Address
 from objstore.s3.body import Payload
 from objstore.s3.errors import S3Error
 from objstore.s3.form import Form, boundary_of
-from objstore.s3.incoming import CANONICAL, Incoming
+from objstore.s3.incoming import Incoming, as_header
 from objstore.s3.request import S3Request
-from objstore.s3.signature import Checker, v4
-from objstore.s3.signature.times import of_text
+from objstore.s3.signature import Checker, Signing, v4
 from objstore.web.keys import Credential
 from objstore.web.requests import Environ
 
@@ -31,8 +28,10 @@ _AS_HEADERS = frozenset(
 )
 # Of the request itself, what policies of buckets may ask for.
 _KEPT = ("Host", "Origin", "Referer", "User-Agent", "X-Forwarded-For")
-_OF_SIGNATURE = frozenset(
+# Fields that are of the signature, or would say of the body what only a request's headers can.
+_NO_HEADERS = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"}
+    | {"x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-copy-source"}
 )
 
 
@@ -55,7 +54,11 @@ class FormUploads:
         self._now = now
 
     def request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
-        """The request that a form stands for; raises S3Error where it, or its policy, does not allow it."""
+        """The request that a form stands for: an upload, and nothing else. Raises S3Error if the form, its policy or
+        a query does not allow it."""
+        if sent.pairs:
+            extra = {"ArgumentName": sent.pairs[0][0], "ArgumentValue": sent.pairs[0][1]}
+            raise S3Error("InvalidArgument", "A form upload must have no query string.", extra)
         form = Form(environ["wsgi.input"], boundary_of(sent.headers["Content-Type"]))
         form.read_fields()
         fields = form.fields
@@ -67,7 +70,7 @@ class FormUploads:
             raise _missing("key")
         addressing.check_key(key)
         form.most = MOST_SIZE
-        credential = self._credential(fields)
+        credential, signing = self._signer(fields)
         if credential is not None:
             policy = post_policy.parse(fields["policy"])
             post_policy.check(policy, {**fields, "bucket": address.bucket}, self._now())
@@ -77,41 +80,30 @@ class FormUploads:
         said = declared.read({**headers, "Transfer-Encoding": "chunked"}, "")
         body: Any = Payload(form, said, None, self._pool)
         environ[FIELDS] = fields
-        return S3Request(environ, address.bucket, key, sent.query, headers, body, credential, self._region)
+        return S3Request(environ, address.bucket, key, {}, headers, body, credential, self._region, signing)
 
-    def _credential(self, fields: Mapping[str, str]) -> Credential | None:
-        """Who signed the policy; None for a form without policy and signature."""
+    def _signer(self, fields: Mapping[str, str]) -> tuple[Credential | None, Signing | None]:
+        """Who signed the policy, and how; None for a form without policy and signature."""
         by_v4 = "x-amz-signature" in fields or "x-amz-credential" in fields
         by_v2 = "signature" in fields or "awsaccesskeyid" in fields
         if not by_v4 and not by_v2:
             if "policy" in fields:
                 raise _missing("signature")
-            return None
+            return None, None
         needed = _V4_FIELDS if by_v4 else _V2_FIELDS
         for name in needed:
             if not fields.get(name):
                 raise _missing(name)
-        return self._by_v4(fields) if by_v4 else self._by_v2(fields)
+        if by_v4:
+            return self._by_v4(fields)
+        return self._checker.form_by_v2(fields["awsaccesskeyid"], fields["signature"], fields["policy"])
 
-    def _by_v4(self, fields: Mapping[str, str]) -> Credential:
+    def _by_v4(self, fields: Mapping[str, str]) -> tuple[Credential, Signing]:
         if fields["x-amz-algorithm"] != v4.ALGORITHM:
             raise S3Error("InvalidArgument", 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-        claim = v4.of_form(fields["x-amz-credential"], fields["x-amz-signature"])
-        v4.check_scope(claim, of_text(fields["x-amz-date"]), self._region)
-        credential = self._checker.credential(claim.access_key)
-        key = self._checker.signing_key(credential, claim.date)
-        if not v4.matches(key, fields["policy"], claim.signature):
-            raise v4.mismatch(claim.access_key, fields["policy"], claim.signature)
-        return credential
-
-    def _by_v2(self, fields: Mapping[str, str]) -> Credential:
-        credential = self._checker.credential(fields["awsaccesskeyid"])
-        secret = credential.secret_key.encode("utf-8", "surrogateescape")
-        policy, signature = fields["policy"], fields["signature"]
-        expected = base64.b64encode(hmac.digest(secret, policy.encode(), "sha1"))
-        if not hmac.compare_digest(expected, signature.encode()):
-            raise v4.mismatch(fields["awsaccesskeyid"], policy, signature)
-        return credential
+        return self._checker.form_by_v4(
+            fields["x-amz-credential"], fields["x-amz-signature"], fields["x-amz-date"], fields["policy"]
+        )
 
 
 _V4_FIELDS = ("policy", "x-amz-signature", "x-amz-credential", "x-amz-algorithm", "x-amz-date")
@@ -122,8 +114,8 @@ def _headers(fields: Mapping[str, str], sent: Mapping[str, str]) -> dict[str, st
     """The headers of a PUT that says the same; raises S3Error for a malformed tagging."""
     headers = {name: sent[name] for name in _KEPT if name in sent}
     for name, value in fields.items():
-        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _OF_SIGNATURE):
-            headers[CANONICAL[name]] = value
+        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _NO_HEADERS):
+            headers.update([as_header(name, value)])
     if "acl" in fields:
         headers["X-Amz-Acl"] = fields["acl"]
     if "tagging" in fields:

@@ -5,11 +5,12 @@ Header names keep their underscores, the path its encoding, the query its order 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from objstore.core.text import ENVIRON_KEY, to_text
+from objstore.core.text import to_text
 from objstore.s3.errors import S3Error
 from objstore.web.requests import Environ
 from objstore.web.requests import headers as environ_headers
@@ -17,6 +18,8 @@ from objstore.web.requests import headers as environ_headers
 _MOST_PARAMETERS = 1000
 _REMEMBERED = 4096
 BAD_URI = "Couldn't parse the specified URI."
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, section 5.6.2: a token
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Incoming(NamedTuple):
@@ -70,17 +73,30 @@ def decoded(raw: str) -> str:
         raise S3Error("InvalidURI") from None
 
 
+def as_header(name: str, value: str) -> tuple[str, str]:
+    """Canonical name and value of a header that came in a query or in a form's field.
+
+    Raises S3Error InvalidArgument for what could not come as a header: it would be signed or kept as another one.
+    """
+    if not _NAME.match(name) or _CONTROLS.search(value):
+        raise S3Error("InvalidArgument", "", {"ArgumentName": name, "ArgumentValue": value})
+    return CANONICAL[name], value
+
+
 def read_headers(environ: Environ) -> dict[str, str]:
-    """All headers but those that the gatekeeper took away."""
+    """All headers as they were sent, those that the gatekeeper holds back among them: clients sign them.
+
+    `Host` is the one that requests are routed by, which the target of a request may name as well.
+    """
     lines: Iterable[tuple[str, str]] | None = environ.get("objstore.headers")
     if lines is None:
         return environ_headers(environ)
     found: dict[str, str] = {}
     for raw, value in lines:
-        if ENVIRON_KEY[raw] not in environ:
-            continue
         name = CANONICAL[raw]
         if not value.isascii():
             value = to_text(value)
         found[name] = f"{found[name]},{value}" if name in found else value
+    if "HTTP_HOST" in environ:
+        found["Host"] = environ["HTTP_HOST"]
     return found

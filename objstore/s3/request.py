@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from objstore.s3.signature.signing import Signing
 from objstore.web.keys import Credential
 from objstore.web.requests import Environ
 
@@ -46,11 +47,12 @@ class S3Request:
 
     headers: canonical name to text, `Content-Encoding` without aws-chunked. credential: None for
     anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
+    signing: how it is signed, None if it is not.
     """
 
     __slots__ = (
         "body", "bucket", "credential", "environ", "headers", "key", "method", "operation", "query", "region",
-        "source_ip",
+        "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,7 @@ class S3Request:
         body: Body,
         credential: Credential | None,
         region: str = "us-east-1",
+        signing: Signing | None = None,
     ) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
@@ -73,6 +76,7 @@ class S3Request:
         self.body = body
         self.credential = credential
         self.region = region
+        self.signing = signing
         self.operation = ""
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
 

@@ -7,6 +7,16 @@ from objstore.s3.storage_classes import mapping
 
 SETTINGS = (
     Setting("region", str.strip, "us-east-1", "region of this store, in signatures and locations"),
+    Setting(
+        "accepted_regions",
+        words,
+        "",
+        "further regions that signatures may name, for clients that cannot be set to ours; any: all of them",
+    ),
+    Setting("signature_v2", boolean, "yes", "accept signatures of version 2, in headers, URLs and forms"),
+    Setting(
+        "max_v2_url_life", duration, "7d", "longest time until a presigned URL of version 2 ends; 0 refuses such URLs"
+    ),
     Setting("domains", words, "", "domains whose subdomains are buckets (virtual-host style)"),
     Setting(
         "native_paths",

@@ -42,6 +42,8 @@ OWNERSHIP = "ownership"
 PUBLIC_ACCESS = "public-access"
 REQUEST_PAYMENT = "request-payment"
 
+# Operations whose headers say what a new object is to be like.
+_MAKING = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 _EXPECTED_OWNER = "X-Amz-Expected-Bucket-Owner"
 _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last for a delete marker
 _MOST_TAGS = 64 * 1024  # bytes of a Tagging document
@@ -81,6 +83,23 @@ class Access:
         action = operation.versioned_action if version and operation.versioned_action else operation.action
         if action:
             self._check(context, request, action, name, request.key, version)
+        if operation.name in _MAKING:
+            for further in described_actions(request):
+                self.refuse_denied(context, request, further, name, request.key)
+
+    def refuse_denied(
+        self, context: Context, request: S3Request, action: str, bucket: Name, key: str, version_id: str = ""
+    ) -> None:
+        """Raises S3Error AccessDenied if the bucket's policy denies a further action.
+
+        For what comes with an action that is allowed: the tags and the ACL of a new object, the tags of the source
+        of a copy. bucket: its container.
+        """
+        info = context.native.container(request.environ, bucket)
+        if info.sysmeta.get(_POLICY_KEPT) and _Question(self, context, request, action, bucket, key, version_id).denied(
+            info
+        ):
+            raise S3Error("AccessDenied")
 
     def require(
         self, context: Context, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = ""
@@ -225,6 +244,14 @@ class _Question:
                 return ""  # who may list the bucket may know that there is no such key
         return "" if made.allowed else made.reason
 
+    def denied(self, info: ContainerInfo) -> bool:
+        """Does the policy deny it?"""
+        policy = self._access._bucket(self._context, self._name, info).policy
+        if policy is None:
+            return False
+        caller = caller_of(self._request)
+        return policy.verdict(caller, self._action, self._resource(), self._facts(policy, caller)) == "deny"
+
     def _resource(self) -> str:
         bucket = self._name.container or ""
         return f"{bucket}/{self._key}" if self._key else bucket
@@ -237,13 +264,15 @@ class _Question:
             return {}
         existing = self._object().get(names.TAGS, "") if self._key and facts.needs_tags(policy.keys) else ""
         wanted = self._request_tags() if facts.needs_request_tags(policy.keys) else ""
-        return facts.gather(policy.keys, Subject(self._request, caller, self._version_id, existing, wanted))
+        subject = Subject(self._request, caller, self._version_id, existing, wanted, self._name.account)
+        return facts.gather(policy.keys, subject)
 
     def _request_tags(self) -> str:
+        """The tags that the request sets, by the same reading that keeps them. Raises S3Error for malformed ones."""
         request = self._request
-        if request.operation in ("PutObjectTagging", "PutObjectVersionTagging"):
+        if request.operation == "PutObjectTagging":
             return tags.dump(tags.from_xml(xml.parse(request.body.whole(_MOST_TAGS))))
-        return request.header("X-Amz-Tagging")
+        return names.tagging(request.headers).get(names.TAGS, "") if sets_tags(request) else ""
 
     def _object(self) -> Mapping[str, str]:
         if self._headers is None:
@@ -261,6 +290,21 @@ class _Question:
 
     def _object_acl(self, headers: Mapping[str, str]) -> Acl:
         return acls.load(headers.get(names.ACL, ""), self._name.account)
+
+
+def sets_tags(request: S3Request) -> bool:
+    """Does a request make an object with the tags of its header? A copy that takes over the source's does not."""
+    if request.operation not in _MAKING or not request.header("X-Amz-Tagging"):
+        return False
+    return request.operation != "CopyObject" or request.header("X-Amz-Tagging-Directive") == "REPLACE"
+
+
+def described_actions(request: S3Request) -> list[str]:
+    """The actions, besides that of the operation, that the headers of an upload ask for."""
+    further = ["s3:PutObjectTagging"] if sets_tags(request) else []
+    if acls.CANNED_HEADER in request.headers or not acls.GRANT_HEADERS.keys().isdisjoint(request.headers):
+        further.append("s3:PutObjectAcl")
+    return further
 
 
 def _may_be_of_another(rights: Rights, info: ContainerInfo, owner: bool) -> bool:

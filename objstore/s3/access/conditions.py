@@ -11,13 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from objstore.s3.access.patterns import Values, filled, matches, matches_filled, variables
+from objstore.s3.access.patterns import Values, filled, matches, matches_filled
 
+_NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
 Compare = Callable[[str, str], bool]  # what the request has, what the policy says
 
 
@@ -57,11 +59,6 @@ class Condition(NamedTuple):
             return all(fits(value) for value in actual)
         return any(fits(value) for value in actual)
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """The keys that it asks of a request, those of variables among them."""
-        return frozenset({self.key}).union(*(variables(value) for value in self.values))
-
 
 def _fits(operator: Operator, value: str, said: str, request: Values, filling: bool) -> bool:
     if filling and "${" in said:
@@ -78,6 +75,8 @@ def _fits(operator: Operator, value: str, said: str, request: Values, filling: b
 
 
 def _number(text: str) -> float:
+    if not _NUMBER.match(text):
+        raise ValueError(text)
     return float(text)
 
 

@@ -7,24 +7,27 @@ Only the keys that a policy asks for are looked up. A key without a value is abs
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
-from objstore.s3.access.patterns import Values
-from objstore.s3.access.policy import Caller
+from objstore.s3.access.patterns import Values, is_malformed
+from objstore.s3.access.policy import Caller, Policy
+from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 
 
 class Subject(NamedTuple):
-    """tags: URL-encoded, of the object that is there. request_tags: likewise, of the one that is to be."""
+    """tags: URL-encoded, of the object that is there. request_tags: likewise, of the one that is to be.
+    owner: the account of the bucket."""
 
     request: S3Request
     caller: Caller
     version_id: str = ""
     tags: str = ""
     request_tags: str = ""
+    owner: str = ""
 
 
 Found = Iterable[str]
@@ -33,13 +36,53 @@ _REQUEST_TAG = "s3:requestobjecttag/"
 _TAG_KEYS = "s3:requestobjecttagkeys"
 # Headers that are condition keys under their own name.
 _HEADER_KEYS = (
-    "X-Amz-Acl", "X-Amz-Content-Sha256", "X-Amz-Copy-Source", "X-Amz-Grant-Full-Control", "X-Amz-Grant-Read",
+    "X-Amz-Acl", "X-Amz-Grant-Full-Control", "X-Amz-Grant-Read",
     "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp", "X-Amz-Metadata-Directive",
     "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id",
     "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Storage-Class", "X-Amz-Website-Redirect-Location",
     "X-Amz-Object-Ownership",
 )  # fmt: skip
 _QUERY_KEYS = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
+# Operations that make an object, and those that only prepare one.
+_CREATES = {
+    "PutObject": "true", "PostObject": "true", "CopyObject": "true", "CompleteMultipartUpload": "true",
+    "RenameObject": "true", "CreateMultipartUpload": "false", "UploadPart": "false", "UploadPartCopy": "false",
+}  # fmt: skip
+# Keys of AWS that no request here has: sessions, organisations, networks and services of AWS, access points, locks.
+_ABSENT = frozenset(
+    {
+        "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:ec2instancesourceprivateipv4",
+        "aws:ec2instancesourcevpc", "aws:federatedprovider", "aws:multifactorauthage", "aws:multifactorauthpresent",
+        "aws:principalisawsservice", "aws:principalorgid", "aws:principalorgpaths", "aws:principalservicename",
+        "aws:principalservicenameslist", "aws:resourceorgid", "aws:resourceorgpaths", "aws:sourceaccount",
+        "aws:sourcearn", "aws:sourceidentity", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner",
+        "aws:sourcevpc", "aws:sourcevpcarn", "aws:sourcevpce", "aws:tagkeys", "aws:tokenissuetime",
+        "aws:viaawsservice", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths", "aws:vpcsourceip",
+        "s3:accessgrantsinstancearn", "s3:accesspointnetworkorigin", "s3:dataaccesspointaccount",
+        "s3:dataaccesspointarn", "s3:object-lock-legal-hold", "s3:object-lock-mode",
+        "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date",
+    }
+)  # fmt: skip
+_TAG_SPACES = (_EXISTING_TAG, _REQUEST_TAG)
+_ABSENT_SPACES = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/")
+
+
+def check_keys(policy: Policy) -> None:
+    """Raises S3Error MalformedPolicy for a condition key or variable that does not exist: what hangs on it would
+    never apply."""
+    for key in sorted(policy.keys):
+        if not _is_known(key):
+            raise S3Error("MalformedPolicy", "Policy has an invalid condition key", {"Detail": key})
+    if policy.filling:
+        for text in (text for statement in policy.statements for text in statement.filled_texts()):
+            if is_malformed(text):
+                raise S3Error("MalformedPolicy", "Policy has an invalid variable", {"Detail": text})
+
+
+def _is_known(key: str) -> bool:
+    if key in _READERS or key in _ABSENT:
+        return True
+    return any(key.startswith(space) and len(key) > len(space) for space in (*_TAG_SPACES, *_ABSENT_SPACES))
 
 
 def needs_tags(keys: Iterable[str]) -> bool:
@@ -87,36 +130,34 @@ def _query(name: str) -> Callable[[Subject], Found]:
 
 
 def _auth_type(subject: Subject) -> Found:
-    """How the signature came: in the Authorization header, in the query, in a form."""
-    request = subject.request
-    if request.credential is None:
-        return ()
-    if request.header("Authorization"):
-        return ("REST-HEADER",)
-    return ("REST-QUERY-STRING",) if _signed_query(request.query) else ("POST",)
-
-
-def _signed_query(query: Mapping[str, str]) -> bool:
-    return "X-Amz-Signature" in query or "Signature" in query
+    signing = subject.request.signing
+    return _some(signing.type if signing is not None else "")
 
 
 def _signature_version(subject: Subject) -> Found:
-    request = subject.request
-    if request.credential is None:
-        return ()
-    old = request.header("Authorization").startswith("AWS ") or "Signature" in request.query
-    return ("AWS",) if old else ("AWS4-HMAC-SHA256",)
+    signing = subject.request.signing
+    return _some(signing.version if signing is not None else "")
 
 
 def _signature_age(subject: Subject) -> Found:
-    """Milliseconds since the signature was made, of version 4."""
-    request = subject.request
-    text = request.query.get("X-Amz-Date") or request.header("X-Amz-Date")
-    try:
-        signed = datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
+    """Milliseconds since the signature was made; a URL or form of version 2 does not say when that was."""
+    signing = subject.request.signing
+    if signing is None or signing.seconds is None:
         return ()
-    return (str(max(0, int((time.time() - signed.timestamp()) * 1000))),)
+    return (str(max(0, int((time.time() - signing.seconds) * 1000))),)
+
+
+def _payload(subject: Subject) -> Found:
+    """What the signature says of the body; what an unsigned request says of it."""
+    request = subject.request
+    return _some(request.signing.payload if request.signing is not None else request.header("X-Amz-Content-Sha256"))
+
+
+def _copy_source(subject: Subject) -> Found:
+    """`bucket/key` and `/bucket/key`, decoded and without a version: a policy may use either, a header any spelling."""
+    path = subject.request.header("X-Amz-Copy-Source").partition("?")[0]
+    source = unquote(path, errors="replace").removeprefix("/")
+    return (source, f"/{source}") if source else ()
 
 
 def _now(subject: Subject) -> Found:
@@ -149,13 +190,20 @@ _READERS: dict[str, Callable[[Subject], Found]] = {
     "aws:useragent": _header("User-Agent"),
     "aws:userid": _user_id,
     "aws:username": lambda subject: _some(subject.caller.user),
+    "aws:resourceaccount": lambda subject: _some(subject.owner),
     "s3:authtype": _auth_type,
+    "s3:if-match": _header("If-Match"),
+    "s3:if-none-match": _header("If-None-Match"),
     "s3:locationconstraint": lambda subject: (),  # of CreateBucket, which is asked of no bucket
+    "s3:objectcreationoperation": lambda subject: _some(_CREATES.get(subject.request.operation, "")),
     "s3:requestobjecttagkeys": lambda subject: [
         key for key, _ in parse_qsl(subject.request_tags, keep_blank_values=True)
     ],
+    "s3:resourceaccount": lambda subject: _some(subject.owner),
     "s3:signatureage": _signature_age,
     "s3:signatureversion": _signature_version,
     "s3:tlsversion": _tls_version,
+    "s3:x-amz-content-sha256": _payload,
+    "s3:x-amz-copy-source": _copy_source,
     "s3:versionid": lambda subject: _some(subject.version_id),
 }

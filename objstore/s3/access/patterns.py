@@ -47,6 +47,13 @@ def variables(pattern: str) -> frozenset[str]:
     return frozenset(match[1].lower() for match in found if match)
 
 
+def is_malformed(pattern: str) -> bool:
+    """Does a `${` begin what is no variable? It would never be replaced."""
+    if pattern.count("${") != len(_VARIABLE.findall(pattern)):
+        return True
+    return any(inner not in _LITERAL and not _REFERENCE.match(inner) for inner in _VARIABLE.findall(pattern))
+
+
 def filled(pattern: str, values: Values) -> str | None:
     """Plain text with its variables replaced; None where the request has no single value for one."""
     missing = False

@@ -20,7 +20,6 @@ from objstore.s3.errors import S3Error
 MOST_BYTES = 20 * 1024
 FILLING_VERSION = "2012-10-17"  # the one whose `${...}` are variables
 _VERSIONS = (FILLING_VERSION, "2008-10-17")
-_KEY_SPACES = ("aws:", "s3:", "saml:", "accounts.google.com:", "graph.facebook.com:", "www.amazon.com:", "kms:")
 _FIELDS = frozenset(
     {
         "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
@@ -82,6 +81,12 @@ class Statement(NamedTuple):
             and self._names_resource(resource, request, filling) == self.resources_named
             and all(condition.holds(request, filling) for condition in self.conditions)
         )
+
+    def filled_texts(self) -> Iterable[str]:
+        """The patterns and values in which variables may stand."""
+        yield from self.resources
+        for condition in self.conditions:
+            yield from condition.values
 
     def names_action(self, action: str) -> bool:
         return any(matches(pattern, action.lower()) for pattern in self.actions)
@@ -145,13 +150,13 @@ def parse(text: str, bucket: str) -> Policy:
         raise _malformed("Could not parse the policy: Statement is empty!")
     filling = version == FILLING_VERSION
     statements = tuple(_statement(item, bucket) for item in listed)
-    sids = [item["Sid"] for item in listed if "Sid" in item]
+    sids = [item["Sid"] for item in listed if item.get("Sid")]  # an empty one names nothing
     if len(sids) != len(set(sids)):
         raise _malformed("Statement IDs (SID) in a single policy must be unique.")
-    keys = frozenset[str]().union(
-        *(condition.keys for statement in statements for condition in statement.conditions),
-        *(variables(pattern) for statement in statements for pattern in statement.resources),
-    )
+    keys = frozenset(condition.key for statement in statements for condition in statement.conditions)
+    if filling:
+        texts = [text for statement in statements for text in statement.filled_texts()]
+        keys = keys.union(*map(variables, texts))
     lets_write = any(
         statement.allow and statement.names_action("s3:PutObject") == statement.actions_named
         for statement in statements
@@ -304,8 +309,6 @@ def _conditions(value: Any) -> Iterable[Condition]:
         if not isinstance(keys, dict):
             raise _malformed("Invalid policy syntax.")
         for key, values in keys.items():
-            if not key.lower().startswith(_KEY_SPACES):
-                raise _malformed("Policy has an invalid condition key", key)
             listed = values if isinstance(values, list) else [values]
             if not all(isinstance(text, (str, bool, int, float)) for text in listed):
                 raise _malformed("Invalid policy syntax.")

@@ -22,10 +22,11 @@ def handle(context: Context, request: S3Request) -> Response:
     source = CopySource(request.header(copying.SOURCE))
     chosen = copying.directives(request.headers)
     copying.check_change(request, source, chosen)
-    stored = copying.open_source(context, request, source.target(context, request))
+    target = source.target(context, request)
+    stored = copying.open_source(context, request, target)
     copying.check_size(stored)
     try:
-        kept = copying.kept_of_copy(context, request, stored, chosen)
+        kept = copying.kept_of_copy(context, request, stored, target, chosen)
         copied = copying.transfer(context, request, stored, Target(name), kept, conditions)
     finally:
         stored.answer.close()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from objstore.core.names import Name
+from typing import Any
+
 from objstore.s3 import xml
 from objstore.s3.access import acl
 from objstore.s3.access.acl import CANNED_HEADER, GRANT_HEADERS, Acl, Owners
-from objstore.s3.access.check import ACL, OWNERSHIP
+from objstore.s3.access.check import ACL, OWNERSHIP, refuse_public
 from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED, OWNERSHIPS
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.native import config_headers
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
+from objstore.s3.signature.v4 import ANY_REGION
 from objstore.web.responses import Response
 
 _CLASSIC = "us-east-1"  # the region that a bucket without a constraint is in, and whose owners may create it again
 
 
 def handle(context: Context, request: S3Request) -> Response:
-    _check_location(request.body.whole(context.settings.max_xml_body), context.settings.region)
+    _check_location(request.body.whole(context.settings.max_xml_body), context.settings)
     if request.header("X-Amz-Bucket-Object-Lock-Enabled").lower() == "true":
         raise S3Error("NotImplemented", "", {"Header": "x-amz-bucket-object-lock-enabled"})
     ownership = _ownership(request)
@@ -31,12 +33,21 @@ def handle(context: Context, request: S3Request) -> Response:
     if not context.buckets.create(request, request.bucket, headers):
         if context.settings.region != _CLASSIC:
             raise S3Error("BucketAlreadyOwnedByYou", "", {"BucketName": request.bucket})
-        # Creating it again is said to reset its ACL and nothing else.
-        context.native.set_config(request.environ, Name(request.account, request.bucket), ACL, kept)
+        _reset_acl(context, request, granted)
     return Response(200, {"Location": f"/{request.bucket}"})
 
 
-def _check_location(body: bytes, region: str) -> None:
+def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
+    """Creating a bucket again resets its ACL and nothing else, by the rules of PutBucketAcl. Raises S3Error."""
+    name = context.access.require(context, request, "s3:PutBucketAcl", request.bucket)
+    bucket = context.access.bucket(context, request, name)
+    if bucket.ownership == BUCKET_OWNER_ENFORCED and not granted.private:
+        raise S3Error("AccessControlListNotSupported")
+    refuse_public(granted, bucket.block)
+    context.native.set_config(request.environ, name, ACL, acl.dump(granted, request.account))
+
+
+def _check_location(body: bytes, settings: Any) -> None:
     """Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
     if not body.strip():
         return
@@ -44,10 +55,13 @@ def _check_location(body: bytes, region: str) -> None:
     asked = xml.text(root, "LocationConstraint")
     if root.find("Location") is not None or root.find("Bucket") is not None or root.find("Tags") is not None:
         raise S3Error("NotImplemented")
-    if asked in ("", region) or (asked == "EU" and region == "eu-west-1"):
+    region = settings.region
+    if asked in ("", region, *settings.accepted_regions) or (asked == "EU" and region == "eu-west-1"):
         return
     if not asked.replace("-", "").isalnum() or "-" not in asked:
         raise S3Error("InvalidLocationConstraint", "", {"LocationConstraint": asked})
+    if ANY_REGION in settings.accepted_regions:
+        return
     raise S3Error(
         "IllegalLocationConstraintException",
         f"The {asked} location constraint is incompatible for the region specific endpoint this request was sent to.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from objstore.s3 import bucket_config
-from objstore.s3.access import policy
+from objstore.s3.access import facts, policy
 from objstore.s3.access.check import POLICY
 from objstore.s3.access.public import is_public
 from objstore.s3.context import Context
@@ -22,6 +22,7 @@ def handle(context: Context, request: S3Request) -> Response:
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy") from None
     asked = policy.parse(text, request.bucket)
+    facts.check_keys(asked)
     kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
     if kept.block.block_policy and is_public(asked):
         raise S3Error("AccessDenied")

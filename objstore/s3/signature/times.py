@@ -14,10 +14,14 @@ NO_DATE = "AWS authentication requires a valid Date or x-amz-date header"
 
 
 class Window(NamedTuple):
-    """How far clocks may be apart, and how long a URL may live; in seconds."""
+    """How far clocks may be apart, and how long a URL may live; in seconds.
+
+    old_life: of a URL of version 2, counted from now, as it does not say when it was signed; 0 refuses all of them.
+    """
 
     skew: float
     life: float
+    old_life: float = 604800
 
 
 class Signed(NamedTuple):
@@ -76,9 +80,15 @@ def check_life(signed: float, life: int, now: float, window: Window) -> None:
         )
 
 
-def check_end(end: int, now: float) -> None:
+def check_end(end: int, now: float, window: Window) -> None:
     """Of a URL of version 2, good until `end`; raises S3Error AccessDenied."""
     if end > now + _FARTHEST:
         raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {end}")
     if now > end:
         raise S3Error("AccessDenied", "Request has expired", {"Expires": dates.iso(end), "ServerTime": dates.iso(now)})
+    if end > now + window.old_life:
+        raise S3Error(
+            "AccessDenied",
+            f"The URL is valid for longer than {int(window.old_life)} seconds",
+            {"Expires": dates.iso(end), "ServerTime": dates.iso(now)},
+        )

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from objstore.s3.errors import S3Error
-from objstore.s3.incoming import Incoming, decoded
+from objstore.s3.incoming import Incoming, as_header, decoded
 from objstore.s3.signature.v4 import mismatch
 
 # Parameters that are part of the resource: AWS's list, and what its SDKs have added to it since.
@@ -22,13 +22,16 @@ RESOURCE_PARAMETERS = frozenset(
         "versioning", "versions", "website",
     }
 )  # fmt: skip
-# Sub-resources younger than version 2: some signers know them, some do not.
+# Sub-resources younger than version 2: some signers know them, some do not. Together with the list above
+# these are all names by which the router chooses an operation (but `list-type`, the form of a listing).
 YOUNG_PARAMETERS = frozenset(
     {
-        "attributes", "encryption", "legal-hold", "ownershipControls", "policyStatus", "publicAccessBlock",
-        "renameObject", "retention",
+        "abac", "annotation", "attributes", "encryption", "legal-hold", "metadataAnnotationTable",
+        "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable",
+        "ownershipControls", "policyStatus", "publicAccessBlock", "renameObject", "retention", "session",
     }
 )  # fmt: skip
+_ALL_PARAMETERS = RESOURCE_PARAMETERS | YOUNG_PARAMETERS
 _DIGITS = re.compile(r"[0-9]{1,12}\Z")
 
 
@@ -69,9 +72,8 @@ def of_query(incoming: Incoming) -> Claim:
 
 def check_signature(claim: Claim, incoming: Incoming, bucket_of_host: str, secret: str) -> None:
     """bucket_of_host: where the host names the bucket. Raises S3Error SignatureDoesNotMatch."""
-    everything = RESOURCE_PARAMETERS | YOUNG_PARAMETERS
     # In a URL, a parameter that is not signed could be anybody's; in headers all comes from one sender.
-    lists = (everything,) if claim.expires is not None else (everything, RESOURCE_PARAMETERS)
+    lists = (_ALL_PARAMETERS,) if claim.expires is not None else (_ALL_PARAMETERS, RESOURCE_PARAMETERS)
     head = _head(claim, incoming)
     path = f"/{bucket_of_host}{incoming.path}" if bucket_of_host else incoming.path
     # Some sign a bucket with a slash that they do not send.
@@ -96,11 +98,18 @@ def _head(claim: Claim, incoming: Incoming) -> str:
 
 
 def _parameters(incoming: Incoming, wanted: frozenset[str], equals: str) -> str:
-    """equals: what follows the name of a parameter without a value; signers differ."""
-    found = sorted(
-        f"{name}={decoded(value)}" if value else name + equals for name, value in incoming.pairs if name in wanted
-    )
-    return "?" + "&".join(found) if found else ""
+    """The part of the resource that the query names, by the decoded names that the router goes by as well.
+
+    equals: what follows the name of a parameter without a value; signers differ. Raises S3Error InvalidArgument
+    for a value that reads like a further parameter: the signed text does not tell the two apart.
+    """
+    pairs = [(decoded(name), decoded(value)) for name, value in incoming.pairs]
+    signed = [(name, value) for name, value in pairs if name in wanted]
+    for name, value in signed:
+        if any(piece.partition("=")[0] in _ALL_PARAMETERS for piece in value.split("&")[1:]):
+            raise S3Error("InvalidArgument", "", {"ArgumentName": name, "ArgumentValue": value})
+    texts = sorted(f"{name}={value}" if value else name + equals for name, value in signed)
+    return "?" + "&".join(texts) if texts else ""
 
 
 def matches(secret: str, to_sign: str, signature: str) -> bool:
@@ -110,9 +119,12 @@ def matches(secret: str, to_sign: str, signature: str) -> bool:
 
 
 def headers_in_query(incoming: Incoming) -> dict[str, str]:
-    """Headers that a presigned URL carries in its query: they are signed as headers."""
-    return {
-        name.title(): value
+    """Headers that a presigned URL carries in its query: they are signed as headers.
+
+    Raises S3Error InvalidArgument for a name or value that no header can have.
+    """
+    return dict(
+        as_header(name, value)
         for name, value in incoming.query.items()
         if name[:6].lower() == "x-amz-" or name.lower() in ("content-md5", "content-type")
-    }
+    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from objstore.s3.errors import S3Error
-from objstore.s3.incoming import CANONICAL, Incoming
+from objstore.s3.incoming import Incoming, as_header
 from objstore.s3.signature import canonical
 from objstore.s3.signature.times import Signed
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
+ANY_REGION = "any"
 _PARAMETERS = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
 # Parameters that are of the signature itself; other `x-amz-` ones stand for headers.
 OWN_PARAMETERS = frozenset(
@@ -92,7 +94,7 @@ def _of_fields(text: str) -> Claim:
             'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
         )
     key, date, region, service, terminal = parts
-    return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"]), "")
+    return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"], _HEADER_ERROR), "")
 
 
 def _missing_field(name: str) -> S3Error:
@@ -101,6 +103,8 @@ def _missing_field(name: str) -> S3Error:
 
 def of_form(credential: str, signature: str) -> Claim:
     """The claim of a form, whose policy is what is signed; raises S3Error AuthorizationHeaderMalformed."""
+    if "," in credential or "," in signature:
+        raise S3Error(_HEADER_ERROR, "The authorization header is malformed; a field contains a comma.")
     return of_header(f"{ALGORITHM} Credential={credential},SignedHeaders=host,Signature={signature}")
 
 
@@ -123,7 +127,7 @@ def of_query(incoming: Incoming, longest: float) -> Claim:
         raise S3Error(_QUERY_ERROR, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     expires = _life(query["X-Amz-Expires"], longest)
     key, date, region, service, terminal = parts
-    names = _names(query["X-Amz-SignedHeaders"])
+    names = _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR)
     return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
 
 
@@ -142,23 +146,27 @@ def _life(text: str, longest: float) -> int:
     return life
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(text: str, error: str) -> tuple[str, ...]:
+    """The signed headers in lower case; raises S3Error `error` for text that no header's name can be."""
+    if not text.isascii() or any(character <= " " for character in text):
+        raise S3Error(error, "SignedHeaders must be names of headers separated by semicolons")
     return tuple(text.lower().split(";"))
 
 
-def check_scope(claim: Claim, signed: Signed, region: str) -> None:
-    """Raises S3Error where the claim is for another day, region or service than this."""
+def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
+    """Raises S3Error if the claim is for another day, region or service than this. regions: our own first;
+    `any` among them accepts all."""
     if not _DATE.match(claim.date) or claim.date != signed.timestamp[:8]:
         raise S3Error(
             claim.error,
             f'{claim.about}Invalid credential date "{claim.date}". This date is not the same as X-Amz-Date: '
             f'"{signed.timestamp[:8]}".',
         )
-    if claim.region != region:
+    if claim.region not in regions and ANY_REGION not in regions:
         raise S3Error(
             claim.error,
-            f"{claim.about}the region '{claim.region}' is wrong; expecting '{region}'",
-            {"Region": region},
+            f"{claim.about}the region '{claim.region}' is wrong; expecting '{regions[0]}'",
+            {"Region": regions[0]},
         )
     if claim.service != "s3":
         raise S3Error(
@@ -249,9 +257,12 @@ def _hex(text: str) -> str:
 
 
 def headers_in_query(incoming: Incoming) -> dict[str, str]:
-    """Headers that a presigned URL carries in its query (`x-amz-acl`, `x-amz-meta-a`), as some SDKs move them there."""
-    return {
-        CANONICAL[name]: value
+    """Headers that a presigned URL carries in its query (`x-amz-acl`, `x-amz-meta-a`), as some SDKs move them there.
+
+    Raises S3Error InvalidArgument for a name or value that no header can have.
+    """
+    return dict(
+        as_header(name, value)
         for name, value in incoming.query.items()
         if name[:6].lower() == "x-amz-" and name.lower() not in OWN_PARAMETERS
-    }
+    )

@@ -683,7 +683,7 @@ def test_tls_serves_large_bodies_both_ways(serve: Any, certificate: Path) -> Non
     schemes = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        schemes.append(environ["wsgi.url_scheme"])
+        schemes.append((environ["wsgi.url_scheme"], environ["SSL_PROTOCOL"]))
         return echo(environ, start_response)
 
     site = serve(app, cert_file=str(certificate / "cert.pem"), key_file=str(certificate / "key.pem"))
@@ -699,7 +699,7 @@ def test_tls_serves_large_bodies_both_ways(serve: Any, certificate: Path) -> Non
         while len(got) < len(body):
             got += wire.recv()
         assert got == body
-    assert schemes == ["https", "https"]
+    assert schemes == [("https", "TLSv1.3")] * 2
 
 
 def test_plain_http_to_a_tls_port_is_closed(serve: Any, certificate: Path) -> None:

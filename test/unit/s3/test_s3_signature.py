@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
+import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
 from unittest import mock
@@ -20,9 +23,11 @@ from objstore.s3 import incoming
 from objstore.s3.addressing import locate
 from objstore.s3.errors import S3Error
 from objstore.s3.incoming import Incoming
-from objstore.s3.signature import Checker, Proof
+from objstore.s3.router import Router, load
+from objstore.s3.signature import Checker, Proof, Rules, Signing
 from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
 from objstore.s3.signature.times import Window
+from objstore.s3.signature.v2 import RESOURCE_PARAMETERS, YOUNG_PARAMETERS
 from objstore.web.access import Identity
 from objstore.web.keys import Credential
 
@@ -42,8 +47,8 @@ class Keys:
         return account == OWNER.account
 
 
-def checker(now: float = NOW_2013, region: str = "us-east-1") -> Checker:
-    return Checker(Keys(), region, WINDOW, lambda: now)
+def checker(now: float = NOW_2013, region: str = "us-east-1", accepted: str = "", **rules: Any) -> Checker:
+    return Checker(Keys(), Rules((region, *accepted.split()), **{"window": WINDOW, **rules}), lambda: now)
 
 
 def sent(method: str, target: str, headers: Mapping[str, str]) -> Incoming:
@@ -441,10 +446,150 @@ def test_a_sub_resource_added_to_a_url_of_version_2_is_refused() -> None:
         assert error.code == "SignatureDoesNotMatch"
 
 
+# A URL of version 2, and what others could make of it without the key: each is read in another way than it is signed
+# unless names and values are decoded before both.
+ADDED_TO_A_URL_OF_VERSION_2 = (
+    "acl", "%61cl", "ac%6C", "%70olicy", "%76ersions", "publicAccessBlock", "%74agging=", "delete", "uploads",
+    "x-amz-acl=public-read", "X-Amz-%41cl=public-read", "x-amz-copy-source=/other/secret", "content-type=text/html",
+    "partNumber=1&uploadId=x", "%75ploadId=x&p%61rtNumber=1", "response-content-type=text/html", "versionId=1",
+)  # fmt: skip
+
+
+def url_of_version_2(target: str = "/bka/k1", method: str = "PUT", end: int = 1369357200, signed: str = "") -> str:
+    """A presigned URL that ends an hour after NOW_2013. signed: the resource and headers, if not those of target."""
+    text = f"{method}\n\n\n{end}\n{signed or target}"
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), text.encode(), "sha1")).decode()
+    return f"{target}{'&' if '?' in target else '?'}AWSAccessKeyId={KEY}&Expires={end}&Signature={quote(signature)}"
+
+
+@pytest.mark.parametrize("added", ADDED_TO_A_URL_OF_VERSION_2)
+def test_what_is_added_to_a_url_of_version_2_is_not_signed(added: str) -> None:
+    url = url_of_version_2()
+    assert check(sent("PUT", url, {"Host": "h"})).credential is OWNER
+    assert failure(sent("PUT", f"{url}&{added}", {"Host": "h"})).code == "SignatureDoesNotMatch"
+    assert failure(sent("PUT", url.replace("?", f"?{added}&"), {"Host": "h"})).code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("spelling", ["acl", "acl=", "%61cl", "a%63l="])
+def test_a_signed_sub_resource_may_be_spelt_in_any_way(spelling: str) -> None:
+    url = url_of_version_2(f"/bka/k1?{spelling}", signed="/bka/k1?acl")
+    one = sent("PUT", url, {"Host": "h"})
+    assert check(one).credential is OWNER
+    assert "acl" in one.query  # by which it is routed
+
+
+def test_version_2_signs_every_name_that_chooses_an_operation() -> None:
+    names = Router(load())._all_names
+    assert names - RESOURCE_PARAMETERS - YOUNG_PARAMETERS == {"list-type"}
+
+
+def test_a_value_that_reads_like_a_further_parameter_is_refused() -> None:
+    """Both URLs have one signed text, but the second reads the current version."""
+    signed = "/bka/k1?response-content-type=text/html&versionId=7"
+    honest = url_of_version_2(signed, "GET")
+    assert check(sent("GET", honest, {"Host": "h"})).credential is OWNER
+    other = honest.replace("text/html&versionId=7", "text%2Fhtml%26versionId%3D7")
+    assert failure(sent("GET", other, {"Host": "h"})).code == "InvalidArgument"
+    name = "/bka/k1?response-content-disposition=attachment; filename=a&b"
+    mere = url_of_version_2(name.replace(" ", "%20").replace("&", "%26"), "GET", signed=name)
+    assert check(sent("GET", mere, {"Host": "h"})).credential is OWNER
+
+
+@pytest.mark.parametrize("value", ["b%0Ax-amz-acl%3Aprivate", "b%0D", "b%00"])
+def test_a_header_in_a_query_has_no_line_ends(value: str) -> None:
+    """Signed were two headers; the query makes one of them, so that the ACL is left out."""
+    end = 1369357200
+    url = url_of_version_2(signed="x-amz-acl:private\nx-amz-meta-a:b\n/bka/k1", end=end)
+    assert check(sent("PUT", f"{url}&x-amz-acl=private&x-amz-meta-a=b", {"Host": "h"})).credential is OWNER
+    assert failure(sent("PUT", f"{url}&x-amz-meta-a={value}", {"Host": "h"})).code == "InvalidArgument"
+
+
+def test_a_url_of_version_2_lives_no_longer_than_the_settings_let_it() -> None:
+    url = sent("PUT", url_of_version_2(), {"Host": "h"})
+    assert check(url, window=WINDOW._replace(old_life=3600)).credential is OWNER
+    for life in (3599, 0):
+        error = failure(url, window=WINDOW._replace(old_life=life))
+        assert (error.status, error.code) == (403, "AccessDenied")
+
+
+def test_version_2_can_be_switched_off() -> None:
+    method, target, headers, signature = V2_EXAMPLES["get object"]
+    by_header = sent(
+        method, target, {"Host": "johnsmith.s3.amazonaws.com", **headers, "Authorization": f"AWS {KEY}:{signature}"}
+    )
+    for one in (by_header, sent("PUT", url_of_version_2(), {"Host": "h"})):
+        assert failure(one, now=NOW_2007, old=False).code == "InvalidRequest"
+    with pytest.raises(S3Error, match="not supported"):
+        checker(old=False).form_by_v2(KEY, "x", "policy")
+    assert check(GET_OBJECT, old=False).credential is OWNER
+
+
+@pytest.mark.parametrize("accepted", ["eu-west-1 us-east-1", "any"])
+def test_claims_may_name_regions_that_are_accepted_besides_ours(accepted: str) -> None:
+    assert check(GET_OBJECT, region="eu-central-1", accepted=accepted).credential is OWNER
+    assert check(EXAMPLES["presigned"], region="eu-central-1", accepted=accepted).credential is OWNER
+    error = failure(GET_OBJECT, region="eu-central-1", accepted="eu-west-1")
+    assert (error.code, error.extra) == ("AuthorizationHeaderMalformed", {"Region": "eu-central-1"})
+
+
+@pytest.mark.parametrize("names", ["host;x-\u20ac", "host;\xe4", "host; range", "host;a\tb"])
+def test_signed_headers_that_no_header_can_be_are_refused(names: str) -> None:
+    error = failure(changed(Authorization=re.sub("SignedHeaders=[^,]*", f"SignedHeaders={names}", AUTHORIZATION)))
+    assert (error.status, error.code) == (400, "AuthorizationHeaderMalformed")
+    error = failure(presigned(X_Amz_SignedHeaders=names))
+    assert (error.status, error.code) == (400, "AuthorizationQueryParametersError")
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-\u20ac", "x-amz-meta-a b", "x-amz-meta-a:b", "x-amz-meta-\n"])
+def test_a_parameter_that_no_header_can_be_is_refused_in_a_url(name: str) -> None:
+    request = aws_request("PUT", "key", {name: "1"}, {})
+    one = sign(botocore.auth.S3SigV4QueryAuth(CREDENTIALS, "s3", "us-east-1", expires=60), request)
+    assert failure(one, now=_NOW.timestamp()).code == "InvalidArgument"
+
+
+def test_headers_that_the_gatekeeper_holds_back_are_part_of_what_is_signed() -> None:
+    headers = {"x-timestamp": "1", "x-backend-storage-policy-index": "1", "x-object-sysmeta-a": "b"}
+    one = sign(botocore.auth.S3SigV4Auth(CREDENTIALS, "s3", "us-east-1"), aws_request("GET", "key", {}, headers))
+    lines = [(name, value) for name, value in one.headers.items()]
+    environ = {"REQUEST_METHOD": "GET", "objstore.raw_target": one.path, "objstore.headers": lines}
+    assert check(incoming.read(environ), now=_NOW.timestamp()).credential is OWNER
+
+
+def test_the_host_that_routes_a_request_is_the_one_that_is_signed() -> None:
+    """A target with a host of its own (`GET http://other.s3.../`) goes before the header."""
+    environ = {"REQUEST_METHOD": "GET", "objstore.raw_target": "/", "HTTP_HOST": "other.s3.test",
+               "objstore.headers": [("Host", "mine.s3.test")]}  # fmt: skip
+    assert incoming.read(environ).headers == {"Host": "other.s3.test"}
+
+
+@pytest.mark.parametrize(
+    ("one", "now", "expected"),
+    [
+        (GET_OBJECT, NOW_2013, Signing("AWS4-HMAC-SHA256", "REST-HEADER", EMPTY_SHA256, NOW_2013)),
+        (EXAMPLES["presigned"], NOW_2013,
+         Signing("AWS4-HMAC-SHA256", "REST-QUERY-STRING", "UNSIGNED-PAYLOAD", NOW_2013)),
+        (sent("PUT", url_of_version_2(), {"Host": "h"}), NOW_2013, Signing("AWS", "REST-QUERY-STRING")),
+    ],
+)  # fmt: skip
+def test_how_a_request_is_signed_is_reported(one: Incoming, now: float, expected: Signing) -> None:
+    assert check(one, now=now).signing == expected
+
+
+def test_an_unsigned_header_does_not_say_what_the_payload_of_a_url_is() -> None:
+    """Anyone could add it; a policy on `s3:x-amz-content-sha256` must see what is signed."""
+    presigned_url = EXAMPLES["presigned"]
+    one = presigned_url._replace(headers={**presigned_url.headers, "X-Amz-Content-Sha256": EMPTY_SHA256})
+    signing = check(one).signing
+    assert signing is not None
+    assert signing.payload == "UNSIGNED-PAYLOAD"
+
+
 def test_headers_keep_their_underscores_and_repeats_their_order() -> None:
     environ = {
         "REQUEST_METHOD": "GET", "objstore.raw_target": "/", "HTTP_X_AMZ_META_A_B": "1,2,3",
         "objstore.headers": [("x-amz-meta-a_b", "1"), ("X-Amz-Meta-A-B", "2"), ("x-amz-meta-a_b", "3"),
-                             ("X-Backend-Secret", "taken by the gatekeeper")],
+                             ("X-Backend-Secret", "1")],
     }  # fmt: skip
-    assert incoming.read(environ).headers == {"X-Amz-Meta-A_B": "1,3", "X-Amz-Meta-A-B": "2"}
+    assert incoming.read(environ).headers == {
+        "X-Amz-Meta-A_B": "1,3", "X-Amz-Meta-A-B": "2", "X-Backend-Secret": "1",
+    }  # fmt: skip

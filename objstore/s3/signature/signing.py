@@ -1,0 +1,26 @@
+"""How a request is signed: what bucket policies can ask for (`s3:authType`, `s3:signatureversion`, `s3:signatureAge`).
+
+The values are those of the S3 user guide, "Signature Version 4 authentication specific policy keys".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+V2 = "AWS"
+V4 = "AWS4-HMAC-SHA256"
+BY_HEADER = "REST-HEADER"
+BY_URL = "REST-QUERY-STRING"
+BY_FORM = "POST"
+
+
+class Signing(NamedTuple):
+    """version, type: of the constants above. payload: what the signature says of the body, '' for nothing.
+
+    seconds: when it was made, since the epoch; None for a URL or form of version 2, which does not say it.
+    """
+
+    version: str
+    type: str
+    payload: str = ""
+    seconds: float | None = None
