@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from objstore.runtime import settings
+from objstore.web import bucket_hosts
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response
 
@@ -18,10 +19,13 @@ _TYPE = {"Content-Type": "text/plain; charset=UTF-8"}
 class Healthcheck:
     def __init__(self, app: WsgiApp, *, disable_path: str = "") -> None:
         self.app = app
+        self._names_bucket = bucket_hosts.find(app)
         self._disable_path = disable_path
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         if environ["PATH_INFO"] != "/healthcheck" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start_response)
+        if self._names_bucket(environ):
             return self.app(environ, start_response)
         if self._disable_path and os.path.exists(self._disable_path):
             return Response(503, _TYPE, b"DISABLED BY FILE")(environ, start_response)

@@ -16,6 +16,7 @@ from typing import Any
 
 from objstore.core.errors import InvalidInput
 from objstore.runtime import settings
+from objstore.web import bucket_hosts
 from objstore.web.errors import response_for
 from objstore.web.requests import Environ, StartResponse, WsgiApp, query
 from objstore.web.responses import Response, error
@@ -50,6 +51,7 @@ class Info:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.app = app
+        self._names_bucket = bucket_hosts.find(app)
         self._expose = expose
         self._admin_key = admin_key.encode()
         self._disallowed = tuple(disallowed_sections)
@@ -58,7 +60,7 @@ class Info:
         self._told: tuple[Sections, Sections] | None = None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
-        if environ["PATH_INFO"] != "/info":
+        if environ["PATH_INFO"] != "/info" or self._names_bucket(environ):
             return self.app(environ, start_response)
         return self._answer(environ)(environ, start_response)
 

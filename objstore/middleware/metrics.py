@@ -13,6 +13,7 @@ from objstore.runtime import metrics, settings
 from objstore.runtime.device_counts import Counted
 from objstore.runtime.host_report import Host, Paths
 from objstore.runtime.threads import ThreadPool
+from objstore.web import bucket_hosts
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, error
 
@@ -55,6 +56,7 @@ class MetricsPage:
     ) -> None:
         """host: whose devices are told of; None for none."""
         self.app = app
+        self._names_bucket = bucket_hosts.find(app)
         self._host = host
         self._threads = ThreadPool("metrics", 1)  # devices may take long to answer
         self._networks = networks
@@ -63,6 +65,8 @@ class MetricsPage:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         if environ["PATH_INFO"] != "/metrics" or not self._expose or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self.app(environ, start_response)
+        if self._names_bucket(environ):
             return self.app(environ, start_response)
         if not self._may_ask(environ):
             return error(403)(environ, start_response)

@@ -117,9 +117,12 @@ class S3Filter:
         if "HTTP_X_AUTH_TOKEN" not in environ and "HTTP_X_STORAGE_TOKEN" not in environ:
             if path.split("/", 2)[1] not in self._native_paths:
                 return True
-            if self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains):
-                return True
+            return self.names_bucket(environ)
         return False
+
+    def names_bucket(self, environ: Environ) -> bool:
+        """Does the host of a request name a bucket? For filters before this one that have paths of their own."""
+        return bool(self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains))
 
     def _answer(self, environ: Environ) -> Response:
         address = Address("", "")

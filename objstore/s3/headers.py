@@ -14,6 +14,7 @@ from collections.abc import Container, Mapping
 from email.errors import HeaderParseError
 from typing import NamedTuple
 
+from objstore.core import listed_types
 from objstore.core.errors import InvalidInput
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
@@ -36,7 +37,6 @@ EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose va
 LISTED_ETAG = "X-Object-Sysmeta-Container-Update-Override-Etag"
 
 LISTED_TYPE = "X-Object-Sysmeta-Container-Update-Override-Content-Type"
-_LISTED_CLASS = ";s3_class="  # a listing has no column for it; container servers take it off the type again
 
 USER = "X-Amz-Meta-"
 _KEPT_USER = "X-Object-Meta-"
@@ -154,7 +154,7 @@ def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE)
 def listed_class(kept: Mapping[str, str]) -> dict[str, str]:
     """What makes listings tell the storage class of an object with these headers; nothing for the standard one."""
     chosen = kept.get(STORAGE_CLASS)
-    return {LISTED_TYPE: f"{kept.get('Content-Type', DEFAULT_TYPE)}{_LISTED_CLASS}{chosen}"} if chosen else {}
+    return {LISTED_TYPE: listed_types.write(kept.get("Content-Type", DEFAULT_TYPE), chosen)} if chosen else {}
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:

@@ -9,12 +9,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
+from objstore.core import listed_types
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
 from objstore.wire import messages
 
-_CLASS = ";s3_class="  # see `s3.headers.listed_class`
 _MINUTES = tuple(f"{hour:02d}:{minute:02d}:" for hour in range(24) for minute in range(60))
 _TRUE = ("true", "1", "yes", "on", "t", "y")
 
@@ -74,13 +74,11 @@ def objects_json(items: Iterable[ListedObject | Subdir], exact: bool = False) ->
 
 @lru_cache(maxsize=256)  # most objects are of few types
 def _type(listed: str) -> str:
-    """A type as JSON, followed by the storage class that the S3 layer lists with it."""
-    if _CLASS not in listed:
-        return encode_basestring(listed)
-    kind, _, chosen = listed.rpartition(_CLASS)
-    if not (chosen.isascii() and chosen.isupper() and chosen.replace("_", "").isalnum()):
-        return encode_basestring(listed)  # a client's own idea of a type
-    return f'{encode_basestring(kind)},"storage_class":{encode_basestring(chosen)}'
+    """A type as JSON, followed by the storage class that is listed with it."""
+    content_type, storage_class = listed_types.read(listed)
+    if not storage_class:
+        return encode_basestring(content_type)
+    return f'{encode_basestring(content_type)},"storage_class":{encode_basestring(storage_class)}'
 
 
 def _offset(timestamp: Timestamp) -> str:

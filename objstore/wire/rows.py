@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from objstore.core import listed_types
 from objstore.core.expiry_queue import Due
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -36,7 +37,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
         "timestamp": item.data_timestamp.internal,
         "deleted": override.get("Deleted") == "true",
         "size": int(override.get("Size", item.size)),
-        "content_type": override.get("Content-Type", item.content_type),
+        "content_type": override.get("Content-Type") or listed_types.write(item.content_type),
         "etag": override.get("Etag", item.etag),
         "policy_index": policy_index,
         "content_type_timestamp": item.content_type_timestamp.internal,

@@ -104,3 +104,27 @@ def test_the_front_answers_for_itself(app):
 if __name__ == "__main__":  # print the tables for the page
     for each in (*FILTERS, "recon"):
         print(f"### {each}\n\n{settings_of(each)}\n")
+
+
+class BucketHosts:
+    """A filter below that knows hosts of buckets, as the S3 filter does."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, environ, start_response):
+        return Response(418)(environ, start_response)
+
+    def names_bucket(self, environ):
+        return environ["HTTP_HOST"] == "bucket.s3.test"
+
+
+@pytest.mark.parametrize("path", ["/healthcheck", "/metrics", "/info"])
+def test_paths_of_ours_are_keys_to_the_host_of_a_bucket(path):
+    """Such a key could be written by the bucket's host, and was never read."""
+    app = BucketHosts(None)
+    for name in ("info", "metrics", "healthcheck"):
+        app = import_module(f"objstore.middleware.{name}").filter_factory({})(app)
+    for host, status in (("bucket.s3.test", 418), ("s3.test", 200)):
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host, "REMOTE_ADDR": "127.0.0.1"}
+        assert call(app, environ).status == status

@@ -1,0 +1,29 @@
+"""How the row of an object holds its content type and its storage class, for which rows have no column.
+
+A class stands behind the type: `text/plain;s3_class=GLACIER`. A type that a client chose may read just so; then the
+standard class is written behind it, so that the last mark of a row is always ours and the client's type stays whole.
+"""
+
+from __future__ import annotations
+
+STANDARD = "STANDARD"
+_MARK = ";s3_class="
+
+
+def write(content_type: str, storage_class: str = "") -> str:
+    """What a row holds; '' is the standard class."""
+    if storage_class:
+        return f"{content_type}{_MARK}{storage_class}"
+    return f"{content_type}{_MARK}{STANDARD}" if _MARK in content_type else content_type
+
+
+def read(listed: str) -> tuple[str, str]:
+    """The content type and the storage class of a row; '' for a class that it does not name."""
+    content_type, mark, storage_class = listed.rpartition(_MARK)
+    if not mark or not _is_class(storage_class):
+        return listed, ""
+    return content_type, storage_class
+
+
+def _is_class(text: str) -> bool:
+    return text.isascii() and text.isupper() and text.replace("_", "").isalnum()
