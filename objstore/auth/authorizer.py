@@ -8,13 +8,11 @@ to groups; then what the account's ACL grants. Whom nothing lets in gets 401 whe
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import RESELLER_READER
 from objstore.core.names import Name
 from objstore.web import acls
-from objstore.web.access import Access, Identity
+from objstore.web.access import Access, Identity, unauthorized
 from objstore.web.infos import account_info
 from objstore.web.requests import Environ, WsgiApp, header
 from objstore.web.responses import Response, error
@@ -61,11 +59,6 @@ class Authorizer:
 def denied(identity: Identity | None, account: str) -> Response:
     """403 for those we know, else 401 with the challenge that Swift sends."""
     return unauthorized(account) if identity is None else error(403)
-
-
-def unauthorized(realm: str) -> Response:
-    named = quote(realm.encode("utf-8", "surrogateescape")) or "unknown"
-    return error(401, headers={"Www-Authenticate": f'Swift realm="{named}"'})
 
 
 def _manages_account(access: Access) -> bool:

@@ -18,11 +18,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.auth import hashing
-from objstore.auth.authorizer import unauthorized
 from objstore.auth.tokens import Tokens
 from objstore.auth.users import Login, UserTable
 from objstore.auth.users_file import Users
 from objstore.runtime.threads import ThreadPool
+from objstore.web.access import unauthorized
 from objstore.web.requests import Environ, header, to_text
 from objstore.web.responses import Response, error
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from objstore.auth import prefixes as prefixes_
 from objstore.auth import users as users_
-from objstore.auth.authorizer import Authorizer, unauthorized
+from objstore.auth.authorizer import Authorizer
 from objstore.auth.keys import TableKeys
 from objstore.auth.login import LoginService
 from objstore.auth.prefixes import Prefixes
@@ -27,7 +27,7 @@ from objstore.auth.users_file import Users, checked_token_key, read_token_key
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.runtime import log, settings
 from objstore.web import acls
-from objstore.web.access import Identity
+from objstore.web.access import Identity, unauthorized
 from objstore.web.errors import response_for
 from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp, header, to_native, to_text
@@ -113,6 +113,7 @@ class TempAuth:
                 environ["objstore.identity"] = (
                     self._with_service(login.identity, service, table) if service else login.identity
                 )
+                environ["objstore.account"] = login.account
                 environ["REMOTE_USER"] = to_native(login.user.name)
                 environ["objstore.authorize"] = self._authorize
                 return None

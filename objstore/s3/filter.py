@@ -17,7 +17,7 @@ from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router, welcome
-from objstore.s3.access import Access
+from objstore.s3.access import Access, swift_api
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
 from objstore.s3.buckets import Buckets
@@ -82,6 +82,7 @@ class S3Filter:
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(native, values, kinds=hidden_kinds(policies))
         self._context = Context(native, buckets, Access(keys), values, classes)
+        self._guard = swift_api.Rules(self._context)
         self._router = Router(router.load())
 
     def info(self) -> dict[str, Any]:
@@ -101,6 +102,7 @@ class S3Filter:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         if not self._speaks_s3(environ):
+            environ["objstore.guard"] = self._guard
             return self.app(environ, start_response)
         return self._answer(environ)(environ, start_response)
 

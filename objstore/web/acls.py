@@ -28,6 +28,7 @@ ACCOUNT_ACL_SYSMETA = "core-access-control"  # the name without prefix, as in `A
 LEVELS = ("admin", "read-write", "read-only")  # from most to least
 
 _REFERRER_WORDS = frozenset({".r", ".ref", ".referer", ".referrer"})
+_PUBLIC = frozenset({"*:*", LISTINGS})
 _SHOWN = 80  # characters of a bad value that an error message repeats
 
 
@@ -66,6 +67,15 @@ def _clean_item(header: str, item: str) -> str:
     if host in ("", "."):
         raise InvalidInput(f"No host/domain value after referrer designation in ACL: {item[:_SHOWN]!r}")
     return f".r:{sign}{host}"
+
+
+def without_public(acl: str) -> str:
+    """A container ACL in its normal form, without what lets in everyone, or everyone who has a token.
+
+    A referrer item is public whatever its host: anyone can send any Referer header.
+    """
+    items = (item for item in acl.split(",") if item)
+    return ",".join(item for item in items if item not in _PUBLIC and not item.startswith(".r:"))
 
 
 @lru_cache(maxsize=1024)

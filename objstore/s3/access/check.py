@@ -49,7 +49,7 @@ _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last for a 
 _MOST_TAGS = 64 * 1024  # bytes of a Tagging document
 
 # Where it is said that a bucket has a policy or an ACL.
-_POLICY_KEPT = "s3-policy-0"
+POLICY_SYSMETA = "s3-policy-0"
 _ACL_KEPT = "s3-acl-0"
 
 
@@ -95,11 +95,17 @@ class Access:
         For what comes with an action that is allowed: the tags and the ACL of a new object, the tags of the source
         of a copy. bucket: its container.
         """
-        info = context.native.container(request.environ, bucket)
-        if info.sysmeta.get(_POLICY_KEPT) and _Question(self, context, request, action, bucket, key, version_id).denied(
-            info
-        ):
+        if self.denies(context, request, action, bucket, key, version_id):
             raise S3Error("AccessDenied")
+
+    def denies(
+        self, context: Context, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = ""
+    ) -> bool:
+        """Does the policy of a bucket deny an action? bucket: its container."""
+        info = context.native.container(request.environ, bucket)
+        if not info.sysmeta.get(POLICY_SYSMETA):
+            return False
+        return _Question(self, context, request, action, bucket, key, version_id).denied(info)
 
     def require(
         self, context: Context, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = ""
@@ -186,7 +192,7 @@ class Access:
         owner = owns(request, name.account)
         if (
             owner
-            and not info.sysmeta.get(_POLICY_KEPT)
+            and not info.sysmeta.get(POLICY_SYSMETA)
             and (ACTIONS[action].acl != "object" or not (info.sysmeta.get(_ACL_KEPT) or info.write_acl))
         ):
             return
@@ -222,6 +228,10 @@ class _Question:
         kept = self._access._bucket(self._context, self._name, info)
         caller = caller_of(self._request)
         level = "" if owner else account_level(self._context, self._request, kept.owner)
+        if kept.block.ignore_acls:
+            info = info._replace(
+                read_acl=swift_acls.without_public(info.read_acl), write_acl=swift_acls.without_public(info.write_acl)
+            )
         swift, swift_public = swift_rights(self._request, info, level)
         rights = Rights(
             kept.owner,
