@@ -112,12 +112,11 @@ def kept_of_copy(
 
 def _check_tags(context: Context, request: S3Request, source: Target) -> None:
     """Tags that a copy takes over are read there and set here."""
-    assert source.name.object is not None
-    action = "s3:GetObjectVersionTagging" if source.version else "s3:GetObjectTagging"
-    refuse = context.access.refuse_denied
-    refuse(context, request, action, source.name.of_container, source.name.object, source.version)
+    if reading.tags_denied(context, request, source):
+        raise S3Error("AccessDenied")
     bucket = context.buckets.resolve(request, request.bucket)
-    refuse(context, request, "s3:PutObjectTagging", bucket, request.key)
+    if context.access.denies(context, request, "s3:PutObjectTagging", bucket, request.key):
+        raise S3Error("AccessDenied")
 
 
 def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksum | None, str]:

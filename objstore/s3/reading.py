@@ -29,6 +29,9 @@ _ITSELF = {"multipart-manifest": "get"}
 _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
 
 
+_TAGGED = "x-amz-tagging-count"
+
+
 class Conditions(NamedTuple):
     """tags: for the store to judge. dates: judged here. Names as in HTTP."""
 
@@ -97,12 +100,22 @@ def answer(context: Context, request: S3Request) -> Response:
     except S3Error:
         stored.answer.close()
         raise
+    if _TAGGED in response.headers and tags_denied(context, request, target):
+        del response.headers[_TAGGED]
     if parts:
         response.headers["x-amz-mp-parts-count"] = str(parts)
     if nothing:
         response.headers["Content-Length"] = "0"
     response.headers.update(overridden)
     return response
+
+
+def tags_denied(context: Context, request: S3Request, target: Target) -> bool:
+    """Does a policy deny to read the tags of an object, which its own reading would tell of?"""
+    name = target.name
+    assert name.object is not None
+    action = "s3:GetObjectVersionTagging" if target.version else "s3:GetObjectTagging"
+    return context.access.denies(context, request, action, name.of_container, name.object, target.version)
 
 
 def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:

@@ -7,7 +7,7 @@ of an object are fetched only where they can matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objstore.core.names import Name
@@ -85,27 +85,39 @@ class Access:
             self._check(context, request, action, name, request.key, version)
         if operation.name in _MAKING:
             for further in described_actions(request):
-                self.refuse_denied(context, request, further, name, request.key)
-
-    def refuse_denied(
-        self, context: Context, request: S3Request, action: str, bucket: Name, key: str, version_id: str = ""
-    ) -> None:
-        """Raises S3Error AccessDenied if the bucket's policy denies a further action.
-
-        For what comes with an action that is allowed: the tags and the ACL of a new object, the tags of the source
-        of a copy. bucket: its container.
-        """
-        if self.denies(context, request, action, bucket, key, version_id):
-            raise S3Error("AccessDenied")
+                if self.denies(context, request, further, name, request.key):
+                    raise S3Error("AccessDenied")
 
     def denies(
         self, context: Context, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = ""
     ) -> bool:
-        """Does the policy of a bucket deny an action? bucket: its container."""
+        """Does the policy of a bucket deny an action? bucket: its container.
+
+        For what comes with an action that is allowed: the tags and the ACL of a new object, the tags of the source
+        of a copy.
+        """
         info = context.native.container(request.environ, bucket)
         if not info.sysmeta.get(POLICY_SYSMETA):
             return False
         return _Question(self, context, request, action, bucket, key, version_id).denied(info)
+
+    def check_any_key(self, context: Context, request: S3Request, actions: Iterable[str], bucket: Name) -> None:
+        """Raises S3Error AccessDenied if the one who asks may do none of these actions to any key, NoSuchBucket.
+
+        For operations on many keys, each of which is checked by itself: before their body is read and taken apart.
+        """
+        if owns(request, bucket.account):
+            return
+        kept = self.bucket(context, request, bucket)
+        allowing = [one for one in kept.policy.statements if one.allow] if kept.policy is not None else []
+        if any(one.covers_action(action) for one in allowing for action in actions):
+            return
+        if kept.ownership != decisions.BUCKET_OWNER_ENFORCED and kept.acl.lets_others_write:
+            return
+        level = account_level(context, request, bucket.account)
+        info = context.native.container(request.environ, bucket)
+        if level != "admin" and "write" not in swift_rights(request, info, level)[0]:
+            raise S3Error("AccessDenied")
 
     def require(
         self, context: Context, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = ""

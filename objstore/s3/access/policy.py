@@ -76,7 +76,7 @@ class Statement(NamedTuple):
         """resource: `bucket` or `bucket/key`."""
         strict = self.allow == self.principals_named
         return (
-            self.names_action(action) == self.actions_named
+            self.covers_action(action)
             and self.principals.name(caller, strict) == self.principals_named
             and self._names_resource(resource, request, filling) == self.resources_named
             and all(condition.holds(request, filling) for condition in self.conditions)
@@ -90,6 +90,10 @@ class Statement(NamedTuple):
 
     def names_action(self, action: str) -> bool:
         return any(matches(pattern, action.lower()) for pattern in self.actions)
+
+    def covers_action(self, action: str) -> bool:
+        """Is it about this action, be it by Action or by NotAction?"""
+        return self.names_action(action) == self.actions_named
 
     def _names_resource(self, resource: str, request: Values, filling: bool) -> bool:
         return any(
@@ -157,10 +161,7 @@ def parse(text: str, bucket: str) -> Policy:
     if filling:
         texts = [text for statement in statements for text in statement.filled_texts()]
         keys = keys.union(*map(variables, texts))
-    lets_write = any(
-        statement.allow and statement.names_action("s3:PutObject") == statement.actions_named
-        for statement in statements
-    )
+    lets_write = any(statement.allow and statement.covers_action("s3:PutObject") for statement in statements)
     return Policy(statements, keys, filling, lets_write)
 
 

@@ -18,6 +18,7 @@ from objstore.web.responses import Response
 
 MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them
 _AT_ONCE = 16
+_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
 _CHECKED = ("Content-Md5", "X-Amz-Trailer", *checksums.BY_HEADER)
 
 
@@ -31,7 +32,8 @@ Outcome = Deleted | S3Error
 
 
 def handle(context: Context, request: S3Request) -> Response:
-    context.buckets.resolve(request, request.bucket)
+    bucket = context.buckets.resolve(request, request.bucket)
+    context.access.check_any_key(context, request, _ACTIONS, bucket)
     if not any(name in request.headers for name in _CHECKED):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     body = request.body.whole(MOST_BODY)
@@ -81,7 +83,7 @@ def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iter
 
 
 def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
-    action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
+    action = _ACTIONS[1] if item.version else _ACTIONS[0]
     try:
         addressing.check_key(item.key)
         name = context.access.require(context, request, action, request.bucket, item.key, item.version)

@@ -25,6 +25,9 @@ Elements = Iterable[tuple[str, Any]]
 def handle(context: Context, request: S3Request) -> Response:
     asked = _asked(request)
     target = objects.target(context, request)
+    reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
+    if context.access.denies(context, request, reading_it, target.name.of_container, request.key, target.version):
+        raise S3Error("AccessDenied")
     stored = current.read(context, request, target, "HEAD")
     stored.answer.close()
     checksum = names.checksum(stored.headers)
