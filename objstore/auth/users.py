@@ -81,8 +81,8 @@ class UserTable:
 
 
 def _pairs(user: User) -> Iterable[tuple[str, str]]:
-    """Name and plain key are a pair of S3 keys too, as with Swift's s3api and tempauth."""
-    if user.key and not hashing.is_hashed(user.key):
+    """Name and plain key are a pair of S3 keys too, as with Swift's s3api and tempauth; an explicit one goes first."""
+    if user.key and user.access_key != user.name and not hashing.is_hashed(user.key):
         yield user.name, user.key
     if user.access_key:
         yield user.access_key, user.secret_key

@@ -27,6 +27,7 @@ from objstore.runtime.files import FILES, Files
 VERSION = 1
 USERS_NAME = "users.json"  # under the directory of `objstore serve --data`
 TOKEN_KEY_NAME = "token.key"
+FIRST_USER = "admin:admin"
 _MODE = 0o600
 _LEAST_TOKEN_KEY = 16  # characters
 
@@ -170,7 +171,7 @@ def ensure_token_key(path: str, files: Files = FILES) -> None:
             owners.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE, files)
 
 
-def ensure_first_user(path: str, name: str = "admin:admin", files: Files = FILES) -> User | None:
+def ensure_first_user(path: str, name: str = FIRST_USER, files: Files = FILES) -> User | None:
     """Make a users file with one user who may do all, with keys of its own; None where the file exists.
 
     What it returns is the only place that tells the keys besides the file, in which they are plain.

@@ -16,12 +16,19 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from objstore.auth.hashing import is_hashed
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import User, UserTable
-from objstore.auth.users_file import TOKEN_KEY_NAME, USERS_NAME, ensure_first_user, ensure_token_key, read_users
+from objstore.auth.users_file import (
+    FIRST_USER,
+    TOKEN_KEY_NAME,
+    USERS_NAME,
+    ensure_first_user,
+    ensure_token_key,
+    read_users,
+)
 from objstore.cli.cluster_dir import FIRST_PORT, PORT_OFFSETS, Host, Plan, cluster_text, write_rings
 from objstore.cli.conf_text import Values, written
 from objstore.cli.kinds import KINDS
@@ -209,18 +216,41 @@ _PROXY_VALUES: Values = {
 }
 
 
+def credentials_user(data: DataDir) -> str:
+    """The user whose keys credentials.json holds, or is to hold."""
+    return str(_credentials(data).get("user") or FIRST_USER)
+
+
+def refresh_credentials(data: DataDir) -> None:
+    """Let credentials.json, if there is one, hold the keys that its user has now."""
+    endpoint = _credentials(data).get("endpoint")
+    if endpoint:
+        write_credentials(data, str(endpoint))
+
+
+def _credentials(data: DataDir) -> dict[str, Any]:
+    try:
+        with open(data.credentials, "rb") as file:
+            found = json.load(file)
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
 def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
-    """What scripts need to use the store, as written to credentials.json: of the first user with plain keys."""
-    known = read_users(data.users)
-    user = next((user for user in known.values() if user.key and not is_hashed(user.key)), None)
-    if user is None:
-        user = next(iter(known.values()), User("nobody:nobody"))
-    account = UserTable([user], Prefixes([Prefix("AUTH_")])).logins[user.name].account
+    """What scripts need to use the store, as written to credentials.json.
+
+    The keys are those of the user whom the file names already, at the first start of the first user. If there is no
+    such user any more, the file holds no keys, rather than those of another user.
+    """
+    name = credentials_user(data)
+    user = read_users(data.users).get(name, User(""))
+    account = UserTable([user], Prefixes([Prefix("AUTH_")])).logins[user.name].account if user.name else ""
     plain = "" if is_hashed(user.key) else user.key
     said = {
         "endpoint": endpoint,
         "auth_url": f"{endpoint}/auth/v1.0",
-        "storage_url": f"{endpoint}/v1/{account}",
+        "storage_url": f"{endpoint}/v1/{account}" if account else "",
         "user": user.name,
         "key": plain,
         "access_key": user.access_key,

@@ -194,6 +194,7 @@ def _announce(supervisor: Supervisor, data: DataDir, first: bool) -> None:
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
     scheme = "https" if processes.read_defaults(data.proxy_conf).get("cert_file") else "http"
     known = write_credentials(data, f"{scheme}://{shown}:{port}")
+    known["user"] = known["user"] or "- (none: see `objstore user list`)"
     show = first and sys.stdout.isatty()
     click.echo(
         _KEYS.format(**known, path=data.credentials) if show else _NO_KEYS.format(**known, path=data.credentials)

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from objstore.auth import users, users_file
 from objstore.auth.users import User
+from objstore.cli.data_dir import DataDir, credentials_user, refresh_credentials
 from objstore.core.errors import ConfigError
 
 _EXAMPLES = """\b
@@ -27,6 +28,7 @@ Examples:
   objstore user add photos:anna --data /srv/objstore --admin
   objstore user add photos:bob --data /srv/objstore --key s3cret --group editors
   objstore user list --data /srv/objstore
+  objstore user rotate photos:anna --data /srv/objstore
   objstore user remove photos:bob --data /srv/objstore
 """
 
@@ -37,7 +39,7 @@ _UNTIL_SEEN = 0.11
 
 @click.group(name="user", epilog=_EXAMPLES)
 def user() -> None:
-    """Add, list and remove users, also while the server runs.
+    """Add, list and remove users and give them new keys, also while the server runs.
 
     A user is named ACCOUNT:USER, logs in with a key (Swift), and has a pair of access key and secret key (S3).
     An --admin may do all in the account; others may do what container ACLs grant them.
@@ -70,7 +72,12 @@ Examples:
 @click.option("--access-key", help="S3 access key; made and shown where not given.")
 @click.option("--secret-key", help="S3 secret key to go with --access-key.")
 @click.option("--hash/--no-hash", "hash_it", default=False, help="Keep only a hash of the key. S3 keys stay readable.")
-@click.option("--replace", is_flag=True, help="Replace a user who is there already; tokens of the old key end.")
+@click.option("--no-groups", is_flag=True, help="With --replace: in no group any more.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace a user who is there already: its keys, and its groups if any are given. Tokens of the old key end.",
+)
 def add(
     name: str,
     data: str,
@@ -81,6 +88,7 @@ def add(
     access_key: str | None,
     secret_key: str | None,
     hash_it: bool,
+    no_groups: bool,
     replace: bool,
 ) -> None:
     """Add a user. What is made for you is shown once."""
@@ -92,25 +100,52 @@ def add(
         raise click.UsageError("--access-key and --secret-key go together")
     chosen_key = key or users_file.new_key()
     pair = (access_key, secret_key) if access_key and secret_key else _new_pair()
-    made = User(
-        name,
-        users_file.stored_key(chosen_key, hash_it),
-        (*([users.ADMIN] if admin else []), *([users.RESELLER_ADMIN] if reseller_admin else []), *groups),
-        *pair,
-    )
-    try:
-        users.check(made)
-    except ValueError as error:
-        raise click.ClickException(f"user {name!r}: {error}") from None
+    given = (*([users.ADMIN] if admin else []), *([users.RESELLER_ADMIN] if reseller_admin else []), *groups)
+    if no_groups and (given or not replace):
+        raise click.UsageError("--no-groups goes with --replace, and without other groups")
     with _editing(data) as known:
         if name in known and not replace:
             raise click.ClickException(f"there is a user {name!r} already; --replace replaces it")
-        known[name] = made
-    click.echo(f"added {name}")
+        before = known.get(name, User(name))
+        made = before._replace(
+            key=users_file.stored_key(chosen_key, hash_it),
+            groups=given if given or no_groups else before.groups,
+            access_key=pair[0],
+            secret_key=pair[1],
+        )
+        known[name] = _checked(made)
+    click.echo(f"{'replaced' if before.key or before.access_key else 'added'} {name}")
     if key is None:
         click.echo(f"key:        {chosen_key}")
     if not access_key:
-        click.echo(f"access key: {made.access_key}\nsecret key: {made.secret_key}")
+        _show_pair(made)
+    _tell_groups(before, made)
+
+
+def _checked(made: User) -> User:
+    try:
+        users.check(made)
+    except ValueError as error:
+        raise click.ClickException(f"user {made.name!r}: {error}") from None
+    return made
+
+
+def _show_pair(made: User) -> None:
+    click.echo(f"access key: {made.access_key}\nsecret key: {made.secret_key}")
+
+
+def _tell_groups(before: User, made: User) -> None:
+    """On standard error, so that scripts which read keys see keys alone."""
+    gone = [group for group in before.groups if group not in made.groups]
+    if gone:
+        click.echo(f"{made.name} is no longer in: {' '.join(gone)}", err=True)
+    if not {users.ADMIN, users.RESELLER_ADMIN} & set(made.groups):
+        account = made.account_override or f"AUTH_{made.project}"
+        click.echo(
+            f"{made.name} is no --admin: in {account}, its own account, it may do what ACLs grant it; all else is"
+            " answered 403",
+            err=True,
+        )
 
 
 def _new_pair() -> tuple[str, str]:
@@ -160,6 +195,48 @@ def remove(name: str, data: str) -> None:
             raise click.ClickException(f"there is no user {name!r}")
         del known[name]
     click.echo(f"removed {name}")
+
+
+@user.command(
+    epilog="""\b
+Examples:
+  objstore user rotate photos:anna --data /srv/objstore
+  objstore user rotate backup:nightly --data /srv/objstore --only s3
+
+\b
+To change keys without a gap: add a second user to the account, let programs use its keys, and remove the first.
+"""
+)
+@click.argument("name", metavar="ACCOUNT:USER")
+@_data
+@click.option("--only", type=click.Choice(["login", "s3"]), help="Only the key to log in with, or only the S3 keys.")
+@click.option("--key", help="New key to log in with, - to read it from standard input; made and shown if not given.")
+def rotate(name: str, data: str, only: str | None, key: str | None) -> None:
+    """Give a user new keys, which are shown once. The old ones and their tokens end at once; all else stays."""
+    if key == "-":
+        key = sys.stdin.readline().rstrip("\n")
+    if key == "" or (key and only == "s3"):
+        raise click.UsageError("--key is empty" if key == "" else "--key is no S3 key")
+    chosen_key = key or users_file.new_key()
+    with _editing(data) as known:
+        before = known.get(name)
+        if before is None:
+            raise click.ClickException(f"there is no user {name!r}")
+        made = before
+        if only != "s3" and (before.key or only or key):
+            hashed = users.hashing.is_hashed(before.key)
+            made = made._replace(key=users_file.stored_key(chosen_key, hashed))
+        if only != "login" and (before.access_key or only):
+            access_key, secret_key = _new_pair()
+            made = made._replace(access_key=access_key, secret_key=secret_key)
+        known[name] = _checked(made)
+    if credentials_user(DataDir(data)) == name:
+        refresh_credentials(DataDir(data))
+    click.echo(f"{name} has new keys")
+    if made.key != before.key and key is None:
+        click.echo(f"key:        {chosen_key}")
+    if made.access_key != before.access_key:
+        _show_pair(made)
 
 
 def _path(data: str) -> str:

@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from objstore.auth import hashing
+from objstore.auth.prefixes import Prefix, Prefixes
+from objstore.auth.users import UserTable
 from objstore.auth.users_file import read_users
+from objstore.cli.data_dir import DataDir, write_credentials
 from objstore.cli.user import user
 
 
@@ -123,3 +126,63 @@ def test_help_has_examples(words):
     shown = CliRunner().invoke(user, words)
     assert shown.exit_code == 0
     assert "objstore user add photos:anna --data /srv/objstore --admin" in shown.output
+
+
+def test_a_user_who_is_replaced_keeps_its_groups_unless_others_are_given(run, tmp_path):
+    """`--replace` without `--admin` silently made an administrator a user who may do nothing."""
+    run("add", "a:b", "--admin", "--group", "staff")
+    old = known(tmp_path)["a:b"]
+    run("add", "a:b", "--replace", "--key", "new")
+    assert known(tmp_path)["a:b"].groups == (".admin", "staff")
+    assert known(tmp_path)["a:b"].secret_key != old.secret_key
+    assert "no longer in: staff" in run("add", "a:b", "--replace", "--admin")
+    assert known(tmp_path)["a:b"].groups == (".admin",)
+    assert "no longer in: .admin" in run("add", "a:b", "--replace", "--no-groups")
+    assert known(tmp_path)["a:b"].groups == ()
+    run("add", "a:c", "--no-groups", status=2)
+
+
+def test_a_user_who_may_do_nothing_is_told_so(run):
+    assert "AUTH_photos, its own account" in run("add", "photos:bob", "--group", "editors")
+    assert "its own account" not in run("add", "photos:anna", "--admin")
+
+
+def test_new_keys_are_shown_once_and_all_else_stays(run, tmp_path):
+    run("add", "a:b", "--admin", "--hash")
+    old = known(tmp_path)["a:b"]
+    shown = run("rotate", "a:b")
+    new = known(tmp_path)["a:b"]
+    assert new.groups == old.groups
+    assert len({old.key, new.key, old.access_key, new.access_key, old.secret_key, new.secret_key}) == 6
+    key = next(line.split()[1] for line in shown.splitlines() if line.startswith("key:"))
+    assert hashing.is_hashed(new.key)
+    assert hashing.matches(new.key, key)
+    assert new.secret_key in shown
+    run("rotate", "a:b", "--only", "s3")
+    assert known(tmp_path)["a:b"].key == new.key
+    assert known(tmp_path)["a:b"].access_key != new.access_key
+    assert "chosen" not in run("rotate", "a:b", "--only", "login", "--key", "chosen")
+    assert hashing.matches(known(tmp_path)["a:b"].key, "chosen")
+    run("rotate", "a:nobody", status=1)
+    run("rotate", "a:b", "--only", "s3", "--key", "x", status=2)
+
+
+def test_ones_own_name_may_be_ones_access_key(run, tmp_path):
+    run("add", "a:b", "--access-key", "a:b", "--secret-key", "S")
+    table = UserTable(known(tmp_path).values(), Prefixes([Prefix("AUTH_")]))
+    assert table.credentials["a:b"].secret_key == "S"
+    assert "another user's" in run("add", "a:c", "--access-key", "a:b", "--secret-key", "S", status=1)
+
+
+def test_the_credentials_file_holds_no_keys_of_another_user(run, tmp_path):
+    """After the first user was removed, the next start wrote the keys of whoever came first into the file."""
+    data = DataDir(str(tmp_path))
+    run("add", "a:first", "--admin")
+    run("add", "admin:admin", "--admin")
+    told = write_credentials(data, "http://x")
+    assert told["user"] == "admin:admin"
+    run("rotate", "admin:admin")
+    assert json.loads((tmp_path / "credentials.json").read_text())["key"] == known(tmp_path)["admin:admin"].key
+    run("remove", "admin:admin")
+    told = write_credentials(data, "http://y")
+    assert (told["endpoint"], told["user"], told["key"], told["secret_key"]) == ("http://y", "", "", "")
