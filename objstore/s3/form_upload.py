@@ -16,7 +16,7 @@ from objstore.s3.addressing import Address
 from objstore.s3.body import Payload
 from objstore.s3.errors import S3Error
 from objstore.s3.form import Form, boundary_of
-from objstore.s3.incoming import CANONICAL, Incoming
+from objstore.s3.incoming import CANONICAL, Incoming, checked_headers
 from objstore.s3.request import S3Request
 from objstore.s3.signature import Checker, v4
 from objstore.s3.signature.times import of_text
@@ -121,9 +121,12 @@ _V2_FIELDS = ("policy", "signature", "awsaccesskeyid")
 def _headers(fields: Mapping[str, str], sent: Mapping[str, str]) -> dict[str, str]:
     """The headers of a PUT that says the same; raises S3Error for a malformed tagging."""
     headers = {name: sent[name] for name in _KEPT if name in sent}
-    for name, value in fields.items():
-        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _OF_SIGNATURE):
-            headers[CANONICAL[name]] = value
+    as_headers = {
+        name: value
+        for name, value in fields.items()
+        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _OF_SIGNATURE)
+    }
+    headers.update((CANONICAL[name], value) for name, value in checked_headers(as_headers).items())
     if "acl" in fields:
         headers["X-Amz-Acl"] = fields["acl"]
     if "tagging" in fields:

@@ -5,10 +5,11 @@ Header names keep their underscores, the path its encoding, the query its order 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from objstore.core.metadata import not_sendable
 from objstore.core.text import ENVIRON_KEY, to_text
 from objstore.s3.errors import S3Error
 from objstore.web.requests import Environ
@@ -34,7 +35,10 @@ class _Canonical(dict[str, str]):
     """Header names to their canonical form, each word capitalised."""
 
     def __missing__(self, name: str) -> str:
-        canonical = to_text(name).title()
+        try:
+            canonical = to_text(name).title()
+        except UnicodeEncodeError:  # of a query or form, where it is text already
+            canonical = name.title()
         if len(self) < _REMEMBERED and len(name) < 128:
             self[name] = canonical
         return canonical
@@ -68,6 +72,16 @@ def decoded(raw: str) -> str:
         return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:
         raise S3Error("InvalidURI") from None
+
+
+def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers that did not come as such, but as fields of a form or in a query; names in any case.
+
+    Raises S3Error InvalidArgument for one that no header can be.
+    """
+    for name in not_sendable(headers):
+        raise S3Error("InvalidArgument", "The name or value cannot be that of a header.", {"ArgumentName": name})
+    return headers
 
 
 def read_headers(environ: Environ) -> dict[str, str]:
