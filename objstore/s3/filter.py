@@ -16,7 +16,7 @@ from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, checksums, cors, declared, failures, form_upload, incoming, router, welcome
+from objstore.s3 import addressing, checksums, cors, declared, empty, failures, form_upload, incoming, router, welcome
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
@@ -199,6 +199,7 @@ class S3Filter:
 
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
+        empty.check(request.method, request.query, request.headers)
         if form_upload.FIELDS in request.environ:
             level = "bucket"  # the key stands in the form
         operation = self._router.route(request.method, level, request.query, request.headers)

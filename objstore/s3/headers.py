@@ -134,7 +134,7 @@ def described(
     kept.update(user_metadata(headers))
     kept.update(storage_class(headers, classes))
     redirect = headers.get("X-Amz-Website-Redirect-Location")
-    if redirect:
+    if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
             raise S3Error("InvalidRedirectLocation")
         kept[REDIRECT] = redirect

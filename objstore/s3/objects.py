@@ -109,6 +109,9 @@ class CopySource:
     def __init__(self, header: str) -> None:
         """Raises S3Error InvalidArgument, NoSuchKey, KeyTooLongError."""
         path, _, query = header.partition("?")
+        if query == "versionId=":
+            extra = {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header}
+            raise S3Error("InvalidArgument", "Version id cannot be the empty string", extra)
         if query and not query.startswith("versionId="):
             raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
         try:

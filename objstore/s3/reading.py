@@ -45,11 +45,11 @@ def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
     since, until = headers.get(f"{prefix}If-Modified-Since"), headers.get(f"{prefix}If-Unmodified-Since")
     tags = {}
     dates = {}
-    if match:
+    if match is not None:
         tags["If-Match"] = match
     elif until:
         dates["If-Unmodified-Since"] = until
-    if unmatched:
+    if unmatched is not None:
         tags["If-None-Match"] = unmatched
     elif since:
         dates["If-Modified-Since"] = since

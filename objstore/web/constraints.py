@@ -84,12 +84,12 @@ def _is_utf8(text: str) -> bool:
 def delete_at(headers: Mapping[str, str], now: float) -> int | None:
     """When the object is to go, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
     after, at = headers.get("X-Delete-After"), headers.get("X-Delete-At")
-    if after:
+    if after is not None:
         seconds = _whole(after, "X-Delete-After") + int(now)
         if _whole(after, "X-Delete-After") <= 0:
             raise InvalidInput("X-Delete-After in past")
         return min(seconds, LATEST)
-    if at:
+    if at is not None:
         seconds = _whole(at, "X-Delete-At")
         if seconds <= now:
             raise InvalidInput("X-Delete-At in past")
