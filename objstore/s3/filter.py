@@ -170,8 +170,9 @@ class S3Filter:
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
         # A URL is signed before its body is there: a checksum in its query is not held against the body.
-        in_query = incoming.checked_headers(checksums.without(proof.headers))
-        headers = {**in_query, **sent.headers} if in_query else sent.headers
+        headers = sent.headers
+        if proof.headers:
+            headers = {**incoming.checked_headers(checksums.without(proof.headers)), **headers}
         body = self._body(environ, sent, address, headers, proof)
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)
