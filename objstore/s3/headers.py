@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import InvalidInput
 from objstore.core.metadata import not_sendable
-from objstore.core.text import is_header_name, to_text
+from objstore.core.text import is_header_name, to_native, to_text
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import tags
 from objstore.s3.errors import S3Error
@@ -43,6 +43,7 @@ USER = "X-Amz-Meta-"
 _KEPT_USER = "X-Object-Meta-"
 _DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
 MOST_METADATA = 2048  # bytes of names and values
+MOST_SYSTEM_METADATA = 8192  # likewise, with the user metadata
 DEFAULT_TYPE = "binary/octet-stream"
 _LONGEST_ENCODED = 4 * MOST_METADATA  # characters of a value in which encoded words are read
 # Charsets of encoded words. Python knows many more, among them some that give what is no text.
@@ -133,6 +134,9 @@ def described(
     kept.setdefault("Content-Type", DEFAULT_TYPE)
     kept.update(user_metadata(headers))
     kept.update(storage_class(headers, classes))
+    size = sum(len(name) + len(to_native(value)) for name, value in kept.items())
+    if size > MOST_SYSTEM_METADATA:
+        raise S3Error("MetadataTooLarge", "", {"Size": str(size), "MaxSizeAllowed": str(MOST_SYSTEM_METADATA)})
     redirect = headers.get("X-Amz-Website-Redirect-Location")
     if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
@@ -172,7 +176,7 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
             continue
         key = name[len(USER) :]
         text = decoded(value)
-        size += len(key.encode()) + len(text.encode("utf-8", "surrogateescape"))
+        size += len(to_native(key)) + len(text.encode("utf-8", "surrogateescape"))
         if text:
             kept[_KEPT_USER + _kept_name(key)] = text
         else:

@@ -117,7 +117,8 @@ class CopySource:
         try:
             text = unquote(path, errors="strict").removeprefix("/")
             self.version = unquote(query.removeprefix("versionId="), errors="strict")
-        except UnicodeDecodeError:
+            header.encode()  # bytes that are not UTF-8 and not percent-encoded
+        except UnicodeError:
             raise _bad_source("Invalid copy source encoding.", header) from None
         self.bucket, _, self.key = text.partition("/")
         if not self.bucket or not self.key or "\0" in text:
