@@ -21,6 +21,10 @@ class NotSupported(InvalidInput):
     """What is asked for is known, but not to be had here; the message names it."""
 
 
+# What code raises that takes a decoded document (JSON, a queue's row) apart and does not find what it expects.
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+
+
 class ConfigError(ObjstoreError):
     """A setting, ring or credentials file cannot be used; the message names file and setting."""
 

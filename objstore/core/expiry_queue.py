@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
+from objstore.core.numbers import whole
 
 _LATEST = 9_999_999_999
 _SPREAD = 100  # containers that share the rows of one time, so that a busy second does not hit one database
@@ -41,9 +42,10 @@ class Due(NamedTuple):
 def parse_row(text: str) -> Due:
     """Raises InvalidInput for what no object server has put there."""
     when, dash, path = text.partition("-")
-    if not (dash and when.isascii() and when.isdigit()):
+    seconds = whole(when)
+    if not dash or seconds is None:
         raise InvalidInput(f"not a row of the queue: {text[:200]!r}")
-    due = Due(int(when), Name.parse("/" + path))
+    due = Due(seconds, Name.parse("/" + path))
     if due.name.object is None:
         raise InvalidInput(f"not a row of an object: {text[:200]!r}")
     return due

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from objstore.core.errors import InvalidInput
+from objstore.core.text import is_header_name, is_header_value
+
 KINDS = ("Account", "Container", "Object")
 TRANSIENT_SYSMETA = "X-Object-Transient-Sysmeta-"
 
@@ -70,3 +73,24 @@ def after_post(data: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, 
     merged = {key: value for key, value in data.items() if not replaced_by_post(key)}
     merged.update(posted)
     return merged
+
+
+def check_sendable(headers: Mapping[str, str]) -> None:
+    """Raises InvalidInput for an item that could be stored, but not sent in an answer."""
+    if "".join(headers.values()).isprintable() and all(map(is_header_name, headers)):  # of nearly all
+        return
+    for name in not_sendable(headers):
+        if not is_header_name(name):
+            raise InvalidInput(f"Not a header name: {name[:128]!r}")
+        raise InvalidInput(f"Control characters in the value of {name[:128]}")
+
+
+def not_sendable(headers: Mapping[str, str]) -> list[str]:
+    """The names of those items that no answer can have."""
+    return [name for name, value in headers.items() if not (is_header_value(value) and is_header_name(name))]
+
+
+def breaks_answers(headers: Mapping[str, str]) -> bool:
+    """Would an answer with these headers be none? For a quick look at what was stored, and so checked, before."""
+    text = "".join(headers.values())
+    return "\n" in text or "\r" in text or "\0" in text or not all(map(is_header_name, headers))

@@ -8,8 +8,26 @@ name is canonical with each word capitalised (`X-Object-Meta-Color`), and has an
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 _REMEMBERED = 4096  # names a client can make us remember
 _PLAIN = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+# Controls but the tab, and surrogates that stand for no byte.
+_UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def is_header_name(text: str) -> bool:
+    """Is the text a token, as the name of a header must be? (RFC 9110, 5.1)"""
+    return _TOKEN.match(text) is not None
+
+
+def is_header_value(text: str) -> bool:
+    """Can a header have this text as its value? (RFC 9110, 5.5: no controls, so no line ends.)"""
+    return _UNSENDABLE.search(text) is None
 
 
 def to_text(native: str) -> str:

@@ -151,10 +151,15 @@ class DriveAudit:
         answer = green.Event()
 
         def ask() -> None:
-            why = pool.run(self._means.probe, path)
-            self._hanging.discard(name)
-            if not answer.ready():
-                answer.send(why)
+            why = "the probe failed"
+            try:
+                why = pool.run(self._means.probe, path)
+            except Exception as error:  # one that never ended would count as a device that hangs
+                why = f"the probe failed: {error!r}"
+            finally:
+                self._hanging.discard(name)
+                if not answer.ready():
+                    answer.send(why)
 
         self._hanging.add(name)
         green.spawn(ask)

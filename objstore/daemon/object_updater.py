@@ -17,7 +17,7 @@ from functools import cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from objstore.core.errors import DeviceUnavailable, InvalidInput
+from objstore.core.errors import MALFORMED, DeviceUnavailable, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
@@ -45,7 +45,7 @@ def target_of(payload: Mapping[str, Any]) -> Target:
         headers = tuple(sorted((str(name), str(value)) for name, value in payload["headers"].items()))
         replicas = tuple(sorted(int(index) for index in payload["replicas"]))
         return Target(Name.parse(payload["container"]), replicas, headers)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not an update of a container: {error!r}") from None
 
 

@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from objstore.core.errors import NodeFailure
 
-MAX_HEAD = 128 * 1024
+MAX_HEAD = 512 * 1024  # bytes; that of a container tells all configuration documents of its bucket
 
 
 class ResponseHead(NamedTuple):

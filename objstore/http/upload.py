@@ -73,6 +73,7 @@ class Upload:
             return self._answer is None
         if self._left is not None:
             if size > self._left:
+                self.abort()
                 raise InvalidInput("the body is longer than its announced length")
             self._left -= size
             pieces: list[Buffer] = [data]
@@ -93,7 +94,7 @@ class Upload:
             self.abort()
             raise InvalidInput(f"the body is {self._left} bytes shorter than announced")
         if self._left is None or self._head_pending:
-            self._transmit([end_of_chunks(trailers)] if self._left is None else [])
+            self._transmit([self._end(trailers)] if self._left is None else [])
         if self._answer is None:
             try:
                 self._take_answer(self._read_head(self._request.timeouts.answer), whole=True)
@@ -101,6 +102,13 @@ class Upload:
                 raise NodeFailure(f"the node closed the connection without an answer: {stale}") from None
         assert self._answer is not None
         return self._answer
+
+    def _end(self, trailers: Mapping[str, str] | None) -> bytes:
+        try:
+            return end_of_chunks(trailers)
+        except BaseException:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Break the request off, so that the node cannot take what it got for the whole."""

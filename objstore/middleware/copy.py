@@ -71,7 +71,7 @@ class Copy:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return self._options(environ, start_response)
-        if method != "COPY" and not (method == "PUT" and environ.get("HTTP_X_COPY_FROM")):
+        if method != "COPY" and not (method == "PUT" and "HTTP_X_COPY_FROM" in environ):
             return self.app(environ, start_response)
         try:
             copy = _asked(environ, method)

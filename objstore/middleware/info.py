@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from objstore.core.errors import InvalidInput
+from objstore.core.numbers import whole
 from objstore.runtime import settings
 from objstore.web import bucket_hosts
 from objstore.web.errors import response_for
@@ -90,10 +91,10 @@ class Info:
 
     def _is_signed(self, method: str, signature: str, expires: str) -> bool:
         digest = _DIGESTS.get(len(signature))
-        if digest not in self._digests or not (expires.isascii() and expires.isdigit()) or int(expires) < self._now():
+        if digest not in self._digests or (end := whole(expires)) is None or end < self._now():
             return False
         return any(
-            hmac.compare_digest(sign(each, int(expires), self._admin_key, digest), signature.lower().encode())
+            hmac.compare_digest(sign(each, end, self._admin_key, digest), signature.lower().encode())
             for each in _SIGNED_FOR[method]
         )
 

@@ -211,11 +211,15 @@ class DecidedWrite:
             return answer
 
         possible = sum(leased)
-        answers = gather(
-            [functools.partial(run, job, counts) for job, counts in zip(jobs, leased, strict=True)],
-            lambda _: len(taken) >= needed or possible - len(refused) < needed,
-            self._change.cluster.settings.post_quorum_timeout,
-        )
+        try:
+            answers = gather(
+                self._change.cluster,
+                [functools.partial(run, job, counts) for job, counts in zip(jobs, leased, strict=True)],
+                lambda _: len(taken) >= needed or possible - len(refused) < needed,
+            )
+        except BaseException:
+            self._lease.release(abandon=True)
+            raise
         if len(taken) >= needed:
             status = next((answer.status for answer in taken if answer.ok), 204)
             return Written(status, answers)

@@ -64,7 +64,7 @@ class NameLease:
                     break
             if self.granted:
                 jobs = [lambda node=node: self._ask(node, stamp, _FOLLOWERS_WAIT) for node in nodes]
-                gather(jobs, lambda _: len(self.granted) >= needed, self._cluster.settings.post_quorum_timeout)
+                gather(self._cluster, jobs, lambda _: len(self.granted) >= needed)
             self._closed = True
         except BaseException:
             self.release()

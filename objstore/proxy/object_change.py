@@ -7,6 +7,7 @@ import time
 from objstore.core import metadata
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
+from objstore.core.numbers import is_whole
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.object_get import policy_of
 from objstore.proxy.object_put import condition_refusal, replaced_segments
@@ -49,6 +50,7 @@ class ObjectPost:
         expires = constraints.delete_at(sent, time.time())
         if expires is not None:
             headers["X-Delete-At"] = str(expires)
+        metadata.check_sendable(headers)
         return headers
 
 
@@ -66,7 +68,7 @@ class ObjectDelete:
             return container
         constraints.check_name(request.name, self._limits)
         headers = {name: request.headers[name] for name in ("X-If-Delete-At",) if name in request.headers}
-        if not headers.get("X-If-Delete-At", "0").isdigit():
+        if not is_whole(headers.get("X-If-Delete-At", "0")):
             return error(400, "Bad X-If-Delete-At header value")
         change = ObjectChange(self._cluster, request, policy_of(request, container), headers)
         try:

@@ -121,6 +121,7 @@ class ObjectPut:
         expires = constraints.delete_at(sent, time.time())
         if expires is not None:
             headers["X-Delete-At"] = str(expires)
+        metadata.check_sendable(headers)
         return headers
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from objstore.core.errors import ChecksumMismatch, LimitExceeded, NodeFailure, NodeTimeout
+from objstore.core.errors import ChecksumMismatch, InvalidInput, LimitExceeded, NodeFailure, NodeTimeout
 from objstore.core.nodes import Node
 from objstore.proxy import quorum
 from objstore.proxy.cluster import Cluster
@@ -48,7 +48,7 @@ class Sender:
                 continue
             try:
                 self._upload.send(piece)
-            except (NodeFailure, OSError, ValueError) as failure:  # the latter where it was given up meanwhile
+            except Exception as failure:  # whatever it is: the queue must be emptied for the one who fills it
                 self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
@@ -78,6 +78,9 @@ class Sender:
         except NodeFailure as failure:
             self._fail(failure)
             return NodeResponse(503, {})
+        except BaseException:
+            self.abort()
+            raise
         self._cluster.note_answer(self.node, response.status)
         return response
 
@@ -169,7 +172,7 @@ class PutStream:
                 green.spawn(self._open, stand_ins(self._cluster, node, spares), request)
                 for node, request in zip(nodes, requests, strict=True)
             ]
-            opened: list[Sender | NodeResponse] = [wait.wait() for wait in waits]
+            opened = _all_opened(self._cluster, waits)
             answers = [one for one in opened if isinstance(one, NodeResponse)]
             conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=None)
             if conflict is None or not self._change.outdated(conflict):
@@ -190,6 +193,10 @@ class PutStream:
                 if upload is not None:
                     upload.abort()
                 continue
+            except BaseException:
+                if upload is not None:
+                    upload.abort()
+                raise
             if early is None:
                 return Sender(self._cluster, node, request, upload)
             early.close()
@@ -229,9 +236,9 @@ class PutStream:
         self._change.renew()
         trailers[messages.TIMESTAMP] = self._change.timestamp.internal
         got = gather(
+            self._cluster,
             [lambda sender=sender: sender.finish(trailers) for sender in senders],  # type: ignore[misc]
             lambda some: quorum.decided([one.status for one in some], self._replicas),
-            self._cluster.settings.post_quorum_timeout,
         )
         everyone = answers + got
         status = quorum.verdict([answer.status for answer in everyone], self._replicas)
@@ -255,3 +262,23 @@ class PutStream:
         ]
         written = decided.collect(leased, jobs)
         return written._replace(answers=answers + written.answers)
+
+
+def _all_opened(cluster: Cluster, waits: Sequence[Any]) -> list[Sender | NodeResponse]:
+    """The results of `PutStream._open`, as `writes.gather` has those of its jobs; if it raises, no upload goes on."""
+    opened: list[Sender | NodeResponse] = []
+    fault: InvalidInput | None = None
+    for wait in waits:
+        try:
+            opened.append(wait.wait())
+        except InvalidInput as raised:
+            fault = raised
+        except Exception:
+            cluster.logger.exception("a request to a node failed")
+            opened.append(NodeResponse(500, {}))
+    if fault is None:
+        return opened
+    for one in opened:
+        if isinstance(one, Sender):
+            one.abort()
+    raise fault

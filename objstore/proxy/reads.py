@@ -101,8 +101,12 @@ def _one_by_one(
             response = cluster.call(node, request)
         except NodeFailure:
             continue
-        if tally.take(node, response):
-            return response, node
+        try:
+            if tally.take(node, response):
+                return response, node
+        except BaseException:
+            response.close()
+            raise
     return tally.outcome(), None
 
 
@@ -113,6 +117,8 @@ def _concurrently(
 
     Other nodes, which may have what a primary has replaced since, are asked when no answer is awaited any more.
     """
+    settings = cluster.settings
+    longest = settings.conn_timeout + 3 * settings.node_timeout  # more than a request takes that is sent again
     answers = green.Queue()
     tally = _Tally(place)
     over = False
@@ -121,6 +127,9 @@ def _concurrently(
         try:
             response: NodeResponse | None = cluster.call(node, request)
         except NodeFailure:
+            response = None
+        except Exception:
+            cluster.logger.exception("a request to a node failed")
             response = None
         if over and response is not None:
             response.close()
@@ -137,9 +146,11 @@ def _concurrently(
                 upcoming = next(nodes, None)
             impatient = upcoming is not None and upcoming in place.primaries
             try:
-                answered, response = answers.get(timeout=cluster.settings.concurrency_timeout if impatient else None)
+                answered, response = answers.get(timeout=settings.concurrency_timeout if impatient else longest)
             except green.QueueEmpty:
-                continue
+                if impatient:
+                    continue
+                break
             running -= 1
             if response is not None and tally.take(answered, response):
                 return response, answered

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from objstore.core.errors import NodeFailure
+from objstore.core.errors import InvalidInput, NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.proxy import quorum
@@ -75,30 +75,57 @@ def write(
             for node, request in zip(nodes, requests, strict=True)
         ]
         answers = gather(
-            jobs,
-            lambda got: quorum.decided([alike(answer.status) for answer in got], replicas),
-            cluster.settings.post_quorum_timeout if grace is None else grace,
+            cluster, jobs, lambda got: quorum.decided([alike(answer.status) for answer in got], replicas), grace
         )
     return Written(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
 
 
 def gather(
-    jobs: Sequence[Callable[[], NodeResponse]], enough: Callable[[list[NodeResponse]], bool], grace: float
+    cluster: Cluster,
+    jobs: Sequence[Callable[[], NodeResponse]],
+    enough: Callable[[list[NodeResponse]], bool],
+    grace: float | None = None,
 ) -> list[NodeResponse]:
-    """Run all jobs at once; their results, once all have ended or `grace` seconds after `enough` of them have."""
+    """Run all jobs at once; their results, once all have ended or `grace` seconds after `enough` of them have.
+
+    No longer than `write_timeout`. grace: `post_quorum_timeout` if None. Raises InvalidInput if a job does: the
+    request itself is at fault, not its node. A job that fails in an unforeseen way counts as a 500 and is logged.
+    """
+    settings = cluster.settings
     results = green.Queue()
     for job in jobs:
-        green.spawn(lambda job=job: results.put(job()))
+        green.spawn(_report, cluster, job, results)
     got: list[NodeResponse] = []
-    while len(got) < len(jobs) and not enough(got):
-        got.append(results.get())
     try:
-        with green.deadline(grace, TimeoutError()):
+        with green.deadline(settings.write_timeout, TimeoutError()):
+            while len(got) < len(jobs) and not enough(got):
+                got.append(_result(results))
+        with green.deadline(settings.post_quorum_timeout if grace is None else grace, TimeoutError()):
             while len(got) < len(jobs):
-                got.append(results.get())
+                got.append(_result(results))
     except TimeoutError:
         pass
     return got
+
+
+def _report(cluster: Cluster, job: Callable[[], NodeResponse], results: green.Queue) -> None:
+    """Put a result, whatever becomes of the job: someone waits for it."""
+    outcome: NodeResponse | InvalidInput = NodeResponse(500, {})
+    try:
+        outcome = job()
+    except InvalidInput as fault:
+        outcome = fault
+    except Exception:
+        cluster.logger.exception("a request to a node failed")
+    finally:
+        results.put(outcome)
+
+
+def _result(results: green.Queue) -> NodeResponse:
+    outcome: NodeResponse | InvalidInput = results.get()
+    if isinstance(outcome, InvalidInput):
+        raise outcome
+    return outcome
 
 
 def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases.replicas import Rows
@@ -156,7 +156,7 @@ def decode_rows(body: bytes) -> Rows:
     try:
         said = json.loads(body)
         rows = Rows(str(said["to"]), str(said["from"]), int(said["after"]), int(said["last"]), said["rows"])
-    except (ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not rows: {error!r}") from None
     if not isinstance(rows.rows, list) or not rows.remote_id:
         raise InvalidInput("not rows")
@@ -182,7 +182,7 @@ def decode_status(body: bytes) -> Status:
             int(policy_index),
             {str(key): (str(value), Timestamp.parse(at)) for key, (value, at) in dict(metadata).items()},
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not a status: {error!r}") from None
 
 
@@ -195,7 +195,7 @@ def decode_point(body: bytes) -> int:
     try:
         said: Mapping[str, Any] = json.loads(body)
         return int(said["point"])
-    except (ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not a sync point: {error!r}") from None
 
 
@@ -203,8 +203,8 @@ def _lines(body: bytes, types: tuple[type, ...]) -> list[list[Any]]:
     """Lines whose values are of these types. Raises InvalidInput."""
     try:
         lines = json.loads(body)
-    except ValueError as error:
-        raise InvalidInput(f"not JSON: {error}") from None
+    except MALFORMED as error:
+        raise InvalidInput(f"not JSON: {error!r}") from None
     if not isinstance(lines, list) or not all(isinstance(line, list) for line in lines):
         raise InvalidInput("not lists")
     if not all(tuple(map(type, line)) == types for line in lines):

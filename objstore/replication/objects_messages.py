@@ -29,7 +29,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from objstore.core.errors import BodyTruncated, InvalidInput
+from objstore.core.errors import MALFORMED, BodyTruncated, InvalidInput
 from objstore.store.objects.layout import FileName, is_hash, is_suffix
 
 PARTITION_HASH = "X-Backend-Partition-Hash"
@@ -71,7 +71,7 @@ class Receipt(NamedTuple):
         try:
             said = json.loads(body)
             return cls(int(said["frames"]), {int(index): str(why) for index, why in said["refused"].items()})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except MALFORMED as error:
             raise InvalidInput(f"not a receipt: {error!r}") from None
 
 
@@ -85,7 +85,7 @@ def decode_changes(body: bytes) -> Changes:
     try:
         said = json.loads(body)
         return {_hash(name_hash): tuple(_file_name(name) for name in names) for name_hash, names in said.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not a list of changes: {error}") from None
 
 
@@ -99,7 +99,7 @@ def decode_hashes(body: bytes) -> dict[str, str]:
         said = json.loads(body)
         if all(isinstance(suffix, str) and isinstance(found, str) for suffix, found in said.items()):
             return {suffix: found for suffix, found in said.items() if is_suffix(suffix)}
-    except (ValueError, TypeError, AttributeError):
+    except MALFORMED:
         pass
     raise InvalidInput("not the hashes of suffixes")
 
@@ -114,7 +114,7 @@ def decode_partitions(body: bytes) -> dict[int, str]:
         said = json.loads(body)
         if all(_NUMBER(partition) and isinstance(found, str) for partition, found in said.items()):
             return {int(partition): found for partition, found in said.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except MALFORMED:
         pass
     raise InvalidInput("not the hashes of partitions")
 
@@ -127,7 +127,7 @@ def decode_numbers(body: bytes) -> set[int]:
     """A list of partitions. Raises InvalidInput."""
     try:
         said = json.loads(body)
-    except (ValueError, RecursionError):
+    except MALFORMED:
         said = None
     if isinstance(said, list) and all(isinstance(partition, int) for partition in said):
         return set(said)

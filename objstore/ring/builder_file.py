@@ -14,7 +14,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from objstore.core.errors import ConfigError, InvalidInput, LockTimeout
+from objstore.core.errors import MALFORMED, ConfigError, InvalidInput, LockTimeout
 from objstore.core.nodes import Node
 from objstore.ring.builder import RingBuilder
 from objstore.ring.moves import MoveLog
@@ -65,7 +65,7 @@ def decode_builder(buffer: bytes, source: str) -> RingBuilder:
         builder.last_moved = arrays["last_moved"]
         builder.step = step_of(header)
         builder.moves = MoveLog(*(arrays[f"move.{name}"] for name in MoveLog._fields))
-    except (KeyError, TypeError, ValueError, InvalidInput) as error:
+    except (*MALFORMED, InvalidInput) as error:
         raise ConfigError(f"{source}: builder file with unusable contents: {error!r}") from error
     return builder
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sys import intern
 from typing import Any, NamedTuple
 
-from objstore.core.errors import ConfigError
+from objstore.core.errors import MALFORMED, ConfigError
 from objstore.core.nodes import Node
 from objstore.ring.sealed import Kind, seal, unseal
 
@@ -95,7 +95,7 @@ def decode_ring(buffer: bytes | memoryview, source: str) -> RingContents:
             Moves(*(arrays[f"move.{name}"] for name in Moves._fields)),
             step_of(header),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise ConfigError(f"{source}: ring file with unusable contents: {error!r}") from error
     problem = _shape_problem(contents)
     if problem:

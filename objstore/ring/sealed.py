@@ -22,7 +22,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from objstore.core.errors import ConfigError
+from objstore.core.errors import MALFORMED, ConfigError
 
 PREAMBLE = struct.Struct("<8sII")
 DIGEST_BYTES = 32
@@ -83,7 +83,7 @@ def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
     try:
         header = json.loads(str(body[PREAMBLE.size : PREAMBLE.size + length], "utf-8", "surrogatepass"))
         return Sealed(header, _arrays(body, PREAMBLE.size + length, header.pop("arrays")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise ConfigError(f"{source}: {kind.name} with unusable contents: {error!r}") from error
 
 

@@ -41,17 +41,17 @@ sleep = eventlet.sleep
 kill = eventlet.kill
 
 
-def spawn(function: Callable[..., Any], *args: Any) -> Any:
+def spawn(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Run a function in a green thread of its own; `wait()` of the result returns what it returns, or raises its error.
 
     The result of one that was killed is None: as an error it would keep all that it worked with in memory.
     """
-    return eventlet.spawn(_unless_killed, function, *args)
+    return eventlet.spawn(_unless_killed, function, *args, **options)
 
 
-def _unless_killed(function: Callable[..., Any], *args: Any) -> Any:
+def _unless_killed(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     try:
-        return function(*args)
+        return function(*args, **options)
     except GreenletExit:
         return None
 

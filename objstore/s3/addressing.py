@@ -52,8 +52,11 @@ def locate(path: str, host: str, domains: Sequence[str]) -> Address:
 
 
 def check_key(key: str) -> None:
-    """Raises S3Error KeyTooLongError."""
-    size = len(key.encode("utf-8"))
+    """Raises S3Error KeyTooLongError, and InvalidURI for a key that is not UTF-8 (from a header, not encoded there)."""
+    try:
+        size = len(key.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise S3Error("InvalidURI") from None
     if size > MOST_KEY:
         raise S3Error("KeyTooLongError", extra={"Size": str(size), "MaxSizeAllowed": str(MOST_KEY)})
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from objstore.core.names import Name
+from objstore.core.text import is_header_name
 from objstore.s3 import bucket_config, xml
 from objstore.s3.access.patterns import matches
 from objstore.s3.addressing import Address
@@ -73,6 +74,9 @@ def _rule(element: Any) -> Rule:
         for pattern in patterns:
             if pattern.count("*") > 1:
                 raise S3Error("InvalidRequest", f'{what} "{pattern}" can not have more than one wildcard.')
+    for name in (*rule.exposed, *(pattern.replace("*", "") for pattern in rule.headers)):
+        if name and "*" not in name and not is_header_name(name):
+            raise S3Error("InvalidRequest", f'"{name}" in the CORS configuration is not the name of a header.')
     for name in rule.exposed:
         if "*" in name:
             raise S3Error(

@@ -69,4 +69,7 @@ def parse_iso(text: str) -> float | None:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return found.timestamp() if found.tzinfo is not None else None
+    try:
+        return found.timestamp() if found.tzinfo is not None else None
+    except OverflowError:  # the first or last day there is, in another zone
+        return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from objstore.core.numbers import whole
 from objstore.s3 import current, dates
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
@@ -15,11 +16,14 @@ from objstore.s3.request import S3Request
 
 
 class Conditions(NamedTuple):
-    """What must be so of the object, '' for anything. modified: an HTTP or ISO date, to the second. size: in bytes."""
+    """What must be so of the object, None for anything.
 
-    etag: str = ""
-    modified: str = ""
-    size: str = ""
+    modified: an HTTP or ISO date, to the second. size: in bytes.
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+    size: str | None = None
 
 
 NONE = Conditions()
@@ -27,9 +31,9 @@ NONE = Conditions()
 
 def of_headers(headers: Mapping[str, str]) -> Conditions:
     return Conditions(
-        headers.get("If-Match", ""),
-        headers.get("X-Amz-If-Match-Last-Modified-Time", ""),
-        headers.get("X-Amz-If-Match-Size", ""),
+        headers.get("If-Match"),
+        headers.get("X-Amz-If-Match-Last-Modified-Time"),
+        headers.get("X-Amz-If-Match-Size"),
     )
 
 
@@ -39,7 +43,9 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Con
     With conditions of size and date alone, deleting what is not there is no error.
     """
     etag = conditions.etag
-    if conditions.modified or conditions.size:
+    if etag == "":  # no object has it
+        raise S3Error("PreconditionFailed", "", {"Condition": "If-Match"})
+    if conditions.modified is not None or conditions.size is not None:
         try:
             etag = _looked_up(context, request, target, conditions)
         except S3Error as failure:
@@ -65,22 +71,25 @@ def _looked_up(context: Context, request: S3Request, target: Target, conditions:
 
 
 def _numbers(conditions: Conditions) -> tuple[int | None, int | None]:
-    size = conditions.size
-    if size and not (size.isascii() and size.isdigit()):
-        raise S3Error("InvalidArgument", "", {"ArgumentName": "x-amz-if-match-size", "ArgumentValue": size})
-    if not conditions.modified:
-        return int(size) if size else None, None
+    size = None
+    if conditions.size is not None:
+        size = whole(conditions.size)
+        if size is None:
+            extra = {"ArgumentName": "x-amz-if-match-size", "ArgumentValue": conditions.size}
+            raise S3Error("InvalidArgument", "", extra)
+    if conditions.modified is None:
+        return size, None
     seconds = dates.parse_http(conditions.modified)
     if seconds is None:
         seconds = _iso(conditions.modified)
     if seconds is None:
         extra = {"ArgumentName": "x-amz-if-match-last-modified-time", "ArgumentValue": conditions.modified}
         raise S3Error("InvalidArgument", "", extra)
-    return int(size) if size else None, int(seconds)
+    return size, int(seconds)
 
 
 def _iso(text: str) -> float | None:
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

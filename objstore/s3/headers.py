@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from objstore.core import listed_types
 from objstore.core.errors import InvalidInput
-from objstore.core.text import to_text
+from objstore.core.metadata import not_sendable
+from objstore.core.text import is_header_name, to_native, to_text
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import tags
 from objstore.s3.errors import S3Error
@@ -42,7 +43,11 @@ USER = "X-Amz-Meta-"
 _KEPT_USER = "X-Object-Meta-"
 _DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
 MOST_METADATA = 2048  # bytes of names and values
+MOST_SYSTEM_METADATA = 8192  # likewise, with the user metadata
 DEFAULT_TYPE = "binary/octet-stream"
+_LONGEST_ENCODED = 4 * MOST_METADATA  # characters of a value in which encoded words are read
+# Charsets of encoded words. Python knows many more, among them some that give what is no text.
+_CHARSETS = {name: name for name in ("ascii", "us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "windows-1252")}
 
 # Said and kept alike.
 SYSTEM_HEADERS = (
@@ -129,13 +134,17 @@ def described(
     kept.setdefault("Content-Type", DEFAULT_TYPE)
     kept.update(user_metadata(headers))
     kept.update(storage_class(headers, classes))
+    size = sum(len(name) + len(to_native(value)) for name, value in kept.items())
+    if size > MOST_SYSTEM_METADATA:
+        raise S3Error("MetadataTooLarge", "", {"Size": str(size), "MaxSizeAllowed": str(MOST_SYSTEM_METADATA)})
     redirect = headers.get("X-Amz-Website-Redirect-Location")
-    if redirect:
+    if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
             raise S3Error("InvalidRedirectLocation")
         kept[REDIRECT] = redirect
     if _ENCRYPTION in headers:
         kept[ENCRYPTION] = headers[_ENCRYPTION]
+    _sendable(kept)
     return kept | listed_class(kept)
 
 
@@ -167,11 +176,11 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
             continue
         key = name[len(USER) :]
         text = decoded(value)
-        size += len(key.encode()) + len(text.encode("utf-8", "surrogateescape"))
+        size += len(to_native(key)) + len(text.encode("utf-8", "surrogateescape"))
         if text:
             kept[_KEPT_USER + _kept_name(key)] = text
         else:
-            empty.append(key.lower())
+            empty.append(_empty_name(key))
     if size > MOST_METADATA:
         extra = {"Size": str(size), "MaxSizeAllowed": str(MOST_METADATA)}
         raise S3Error("MetadataTooLarge", "", extra)
@@ -185,21 +194,39 @@ def _kept_name(key: str) -> str:
     return key.replace("%", "%25").replace("_", "%5F") if "_" in key or "%" in key else key
 
 
+def _empty_name(key: str) -> str:
+    if not is_header_name(key):
+        raise S3Error("InvalidArgument", "The name of the metadata is no header name.", {"ArgumentName": key})
+    return key.lower()
+
+
 def _said_name(kept: str) -> str:
     name = USER.lower() + kept.lower()
     return name.replace("%5f", "_").replace("%25", "%") if "%" in name else name
 
 
 def decoded(value: str) -> str:
-    """A header's value with its encoded words (RFC 2047) read; as it is where they are broken."""
-    if "=?" not in value:
+    """A header's value with its encoded words (RFC 2047) read; as it is if they are broken or of another charset."""
+    if "=?" not in value or len(value) > _LONGEST_ENCODED:
         return value
     try:
         parts = email.header.decode_header(value)
-        text = "".join(part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in parts)
+        text = "".join(
+            part if isinstance(part, str) else part.decode(_CHARSETS[(charset or "ascii").lower()])
+            for part, charset in parts
+        )
         return text or value
-    except (HeaderParseError, UnicodeDecodeError, LookupError, binascii.Error, ValueError):
+    except (HeaderParseError, UnicodeDecodeError, KeyError, binascii.Error, ValueError):
         return value
+
+
+def _sendable(kept: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers, which an answer can have; raises S3Error InvalidArgument. They have been decoded by now."""
+    for name in not_sendable(kept):
+        said = _said_name(name[len(_KEPT_USER) :]) if name.startswith(_KEPT_USER) else name.lower()
+        message = "The header has a name or value that HTTP cannot represent."
+        raise S3Error("InvalidArgument", message, {"ArgumentName": said})
+    return kept
 
 
 def encoded(text: str) -> str:

@@ -5,11 +5,11 @@ Header names keep their underscores, the path its encoding, the query its order 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from objstore.core.metadata import not_sendable
 from objstore.core.text import to_text
 from objstore.s3.errors import S3Error
 from objstore.web.requests import Environ
@@ -18,8 +18,6 @@ from objstore.web.requests import headers as environ_headers
 _MOST_PARAMETERS = 1000
 _REMEMBERED = 4096
 BAD_URI = "Couldn't parse the specified URI."
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, section 5.6.2: a token
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Incoming(NamedTuple):
@@ -37,7 +35,10 @@ class _Canonical(dict[str, str]):
     """Header names to their canonical form, each word capitalised."""
 
     def __missing__(self, name: str) -> str:
-        canonical = to_text(name).title()
+        try:
+            canonical = to_text(name).title()
+        except UnicodeEncodeError:  # of a query or form, where it is text already
+            canonical = name.title()
         if len(self) < _REMEMBERED and len(name) < 128:
             self[name] = canonical
         return canonical
@@ -78,7 +79,7 @@ def as_header(name: str, value: str) -> tuple[str, str]:
 
     Raises S3Error InvalidArgument for what could not come as a header: it would be signed or kept as another one.
     """
-    if not _NAME.match(name) or _CONTROLS.search(value):
+    if not_sendable({name: value}):
         raise S3Error("InvalidArgument", "", {"ArgumentName": name, "ArgumentValue": value})
     return CANONICAL[name], value
 

@@ -7,7 +7,6 @@ system's own: hidden from listings and closed to clients of either API.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 
 from objstore.core.lives import ENDED
 from objstore.core.names import RESERVED, Name
+from objstore.s3 import config_headers
 from objstore.s3.errors import S3Error
 from objstore.web import infos
 from objstore.web.infos import ContainerInfo
@@ -22,10 +22,6 @@ from objstore.web.requests import LATE_HEADERS, Environ, WsgiApp
 from objstore.web.responses import Answer, call
 from objstore.web.subrequests import subrequest
 
-CONFIG = "X-Container-Sysmeta-S3-"
-_CONFIG_PIECE = 4000  # characters of one header
-_CONFIG_PIECES = 20
-_MOST_CONFIG = _CONFIG_PIECE * _CONFIG_PIECES * 3 // 4
 _DATA_TIMES = {"X-Backend-Data-Times": "true"}  # a change of tags is no modification to S3
 ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
 
@@ -131,31 +127,13 @@ class Native:
 
     def config(self, info: ContainerInfo, kind: str) -> str:
         """A configuration document of a bucket (`policy`, `acl`, `cors`), '' where there is none."""
-        prefix = f"s3-{kind}"
-        kept = info.sysmeta.get(f"{prefix}-0", "")
-        if not kept:
-            return ""
-        kept += "".join(info.sysmeta.get(f"{prefix}-{index}", "") for index in range(1, _CONFIG_PIECES))
-        return base64.b64decode(kept).decode()
+        return config_headers.document(info.sysmeta, kind)
 
     def set_config(self, environ: Environ, name: Name, kind: str, document: str) -> None:
         """Keep a configuration document; '' removes it. Raises S3Error for one that is too large, NoSuchBucket."""
-        answer = self.done(environ, "POST", name, (204, 404), headers=config_headers(kind, document))
+        answer = self.done(environ, "POST", name, (204, 404), headers=config_headers.headers(kind, document))
         if answer.status == 404:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
-
-
-def config_headers(kind: str, document: str) -> dict[str, str]:
-    """The headers of a container's PUT or POST that keep a configuration document.
-
-    Raises S3Error InvalidRequest for one that is too large.
-    """
-    kept = base64.b64encode(document.encode()).decode()  # a header may lose spaces at its ends
-    pieces = [kept[start : start + _CONFIG_PIECE] for start in range(0, len(kept), _CONFIG_PIECE)]
-    if len(pieces) > _CONFIG_PIECES:
-        raise S3Error("InvalidRequest", f"The configuration is larger than {_MOST_CONFIG} bytes")
-    pieces += [""] * (_CONFIG_PIECES - len(pieces))
-    return {f"{CONFIG}{kind.title()}-{index}": piece for index, piece in enumerate(pieces)}
 
 
 def ended(answer: Answer, name: Name) -> S3Error | None:
@@ -176,4 +154,6 @@ def again() -> S3Error:
 
 def unexpected(status: int) -> S3Error:
     """The error for a native status that the operation has no meaning for."""
+    if status == 431:
+        return S3Error("MetadataTooLarge", "The request's headers and metadata are more than the servers take.")
     return S3Error("ServiceUnavailable" if status in (408, 498, 503, 507) else "InternalError")

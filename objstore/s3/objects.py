@@ -109,12 +109,16 @@ class CopySource:
     def __init__(self, header: str) -> None:
         """Raises S3Error InvalidArgument, NoSuchKey, KeyTooLongError."""
         path, _, query = header.partition("?")
+        if query == "versionId=":
+            extra = {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header}
+            raise S3Error("InvalidArgument", "Version id cannot be the empty string", extra)
         if query and not query.startswith("versionId="):
             raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
         try:
             text = unquote(path, errors="strict").removeprefix("/")
             self.version = unquote(query.removeprefix("versionId="), errors="strict")
-        except UnicodeDecodeError:
+            header.encode()  # bytes that are not UTF-8 and not percent-encoded
+        except UnicodeError:
             raise _bad_source("Invalid copy source encoding.", header) from None
         self.bucket, _, self.key = text.partition("/")
         if not self.bucket or not self.key or "\0" in text:

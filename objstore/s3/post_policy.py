@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from objstore.core.numbers import whole
 from objstore.s3 import dates
 from objstore.s3.errors import S3Error
 
@@ -82,13 +83,18 @@ def parse(encoded: str) -> Policy:
 def _sizes(one: list[Any]) -> Sizes:
     if len(one) != 3:
         raise _invalid("Invalid Condition: content-length-range takes two numbers.")
-    try:
-        least, most = (int(number) for number in one[1:])
-    except (TypeError, ValueError):
-        raise _invalid("Invalid Condition: content-length-range takes two numbers.") from None
-    if least < 0 or most < least:
+    least, most = (_size(number) for number in one[1:])
+    if most < least:
         raise _invalid("Invalid Condition: content-length-range is not a range.")
     return Sizes(least, most)
+
+
+def _size(number: Any) -> int:
+    """Bytes, as a number of JSON or as text; raises S3Error InvalidPolicyDocument."""
+    size = whole(str(number)) if isinstance(number, (int, str)) and not isinstance(number, bool) else None
+    if size is None:
+        raise _invalid("Invalid Condition: content-length-range takes two numbers.")
+    return size
 
 
 def _conditions(one: Any) -> list[Condition]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
+from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import current, objects
 from objstore.s3 import headers as names
@@ -48,11 +49,11 @@ def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
     since, until = headers.get(f"{prefix}If-Modified-Since"), headers.get(f"{prefix}If-Unmodified-Since")
     tags = {}
     dates = {}
-    if match:
+    if match is not None:
         tags["If-Match"] = match
     elif until:
         dates["If-Unmodified-Since"] = until
-    if unmatched:
+    if unmatched is not None:
         tags["If-None-Match"] = unmatched
     elif since:
         dates["If-Modified-Since"] = since
@@ -191,11 +192,12 @@ def _part_number(request: S3Request) -> int:
         return 0
     if request.header("Range"):
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MOST_PARTS):
+    number = whole(text)
+    if number is None or not 1 <= number <= MOST_PARTS:
         extra = {"ArgumentName": "partNumber", "ArgumentValue": text}
         message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
         raise S3Error("InvalidArgument", message, extra)
-    return int(text)
+    return number
 
 
 class _Part(NamedTuple):

@@ -83,6 +83,7 @@ _REFUSALS = {
     409: "ConditionalRequestConflict",
     413: "EntityTooLarge",
     422: "BadDigest",
+    431: "MetadataTooLarge",
     499: "IncompleteBody",
 }
 

@@ -80,9 +80,8 @@ def dump(tags: Tags) -> str:
 def _kept(text: str) -> str:
     if text.isascii():
         return quote(text, safe=_KEPT_AS_IS)
-    return "".join(
-        quote(letter, safe=_KEPT_AS_IS) if letter.isascii() or letter.isspace() else letter for letter in text
-    )
+    # Also blanks: ten tags of them must still fit a header line.
+    return "".join(quote(letter, safe=_KEPT_AS_IS) if letter.isascii() else letter for letter in text)
 
 
 def load(kept: str) -> dict[str, str]:

@@ -60,6 +60,12 @@ def text(element: Any, name: str, default: str = "") -> str:
     return default if found is None else found.strip()
 
 
+def optional(element: Any, name: str) -> str | None:
+    """As `text`, None if there is no such child."""
+    found = element.findtext(name)
+    return None if found is None else found.strip()
+
+
 def only(element: Any, allowed: Iterable[str]) -> None:
     """Raises S3Error MalformedXML where an element has other children than these."""
     names = frozenset(allowed)

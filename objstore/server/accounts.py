@@ -7,8 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from objstore.core.errors import InvalidInput, NotFound
+from objstore.core.errors import MALFORMED, InvalidInput, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
+from objstore.core.metadata import check_sendable
 from objstore.core.names import HashSalt
 from objstore.core.policies import Policies
 from objstore.core.timestamps import Timestamp
@@ -73,8 +74,8 @@ class AccountServer:
         timestamp = request.timestamp()
         try:
             rows = [_row(item, timestamp) for item in json.loads(read_body(request.environ, MAX_ROWS_BODY))]
-        except (ValueError, TypeError, KeyError) as failure:
-            raise InvalidInput(f"not rows: {failure}") from None
+        except MALFORMED as failure:
+            raise InvalidInput(f"not rows: {failure!r}") from None
         store = request.device.accounts
         try:
             store.merge_rows(request.location, rows)
@@ -125,7 +126,11 @@ class AccountServer:
 
 
 def settable(environ: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in requests.headers(dict(environ)).items() if name.startswith(_PREFIXES)}
+    """The metadata that a request sets, empty values among it; raises InvalidInput for what no answer could have."""
+    sent = requests.headers(dict(environ))
+    changes = {name: value for name, value in sent.items() if name.startswith(_PREFIXES)}
+    check_sendable(changes)
+    return changes
 
 
 def _row(item: Mapping[str, Any], reported_at: Timestamp) -> ContainerRow:

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from objstore.core import metadata
 from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
+from objstore.core.numbers import whole
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
@@ -37,6 +39,10 @@ class Request(NamedTuple):
         if not text:
             raise InvalidInput("X-Timestamp is missing")
         return Timestamp.parse(text)
+
+    def number(self, name: str) -> int | None:
+        """The whole number of a header, None where it is not sent; raises InvalidInput."""
+        return _number(self.header(name), name)
 
     def query(self) -> dict[str, str]:
         return query(self.environ)
@@ -116,7 +122,7 @@ class StorageApp:
             if verb is None:
                 assert self._replicate is not None
                 return self._replicate(self._parse_share(environ))
-            return verb(self._parse(environ, method))
+            return self._sendable(environ, verb(self._parse(environ, method)))
         except (NodeFailure, ObjstoreError) as failure:
             status = status_of(failure)
             if status >= 500 and self._is_news(environ, status):
@@ -128,6 +134,21 @@ class StorageApp:
         except Exception:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
+
+    def _sendable(self, environ: Environ, response: Response) -> Response:
+        """The answer without stored items that no answer can have: the rest of what is stored stays readable."""
+        if not metadata.breaks_answers(response.headers):
+            return response
+        for name in metadata.not_sendable(response.headers):
+            del response.headers[name]
+            if self._told.is_due((environ["PATH_INFO"], name)):
+                self._logger.error(
+                    "%r: the stored header %r cannot be sent and is left out",
+                    environ["PATH_INFO"],
+                    name,
+                    extra=traces.of_log(environ),
+                )
+        return response
 
     def _is_news(self, environ: Environ, status: int) -> bool:
         """A device that is full or not there is told of once a minute: each request to it fails."""
@@ -157,13 +178,20 @@ def _twin(environ: Environ, partition: int) -> int | None:
     text = environ.get(messages.TWIN_KEY)
     if text is None:
         return None
-    if not text.isdigit() or partition not in (int(text) // 2, 2 * int(text), 2 * int(text) + 1):
-        raise InvalidInput(f"not a twin of partition {partition}: {text!r}")
-    return int(text)
+    twin = whole(text)
+    if twin is None or partition not in (twin // 2, 2 * twin, 2 * twin + 1):
+        raise InvalidInput(f"not a twin of partition {partition}: {text[:60]!r}")
+    return twin
 
 
 def _policy(environ: Environ) -> int:
-    text = environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "0")
-    if not text.isdigit():
-        raise InvalidInput(f"not a storage policy index: {text!r}")
-    return int(text)
+    return _number(environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "0"), messages.POLICY) or 0
+
+
+def _number(text: str, header: str) -> int | None:
+    if not text:
+        return None
+    number = whole(text)
+    if number is None:
+        raise InvalidInput(f"{header} is not a whole number: {text[:60]!r}")
+    return number

@@ -8,9 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from objstore.core.errors import Conflict, InvalidInput, NotFound
+from objstore.core.errors import MALFORMED, Conflict, InvalidInput, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.lives import LIFE
+from objstore.core.metadata import check_sendable
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
 from objstore.server import database_replication
@@ -54,7 +55,7 @@ class ContainerServer:
 
     def put(self, request: Request) -> Response:
         timestamp = request.timestamp()
-        chosen = request.header(messages.POLICY)
+        chosen = request.number(messages.POLICY)
         store = request.device.containers
         try:
             info = store.info(request.location)
@@ -62,9 +63,9 @@ class ContainerServer:
             if messages.EXISTING_ONLY_KEY in request.environ and missing.timestamp is None:
                 return error(404)
             info = None
-        if info is not None and chosen and int(chosen) != info.policy_index:
+        if info is not None and chosen is not None and chosen != info.policy_index:
             return error(409, headers={messages.POLICY: str(info.policy_index)})
-        policy = int(chosen or request.header(messages.POLICY_DEFAULT) or 0)
+        policy = chosen if chosen is not None else request.number(messages.POLICY_DEFAULT) or 0
         changes = settable(request.environ)
         check_metadata("Container", {**(live_metadata(info.metadata) if info else {}), **changes}, self._limits)
         created = store.create(request.location, request.name, timestamp, policy, changes)
@@ -91,18 +92,18 @@ class ContainerServer:
     def _merge(self, request: Request) -> Response:
         try:
             rows = [_row(item) for item in json.loads(read_body(request.environ, MAX_ROWS_BODY))]
-        except (ValueError, TypeError, KeyError) as failure:
-            raise InvalidInput(f"not rows: {failure}") from None
+        except MALFORMED as failure:
+            raise InvalidInput(f"not rows: {failure!r}") from None
         store = request.device.containers
         life = request.header(LIFE)
         writer = Writer(Timestamp.parse(life), time.time()) if life else None
         try:
             store.merge_rows(request.location, rows, writer=writer)
         except NotFound:
-            recreate = request.header(messages.RECREATE)
-            if not recreate:
+            recreate = request.number(messages.RECREATE)
+            if recreate is None:
                 raise
-            store.create(request.location, request.name, request.timestamp(), int(recreate), {})
+            store.create(request.location, request.name, request.timestamp(), recreate, {})
             self._updater.tell(request, store.info(request.location))
             store.merge_rows(request.location, rows)
         return Response(202)
@@ -160,12 +161,14 @@ class ContainerServer:
 
 
 def settable(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The metadata that a request sets, empty values among it."""
-    return {
+    """The metadata that a request sets, empty values among it; raises InvalidInput for what no answer could have."""
+    changes = {
         name: value
         for name, value in requests.headers(dict(environ)).items()
         if name in SETTABLE or name.startswith(_PREFIXES)
     }
+    check_sendable(changes)
+    return changes
 
 
 def _row(item: Mapping[str, Any]) -> ObjectRow:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput, LockTimeout
+from objstore.core.errors import MALFORMED, InvalidInput, LockTimeout
 from objstore.core.names import HashSalt, Location
+from objstore.core.numbers import whole
 from objstore.replication import databases as protocol
 from objstore.runtime.settings import Setting, Table, duration, positive, size
 from objstore.server.app import ShareRequest
@@ -95,12 +96,15 @@ class DatabaseReplication:
         given = protocol.decode_rows(read_body(request.environ, self._limits.body))
         try:
             rows = replicas.decode_rows(given.rows)
-        except (ValueError, TypeError, IndexError, AttributeError) as failure:
+        except MALFORMED as failure:
             raise InvalidInput(f"not rows: {failure!r}") from None
         return _json(protocol.encode_point(replicas.take_rows(location, given._replace(rows=rows))))
 
     def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
-        if int(request.query().get(protocol.VERSION, "0")) > replicas.version:
+        version = whole(request.query().get(protocol.VERSION, "0"))
+        if version is None:
+            raise InvalidInput("the version is not a whole number")
+        if version > replicas.version:
             return error(409, "databases of that version are not known here")
         try:
             received = replicas.receive(location)

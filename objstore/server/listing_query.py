@@ -10,6 +10,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from objstore.core import listed_types
+from objstore.core.numbers import whole
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.app import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
@@ -23,14 +24,12 @@ def listing_query(request: Request, most: int) -> ListingQuery:
     """The query of a listing of at most `most` rows; a limit that is no number counts as none, as in Swift."""
     items = request.query()
     limit = items.get("limit", "")
-    if not (limit.isascii() and limit.isdigit()):
-        limit = ""
     return ListingQuery(
         prefix=items.get("prefix", ""),
         delimiter=items.get("delimiter", ""),
         marker=items.get("marker", ""),
         end_marker=items.get("end_marker", ""),
-        limit=min(int(limit), most) if limit else most,
+        limit=min(number, most) if (number := whole(limit)) is not None else most,
         reverse=items.get("reverse", "").lower() in _TRUE,
         path=items.get("path"),
         reserved="HTTP_X_BACKEND_ALLOW_RESERVED_NAMES" in request.environ,

@@ -11,7 +11,8 @@ from objstore.core import metadata
 from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, PreconditionFailed
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
-from objstore.core.text import to_text
+from objstore.core.numbers import is_whole
+from objstore.core.text import is_header_value, to_text
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.server import lease_verbs
 from objstore.server.app import Replicate, Request, StorageApp
@@ -60,10 +61,11 @@ class ObjectServer:
         if announced or condition is not None:
             self._refuse_early(request, timestamp, condition)
         size = content_length(request.environ)
-        if size is None and request.header(messages.SIZE).isdigit():
-            size = int(request.header(messages.SIZE))
+        if size is None:
+            size = request.number(messages.SIZE)
         trailers = request.environ.get("objstore.trailers", {})
         known_etag = request.header(messages.ETAG_TRAILER)
+        kept = _stored_headers(request.environ, metadata.stored_with_object)
         hashing = not known_etag and messages.ETAG_TRAILER not in request.header("Trailer")
         with store.create(request.location, size, hashing) as writer:
             for piece in body_pieces(request.environ):
@@ -77,8 +79,8 @@ class ObjectServer:
             data = ObjectData(
                 name=request.name.path,
                 timestamp=timestamp,
-                content_type=request.header("Content-Type", "application/octet-stream"),
-                metadata={**_stored_headers(request.environ, metadata.stored_with_object), **_late(trailers)},
+                content_type=_content_type(request) or "application/octet-stream",
+                metadata={**kept, **_late(trailers)},
                 etag=etag,
             )
             lease = trailers.get(messages.LEASE, "") or request.environ.get(messages.LEASE_KEY, "")
@@ -116,7 +118,7 @@ class ObjectServer:
         change = ObjectMetadata(
             timestamp=timestamp,
             metadata=_stored_headers(request.environ, metadata.replaced_by_post),
-            content_type=request.header("Content-Type") or None,
+            content_type=_content_type(request) or None,
         )
         store = request.device.objects(request.location.policy)
         store.post(request.location, change, self._guard(request, timestamp), ahead)
@@ -127,7 +129,7 @@ class ObjectServer:
         timestamp = request.timestamp()
         store = request.device.objects(request.location.policy)
         if_delete_at = request.header("X-If-Delete-At")
-        if if_delete_at and not if_delete_at.isdigit():
+        if if_delete_at and not is_whole(if_delete_at):
             raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
         guard = self._guard(request, timestamp, if_delete_at)
         store.delete(request.location, request.name.path, timestamp, guard)
@@ -256,13 +258,27 @@ def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
 
 
 def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:
-    """The headers of a change that `kept` says stay with the object; empty values are as if not sent."""
-    return {name: value for name, value in requests.headers(environ).items() if value and kept(name)}
+    """The headers of a change that `kept` says stay with the object; empty values are as if not sent.
+
+    Raises InvalidInput for one that no answer could have.
+    """
+    stored = {name: value for name, value in requests.headers(environ).items() if value and kept(name)}
+    metadata.check_sendable(stored)
+    return stored
 
 
 def _late(trailers: Mapping[str, str]) -> dict[str, str]:
-    """What of the trailers of a PUT stays with the object."""
-    return {name: to_text(value) for name, value in trailers.items() if value and metadata.stored_with_object(name)}
+    """What of the trailers of a PUT stays with the object; raises InvalidInput as `_stored_headers` does."""
+    late = {name: to_text(value) for name, value in trailers.items() if value and metadata.stored_with_object(name)}
+    metadata.check_sendable(late)
+    return late
+
+
+def _content_type(request: Request) -> str:
+    kind = request.header("Content-Type")
+    if not is_header_value(kind):
+        raise InvalidInput("Control characters in the value of Content-Type")
+    return kind
 
 
 def _expired(headers: Mapping[str, str]) -> bool:

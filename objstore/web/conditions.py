@@ -39,19 +39,19 @@ def evaluate(method: str, headers: Mapping[str, str], etag: str | None, last_mod
     headers: canonical name to text. etag: without quotes; None where nothing is stored under the
     name. Then only a PUT is conditional: the others go on to the 404 that they would
     have met anyway (13.2.1). The order of the steps is that of 13.2.2. A date that is
-    not understood is as if not sent.
+    not understood is as if not sent; an empty list of tags is sent, and names none.
     """
     wanted = headers.get("If-Match")
     unwanted = headers.get("If-None-Match")
     if etag is None and method != "PUT":
         return None
-    if wanted and not _lists(wanted, etag, strong=True):
+    if wanted is not None and not _lists(wanted, etag, strong=True):
         return 412
     # Beside If-Match too, where RFC 9110 would pass it over: Swift's clients rely on both.
     limit = _date(headers.get("If-Unmodified-Since"))
     if limit is not None and last_modified is not None and last_modified.ceiling > limit:
         return 412
-    if unwanted:
+    if unwanted is not None:
         if _lists(unwanted, etag, strong=False):
             return 304 if method in _SAFE else 412
     elif method in _SAFE:

@@ -11,11 +11,11 @@ from objstore.core import metadata
 from objstore.core.errors import InvalidInput, LimitExceeded, NotSupported
 from objstore.core.limits import Limits
 from objstore.core.names import RESERVED, Name
+from objstore.core.numbers import is_whole, whole
 
 LATEST = 9_999_999_999  # seconds since the epoch: the last that sorts as text among its like
-_DIGITS = 18  # of numbers that clients send: more are above any limit, and int() takes no more than 4300
 SYSTEM_SUFFIX = 64  # bytes by which a name of the system's own may be longer than the client's that it is made of
-_WHOLE = re.compile(r"\s*[-+]?[0-9]{1,4000}\s*\Z")
+_WHOLE = re.compile(r"[ \t]*[-+]?[0-9]{1,4000}[ \t]*\Z")
 
 
 def check_name(name: Name, limits: Limits) -> None:
@@ -62,7 +62,7 @@ def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> Non
 def check_listing_limit(query: Mapping[str, str], most: int) -> str:
     """'' where the limit of a listing is acceptable, else what is wrong; one that is no number counts as none."""
     limit = query.get("limit", "")
-    if limit.isascii() and limit.isdigit() and (len(limit) > _DIGITS or int(limit) > most):
+    if is_whole(limit) and ((number := whole(limit)) is None or number > most):
         return f"Maximum limit is {most}"
     return ""
 
@@ -84,12 +84,12 @@ def _is_utf8(text: str) -> bool:
 def delete_at(headers: Mapping[str, str], now: float) -> int | None:
     """When the object is to go, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
     after, at = headers.get("X-Delete-After"), headers.get("X-Delete-At")
-    if after:
+    if after is not None:
         seconds = _whole(after, "X-Delete-After") + int(now)
         if _whole(after, "X-Delete-After") <= 0:
             raise InvalidInput("X-Delete-After in past")
         return min(seconds, LATEST)
-    if at:
+    if at is not None:
         seconds = _whole(at, "X-Delete-At")
         if seconds <= now:
             raise InvalidInput("X-Delete-At in past")

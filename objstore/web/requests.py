@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from objstore.core.errors import BodyTruncated, InvalidInput, LimitExceeded
 from objstore.core.names import Name
+from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native, to_text
 
 Environ = dict[str, Any]
@@ -116,9 +117,10 @@ def content_length(environ: Environ) -> int | None:
     text = environ.get("CONTENT_LENGTH")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    length = whole(text)
+    if length is None:
         raise InvalidInput(f"Content-Length is not a number: {text[:60]!r}")
-    return int(text)
+    return length
 
 
 def has_body(environ: Environ) -> bool:

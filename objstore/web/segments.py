@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.web.ranges import Span
 
 MOST_BYTES = 16 << 20  # of a list: 10,000 rows with names of 1 KiB
@@ -37,7 +37,7 @@ def parse(content: bytes) -> list[Segment]:
     """Raises InvalidInput for what is no list of segments."""
     try:
         return [_segment(row) for row in json.loads(content)]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"not a list of segments: {error}") from None
 
 

@@ -18,24 +18,24 @@ RENAME_ETAG = "X-Backend-Rename-Etag"
 
 
 class WriteCondition(NamedTuple):
-    """The two headers as sent, '' where not. Dates make no condition of a change: they are too coarse."""
+    """The two headers as sent, None if not. Dates make no condition of a change: they are too coarse."""
 
-    if_match: str = ""
-    if_none_match: str = ""
+    if_match: str | None = None
+    if_none_match: str | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, Any]) -> WriteCondition | None:
         """What a request makes a condition, None for nothing."""
         wanted = environ.get("HTTP_IF_MATCH")
         unwanted = environ.get("HTTP_IF_NONE_MATCH")
-        if not wanted and not unwanted:
+        if wanted is None and unwanted is None:
             return None
-        return cls(to_text(wanted or ""), to_text(unwanted or ""))
+        return cls(None if wanted is None else to_text(wanted), None if unwanted is None else to_text(unwanted))
 
     @property
     def headers(self) -> dict[str, str]:
         sent = zip(HEADERS, self, strict=True)
-        return {name: value for name, value in sent if value}
+        return {name: value for name, value in sent if value is not None}
 
     def check(self, etag: str | None) -> None:
         """Raises PreconditionFailed. etag: as clients see it, without quotes; None where nothing is there."""

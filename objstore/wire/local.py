@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from objstore.core.errors import BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
+from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
 from objstore.core.nodes import Node
 from objstore.core.text import ENVIRON_KEY, to_native, to_text
 from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse, path_text
 
 WsgiApp = Callable[..., Iterable[Any]]
+SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
 
 
 class LocalTransport:
@@ -98,6 +99,8 @@ def _run(app: WsgiApp, environ: dict[str, Any]) -> NodeResponse:
         raise
     except ObjstoreError as error:
         raise NodeFailure(f"{environ['PATH_INFO']}: {error}") from error
+    except Exception as error:  # a fault of the app, for which a server would have answered 500
+        raise NodeFailure(f"{environ['PATH_INFO']}: {type(error).__name__}: {error}") from error
     status, pairs = started
     headers = {name: value if value.isascii() else to_text(value) for name, value in pairs}
     if isinstance(body, (tuple, list)):
@@ -174,7 +177,8 @@ class Pipe(io.RawIOBase):
         if not self._rest:
             self.want()
             while not self._pieces and not self._ended:
-                self._changed.wait()
+                if self._changed.wait(SILENCE) is None and not self._pieces and not self._ended:
+                    raise BodyTimeout(f"no more of the body came within {SILENCE} s")
             if self._broken:
                 raise BodyTruncated(self._broken)
             if self._pieces:
@@ -213,8 +217,6 @@ class LocalUpload:
             self._response = _run(app, self._environ)
         except NodeFailure as error:
             self._failure = type(error), str(error)
-        except Exception as error:  # a fault of the app must reach the one who uploads
-            self._failure = NodeFailure, f"{type(error).__name__}: {error}"
         finally:
             self._ended.send(None)
             self._pipe.want()
@@ -224,7 +226,8 @@ class LocalUpload:
         if self._failure is not None:
             kind, text = self._failure
             raise kind(text)
-        assert self._response is not None
+        if self._response is None:  # the app was ended by force
+            raise NodeFailure("the request ended without an answer")
         return self._response
 
     def wait_continue(self) -> NodeResponse | None:

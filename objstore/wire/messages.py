@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.core.names import Name
 from objstore.core.nodes import Node
+from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
 
 # Headers between proxies and storage servers, each named here once.
@@ -174,17 +175,19 @@ def target(node: Node, request: NodeRequest) -> str:
 def parse_path(path: str) -> tuple[str, int, Name]:
     """Device, partition and name of an internal path in text; raises InvalidInput."""
     parts = path.split("/", 5)
-    if len(parts) < 4 or parts[0] or not all(parts[1:]) or not parts[2].isdigit():
+    partition = whole(parts[2]) if len(parts) >= 4 else None
+    if partition is None or parts[0] or not all(parts[1:]):
         raise InvalidInput(f"not an internal path: {path[:200]!r}")
-    return parts[1], int(parts[2]), Name(*parts[3:])
+    return parts[1], partition, Name(*parts[3:])
 
 
 def parse_share_path(path: str) -> tuple[str, int | None, str]:
     """Device, partition (or None) and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
     parts = path.split("/")
-    if not 2 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or not (len(parts) == 2 or parts[2].isdigit()):
+    partition = whole(parts[2]) if len(parts) > 2 else None
+    if not 2 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or (len(parts) > 2 and partition is None):
         raise InvalidInput(f"not the path of a device or a partition: {path[:200]!r}")
-    return parts[1], int(parts[2]) if len(parts) > 2 else None, parts[3] if len(parts) == 4 else ""
+    return parts[1], partition, parts[3] if len(parts) == 4 else ""
 
 
 class UpdateTarget(NamedTuple):
@@ -215,5 +218,5 @@ def _decoded(text: str) -> UpdateTarget:
             (int(index), Node(-1, 0, 0, str(ip), int(port), str(device))) for index, ip, port, device in nodes
         )
         return UpdateTarget(Name.parse(path), int(partition), targets)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"not an update target: {error}") from None
+    except MALFORMED as error:
+        raise InvalidInput(f"not an update target: {error!r}") from None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import NodeRequest
@@ -44,8 +44,8 @@ def decode_names(body: bytes) -> list[str]:
     """Raises InvalidInput."""
     try:
         names = json.loads(body)
-    except ValueError as error:
-        raise InvalidInput(f"not names: {error}") from None
+    except MALFORMED as error:
+        raise InvalidInput(f"not names: {error!r}") from None
     if type(names) is not list or not all(type(name) is str for name in names):
         raise InvalidInput("not a list of names")
     return names
@@ -64,5 +64,5 @@ def decode_rows(body: bytes) -> list[RowStamp]:
             RowStamp(str(name), Timestamp.parse(stamp), bool(deleted), int(policy))
             for name, stamp, deleted, policy in json.loads(body)
         ]
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"not rows: {error}") from None
+    except MALFORMED as error:
+        raise InvalidInput(f"not rows: {error!r}") from None

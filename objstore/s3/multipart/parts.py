@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from objstore.core.numbers import whole
 from objstore.runtime import green
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -45,8 +46,8 @@ class Written(NamedTuple):
 def number_of(request: S3Request, most: int) -> int:
     """The part number of a request; raises S3Error InvalidArgument."""
     text = request.query.get("partNumber", "")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= number <= most:
+    number = whole(text)
+    if number is None or not 1 <= number <= most:
         raise S3Error(
             "InvalidArgument",
             f"Part number must be an integer between 1 and {most}, inclusive",

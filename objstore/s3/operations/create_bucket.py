@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from objstore.s3 import xml
+from objstore.s3 import config_headers, xml
 from objstore.s3.access import acl
 from objstore.s3.access.acl import CANNED_HEADER, GRANT_HEADERS, Acl, Owners
 from objstore.s3.access.check import ACL, OWNERSHIP, refuse_public
 from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED, OWNERSHIPS
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.native import config_headers
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
 from objstore.s3.signature.v4 import ANY_REGION
@@ -27,9 +26,9 @@ def handle(context: Context, request: S3Request) -> Response:
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
     kept = acl.dump(granted, request.account)
-    headers = config_headers(ACL, kept) | context.classes.bucket_headers
+    headers = config_headers.headers(ACL, kept) | context.classes.bucket_headers
     if ownership:
-        headers |= config_headers(OWNERSHIP, ownership)
+        headers |= config_headers.headers(OWNERSHIP, ownership)
     if not context.buckets.create(request, request.bucket, headers):
         if context.settings.region != _CLASSIC:
             raise S3Error("BucketAlreadyOwnedByYou", "", {"BucketName": request.bucket})

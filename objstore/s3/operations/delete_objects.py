@@ -23,8 +23,10 @@ _CHECKED = ("Content-Md5", "X-Amz-Trailer", *checksums.BY_HEADER)
 
 
 class Item(NamedTuple):
+    """version: None for the current one."""
+
     key: str
-    version: str
+    version: str | None
     conditions: Conditions
 
 
@@ -63,8 +65,8 @@ def _item(element: Any) -> Item:
     key = element.findtext("Key")
     if not key:
         raise S3Error("MalformedXML")
-    conditions = Conditions(xml.text(element, "ETag"), xml.text(element, "LastModifiedTime"), xml.text(element, "Size"))
-    return Item(key, xml.text(element, "VersionId"), conditions)
+    conditions = Conditions(*(xml.optional(element, name) for name in ("ETag", "LastModifiedTime", "Size")))
+    return Item(key, xml.optional(element, "VersionId"), conditions)
 
 
 def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iterable[Outcome]:
@@ -83,21 +85,24 @@ def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iter
 
 
 def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
-    action = _ACTIONS[1] if item.version else _ACTIONS[0]
+    version = item.version or ""
+    action = _ACTIONS[1] if version else _ACTIONS[0]
+    if item.version == "":  # no version has it, and the current one is not meant
+        return S3Error("NoSuchVersion")
     try:
         addressing.check_key(item.key)
-        name = context.access.require(context, request, action, request.bucket, item.key, item.version)
-        return deleting.delete(context, request, Target(name, item.version), item.conditions)
+        name = context.access.require(context, request, action, request.bucket, item.key, version)
+        return deleting.delete(context, request, Target(name, version), item.conditions)
     except S3Error as failure:
         if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:
-            return Deleted(item.version)
+            return Deleted(version)
         return failure
     except ObjstoreError as failure:
         return failures.from_core(failure)
 
 
 def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, Any]]]:
-    asked = [("Key", item.key), ("VersionId", item.version or None)]
+    asked = [("Key", item.key), ("VersionId", item.version)]
     if isinstance(outcome, S3Error):
         return "Error", [*asked, ("Code", outcome.code), ("Message", outcome.message)]
     told: list[tuple[str, Any]] = [*asked]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from objstore.core.numbers import whole
 from objstore.core.text import to_text
 from objstore.s3 import current, objects, reading, xml
 from objstore.s3 import headers as names
@@ -94,9 +95,10 @@ def _number(request: S3Request, header: str, default: int) -> int:
     text = request.header(header)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole(text)
+    if number is None:
         raise S3Error("InvalidArgument", "", {"ArgumentName": header.lower(), "ArgumentValue": text})
-    return int(text)
+    return number
 
 
 OPERATION = Operation(

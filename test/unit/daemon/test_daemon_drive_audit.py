@@ -162,3 +162,17 @@ def test_a_device_put_back_is_used_again(host: Host) -> None:
         host.servers.get("d1")
     host.outs.put_back("d1")
     assert host.servers.get("d1")
+
+
+def test_a_probe_that_fails_in_an_unforeseen_way_is_not_one_that_hangs(host: Host) -> None:
+    """It never ended, so that the device hung for good."""
+
+    def probe() -> str:
+        raise RuntimeError("a fault")
+
+    host.bad["d1"] = probe
+    host.run()
+    assert "RuntimeError" in host.audit.conditions["d1"].why
+    del host.bad["d1"]
+    host.run()
+    assert host.audit.conditions["d1"].why == ""

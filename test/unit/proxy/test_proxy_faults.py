@@ -8,7 +8,7 @@ import time
 import pytest
 
 from objstore.cli.apps import storage_apps
-from objstore.core.errors import BodyTruncated, NodeFailure, NodeUnreachable
+from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.proxy.app import ProxyApp
@@ -44,6 +44,8 @@ class Faulty:
             raise NodeUnreachable(str(node))
         if fault == "full":
             return NodeResponse(507, {})
+        if isinstance(fault, Exception):
+            raise fault
         if isinstance(fault, float):
             green.sleep(fault)
         response = self._transport.call(node, request)
@@ -65,6 +67,8 @@ class Faulty:
         fault = self._fault(node, request)
         if fault == "down":
             raise NodeUnreachable(str(node))
+        if isinstance(fault, Exception):
+            raise fault
         upload = self._transport.upload(node, request, length)
         return Dying(upload) if fault == "dies" else upload
 
@@ -350,3 +354,37 @@ def test_manifests_of_swift_are_refused_rather_than_kept_as_data(store):
     assert store("PUT", OBJECT, b"[]", query="multipart-manifest=put").status == 501
     assert store("PUT", OBJECT, b"", X_Object_Manifest="c/o-").status == 501
     assert store("GET", OBJECT).status == 404
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_header_that_cannot_be_sent_to_nodes_is_the_clients_fault(store, body):
+    """The HTTP client refuses it in each node's green thread, and the one who waited for them never woke."""
+    for device in store.primaries():
+        store.net.faults[device] = InvalidInput("CR, LF or NUL in a header value")
+    with green.deadline(5, TimeoutError("it hangs")):
+        assert store("PUT", OBJECT, body).status == 400
+        assert store("PUT", OBJECT, body, If_None_Match="*").status == 400
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_fault_of_ours_in_one_request_to_a_node_is_that_nodes_failure(store, body):
+    store.net.faults[store.primaries()[0]] = RuntimeError("a fault")
+    with green.deadline(5, TimeoutError("it hangs")):
+        assert store("PUT", OBJECT, body).status == 201
+
+
+def test_a_fault_of_ours_in_all_requests_ends_the_write(store):
+    for device in ("d0", "d1", "d2", "d3"):
+        store.net.faults[device] = RuntimeError("a fault")
+    with green.deadline(5, TimeoutError("it hangs")):
+        assert store("PUT", OBJECT, SMALL).status == 503
+        assert store("PUT", OBJECT, LARGE).status == 503
+
+
+def test_a_write_does_not_wait_for_nodes_without_end(tmp_path):
+    store = Store(tmp_path, devices=4, replicas=3, write_timeout="0.3")
+    for device in store.primaries():
+        store.net.faults[device] = 3.0
+    started = time.monotonic()
+    assert store("PUT", OBJECT, SMALL).status == 503
+    assert time.monotonic() - started < 2

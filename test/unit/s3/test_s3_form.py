@@ -192,3 +192,12 @@ def test_a_malformed_policy_is_refused(policy: str) -> None:
 def test_the_range_of_sizes_is_read() -> None:
     assert post_policy.parse(encoded([["content-length-range", 1, "10"]])).sizes == (1, 10)
     assert post_policy.parse(encoded([])).sizes == (0, None)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "1.5", "true", "null", "[]", '"x"', '"1e3"', '"²"', "-1"])
+def test_a_size_that_is_no_whole_number_is_refused(number: str) -> None:
+    """1e999 is infinity to Python's reader of JSON, and no number of bytes."""
+    text = f'{{"expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", 0, {number}]]}}'
+    with pytest.raises(S3Error) as caught:
+        post_policy.parse(base64.b64encode(text.encode()).decode())
+    assert caught.value.code == "InvalidPolicyDocument"

@@ -40,6 +40,9 @@ def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> N
         ("=?nocharset?B?Z3LDvG4=?=", "=?nocharset?B?Z3LDvG4=?="),
         ("=?UTF-8?B?!?=", "=?UTF-8?B?!?="),
         ("a=?b", "a=?b"),
+        ("=?utf-7?q?+2AA-?=", "=?utf-7?q?+2AA-?="),  # half a character
+        ("=?unicode_escape?q?=5Cx0d?=", "=?unicode_escape?q?=5Cx0d?="),
+        ("=?utf-8?q?" * 5000, "=?utf-8?q?" * 5000),  # takes a second to look through
         ("=?utf-8?b?/w==?=", "=?utf-8?b?/w==?="),
     ],
 )
@@ -51,6 +54,22 @@ def test_bytes_that_are_no_text_go_out_as_they_came() -> None:
     assert headers.encoded("\udce9") == "\udce9"
     assert headers.decoded(headers.encoded("é")) == "é"
     assert headers.encoded("e") == "e"
+
+
+@pytest.mark.parametrize("value", ["=?utf-8?b?YQ1i?=", "=?utf-8?q?=00?=", "=?utf-8?q?a=0Ab?=", "a\x01b"])
+def test_metadata_that_decodes_to_controls_is_refused(value: str) -> None:
+    """It was checked before it was decoded, and stored."""
+    with pytest.raises(S3Error) as caught:
+        headers.described({"X-Amz-Meta-A": value})
+    assert (caught.value.code, caught.value.extra["ArgumentName"]) == ("InvalidArgument", "x-amz-meta-a")
+
+
+@pytest.mark.parametrize("name", ["X-Amz-Meta-A B", "X-Amz-Meta-A:B", "X-Amz-Meta-\r\nC", "X-Amz-Meta-Ü"])
+@pytest.mark.parametrize("value", ["v", ""])
+def test_metadata_whose_name_is_no_token_is_refused(name: str, value: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        headers.described({name: value})
+    assert caught.value.code == "InvalidArgument"
 
 
 def test_metadata_is_measured_in_bytes_of_names_and_values() -> None:

@@ -152,3 +152,8 @@ def test_more_peers_than_may_be_served_at_once_are_told_to_come_again(ask: Ask, 
     slow.let.send(None)
     assert first.wait().status == 499
     assert ask("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": []}').status == 409
+
+
+@pytest.mark.parametrize("version", ["x", "", "-1", "%C2%B2", "9" * 5000])
+def test_a_version_that_is_no_number_is_refused(ask: Ask, store: ContainerStore, version: str) -> None:
+    assert ask(f"{protocol.STEP}={protocol.FILE}&{protocol.VERSION}={version}").status == 400

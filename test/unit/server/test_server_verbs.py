@@ -246,3 +246,38 @@ def test_a_container_that_is_put_again_says_nothing_against_totals_reported_sinc
     assert (totals["X-Account-Container-Count"], totals["X-Account-Object-Count"]) == ("1", "1000")
     assert host.ask("DELETE", CONTAINER, X_Timestamp="40.00000", **update).status == 204
     assert host.ask("HEAD", ACCOUNT).headers["X-Account-Container-Count"] == "0"
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b", "\x01"])
+def test_an_item_that_no_answer_can_have_is_not_stored(host, value):
+    sent = {"X_Object_Meta_A": value}
+    assert host.ask("PUT", OBJECT, b"x", X_Timestamp="2.00000", **sent).status == 400
+    assert host.ask("GET", OBJECT).status == 404
+    assert host.ask("PUT", OBJECT, b"x", X_Timestamp="3.00000").status == 201
+    assert host.ask("POST", OBJECT, X_Timestamp="4.00000", **sent).status == 400
+    assert host.ask("PUT", OBJECT, b"x", X_Timestamp="5.00000", Content_Type=f"a/{value}").status == 400
+    assert host.ask("POST", CONTAINER, X_Timestamp="4.00000", X_Container_Meta_A=value).status == 400
+
+
+def test_an_object_stored_with_such_an_item_is_read_without_it(host, monkeypatch):
+    """It was a 500 for good: for those that were stored before items were checked."""
+    with monkeypatch.context() as patched:
+        patched.setattr("objstore.core.metadata.check_sendable", lambda headers: None)
+        bad = {"X_Object_Meta_A": "a\r\nSet-Cookie: b", "X_Object_Meta_B": "good"}
+        assert host.ask("PUT", OBJECT, b"x", X_Timestamp="2.00000", **bad).status == 201
+    answer = host.ask("GET", OBJECT)
+    assert (answer.status, answer.read()) == (200, b"x")
+    assert "X-Object-Meta-A" not in answer.headers
+    assert answer.headers["X-Object-Meta-B"] == "good"
+
+
+@pytest.mark.parametrize("header", ["X_Backend_Storage_Policy_Index", "X_Backend_Twin_Partition"])
+@pytest.mark.parametrize("number", ["x", "9" * 5000, "\xb2"])
+def test_an_internal_number_that_is_none_is_refused(host, header, number):
+    assert host.ask("PUT", OBJECT, b"x", X_Timestamp="2.00000", **{header: number}).status == 400
+
+
+@pytest.mark.parametrize("body", [b'[{"name": "a", "size": 1e999}]', b"[" * 5000, b"[[]]", b"[1]", b'["a"]'])
+def test_rows_that_cannot_be_taken_apart_are_refused(host, body):
+    assert host.ask("POST", CONTAINER, body, query="rows=1", X_Timestamp="2.00000").status == 400
+    assert host.ask("POST", ACCOUNT, body, query="rows=1", X_Timestamp="2.00000").status in (400, 404)

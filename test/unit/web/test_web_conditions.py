@@ -26,7 +26,9 @@ AFTER = "Sun, 06 Nov 1994 08:49:38 GMT"
         ({"If-Match": "*"}, None, None),
         ({"If-Match": '"x"'}, 412, 412),
         ({"If-Match": 'W/"abc"'}, 412, 412),
-        ({"If-Match": ""}, None, None),
+        ({"If-Match": ""}, 412, 412),  # sent, and names no tag
+        ({"If-None-Match": ""}, None, None),
+        ({"If-None-Match": "", "If-Modified-Since": AFTER}, None, None),
         ({"If-None-Match": '"abc"'}, 304, 412),
         ({"If-None-Match": 'W/"abc"'}, 304, 412),
         ({"If-None-Match": "*"}, 304, 412),

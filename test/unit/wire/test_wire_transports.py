@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from objstore.core.errors import BodyTruncated, NodeFailure, NodeTimeout, NodeUnreachable
+from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.http.client import CLIENT_SETTINGS, Pool
@@ -164,3 +164,37 @@ def test_update_targets_are_read_back():
     nodes = ((0, Node(-1, 0, 0, "10.0.0.1", 6201, "d1")), (2, Node(-1, 0, 0, "::1", 6201, "d2")))
     made = UpdateTarget(Name("a", "c ü"), 12, nodes)
     assert UpdateTarget.decode(made.encode()) == made
+
+
+def test_an_app_that_fails_in_an_unforeseen_way_is_a_failed_node():
+    def app(environ, start_response):
+        raise KeyError("a fault")
+
+    transport = LocalTransport(dict.fromkeys(("account", "container", "object"), app), 0.3)
+    node = Node(0, 1, 1, "127.0.0.1", 1, "d 1")
+    with pytest.raises(NodeFailure):
+        transport.call(node, asked("GET"))
+    with pytest.raises(NodeFailure):
+        transport.upload(node, asked("PUT"), None).finish({})
+
+
+def test_a_header_that_cannot_be_sent_costs_no_connection():
+    server = SimpleNamespace(app=NodeApp(), listener=socket.create_server(("127.0.0.1", 0)))
+    serving = Server(server.listener, server.app, settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    green.spawn(serving.serve)
+    pool = Pool(settings.read(CLIENT_SETTINGS, {}))
+    node = Node(0, 1, 1, "127.0.0.1", server.listener.getsockname()[1], "d 1")
+    transport = HttpTransport(pool)
+    bad = NodeRequest("PUT", 7, NAME, {"X-Object-Meta-A": "a\rb"}, "", b"x")
+    with pytest.raises(InvalidInput):
+        transport.call(node, bad)
+    with pytest.raises(InvalidInput):
+        transport.upload(node, bad, None)
+    upload = transport.upload(node, asked("PUT"), None)
+    assert upload.wait_continue() is None
+    upload.send(b"x")
+    with pytest.raises(InvalidInput):
+        upload.finish({"X-Late": "a\rb"})
+    green.sleep(0.1)
+    assert (pool.idle, server.app.ended.ready()) == (0, True)  # closed: the node has seen the body break off
+    serving.drain(timeout=0.1)
