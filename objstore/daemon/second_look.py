@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 from objstore.core.errors import DeviceUnavailable, ObjstoreError
+from objstore.core.names import Name
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime.throttle import Throttle
 
@@ -48,11 +49,13 @@ class Retries:
 
 
 class SecondLook:
-    """Its `objects` is the work of a tour, over places whose `store` is a mapping of policies to file engines."""
+    """Its `objects` and `databases` are the work of tours; a place's `store` is, of objects, a mapping of policies
+    to file engines."""
 
     def __init__(
         self,
         partition_of: PartitionOf,
+        hash_of: Callable[[Name], str],
         pause: float,
         reclaim_age: float,
         throttle: Callable[[], Throttle],
@@ -62,6 +65,7 @@ class SecondLook:
     ) -> None:
         """pause: seconds until the second look. throttle: makes one for a device's bytes. check: as ObjectAuditor's."""
         self._partition_of = partition_of
+        self._hash_of = hash_of
         self._pause = pause
         self._reclaim_age = reclaim_age
         self._throttle = cache(lambda device: throttle())
@@ -74,8 +78,25 @@ class SecondLook:
         for policy, store in sorted(place.store.items()):
             for _ in self._unreadable(place, found, store):
                 yield []
-            for _ in self._quarantined(place, found, store, policy):
+            restore = partial(self._restore_object, store, policy)
+            for _ in self._quarantined(place, found, store.quarantined(), restore):
                 yield []
+
+    def _restore_object(self, store: Any, policy: int, quarantined: Any) -> bool:
+        return bool(store.restore(quarantined, self._partition_of(policy, quarantined.hash)))
+
+    def databases(self, place: Place, found: Round) -> Iterator[Position]:
+        """Of places whose `store` is an AccountStore or ContainerStore."""
+        replicas = place.store.replicas
+
+        def restore(quarantined: Any) -> bool:
+            partition = self._partition_of(0, quarantined.hash)
+            return bool(
+                replicas.restore(quarantined, partition, lambda info: self._hash_of(info.name) == quarantined.hash)
+            )
+
+        for _ in self._quarantined(place, found, replicas.quarantined(), restore):
+            yield []
 
     def _unreadable(self, place: Place, found: Round, store: Any) -> Iterator[None]:
         throttle = self._throttle(place.name)
@@ -92,9 +113,11 @@ class SecondLook:
             self._logger.warning("%s: %s of %s: %s", place.name, noted.name, noted.location.hash, verdict)
             yield
 
-    def _quarantined(self, place: Place, found: Round, store: Any, policy: int) -> Iterator[None]:
+    def _quarantined(
+        self, place: Place, found: Round, entries: Sequence[Any], restore: Callable[[Any], bool]
+    ) -> Iterator[None]:
         errors = 0
-        for quarantined in store.quarantined():
+        for quarantined in entries:
             now = self._now()
             if now - quarantined.at > self._reclaim_age or not self._retries.is_due(
                 quarantined.path, quarantined.at, now
@@ -102,7 +125,7 @@ class SecondLook:
                 continue
             self._check()
             try:
-                restored = store.restore(quarantined, self._partition_of(policy, quarantined.hash))
+                restored = restore(quarantined)
                 errors = 0
             except ObjstoreError as error:
                 self._logger.info("%s: %s stays in quarantine: %s", place.name, quarantined.hash, error)

@@ -12,6 +12,7 @@ from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
 from objstore.server.devices import Device, Devices
+from objstore.store.objects.disk_errors import FULL, GONE, UNREADABLE
 from objstore.web import traces
 from objstore.web.errors import response_for, status_of
 from objstore.web.requests import Environ, StartResponse, header, query
@@ -43,6 +44,7 @@ class Request(NamedTuple):
 
 
 Verb = Callable[[Request], Response]
+_OF_DEVICES = UNREADABLE | GONE | FULL
 _COMPLAINTS = 60.0  # seconds between log lines about one device
 
 
@@ -124,7 +126,7 @@ class StorageApp:
             return response_for(failure)
         except OSError as failure:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
-            return error(507 if failure.errno in (5, 30) else 500)
+            return error(507 if failure.errno in _OF_DEVICES else 500)
         except Exception:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)

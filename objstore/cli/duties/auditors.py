@@ -42,6 +42,7 @@ def _database_settings(kind: str) -> Table:
         Setting(f"{kind}_auditor_cycle", duration, "1d", "least time between two rounds of a device"),
         Setting(f"{kind}_auditor_databases_per_second", rate, "10", "databases to check of each device; 0: no bound"),
         Setting(f"{kind}_auditor_bytes_per_second", size, "50M", "bytes of databases to check of each device"),
+        Setting(f"{kind}_auditor_second_look", duration, "5m", "least time between looks at what is in quarantine"),
         Setting(f"{kind}_auditor_concurrency", positive, "4", "devices audited at a time"),
     )
 
@@ -65,6 +66,7 @@ def _object_auditor(around: Surroundings) -> Work:
     auditor = ObjectAuditor(rates, values.object_auditor_etags, lambda: rounds.check(), around.logger)
     second_look = SecondLook(
         lambda policy, name_hash: around.ring(ring_name(policy))().partition(name_hash),
+        around.cluster.salt.hash,
         values.object_auditor_second_look,
         around.cluster.reclaim_age,
         lambda: Throttle(rates.bytes),
@@ -88,8 +90,21 @@ def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroun
         values[f"{kind}_auditor_databases_per_second"], values[f"{kind}_auditor_bytes_per_second"]
     )
     auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)
-    tour = Tour("full", values[f"{kind}_auditor_cycle"], auditor.full)
-    rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger, at_once=around.at_once)
+    pause = values[f"{kind}_auditor_second_look"]
+    second_look = SecondLook(
+        lambda _, name_hash: around.ring(kind)().partition(name_hash),
+        around.cluster.salt.hash,
+        pause,
+        around.cluster.reclaim_age,
+        lambda: Throttle(rates.bytes),
+        lambda: rounds.check(),
+        around.logger,
+    )
+    tours = (
+        Tour("full", values[f"{kind}_auditor_cycle"], auditor.full),
+        Tour("second look", pause, second_look.databases),
+    )
+    rounds = Rounds(f"{kind}-auditor", _places(around, store), tours, around.logger, at_once=around.at_once)
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
 
 

@@ -19,6 +19,7 @@ QUARANTINED = "quarantined"
 _PARTITION = re.compile(r"\d{1,10}\Z", re.ASCII)
 _SUFFIX = re.compile(r"[0-9a-f]{3}\Z")
 _REMOVED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{12}\Z")
+_QUARANTINED = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{12})?\Z")
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -37,6 +38,16 @@ def path(root: str, kind_directory: str, location: Location) -> str:
 
 def quarantine(root: str, kind_directory: str, name_hash: str) -> str:
     return f"{root}/{QUARANTINED}/{kind_directory}/{name_hash}"
+
+
+def all_quarantined(files: Files, root: str, kind_directory: str) -> list[str]:
+    """The directories of quarantined databases of a kind."""
+    top = f"{root}/{QUARANTINED}/{kind_directory}"
+    return [f"{top}/{name}" for name in _names(files, top, _QUARANTINED)]
+
+
+def hash_of_quarantined(path: str) -> str:
+    return path.rpartition("/")[2].partition("-")[0]
 
 
 def removed_name(location: Location) -> str:

@@ -193,8 +193,14 @@ class Committer:
 
         One whose outcome is NameHeld may be given again, and keeps its file; the others' are closed.
         """
-        group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
+        try:
+            group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
+        except OSError as error:
+            for arrival in arrivals:
+                if arrival.file is not None:
+                    arrival.file.close()
+            return [translate(error, self._layout.root)] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
             for index, arrival in enumerate(arrivals):

@@ -10,6 +10,11 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # The device or its file system fails to read. A controller or a cable may be the reason, for a second only,
 # so that none of these says anything of what is stored.
 UNREADABLE = frozenset({errno.EIO, errno.EILSEQ, getattr(errno, "EUCLEAN", errno.EIO), errno.EBADMSG})
+# Besides those, the errors by which a device or its file system is gone, or takes no writes any more.
+GONE = frozenset(
+    {errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN, errno.EREMOTEIO}
+    | {errno.ETIMEDOUT, errno.ENOMEDIUM}
+)
 
 
 def translate(error: OSError, root: str) -> ObjstoreError:

@@ -215,9 +215,8 @@ class FileStore:
     def _entries(self, path: str) -> list[str]:
         try:
             return self._files.list(path)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if not self._files.is_dir(self.root):
-                raise DeviceUnavailable(f"{self.root} is no directory") from error
+        except (FileNotFoundError, NotADirectoryError):
+            self._require_root()
             return []
         except OSError as error:
             raise translate(error, self.root) from error
@@ -257,9 +256,16 @@ class FileStore:
             return found
         if found.tombstone is not None:
             raise NotFound(location.hash, found.tombstone.timestamp)
-        if not self._files.is_dir(self.root):
-            raise DeviceUnavailable(f"{self.root} is no directory")
+        self._require_root()
         raise NotFound(location.hash)
+
+    def _require_root(self) -> None:
+        """Raises DeviceUnavailable: a device that went away looks like one that is empty."""
+        try:
+            if not self._files.is_dir(self.root):
+                raise DeviceUnavailable(f"{self.root} is no directory")
+        except OSError as error:
+            raise translate(error, self.root) from error
 
     def _lay(self, location: Location, name: FileName, record: bytes, guard: Guard | None) -> None:
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)

@@ -107,7 +107,7 @@ def _open(files: Files, directory: str, name: FileName, live: Liveness) -> Found
             return Found(name, file, info, None, spilled)
         metas = []
         for bad in {live.meta, live.content_type} - {None}:  # type: ignore[assignment]
-            metas.append(_read_meta(files, directory, bad))  # noqa: PERF401
+            metas.append(_read_meta(files, directory, bad))
         meta = fold(metas[0], metas[-1], name.timestamp)
         return Found(name, file, lay_over(info, meta), meta, spilled)
     except BaseException as error:

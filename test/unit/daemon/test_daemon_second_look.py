@@ -53,6 +53,7 @@ class World:
         self.now = time.time()
         self.look = SecondLook(
             lambda policy, name_hash: partition_of(name_hash, 4),
+            SALT.hash,
             300.0,
             WEEK,
             lambda: Throttle(0),
