@@ -21,6 +21,7 @@ from rich.table import Table
 from objstore.auth import users, users_file
 from objstore.auth.users import User
 from objstore.core.errors import ConfigError
+from objstore.runtime.files import exists
 
 _EXAMPLES = """\b
 Examples:
@@ -124,7 +125,7 @@ def list_(data: str, as_json: bool) -> None:
     """List the users, without their keys."""
     path = _path(data)
     try:
-        known = users_file.read_users(path) if os.path.exists(path) else {}
+        known = users_file.read_users(path) if exists(path) else {}
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     shown = [_shown(known[name]) for name in sorted(known)]

@@ -88,6 +88,13 @@ class SecondLook:
     def databases(self, place: Place, found: Round) -> Iterator[Position]:
         """Of places whose `store` is an AccountStore or ContainerStore."""
         replicas = place.store.replicas
+        for noted in replicas.unreadable():
+            if self._now() - noted.at >= self._pause:
+                self._check()
+                verdict = replicas.look_again(noted)
+                found.count(**{verdict: 1})
+                self._logger.warning("%s: database %s: %s", place.name, noted.location.hash, verdict)
+                yield []
 
         def restore(quarantined: Any) -> bool:
             partition = self._partition_of(0, quarantined.hash)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
@@ -25,6 +25,7 @@ from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import Failure, Replaced, classify
 from objstore.store.databases.schema import Kind
 from objstore.store.databases.settings import DatabaseSettings
+from objstore.store.databases.unreadable import note
 
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
 _LONGEST_WAIT = 0.004
@@ -162,6 +163,10 @@ class Databases:
         """Remove a database with all its files if `allowed` says so of it; did it?"""
         return self._readers.run(self._remove, location, allowed)
 
+    def quarantine(self, location: Location, why: str) -> None:
+        """In a thread of `apart`."""
+        self._quarantine(location, why)
+
     def sweep(self, before: float) -> int:
         """Delete what a removal that was killed left in `tmp`, moved there before a time (in seconds); how many."""
         return self._background.run(self.directories.sweep, before)
@@ -221,7 +226,8 @@ class Databases:
             self._connections.forget(path)  # what they remember of the disk may be wrong
             if not self._is_there(location):
                 raise self._missing(location) from error
-            raise DeviceUnavailable(f"{path}: {error}") from error
+            note(self._files, self._root, self._kind.directory, location)
+            raise Unreadable(f"{path}: {error}") from error
         return failure is Failure.BUSY
 
     def _is_there(self, location: Location) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, InvalidInput, NotFound
+from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
@@ -20,7 +20,9 @@ from objstore.store.databases.restore import Quarantined, all_quarantined, copy_
 from objstore.store.databases.schema import Kind
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Known, Summary, read_summary
+from objstore.store.databases.unreadable import Note, all_notes, forget_note, others_read_well
 
+READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _RESTORED_AT_ONCE = 1000  # rows
 _LOOKED_AT = 100  # rows at a time that a peer may have too
 
@@ -230,6 +232,38 @@ class Replicas:
     def audit(self, location: Location) -> None:
         """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
         self._databases.apart(self._databases.read_here, location, tables.audit, self._contents.table)
+
+    def audit_here(self, location: Location) -> None:
+        """As `audit`, in the calling thread."""
+        self._databases.read_here(location, tables.audit, self._contents.table)
+
+    def unreadable(self) -> list[Note]:
+        """The databases that the device failed to read of late."""
+        noted: list[Note] = self._databases.apart(all_notes, self._files, self._root, self._contents.kind.directory)
+        return noted
+
+    def look_again(self, noted: Note) -> str:
+        """Read a noted database again: READABLE, GONE, QUARANTINED, or UNCLEAR if others cannot be read either."""
+        verdict: str = self._databases.apart(self._look_again, noted)
+        return verdict
+
+    def _look_again(self, noted: Note) -> str:
+        location = noted.location
+        verdict = READABLE
+        try:
+            self.audit_here(location)
+        except NotFound:
+            verdict = GONE
+        except Corrupt:
+            verdict = QUARANTINED
+        except Unreadable as error:
+            if not others_read_well(self._files, self._root, self, location):
+                return UNCLEAR
+            self._databases.quarantine(location, f"cannot be read, now and some time ago: {error}")
+            verdict = QUARANTINED
+        with self._databases.directories.translated():
+            forget_note(self._files, self._root, self._contents.kind.directory, location)
+        return verdict
 
     def reclaim(self, location: Location, before: Timestamp, last: int | None = None) -> int:
         """Forget tombstones and removed metadata older than `before`; how many rows went.

@@ -189,3 +189,39 @@ def test_a_damaged_or_foreign_database_stays_in_quarantine(tmp_path: Path) -> No
     with pytest.raises(NotFound):
         store.info(AT)
     assert len(store.replicas.quarantined()) == 1
+
+
+class Disk:
+    """A database whose reads fail on demand, as if the device failed."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = store_at(root)
+        fill(self.store, "o1")
+
+    def fail(self) -> None:
+        def broken(connection: sqlite3.Connection) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_CORRUPTFS
+            raise error
+
+        with pytest.raises(DeviceUnavailable):
+            self.store._databases.read(AT, broken)
+
+
+def test_a_database_that_reads_well_again_stays(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    disk.fail()
+    assert disk.store._databases._connections._idle == {}  # what they remember of the disk may be wrong
+    (noted,) = disk.store.replicas.unreadable()
+    assert (noted.location, time.time() - noted.at < 60) == (AT, True)
+    assert disk.store.replicas.look_again(noted) == "readable"
+    assert disk.store.replicas.unreadable() == []
+    assert names(disk.store) == ["o1"]
+
+
+def test_a_database_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    disk.fail()
+    shutil.rmtree(Path(disk.store.path(AT)).parent)
+    (noted,) = disk.store.replicas.unreadable()
+    assert disk.store.replicas.look_again(noted) == "gone"
