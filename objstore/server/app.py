@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
+from objstore.core.errors import DeviceUnavailable, InvalidInput, NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
@@ -44,6 +44,7 @@ class Request(NamedTuple):
 
 
 Verb = Callable[[Request], Response]
+_READS = frozenset({"GET", "HEAD"})
 _OF_DEVICES = UNREADABLE | GONE | FULL
 _COMPLAINTS = 60.0  # seconds between log lines about one device
 
@@ -114,11 +115,20 @@ class StorageApp:
         if verb is None and not (method == messages.REPLICATE and self._replicate is not None):
             status = 200 if method == "OPTIONS" else 405
             return Response(status, {"Allow": self._allow, "Server": self.server_name})
+        request: Request | ShareRequest | None = None
         try:
             if verb is None:
                 assert self._replicate is not None
-                return self._replicate(self._parse_share(environ))
-            return verb(self._parse(environ, method))
+                request = self._parse_share(environ)
+                response = self._replicate(request)
+            else:
+                request = self._parse(environ, method)
+                response = verb(request)
+            if method not in _READS or response.status == 404:
+                request.device.require_same()
+            return response
+        except NotFound as failure:
+            return self._missing(environ, request, failure)
         except (NodeFailure, ObjstoreError) as failure:
             status = status_of(failure)
             if status >= 500 and self._is_news(environ, status):
@@ -130,6 +140,17 @@ class StorageApp:
         except Exception:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
+
+    def _missing(self, environ: Environ, request: Request | ShareRequest | None, failure: NotFound) -> Response:
+        """404, unless the device is not there either."""
+        try:
+            if request is not None:
+                request.device.require_same()
+        except DeviceUnavailable as gone:
+            if self._is_news(environ, 507):
+                self._logger.warning("%s: %s", environ["PATH_INFO"], gone, extra=traces.of_log(environ))
+            return response_for(gone)
+        return response_for(failure)
 
     def _is_news(self, environ: Environ, status: int) -> bool:
         """A device that is full or not there is told of once a minute: each request to it fails."""

@@ -44,7 +44,10 @@ class AccountStore:
         self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
+        """Close what is kept open for later calls. Blocks."""
         self._databases.close()
+
+    release = close
 
     def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
         """True where the account is new, or was deleted; False where it is there, and was brought up to date.

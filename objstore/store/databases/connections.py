@@ -109,8 +109,14 @@ class ConnectionCache:
         _close(idle)
 
     def close(self) -> None:
-        for path in list(self._idle):
-            self.forget(path)
+        """Close all idle connections. Blocks."""
+        with self._lock:
+            idle, self._idle, self._count = self._idle, OrderedDict(), 0
+            if self._pid != os.getpid():
+                self._inherited.append(idle)
+                return
+        for connections in idle.values():
+            _close(connections)
 
     def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(

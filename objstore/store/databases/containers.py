@@ -46,7 +46,10 @@ class ContainerStore:
         self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
+        """Close what is kept open for later calls. Blocks."""
         self._databases.close()
+
+    release = close
 
     def create(
         self, location: Location, name: Name, timestamp: Timestamp, policy_index: int, metadata: Mapping[str, str]

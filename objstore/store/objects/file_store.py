@@ -180,6 +180,10 @@ class FileStore:
         finally:
             locks.close()
 
+    def release(self) -> None:
+        """Close what is kept open for later calls. Does not wait."""
+        self._tools.commits.aside(self._tools.committer.release)
+
     # For daemons
 
     def partitions(self) -> list[int]:
