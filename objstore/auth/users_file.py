@@ -22,7 +22,7 @@ from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import User, UserTable
 from objstore.core.errors import ConfigError
 from objstore.runtime import owners
-from objstore.runtime.files import FILES, Files
+from objstore.runtime.files import FILES, Files, exists
 
 VERSION = 1
 USERS_NAME = "users.json"  # under the directory of `objstore serve --data`
@@ -74,10 +74,10 @@ def editing(path: str, files: Files = FILES) -> Iterator[dict[str, User]]:
     file that cannot be read or users that do not fit together, OSError where it cannot be written.
     """
     with _locked(path + ".lock"):
-        known = read_users(path) if os.path.exists(path) else {}
+        known = read_users(path) if exists(path) else {}
         before = dict(known)
         yield known
-        if known != before or not os.path.exists(path):
+        if known != before or not exists(path):
             UserTable(known.values(), Prefixes([Prefix("")]))  # no access key twice
             write_users(path, known, files)
 
@@ -167,7 +167,7 @@ def checked_token_key(key: bytes, where: str) -> bytes:
 def ensure_token_key(path: str, files: Files = FILES) -> None:
     """Make a file with a new random secret, unless there is one already."""
     with _locked(path + ".lock"):
-        if not os.path.exists(path):
+        if not exists(path):
             owners.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE, files)
 
 
@@ -176,7 +176,7 @@ def ensure_first_user(path: str, name: str = FIRST_USER, files: Files = FILES) -
 
     What it returns is the only place that tells the keys besides the file, in which they are plain.
     """
-    if os.path.exists(path):
+    if exists(path):
         return None
     made = User(name, new_key(), (users.ADMIN, users.RESELLER_ADMIN), new_access_key(), new_secret_key())
     with editing(path, files) as known:

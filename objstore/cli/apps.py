@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from objstore.core.names import Location
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Clock
 from objstore.http.client import CLIENT_SETTINGS, Pool
@@ -74,7 +76,7 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     values = settings.read(STORAGE_SETTINGS, conf, "storage server")
     cluster = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "storage-server")
-    devices = Devices(values.devices, _makers(conf, values, cluster), values.mount_check)
+    devices = Devices(values.devices, _makers(conf, values, cluster, logger), values.mount_check)
     clock = Clock()
     limits = cluster.limits
     table = database_replication.SETTINGS
@@ -114,7 +116,7 @@ def _lease_time(conf: Mapping[str, str]) -> float:
     return float(settings.read(LEASE_SETTINGS, conf, "object server").lease_time)
 
 
-def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Makers:
+def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf, logger: logging.Logger) -> Makers:
     databases = DatabaseSettings.read(conf, "storage server")
     databases = databases._replace(patience=values.disk_patience)
     file_settings = file_store.settings_of(values)._replace(patience=values.disk_patience)
@@ -128,12 +130,20 @@ def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf) -> Maker
         found = cluster.policies.get(policy)
         if found is not None and found.engine == "memory":
             return MemoryStore()
-        return FileReplicaStore(path, policy, FILES, file_settings, pool=threads(path))
+        return FileReplicaStore(
+            path, policy, FILES, file_settings, pool=threads(path), on_quarantine=quarantined("an object", path)
+        )
+
+    def quarantined(kind: str, path: str) -> Callable[[Location, str], None]:
+        def log_it(location: Location, why: str) -> None:
+            logger.error("%s: %s is in quarantine: %s: %s", path, kind, location.hash, why)
+
+        return log_it
 
     return Makers(
         objects=objects,
-        containers=lambda path: ContainerStore(path, FILES, databases),
-        accounts=lambda path: AccountStore(path, FILES, databases),
+        containers=lambda path: ContainerStore(path, FILES, databases, quarantined("a container", path)),
+        accounts=lambda path: AccountStore(path, FILES, databases, quarantined("an account", path)),
         spool=lambda path, policy: Spool(path, FILES, policy),
         patience=values.disk_patience,
     )

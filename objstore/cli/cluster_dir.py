@@ -26,7 +26,7 @@ from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
 from objstore.runtime.cluster_conf import FILE_NAME
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, exists
 
 _HOST = re.compile(r"(?:r(?P<region>\d+))?(?:z(?P<zone>\d+))?(?(region)-|(?(zone)-))(?P<address>.+)")
 # Of the object, container and account server of a host, from its first port.
@@ -95,7 +95,7 @@ def make(directory: str, plan: Plan) -> User:
     if len(set(plan.hosts)) < len(plan.hosts):
         raise InvalidInput("a host is given twice")
     path = os.path.join(directory, FILE_NAME)
-    if os.path.exists(path):
+    if exists(path):
         raise InvalidInput(f"{path} is there already: a cluster's hash salt must never change")
     os.makedirs(directory, exist_ok=True)
     run_apart(lambda: write_rings(directory, plan))

@@ -20,6 +20,7 @@ from objstore.http.tls import server_context
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners, settings
 from objstore.runtime.device_counts import device_paths
+from objstore.runtime.files import is_directory
 from objstore.runtime.owners import Owner
 
 _NEEDS_RINGS = {"container": ("account",), "object": ("container",)}  # for their daemons
@@ -180,7 +181,7 @@ def _check_rings(
 
 def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[Problem]:
     root = os.path.normpath(values.get("devices", "/srv/node"))
-    if not os.path.isdir(root):
+    if not is_directory(root):
         yield Problem(conf.path, section, f"devices = {root}: there is no such directory on this host", serious=False)
         return
     must_mount = settings.boolean(values.get("mount_check", "yes"))

@@ -38,7 +38,7 @@ from objstore.ring import Ring
 from objstore.runtime import owners
 from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.runtime.device_counts import device_paths
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, exists
 
 # Addresses of the storage servers in the rings of one host: they are called in process.
 HOST = "127.0.0.1"
@@ -107,7 +107,7 @@ class DataDir(NamedTuple):
     def private_paths(self) -> list[str]:
         """What others must not read: the directory, so nothing in it; devices, which may be elsewhere; secrets."""
         secret = [self.users, self.token_key, self.credentials, self.cluster_conf]
-        return [self.root, *device_paths(self.devices), *filter(os.path.exists, secret)]
+        return [self.root, *device_paths(self.devices), *filter(exists, secret)]
 
 
 @contextlib.contextmanager
@@ -171,7 +171,7 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
     """
     for path in (data.root, data.etc, data.devices, data.log, os.path.join(data.run, "metrics")):
         os.makedirs(path, exist_ok=True)
-    if os.path.exists(data.cluster_conf):
+    if exists(data.cluster_conf):
         _check_numbers(data, devices, replicas)
     else:
         plan = Plan((Host(1, 1, HOST),), devices or 1, replicas or 1, PART_POWER)

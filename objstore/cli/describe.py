@@ -9,6 +9,7 @@ from typing import Any
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.timestamps import Timestamp
 from objstore.ring import Ring
+from objstore.runtime.files import exists, is_directory
 from objstore.store.databases import describe_database
 from objstore.store.objects.describe import describe_file
 from objstore.store.objects.layout import DATA, KINDS, FileName, is_hash
@@ -23,7 +24,7 @@ def describe(path: str) -> Facts:
     Raises InvalidInput for what is nothing of the store's, and OSError, NotFound where it cannot be read.
     """
     path = os.path.normpath(path)
-    if os.path.isdir(path):
+    if is_directory(path):
         return _directory(path)
     os.stat(path)  # raises FileNotFoundError
     reader = _READERS.get(os.path.splitext(path)[1])
@@ -44,7 +45,7 @@ def _directory(path: str) -> Facts:
     if not is_hash(os.path.basename(path)):
         raise InvalidInput(f"{path}: is no directory of an object, container or account")
     database = os.path.join(path, f"{os.path.basename(path)}.db")
-    if os.path.exists(database):
+    if exists(database):
         return describe(database)
     parsed = [name for name in map(FileName.parse, names) if name is not None]
     live = decide(parsed)

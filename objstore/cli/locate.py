@@ -18,6 +18,7 @@ from objstore.core.nodes import Node
 from objstore.core.policies import Policies, objects_dir, ring_name
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf
+from objstore.runtime.files import exists
 from objstore.wire.messages import POLICY, NodeRequest, target
 
 EXAMPLES = """\b
@@ -143,7 +144,7 @@ def _lines(found: Found, in_process: bool) -> Iterator[str]:
 
 def _note(place: Place, here: bool) -> str:
     notes = [place.role] if place.role != "primary" else []
-    if here and not os.path.exists(place.path):
+    if here and not exists(place.path):
         notes.append("not there")
     return f"  # {', '.join(notes)}" if notes else ""
 

@@ -17,6 +17,7 @@ from paste.deploy import loadwsgi
 from objstore.core.errors import ConfigError, ObjstoreError
 from objstore.http.server import SERVER_SETTINGS, Server
 from objstore.runtime import collector, green, settings
+from objstore.runtime.files import exists
 from objstore.runtime.workers import Worker
 from objstore.web.requests import WsgiApp
 
@@ -69,7 +70,7 @@ def read_defaults(path: str) -> dict[str, str]:
 def process_defaults(etc: str) -> dict[str, str]:
     """The `[DEFAULT]` section that says as whom the servers of this host run, of a configuration's directory."""
     paths = (os.path.join(etc, name) for name in ("object-server.conf", "proxy-server.conf"))
-    path = next((path for path in paths if os.path.exists(path)), None)
+    path = next((path for path in paths if exists(path)), None)
     return read_defaults(path) if path else {}
 
 

@@ -25,7 +25,7 @@ from objstore.ring import Ring
 from objstore.ring.ring_file import CANCELLED, INCREASED, PREPARED
 from objstore.runtime import cluster_conf, owners
 from objstore.runtime.device_counts import device_names
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, exists, is_directory
 from objstore.runtime.throttle import Throttle
 from objstore.store.objects.relink import Counts, Step, relink_device
 
@@ -123,7 +123,7 @@ def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[
         if policies and policy.index not in policies:
             continue
         path = os.path.join(ring_dir, f"{ring_name(policy.index)}.ring")
-        if not os.path.exists(path) and not policies:
+        if not exists(path) and not policies:
             continue
         step = step_for(Ring.load(path), cleanup, bool(policies))
         if step is not None:
@@ -131,7 +131,7 @@ def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[
 
 
 def _names(devices: str, only: tuple[str, ...]) -> list[str]:
-    if not os.path.isdir(devices):
+    if not is_directory(devices):
         raise InvalidInput(f"there is no directory {devices}")
     there = device_names(devices)
     missing = [name for name in only if name not in there]

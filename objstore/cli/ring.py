@@ -5,7 +5,6 @@ Exit status: 0 done; 1 done, but with a warning (nothing changed, or the ring is
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -31,6 +30,7 @@ from objstore.ring import Ring, search
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import keep, load_builder, locked, ring_path, save_builder, write_ring
 from objstore.ring.checks import is_balanced, validate
+from objstore.runtime.files import exists
 
 WARNING = 1
 ERROR = 2
@@ -95,7 +95,7 @@ def create(builder_file: str, part_power: int, replicas: float, min_part_hours: 
     A partition of which a replica has moved stays where it is for MIN_PART_HOURS.
     """
     with locked(builder_file):
-        if os.path.exists(builder_file):
+        if exists(builder_file):
             raise InvalidInput(f"{builder_file}: exists already")
         save_builder(RingBuilder(part_power, replicas, min_part_hours), builder_file)
 

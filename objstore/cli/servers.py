@@ -25,6 +25,7 @@ from objstore.core.errors import ConfigError
 from objstore.http.tls import server_context
 from objstore.runtime import green, log, owners, recon_files, settings
 from objstore.runtime.device_counts import device_paths
+from objstore.runtime.files import exists
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 
@@ -208,7 +209,7 @@ def _remove_left_behind(directory: str) -> None:
     """Remove what servers that were killed kept for their workers."""
     for entry in os.scandir(directory):
         owner = re.match(r"objstore-(\d+)-", entry.name)
-        if owner and not os.path.exists(f"/proc/{owner[1]}"):
+        if owner and not exists(f"/proc/{owner[1]}"):
             with contextlib.suppress(FileNotFoundError):  # another server that starts now was faster
                 if entry.stat().st_uid == os.getuid():
                     shutil.rmtree(entry.path, ignore_errors=True)

@@ -22,6 +22,7 @@ from objstore.auth import users, users_file
 from objstore.auth.users import User
 from objstore.cli.data_dir import DataDir, credentials_user, refresh_credentials
 from objstore.core.errors import ConfigError
+from objstore.runtime.files import exists
 
 _EXAMPLES = """\b
 Examples:
@@ -159,7 +160,7 @@ def list_(data: str, as_json: bool) -> None:
     """List the users, without their keys."""
     path = _path(data)
     try:
-        known = users_file.read_users(path) if os.path.exists(path) else {}
+        known = users_file.read_users(path) if exists(path) else {}
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     shown = [_shown(known[name]) for name in sorted(known)]

@@ -83,6 +83,10 @@ class DeviceUnavailable(ObjstoreError):
     """The device is not mounted, or does not answer."""
 
 
+class Unreadable(DeviceUnavailable):
+    """The device fails to read one file. That says nothing of the file's content, nor of other files."""
+
+
 class Corrupt(ObjstoreError):
     """Bytes on disk are not what was written; the file or database has been quarantined."""
 

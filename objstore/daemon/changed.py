@@ -90,10 +90,10 @@ def looked_at(databases: Any, since: float) -> Iterator[Location | None]:
 
 
 def _changed(path: str) -> float:
-    """When a file, or its inode, was changed last; -1 without one."""
+    """When a file, or its inode, was changed last; -1 without one. Raises OSError."""
     try:
         return os.stat(path).st_ctime
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return -1.0
 
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location, Name
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
+
+_UNREADABLE_IN_A_ROW = 5  # databases, after which a round is broken off: the device is at fault
 
 
 class Rates(NamedTuple):
@@ -43,6 +45,7 @@ class DatabaseAuditor:
         self._hash_of = hash_of
         self._check = check
         self._logger = logger
+        self._unreadable: dict[str, int] = {}  # databases in a row, by device
         self._databases = cache(lambda device: Throttle(rates.databases))
         self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._threads = cache(lambda device: ThreadPool(f"{kind}-auditor:{device}", 1))
@@ -68,12 +71,21 @@ class DatabaseAuditor:
             found.find(f"quarantined: {error}")
             self._logger.error("%s: %s database in quarantine: %s", place.name, self._kind, error)
             return
+        except Unreadable as error:
+            self._unreadable[place.name] = self._unreadable.get(place.name, 0) + 1
+            if self._unreadable[place.name] >= _UNREADABLE_IN_A_ROW:
+                raise
+            found.count(errors=1)
+            found.find(f"cannot be read: {error}")
+            self._logger.error("%s: %s database cannot be read: %s", place.name, self._kind, error)
+            return
         except DeviceUnavailable:
             raise
         except ObjstoreError as error:  # such as a lock that others held for long
             found.count(errors=1)
             self._logger.warning("%s: %s database %s not audited: %s", place.name, self._kind, location.hash, error)
             return
+        self._unreadable.pop(place.name, None)
         found.count(databases=1)
         if self._hash_of(name) != location.hash:
             found.count(misplaced=1)
@@ -85,4 +97,4 @@ def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError:
-        return 0  # which the audit will tell
+        return 0  # the audit reports it

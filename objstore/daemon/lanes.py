@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from objstore.core.errors import DeviceUnavailable
+from objstore.core.errors import DeviceUnavailable, Unreadable
 from objstore.runtime import green
 
 Task = TypeVar("Task")
@@ -55,7 +55,7 @@ class Lane(Generic[Task]):
                 self._one(*self._tasks.popleft())
         except BaseException as error:
             self.failures += 1
-            if isinstance(error, DeviceUnavailable):
+            if isinstance(error, DeviceUnavailable) and not isinstance(error, Unreadable):
                 self._sound = False
                 self._tasks.clear()
             raise

@@ -3,6 +3,8 @@
 Two tours of each device (see `daemon.rounds`): the full one reads everything; the quick one looks only at
 metadata and at the length of files, which a file system may have cut short in a crash, and so can be made more often.
 What is damaged goes into quarantine, by which the hash of its suffix changes, so that replicators bring a sound copy.
+What the device fails to read is noted for a second look (see `daemon.second_look`); when file after file cannot be
+read, the device is at fault, and the round goes on later.
 
 The MD5 of content costs several times what block checksums do, and shows nothing more once it was found to be that
 of the blocks: by default it is computed in the first full round that meets an object, on each device.
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
 from objstore.daemon import stored_names
 from objstore.daemon.rounds import Place, Position, Round
@@ -25,6 +27,7 @@ from objstore.store.interface import ReplicaStore
 FIRST, ALWAYS, NEVER = "first", "always", "never"
 ETAGS = (FIRST, ALWAYS, NEVER)
 _TRIES = 3  # until a directory that cannot be read is passed over
+_UNREADABLE_IN_A_ROW = 5  # files, after which a round is broken off
 _SLACK_SECONDS = 3600.0  # of file times against the clock
 
 
@@ -55,6 +58,7 @@ class ObjectAuditor:
         self._check = check
         self._logger = logger
         self._tries: dict[tuple[Any, ...], int] = {}  # of what could not be listed
+        self._unreadable: dict[str, int] = {}  # files in a row, by device
         self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._files = cache(lambda device: Throttle(rates.files))
         self._quick_files = cache(lambda device: Throttle(rates.quick_files))
@@ -93,8 +97,16 @@ class ObjectAuditor:
         return stored_names.objects(place.store, found.position, pass_over=pass_over)
 
     def _audit(self, place: Place, found: Round, location: Location, verify: Callable[..., int]) -> None:
+        unreadable = self._unreadable.pop(place.name, 0)
         try:
             found.count(objects=1, bytes=verify(place.store[location.policy], location))
+        except Unreadable as error:
+            if unreadable + 1 >= _UNREADABLE_IN_A_ROW:
+                raise
+            self._unreadable[place.name] = unreadable + 1
+            found.count(errors=1)
+            found.find(f"cannot be read: {error}")
+            self._logger.error("%s: cannot be read: %s", place.name, error)
         except NotFound:
             pass  # a tombstone, or removed meanwhile
         except Corrupt as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from objstore.runtime import settings
+from objstore.runtime.files import exists
 from objstore.web import bucket_hosts
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response
@@ -27,7 +27,7 @@ class Healthcheck:
             return self.app(environ, start_response)
         if self._names_bucket(environ):
             return self.app(environ, start_response)
-        if self._disable_path and os.path.exists(self._disable_path):
+        if self._disable_path and exists(self._disable_path):
             return Response(503, _TYPE, b"DISABLED BY FILE")(environ, start_response)
         return Response(200, _TYPE, b"OK")(environ, start_response)
 

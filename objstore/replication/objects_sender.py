@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from objstore.core.errors import Corrupt, NodeFailure, NotFound
+from objstore.core.errors import Corrupt, NodeFailure, NotFound, Unreadable
 from objstore.core.names import Location
 from objstore.replication.objects_line import Line
 from objstore.replication.objects_messages import (
@@ -80,7 +80,7 @@ class Sender:
     Conflict where the peer is the very device that sends; DeviceUnavailable where our own fails.
 
     sent, sent_bytes: what the peer stored. refused: changes that it did not. corrupt: changes found damaged here,
-    which the engine has quarantined; they are passed over.
+    which the engine has quarantined, or that the device fails to read; they are passed over.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Sender:
                         content = b"".join(map(bytes, reader))
                 except NotFound:  # replaced by a newer change meanwhile: the next pass sends that
                     continue
-                except Corrupt as error:
+                except (Corrupt, Unreadable) as error:
                     self.corrupt += 1
                     self._logger.warning("%s of %s is not sent: %s", name, name_hash, error)
                     continue

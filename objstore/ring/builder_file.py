@@ -21,7 +21,7 @@ from objstore.ring.moves import MoveLog
 from objstore.ring.ring_file import encode_ring, step_of, with_step
 from objstore.ring.sealed import Kind, seal, unseal
 from objstore.runtime import owners
-from objstore.runtime.files import FILES, Files
+from objstore.runtime.files import FILES, Files, exists
 
 BUILDER = Kind(b"OBJSBLDR", 2, "builder file")
 BUILDER_SUFFIX = ".builder"
@@ -102,7 +102,7 @@ def back_up(path: str, now: float, files: Files = FILES) -> str | None:
     owners.make_directory(directory)
     stems = chain([f"{int(now)}"], (f"{int(now)}.{number}" for number in count(1)))
     copies = (os.path.join(directory, f"{stem}.{os.path.basename(path)}") for stem in stems)
-    copy = next(copy for copy in copies if not os.path.exists(copy))
+    copy = next(copy for copy in copies if not exists(copy))
     owners.replace(copy, data, files=files)
     return copy
 

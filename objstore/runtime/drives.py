@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from objstore.runtime.files import FILES, Files
+from objstore.runtime.files import FILES, Files, exists, is_directory
 
 OUT = ".out"
 KERNEL_MESSAGES = "/dev/kmsg"
@@ -145,7 +145,7 @@ class Outs:
         self._files = files
 
     def __contains__(self, name: str) -> bool:
-        return os.path.exists(os.path.join(self._directory, name))
+        return exists(os.path.join(self._directory, name))
 
     def all(self) -> dict[str, Mapping[str, Any]]:
         """What was noted, by name: `why` and `at` (seconds since the epoch)."""
@@ -166,7 +166,7 @@ class Outs:
 
     def unwritable(self) -> str:
         """Why no device can be taken out by this process; empty if it can."""
-        path = self._directory if os.path.isdir(self._directory) else os.path.dirname(self._directory)
+        path = self._directory if is_directory(self._directory) else os.path.dirname(self._directory)
         return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"{path} cannot be written"
 
     def take_out(self, name: str, why: str, at: float) -> None:

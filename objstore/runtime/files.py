@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -65,6 +66,23 @@ def _file_system(path: str) -> str:
     except OSError:
         pass
     return ""
+
+
+def exists(path: str) -> bool:
+    """Is there anything at a path? Raises OSError unless the system says so: a device that fails is not empty."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_directory(path: str) -> bool:
+    """Is there a directory at a path? Raises OSError as `exists`."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 class Space(NamedTuple):
@@ -253,14 +271,19 @@ class Files:
             os.close(fd)
 
     def count(self, path: str) -> int:
-        """How often `count_up` was called; 0 where that cannot be told."""
+        """How often `count_up` was called."""
         try:
             return os.stat(path).st_size
-        except OSError:
+        except FileNotFoundError:
             return 0
 
+    def exists(self, path: str) -> bool:
+        """Is there anything at a path? Raises OSError unless the system says so."""
+        return exists(path)
+
     def is_dir(self, path: str) -> bool:
-        return os.path.isdir(path)
+        """Is there a directory at a path? Raises OSError unless the system says so."""
+        return is_directory(path)
 
     def is_cached(self, path: str) -> bool:
         """Would looking up a path be spared the disk? True where the system cannot tell."""

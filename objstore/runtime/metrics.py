@@ -33,6 +33,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 
 from objstore.runtime import settings
+from objstore.runtime.files import is_directory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -375,7 +376,7 @@ def from_conf(conf: Mapping[str, str]) -> Metrics:
 
 def workers(directory: str) -> Iterator[Worker]:
     """All that have counted in a directory, living and ended."""
-    for entry in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():  # nothing was counted yet
+    for entry in sorted(os.listdir(directory)) if is_directory(directory) else ():  # nothing was counted yet
         if entry.endswith(".names"):
             base = os.path.join(directory, entry.removesuffix(".names"))
             # The names first: each cell is there before its name.

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
-from objstore.runtime.files import FILES, Files, Rights
+from objstore.runtime.files import FILES, Files, Rights, exists, is_directory
 from objstore.runtime.settings import Setting
 
 PRIVATE = 0o077  # the umask of commands, and the default of servers
@@ -178,9 +178,9 @@ def prepare(paths: Iterable[str], owner: Owner | None) -> None:
         return
     for path in paths:
         with contextlib.suppress(OSError):  # reported by those who write there
-            if not os.path.exists(path):
+            if not exists(path):
                 os.makedirs(path)
-            inside = [entry.path for entry in os.scandir(path)] if os.path.isdir(path) else []
+            inside = [entry.path for entry in os.scandir(path)] if is_directory(path) else []
             for each in (path, *inside):
                 os.chown(each, owner.uid, owner.gid, follow_symlinks=False)
 

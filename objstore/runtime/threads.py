@@ -13,6 +13,7 @@ A pool may let go of those who wait already, too; their calls stay with the thre
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -249,11 +250,25 @@ class Batcher:
         self._queue.put(call)
         return self._wakeups.wait(call)
 
+    def aside(self, function: Callable[[], object]) -> None:
+        """Call a function in the thread, between two batches; do not wait for it."""
+        if self._pid == os.getpid():
+            self._queue.put(_Call(function, ()))
+
+    def _next_batch(self, queue: SimpleQueue[_Call]) -> list[_Call]:
+        calls: list[_Call] = []
+        while not calls or (len(calls) < self._most and not queue.empty()):
+            call = queue.get()
+            if call.function is None:
+                calls.append(call)
+            else:
+                with contextlib.suppress(Exception):  # nobody waits for it
+                    call.function()
+        return calls
+
     def _work(self, queue: SimpleQueue[_Call]) -> None:
         while True:
-            calls = [queue.get()]
-            while len(calls) < self._most and not queue.empty():
-                calls.append(queue.get())
+            calls = self._next_batch(queue)
             self._patience.began(0)
             self._running = len(calls)
             self._settle(calls)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core import metadata
-from objstore.core.errors import InvalidInput, NodeFailure, ObjstoreError
+from objstore.core.errors import DeviceUnavailable, InvalidInput, NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.numbers import whole
 from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
 from objstore.server.devices import Device, Devices
+from objstore.store.objects.disk_errors import FULL, GONE, UNREADABLE
 from objstore.web import traces
 from objstore.web.errors import response_for, status_of
 from objstore.web.requests import Environ, StartResponse, header, query
@@ -49,6 +50,8 @@ class Request(NamedTuple):
 
 
 Verb = Callable[[Request], Response]
+_READS = frozenset({"GET", "HEAD"})
+_OF_DEVICES = UNREADABLE | GONE | FULL
 _COMPLAINTS = 60.0  # seconds between log lines about one device
 
 
@@ -118,11 +121,20 @@ class StorageApp:
         if verb is None and not (method == messages.REPLICATE and self._replicate is not None):
             status = 200 if method == "OPTIONS" else 405
             return Response(status, {"Allow": self._allow, "Server": self.server_name})
+        request: Request | ShareRequest | None = None
         try:
             if verb is None:
                 assert self._replicate is not None
-                return self._replicate(self._parse_share(environ))
-            return self._sendable(environ, verb(self._parse(environ, method)))
+                request = self._parse_share(environ)
+                response = self._replicate(request)
+            else:
+                request = self._parse(environ, method)
+                response = self._sendable(environ, verb(request))
+            if method not in _READS or response.status == 404:
+                request.device.require_same()
+            return response
+        except NotFound as failure:
+            return self._missing(environ, request, failure)
         except (NodeFailure, ObjstoreError) as failure:
             status = status_of(failure)
             if status >= 500 and self._is_news(environ, status):
@@ -130,7 +142,7 @@ class StorageApp:
             return response_for(failure)
         except OSError as failure:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
-            return error(507 if failure.errno in (5, 30) else 500)
+            return error(507 if failure.errno in _OF_DEVICES else 500)
         except Exception:
             self._logger.exception("%s %s", method, environ["PATH_INFO"], extra=traces.of_log(environ))
             return error(500)
@@ -149,6 +161,17 @@ class StorageApp:
                     extra=traces.of_log(environ),
                 )
         return response
+
+    def _missing(self, environ: Environ, request: Request | ShareRequest | None, failure: NotFound) -> Response:
+        """404, unless the device is not there either."""
+        try:
+            if request is not None:
+                request.device.require_same()
+        except DeviceUnavailable as gone:
+            if self._is_news(environ, 507):
+                self._logger.warning("%s: %s", environ["PATH_INFO"], gone, extra=traces.of_log(environ))
+            return response_for(gone)
+        return response_for(failure)
 
     def _is_news(self, environ: Environ, status: int) -> bool:
         """A device that is full or not there is told of once a minute: each request to it fails."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from objstore.core.errors import DeviceUnavailable
+from objstore.runtime import green
 from objstore.runtime.device_counts import is_device, is_device_name
 from objstore.runtime.drives import Outs
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectStore
 from objstore.store.leases import Leases
+
+_LEAST_INTERVAL = 0.1  # seconds
 
 
 class Makers(NamedTuple):
@@ -26,10 +31,15 @@ class Makers(NamedTuple):
 
 
 class Device:
-    """One device; a store is made when first asked for, and kept."""
+    """One device; a store is made when first asked for, and kept.
 
-    def __init__(self, path: str, makers: Makers) -> None:
+    file_system: number of the one that was at the path when the device was first used.
+    """
+
+    def __init__(self, path: str, makers: Makers, file_system: int) -> None:
         self.path = path
+        self.file_system = file_system
+        self.releasing: threading.Thread | None = None
         self._makers = makers
         self._stores: dict[Any, Any] = {}
 
@@ -38,6 +48,26 @@ class Device:
         if store is None:
             store = self._stores[key] = make(self.path, *args)
         return store
+
+    def require_same(self) -> None:
+        """Raises DeviceUnavailable if another file system is at the path now.
+
+        Asked before a change is acknowledged, and before a name is said to be missing: after a lazy umount the path
+        leads to the directory beneath the mount point.
+        """
+        try:
+            same = os.stat(self.path).st_dev == self.file_system
+        except OSError as error:
+            raise DeviceUnavailable(f"{self.path}: {error}") from error
+        if not same:
+            raise DeviceUnavailable(f"{self.path} was unmounted")
+
+    def release(self) -> None:
+        """Close the files that are kept open for later calls, so that the device can be unmounted. Blocks."""
+        for store in list(self._stores.values()):
+            release = getattr(store, "release", None)
+            if release is not None:
+                release()
 
     def objects(self, policy: int) -> ObjectStore:
         return self._kept(policy, self._makers.objects, policy)
@@ -66,8 +96,9 @@ class Devices:
     """root: the directory that holds the devices' mount points.
 
     mount_check: a device that is not a mount point is unavailable, so that a disk that did
-    not come up never fills the root file system. One that was taken out (see `runtime.drives`) is
-    unavailable too. Checked at most once in `check_interval` seconds.
+    not come up never fills the root file system. Without it, one that once was a mount point must stay one. A device
+    that was taken out (see `runtime.drives`) is unavailable too. Checked at most once in `check_interval` seconds,
+    besides `Device.require_same`. Of a device that is unavailable no file is kept open for longer than that.
     """
 
     def __init__(self, root: str, makers: Makers, mount_check: bool, check_interval: float = 1.0) -> None:
@@ -78,25 +109,67 @@ class Devices:
         self._outs = Outs(root)
         self._devices: dict[str, Device] = {}
         self._checked: dict[str, float] = {}
+        self._watched_by = 0  # the process that watches for devices to be released
 
     def names(self) -> list[str]:
         """The devices there are, mounted or not. Raises OSError."""
         return sorted(entry.name for entry in os.scandir(self.root) if is_device(entry))
 
-    def available(self, name: str) -> bool:
-        path = os.path.join(self.root, name)
-        there = os.path.ismount(path) if self.mount_check else os.path.isdir(path)
-        return there and name not in self._outs
-
     def get(self, name: str) -> Device:
         """Raises DeviceUnavailable."""
         now = time.monotonic()
         if now - self._checked.get(name, -1e9) > self._interval:
-            if not is_device_name(name) or not self.available(name):
-                self._checked.pop(name, None)
-                raise DeviceUnavailable(f"{name} is not mounted" if self.mount_check else f"{name} is not there")
+            self._checked.pop(name, None)
+            self._check(name)
             self._checked[name] = now
-        device = self._devices.get(name)
-        if device is None:
-            device = self._devices[name] = Device(os.path.join(self.root, name), self._makers)
-        return device
+        return self._devices[name]
+
+    def _check(self, name: str) -> None:
+        """Look at the device anew. Raises DeviceUnavailable."""
+        if not is_device_name(name):
+            raise DeviceUnavailable(f"{name} is no device")
+        path = os.path.join(self.root, name)
+        known = self._devices.get(name)
+        try:
+            if name in self._outs:
+                raise DeviceUnavailable(f"{name} was taken out")
+            above = os.stat(self.root).st_dev
+            if self.mount_check or (known is not None and known.file_system != above):
+                found = os.lstat(path) if self.mount_check else os.stat(path)
+                if found.st_dev == above:
+                    raise DeviceUnavailable(f"{name} is not mounted")
+            else:
+                found = os.stat(path)
+        except FileNotFoundError:
+            raise DeviceUnavailable(f"{name} is not there") from None
+        except OSError as error:
+            raise DeviceUnavailable(f"{path}: {error}") from error
+        if not stat.S_ISDIR(found.st_mode):
+            raise DeviceUnavailable(f"{name} is no directory")
+        if known is None or known.file_system != found.st_dev:
+            if known is not None:
+                _release(known)
+            self._devices[name] = Device(path, self._makers, found.st_dev)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._watched_by != os.getpid():
+            self._watched_by = os.getpid()
+            green.spawn(self._release_unavailable)
+
+    def _release_unavailable(self) -> None:
+        while True:
+            green.sleep(max(self._interval, _LEAST_INTERVAL))
+            for name, device in list(self._devices.items()):
+                try:
+                    self._check(name)
+                except DeviceUnavailable:
+                    self._checked.pop(name, None)
+                    _release(device)
+
+
+def _release(device: Device) -> None:
+    """In a thread of its own: the device may hang."""
+    if device.releasing is None or not device.releasing.is_alive():
+        device.releasing = threading.Thread(target=device.release, name=f"release-{device.path}", daemon=True)
+        device.releasing.start()

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import InvalidInput
 from objstore.core.timestamps import Timestamp
+from objstore.runtime.files import exists
 
 MOST_SECONDS = 3600.0  # of a lease; one that seems to last longer was made before the machine's last start
 KEPT_SECONDS = 600.0  # of a promise: more than any two clocks of a cluster differ
@@ -54,8 +55,8 @@ class Leases:
         return f"{self._directory}/{name_hash}{self._suffix}"
 
     def present(self, name_hash: str) -> bool:
-        """May there be a lease or a promise?"""
-        return os.access(self._path(name_hash), os.F_OK)
+        """May there be a lease or a promise? Raises OSError."""
+        return exists(self._path(name_hash))
 
     def read(self, name_hash: str) -> Lease | None:
         """What was written last; None where there is nothing, or half a lease of one who was killed."""

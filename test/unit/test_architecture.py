@@ -200,3 +200,96 @@ def test_no_module_is_changed_after_its_import() -> None:
 def test_nothing_is_monkey_patched() -> None:
     wrong = [module for module, path in MODULES.items() if "monkey_patch" in path.read_text()]
     assert not wrong
+
+
+# A device that fails is not an empty one: these calls say "there is nothing" for EIO too.
+SWALLOWING = {"exists", "lexists", "isfile", "isdir", "islink", "ismount"}  # of os.path
+SWALLOWING_PATHS = {"is_file", "is_symlink", "rglob", "iterdir", "glob", "iglob"}  # of pathlib and glob
+LOOKS = {"listdir", "scandir", "walk", "stat", "lstat", "getsize", "getmtime", "open", "list", "access", "exists"}
+LOOKS |= {"is_dir", "is_directory", "statvfs", "modified"}
+
+# (module, function) that may take an error for absence, and why.
+MAY_SWALLOW = {
+    ("objstore.auth.users_file", "_signature"): "the file is then read anew, which raises",
+    (
+        "objstore.daemon.database_auditor",
+        "_size",
+    ): "a size for the pace; the audit reads the file and reports the error",
+    ("objstore.daemon.rounds", "_load"): "logs, and begins anew; the round reports what it cannot read",
+    ("objstore.replication.objects_messages", "boot_identity"): "/proc",
+    ("objstore.ring.loader", "*"): "goes on with the ring it has",
+    ("objstore.runtime.device_counts", "*"): "counts for status, which names the error of a device beside them",
+    ("objstore.runtime.drives", "_noted"): "a note made by hand has no content",
+    ("objstore.runtime.drives", "unwritable"): "may this process write to the directory?",
+    ("objstore.runtime.files", "_file_system"): "a file system that cannot be told is taken for one without order",
+    ("objstore.runtime.host_report", "*"): "/proc, and the configuration",
+    ("objstore.runtime.log", "*"): "the system's log",
+    ("objstore.runtime.number_locks", "_is_ours"): "opens the file anew, which raises",
+    ("objstore.runtime.owners", "*"): "the owner of files, for rights",
+    ("objstore.runtime.recon_files", "*"): "telemetry",
+    ("objstore.store.ballast", "*"): "room set aside as far as it goes",
+    ("objstore.store.objects.file_store", "remove_stale_temporaries"): "tried again in the next pass",
+}
+
+
+def may_swallow(module: str, function: str) -> bool:
+    return (module, "*") in MAY_SWALLOW or (module, function) in MAY_SWALLOW
+
+
+def swallowing(module: str) -> Iterator[tuple[str, int, str]]:
+    """Function, line and reason for each place that takes an error of the file system for absence."""
+
+    def catches(node: ast.expr | None) -> bool:
+        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} if node is not None else {"OSError"}
+        return bool(names & {"OSError", "Exception", "EnvironmentError"})
+
+    def looks(body: list[ast.stmt]) -> str:
+        calls = (each.func for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call))
+        names = (call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls)
+        return next((name for name in names if name in LOOKS), "")
+
+    def visit(node: ast.AST, function: str) -> Iterator[tuple[str, int, str]]:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            function = node.name
+        if isinstance(node, ast.Attribute):
+            of_path = ast.unparse(node.value) in ("os.path", "path") and node.attr in SWALLOWING
+            if of_path or node.attr in SWALLOWING_PATHS or ast.unparse(node) == "os.access":
+                yield function, node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.With):
+            for item in node.items:
+                call = item.context_expr
+                suppresses = isinstance(call, ast.Call) and ast.unparse(call.func).endswith("suppress")
+                if suppresses and any(map(catches, call.args)) and (name := looks(node.body)):  # type: ignore[attr-defined]
+                    yield function, node.lineno, f"{name} under {ast.unparse(call)}"
+        elif isinstance(node, ast.Try):
+            for handler in node.handlers:
+                raises = any(isinstance(each, ast.Raise) for each in ast.walk(handler))
+                if catches(handler.type) and not raises and (name := looks(node.body)):
+                    yield function, handler.lineno, f"{name} whose error is not raised"
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, function)
+
+    yield from visit(parsed(module), "")
+
+
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer not in ("http", "web", "s3", "cli")])
+def test_an_error_of_a_device_is_not_taken_for_absence(layer: str) -> None:
+    """`runtime.files.exists` and `is_directory` raise unless the system says that there is nothing."""
+    wrong = [
+        f"{module}:{line}: {what} in {function or 'the module'}"
+        for module in MODULES
+        if layer_of(module) == layer
+        for function, line, what in swallowing(module)
+        if not may_swallow(module, function)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_exception_for_swallowed_errors_is_used() -> None:
+    found = {
+        (module, function) for module in MODULES if layer_of(module) != "cli" for function, _, _ in swallowing(module)
+    }
+    unused = [
+        key for key in MAY_SWALLOW if not any(key[0] == module and key[1] in ("*", name) for module, name in found)
+    ]
+    assert not unused

@@ -15,7 +15,9 @@ from objstore.daemon.delivery import Peers
 from objstore.daemon.object_auditor import ETAGS, ObjectAuditor, Rates
 from objstore.daemon.rounds import Place, Rounds, Tour
 from objstore.daemon.runner import Pace
+from objstore.daemon.second_look import SecondLook
 from objstore.runtime.settings import Setting, Table, choice, duration, positive, rate, size
+from objstore.runtime.throttle import Throttle
 from objstore.server.devices import Device
 
 _OBJECT_SETTINGS = (
@@ -28,6 +30,8 @@ _OBJECT_SETTINGS = (
     Setting("object_auditor_quick_files_per_second", rate, "50", "objects to look at in a quick round; 0: no bound"),
     Setting("object_auditor_etags", choice(*ETAGS), "first",
             "MD5 of content: in the first round that meets an object, always or never; block checksums always"),
+    Setting("object_auditor_second_look", duration, "5m",
+            "least time until what could not be read is read again, and between looks at what is in quarantine"),
     Setting("object_auditor_concurrency", positive, "4", "rounds of devices under way at a time"),
 )  # fmt: skip
 
@@ -38,6 +42,7 @@ def _database_settings(kind: str) -> Table:
         Setting(f"{kind}_auditor_cycle", duration, "1d", "least time between two rounds of a device"),
         Setting(f"{kind}_auditor_databases_per_second", rate, "10", "databases to check of each device; 0: no bound"),
         Setting(f"{kind}_auditor_bytes_per_second", size, "50M", "bytes of databases to check of each device"),
+        Setting(f"{kind}_auditor_second_look", duration, "5m", "least time between looks at what is in quarantine"),
         Setting(f"{kind}_auditor_concurrency", positive, "4", "devices audited at a time"),
     )
 
@@ -59,9 +64,19 @@ def _object_auditor(around: Surroundings) -> Work:
         values.object_auditor_quick_files_per_second,
     )
     auditor = ObjectAuditor(rates, values.object_auditor_etags, lambda: rounds.check(), around.logger)
+    second_look = SecondLook(
+        lambda policy, name_hash: around.ring(ring_name(policy))().partition(name_hash),
+        around.cluster.salt.hash,
+        values.object_auditor_second_look,
+        around.cluster.reclaim_age,
+        lambda: Throttle(rates.bytes),
+        lambda: rounds.check(),
+        around.logger,
+    )
     tours = (
         Tour("full", values.object_auditor_cycle, auditor.full),
         Tour("quick", values.object_auditor_quick_cycle, auditor.quick),
+        Tour("second look", values.object_auditor_second_look, second_look.objects),
     )
     rounds = Rounds(
         "object-auditor", _places(around, partial(_object_stores, around)), tours, around.logger, at_once=around.at_once
@@ -75,8 +90,21 @@ def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroun
         values[f"{kind}_auditor_databases_per_second"], values[f"{kind}_auditor_bytes_per_second"]
     )
     auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)
-    tour = Tour("full", values[f"{kind}_auditor_cycle"], auditor.full)
-    rounds = Rounds(f"{kind}-auditor", _places(around, store), [tour], around.logger, at_once=around.at_once)
+    pause = values[f"{kind}_auditor_second_look"]
+    second_look = SecondLook(
+        lambda _, name_hash: around.ring(kind)().partition(name_hash),
+        around.cluster.salt.hash,
+        pause,
+        around.cluster.reclaim_age,
+        lambda: Throttle(rates.bytes),
+        lambda: rounds.check(),
+        around.logger,
+    )
+    tours = (
+        Tour("full", values[f"{kind}_auditor_cycle"], auditor.full),
+        Tour("second look", pause, second_look.databases),
+    )
+    rounds = Rounds(f"{kind}-auditor", _places(around, store), tours, around.logger, at_once=around.at_once)
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
 
 

@@ -15,6 +15,7 @@ from objstore.core.errors import InvalidInput
 from objstore.runtime import owners
 from objstore.runtime.device_counts import device_names
 from objstore.runtime.drives import Outs, probe
+from objstore.runtime.files import exists, is_directory
 
 _CONF = os.path.join(USUAL_DIRECTORY, "object-server.conf")
 EXAMPLES = """\b
@@ -95,14 +96,14 @@ def _root(devices: str | None, data: str | None) -> str:
         raise click.UsageError("give either --devices or --data")
     if data:
         found = DataDir(os.path.abspath(data))
-        if not os.path.exists(found.cluster_conf):
+        if not exists(found.cluster_conf):
             raise InvalidInput(f"{data} is no directory of `objstore serve`")
         return found.devices
     if devices:
-        if not os.path.isdir(devices):
+        if not is_directory(devices):
             raise InvalidInput(f"there is no directory {devices}")
         return devices
-    if not os.path.exists(_CONF):
+    if not exists(_CONF):
         raise InvalidInput(f"there is no {_CONF}: --devices names the directory of this host's devices,"
                            " --data that of `objstore serve`")  # fmt: skip
     return processes.read_defaults(_CONF).get("devices", "/srv/node")

@@ -18,6 +18,7 @@ from objstore.proxy.cluster import Transports
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners
 from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
+from objstore.runtime.files import exists
 from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
 
@@ -54,18 +55,18 @@ class Inside(NamedTuple):
 
 def of_cluster(directory: str) -> Inside:
     """A cluster whose configuration is in a directory. Raises ConfigError."""
-    if os.access(directory, os.X_OK) and not os.path.exists(os.path.join(directory, FILE_NAME)):
+    if os.access(directory, os.X_OK) and not exists(os.path.join(directory, FILE_NAME)):
         raise ConfigError(f"{directory} holds no {FILE_NAME}: --ring-dir names the directory of a cluster's rings,"
                           " --data that of `objstore serve`")  # fmt: skip
     path = os.path.join(directory, "proxy-server.conf")
-    conf = {**(processes.read_defaults(path) if os.path.exists(path) else {}), **_QUIET}
+    conf = {**(processes.read_defaults(path) if exists(path) else {}), **_QUIET}
     return Inside(directory, conf, cluster_conf.load(directory), remote_transports(conf), None)
 
 
 def of_data(root: str) -> Inside:
     """The store of `objstore serve`, which may be running. Raises ConfigError."""
     data = DataDir(os.path.abspath(root))
-    if not os.path.exists(data.cluster_conf):
+    if not exists(data.cluster_conf):
         raise ConfigError(f"{root} is no directory of `objstore serve`")
     owners.act_for(data.devices, processes.process_defaults(data.etc))
     conf = {**processes.read_defaults(data.storage_conf), **_QUIET}

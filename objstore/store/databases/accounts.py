@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from sqlite3 import Connection
 
@@ -31,14 +31,23 @@ class AccountStore:
     when it has no containers left.
     """
 
-    def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
-        self._databases = Databases(root, schema.ACCOUNT, files, settings or DatabaseSettings())
+    def __init__(
+        self,
+        root: str,
+        files: Files,
+        settings: DatabaseSettings | None = None,
+        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+    ) -> None:
+        self._databases = Databases(root, schema.ACCOUNT, files, settings or DatabaseSettings(), on_quarantine)
         self.replicas = Replicas(self._databases, _CONTENTS, root, files)
         self.path, self.locations = self.replicas.path, self.replicas.locations
         self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
+        """Close what is kept open for later calls. Blocks."""
         self._databases.close()
+
+    release = close
 
     def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
         """True where the account is new, or was deleted; False where it is there, and was brought up to date.

@@ -16,14 +16,11 @@ from urllib.parse import quote
 
 from objstore.core.errors import Corrupt
 from objstore.store.databases import schema
+from objstore.store.databases.failures import Failure, Replaced, classify, damage_of
 from objstore.store.databases.settings import DatabaseSettings
 
 _LOG_KEPT = 8 << 20  # bytes; a log that has grown beyond is cut back at its next reset
 _STATEMENTS = 64
-
-
-class Replaced(Exception):
-    """Another file has taken the place of the one that was opened: try again with that."""
 
 
 class Connected(NamedTuple):
@@ -34,10 +31,10 @@ class Connected(NamedTuple):
     file: tuple[int, int]
 
     def current(self) -> bool:
-        """Is the open file still the one at its path?"""
+        """Is the open file still the one at its path? Raises OSError if the device does not say."""
         try:
             return self.file == identity(self.path)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 
@@ -112,8 +109,14 @@ class ConnectionCache:
         _close(idle)
 
     def close(self) -> None:
-        for path in list(self._idle):
-            self.forget(path)
+        """Close all idle connections. Blocks."""
+        with self._lock:
+            idle, self._idle, self._count = self._idle, OrderedDict(), 0
+            if self._pid != os.getpid():
+                self._inherited.append(idle)
+                return
+        for connections in idle.values():
+            _close(connections)
 
     def _open(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -136,6 +139,24 @@ class ConnectionCache:
             connection.close()
             raise
         return connection
+
+
+def damage_at(path: str) -> str:
+    """The damage that SQLite finds when it reads all of a database anew, '' for none.
+
+    By a connection of its own, and not by reading the file: to close a descriptor of ours would end the locks that
+    SQLite holds on it. Raises sqlite3.Error, OSError if it cannot be read.
+    """
+    connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=0, isolation_level=None)
+    try:
+        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        return damage_of(verdict)
+    except sqlite3.DatabaseError as error:
+        if classify(error) is Failure.CORRUPT:
+            return str(error)
+        raise
+    finally:
+        connection.close()
 
 
 def _close(connections: list[Connected]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 
@@ -33,14 +33,23 @@ class ContainerStore:
     when the account was told of its deletion.
     """
 
-    def __init__(self, root: str, files: Files, settings: DatabaseSettings | None = None) -> None:
-        self._databases = Databases(root, schema.CONTAINER, files, settings or DatabaseSettings())
+    def __init__(
+        self,
+        root: str,
+        files: Files,
+        settings: DatabaseSettings | None = None,
+        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+    ) -> None:
+        self._databases = Databases(root, schema.CONTAINER, files, settings or DatabaseSettings(), on_quarantine)
         self.replicas = Replicas(self._databases, _CONTENTS, root, files)
         self.path, self.locations = self.replicas.path, self.replicas.locations
         self.status, self.audit = self.replicas.status, self.replicas.audit
 
     def close(self) -> None:
+        """Close what is kept open for later calls. Blocks."""
         self._databases.close()
+
+    release = close
 
     def create(
         self, location: Location, name: Name, timestamp: Timestamp, policy_index: int, metadata: Mapping[str, str]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, InvalidInput, NotFound
+from objstore.runtime.files import exists
 from objstore.store.databases import account_db, container_db, schema, status, tables
 from objstore.store.databases.failures import Failure, classify
 
@@ -23,10 +23,10 @@ def describe_database(path: str) -> dict[str, Any]:
     Changes nothing, wherever the file lies. Raises NotFound, InvalidInput for a file that is
     no database of ours, Corrupt, DeviceUnavailable where it cannot be read.
     """
-    if not os.path.isfile(path):
+    if not exists(path):
         raise NotFound(f"no file {path}")
     # Without a log nobody has the file open, and reading it must not leave a log behind.
-    mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
+    mode = "ro" if exists(f"{path}-wal") else "ro&immutable=1"
     try:
         connection = sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, isolation_level=None, timeout=5)
     except sqlite3.OperationalError as error:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError
+from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.databases import layout
-from objstore.store.databases.connections import Connected, ConnectionCache, Replaced
+from objstore.store.databases.connections import Connected, ConnectionCache, damage_at
 from objstore.store.databases.directories import Directories
-from objstore.store.databases.failures import Failure, classify
+from objstore.store.databases.failures import Failure, Replaced, classify
 from objstore.store.databases.schema import Kind
 from objstore.store.databases.settings import DatabaseSettings
+from objstore.store.databases.unreadable import note
 
 _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by half each time
 _LONGEST_WAIT = 0.004
@@ -69,7 +69,16 @@ class Databases:
     is in quarantine now), ConfigError (written by a later version of this program).
     """
 
-    def __init__(self, root: str, kind: Kind, files: Files, settings: DatabaseSettings) -> None:
+    def __init__(
+        self,
+        root: str,
+        kind: Kind,
+        files: Files,
+        settings: DatabaseSettings,
+        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+    ) -> None:
+        """on_quarantine: called with the location and the reason, in a thread."""
+        self._on_quarantine = on_quarantine
         self._root = root
         self._kind = kind
         self._files = files
@@ -119,7 +128,7 @@ class Databases:
             try:
                 return writer.run(write)
             except NotFound:
-                if make is None or os.path.exists(self.path(location)):
+                if make is None or self._exists(location):
                     raise
                 self.create(location, make)
 
@@ -131,9 +140,12 @@ class Databases:
             try:
                 return self.write(location, write_many, argument, growing=True)
             except NotFound:
-                if os.path.exists(self.path(location)):
+                if self._exists(location):
                     raise
                 # it was removed in between
+
+    def _exists(self, location: Location) -> bool:
+        return bool(self._readers.run(self._is_there, location))
 
     def apart(self, function: Callable[..., Any], *args: Any) -> Any:
         """The result of `function(*args)`, run in a thread that no client's request waits for."""
@@ -150,6 +162,10 @@ class Databases:
     def remove(self, location: Location, allowed: Allowed) -> bool:
         """Remove a database with all its files if `allowed` says so of it; did it?"""
         return self._readers.run(self._remove, location, allowed)
+
+    def quarantine(self, location: Location, why: str) -> None:
+        """In a thread of `apart`."""
+        self._quarantine(location, why)
 
     def sweep(self, before: float) -> int:
         """Delete what a removal that was killed left in `tmp`, moved there before a time (in seconds); how many."""
@@ -197,26 +213,48 @@ class Databases:
             connected.connection.close()
 
     def _is_passing(self, location: Location, connected: Connected | None, error: Exception) -> bool:
-        """Is it worth trying again? Raises what the error means where it is known."""
+        """Is it worth trying again? Raises the meaning of the error if it is known."""
+        path = self.path(location)
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise self._missing(location) from None
         failure = classify(error)
         if failure is Failure.FULL:
-            raise NoSpace(f"{self.path(location)}: {error}") from error
+            raise NoSpace(f"{path}: {error}") from error
         if failure is Failure.CORRUPT:
-            if connected is None or connected.current():
-                self._quarantine(location)
-            raise Corrupt(f"{self.path(location)}: {error}") from error
+            raise self._confirmed(location, connected, error) from error
         if failure is Failure.UNREADABLE:
-            if not os.path.exists(self.path(location)):
+            self._connections.forget(path)  # what they remember of the disk may be wrong
+            if not self._is_there(location):
                 raise self._missing(location) from error
-            raise DeviceUnavailable(f"{self.path(location)}: {error}") from error
+            note(self._files, self._root, self._kind.directory, location)
+            raise Unreadable(f"{path}: {error}") from error
         return failure is Failure.BUSY
 
+    def _is_there(self, location: Location) -> bool:
+        with self.directories.translated():
+            return self._files.exists(self.path(location))
+
     def _missing(self, location: Location) -> ObjstoreError:
-        if not os.path.isdir(self._root):
-            return DeviceUnavailable(f"{self._root} is not there")
+        with self.directories.translated():
+            if not self._files.is_dir(self._root):
+                return DeviceUnavailable(f"{self._root} is not there")
         return NotFound(f"no {self._kind.name} database {location.hash}")
+
+    def _confirmed(self, location: Location, connected: Connected | None, error: Exception) -> ObjstoreError:
+        """The meaning of a report of damage; quarantines if it is true, and still about the file in place."""
+        path = self.path(location)
+        self._connections.forget(path)
+        try:
+            if connected is not None and not connected.current():
+                return Corrupt(f"{path}: {error}")
+            # Our own checks fail only for what was read.
+            damage = str(error) if isinstance(error, Corrupt) else damage_at(path)
+        except (OSError, sqlite3.Error) as failure:
+            return DeviceUnavailable(f"{path}: {error}; {failure}")
+        if not damage:
+            return DeviceUnavailable(f"{path}: {error}; when it was read again it was sound")
+        self._quarantine(location, damage)
+        return Corrupt(f"{path}: {damage}")
 
     # Writing
 
@@ -269,7 +307,7 @@ class Databases:
     # Creating and removing
 
     def _create(self, location: Location, image: Image) -> bool:
-        if os.path.exists(self.path(location)):
+        if self._is_there(location):
             return False
         self.directories.require_space()
         with self.directories.translated(), contextlib.closing(self.directories.new_file(location)) as file:
@@ -290,9 +328,10 @@ class Databases:
             self.directories.delete(moved)
         return bool(moved)
 
-    def _quarantine(self, location: Location) -> None:
+    def _quarantine(self, location: Location, why: str) -> None:
         self._connections.forget(self.path(location))
         self.directories.quarantine(location)
+        self._on_quarantine(location, why)
 
 
 def _begin(connected: Connected) -> sqlite3.Connection:

@@ -83,7 +83,7 @@ class Directories:
         return path
 
     def _make_temporary(self) -> None:
-        if os.path.isdir(self._root):
+        if self._files.is_dir(self._root):
             with contextlib.suppress(FileExistsError):
                 self._files.mkdir(self._temporary)
 
@@ -114,7 +114,7 @@ class Directories:
         return swept
 
     def _delete(self, path: str) -> None:
-        if not os.path.isdir(path):
+        if not self._files.is_dir(path):
             self._files.unlink(path)
             return
         for name in self._files.list(path):
@@ -131,7 +131,7 @@ class Directories:
             try:
                 return self._place(file.path, location)
             except FileNotFoundError:  # a directory was removed under our hands
-                if not os.path.isdir(self._root) or not os.path.exists(file.path):
+                if not self._files.is_dir(self._root) or not self._files.exists(file.path):
                     raise
 
     def _place(self, path: str, location: Location) -> bool:

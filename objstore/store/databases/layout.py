@@ -1,7 +1,8 @@
 """Where databases are on a device: all their paths are built and parsed here.
 
 `<root>/<directory of the kind>/<partition>/<suffix>/<hash>/<hash>.db`, beside it SQLite's
-`-wal` and `-shm`; damaged ones under `<root>/quarantined/<directory of the kind>/<hash>`.
+`-wal` and `-shm`; damaged ones under `<root>/quarantined/<directory of the kind>/<hash>`. An empty file
+`<root>/unreadable/<directory of the kind>/<partition>-<hash>` notes one that the device failed to read.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from objstore.core.names import Location
 from objstore.runtime.files import Files
 
 TEMPORARY = "tmp"
+UNREADABLE = "unreadable"
 QUARANTINED = "quarantined"
 _PARTITION = re.compile(r"\d{1,10}\Z", re.ASCII)
 _SUFFIX = re.compile(r"[0-9a-f]{3}\Z")
 _REMOVED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{12}\Z")
+_QUARANTINED = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{12})?\Z")
+_NOTE = re.compile(r"\d{1,10}-[0-9a-f]{32}\Z", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -37,6 +41,27 @@ def path(root: str, kind_directory: str, location: Location) -> str:
 
 def quarantine(root: str, kind_directory: str, name_hash: str) -> str:
     return f"{root}/{QUARANTINED}/{kind_directory}/{name_hash}"
+
+
+def unreadable_note(root: str, kind_directory: str, location: Location) -> str:
+    """The path of the note that the device failed to read a database."""
+    return f"{root}/{UNREADABLE}/{kind_directory}/{location.partition}-{location.hash}"
+
+
+def all_unreadable(files: Files, root: str, kind_directory: str) -> list[Location]:
+    """The databases of which there is such a note."""
+    notes = _names(files, f"{root}/{UNREADABLE}/{kind_directory}", _NOTE)
+    return [Location(int(partition), name_hash) for partition, _, name_hash in (note.partition("-") for note in notes)]
+
+
+def all_quarantined(files: Files, root: str, kind_directory: str) -> list[str]:
+    """The directories of quarantined databases of a kind."""
+    top = f"{root}/{QUARANTINED}/{kind_directory}"
+    return [f"{top}/{name}" for name in _names(files, top, _QUARANTINED)]
+
+
+def hash_of_quarantined(path: str) -> str:
+    return path.rpartition("/")[2].partition("-")[0]
 
 
 def removed_name(location: Location) -> str:

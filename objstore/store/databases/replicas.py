@@ -5,20 +5,25 @@ Both stores have one of these. It is told by `Contents` what the kinds differ in
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, NotFound
+from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import copies, layout, status, tables
 from objstore.store.databases.device import Databases, WriteMany, one_by_one
+from objstore.store.databases.restore import Quarantined, all_quarantined, copy_to
 from objstore.store.databases.schema import Kind
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Known, Summary, read_summary
+from objstore.store.databases.unreadable import Note, all_notes, forget_note, others_read_well
 
+READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
+_RESTORED_AT_ONCE = 1000  # rows
 _LOOKED_AT = 100  # rows at a time that a peer may have too
 
 
@@ -122,9 +127,10 @@ class Replicas:
 
     def _summary(self, location: Location) -> Summary:
         path = self.path(location)
-        summary = self._known.get(location.hash, path)
+        with self._databases.directories.translated():
+            summary = self._known.get(location.hash, path)
+            stamp = self._known.stamp(path) if summary is None else None
         if summary is None:
-            stamp = self._known.stamp(path)
             summary = self._databases.read_here(location, read_summary, self._contents)
             self._known.put(location.hash, stamp, summary)
         return summary
@@ -227,6 +233,38 @@ class Replicas:
         """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
         self._databases.apart(self._databases.read_here, location, tables.audit, self._contents.table)
 
+    def audit_here(self, location: Location) -> None:
+        """As `audit`, in the calling thread."""
+        self._databases.read_here(location, tables.audit, self._contents.table)
+
+    def unreadable(self) -> list[Note]:
+        """The databases that the device failed to read of late."""
+        noted: list[Note] = self._databases.apart(all_notes, self._files, self._root, self._contents.kind.directory)
+        return noted
+
+    def look_again(self, noted: Note) -> str:
+        """Read a noted database again: READABLE, GONE, QUARANTINED, or UNCLEAR if others cannot be read either."""
+        verdict: str = self._databases.apart(self._look_again, noted)
+        return verdict
+
+    def _look_again(self, noted: Note) -> str:
+        location = noted.location
+        verdict = READABLE
+        try:
+            self.audit_here(location)
+        except NotFound:
+            verdict = GONE
+        except Corrupt:
+            verdict = QUARANTINED
+        except Unreadable as error:
+            if not others_read_well(self._files, self._root, self, location):
+                return UNCLEAR
+            self._databases.quarantine(location, f"cannot be read, now and some time ago: {error}")
+            verdict = QUARANTINED
+        with self._databases.directories.translated():
+            forget_note(self._files, self._root, self._contents.kind.directory, location)
+        return verdict
+
     def reclaim(self, location: Location, before: Timestamp, last: int | None = None) -> int:
         """Forget tombstones and removed metadata older than `before`; how many rows went.
 
@@ -251,6 +289,28 @@ class Replicas:
             return (found.id, found.max_row, found.digest) == (as_it_was.id, as_it_was.max_row, as_it_was.digest)
 
         return self._remove(location, unchanged)
+
+    def quarantined(self) -> list[Quarantined]:
+        """All databases in quarantine."""
+        present: list[Quarantined] = self._databases.apart(
+            all_quarantined, self._files, self._root, self._contents.kind.directory
+        )
+        return present
+
+    def restore(self, quarantined: Quarantined, partition: int, is_ours: Callable[[Any], bool]) -> bool:
+        """Put a sound database back in place, or join its rows to those of the one there; False if it is not sound.
+
+        partition: of the name now. is_ours: as of `place`.
+        """
+        location = Location(partition, quarantined.hash)
+        with contextlib.closing(self.receive(location)) as received:
+            try:
+                self._databases.apart(copy_to, self._databases, self._files, quarantined, received)
+                self.place(location, received, is_ours, _RESTORED_AT_ONCE)
+            except InvalidInput:
+                return False
+        self._databases.apart(self._databases.directories.delete, quarantined.path)
+        return True
 
     def _remove(self, location: Location, allowed: Callable[[Connection], bool]) -> bool:
         removed = self._databases.remove(location, allowed)

@@ -95,12 +95,12 @@ class Known:
 
 
 def _stamp(path: str) -> _Stamp:
-    """Inode, size and time of change of a database and its log; an empty log says nothing."""
+    """Inode, size and time of change of a database and its log; an empty log says nothing. Raises OSError."""
     found = []
     for name in (path, f"{path}-wal"):
         try:
             seen = os.stat(name)
-        except OSError:
+        except FileNotFoundError:
             continue
         if seen.st_size:
             found.append((seen.st_ino, seen.st_size, seen.st_ctime_ns))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt
 from objstore.core.timestamps import Timestamp
+from objstore.store.databases.failures import damage_of
 from objstore.store.databases.listing import Grouping, ListingQuery, Span, Subdir, collect
 
 _ROWS_AT_ONCE = 32  # in one statement, where there are so many left, else one
@@ -293,11 +294,15 @@ def policies(connection: Connection) -> list[int]:
 
 
 def audit(connection: Connection, table: RowTable) -> None:
-    """Raises Corrupt where SQLite finds damage, totals are not those of the rows, or numbers of rows are wrong."""
+    """Raises Corrupt if SQLite finds damage, totals are not those of the rows, or numbers of rows are wrong.
+
+    Raises OSError for what cannot be read.
+    """
     connection.execute("PRAGMA shrink_memory")  # what the connection remembers of pages says nothing of the disk
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise Corrupt(verdict)
+    damage = damage_of(verdict)
+    if damage:
+        raise Corrupt(damage)
     connection.execute("BEGIN")  # what is compared is of one instant
     try:
         _audit_numbers(connection, table)

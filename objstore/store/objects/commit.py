@@ -83,6 +83,10 @@ class Runs(Protocol):
 
     def run(self, item: Arrival) -> object: ...
 
+    def aside(self, call: Callable[[], object]) -> None:
+        """Call between two groups, without waiting for it."""
+        ...
+
 
 def submit(commits: Runs, arrival: Arrival) -> None:
     """Queue a change, again and again while its name is held for another."""
@@ -193,8 +197,14 @@ class Committer:
 
         One whose outcome is NameHeld may be given again, and keeps its file; the others' are closed.
         """
-        group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
         outcomes: list[BaseException | None] = [None] * len(arrivals)
+        try:
+            group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
+        except OSError as error:
+            for arrival in arrivals:
+                if arrival.file is not None:
+                    arrival.file.close()
+            return [translate(error, self._layout.root)] * len(arrivals)
 
         def each(step: Callable[[Arrival], None]) -> None:
             for index, arrival in enumerate(arrivals):
@@ -221,6 +231,11 @@ class Committer:
                 elif arrival.file is not None:
                     arrival.file.close()
         return outcomes
+
+    def release(self) -> None:
+        """Close the files of locks, in the thread of `run`; they are opened again when they are needed."""
+        self._locks.close()
+        self._marks.close()
 
     def _stage_once(self, arrival: Arrival) -> None:
         if not arrival.staged:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound
+from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
@@ -24,7 +25,7 @@ from objstore.store.objects.format import (
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix, lock_number
 from objstore.store.objects.liveness import newest_of, parse_names
-from objstore.store.objects.lookup import BadFile, Found, live_info, look_up
+from objstore.store.objects.lookup import BadFile, Found, UnreadableFile, live_info, look_up
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
 from objstore.store.objects.records import (
@@ -36,9 +37,12 @@ from objstore.store.objects.records import (
 )
 from objstore.store.objects.relink import catch_up
 from objstore.store.objects.space import Reserve, SpaceGuard
+from objstore.store.objects.unreadable import note
 from objstore.store.objects.writer import FileWriter, Tools
 
 SLOW = 0.5  # seconds that a device has let calls wait, after which it is not asked inline
+_NOTE_AGAIN = 60.0  # seconds after which a file that is still unreadable is noted again, if its note is gone
+_NOTES = 1000
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
@@ -108,6 +112,7 @@ class FileStore:
         commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers())
+        self._noted: dict[tuple[Location, FileName], float] = {}  # when last, by the monotonic clock
         self._space = SpaceGuard(files, self.root, settings.reserve)
 
     # The contract
@@ -123,7 +128,12 @@ class FileStore:
         found = self._find(location)
         name = found.name
         return FileReader(
-            self._disk, found.file, found.info, found.spilled, lambda why: self._quarantine(location, name, why)
+            self._disk,
+            found.file,
+            found.info,
+            found.spilled,
+            lambda why: self._quarantine(location, name, why),
+            lambda: self._note_unreadable(location, name),
         )
 
     def info(self, location: Location) -> ObjectInfo:
@@ -170,6 +180,10 @@ class FileStore:
         finally:
             locks.close()
 
+    def release(self) -> None:
+        """Close what is kept open for later calls. Does not wait."""
+        self._tools.commits.aside(self._tools.committer.release)
+
     # For daemons
 
     def partitions(self) -> list[int]:
@@ -205,9 +219,8 @@ class FileStore:
     def _entries(self, path: str) -> list[str]:
         try:
             return self._files.list(path)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if not self._files.is_dir(self.root):
-                raise DeviceUnavailable(f"{self.root} is no directory") from error
+        except (FileNotFoundError, NotADirectoryError):
+            self._require_root()
             return []
         except OSError as error:
             raise translate(error, self.root) from error
@@ -238,15 +251,25 @@ class FileStore:
         except BadFile as error:
             self._quarantine(location, error.name, str(error))
             raise Corrupt(f"{location.hash}/{error}") from error
+        except UnreadableFile as error:
+            self._note_unreadable(location, error.name)
+            raise Unreadable(f"{self.root}: {location.hash}: {error}") from error
         except OSError as error:
             raise translate(error, self.root) from error
         if isinstance(found, Found):
             return found
         if found.tombstone is not None:
             raise NotFound(location.hash, found.tombstone.timestamp)
-        if not self._files.is_dir(self.root):
-            raise DeviceUnavailable(f"{self.root} is no directory")
+        self._require_root()
         raise NotFound(location.hash)
+
+    def _require_root(self) -> None:
+        """Raises DeviceUnavailable: a device that went away looks like one that is empty."""
+        try:
+            if not self._files.is_dir(self.root):
+                raise DeviceUnavailable(f"{self.root} is no directory")
+        except OSError as error:
+            raise translate(error, self.root) from error
 
     def _lay(self, location: Location, name: FileName, record: bytes, guard: Guard | None) -> None:
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
@@ -257,6 +280,17 @@ class FileStore:
             return self._tools.pool.run(ballast.release, self._files, self.root)
         except OSError as error:
             raise translate(error, self.root) from error
+
+    def _note_unreadable(self, location: Location, name: FileName) -> None:
+        """For a second look; without waiting, as the device may hang."""
+        now = time.monotonic()
+        if now - self._noted.get((location, name), -_NOTE_AGAIN) < _NOTE_AGAIN:
+            return
+        if len(self._noted) >= _NOTES:
+            self._noted.clear()
+        self._noted[location, name] = now
+        with contextlib.suppress(DeviceUnavailable):
+            self._tools.pool.start(note, self._files, self.layout, location, name)
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)

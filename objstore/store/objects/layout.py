@@ -2,6 +2,7 @@
 
     <device>/objects[-<policy>]/<partition>/<suffix>/<hash>/<file>
     <device>/quarantined/objects[-<policy>]/<hash>[-<n>]/<file>
+    <device>/unreadable/objects[-<policy>]/<partition>-<hash>-<file>
     <device>/tmp/<random>
     <device>/leases/.locks                           locks of names, see `lock_number`
     <device>/leases/.hash_locks, .hashers            locks of partitions, see `hashes`
@@ -77,6 +78,7 @@ class Layout:
         self.hash_locks = f"{self.root}/leases/.hash_locks"
         self.hashers = f"{self.root}/leases/.hashers"
         self.quarantined = f"{self.root}/quarantined/{objects_dir(policy)}"
+        self.unreadable = f"{self.root}/unreadable/{objects_dir(policy)}"
         # Counts directories removed as empty, where a process must know whether one was.
         self.removals = f"{self.objects}/.removals"
         # While this (a directory) is there, partitions of another part power are being removed.
@@ -98,6 +100,24 @@ class Layout:
     def quarantine_dir(self, name_hash: str, attempt: int) -> str:
         """Where a hash directory's bad files go; attempt: 0, 1, ... until the name is free."""
         return f"{self.quarantined}/{name_hash}-{attempt}" if attempt else f"{self.quarantined}/{name_hash}"
+
+    def unreadable_note(self, location: Location, name: FileName) -> str:
+        """The path of the note that the device failed to read a file of a location."""
+        return f"{self.unreadable}/{location.partition}-{location.hash}-{name}"
+
+    def parse_unreadable_note(self, entry: str) -> tuple[Location, FileName] | None:
+        """The file that an entry of `unreadable` is about; None for any other entry."""
+        partition, _, rest = entry.partition("-")
+        name_hash, _, text = rest.partition("-")
+        name = FileName.parse(text)
+        if name is None or not is_partition(partition) or not is_hash(name_hash):
+            return None
+        return Location(int(partition), name_hash, self.policy), name
+
+    def parse_quarantine_dir(self, entry: str) -> str | None:
+        """The name hash of an entry of `quarantined`; None for any other entry."""
+        name_hash, dash, attempt = entry.partition("-")
+        return name_hash if is_hash(name_hash) and (attempt.isdigit() or not dash) else None
 
     def parse_hash_dir(self, path: str) -> Location | None:
         """The location whose hash directory a path is; None where it is none of this policy."""

@@ -18,10 +18,18 @@ _RETRIES = 20  # of an opening whose file is replaced after the listing
 
 
 class BadFile(Exception):
-    """A file that cannot be read, or is not what was written; it is to be quarantined."""
+    """A file that is not what was written; it must be quarantined."""
 
     def __init__(self, name: FileName, why: Exception) -> None:
         super().__init__(f"{name}: {why}")
+        self.name = name
+
+
+class UnreadableFile(OSError):
+    """A file that the device fails to read."""
+
+    def __init__(self, name: FileName, why: OSError) -> None:
+        super().__init__(why.errno, f"{name}: {why.strerror}")
         self.name = name
 
 
@@ -38,7 +46,7 @@ class Found(NamedTuple):
 def look_up(files: Files, directory: str) -> Found | Liveness:
     """The live object of a hash directory, or its liveness where there is no data.
 
-    Raises BadFile; OSError where the device is at fault; DeviceUnavailable.
+    Raises BadFile; OSError if the device fails, UnreadableFile among it; DeviceUnavailable.
     """
     for _ in range(_RETRIES):
         try:
@@ -68,7 +76,7 @@ def live_info(files: Files, directory: str) -> ObjectInfo | None:
 
 
 def holds_record(files: Files, path: str, name: FileName, record: bytes) -> bool:
-    """Does a file of this name hold this very record? False where it cannot be read; raises FileNotFoundError."""
+    """Does a file of this name hold this very record? Raises OSError."""
     file = files.open(path)
     try:
         if name.kind == DATA:
@@ -78,7 +86,7 @@ def holds_record(files: Files, path: str, name: FileName, record: bytes) -> bool
         else:
             kept = read_whole(files, file)
         return kept == record or decode_record(kept) == decode_record(record)
-    except (OSError, Unsound):
+    except Unsound:
         return False
     finally:
         file.close()
@@ -99,15 +107,16 @@ def _open(files: Files, directory: str, name: FileName, live: Liveness) -> Found
             return Found(name, file, info, None, spilled)
         metas = []
         for bad in {live.meta, live.content_type} - {None}:  # type: ignore[assignment]
-            metas.append(_read_meta(files, directory, bad))  # noqa: PERF401: `bad` is looked at below
+            metas.append(_read_meta(files, directory, bad))
         meta = fold(metas[0], metas[-1], name.timestamp)
         return Found(name, file, lay_over(info, meta), meta, spilled)
     except BaseException as error:
         if file is not None:
             file.close()
-        unreadable = isinstance(error, OSError) and error.errno in UNREADABLE
-        if unreadable or isinstance(error, ValueError):
-            raise BadFile(bad, error) from error  # type: ignore[arg-type]
+        if isinstance(error, ValueError):
+            raise BadFile(bad, error) from error
+        if isinstance(error, OSError) and error.errno in UNREADABLE:
+            raise UnreadableFile(bad, error) from error
         raise
 
 

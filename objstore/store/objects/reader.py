@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from awscrt.checksums import crc32c
 
-from objstore.core.errors import Corrupt, DeviceUnavailable
+from objstore.core.errors import Corrupt, DeviceUnavailable, Unreadable
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectInfo
@@ -55,17 +55,25 @@ def _read_at(files: Files, file: OpenFile, view: memoryview, offset: int) -> int
 class FileReader:
     """An open .data file. spilled: bytes of its record in the trailer.
 
-    on_corrupt: quarantines, given why; called once, before Corrupt is raised.
+    on_corrupt: quarantines the file, given why; called once, before Corrupt is raised. on_unreadable: called before
+    Unreadable is raised.
     """
 
     def __init__(
-        self, disk: Disk, file: OpenFile, info: ObjectInfo, spilled: int, on_corrupt: Callable[[str], None]
+        self,
+        disk: Disk,
+        file: OpenFile,
+        info: ObjectInfo,
+        spilled: int,
+        on_corrupt: Callable[[str], None],
+        on_unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         self.info = info
         self._disk = disk
         self._file: OpenFile | None = file
         self._spilled = spilled
         self._on_corrupt = on_corrupt
+        self._on_unreadable = on_unreadable
         self._checksums: array[int] | None = None
         self._job: Job | None = None  # the last one started
 
@@ -94,15 +102,13 @@ class FileReader:
         try:
             yield
         except Unsound as error:
-            raise self._corrupt(str(error)) from error
+            self._on_corrupt(str(error))
+            raise Corrupt(f"{self.info.name}: {error}") from error
         except OSError as error:
             if error.errno in UNREADABLE:
-                raise self._corrupt(str(error)) from error
+                self._on_unreadable()
+                raise Unreadable(f"{self.info.name}: {error}") from error
             raise DeviceUnavailable(f"{self.info.name}: {error}") from error
-
-    def _corrupt(self, why: str) -> Corrupt:
-        self._on_corrupt(why)
-        return Corrupt(f"{self.info.name}: {why}")
 
     def _fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
         """Read into a view, from memory where it is there, else in a thread; the count of bytes.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from objstore.core.errors import Corrupt, InvalidInput, NotFound
+from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
@@ -24,11 +24,14 @@ from objstore.store.objects.layout import DATA, FileName, ancestors, is_hash
 from objstore.store.objects.liveness import parse_names
 from objstore.store.objects.reader import FileReader
 from objstore.store.objects.records import read_data
+from objstore.store.objects.restore import Quarantined, all_quarantined, remove, sound_names
+from objstore.store.objects.unreadable import Note, all_notes, forget_note, others_read_well
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
 from objstore.store.objects.writer import FileWriter
 
 _GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
+READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
 
 
@@ -117,6 +120,7 @@ class FileReplicaStore(FileStore):
             info,
             change.spilled,
             lambda why: self._quarantine(location, name, why),
+            lambda: self._note_unreadable(location, name),
         )
         return FileChangeReader(change.record, data)
 
@@ -150,19 +154,24 @@ class FileReplicaStore(FileStore):
         count, seen = 0, 0
         for name in names:
             try:
-                with self._judging(location, name):
-                    args = (self._files, f"{directory}/{name}", name)
-                    check: Check = self._background.run(self._on_device, Check, args)
+                count += self._verify_file(location, name, read, content, hashed_since)
             except NotFound:  # replaced since the listing
                 continue
             seen += 1
-            if name.kind == DATA and content:
-                count += self._verify_content(location, name, check, read, hashed_since)
-            else:
-                check.close()
         if not seen:
             raise NotFound(location.hash)
         return count
+
+    def _verify_file(
+        self, location: Location, name: FileName, read: Callable[[int], object], content: bool, hashed_since: float
+    ) -> int:
+        with self._judging(location, name):
+            args = (self._files, f"{self.layout.hash_dir(location)}/{name}", name)
+            check: Check = self._background.run(self._on_device, Check, args)
+        if name.kind == DATA and content:
+            return self._verify_content(location, name, check, read, hashed_since)
+        check.close()
+        return 0
 
     def _verify_content(
         self, location: Location, name: FileName, check: Check, read: Callable[[int], object], hashed_since: float
@@ -177,6 +186,64 @@ class FileReplicaStore(FileStore):
             return check.size
         finally:
             check.close() if job is None else job.at_end(check.close)
+
+    # What was found bad
+
+    def unreadable(self) -> list[Note]:
+        """The files that the device failed to read of late."""
+        noted: list[Note] = self._run(all_notes, self._files, self.layout)
+        return noted
+
+    def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
+        """Read a noted file again: READABLE, GONE, QUARANTINED, or UNCLEAR if other files cannot be read either.
+
+        read: see `verify`.
+        """
+        location, name = noted.location, noted.name
+        verdict = READABLE
+        try:
+            self._verify_file(location, name, read, True, float("inf"))
+        except NotFound:
+            verdict = GONE
+        except Corrupt:
+            verdict = QUARANTINED
+        except Unreadable as error:
+            if not self._run(others_read_well, self._files, self.layout, location):
+                return UNCLEAR
+            self._quarantine(location, name, f"cannot be read, now and {time.time() - noted.at:.0f} s ago: {error}")
+            verdict = QUARANTINED
+        self._run(forget_note, self._files, self.layout, location, name)
+        return verdict
+
+    def quarantined(self) -> list[Quarantined]:
+        """All that lies in quarantine."""
+        present: list[Quarantined] = self._run(all_quarantined, self._files, self.layout)
+        return present
+
+    def restore(self, quarantined: Quarantined, partition: int) -> bool:
+        """Put sound files back in place; False if they are not. partition: of the name now."""
+        location = Location(partition, quarantined.hash, self.layout.policy)
+        names: list[FileName] = self._run(sound_names, self._files, quarantined.path)
+        for name in names:
+            self._copy_back(f"{quarantined.path}/{name}", location, name)
+        if names:
+            self._run(remove, self._files, quarantined.path)
+        return bool(names)
+
+    def _copy_back(self, path: str, location: Location, name: FileName) -> None:
+        """By a durable write of its own; one that is older than what is in place changes nothing."""
+        change: OpenChange = self._run(open_change, self._files, path, name)
+        data = None
+        if change.file is not None:
+            info = read_data(decode_record(change.record), name)
+            data = FileReader(self._background_disk, change.file, info, change.spilled, lambda _: None)
+        with (
+            FileChangeReader(change.record, data) as reader,
+            self.write_change(location, name, reader.length) as writer,
+        ):
+            for piece in reader:
+                writer.write(piece)
+            writer.commit()
 
     # Steps
 
@@ -197,16 +264,19 @@ class FileReplicaStore(FileStore):
 
     @contextlib.contextmanager
     def _judging(self, location: Location, name: FileName) -> Iterator[None]:
-        """Around what reads a file: one that is found bad is quarantined. Raises NotFound, Corrupt."""
+        """Around what reads a file: a bad one is quarantined. Raises NotFound, Corrupt, Unreadable."""
         try:
             yield
         except FileNotFoundError as error:
             if error.filename == self.root:
                 raise translate(error, self.root) from error
             raise NotFound(f"{location.hash}/{name}") from None
-        except (Unsound, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in UNREADABLE:
+        except OSError as error:
+            if error.errno not in UNREADABLE:
                 raise translate(error, self.root) from error
+            self._note_unreadable(location, name)
+            raise Unreadable(f"{self.root}: {location.hash}/{name}: {error}") from error
+        except Unsound as error:
             self._quarantine(location, name, str(error))
             raise Corrupt(f"{location.hash}/{name}: {error}") from error
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
+from objstore.core.names import Location, Name
+from objstore.core.timestamps import Timestamp
+from objstore.runtime import green
+from objstore.runtime.drives import Outs
+from objstore.runtime.files import FILES
 from objstore.server.devices import Devices, Makers
+from objstore.store.databases import ContainerStore
+from objstore.store.objects.replica_store import FileReplicaStore
 
 
 def test_plain_files_and_names_with_a_dot_are_no_devices(tmp_path: Path) -> None:
@@ -21,3 +33,85 @@ def test_plain_files_and_names_with_a_dot_are_no_devices(tmp_path: Path) -> None
     for name in (".recon", ".out", ".", "..", "", "lost+found", "README", "d1/x"):
         with pytest.raises(DeviceUnavailable):
             devices.get(name)
+
+
+class Mounted:
+    """A device on a file system of its own: a link to one, which `unmount` replaces by what is beneath."""
+
+    def __init__(self, root: Path, disk: str) -> None:
+        self.path = root / "d1"
+        self.path.symlink_to(disk)
+        makers = Makers(
+            objects=lambda path, policy: FileReplicaStore(path, policy),
+            containers=lambda path: ContainerStore(path, FILES),
+            accounts=lambda path: None,
+            spool=lambda path, policy: None,
+        )
+        self.devices = Devices(str(root), makers, False, check_interval=0.05)
+
+    def unmount(self) -> None:
+        self.path.unlink()
+        self.path.mkdir()
+
+    def mount(self, disk: str) -> None:
+        self.path.rmdir()
+        self.path.symlink_to(disk)
+
+
+@pytest.fixture
+def disk() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        yield path
+
+
+def test_after_a_lazy_umount_nothing_is_acknowledged_nor_missing(tmp_path: Path, disk: str) -> None:
+    """Copies were written beneath the mount point for up to a second, and were hidden when the disk came back."""
+    mounted = Mounted(tmp_path, disk)
+    device = mounted.devices.get("d1")
+    device.require_same()
+    mounted.unmount()
+    with pytest.raises(DeviceUnavailable):
+        device.require_same()
+    green.sleep(0.1)
+    with pytest.raises(DeviceUnavailable, match="not mounted"):
+        mounted.devices.get("d1")
+    mounted.mount(disk)
+    mounted.devices.get("d1").require_same()
+
+
+def open_below(path: str) -> list[str]:
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            target = os.readlink(f"/proc/self/fd/{fd}")
+            if target.startswith(path):
+                found.append(target)
+    return found
+
+
+def test_a_device_that_was_taken_out_is_released(tmp_path: Path, disk: str) -> None:
+    """It could not be unmounted until all servers of the host had ended."""
+    mounted = Mounted(tmp_path, disk)
+    device = mounted.devices.get("d1")
+    device.containers.create(Location(1, "0" * 32), Name("a", "c"), Timestamp(10), 0, {})
+    device.containers.info(Location(1, "0" * 32))
+    device.objects(0).delete(Location(1, "0" * 32), "/a/c/o", Timestamp(10))
+    assert open_below(disk)
+    Outs(str(tmp_path)).take_out("d1", "a test", 0.0)
+    deadline = time.monotonic() + 10
+    while open_below(disk) and time.monotonic() < deadline:
+        green.sleep(0.05)
+    assert open_below(disk) == []
+    with pytest.raises(DeviceUnavailable, match="taken out"):
+        mounted.devices.get("d1")
+    Outs(str(tmp_path)).put_back("d1")
+    green.sleep(0.1)
+    assert mounted.devices.get("d1").containers.info(Location(1, "0" * 32)).object_count == 0
+
+
+def test_a_path_that_cannot_be_looked_at_is_not_called_unmounted(tmp_path: Path) -> None:
+    loop = tmp_path / "d1"
+    loop.symlink_to(loop)
+    devices = Devices(str(tmp_path), Makers(*[None] * 4), False)  # type: ignore[arg-type]
+    with pytest.raises(DeviceUnavailable, match="Too many levels"):
+        devices.get("d1")

@@ -302,6 +302,9 @@ class Inline:
     ) -> None:
         self._run_batch = run_batch
 
+    def aside(self, call: Callable[[], object]) -> None:
+        call()
+
     def run(self, item: object) -> None:
         (outcome,) = self._run_batch([item])
         if outcome is not None:

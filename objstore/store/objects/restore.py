@@ -1,0 +1,71 @@
+"""Sound files brought back from quarantine: what was read wrong once may prove to be what was written.
+
+A file may be read wrong because of a cable, a controller or the machine's memory. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+from objstore.runtime.files import Files
+from objstore.store.objects.format import Unsound
+from objstore.store.objects.hashes import list_dir
+from objstore.store.objects.layout import DATA, FileName, Layout
+from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.verify import Check
+
+
+class Quarantined(NamedTuple):
+    """What was quarantined of one name at a time. at: when, in seconds since the epoch."""
+
+    hash: str
+    path: str
+    at: float
+
+
+def all_quarantined(files: Files, layout: Layout) -> list[Quarantined]:
+    """Raises OSError."""
+    present = []
+    for entry in list_dir(files, layout.quarantined):
+        name_hash = layout.parse_quarantine_dir(entry)
+        if name_hash is not None:
+            path = f"{layout.quarantined}/{entry}"
+            with contextlib.suppress(FileNotFoundError):
+                present.append(Quarantined(name_hash, path, files.modified(path)))
+    return present
+
+
+def sound_names(files: Files, path: str) -> list[FileName]:
+    """The files of a quarantined directory that count, if each of them is sound; else none. Raises OSError.
+
+    One bad file keeps all the others: without it they would show what it replaced.
+    """
+    names = parse_names(list_dir(files, path))
+    obsolete = decide(names).obsolete
+    counted = sorted(name for name in names if name not in obsolete)
+    try:
+        for name in counted:
+            _check(files, f"{path}/{name}", name)
+    except (Unsound, FileNotFoundError):
+        return []
+    return counted
+
+
+def _check(files: Files, path: str, name: FileName) -> None:
+    check = Check(files, path, name)
+    try:
+        if name.kind == DATA:
+            check.begin_content(hashed_since=0.0)
+            while check.next_size:
+                check.step()
+            check.end_content()
+    finally:
+        check.close()
+
+
+def remove(files: Files, path: str) -> None:
+    """Remove a quarantined directory whose files are back in place. Raises OSError."""
+    for entry in list_dir(files, path):
+        files.unlink(f"{path}/{entry}")
+    files.rmdir(path)
