@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -17,11 +16,9 @@ from paste.deploy import loadwsgi
 
 from objstore.core.errors import ConfigError, ObjstoreError
 from objstore.http.server import SERVER_SETTINGS, Server
-from objstore.runtime import green, settings
+from objstore.runtime import collector, green, settings
 from objstore.runtime.workers import Worker
 from objstore.web.requests import WsgiApp
-
-_COLLECT = (20_000, 20, 50)
 
 # What PasteDeploy raises for files that do not fit together. Factories raise ConfigError.
 _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
@@ -30,10 +27,8 @@ _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: logging.Logger) -> None:
     """Serve until the supervisor says otherwise; then let running requests end."""
     options = settings.read(SERVER_SETTINGS, conf, "server")
-    # The app itself is not garbage, and a listing makes thousands of rows that are no cycles:
-    # looking through all of them for such again and again would cost as much as the listing.
-    gc.freeze()
-    gc.set_threshold(*_COLLECT)
+    collector.take_over()
+    collecting = green.spawn(collector.collect_every, options.collect_interval)
     servers = [Server(sock, app, options, logger) for sock in worker.sockets]
     for server in servers:
         green.spawn(server.serve)
@@ -42,6 +37,7 @@ def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: log
     waits = [green.spawn(server.drain) for server in servers]
     for wait in waits:
         wait.wait()
+    green.kill(collecting)
 
 
 def find_app(pipeline: Any, kind: type[Any]) -> Any:

@@ -38,8 +38,22 @@ QueueEmpty = eventlet.queue.Empty
 QueueFull = eventlet.queue.Full
 Semaphore = eventlet.semaphore.Semaphore
 sleep = eventlet.sleep
-spawn = eventlet.spawn
 kill = eventlet.kill
+
+
+def spawn(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a function in a green thread of its own; `wait()` of the result returns what it returns, or raises its error.
+
+    The result of one that was killed is None: as an error it would keep all that it worked with in memory.
+    """
+    return eventlet.spawn(_unless_killed, function, *args)
+
+
+def _unless_killed(function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except GreenletExit:
+        return None
 
 
 def after_fork() -> None:

@@ -82,9 +82,22 @@ class _Wakeups:
             green.switch_to_hub()
         finally:
             call.waiter = None  # one who stops waiting early must not be woken later
-        if call.error is not None:
-            raise call.error
+        return _outcome(call)
+
+
+def _outcome(call: _Call) -> Any:
+    """The result of a call that has ended, or its error raised.
+
+    The error leaves the call: each would refer to the other by the frames of the traceback, and keep all that
+    these frames hold in memory.
+    """
+    error, call.error = call.error, None
+    if error is None:
         return call.result
+    try:
+        raise error
+    finally:
+        del error
 
 
 class _Patience:
@@ -164,9 +177,7 @@ class ThreadPool:
 
         def finish() -> Any:
             if call.function is None:  # ended before anyone waited
-                if call.error is not None:
-                    raise call.error
-                return call.result
+                return _outcome(call)
             return self._wait_while_it_moves(call) if self._lets_go else self._wakeups.wait(call)
 
         return finish
@@ -181,9 +192,7 @@ class ThreadPool:
                 if error is not enough:
                     raise
                 self._patience.check(self._name, self._busy)
-        if call.error is not None:
-            raise call.error
-        return call.result
+        return _outcome(call)
 
     def slow_for(self) -> float:
         """Seconds for which no call has ended though some are under way; 0 without any."""
@@ -247,16 +256,20 @@ class Batcher:
                 calls.append(queue.get())
             self._patience.began(0)
             self._running = len(calls)
-            try:
-                outcomes = self._run_batch([call.args[0] for call in calls])
-                for call, outcome in zip(calls, outcomes, strict=True):
-                    if isinstance(outcome, BaseException):
-                        call.error = outcome
-                    else:
-                        call.result = outcome
-            except BaseException as error:  # carried to every waiter
-                for call in calls:
-                    call.error = error
+            self._settle(calls)
             self._running = 0
             self._wakeups.tell(calls)
             del calls
+
+    def _settle(self, calls: list[_Call]) -> None:
+        """Give each call its result or error; a frame of its own, which does not outlive them."""
+        try:
+            outcomes = self._run_batch([call.args[0] for call in calls])
+            for call, outcome in zip(calls, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    call.error = outcome
+                else:
+                    call.result = outcome
+        except BaseException as error:  # carried to every waiter
+            for call in calls:
+                call.error = error

@@ -138,7 +138,7 @@ class Pipe(io.RawIOBase):
         self._timeout = timeout
         self._rest: memoryview | bytes = b""
         self._ended = False  # no piece comes any more
-        self._broken: BaseException | None = None
+        self._broken = ""  # why the sender gave up: an error kept here would keep all that led to it
         self._changed = green.Event()  # sent at every change that one of the ends may wait for
         self.wanted = green.Event()  # sent once, when the reader first reads or is gone
 
@@ -163,9 +163,9 @@ class Pipe(io.RawIOBase):
         self._ended = True
         self._announce()
 
-    def break_off(self, error: BaseException) -> None:
-        """The reader gets the error in the place of what it has not read yet."""
-        self._broken = error
+    def break_off(self, reason: str) -> None:
+        """The reader gets BodyTruncated in the place of what it has not read yet."""
+        self._broken = reason
         self._ended = True
         self._announce()
 
@@ -175,8 +175,8 @@ class Pipe(io.RawIOBase):
             self.want()
             while not self._pieces and not self._ended:
                 self._changed.wait()
-            if self._broken is not None:
-                raise self._broken
+            if self._broken:
+                raise BodyTruncated(self._broken)
             if self._pieces:
                 self._rest = self._pieces.popleft()
                 self._announce()
@@ -204,7 +204,7 @@ class LocalUpload:
         self._timeout = timeout
         self._environ = environ
         self._response: NodeResponse | None = None
-        self._error: NodeFailure | None = None
+        self._failure: tuple[type[NodeFailure], str] | None = None
         self._ended = green.Event()
         green.spawn(self._serve, app)
 
@@ -212,17 +212,18 @@ class LocalUpload:
         try:
             self._response = _run(app, self._environ)
         except NodeFailure as error:
-            self._error = error
+            self._failure = type(error), str(error)
         except Exception as error:  # a fault of the app must reach the one who uploads
-            self._error = NodeFailure(f"{type(error).__name__}: {error}")
+            self._failure = NodeFailure, f"{type(error).__name__}: {error}"
         finally:
             self._ended.send(None)
             self._pipe.want()
             self._pipe.end()  # a sender that waits for room would wait for ever
 
     def _outcome(self) -> NodeResponse:
-        if self._error is not None:
-            raise self._error
+        if self._failure is not None:
+            kind, text = self._failure
+            raise kind(text)
         assert self._response is not None
         return self._response
 
@@ -250,4 +251,4 @@ class LocalUpload:
 
     def abort(self) -> None:
         if not self._ended.ready():
-            self._pipe.break_off(BodyTruncated("the upload was given up"))
+            self._pipe.break_off("the upload was given up")

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import weakref
+
+from objstore.runtime import collector, green
+
+
+class Ring:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_objects_that_refer_to_each_other_are_freed_by_the_clock() -> None:
+    ring = weakref.ref(Ring())
+    collecting = green.spawn(collector.collect_every, 0.01)
+    green.sleep(0.1)
+    green.kill(collecting)
+    assert ring() is None
+
+
+def test_collections_take_no_more_than_a_hundredth_of_the_time() -> None:
+    assert collector.pause_after(0.01, 10.0) == 10.0
+    assert collector.pause_after(0.5, 10.0) == 50.0
