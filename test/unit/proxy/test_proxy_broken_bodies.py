@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from harness.in_process import InProcess
+
 from objstore.core.errors import BodyTruncated
 from objstore.core.names import Name
 from objstore.runtime import green
