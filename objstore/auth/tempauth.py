@@ -30,7 +30,7 @@ from objstore.web import acls
 from objstore.web.access import Identity, unauthorized
 from objstore.web.errors import response_for
 from objstore.web.keys import AccessKeys
-from objstore.web.requests import Environ, StartResponse, WsgiApp, header, to_native, to_text
+from objstore.web.requests import Environ, StartResponse, WsgiApp, header, to_native, to_text, vouch
 from objstore.web.responses import Response
 
 
@@ -109,6 +109,7 @@ class TempAuth:
             table = self._users.current()
             login = self._tokens.verify(token, table)
             if login is not None:
+                vouch(environ)
                 service = environ.get("HTTP_X_SERVICE_TOKEN")
                 environ["objstore.identity"] = (
                     self._with_service(login.identity, service, table) if service else login.identity

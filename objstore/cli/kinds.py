@@ -108,6 +108,16 @@ def daemon_settings(names: Iterable[str]) -> settings.Table:
     return (*common, *(setting for name in names for setting in DUTIES[name].settings))
 
 
+# The clients of storage servers are the store's own: they are not limited, and as slow as those of the proxies.
+_OF_STORAGE = {"max_guests_per_address": "0", "min_rate": "0", "request_timeout": "7d"}
+
+
+def server_settings(kind: Kind) -> settings.Table:
+    """SERVER_SETTINGS with the defaults of this kind of server."""
+    own = {} if kind.name == "proxy" else _OF_STORAGE
+    return tuple(setting._replace(default=own.get(setting.name, setting.default)) for setting in SERVER_SETTINGS)
+
+
 def process_settings(kind: Kind) -> settings.Table:
     """What `[DEFAULT]` says of a server's process."""
     return (
@@ -119,5 +129,5 @@ def process_settings(kind: Kind) -> settings.Table:
         *daemon_settings(kind.daemons),
         *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),
         *(() if kind.name == "proxy" else TOLD_SETTINGS),
-        *SERVER_SETTINGS,
+        *server_settings(kind),
     )

@@ -25,9 +25,15 @@ from objstore.web.requests import WsgiApp
 _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 
 
-def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: logging.Logger) -> None:
-    """Serve until the supervisor says otherwise; then let running requests end."""
-    options = settings.read(SERVER_SETTINGS, conf, "server")
+def serve_app(
+    worker: Worker,
+    app: WsgiApp,
+    conf: Mapping[str, str],
+    logger: logging.Logger,
+    table: settings.Table = SERVER_SETTINGS,
+) -> None:
+    """Serve until the supervisor says otherwise; then let running requests end. table: SERVER_SETTINGS or its like."""
+    options = settings.read(table, conf, "server")
     collector.take_over()
     collecting = green.spawn(collector.collect_every, options.collect_interval)
     servers = [Server(sock, app, options, logger) for sock in worker.sockets]

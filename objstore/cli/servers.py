@@ -19,7 +19,7 @@ import click
 from objstore.cli import conf_settings, daemons, processes
 from objstore.cli.apps import STORAGE_SETTINGS, remote_transports, storage_apps
 from objstore.cli.failures import STATUS, clean_errors
-from objstore.cli.kinds import KINDS, Kind, process_settings
+from objstore.cli.kinds import KINDS, Kind, process_settings, server_settings
 from objstore.cli.surroundings import Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.tls import server_context
@@ -189,7 +189,7 @@ def _guarded(run_role: Callable[[Launch, Worker], None], launch: Launch, worker:
 def _work(launch: Launch, worker: Worker) -> None:
     conf = launch.conf()  # perhaps changed since the parent read it
     app = processes.load_pipeline(launch.path, launch.overrides)
-    processes.serve_app(worker, app, conf, log.from_conf(conf))
+    processes.serve_app(worker, app, conf, log.from_conf(conf), server_settings(launch.kind))
 
 
 def _ready(supervisor: Supervisor, role: Role, logger: logging.Logger) -> None:

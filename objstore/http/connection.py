@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import sys
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone
 from objstore.http.body import EMPTY_BODY, RequestBody
+from objstore.http.pace import Pace
 from objstore.http.request_head import HeadLimits, RequestHead, RequestRefused, end_of_head, parse_head
 from objstore.http.response import REASONS, Answering, Responder, plain
 from objstore.http.source import ChunkedSource, LengthSource
@@ -36,23 +38,70 @@ class Service(NamedTuple):
     header_timeout: float
     client_timeout: float
     linger_timeout: float
+    min_rate: float  # bytes a second
+    request_timeout: float
     drain_idle_timeout: float  # for a last request when the server ends
 
 
 class Connection:
-    """idle_since: when the wait for a next request began, on the monotonic clock; None within a request."""
+    """A member of the server's crowd.
 
-    __slots__ = ("_environ", "_service", "idle_since", "stream")
+    idle_since: when the wait for a next request began, on the monotonic clock; None within a request.
+    known: the application vouches for the client of this request, or of the last one if it is idle.
+    """
+
+    __slots__ = ("_environ", "_pace", "_service", "idle_since", "known", "stream")
 
     def __init__(self, stream: Stream, service: Service, environ: dict[str, Any]) -> None:
         """environ: what the environ of each request on this connection begins with."""
         self.stream = stream
         self.idle_since: float | None = monotonic()
+        self.known = False
         self._service = service
-        self._environ = environ
+        self._pace = stream.pace = Pace(service.min_rate, service.client_timeout, service.request_timeout)
+        self._environ = {**environ, "objstore.vouch": self._vouch}
+
+    def note_protocol(self) -> None:
+        """Tell the application which version of TLS was agreed on: `TLSv1.3`, as other servers name it."""
+        version = self.stream.sock.version() if isinstance(self.stream.sock, ssl.SSLSocket) else None
+        self._environ["SSL_PROTOCOL"] = version or ""
+
+    def _vouch(self) -> None:
+        """For the application: the client of this request is known, and not to be ended for newcomers."""
+        self.known = True
+
+    @property
+    def since(self) -> float:
+        return self._pace.began if self.idle_since is None else self.idle_since
+
+    @property
+    def moved(self) -> int:
+        return self.stream.moved if self.idle_since is None else 0
+
+    @property
+    def is_idle(self) -> bool:
+        return self.idle_since is not None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it is the client that keeps the connection from going on."""
+        return self.stream.watch.is_waiting
+
+    def make_room(self) -> None:
+        """For the event loop only: end the connection for a newcomer, if it still waits for its client."""
+        if self.idle_since is None:
+            self.stream.watch.throw(ClientGone("it had to make room for others"))
+        else:
+            self.end_if_idle()
 
     def run(self) -> None:
         """Serve requests until either side wants no more, then close."""
+        try:
+            self._serve_all()
+        finally:
+            self._environ = {}  # which refers to this connection
+
+    def _serve_all(self) -> None:
         stream = self.stream
         service = self._service
         try:
@@ -102,6 +151,9 @@ class Connection:
             data = stream.recv_next(_RECV, service.drain_idle_timeout if draining else service.keepalive_timeout)
         except TimeoutError:
             return b""
+        self.known = False
+        stream.moved = len(data)
+        self._pace.begin()
         self.idle_since = None
         if data[:1] < b"!":
             data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2; old clients end a body so
@@ -194,6 +246,7 @@ class Connection:
 
     def _close(self, body: RequestBody) -> None:
         """Close after an answer, so that the client can read it even if it is still sending."""
+        self.known = False
         if body.ended:
             self.stream.close()
         else:

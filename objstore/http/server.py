@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import socket
 import ssl
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
 from objstore.core.errors import ClientGone
 from objstore.http import tls
 from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
+from objstore.http.crowd import Exempt, Neighbours, batch, must_go, networks
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Answering, Dates
 from objstore.http.stream import Stream
@@ -23,6 +24,13 @@ from objstore.runtime.settings import Setting
 SERVER_SETTINGS: settings.Table = (
     Setting("backlog", settings.positive, "4096", "connections that may wait to be accepted, for each worker"),
     Setting("max_connections", settings.positive, "1024", "connections that one worker serves at a time"),
+    Setting(
+        "max_guests_per_address",
+        settings.natural,
+        "256",
+        "connections of one address without valid credentials, for each worker; more replace the slowest; 0: no limit",
+    ),
+    Setting("exempt_addresses", networks, "", "addresses and networks without that limit, such as load balancers"),
     Setting("max_request_line", settings.size, "8192", "longest request line; longer ones are answered 414"),
     Setting("max_header_line", settings.size, "16K", "longest header line; longer ones are answered 431"),
     Setting("max_headers_size", settings.size, "64K", "all header lines of a request together"),
@@ -30,6 +38,8 @@ SERVER_SETTINGS: settings.Table = (
     Setting("keepalive_timeout", settings.duration, "75s", "how long a connection may wait for its next request"),
     Setting("header_timeout", settings.duration, "15s", "how long a request's head may take to come, as a whole"),
     Setting("client_timeout", settings.duration, "60s", "how long a client may be silent within a body, or not read"),
+    Setting("min_rate", settings.size, "1K", "bytes a second that a slow client must move over client_timeout; 0: any"),
+    Setting("request_timeout", settings.duration, "1d", "how long a client may keep a request going, as a whole"),
     Setting("linger_timeout", settings.duration, "2s", "how long a client may go on sending after an early answer"),
     Setting("max_drained_body", settings.size, "64K", "of a body left unread, what is read to keep the connection"),
     Setting("drain_timeout", settings.duration, "30s", "how long requests may go on when the server is told to end"),
@@ -57,7 +67,10 @@ class Server:
         self._logger = logger
         self._tls = tls.server_context(options.cert_file, options.key_file) if options.cert_file else None
         self._connections: set[Connection] = set()
-        self._count = 0  # with those whose handshake has not ended
+        self._groups: dict[str, Neighbours[Connection]] = {}  # by address
+        self._exempt = Exempt(options.exempt_addresses)
+        self._max = _bounded_by_descriptors(options.max_connections, logger)
+        self._count = 0
         self._draining = False
         self._serving = False
         self._accepting: green.Watch | None = None
@@ -79,6 +92,8 @@ class Server:
             header_timeout=options.header_timeout,
             client_timeout=options.client_timeout,
             linger_timeout=options.linger_timeout,
+            min_rate=options.min_rate,
+            request_timeout=options.request_timeout,
             drain_idle_timeout=options.drain_idle_timeout,
         )
 
@@ -97,11 +112,11 @@ class Server:
         self._accepting = watch = green.Watch(sock)
         try:
             while not self._draining:
-                if self._count >= self._options.max_connections and not self._make_room():
-                    self._wait_for_change(1.0)
+                if self._count >= self._max:
+                    self._make_room()
                     continue
                 watch.readable()
-                self._accept()
+                self._accept(min(_ACCEPT_BATCH, self._max - self._count))
         except Drained:
             pass
         finally:
@@ -115,13 +130,13 @@ class Server:
     def _accept_the_last(self) -> None:
         """Take the connections that clients have begun: they would be reset when the socket is closed."""
         end = monotonic() + _LAST_ACCEPT_SECONDS
-        while monotonic() < end and self._count < 2 * self._options.max_connections:
-            if not self._accept():
+        while monotonic() < end and self._count < 2 * self._max:
+            if not self._accept(_ACCEPT_BATCH):
                 green.sleep(_LAST_ACCEPT_SECONDS / 4)
 
-    def _accept(self) -> int:
-        """Accept what waits, up to a batch; how many connections that are."""
-        for number in range(_ACCEPT_BATCH):
+    def _accept(self, limit: int) -> int:
+        """Accept up to `limit` connections that wait; how many there were."""
+        for number in range(limit):
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
@@ -131,25 +146,36 @@ class Server:
                     continue
                 # Out of descriptors or memory: let some connections end.
                 self._logger.error("accept failed: %s", error)
+                self._make_room()
                 green.sleep(_ACCEPT_PAUSE_SECONDS)
                 return number
-            self._count += 1
-            green.spawn(self._handle, sock, peer)
-        return _ACCEPT_BATCH
+            self._admit(sock, peer)
+        return limit
 
-    def _handle(self, sock: socket.socket, peer: Any) -> None:
+    def _admit(self, sock: socket.socket, peer: Any) -> None:
+        """Serve an accepted connection; others of its address may have to go for it."""
+        self._count += 1
+        address = peer[0] if peer else ""
+        group = self._groups.get(address)
+        if group is None:
+            group = self._groups[address] = Neighbours()
+        most = self._options.max_guests_per_address
+        if most and len(group.members) >= most and address not in self._exempt:
+            _end(group.too_many(most, monotonic()))
+        green.spawn(self._handle, sock, peer, group)
+
+    def _handle(self, sock: socket.socket, peer: Any, group: Neighbours[Connection]) -> None:
         connection = None
         try:
             sock.setblocking(False)
-            stream = self._stream(sock, peer[:2])
-            if stream is None:
-                return
-            environ = base_environ("https" if self._tls else "http", stream.sock.getsockname()[:2], peer[:2])
-            if isinstance(stream.sock, ssl.SSLSocket):
-                environ["SSL_PROTOCOL"] = stream.sock.version() or ""  # `TLSv1.3`, as other servers name it
-            connection = Connection(stream, self._service, environ)
+            environ = base_environ("https" if self._tls else "http", sock.getsockname()[:2], peer[:2])
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            connection = Connection(Stream(sock, peer[:2]), self._service, environ)
             self._connections.add(connection)
-            connection.run()
+            group.members.add(connection)
+            if self._tls is None or self._has_agreed(connection):
+                connection.run()
         except green.GreenletExit:
             pass
         except Exception:
@@ -157,33 +183,32 @@ class Server:
             sock.close()
         finally:
             self._connections.discard(connection)
+            group.members.discard(connection)
+            if not group.members:
+                self._groups.pop(peer[0] if peer else "", None)
             self._count -= 1
             self._announce_change()
 
-    def _stream(self, sock: socket.socket, peer: tuple[str, int]) -> Stream | None:
-        """The accepted connection, after its handshake where there is TLS; None if that failed."""
-        if self._tls is None:
-            return Stream(sock, peer)
-        tls_sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        stream = Stream(tls_sock, peer)
+    def _has_agreed(self, connection: Connection) -> bool:
+        """Whether the handshake of a TLS connection succeeds; if not, it is closed."""
+        stream = connection.stream
         try:
             handshake(stream, self._options.handshake_timeout)
-            return stream
-        except OSError as error:  # ssl.SSLError is one
-            self._logger.info("%s:%s: no TLS: %s", *peer, error)
+            connection.note_protocol()
+            return True
+        except (OSError, Drained, ClientGone) as error:  # ssl.SSLError is one
+            self._logger.info("%s:%s: no TLS: %s", *stream.peer, error)
             stream.close()
-            return None
+            return False
 
     # Room and end
 
     def _make_room(self) -> bool:
-        """End the connection that has waited longest for a next request; False if all are at work."""
-        idle = [connection for connection in self._connections if connection.idle_since is not None]
-        if not idle:
-            return False
-        green.later(0, min(idle, key=lambda connection: connection.idle_since or inf).end_if_idle)
-        self._wait_for_change(0.1)
-        return True
+        """End some connections for newcomers; False if none can be missed."""
+        leaving = must_go(self._connections, batch(self._max), monotonic())
+        _end(leaving)
+        self._wait_for_change(0.05)
+        return bool(leaving)
 
     def _announce_change(self) -> None:
         changed, self._changed = self._changed, green.Event()
@@ -213,6 +238,20 @@ class Server:
         for connection in list(self._connections):
             connection.stream.watch.interrupt(ClientGone("the server ends"))
         return clean
+
+
+def _end(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        green.later(0, connection.make_room)
+
+
+def _bounded_by_descriptors(connections: int, logger: logging.Logger) -> int:
+    """As many connections as the process can have, of which each may need a file or another connection, too."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bound = connections if descriptors == resource.RLIM_INFINITY else max(16, descriptors // 2)
+    if bound < connections:
+        logger.warning("max_connections = %d: the limit of open files allows %d", connections, bound)
+    return min(bound, connections)
 
 
 def handshake(stream: Stream, timeout: float) -> None:

@@ -210,5 +210,5 @@ _BROKEN = "the body broke off before"
 
 def _failure(error: OSError, left: int | None) -> BodyTimeout | BodyTruncated:
     if isinstance(error, TimeoutError):
-        return BodyTimeout("the sender of the body was silent for too long")
+        return BodyTimeout(f"the sender of the body was silent for too long, or too slow: {error}")
     return BodyTruncated("the connection broke off" + ("" if left is None else f" with {left} bytes to come"))

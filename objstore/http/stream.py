@@ -11,8 +11,10 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
+from objstore.http.pace import Pace, TooSlow
 from objstore.runtime.green import Watch
 
 Buffer = bytes | bytearray | memoryview
@@ -32,9 +34,12 @@ class SentInPart(ConnectionError):
 
 
 class Stream:
-    """One connection. Used by one green thread at a time."""
+    """One connection. Used by one green thread at a time.
 
-    __slots__ = ("_low", "_unread", "peer", "sock", "tls", "watch")
+    pace: of the other end, in a server. moved: bytes received and sent, for whoever counts them.
+    """
+
+    __slots__ = ("_low", "_unread", "moved", "pace", "peer", "sock", "tls", "watch")
 
     def __init__(self, sock: Any, peer: tuple[str, int]) -> None:
         """sock: connected and non-blocking, plain or TLS."""
@@ -44,6 +49,20 @@ class Stream:
         self.watch = Watch(sock)
         self._unread = b""
         self._low = 1
+        self.pace: Pace | None = None
+        self.moved = 0
+
+    def _readable(self, timeout: float) -> None:
+        if self.pace is None:
+            self.watch.readable(timeout)
+        else:
+            self.pace.wait(self.watch.readable, timeout, self.moved)
+
+    def _writable(self, timeout: float) -> None:
+        if self.pace is None:
+            self.watch.writable(timeout)
+        else:
+            self.pace.wait(self.watch.writable, timeout, self.moved)
 
     # Receiving
 
@@ -70,17 +89,26 @@ class Stream:
             return self.take_unread(most)
         while True:
             try:
-                return self.sock.recv(most)
+                data: bytes = self.sock.recv(most)
             except (BlockingIOError, ssl.SSLWantReadError):
-                self.watch.readable(timeout)
+                self._readable(timeout)
             except ssl.SSLWantWriteError:
-                self.watch.writable(timeout)
+                self._writable(timeout)
+            else:
+                self.moved += len(data)
+                return data
 
     def recv_next(self, most: int, timeout: float) -> bytes:
-        """As `recv`, where nothing is expected to be there yet: waits first."""
-        if not self._unread and not self.tls:
-            self.watch.readable(timeout)
-        return self.recv(most, timeout)
+        """As `recv`, where nothing is expected to be there yet: waits first, and sets no pace."""
+        if self._unread:
+            return self.take_unread(most)
+        pace, self.pace = self.pace, None
+        try:
+            if not self.tls:
+                self.watch.readable(timeout)
+            return self.recv(most, timeout)
+        finally:
+            self.pace = pace
 
     def recv_run(self, most: int, sure: int, timeout: float) -> bytes:
         """As `recv`, but waits a moment for many bytes rather than return few.
@@ -94,7 +122,9 @@ class Stream:
             if want > 16384:
                 self._set_low(want)
                 try:
-                    self.watch.readable(min(FILL_SECONDS, timeout))
+                    self._readable(min(FILL_SECONDS, timeout))
+                except TooSlow:
+                    raise
                 except TimeoutError:
                     self._set_low(1)
             else:
@@ -110,6 +140,7 @@ class Stream:
                 break
             runs.append(data)
             have += len(data)
+        self.moved += have - len(runs[0])
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
     def recv_into(self, view: memoryview, timeout: float) -> int:
@@ -121,11 +152,14 @@ class Stream:
         self._set_low(1)
         while True:
             try:
-                return self.sock.recv_into(view)
+                taken: int = self.sock.recv_into(view)
             except (BlockingIOError, ssl.SSLWantReadError):
-                self.watch.readable(timeout)
+                self._readable(timeout)
             except ssl.SSLWantWriteError:
-                self.watch.writable(timeout)
+                self._writable(timeout)
+            else:
+                self.moved += taken
+                return taken
 
     def _set_low(self, low: int) -> None:
         """Ask the kernel to wake us only when so many bytes are there; it also opens the window for them."""
@@ -166,6 +200,7 @@ class Stream:
             sent = self.sock.sendmsg(pieces) if len(pieces) > 1 else self.sock.send(pieces[0])
         except BlockingIOError:
             sent = 0
+        self.moved += sent
         if sent != sum(map(len, pieces)):
             self._send_rest(pieces, sent, timeout)
 
@@ -177,13 +212,14 @@ class Stream:
             if not views:
                 return
             views[0] = views[0][sent:]
-            self.watch.writable(timeout)
+            self._writable(timeout)
             try:
                 sent = self.sock.sendmsg(views[:_MAX_PIECES])
             except BlockingIOError:
                 sent = 0
             except OSError as error:
                 raise SentInPart(str(error)) from error
+            self.moved += sent
 
     def _send_tls(self, pieces: Sequence[Buffer], timeout: float) -> None:
         if len(pieces) > 1 and sum(map(len, pieces)) <= 16384:
@@ -192,11 +228,14 @@ class Stream:
             view = memoryview(piece)
             while view:
                 try:
-                    view = view[self.sock.send(view) :]
+                    sent = self.sock.send(view)
                 except ssl.SSLWantWriteError:
-                    self.watch.writable(timeout)
+                    self._writable(timeout)
                 except ssl.SSLWantReadError:
-                    self.watch.readable(timeout)
+                    self._readable(timeout)
+                else:
+                    self.moved += sent
+                    view = view[sent:]
 
     # Ending
 
@@ -221,13 +260,15 @@ class Stream:
         """Close after the other end has had a chance to read our answer.
 
         A socket closed with unread data sends a reset, which may destroy an answer that is
-        still under way; so read and drop up to `most` bytes, for up to `timeout` seconds each.
+        still under way; so read and drop up to `most` bytes, until the other end is silent for `timeout`
+        seconds, or ten times as long in all.
         """
+        end = monotonic() + 10 * timeout
         try:
             self.sock.shutdown(socket.SHUT_WR)
             self._set_low(1)
             self._unread = b""
-            while most > 0:
+            while most > 0 and monotonic() < end:
                 dropped = self.recv(256 * 1024, timeout)
                 if not dropped:
                     break

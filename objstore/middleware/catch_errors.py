@@ -65,6 +65,8 @@ class CatchErrors:
         return _response(failure)(environ, replace)
 
     def _log(self, failure: Exception, environ: Environ, what: str = "failed") -> None:
+        if isinstance(failure, ClientGone):
+            return  # the access log has it: there may be thousands
         status = status_of(failure)
         is_ours = isinstance(failure, ObjstoreError)  # then the type and message say all
         self._logger.log(
@@ -111,8 +113,7 @@ class _Guarded:
             raise
         except Exception as failure:
             if self._begun:
-                if not isinstance(failure, ClientGone):
-                    self._filter._log(failure, self._environ, "broke off")
+                self._filter._log(failure, self._environ, "broke off")
                 raise
             self._begun = True
             close_body(self._body)

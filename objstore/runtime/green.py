@@ -41,17 +41,17 @@ sleep = eventlet.sleep
 kill = eventlet.kill
 
 
-def spawn(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a function in a green thread of its own; `wait()` of the result returns what it returns, or raises its error.
 
     The result of one that was killed is None: as an error it would keep all that it worked with in memory.
     """
-    return eventlet.spawn(_unless_killed, function, *args, **options)
+    return eventlet.spawn(_unless_killed, function, *args, **kwargs)
 
 
-def _unless_killed(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _unless_killed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
-        return function(*args, **options)
+        return function(*args, **kwargs)
     except GreenletExit:
         return None
 
@@ -178,6 +178,11 @@ class Watch:
         self._writer: Any = None
         self.deadline = inf
         self._sweep.add(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a green thread waits here now."""
+        return self._reader is not None or self._writer is not None
 
     def readable(self, timeout: float | None = None) -> None:
         """Wait until the socket can be read; TimeoutError after `timeout` seconds."""

@@ -68,6 +68,13 @@ def rate(text: str) -> float:
     return number
 
 
+def natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("is not at least 0")
+    return number
+
+
 def positive(text: str) -> int:
     number = int(text)
     if number < 1:

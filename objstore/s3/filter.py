@@ -170,6 +170,7 @@ class S3Filter:
         else:
             request = self._signed(environ, sent, address)
         if request.credential is not None:
+            requests.vouch(environ)
             identity = environ["objstore.identity"] = request.credential.identity
             environ["REMOTE_USER"] = to_native(identity.user)
         return request

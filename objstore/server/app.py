@@ -17,7 +17,7 @@ from objstore.server.devices import Device, Devices
 from objstore.store.objects.disk_errors import FULL, GONE, UNREADABLE
 from objstore.web import traces
 from objstore.web.errors import response_for, status_of
-from objstore.web.requests import Environ, StartResponse, header, query
+from objstore.web.requests import Environ, StartResponse, header, query, vouch
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
@@ -113,6 +113,7 @@ class StorageApp:
         self._allow = ", ".join(sorted((*verbs, "OPTIONS")))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+        vouch(environ)  # all clients are the store's own
         return self._answer(environ)(environ, start_response)
 
     def _answer(self, environ: Environ) -> Response:

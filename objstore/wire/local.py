@@ -217,6 +217,8 @@ class LocalUpload:
             self._response = _run(app, self._environ)
         except NodeFailure as error:
             self._failure = type(error), str(error)
+        except Exception as error:  # a fault of the app must reach the one who uploads
+            self._failure = NodeFailure, f"{type(error).__name__}: {error}"
         finally:
             self._ended.send(None)
             self._pipe.want()

@@ -575,7 +575,7 @@ def test_idle_connection_is_closed(serve: Any) -> None:
 
 
 def test_a_thousand_idle_connections(serve: Any) -> None:
-    site = serve(hello, max_connections="2000")
+    site = serve(hello, max_connections="2000", max_guests_per_address="0")
     wires = [site.connect() for _ in range(1000)]
     for wire in wires[::50]:
         wire.send(GET)
@@ -597,6 +597,123 @@ def test_newcomers_take_the_place_of_idle_connections(serve: Any) -> None:
 
 
 # The end
+
+
+def vouching(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Reads a body; knows clients that ask for /known."""
+    if environ["PATH_INFO"] == "/known":
+        environ["objstore.vouch"]()
+    return echo(environ, start_response)
+
+
+PROLOGUES = {
+    "nothing": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHo",
+    "half a body": PUT + b"Content-Length: 100000\r\n\r\nabc",
+    "half a chunk": PUT + b"Transfer-Encoding: chunked\r\n\r\nfff\r\nabc",
+    "asked for a body": PUT + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("prologue", PROLOGUES.values(), ids=PROLOGUES.keys())
+@pytest.mark.parametrize("limits", [{"max_connections": "40"}, {"max_guests_per_address": "40"}])
+def test_slow_clients_do_not_keep_others_out(serve: Any, prologue: bytes, limits: dict[str, str]) -> None:
+    # So many slow requests stopped the server for everyone.
+    site = serve(vouching, **limits)
+    known = site.connect()
+    known.send(b"PUT /known HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
+    for _ in range(150):
+        site.connect().send(prologue)
+        green.sleep(0.002)
+    began = perf_counter()
+    for _ in range(20):
+        wire = site.connect()
+        wire.send(GET_CLOSE)
+        assert wire.rest().startswith(b"HTTP/1.1 200 ")
+    assert perf_counter() - began < 2
+    assert site.server.connections < 60
+    known.send(b"def")
+    assert known.until(b"abcdef").startswith(b"HTTP/1.1 200 ")
+
+
+def test_slow_readers_do_not_keep_others_out(serve: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/large":
+            start_response("200 OK", [])
+            return [bytes(1 << 20)] * 64
+        return hello(environ, start_response)
+
+    site = serve(app, max_connections="20")
+    for _ in range(60):
+        site.connect().send(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+        green.sleep(0.005)
+    wire = site.connect()
+    wire.send(GET_CLOSE)
+    assert wire.rest().endswith(b"hello")
+
+
+def trickle(wire: Any, piece: bytes, seconds: float) -> float:
+    """Send a piece again and again; after how many seconds the server broke off."""
+    began = perf_counter()
+    while perf_counter() - began < seconds:
+        try:
+            wire.send(piece)
+        except OSError:
+            break
+        green.sleep(0.05)
+        if not wire.stream.is_quiet():
+            break
+    return perf_counter() - began
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000000", b"Content-Length: 1000", b"Transfer-Encoding: chunked"]
+)
+def test_trickled_body_is_refused(serve: Any, framing: bytes) -> None:
+    # Each byte came before the silence was too long: the request went on for ever.
+    wire = serve(echo, client_timeout="0.4", min_rate="10K").connect()
+    wire.send(PUT + framing + b"\r\n\r\n")
+    assert trickle(wire, b"1\r\na\r\n", 5) < 3
+    assert wire.rest().startswith(b"HTTP/1.1 408 ")
+
+
+def test_request_may_not_go_on_for_ever(serve: Any) -> None:
+    wire = serve(echo, request_timeout="0.5", min_rate="0").connect()
+    wire.send(PUT + b"Content-Length: 1000000\r\n\r\n")
+    assert trickle(wire, b"abc", 5) < 3
+    assert wire.rest().startswith(b"HTTP/1.1 408 ")
+
+
+def test_answer_that_is_read_drop_by_drop_is_broken_off(serve: Any) -> None:
+    site = serve(answering(*[bytes(1 << 20)] * 64), client_timeout="0.4", min_rate="1M")
+    wire = site.connect()
+    wire.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wire.send(GET)
+    began = perf_counter()
+    while site.server.connections and perf_counter() - began < 10:
+        try:
+            wire.stream.sock.recv(2000)
+        except BlockingIOError:
+            pass
+        except OSError:
+            break
+        green.sleep(0.02)
+    assert perf_counter() - began < 5
+
+
+def test_client_that_goes_on_sending_after_its_answer_is_cut_off(serve: Any) -> None:
+    site = serve(deaf, linger_timeout="0.1")
+    wire = site.connect()
+    wire.send(PUT + b"Content-Length: 100000000\r\n\r\n")
+    wire.until(b"no")
+    began = perf_counter()
+    while site.server.connections and perf_counter() - began < 5:
+        try:
+            wire.send(b"abc")
+        except OSError:
+            break
+        green.sleep(0.05)
+    assert perf_counter() - began < 2
 
 
 def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
