@@ -55,6 +55,7 @@ PREFIX = "X-Amz-Checksum-"
 BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
 # The header by which SDKs name the algorithm of the checksum that they send.
 ANNOUNCEMENT = "X-Amz-Sdk-Checksum-Algorithm"
+TRAILER = "X-Amz-Trailer"  # names the header that follows the body
 # Headers with the same beginning that are no checksums.
 OTHERS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
 
@@ -73,17 +74,18 @@ def known(algorithm: str, header: str) -> str:
 
 
 def sent(headers: Mapping[str, str]) -> list[str]:
-    """The names of the checksum headers among those of a request, of unknown algorithms too."""
+    """The names of the checksum headers of a request, those of unknown algorithms too."""
     return [name for name in headers if name[:15] == PREFIX and name not in OTHERS]
+
+
+def is_declaration(name: str) -> bool:
+    """Does a header of this name declare the checksum of a body, beside the trailer's?"""
+    return name == ANNOUNCEMENT or (name[:15] == PREFIX and name not in OTHERS)
 
 
 def without(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers but those that declare a checksum of the body."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in (ANNOUNCEMENT, "X-Amz-Trailer") and (name[:15] != PREFIX or name in OTHERS)
-    }
+    return {name: value for name, value in headers.items() if name != TRAILER and not is_declaration(name)}
 
 
 def named(headers: Mapping[str, str]) -> str:

@@ -14,7 +14,6 @@ from objstore.s3.errors import S3Error, wrong_count
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
-_TRAILER = "X-Amz-Trailer"
 
 
 class Framing(NamedTuple):
@@ -141,7 +140,9 @@ def has_length(headers: Mapping[str, str]) -> bool:
 def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes, str]:
     """The algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
     sent = checksums.sent(headers)
-    trailers = _trailers(headers.get(_TRAILER, ""))
+    trailers = _trailers(headers.get(checksums.TRAILER, ""))
+    if not sent and not trailers and checksums.ANNOUNCEMENT not in headers:
+        return "", b"", ""
     if any(name not in checksums.BY_HEADER for name in sent):
         raise S3Error("InvalidRequest", _UNKNOWN)
     if any(name not in checksums.BY_HEADER for name in trailers):

@@ -22,7 +22,6 @@ from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
 from objstore.s3.buckets import Buckets
 from objstore.s3.context import Context
-from objstore.s3.copying import SOURCE
 from objstore.s3.errors import S3Error
 from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
@@ -47,6 +46,7 @@ _SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
 _HASHING_THREADS = 2
 # Of most requests without a body, nothing is to be checked.
 _READING = frozenset({"GET", "HEAD"})
+_UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, an empty object would be stored
 _NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
@@ -178,10 +178,8 @@ class S3Filter:
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
         # A URL is signed before its body is there: a checksum in its query is not held against the body.
-        headers = sent.headers
-        if proof.headers:
-            headers = {**checksums.without(proof.headers), **headers}
-        body = self._body(environ, sent, address, headers, proof)
+        headers = {**checksums.without(proof.headers), **sent.headers} if proof.headers else sent.headers
+        body = self._body(environ, sent, headers, proof)
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)
         region = self._values.region
@@ -189,19 +187,15 @@ class S3Filter:
             environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region, proof.signing
         )
 
-    def _body(
-        self, environ: Environ, sent: Incoming, address: Address, headers: dict[str, str], proof: Proof
-    ) -> Payload:
+    def _body(self, environ: Environ, sent: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
         if sent.method in _READING:
             if proof.words and proof.payload not in _NOTHING_SAID:
                 declared.framing_of(proof.payload)
             return self._no_body  # S3 compares nothing with a body that no operation reads
         if sent.method == "DELETE" and proof.payload in _NOTHING_SAID and not has_body(environ):
             return self._no_body
-        if sent.method == "PUT" and address.key and not declared.has_length(headers) and SOURCE not in headers:
-            raise S3Error("MissingContentLength")
         if sent.method == "POST" and "uploadId" in sent.query:  # the checksum is of the object that is completed
-            headers = checksums.without(headers)
+            headers = {name: value for name, value in headers.items() if not checksums.is_declaration(name)}
         asked = checksums.named(proof.headers) if proof.headers else ""
         said = declared.read(headers, proof.payload, proof.words, asked)
         if sent.method == "POST":
@@ -220,6 +214,8 @@ class S3Filter:
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(self._context, request, operation)
+        if operation.name in _UPLOADS and not declared.has_length(request.headers):
+            raise S3Error("MissingContentLength")
         request.body.settle_empty()
         return operation.handler(self._context, request)
 

@@ -19,7 +19,7 @@ from objstore.web.responses import Response
 MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them
 _AT_ONCE = 16
 _ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
-_CHECKED = ("Content-Md5", "X-Amz-Trailer", *checksums.BY_HEADER)
+_CHECKED = ("Content-Md5", checksums.TRAILER, *checksums.BY_HEADER)
 
 
 class Item(NamedTuple):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from objstore.s3 import reading
 from objstore.s3.errors import S3Error
-from objstore.s3.objects import CopySource
+from objstore.s3.objects import CopySource, write_conditions
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=40)
 
@@ -39,6 +39,15 @@ def test_a_key_that_is_too_long() -> None:
     with pytest.raises(S3Error) as caught:
         CopySource("b/" + "k" * 1025)
     assert caught.value.code == "KeyTooLongError"
+
+
+@pytest.mark.parametrize("value", ['"a"', "a", '"*"', "*, *", "* *"])
+def test_a_write_takes_only_a_star_in_if_none_match(value: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        write_conditions({"If-None-Match": value})
+    assert (caught.value.code, caught.value.extra) == ("NotImplemented", {"Header": "If-None-Match"})
+    headers = {"If-None-Match": "*", "If-Match": '"a"', "Range": "bytes=0-"}
+    assert write_conditions(headers) == {"If-None-Match": "*", "If-Match": '"a"'}
 
 
 def test_tags_go_before_dates() -> None:

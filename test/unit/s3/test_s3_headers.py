@@ -115,3 +115,33 @@ def test_a_change_says_everything_again() -> None:
         "X-Delete-At": "2000000000",
         headers.TAGS: "c=d",
     }
+
+
+# Encryption
+
+ENCRYPTION = "X-Amz-Server-Side-Encryption"
+
+
+def test_aes256_is_kept_with_the_object_and_shown() -> None:
+    kept = headers.described({ENCRYPTION: "AES256"})
+    assert headers.encryption(kept) == {"x-amz-server-side-encryption": "AES256"}
+    assert headers.shown(native(kept))["x-amz-server-side-encryption"] == "AES256"
+    assert headers.encryption(headers.described({})) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "setting", "code"),
+    [
+        ("", "AES256", headers.REFUSE, "NotImplemented"),
+        ("", "aws:kms", headers.ACCEPT, "NotImplemented"),
+        ("", "aws:kms:dsse", headers.ACCEPT, "NotImplemented"),
+        ("", "", headers.ACCEPT, "InvalidArgument"),
+        ("", "aes256", headers.ACCEPT, "InvalidArgument"),
+        ("-Customer-Algorithm", "AES256", headers.ACCEPT, "NotImplemented"),
+        ("-Aws-Kms-Key-Id", "key", headers.ACCEPT, "NotImplemented"),
+    ],
+)
+def test_other_encryption_is_refused(name: str, value: str, setting: str, code: str) -> None:
+    with pytest.raises(S3Error) as raised:
+        headers.described({ENCRYPTION + name: value}, encryption=setting)
+    assert raised.value.code == code

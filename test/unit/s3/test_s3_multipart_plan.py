@@ -78,6 +78,27 @@ def test_the_etag_is_that_of_the_etags():
     assert (done.etag, done.size, done.checksum) == (f"{digest}-2", 8, None)
 
 
+def test_an_empty_entity_tag_is_that_of_no_part_and_a_missing_one_is_malformed():
+    number = "<PartNumber>1</PartNumber>"
+    for empty in ("<ETag></ETag>", "<ETag/>", '<ETag>""</ETag>'):
+        asked = plan.read(document(number + empty), 10)
+        with pytest.raises(S3Error) as caught:
+            made([part(1, b"first")], asked=asked)
+        assert (caught.value.code, caught.value.extra["PartNumber"]) == ("InvalidPart", "1")
+        assert caught.value.extra["ETag"] == ""
+    assert code_of(plan.read, document(number), 10) == "MalformedXML"
+
+
+def test_only_the_list_that_an_object_was_made_of_makes_it():
+    """Any list was taken for that of the first completion."""
+    first, second = part(1, b"first"), part(2, b"second")
+    etag = made([first, second]).etag
+    one, two = Asked(1, first.etag, {}), Asked(2, second.etag, {})
+    assert plan.makes([one, two], etag)
+    for other in ([one], [two, one], [one, two, two], [one, Asked(2, "", {})], [one, Asked(2, "nonsense", {})]):
+        assert not plan.makes(other, etag)
+
+
 def test_rows_tell_where_the_parts_are():
     done = made([part(1, b"12345", CRC64NVME="AAAAAAAAAAA=")])
     assert done.rows("parts") == [

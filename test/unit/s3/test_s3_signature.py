@@ -163,6 +163,8 @@ def test_aws_example_of_a_url_of_version_2() -> None:
     assert check(one, now=NOW_2007).credential is OWNER
     late = failure(one, now=1175139621.0)
     assert (late.code, late.message) == ("AccessDenied", "Request has expired")
+    far = failure(one, now=1175139620.0 - (1 << 32) - 1)
+    assert (far.code, far.message) == ("AccessDenied", "Invalid date (should be seconds since epoch): 1175139620")
 
 
 def test_aws_example_of_signed_chunks() -> None:
@@ -177,6 +179,16 @@ def test_aws_example_of_signed_chunks() -> None:
         seed.check_chunk(hashlib.sha256(data).hexdigest(), signature)
     with pytest.raises(S3Error, match="signature we calculated"):
         seed.check_chunk(EMPTY_SHA256, "0" * 64)
+
+
+def test_a_wrong_signature_of_a_chunk_shows_the_request_that_it_belongs_to() -> None:
+    seed = Seed(derive(SECRET, "20130524", "us-east-1"), ISO, "scope", "0" * 64, KEY, "canonical")
+    with pytest.raises(S3Error) as raised:
+        seed.check_chunk(EMPTY_SHA256, "invalid")
+    extra = raised.value.extra
+    assert (extra["AWSAccessKeyId"], extra["SignatureProvided"]) == (KEY, "invalid")
+    assert extra["StringToSign"].startswith(f"AWS4-HMAC-SHA256-PAYLOAD\n{ISO}\nscope\n")
+    assert (extra["CanonicalRequest"], extra["CanonicalRequestBytes"]) == ("canonical", b"canonical".hex(" "))
 
 
 def test_aws_example_of_a_signed_trailer() -> None:
@@ -390,6 +402,9 @@ def presigned(**query: str | None) -> Incoming:
         ({"X_Amz_Expires": "604801"}, "X-Amz-Expires must be less than a week"),
         ({"X_Amz_Expires": "-1"}, "X-Amz-Expires must be non-negative"),
         ({"X_Amz_Expires": "soon"}, "X-Amz-Expires should be a number"),
+        ({"X_Amz_Expires": str((1 << 63) - 1)}, "X-Amz-Expires must be less than"),
+        ({"X_Amz_Expires": str(1 << 63)}, "X-Amz-Expires should be a number"),
+        ({"X_Amz_Expires": "9" * 5000}, "X-Amz-Expires should be a number"),
         ({"X_Amz_Expires": None}, "requires the X-Amz-Algorithm"),
         ({"X_Amz_Signature": None}, "requires the X-Amz-Algorithm"),
         ({"X_Amz_SignedHeaders": None}, "requires the X-Amz-Algorithm"),
