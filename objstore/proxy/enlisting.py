@@ -29,8 +29,8 @@ from objstore.web.requests import WsgiApp
 from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
-_TRIES = 6  # to send the row again to a container that is there after all
-_PAUSE = 0.02  # seconds, times the number of tries so far
+_TRIES = 10  # to send the row again to a container that is there after all
+_PAUSE = 0.04  # seconds, times the number of tries so far
 
 
 class Tally(NamedTuple):
