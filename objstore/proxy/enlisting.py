@@ -74,7 +74,10 @@ class Enlisting:
         own life (`LIFE`) depends on other things of that life, and never becomes part of a later one.
         """
         change = self._change
-        tally = Tally.of(written, change.tell_the_rest(written, row))
+        told = change.tell_the_rest(written, row)
+        if not told and not any(messages.REFUSED in answer.headers for answer in written.answers):
+            return 201  # as nearly always
+        tally = Tally.of(written, told)
         replicas = change.container_replicas
         if tally.is_listed(replicas):
             if tally.refused:
