@@ -29,8 +29,8 @@ from objstore.web.requests import WsgiApp
 from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
-_TRIES = 6  # to send the row again to a container that is there after all
-_PAUSE = 0.02  # seconds, times the number of tries so far
+_TRIES = 10  # to send the row again to a container that is there after all
+_PAUSE = 0.04  # seconds, times the number of tries so far
 
 
 class Tally(NamedTuple):
@@ -74,7 +74,10 @@ class Enlisting:
         own life (`LIFE`) depends on other things of that life, and never becomes part of a later one.
         """
         change = self._change
-        tally = Tally.of(written, change.tell_the_rest(written, row))
+        told = change.tell_the_rest(written, row)
+        if not told and not any(messages.REFUSED in answer.headers for answer in written.answers):
+            return 201  # as nearly always
+        tally = Tally.of(written, told)
         replicas = change.container_replicas
         if tally.is_listed(replicas):
             if tally.refused:

@@ -88,7 +88,9 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
     """
     former = Former(cluster, place)
     if requests[0].method == "DELETE" and requests[0].name.kind == "container":
-        return write(cluster, place, requests, ask=former.attempt_primary)
+        # A replica that is late may bring the container back; it is worth waiting for.
+        grace = cluster.settings.creation_timeout
+        return write(cluster, place, requests, ask=former.attempt_primary, grace=grace)
     if requests[0].method != "PUT":
         return write(cluster, place, requests, ask=former.attempt)
     careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]

@@ -202,7 +202,7 @@ def _create_again(connection: Connection, new: NewContainer) -> bool:
         if new.timestamp <= info.delete_timestamp:
             raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
         status.update(connection, put_timestamp=new.timestamp, status_changed_at=new.timestamp)
-        connection.execute("UPDATE info SET policy_index = ?, shut_until = 0", (new.policy_index,))
+        connection.execute("UPDATE info SET policy_index = ?", (new.policy_index,))
     elif new.timestamp > info.put_timestamp:
         status.update(connection, put_timestamp=new.timestamp)
         if info.revived:  # what it has must not be taken for that of a life before
@@ -218,6 +218,7 @@ def _delete(connection: Connection, timestamp: Timestamp) -> None:
     if timestamp <= info.put_timestamp:
         raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
     status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+    connection.execute("UPDATE info SET shut_until = 0")
 
 
 def _empty_info(connection: Connection) -> ContainerInfo:

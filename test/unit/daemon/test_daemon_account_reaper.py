@@ -13,6 +13,7 @@ from objstore.cli.duties import cleaners, updaters
 from objstore.cli.surroundings import Work
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.versions import MARKER_TYPE, UNLISTED
 from objstore.daemon.account_reaper import Settings, due_at, is_newer, is_to_be_reaped
 from objstore.daemon.replicas import Reply
 from objstore.store.databases import AccountInfo
@@ -80,6 +81,18 @@ def test_a_deleted_account_is_emptied(store: InProcess, reaper: Work) -> None:
     later = Timestamp.from_seconds(time.time() + 10)
     for device in store.primaries(ACCOUNT):
         assert store.device(device).accounts.replicas.remove(store.location(ACCOUNT), later)
+
+
+def test_delete_markers_of_a_deleted_account_go_too(store: InProcess, reaper: Work) -> None:
+    # No listing shows them, and a container that has one is not deleted.
+    marked = GOLD._replace(object="marked")
+    headers = {"Content_Type": MARKER_TYPE, UNLISTED.replace("-", "_"): "true"}
+    assert store("PUT", marked, b"[]", **headers).status == 201
+    delete_account(store)
+    run(reaper)
+    assert store.copies(marked, 0) == []
+    for device in store.primaries(GOLD):
+        assert store.device(device).containers.status(store.location(GOLD)).deleted
 
 
 def test_a_live_account_is_left_alone(store: InProcess, reaper: Work) -> None:

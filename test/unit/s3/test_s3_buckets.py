@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
@@ -35,6 +35,8 @@ class Shop:
         self.containers: dict[Name, dict[str, str]] = {}
         self.objects: dict[Name, tuple[dict[str, str], bytes]] = {}
         self.left: int | None = None
+        self.partly = False  # are replicas of containers away?
+        self.after_deletion: Callable[[], object] = lambda: None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         found = api_name(environ["PATH_INFO"], reserved=True)
@@ -69,7 +71,9 @@ class Shop:
             if mine:
                 return 409, {}, b""
             del self.containers[name]
-            return 204, {}, b""
+            if not (name.container or "").startswith("\0"):
+                self.after_deletion()
+            return 204, {"X-Backend-Deleted-Partly": "true"} if self.partly else {}, b""
         if method == "GET":
             return self._listed([{"name": each} for each in mine], environ, {})
         return 204, self.containers[name], b""
@@ -87,7 +91,9 @@ class Shop:
             return (412 if there else 404), {}, b""
         if method == "DELETE":
             return (204 if self.objects.pop(name, None) else 404), {}, b""
-        kept = {HEADER_NAME[key]: value for key, value in environ.items() if key.startswith("HTTP_X_OBJECT")}
+        kept = {
+            HEADER_NAME[key]: value for key, value in environ.items() if key.startswith(("HTTP_X_OBJECT", "HTTP_X_DEL"))
+        }
         self.objects[name] = (kept, environ["wsgi.input"].read())
         return 201, {}, b""
 
@@ -110,10 +116,10 @@ class World:
         chosen |= {"native_paths": ("v1.0", "info"), **settings}
         self.buckets = Buckets(Native(self.shop), SimpleNamespace(**chosen), lambda: self.now)
 
-    def request(self, account: str) -> S3Request:
+    def request(self, account: str, headers: dict[str, str] | None = None) -> S3Request:
         environ: Environ = {"REQUEST_METHOD": "PUT"}
         credential = Credential(Identity(f"{account}:me", (), (account,)), "", account) if account else None
-        return S3Request(environ, BUCKET, "", {}, {}, None, credential)  # type: ignore[arg-type]
+        return S3Request(environ, BUCKET, "", {}, headers or {}, None, credential)  # type: ignore[arg-type]
 
     def create(self, account: str, bucket: str = BUCKET) -> bool:
         return self.buckets.create(self.request(account), bucket, {})
@@ -246,6 +252,62 @@ def test_a_crash_during_deletion_is_mended_by_deleting_or_creating_it_again(chan
             assert {name.account for name in world.shop.containers} == {ACCOUNT}
             assert not world.shop.objects
             assert world.owner() == ""
+
+
+def test_a_name_stays_its_owners_for_a_while_if_a_replica_was_away_when_the_bucket_was_deleted() -> None:
+    # That replica may bring the bucket back, with an object that was acknowledged.
+    world = World(deleted_name_hold=3600.0)
+    world.create("a")
+    world.shop.partly = True
+    world.delete("a")
+    world.now += GRACE + 1
+    assert world.code("b") == "BucketAlreadyExists"
+    place = place_of(BUCKET)
+    assert world.shop.objects[place][0]["X-Delete-At"] == "1003600"
+    world.shop.containers[Name("a", BUCKET)] = {}  # it came back
+    assert world.buckets.resolve(world.request("b"), BUCKET) == Name("a", BUCKET)
+    del world.shop.containers[Name("a", BUCKET)]
+    assert world.create("a")
+    world.shop.partly = False
+    world.delete("a")
+    assert world.create("b")
+
+
+def test_a_held_name_is_free_after_a_while() -> None:
+    world = World(deleted_name_hold=3600.0)
+    world.create("a")
+    world.shop.partly = True
+    world.delete("a")
+    world.now += 3601
+    assert world.create("b")
+
+
+def test_whoever_has_a_container_of_the_name_of_anothers_bucket_is_not_sent_there() -> None:
+    world = World()
+    world.shop.containers[Name("a", BUCKET)] = {}
+    assert world.create("b")
+    with pytest.raises(S3Error) as caught:
+        world.buckets.resolve(world.request("a"), BUCKET)
+    assert caught.value.code == "BucketAlreadyExists"
+    for account in ("b", "c", ""):
+        assert world.buckets.resolve(world.request(account), BUCKET) == Name("b", BUCKET)
+    for header in ("X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner"):
+        expecting = world.request("a", {header: "b"})
+        assert world.buckets.resolve(expecting, BUCKET) == Name("b", BUCKET)
+    with pytest.raises(S3Error):
+        world.buckets.resolve(world.request("a", {"X-Amz-Expected-Bucket-Owner": "a"}), BUCKET)
+
+
+def test_what_a_bucket_that_was_made_again_has_is_not_cleared() -> None:
+    # The one who deletes it may be slow; parts of the next life were deleted.
+    world = World()
+    world.create("a")
+    parts = Name("a", hidden("parts", BUCKET))
+    world.shop.containers[parts] = {}
+    world.shop.objects[parts._replace(object="of the next life")] = ({}, b"")
+    world.shop.after_deletion = lambda: world.shop.containers.update({Name("a", BUCKET): {}})
+    world.delete("a")
+    assert list(world.shop.objects)[-1].object == "of the next life"
 
 
 def test_a_bucket_with_objects_stays() -> None:

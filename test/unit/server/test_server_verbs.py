@@ -187,6 +187,34 @@ def test_what_a_container_cannot_be_told_is_spooled_and_counts_as_told(host):
     assert (update.payload["row"]["name"], update.timestamp) == ("o ü", Timestamp.parse("10"))
 
 
+def test_a_row_that_a_container_refuses_is_reported_and_not_spooled(host):
+    # Spooled, it would bring the container back when the proxy has taken the object back long ago.
+    assert host.ask("DELETE", CONTAINER, X_Timestamp="5.00000").status == 204
+    life = {"X_Backend_Container_Life": "0000000000.00000"}
+    answer = put(host, X_Backend_Container_Update=target(CONTAINER, HOST), **life)
+    assert (answer.status, answer.headers["X-Backend-Container-Refused"]) == (201, "0")
+    assert list(Spool(str(host.device)).iter()) == []
+    assert host.ask("HEAD", CONTAINER).status == 404
+
+
+def test_a_row_that_waits_in_the_spool_is_for_any_life_of_its_container(host):
+    missing = Name("AUTH_t", "missing")
+    answer = put(host, X_Backend_Container_Update=target(missing, HOST), X_Backend_Container_Life="0000000000.00000")
+    assert (answer.headers["X-Backend-Container-Refused"], answer.headers["X-Backend-Container-Spooled"]) == ("", "0")
+    (update,) = Spool(str(host.device)).iter()
+    assert "X-Backend-Container-Life" not in update.payload["headers"]
+
+
+def test_a_container_is_shut_while_it_is_empty(host):
+    assert host.ask("POST", CONTAINER, query="shut=1").status == 204
+    row = {"X_Backend_Container_Life": "0000000000.00000", "X_Backend_Container_Update": target(CONTAINER, HOST)}
+    assert put(host, **row).headers["X-Backend-Container-Refused"] == "0"
+    assert host.ask("POST", CONTAINER, query="shut=0").status == 204
+    assert "X-Backend-Container-Refused" not in put(host, stamp="11.00000", **row).headers
+    assert host.ask("POST", CONTAINER, query="shut=1").status == 409
+    assert host.ask("POST", Name("AUTH_t", "missing"), query="shut=1").status == 404
+
+
 def test_an_expiring_object_is_queued_for_the_expirer(host):
     queue = Name(".expiring_objects", "0000086400")
     put(host, X_Delete_At="9999999999", X_Backend_Expiry_Update=target(queue, HOST))

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objstore.core.errors import Conflict, Corrupt, InvalidInput, NotFound
+from objstore.core.errors import Conflict, Corrupt, InvalidInput, LifeEnded, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
+from objstore.core.versions import MARKER_TYPE
+from objstore.runtime import green
 from objstore.runtime.files import FILES
 from objstore.store.databases import (
     ContainerStore,
@@ -25,9 +27,11 @@ from objstore.store.databases import (
     ObjectRow,
     PolicyTotals,
     Subdir,
+    Writer,
     describe_database,
     live_metadata,
 )
+from objstore.store.databases.status import status_of
 
 NAME = Name("AUTH_a", "c")
 FAST = DatabaseSettings(synchronous="off")
@@ -464,3 +468,89 @@ def test_description_of_another_file_is_refused(tmp_path: Path) -> None:
         describe_database(str(tmp_path / "empty"))
     with pytest.raises(NotFound):
         describe_database(str(tmp_path / "none"))
+
+
+# Lives, and who may write in which
+
+
+def writer(life: int = 0, now: float = 0.0) -> Writer:
+    return Writer(at(life), now)
+
+
+def test_row_of_a_writer_that_saw_the_container_before_its_deletion_is_refused(container: ContainerStore) -> None:
+    # It brought the container back, which then was nobody's bucket.
+    container.delete(AT, at(20))
+    with pytest.raises(LifeEnded):
+        container.merge_rows(AT, [put("late", 19)], writer=writer())
+    with pytest.raises(LifeEnded):  # whatever its own clock says
+        container.merge_rows(AT, [put("late", 99)], writer=writer())
+    assert container.status(AT).deleted
+    container.create(AT, NAME, at(30), 0, {})
+    with pytest.raises(LifeEnded):
+        container.merge_rows(AT, [put("late", 99)], writer=writer())
+    container.merge_rows(AT, [put("new", 31)], writer=writer(20))
+    assert names(container) == ["new"]
+
+
+def test_refusal_concerns_one_writer_of_a_group(container: ContainerStore) -> None:
+    container.delete(AT, at(20))
+    container.create(AT, NAME, at(30), 0, {})
+    threads = [green.spawn(container.merge_rows, AT, [put(f"o{life}", 40)], None, writer(life)) for life in (0, 20)]
+    outcomes = []
+    for thread in threads:
+        try:
+            thread.wait()
+            outcomes.append("taken")
+        except LifeEnded:
+            outcomes.append("refused")
+    assert outcomes == ["refused", "taken"]
+    assert names(container) == ["o20"]
+
+
+def test_shut_container_takes_no_new_objects_until_it_is_opened_or_its_time_is_over(container: ContainerStore) -> None:
+    container.shut(AT, 100.0)
+    with pytest.raises(LifeEnded):
+        container.merge_rows(AT, [put("o", 20)], writer=writer(now=99.0))
+    container.merge_rows(AT, [put("acknowledged", 20)])
+    container.merge_rows(AT, [put("later", 20)], writer=writer(now=101.0))
+    with pytest.raises(Conflict):
+        container.shut(AT, 200.0)
+    container.shut(AT, 0.0)
+    container.merge_rows(AT, [put("o", 20)], writer=writer(now=99.0))
+    assert names(container) == ["acknowledged", "later", "o"]
+
+
+def marker(name: str, when: int) -> ObjectRow:
+    return gone(name, when)._replace(content_type=MARKER_TYPE)
+
+
+def test_container_with_a_delete_marker_is_not_empty(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("k", 11), marker("k", 12)])
+    assert names(container) == []
+    assert container.markers(AT, 10) == ["k"]
+    for refused in (lambda: container.delete(AT, at(20)), lambda: container.shut(AT, 100.0)):
+        with pytest.raises(Conflict):
+            refused()
+    container.merge_rows(AT, [gone("k", 13)])
+    assert not container.info(AT).markers
+    container.delete(AT, at(20))
+
+
+def test_row_of_a_delete_marker_is_never_forgotten(container: ContainerStore) -> None:
+    container.merge_rows(AT, [marker("k", 12), gone("o", 12)])
+    assert container.replicas.reclaim(AT, at(50)) == 1
+    assert container.markers(AT, 10) == ["k"]
+
+
+def test_container_that_comes_back_has_the_metadata_that_it_had(container: ContainerStore) -> None:
+    container.set_metadata(AT, {"X-Container-Meta-Color": "blue"}, at(12))
+    container.delete(AT, at(20))
+    container.replicas.merge_status(AT, status_of(container.status(AT)))
+    container.merge_rows(AT, [put("acknowledged", 19)])
+    assert live_metadata(container.info(AT).metadata)["X-Container-Meta-Color"] == "blue"
+    container.set_metadata(AT, {"X-Container-Meta-Size": "small"}, at(30))
+    container.create(AT, NAME, at(40), 0, {})
+    assert live_metadata(container.info(AT).metadata) == {
+        "X-Container-Meta-Color": "blue",
+        "X-Container-Meta-Size": "small",
+    }
