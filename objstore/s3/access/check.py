@@ -17,7 +17,7 @@ from objstore.s3.access import acl as acls
 from objstore.s3.access import acl_xml, facts
 from objstore.s3.access import decision as decisions
 from objstore.s3.access.acl import Acl, Owners
-from objstore.s3.access.actions import ACTIONS
+from objstore.s3.access.actions import ACTIONS, OWNERS_ALWAYS
 from objstore.s3.access.decision import Ask, PublicAccessBlock, Rights, decide
 from objstore.s3.access.facts import Subject
 from objstore.s3.access.policy import Caller, Policy
@@ -202,6 +202,8 @@ class Access:
         if not info.exists:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
         owner = owns(request, name.account)
+        if owner and action in OWNERS_ALWAYS:  # also when the policy cannot be read
+            return
         if (
             owner
             and not info.sysmeta.get(POLICY_SYSMETA)
