@@ -220,7 +220,9 @@ def test_the_public_access_block_binds_swift(s3: Any, owner: Client, anonymous: 
     """All four blocks were on, and X-Container-Read: .r:* let everyone read."""
     assert owner.request("POST", filled, {"X-Container-Read": ".r:*,.rlistings"}).status == 204
     assert anonymous.get(f"{filled}/key").body == b"hello"
+    assert s3.get_bucket_policy_status(Bucket=filled)["PolicyStatus"]["IsPublic"]
     s3.put_public_access_block(Bucket=filled, PublicAccessBlockConfiguration=ALL_BLOCKS)
+    assert not s3.get_bucket_policy_status(Bucket=filled)["PolicyStatus"]["IsPublic"]
     for path in (f"{filled}/key", filled):
         assert anonymous.get(path).status == 401
     assert raw.send("GET", f"/{filled}/key").status == 403
