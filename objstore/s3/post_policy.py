@@ -26,6 +26,11 @@ class Sizes(NamedTuple):
     least: int = 0
     most: int | None = None
 
+    def narrowed(self, other: Sizes) -> Sizes:
+        """What both allow: each of several conditions must hold."""
+        limits = [one.most for one in (self, other) if one.most is not None]
+        return Sizes(max(self.least, other.least), min(limits) if limits else None)
+
 
 class Condition(NamedTuple):
     """kind: `eq` or `starts-with`. field: in lower case. text: as messages show it."""
@@ -74,7 +79,7 @@ def parse(encoded: str) -> Policy:
     sizes = Sizes()
     for one in conditions:
         if isinstance(one, list) and one and isinstance(one[0], str) and one[0].lower() == "content-length-range":
-            sizes = _sizes(one)
+            sizes = sizes.narrowed(_sizes(one))
         else:
             found += _conditions(one)
     return Policy(expires, tuple(found), sizes)

@@ -17,7 +17,7 @@ from objstore.s3.access import acl as acls
 from objstore.s3.access import acl_xml, facts
 from objstore.s3.access import decision as decisions
 from objstore.s3.access.acl import Acl, Owners
-from objstore.s3.access.actions import ACTIONS
+from objstore.s3.access.actions import ACTIONS, OWNERS_ALWAYS
 from objstore.s3.access.decision import Ask, PublicAccessBlock, Rights, decide
 from objstore.s3.access.facts import Subject
 from objstore.s3.access.policy import Caller, Policy
@@ -101,22 +101,19 @@ class Access:
             return False
         return _Question(self, context, request, action, bucket, key, version_id).denied(info)
 
-    def check_any_key(self, context: Context, request: S3Request, actions: Iterable[str], bucket: Name) -> None:
-        """Raises S3Error AccessDenied if the one who asks may do none of these actions to any key, NoSuchBucket.
+    def check_anonymous(self, context: Context, request: S3Request, actions: Iterable[str], bucket: Name) -> None:
+        """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
 
         For operations on many keys, each of which is checked by itself: before their body is read and taken apart.
+        Raises S3Error NoSuchBucket.
         """
-        if owns(request, bucket.account):
+        if request.credential is not None:
             return
         kept = self.bucket(context, request, bucket)
         allowing = [one for one in kept.policy.statements if one.allow] if kept.policy is not None else []
         if any(one.covers_action(action) for one in allowing for action in actions):
             return
-        if kept.ownership != decisions.BUCKET_OWNER_ENFORCED and kept.acl.lets_others_write:
-            return
-        level = account_level(context, request, bucket.account)
-        info = context.native.container(request.environ, bucket)
-        if level != "admin" and "write" not in swift_rights(request, info, level)[0]:
+        if kept.ownership == decisions.BUCKET_OWNER_ENFORCED or not kept.acl.lets_others_write:
             raise S3Error("AccessDenied")
 
     def require(
@@ -202,6 +199,8 @@ class Access:
         if not info.exists:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
         owner = owns(request, name.account)
+        if owner and action in OWNERS_ALWAYS:  # also when the policy cannot be read
+            return
         if (
             owner
             and not info.sysmeta.get(POLICY_SYSMETA)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.s3.access.check import POLICY_SYSMETA, PUBLIC_ACCESS, Access, read_block
+from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 from objstore.web import access, acls, infos, requests
 from objstore.web.access import Identity
@@ -88,7 +89,10 @@ class Rules:
         has_policy = bool(info.sysmeta.get(POLICY_SYSMETA))
         if not has_policy and not self._closed_by_default and not info.sysmeta.get(f"s3-{PUBLIC_ACCESS}-0"):
             return asked
-        return self._judged(environ, asked, info, has_policy)
+        try:
+            return self._judged(environ, asked, info, has_policy)
+        except S3Error as failure:  # the policy, or the object that it asks about, cannot be read
+            return error(failure.status)
 
     def _judged(
         self, environ: Environ, asked: access.Access, info: ContainerInfo, has_policy: bool

@@ -35,7 +35,7 @@ Outcome = Deleted | S3Error
 
 def handle(context: Context, request: S3Request) -> Response:
     bucket = context.buckets.resolve(request, request.bucket)
-    context.access.check_any_key(context, request, _ACTIONS, bucket)
+    context.access.check_anonymous(context, request, _ACTIONS, bucket)
     if not any(name in request.headers for name in _CHECKED):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     body = request.body.whole(MOST_BODY)

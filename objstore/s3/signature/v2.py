@@ -121,10 +121,11 @@ def matches(secret: str, to_sign: str, signature: str) -> bool:
 def headers_in_query(incoming: Incoming) -> dict[str, str]:
     """Headers that a presigned URL carries in its query: they are signed as headers.
 
-    Raises S3Error InvalidArgument for a name or value that no header can have.
+    An empty type or MD5 is signed like none, and so is none. Raises S3Error InvalidArgument for a name or value
+    that no header can have.
     """
     return dict(
         as_header(name, value)
         for name, value in incoming.query.items()
-        if name[:6].lower() == "x-amz-" or name.lower() in ("content-md5", "content-type")
+        if name[:6].lower() == "x-amz-" or (value and name.lower() in ("content-md5", "content-type"))
     )

@@ -176,6 +176,7 @@ def test_a_policy_expires() -> None:
         "", "bm90IGpzb24=", encoded({}), encoded([{}]), encoded("x"), encoded([["eq", "$a"]]),
         encoded([["eq", "a", "b"]]),
         encoded([["like", "$a", "b"]]), encoded([["eq", "$a", ["b"]]]), encoded([["content-length-range", 0]]),
+        encoded([["content-length-range", 0, float("inf")]]),
         encoded([["content-length-range", -1, 0]]), encoded([["content-length-range", 5, 4]]),
         encoded([["content-length-range", "a", "b"]]), encoded([], "soon"), encoded([], 5), encoded([1]),
         base64.b64encode(b'{"conditions": []}').decode(), base64.b64encode(b'{"expiration": "x"}').decode(),
@@ -191,6 +192,8 @@ def test_a_malformed_policy_is_refused(policy: str) -> None:
 
 def test_the_range_of_sizes_is_read() -> None:
     assert post_policy.parse(encoded([["content-length-range", 1, "10"]])).sizes == (1, 10)
+    several = [["content-length-range", 2, 5], ["content-length-range", 0, 90], ["content-length-range", 1, 7]]
+    assert post_policy.parse(encoded(several)).sizes == (2, 5)  # the last one once counted alone
     assert post_policy.parse(encoded([])).sizes == (0, None)
 
 

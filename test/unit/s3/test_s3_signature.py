@@ -485,6 +485,39 @@ def test_what_is_added_to_a_url_of_version_2_is_not_signed(added: str) -> None:
     assert failure(sent("PUT", url.replace("?", f"?{added}&"), {"Host": "h"})).code == "SignatureDoesNotMatch"
 
 
+def spelt(name: str, mask: int) -> str:
+    """A name with some of its letters percent-encoded."""
+    return "".join(f"%{ord(one):02x}" if mask >> place & 1 else one for place, one in enumerate(name))
+
+
+_ROUTER = Router(load())
+_ADDED_NAMES = st.sampled_from(
+    [*sorted(_ROUTER._all_names - {"list-type"}), "versionId", "partNumber", "response-expires", "x-amz-acl",
+     "X-Amz-Copy-Source", "x-amz-tagging", "Content-Type", "content-md5", "prefix", "x-id"]
+)  # fmt: skip
+_ADDED = st.lists(
+    st.tuples(_ADDED_NAMES, st.integers(0, 1 << 20), st.sampled_from(["", "=", "=1", "=%26acl"])), max_size=3
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["GET", "PUT", "POST", "DELETE"]), _ADDED, st.booleans())
+def test_what_is_added_to_a_url_of_version_2_never_makes_another_operation(
+    method: str, added: list[tuple[str, int, str]], before: bool
+) -> None:
+    url = url_of_version_2(method=method)
+    more = "&".join(spelt(name, mask) + value for name, mask, value in added)
+    one = sent(method, url.replace("?", f"?{more}&") if before else f"{url}&{more}", {"Host": "h"})
+    try:
+        proof = check(one)
+    except S3Error as refused:
+        assert refused.code in ("SignatureDoesNotMatch", "InvalidArgument")
+        return
+    assert proof.headers == {}
+    assert not set(one.query) & (RESOURCE_PARAMETERS | YOUNG_PARAMETERS)
+    assert _ROUTER._selected(method, "object", one.query) == ""
+
+
 @pytest.mark.parametrize("spelling", ["acl", "acl=", "%61cl", "a%63l="])
 def test_a_signed_sub_resource_may_be_spelt_in_any_way(spelling: str) -> None:
     url = url_of_version_2(f"/bka/k1?{spelling}", signed="/bka/k1?acl")

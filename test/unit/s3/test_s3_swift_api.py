@@ -212,6 +212,10 @@ def test_public_acls_cannot_be_set_where_those_are_blocked(
     assert new == refused
 
 
+def test_a_policy_that_cannot_be_read_lets_nobody_in() -> None:
+    assert ask(kept("Policy", "{")) == 400
+
+
 def test_accounts_and_options_are_not_asked_about() -> None:
     assert ask(policy(Action="s3:*"), path="/v1/AUTH_a") == 200
     assert ask(policy(Action="s3:*"), "OPTIONS") == 200
