@@ -9,7 +9,7 @@ import objstore
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
-from objstore.proxy import accounts, containers
+from objstore.proxy import accounts, containers, unsupported
 from objstore.proxy.accounts import Accounts
 from objstore.proxy.cluster import Cluster
 from objstore.proxy.containers import Containers
@@ -81,6 +81,8 @@ class ProxyApp:
         if verb is None:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})
         try:
+            if not environ.get("objstore.preauthorized"):
+                unsupported.check(environ)
             response = verb(ProxyRequest(environ, name))
         except ObjstoreError as failure:
             if not origin:

@@ -33,7 +33,6 @@ class ObjectPost:
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
-            constraints.check_no_manifest(request.headers, {})
         change = ObjectChange(self._cluster, request, policy_of(request, container), self._headers(request))
         try:
             written = change.send("POST")

@@ -26,7 +26,7 @@ from objstore.proxy.request import ProxyRequest, plain, writable
 from objstore.proxy.writes import Written
 from objstore.runtime.threads import ThreadPool
 from objstore.web import constraints
-from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, query, read_body
+from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.web.write_conditions import RENAME_SOURCE_KEY
 from objstore.wire import messages
@@ -108,7 +108,6 @@ class ObjectPut:
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", headers, self._limits)
-            constraints.check_no_manifest(headers, query(request.environ))
         return None
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:

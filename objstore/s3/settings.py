@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
+from objstore.s3 import amz_headers
 from objstore.s3.storage_classes import mapping
 
 SETTINGS = (
@@ -33,7 +34,7 @@ SETTINGS = (
         "1d",
         "how long no other account can have the name of a bucket that was deleted while a replica of it was away",
     ),
-    Setting("max_buckets_per_account", positive, "1000", "most buckets of an account"),
+    Setting("max_buckets_per_account", positive, "10000", "most buckets of an account"),
     Setting(
         "default_object_ownership",
         choice("ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"),
@@ -52,6 +53,12 @@ SETTINGS = (
         "accept",
         "uploads with x-amz-server-side-encryption: AES256; accept stores them as they are, without encryption,"
         " and returns the header with the object; refuse answers NotImplemented",
+    ),
+    Setting(
+        "unknown_amz_headers",
+        choice(amz_headers.REFUSE, amz_headers.IGNORE),
+        amz_headers.REFUSE,
+        "x-amz- headers that no list knows, in requests that change something: refuse answers NotImplemented",
     ),
     Setting("max_xml_body", size, "1M", "largest XML document of a request"),
     Setting("max_multi_delete", positive, "1000", "most keys of one DeleteObjects"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from objstore.s3 import checksums, declared, router
+from objstore.s3.amz_headers import HEADERS, Treatment
 from objstore.s3.catalog import CATALOG, Documented
 from objstore.s3.operation import Operation
 from objstore.s3.settings import SETTINGS
@@ -32,6 +33,9 @@ _TAIL = """
 - Checksums: {checksums}, and Content-MD5; sent in headers or, but for the last, in trailers. An
   object sent without any is kept with its {default}.
 - Temporary keys (`x-amz-security-token`) are not known: InvalidToken.
+- Of S3's own headers, these are refused with NotImplemented: {refused}. Ignored, as they ask for nothing that could
+  differ here: {harmless}. One that S3 does not document is refused in a request that changes something, and ignored in
+  others (setting `unknown_amz_headers`).
 
 ## Settings of the filter `s3`
 
@@ -59,8 +63,14 @@ def document() -> str:
         payloads=", ".join(f"`{name}`" for name in declared.FRAMINGS),
         checksums=", ".join(checksums.ALGORITHMS),
         default=checksums.DEFAULT,
+        refused=_headers(Treatment.REFUSED),
+        harmless=_headers(Treatment.HARMLESS),
     )
     return _HEAD.format(yes=count.count("yes"), partly=count.count("partly")) + operations + tail + settings
+
+
+def _headers(treatment: Treatment) -> str:
+    return ", ".join(f"`{name.lower()}`" for name, treated in HEADERS.items() if treated is treatment)
 
 
 def _row(one: Documented, known: Iterable[Operation]) -> tuple[str, str, str, str]:

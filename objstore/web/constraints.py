@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from objstore.core import metadata
-from objstore.core.errors import InvalidInput, LimitExceeded, NotSupported
+from objstore.core.errors import InvalidInput, LimitExceeded
 from objstore.core.limits import Limits
 from objstore.core.names import RESERVED, Name
 from objstore.core.numbers import is_whole, whole
@@ -65,12 +65,6 @@ def check_listing_limit(query: Mapping[str, str], most: int) -> str:
     if is_whole(limit) and ((number := whole(limit)) is None or number > most):
         return f"Maximum limit is {most}"
     return ""
-
-
-def check_no_manifest(headers: Mapping[str, str], query: Mapping[str, str]) -> None:
-    """Raises NotSupported: to store a manifest of Swift's as if it were data would lose data without a word."""
-    if "X-Object-Manifest" in headers or "multipart-manifest" in query:
-        raise NotSupported("Large objects by manifest (SLO, DLO) are not supported yet")
 
 
 def _is_utf8(text: str) -> bool:

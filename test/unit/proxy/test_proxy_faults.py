@@ -382,9 +382,9 @@ def test_a_fault_of_ours_in_all_requests_ends_the_write(store):
 
 
 def test_a_write_does_not_wait_for_nodes_without_end(tmp_path):
-    store = Store(tmp_path, devices=4, replicas=3, write_timeout="0.3")
+    store = Store(tmp_path, devices=4, replicas=3, write_timeout="2")
     for device in store.primaries():
-        store.net.faults[device] = 3.0
+        store.net.faults[device] = 9.0
     started = time.monotonic()
     assert store("PUT", OBJECT, SMALL).status == 503
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 7

@@ -145,7 +145,7 @@ class Slow(io.RawIOBase):
 
 def test_more_peers_than_may_be_served_at_once_are_told_to_come_again(ask: Ask, store: ContainerStore) -> None:
     slow = Slow()
-    first = green.spawn(ask, "step=file", b"x" * 10, stream=slow)
+    first = green.spawn(lambda: ask("step=file", b"x" * 10, stream=slow))
     green.sleep(0.01)
     assert ask("step=rows", b'{"from": "p", "to": "x", "after": 0, "last": 1, "rows": []}').status == 503
     assert ask(body=b"[]", path="/d1/3").status == 200  # to compare costs little

@@ -1,0 +1,79 @@
+"""Features of Swift that are not here: 501 with their name, and nothing done."""
+
+from __future__ import annotations
+
+import pytest
+from harness.client import Answer, Client
+from harness.layouts import ONE_DEVICE
+
+pytestmark = ONE_DEVICE
+
+
+def refused(answer: Answer) -> bool:
+    return answer.status == 501 and b"not supported" in answer.body
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["X-Object-Manifest", "X-Symlink-Target", "X-Symlink-Target-Account", "X-Symlink-Target-Etag"],
+)
+def test_objects_that_stand_for_others(owner: Client, container: str, header: str) -> None:
+    assert refused(owner.put(f"{container}/o", b"", {header: f"{container}/x"}))
+    assert owner.get(f"{container}/o").status == 404
+    assert owner.put(f"{container}/o", b"content", {"X-Object-Meta-A": "b"}).status == 201
+    assert refused(owner.post(f"{container}/o", {header: f"{container}/x"}))
+    assert refused(owner.copy(f"{container}/o", f"{container}/p", {header: f"{container}/x"}))
+    assert owner.get(f"{container}/o")["X-Object-Meta-A"] == "b"
+    assert owner.names(container) == ["o"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Versions-Location", "archive"), ("X-History-Location", "archive"), ("X-Versions-Enabled", "true"),
+        ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
+        ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"), ("X-Container-Meta-Temp-URL-Key", "k"),
+        ("X-Container-Meta-Temp-URL-Key-2", "k"),
+        ("X-Container-Meta-Web-Index", "index.html"), ("X-Container-Meta-Web-Listings", "true"),
+    ],
+)  # fmt: skip
+def test_services_of_a_container(owner: Client, container: str, header: str, value: str) -> None:
+    assert refused(owner.post(container, {header: value}))
+    assert refused(owner.put(container, b"", {header: value}))
+    assert refused(owner.put(f"{container}-new", b"", {header: value}))
+    assert owner.head(f"{container}-new").status == 404
+    assert owner.head(container).get(header) is None
+    assert owner.post(container, {header: ""}).status == 204  # nothing is there, and so it is gone
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Account-Meta-Quota-Bytes", "X-Account-Meta-Temp-URL-Key", "X-Account-Quota-Bytes-Policy-Gold"]
+)
+def test_services_of_an_account(owner: Client, header: str) -> None:
+    assert refused(owner.post("", {header: "1"}))
+    assert owner.head("").get(header) is None
+
+
+def test_requests_about_many_objects_or_manifests(owner: Client, container: str) -> None:
+    assert owner.put(f"{container}/o", b"content").status == 201
+    for method, path, query in (
+        ("PUT", f"{container}/o", {"multipart-manifest": "put"}),
+        ("DELETE", f"{container}/o", {"multipart-manifest": "delete"}),
+        ("POST", "", {"bulk-delete": ""}),
+        ("DELETE", "", {"bulk-delete": ""}),
+        ("PUT", container, {"extract-archive": "tar"}),
+        ("GET", f"{container}/o", {"version-id": "1"}),
+        ("GET", container, {"versions": ""}),
+        ("GET", f"{container}/o", {"temp_url_sig": "a", "temp_url_expires": "1999999999"}),
+    ):
+        assert refused(owner.request(method, path, query=query)), (method, query)
+    assert owner.get(f"{container}/o", **{"multipart-manifest": "get"}).body == b"content"
+
+
+def test_a_temporary_url_without_a_token(anonymous: Client, container: str) -> None:
+    assert refused(anonymous.get(f"{container}/o", temp_url_sig="a", temp_url_expires="1999999999"))
+
+
+def test_a_form_posted_to_a_container(owner: Client, container: str) -> None:
+    answer = owner.request("POST", container, {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--\r\n")
+    assert refused(answer)
