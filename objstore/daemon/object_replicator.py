@@ -64,6 +64,7 @@ class ObjectReplicator:
         self._lanes: dict[str, Lane[Task]] = {}
         self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
         self._results: dict[str, PassResult] = {}  # by device, of its last complete pass
+        self._present: dict[str, tuple[str, float]] = {}  # by device: which one it is, and since when it is there
         self._began: dict[str, tuple[float, dict[str, int]]] = {}  # by device: its pass, and versions of rings
         self._reclaimed = 0
 
@@ -74,11 +75,17 @@ class ObjectReplicator:
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)
+        self._present = {device: self._presence(device, found[0].identity) for device, found in places.items()}
         self._lanes = {
             device: Lane(partial(self._plan, of_device), self._replicate, partial(self._end, device))
             for device, of_device in places.items()
         }
         yield from take_turns(list(self._lanes.values()), self._options.per_device)
+
+    def _presence(self, device: str, identity: str) -> tuple[str, float]:
+        """A device that was away, or that another one has replaced, is there since now."""
+        before = self._present.get(device)
+        return before if before is not None and before[0] == identity else (identity, self._now())
 
     def stop(self) -> None:
         """Let units under way end after the request that they have sent."""
@@ -86,8 +93,12 @@ class ObjectReplicator:
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        told = progress(self._lanes, self._results)
+        for device, (identity, since) in self._present.items():
+            if device in told["devices"]:
+                told["devices"][device]["present"] = {"identity": identity.partition("/")[2], "since": since}
         return {
-            **progress(self._lanes, self._results),
+            **told,
             **{f"{name}_total": self._peers.counts[name] for name in _COUNTED},
             "reclaimed_total": self._reclaimed,
             "peer_failures": dict(self._peers.failures),

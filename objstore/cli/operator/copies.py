@@ -1,14 +1,15 @@
 """Where copies may be missing: judged by the passes of replicators, by returns of devices, and by rings. Pure.
 
-A pass of a replicator compares all partitions of its device with their other primaries, and brings these what they lack.
-So a device has all its copies when every device of its ring has ended such a pass that began after this device, or its
-host, came back; and partitions lie where a ring places them when those passes began with that ring, and left nothing
-where it does not belong.
+A pass of a replicator compares all partitions of its device with their other primaries, and brings these what they
+lack. So a device has all its copies when every device of its ring has ended such a pass that began after this device,
+or its host, came back; and partitions lie where a ring places them when those passes began with that ring, and left
+nothing where it does not belong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from objstore.cli.operator.hosts import HostReport
@@ -67,7 +68,7 @@ def judge_copies(reports: Iterable[HostReport], rings: Sequence[tuple[str, Ring]
         nodes = [node for node in ring.devices if node is not None and is_usable(hosts.get(node.ip), node.device)]
         compared = {(node.ip, node.device): compared_by(hosts[node.ip], kind, node.device) for node in nodes}
         for node in nodes:
-            why = _why_lacking(node, returned(hosts[node.ip], kind), compared.values())
+            why = _why_lacking(node, returned(hosts[node.ip], kind, node.device), compared.values())
             if why:
                 lacking.setdefault((node.ip, node.device), why)
         for disk, result in compared.items():
@@ -87,25 +88,39 @@ def is_usable(report: HostReport | None, device: str) -> bool:
     return bool(found and found["mounted"] and found.get("out") is None)
 
 
-def returned(report: HostReport, kind: str) -> float:
-    """When a host's devices came back last, by our clock: its servers started, or a disk was taken in."""
+def returned(report: HostReport, kind: str, device: str) -> float:
+    """When a device came back last, by our clock: its servers started, disks were taken in, or it was mounted.
+
+    Infinite if another one is in its place since a moment ago, which no replicator has seen yet.
+    """
     assert report.summary is not None
-    started = report.summary["daemons"].get(REPLICATORS[kind], {}).get("started", 0.0)
+    daemons = report.summary["daemons"]
+    started = daemons.get(REPLICATORS[kind], {}).get("started", 0.0)
     changed = report.summary.get("outs_changed") or 0.0
-    return float(max(started, changed)) - (report.offset or 0.0)
+    present = _of_device(daemons.get(REPLICATORS["object"], {}), device).get("present")
+    since = present["since"] if present else 0.0
+    identity = report.summary["devices"].get(device, {}).get("identity")
+    if present and identity and identity != present["identity"]:
+        return inf
+    return float(max(started, changed, since)) - (report.offset or 0.0)
+
+
+def _of_device(state: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = state.get("told", {}).get("devices", {}).get(device, {})
+    return told
 
 
 def compared_by(report: HostReport, kind: str, device: str) -> Compared:
     assert report.summary is not None
     state: Mapping[str, Any] = report.summary["daemons"].get(REPLICATORS[kind], {})
-    told = state.get("told", {}).get("devices", {}).get(device, {})
+    told = _of_device(state, device)
     offset = report.offset or 0.0
     if "compared" not in told and told.get("last_pass") and state.get("last"):  # of an older version
         return Compared(state["last"]["began"] - offset, None, told.get("handoffs_left", 0), frozenset())
     result = told.get("compared")
     if not result:
         # What it did before it started is not known: that counts for those alone that came back since.
-        return Compared(returned(report, kind) - _JUST_BEFORE, None, 0, frozenset(), known=False)
+        return Compared(returned(report, kind, device) - _JUST_BEFORE, None, 0, frozenset(), known=False)
     failed = frozenset(result["failed_peers"])
     unexplained = 0 if failed else max(result["failures"], result["handoffs_left"])
     return Compared(result["began"] - offset, result["rings"], unexplained, failed)

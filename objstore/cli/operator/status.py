@@ -90,10 +90,10 @@ def _wait(found: Inside, timeout: float) -> None:
     until = time.monotonic() + timeout
     shown = ""
     while True:
-        state, wrong = look(found, min(TIMEOUT, timeout))
+        _, wrong = look(found, min(TIMEOUT, timeout))
         if not {problem.severity for problem in wrong} & {CRITICAL, UNDER_WAY}:
             return
-        line = f"{headline(state, wrong)}; {wrong[0].where}: {wrong[0].what}"
+        line = f"{wrong[0].where}: {wrong[0].what}"
         if line != shown:
             click.echo(line, err=True)
             shown = line

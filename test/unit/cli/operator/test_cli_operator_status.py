@@ -399,3 +399,19 @@ def test_waiting_is_bounded_and_ends_with_the_status_of_the_last_look(tmp_path: 
     assert "no complete pass" in result.output
     wrong = CliRunner().invoke(main, ["status", "--data", data.root, "--wait", "--watch", "1"])
     assert wrong.exit_code == 2
+
+
+def test_a_disk_that_another_one_replaced_may_lack_copies(rings: list[tuple[str, Ring]]) -> None:
+    """Seconds after two of three disks were replaced by empty ones, `status` said that all is well."""
+    present = {"identity": "1/2", "since": NOW - 5000}
+    state = daemon(last_pass=NOW - 60, compared=compared(), present=present)
+    daemons = {**summary()["daemons"], "object-replicator": state}
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/2"))
+    assert wrong == []
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/3"))
+    assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
+    present |= {"identity": "1/3", "since": NOW - 5}  # the replicator has seen it, and compares
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/3"))
+    assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
+    present["since"] = NOW - 80
+    assert look(rings, daemons=daemons, devices=device(identity="1/3"))[1] == []
