@@ -29,7 +29,7 @@ from objstore.core.errors import (
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.lanes import Lane, progress, take_turns
+from objstore.daemon.lanes import Lane, PassResult, progress, take_turns, together
 from objstore.daemon.rounds import Interrupted
 from objstore.replication.databases import Bounds, Difference, forgettable
 from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
@@ -105,7 +105,8 @@ class DatabaseReplicator:
         self._stopping = False
         self._means = Means(around.transport, options.bounds, self._take_rows, self._sent)
         self._lanes: dict[str, Lane[Part]] = {}
-        self._ends: dict[str, float] = {}  # by device: of the last complete pass
+        self._results: dict[str, list[PassResult]] = {}  # by device: of the last `compare_every` complete passes
+        self._failed_at: dict[str, float] = {}  # by node, when it last could not be brought up to date
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
         self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
@@ -129,7 +130,7 @@ class DatabaseReplicator:
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
         return {
-            **progress(self._lanes, self._ends),
+            **progress(self._lanes, {device: together(results) for device, results in self._results.items()}),
             **{f"{name}_total": count for name, count in vars(self._sent).items()},
             "removed_total": self._removed,
             "forgotten_total": self._forgotten,
@@ -140,10 +141,15 @@ class DatabaseReplicator:
     def _lane(self, device: DeviceReplicas) -> Lane[Part]:
         began = self._now()
         since = self._since.get(device.name, began)
+        rings = {device.replicas.kind: self._around.ring().version}
 
         def ended(whole: bool) -> None:
             if whole:
-                self._ends[device.name] = self._now()
+                lane = self._lanes[device.name]
+                failed = frozenset(name for name, at in self._failed_at.items() if at >= began)
+                result = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
+                before = self._results.get(device.name, [])
+                self._results[device.name] = [*before, result][-self._options.compare_every :]
                 self._since[device.name] = began
 
         return Lane(partial(self._plan, device), partial(self._partition, device, (since, began)), ended)
@@ -188,6 +194,7 @@ class DatabaseReplicator:
         except Interrupted:
             return False
         self._failures += work.failures
+        self._failed_at |= dict.fromkeys(work.failed_peers, self._now())
         if part.is_primary:
             if succeeded and self._options.compare_every > 1:
                 self._equal[device.name, part.partition] = (_state(part, summaries), 0)
@@ -270,6 +277,7 @@ class _Partition:
         self.part = part
         self._sent_again = sent_again
         self.failures = 0
+        self.failed_peers: set[str] = set()  # by their addresses for replication
         self._told = told
         self._logger = told.logger
         self._means = means
@@ -286,25 +294,29 @@ class _Partition:
 
     def push(self, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]) -> bool:
         """Bring the primaries up to date; in the place of one whose device is gone the next of `spare`."""
-        succeeded = True
-        for peer in self.part.peers:
-            node: Node | None = peer
-            while node is not None:
-                try:
-                    succeeded &= self._push(node, summaries)
-                    break
-                except NodeDeviceGone as error:
-                    self._told.of_node(node, logging.INFO, error)
-                    succeeded = False
-                    node = next(spare, None)
-                    if node is not None and is_here(node):
-                        break  # this very device stands in
-                except NodeFailure as error:
-                    self.failures += 1
-                    self._told.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
-                    succeeded = False
-                    break
-        return succeeded
+        self.failed_peers = {
+            str(peer.for_replication) for peer in self.part.peers if not self._push_to(peer, summaries, spare, is_here)
+        }
+        return not self.failed_peers
+
+    def _push_to(
+        self, peer: Node, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]
+    ) -> bool:
+        """Is this primary itself up to date then?"""
+        node: Node | None = peer
+        while node is not None:
+            try:
+                return self._push(node, summaries) and node is peer
+            except NodeDeviceGone as error:
+                self._told.of_node(node, logging.INFO, error)
+                node = next(spare, None)
+                if node is not None and is_here(node):
+                    break  # this very device stands in
+            except NodeFailure as error:
+                self.failures += 1
+                self._told.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
+                break
+        return False
 
     def _push(self, node: Node, summaries: Mapping[str, Summary]) -> bool:
         sender = Sender(self._replicas, node.for_replication, self._means)

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from objstore.core.errors import DeviceUnavailable, Unreadable
 from objstore.runtime import green
 
 Task = TypeVar("Task")
 _TOLD = ("partitions_done", "partitions", "handoffs", "handoffs_left", "failures")
+
+
+class PassResult(NamedTuple):
+    """A complete pass over a device: all of its partitions were compared with their peers.
+
+    began, ended: seconds since the epoch. rings: version by name, as the pass began. failures: partitions that did not
+    succeed, handoffs_left of these stay on the device though they belong elsewhere. failed_peers: nodes that could not
+    be brought up to date, as rings name them for replication.
+    """
+
+    began: float
+    ended: float
+    rings: Mapping[str, int]
+    failures: int
+    handoffs_left: int
+    failed_peers: frozenset[str]
+
+    def told(self) -> dict[str, Any]:
+        return {**self._asdict(), "failed_peers": sorted(self.failed_peers)}
+
+
+def together(results: Sequence[PassResult]) -> PassResult:
+    """What several passes in a row say, each of which compared only a part of what did not change."""
+    first, last = results[0], results[-1]
+    failed = frozenset[str]().union(*(result.failed_peers for result in results))
+    return last._replace(began=first.began, rings=first.rings, failed_peers=failed)
 
 
 class Lane(Generic[Task]):
@@ -84,16 +110,19 @@ class Lane(Generic[Task]):
         self.first_left -= first and succeeded
 
 
-def progress(lanes: Mapping[str, Lane[Any]], ended: Mapping[str, float]) -> dict[str, Any]:
+def progress(lanes: Mapping[str, Lane[Any]], results: Mapping[str, PassResult]) -> dict[str, Any]:
     """For monitoring: how far lanes of partitions are, together and each, by its device; what comes first are handoffs.
 
-    ended: when the last complete pass over a device did.
+    results: of the last complete pass over a device.
     """
-    devices = {
-        name: {**lane.told(), **({"last_pass": ended[name]} if name in ended else {})} for name, lane in lanes.items()
-    }
+    devices: dict[str, dict[str, Any]] = {}
+    for name, lane in lanes.items():
+        result = results.get(name)
+        ended = {"last_pass": result.ended} if result else {}
+        devices[name] = {**lane.told(), **ended, "compared": result.told() if result else None}
     sums = {key: sum(of_device[key] for of_device in devices.values()) for key in _TOLD}
-    oldest = {"oldest_pass": min(ended[name] for name in lanes)} if lanes and lanes.keys() <= ended.keys() else {}
+    whole = lanes and lanes.keys() <= results.keys()
+    oldest = {"oldest_pass": min(results[name].ended for name in lanes)} if whole else {}
     return {**sums, **oldest, "devices": devices}
 
 

@@ -69,8 +69,11 @@ class Peers:
         pause: float,
         logger: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """pause: seconds for which a host or a device that did not answer is not asked again."""
+        self._now = now
+        self._failed_at: dict[str, float] = {}  # by node, when it last could not be brought up to date
         self.counts: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()  # by node
         self.logger = logger
@@ -100,8 +103,17 @@ class Peers:
         self.counts["refused"] += sender.refused
         self.counts["corrupt"] += sender.corrupt
 
+    def failed_since(self, moment: float) -> frozenset[str]:
+        """Nodes that could not be brought up to date since, a moment in seconds since the epoch."""
+        return frozenset(name for name, at in self._failed_at.items() if at >= moment)
+
+    def lacks(self, node: Node) -> None:
+        """A node, by its address for replication, was not brought up to date."""
+        self._failed_at[str(node)] = self._now()
+
     def failed(self, node: Node, error: NodeFailure) -> None:
         """Count it, and tell it once in a while."""
+        self.lacks(node)
         name, now = str(node), self._monotonic()
         self.failures[name] += 1
         if isinstance(error, (NodeUnreachable, NodeTimeout)):
@@ -213,6 +225,8 @@ class PartitionWork:
                 talk(sender)
             finally:
                 self._peers.ended(sender)
+            if sender.refused:
+                self._peers.lacks(node.for_replication)
             return Outcome.FAILED if sender.refused else Outcome.DONE
         except NodeFailure as error:
             self._peers.failed(node.for_replication, error)

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import Conflict
 from objstore.core.nodes import Node
+from objstore.core.policies import ring_name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.lanes import Lane, progress, take_turns
+from objstore.daemon.lanes import Lane, PassResult, progress, take_turns
 from objstore.daemon.object_comparison import Comparison, compared
 from objstore.daemon.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.replication import objects_plan as plan
@@ -62,7 +63,9 @@ class ObjectReplicator:
         self._left: set[str] = set()  # devices of which this pass leaves partitions alone, while a ring changes
         self._lanes: dict[str, Lane[Task]] = {}
         self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
-        self._ended: dict[str, float] = {}  # by device, when its last complete pass ended
+        self._results: dict[str, PassResult] = {}  # by device, of its last complete pass
+        self._present: dict[str, tuple[str, float]] = {}  # by device: which one it is, and since when it is there
+        self._began: dict[str, tuple[float, dict[str, int]]] = {}  # by device: its pass, and versions of rings
         self._reclaimed = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -72,11 +75,17 @@ class ObjectReplicator:
         places: dict[str, list[Place]] = {}
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)
+        self._present = {device: self._presence(device, found[0].identity) for device, found in places.items()}
         self._lanes = {
             device: Lane(partial(self._plan, of_device), self._replicate, partial(self._end, device))
             for device, of_device in places.items()
         }
         yield from take_turns(list(self._lanes.values()), self._options.per_device)
+
+    def _presence(self, device: str, identity: str) -> tuple[str, float]:
+        """A device that was away, or that another one has replaced, is there since now."""
+        before = self._present.get(device)
+        return before if before is not None and before[0] == identity else (identity, self._now())
 
     def stop(self) -> None:
         """Let units under way end after the request that they have sent."""
@@ -84,8 +93,12 @@ class ObjectReplicator:
 
     def told(self) -> Mapping[str, Any]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        told = progress(self._lanes, self._results)
+        for device, (identity, since) in self._present.items():
+            if device in told["devices"]:
+                told["devices"][device]["present"] = {"identity": identity.partition("/")[2], "since": since}
         return {
-            **progress(self._lanes, self._ended),
+            **told,
             **{f"{name}_total": self._peers.counts[name] for name in _COUNTED},
             "reclaimed_total": self._reclaimed,
             "peer_failures": dict(self._peers.failures),
@@ -95,6 +108,7 @@ class ObjectReplicator:
         """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
         handoffs: list[Task] = []
         others: list[Task] = []
+        self._began[places[0].device] = self._now(), {ring_name(one.policy): one.ring().version for one in places}
         for place in random.sample(places, len(places)):
             place.tidy()
             ring = place.ring()
@@ -130,7 +144,9 @@ class ObjectReplicator:
 
     def _end(self, device: str, complete: bool) -> None:
         if complete and not self._stopping and device not in self._left:
-            self._ended[device] = self._now()
+            lane, (began, rings) = self._lanes[device], self._began[device]
+            failed = self._peers.failed_since(began)
+            self._results[device] = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
 
     def _assign(self, place: Place, partition: int, ring: Ring) -> plan.Assignment:
         return plan.assign(

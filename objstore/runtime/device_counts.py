@@ -33,7 +33,8 @@ class Counted(NamedTuple):
     """What was found on one device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
 
     partitions: that have a directory, likewise. file_system: its number on this host, 0 where not known: devices that
-    are directories of the same one share its room. at: when, in seconds since the epoch; late: it was asked for since,
+    are directories of the same one share its room. identity: of its root directory, '' if not known; another device in
+    the same place has another. at: when, in seconds since the epoch; late: it was asked for since,
     and the device has not answered yet.
     """
 
@@ -43,6 +44,7 @@ class Counted(NamedTuple):
     async_pending: int = 0
     partitions: Mapping[str, int] = {}
     file_system: int = 0
+    identity: str = ""
     at: float = 0.0
     late: bool = False
 
@@ -91,6 +93,14 @@ def file_system(path: str) -> int:
         return 0
 
 
+def identity(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return f"{found.st_dev:x}/{found.st_ino:x}"
+
+
 def quarantined(device: str) -> dict[str, list[str]]:
     """Names in a device's quarantine by kind, up to MOST of each."""
     return {
@@ -135,7 +145,7 @@ def count(root: str, name: str, is_mounted: Callable[[str], bool], now: Callable
     if not is_mounted(name):
         return Counted(False, at=now())
     found = {kind: len(names) for kind, names in quarantined(path).items()}
-    return Counted(True, usage(path), found, spooled(path), partitions(path), file_system(path), now())
+    return Counted(True, usage(path), found, spooled(path), partitions(path), file_system(path), identity(path), now())
 
 
 class DeviceCounts:
@@ -198,6 +208,7 @@ def as_json(counted: Counted) -> dict[str, Any]:
         "async_pending": counted.async_pending,
         "partitions": dict(counted.partitions),
         "file_system": counted.file_system,
+        "identity": counted.identity,
         "counted": counted.at,
         "late": counted.late,
     }

@@ -147,6 +147,13 @@ class Outs:
     def __contains__(self, name: str) -> bool:
         return exists(os.path.join(self._directory, name))
 
+    def changed(self) -> float:
+        """When a device was last taken out or put back, in seconds since the epoch; 0 if that was never so."""
+        try:
+            return os.stat(self._directory).st_mtime
+        except OSError:
+            return 0.0
+
     def all(self) -> dict[str, Mapping[str, Any]]:
         """What was noted, by name: `why` and `at` (seconds since the epoch)."""
         found: dict[str, Mapping[str, Any]] = {}

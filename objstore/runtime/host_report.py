@@ -161,6 +161,7 @@ class Host:
             "settings": self.settings(),
             "daemons": self.daemons(),
             "driveaudit": self.driveaudit(),
+            "outs_changed": self._outs.changed(),
         }
 
     def counted(self) -> dict[str, device_counts.Counted]:

@@ -9,8 +9,9 @@ from objstore.cli.operator.state import FULL, ClusterState
 
 CRITICAL = "critical"  # data is at risk, or clients are
 WARNING = "warning"  # somebody has to do something
-NOTE = "note"  # it is being seen to
-SEVERITIES = (CRITICAL, WARNING, NOTE)
+UNDER_WAY = "under way"  # copies are not all where they belong; replicators see to it
+NOTE = "note"  # worth knowing, and in order
+SEVERITIES = (CRITICAL, WARNING, UNDER_WAY, NOTE)
 
 MUCH_FULLER = 0.1  # than the average of all
 MOST_OFFSET = 1.0  # seconds between clocks
@@ -68,11 +69,34 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
             yield Problem(NOTE, where, f"{device.spooled} updates of containers wait")
         if device.lacks and not device.draining:
             held = f"{device.partitions} of about {device.expected} partitions are there"
-            yield Problem(NOTE, where, f"is being filled: {held}")
+            yield Problem(UNDER_WAY, where, f"is being filled: {held}")
         if device.draining:
             left = f"is being drained: {device.handoffs or device.partitions} partitions left"
             empty = "is drained: nothing is left on it, `objstore ring remove` may take it out"
-            yield Problem(NOTE, where, left if device.partitions or device.state != "ok" else empty)
+            is_empty = not device.partitions and device.state == "ok"
+            yield Problem(NOTE if is_empty else UNDER_WAY, where, empty if is_empty else left)
+
+
+def _copies(state: ClusterState, _: float) -> Iterator[Problem]:
+    """One line for each reason: after a restart or a change of rings they are those of most devices."""
+    reasons: dict[str, list[str]] = {}
+    for gap in state.copies.lacking:
+        reasons.setdefault(f"may lack copies: it {gap.why}", []).append("/".join(gap.disk))
+    draining = {(device.host, device.name) for device in state.devices if device.draining}
+    for gap in state.copies.unfinished:
+        if gap.disk not in draining:
+            reasons.setdefault(gap.why, []).append("/".join(gap.disk))
+    for why, disks in reasons.items():
+        yield Problem(UNDER_WAY, _some(tuple(disks)), why)
+    for name in state.copies.moving:
+        yield Problem(UNDER_WAY, f"{name}.ring", "copies are on their way to where this ring places them")
+    home: dict[str, int] = {}
+    for device in state.devices:
+        if device.handoffs and not device.draining:
+            home[f"{device.host}/{device.name}"] = device.handoffs
+    if home:
+        what = f"{sum(home.values())} partitions are on their way to other devices"
+        yield Problem(UNDER_WAY, _some(tuple(home)), what)
 
 
 def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -215,6 +239,7 @@ def _disagreements(state: ClusterState, _: float) -> Iterator[Problem]:
 _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _silent_servers,
     _devices,
+    _copies,
     _full_devices,
     _overdue_passes,
     _rings,

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from objstore.cli.operator.copies import REPLICATORS, Copies, judge_copies
 from objstore.cli.operator.hosts import HostReport
 from objstore.ring import Ring
 
-REPLICATORS = {"account": "account-replicator", "container": "container-replicator", "object": "object-replicator"}
 LOST = ("not there", "not mounted", "taken out")
 FULL = 0.9  # of a device, used
 _LACKS_PART = 0.05
@@ -111,6 +111,7 @@ class ClusterState(NamedTuple):
     duties: Sequence[Duty]
     progress: Sequence[Progress]
     rings: Sequence[RingState]
+    copies: Copies
 
 
 def judge(
@@ -128,6 +129,7 @@ def judge(
         list(_duties(reports)),
         list(_progress(reports, devices, now)),
         [_ring_state(name, ring, (digests or {}).get(name, ""), reports) for name, ring in rings],
+        judge_copies(reports, rings),
     )
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from objstore.cli.operator import inside
 from objstore.cli.operator.hosts import gather
 from objstore.cli.operator.inside import Inside
-from objstore.cli.operator.problems import CRITICAL, NOTE, WARNING, Problem, problems
+from objstore.cli.operator.problems import CRITICAL, NOTE, UNDER_WAY, WARNING, Problem, problems
 from objstore.cli.operator.servers import TIMEOUT, Seconds
 from objstore.cli.operator.state import ClusterState, Device, judge
 
@@ -29,9 +29,12 @@ Examples:
   objstore status --ring-dir /etc/objstore
   objstore status --watch 5
   objstore status --json | jq .problems
+  objstore status --wait --timeout 3600 && ssh 10.0.0.2 reboot
 """
-NOT_WELL = 1  # exit status
-_COLOURS = {CRITICAL: "bold red", WARNING: "yellow", NOTE: "cyan"}
+NOT_WELL, COPIES_UNDER_WAY = 1, 3  # exit statuses
+_WAIT_INTERVAL = 2.0  # seconds between looks
+_LONGEST_WAIT = 86_400.0
+_COLOURS = {CRITICAL: "bold red", WARNING: "yellow", UNDER_WAY: "magenta", NOTE: "cyan"}
 _WIDTH = 160  # of tables that no terminal bounds
 
 
@@ -39,22 +42,30 @@ _WIDTH = 160  # of tables that no terminal bounds
 @inside.options
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--watch", type=Seconds(0.5), metavar="SECONDS", help="Look again and again, until interrupted.")
+@click.option("--wait", is_flag=True, help="Wait until all servers answer and all copies are where they belong.")
 @click.option(
     "--timeout",
     type=Seconds(0.1),
-    default=TIMEOUT,
-    show_default=True,
+    default=None,
     metavar="SECONDS",
-    help="Seconds to wait for a server.",
+    help="Seconds to wait for a server; with --wait, in all.  [default: 5; with --wait, a day]",
 )
-def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float | None, timeout: float) -> None:
+def status(
+    data: str | None, ring_dir: str | None, as_json: bool, watch: float | None, wait: bool, timeout: float | None
+) -> None:
     """Show servers, devices, replication, daemons and rings, and what is wrong with them.
 
-    Exit status: 0 all is well or being seen to, 1 there are warnings or worse.
+    Exit status: 0 all is well; 1 somebody has to do something, or a server does not answer; 2 the command failed;
+    3 nothing has to be done, but copies are not all where they belong yet: they are on their way.
     """
     if as_json and watch is not None:
         raise click.UsageError("give either --json or --watch")
+    if wait and watch is not None:
+        raise click.UsageError("give either --wait or --watch")
     found = inside.opened(data, ring_dir)
+    if wait:
+        _wait(found, timeout or _LONGEST_WAIT)
+    timeout = min(TIMEOUT, timeout) if timeout and wait else timeout or TIMEOUT
     if watch is not None:
         _watch(found, watch, timeout)
         return
@@ -64,8 +75,32 @@ def status(data: str | None, ring_dir: str | None, as_json: bool, watch: float |
     else:
         console = _console()
         console.print(view(state, wrong, console.width))
-    if any(problem.severity != NOTE for problem in wrong):
-        raise SystemExit(NOT_WELL)
+    raise SystemExit(exit_status(wrong))
+
+
+def exit_status(wrong: Iterable[Problem]) -> int:
+    severities = {problem.severity for problem in wrong}
+    if severities & {CRITICAL, WARNING}:
+        return NOT_WELL
+    return COPIES_UNDER_WAY if UNDER_WAY in severities else 0
+
+
+def _wait(found: Inside, timeout: float) -> None:
+    """Until all servers answer and all copies are where they belong, for so many seconds at most."""
+    until = time.monotonic() + timeout
+    shown = ""
+    while True:
+        _, wrong = look(found, min(TIMEOUT, timeout))
+        if not {problem.severity for problem in wrong} & {CRITICAL, UNDER_WAY}:
+            return
+        line = f"{wrong[0].where}: {wrong[0].what}"
+        if line != shown:
+            click.echo(line, err=True)
+            shown = line
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(_WAIT_INTERVAL, left))
 
 
 def look(found: Inside, timeout: float) -> tuple[ClusterState, list[Problem]]:
@@ -114,6 +149,8 @@ def as_plain(state: ClusterState, wrong: Iterable[Problem]) -> dict[str, object]
         "progress": [progress._asdict() for progress in state.progress],
         "rings": [ring._asdict() for ring in state.rings],
         "problems": [problem._asdict() for problem in wrong],
+        "copies_whole": state.copies.are_whole,
+        "exit_status": exit_status(wrong),
     }
 
 
@@ -144,8 +181,9 @@ def _rooms(devices: Iterable[Device]) -> Iterable[Device]:
 
 _VERDICTS = {
     CRITICAL: "Data or clients are at risk",
-    WARNING: "Something is to be done",
-    NOTE: "All is being seen to",
+    WARNING: "Action required",
+    UNDER_WAY: "Copies are on their way",
+    NOTE: "All is well, with notes",
 }
 
 

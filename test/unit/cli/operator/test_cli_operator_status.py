@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from objstore.cli.cluster_dir import Host, Plan, make
 from objstore.cli.data_dir import DataDir, locked, prepare
 from objstore.cli.main import main
 from objstore.cli.operator.hosts import HostReport, reports
-from objstore.cli.operator.problems import CRITICAL, NOTE, WARNING, Problem, problems
+from objstore.cli.operator.problems import CRITICAL, NOTE, UNDER_WAY, WARNING, Problem, problems
 from objstore.cli.operator.servers import Answer, Server
 from objstore.cli.operator.state import ClusterState, estimate, judge
-from objstore.cli.operator.status import shown_age, shown_size, view
+from objstore.cli.operator.status import exit_status, shown_age, shown_size, view
 from objstore.ring import Ring
 from objstore.runtime.recon_files import write
 
@@ -41,7 +42,21 @@ def rings(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Ring]]:
 
 def daemon(ended: float = NOW - 60, **told: Any) -> dict[str, Any]:
     last = {"began": ended - 10, "ended": ended, "seconds": 10.0, "units": 5, "failures": 0}
-    return {"alive": True, "pass": None, "last": last, "broke_off": False, "told": {"devices": {"d1": told}}}
+    return {
+        "alive": True,
+        "started": NOW - 9000,
+        "pass": None,
+        "last": last,
+        "broke_off": False,
+        "told": {"devices": {"d1": told}},
+    }
+
+
+def compared(began: float = NOW - 70, ring_version: int = 5, **changes: Any) -> dict[str, Any]:
+    """A pass that found, or made, all copies whole."""
+    rings = dict.fromkeys(MD5S, ring_version)
+    whole = {"began": began, "ended": NOW - 60, "rings": rings, "failures": 0, "handoffs_left": 0, "failed_peers": []}
+    return {**whole, **changes}
 
 
 def summary(**changes: Any) -> dict[str, Any]:
@@ -55,7 +70,9 @@ def summary(**changes: Any) -> dict[str, Any]:
         "devices": {"d1": device},
         "rings": {name: {"version": 5, "md5": md5} for name, md5 in MD5S.items()},
         "settings": {"salt": "a", "policies": "b", "limits": "c", "ages": "d"},
-        "daemons": {name: daemon(last_pass=NOW - 60, full={"last_ended": NOW - 600}) for name in DAEMONS},
+        "daemons": {
+            name: daemon(last_pass=NOW - 60, compared=compared(), full={"last_ended": NOW - 600}) for name in DAEMONS
+        },
         "driveaudit": None,
         **changes,
     }
@@ -170,7 +187,9 @@ def test_a_clock_apart_from_the_others_is_found_whatever_our_own_says(rings: lis
 
 
 def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]) -> None:
-    at_work = daemon(partitions_done=25, partitions=100, handoffs=40, handoffs_left=10, last_pass=NOW - 60)
+    at_work = daemon(
+        partitions_done=25, partitions=100, handoffs=40, handoffs_left=10, last_pass=NOW - 60, compared=compared()
+    )
     at_work["pass"] = {"began": NOW - 50, "units": 1, "failures": 0}
     state, wrong = look(rings, daemons={**summary()["daemons"], "object-replicator": at_work})
     this_pass, home = state.progress
@@ -178,7 +197,8 @@ def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]
     assert (home.total, home.left) == (40, 10)
     assert home.eta == pytest.approx(50 / 3)
     assert state.devices[0].handoffs == 10
-    assert wrong == []
+    assert wrong == [Problem(UNDER_WAY, "10.0.0.1/d1", "10 partitions are on their way to other devices")]
+    assert exit_status(wrong) == 3
 
 
 FULL = {"accounts": 48, "containers": 48, "objects": 48}
@@ -201,7 +221,7 @@ def test_a_device_that_is_empty_beside_full_ones_is_being_filled(rings: list[tup
     (filling,) = state.progress
     assert (filling.total, filling.left) == (144, 134)
     assert problems(state, WEEK) == [
-        Problem(NOTE, "10.0.0.1/d1", "is being filled: 10 of about 144 partitions are there")
+        Problem(UNDER_WAY, "10.0.0.1/d1", "is being filled: 10 of about 144 partitions are there")
     ]
 
 
@@ -280,7 +300,8 @@ def test_a_store_in_one_place_tells_its_devices(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
     told = json.loads(result.output)
     assert [(one["name"], one["state"]) for one in told["devices"]] == [("d1", "ok"), ("d2", "ok")]
-    assert [one["what"] for one in told["problems"]] == ["objstore serve does not answer: it does not run"]
+    assert told["problems"][0]["what"] == "objstore serve does not answer: it does not run"
+    assert not told["copies_whole"]
     assert result.exit_code == 1
 
 
@@ -291,8 +312,10 @@ def test_devices_that_share_a_file_system_share_its_room(tmp_path: Path) -> None
         result = CliRunner().invoke(main, ["status", "--data", data.root])
     size = shown_size(os.statvfs(data.root).f_blocks * os.statvfs(data.root).f_frsize)
     assert f"of {size} used" in result.output.splitlines()[0]
-    assert "All is well" in result.output
-    assert result.exit_code == 0
+    # No daemon has ever run here, so that nobody knows where copies are.
+    assert "Copies are on their way" in result.output
+    assert "no complete pass over its partitions" in result.output
+    assert result.exit_code == 3
 
 
 def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Path) -> None:
@@ -304,7 +327,7 @@ def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Pa
         result = CliRunner().invoke(main, ["status", "--data", data.root])
     assert result.exit_code == 1
     assert "daemons that do not run: object-replicator" in result.output
-    assert "Something is to be done" in result.output
+    assert "Action required" in result.output
 
 
 def test_json_is_not_for_watching(tmp_path: Path) -> None:
@@ -317,3 +340,78 @@ def test_a_directory_of_neither_kind_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--data", str(tmp_path)])
     assert result.exit_code == 2
     assert "no directory of `objstore serve`" in result.output
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ({"failures": 3}, "objects: 3 partitions were not brought to where they belong"),
+        ({"handoffs_left": 2}, "objects: 2 partitions were not brought to where they belong"),
+        ({"failed_peers": ["10.0.0.3:6200/d1"], "failures": 3}, "may lack copies: it could not be brought up to date"),
+        ({"began": NOW - 10_000}, "may lack copies: it came back, and has not been compared with all others since"),
+        ({"rings": {"object": 4}}, "copies are on their way to where this ring places them"),
+    ],
+)
+def test_status_does_not_say_all_is_well_while_copies_are_missing(
+    rings: list[tuple[str, Ring]], said: dict[str, Any], text: str
+) -> None:
+    """It judged by the passes under way alone, and exited with 0 between two of them."""
+    state = daemon(last_pass=NOW - 60, compared=compared(**said))
+    _, wrong = look(rings, daemons={**summary()["daemons"], "object-replicator": state})
+    assert {problem.severity for problem in wrong} == {UNDER_WAY}
+    assert [problem.what for problem in wrong] == [text]
+    assert exit_status(wrong) == 3
+
+
+def test_a_replicator_that_has_just_started_does_not_know_yet(rings: list[tuple[str, Ring]]) -> None:
+    state = {**daemon(compared=None), "started": NOW - 5}
+    found, wrong = look(rings, daemons={**summary()["daemons"], "object-replicator": state})
+    assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
+    assert [gap.disk for gap in found.copies.unfinished] == [("10.0.0.1", "d1")]
+    assert exit_status(wrong) == 3
+
+
+def test_the_clocks_of_hosts_may_differ(rings: list[tuple[str, Ring]]) -> None:
+    """A host an hour ahead came back before the others' passes began, though its clock says otherwise."""
+    first = summary()
+    for state in first["daemons"].values():
+        state["started"] = NOW - 100 + 3600
+        state["told"]["devices"]["d1"]["compared"] = compared(NOW - 70 + 3600)
+    well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]
+    state = judge([HostReport("10.0.0.1", first, {}, 3600.0), *well], rings, NOW)
+    assert state.copies.are_whole
+
+
+def test_exit_statuses() -> None:
+    found = {severity: exit_status([Problem(severity, "", "")]) for severity in (CRITICAL, WARNING, UNDER_WAY, NOTE)}
+    assert found == {CRITICAL: 1, WARNING: 1, UNDER_WAY: 3, NOTE: 0}
+    assert exit_status([]) == 0
+
+
+def test_waiting_is_bounded_and_ends_with_the_status_of_the_last_look(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 1, 1)
+    with locked(data):
+        began = time.monotonic()
+        result = CliRunner().invoke(main, ["status", "--data", data.root, "--wait", "--timeout", "0.5"])
+    assert 0.5 <= time.monotonic() - began < 20
+    assert result.exit_code == 3
+    assert "no complete pass" in result.output
+    wrong = CliRunner().invoke(main, ["status", "--data", data.root, "--wait", "--watch", "1"])
+    assert wrong.exit_code == 2
+
+
+def test_a_disk_that_another_one_replaced_may_lack_copies(rings: list[tuple[str, Ring]]) -> None:
+    """Seconds after two of three disks were replaced by empty ones, `status` said that all is well."""
+    present = {"identity": "1/2", "since": NOW - 5000}
+    state = daemon(last_pass=NOW - 60, compared=compared(), present=present)
+    daemons = {**summary()["daemons"], "object-replicator": state}
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/2"))
+    assert wrong == []
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/3"))
+    assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
+    present |= {"identity": "1/3", "since": NOW - 5}  # the replicator has seen it, and compares
+    found, wrong = look(rings, daemons=daemons, devices=device(identity="1/3"))
+    assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
+    present["since"] = NOW - 80
+    assert look(rings, daemons=daemons, devices=device(identity="1/3"))[1] == []
