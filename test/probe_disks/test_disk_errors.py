@@ -66,9 +66,8 @@ def test_read_errors_that_pass_leave_nothing_in_quarantine(
         seen += read_all(client, ledger)
         seen[client.get(ledger.container).status] += 1
         seen[client.get().status] += 1
-    for host in which:
-        hosts.disks[host].heal()
     assert any(hosts.disks[host].get("faults") for host in which)
+    hosts.rest()
     assert seen.keys() <= ({200} if len(which) == 1 else {200, 503, 507}), seen
     wait_until_sound(client, ledger)
     assert not hosts.cluster.quarantined()
@@ -158,7 +157,7 @@ def test_a_disk_without_inodes_takes_no_writes_and_is_told_of(make_hosts: Any) -
         path.unlink()
     filler.rmdir()
     client.close()
-    hosts.cluster.mend()
+    hosts.rest()
     check_cluster(hosts.cluster, ledger)
 
 

@@ -12,7 +12,6 @@ import fcntl
 import mmap
 import os
 import re
-import shutil
 import struct
 import subprocess
 import time
@@ -129,6 +128,19 @@ class FaultyDisk:
     @property
     def mounted(self) -> bool:
         return os.path.ismount(self.mount_point)
+
+    @property
+    def writable(self) -> bool:
+        """Does the file system take a file, and make it durable?"""
+        path = self.mount_point / "writable"
+        try:
+            with open(path, "wb") as file:
+                file.write(b"x")
+                os.fsync(file.fileno())
+            path.unlink()
+        except OSError:
+            return False
+        return self.mounted
 
     def mount(self) -> None:
         options = ("-o", self._system.options) if self._system.options else ()
@@ -270,7 +282,3 @@ def _run(*arguments: str) -> str:
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-def remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
