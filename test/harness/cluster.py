@@ -121,7 +121,7 @@ class Server(Program):
         try:
             connection.request("GET", "/healthcheck")
             return connection.getresponse().status == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
