@@ -28,11 +28,18 @@ def missing() -> list[str]:
     found = [] if os.geteuid() == 0 else ["only root can mount file systems"]
     found += [f"there is no {path}" for path in _DEVICES if not os.path.exists(path)]
     packages = {package for program, package in _PROGRAMS.items() if shutil.which(program) is None}
-    if shutil.which("pkg-config") and subprocess.run(["pkg-config", "--exists", "fuse"], check=False).returncode:
+    if not _has_headers():
         packages.add("libfuse-dev")
     if packages:
         found.append(f"programs are missing: apt-get install {' '.join(sorted(packages))}")
     return found
+
+
+def _has_headers() -> bool:
+    """Are the headers of FUSE there?"""
+    if shutil.which("pkg-config") is None:
+        return False
+    return subprocess.run(["pkg-config", "--exists", "fuse"], check=False).returncode == 0
 
 
 if __name__ == "__main__":
