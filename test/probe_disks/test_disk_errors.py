@@ -162,7 +162,7 @@ def test_a_disk_without_inodes_takes_no_writes_and_is_told_of(make_hosts: Any) -
 
 
 def test_servers_do_not_go_on_below_a_disk_that_vanishes(hosts: Hosts, client: Client, ledger: Ledger) -> None:
-    """Copies would be hidden by the disk once it is mounted again. What is on its way may land there, unacknowledged."""
+    """Copies would be hidden by the disk once it is mounted again. What is on its way may land there and not count."""
     fill(client, ledger)
     disk: FaultyDisk = hosts.disks[3]
 
