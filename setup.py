@@ -50,7 +50,6 @@ setup(
         "memcached": ["pymemcache>=4.0"],
         "test": [
             "pytest>=9.0",
-            "pytest-rerunfailures>=14",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "boto3>=1.36",

@@ -121,7 +121,7 @@ class Server(Program):
         try:
             connection.request("GET", "/healthcheck")
             return connection.getresponse().status == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
@@ -137,8 +137,8 @@ def _is_daemon(process: psutil.Process) -> bool:
 class Cluster:
     """hosts: how many. Servers are named (kind, host); the proxy by itself.
 
-    devices: of each host, named d1, d2, ... controlled: connections to storage servers go through `network`, and
-    `states` (by host, 0 is the proxy's) tell the time.
+    devices: of each host, named d1, d2, ... mount_check: they must be mounted. controlled: connections to storage
+    servers go through `network`, and `states` (by host, 0 is the proxy's) tell the time.
     """
 
     def __init__(
@@ -149,6 +149,7 @@ class Cluster:
         devices: int = 1,
         controlled: bool = False,
         policies: Iterable[str] = (),
+        mount_check: bool = False,
     ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
@@ -164,7 +165,8 @@ class Cluster:
         self.sound: set[tuple[str, int, int]] = set()
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
-        options = ("--replicas", str(replicas), "--part-power", str(PART_POWER), "--no-mount-check")
+        options = ("--replicas", str(replicas), "--part-power", str(PART_POWER))
+        options += ("--mount-check" if mount_check else "--no-mount-check",)
         options += ("--devices-per-host", str(devices))
         options += tuple(part for name in policies for part in ("--policy", name))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))

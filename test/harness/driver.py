@@ -20,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -61,15 +61,15 @@ class Driver:
         self._under_way: list[tuple[float, Begun]] = []
         self.done: Counter[str] = Counter()  # by what was done
 
-    def run(self, seconds: float) -> None:
-        """Do and undo faults for so long, then mend all."""
+    def run(self, seconds: float, failed: Sequence[BaseException] = ()) -> None:
+        """Do and undo faults for so long, or until something has failed, then mend all."""
         storms = "storms" if self.scene.storms else "no storms"
         self._tell(f"seed {self.seed}: {seconds:g} s, {storms}, data are destroyed on host {self.scene.victim}")
         self._started = time.monotonic()
         self._looked_at_disk = 0.0
         chance = self.scene.chance
         try:
-            while (now := self._now()) < seconds:
+            while (now := self._now()) < seconds and not failed:
                 self._end(now)
                 self._keep_to_the_disk(now)
                 if len(self._under_way) < _MOST_AT_ONCE:
@@ -183,9 +183,11 @@ class Torture:
             with (
                 meanwhile(lambda: self._rounds.run(seconds), self._rounds.stop, _LAST_ROUND),
                 load(self._make, self._ledger, writers=3, patient=True, pause=0.03),
-                at_work(self._workloads, pause=0.05),
+                at_work(self._workloads, pause=0.05) as failed,
             ):
-                self._driver.run(seconds)
+                self._driver.run(seconds, failed)
+                if failed:
+                    raise failed[0]
             _hurt_while_settling(self._driver.scene, self._told)
             started = time.monotonic()
             also = [one.findings for one in self._workloads]

@@ -36,8 +36,8 @@ class Workload(Protocol):
 
 
 @contextmanager
-def at_work(workloads: list[Workload], pause: float) -> Iterator[None]:
-    """Each in a thread of its own until the end of the block; raises what one raised."""
+def at_work(workloads: list[Workload], pause: float) -> Iterator[list[BaseException]]:
+    """Each in a thread of its own until the end of the block; raises what one raised, which is in the list before."""
     stop = threading.Event()
     failures: list[BaseException] = []
 
@@ -52,7 +52,7 @@ def at_work(workloads: list[Workload], pause: float) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield failures
     finally:
         stop.set()
         for thread in threads:

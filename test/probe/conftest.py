@@ -75,10 +75,3 @@ def ledger(container: str, ledgers: list[Ledger]) -> Ledger:
     made = Ledger(container)
     ledgers.append(made)
     return made
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Why a probe was tried again, which only its name would tell of."""
-    for report in terminalreporter.stats.get("rerun", ()):
-        terminalreporter.section(f"tried again: {report.nodeid}")
-        terminalreporter.line(report.longreprtext[-4000:])

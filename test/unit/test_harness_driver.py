@@ -15,7 +15,7 @@ from harness.driver import cut_logs
 from harness.ledger import MAX_FAILURES, Ledger, load, lost
 from harness.linearizable import Op, Verdict
 from harness.tally import Tally
-from harness.workloads import Buckets, Expiring
+from harness.workloads import Buckets, Expiring, at_work
 
 
 @pytest.mark.parametrize("seconds", [1, 300, 7200])
@@ -203,3 +203,20 @@ def test_a_long_log_keeps_its_last_half_and_is_appended_to(tmp_path: Path) -> No
         log.write(b"c")
     assert (tmp_path / "long").read_bytes() == b"... cut ...\n" + b"b" * 500 + b"c"
     assert (tmp_path / "short").read_text() == "short"
+
+
+class Broken:
+    def step(self) -> None:
+        raise ValueError("no")
+
+    def findings(self) -> list[str]:
+        return []
+
+
+def test_what_a_workload_raises_is_seen_before_the_end_of_the_run() -> None:
+    """A run of hours would be without its load, and fail only then."""
+    with pytest.raises(ValueError, match="no"), at_work([Broken()], pause=0.0) as failed:
+        end = time.monotonic() + 30
+        while not failed:
+            assert time.monotonic() < end
+            time.sleep(0.01)

@@ -18,6 +18,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.daemon.expirer import finished, may_be_kept, turn
 from objstore.daemon.replicas import Fate, Reply, fate
 from objstore.runtime import green
+from objstore.web.responses import Answer
 
 CONTAINER = Name("AUTH_t", "c")
 OBJECT = Name("AUTH_t", "c", "o")
@@ -62,13 +63,13 @@ def queued(store: InProcess) -> list[list[str]]:
     return [rows for name in names for rows in store.rows(Name(QUEUE, name))]
 
 
-def put_ending(store: InProcess, *names: Name, **headers: str) -> int:
-    """PUT objects that end in a moment, however slow the machine is; when."""
+def put_ending(store: InProcess, *names: Name, then: Callable[[], Answer] | None = None, **headers: str) -> int:
+    """PUT objects that end in a moment, however slow the machine is; when. then: a change that must come before."""
     seconds = 1.0
     while True:
         at = int(time.time() + seconds) + 1
         answers = [store("PUT", name, b"content", X_Delete_At=str(at), **headers) for name in names]
-        if all(answer.status == 201 for answer in answers):
+        if all(answer.status == 201 for answer in answers) and (then is None or then().status == 202):
             return at
         seconds *= 2
 
@@ -121,8 +122,7 @@ def test_an_object_written_again_stays(store: InProcess, expirer: Work, run: Any
 
 
 def test_an_object_whose_time_was_taken_back_stays(store: InProcess, expirer: Work, run: Any) -> None:
-    at = put_ending(store, OBJECT)
-    store("POST", OBJECT)
+    at = put_ending(store, OBJECT, then=lambda: store("POST", OBJECT))
     wait_for(at)
     assert run(expirer)["dropped_total"] == 1
     assert store("GET", OBJECT).read() == b"content"
@@ -132,10 +132,14 @@ def test_one_whose_time_was_taken_back_while_a_replica_was_away_stays(
     store: InProcess, expirer: Work, run: Any
 ) -> None:
     """The replica that has not heard of it must not delete its copy: as of that time all others have the same data."""
-    at = put_ending(store, OBJECT)
-    store.net.down.add(store.primaries(OBJECT)[1])
-    assert store("POST", OBJECT).status == 202
-    store.net.down.clear()
+
+    def take_back() -> Answer:
+        store.net.down.add(store.primaries(OBJECT)[1])
+        answer = store("POST", OBJECT)
+        store.net.down.clear()
+        return answer
+
+    at = put_ending(store, OBJECT, then=take_back)
     wait_for(at)
     assert run(expirer)["dropped_total"] == 1
     for device in store.primaries(OBJECT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,20 @@ def test_a_container_keeps_its_listing_when_it_is_put_again(tmp_path: Path, repl
         assert [row["name"] for row in json.loads(store("GET", ACCOUNT).read())] == ["c", "second"]
     for device in new_primaries(store, before, CONTAINER):
         assert direct(store, device, "HEAD", CONTAINER)[0] == 404  # for replication to bring it whole
+
+
+def test_a_container_is_not_made_again_while_most_of_its_former_places_are_silent(tmp_path: Path) -> None:
+    """One of them has lost its database: an empty container would hide what the others list."""
+    store = made(tmp_path, 3)
+    store.net.databases_too = True
+    former = move(store, CONTAINER, 3)
+    shutil.rmtree(tmp_path / "devices" / former[0] / "containers")
+    store.net.faults = dict.fromkeys(former[1:], "down")
+    assert store("PUT", CONTAINER).status == 503
+    store.net.faults = {}
+    for device in new_primaries(store, former, CONTAINER):
+        assert direct(store, device, "HEAD", CONTAINER)[0] == 404
+    assert listed(store) == ["o"]
 
 
 @REPLICAS

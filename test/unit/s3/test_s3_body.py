@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums, declared
+from objstore.s3.aws_chunked import ChunkDecoder
 from objstore.s3.body import Payload
 from objstore.s3.errors import S3Error
 from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
@@ -340,3 +341,12 @@ def test_small_signed_chunks_are_refused_but_for_the_last() -> None:
 def test_unsigned_chunks_in_place_of_signed_ones_fail() -> None:
     body = payload(unsigned(b"hello", 5) + b"\r\n", decoded_length(b"hello"), SIGNED)
     assert failure(lambda: everything(body)).code == "IncompleteBody"
+
+
+@pytest.mark.parametrize("line", [b"x-amz-checksum-crc32:AAAAAA==\r\n", b"x-amz-trailer-signature:0\r\n"])
+def test_a_trailer_in_a_framing_without_trailers_is_refused(line: bytes) -> None:
+    framing = declared.FRAMINGS["STREAMING-AWS4-HMAC-SHA256-PAYLOAD"]
+    decoder = ChunkDecoder(framing, 0)
+    with pytest.raises(S3Error) as refused:
+        decoder.feed(b"0;chunk-signature=" + b"0" * 64 + b"\r\n" + line + b"\r\n")
+    assert refused.value.code == "MalformedTrailerError"

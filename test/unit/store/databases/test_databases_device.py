@@ -19,7 +19,8 @@ from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.files import FILES, Files
-from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow
+from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow, device
+from objstore.store.databases.connections import ConnectionCache, Replaced
 from objstore.store.databases.container_db import NewContainer, image
 from objstore.store.databases.device import Databases
 from objstore.store.databases.schema import CONTAINER
@@ -249,25 +250,33 @@ def test_rows_are_not_written_to_a_database_that_was_replaced_while_they_waited_
     stores: Callable[..., ContainerStore], tmp_path: Path
 ) -> None:
     """Rows that were acknowledged went with the removed file; the rule had no test."""
-    mine = stores(settings=QUICK._replace(lock_timeout=20))
-    make(mine)
-    mine.merge_rows(AT, [row("before")])
-    second = ContainerStore(str(tmp_path / "second"), FILES, QUICK)
+    store = stores()
+    make(store)
     (tmp_path / "second").mkdir()
+    second = ContainerStore(str(tmp_path / "second"), FILES, QUICK)
     make(second)
     second.close()
-    path = mine.path(AT)
-    holder = sqlite3.connect(path)  # as one who is about to remove the database
-    holder.execute("BEGIN IMMEDIATE")
-    writing = green.spawn(mine.merge_rows, AT, [row("acknowledged")])
-    green.sleep(0.3)
+    path = store.path(AT)
+    waiting = ConnectionCache(CONTAINER, QUICK).take(path)
     exchange(os.path.dirname(path), os.path.dirname(second.path(AT)))
-    holder.execute("ROLLBACK")
-    writing.wait()
+    with pytest.raises(Replaced):
+        device._begin(waiting)
+    waiting.connection.close()
+    store.merge_rows(AT, [row("acknowledged")])
+    store.close()
     assert names(stores()) == ["acknowledged"]
-    mine.close()
-    assert names(stores()) == ["acknowledged"]
-    holder.close()
+
+
+def test_rows_are_not_written_to_a_database_that_was_removed_while_they_waited_for_its_lock(
+    stores: Callable[..., ContainerStore], tmp_path: Path
+) -> None:
+    store = stores()
+    make(store)
+    waiting = ConnectionCache(CONTAINER, QUICK).take(store.path(AT))
+    os.rename(os.path.dirname(store.path(AT)), tmp_path / "removed")
+    with pytest.raises(Replaced):
+        device._begin(waiting)
+    waiting.connection.close()
 
 
 def test_connections_kept_open_are_limited(stores: Callable[..., ContainerStore]) -> None:

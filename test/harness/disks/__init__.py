@@ -1,0 +1,1 @@
+"""Disks that fail below a real file system; see `faulty`."""
