@@ -38,7 +38,7 @@ from objstore.store.objects.records import (
 from objstore.store.objects.relink import catch_up
 from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.unreadable import note
-from objstore.store.objects.writer import FileWriter, Tools
+from objstore.store.objects.writer import SMALL, FileWriter, Tools
 
 SLOW = 0.5  # seconds that a device has let calls wait, after which it is not asked inline
 _NOTE_AGAIN = 60.0  # seconds after which a file that is still unreadable is noted again, if its note is gone
@@ -122,7 +122,8 @@ class FileStore:
             self._tools.pool.run(ballast.keep, self._files, self.root, self.settings.ballast)
         self._catch_up(location)
         layout = self.layout
-        return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location))
+        room = self._space.room(size) if size and size > SMALL else None
+        return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location), room)
 
     def open(self, location: Location) -> FileReader:
         found = self._find(location)

@@ -28,7 +28,7 @@ from objstore.store.objects.restore import Quarantined, all_quarantined, remove,
 from objstore.store.objects.unreadable import Note, all_notes, forget_note, others_read_well
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
-from objstore.store.objects.writer import FileWriter
+from objstore.store.objects.writer import SMALL, FileWriter
 
 _GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
 READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
@@ -133,7 +133,9 @@ class FileReplicaStore(FileStore):
         return FileChangeWriter(
             name,
             length,
-            lambda size: FileWriter(self._background_tools, directory, size, False, twin),
+            lambda size: FileWriter(
+                self._background_tools, directory, size, False, twin, self._space.room(size) if size > SMALL else None
+            ),
             lambda name, record: self._lay(location, name, record, guard),
             guard,
         )

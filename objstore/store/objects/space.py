@@ -10,6 +10,7 @@ from objstore.core.errors import NoSpace
 from objstore.runtime import settings
 from objstore.runtime.files import Files
 from objstore.store.objects.disk_errors import translate
+from objstore.store.objects.room import Room
 
 
 class Reserve(NamedTuple):
@@ -34,7 +35,10 @@ class Reserve(NamedTuple):
 
 
 class SpaceGuard:
-    """Refuses what would eat into the reserve; asks the system once in `period` seconds at most."""
+    """Refuses what would eat into the reserve; asks the system once in `period` seconds at most.
+
+    What writers of this process have announced and not reserved yet counts as used.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,13 @@ class SpaceGuard:
         self._period = period
         self._spare = 0
         self._good_until = 0.0
+        self._rooms: set[Room] = set()
+
+    def room(self, size: int) -> Room:
+        """Room for an object of `size` bytes, which has passed `check`; counted until it is closed."""
+        room = Room(size, self._rooms.discard)
+        self._rooms.add(room)
+        return room
 
     def check(self, size: int, ballast: int = 0) -> bool:
         """Is it time to look whether the device has its ballast? Once a period, if there is room for it and `size`.
@@ -64,7 +75,8 @@ class SpaceGuard:
                 space = self._files.space(self._root)
             except OSError as error:
                 raise translate(error, self._root) from error
-            self._spare = space.free - self._reserve.of(space.total)
+            promised = sum(room.promised for room in self._rooms)
+            self._spare = space.free - self._reserve.of(space.total) - promised
             self._good_until = now + self._period
         if size > self._spare:
             raise NoSpace(f"{self._root}: {size} bytes would leave less than the reserve of free space")

@@ -17,11 +17,11 @@ from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.layout import FileName
 from objstore.store.objects.records import data_fields, data_name, info_of_data
+from objstore.store.objects.room import Room
 
 SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
 LARGE_PIECE = 64 * 1024  # pieces from so many bytes on go to a thread by themselves
 GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
-PREALLOCATE = 1024 * 1024  # objects from so many bytes on get their room before their bytes
 WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
 
 
@@ -41,10 +41,12 @@ class Content:
     One call at a time; each holds the file open until it ends.
     """
 
-    def __init__(self, hashing: bool) -> None:
+    def __init__(self, hashing: bool, room: Room | None) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False) if hashing else None
         self.checksums = BlockChecksums()
         self.file: OpenFile | None = None
+        self._room = room
+        self._written = 0
         self._unsent = 0
         self._lock = threading.Lock()  # of file and _let_go, which the loop and a thread may both change
         self._let_go = False
@@ -62,10 +64,8 @@ class Content:
             file, self.file = self.file, None
             return file
 
-    def open(self, tools: Tools, directory: str, size: int) -> None:
+    def open(self, tools: Tools, directory: str) -> None:
         file = tools.committer.create(directory)
-        if size >= PREALLOCATE:
-            tools.files.preallocate(file.fd, size)
         with self._lock:
             if not self._let_go:
                 self.file = file
@@ -73,14 +73,18 @@ class Content:
     def stream(self, tools: Tools, directory: str, pieces: Sequence[Buffer], taken_in: bool) -> None:
         """Write pieces to the file, which is opened when it is not yet."""
         if self.file is None and not self._let_go:
-            self.open(tools, directory, 0)
+            self.open(tools, directory)
         file = self.file  # held to the end, also if the writer is closed meanwhile
         if file is None:
             return
+        length = sum(map(len, pieces))
+        if self._room is not None:
+            self._room.reserve(self._written + length, lambda end: tools.files.preallocate(file.fd, end))
         tools.files.write(file.fd, pieces)
         if not taken_in:
             self.take_in(pieces)
-        self._unsent += sum(map(len, pieces))
+        self._written += length
+        self._unsent += length
         if self._unsent >= WRITEBACK:
             self._unsent = 0
             tools.files.start_writeback(file.fd)
@@ -89,19 +93,29 @@ class Content:
 class FileWriter:
     """An object on its way to a hash directory."""
 
-    def __init__(self, tools: Tools, directory: str, size: int | None, hashing: bool, twin: str = "") -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        directory: str,
+        size: int | None,
+        hashing: bool,
+        twin: str = "",
+        room: Room | None = None,
+    ) -> None:
+        """room: on the device, for an object that is larger than SMALL and of known size; closed with the writer."""
         self.size = 0
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = Content(hashing)
+        self._content = Content(hashing, room)
+        self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0
         self._streams = size is not None and size > SMALL
         self._job: Job | None = None  # the last one started
         self._closed = False
         if size is not None and size > SMALL:
-            self._start(self._content.open, tools, directory, size)
+            self._start(self._content.open, tools, directory)
             self._wait()
 
     def write(self, data: Buffer) -> None:
@@ -191,14 +205,21 @@ class FileWriter:
             self._start(self._tools.committer.stage_synced, arrival)
             self._wait()
         content.let_go()  # from here on the file is the committer's, who closes it
+        self._close_room()
         submit(self._tools.commits, arrival)
 
     def close(self) -> None:
         self._closed = True
+        self._close_room()
         self._pending.clear()
         file = self._content.let_go()
         if file is not None:
             close_after(self._job, file)
+
+    def _close_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.close()
 
     def __enter__(self) -> FileWriter:
         return self
