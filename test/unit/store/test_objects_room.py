@@ -88,6 +88,6 @@ def test_ended_writer_promises_nothing(tmp_path: Path, end: str) -> None:
     with store.create(PLACE, 6 * GIB) as writer:
         writer.write(bytes(MIB))
         if end == "commit":
-            writer.commit(ObjectData("/a/c/o", Timestamp(1.0), "text/plain", {}))
+            writer.commit(ObjectData("/a/c/o", Timestamp(1), "text/plain", {}))
     time.sleep(1.1)  # until the system is asked again
     store.create(PLACE, 6 * GIB).close()
