@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import sys
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -46,25 +45,20 @@ class Service(NamedTuple):
 class Connection:
     """A member of the server's crowd.
 
+    environ: what the environ of each request begins with.
     idle_since: when the wait for a next request began, on the monotonic clock; None within a request.
     known: the application vouches for the client of this request, or of the last one if it is idle.
     """
 
-    __slots__ = ("_environ", "_pace", "_service", "idle_since", "known", "stream")
+    __slots__ = ("_pace", "_service", "environ", "idle_since", "known", "stream")
 
     def __init__(self, stream: Stream, service: Service, environ: dict[str, Any]) -> None:
-        """environ: what the environ of each request on this connection begins with."""
         self.stream = stream
         self.idle_since: float | None = monotonic()
         self.known = False
         self._service = service
         self._pace = stream.pace = Pace(service.min_rate, service.client_timeout, service.request_timeout)
-        self._environ = {**environ, "objstore.vouch": self._vouch}
-
-    def note_protocol(self) -> None:
-        """Tell the application which version of TLS was agreed on: `TLSv1.3`, as other servers name it."""
-        version = self.stream.sock.version() if isinstance(self.stream.sock, ssl.SSLSocket) else None
-        self._environ["SSL_PROTOCOL"] = version or ""
+        self.environ = {**environ, "objstore.vouch": self._vouch}
 
     def _vouch(self) -> None:
         """For the application: the client of this request is known, and not to be ended for newcomers."""
@@ -99,7 +93,7 @@ class Connection:
         try:
             self._serve_all()
         finally:
-            self._environ = {}  # which refers to this connection
+            self.environ = {}  # which refers to this connection
 
     def _serve_all(self) -> None:
         stream = self.stream
@@ -110,7 +104,7 @@ class Connection:
                 if not head_bytes:
                     stream.close()
                     return
-                if not self._serve(parse_head(head_bytes, service.limits, self._environ.copy())):
+                if not self._serve(parse_head(head_bytes, service.limits, self.environ.copy())):
                     return
                 if stream.has_unread or stream.tls:
                     # The next request may be here already: others have their turn before it.

@@ -194,7 +194,8 @@ class Server:
         stream = connection.stream
         try:
             handshake(stream, self._options.handshake_timeout)
-            connection.note_protocol()
+            # `TLSv1.3`, as other servers name it.
+            connection.environ["SSL_PROTOCOL"] = stream.sock.version() or ""
             return True
         except (OSError, Drained, ClientGone) as error:  # ssl.SSLError is one
             self._logger.info("%s:%s: no TLS: %s", *stream.peer, error)
