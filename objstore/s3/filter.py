@@ -16,19 +16,7 @@ from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import (
-    addressing,
-    amz_headers,
-    checksums,
-    cors,
-    declared,
-    empty,
-    failures,
-    form_upload,
-    incoming,
-    router,
-    welcome,
-)
+from objstore.s3 import addressing, checksums, cors, declared, empty, failures, form_upload, incoming, router, welcome
 from objstore.s3.access import Access, swift_api
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
@@ -190,7 +178,9 @@ class S3Filter:
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
         proof = self._checker.check(sent, address.bucket if address.by_host else "")
         # A URL is signed before its body is there: a checksum in its query is not held against the body.
-        headers = {**checksums.without(proof.headers), **sent.headers} if proof.headers else sent.headers
+        headers = sent.headers
+        if proof.headers:
+            headers = {**checksums.without(proof.headers), **headers}
         body = self._body(environ, sent, headers, proof)
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)
@@ -217,7 +207,6 @@ class S3Filter:
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
         empty.check(request.method, request.query, request.headers)
-        amz_headers.check(request.method, request.headers, self._values.unknown_amz_headers)
         if form_upload.FIELDS in request.environ:
             # What is signed is an upload: neither query nor fields make another operation of it.
             operation = self._router.route("POST", "bucket", {}, {})
