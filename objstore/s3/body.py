@@ -16,7 +16,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums
 from objstore.s3.aws_chunked import ChunkDecoder, Event
 from objstore.s3.checksums import Digest
-from objstore.s3.declared import Declared
+from objstore.s3.declared import MOST_PUT, Declared, too_large
 from objstore.s3.errors import S3Error, incomplete, wrong_count
 from objstore.s3.signature.keys import Seed
 
@@ -68,6 +68,8 @@ class Payload:
         self._got += len(data)
         if self.length is not None and self._got > self.length:
             raise self._excess(self.length)
+        if self._got > MOST_PUT:  # of a body without an announced length
+            raise too_large(self._got)
         if not data or self._got == self.length:
             self._finish()
         return data

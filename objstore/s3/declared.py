@@ -11,6 +11,7 @@ from typing import NamedTuple
 from objstore.s3 import checksums
 from objstore.s3.errors import S3Error, wrong_count
 
+MOST_PUT = 5 << 30  # bytes of one PUT or copy
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
@@ -130,6 +131,11 @@ def _check_raw_length(provided: str, expected: int) -> None:
     """Hold a body whose framing is not read against its decoded length."""
     if int(provided) != expected:
         raise wrong_count(expected, int(provided))
+
+
+def too_large(size: int) -> S3Error:
+    """The error for an upload of more than MOST_PUT bytes."""
+    return S3Error("EntityTooLarge", "", {"ProposedSize": str(size), "MaxSizeAllowed": str(MOST_PUT)})
 
 
 def has_length(headers: Mapping[str, str]) -> bool:

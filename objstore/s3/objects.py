@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from objstore.core.names import Name
-from objstore.s3 import checksums
+from objstore.s3 import checksums, declared
 from objstore.s3 import headers as names
 from objstore.s3.addressing import check_key
 from objstore.s3.context import Context
@@ -19,7 +19,7 @@ _NOT_OF_WHOLE_OBJECTS = {
     "partNumber": "A part must be sent with the uploadId of its upload",
     "versionId": "This operation does not accept a version-id.",
 }
-MOST_PUT = 5 << 30  # bytes of one PUT or copy
+MOST_PUT = declared.MOST_PUT
 
 
 def name_of(context: Context, request: S3Request) -> Name:
@@ -59,12 +59,10 @@ def version_header(version_id: str) -> dict[str, str]:
     return {"x-amz-version-id": version_id} if version_id else {}
 
 
-def checked_length(length: int | None) -> int:
-    """The announced length of an upload; raises S3Error MissingContentLength, EntityTooLarge."""
-    if length is None:
-        raise S3Error("MissingContentLength")
-    if length > MOST_PUT:
-        raise S3Error("EntityTooLarge", "", {"ProposedSize": str(length), "MaxSizeAllowed": str(MOST_PUT)})
+def checked_length(length: int | None) -> int | None:
+    """The announced length of an upload, None for HTTP chunks without one; raises S3Error EntityTooLarge."""
+    if length is not None and length > MOST_PUT:
+        raise declared.too_large(length)
     return length
 
 

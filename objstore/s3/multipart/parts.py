@@ -61,13 +61,13 @@ def write(
     request: S3Request,
     upload: Upload,
     stream: Any,
-    length: int,
+    length: int | None,
     checksums: Callable[[], Mapping[str, str]],
 ) -> Written:
     """Keep one more attempt at the part that the request names.
 
-    checksums: known once the stream was read. Raises S3Error InvalidArgument, NoSuchUpload where the upload was
-    aborted meanwhile, and what reading the stream raises.
+    length: of the stream, None if it is not known. checksums: known once the stream was read. Raises S3Error
+    InvalidArgument, NoSuchUpload where the upload was aborted meanwhile, and what reading the stream raises.
     """
     number = number_of(request, context.settings.max_parts)
     name = uploads.place(context, request, upload)._replace(object=names.new_part(upload.id, number))

@@ -23,11 +23,11 @@ def handle(context: Context, request: S3Request) -> Response:
     _check_algorithm(upload, sent)
     length = objects.checked_length(request.body.length)
     kept = upload.algorithm or checksums.DEFAULT
-    if length:
+    if length != 0:
         request.body.want(kept)
 
     def known() -> Mapping[str, str]:
-        return request.body.checksums if length else {kept: _of_nothing(kept), **request.body.checksums}
+        return request.body.checksums if length != 0 else {kept: _of_nothing(kept), **request.body.checksums}
 
     written = parts.write(context, request, upload, request.body, length, known)
     told = upload.algorithm or sent or checksums.DEFAULT

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 from harness.layouts import ONE_DEVICE
-from harness.s3 import S3
+from harness.s3 import S3, code_of
 from harness.s3_answers import ALL, BODY, HASH, OTHER, V4H, Case, ask, check, crc32, parameters, sha256
 
 pytestmark = ONE_DEVICE  # what is decided before a byte is stored
@@ -171,6 +171,16 @@ def test_the_coding_of_chunks_is_kept_with_a_body_that_is_not_in_chunks(
     assert ask(raw, form, "PUT", f"/{bucket}/key", headers, BODY).status == 200
     stored = raw.get(f"/{bucket}/key")
     assert (stored.body, stored["Content-Encoding"]) == (BODY, coding)
+
+
+def test_an_anonymous_upload_in_chunks(raw: S3, bucket: str) -> None:
+    assert raw.put(f"/{bucket}?acl=", b"", {"x-amz-acl": "public-read-write"}).status == 200
+    target, body = f"/{bucket}/key", TO_TRAILER + SUM + b"\r\n\r\n"
+    headers = {"Host": raw.host, "x-amz-acl": "public-read", **streamed(**{TRAILER: CRC32})}
+    assert raw.send("PUT", target, headers, body).status == 200
+    assert raw.send("GET", target).body == BODY
+    del headers[HASH]  # nothing then says that the body is in chunks: it is not stored with its framing
+    assert code_of(raw.send("PUT", target, headers, body)) == (400, "MalformedTrailerError")
 
 
 def test_the_connection_goes_on_behind_what_was_ignored(raw: S3, bucket: str) -> None:

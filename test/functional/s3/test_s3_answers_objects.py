@@ -209,8 +209,7 @@ def test_part_numbers_of_a_read(raw: S3, bucket: str, made_of: str) -> None:
 
 
 def test_markers_of_a_listing_of_versions(raw: S3, versioned: str) -> None:
-    for key in ("a", "b"):
-        version = raw.put(f"/{versioned}/{key}", BODY)["x-amz-version-id"]
+    older, version = (raw.put(f"/{versioned}/{key}", BODY)["x-amz-version-id"] for key in ("a", "b"))
     base = f"/{versioned}?versions="
     lone = raw.get(f"{base}&version-id-marker={version}")
     assert code_of(lone) == (400, "InvalidArgument")
@@ -222,6 +221,8 @@ def test_markers_of_a_listing_of_versions(raw: S3, versioned: str) -> None:
     from_start = raw.get(f"{base}&key-marker=&version-id-marker={version}")
     assert (from_start.status, from_start.body.count(b"<Version>")) == (200, 2)
     assert raw.get(f"{base}&key-marker=a").body.count(b"<Version>") == 1
+    of_another_key = raw.get(f"{base}&key-marker=b&version-id-marker={older}")
+    assert (of_another_key.status, of_another_key.body.count(b"<Version>")) == (200, 0)
     assert b"<NextKeyMarker>" not in raw.get(base).body
     cut = raw.get(f"{base}&max-keys=1").body
     assert b"<NextKeyMarker>a</NextKeyMarker>" in cut

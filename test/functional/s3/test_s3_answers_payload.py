@@ -184,7 +184,7 @@ READS = (("GET", ""), ("GET", "/{}"), ("GET", "/{}/key"), ("HEAD", "/{}"), ("HEA
 def test_the_hash_of_a_request_that_reads_is_not_compared(raw: S3, bucket: str, form: str) -> None:
     assert raw.put(f"/{bucket}/key", BODY).status == 200
     hashes = [sha256(OTHER), sha256(OTHER).upper(), sha256(b""), "UNSIGNED-PAYLOAD"]
-    hashes += ["invalid", *WORDS] if form != "V4h" else []
+    hashes += ["invalid", *WORDS, LEFT_OUT] if form != "V4h" else []
     for method, target in READS:
         for word in hashes:
             answer = ask(raw, form, method, target.format(bucket) or "/", {HASH: word})
@@ -206,6 +206,21 @@ def test_a_request_signed_in_its_headers_needs_a_hash(raw: S3, bucket: str, meth
 def test_an_md5_of_a_request_that_reads_is_ignored(raw: S3, bucket: str, form: str) -> None:
     for method in ("GET", "HEAD"):
         assert ask(raw, form, method, f"/{bucket}", {"Content-MD5": md5(OTHER)}).status == 200
+
+
+def test_a_body_of_a_request_that_reads_is_passed_over(raw: S3, bucket: str) -> None:
+    assert raw.put(f"/{bucket}/key", BODY).status == 200
+    for _ in range(2):
+        for method, body in (("GET", BODY), ("HEAD", BODY), ("GET", [BODY, OTHER])):
+            answer = ask(raw, "V4h", method, f"/{bucket}/key", {HASH: sha256(OTHER)}, body)
+            assert (answer.status, answer["Content-Length"]) == (200, str(len(BODY)))
+
+
+def test_a_missing_hash_comes_before_the_rules_of_an_operation(raw: S3, bucket: str) -> None:
+    for target in (f"/{bucket}?delete=", f"/{bucket}/key?uploadId=none"):
+        answer = ask(raw, "V4h", "POST", target, {HASH: LEFT_OUT}, BODY)
+        assert code_of(answer) == (400, "InvalidRequest")
+        assert error_of(answer)["Message"] == MISSING[:-1]
 
 
 # Signatures around the hash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import zlib
 from typing import Any
 from urllib.parse import quote
@@ -170,9 +171,27 @@ def test_two_kilobytes_of_user_metadata_and_no_more(s3: Any, bucket: str, raw: S
 # Bodies
 
 
-def test_a_length_is_required(raw: S3, bucket: str) -> None:
-    signed = raw.signer.headers("PUT", f"/{bucket}/k", {"Host": raw.host}, "UNSIGNED-PAYLOAD")
-    assert code_of(raw.send("PUT", f"/{bucket}/k", signed, iter([b"abc"]))) == (411, "MissingContentLength")
+@pytest.mark.parametrize("size", [0, 3, 3_000_000])
+@pytest.mark.parametrize("payload", ["UNSIGNED-PAYLOAD", "right", "0" * 64])
+def test_a_body_in_http_chunks_needs_no_length(raw: S3, bucket: str, size: int, payload: str) -> None:
+    data = bytes(size)
+    upload = re.search(rb"<UploadId>(.*)</UploadId>", raw.request("POST", f"/{bucket}/parts?uploads").body)
+    assert upload is not None
+    for target in (f"/{bucket}/k", f"/{bucket}/parts?partNumber=1&uploadId={upload[1].decode()}"):
+        sha256 = hashlib.sha256(data).hexdigest() if payload == "right" else payload
+        signed = raw.signer.headers("PUT", target, {"Host": raw.host}, sha256)
+        answer = raw.send("PUT", target, signed, iter([data[:1000], data[1000:]] if size else []))
+        if payload == "0" * 64:
+            assert code_of(answer) == (400, "XAmzContentSHA256Mismatch")
+        else:
+            assert (answer.status, answer["ETag"]) == (200, f'"{hashlib.md5(data).hexdigest()}"')
+            assert answer.get("x-amz-checksum-crc64nvme")
+    stored = raw.get(f"/{bucket}/k", {"x-amz-checksum-mode": "ENABLED"})
+    if payload == "0" * 64:
+        assert stored.status == 404
+    else:
+        assert (stored.status, stored.body, stored["Content-Length"]) == (200, data, str(size))
+        assert stored["x-amz-checksum-crc64nvme"]
 
 
 def test_more_than_five_gigabytes_in_one_put_are_refused_before_they_are_sent(raw: S3, bucket: str) -> None:

@@ -176,6 +176,20 @@ def test_a_body_without_an_announced_length_is_checked_at_its_end() -> None:
             assert body.read_chunk() == b""
 
 
+def test_a_body_without_an_announced_length_has_a_limit() -> None:
+    class Gibibyte(bytes):
+        def __len__(self) -> int:
+            return 1 << 30
+
+    class Endless:
+        def read_chunk(self, most: int) -> bytes:
+            return Gibibyte()
+
+    body = Payload(Endless(), declared.read({"Transfer-Encoding": "chunked"}, ""), None, POOL)
+    error = failure(lambda: [body.read_chunk() for _ in range(6)])
+    assert (error.code, error.extra["MaxSizeAllowed"]) == ("EntityTooLarge", str(5 << 30))
+
+
 def test_a_body_that_ends_early_is_incomplete() -> None:
     body = payload(b"abc", {"Content-Length": "5"})
     assert body.read_chunk() == b"abc"
