@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from objstore.s3.access.patterns import Values, is_malformed
-from objstore.s3.access.policy import Caller, Policy
+from objstore.s3.access.policy import Caller, Policy, Statement
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 
@@ -63,20 +63,40 @@ _ABSENT = frozenset(
         "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date",
     }
 )  # fmt: skip
+# Keys of queries are of listings, those of an upload's headers of what writes objects and ACLs.
+_LISTING = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+_WRITING = (
+    "s3:CreateBucket", "s3:PutBucketAcl", "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl", "s3:PutObjectVersionTagging", "s3:ReplicateObject", "s3:ReplicateTags",
+)  # fmt: skip
+_DESCRIBING_KEYS = frozenset({*(f"s3:{name.lower()}" for name in _HEADER_KEYS), "s3:x-amz-copy-source", _TAG_KEYS})
+_NO_COMBINATION = "Conditions do not apply to combination of actions and resources in statement"
 _TAG_SPACES = (_EXISTING_TAG, _REQUEST_TAG)
 _ABSENT_SPACES = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/")
 
 
 def check_keys(policy: Policy) -> None:
-    """Raises S3Error MalformedPolicy for a condition key or variable that does not exist: what hangs on it would
-    never apply."""
+    """Raises S3Error MalformedPolicy for a condition key or variable that does not exist, or that no request for the
+    statement's actions has: what hangs on it would never apply."""
     for key in sorted(policy.keys):
         if not _is_known(key):
             raise S3Error("MalformedPolicy", "Policy has an invalid condition key", {"Detail": key})
+    for statement in policy.statements:
+        if statement.actions_named and any(not _applies(one.key, statement) for one in statement.conditions):
+            raise S3Error("MalformedPolicy", _NO_COMBINATION)
     if policy.filling:
         for text in (text for statement in policy.statements for text in statement.filled_texts()):
             if is_malformed(text):
                 raise S3Error("MalformedPolicy", "Policy has an invalid variable", {"Detail": text})
+
+
+def _applies(key: str, statement: Statement) -> bool:
+    """Can a request for one of the statement's actions have the key?"""
+    if key in _QUERY_KEYS:
+        return any(map(statement.names_action, _LISTING))
+    if key in _DESCRIBING_KEYS or key.startswith(_REQUEST_TAG):
+        return any(map(statement.names_action, _WRITING))
+    return True
 
 
 def _is_known(key: str) -> bool:

@@ -84,13 +84,45 @@ KNOWN_KEYS = ["s3:TlsVersion", "S3:AUTHTYPE", "s3:x-amz-acl", "aws:SourceIp", "a
 def test_a_key_that_does_not_exist_is_refused(key: str) -> None:
     """A Deny that hangs on it would never apply, without a word."""
     with pytest.raises(S3Error) as caught:
-        facts.check_keys(parse(changed(Condition={"StringEquals": {key: "red"}}), "bucket"))
+        facts.check_keys(parse(changed(Action="s3:*", Condition={"StringEquals": {key: "red"}}), "bucket"))
     assert (caught.value.code, caught.value.message) == ("MalformedPolicy", "Policy has an invalid condition key")
 
 
 @pytest.mark.parametrize("key", KNOWN_KEYS)
 def test_a_key_of_aws_is_accepted_in_any_case(key: str) -> None:
-    facts.check_keys(parse(changed(Condition={"StringEquals": {key: "red"}}), "bucket"))
+    facts.check_keys(parse(changed(Action="s3:*", Condition={"StringEquals": {key: "red"}}), "bucket"))
+
+
+BUCKET_AND_KEYS = ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]
+
+
+@pytest.mark.parametrize(
+    ("actions", "key", "applies"),
+    [
+        ("s3:GetObject", "s3:prefix", False),
+        ("s3:PutObject", "s3:max-keys", False),
+        ("s3:ListBucket", "s3:prefix", True),
+        (["s3:GetObject", "s3:ListBucketVersions"], "s3:prefix", True),
+        ("s3:List*", "s3:delimiter", True),
+        ("s3:GetObject", "s3:x-amz-acl", False),
+        ("s3:GetObject", "s3:RequestObjectTag/a", False),
+        ("s3:DeleteObject", "s3:x-amz-copy-source", False),
+        ("s3:PutObject", "s3:x-amz-storage-class", True),
+        ("s3:PutObjectTagging", "s3:RequestObjectTagKeys", True),
+        ("s3:GetObject", "s3:ExistingObjectTag/a", True),
+        ("s3:GetObject", "s3:authType", True),
+        ("s3:GetObject", "aws:Referer", True),
+    ],
+)
+def test_a_key_that_no_request_for_the_actions_has_is_refused(actions: Any, key: str, applies: bool) -> None:
+    fields = {"Action": actions, "Resource": BUCKET_AND_KEYS, "Condition": {"StringEquals": {key: "1"}}}
+    if applies:
+        facts.check_keys(parse(changed(**fields), "bucket"))
+    else:
+        with pytest.raises(S3Error, match="Conditions do not apply"):
+            facts.check_keys(parse(changed(**fields), "bucket"))
+    negated = {**fields, "Action": None, "NotAction": "s3:DeleteBucket"}
+    facts.check_keys(parse(changed(**negated), "bucket"))
 
 
 @pytest.mark.parametrize("text", ["${aws:usrname}", "${aws:username", "${aws username}", "${}", "a${s3:nothing, 'x'}"])
@@ -98,7 +130,7 @@ def test_a_key_of_aws_is_accepted_in_any_case(key: str) -> None:
 def test_a_variable_that_does_not_exist_is_refused(text: str, where: str) -> None:
     fields: dict[str, Any] = {"Resource": f"arn:aws:s3:::bucket/{text}/*"}
     if where == "value":
-        fields = {"Condition": {"StringLike": {"s3:prefix": text}}}
+        fields = {"Condition": {"StringLike": {"aws:Referer": text}}}
     with pytest.raises(S3Error, match="invalid"):
         facts.check_keys(parse(changed(**fields), "bucket"))
     old = document({**ALLOW, **fields}, version="2008-10-17")  # where it is text like any other
