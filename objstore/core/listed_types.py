@@ -1,4 +1,4 @@
-"""How the row of an object holds its content type and its storage class, for which rows have no column.
+"""Content type and storage class of an object in one text, as rows hold them: they have no column for the class.
 
 A class stands behind the type: `text/plain;s3_class=GLACIER`. A type that a client chose may read just so; then the
 standard class is written behind it, so that the last mark of a row is always ours and the client's type stays whole.

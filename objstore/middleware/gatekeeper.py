@@ -1,4 +1,4 @@
-"""Which headers of a client pass inward, and which of ours pass outward.
+"""Allow-lists for headers: those that clients may send, and without those of ours that they may not see.
 
 A request keeps the headers that clients may send, by the list below; all others are dropped. So headers that
 only servers and filters may set (X-Backend-*, system metadata) do not pass under any spelling. X-Timestamp is

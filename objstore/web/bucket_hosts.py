@@ -1,4 +1,4 @@
-"""Which filter knows what hosts name buckets, for the filters before it that answer paths of their own.
+"""Find the filter that knows which hosts name buckets, for the filters before it that answer paths of their own.
 
 A request to `bucket.domain` is about a key of the bucket, whatever its path: `/healthcheck` and `/info` are keys then.
 """
@@ -14,7 +14,7 @@ NamesBucket = Callable[[Environ], bool]
 
 
 def find(app: Any) -> NamesBucket:
-    """Does the host of a request name a bucket? Answered by a filter of the pipeline below that has `names_bucket`."""
+    """Return `names_bucket` of the first filter below that has it, else a function that says no to all requests."""
     while app is not None:
         names_bucket: NamesBucket | None = getattr(app, "names_bucket", None)
         if names_bucket is not None:

@@ -1,4 +1,4 @@
-"""What a bucket says of access, held against requests of the Swift API too.
+"""A bucket's policy and public access block as rules for requests of the Swift API.
 
 A container is a bucket, whichever API it is spoken to by. What its policy denies is denied, and its public access
 block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `Rules` is a
@@ -54,7 +54,7 @@ _KEPT_HEADERS = ("Referer", "User-Agent", "If-Match", "If-None-Match")
 
 
 def actions_of(method: str, name: Name, headers: Mapping[str, str]) -> list[str]:
-    """What a request for a container or object is, in the words of policies."""
+    """Return the actions of a request for a container or object, as policies name them."""
     table, further = (_OF_OBJECTS, _FURTHER_OF_OBJECTS) if name.object else (_OF_CONTAINERS, _FURTHER_OF_CONTAINERS)
     actions = [table[method]] if method in table else []
     if method in _CHANGES:

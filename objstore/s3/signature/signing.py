@@ -1,4 +1,4 @@
-"""How a request is signed: what bucket policies can ask for (`s3:authType`, `s3:signatureversion`, `s3:signatureAge`).
+"""The kind of a signature, for condition keys of bucket policies such as `s3:authType` and `s3:signatureAge`.
 
 The values are those of the S3 user guide, "Signature Version 4 authentication specific policy keys".
 """
