@@ -31,6 +31,9 @@ _URL = re.compile(r"(?:https?://[^/\s]+|\$HOST)/(?:\S*/)?[^/\s]+/?\Z")
 _MOST_NAME = 256  # characters
 
 
+SYSTEM = "."  # how names of accounts of the system's own begin
+
+
 class User(NamedTuple):
     """name: `project:user`. key: plain, hashed, or '' for one who has only a pair of S3 keys.
 
@@ -64,7 +67,7 @@ class Login(NamedTuple):
 
 
 class UserTable:
-    """All users at one moment; never changed. Raises ConfigError for an access key used twice."""
+    """All users at one moment; never changed. Raises ConfigError for an access key used twice, or a system account."""
 
     __slots__ = ("accounts", "credentials", "hashed", "logins")
 
@@ -89,10 +92,13 @@ def _pairs(user: User) -> Iterable[tuple[str, str]]:
 
 
 def _login(user: User, prefixes: Prefixes) -> Login:
+    """Raises ConfigError for a user of an account of the system's own."""
     account = user.account_override or prefixes.first.text + user.project
     owned: list[str] = []
     if ADMIN in user.groups:
         owned = [account, *(prefix.text + user.project for prefix in prefixes)]
+    if any(name.startswith(SYSTEM) for name in (account, *owned)):
+        raise ConfigError(f"user {user.name}: accounts whose names begin with {SYSTEM!r} are the system's")
     identity = Identity(
         user.name,
         (user.name, user.project, *(group for group in user.groups if group not in _NO_GROUPS)),

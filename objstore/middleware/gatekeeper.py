@@ -1,4 +1,4 @@
-"""Allow-lists for headers: those that clients may send, and without those of ours that they may not see.
+"""Pass on the request headers that clients may send, and hide the response headers that are between servers.
 
 A request keeps the headers that clients may send, by the list below; all others are dropped. So headers that
 only servers and filters may set (X-Backend-*, system metadata) do not pass under any spelling. X-Timestamp is

@@ -164,3 +164,18 @@ def test_prefixes_of_settings():
     assert from_conf({}).of("SERVICE_x") is None
     with pytest.raises(ConfigError, match="twice"):
         from_conf({"reseller_prefix": "AUTH,AUTH_"})
+
+
+@pytest.mark.parametrize(
+    ("user", "prefix"),
+    [
+        (User(".buckets:x", "key", (".admin",)), ""),
+        (User(".expiring_objects:x", "key"), ""),
+        (User("a:x", "key", account=".buckets"), "AUTH_"),
+        (User("a:x", "key", url="$HOST/v1/.buckets"), "AUTH_"),
+    ],
+)
+def test_no_user_works_in_an_account_of_the_system(user, prefix):
+    with pytest.raises(ConfigError, match="the system's"):
+        UserTable([user], Prefixes([Prefix(prefix)]))
+    UserTable([User(".buckets:x", "key", (".admin",))], PREFIXES)  # works in AUTH_.buckets
