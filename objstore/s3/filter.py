@@ -82,7 +82,7 @@ class S3Filter:
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(native, values, kinds=hidden_kinds(policies))
         self._context = Context(native, buckets, Access(keys), values, classes)
-        self._guard = swift_api.Rules(self._context)
+        self._guard = swift_api.SwiftGuard(self._context)
         self._router = Router(router.load())
 
     def info(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A bucket's policy and public access block as rules for requests of the Swift API.
 
 A container is a bucket, whichever API it is spoken to by. What its policy denies is denied, and its public access
-block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `Rules` is a
+block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `SwiftGuard` is a
 `web.access.Guard`; what it decides by are pure functions: the actions that a request comes to, and ACLs without what
 makes them public (`web.acls.without_public`).
 """
@@ -74,7 +74,7 @@ def listing_query(query: Mapping[str, str]) -> dict[str, str]:
     return asked
 
 
-class Rules:
+class SwiftGuard:
     """A `web.access.Guard`."""
 
     def __init__(self, context: Context) -> None:
