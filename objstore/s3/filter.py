@@ -31,7 +31,7 @@ from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS
-from objstore.s3.signature import Checker, Proof, Rules
+from objstore.s3.signature import Checker, Proof, SignatureRules
 from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
 from objstore.s3.storage_classes import StorageClasses
@@ -73,7 +73,7 @@ class S3Filter:
         self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
         window = Window(values.max_clock_skew, values.max_presigned_life, values.max_v2_url_life)
         regions = (values.region, *values.accepted_regions)
-        self._checker = Checker(keys, Rules(regions, window, values.signature_v2), now)
+        self._checker = Checker(keys, SignatureRules(regions, window, values.signature_v2), now)
         self._pool = ThreadPool("s3-hash", _HASHING_THREADS)
         self._no_body = Payload(EMPTY, declared.NOTHING, None, self._pool)
         self._no_body.settle_empty()

@@ -7,7 +7,7 @@ An authentication filter puts two things into environ:
 - `objstore.authorize`: an `Authorizer`, called by the proxy once it knows what the request
   wants and which ACL stands on it. The proxy calls `permit` below and nothing else.
 
-A filter that keeps rules of its own about a container puts a `Guard` into `objstore.guard`: it is asked first, whoever
+A filter that keeps rules of its own about a container puts a `AccessGuard` into `objstore.guard`: it is asked first, whoever
 asks, and can only take away.
 
 A request made with the system's own rights (`objstore.preauthorized`) is not asked.
@@ -47,7 +47,7 @@ class Access(NamedTuple):
 # and set ACLs, sync keys and the like.
 Authorizer = Callable[[Environ, Access], Response | None]
 # What is left to be asked of the authorizer (with an ACL that grants less, perhaps), or the refusal.
-Guard = Callable[[Environ, Access], Access | Response]
+AccessGuard = Callable[[Environ, Access], Access | Response]
 
 
 def permit(environ: Environ, access: Access) -> Response | None:
@@ -55,7 +55,7 @@ def permit(environ: Environ, access: Access) -> Response | None:
     if environ.get("objstore.preauthorized"):
         environ["objstore.owner"] = True
         return None
-    guard: Guard | None = environ.get("objstore.guard")
+    guard: AccessGuard | None = environ.get("objstore.guard")
     if guard is not None:
         judged = guard(environ, access)
         if isinstance(judged, Response):

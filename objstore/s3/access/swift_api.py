@@ -2,7 +2,7 @@
 
 A container is a bucket, whichever API it is spoken to by. What its policy denies is denied, and its public access
 block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `SwiftGuard` is a
-`web.access.Guard`; what it decides by are pure functions: the actions that a request comes to, and ACLs without what
+`web.access.AccessGuard`; what it decides by are pure functions: the actions that a request comes to, and ACLs without what
 makes them public (`web.acls.without_public`).
 """
 
@@ -75,7 +75,7 @@ def listing_query(query: Mapping[str, str]) -> dict[str, str]:
 
 
 class SwiftGuard:
-    """A `web.access.Guard`."""
+    """A `web.access.AccessGuard`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

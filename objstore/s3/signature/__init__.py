@@ -9,8 +9,8 @@ a request whose claim is malformed; each failure is the S3 error of that name. K
 operations and access rights.
 """
 
-from objstore.s3.signature.check import Checker, Proof, Rules
+from objstore.s3.signature.check import Checker, Proof, SignatureRules
 from objstore.s3.signature.keys import Seed
 from objstore.s3.signature.signing import Signing
 
-__all__ = ["Checker", "Proof", "Rules", "Seed", "Signing"]
+__all__ = ["Checker", "Proof", "Seed", "SignatureRules", "Signing"]

@@ -35,7 +35,7 @@ class Proof(NamedTuple):
     signing: Signing | None = None
 
 
-class Rules(NamedTuple):
+class SignatureRules(NamedTuple):
     """What is accepted. regions: our own first, then others that a claim may name; `any` among them for all.
     old: are signatures of version 2 accepted?"""
 
@@ -47,7 +47,7 @@ class Rules(NamedTuple):
 class Checker:
     """keys: who has which access key. now: the clock."""
 
-    def __init__(self, keys: AccessKeys, rules: Rules, now: Callable[[], float]) -> None:
+    def __init__(self, keys: AccessKeys, rules: SignatureRules, now: Callable[[], float]) -> None:
         self._keys = keys
         self._rules = rules
         self._window = rules.window

@@ -24,7 +24,7 @@ from objstore.s3.addressing import locate
 from objstore.s3.errors import S3Error
 from objstore.s3.incoming import Incoming
 from objstore.s3.router import Router, load
-from objstore.s3.signature import Checker, Proof, Rules, Signing
+from objstore.s3.signature import Checker, Proof, SignatureRules, Signing
 from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
 from objstore.s3.signature.times import Window
 from objstore.s3.signature.v2 import RESOURCE_PARAMETERS, YOUNG_PARAMETERS
@@ -48,7 +48,7 @@ class Keys:
 
 
 def checker(now: float = NOW_2013, region: str = "us-east-1", accepted: str = "", **rules: Any) -> Checker:
-    return Checker(Keys(), Rules((region, *accepted.split()), **{"window": WINDOW, **rules}), lambda: now)
+    return Checker(Keys(), SignatureRules((region, *accepted.split()), **{"window": WINDOW, **rules}), lambda: now)
 
 
 def sent(method: str, target: str, headers: Mapping[str, str]) -> Incoming:
