@@ -7,8 +7,8 @@ An authentication filter puts two things into environ:
 - `objstore.authorize`: an `Authorizer`, called by the proxy once it knows what the request
   wants and which ACL stands on it. The proxy calls `permit` below and nothing else.
 
-A filter that keeps rules of its own about a container puts a `AccessGuard` into `objstore.guard`: it is asked first, whoever
-asks, and can only take away.
+A filter that keeps rules of its own about a container puts an `AccessGuard` into `objstore.guard`: it is asked
+first, whoever asks, and can only take away.
 
 A request made with the system's own rights (`objstore.preauthorized`) is not asked.
 """

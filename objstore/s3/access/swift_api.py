@@ -1,9 +1,9 @@
 """A bucket's policy and public access block as rules for requests of the Swift API.
 
 A container is a bucket, whichever API it is spoken to by. What its policy denies is denied, and its public access
-block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `SwiftGuard` is a
-`web.access.AccessGuard`; what it decides by are pure functions: the actions that a request comes to, and ACLs without what
-makes them public (`web.acls.without_public`).
+block keeps ACLs of Swift from making it public. Policies grant nothing here: Swift has ACLs for that. `SwiftGuard`
+is a `web.access.AccessGuard`. It decides by pure functions: the actions that a request comes to, and ACLs without
+what makes them public (`web.acls.without_public`).
 """
 
 from __future__ import annotations
