@@ -35,9 +35,12 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
     return None
 
 
-def locate(path: str, host: str, domains: Sequence[str]) -> Address:
-    """The address of a raw path; raises S3Error InvalidURI, KeyTooLongError."""
-    text = _decoded(path)
+def locate(path: str, host: str, domains: Sequence[str], plus: bool = False) -> Address:
+    """The address of a raw path; raises S3Error InvalidURI, KeyTooLongError.
+
+    plus: a `+` that is not encoded is a space.
+    """
+    text = _decoded(path.replace("+", " ") if plus else path)
     bucket = bucket_of_host(host, domains) if domains else None
     if bucket:
         address = Address(bucket, text[1:], True)

@@ -20,6 +20,7 @@ from objstore.s3.request import S3Request
 SOURCE = "X-Amz-Copy-Source"
 _CONDITIONS = "X-Amz-Copy-Source-"
 _COPY, _REPLACE = "COPY", "REPLACE"
+_MARKER = "The source of a copy request may not specifically refer to a delete marker by version id."
 
 
 class Directives(NamedTuple):
@@ -50,10 +51,15 @@ def open_source(
 ) -> Stored:
     """The source, conditions on it judged; prefix: of the headers that set them.
 
-    Raises S3Error PreconditionFailed, and what `current.read` raises.
+    Raises S3Error PreconditionFailed, InvalidRequest (a delete marker by its version), and what `current.read` raises.
     """
     asked = reading.conditions_of(request.headers, prefix)
-    stored = current.read(context, request, source, method, asked.tags)
+    try:
+        stored = current.read(context, request, source, method, asked.tags)
+    except S3Error as refused:
+        if refused.extra.get("ResourceType") == "DeleteMarker":
+            raise S3Error("InvalidRequest", _MARKER, None, refused.headers) from None
+        raise
     if reading.verdict(stored, asked) is not None:
         stored.answer.close()
         raise S3Error("PreconditionFailed", "", {"Condition": prefix.lower() + _failed(asked)})

@@ -131,7 +131,8 @@ class S3Filter:
         environ["objstore.operation"] = "none"  # until one is found
         try:
             sent = incoming.read(environ)
-            address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains)
+            plus = "+" in sent.path and incoming.means_space(sent, self._values.plus_in_path)
+            address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains, plus)
             if (page := welcome.page(environ, address)) is not None:
                 return page
             environ["objstore.kind"] = "object" if address.key else "container" if address.bucket else "account"

@@ -17,6 +17,8 @@ from objstore.web.requests import headers as environ_headers
 
 _MOST_PARAMETERS = 1000
 _REMEMBERED = 4096
+# When an unencoded `+` in a path is a space.
+NEVER, V2, ALWAYS = "never", "v2", "always"
 BAD_URI = "Couldn't parse the specified URI."
 
 
@@ -72,6 +74,13 @@ def decoded(raw: str) -> str:
         return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:
         raise S3Error("InvalidURI") from None
+
+
+def means_space(sent: Incoming, setting: str) -> bool:
+    """Does an unencoded `+` in the path stand for a space, by the setting `plus_in_path`?"""
+    if setting != V2:
+        return setting == ALWAYS
+    return sent.headers.get("Authorization", "").startswith("AWS ") or "AWSAccessKeyId" in sent.query
 
 
 def as_header(name: str, value: str) -> tuple[str, str]:

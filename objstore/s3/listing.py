@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from objstore.s3 import xml
+from objstore.s3.access import acl_xml
 from objstore.s3.context import Context
 from objstore.s3.dates import listed
 from objstore.s3.errors import S3Error
@@ -131,8 +132,8 @@ def prefixes_xml(prefixes: Iterable[str], encode: Callable[[str], str]) -> str:
 
 
 def owner_xml(account: str) -> str:
-    name = xml.escape(account)
-    return f"<Owner><ID>{name}</ID><DisplayName>{name}</DisplayName></Owner>"
+    shown = xml.escape(acl_xml.display_name(account))
+    return f"<Owner><ID>{xml.escape(account)}</ID><DisplayName>{shown}</DisplayName></Owner>"
 
 
 def elements(*items: tuple[str, str | int | bool | None]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ from objstore.s3.errors import S3Error
 _UNCHECKED = frozenset({"awsaccesskeyid", "signature", "x-amz-signature", "policy", "file"})
 # Fields that hold a list, each item of which a `starts-with` is about.
 _LISTS = frozenset({"content-type"})
+
+
+# ISO 8601 has more forms, and Python takes most of them; this is S3's.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z")
 
 
 class Sizes(NamedTuple):
@@ -69,7 +74,7 @@ def parse(encoded: str) -> Policy:
     if "expiration" not in document:
         raise _invalid("Policy missing expiration.")
     expiration = document["expiration"]
-    expires = dates.parse_iso(expiration) if isinstance(expiration, str) else None
+    expires = dates.parse_iso(expiration) if isinstance(expiration, str) and _DATE.match(expiration) else None
     if expires is None:
         raise _invalid(f"Invalid 'expiration' value: '{expiration}'")
     conditions = document.get("conditions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
-from objstore.s3 import amz_headers
+from objstore.s3 import amz_headers, incoming
 from objstore.s3.storage_classes import mapping
 
 SETTINGS = (
@@ -53,6 +53,12 @@ SETTINGS = (
         "accept",
         "uploads with x-amz-server-side-encryption: AES256; accept stores them as they are, without encryption,"
         " and returns the header with the object; refuse answers NotImplemented",
+    ),
+    Setting(
+        "plus_in_path",
+        choice(incoming.NEVER, incoming.V2, incoming.ALWAYS),
+        incoming.V2,
+        "requests whose unencoded + in the path is a space: never, of signature version 2, always",
     ),
     Setting(
         "unknown_amz_headers",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
 import zlib
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
@@ -192,6 +194,31 @@ def test_a_body_in_http_chunks_needs_no_length(raw: S3, bucket: str, size: int, 
     else:
         assert (stored.status, stored.body, stored["Content-Length"]) == (200, data, str(size))
         assert stored["x-amz-checksum-crc64nvme"]
+
+
+@pytest.mark.parametrize("raw_key", [b"\xff", b"a%FFb", b"%C3%28", b"%ED%A0%80"])
+def test_keys_that_are_not_utf8_are_refused(raw: S3, s3: Any, bucket: str, raw_key: bytes) -> None:
+    target = f"/{bucket}/" + raw_key.decode("latin-1")
+    for method in ("PUT", "GET", "DELETE"):
+        assert raw.send(method, target, {}, b"x" if method == "PUT" else b"").status == 400, method
+    source = {"x-amz-copy-source": f"/{bucket}/%FF"}
+    assert raw.put(f"/{bucket}/copy", b"", source).status == 400
+
+
+def by_v2(raw: S3, method: str, target: str) -> dict[str, str]:
+    date = formatdate(usegmt=True)
+    text = f"{method}\n\n\n{date}\n{target}"
+    digest = hmac.digest(raw.signer.secret_key.encode(), text.encode(), "sha1")
+    return {"Date": date, "Authorization": f"AWS {raw.signer.access_key}:{base64.b64encode(digest).decode()}"}
+
+
+def test_a_plus_in_the_path_is_a_space_to_clients_of_version_2(raw: S3, s3: Any, bucket: str) -> None:
+    target = f"/{bucket}/a+b%2Bc"
+    assert raw.send("PUT", target, by_v2(raw, "PUT", target), b"2").status == 200
+    assert raw.put(target, b"4").status == 200
+    keys = {one["Key"]: one for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert keys.keys() == {"a b+c", "a+b+c"}
+    assert raw.send("GET", target, by_v2(raw, "GET", target)).body == b"2"
 
 
 def test_more_than_five_gigabytes_in_one_put_are_refused_before_they_are_sent(raw: S3, bucket: str) -> None:

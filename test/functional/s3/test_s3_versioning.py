@@ -146,6 +146,19 @@ class TestEnabled:
             assert headers["x-amz-delete-marker"] == "true"
             assert headers["allow"] == "DELETE"
 
+    def test_a_marker_cannot_be_copied(self, s3: Any, versioned: str) -> None:
+        s3.put_object(Bucket=versioned, Key="k", Body=b"content")
+        marker = s3.delete_object(Bucket=versioned, Key="k")["VersionId"]
+        upload = s3.create_multipart_upload(Bucket=versioned, Key="m")["UploadId"]
+        source = {"Bucket": versioned, "Key": "k"}
+        for code, chosen in ((404, source), (400, {**source, "VersionId": marker})):
+            status, _, headers = refusal(
+                lambda chosen=chosen: s3.copy_object(Bucket=versioned, Key="c", CopySource=chosen)
+            )
+            assert (status, headers["x-amz-delete-marker"]) == (code, "true")
+            part = {"Bucket": versioned, "Key": "m", "UploadId": upload, "PartNumber": 1, "CopySource": chosen}
+            assert refusal(lambda part=part: s3.upload_part_copy(**part))[0] == code
+
     def test_deleting_the_marker_brings_the_object_back(self, s3: Any, versioned: str) -> None:
         put(s3, versioned, "k", b"data")
         marker = s3.delete_object(Bucket=versioned, Key="k")["VersionId"]

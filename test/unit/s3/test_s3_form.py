@@ -204,3 +204,21 @@ def test_a_size_that_is_no_whole_number_is_refused(number: str) -> None:
     with pytest.raises(S3Error) as caught:
         post_policy.parse(base64.b64encode(text.encode()).decode())
     assert caught.value.code == "InvalidPolicyDocument"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["2030-01-01", "2030-01-01 00:00:00Z", "2030-01-01T00:00:00", "2030-01-01T00:00:00+00:00", "20300101T000000Z",
+     "2030-W01-1T00:00:00Z", "2030-02-30T00:00:00Z", "2030-01-01T00:00:00.Z", "x", ""],
+)  # fmt: skip
+def test_an_expiration_in_another_form_is_refused(date: str) -> None:
+    text = json.dumps({"expiration": date, "conditions": []})
+    with pytest.raises(S3Error) as caught:
+        post_policy.parse(base64.b64encode(text.encode()).decode())
+    assert (caught.value.status, caught.value.code) == (400, "InvalidPolicyDocument")
+
+
+@pytest.mark.parametrize("date", ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00.000Z"])
+def test_an_expiration_as_s3_writes_it_is_taken(date: str) -> None:
+    text = json.dumps({"expiration": date, "conditions": []})
+    assert post_policy.parse(base64.b64encode(text.encode()).decode()).expires == 1893456000.0
