@@ -90,35 +90,36 @@ class Connection:
 
     def run(self) -> None:
         """Serve requests until either side wants no more, then close."""
-        try:
-            self._serve_all()
-        finally:
-            self.environ = {}  # which refers to this connection
-
-    def _serve_all(self) -> None:
         stream = self.stream
-        service = self._service
         try:
-            while True:
-                head_bytes = self._next_head()
-                if not head_bytes:
-                    stream.close()
-                    return
-                if not self._serve(parse_head(head_bytes, service.limits, self.environ.copy())):
-                    return
-                if stream.has_unread or stream.tls:
-                    # The next request may be here already: others have their turn before it.
-                    green.sleep()
-        except RequestRefused as refused:
-            self._refuse(refused)
+            try:
+                self._serve_all()
+            except RequestRefused as refused:
+                self._refuse(refused)
         except ClientGone as error:
-            service.logger.debug("%s:%s: %s", *stream.peer, error)
+            self._service.logger.debug("%s:%s: %s", *stream.peer, error)
             stream.abort()
         except (OSError, Drained):
             stream.close()
         except BaseException:
             stream.abort()
             raise
+        finally:
+            self.environ = {}  # which refers to this connection
+
+    def _serve_all(self) -> None:
+        """Serve one request after the other; the connection is closed then."""
+        stream = self.stream
+        while True:
+            head_bytes = self._next_head()
+            if not head_bytes:
+                stream.close()
+                return
+            if not self._serve(parse_head(head_bytes, self._service.limits, self.environ.copy())):
+                return
+            if stream.has_unread or stream.tls:
+                # The next request may be here already: others have their turn before it.
+                green.sleep()
 
     def end_if_idle(self, grace: float = 0.0) -> None:
         """For the event loop only: close a connection between two requests, unless the next has come.

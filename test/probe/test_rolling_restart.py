@@ -101,9 +101,7 @@ class Load:
 @pytest.fixture
 def second_proxy(cluster: Cluster) -> Iterator[Server]:
     address = ("127.0.0.98", cluster.proxy.address[1])
-    proxy = Server(
-        "proxy", [str(cluster.etc / "proxy-server.conf")], address, Path(cluster.directory / "log" / "second")
-    )
+    proxy = Server("proxy", [str(cluster.etc / "proxy-server.conf")], address, cluster.directory / "log" / "second")
     proxy.start()
     proxy.wait_ready()
     yield proxy

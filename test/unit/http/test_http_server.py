@@ -461,7 +461,7 @@ def test_pipelined_requests_leave_others_their_turn(serve: Any) -> None:
     began = perf_counter()
     site.connect().send(GET)
     site.wires[-1].until(b"hello")
-    assert perf_counter() - began < 0.2
+    assert perf_counter() - began < 1  # of the 5 s that all of them take
 
 
 def test_silent_sender_is_told_to_the_application(serve: Any) -> None:
@@ -609,6 +609,7 @@ def vouching(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 PROLOGUES = {
     "nothing": b"",
     "half a head": b"GET / HTTP/1.1\r\nHo",
+    "refused, and more": b"GET / HTTP/1.1\r\nHo :\r\n\r\nabc",
     "half a body": PUT + b"Content-Length: 100000\r\n\r\nabc",
     "half a chunk": PUT + b"Transfer-Encoding: chunked\r\n\r\nfff\r\nabc",
     "asked for a body": PUT + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
@@ -617,9 +618,11 @@ PROLOGUES = {
 
 @pytest.mark.parametrize("prologue", PROLOGUES.values(), ids=PROLOGUES.keys())
 @pytest.mark.parametrize("limits", [{"max_connections": "40"}, {"max_guests_per_address": "40"}])
-def test_slow_clients_do_not_keep_others_out(serve: Any, prologue: bytes, limits: dict[str, str]) -> None:
+def test_slow_clients_do_not_keep_others_out(
+    serve: Any, prologue: bytes, limits: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
     # So many slow requests stopped the server for everyone.
-    site = serve(vouching, **limits)
+    site = serve(vouching, linger_timeout="5", **limits)
     known = site.connect()
     known.send(b"PUT /known HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
     for _ in range(150):
@@ -634,6 +637,7 @@ def test_slow_clients_do_not_keep_others_out(serve: Any, prologue: bytes, limits
     assert site.server.connections < 60
     known.send(b"def")
     assert known.until(b"abcdef").startswith(b"HTTP/1.1 200 ")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_slow_readers_do_not_keep_others_out(serve: Any) -> None:
