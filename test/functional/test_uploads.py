@@ -89,6 +89,21 @@ def test_chunks_that_break_off_or_make_no_sense(owner: Client, path: str, body: 
     kept_nothing(owner, path)
 
 
+@pytest.mark.parametrize("body", [b"zz\r\n", b"5\r\nhelloXX", b"+5\r\n", b"0\r\nA: b\r\nA: b\r\n\r\n"])
+def test_nothing_after_broken_chunks_is_a_request(owner: Client, path: str, body: bytes) -> None:
+    # The connection was kept, and what followed could be read as a request.
+    hidden = b"0\r\n\r\n" + head(owner, "PUT", path, "Content-Length: 0")
+    with socket.create_connection(owner.address, 10) as sock:
+        sock.sendall(head(owner, "PUT", path, "Transfer-Encoding: chunked") + body)
+        time.sleep(0.1)
+        sock.sendall(hidden * 3)
+        answer = receive_all(sock)
+    assert status(answer) in (400, 408, 499), answer[:200]
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+    kept_nothing(owner, path)
+
+
 def test_chunks_with_extensions_and_trailers(owner: Client, path: str) -> None:
     body = b"5;name=value\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n"
     close = "Connection: close"
@@ -109,6 +124,12 @@ def test_a_client_that_waits_is_told_to_go_on(owner: Client, path: str, expect: 
         answer = receive_all(sock).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     assert status(answer) == 201
     assert owner.get(path).body == b"x" * size
+
+
+def test_an_unknown_expectation_is_ignored(owner: Client, path: str) -> None:
+    lines = ("Content-Length: 5", "Expect: 200-ok", "Connection: close")
+    assert status(exchange(owner.address, head(owner, "PUT", path, *lines) + b"hello")) == 201
+    assert owner.get(path).body == b"hello"
 
 
 @pytest.mark.parametrize("size", [12, 3_000_000, 1 << 40])
