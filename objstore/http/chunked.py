@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 
 from objstore.core.errors import BodyTruncated, InvalidInput
@@ -27,16 +28,18 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 class ChunkedDecoder:
     """Fed with bytes as they come; gives back those of the body.
 
-    done: the message is complete; `rest` then holds the bytes after it, `trailers` its
-    trailers, names in Title-Case. sure: bytes that must still come, for certain.
+    at: where `feed` stopped in what it was given last. done: the message is complete; `rest` then
+    holds the bytes after it, `trailers` its trailers, names in Title-Case. sure: bytes that must still
+    come, for certain.
     """
 
-    __slots__ = ("_left", "_line", "_state", "done", "rest", "trailers")
+    __slots__ = ("_left", "_line", "_state", "at", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._state = _SIZE
         self._line = b""  # an unfinished line
         self._left = 0  # of this chunk's data
+        self.at = 0
         self.done = False
         self.rest = b""
         self.trailers: dict[str, str] = {}
@@ -46,13 +49,13 @@ class ChunkedDecoder:
         # After a chunk's data: its CR LF, and at least the last chunk and the empty line.
         return self._left + 7 if self._state == _DATA else 1
 
-    def feed(self, data: bytes) -> list[memoryview]:
-        """The body's runs in `data`; BodyTruncated when the coding is broken."""
-        runs = []
-        at = 0
+    def feed(self, data: bytes, start: int = 0, limit: int = sys.maxsize) -> list[memoryview]:
+        """The body's runs in `data[start:]`, up to `limit` of them; BodyTruncated when the coding is broken."""
+        runs: list[memoryview] = []
+        at = start
         end = len(data)
         view = memoryview(data)
-        while at < end:
+        while at < end and len(runs) < limit:
             state = self._state
             if state == _DATA:
                 run = view[at : at + self._left]
@@ -63,11 +66,12 @@ class ChunkedDecoder:
                     self._state = _DATA_END
             elif state == _DONE:
                 self.rest += data[at:]
-                break
+                at = end
             elif state == _TRAILERS:
                 at = self._take_trailers(data, at)
             else:
                 at = self._take_line(data, at)
+        self.at = at
         return runs
 
     def _take_line(self, data: bytes, at: int) -> int:

@@ -14,6 +14,7 @@ from typing import Protocol
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.http.chunked import ChunkedDecoder
 from objstore.http.stream import MIB, Stream
+from objstore.runtime import green
 
 
 class Source(Protocol):
@@ -107,13 +108,14 @@ class LengthSource:
 class ChunkedSource:
     """A body in the chunked coding."""
 
-    __slots__ = ("_broken", "_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
+    __slots__ = ("_broken", "_data", "_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
 
     def __init__(self, stream: Stream, timeout: float, trailers: dict[str, str]) -> None:
         """trailers: filled in at the end of the body."""
         self._stream = stream
         self._timeout = timeout
         self._decoder = ChunkedDecoder()
+        self._data = b""  # received; the decoder has stopped in the middle of it
         self._ready: list[memoryview] = []  # decoded, and not yet asked for
         self._trailers = trailers
         self.ended = False
@@ -155,13 +157,20 @@ class ChunkedSource:
         self._broken = True  # unless this goes well
         decoder = self._decoder
         while not self._ready and not decoder.done:
-            try:
-                data = self._stream.recv_run(max(most, 4096), decoder.sure, self._timeout)
-            except OSError as error:
-                raise _failure(error, None) from None
-            if not data:
-                raise BodyTruncated("the body ended before its last chunk")
-            self._ready = decoder.feed(data)
+            if self._data:
+                green.sleep()  # so many chunks are work enough: others have their turn
+                start = decoder.at
+            else:
+                start = 0
+                try:
+                    self._data = self._stream.recv_run(max(most, 4096), decoder.sure, self._timeout)
+                except OSError as error:
+                    raise _failure(error, None) from None
+                if not self._data:
+                    raise BodyTruncated("the body ended before its last chunk")
+            self._ready = decoder.feed(self._data, start, _RUNS)
+            if decoder.at == len(self._data):
+                self._data = b""
             if decoder.done:
                 self._end()
         self._broken = False
@@ -205,6 +214,7 @@ class UntilCloseSource:
         return len(data)
 
 
+_RUNS = 1000  # chunks that are decoded at a time, in a few milliseconds
 _BROKEN = "the body broke off before"
 
 

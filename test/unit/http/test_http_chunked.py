@@ -71,6 +71,18 @@ def test_trailers_that_cannot_be_sent() -> None:
             end_of_chunks({name: value})
 
 
+def test_bounded_number_of_chunks_is_decoded_at_a_time() -> None:
+    data = b"1\r\na\r\n" * 10 + b"0\r\n\r\nrest"
+    decoder = ChunkedDecoder()
+    sizes = []
+    start = 0
+    while start < len(data):
+        sizes.append(len(decoder.feed(data, start, 4)))
+        start = decoder.at
+    assert sizes == [4, 4, 2]
+    assert decoder.done and decoder.rest == b"rest"
+
+
 def test_incomplete_body_is_not_done() -> None:
     whole = b"5\r\nhello\r\n0\r\n\r\n"
     for end in range(len(whole)):

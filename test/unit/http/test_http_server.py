@@ -464,6 +464,31 @@ def test_pipelined_requests_leave_others_their_turn(serve: Any) -> None:
     assert perf_counter() - began < 1  # of the 5 s that all of them take
 
 
+def test_tiny_chunks_leave_others_their_turn(serve: Any) -> None:
+    # A megabyte of one-byte chunks kept the loop for more than a second.
+    turns = 0
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        nonlocal turns
+        green.sleep(0.2)  # until all that fits has come
+        turns = 0
+        return echo(environ, start_response)
+
+    def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            green.sleep()
+
+    count = 30_000
+    wire = serve(app).connect()
+    wire.send(PUT + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * count + b"0\r\n\r\n")
+    others = green.spawn(take_turns)
+    assert wire.until(b"a" * count).startswith(b"HTTP/1.1 200 ")
+    green.kill(others)
+    assert turns > 25
+
+
 def test_silent_sender_is_told_to_the_application(serve: Any) -> None:
     seen, answer = failures(serve, PUT + b"Content-Length: 10\r\n\r\nabc", client_timeout="0.2")
     assert isinstance(seen[0], BodyTimeout)
