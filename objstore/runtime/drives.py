@@ -151,7 +151,7 @@ class Outs:
         """When a device was last taken out or put back, in seconds since the epoch; 0 if that was never so."""
         try:
             return os.stat(self._directory).st_mtime
-        except OSError:
+        except FileNotFoundError:
             return 0.0
 
     def all(self) -> dict[str, Mapping[str, Any]]:
