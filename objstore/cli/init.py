@@ -97,7 +97,7 @@ A cluster of {len(plan.hosts)} hosts with {plan.devices} devices each, {plan.rep
   S3           access key {user.access_key}  secret key {user.secret_key}
 
 What to do next:
-  1. Copy {directory} to /etc/objstore on every host. It holds secrets: let only the servers' user read it.
+  1. Copy {directory} to /etc/objstore on every host. It holds secrets: `chown -R` it to the servers' user.
   2. On every storage host, mount its disks (xfs or ext4) at {paths}
   3. On every host, check it and start the servers ({ports}, proxy {plan.proxy_port}), or those of its role:
        objstore config check /etc/objstore/*.conf

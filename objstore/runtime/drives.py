@@ -21,6 +21,7 @@ import psutil
 from objstore.runtime.files import FILES, Files, exists, is_directory
 
 OUT = ".out"
+_RETURNED = ".returned"
 KERNEL_MESSAGES = "/dev/kmsg"
 _PROBE = b"objstore looks whether this disk still writes and reads\n" * 64
 _MOST_LINES = 20_000  # looked at in one go
@@ -147,19 +148,22 @@ class Outs:
     def __contains__(self, name: str) -> bool:
         return exists(os.path.join(self._directory, name))
 
-    def changed(self) -> float:
-        """When a device was last taken out or put back, in seconds since the epoch; 0 if that was never so."""
+    def returned(self) -> dict[str, float]:
+        """When devices were put back, by name, in seconds since the epoch."""
         try:
-            return os.stat(self._directory).st_mtime
+            names = [name for name in os.listdir(self._directory) if name.endswith(_RETURNED)]
         except FileNotFoundError:
-            return 0.0
+            return {}
+        return {
+            name.removesuffix(_RETURNED)[1:]: os.stat(os.path.join(self._directory, name)).st_mtime for name in names
+        }
 
     def all(self) -> dict[str, Mapping[str, Any]]:
         """What was noted, by name: `why` and `at` (seconds since the epoch)."""
         found: dict[str, Mapping[str, Any]] = {}
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._directory)):
-                if not name.endswith(".tmp"):
+                if not name.endswith(".tmp") and not name.startswith("."):
                     found[name] = self._noted(name)
         return found
 
@@ -183,8 +187,10 @@ class Outs:
 
     def put_back(self, name: str) -> bool:
         """Use it again; False where it was not out."""
-        try:
-            self._files.unlink(os.path.join(self._directory, name))
-        except FileNotFoundError:
+        path = os.path.join(self._directory, name)
+        if not exists(path):
             return False
+        # Before it is used: from now on it is known that it may lack copies.
+        self._files.replace(os.path.join(self._directory, f".{name}{_RETURNED}"), b"")
+        self._files.unlink(path)
         return True

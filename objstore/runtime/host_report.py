@@ -145,7 +145,7 @@ class Host:
     def summary(self) -> Any:
         """All that `objstore status` wants to know, in one answer. Times: seconds since the epoch; sizes: bytes."""
         memory = psutil.virtual_memory()
-        outs = self._outs.all()
+        outs, returned = self._outs.all(), self._outs.returned()
         return {
             **self.version(),
             "host": platform.node(),
@@ -154,14 +154,17 @@ class Host:
             "load": self.load(),
             "memory": {"total": memory.total, "available": memory.available},
             "devices": {
-                name: {**device_counts.as_json(found), "out": outs[name].get("why", "") if name in outs else None}
+                name: {
+                    **device_counts.as_json(found),
+                    "out": outs[name].get("why", "") if name in outs else None,
+                    "returned": returned.get(name),
+                }
                 for name, found in self.counted().items()
             },
             "rings": self.rings(),
             "settings": self.settings(),
             "daemons": self.daemons(),
             "driveaudit": self.driveaudit(),
-            "outs_changed": self._outs.changed(),
         }
 
     def counted(self) -> dict[str, device_counts.Counted]:

@@ -89,20 +89,20 @@ def is_usable(report: HostReport | None, device: str) -> bool:
 
 
 def returned(report: HostReport, kind: str, device: str) -> float:
-    """When a device came back last, by our clock: its servers started, disks were taken in, or it was mounted.
+    """When a device came back last, by our clock: its servers started, it was put back, or it was mounted.
 
     Infinite if another one is in its place since a moment ago, which no replicator has seen yet.
     """
     assert report.summary is not None
     daemons = report.summary["daemons"]
     started = daemons.get(REPLICATORS[kind], {}).get("started", 0.0)
-    changed = report.summary.get("outs_changed") or 0.0
+    found = report.summary["devices"].get(device, {})
     present = _of_device(daemons.get(REPLICATORS["object"], {}), device).get("present")
     since = present["since"] if present else 0.0
-    identity = report.summary["devices"].get(device, {}).get("identity")
+    identity = found.get("identity")
     if present and identity and identity != present["identity"]:
         return inf
-    return float(max(started, changed, since)) - (report.offset or 0.0)
+    return float(max(started, found.get("returned") or 0.0, since)) - (report.offset or 0.0)
 
 
 def _of_device(state: Mapping[str, Any], device: str) -> Mapping[str, Any]:

@@ -210,3 +210,14 @@ def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
     owners.tighten(paths, 0o077, LOGGER)
     assert mode(tmp_path / "d1") == 0o700
     assert mode(tmp_path / "users.json") == 0o600
+
+
+def test_it_is_known_when_a_device_was_put_back(tmp_path: Path) -> None:
+    outs = Outs(str(tmp_path))
+    assert outs.returned() == {}
+    assert not outs.put_back("d1")
+    outs.take_out("d1", "noise", 1)
+    assert outs.put_back("d1")
+    assert list(outs.returned()) == ["d1"]
+    assert outs.all() == {}
+    assert "d1" not in outs

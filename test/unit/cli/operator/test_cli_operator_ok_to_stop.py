@@ -94,7 +94,6 @@ def summary(ring_version: int, lost: bool = False) -> dict[str, Any]:
 
     return {
         "time": None,
-        "outs_changed": 0.0,
         "devices": {"d1": {"mounted": True, "out": None}, "d2": {"mounted": not lost, "out": None}},
         "daemons": {
             f"{kind}-replicator": replicator(kind) for kind in ("account", "container", "object")
@@ -201,7 +200,7 @@ def test_no_other_host_may_stop_until_one_that_came_back_has_been_compared_with_
 
 
 def test_a_disk_that_was_taken_in_again_counts_as_one_that_came_back(whole: Cluster) -> None:
-    whole.summaries["127.2.0.3"]["outs_changed"] = NOW - 30
+    whole.summaries["127.2.0.3"]["devices"]["d1"]["returned"] = NOW - 30
     assert whole.ask("127.2.0.1").exit_code == 1
     assert whole.ask("127.2.0.3").exit_code == 0
 
