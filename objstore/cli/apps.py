@@ -49,6 +49,7 @@ STORAGE_SETTINGS = (
         "15s",
         "a device in which nothing moves for so long refuses requests; 0: it never does",
     ),
+    Setting("disk_timeout", duration, "8s", "how long a read waits for one call to a device; 0: as long as it takes"),
     *file_store.SETTINGS,
 )
 
@@ -107,7 +108,9 @@ def in_process(
     """
     transports = remote_transports(conf)
     storage = storage_apps(conf, transports)
-    local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
+    timeout = float(settings.read(CLIENT_SETTINGS, conf, "client").node_timeout)
+    apps = {"account": storage.account, "container": storage.container, "object": storage.object}
+    local = LocalTransport(apps, timeout)
     transports.use_local(local, addresses)
     return storage, local, transports
 
@@ -119,7 +122,7 @@ def _lease_time(conf: Mapping[str, str]) -> float:
 def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf, logger: logging.Logger) -> Makers:
     databases = DatabaseSettings.read(conf, "storage server")
     databases = databases._replace(patience=values.disk_patience)
-    file_settings = file_store.settings_of(values)._replace(patience=values.disk_patience)
+    file_settings = file_store.settings_of(values)._replace(patience=values.disk_patience, timeout=values.disk_timeout)
 
     @cache
     def threads(path: str) -> ThreadPool:

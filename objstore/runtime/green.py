@@ -134,9 +134,9 @@ class _Sweep:
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._timer: Any = None
-        self.watches: set[Watch] = set()
+        self.watches: set[Watch | Bound] = set()
 
-    def add(self, watch: Watch) -> None:
+    def add(self, watch: Watch | Bound) -> None:
         self.watches.add(watch)
         if self._timer is None:
             self._timer = self._hub.schedule_call_global(SWEEP_SECONDS, self._run)
@@ -156,6 +156,38 @@ def _sweep() -> _Sweep:
     except AttributeError:
         hub.objstore_sweep = sweep = _Sweep(hub)
         return sweep
+
+
+class Bound:
+    """A context manager that raises an error in this green thread if its block takes too long.
+
+    Cheaper than `deadline`, and coarse: up to `SWEEP_SECONDS` late. May be entered again and again.
+    """
+
+    __slots__ = ("_error", "_seconds", "_sweep", "_thread", "deadline")
+
+    def __init__(self, seconds: float, error: Callable[[], BaseException]) -> None:
+        """seconds: 0 for no bound."""
+        self._seconds = seconds
+        self._error = error
+        self._sweep = _sweep()
+        self._thread: Any = None
+        self.deadline = inf
+
+    def __enter__(self) -> None:
+        if self._seconds:
+            self._thread = getcurrent()
+            self.deadline = monotonic() + self._seconds
+            self._sweep.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.deadline = inf
+        self._sweep.watches.discard(self)
+
+    def expire(self) -> None:
+        """For the event loop only."""
+        self.deadline = inf
+        self._thread.throw(self._error())
 
 
 class Watch:

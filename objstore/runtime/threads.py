@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from queue import SimpleQueue
 from typing import Any
 
@@ -160,13 +161,36 @@ class ThreadPool:
         """The result of `function(*args)`, run in a thread; what it raises is raised here."""
         return self.start(function, *args)()
 
-    def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-        """Begin a call; the result, called once from the same loop, waits for its end."""
+    def run_within(self, seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+        """As `run`; raises DeviceUnavailable after so many seconds (0: never), as a pool that lets go does."""
+        return self.start(function, *args)(seconds)
+
+    def later(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function in a thread, without waiting for it, and however the device fares."""
+        self._begin(_Call(function, args))
+
+    def start(self, function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+        """Begin a call; the result, called once from the same loop, waits for its end.
+
+        Given a number of seconds, it waits as `run_within`.
+        """
         if self._pid != os.getpid():
             self._forget()
         self._patience.check(self._name, self._busy - self._size + 1)
-        self._wakeups.attach()
         call = _Call(function, args)
+        self._begin(call)
+
+        def finish(seconds: float = 0.0) -> Any:
+            if call.function is None:  # ended before anyone waited
+                return _outcome(call)
+            return self._wait_while_it_moves(call, seconds) if self._lets_go or seconds else self._wakeups.wait(call)
+
+        return finish
+
+    def _begin(self, call: _Call) -> None:
+        if self._pid != os.getpid():
+            self._forget()
+        self._wakeups.attach()
         with self._lock:
             self._patience.began(self._busy)
             self._busy += 1
@@ -176,23 +200,21 @@ class ThreadPool:
             threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         self._queue.put(call)
 
-        def finish() -> Any:
-            if call.function is None:  # ended before anyone waited
-                return _outcome(call)
-            return self._wait_while_it_moves(call) if self._lets_go else self._wakeups.wait(call)
-
-        return finish
-
-    def _wait_while_it_moves(self, call: _Call) -> Any:
+    def _wait_while_it_moves(self, call: _Call, seconds: float) -> Any:
+        give_up = time.monotonic() + (seconds or inf)
         while call.function is not None:
             enough = _Enough()
+            left = self._patience.left() if self._lets_go else inf
             try:
-                with green.deadline(max(0.05, self._patience.left()), enough):
+                with green.deadline(max(0.05, min(left, give_up - time.monotonic())), enough):
                     return self._wakeups.wait(call)
             except _Enough as error:
                 if error is not enough:
                     raise
-                self._patience.check(self._name, self._busy)
+                if time.monotonic() >= give_up:
+                    raise DeviceUnavailable(f"{self._name}: a call has taken longer than {seconds:g} s") from None
+                if self._lets_go:
+                    self._patience.check(self._name, self._busy)
         return _outcome(call)
 
     def slow_for(self) -> float:

@@ -16,7 +16,7 @@ from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTi
 from objstore.core.nodes import Node
 from objstore.core.text import ENVIRON_KEY, to_native, to_text
 from objstore.runtime import green
-from objstore.wire.messages import NodeRequest, NodeResponse, path_text
+from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, path_text
 
 WsgiApp = Callable[..., Iterable[Any]]
 SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
@@ -25,22 +25,25 @@ SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter a
 class LocalTransport:
     """apps: the WSGI app for names of each depth: 'account', 'container', 'object'.
 
-    timeout: seconds without progress after which a call fails as NodeTimeout.
+    timeout: seconds that a node may take to answer, to go on with a body, or to take more of one. patience: seconds
+    that it may take to store a body that it has, and to answer a replicator. NodeTimeout afterwards.
     """
 
-    def __init__(self, apps: Mapping[str, WsgiApp], timeout: float = 60.0) -> None:
+    def __init__(self, apps: Mapping[str, WsgiApp], timeout: float = 60.0, patience: float = 60.0) -> None:
         self._apps = apps
         self._timeout = timeout
+        self._patience = max(timeout, patience)
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         environ = _environ(node, request, _Whole(request.body), len(request.body))
-        with green.deadline(self._timeout, NodeTimeout(f"{node} took longer than {self._timeout} s")):
-            return _run(self._app(request), environ)
+        seconds = self._patience if request.method == REPLICATE else self._timeout
+        with green.Bound(seconds, lambda: NodeTimeout(f"{node} took longer than {seconds} s")):
+            return _run(self._app(request), environ, seconds)
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> LocalUpload:
         pipe = Pipe(self._timeout)
         environ = _environ(node, request, pipe, length)
-        return LocalUpload(self._app(request), environ, pipe, self._timeout)
+        return LocalUpload(self._app(request), environ, pipe, self._timeout, self._patience)
 
     def _app(self, request: NodeRequest) -> WsgiApp:
         return self._apps[request.name.kind]
@@ -85,8 +88,11 @@ def _environ(node: Node, request: NodeRequest, body: Any, length: int | None) ->
     return environ
 
 
-def _run(app: WsgiApp, environ: dict[str, Any]) -> NodeResponse:
-    """Call the app; what it raises, as a server would have answered 500, is a NodeFailure."""
+def _run(app: WsgiApp, environ: dict[str, Any], timeout: float) -> NodeResponse:
+    """Call the app; what it raises, as a server would have answered 500, is a NodeFailure.
+
+    timeout: seconds for each piece of the answer's body.
+    """
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
@@ -105,7 +111,7 @@ def _run(app: WsgiApp, environ: dict[str, Any]) -> NodeResponse:
     headers = {name: value if value.isascii() else to_text(value) for name, value in pairs}
     if isinstance(body, (tuple, list)):
         return NodeResponse(int(status[:3]), headers, body)
-    return NodeResponse(int(status[:3]), headers, _Body(body), getattr(body, "close", None))
+    return NodeResponse(int(status[:3]), headers, _Body(body, timeout), getattr(body, "close", None))
 
 
 def _no_write(_: bytes) -> None:
@@ -113,14 +119,23 @@ def _no_write(_: bytes) -> None:
 
 
 class _Body:
-    """A body whose errors are those of a node."""
+    """A body whose errors are those of a node. timeout: seconds for each piece."""
 
-    def __init__(self, body: Iterable[Any]) -> None:
+    def __init__(self, body: Iterable[Any], timeout: float) -> None:
         self._body = body
+        self._timeout = timeout
 
     def __iter__(self) -> Iterator[Any]:
+        bound = green.Bound(self._timeout, lambda: NodeTimeout(f"sent nothing for {self._timeout} s"))
+        pieces = iter(self._body)
         try:
-            yield from self._body
+            while True:
+                with bound:
+                    try:
+                        piece = next(pieces)
+                    except StopIteration:
+                        return
+                yield piece
         except NodeFailure:
             raise
         except (ObjstoreError, OSError) as error:
@@ -203,9 +218,10 @@ class Pipe(io.RawIOBase):
 class LocalUpload:
     """See `wire.messages.Upload`."""
 
-    def __init__(self, app: WsgiApp, environ: dict[str, Any], pipe: Pipe, timeout: float) -> None:
+    def __init__(self, app: WsgiApp, environ: dict[str, Any], pipe: Pipe, timeout: float, patience: float) -> None:
         self._pipe = pipe
         self._timeout = timeout
+        self._patience = patience
         self._environ = environ
         self._response: NodeResponse | None = None
         self._failure: tuple[type[NodeFailure], str] | None = None
@@ -214,7 +230,7 @@ class LocalUpload:
 
     def _serve(self, app: WsgiApp) -> None:
         try:
-            self._response = _run(app, self._environ)
+            self._response = _run(app, self._environ, self._timeout)
         except NodeFailure as error:
             self._failure = type(error), str(error)
         except Exception as error:  # a fault of the app must reach the one who uploads
@@ -250,7 +266,7 @@ class LocalUpload:
         if not self._ended.ready():
             self._environ["objstore.trailers"].update(trailers)
             self._pipe.end()
-            with green.deadline(self._timeout, NodeTimeout("no answer in time")):
+            with green.deadline(self._patience, NodeTimeout("no answer in time")):
                 self._ended.wait()
         return self._outcome()
 

@@ -25,9 +25,10 @@ from objstore.store.objects.format import (
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix, lock_number
 from objstore.store.objects.liveness import newest_of, parse_names
-from objstore.store.objects.lookup import BadFile, Found, UnreadableFile, live_info, look_up
+from objstore.store.objects.lookup import BadFile, Found, UnreadableFile, live_info
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
+from objstore.store.objects.recent import Looked, Recent, look
 from objstore.store.objects.records import (
     fold,
     meta_fields,
@@ -40,7 +41,6 @@ from objstore.store.objects.space import Reserve, SpaceGuard
 from objstore.store.objects.unreadable import note
 from objstore.store.objects.writer import SMALL, FileWriter, Tools
 
-SLOW = 0.5  # seconds that a device has let calls wait, after which it is not asked inline
 _NOTE_AGAIN = 60.0  # seconds after which a file that is still unreadable is noted again, if its note is gone
 _NOTES = 1000
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
@@ -50,7 +50,8 @@ class FileStoreSettings(NamedTuple):
     """reserve: free space to be left. threads: for reads and writes that wait for this device.
 
     background_threads: those of replication and audits, besides. patience: seconds, see `runtime.threads`.
-    ballast: bytes, see `store.ballast`.
+    ballast: bytes, see `store.ballast`. timeout: seconds that a read waits for one call; 0: for ever. recent: look-ups
+    kept in memory.
     """
 
     reserve: Reserve = Reserve(percent=1.0)
@@ -58,6 +59,8 @@ class FileStoreSettings(NamedTuple):
     background_threads: int = 2
     patience: float = 0.0
     ballast: int = 0
+    timeout: float = 0.0
+    recent: int = 2048
 
 
 DEFAULT_SETTINGS = FileStoreSettings()
@@ -66,6 +69,9 @@ SETTINGS: settings.Table = (
     settings.Setting("fallocate_reserve", Reserve.parse, "1%", "free space to leave on a device: bytes or percent"),
     ballast.SETTING,
     settings.Setting("threads_per_disk", settings.positive, "4", "threads that wait for one device"),
+    settings.Setting(
+        "recent_lookups", int, "2048", "objects of a device whose metadata each process keeps in memory; 0: none"
+    ),
     settings.Setting(
         "background_threads_per_disk", settings.positive, "2", "threads for one device's replication and audits"
     ),
@@ -79,6 +85,7 @@ def settings_of(values: Any) -> FileStoreSettings:
         values.threads_per_disk,
         values.background_threads_per_disk,
         ballast=values.ballast,
+        recent=values.recent_lookups,
     )
 
 
@@ -111,7 +118,8 @@ class FileStore:
         pool = pool or ThreadPool(f"disk:{self.root}", settings.threads, settings.patience)
         commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
         self._tools = Tools(files, pool, committer, commits, self.root)
-        self._disk = Disk(files, pool, Buffers())
+        self._disk = Disk(files, pool, Buffers(), settings.timeout)
+        self._recent = Recent(files, settings.recent)
         self._noted: dict[tuple[Location, FileName], float] = {}  # when last, by the monotonic clock
         self._space = SpaceGuard(files, self.root, settings.reserve)
 
@@ -235,20 +243,14 @@ class FileStore:
                 raise translate(error, self.root) from error
 
     def _find(self, location: Location) -> Found:
-        """The live object; inline where its directory is in memory, else in a thread.
-
-        A name that is new has no directory: that of its partition is then in memory, as a rule. What is in
-        memory of a directory need not be all that is looked at: a device that is slow is never asked inline.
-        """
+        """The live object; from memory, else in a thread: a device that hangs must not hold up the others."""
         self._catch_up(location)
         directory = self.layout.hash_dir(location)
+        recent = self._recent.find(directory)
+        if recent is not None:
+            return recent
         try:
-            partition = self.layout.partition_dir(location.partition)
-            quick = self._tools.pool.slow_for() < SLOW
-            if quick and (self._files.is_cached(directory) or self._files.is_cached(partition)):
-                found = look_up(self._files, directory)
-            else:
-                found = self._tools.pool.run(look_up, self._files, directory)
+            looked: Looked = self._tools.pool.run_within(self.settings.timeout, look, self._files, directory)
         except BadFile as error:
             self._quarantine(location, error.name, str(error))
             raise Corrupt(f"{location.hash}/{error}") from error
@@ -257,7 +259,9 @@ class FileStore:
             raise Unreadable(f"{self.root}: {location.hash}: {error}") from error
         except OSError as error:
             raise translate(error, self.root) from error
+        found = looked.found
         if isinstance(found, Found):
+            self._recent.keep(directory, looked)
             return found
         if found.tombstone is not None:
             raise NotFound(location.hash, found.tombstone.timestamp)
@@ -290,8 +294,7 @@ class FileStore:
         if len(self._noted) >= _NOTES:
             self._noted.clear()
         self._noted[location, name] = now
-        with contextlib.suppress(DeviceUnavailable):
-            self._tools.pool.start(note, self._files, self.layout, location, name)
+        self._tools.pool.later(note, self._files, self.layout, location, name)
 
     def _quarantine(self, location: Location, name: FileName, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)

@@ -35,9 +35,9 @@ class Job:
             if last is not None:
                 last()
 
-    def wait(self) -> Any:
-        """The result, or the error raised; to be called once."""
-        return self._finish()
+    def wait(self, seconds: float = 0.0) -> Any:
+        """The result, or the error raised; to be called once. seconds: see `ThreadPool.run_within`."""
+        return self._finish(seconds)
 
     def at_end(self, call: Callable[[], None]) -> None:
         """Call when the job has ended: at once, or in its thread. The last call given counts."""

@@ -19,7 +19,6 @@ from objstore.store.objects.jobs import Job, close_after
 
 PIECE = 8 * BLOCK  # bytes read and given out at once
 AHEAD = PIECE // 2  # a cold read of so many bytes has the disk begin with as many more
-_INLINE = 64 * 1024  # where the cache cannot be asked: up to so many bytes without a thread
 _BUFFERS_KEPT = 8
 
 
@@ -38,11 +37,12 @@ class Buffers:
 
 
 class Disk(NamedTuple):
-    """What reading takes. pool: threads for reads that have to wait for the device."""
+    """The tools of reading. pool: threads for reads that wait for the device, for up to `timeout` seconds each."""
 
     files: Files
     pool: ThreadPool
     buffers: Buffers
+    timeout: float = 0.0
 
 
 def _read_at(files: Files, file: OpenFile, view: memoryview, offset: int) -> int:
@@ -123,14 +123,12 @@ class FileReader:
         except OSError as error:
             if error.errno in UNREADABLE:
                 raise
-            if len(view) <= _INLINE:
-                return files.read_at(file.fd, view, offset)
-            count = -1
+            count = -1  # the file system cannot tell
         if count >= enough or count == 0:
             return count
         done = max(0, count)
         self._job = Job(self._disk.pool, _read_at, files, file, view[done:], offset + done)
-        return done + int(self._job.wait())
+        return done + int(self._job.wait(self._disk.timeout))
 
     def _read_small(self, file: OpenFile) -> memoryview:
         """The content of one block, read together with its trailer."""
@@ -180,7 +178,11 @@ class FileReader:
 
     def close(self) -> None:
         file, self._file = self._file, None
-        if file is not None:
+        if file is None:
+            return
+        if self._disk.files.is_unlinked(file.fd):  # to close it frees its blocks, which waits for the disk
+            self._disk.pool.later(close_after, self._job, file)
+        else:
             close_after(self._job, file)
 
     def __enter__(self) -> FileReader:

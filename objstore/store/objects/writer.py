@@ -213,8 +213,8 @@ class FileWriter:
         self._close_room()
         self._pending.clear()
         file = self._content.let_go()
-        if file is not None:
-            close_after(self._job, file)
+        if file is not None:  # to close it frees its blocks, which waits for the disk
+            self._tools.pool.later(close_after, self._job, file)
 
     def _close_room(self) -> None:
         room, self._room = self._room, None

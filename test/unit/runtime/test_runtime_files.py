@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.runtime.files import FILES, Buffer, Files
+from objstore.runtime.files import FILES, Buffer, Files, exists, is_directory
 
 
 def test_replace_puts_a_file_in_place_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -93,10 +93,31 @@ def test_preallocation_leaves_the_size_as_it_is(tmp_path: Path) -> None:
     file.close()
 
 
-def test_what_was_just_looked_up_is_cached(tmp_path: Path) -> None:
-    assert FILES.is_cached(str(tmp_path))
-    assert not (tmp_path / "missing").exists()
-    assert FILES.is_cached(str(tmp_path / "missing"))
+def test_a_file_in_memory_is_opened_with_the_stamps_of_itself_and_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    cached = FILES.open_cached(str(tmp_path), "file")
+    assert cached is not None
+    assert os.read(cached.file.fd, 100) == b"content"
+    assert cached.directory_stamp == FILES.stamp_dir(str(tmp_path))
+    assert cached.file_stamp == FILES.stamp(cached.file.fd)
+    assert not FILES.is_unlinked(cached.file.fd)
+    path.unlink()
+    assert FILES.is_unlinked(cached.file.fd)
+    assert FILES.open_cached(str(tmp_path), "file") is None
+    assert FILES.open_cached(str(tmp_path / "missing"), "file") is None
+    cached.file.close()
+
+
+def test_a_path_that_cannot_be_looked_at_is_not_absent(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for ask in (exists, is_directory, FILES.exists, FILES.is_dir):
+        assert ask(str(tmp_path))
+        assert not ask(str(tmp_path / "missing"))
+        assert not ask(str(tmp_path / "missing" / "below"))
+        with pytest.raises(OSError, match="Too many levels"):
+            ask(str(loop / "below"))
 
 
 def test_reading_stops_at_the_end(tmp_path: Path) -> None:

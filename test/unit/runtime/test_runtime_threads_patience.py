@@ -103,3 +103,23 @@ def test_a_batcher_whose_batch_does_not_end_refuses_further_items() -> None:
     stuck.set()
     assert wait.wait() == 1
     assert batcher.run(3) == 3
+
+
+def test_one_call_that_takes_too_long_is_left_while_others_go_on() -> None:
+    pool = ThreadPool("p", 2, 60.0)
+    gate = threading.Event()
+    with pytest.raises(DeviceUnavailable, match="longer than"):
+        pool.run_within(0.1, gate.wait)
+    assert pool.run_within(0.1, int) == 0
+    gate.set()
+
+
+def test_what_nobody_waits_for_is_done_on_a_stuck_device_too_in_the_end() -> None:
+    pool = ThreadPool("p", 1, PATIENCE)
+    gate, done = threading.Event(), threading.Event()
+    stuck = green.spawn(pool.run, gate.wait)
+    green.sleep(2 * PATIENCE)
+    pool.later(done.set)
+    gate.set()
+    stuck.wait()
+    assert done.wait(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from objstore.runtime.files import Files, OpenFile
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
 from objstore.store.objects.layout import FileName
+from objstore.store.objects.reader import AHEAD, PIECE
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -32,9 +34,6 @@ class Disk(Files):
     def __init__(self) -> None:
         self.goes_on = threading.Event()
         self.goes_on.set()
-
-    def is_cached(self, path: str) -> bool:
-        return False
 
     def list(self, path: str) -> list[str]:
         self.goes_on.wait()
@@ -136,12 +135,58 @@ def test_other_devices_go_on_meanwhile(devices: Devices) -> None:
         wait.wait()
 
 
-def test_a_slow_device_is_asked_in_threads_also_for_what_seems_to_be_in_memory(
-    devices: Devices, tmp_path: Path
-) -> None:
-    """Else the loop, and with it requests to all devices, would wait for it."""
+def test_a_device_that_hangs_from_one_moment_to_the_next_does_not_hold_up_the_loop(devices: Devices) -> None:
+    """A look-up was made in the loop if its directory was in memory, but the metadata of the file need not be."""
     disk = devices.disk
-    disk.is_cached = lambda path: True  # type: ignore[method-assign]
+    get(devices.bad)
+    disk.goes_on.clear()
+    began = time.monotonic()
+    waits = green.spawn(outcome, get, devices.bad)
+    green.sleep(0.01)
+    assert time.monotonic() - began < 0.2
+    disk.goes_on.set()
+    assert waits.wait() == b"1234"
+
+
+class HangingReads(Files):
+    """Reads of later pieces hang, while other calls go on."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def read_cached(self, fd: int, buffer: Any, offset: int) -> int:
+        raise BlockingIOError
+
+    def read_at(self, fd: int, buffer: Any, offset: int) -> int:
+        if len(buffer) >= AHEAD and offset:
+            self.goes_on.wait()
+        return super().read_at(fd, buffer, offset)
+
+
+def test_a_read_that_hangs_within_a_body_ends_in_time(tmp_path: Path) -> None:
+    """The deadline covered the call, not the body: a GET got no byte for as long as the device hung."""
+    disk = HangingReads()
+    store = FileReplicaStore(str(tmp_path), files=disk, settings=SETTINGS._replace(patience=60, timeout=0.2))
+    content = os.urandom(2 * PIECE)
+    with store.create(LOCATION, len(content)) as writer:
+        writer.write(content)
+        writer.commit(ObjectData("/a/c/o", Timestamp.from_seconds(1), "text/plain", {}))
+    disk.goes_on.clear()
+    came = bytearray()
+    began = time.monotonic()
+    with pytest.raises(DeviceUnavailable), store.open(LOCATION) as reader:
+        for piece in reader.read(0, len(content)):
+            came += piece
+    assert time.monotonic() - began < 5
+    assert content.startswith(came)
+    assert len(came) == PIECE
+    disk.goes_on.set()
+    assert get(store) == content
+
+
+def test_a_slow_device_is_asked_in_threads(devices: Devices) -> None:
+    disk = devices.disk
     disk.goes_on.clear()
     writing = green.spawn(outcome, put, devices.bad, 9)
     reading = green.spawn(outcome, lambda: devices.bad._tools.pool.run(disk.goes_on.wait))

@@ -37,9 +37,15 @@ class NodeApp:
     def get(self, environ):
         if environ["QUERY_STRING"] == "break":
             return Response(200, {"Content-Length": "100"}, self._broken())
+        if environ["QUERY_STRING"] == "stuck":
+            return Response(200, {"Content-Length": "100"}, self._stuck())
         if environ["QUERY_STRING"] == "slow":
             green.sleep(5)
         return Response(200, {"X-Object-Meta-Color": "grün", "Content-Length": "6"}, [b"abc", memoryview(b"def")])
+
+    def _stuck(self):
+        yield b"x" * 10
+        green.sleep(100)
 
     def _broken(self):
         yield b"x" * 10
@@ -80,6 +86,16 @@ def way(request):
 
 def asked(method, query="", body=b"", **headers):
     return NodeRequest(method, 7, NAME, {name.replace("_", "-"): value for name, value in headers.items()}, query, body)
+
+
+def test_a_body_that_does_not_go_on_ends_in_time(way):
+    """In process the deadline covered the call, not the body: a GET waited for a device for ever."""
+    response = way.transport.call(way.node, asked("GET", "stuck"))
+    pieces = iter(response)
+    assert bytes(next(pieces)) == b"x" * 10
+    with green.deadline(20, AssertionError("waits for ever")), pytest.raises(NodeTimeout):
+        next(pieces)
+    response.close()
 
 
 def test_names_and_headers_arrive_as_they_were(way):
