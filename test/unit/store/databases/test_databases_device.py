@@ -480,8 +480,10 @@ def test_sweep_deletes_a_new_database_that_was_not_put_in_place(
 
 
 def test_reader_lets_go_of_a_device_that_does_not_answer(tmp_path: Path) -> None:
+    patient = Databases(str(tmp_path), CONTAINER, FILES, DatabaseSettings(synchronous="off"))
+    patient.create(AT, lambda: image(NewContainer(Name("a", "c"), at(10))))  # on a busy machine this takes a while
+    patient.close()
     databases = Databases(str(tmp_path), CONTAINER, FILES, DatabaseSettings(synchronous="off", patience=0.1))
-    databases.create(AT, lambda: image(NewContainer(Name("a", "c"), at(10))))
     answers = threading.Event()
     began = time.monotonic()
     with pytest.raises(DeviceUnavailable):
