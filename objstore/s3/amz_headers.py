@@ -71,11 +71,10 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 def check(method: str, headers: Mapping[str, str], unknown: str = REFUSE) -> None:
     """Raises S3Error NotImplemented. unknown: REFUSE or IGNORE. Unknown headers of reads are ignored in any case."""
     for name, value in headers.items():
-        if name[:6] != AMZ or name.startswith(PREFIXES):
-            continue
         treatment = HEADERS.get(name)
         if treatment is None:
-            refused = unknown == REFUSE and method not in _READS
+            is_unknown = name[:6] == AMZ and not name.startswith(PREFIXES)
+            refused = is_unknown and unknown == REFUSE and method not in _READS
         else:
             refused = treatment is Treatment.REFUSED and value != _AS_IT_IS.get(name)
         if refused:
