@@ -6,7 +6,6 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from harness.cluster import KINDS, Cluster, Server
