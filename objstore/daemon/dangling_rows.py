@@ -22,13 +22,14 @@ from typing import NamedTuple
 from objstore.core.errors import Corrupt, LockTimeout, NodeFailure, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ObjectRow
-from objstore.wire.messages import EVEN_EXPIRED, POLICY, NodeRequest
+from objstore.wire.messages import EVEN_EXPIRED, POLICY, STORED_TIMESTAMP, NodeRequest
 from objstore.wire.rows import tombstone_row
 from objstore.wire.telling import is_majority
 
@@ -41,6 +42,7 @@ class Look(enum.Enum):
 
     FOUND = enum.auto()
     MISSING = enum.auto()
+    DELETED = enum.auto()  # it knows of a deletion at the row's time or later
     SILENT = enum.auto()  # it cannot tell
 
 
@@ -48,17 +50,24 @@ class Verdict(enum.Enum):
     """What is counted of each row."""
 
     SOUND = "sound"
+    DELETED = "deleted"  # the object was deleted, and its container was not told
     DANGLING = "dangling"  # nobody has the object
     UNSEEN = "unseen"  # no one who answered has it, but some that may stand in have not
     UNCERTAIN = "uncertain"
 
 
 class Rules(NamedTuple):
-    """rate: rows a second, 0 for no bound. grace: seconds for which nothing is said of a change."""
+    """rate: rows a second, 0 for no bound. grace: seconds for which nothing is said of a change. repair: rows without
+    an object; deletions: rows of objects that are known to be deleted. recent: age in seconds of the rows that `recent`
+    looks at, at `recent_rate`.
+    """
 
     rate: float
     grace: float
     repair: bool
+    deletions: bool = False
+    recent: float = 2 * 86400.0
+    recent_rate: float = 0.0
 
 
 def judge(primaries: Sequence[Look], others: Sequence[Look]) -> Verdict:
@@ -67,6 +76,8 @@ def judge(primaries: Sequence[Look], others: Sequence[Look]) -> Verdict:
         return Verdict.SOUND
     if Look.SILENT in primaries or not primaries:
         return Verdict.UNCERTAIN
+    if Look.DELETED in primaries:
+        return Verdict.DELETED
     return Verdict.UNSEEN if Look.SILENT in others else Verdict.DANGLING
 
 
@@ -76,7 +87,10 @@ def is_old(row: ObjectRow, now: float, grace: float) -> bool:
 
 
 class DanglingRows:
-    """Its `tour` is the work of a tour, over places whose `store` is a ContainerStore."""
+    """Its `tour` and `recent` are the work of tours, over places whose `store` is a ContainerStore.
+
+    `recent` looks at rows of the last days alone: a power cut may have kept a deletion from its container.
+    """
 
     def __init__(
         self,
@@ -98,9 +112,16 @@ class DanglingRows:
         self._logger = logger
         self._now = now
         self._throttle = Throttle(rules.rate)
+        self._recent_throttle = Throttle(rules.recent_rate)
         self._threads = cache(lambda device: ThreadPool(f"dangling-rows:{device}", 1))
 
     def tour(self, place: Place, found: Round) -> Iterator[Position]:
+        return self._all(place, found, self._throttle)
+
+    def recent(self, place: Place, found: Round) -> Iterator[Position]:
+        return self._all(place, found, self._recent_throttle, self._now() - self._rules.recent)
+
+    def _all(self, place: Place, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
         *begun, row = found.position or [None, 0]
         for location in databases(self._threads(place.name), place.store, found.position):
             self._check()
@@ -109,14 +130,16 @@ class DanglingRows:
                 continue
             here = position_of(location)
             try:
-                yield from self._container(place, found, location, row if begun == here else 0)
+                yield from self._container(place, found, location, row if begun == here else 0, throttle, since)
             except (NotFound, Corrupt):
                 continue  # it is gone, or put away
             except LockTimeout as error:
                 found.count(errors=1)
                 self._logger.warning("%s: rows of %s: %s", place.name, location.hash, error)
 
-    def _container(self, place: Place, found: Round, location: Location, after: int) -> Iterator[Position]:
+    def _container(
+        self, place: Place, found: Round, location: Location, after: int, throttle: Throttle, since: float
+    ) -> Iterator[Position]:
         name = place.store.status(location).name
         if name.account.startswith(_SYSTEM_PREFIX):
             return
@@ -131,7 +154,9 @@ class DanglingRows:
                 after = number
                 if row.deleted or not is_old(row, self._now(), self._rules.grace):
                     continue
-                self._throttle.take()
+                if row.timestamp.seconds < since:
+                    continue
+                throttle.take()
                 self._check()
                 self._row(found, name, row)
                 yield [*position_of(location), number]
@@ -139,29 +164,30 @@ class DanglingRows:
     def _row(self, found: Round, container: Name, row: ObjectRow) -> None:
         peers = self._objects(row.policy_index)
         name = container._replace(object=row.name)
-        verdict = Verdict.UNCERTAIN if peers is None else self._search(peers, name, row.policy_index)
+        verdict = Verdict.UNCERTAIN if peers is None else self._search(peers, name, row)
         found.count(rows=1, **{verdict.value: 1})
-        if verdict not in (Verdict.DANGLING, Verdict.UNSEEN):
+        if verdict not in (Verdict.DANGLING, Verdict.UNSEEN, Verdict.DELETED):
             return
         text = f"dangling: {name.path} of {row.timestamp} in policy {row.policy_index}"
         seen_before = text in found.last_findings
         found.find(text)
-        if verdict is Verdict.DANGLING and self._rules.repair and seen_before:
+        known = verdict is Verdict.DELETED and self._rules.deletions
+        if known or (verdict is Verdict.DANGLING and self._rules.repair and seen_before):
             done = self._repair(container, row)
             found.count(**{"repaired" if done else "failed": 1})
             text += ", told to its container as deleted" if done else ", could not be told to its container"
         self._logger.warning("%s", text)
 
-    def _search(self, peers: Peers, name: Name, policy: int) -> Verdict:
+    def _search(self, peers: Peers, name: Name, row: ObjectRow) -> Verdict:
         partition, primaries = peers.place(name)
-        request = NodeRequest("HEAD", partition, name, {POLICY: str(policy), EVEN_EXPIRED: "true"})
-        first = _ask(peers, primaries, request)
+        request = NodeRequest("HEAD", partition, name, {POLICY: str(row.policy_index), EVEN_EXPIRED: "true"})
+        first = _ask(peers, primaries, request, row.timestamp)
         if Look.FOUND in first or Look.SILENT in first:
             return judge(first, ())
         ring = peers.ring()
         elsewhere = {node.id: node for node in (*ring.previous(partition), *ring.handoffs(partition))}
-        others = _ask(peers, elsewhere.values(), request)
-        again = _ask(peers, primaries, request)  # it may have been moved there meanwhile
+        others = _ask(peers, elsewhere.values(), request, row.timestamp)
+        again = _ask(peers, primaries, request, row.timestamp)  # it may have been moved there meanwhile
         return judge([*first, *again], others)
 
     def _repair(self, container: Name, row: ObjectRow) -> bool:
@@ -170,17 +196,18 @@ class DanglingRows:
         return is_majority(statuses.values())
 
 
-def _ask(peers: Peers, nodes: Iterable[Node], request: NodeRequest) -> list[Look]:
+def _ask(peers: Peers, nodes: Iterable[Node], request: NodeRequest, written: Timestamp) -> list[Look]:
     """What each says, up to the first that has the object."""
     looks = []
     for node in nodes:
-        looks.append(_look(peers, node, request))
+        looks.append(_look(peers, node, request, written))
         if looks[-1] is Look.FOUND:
             break
     return looks
 
 
-def _look(peers: Peers, node: Node, request: NodeRequest) -> Look:
+def _look(peers: Peers, node: Node, request: NodeRequest, written: Timestamp) -> Look:
+    """written: the time of the row."""
     try:
         response = peers.transport.call(node, request)
         response.close()
@@ -189,4 +216,7 @@ def _look(peers: Peers, node: Node, request: NodeRequest) -> Look:
         return Look.SILENT
     if response.ok:
         return Look.FOUND
-    return Look.MISSING if response.status == 404 else Look.SILENT
+    if response.status != 404:
+        return Look.SILENT
+    deleted = response.headers.get(STORED_TIMESTAMP)
+    return Look.DELETED if deleted and Timestamp.parse(deleted) >= written else Look.MISSING

@@ -63,6 +63,7 @@ class Rules(NamedTuple):
     """rate: objects a second, 0 for no bound. grace: seconds for which nothing is said of a change.
 
     repair: tell the container, or the expirer's queue, again. overdue: seconds by which the expirer must have come.
+    recent: age in seconds of the changes that `recent` looks at, at `recent_rate`.
     """
 
     rate: float
@@ -70,6 +71,8 @@ class Rules(NamedTuple):
     repair: bool
     overdue: float = 86400.0
     queue: ExpiryQueue = ExpiryQueue()
+    recent: float = 2 * 86400.0
+    recent_rate: float = 0.0
 
 
 def is_listed(info: ObjectInfo, now: float, grace: float) -> bool:
@@ -140,7 +143,10 @@ class _Suspect(NamedTuple):
 
 
 class DarkObjects:
-    """Its `tour` is the work of a tour, over places whose `store` is a mapping of policies to engines."""
+    """Its `tour` and `recent` are the work of tours, over places whose `store` is a mapping of policies to engines.
+
+    `recent` looks at changes of the last days alone: a power cut may have kept one from its container.
+    """
 
     def __init__(
         self,
@@ -161,32 +167,41 @@ class DarkObjects:
         self._logger = logger
         self._now = now
         self._throttle = Throttle(rules.rate)
+        self._recent_throttle = Throttle(rules.recent_rate)
 
     def tour(self, place: Place, found: Round) -> Iterator[Position]:
+        return self._search(place, found, self._throttle)
+
+    def recent(self, place: Place, found: Round) -> Iterator[Position]:
+        return self._search(place, found, self._recent_throttle, self._now() - self._rules.recent)
+
+    def _search(self, place: Place, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
         def wanted(policy: int, partition: int) -> bool:
             primaries = self._objects(policy).ring().primaries(partition)
             return bool(primaries) and primaries[0].device == place.name and self._is_own(primaries[0])
 
         batch: list[Location] = []
-        for position, location in stored_names.objects(place.store, found.position, wanted):
+        for position, location in stored_names.objects(
+            place.store, found.position, wanted, since=since, take=throttle.take
+        ):
+            throttle.take()
             batch.append(location)
             if len(batch) >= _BATCH:
-                self._look_at(place, found, batch)
+                self._look_at(place, found, batch, overdue=not since)
                 batch = []
                 yield position  # at which the batch has begun, or behind
-        self._look_at(place, found, batch)
+        self._look_at(place, found, batch, overdue=not since)
 
-    def _look_at(self, place: Place, found: Round, batch: list[Location]) -> None:
+    def _look_at(self, place: Place, found: Round, batch: list[Location], overdue: bool) -> None:
         suspects = []
         for location in batch:
             self._check()
-            self._throttle.take()
-            suspect = self._suspect(place, found, location)
+            suspect = self._suspect(place, found, location, overdue)
             if suspect is not None:
                 suspects.append(suspect)
         self._judge(found, suspects)
 
-    def _suspect(self, place: Place, found: Round, location: Location) -> _Suspect | None:
+    def _suspect(self, place: Place, found: Round, location: Location, overdue: bool) -> _Suspect | None:
         """An object that ought to be listed."""
         try:
             info = place.store[location.policy].info(location)
@@ -205,7 +220,7 @@ class DarkObjects:
             return None  # the number of partitions has changed: it is kept in another one too, or will be
         suspect = _Suspect(location, name, info)
         now = self._now()
-        if has_ended(info, now - self._rules.overdue):
+        if overdue and has_ended(info, now - self._rules.overdue):
             self._look_at_overdue(found, suspect)
         return suspect if is_listed(info, now, self._rules.grace) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -24,10 +24,13 @@ def objects(
     position: Position,
     wanted: Callable[[int, int], bool] = lambda *_: True,
     pass_over: PassOver = lambda *_: False,
+    since: float = 0.0,
+    take: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[Position, Location]]:
     """All names from a position (policy, partition, suffix) on, in order, each with its own; suspends the caller.
 
-    stores: a device's, by policy. wanted: of policy and partition. Raises DeviceUnavailable.
+    stores: a device's, by policy. wanted: of policy and partition. since: only names with a change of that time, in
+    seconds since the epoch, or later; take: called for each name that is left out. Raises DeviceUnavailable.
     """
     for policy in sorted(stores):
         if [policy] < position[:1]:
@@ -36,20 +39,26 @@ def objects(
         for partition in sorted(store.partitions()):
             if [policy, partition] < position[:2] or not wanted(policy, partition):
                 continue
-            for suffix in _listed(store.suffix_hashes, pass_over, policy, partition):
+            for suffix in sorted(_listed(store.suffix_hashes, pass_over, policy, partition)):
                 here: Position = [policy, partition, suffix]
                 if here < position:
                     continue
-                for name_hash in _listed(store.changes, pass_over, policy, partition, suffix):
+                changes = _listed(store.changes, pass_over, policy, partition, suffix)
+                for name_hash in sorted(changes):
+                    if since and max(change.timestamp.seconds for change in changes[name_hash]) < since:
+                        take()
+                        continue
                     yield here, Location(partition, name_hash, policy)
 
 
-def _listed(names: Callable[..., Iterable[str]], pass_over: PassOver, policy: int, *where: Any) -> list[str]:
+def _listed(
+    names: Callable[..., Mapping[str, Any]], pass_over: PassOver, policy: int, *where: Any
+) -> Mapping[str, Any]:
     try:
-        return sorted(names(*where))
+        return names(*where)
     except DeviceUnavailable as error:
         if pass_over([policy, *where], error):
-            return []
+            return {}
         raise
 
 

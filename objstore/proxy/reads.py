@@ -56,7 +56,7 @@ class _Tally:
     def __init__(self, place: Placement) -> None:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
-        self._primaries = place.primaries
+        self.primaries = place.primaries
         self._unheard = set(place.former)  # may have what a primary has not got yet
         self._absent = 0  # primaries that know of nothing, or of nothing newer than a tombstone
 
@@ -68,7 +68,7 @@ class _Tally:
             if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
                 return True
             response.close()
-            self._absent += node in self._primaries  # a deletion under way has not reached it yet
+            self._absent += node in self.primaries  # a deletion under way has not reached it yet
             return False
         response.close()
         if response.status == 404:
@@ -76,7 +76,7 @@ class _Tally:
             if self.missing is None or stamp > self.deleted:
                 self.missing = response
             self.deleted = max(self.deleted, stamp)
-            self._absent += node in self._primaries
+            self._absent += node in self.primaries
         return False
 
     def outcome(self) -> NodeResponse:
@@ -86,7 +86,7 @@ class _Tally:
         Else the name may well be there, whatever handoffs say, and whether the others were asked in vain or
         passed over because of former failures: 503.
         """
-        replicas = len(self._primaries)
+        replicas = len(self.primaries)
         enough = replicas - quorum_size(replicas) + 1
         if self.missing is not None and self._absent - len(self._unheard) >= enough:
             return NodeResponse(404, self.missing.headers)
@@ -96,18 +96,32 @@ class _Tally:
 def _one_by_one(
     cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, tally: _Tally
 ) -> tuple[NodeResponse, Any]:
+    asked = set()
     for node in nodes:
-        try:
-            response = cluster.call(node, request)
-        except NodeFailure:
-            continue
-        try:
-            if tally.take(node, response):
-                return response, node
-        except BaseException:
-            response.close()
-            raise
+        asked.add(node.id)
+        response = _answer(cluster, node, request, tally)
+        if response is not None:
+            return response, node
+    if asked and tally.outcome().status == 503:  # those that failed of late may be well again
+        for node in tally.primaries:
+            if node.id not in asked and cluster.is_limited(node):
+                response = _answer(cluster, node, request, tally)
+                if response is not None:
+                    return response, node
     return tally.outcome(), None
+
+
+def _answer(cluster: Cluster, node: Node, request: NodeRequest, tally: _Tally) -> NodeResponse | None:
+    """The response of a node if it is the answer."""
+    try:
+        response = cluster.call(node, request)
+    except NodeFailure:
+        return None
+    try:
+        return response if tally.take(node, response) else None
+    except BaseException:
+        response.close()
+        raise
 
 
 def _concurrently(

@@ -22,11 +22,17 @@ MOST_NAMES = 20  # of quarantined data, told of each kind and device
 
 
 class Usage(NamedTuple):
-    """Bytes. avail: what is left to others than root."""
+    """Bytes. avail: what is left to others than root. inodes: of the file system, 0 if it has no fixed number of them.
+
+    read_only: the file system takes no writes, as after an error of its disk.
+    """
 
     size: int
     used: int
     avail: int
+    inodes: int = 0
+    inodes_avail: int = 0
+    read_only: bool = False
 
 
 class Counted(NamedTuple):
@@ -35,7 +41,7 @@ class Counted(NamedTuple):
     partitions: that have a directory, likewise. file_system: its number on this host, 0 where not known: devices that
     are directories of the same one share its room. identity: of its root directory, '' if not known; another device in
     the same place has another. at: when, in seconds since the epoch; late: it was asked for since,
-    and the device has not answered yet.
+    and the device has not answered yet. error: by which the system refuses to look at the device.
     """
 
     mounted: bool
@@ -47,6 +53,7 @@ class Counted(NamedTuple):
     identity: str = ""
     at: float = 0.0
     late: bool = False
+    error: str = ""
 
 
 def entries(path: str) -> list[os.DirEntry[str]]:
@@ -83,7 +90,14 @@ def usage(path: str) -> Usage | None:
     except OSError:
         return None
     size = found.f_blocks * found.f_frsize
-    return Usage(size, size - found.f_bfree * found.f_frsize, found.f_bavail * found.f_frsize)
+    return Usage(
+        size,
+        size - found.f_bfree * found.f_frsize,
+        found.f_bavail * found.f_frsize,
+        found.f_files,
+        found.f_favail,
+        bool(found.f_flag & os.ST_RDONLY),
+    )
 
 
 def file_system(path: str) -> int:
@@ -142,7 +156,13 @@ def _files_below(path: str, most: int) -> int:
 def count(root: str, name: str, is_mounted: Callable[[str], bool], now: Callable[[], float] = time.time) -> Counted:
     """Look at one device now; blocks."""
     path = os.path.join(root, name)
-    if not is_mounted(name):
+    try:
+        mounted = is_mounted(name)
+        if mounted:
+            os.listdir(path)
+    except OSError as error:
+        return Counted(True, at=now(), error=error.strerror or str(error))
+    if not mounted:
         return Counted(False, at=now())
     found = {kind: len(names) for kind, names in quarantined(path).items()}
     return Counted(True, usage(path), found, spooled(path), partitions(path), file_system(path), identity(path), now())
@@ -204,6 +224,10 @@ def as_json(counted: Counted) -> dict[str, Any]:
         "size": room and room.size,
         "used": room and room.used,
         "avail": room and room.avail,
+        "inodes": room and room.inodes,
+        "inodes_avail": room and room.inodes_avail,
+        "read_only": bool(room and room.read_only),
+        "error": counted.error,
         "quarantined": kinds,
         "async_pending": counted.async_pending,
         "partitions": dict(counted.partitions),

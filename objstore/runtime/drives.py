@@ -35,7 +35,10 @@ class Line(NamedTuple):
 
 
 # Words of the block layer, drivers and file systems by which they report a disk that fails. (?P<drive>) names it.
-_DRIVE = r"(?P<drive>(?:sd[a-z]+|vd[a-z]+|xvd[a-z]+|hd[a-z]+)\d*|nvme\d+n\d+(?:p\d+)?|dm-\d+|md\d+)"
+_DRIVE = (
+    r"(?P<drive>(?:sd[a-z]+|vd[a-z]+|xvd[a-z]+|hd[a-z]+)\d*|nvme\d+(?:c\d+)?n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?"
+    r"|(?:loop|nbd|rbd)\d+(?:p\d+)?|dm-\d+|md\d+(?:p\d+)?)"
+)
 _FAILURES = tuple(
     re.compile(pattern.replace("DRIVE", _DRIVE))
     for pattern in (
@@ -44,9 +47,14 @@ _FAILURES = tuple(
         r"\[DRIVE\].*\bSense Key : (?:Medium|Hardware) Error",
         r"(?:critical (?:medium|target)|lost page write|lost async page write).*\bdev(?:ice)? DRIVE\b",
         r"EXT4-fs error \(device DRIVE\)",
-        r"EXT4-fs \(DRIVE\): Remounting filesystem read-only",
+        r"EXT4-fs \(DRIVE\): (?:Remounting filesystem read-only|.*I/O error|.*shut down)",
+        r"Aborting journal on device DRIVE\b",
+        r"JBD2: .*(?:[Ee]rror).*\b(?:for|on) DRIVE\b",
         r"XFS \(DRIVE\):.*(?:error|[Cc]orrupt|[Ss]hut)",
-        r"\bDRIVE: .*(?:I/O Error|controller is down|Device not ready)",
+        r"BTRFS:? (?:error|critical) \(device DRIVE(?::? state \w+)?\)",
+        r"BTRFS warning \(device DRIVE(?::? state \w+)?\): .*(?:csum|checksum|error|lost page write)",
+        r"BTRFS info \(device DRIVE(?::? state \w+)?\): forced readonly",
+        r"\bDRIVE: .*(?:I/O [Ee]rror|error -\d+|controller is down|Device not ready|timed out)",
     )
 )
 
@@ -62,8 +70,8 @@ def drive_that_fails(text: str) -> str | None:
 
 def whole_drive(name: str) -> str:
     """The disk that a partition is part of: `sdb` of `sdb1`, `nvme0n1` of `nvme0n1p2`."""
-    if name.startswith("nvme"):
-        return re.sub(r"p\d+$", "", name)
+    if re.match(r"(?:nvme|mmcblk|loop|nbd|rbd|md)\d", name):
+        return re.sub(r"(?<=\d)p\d+$", "", name)
     return re.sub(r"\d+$", "", name) if re.match(r"(?:sd|vd|xvd|hd)", name) else name
 
 

@@ -80,7 +80,7 @@ class Host:
         return [{"device": part.device, "path": part.mountpoint} for part in psutil.disk_partitions(all=True)]
 
     def unmounted(self) -> Any:
-        return [{"device": name, "mounted": False} for name in self._names() if not self._is_mounted(name)]
+        return [{"device": name, "mounted": False} for name, found in self.counted().items() if not found.mounted]
 
     def diskusage(self) -> Any:
         """Bytes of each device; `avail` is what is left to others than root."""
@@ -175,8 +175,13 @@ class Host:
         return device_counts.device_names(self.paths.devices)
 
     def _is_mounted(self, name: str) -> bool:
-        mounted = not self.paths.mount_check or os.path.ismount(os.path.join(self.paths.devices, name))
-        return mounted and name not in self._outs
+        """Raises OSError if the system does not say."""
+        if name in self._outs:
+            return False
+        if not self.paths.mount_check:
+            return True
+        path = os.path.join(self.paths.devices, name)
+        return os.lstat(path).st_dev != os.stat(self.paths.devices).st_dev
 
     def _ring(self, path: str) -> dict[str, Any]:
         found = os.stat(path)

@@ -108,24 +108,31 @@ def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroun
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
 
 
-REPORT, REPAIR = "report", "repair"
+REPORT, DELETIONS, REPAIR = "report", "deletions", "repair"
 
 
-def _search_settings(duty: str, what: str, repair: str) -> Table:
-    """Of a duty that compares containers with objects. what: it looks at."""
+def _search_settings(duty: str, what: str, actions: tuple[str, ...], action: str, meaning: str) -> Table:
+    """Of a duty that compares containers with objects. what: it looks at. action: the default of `actions`."""
     return (
         Setting(f"{duty}_interval", duration, "1m", "how often to look whether a device is to be searched"),
         Setting(f"{duty}_cycle", duration, "7d", "least time between two rounds of a device"),
         Setting(f"{duty}_per_second", rate, "10", f"{what} to look at, on all devices of a host; 0: no bound"),
         Setting(f"{duty}_grace", duration, "1h", "age below which nothing is said of a change"),
-        Setting(f"{duty}_action", choice(REPORT, REPAIR), REPORT, repair),
+        Setting(f"{duty}_action", choice(*actions), action, meaning),
+        Setting(f"{duty}_recent", duration, "2d", f"age of {what} that are searched for more often"),
+        Setting(f"{duty}_recent_cycle", duration, "8h", "least time between two rounds of those"),
+        Setting(f"{duty}_recent_per_second", rate, "100", f"{what} to look at in such a round; 0: no bound"),
     )
 
 
 _QUEUE = ExpiryQueue()
 _DARK_SETTINGS = (
     *_search_settings(
-        "dark_objects", "objects", "repair: tell containers and the expirer again of objects that they do not know"
+        "dark_objects",
+        "objects",
+        (REPORT, REPAIR),
+        REPAIR,
+        "repair: tell containers and the expirer again of objects that they do not know",
     ),
     Setting("dark_objects_overdue", duration, "1d", "how long after its time an object that is still there is told of"),
     Setting("dark_objects_queue_account", str.strip, _QUEUE.account, "account of the expirer's queue, as of proxies"),
@@ -133,7 +140,12 @@ _DARK_SETTINGS = (
             "seconds that share a container of it, as of proxies"),
 )  # fmt: skip
 _DANGLING_SETTINGS = _search_settings(
-    "dangling_rows", "rows", "repair: take rows out of listings whose object nobody has, two rounds in a row"
+    "dangling_rows",
+    "rows",
+    (REPORT, DELETIONS, REPAIR),
+    DELETIONS,
+    "deletions: take rows out of listings whose object is known to be deleted;"
+    " repair: also those whose object nobody has, two rounds in a row",
 )
 
 
@@ -145,6 +157,8 @@ def _dark_objects(around: Surroundings) -> Work:
         values.dark_objects_action == REPAIR,
         values.dark_objects_overdue,
         ExpiryQueue(values.dark_objects_queue_account, values.dark_objects_queue_divisor),
+        values.dark_objects_recent,
+        values.dark_objects_recent_per_second,
     )
     search = dark_objects.DarkObjects(
         lambda policy: around.peers(ring_name(policy)),
@@ -154,9 +168,12 @@ def _dark_objects(around: Surroundings) -> Work:
         lambda: rounds.check(),
         around.logger,
     )
-    tour = Tour("full", values.dark_objects_cycle, search.tour)
+    tours = (
+        Tour("full", values.dark_objects_cycle, search.tour),
+        Tour("recent", values.dark_objects_recent_cycle, search.recent),
+    )
     rounds = Rounds(
-        "dark-objects", _places(around, partial(_object_stores, around)), [tour], around.logger, at_once=around.at_once
+        "dark-objects", _places(around, partial(_object_stores, around)), tours, around.logger, at_once=around.at_once
     )
     return _work(rounds, values.dark_objects_interval, 1)
 
@@ -164,7 +181,12 @@ def _dark_objects(around: Surroundings) -> Work:
 def _dangling_rows(around: Surroundings) -> Work:
     values = around.read(_DANGLING_SETTINGS)
     rules = dangling_rows.Rules(
-        values.dangling_rows_per_second, values.dangling_rows_grace, values.dangling_rows_action == REPAIR
+        values.dangling_rows_per_second,
+        values.dangling_rows_grace,
+        values.dangling_rows_action == REPAIR,
+        values.dangling_rows_action != REPORT,
+        values.dangling_rows_recent,
+        values.dangling_rows_recent_per_second,
     )
 
     def objects(policy: int) -> Peers | None:
@@ -173,11 +195,14 @@ def _dangling_rows(around: Surroundings) -> Work:
     search = dangling_rows.DanglingRows(
         objects, around.peers("container"), around.is_own, rules, lambda: rounds.check(), around.logger
     )
-    tour = Tour("full", values.dangling_rows_cycle, search.tour)
+    tours = (
+        Tour("full", values.dangling_rows_cycle, search.tour),
+        Tour("recent", values.dangling_rows_recent_cycle, search.recent),
+    )
     rounds = Rounds(
         "dangling-rows",
         _places(around, lambda device: device.containers),
-        [tour],
+        tours,
         around.logger,
         at_once=around.at_once,
     )

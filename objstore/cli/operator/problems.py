@@ -47,7 +47,9 @@ _AGAIN = "; its copies are made anew on other devices"
 _DEVICE_STATES = {
     "not there": (CRITICAL, f"is not there{_AGAIN}"),
     "not mounted": (CRITICAL, f"is not mounted{_AGAIN}"),
-    "slow": (WARNING, "does not answer in time"),
+    "silent": (CRITICAL, "does not answer"),
+    "slow": (WARNING, "is slow: what lies on it takes long to count, though it writes and reads"),
+    "read-only": (CRITICAL, "is read-only, as a file system is after an error of its disk; see the kernel's log"),
 }
 
 
@@ -57,6 +59,8 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
         if device.state in _DEVICE_STATES:
             severity, what = _DEVICE_STATES[device.state]
             yield Problem(severity, where, what)
+        if device.state == "fails":
+            yield Problem(CRITICAL, where, f"cannot be looked at: {device.why}; see the kernel's log")
         if device.state == "taken out":
             yield Problem(WARNING, where, f"is taken out: {device.why}{_AGAIN}")
         if device.state == "not in rings" and device.partitions:
@@ -104,6 +108,10 @@ def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
     known = [(device, fullness) for device, fullness in used if fullness is not None]
     total = sum(device.size or 0 for device, _ in known)
     average = sum(device.used or 0 for device, _ in known) / total if total else 0.0
+    for device in state.devices:
+        if device.inodes_used > FULL:
+            what = f"has {100 * device.inodes_used:.0f}% of its inodes in use; what it cannot take goes to others"
+            yield Problem(WARNING, f"{device.host}/{device.name}", what)
     for device, fullness in known:
         where = f"{device.host}/{device.name}"
         if fullness > FULL:

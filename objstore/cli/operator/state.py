@@ -18,7 +18,7 @@ AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
 class Device(NamedTuple):
-    """One disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out.
+    """One disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out, or fails.
 
     Sizes in bytes, None where not known.
 
@@ -45,6 +45,13 @@ class Device(NamedTuple):
     file_system: int
     replicated: float | None
     audited: float | None
+    inodes: int = 0
+    inodes_avail: int = 0
+
+    @property
+    def inodes_used(self) -> float:
+        """Part of the inodes that are in use, 0 if the file system has no fixed number of them."""
+        return 1 - self.inodes_avail / self.inodes if self.inodes else 0.0
 
     @property
     def fullness(self) -> float | None:
@@ -200,11 +207,13 @@ def _device(
     return Device(
         host=host,
         name=name,
-        state=_device_state(summary, found, assigned),
-        why=found.get("out") or "",
+        state=_device_state(summary, name, found, assigned),
+        why=found.get("out") or found.get("error") or "",
         draining=assigned is not None and not any(assigned.weights),
         size=found.get("size"),
         used=found.get("used"),
+        inodes=found.get("inodes") or 0,
+        inodes_avail=found.get("inodes_avail") or 0,
         quarantined=sum(found.get("quarantined", {}).values()),
         spooled=found.get("async_pending", 0),
         partitions=sum(found.get("partitions", {}).values()),
@@ -217,7 +226,15 @@ def _device(
     )
 
 
-def _device_state(summary: Mapping[str, Any] | None, found: Mapping[str, Any], assigned: _Assigned | None) -> str:
+def _answers(summary: Mapping[str, Any], name: str) -> bool:
+    """Did the drive audit write to the device and read from it when it last looked?"""
+    audited = ((summary.get("driveaudit") or {}).get("devices") or {}).get(name)
+    return audited is not None and not audited.get("failed")
+
+
+def _device_state(
+    summary: Mapping[str, Any] | None, name: str, found: Mapping[str, Any], assigned: _Assigned | None
+) -> str:
     if summary is None:
         return "host away"
     if not found:
@@ -226,8 +243,12 @@ def _device_state(summary: Mapping[str, Any] | None, found: Mapping[str, Any], a
         return "taken out"
     if not found["mounted"]:
         return "not mounted"
+    if found.get("error"):
+        return "fails"
     if found.get("late"):
-        return "slow"
+        return "slow" if _answers(summary, name) else "silent"
+    if found.get("read_only"):
+        return "read-only"
     return "ok" if assigned is not None else "not in rings"
 
 

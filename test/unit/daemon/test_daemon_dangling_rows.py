@@ -73,21 +73,27 @@ class World:
         stores = [device.containers for device in self.cluster.all]
         return [[each.name for each in store.list(self.container, ListingQuery()).items] for store in stores]
 
-    def search(self, repair: bool = False) -> Round:
-        """One more round of every device, its counts together."""
+    def delete(self, text: str, raw: int, *devices: str) -> None:
+        name = self.name._replace(object=text)
+        for device in devices:
+            self.cluster.device(device).objects(0).delete(self.cluster.location(name), name.path, at(raw))
+
+    def search(self, repair: bool = False, deletions: bool = False, recent: float = 0.0) -> Round:
+        """One more round of every device, its counts together. recent: of rows no older, in seconds; 0: of all."""
         whole = Round()
         for device, found in self.rounds.items():
             search = DanglingRows(
                 {0: self.cluster.peers}.get,
                 self.cluster.peers,
                 lambda node: True,
-                Rules(0, 3600, repair),
+                Rules(0, 3600, repair, deletions, recent),
                 lambda: None,
                 logging.getLogger("test.daemon"),
                 lambda: NOW,
             )
             found.begin(NOW)
-            for position in search.tour(Place(device, "", self.cluster.device(device).containers), found):
+            tour = search.recent if recent else search.tour
+            for position in tour(Place(device, "", self.cluster.device(device).containers), found):
                 found.position = position
             found.end(NOW)
             whole.count(**found.last_counts)
@@ -186,3 +192,27 @@ def test_a_round_goes_on_within_a_container(world: World) -> None:
     again.position = positions[19]
     assert list(search.tour(place, again)) == positions[20:]
     assert again.counts["rows"] == 10
+
+
+def test_a_row_whose_object_is_known_to_be_deleted_goes_at_once(world: World) -> None:
+    """After a power cut a deletion may be there whose container was never told."""
+    world.delete("o", 5, "d1", "d2", "d3")
+    world.list(ObjectRow("o", at(0)))
+    assert world.search().counts == {"rows": 1, "deleted": 1}
+    assert world.names() == [["o"]] * 3
+    assert world.search(deletions=True).counts == {"rows": 1, "deleted": 1, "repaired": 1}
+    assert world.names() == [[]] * 3
+
+
+def test_a_row_that_is_newer_than_the_deletion_stays(world: World) -> None:
+    world.delete("o", 0, "d1", "d2", "d3")
+    world.list(ObjectRow("o", at(5)))
+    assert world.search(deletions=True).counts == {"rows": 1, "dangling": 1}
+    assert world.names() == [["o"]] * 3
+
+
+def test_a_round_of_recent_rows_leaves_out_the_others(world: World) -> None:
+    world.list(ObjectRow("o", at(0)))
+    age = NOW - at(0).seconds
+    assert world.search(recent=age + 60).counts == {"rows": 1, "dangling": 1}
+    assert world.search(recent=age - 60).counts == {}

@@ -171,8 +171,8 @@ class World:
         stores = [device.containers for device in self.cluster.all]
         return [[(each.name, each.size) for each in s.list(self.container, ListingQuery()).items] for s in stores]
 
-    def search(self, repair: bool = False, containers: Peers | None = None) -> Round:
-        """One round of every device, its counts together. containers: their servers."""
+    def search(self, repair: bool = False, containers: Peers | None = None, recent: float = 0.0) -> Round:
+        """One round of every device, its counts together. containers: their servers. recent: as of dangling rows."""
         whole = Round()
         for device in self.cluster.devices.names():
             found = Round()
@@ -180,13 +180,13 @@ class World:
                 lambda policy: self.cluster.peers,
                 containers or self.cluster.peers,
                 lambda node: True,
-                Rules(0, 3600, repair),
+                Rules(0, 3600, repair, recent=recent),
                 lambda: None,
                 logging.getLogger("test.daemon"),
                 lambda: NOW,
             )
             place = Place(device, self.cluster.device(device).path, {0: self.cluster.device(device).objects(0)})
-            for _ in search.tour(place, found):
+            for _ in search.recent(place, found) if recent else search.tour(place, found):
                 pass
             whole.count(**found.counts)
             whole.findings += found.findings
@@ -210,6 +210,13 @@ def test_a_listed_object_is_none_of_them(world: World) -> None:
     world.put()
     world.list(ObjectRow("o", at(0), size=7))
     assert world.search().counts == {"objects": 1, "listed": 1}
+
+
+def test_a_round_of_recent_objects_leaves_out_the_others(world: World) -> None:
+    world.put()
+    age = NOW - at(0).seconds
+    assert world.search(recent=age + 60).counts == {"objects": 1, "dark": 1}
+    assert world.search(recent=age - 60).counts == {}
 
 
 def test_without_the_setting_it_is_reported_only(world: World) -> None:
