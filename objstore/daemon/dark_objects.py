@@ -64,6 +64,7 @@ class Rules(NamedTuple):
 
     repair: tell the container, or the expirer's queue, again. overdue: seconds by which the expirer must have come.
     recent: age in seconds of the changes that `recent` looks at, at `recent_rate`.
+    repair_recent: it tells the container again.
     """
 
     rate: float
@@ -73,6 +74,7 @@ class Rules(NamedTuple):
     queue: ExpiryQueue = ExpiryQueue()
     recent: float = 2 * 86400.0
     recent_rate: float = 0.0
+    repair_recent: bool = False
 
 
 def is_listed(info: ObjectInfo, now: float, grace: float) -> bool:
@@ -187,19 +189,19 @@ class DarkObjects:
             throttle.take()
             batch.append(location)
             if len(batch) >= _BATCH:
-                self._look_at(place, found, batch, overdue=not since)
+                self._look_at(place, found, batch, recent=since > 0)
                 batch = []
                 yield position  # at which the batch has begun, or behind
-        self._look_at(place, found, batch, overdue=not since)
+        self._look_at(place, found, batch, recent=since > 0)
 
-    def _look_at(self, place: Place, found: Round, batch: list[Location], overdue: bool) -> None:
+    def _look_at(self, place: Place, found: Round, batch: list[Location], recent: bool) -> None:
         suspects = []
         for location in batch:
             self._check()
-            suspect = self._suspect(place, found, location, overdue)
+            suspect = self._suspect(place, found, location, overdue=not recent)
             if suspect is not None:
                 suspects.append(suspect)
-        self._judge(found, suspects)
+        self._judge(found, suspects, self._rules.repair or (recent and self._rules.repair_recent))
 
     def _suspect(self, place: Place, found: Round, location: Location, overdue: bool) -> _Suspect | None:
         """An object that ought to be listed."""
@@ -224,7 +226,7 @@ class DarkObjects:
             self._look_at_overdue(found, suspect)
         return suspect if is_listed(info, now, self._rules.grace) else None
 
-    def _judge(self, found: Round, suspects: list[_Suspect]) -> None:
+    def _judge(self, found: Round, suspects: list[_Suspect], repair: bool) -> None:
         def container(suspect: _Suspect) -> Name:
             return suspect.name.of_container
 
@@ -232,7 +234,7 @@ class DarkObjects:
             members = list(group)
             answers = self._ask(name, [each.name.object or "" for each in members])
             for each in members:
-                self._settle(found, each, judge(answers, each.name.object or "", each.info.data_timestamp))
+                self._settle(found, each, judge(answers, each.name.object or "", each.info.data_timestamp), repair)
 
     def _ask(self, container: Name, names: list[str]) -> list[Answer | None]:
         """What each primary says."""
@@ -252,7 +254,7 @@ class DarkObjects:
             self._logger.debug("rows of %s at %s: %s", request.name.path, node, failure)
             return None
 
-    def _settle(self, found: Round, suspect: _Suspect, verdict: Verdict) -> None:
+    def _settle(self, found: Round, suspect: _Suspect, verdict: Verdict, repair: bool) -> None:
         if verdict in (Verdict.DARK, Verdict.NO_CONTAINER) and not is_newest(self._others(suspect), suspect.info):
             verdict = Verdict.UNCERTAIN  # replicators make the copies equal first
         found.count(**{verdict.value: 1})
@@ -261,7 +263,7 @@ class DarkObjects:
         path, policy = suspect.name.path, suspect.location.policy
         text = f"{verdict.value}: {path} of {suspect.info.data_timestamp} in policy {policy}"
         found.find(text)
-        if verdict is Verdict.DARK and self._rules.repair:
+        if verdict is Verdict.DARK and repair:
             done = self._repair(suspect)
             found.count(**{"repaired" if done else "failed": 1})
             text += ", told to its container again" if done else ", could not be told to its container"

@@ -108,7 +108,7 @@ def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroun
     return _work(rounds, values[f"{kind}_auditor_interval"], values[f"{kind}_auditor_concurrency"])
 
 
-REPORT, DELETIONS, REPAIR = "report", "deletions", "repair"
+REPORT, RECENT, DELETIONS, REPAIR = "report", "recent", "deletions", "repair"
 
 
 def _search_settings(duty: str, what: str, actions: tuple[str, ...], action: str, meaning: str) -> Table:
@@ -130,9 +130,10 @@ _DARK_SETTINGS = (
     *_search_settings(
         "dark_objects",
         "objects",
-        (REPORT, REPAIR),
-        REPAIR,
-        "repair: tell containers and the expirer again of objects that they do not know",
+        (REPORT, RECENT, REPAIR),
+        RECENT,
+        "recent: tell containers again of objects of the last days that they do not know;"
+        " repair: of all, and the expirer of those that are overdue",
     ),
     Setting("dark_objects_overdue", duration, "1d", "how long after its time an object that is still there is told of"),
     Setting("dark_objects_queue_account", str.strip, _QUEUE.account, "account of the expirer's queue, as of proxies"),
@@ -159,6 +160,7 @@ def _dark_objects(around: Surroundings) -> Work:
         ExpiryQueue(values.dark_objects_queue_account, values.dark_objects_queue_divisor),
         values.dark_objects_recent,
         values.dark_objects_recent_per_second,
+        values.dark_objects_action != REPORT,
     )
     search = dark_objects.DarkObjects(
         lambda policy: around.peers(ring_name(policy)),
