@@ -51,7 +51,7 @@ objstore is ready.
   endpoint     {endpoint}
   Swift        {auth_url}  user {user}
   S3           {endpoint}
-  credentials  {path}  holds the keys
+  credentials  {path}  {holds}
 """
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
 # Accounts show what was stored after a few seconds. With all devices at hand a pass is cheap.
@@ -194,10 +194,8 @@ def _announce(supervisor: Supervisor, data: DataDir, first: bool) -> None:
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
     scheme = "https" if processes.read_defaults(data.proxy_conf).get("cert_file") else "http"
     known = write_credentials(data, f"{scheme}://{shown}:{port}")
-    known["user"] = known["user"] or "- (none: see `objstore user list`)"
+    holds = "holds the keys" if known["user"] else "holds no keys: its user is gone, see `objstore user list`"
     show = first and sys.stdout.isatty()
-    click.echo(
-        _KEYS.format(**known, path=data.credentials) if show else _NO_KEYS.format(**known, path=data.credentials)
-    )
+    click.echo((_KEYS if show else _NO_KEYS).format(**known, path=data.credentials, holds=holds))
     sys.stdout.flush()
     processes.tell_systemd("READY=1")
