@@ -1,8 +1,8 @@
 """Parameters and headers that a request may leave out, but not send empty.
 
 Beyond this check '' stands for "not sent" in both: what was sent empty, and would do another thing than was asked
-if it counted as not sent, does not get there. What is not listed here may be empty (`prefix`, `marker`, x-amz-tagging),
-or is refused by who reads it.
+if it counted as not sent, does not get there. What is not listed here may be empty (`prefix`, `max-keys`, of which
+clients send all in every listing, x-amz-tagging), or is refused by its reader.
 """
 
 from __future__ import annotations
@@ -11,20 +11,11 @@ from collections.abc import Mapping
 
 from objstore.s3.errors import S3Error
 
-_NO_INTEGER = "Provided {name} not an integer or within integer range"
-_BAD_TOKEN = "The continuation token provided is incorrect"
-
 QUERY = {
     "versionId": "Version id cannot be the empty string",
     "partNumber": "Part number must be an integer between 1 and 10000, inclusive",
     "version-id-marker": "A version-id marker cannot be empty.",
-    "max-keys": _NO_INTEGER,
-    "max-uploads": _NO_INTEGER,
-    "max-parts": _NO_INTEGER,
-    "max-buckets": _NO_INTEGER,
-    "part-number-marker": _NO_INTEGER,
-    "continuation-token": _BAD_TOKEN,
-    "encoding-type": "Invalid Encoding Method specified in Request",
+    "continuation-token": "The continuation token provided is incorrect",
 }
 HEADERS = frozenset(
     {
@@ -47,7 +38,7 @@ def check(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> 
     """Raises S3Error InvalidArgument."""
     for name, value in query.items():
         if not value and name in QUERY:
-            raise _refused(QUERY[name].format(name=name), name)
+            raise _refused(QUERY[name], name)
     for name, value in headers.items():
         if not value and (name in HEADERS or (name in _OF_CHANGES and method not in _READS)):
             raise _refused("The value of the header is empty.", name.lower())

@@ -57,8 +57,7 @@ def test_an_empty_version_in_a_deletion_of_many_is_a_version_that_is_not_there(r
 @pytest.mark.parametrize(
     "query",
     [
-        "versions&key-marker=k&version-id-marker=", "max-keys=", "encoding-type=", "list-type=2&continuation-token=",
-        "list-type=", "uploads&max-uploads=",
+        "versions&key-marker=k&version-id-marker=", "list-type=2&continuation-token=", "list-type=",
     ],
 )  # fmt: skip
 def test_empty_parameters_of_listings_are_refused(raw: S3, filled: str, query: str) -> None:
@@ -66,7 +65,8 @@ def test_empty_parameters_of_listings_are_refused(raw: S3, filled: str, query: s
 
 
 def test_empty_markers_and_prefixes_of_listings_mean_the_beginning(raw: S3, filled: str) -> None:
-    for query in ("prefix=&marker=&delimiter=", "list-type=2&start-after=&prefix=", "versions&key-marker="):
+    queries = ("prefix=&marker=&delimiter=&max-keys=", "list-type=2&start-after=&prefix=&encoding-type=")
+    for query in (*queries, "versions&key-marker="):
         answer = raw.get(f"/{filled}?{query}")
         assert (answer.status, b"<Key>k</Key>" in answer.body) == (200, True), query
 

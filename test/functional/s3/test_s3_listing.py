@@ -167,18 +167,15 @@ def test_tokens(s3: Any, full: str, raw: S3) -> None:
     second = s3.list_objects_v2(Bucket=full, MaxKeys=3, ContinuationToken=token, StartAfter="zzz")
     assert second["ContinuationToken"] == token
     assert entries(second) == model()[3:6]
-    for wrong in (token[:-1], token[1:], "x", "AAAA", "\u00e9", token + "="):
+    for wrong in ("", token[:-1], token[1:], "x", "AAAA", "\u00e9", token + "="):
         answer = raw.get(f"/{full}?list-type=2&continuation-token={quote(wrong)}")
         assert code_of(answer) == (400, "InvalidArgument")
         assert error_of(answer)["ArgumentName"] == "continuation-token"
-    empty = s3.list_objects_v2(Bucket=full, ContinuationToken="")
-    assert entries(empty) == model()
-    assert empty["ContinuationToken"] == ""
 
 
 def test_what_was_sent_is_said_back_also_where_it_is_empty(s3: Any, bucket: str) -> None:
-    said = s3.list_objects_v2(Bucket=bucket, StartAfter="", ContinuationToken="", Prefix="")
-    assert (said["StartAfter"], said["ContinuationToken"], said["Prefix"]) == ("", "", "")
+    said = s3.list_objects_v2(Bucket=bucket, StartAfter="", Prefix="")
+    assert (said["StartAfter"], said["Prefix"]) == ("", "")
     assert not {"StartAfter", "ContinuationToken"} & s3.list_objects_v2(Bucket=bucket).keys()
 
 
