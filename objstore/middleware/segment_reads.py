@@ -68,7 +68,10 @@ class _Pending:
         result, self._result = self._result, None
         if isinstance(result, Answer):
             return result
-        raise result or SegmentMissing(self.segment.path)
+        try:
+            raise result or SegmentMissing(self.segment.path)
+        finally:
+            del result  # or the error and this frame would keep each other, and the body's pieces
 
     def abandon(self) -> None:
         self._abandoned = True
@@ -155,7 +158,10 @@ class SegmentBody:
                 failure = broken
             self._current.close()
             if not again or left <= 0:
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    del failure  # see `_Pending.wait`
             again = False
             self._current = self._fetch(segment._replace(start=segment.stop - left))
 

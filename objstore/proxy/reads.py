@@ -242,9 +242,15 @@ class ResumedBody:
             self._found.response.close()
             if position >= self._stop:
                 return
-            self._found = self._other_copy(position, failure)
+            found = self._other_copy(position)
+            if found is None:
+                try:
+                    raise failure
+                finally:
+                    del failure  # or the error and this frame would keep each other, and the piece
+            self._found = found
 
-    def _other_copy(self, position: int, failure: Exception) -> Found:
+    def _other_copy(self, position: int) -> Found | None:
         headers = {
             name: value for name, value in self._request.headers.items() if not name.startswith(("If-", "Range"))
         }
@@ -262,7 +268,7 @@ class ResumedBody:
             if response.status == 206:
                 return Found(node, response)
             response.close()
-        raise failure
+        return None
 
     def close(self) -> None:
         self._found.response.close()

@@ -93,12 +93,11 @@ class Payload:
         """
         if self._whole is not None:
             return self._whole
-        too_much = S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(most)})
         if self.length is not None and self.length > most:
-            raise too_much
+            raise _too_long(most)
         data = self.read(most + 1)
         if len(data) > most:
-            raise too_much
+            raise _too_long(most)
         if not self._ended:
             self.read_chunk()
         self._whole = data
@@ -259,3 +258,7 @@ class Payload:
 
 def _bytes_of(events: list[Event]) -> bytes:
     return b"".join([event for event in events if isinstance(event, memoryview)])
+
+
+def _too_long(limit: int) -> S3Error:
+    return S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(limit)})
