@@ -304,7 +304,8 @@ class Batcher:
             outcomes = self._run_batch([call.args[0] for call in calls])
             for call, outcome in zip(calls, outcomes, strict=True):
                 if isinstance(outcome, BaseException):
-                    call.error = outcome
+                    # Its frames hold the outcomes of the batch, and so would be kept by what they keep.
+                    call.error = outcome.with_traceback(None)
                 else:
                     call.result = outcome
         except BaseException as error:  # carried to every waiter
