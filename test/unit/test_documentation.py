@@ -174,7 +174,7 @@ def test_words_with_underscores_are_names_of_the_code() -> None:
 def is_of_the_code(word: str) -> bool:
     """Names of metrics are made of parts, and of `_total` for counters."""
     part = re.sub(r"^objstore_(?:server_|daemon_|device_)?", "", word).removesuffix("_total")
-    return word in names() or part in source() or exists(f"{word}.py")
+    return word in names() | settings_known() or part in source() or exists(f"{word}.py")
 
 
 # Names of others that pages explain.
