@@ -39,6 +39,7 @@ class Device:
     def __init__(self, path: str, makers: Makers, file_system: int) -> None:
         self.path = path
         self.file_system = file_system
+        self.gone = False  # another file system was at the path
         self.releasing: threading.Thread | None = None
         self._makers = makers
         self._stores: dict[Any, Any] = {}
@@ -60,6 +61,7 @@ class Device:
         except OSError as error:
             raise DeviceUnavailable(f"{self.path}: {error}") from error
         if not same:
+            self.gone = True
             raise DeviceUnavailable(f"{self.path} was unmounted")
 
     def release(self) -> None:
@@ -118,13 +120,14 @@ class Devices:
     def get(self, name: str) -> Device:
         """Raises DeviceUnavailable."""
         now = time.monotonic()
-        if now - self._checked.get(name, -1e9) > self._interval:
+        device = self._devices.get(name)
+        if device is None or device.gone or now - self._checked.get(name, -1e9) > self._interval:
             self._checked.pop(name, None)
-            self._check(name)
+            device = self._check(name)
             self._checked[name] = now
-        return self._devices[name]
+        return device
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str) -> Device:
         """Look at the device anew. Raises DeviceUnavailable."""
         if not is_device_name(name):
             raise DeviceUnavailable(f"{name} is no device")
@@ -146,11 +149,14 @@ class Devices:
             raise DeviceUnavailable(f"{path}: {error}") from error
         if not stat.S_ISDIR(found.st_mode):
             raise DeviceUnavailable(f"{name} is no directory")
-        if known is None or known.file_system != found.st_dev:
-            if known is not None:
-                _release(known)
-            self._devices[name] = Device(path, self._makers, found.st_dev)
         self._watch()
+        if known is not None and known.file_system == found.st_dev:
+            known.gone = False
+            return known
+        if known is not None:
+            _release(known)
+        device = self._devices[name] = Device(path, self._makers, found.st_dev)
+        return device
 
     def _watch(self) -> None:
         if self._watched_by != os.getpid():
