@@ -122,7 +122,7 @@ class DriveAudit:
         self._unwritable = why
 
     def _errors(self, names: list[str]) -> dict[str, list[Line]]:
-        """Lines about each device's drive; in a thread."""
+        """Lines about each device's drive, later than its return if it was out before; in a thread."""
         try:
             found = failures(self._means.lines(), self._now() - self._rules.window)
             self._log_unreadable = ""
@@ -131,7 +131,12 @@ class DriveAudit:
                 self._logger.warning("the kernel's log cannot be read, devices are only probed: %s", error)
             self._log_unreadable = str(error)
             return {}
-        return {name: found[drive] for name, drive in self._means.drives(names).items() if drive in found}
+        returned = self._means.outs.returned()
+        return {
+            name: [line for line in found[drive] if line.at >= returned.get(name, 0.0)]
+            for name, drive in self._means.drives(names).items()
+            if drive in found
+        }
 
     def _look(self, name: str, path: str, lines: list[Line]) -> None:
         why = self._probe(name, path)

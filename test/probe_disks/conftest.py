@@ -41,10 +41,18 @@ class Hosts:
         self._program = program
         self._directory = directory
         self.cluster = Cluster(directory / "cluster", hosts=len(kinds), mount_check=True, **options)
+        self._separate_kernel_log()
         self.disks: dict[int, FaultyDisk] = {}
         for host, kind in enumerate(kinds, 1):
             self.insert(host, kind)
         self.cluster.start()
+
+    def _separate_kernel_log(self) -> None:
+        """The machine's has errors of loop devices that other disks had before, for which these would be taken out."""
+        log = self._directory / "kernel.log"
+        log.touch()
+        conf = self.cluster.etc / "object-server.conf"
+        conf.write_text(conf.read_text().replace("[DEFAULT]\n", f"[DEFAULT]\ndrive_audit_log = {log}\n"))
 
     def insert(self, host: int, kind: str, image: Path | None = None) -> FaultyDisk:
         """Mount a disk in a host, in the place of the one that was there."""

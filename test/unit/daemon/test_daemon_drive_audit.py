@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_errors_of_long_ago_do_not_count(host: Host) -> None:
     host.lines = [Line(NOW - 100, "I/O error, dev sdb, sector 1")] * 3
     host.run()
     assert host.outs.all() == {}
+
+
+def test_errors_before_a_device_was_put_back_do_not_count(host: Host, tmp_path: Path) -> None:
+    """A disk with a new cable was taken out again at the next look, for the errors that it had before."""
+    host.lines = [Line(NOW - 30, "I/O error, dev sdb, sector 1")] * 3
+    host.run()
+    assert host.outs.put_back("d2")
+    os.utime(tmp_path / ".out" / ".d2.returned", (NOW - 20, NOW - 20))
+    host.run()
+    assert host.outs.all() == {}
+    host.lines += [Line(NOW - 10, "I/O error, dev sdb, sector 1")] * 3
+    host.run()
+    assert list(host.outs.all()) == ["d2"]
 
 
 def test_a_device_that_does_not_write_goes_out_after_several_tries(host: Host) -> None:
