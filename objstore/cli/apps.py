@@ -96,7 +96,7 @@ def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
     """The way for updates, which have a place to wait in where a server does not answer soon."""
     options = settings.read(CLIENT_SETTINGS, conf, "client")
     options.node_timeout = settings.read(UPDATE_SETTINGS, conf, "storage server").update_timeout
-    return transports.with_remote(HttpTransport(Pool(options)))
+    return transports.with_remote(HttpTransport(Pool(options)), options.node_timeout)
 
 
 def in_process(

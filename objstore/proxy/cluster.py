@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.errors import ConfigError, NodeFailure
+from objstore.core.errors import ConfigError, NodeFailure, NodeTimeout
 from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
 from objstore.core.policies import Policies, ring_name
@@ -18,6 +18,7 @@ from objstore.proxy.node_order import Timings, in_order
 from objstore.proxy.quorum import quorum_size
 from objstore.proxy.settings import Settings
 from objstore.ring import Ring
+from objstore.runtime import green
 from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
 
 
@@ -70,23 +71,29 @@ class _Own:
 class Transports:
     """The way to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
 
-    def __init__(self, remote: Transport, own: _Own | None = None) -> None:
+    def __init__(self, remote: Transport, own: _Own | None = None, own_timeout: float = 0.0) -> None:
+        """own_timeout: seconds that a call in process may take, if fewer than the transport's own; 0: as many."""
         self._remote = remote
         self._own = own or _Own()
+        self._own_timeout = own_timeout
 
     def use_local(self, transport: Transport, addresses: frozenset[tuple[str, int]]) -> None:
         self._own.transport = transport
         self._own.addresses = addresses
 
-    def with_remote(self, remote: Transport) -> Transports:
+    def with_remote(self, remote: Transport, own_timeout: float = 0.0) -> Transports:
         """The same, also as to `use_local`, with another way to the nodes of other hosts: one with other timeouts."""
-        return Transports(remote, self._own)
+        return Transports(remote, self._own, own_timeout)
 
     def is_local(self, node: Node) -> bool:
         return (node.ip, node.port) in self._own.addresses
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
-        return self._of(node).call(node, request)
+        seconds = self._own_timeout
+        if not seconds or not self.is_local(node):
+            return self._of(node).call(node, request)
+        with green.Bound(seconds, lambda: NodeTimeout(f"{node} took longer than {seconds} s")):
+            return self._of(node).call(node, request)
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
         return self._of(node).upload(node, request, length)

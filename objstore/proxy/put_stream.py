@@ -172,7 +172,7 @@ class PutStream:
                 green.spawn(self._open, stand_ins(self._cluster, node, spares), request)
                 for node, request in zip(nodes, requests, strict=True)
             ]
-            opened = _all_opened(self._cluster, waits)
+            opened = _all_opened(self._cluster, waits, self._needed)
             answers = [one for one in opened if isinstance(one, NodeResponse)]
             conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=None)
             if conflict is None or not self._change.outdated(conflict):
@@ -264,21 +264,36 @@ class PutStream:
         return written._replace(answers=answers + written.answers)
 
 
-def _all_opened(cluster: Cluster, waits: Sequence[Any]) -> list[Sender | NodeResponse]:
-    """The results of `PutStream._open`, as `writes.gather` has those of its jobs; if it raises, no upload goes on."""
-    opened: list[Sender | NodeResponse] = []
-    fault: InvalidInput | None = None
+def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sender | NodeResponse]:
+    """The results of `PutStream._open`, as `writes.gather` has those of its jobs; if it raises, no upload goes on.
+
+    Once `needed` nodes are ready, each that takes `open_timeout` longer is given up for the next in its place.
+    """
+    ended = green.Queue()
     for wait in waits:
+        wait.link(ended.put)
+    opened: dict[Any, Sender | NodeResponse] = {}
+    fault: InvalidInput | None = None
+    while len(opened) < len(waits):
+        ready = sum(isinstance(one, Sender) for one in opened.values())
         try:
-            opened.append(wait.wait())
+            wait = ended.get(timeout=cluster.settings.open_timeout if ready >= needed else None)
+        except green.QueueEmpty:
+            for late in waits:
+                if late not in opened:
+                    green.kill(late, NodeTimeout("was not ready for the body long after others"))
+            continue
+        try:
+            opened[wait] = wait.wait()
         except InvalidInput as raised:
             fault = raised
+            opened[wait] = NodeResponse(400, {})
         except Exception:
             cluster.logger.exception("a request to a node failed")
-            opened.append(NodeResponse(500, {}))
+            opened[wait] = NodeResponse(500, {})
     if fault is None:
-        return opened
-    for one in opened:
+        return [opened[wait] for wait in waits]
+    for one in opened.values():
         if isinstance(one, Sender):
             one.abort()
     raise fault

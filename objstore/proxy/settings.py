@@ -23,6 +23,7 @@ SETTINGS = (
     Setting("node_timeout", duration, "10", "seconds that a node may take to answer, or be silent in mid-stream"),
     Setting("client_timeout", duration, "60", "seconds that a client may be silent in mid-body"),
     Setting("post_quorum_timeout", duration, "0.5", "seconds to wait for the rest once a majority has answered"),
+    Setting("open_timeout", duration, "3", "seconds to wait for the rest once a majority is ready for a large body"),
     Setting("write_timeout", duration, "2m", "longest wait for the nodes of one write, handoffs among them"),
     Setting("creation_timeout", duration, "3", "the same, where replicas of a new account or container are made"),
     Setting("error_suppression_limit", float, "10", "failures after which a node is passed over"),

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from objstore.cli.apps import storage_apps
-from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeUnreachable
+from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.proxy.app import ProxyApp
@@ -70,7 +70,22 @@ class Faulty:
         if isinstance(fault, Exception):
             raise fault
         upload = self._transport.upload(node, request, length)
+        if isinstance(fault, float):
+            return Late(upload, fault)
         return Dying(upload) if fault == "dies" else upload
+
+
+class Late:
+    """An upload whose node is ready for the body after so many seconds."""
+
+    def __init__(self, upload, seconds):
+        self._upload = upload
+        self._seconds = seconds
+        self.abort, self.send, self.finish = upload.abort, upload.send, upload.finish
+
+    def wait_continue(self):
+        green.sleep(self._seconds)
+        return self._upload.wait_continue()
 
 
 class Dying:
@@ -166,6 +181,48 @@ def test_a_handoff_takes_the_place_of_a_node_that_is_down(store):
     assert store("PUT", OBJECT, SMALL).status == 201
     handoff = ({"d0", "d1", "d2", "d3"} - set(store.primaries())).pop()
     assert ("PUT", handoff, OBJECT) in store.net.asked
+
+
+def test_a_handoff_takes_the_large_body_for_a_node_that_hangs(tmp_path):
+    """All others waited for it as long as a node may take to answer."""
+    store = Store(tmp_path, devices=4, replicas=3, node_timeout="20", open_timeout="0.2")
+    store.net.faults[store.primaries()[0]] = 10.0
+    started = time.monotonic()
+    assert store("PUT", OBJECT, LARGE).status == 201
+    assert time.monotonic() - started < 5
+    store.net.faults = dict.fromkeys(store.primaries(), "down")
+    assert store("GET", OBJECT).read() == LARGE
+
+
+def test_a_large_body_goes_on_without_nodes_that_hang_if_there_is_no_handoff(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3, node_timeout="20", open_timeout="0.2")
+    store.net.faults[store.primaries()[0]] = 10.0
+    started = time.monotonic()
+    assert store("PUT", OBJECT, LARGE).status == 201
+    assert time.monotonic() - started < 5
+
+
+def test_a_large_body_waits_for_nodes_that_are_all_slow(tmp_path):
+    store = Store(tmp_path, devices=3, replicas=3, node_timeout="20", open_timeout="0.1")
+    store.net.faults = dict.fromkeys(store.primaries(), 1.0)
+    assert store("PUT", OBJECT, LARGE).status == 201
+
+
+def test_calls_in_process_may_have_less_time_than_others():
+    """A change waited for a hanging container replica of its own host as long as the proxy waits for the change."""
+
+    class Hanging:
+        def call(self, node, request):
+            green.sleep(10)
+
+    transports = Transports(Hanging())
+    telling = transports.with_remote(Hanging(), 0.2)
+    transports.use_local(Hanging(), frozenset({("127.0.0.1", 6200)}))
+    node = Node(0, 1, 1, "127.0.0.1", 6200, "d1", weight=1.0)
+    started = time.monotonic()
+    with pytest.raises(NodeTimeout):
+        telling.call(node, NodeRequest("POST", 0, CONTAINER, {}))
+    assert time.monotonic() - started < 5
 
 
 def test_a_write_fails_where_no_majority_can_be_had(tmp_path):
