@@ -24,6 +24,14 @@ def _unit(*names: str) -> tuple[str, ...]:
 
 
 MUTANTS = (
+    # Devices
+    Mutant(
+        "nothing is acknowledged beneath a mount point",
+        "objstore/server/app.py",
+        "if method not in _READS or response.status == 404:",
+        "if False:",
+        _unit("server/test_server_devices"),
+    ),
     # Majorities and order
     Mutant(
         "a majority is more than half",

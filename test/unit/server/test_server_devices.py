@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from objstore.core.errors import DeviceUnavailable
-from objstore.core.names import Location, Name
+from objstore.core.errors import DeviceUnavailable, NotFound
+from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.drives import Outs
 from objstore.runtime.files import FILES
+from objstore.server.app import Request, StorageApp
 from objstore.server.devices import Devices, Makers
 from objstore.store.databases import ContainerStore
 from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.web.responses import Response, call
+from objstore.wire.messages import REPLICATE
 
 
 def test_plain_files_and_names_with_a_dot_are_no_devices(tmp_path: Path) -> None:
@@ -114,3 +120,42 @@ def test_a_path_that_cannot_be_looked_at_is_not_called_unmounted(tmp_path: Path)
     devices = Devices(str(tmp_path), Makers(*[None] * 4), False)  # type: ignore[arg-type]
     with pytest.raises(DeviceUnavailable, match="Too many levels"):
         devices.get("d1")
+
+
+def _missing(_: Request) -> Response:
+    raise NotFound("o")
+
+
+@pytest.mark.parametrize(
+    ("method", "verb", "status"),
+    [
+        ("PUT", lambda _: Response(201), 507),
+        ("POST", lambda _: Response(202), 507),
+        ("DELETE", lambda _: Response(204), 507),
+        ("DELETE", _missing, 507),
+        ("GET", _missing, 507),
+        ("HEAD", lambda _: Response(404), 507),
+        (REPLICATE, lambda _: Response(200), 507),
+        ("GET", lambda _: Response(200), 200),  # of a file that was open before
+    ],
+)
+def test_a_device_that_is_unmounted_within_a_request_acknowledges_nothing(
+    tmp_path: Path, disk: str, method: str, verb: Callable[[Any], Response], status: int
+) -> None:
+    """What was written beneath the mount point would be hidden as soon as the disk is back."""
+    mounted = Mounted(tmp_path, disk)
+
+    def unmounted_meanwhile(request: Any) -> Response:
+        mounted.unmount()
+        return verb(request)
+
+    app = StorageApp(
+        mounted.devices,
+        HashSalt(b"a", b""),
+        {} if method == REPLICATE else {method: unmounted_meanwhile},
+        3,
+        logging.getLogger("test"),
+        unmounted_meanwhile,
+    )
+    path = "/d1/1" if method == REPLICATE else "/d1/1/a/c/o"
+    assert call(app, {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO()}).status == status
