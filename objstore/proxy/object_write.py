@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict
+from objstore.core.errors import Conflict, NodeTimeout
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.lives import LIFE
 from objstore.core.names import Name
@@ -16,10 +16,11 @@ from objstore.proxy.decided_write import DecidedWrite
 from objstore.proxy.former import Former, Stored, stored
 from objstore.proxy.request import ProxyRequest
 from objstore.proxy.writes import Written, write
+from objstore.runtime import green
 from objstore.web import traces
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest
+from objstore.wire.messages import NodeRequest, NodeResponse
 from objstore.wire.rows import ListedObject, object_row, rows_request, tombstone_row
 from objstore.wire.telling import tell_all
 
@@ -194,7 +195,18 @@ _DELETED = {404: 204}  # for the vote: the tombstone is there in either case
 def _tell(
     change: ObjectChange, place: Placement, nodes: Mapping[int, Node], row: Mapping[str, Any], life: str
 ) -> dict[int, int]:
-    """Replicas that are down get the row by replication of the container."""
+    """Replicas that are down, or take longer than `update_timeout`, get the row by replication of the container."""
     headers = {LIFE: life} if life else None
     sent = rows_request(change.name.of_container, place.partition, [row], change.timestamp.internal, headers)
-    return tell_all(change.cluster, nodes, sent)
+    return tell_all(_Brief(change.cluster), nodes, sent)
+
+
+class _Brief(NamedTuple):
+    """A cluster whose nodes have little time to answer: someone waits who could be answered without them."""
+
+    cluster: Cluster
+
+    def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        seconds = self.cluster.settings.update_timeout
+        with green.Bound(seconds, lambda: NodeTimeout(f"{node} took longer than {seconds} s")):
+            return self.cluster.call(node, request)

@@ -24,6 +24,9 @@ SETTINGS = (
     Setting("client_timeout", duration, "60", "seconds that a client may be silent in mid-body"),
     Setting("post_quorum_timeout", duration, "0.5", "seconds to wait for the rest once a majority has answered"),
     Setting("open_timeout", duration, "3", "seconds to wait for the rest once a majority is ready for a large body"),
+    Setting(
+        "update_timeout", duration, "2", "seconds to tell a container of a change in the place of an object server"
+    ),
     Setting("write_timeout", duration, "2m", "longest wait for the nodes of one write, handoffs among them"),
     Setting("creation_timeout", duration, "3", "the same, where replicas of a new account or container are made"),
     Setting("error_suppression_limit", float, "10", "failures after which a node is passed over"),

@@ -208,6 +208,27 @@ def test_a_large_body_waits_for_nodes_that_are_all_slow(tmp_path):
     assert store("PUT", OBJECT, LARGE).status == 201
 
 
+def test_a_container_that_hangs_is_not_waited_for_in_the_place_of_an_object_server(tmp_path):
+    """A write with two good copies was answered after node_timeout, if the third's container replica did not answer."""
+    store = Store(tmp_path, devices=4, replicas=3, node_timeout="20", update_timeout="0.2")
+    assert store("GET", CONTAINER).status == 200
+    listed, call = [], store.net.call
+
+    def hanging(node, request):
+        if (request.method, request.name) == ("POST", CONTAINER):
+            listed.append(node)
+            green.sleep(10)
+        return call(node, request)
+
+    store.net.call = hanging
+    store.net.faults[store.primaries()[0]] = 10.0
+    for method in ("PUT", "DELETE"):
+        started = time.monotonic()
+        assert store(method, OBJECT, SMALL).status in (201, 204)
+        assert time.monotonic() - started < 5
+    assert listed
+
+
 def test_calls_in_process_may_have_less_time_than_others():
     """A change waited for a hanging container replica of its own host as long as the proxy waits for the change."""
 
