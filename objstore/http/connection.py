@@ -84,6 +84,7 @@ class Connection:
     def make_room(self) -> None:
         """For the event loop only: end the connection for a newcomer, if it still waits for its client."""
         if self.idle_since is None:
+            self.stream.shut()  # whatever the application makes of it: no answer is sent and lingered over
             self.stream.watch.throw(ClientGone("it had to make room for others"))
         else:
             self.end_if_idle()

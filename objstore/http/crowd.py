@@ -12,13 +12,16 @@ from __future__ import annotations
 import heapq
 import ipaddress
 from collections.abc import Collection, Iterable
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 # Seconds that each connection has before it may have to go: enough for a request that has been sent.
 FIRST_SECONDS = 0.2
 # Bytes that count as much as the first second does.
 _WORTH = 65536
-_SHARE = 16  # of connections, one in so many is ended at a time, so that not all are looked at for each newcomer
+_SHARE = 8  # of connections, one in so many is ended at a time, so that not all are looked at for each newcomer
+# If too few could go, the others are looked at again after so many seconds.
+AGAIN_SECONDS = FIRST_SECONDS / 4
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -69,15 +72,19 @@ class Neighbours(Generic[M]):
     def __init__(self) -> None:
         self.members: set[M] = set()
         self._unseen = 0  # newcomers that cannot make too many guests, whoever they are
+        self._again = -inf  # before then, no one else can go
 
     def too_many(self, limit: int, now: float) -> list[M]:
-        """Return who must go for one newcomer; limit: of guests."""
+        """Return the guests that must go for one newcomer; limit: of guests."""
         self._unseen -= 1
-        if self._unseen >= 0 or len(self.members) < limit:
+        if self._unseen >= 0 or len(self.members) < limit or now < self._again:
             return []
         guests = [one for one in self.members if not one.known]
-        leaving = must_go(guests, batch(limit), now) if len(guests) >= limit else []
-        self._unseen = max(0, limit - len(guests) + len(leaving) - 1)
+        excess = len(guests) - limit
+        leaving = must_go(guests, excess + batch(limit), now) if excess >= 0 else []
+        self._unseen = len(leaving) - excess - 1
+        if self._unseen < 0:
+            self._again = now + AGAIN_SECONDS
         return leaving
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from objstore.core.errors import ClientGone
 from objstore.http import tls
 from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
-from objstore.http.crowd import Exempt, Neighbours, batch, must_go, networks
+from objstore.http.crowd import AGAIN_SECONDS, Exempt, Neighbours, batch, must_go, networks
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Answering, Dates
 from objstore.http.stream import Stream
@@ -23,11 +23,16 @@ from objstore.runtime.settings import Setting
 
 SERVER_SETTINGS: settings.Table = (
     Setting("backlog", settings.positive, "4096", "connections that may wait to be accepted, for each worker"),
-    Setting("max_connections", settings.positive, "1024", "connections that one worker serves at a time"),
+    Setting(
+        "max_connections",
+        settings.positive,
+        "1024",
+        "connections that one worker serves at a time; newcomers may be as many again for a moment",
+    ),
     Setting(
         "max_guests_per_address",
         settings.natural,
-        "256",
+        "512",
         "connections of one address without valid credentials, for each worker; more replace the slowest; 0: no limit",
     ),
     Setting("exempt_addresses", networks, "", "addresses and networks without that limit, such as load balancers"),
@@ -69,8 +74,9 @@ class Server:
         self._connections: set[Connection] = set()
         self._groups: dict[str, Neighbours[Connection]] = {}  # by address
         self._exempt = Exempt(options.exempt_addresses)
-        self._max = _bounded_by_descriptors(options.max_connections, logger)
+        self._max, self._ceiling = _bounded_by_descriptors(options.max_connections, logger)
         self._count = 0
+        self._room_again = 0.0  # when it is worth looking again for connections that can go
         self._draining = False
         self._serving = False
         self._accepting: green.Watch | None = None
@@ -114,9 +120,14 @@ class Server:
             while not self._draining:
                 if self._count >= self._max:
                     self._make_room()
+                if self._count >= self._ceiling:
+                    self._wait_for_change(AGAIN_SECONDS)
                     continue
-                watch.readable()
-                self._accept(min(_ACCEPT_BATCH, self._max - self._count))
+                try:
+                    watch.readable(AGAIN_SECONDS if self._count >= self._max else None)
+                except TimeoutError:
+                    continue  # those that are too many may have had their time now
+                self._accept(min(_ACCEPT_BATCH, self._ceiling - self._count))
         except Drained:
             pass
         finally:
@@ -130,7 +141,7 @@ class Server:
     def _accept_the_last(self) -> None:
         """Take the connections that clients have begun: they would be reset when the socket is closed."""
         end = monotonic() + _LAST_ACCEPT_SECONDS
-        while monotonic() < end and self._count < 2 * self._max:
+        while monotonic() < end and self._count < self._ceiling:
             if not self._accept(_ACCEPT_BATCH):
                 green.sleep(_LAST_ACCEPT_SECONDS / 4)
 
@@ -204,12 +215,16 @@ class Server:
 
     # Room and end
 
-    def _make_room(self) -> bool:
-        """End some connections for newcomers; False if none can be missed."""
-        leaving = must_go(self._connections, batch(self._max), monotonic())
+    def _make_room(self) -> None:
+        """End the connections that are too many, and some more for newcomers, as far as they can be missed."""
+        now = monotonic()
+        if now < self._room_again:
+            return
+        number = max(0, self._count - self._max) + batch(self._max)
+        leaving = must_go(self._connections, number, now)
         _end(leaving)
-        self._wait_for_change(0.05)
-        return bool(leaving)
+        if len(leaving) < number:
+            self._room_again = now + AGAIN_SECONDS
 
     def _announce_change(self) -> None:
         changed, self._changed = self._changed, green.Event()
@@ -246,13 +261,17 @@ def _end(connections: Iterable[Connection]) -> None:
         green.later(0, connection.make_room)
 
 
-def _bounded_by_descriptors(connections: int, logger: logging.Logger) -> int:
-    """As many connections as the process can have, of which each may need a file or another connection, too."""
+def _bounded_by_descriptors(connections: int, logger: logging.Logger) -> tuple[int, int]:
+    """As many connections as the process can have, of which each may need a file or another connection, too;
+    and as many as it can have for a moment, while the last have not had time to be good for anything.
+    """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    bound = connections if descriptors == resource.RLIM_INFINITY else max(16, descriptors // 2)
+    if descriptors == resource.RLIM_INFINITY:
+        return connections, 2 * connections
+    bound = max(16, descriptors // 2)
     if bound < connections:
         logger.warning("max_connections = %d: the limit of open files allows %d", connections, bound)
-    return min(bound, connections)
+    return min(bound, connections), min(bound + bound // 2, 2 * connections)
 
 
 def handshake(stream: Stream, timeout: float) -> None:

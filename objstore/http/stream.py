@@ -248,6 +248,13 @@ class Stream:
         self.watch.close()
         self.sock.close()
 
+    def shut(self) -> None:
+        """Neither send nor receive from now on; the stream is closed later."""
+        try:
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # past the TLS layer
+        except OSError:
+            pass  # the other end has broken the connection
+
     def abort(self) -> None:
         """Close so that the other end sees a broken connection, not an orderly end."""
         try:

@@ -90,7 +90,7 @@ def test_slow_form_posts_keep_nobody_out(store: Serve, client: Client, address: 
             answers = [timed(address, path, headers) for _ in range(7)]
             assert {status for status, _ in answers} == {200}
             assert sorted(seconds for _, seconds in answers)[5] < 1  # of a busy machine one may be late
-        assert worker_of(store).num_fds() < 600
+        assert worker_of(store).num_fds() < 900  # max_guests_per_address, and the store's own files
 
 
 def test_broken_uploads_and_downloads_leave_no_memory_in_use(

@@ -659,6 +659,9 @@ def test_slow_clients_do_not_keep_others_out(
         wire.send(GET_CLOSE)
         assert wire.rest().startswith(b"HTTP/1.1 200 ")
     assert perf_counter() - began < 2
+    green.sleep(0.3)  # the last have had their time
+    site.connect().send(GET_CLOSE)
+    green.sleep(0.2)
     assert site.server.connections < 60
     known.send(b"def")
     assert known.until(b"abcdef").startswith(b"HTTP/1.1 200 ")
