@@ -10,6 +10,7 @@ Every line ends in CR LF; in a signed trailer a line feed is enough. What follow
 from __future__ import annotations
 
 import re
+import sys
 from typing import TypeAlias
 
 from objstore.s3.declared import Framing
@@ -30,15 +31,15 @@ Event: TypeAlias = "memoryview | str"
 
 
 class ChunkDecoder:
-    """Fed with bytes as they come. length: of the payload, as announced. done: the end has been seen; `trailers` are
-    then complete.
+    """Fed with bytes as they come. length: of the payload, as announced. at: where `feed` stopped in its last input.
+    done: the end has been seen; `trailers` are then complete.
 
     signed_trailer: the bytes that the trailer's signature is of; trailer_signature: that signature.
     """
 
     __slots__ = (
-        "_chunks", "_framing", "_left", "_length", "_line", "_short", "_signature", "_size", "_state", "done",
-        "signed_trailer", "trailer_signature", "trailers",
+        "_chunks", "_framing", "_left", "_length", "_line", "_short", "_signature", "_size", "_state", "at",
+        "done", "signed_trailer", "trailer_signature", "trailers",
     )  # fmt: skip
 
     def __init__(self, framing: Framing, length: int) -> None:
@@ -51,17 +52,18 @@ class ChunkDecoder:
         self._chunks = 0
         self._signature = ""
         self._short = 0  # size of a signed chunk that only the last may have
+        self.at = 0
         self.done = False
         self.trailers: dict[str, str] = {}
         self.signed_trailer = b""
         self.trailer_signature = ""
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Return the events in `data`, in order. Raises S3Error for broken framing."""
+    def feed(self, data: bytes, start: int = 0, limit: int = sys.maxsize) -> list[Event]:
+        """Return up to `limit` events in `data[start:]`, in order. Raises S3Error for broken framing."""
         events: list[Event] = []
         view = memoryview(data)
-        at, end = 0, len(data)
-        while at < end and self._state != _DONE:
+        at, end = start, len(data)
+        while at < end and self._state != _DONE and len(events) < limit:
             if self._state == _DATA:
                 run = view[at : at + self._left]
                 events.append(run)
@@ -71,6 +73,7 @@ class ChunkDecoder:
                     self._state = _DATA_END
             else:
                 at = self._take_line(data, at, events)
+        self.at = at
         return events
 
     def _take_line(self, data: bytes, at: int, events: list[Event]) -> int:

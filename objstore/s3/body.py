@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums
 from objstore.s3.aws_chunked import ChunkDecoder, Event
@@ -24,6 +25,7 @@ MIB = 1 << 20
 EMPTY = io.BytesIO()  # a wsgi.input without anything in it
 _INLINE = 65536  # bytes below which a thread costs more than the hashing
 _MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
+_EVENTS = 1000  # chunks that are decoded at a time, in a few milliseconds
 _MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
 
 
@@ -42,6 +44,7 @@ class Payload:
         self._decoder = ChunkDecoder(declared.framing, declared.length or 0) if declared.framing.chunked else None
         if declared.framing.signed and seed is None:
             raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
+        self._piece = b""  # was received, and holds more chunks than are decoded at a time
         self._chunk = hashlib.sha256()  # of the signed chunk under way
         self._got = 0
         self._ended = False
@@ -128,12 +131,20 @@ class Payload:
         return b""
 
     def _decode(self, decoder: ChunkDecoder, most: int) -> list[Event]:
-        """The events in the next piece of a body in chunks."""
-        piece = self._receive(most)
-        if piece:
-            return decoder.feed(piece)
-        decoder.end()
-        return []
+        """The next events of a body in chunks; [] at its end."""
+        start = 0
+        if self._piece:
+            green.sleep()  # so many chunks are work enough: others have their turn
+            start = decoder.at
+        else:
+            self._piece = self._receive(most)
+            if not self._piece:
+                decoder.end()
+                return []
+        events = decoder.feed(self._piece, start, _EVENTS)
+        if decoder.done or decoder.at == len(self._piece):
+            self._piece = b""
+        return events
 
     def _receive(self, most: int) -> bytes:
         try:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 from harness.client import Client, log_in
-from harness.processes import Serve
+from harness.processes import Serve, wait_until
 
 SLOW_CLIENTS = 1500  # more than a worker serves at a time
 FORM = (
@@ -90,7 +90,11 @@ def test_slow_form_posts_keep_nobody_out(store: Serve, client: Client, address: 
             answers = [timed(address, path, headers) for _ in range(7)]
             assert {status for status, _ in answers} == {200}
             assert sorted(seconds for _, seconds in answers)[5] < 1  # of a busy machine one may be late
-        assert worker_of(store).num_fds() < 900  # max_guests_per_address, and the store's own files
+        # max_guests_per_address, and the store's own files, when the last have had their time
+        wait_until(
+            lambda: timed(address, "/healthcheck", {})[0] == 200 and worker_of(store).num_fds() < 700,
+            "slow clients to make room",
+        )
 
 
 def test_broken_uploads_and_downloads_leave_no_memory_in_use(

@@ -36,7 +36,8 @@ class Balanced:
                 time.sleep(0.05)
                 continue
             try:
-                connection.request(method, path, body, {"X-Auth-Token": self._token})
+                # A copy that was away when the last write came has the former one: doc/consistency.md.
+                connection.request(method, path, body, {"X-Auth-Token": self._token, "X-Newest": "true"})
                 response = connection.getresponse()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 connection.close()

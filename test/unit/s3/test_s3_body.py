@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import checksums, declared
 from objstore.s3.aws_chunked import ChunkDecoder
@@ -364,3 +365,27 @@ def test_a_trailer_in_a_framing_without_trailers_is_refused(line: bytes) -> None
     with pytest.raises(S3Error) as refused:
         decoder.feed(b"0;chunk-signature=" + b"0" * 64 + b"\r\n" + line + b"\r\n")
     assert refused.value.code == "MalformedTrailerError"
+
+
+def test_tiny_chunks_leave_others_their_turn() -> None:
+    # A megabyte of one-byte chunks kept the event loop for more than a second.
+    turns = 0
+
+    def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            green.sleep()
+
+    count = 30_000
+    data = b"1\r\na\r\n" * count + b"0\r\nx-amz-checksum-crc32:" + crc32(b"a" * count).encode() + b"\r\n\r\n"
+    headers = {
+        "X-Amz-Decoded-Content-Length": str(count),
+        "X-Amz-Trailer": "x-amz-checksum-crc32",
+        "Content-Encoding": "aws-chunked",
+    }
+    body = payload(data, headers, UNSIGNED_TRAILER)
+    others = green.spawn(take_turns)
+    assert everything(body) == b"a" * count
+    green.kill(others)
+    assert turns > 15
