@@ -3,8 +3,8 @@
 A registered bucket has an *entry*: an object of its name in the hidden account `.buckets`, in one of 256
 containers by the name's hash. The entry is made by a PUT with `If-None-Match: *`, so that of all who want
 a name exactly one gets it, and changed and deleted with `If-Match` of what was read. A container that Swift made
-has no entry; it is a bucket to its own account, and is registered when that account creates
-it again through S3, or says something of it that concerns others.
+has no entry; it is a bucket to its own account, and is registered when that account first changes something in it
+through S3: from then on no other account gets its name.
 
 Order of writes, so that a crash between any two leaves nothing wrong:
 
@@ -168,8 +168,19 @@ class Buckets:
         self._native.done(environ, "PUT", name, (201, 202), headers=headers)
         return True
 
+    def claim(self, request: S3Request) -> None:
+        """Register the requester's container of Swift that it changes through S3, if nobody has the name.
+
+        Raises S3Error BucketAlreadyExists if another account gets the name meanwhile.
+        """
+        if not request.account or self.entry(request.environ, request.bucket).account:
+            return
+        name = Name(request.account, request.bucket)
+        if self._native.container(request.environ, name).exists:
+            self.register(request, name)
+
     def register(self, request: S3Request, name: Name) -> None:
-        """Register a container that Swift made, before it says something that concerns other accounts.
+        """Register a container that Swift made, before a change through S3 or an ACL that concerns other accounts.
 
         Raises S3Error BucketAlreadyExists where another account has the name.
         """

@@ -47,6 +47,7 @@ _HASHING_THREADS = 2
 # Of most requests without a body, nothing is to be checked.
 _READING = frozenset({"GET", "HEAD"})
 _UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, an empty object would be stored
+_OF_LIVES = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
 _NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
@@ -217,6 +218,8 @@ class S3Filter:
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(self._context, request, operation)
+        if request.bucket and request.method not in _READING and operation.name not in _OF_LIVES:
+            self._context.buckets.claim(request)
         if operation.name in _UPLOADS and not declared.has_length(request.headers):
             raise S3Error("MissingContentLength")
         request.body.settle_empty()

@@ -133,12 +133,21 @@ def test_containers_of_swift_are_buckets_of_their_owner(
 ) -> None:
     name = new_container()
     assert name in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    assert failure(s3_other.head_bucket, Bucket=name) == (404, "404")
     s3.put_object(Bucket=name, Key="k", Body=b"from s3")
     assert owner.get(f"{name}/k").body == b"from s3"
-    assert failure(s3_other.head_bucket, Bucket=name) == (404, "404")
-    s3.put_bucket_acl(Bucket=name, ACL="public-read")  # makes the name known to all
+    s3.put_bucket_acl(Bucket=name, ACL="public-read")
     assert s3_other.list_objects_v2(Bucket=name)["KeyCount"] == 1
+
+
+def test_a_container_of_swift_that_s3_wrote_to_keeps_its_name(
+    s3: Any, s3_other: Any, new_container: Callable[[], str]
+) -> None:
+    """Another account could create a bucket of the name, and the owner was locked out of its own by S3."""
+    name = new_container()
+    s3.put_object(Bucket=name, Key="k", Body=b"mine")
     assert failure(s3_other.create_bucket, Bucket=name) == (409, "BucketAlreadyExists")
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"mine"
 
 
 def test_a_bucket_deleted_through_swift_is_gone_and_its_owner_can_make_it_again(

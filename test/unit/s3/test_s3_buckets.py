@@ -173,6 +173,25 @@ def test_a_container_of_swift_is_its_owners_bucket_alone_until_it_is_registered(
     world.buckets.register(world.request("a"), name)
 
 
+def test_the_first_change_through_s3_registers_a_container_of_swift() -> None:
+    """It stayed unregistered, so that another account could take the name of a bucket in use."""
+    world = World()
+    world.shop.containers[Name("a", BUCKET)] = {}
+    world.buckets.claim(world.request("a"))
+    assert world.owner() == "a"
+    with pytest.raises(S3Error) as caught:
+        world.create("b")
+    assert caught.value.code == "BucketAlreadyExists"
+
+
+@pytest.mark.parametrize("account", ["b", ""])
+def test_nobody_claims_what_is_not_the_own_container(account: str) -> None:
+    world = World()
+    world.shop.containers[Name("a", BUCKET)] = {}
+    world.buckets.claim(world.request(account))
+    assert not world.owner()
+
+
 def test_a_name_that_another_has_is_not_registered() -> None:
     world = World()
     world.create("a")
