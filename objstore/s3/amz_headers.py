@@ -64,7 +64,11 @@ HEADERS: dict[str, Treatment] = {
     for name in names.split()
 }
 # Values of refused headers that ask for what is there.
-_AS_IT_IS = {"X-Amz-Bucket-Namespace": "global"}
+_AS_IT_IS = {
+    "X-Amz-Bucket-Namespace": "global",
+    "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled": "false",
+    "X-Amz-Skip-Destination-Validation": "false",
+}
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

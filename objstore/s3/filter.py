@@ -16,7 +16,19 @@ from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import addressing, checksums, cors, declared, empty, failures, form_upload, incoming, router, welcome
+from objstore.s3 import (
+    addressing,
+    amz_headers,
+    checksums,
+    cors,
+    declared,
+    empty,
+    failures,
+    form_upload,
+    incoming,
+    router,
+    welcome,
+)
 from objstore.s3.access import Access, swift_api
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
@@ -209,6 +221,7 @@ class S3Filter:
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
         empty.check(request.method, request.query, request.headers)
+        amz_headers.check(request.method, request.headers, self._values.unknown_amz_headers)
         if form_upload.FIELDS in request.environ:
             # What is signed is an upload: neither query nor fields make another operation of it.
             operation = self._router.route("POST", "bucket", {}, {})

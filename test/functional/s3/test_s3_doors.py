@@ -297,3 +297,20 @@ def test_hidden_containers_are_closed(s3: Any, owner: Client, raw: S3, filled: s
     assert owner.request("PUT", f"{filled}/c", {"X-Copy-From": f"/{hidden}/x", "Content-Length": "0"}).status == 412
     assert owner.request("COPY", f"{filled}/key", {"Destination": f"/{hidden}/x"}).status == 412
     assert raw.put(f"/{filled}/c", b"", {"x-amz-copy-source": f"/{hidden}/x"}).status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        ("/{bucket}/new", "x-amz-object-lock-event-hold"),
+        ("/{bucket}/new", "x-amz-server-side-encryption-customer-key"),
+        ("/{bucket}/new", "x-amz-write-offset-bytes"),
+        ("/{bucket}/new", "x-amz-not-known"),
+        ("/{bucket}-new", "x-amz-bucket-namespace"),
+    ],
+)
+def test_a_header_that_asks_for_what_is_not_done_is_refused(raw: S3, bucket: str, path: str, header: str) -> None:
+    """The list of headers was there, and nothing asked it: what a header wanted was silently not done."""
+    path = path.format(bucket=bucket)
+    assert code_of(raw.put(path, b"", {header: "1"})) == (501, "NotImplemented")
+    assert raw.get(path).status == 404

@@ -54,6 +54,7 @@ def test_what_is_done_or_harmless_passes() -> None:
     passing = {name: "x" for name, treated in HEADERS.items() if treated is not Treatment.REFUSED}
     amz_headers.check("PUT", {**passing, "X-Amz-Meta-Any": "x", "X-Amz-Checksum-Crc32": "x", "X-Amzn-Trace-Id": "x"})
     amz_headers.check("PUT", {"X-Amz-Bucket-Namespace": "global"})
+    amz_headers.check("PUT", {"X-Amz-Server-Side-Encryption-Bucket-Key-Enabled": "false"})
 
 
 def test_an_unknown_header_is_refused_where_something_is_changed() -> None:
