@@ -292,11 +292,11 @@ class Rounds:
         return {tour.name: self._read(said, tour.name, path) for tour in self._tours}
 
     def _read(self, said: Any, tour: str, path: str) -> Round:
+        """A file that an older version wrote does not have all tours of today: those begin, and nothing is wrong."""
         try:
-            return Round.read(said[tour])
+            return Round.read(said[tour]) if tour in said else Round()
         except (ValueError, LookupError, TypeError) as error:
-            if said:
-                self._logger.warning("%s: round %r begins anew: %s: %r", self._duty, tour, path, error)
+            self._logger.warning("%s: round %r begins anew: %s: %r", self._duty, tour, path, error)
             return Round()
 
     def _sweep(self, directory: str) -> None:

@@ -190,6 +190,18 @@ def test_a_file_that_cannot_be_read_begins_anew(tmp_path: Path, text: str) -> No
     assert [path.name for path in (tmp_path / "d1" / "rounds").iterdir()] == ["duty.json"]
 
 
+def test_a_tour_that_an_older_version_did_not_have_begins_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade each daemon warned of KeyError for each device."""
+    counting = Counting()
+    run(Rounds("duty", lambda: places(tmp_path, "d1"), [Tour("full", 100, counting.work)], LOGGER))
+    tours = [Tour("full", 100, counting.work), Tour("second look", 100, counting.work)]
+    run(Rounds("duty", lambda: places(tmp_path, "d1"), tours, LOGGER))
+    assert set(saved(tmp_path)) == {"full", "second look"}
+    assert not caplog.records
+
+
 def test_a_beginning_in_the_future_is_none() -> None:
     found = Round()
     assert found.is_due(100, 1000)
