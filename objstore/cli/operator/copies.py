@@ -65,7 +65,10 @@ def judge_copies(reports: Iterable[HostReport], rings: Sequence[tuple[str, Ring]
     moving = []
     for name, ring in rings:
         kind = name.partition("-")[0]
-        nodes = [node for node in ring.devices if node is not None and is_usable(hosts.get(node.ip), node.device)]
+        placed = [node for node in ring.devices if node is not None]
+        if len(placed) == 1:
+            continue  # there is nobody to compare with
+        nodes = [node for node in placed if is_usable(hosts.get(node.ip), node.device)]
         compared = {(node.ip, node.device): compared_by(hosts[node.ip], kind, node.device) for node in nodes}
         for node in nodes:
             why = _why_lacking(node, returned(hosts[node.ip], kind, node.device), compared.values())

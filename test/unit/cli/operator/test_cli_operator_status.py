@@ -322,6 +322,16 @@ def test_devices_that_share_a_file_system_share_its_room(tmp_path: Path) -> None
     assert result.exit_code == 3
 
 
+def test_a_store_of_one_device_has_all_its_copies_as_soon_as_it_starts(tmp_path: Path) -> None:
+    """It said for a minute that the device came back and may lack copies, while there is no other to copy from."""
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 1, 1)
+    write(f"{data.devices}/.recon", "object-replicator", {**daemon(compared=None), "pid": os.getpid(), "started": NOW})
+    with locked(data):
+        result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
+    assert json.loads(result.output)["copies_whole"], result.output
+
+
 def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Path) -> None:
     data = DataDir(str(tmp_path / "data"))
     prepare(data, 1, 1)
@@ -394,7 +404,7 @@ def test_exit_statuses() -> None:
 
 def test_waiting_is_bounded_and_ends_with_the_status_of_the_last_look(tmp_path: Path) -> None:
     data = DataDir(str(tmp_path / "data"))
-    prepare(data, 1, 1)
+    prepare(data, 2, 2)
     with locked(data):
         began = time.monotonic()
         result = CliRunner().invoke(main, ["status", "--data", data.root, "--wait", "--timeout", "0.5"])
