@@ -153,6 +153,9 @@ def _new_pair() -> tuple[str, str]:
     return users_file.new_access_key(), users_file.new_secret_key()
 
 
+_WIDEST = 10_000  # columns
+
+
 @user.command(name="list")
 @_data
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
@@ -169,10 +172,11 @@ def list_(data: str, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("USER", "ACCOUNT", "GROUPS", "ACCESS KEY", "KEY"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for one in shown:
         table.add_row(one["name"], one["account"], " ".join(one["groups"]), one["access_key"], one["key"])
-    Console(soft_wrap=True).print(table)
+    # As wide as it is: a key that is broken in two lines can be copied by nobody.
+    Console(width=Console(width=_WIDEST).measure(table).maximum).print(table)
 
 
 def _shown(one: User) -> dict[str, Any]:

@@ -117,6 +117,17 @@ def test_a_broken_file_is_told_and_left(run, tmp_path):
     assert (tmp_path / "users.json").read_text() == "{"
 
 
+def test_the_list_breaks_no_access_key_whatever_is_beside_it(run, tmp_path):
+    """In 80 columns the last letter of each key stood in a line of its own."""
+    groups = [word for number in range(4) for word in ("--group", f"some-group-{number}")]
+    run("add", "a-long-name-of-an-account:a-long-name-of-a-user", "--admin", *groups)
+    (made,) = known(tmp_path).values()
+    listed = run("list").splitlines()
+    (row,) = [line for line in listed if made.access_key in line]
+    assert "a-long-name-of-an-account:a-long-name-of-a-user" in row
+    assert "some-group-3" in row
+
+
 def test_list_without_a_file_is_empty(run):
     assert json.loads(run("list", "--json")) == []
 
