@@ -163,13 +163,13 @@ def proxy_app(conf: Mapping[str, str], transports: Transports | None = None) -> 
     known = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "proxy-server")
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
-    rings = {name: _ring(values, name) for name in names}
+    rings = {name: _ring(values, name, logger) for name in names}
     cluster = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
     return ProxyApp(cluster, known.limits)
 
 
-def _ring(values: Any, name: str) -> Callable[[], Any]:
-    return RingLoader(os.path.join(values.ring_dir, f"{name}.ring"), values.ring_check_interval).get
+def _ring(values: Any, name: str, logger: logging.Logger) -> Callable[[], Any]:
+    return RingLoader(os.path.join(values.ring_dir, f"{name}.ring"), logger, values.ring_check_interval).get
 
 
 def proxy_factory(global_conf: dict[str, str], **local_conf: str) -> ProxyApp:

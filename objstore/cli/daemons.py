@@ -118,7 +118,7 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
         platform.node(),
         os.getpid(),
         around.logger,
-        metrics.Metrics(values.metrics_directory),
+        metrics.Metrics(around.logger, values.metrics_directory),
         statsd.of(values, around.logger),
     )
     return Monitor(means)

@@ -76,7 +76,7 @@ class Surroundings:
     def _ring(self, name: str) -> Callable[[], Ring]:
         """Gives the current ring: `account`, `container`, `object`, `object-N`. Raises ConfigError."""
         path = os.path.join(self._values.ring_dir, f"{name}.ring")
-        return RingLoader(path, self._values.ring_check_interval, logger=self.logger).get
+        return RingLoader(path, self.logger, self._values.ring_check_interval).get
 
     def peers(self, kind: str) -> Peers:
         """The servers of accounts or containers, to tell them rows."""

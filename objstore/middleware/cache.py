@@ -61,9 +61,9 @@ class GenerationFile:
     Each number is 8 bytes, read and written whole, so that no reader sees half of a change.
     """
 
-    def __init__(self, path: str, logger: logging.Logger | None = None) -> None:
+    def __init__(self, path: str, logger: logging.Logger) -> None:
         self._path = path
-        self._logger = logger or logging.getLogger(__name__)
+        self._logger = logger
         self._failures = Seldom()
         size = GENERATIONS * _NUMBER.size
         try:
@@ -95,7 +95,7 @@ class GenerationFile:
                 )
 
 
-def generations(path: str = "", logger: logging.Logger | None = None) -> Table:
+def generations(logger: logging.Logger, path: str = "") -> Table:
     """A table of generations: of all processes that name the same file, or, without one,
     of this process and those it forks. Raises ConfigError if the file cannot be used."""
     if path:
@@ -271,7 +271,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     if values.memcache_servers:
         made = memcached(values, log.from_conf(conf))
     else:
-        made = LocalCache(generations(values.shared_file, log.from_conf(conf)), values.cache_entries)
+        made = LocalCache(generations(log.from_conf(conf), values.shared_file), values.cache_entries)
     made.info_ttl = values.info_ttl
     made.missing_ttl = values.missing_ttl
     return lambda app: Cache(app, cache=made)

@@ -56,9 +56,9 @@ _LARGE_OBJECT = "X-Static-Large-Object"
 
 
 class Manifests:
-    def __init__(self, app: WsgiApp, *, free_delay: float = 120.0, logger: logging.Logger | None = None) -> None:
+    def __init__(self, app: WsgiApp, *, free_delay: float = 120.0, logger: logging.Logger) -> None:
         self.app = app
-        self._reclaimer = Reclaimer(app, free_delay, logger or logging.getLogger(__name__))
+        self._reclaimer = Reclaimer(app, free_delay, logger)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         method = environ["REQUEST_METHOD"]

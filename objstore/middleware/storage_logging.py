@@ -128,6 +128,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     lines = None
     if values.log_requests:
         lines = log.line_writer(SimpleNamespace(**vars(values), log_delay=values.log_requests_delay))
-    registry = metrics.Metrics(values.metrics_directory)
-    sender = statsd.of(values, log.get_logger(values))
+    logger = log.get_logger(values)
+    registry = metrics.Metrics(logger, values.metrics_directory)
+    sender = statsd.of(values, logger)
     return lambda app: StorageLogging(app, registry=registry, lines=lines, sender=sender)

@@ -19,15 +19,15 @@ class RingLoader:
     def __init__(
         self,
         path: str,
+        logger: logging.Logger,
         check_interval: float = 15,
         clock: Callable[[], float] = time.monotonic,
-        logger: logging.Logger | None = None,
     ) -> None:
-        """Loads the ring; raises ConfigError where that fails."""
+        """Load the ring. Raises ConfigError if that fails."""
         self.path = path
         self._check_interval = check_interval
         self._clock = clock
-        self._logger = logger or logging.getLogger(__name__)
+        self._logger = logger
         # Taken before the file is read: a change in between is then seen at the next check.
         self._stamp = self._look()
         self._ring = Ring.load(path)

@@ -32,10 +32,8 @@ from typing import IO, Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from objstore.runtime import settings
+from objstore.runtime import log, settings
 from objstore.runtime.files import is_directory
-
-_LOGGER = logging.getLogger(__name__)
 
 SETTINGS = (
     settings.Setting(
@@ -80,8 +78,9 @@ class Worker(NamedTuple):
 class _Cells:
     """The cells of one worker; in a directory, those of the first pair of files that no living worker holds."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, logger: logging.Logger) -> None:
         self._directory = directory
+        self._logger = logger
         self._used = 0
         self._places: dict[str, int] = {}
         self._values: memoryview[float] | None = None
@@ -102,7 +101,7 @@ class _Cells:
             self._resume(values, self._files)
         except OSError as error:
             self._files = None
-            _LOGGER.warning("%s: %s: the metrics of this process are not shared", self._directory, error)
+            self._logger.warning("%s: %s: the metrics of this process are not shared", self._directory, error)
             return
         threading.Thread(target=_publish_repeatedly, args=(weakref.ref(self),), name="metrics", daemon=True).start()
 
@@ -311,9 +310,9 @@ class Metrics:
     A process that ends leaves its counters, but for those of its last second, to the next one that begins.
     """
 
-    def __init__(self, directory: str = "") -> None:
+    def __init__(self, logger: logging.Logger, directory: str = "") -> None:
         self.directory = directory
-        self._cells = _Cells(directory)
+        self._cells = _Cells(directory, logger)
 
     def counter(self, name: str, help: str) -> Value:
         """name ends in `_total`."""
@@ -371,7 +370,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def from_conf(conf: Mapping[str, str]) -> Metrics:
-    return Metrics(settings.read(SETTINGS, conf, "metrics").metrics_directory)
+    return Metrics(log.from_conf(conf), settings.read(SETTINGS, conf, "metrics").metrics_directory)
 
 
 def workers(directory: str) -> Iterator[Worker]:

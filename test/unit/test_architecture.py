@@ -202,6 +202,12 @@ def test_nothing_is_monkey_patched() -> None:
     assert not wrong
 
 
+def test_only_the_log_makes_loggers() -> None:
+    """One made elsewhere has no handler: what a proxy said of a damaged ring had neither time nor name."""
+    makers = [module for module, path in MODULES.items() if "getLogger(" in path.read_text()]
+    assert makers == ["objstore.runtime.log"]
+
+
 # A device that fails is not an empty one: these calls say "there is nothing" for EIO too.
 SWALLOWING = {"exists", "lexists", "isfile", "isdir", "islink", "ismount"}  # of os.path
 SWALLOWING_PATHS = {"is_file", "is_symlink", "rglob", "iterdir", "glob", "iglob"}  # of pathlib and glob

@@ -66,7 +66,7 @@ def means(directory: Path, registry: Metrics, also: Sent | None = None) -> Means
 
 @pytest.fixture
 def registry() -> Metrics:
-    return Metrics()
+    return Metrics(LOGGER)
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
 
 def test_the_last_complete_pass_is_known_after_a_restart(daemon: Daemon, tmp_path: Path) -> None:
     daemon.run_once()
-    Monitor(means(tmp_path, Metrics())).tell(daemon)
+    Monitor(means(tmp_path, Metrics(LOGGER))).tell(daemon)
     again = Daemon("object-auditor", lambda: iter(()), Pace(1), LOGGER)
-    Monitor(means(tmp_path, Metrics())).tell(again)
+    Monitor(means(tmp_path, Metrics(LOGGER))).tell(again)
     told = recon_files.read(str(tmp_path), "object-auditor")
     assert told["last"]["units"] == 2
     assert told["passes_total"] == 0
@@ -147,7 +147,7 @@ def test_a_counter_that_begins_anew_goes_on_from_where_it_was(
 
 def test_statsd_hears_of_what_has_grown(daemon: Daemon, duty: Duty, tmp_path: Path) -> None:
     sent = Sent()
-    monitor = Monitor(means(tmp_path, Metrics(), sent))
+    monitor = Monitor(means(tmp_path, Metrics(LOGGER), sent))
     duty.told = {"left": 4, "devices": {"d1": {"objects_total": 3}}}
     daemon.run_once()
     monitor.tell(daemon)
@@ -165,7 +165,7 @@ def test_states_are_told_at_the_end_of_passes_and_during_long_ones(tmp_path: Pat
         gate.wait()
         yield
 
-    monitor = Monitor(means(tmp_path, Metrics()), interval=0.02)
+    monitor = Monitor(means(tmp_path, Metrics(LOGGER)), interval=0.02)
     daemon = Daemon("slow", begin, Pace(3600), LOGGER, on_pass_end=monitor.note_end)
     threads = [green.spawn(monitor.run, [daemon]), green.spawn(daemon.run)]
 
@@ -188,7 +188,7 @@ def test_a_state_that_cannot_be_written_stops_nothing(
     daemon: Daemon, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    monitor = Monitor(means(tmp_path / "file" / "below", Metrics()))
+    monitor = Monitor(means(tmp_path / "file" / "below", Metrics(LOGGER)))
     monitor.tell(daemon)
     monitor.tell(daemon)
     assert len([record for record in caplog.records if "cannot be written" in record.message]) == 1
@@ -228,6 +228,6 @@ def test_one_daemon_that_tells_nonsense_does_not_hide_the_others(
                 raise ValueError("a name of something else")
             return super().counters(*args, **options)
 
-    Monitor(means(tmp_path, Failing())).tell_all([daemon, other])
+    Monitor(means(tmp_path, Failing(LOGGER))).tell_all([daemon, other])
     assert recon_files.read(str(tmp_path), "other")["name"] == "other"
     assert any(record.levelno == logging.ERROR for record in caplog.records)

@@ -1,5 +1,6 @@
 """Caches that workers and hosts share the forgetting of."""
 
+import logging
 import os
 import socket
 import threading
@@ -11,6 +12,8 @@ from objstore.core.errors import ConfigError
 from objstore.middleware.cache import LocalCache, filter_factory, generations
 from objstore.web.infos import AccountInfo, account_info
 from objstore.web.responses import Response, call
+
+LOGGER = logging.getLogger("test")
 
 
 class Thing(NamedTuple):
@@ -28,7 +31,7 @@ class Time:
 
 def test_what_was_set_is_got_until_it_expires():
     time = Time()
-    cache = LocalCache(generations(), now=time)
+    cache = LocalCache(generations(LOGGER), now=time)
     assert cache.get("k", Thing) is None
     cache.set("k", Thing(1), 5)
     assert cache.get("k", Thing) == Thing(1)
@@ -37,7 +40,7 @@ def test_what_was_set_is_got_until_it_expires():
 
 
 def test_the_least_recently_used_goes_first():
-    cache = LocalCache(generations(), entries=2)
+    cache = LocalCache(generations(LOGGER), entries=2)
     cache.set("a", Thing(1), 5)
     cache.set("b", Thing(2), 5)
     cache.get("a", Thing)
@@ -46,7 +49,7 @@ def test_the_least_recently_used_goes_first():
 
 
 def test_workers_that_share_a_table_forget_together():
-    table = generations()
+    table = generations(LOGGER)
     one, two = LocalCache(table), LocalCache(table)
     for cache in (one, two):
         cache.set("/AUTH_t/cé\udc80", Thing(1), 60)
@@ -56,12 +59,12 @@ def test_workers_that_share_a_table_forget_together():
 
 def test_processes_that_name_the_same_file_forget_together(tmp_path):
     path = str(tmp_path / "generations")
-    cache = LocalCache(generations(path))
+    cache = LocalCache(generations(LOGGER, path))
     cache.set("k", Thing(1), 60)
     child = os.fork()
     if child == 0:
         try:
-            LocalCache(generations(path)).delete("k")  # a table of its own over the same file
+            LocalCache(generations(LOGGER, path)).delete("k")  # a table of its own over the same file
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -69,7 +72,7 @@ def test_processes_that_name_the_same_file_forget_together(tmp_path):
 
 
 def test_a_forked_worker_shares_the_table_without_a_file():
-    cache = LocalCache(generations())
+    cache = LocalCache(generations(LOGGER))
     cache.set("k", Thing(1), 60)
     child = os.fork()
     if child == 0:
@@ -82,7 +85,7 @@ def test_a_forked_worker_shares_the_table_without_a_file():
 
 
 def test_a_value_looked_up_before_a_change_is_not_kept_after_it():
-    table = generations()
+    table = generations(LOGGER)
     one, two = LocalCache(table), LocalCache(table)
     token = one.token("k")
     two.delete("k")
@@ -95,7 +98,7 @@ def test_a_value_looked_up_before_a_change_is_not_kept_after_it():
 def test_a_shared_file_cut_short_means_misses_and_no_dead_worker(tmp_path):
     """A mapped table killed the process with SIGBUS."""
     path = str(tmp_path / "generations")
-    cache = LocalCache(generations(path))
+    cache = LocalCache(generations(LOGGER, path))
     cache.set("k", Thing(1), 60)
     os.truncate(path, 0)
     assert cache.get("k", Thing) is None
@@ -108,7 +111,7 @@ def test_a_shared_file_cut_short_means_misses_and_no_dead_worker(tmp_path):
 
 def test_a_change_that_a_full_disk_hides_from_other_workers_is_logged(tmp_path, caplog):
     """The sparse file of a former version may have no block for the number yet."""
-    table = generations(str(tmp_path / "generations"))
+    table = generations(LOGGER, str(tmp_path / "generations"))
     full = os.open("/dev/full", os.O_RDWR)
     os.dup2(full, table._fd)
     os.close(full)
@@ -121,7 +124,7 @@ def test_a_change_that_a_full_disk_hides_from_other_workers_is_logged(tmp_path, 
 
 def test_a_file_that_cannot_be_used_is_named():
     with pytest.raises(ConfigError, match="shared_file"):
-        generations("/dev/null/x")
+        generations(LOGGER, "/dev/null/x")
 
 
 def test_the_filter_gives_infos_their_ttl():
@@ -138,7 +141,7 @@ def test_infos_are_looked_up_once():
         asked.append(environ["PATH_INFO"])
         return Response(204, {"X-Account-Container-Count": "3"})(environ, start_response)
 
-    cache = LocalCache(generations())
+    cache = LocalCache(generations(LOGGER))
     for _ in range(2):
         environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/a", "objstore.cache": cache}
         assert account_info(environ, app, "a").container_count == 3

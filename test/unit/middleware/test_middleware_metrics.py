@@ -1,5 +1,7 @@
 """/metrics of a proxy."""
 
+import logging
+
 import pytest
 
 from objstore.core.errors import ConfigError
@@ -8,6 +10,8 @@ from objstore.middleware.proxy_logging import ProxyLogging
 from objstore.runtime.log import NoLines
 from objstore.runtime.metrics import Metrics
 from objstore.web.responses import Response, call
+
+LOGGER = logging.getLogger("test")
 
 
 def pipeline(registry, **conf):
@@ -23,17 +27,17 @@ COUNTED = b'objstore_requests_total{kind="account",method="GET",status="200"} 1.
 
 
 def test_what_the_filters_below_have_counted():
-    app = pipeline(Metrics())
+    app = pipeline(Metrics(LOGGER))
     ask(app, "/v1/AUTH_t")
     answer, page = ask(app)
     assert COUNTED in page and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
 def test_all_workers_of_a_directory(tmp_path):
-    other = Metrics(str(tmp_path))
+    other = Metrics(LOGGER, str(tmp_path))
     ask(pipeline(other), "/v1/AUTH_t")
     other.publish()
-    assert COUNTED in ask(pipeline(Metrics(str(tmp_path)), metrics_directory=str(tmp_path)))[1]
+    assert COUNTED in ask(pipeline(Metrics(LOGGER, str(tmp_path)), metrics_directory=str(tmp_path)))[1]
 
 
 @pytest.mark.parametrize(
@@ -48,17 +52,17 @@ def test_all_workers_of_a_directory(tmp_path):
     ],
 )
 def test_only_this_host_may_ask(address, environ, status):
-    assert ask(pipeline(Metrics()), address=address, **environ)[0].status == status
+    assert ask(pipeline(Metrics(LOGGER)), address=address, **environ)[0].status == status
 
 
 def test_other_networks_may_be_let():
-    assert ask(pipeline(Metrics(), metrics_networks="10.0.0.0/8"), address="10.1.2.3")[0].status == 200
+    assert ask(pipeline(Metrics(LOGGER), metrics_networks="10.0.0.0/8"), address="10.1.2.3")[0].status == 200
     with pytest.raises(ConfigError, match="metrics_networks"):
         filter_factory({}, metrics_networks="everyone")
 
 
 def test_it_can_be_switched_off():
-    assert ask(pipeline(Metrics(), expose_metrics="no"))[1] == b""
+    assert ask(pipeline(Metrics(LOGGER), expose_metrics="no"))[1] == b""
 
 
 def test_a_storage_server_tells_of_its_devices(tmp_path):

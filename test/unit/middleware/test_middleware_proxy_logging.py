@@ -1,6 +1,7 @@
 """The access log and the metrics of requests."""
 
 import io
+import logging
 import re
 
 import pytest
@@ -10,6 +11,8 @@ from objstore.middleware.proxy_logging import ProxyLogging, filter_factory
 from objstore.runtime.metrics import Metrics
 from objstore.web.responses import Response, call
 
+LOGGER = logging.getLogger("test")
+
 
 class Lines(list):
     def write(self, line):
@@ -18,7 +21,7 @@ class Lines(list):
 
 def logged(app, *, read=True, options=None, **environ):
     """The lines of one request, and what Prometheus would see."""
-    lines, registry = Lines(), Metrics()
+    lines, registry = Lines(), Metrics(LOGGER)
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/AUTH_t/c/o", "wsgi.input": io.BytesIO()} | environ
     times = iter((1500000000.25, 1500000001.5))
     made = ProxyLogging(app, lines=lines, registry=registry, now=lambda: next(times), **(options or {}))
@@ -182,7 +185,7 @@ def test_what_the_app_raises_is_logged_as_the_status_it_becomes():
 
     with pytest.raises(NodeFailure):
         logged(app)
-    lines, registry = Lines(), Metrics()
+    lines, registry = Lines(), Metrics(LOGGER)
     with pytest.raises(NodeFailure):
         call(ProxyLogging(app, lines=lines, registry=registry), {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/a"})
     assert field(lines, STATUS) == "503"
@@ -190,7 +193,7 @@ def test_what_the_app_raises_is_logged_as_the_status_it_becomes():
 
 def test_twice_in_a_pipeline_logs_once():
     outer, inner = Lines(), Lines()
-    registry = Metrics()
+    registry = Metrics(LOGGER)
     app = ProxyLogging(ProxyLogging(Response(200), lines=inner, registry=registry), lines=outer, registry=registry)
     call(app, {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/a"}).read()
     assert (len(outer), len(inner)) == (1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from objstore.core.errors import NodeFailure
 from objstore.middleware.storage_logging import StorageLogging, filter_factory
 from objstore.runtime.metrics import Metrics
 from objstore.web.responses import Response, call
+
+LOGGER = logging.getLogger("test")
 
 
 class Lines(list[str]):
@@ -43,7 +46,7 @@ class Server:
 def asked(app: Any, lines: Lines | None = None, sender: Any = None, **environ: str) -> str:
     """What is counted of one request."""
     times = iter((1500000000.25, 1500000001.5))
-    registry = Metrics()
+    registry = Metrics(LOGGER)
     made = StorageLogging(app, registry=registry, lines=lines, sender=sender, now=lambda: next(times))
     answer = call(made, {"REQUEST_METHOD": "GET", "PATH_INFO": "/d1/3/a/c/o", **environ})
     answer.read()
@@ -101,14 +104,14 @@ def test_what_breaks_is_counted_as_it_is_answered() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         raise NodeFailure("gone")
 
-    registry = Metrics()
+    registry = Metrics(LOGGER)
     with pytest.raises(NodeFailure):
         call(StorageLogging(app, registry=registry), {"REQUEST_METHOD": "GET", "PATH_INFO": "/"})
     assert b'status="503"' in registry.render()
 
 
 def test_a_body_that_is_given_up_counts_as_far_as_it_was_sent() -> None:
-    registry = Metrics()
+    registry = Metrics(LOGGER)
     answer = call(StorageLogging(Server(pieces()), registry=registry), {"REQUEST_METHOD": "GET", "PATH_INFO": "/"})
     next(iter(answer.body))
     answer.close()

@@ -11,6 +11,8 @@ from objstore.ring import RingLoader
 from objstore.ring.ring_file import RingContents, encode_ring
 from objstore.runtime.files import FILES
 
+LOGGER = logging.getLogger("test")
+
 
 class Clock:
     now = 1000.0
@@ -36,7 +38,7 @@ def path(tmp_path):
 
 
 def test_a_new_file_is_seen_after_the_interval_and_not_before(path, clock):
-    loader = RingLoader(path, 15, clock)
+    loader = RingLoader(path, LOGGER, 15, clock)
     first = loader.get()
     FILES.replace(path, ring_bytes(2))
     clock.now += 14
@@ -46,14 +48,14 @@ def test_a_new_file_is_seen_after_the_interval_and_not_before(path, clock):
 
 
 def test_an_unchanged_file_is_not_read_again(path, clock):
-    loader = RingLoader(path, 15, clock)
+    loader = RingLoader(path, LOGGER, 15, clock)
     first = loader.get()
     clock.now += 100
     assert loader.get() is first
 
 
 def test_a_damaged_file_is_logged_and_the_old_ring_kept_until_a_sound_one_comes(path, clock, caplog):
-    loader = RingLoader(path, 15, clock, logging.getLogger("test"))
+    loader = RingLoader(path, LOGGER, 15, clock)
     first = loader.get()
     FILES.replace(path, ring_bytes(2)[:-1])
     clock.now += 15
@@ -66,7 +68,7 @@ def test_a_damaged_file_is_logged_and_the_old_ring_kept_until_a_sound_one_comes(
 
 
 def test_a_file_that_vanishes_leaves_the_ring(path, clock, tmp_path):
-    loader = RingLoader(path, 15, clock)
+    loader = RingLoader(path, LOGGER, 15, clock)
     (tmp_path / "object.ring").unlink()
     clock.now += 15
     assert loader.get().version == 1
@@ -74,4 +76,4 @@ def test_a_file_that_vanishes_leaves_the_ring(path, clock, tmp_path):
 
 def test_without_a_file_there_is_no_loader(tmp_path):
     with pytest.raises(ConfigError):
-        RingLoader(str(tmp_path / "object.ring"))
+        RingLoader(str(tmp_path / "object.ring"), LOGGER)
