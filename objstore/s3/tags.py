@@ -18,7 +18,8 @@ MOST_OF_BUCKET = 50
 LONGEST_KEY = 128  # characters
 LONGEST_VALUE = 256
 _SYSTEM = "aws:"
-_ALLOWED = re.compile(r"[\w\s.:/=+\-@]*\Z")
+# Letters, digits, a few signs, and blanks but those that no document of XML can have.
+_ALLOWED = re.compile(r"(?:[\w.:/=+\-@]|[^\S\x0b\x0c\x1c-\x1f])*\Z")
 # What must not stand as itself in the kept form; all else but blanks does, so that it stays short.
 _KEPT_AS_IS = "/:@."
 

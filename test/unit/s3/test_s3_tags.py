@@ -28,6 +28,15 @@ def test_tags_are_said_in_xml(some: dict[str, str]) -> None:
     assert tags.from_xml(xml.parse(tags.to_xml(some))) == some
 
 
+@pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x1f", "\0"])
+def test_blanks_that_xml_cannot_have_are_refused(letter: str) -> None:
+    """They were stored, and no client could read the document of the tags again."""
+    for pair in ((f"a{letter}", "b"), ("a", f"b{letter}")):
+        with pytest.raises(S3Error) as caught:
+            tags.checked([pair])
+        assert caught.value.code == "InvalidTag"
+
+
 @pytest.mark.parametrize("letter", ["é", "\U00020000", " ", "\u3000", "+", "\n"])
 def test_the_kept_form_of_the_longest_tags_fits_a_header_line(letter: str) -> None:
     """Blanks that are not ASCII took nine characters each, which was more than a line between servers may have."""
