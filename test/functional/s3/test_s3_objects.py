@@ -196,9 +196,9 @@ def test_a_body_in_http_chunks_needs_no_length(raw: S3, bucket: str, size: int, 
         assert stored["x-amz-checksum-crc64nvme"]
 
 
-@pytest.mark.parametrize("raw_key", [b"\xff", b"a%FFb", b"%C3%28", b"%ED%A0%80"])
-def test_keys_that_are_not_utf8_are_refused(raw: S3, s3: Any, bucket: str, raw_key: bytes) -> None:
-    target = f"/{bucket}/" + raw_key.decode("latin-1")
+@pytest.mark.parametrize("key", ["%FF", "a%FFb", "%C3%28", "%ED%A0%80"])
+def test_keys_that_are_not_utf8_are_refused(raw: S3, bucket: str, key: str) -> None:
+    target = f"/{bucket}/{key}"
     for method in ("PUT", "GET", "DELETE"):
         assert raw.send(method, target, {}, b"x" if method == "PUT" else b"").status == 400, method
     source = {"x-amz-copy-source": f"/{bucket}/%FF"}
