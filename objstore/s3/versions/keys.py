@@ -151,7 +151,9 @@ class Key(NamedTuple):
             raise no_such(self.name)
         policy = bucket.headers.get("X-Storage-Policy")
         headers = {"X-Storage-Policy": policy} if policy else {}
-        self.native.done(self.environ, "PUT", self.container, (201, 202), headers=headers)
+        made = self.native.done(self.environ, "PUT", self.container, (201, 202, 404, 409), headers=headers)
+        if made.status >= 400:  # it is being deleted, with its bucket
+            raise self.native.lost(self.environ, self.name)
 
     def refs(self, before: Ref | None = None, page: int = PAGE) -> Iterator[Ref]:
         """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt."""
@@ -206,7 +208,9 @@ class Key(NamedTuple):
         answer = self.native.done(self.environ, "PUT", name, (201, 404, 409), headers=headers)
         if answer.status != 201:  # the container is of a life before this one, as other hosts may have ended it
             self.make_container()
-            self.native.done(self.environ, "PUT", name, (201,), headers=headers)
+            answer = self.native.done(self.environ, "PUT", name, (201, 404, 409), headers=headers)
+        if answer.status != 201:  # the bucket is being deleted
+            raise self.native.lost(self.environ, self.name)
 
     def drop(self, ref: Ref, keep: bool = False) -> None:
         """Delete an entry for good. keep: but not the segments that are its own."""

@@ -76,6 +76,8 @@ def check(s3: Any, ledger: Ledger) -> None:
     for key in KEYS:
         latest = [one for one in found.values() if one["Key"] == key and one["IsLatest"]]
         assert len(latest) == (1 if any(one["Key"] == key for one in found.values()) else 0)
+        if latest and latest[0]["VersionId"] in ledger.unsure:
+            continue  # its deletion was cut short: its row is still there, and another version may be current
         if latest and not latest[0]["Marker"]:
             assert s3.head_object(Bucket=BUCKET, Key=key)["VersionId"] == latest[0]["VersionId"]
         else:

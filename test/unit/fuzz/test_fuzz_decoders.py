@@ -33,7 +33,7 @@ from objstore.s3.form import Form, boundary_of
 from objstore.s3.multipart import plan
 from objstore.s3.objects import CopySource
 from objstore.s3.operations import delete_objects, upload_part_copy
-from objstore.s3.signature import Checker, Rules
+from objstore.s3.signature import Checker, SignatureRules
 from objstore.s3.signature.times import Window
 from objstore.s3.versions import names as versions
 from objstore.store.databases import account_db, container_db
@@ -58,7 +58,7 @@ class Keys:
         return True
 
 
-CHECKER = Checker(Keys(), Rules(("us-east-1",), Window(skew=900, life=604800)), lambda: NOW)
+CHECKER = Checker(Keys(), SignatureRules(("us-east-1",), Window(skew=900, life=604800)), lambda: NOW)
 
 
 class Decoder(NamedTuple):
