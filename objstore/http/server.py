@@ -49,7 +49,7 @@ SERVER_SETTINGS: settings.Table = (
     Setting("max_drained_body", settings.size, "64K", "of a body left unread, what is read to keep the connection"),
     Setting("drain_timeout", settings.duration, "30s", "how long requests may go on when the server is told to end"),
     Setting("drain_idle_timeout", settings.duration, "0.5s", "how long clients may send a last request then"),
-    Setting("collect_interval", settings.duration, "5s", "how often a worker frees objects that refer to each other"),
+    Setting("collect_interval", settings.duration, "2s", "how often a worker frees objects that refer to each other"),
     Setting("handshake_timeout", settings.duration, "10s", "how long a TLS handshake may take"),
     Setting("cert_file", str, "", "PEM file of the certificate chain; serves HTTPS where set"),
     Setting("key_file", str, "", "PEM file of the certificate's key, if it is not in cert_file"),
