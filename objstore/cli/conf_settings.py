@@ -77,7 +77,7 @@ class Conf:
             raise ConfigError(f"{self.path}: [DEFAULT] {error}") from None
 
     def values(self, section: str) -> dict[str, str]:
-        """What an app or filter of this section is given; raises ConfigError."""
+        """Return the settings that an app or filter of this section gets; raises ConfigError."""
         found = self.defaults()
         for name in self.names.get(section, ()):
             bare = bare_name(name)

@@ -11,7 +11,7 @@ _MARK = ";s3_class="
 
 
 def write(content_type: str, storage_class: str = "") -> str:
-    """What a row holds; '' is the standard class."""
+    """The class that a row holds; '' is the standard class."""
     if storage_class:
         return f"{content_type}{_MARK}{storage_class}"
     return f"{content_type}{_MARK}{STANDARD}" if _MARK in content_type else content_type

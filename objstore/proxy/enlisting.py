@@ -34,7 +34,7 @@ _PAUSE = 0.04  # seconds, times the number of tries so far
 
 
 class Tally(NamedTuple):
-    """Which replicas of the container have taken a row, and which have refused it, by their indexes."""
+    """The replicas of the container that took a row, and those that refused it, by their indexes."""
 
     taken: frozenset[int]
     refused: frozenset[int]

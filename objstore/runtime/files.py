@@ -296,7 +296,7 @@ class Files:
             os.close(fd)
 
     def count(self, path: str) -> int:
-        """How often `count_up` was called."""
+        """The number of calls of `count_up`."""
         try:
             return os.stat(path).st_size
         except FileNotFoundError:

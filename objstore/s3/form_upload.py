@@ -83,7 +83,7 @@ class FormUploads:
         return S3Request(environ, address.bucket, key, {}, headers, body, credential, self._region, signing)
 
     def _signer(self, fields: Mapping[str, str]) -> tuple[Credential | None, Signing | None]:
-        """Who signed the policy, and how; None for a form without policy and signature."""
+        """The signer of the policy, and the form of signature; None for a form without policy and signature."""
         by_v4 = "x-amz-signature" in fields or "x-amz-credential" in fields
         by_v2 = "signature" in fields or "awsaccesskeyid" in fields
         if not by_v4 and not by_v2:

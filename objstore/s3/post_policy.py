@@ -32,7 +32,7 @@ class Sizes(NamedTuple):
     most: int | None = None
 
     def narrowed(self, other: Sizes) -> Sizes:
-        """What both allow: each of several conditions must hold."""
+        """The range that both allow: each of several conditions must hold."""
         limits = [one.most for one in (self, other) if one.most is not None]
         return Sizes(max(self.least, other.least), min(limits) if limits else None)
 

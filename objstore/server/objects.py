@@ -268,7 +268,7 @@ def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dic
 
 
 def _late(trailers: Mapping[str, str]) -> dict[str, str]:
-    """What of the trailers of a PUT stays with the object; raises InvalidInput as `_stored_headers` does."""
+    """The trailers of a PUT that stay with the object; raises InvalidInput as `_stored_headers` does."""
     late = {name: to_text(value) for name, value in trailers.items() if value and metadata.stored_with_object(name)}
     metadata.check_sendable(late)
     return late

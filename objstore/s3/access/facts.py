@@ -168,7 +168,7 @@ def _signature_age(subject: Subject) -> Found:
 
 
 def _payload(subject: Subject) -> Found:
-    """What the signature says of the body; what an unsigned request says of it."""
+    """The statement about the body: the signature's, or that of an unsigned request."""
     request = subject.request
     return _some(request.signing.payload if request.signing is not None else request.header("X-Amz-Content-Sha256"))
 
