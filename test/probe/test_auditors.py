@@ -67,7 +67,8 @@ def test_a_damaged_container_that_no_one_asks_is_put_away(cluster: Cluster, clie
 
     wait_until(put_away, "the database in quarantine", PATIENCE)
     wait_until(path.exists, "another in its place", PATIENCE)
-    assert client.names(container) == [f"{number:02}" for number in range(20)]
+    names = [f"{number:02}" for number in range(20)]
+    wait_until(lambda: client.names(container) == names, "a listing with all", PATIENCE)
 
 
 def test_a_dark_object_is_listed_again(cluster: Cluster, client: Client, container: str) -> None:
