@@ -29,12 +29,13 @@ LAYERS = {
     "web": "core",
     "replication": "core runtime store wire",
     "server": "core runtime http store wire web replication",
-    "daemon": "core runtime http ring store wire web replication",
-    "proxy": "core runtime ring wire web",
+    "layers": "core runtime web",
+    "daemon": "core runtime http ring store wire web replication layers",
+    "proxy": "core runtime ring wire web layers",
     "auth": "core runtime web",
-    "middleware": "core runtime web",
-    "s3": "core runtime web",
-    "cli": "core runtime http ring store wire web replication server daemon proxy auth middleware s3",
+    "middleware": "core runtime web layers",
+    "s3": "core runtime web layers",
+    "cli": "core runtime http ring store wire web replication layers server daemon proxy auth middleware s3",
 }
 
 # (module, module it may import besides), as patterns, and why.

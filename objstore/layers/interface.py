@@ -1,0 +1,82 @@
+"""The contract of the object layer: its operations, and the values that go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from objstore.core.names import Name
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, ContainerInfo
+
+
+class ReadOptions(NamedTuple):
+    """How to read an object.
+
+    conditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, `Range` (of one range) and
+    `If-Range` as in HTTP (RFC 9110, 13 and 14), by their canonical names. head: without the content. newest: ask a
+    majority of the replicas for the newest version. raw: the stored object itself, not what a layer makes of it (the
+    list of a manifest). version: the data timestamp that the object must have, '' for any. policy: the storage policy,
+    None for the container's. expired: also an object whose time has come.
+    """
+
+    conditions: Mapping[str, str] = {}
+    head: bool = False
+    newest: bool = False
+    raw: bool = False
+    version: str = ""
+    policy: int | None = None
+    expired: bool = False
+
+
+class Reply:
+    """An object that was opened, or the outcome of a condition.
+
+    status: 200, 206, 304, 412 or 416. headers: canonical name to text. body: pieces of the content, to be read to
+    the end or closed; it raises NodeFailure if no replica can go on.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = ()) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def pieces(self) -> Iterator[Any]:
+        try:
+            yield from self.body
+        finally:
+            self.close()
+
+    def read(self) -> bytes:
+        """The whole content."""
+        return b"".join(bytes(piece) for piece in self.pieces())
+
+    def close(self) -> None:
+        close = getattr(self.body, "close", None)
+        if close is not None:
+            close()
+
+
+class ObjectLayer(Protocol):
+    """What a language may ask.
+
+    Every operation may raise NodeFailure if too few nodes answer. Names are checked by the caller.
+    """
+
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        """Open an object. Raises NotFound."""
+        ...
+
+    def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
+        """What is known of the container of a name, from the cache if it is there. Its status says if it exists."""
+        ...
+
+    def account_info(self, context: RequestContext, account: str) -> AccountInfo:
+        """What is known of an account, likewise."""
+        ...

@@ -1,0 +1,41 @@
+"""What everything that works for one client's request shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from objstore.web import traces
+
+if TYPE_CHECKING:
+    from objstore.core.names import Name
+    from objstore.web.infos import Cache
+    from objstore.web.requests import Environ
+
+_KEY = "objstore.context"
+
+
+class RequestContext:
+    """The context of a request, handed down from its language to the nodes.
+
+    trans_id: the transaction id, '' for none. cache: what the `cache` filter provides, None without that filter.
+    infos: what this request has looked up by now, by name: it sees each account and container in one state.
+    trace: headers for requests to nodes, which carry the transaction id.
+    """
+
+    __slots__ = ("cache", "infos", "trace", "trans_id")
+
+    def __init__(self, trans_id: str = "", cache: Cache | None = None, infos: dict[Name, Any] | None = None) -> None:
+        self.trans_id = trans_id
+        self.cache = cache
+        self.infos: dict[Name, Any] = {} if infos is None else infos
+        self.trace = {traces.HEADER: trans_id} if trans_id else {}
+
+    @classmethod
+    def of(cls, environ: Environ) -> RequestContext:
+        """The context of the request with this environ, made when first asked for."""
+        known: RequestContext | None = environ.get(_KEY)
+        if known is None:
+            cache = environ.get("objstore.cache")
+            infos = environ.setdefault("objstore.infos", {})
+            known = environ[_KEY] = cls(environ.get(traces.KEY, ""), cache, infos)
+        return known
