@@ -16,10 +16,10 @@ from collections.abc import Callable
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from objstore.cli.apps import storage_apps
+from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock
-from objstore.proxy.cluster import Transports
 from objstore.replication.databases import Bounds
 from objstore.replication.databases_sender import Means, Sender, Sent
 from objstore.runtime import green

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.settings import SETTINGS as PROXY_SETTINGS
 from objstore.core.names import Location
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Clock
 from objstore.http.client import CLIENT_SETTINGS, Pool
-from objstore.proxy.app import ProxyApp
-from objstore.proxy.cluster import Cluster, Transports
-from objstore.proxy.settings import SETTINGS as PROXY_SETTINGS
 from objstore.ring import RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
@@ -35,6 +34,7 @@ from objstore.store.objects import file_store
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
+from objstore.swift.app import ProxyApp
 from objstore.web.requests import WsgiApp
 from objstore.wire.local import LocalTransport
 from objstore.wire.remote import HttpTransport

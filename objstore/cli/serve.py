@@ -21,11 +21,11 @@ from objstore.cli.kinds import chosen_daemons
 from objstore.cli.surroundings import DAEMON_SETTINGS, Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import SERVER_SETTINGS
-from objstore.proxy.app import ProxyApp
 from objstore.runtime import log, owners, settings
 from objstore.runtime.owners import Owner
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
+from objstore.swift.app import ProxyApp
 from objstore.wire.local import LocalTransport
 
 EXAMPLES = """\b

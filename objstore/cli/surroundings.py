@@ -9,11 +9,11 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from objstore.cli.apps import STORAGE_SETTINGS, proxy_app
+from objstore.cluster.cluster import Transports
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.nodes import Node
 from objstore.daemon.delivery import Peers
 from objstore.daemon.runner import Pace, Pass
-from objstore.proxy.cluster import Transports
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, metrics, priority, recon_files, settings, statsd
 from objstore.runtime.addresses import own_ips

@@ -10,11 +10,11 @@ from typing import Any
 
 from objstore.cli.apps import proxy_app, storage_apps
 from objstore.cli.surroundings import Surroundings, Work
+from objstore.cluster.cluster import Transports
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.daemon.runner import Daemon, Pace, Report
-from objstore.proxy.cluster import Transports
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import write_ring
 from objstore.server.devices import Device

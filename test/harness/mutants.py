@@ -35,24 +35,24 @@ MUTANTS = (
     # Majorities and order
     Mutant(
         "a majority is more than half",
-        "objstore/proxy/quorum.py",
+        "objstore/cluster/quorum.py",
         "return replicas // 2 + 1",
         "return max(1, replicas // 2)",
-        _unit("proxy/test_proxy_decisions"),
+        _unit("cluster/test_cluster_decisions"),
     ),
     Mutant(
         "a change is made again only while no majority can have gone on from another",
-        "objstore/proxy/lease_decision.py",
+        "objstore/cluster/lease_decision.py",
         "> replicas - quorum_size(replicas)",
         "> 0",
-        _unit("proxy/test_proxy_lease_decision"),
+        _unit("cluster/test_cluster_lease_decision"),
     ),
     Mutant(
         "a state is settled once it is on a majority",
-        "objstore/proxy/lease_decision.py",
+        "objstore/cluster/lease_decision.py",
         ">= quorum_size(replicas)",
         ">= 1",
-        _unit("proxy/test_proxy_lease_decision"),
+        _unit("cluster/test_cluster_lease_decision"),
     ),
     Mutant(
         "a tombstone beats a copy of the same time",
@@ -135,24 +135,24 @@ MUTANTS = (
     # Where copies are
     Mutant(
         "a device that is full or missing is replaced by a handoff",
-        "objstore/proxy/writes.py",
+        "objstore/cluster/writes.py",
         "REPLACED = frozenset({500, 502, 503, 504, 507})",
         "REPLACED = frozenset({500, 502, 503, 504})",
-        _unit("proxy/test_proxy_writes"),
+        _unit("cluster/test_cluster_writes"),
     ),
     Mutant(
         "former nodes that are silent are not taken for lacking",
-        "objstore/proxy/former.py",
+        "objstore/cluster/former.py",
         "self.silent += answer.status in REPLACED",
         "self.silent += 0",
-        _unit("proxy/test_proxy_moves"),
+        _unit("cluster/test_cluster_moves"),
     ),
     Mutant(
         "a node that knows nothing is answered for by a former one",
-        "objstore/proxy/former.py",
+        "objstore/cluster/former.py",
         "return answer.status == 404 and stored_timestamp(answer) == ZERO",
         "return False",
-        _unit("proxy/test_proxy_moves"),
+        _unit("cluster/test_cluster_moves"),
     ),
     Mutant(
         "a handoff is emptied only once all primaries have confirmed",

@@ -133,7 +133,7 @@ def test_files_that_pages_name_are_there() -> None:
 
 
 def test_functions_and_constants_stand_in_the_module_that_pages_name_for_them() -> None:
-    """`proxy/writes.py` `write` and `runtime/log.py` `one_line`: the name stands right after its module."""
+    """`cluster/writes.py` `write` and `runtime/log.py` `one_line`: the name stands right after its module."""
     wrong = []
     for page in PAGES:
         for place in lines_of(page):

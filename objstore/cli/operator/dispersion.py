@@ -24,9 +24,9 @@ from objstore.core.errors import NodeFailure, ObjstoreError
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.policies import StoragePolicy, ring_name
-from objstore.proxy.app import ProxyApp
 from objstore.ring import Ring
 from objstore.runtime import green
+from objstore.swift.app import ProxyApp
 from objstore.web.requests import Environ
 from objstore.web.responses import call
 from objstore.web.subrequests import subrequest

@@ -11,16 +11,16 @@ import click
 from objstore.cli import processes
 from objstore.cli.apps import in_process, proxy_app, remote_transports
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir
+from objstore.cluster.cluster import Transports
 from objstore.core.errors import ConfigError
 from objstore.core.policies import ring_name
-from objstore.proxy.app import ProxyApp
-from objstore.proxy.cluster import Transports
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners
 from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
 from objstore.runtime.files import exists
 from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
+from objstore.swift.app import ProxyApp
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 USUAL_DIRECTORY = "/etc/objstore"

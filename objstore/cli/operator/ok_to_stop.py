@@ -14,9 +14,9 @@ from objstore.cli.operator import inside
 from objstore.cli.operator.copies import judge_copies, may_lack
 from objstore.cli.operator.hosts import reports
 from objstore.cli.operator.servers import Answer, Server, ask, server_of, servers_of
+from objstore.cluster.quorum import quorum_size
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
-from objstore.proxy.quorum import quorum_size
 from objstore.ring import Ring
 
 EXAMPLES = """\b

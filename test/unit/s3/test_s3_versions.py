@@ -19,13 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from objstore.cli.apps import storage_apps
+from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.settings import SETTINGS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
 from objstore.middleware.manifests import Manifests
-from objstore.proxy.app import ProxyApp
-from objstore.proxy.cluster import Cluster, Transports
-from objstore.proxy.settings import SETTINGS
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import cluster_conf, green, settings
@@ -39,6 +38,7 @@ from objstore.s3.stored import Target, Upload
 from objstore.s3.versions import any_left, names
 from objstore.s3.versions.history import Asked, Group, History, Version
 from objstore.s3.versions.names import KINDS, Ref
+from objstore.swift.app import ProxyApp
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.wire.local import LocalTransport
 

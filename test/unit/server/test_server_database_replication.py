@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from objstore.cli.apps import storage_apps
+from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
-from objstore.proxy.cluster import Transports
 from objstore.replication import databases as protocol
 from objstore.runtime import green
 from objstore.store.databases import ContainerStore, ObjectRow

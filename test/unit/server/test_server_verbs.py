@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from objstore.cli.apps import storage_apps
+from objstore.cluster.cluster import Transports
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.proxy.cluster import Transports
 from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.store.spool import Spool
 from objstore.web.requests import ENVIRON_KEY

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.quorum import quorum_size
 from objstore.core.errors import NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.quorum import quorum_size
 from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse

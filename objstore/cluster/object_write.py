@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.decided_write import DecidedWrite
+from objstore.cluster.former import Former, Stored, stored
+from objstore.cluster.writes import Written, write
 from objstore.core.errors import Conflict, NodeTimeout
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.lives import LIFE
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import DECIDED, ZERO, Timestamp, just_after
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.decided_write import DecidedWrite
-from objstore.proxy.former import Former, Stored, stored
-from objstore.proxy.request import ProxyRequest
-from objstore.proxy.writes import Written, write
 from objstore.runtime import green
+from objstore.swift.request import ProxyRequest
 from objstore.web import traces
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from objstore.proxy.node_order import parse_affinity
+from objstore.cluster.node_order import parse_affinity
 from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
 
 

@@ -17,7 +17,7 @@ from objstore.store.leases import Leases
 from objstore.web.responses import call
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-_spec = importlib.util.spec_from_file_location("proxy_faults", Path(__file__).with_name("test_proxy_faults.py"))
+_spec = importlib.util.spec_from_file_location("cluster_faults", Path(__file__).with_name("test_cluster_faults.py"))
 assert _spec is not None and _spec.loader is not None
 faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(faults)

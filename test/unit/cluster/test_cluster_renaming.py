@@ -15,7 +15,7 @@ from objstore.core.names import Name
 from objstore.runtime import green
 from objstore.web.responses import call
 
-_spec = importlib.util.spec_from_file_location("proxy_faults", Path(__file__).with_name("test_proxy_faults.py"))
+_spec = importlib.util.spec_from_file_location("cluster_faults", Path(__file__).with_name("test_cluster_faults.py"))
 assert _spec is not None and _spec.loader is not None
 faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(faults)

@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.reads import stored_timestamp
+from objstore.cluster.writes import REPLACED, Written, attempt, write
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import MANIFEST_OWNS, REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.quorum import quorum_size
-from objstore.proxy.reads import stored_timestamp
-from objstore.proxy.writes import REPLACED, Written, attempt, write
 from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import objstore
+from objstore.cluster.cluster import Cluster
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
-from objstore.proxy import accounts, containers, unsupported
-from objstore.proxy.accounts import Accounts
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.containers import Containers
-from objstore.proxy.object_change import ObjectDelete, ObjectPost
-from objstore.proxy.object_get import ObjectGet
-from objstore.proxy.object_put import ObjectPut
-from objstore.proxy.request import ProxyRequest
 from objstore.runtime.threads import ThreadPool
+from objstore.swift import accounts, containers, unsupported
+from objstore.swift.accounts import Accounts
+from objstore.swift.containers import Containers
+from objstore.swift.object_change import ObjectDelete, ObjectPost
+from objstore.swift.object_get import ObjectGet
+from objstore.swift.object_put import ObjectPut
+from objstore.swift.request import ProxyRequest
 from objstore.web import cors, infos, requests
 from objstore.web.cors import CorsSettings
 from objstore.web.errors import response_for

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.former import Former, write_database
+from objstore.cluster.reads import read
+from objstore.cluster.writes import Written, write
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
-from objstore.proxy.accounts import autocreate
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.former import Former, write_database
-from objstore.proxy.reads import read
-from objstore.proxy.request import (
+from objstore.swift.accounts import autocreate
+from objstore.swift.request import (
     OWNER_HEADERS,
     ProxyRequest,
     client_headers,
@@ -17,7 +18,6 @@ from objstore.proxy.request import (
     refusal,
     without_owner_headers,
 )
-from objstore.proxy.writes import Written, write
 from objstore.web import acls, infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.requests import WsgiApp

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from objstore.cluster.cluster import Cluster, Placement, Transports
+from objstore.cluster.settings import SETTINGS
+from objstore.cluster.writes import Written, attempt, stand_ins, write
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
 from objstore.core.policies import ONE_POLICY
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.cluster import Cluster, Placement, Transports
-from objstore.proxy.settings import SETTINGS
-from objstore.proxy.writes import Written, attempt, stand_ins, write
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import green, settings

@@ -11,7 +11,7 @@ import pytest
 
 from objstore.cli.apps import proxy_app, storage_apps
 from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, prepare
-from objstore.proxy.cluster import Transports
+from objstore.cluster.cluster import Transports
 from objstore.web.requests import ENVIRON_KEY
 from objstore.web.responses import call
 from objstore.wire.local import LocalTransport

@@ -8,16 +8,16 @@ import time
 import pytest
 
 from objstore.cli.apps import storage_apps
+from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.settings import SETTINGS
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.proxy.app import ProxyApp
-from objstore.proxy.cluster import Cluster, Transports
-from objstore.proxy.settings import SETTINGS
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import cluster_conf, green, settings
 from objstore.runtime.cluster_conf import FILE_NAME
+from objstore.swift.app import ProxyApp
 from objstore.web.requests import ENVIRON_KEY
 from objstore.web.responses import call
 from objstore.wire.local import LocalTransport

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from objstore.cluster.quorum import quorum_size
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.quorum import quorum_size
 
 
 class Seen(NamedTuple):

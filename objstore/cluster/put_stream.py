@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from objstore.cluster import quorum
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.decided_write import DecidedWrite
+from objstore.cluster.reads import stored_timestamp
+from objstore.cluster.writes import REPLACED, Written, gather, stand_ins
 from objstore.core.errors import ChecksumMismatch, InvalidInput, LimitExceeded, NodeFailure, NodeTimeout
 from objstore.core.nodes import Node
-from objstore.proxy import quorum
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.decided_write import DecidedWrite
-from objstore.proxy.reads import stored_timestamp
-from objstore.proxy.writes import REPLACED, Written, gather, stand_ins
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.web.requests import Environ, body_pieces, late_headers
@@ -20,8 +20,8 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
 if TYPE_CHECKING:
-    from objstore.proxy.object_write import ObjectChange
-    from objstore.proxy.renaming import Renaming
+    from objstore.cluster.object_write import ObjectChange
+    from objstore.cluster.renaming import Renaming
 
 QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
 

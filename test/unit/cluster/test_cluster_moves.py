@@ -20,7 +20,7 @@ from objstore.runtime.files import FILES
 from objstore.store.objects.relink import relink_device
 from objstore.wire.messages import NodeRequest
 
-_spec = importlib.util.spec_from_file_location("proxy_faults", Path(__file__).with_name("test_proxy_faults.py"))
+_spec = importlib.util.spec_from_file_location("cluster_faults", Path(__file__).with_name("test_cluster_faults.py"))
 assert _spec is not None and _spec.loader is not None
 faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(faults)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.former import write_database
+from objstore.cluster.reads import read
+from objstore.cluster.writes import Written
 from objstore.core import metadata
 from objstore.core.limits import Limits
 from objstore.core.timestamps import Timestamp
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.former import write_database
-from objstore.proxy.reads import read
-from objstore.proxy.request import ProxyRequest, client_headers, plain, refusal
-from objstore.proxy.writes import Written
+from objstore.swift.request import ProxyRequest, client_headers, plain, refusal
 from objstore.web import infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
+from objstore.cluster.enlisting import Tally
+from objstore.cluster.writes import Written
 from objstore.core.lives import ENDED, LIFE, PARTLY
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO
 from objstore.core.versions import MARKER_TYPE, UNLISTED
-from objstore.proxy.enlisting import Tally
-from objstore.proxy.writes import Written
 from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 from objstore.wire.rows import rows_request, tombstone_row
 
-_spec = importlib.util.spec_from_file_location("proxy_faults", Path(__file__).with_name("test_proxy_faults.py"))
+_spec = importlib.util.spec_from_file_location("cluster_faults", Path(__file__).with_name("test_cluster_faults.py"))
 assert _spec is not None and _spec.loader is not None
 faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(faults)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.object_write import ObjectChange
 from objstore.core import metadata
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.numbers import is_whole
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.object_get import policy_of
-from objstore.proxy.object_put import condition_refusal, replaced_segments
-from objstore.proxy.object_write import ObjectChange
-from objstore.proxy.request import ProxyRequest, plain, writable
+from objstore.swift.object_get import policy_of
+from objstore.swift.object_put import condition_refusal, replaced_segments
+from objstore.swift.request import ProxyRequest, plain, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from objstore.cluster.lease_decision import Seen, bounds, is_settled, must_be_made_again, newest
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.lease_decision import Seen, bounds, is_settled, must_be_made_again, newest
 
 
 def seen(*stamps: int) -> list[Seen]:

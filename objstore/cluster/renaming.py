@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.decided_write import DecidedWrite
+from objstore.cluster.object_write import ObjectChange
+from objstore.cluster.writes import Written
 from objstore.core.errors import Conflict, InvalidInput, PreconditionFailed
 from objstore.core.manifests import KEEP_SEGMENTS, REPLACED_SEGMENTS
 from objstore.core.names import Name
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.decided_write import DecidedWrite
-from objstore.proxy.object_write import ObjectChange
-from objstore.proxy.request import ProxyRequest
-from objstore.proxy.writes import Written
+from objstore.swift.request import ProxyRequest
 from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, WriteCondition
 from objstore.wire.messages import NodeResponse
 

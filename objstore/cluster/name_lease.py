@@ -9,16 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.lease_decision import Seen
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.reads import stored_timestamp
+from objstore.cluster.writes import gather
 from objstore.core.errors import NodeFailure, NodeTimeout
 from objstore.core.manifests import shown_etag
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.lease_decision import Seen
-from objstore.proxy.quorum import quorum_size
-from objstore.proxy.reads import stored_timestamp
-from objstore.proxy.writes import gather
 from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.timestamps import Timestamp
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.reads import Found, ResumedBody, read
-from objstore.proxy.request import ProxyRequest, client_headers
+from objstore.swift.request import ProxyRequest, client_headers
 from objstore.web import infos, ranges
 from objstore.web.conditions import range_applies
 from objstore.web.infos import ContainerInfo

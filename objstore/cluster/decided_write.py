@@ -14,21 +14,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from objstore.cluster import lease_decision
+from objstore.cluster.former import Former
+from objstore.cluster.lease_decision import Seen
+from objstore.cluster.name_lease import NameLease, hear, look
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.writes import Written, attempt, gather
 from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
-from objstore.proxy import lease_decision
-from objstore.proxy.former import Former
-from objstore.proxy.lease_decision import Seen
-from objstore.proxy.name_lease import NameLease, hear, look
-from objstore.proxy.quorum import quorum_size
-from objstore.proxy.writes import Written, attempt, gather
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 if TYPE_CHECKING:
-    from objstore.proxy.object_write import ObjectChange
+    from objstore.cluster.object_write import ObjectChange
 
 _PAUSE = 0.015  # seconds, about, before another attempt
 _UNSETTLED_SECONDS = 0.4  # to wait for a change under way to reach a majority

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from objstore.cluster.error_limit import ErrorLimiter
+from objstore.cluster.node_order import Timings, in_order
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.settings import Settings
 from objstore.core.errors import ConfigError, NodeFailure, NodeTimeout
 from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
 from objstore.core.policies import Policies, ring_name
 from objstore.core.timestamps import Clock
-from objstore.proxy.error_limit import ErrorLimiter
-from objstore.proxy.node_order import Timings, in_order
-from objstore.proxy.quorum import quorum_size
-from objstore.proxy.settings import Settings
 from objstore.ring import Ring
 from objstore.runtime import green
 from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, UpdateTarget, Upload

@@ -11,20 +11,20 @@ from __future__ import annotations
 import functools
 import time
 
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.enlisting import Enlisting
+from objstore.cluster.object_write import ObjectChange
+from objstore.cluster.put_stream import PutStream
+from objstore.cluster.renaming import Renaming
+from objstore.cluster.writes import Written
 from objstore.core import metadata
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.lives import ENDED, LIFE
 from objstore.core.manifests import REPLACED_SEGMENTS
-from objstore.proxy.cluster import Cluster
-from objstore.proxy.enlisting import Enlisting
-from objstore.proxy.object_get import policy_of
-from objstore.proxy.object_write import ObjectChange
-from objstore.proxy.put_stream import PutStream
-from objstore.proxy.renaming import Renaming
-from objstore.proxy.request import ProxyRequest, plain, writable
-from objstore.proxy.writes import Written
 from objstore.runtime.threads import ThreadPool
+from objstore.swift.object_get import policy_of
+from objstore.swift.request import ProxyRequest, plain, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.cluster import quorum
+from objstore.cluster.error_limit import ErrorLimiter
+from objstore.cluster.node_order import Timings, in_order, parse_affinity
 from objstore.core.errors import InvalidInput, LimitExceeded
 from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.proxy import quorum
-from objstore.proxy.error_limit import ErrorLimiter
-from objstore.proxy.node_order import Timings, in_order, parse_affinity
 from objstore.web import constraints
 
 

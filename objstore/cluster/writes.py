@@ -11,12 +11,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from objstore.cluster import quorum
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.reads import stored_timestamp
 from objstore.core.errors import InvalidInput, NodeFailure
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
-from objstore.proxy import quorum
-from objstore.proxy.cluster import Cluster, Placement
-from objstore.proxy.reads import stored_timestamp
 from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse
 

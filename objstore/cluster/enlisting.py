@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from objstore.cluster.object_write import ObjectChange
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.writes import Written
 from objstore.core.lives import LIFE
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
-from objstore.proxy.object_write import ObjectChange
-from objstore.proxy.quorum import quorum_size
-from objstore.proxy.request import ProxyRequest
-from objstore.proxy.writes import Written
 from objstore.runtime import green
+from objstore.swift.request import ProxyRequest
 from objstore.web import infos
 from objstore.web.infos import ContainerInfo
 from objstore.web.requests import WsgiApp
