@@ -99,6 +99,10 @@ def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> C
     """The claim to complete; what is there where one who died has completed it already."""
     claim = claims.make(context, request, upload, claims.COMPLETING, size)
     if claim is not None:
+        if uploads.find(context, request, upload.id, newest=True) is None:
+            # Aborted to the end since the record was read: its parts are gone, and the claim that said so as well.
+            claims.withdraw(context, request, upload, claim)
+            raise uploads.no_such(upload.id)
         return claim
     other = claims.look(context, request, upload)
     if other is None or not other.over:

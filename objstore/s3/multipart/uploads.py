@@ -96,9 +96,9 @@ def _make(context: Context, request: S3Request, container: Name) -> None:
     context.native.done(request.environ, "PUT", container, (201, 202), headers=headers)
 
 
-def find(context: Context, request: S3Request, upload_id: str) -> Upload | None:
-    """The upload of that id under the request's key, None where there is none."""
-    answer = _ask(context, request, "HEAD", upload_id)
+def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> Upload | None:
+    """The upload of that id under the request's key, None if there is none. newest: as a majority knows it."""
+    answer = _ask(context, request, "HEAD", upload_id, {"X-Newest": "true"} if newest else None)
     if answer is None:
         return None
     answer.close()
@@ -122,11 +122,13 @@ def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
     return Record(upload, json.loads(answer.read())["kept"])
 
 
-def _ask(context: Context, request: S3Request, method: str, upload_id: str) -> Answer | None:
+def _ask(
+    context: Context, request: S3Request, method: str, upload_id: str, headers: Mapping[str, str] | None = None
+) -> Answer | None:
     if not names.is_id(upload_id):
         return None
     name = place(context, request)._replace(object=names.record(request.key, upload_id))
-    answer = context.native.ask(request.environ, method, name)
+    answer = context.native.ask(request.environ, method, name, headers=headers)
     if answer.status == 200:
         return answer
     answer.close()
