@@ -1,21 +1,19 @@
 """What filters and the proxy know of an account or container without asking for it each time.
 
 An info is the answer to a HEAD of the account or container, kept in the cache that the
-`cache` filter puts into environ for as long as the answer says. A change through this host
+`cache` filter provides, for as long as that says. A change through this host
 makes it stale at once (see `middleware.cache`); a change through another host is seen after
 `ttl` seconds, or at once where hosts share a memcached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO
-from objstore.web.requests import Environ, WsgiApp, to_text
-from objstore.web.responses import call
-from objstore.web.subrequests import subrequest
+from objstore.web.context import RequestContext
 
 TTL = 60.0  # seconds; defaults of the `cache` filter's settings
 TTL_MISSING = 3.0
@@ -87,48 +85,39 @@ class Cache(Protocol):
         ...
 
 
+# Asks for the status and the headers (canonical name to text) of an account or container.
+Head = Callable[[RequestContext, Name], tuple[int, Mapping[str, str]]]
+
+
 def cache_key(name: Name) -> str:
     return name.path
 
 
-def account_info(environ: Environ, app: WsgiApp, account: str) -> AccountInfo:
-    """What is known of an account, asking `app` by a HEAD where the cache has nothing."""
-    return _info(environ, app, Name(account), AccountInfo)
-
-
-def container_info(environ: Environ, app: WsgiApp, name: Name) -> ContainerInfo:
-    """What is known of the container of a name."""
-    return _info(environ, app, name.of_container, ContainerInfo)
-
-
-def forget(environ: Environ, name: Name) -> None:
+def forget(context: RequestContext, name: Name) -> None:
     """To be called after every change to an account or container."""
-    environ.get("objstore.infos", {}).pop(name, None)
-    cache = environ.get("objstore.cache")
-    if cache is not None:
-        cache.delete(cache_key(name))
+    context.infos.pop(name, None)
+    if context.cache is not None:
+        context.cache.delete(cache_key(name))
 
 
-def _info(environ: Environ, app: WsgiApp, name: Name, kind: type[Info]) -> Info:
-    infos = environ.setdefault("objstore.infos", {})
-    known = infos.get(name)
+def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -> Info:
+    """What is known of an account or container: of this request, of the cache, or by asking for it."""
+    known: Info | None = context.infos.get(name)
     if known is not None:
         return known
-    cache: Cache | None = environ.get("objstore.cache")
-    token: object = None
-    if cache is not None:
+    cache = context.cache
+    if cache is None:
+        known = _from_head(kind, *head(context, name))
+    else:
         key = cache_key(name)
         known = cache.get(key, kind)
         if known is None:
             token = cache.token(key)
-    if known is None:
-        asked = call(app, subrequest(environ, "HEAD", f"/v1{name.path}", source="info", preauthorized=True))
-        asked.close()
-        known = _from_head(kind, asked.status, asked.headers)
-        # Only what is sure is worth remembering: a 503 is gone a moment later.
-        if cache is not None and (known.exists or known.status in (404, 410)):
-            cache.set(key, known, cache.info_ttl if known.exists else cache.missing_ttl, token)
-    infos[name] = known
+            known = _from_head(kind, *head(context, name))
+            # Only what is sure is worth remembering: a 503 is gone a moment later.
+            if known.exists or known.status in (404, 410):
+                cache.set(key, known, cache.info_ttl if known.exists else cache.missing_ttl, token)
+    context.infos[name] = known
     return known
 
 
@@ -145,12 +134,12 @@ def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Inf
         values["container_count"] = int(headers.get("X-Account-Container-Count", 0))
     else:
         values["policy_index"] = int(headers.get("X-Backend-Storage-Policy-Index", 0))
-        values["read_acl"] = to_text(headers.get("X-Container-Read", ""))
+        values["read_acl"] = headers.get("X-Container-Read", "")
         values["life"] = headers.get("X-Backend-Delete-Timestamp", ZERO.internal)
-        values["write_acl"] = to_text(headers.get("X-Container-Write", ""))
+        values["write_acl"] = headers.get("X-Container-Write", "")
     return kind(**values)
 
 
 def _prefixed(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
     skip = len(prefix)
-    return {to_text(name[skip:].lower()): to_text(value) for name, value in headers.items() if name.startswith(prefix)}
+    return {name[skip:].lower(): value for name, value in headers.items() if name.startswith(prefix)}

@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlencode
 from objstore.core import manifests
 from objstore.core.errors import ObjstoreError
 from objstore.runtime import green
+from objstore.web.context import RequestContext
 from objstore.web.requests import Environ, WsgiApp
 from objstore.web.responses import Answer, call
 from objstore.web.subrequests import subrequest
@@ -31,7 +32,6 @@ _PAGE = 1000  # rows of one listing
 _NOTES = 10  # of others, looked after with one's own
 _MARK = "reading-"
 _NOTE = "freed/"
-_CARRIED = ("objstore.cache", "objstore.trans_id", "HTTP_X_TRANS_ID", "wsgi.errors", "wsgi.url_scheme")
 
 
 class _Job(NamedTuple):
@@ -39,7 +39,7 @@ class _Job(NamedTuple):
 
     due: float
     noted: float
-    environ: Environ
+    context: RequestContext
     account: str
     container: str
     prefix: str
@@ -59,15 +59,15 @@ class Reclaimer:
         self._jobs: deque[_Job] = deque()
         self._running = False
 
-    def free(self, environ: Environ, account: str, owned: str) -> None:
+    def free(self, context: RequestContext, account: str, owned: str) -> None:
         """Soon delete what was owned (`core.manifests.MANIFEST_OWNS`). Does not wait."""
-        kept = {key: environ[key] for key in _CARRIED if key in environ}
         container, _, prefix = manifests.owned(owned).partition("/")
         if not prefix:
             self._logger.error("a manifest of %s owned all of %s: nothing of it is freed", account, container)
             return
         due = time.time() + self._delay
-        job = _Job(due, due, kept, account, container, prefix)
+        later = RequestContext(context.trans_id, context.cache)
+        job = _Job(due, due, later, account, container, prefix)
         if self._delay:
             green.spawn(self._tell, "PUT", job)
         self._jobs.append(job)
@@ -75,12 +75,11 @@ class Reclaimer:
             self._running = True
             green.spawn(self._work)
 
-    def mark(self, environ: Environ, account: str, owned: str) -> ReadMark | None:
+    def mark(self, context: RequestContext, account: str, owned: str) -> ReadMark | None:
         """To be ticked while segments are read; None where nothing waits for readers."""
         if not self._delay:
             return None
-        kept = {key: environ[key] for key in _CARRIED if key in environ}
-        return ReadMark(self, kept, account, manifests.owned(owned), self._delay / 3)
+        return ReadMark(self, context, account, manifests.owned(owned), self._delay / 3)
 
     def _work(self) -> None:
         try:
@@ -134,7 +133,7 @@ class Reclaimer:
 
     def _rows(self, job: _Job, prefix: str, limit: int = _PAGE) -> list[dict[str, Any]]:
         query = urlencode({"format": "json", "prefix": prefix, "limit": limit})
-        answer = self.ask(job.environ, "GET", f"{job.account}/{job.container}", query)
+        answer = self.ask(job.context, "GET", f"{job.account}/{job.container}", query)
         body = answer.read()
         if answer.status == 404:
             return []
@@ -144,7 +143,7 @@ class Reclaimer:
 
     def _delete(self, job: _Job, name: str) -> bool:
         try:
-            answer = self.ask(job.environ, "DELETE", f"{job.account}/{job.container}/{name}")
+            answer = self.ask(job.context, "DELETE", f"{job.account}/{job.container}/{name}")
             answer.close()
         except ObjstoreError:
             return False
@@ -152,12 +151,13 @@ class Reclaimer:
 
     def _tell(self, method: str, job: _Job) -> None:
         try:
-            self.ask(job.environ, method, f"{job.account}/{job.container}/{job.note}").close()
+            self.ask(job.context, method, f"{job.account}/{job.container}/{job.note}").close()
         except ObjstoreError as failure:
             self._logger.warning("%s of note %s in %s/%s: %s", method, job.note, job.account, job.container, failure)
 
-    def ask(self, environ: Environ, method: str, path: str, query: str = "") -> Answer:
+    def ask(self, context: RequestContext, method: str, path: str, query: str = "") -> Answer:
         headers = {"X-Backend-Allow-Reserved-Names": "true"}
+        environ: Environ = {"objstore.cache": context.cache, "HTTP_X_TRANS_ID": context.trans_id}
         made = subrequest(
             environ, method, f"/v1/{path}", source="manifest", headers=headers, query=query, preauthorized=True
         )
@@ -167,9 +167,9 @@ class Reclaimer:
 class ReadMark:
     """What a long read leaves among the segments. interval: seconds between its renewals."""
 
-    def __init__(self, owner: Reclaimer, environ: Environ, account: str, owned: str, interval: float) -> None:
+    def __init__(self, owner: Reclaimer, context: RequestContext, account: str, owned: str, interval: float) -> None:
         self._owner = owner
-        self._environ = environ
+        self._context = context
         self._path = f"{account}/{owned}{_MARK}{secrets.token_hex(8)}"
         self._interval = interval
         self._due = time.monotonic() + interval
@@ -193,6 +193,6 @@ class ReadMark:
 
     def _ask(self, method: str, path: str) -> None:
         try:
-            self._owner.ask(self._environ, method, path).close()
+            self._owner.ask(self._context, method, path).close()
         except ObjstoreError:
             pass  # without the mark the read goes on as long as its segments are there

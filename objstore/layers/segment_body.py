@@ -12,38 +12,18 @@ from typing import Any
 
 from objstore.core.errors import NodeFailure, ObjstoreError
 from objstore.runtime import green
-from objstore.web.requests import Environ, WsgiApp
-from objstore.web.responses import Answer, call
+from objstore.layers.interface import Reply
 from objstore.web.segments import Segment
-from objstore.web.subrequests import subrequest
 
 # Bytes of a segment still to be sent when the next is asked for. An answer that waits for
 # a slow client for longer than its server likes is lost.
 AHEAD = 4 << 20
 
-Fetch = Callable[[Segment], Answer]
+Fetch = Callable[[Segment], Reply]
 
 
 class SegmentMissing(NodeFailure):
     """A segment is gone, is not what the manifest says, or cannot be read."""
-
-
-def fetcher(app: WsgiApp, environ: Environ, account: str) -> Fetch:
-    """Asks `app` for segments of an account with the system's rights, each only in the version the manifest means."""
-
-    def fetch(segment: Segment) -> Answer:
-        headers = {"If-Match": f'"{segment.etag}"', "X-Backend-Allow-Reserved-Names": "true"}
-        part = segment.length != segment.size
-        if part:
-            headers["Range"] = f"bytes={segment.start}-{segment.stop - 1}"
-        path = f"/v1/{account}{segment.path}"
-        answer = call(app, subrequest(environ, "GET", path, source="manifest", headers=headers, preauthorized=True))
-        if answer.status == (206 if part else 200):
-            return answer
-        answer.close()
-        raise SegmentMissing(f"segment {account}{segment.path} of etag {segment.etag}: {answer.status}")
-
-    return fetch
 
 
 class _Pending:
@@ -52,7 +32,7 @@ class _Pending:
     def __init__(self, fetch: Fetch, segment: Segment) -> None:
         self.segment = segment
         self._abandoned = False
-        self._result: Answer | Exception | None = None
+        self._result: Reply | Exception | None = None
         self._thread = green.spawn(self._work, fetch)
 
     def _work(self, fetch: Fetch) -> None:
@@ -63,10 +43,10 @@ class _Pending:
         if self._abandoned:
             self._close()
 
-    def wait(self) -> Answer:
+    def wait(self) -> Reply:
         self._thread.wait()
         result, self._result = self._result, None
-        if isinstance(result, Answer):
+        if isinstance(result, Reply):
             return result
         try:
             raise result or SegmentMissing(self.segment.path)
@@ -78,7 +58,7 @@ class _Pending:
         self._close()
 
     def _close(self) -> None:
-        if isinstance(self._result, Answer):
+        if isinstance(self._result, Reply):
             self._result.close()
 
 
@@ -99,7 +79,7 @@ class SegmentBody:
         self._looked = False  # is what follows the current segment known?
         self._before, first = self._next_segment()
         self._first = None if first is None else (first, fetch(first))
-        self._current: Answer | None = self._first[1] if self._first else None
+        self._current: Reply | None = self._first[1] if self._first else None
 
     def _next_segment(self) -> tuple[list[bytes], Segment | None]:
         """What stands before the next segment, and that; None at the end."""
@@ -132,7 +112,7 @@ class SegmentBody:
             self._before, segment = self._next_segment()
             self._pending = None if segment is None else _Pending(self._fetch, segment)
 
-    def _answer_of(self, pending: _Pending) -> Answer:
+    def _answer_of(self, pending: _Pending) -> Reply:
         try:
             return pending.wait()
         except ObjstoreError:

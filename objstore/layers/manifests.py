@@ -1,0 +1,134 @@
+"""Objects that stand for others: a manifest is read as the segments it lists, one after the other.
+
+An open manifest looks as if the whole were one object: its length and etag, ranges of it, conditions by its etag. A
+header of the stored object says that it is a manifest, so other objects cost nothing here. A raw read gives the list
+itself (`web.segments`).
+
+Segments that belong to a manifest alone (`core.manifests.MANIFEST_OWNS`) are freed some time after it is overwritten
+or deleted, so that those who read it can go on. The object server that makes the change reports what it replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from objstore.core.errors import InvalidInput, NodeFailure, NotFound
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import DELETED
+from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
+from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
+from objstore.web import ranges, segments
+from objstore.web.conditions import range_applies
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, ContainerInfo
+from objstore.web.ranges import Span
+from objstore.web.segments import Segment, Whole
+
+_RANGED = ("Range", "If-Range")
+_OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG)
+
+
+class Reclaimer(Protocol):
+    """What frees segments."""
+
+    def mark(self, context: RequestContext, account: str, owned: str) -> Callable[[bool], None] | None:
+        """A function to call while segments are read, and with True at the end; None if nothing waits for readers."""
+        ...
+
+
+class Manifests:
+    """The layer around `inner`."""
+
+    def __init__(self, inner: ObjectLayer, reclaimer: Reclaimer) -> None:
+        self._inner = inner
+        self._reclaimer = reclaimer
+        self.container_info: Callable[[RequestContext, Name], ContainerInfo] = inner.container_info
+        self.account_info: Callable[[RequestContext, str], AccountInfo] = inner.account_info
+
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        """See `ObjectLayer.open`. Raises NotFound for the pointer of a delete marker, unless the read is raw."""
+        reply = self._inner.open(context, name, options)
+        headers = reply.headers
+        if headers.get(MANIFEST) != FORM or (options.raw and reply.status == 200):
+            return reply
+        if DELETED in headers:
+            reply.close()
+            raise NotFound(f"{name.path} is a delete marker")
+        headers["Etag"] = headers[MANIFEST_ETAG]
+        if reply.status != 200:  # a condition does not hold
+            headers.pop("Content-Length", None)
+            return reply
+        headers["Content-Length"] = headers[MANIFEST_SIZE]
+        if options.head:
+            return reply
+        try:
+            return self._content(context, name, options, reply)
+        except InvalidInput as failure:
+            raise NodeFailure(f"{name.path}: {failure}") from None
+
+    def _content(self, context: RequestContext, name: Name, options: ReadOptions, reply: Reply) -> Reply:
+        headers = reply.headers
+        whole = Whole(segments.parse(_stored_list(reply)))
+        if whole.size != int(headers["Content-Length"]):
+            raise InvalidInput(f"segments of {whole.size} bytes for an object of {headers['Content-Length']}")
+        span = _span(options, headers, whole.size)
+        if span is None:
+            return Reply(200, headers, self._body(context, name, headers, whole.reads((0, whole.size))))
+        if span == ():
+            kept = {key: headers[key] for key in _OF_REFUSAL if key in headers}
+            return Reply(416, {**kept, "Content-Range": ranges.unsatisfied_range(whole.size)})
+        start, stop = span
+        headers["Content-Range"] = ranges.content_range(start, stop, whole.size)
+        headers["Content-Length"] = str(stop - start)
+        return Reply(206, headers, self._body(context, name, headers, whole.reads((start, stop))))
+
+    def _body(
+        self, context: RequestContext, name: Name, headers: dict[str, str], items: Iterable[Segment]
+    ) -> SegmentBody:
+        """Raises NodeFailure if the first segment cannot be read."""
+        owned = headers.get(MANIFEST_OWNS)
+        tick = self._reclaimer.mark(context, name.account, owned) if owned else None
+        return SegmentBody(self._fetcher(context, name.account), items, tick)
+
+    def _fetcher(self, context: RequestContext, account: str) -> Fetch:
+        """Opens segments of an account, each only in the version that the manifest means."""
+
+        def fetch(segment: Segment) -> Reply:
+            conditions = {"If-Match": f'"{segment.etag}"'}
+            part = segment.length != segment.size
+            if part:
+                conditions["Range"] = f"bytes={segment.start}-{segment.stop - 1}"
+            name = Name.parse(f"/{account}{segment.path}")
+            try:
+                reply = self._inner.open(context, name, ReadOptions(conditions))
+            except NotFound:
+                raise SegmentMissing(f"segment {name.path} of etag {segment.etag} is gone") from None
+            if reply.status == (206 if part else 200):
+                return reply
+            reply.close()
+            raise SegmentMissing(f"segment {name.path} of etag {segment.etag}: {reply.status}")
+
+        return fetch
+
+
+def _stored_list(reply: Reply) -> bytes:
+    size = int(reply.headers["Content-Length"])
+    if size > segments.MOST_BYTES:
+        reply.close()
+        raise InvalidInput(f"a list of segments of more than {segments.MOST_BYTES} bytes")
+    return reply.read()
+
+
+def _span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tuple[()] | None:
+    """The span that is asked for: None for the whole, empty if it cannot be satisfied."""
+    asked = ranges.parse(options.conditions.get("Range", ""))
+    if asked is None or len(asked) > 1:
+        return None
+    changed = Timestamp.parse(headers["X-Timestamp"])
+    if not range_applies(options.conditions.get("If-Range", ""), headers["Etag"], changed):
+        return None
+    spans = ranges.resolve(asked, size)
+    return spans[0] if spans else ()
