@@ -11,10 +11,11 @@ from __future__ import annotations
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import RESELLER_READER
 from objstore.core.names import Name
+from objstore.layers.interface import ObjectLayer
 from objstore.web import acls
 from objstore.web.access import Access, Identity, unauthorized
-from objstore.web.infos import account_info
-from objstore.web.requests import Environ, WsgiApp, header
+from objstore.web.context import RequestContext
+from objstore.web.requests import Environ, header
 from objstore.web.responses import Response, error
 
 _READS = frozenset({"GET", "HEAD"})
@@ -22,10 +23,10 @@ _ACCOUNT_MANAGEMENT = frozenset({"PUT", "DELETE"})
 
 
 class Authorizer:
-    """An `Authorizer` as `web.access` defines it; `app` is asked for account ACLs."""
+    """An `Authorizer` as `web.access` defines it; layer: is asked for account ACLs."""
 
-    def __init__(self, app: WsgiApp, prefixes: Prefixes) -> None:
-        self._app = app
+    def __init__(self, layer: ObjectLayer, prefixes: Prefixes) -> None:
+        self._layer = layer
         self._prefixes = prefixes
 
     def __call__(self, environ: Environ, access: Access) -> Response | None:
@@ -46,7 +47,7 @@ class Authorizer:
         return denied(identity, access.name.account)
 
     def _account_acl_allows(self, identity: Identity, access: Access, environ: Environ) -> bool:
-        info = account_info(environ, self._app, access.name.account)
+        info = self._layer.account_info(RequestContext.of(environ), access.name.account)
         level = acls.account_level(info.sysmeta.get(acls.ACCOUNT_ACL_SYSMETA, ""), identity.groups)
         if level == "admin" and not _manages_account(access):
             environ["objstore.owner"] = True

@@ -26,7 +26,7 @@ from objstore.auth.users import UserTable
 from objstore.auth.users_file import Users, checked_token_key, read_token_key
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.runtime import log, settings
-from objstore.web import acls
+from objstore.web import acls, pipeline
 from objstore.web.access import Identity, unauthorized
 from objstore.web.errors import response_for
 from objstore.web.keys import AccessKeys
@@ -84,7 +84,7 @@ class TempAuth:
         self._prefixes = prefixes
         self._prefix = prefixes.first.text
         self._auth_prefix = login.auth_prefix
-        self._authorize = Authorizer(app, prefixes)
+        self._authorize = Authorizer(pipeline.find(app, "layer"), prefixes)
 
     def info(self) -> dict[str, Any]:
         return {"tempauth": {"account_acls": True}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ from objstore.store.objects import file_store
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
-from objstore.swift.app import ProxyApp
+from objstore.swift.app import LAYERS, ProxyApp
 from objstore.web.requests import WsgiApp
 from objstore.wire.local import LocalTransport
 from objstore.wire.remote import HttpTransport
@@ -157,7 +157,9 @@ def remote_transports(conf: Mapping[str, str]) -> Transports:
     return Transports(HttpTransport(Pool(settings.read(CLIENT_SETTINGS, conf, "client"))))
 
 
-def proxy_app(conf: Mapping[str, str], transports: Transports | None = None) -> ProxyApp:
+def proxy_app(
+    conf: Mapping[str, str], transports: Transports | None = None, layers: Collection[str] = LAYERS
+) -> ProxyApp:
     """The proxy, without the filters before it. Raises ConfigError for settings and rings."""
     values = settings.read(PROXY_SETTINGS, conf, "app:proxy-server")
     known = cluster_conf.load(values.ring_dir)
@@ -165,7 +167,7 @@ def proxy_app(conf: Mapping[str, str], transports: Transports | None = None) -> 
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
     rings = {name: _ring(values, name, logger) for name in names}
     cluster = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
-    return ProxyApp(cluster, known.limits)
+    return ProxyApp(cluster, known.limits, layers)
 
 
 def _ring(values: Any, name: str, logger: logging.Logger) -> Callable[[], Any]:

@@ -42,7 +42,6 @@ PROXY_FILTERS = (
     "listing_formats",
     "tempauth",
     "copy",
-    "manifests",
 )
 KINDS = {
     "proxy": Kind("proxy", 8080, PROXY_FILTERS),

@@ -43,8 +43,6 @@ ORDER = (
     Before("s3", "listing_formats", "S3's listings are made of JSON ones"),
     Before("tempauth", "copy", "both sides of a copy must be allowed to the user"),
     Before("listing_formats", "copy", "it turns the listings of what follows into other formats"),
-    Before("s3", "manifests", "it serves the objects that S3 uploads in parts"),
-    Before("copy", "manifests", "a copy of a manifest is one of what it stands for"),
 )
 NEEDED_BY_PROXY = (
     Needed(FIRST, True, "errors would go unanswered, and requests have no transaction id"),
@@ -57,7 +55,6 @@ NEEDED_BY_PROXY = (
     Needed("s3", False, "S3 requests are not understood"),
     Needed("listing_formats", False, "listings are JSON only"),
     Needed("copy", False, "COPY and X-Copy-From do not work"),
-    Needed("manifests", False, "large objects are read as lists of their segments"),
 )
 
 

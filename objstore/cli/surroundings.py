@@ -19,7 +19,7 @@ from objstore.runtime import cluster_conf, metrics, priority, recon_files, setti
 from objstore.runtime.addresses import own_ips
 from objstore.runtime.settings import Setting, duration
 from objstore.server.devices import Device, Devices
-from objstore.web.requests import WsgiApp
+from objstore.swift.app import ProxyApp
 
 Address = tuple[str, int]
 
@@ -95,9 +95,9 @@ class Surroundings:
                 self.logger.debug("%s", error)
 
     @cached_property
-    def store(self) -> WsgiApp:
-        """A proxy without filters, in this process: for what clients could do as well."""
-        return proxy_app(self.conf, self.transport)
+    def store(self) -> ProxyApp:
+        """A proxy without filters and layers, in this process: for what clients could do as well."""
+        return proxy_app(self.conf, self.transport, layers=())
 
 
 class Work(NamedTuple):

@@ -21,11 +21,11 @@ from objstore.cluster.writes import Written
 from objstore.core.lives import LIFE
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
+from objstore.layers.interface import ObjectLayer
 from objstore.runtime import green
 from objstore.swift.request import ProxyRequest
 from objstore.web import infos
 from objstore.web.infos import ContainerInfo
-from objstore.web.requests import WsgiApp
 from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
@@ -60,8 +60,10 @@ def _indexes(written: Written, header: str) -> set[int]:
 class Enlisting:
     """One PUT's. container: as it was when the PUT began."""
 
-    def __init__(self, app: WsgiApp, request: ProxyRequest, change: ObjectChange, container: ContainerInfo) -> None:
-        self._app = app
+    def __init__(
+        self, layer: ObjectLayer, request: ProxyRequest, change: ObjectChange, container: ContainerInfo
+    ) -> None:
+        self._layer = layer
         self._request = request
         self._change = change
         self._container = container
@@ -97,8 +99,8 @@ class Enlisting:
         """Look at the container again; send the row again while it is the same, or as good."""
         for attempt in range(_TRIES):
             green.sleep(_PAUSE * attempt)
-            infos.forget(self._request.environ, self._request.name.of_container)
-            container = infos.container_info(self._request.environ, self._app, self._request.name)
+            infos.forget(self._request.context, self._request.name.of_container)
+            container = self._layer.container_info(self._request.context, self._request.name)
             if container.status in (404, 410):
                 return 404
             if not container.exists:

@@ -39,6 +39,7 @@ SETTINGS = (
     Setting("concurrency_timeout", duration, "0.5", "seconds before the second node is asked"),
     Setting("newest_reads", boolean, "no", "every read asks a majority and takes the newest, as X-Newest does"),
     Setting("small_body", size, "64K", "bodies up to this are read before nodes are asked"),
+    Setting("free_delay", duration, "2m", "time that segments outlive their manifest, for those who read it"),
     Setting("lease_wait", duration, "8", "seconds that a conditional write waits for others to the same name"),
     Setting("account_autocreate", boolean, "yes", "make an account when its first container is made"),
     Setting("allow_account_management", boolean, "no", "reseller admins may create and delete accounts"),

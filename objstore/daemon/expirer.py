@@ -25,9 +25,10 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
 from objstore.daemon.replicas import Fate, Replicas, Reply, removal_row
+from objstore.layers.interface import ObjectLayer
 from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
-from objstore.web import infos
-from objstore.web.requests import Environ, WsgiApp
+from objstore.web.context import RequestContext
+from objstore.web.requests import WsgiApp
 from objstore.web.responses import call
 from objstore.web.subrequests import subrequest
 
@@ -94,7 +95,8 @@ class Settings(NamedTuple):
 
 
 class Means(NamedTuple):
-    """store: a proxy without filters. containers: the container databases of an own device, by its name.
+    """store: a proxy without filters. layer: its object layer. containers: the container databases of an own
+    device, by its name.
 
     free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that a deleted manifest
     leaves to no one.
@@ -102,6 +104,7 @@ class Means(NamedTuple):
 
     replicas: Replicas
     store: WsgiApp
+    layer: ObjectLayer
     is_own: Callable[[Node], bool]
     containers: Callable[[str], ContainerStore]
     free: Callable[[str, str], None]
@@ -148,7 +151,7 @@ class Expirer:
     def passes(self) -> Iterator[Callable[[], None] | None]:
         """One pass over what is due; a unit is one object."""
         began = self._means.now()
-        environ: Environ = {}  # keeps what is known of containers for the pass
+        context = RequestContext()  # keeps what is known of containers for the pass
         self._waits = {row: wait for row, wait in self._waits.items() if wait.until > began - _LONGEST_WAIT}
         waiting, oldest = 0, None
         for name in self._containers(began - self._settings.margin):
@@ -162,7 +165,7 @@ class Expirer:
                         if self._is_waiting(row.name):
                             waiting += 1
                         else:
-                            yield partial(self._expire, queue, row, due, environ)
+                            yield partial(self._expire, queue, row, due, context)
                 yield from self._retire(queue, began)
         self._waiting, self._oldest = waiting, oldest
 
@@ -231,10 +234,10 @@ class Expirer:
 
     # One object
 
-    def _expire(self, queue: _Queue, row: ListedObject, due: Due, environ: Environ) -> None:
+    def _expire(self, queue: _Queue, row: ListedObject, due: Due, context: RequestContext) -> None:
         fates: list[Fate] = []
         told = True
-        container = infos.container_info(environ, self._means.store, due.name)
+        container = self._means.layer.container_info(context, due.name)
         stamp = just_after(row.timestamp)
         if container.exists:
             fates, told = self._delete(due, stamp, container.policy_index)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
 
 from objstore.core.names import Name
 from objstore.web.context import RequestContext
@@ -27,6 +29,54 @@ class ReadOptions(NamedTuple):
     version: str = ""
     policy: int | None = None
     expired: bool = False
+
+
+class Page(NamedTuple):
+    """Which rows of a listing: those whose names begin with `prefix`, stand after `marker` and before `end_marker`.
+
+    limit: of rows, None for as many as a node gives. delimiter: roll up what follows it. path: only what is directly
+    below that pseudo-directory, None for no such filter. reserved: list reserved names too. markers: list keys whose
+    current version is a delete marker. data_times: show when the data were written, not when metadata changed.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    marker: str = ""
+    end_marker: str = ""
+    limit: int | None = None
+    reverse: bool = False
+    path: str | None = None
+    reserved: bool = False
+    markers: bool = False
+    data_times: bool = False
+
+    def query(self) -> str:
+        """The query string of a node's request."""
+        texts = ("prefix", self.prefix), ("delimiter", self.delimiter), ("marker", self.marker)
+        pairs = [(name, text) for name, text in (*texts, ("end_marker", self.end_marker)) if text]
+        if self.limit is not None:
+            pairs.append(("limit", str(self.limit)))
+        if self.reverse:
+            pairs.append(("reverse", "true"))
+        if self.path is not None:
+            pairs.append(("path", self.path))
+        return urlencode(pairs, errors="surrogateescape")
+
+
+class Listing(NamedTuple):
+    """An account or container: its headers (canonical name to text), and rows as JSON in the form of Swift's API.
+
+    content: empty if only the headers were asked for.
+    """
+
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows, decoded."""
+        rows: list[dict[str, Any]] = json.loads(self.content) if self.content else []
+        return rows
 
 
 class Reply:
@@ -71,6 +121,22 @@ class ObjectLayer(Protocol):
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         """Open an object. Raises NotFound."""
+        ...
+
+    def container(self, context: RequestContext, name: Name) -> Listing:
+        """The headers of a container as it is now. Raises NotFound."""
+        ...
+
+    def list_objects(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        """Some rows of a container. Raises NotFound, InvalidInput."""
+        ...
+
+    def account(self, context: RequestContext, name: Name) -> Listing:
+        """The headers of an account as it is now. Raises NotFound."""
+        ...
+
+    def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        """Some rows of an account. Raises NotFound, InvalidInput."""
         ...
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:

@@ -23,7 +23,6 @@ from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
 from objstore.web import ranges, segments
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
-from objstore.web.infos import AccountInfo, ContainerInfo
 from objstore.web.ranges import Span
 from objstore.web.segments import Segment, Whole
 
@@ -45,8 +44,9 @@ class Manifests:
     def __init__(self, inner: ObjectLayer, reclaimer: Reclaimer) -> None:
         self._inner = inner
         self._reclaimer = reclaimer
-        self.container_info: Callable[[RequestContext, Name], ContainerInfo] = inner.container_info
-        self.account_info: Callable[[RequestContext, str], AccountInfo] = inner.account_info
+        self.container, self.list_objects = inner.container, inner.list_objects
+        self.account, self.list_containers = inner.account, inner.list_containers
+        self.container_info, self.account_info = inner.container_info, inner.account_info
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         """See `ObjectLayer.open`. Raises NotFound for the pointer of a delete marker, unless the read is raw."""
@@ -61,8 +61,8 @@ class Manifests:
         if reply.status != 200:  # a condition does not hold
             headers.pop("Content-Length", None)
             return reply
-        headers["Content-Length"] = headers[MANIFEST_SIZE]
         if options.head:
+            headers["Content-Length"] = headers[MANIFEST_SIZE]
             return reply
         try:
             return self._content(context, name, options, reply)
@@ -72,12 +72,13 @@ class Manifests:
     def _content(self, context: RequestContext, name: Name, options: ReadOptions, reply: Reply) -> Reply:
         headers = reply.headers
         whole = Whole(segments.parse(_stored_list(reply)))
-        if whole.size != int(headers["Content-Length"]):
-            raise InvalidInput(f"segments of {whole.size} bytes for an object of {headers['Content-Length']}")
+        if whole.size != int(headers[MANIFEST_SIZE]):
+            raise InvalidInput(f"segments of {whole.size} bytes for an object of {headers[MANIFEST_SIZE]}")
+        headers["Content-Length"] = headers[MANIFEST_SIZE]
         span = _span(options, headers, whole.size)
         if span is None:
             return Reply(200, headers, self._body(context, name, headers, whole.reads((0, whole.size))))
-        if span == ():
+        if not span:
             kept = {key: headers[key] for key in _OF_REFUSAL if key in headers}
             return Reply(416, {**kept, "Content-Range": ranges.unsatisfied_range(whole.size)})
         start, stop = span

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from objstore.core.errors import NodeFailure, ObjstoreError
-from objstore.runtime import green
 from objstore.layers.interface import Reply
+from objstore.runtime import green
 from objstore.web.segments import Segment
 
 # Bytes of a segment still to be sent when the next is asked for. An answer that waits for

@@ -54,7 +54,7 @@ class Reclaimer:
 
     def __init__(self, app: WsgiApp, delay: float, logger: logging.Logger) -> None:
         self._app = app
-        self._delay = delay
+        self.delay = delay
         self._logger = logger
         self._jobs: deque[_Job] = deque()
         self._running = False
@@ -65,10 +65,10 @@ class Reclaimer:
         if not prefix:
             self._logger.error("a manifest of %s owned all of %s: nothing of it is freed", account, container)
             return
-        due = time.time() + self._delay
+        due = time.time() + self.delay
         later = RequestContext(context.trans_id, context.cache)
         job = _Job(due, due, later, account, container, prefix)
-        if self._delay:
+        if self.delay:
             green.spawn(self._tell, "PUT", job)
         self._jobs.append(job)
         if not self._running:
@@ -77,9 +77,9 @@ class Reclaimer:
 
     def mark(self, context: RequestContext, account: str, owned: str) -> ReadMark | None:
         """To be ticked while segments are read; None where nothing waits for readers."""
-        if not self._delay:
+        if not self.delay:
             return None
-        return ReadMark(self, context, account, manifests.owned(owned), self._delay / 3)
+        return ReadMark(self, context, account, manifests.owned(owned), self.delay / 3)
 
     def _work(self) -> None:
         try:
@@ -94,23 +94,23 @@ class Reclaimer:
     def _try(self, job: _Job) -> None:
         try:
             if self._is_read(job):
-                self._jobs.append(job._replace(due=time.time() + max(self._delay, 1.0)))
+                self._jobs.append(job._replace(due=time.time() + max(self.delay, 1.0)))
                 return
             self._delete_all(job)
         except Exception as failure:  # one that cannot be freed must not keep the others
             self._logger.warning("%s of %s/%s is not freed: %s", job.prefix, job.account, job.container, failure)
             return
-        if self._delay:
+        if self.delay:
             self._tell("DELETE", job)
 
     def _left_over(self, job: _Job) -> list[_Job]:
         """What processes that have ended, or failed, left to free in the container."""
         try:
-            rows = self._rows(job, _NOTE, _NOTES) if self._delay else []
+            rows = self._rows(job, _NOTE, _NOTES) if self.delay else []
         except ObjstoreError:
             return []
         noted = [row["name"].split("/", 2) for row in rows]
-        latest = time.time() - self._delay  # those not yet due for as long may be another process's
+        latest = time.time() - self.delay  # those not yet due for as long may be another process's
         return [
             job._replace(due=float(due), noted=float(due), prefix=unquote(prefix))
             for _, due, prefix in noted
@@ -129,7 +129,7 @@ class Reclaimer:
     def _is_read(self, job: _Job) -> bool:
         now = time.time()
         marks = self._rows(job, job.prefix + _MARK)
-        return any(now - float(row["name"].rpartition("-")[2]) < self._delay for row in marks)
+        return any(now - float(row["name"].rpartition("-")[2]) < self.delay for row in marks)
 
     def _rows(self, job: _Job, prefix: str, limit: int = _PAGE) -> list[dict[str, Any]]:
         query = urlencode({"format": "json", "prefix": prefix, "limit": limit})

@@ -45,7 +45,8 @@ from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, hidden, unexpected
 from objstore.s3.request import S3Request
 from objstore.web import infos
-from objstore.web.requests import Environ, to_text
+from objstore.web.context import RequestContext
+from objstore.web.requests import Environ
 
 ACCOUNT = ".buckets"
 GRACE = 600.0  # seconds that a vacant entry is its owner's alone
@@ -223,9 +224,9 @@ class Buckets:
             raise unexpected(answer.status)
         headers = answer.headers
         return Entry(
-            to_text(headers.get(_OWNER, "")),
+            headers.get(_OWNER, ""),
             float(headers.get(_CREATED, "0")),
-            to_text(headers.get(_REGION, "")),
+            headers.get(_REGION, ""),
             headers.get("Etag", "").strip('"'),
             float(headers.get(_HELD, "0")),
         )
@@ -254,7 +255,7 @@ class Buckets:
         return answer.status == 201
 
     def _forget(self, environ: Environ, place: Name) -> None:
-        infos.forget(environ, place)
+        infos.forget(RequestContext.of(environ), place)
 
     def _is_abandoned(self, environ: Environ, entry: Entry, bucket: str) -> bool:
         if max(entry.created + GRACE, entry.held) >= self._now():

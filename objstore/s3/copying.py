@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.manifests import MANIFEST
-from objstore.core.text import to_text
 from objstore.s3 import checksums, current, objects, reading
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
@@ -109,7 +108,7 @@ def kept_of_copy(
         kept = {"Content-Type": names.DEFAULT_TYPE, **kept, **names.copied_metadata(stored.headers)}
     if not chosen.tags:
         kept.pop(names.TAGS, None)
-        tags = to_text(stored.headers.get(names.TAGS, ""))
+        tags = stored.headers.get(names.TAGS, "")
         if tags:
             _check_tags(context, request, source)
             kept[names.TAGS] = tags

@@ -47,7 +47,7 @@ from objstore.s3.signature import Checker, Proof, SignatureRules
 from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
 from objstore.s3.storage_classes import StorageClasses
-from objstore.web import requests
+from objstore.web import pipeline, requests
 from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
@@ -265,35 +265,15 @@ def _strip_aws_chunked(headers: dict[str, str]) -> None:
         del headers["Content-Encoding"]
 
 
-def find_keys(app: Any) -> AccessKeys | None:
-    """The access keys that a filter of the pipeline below knows."""
-    while app is not None:
-        keys: AccessKeys | None = getattr(app, "access_keys", None)
-        if keys is not None:
-            return keys
-        app = getattr(app, "app", None)
-    return None
-
-
-def find_policies(app: Any) -> Policies:
-    """The storage policies that the proxy below knows."""
-    while app is not None:
-        policies: Policies | None = getattr(app, "policies", None)
-        if policies is not None:
-            return policies
-        app = getattr(app, "app", None)
-    return ONE_POLICY
-
-
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], S3Filter]:
     conf = {**global_conf, **local_conf}
     values = settings.read(SETTINGS, conf, "filter:s3")
     logger = log.from_conf(conf)
 
     def make(app: WsgiApp) -> S3Filter:
-        keys = find_keys(app)
+        keys: AccessKeys | None = pipeline.find(app, "access_keys")
         if keys is None:
             raise ConfigError("filter:s3: none of the filters after it knows access keys, as tempauth does")
-        return S3Filter(app, values, keys=keys, logger=logger, policies=find_policies(app))
+        return S3Filter(app, values, keys=keys, logger=logger, policies=pipeline.find(app, "policies") or ONE_POLICY)
 
     return make

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from objstore.core import listed_types
 from objstore.core.errors import InvalidInput
 from objstore.core.metadata import not_sendable
-from objstore.core.text import is_header_name, to_native, to_text
+from objstore.core.text import is_header_name, to_native
 from objstore.core.timestamps import Timestamp
 from objstore.s3 import tags
 from objstore.s3.errors import S3Error
@@ -246,7 +246,7 @@ def tagging(headers: Mapping[str, str]) -> dict[str, str]:
     return {TAGS: kept} if kept else {}
 
 
-# From what is kept to an answer. `headers` are those of a native answer, values native.
+# From what is kept to an answer.
 
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
@@ -255,9 +255,9 @@ def shown(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         plain = _SHOWN.get(name)
         if plain is not None:
-            said[plain] = value if value.isascii() else to_text(value)
+            said[plain] = value
         elif name.startswith(_KEPT_USER):
-            text = value if value.isascii() else encoded(to_text(value))
+            text = value if value.isascii() else encoded(value)
             said[_said_name(name[len(_KEPT_USER) :])] = text
     for key in filter(None, headers.get(EMPTY, "").split(",")):
         said[USER.lower() + key] = ""
@@ -294,18 +294,18 @@ def checksum(headers: Mapping[str, str]) -> Checksum | None:
 
 def carried(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
     """The kept headers whose names begin so, values as text: to be written again."""
-    return {name: to_text(value) for name, value in headers.items() if name.startswith(prefixes)}
+    return {name: value for name, value in headers.items() if name.startswith(prefixes)}
 
 
 def copied_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """What a copy takes over of its source: user metadata and the system headers."""
-    kept = {name: to_text(headers[name]) for name in SYSTEM_HEADERS if headers.get(name)}
+    kept = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
     return kept | carried(headers, (_KEPT_USER, EMPTY))
 
 
 def reposted(headers: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
     """All that a POST must say to change some items (to '' to remove them) and leave the rest."""
-    kept = {name: to_text(headers[name]) for name in SYSTEM_HEADERS[1:] if headers.get(name)}
+    kept = {name: headers[name] for name in SYSTEM_HEADERS[1:] if headers.get(name)}
     kept |= carried(
         headers, (_KEPT_USER, "X-Object-Transient-Sysmeta-", "X-Delete-At", "X-Object-Manifest", "X-Robots-Tag")
     )

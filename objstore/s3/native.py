@@ -7,22 +7,26 @@ system's own: hidden from listings and closed to clients of either API.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from objstore.core.errors import NotFound
 from objstore.core.lives import ENDED
 from objstore.core.names import RESERVED, Name
+from objstore.core.text import to_text
+from objstore.layers.interface import ObjectLayer, Page, ReadOptions, Reply
 from objstore.s3 import config_headers
 from objstore.s3.errors import S3Error
-from objstore.web import infos
+from objstore.web import pipeline
+from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 from objstore.web.requests import LATE_HEADERS, Environ, WsgiApp
-from objstore.web.responses import Answer, call
+from objstore.web.responses import call
 from objstore.web.subrequests import subrequest
 
-_DATA_TIMES = {"X-Backend-Data-Times": "true"}  # a change of tags is no modification to S3
+_NEWEST = "X-Newest"
+_RAW = "multipart-manifest"
 ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
 
 
@@ -32,10 +36,11 @@ def hidden(kind: str, bucket: str) -> str:
 
 
 class Native:
-    """app: the pipeline below the S3 filter."""
+    """app: the pipeline below the S3 filter; the proxy at its end has the object layer."""
 
     def __init__(self, app: WsgiApp) -> None:
         self.app = app
+        self.layer: ObjectLayer = pipeline.find(app, "layer")
 
     def ask(
         self,
@@ -49,13 +54,15 @@ class Native:
         stream: Any = None,
         length: int | None = None,
         late: Callable[[], Mapping[str, str]] | None = None,
-    ) -> Answer:
+    ) -> Reply:
         """The answer of the store to a native request on behalf of the S3 request of `environ`.
 
         stream: what the body is read from (`read_chunk`), in place of `body`; length: its bytes,
         None where not known. late: headers of a PUT that are known once its body was read.
         The answer's body must be read or closed. Errors are statuses.
         """
+        if method == "GET" or method == "HEAD":
+            return self._read(RequestContext.of(environ), name, method == "HEAD", headers or {}, query or {})
         sent = dict(headers or {})
         if RESERVED in name.path:
             sent[ALLOW_RESERVED] = "true"
@@ -78,9 +85,23 @@ class Native:
                 del made["CONTENT_LENGTH"]
             else:
                 made["CONTENT_LENGTH"] = str(length)
-        return call(self.app, made)
+        answer = call(self.app, made)
+        return Reply(answer.status, {name: to_text(value) for name, value in answer.headers.items()}, answer.body)
 
-    def done(self, environ: Environ, method: str, name: Name, ok: tuple[int, ...], **asked: Any) -> Answer:
+    def _read(
+        self, context: RequestContext, name: Name, head: bool, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> Reply:
+        try:
+            if name.object is not None:
+                conditions = {key: value for key, value in headers.items() if key != _NEWEST}
+                options = ReadOptions(conditions, head=head, newest=_NEWEST in headers, raw=_RAW in query)
+                return self.layer.open(context, name, options)
+            asked = self.layer.container if name.container is not None else self.layer.account
+            return Reply(204, asked(context, name).headers)
+        except NotFound:
+            return Reply(404, {})
+
+    def done(self, environ: Environ, method: str, name: Name, ok: tuple[int, ...], **asked: Any) -> Reply:
         """`ask`, its body closed; raises S3Error ServiceUnavailable or InternalError for a status not in `ok`."""
         answer = self.ask(environ, method, name, **asked)
         answer.close()
@@ -101,17 +122,25 @@ class Native:
 
     def container(self, environ: Environ, name: Name) -> ContainerInfo:
         """What is known of the container of a name, from the cache where it is there."""
-        return infos.container_info(environ, self.app, name)
+        return self.layer.container_info(RequestContext.of(environ), name)
 
     def listing(self, environ: Environ, name: Name, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """One page of a listing, rows as in Swift's JSON; raises S3Error NoSuchBucket."""
-        answer = self.ask(environ, "GET", name, headers=_DATA_TIMES, query={**query, "format": "json"})
-        body = answer.read()
-        if answer.status == 404:
-            raise S3Error("NoSuchBucket")
-        if answer.status not in (200, 204):
-            raise unexpected(answer.status)
-        return json.loads(body) if body else []
+        limit = query.get("limit")
+        page = Page(
+            query.get("prefix", ""),
+            query.get("delimiter", ""),
+            query.get("marker", ""),
+            query.get("end_marker", ""),
+            int(limit) if limit else None,
+            data_times=True,  # a change of tags is no modification to S3
+        )
+        layer = self.layer
+        ask = layer.list_objects if name.container is not None else layer.list_containers
+        try:
+            return ask(RequestContext.of(environ), name, page).rows
+        except NotFound:
+            raise S3Error("NoSuchBucket") from None
 
     def pages(
         self, environ: Environ, name: Name, query: Mapping[str, str], page: int = 1000
@@ -136,7 +165,7 @@ class Native:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
 
 
-def ended(answer: Answer, name: Name) -> S3Error | None:
+def ended(answer: Reply, name: Name) -> S3Error | None:
     """The error for a write that was refused, or taken back, because its bucket was deleted meanwhile."""
     if ENDED not in answer.headers or answer.status not in (404, 409):
         return None

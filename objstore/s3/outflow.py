@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from objstore.core.errors import BodyTruncated, NodeFailure
-from objstore.web.responses import Answer
+from objstore.layers.interface import Reply
 
 _PIECE = 1 << 20
 
@@ -17,7 +17,7 @@ class Outflow:
     Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps nothing.
     """
 
-    def __init__(self, source: Answer, size: int) -> None:
+    def __init__(self, source: Reply, size: int) -> None:
         self._source = source
         self._pieces: Iterator[Any] = iter(source.body)
         self._left = size

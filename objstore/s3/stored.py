@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.names import Name
+from objstore.layers.interface import Reply
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
-from objstore.web.responses import Answer
 
 NULL = "null"  # the version that a bucket without versioning has of each key
 READ_RESULTS = (200, 206, 304, 412, 416)
@@ -27,7 +27,7 @@ class Stored(NamedTuple):
     version_id: '' where the bucket never kept versions.
     """
 
-    answer: Answer
+    answer: Reply
     version_id: str = ""
 
     @property

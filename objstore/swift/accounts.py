@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.former import write_database
-from objstore.cluster.reads import read
 from objstore.cluster.writes import Written
 from objstore.core import metadata
+from objstore.core.errors import NotFound
 from objstore.core.limits import Limits
 from objstore.core.timestamps import Timestamp
-from objstore.swift.request import ProxyRequest, client_headers, plain, refusal
+from objstore.layers.interface import ObjectLayer
+from objstore.swift.request import ProxyRequest, client_headers, listed, page_of, plain
 from objstore.web import infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
@@ -21,10 +22,11 @@ _REMOVE = "X-Remove-Account-Meta-"
 
 
 class Accounts:
-    """Verbs for accounts, by method."""
+    """Verbs for accounts, by method. layer: the object layer."""
 
-    def __init__(self, cluster: Cluster, limits: Limits) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self._cluster = cluster
+        self._layer = layer
         self._limits = limits
         self.verbs = {"GET": self.get, "HEAD": self.get, "POST": self.post, "PUT": self.put, "DELETE": self.delete}
 
@@ -32,34 +34,20 @@ class Accounts:
         refused = request.permit()
         if refused is not None:
             return refused
-        problem = check_listing_limit(requests.query(request.environ), self._limits.account_listing_limit)
+        query = requests.query(request.environ)
+        problem = check_listing_limit(query, self._limits.account_listing_limit)
         if problem:
             return error(412, problem)
-        place = self._cluster.place(request.name)
-        query = request.environ.get("QUERY_STRING", "")
-        sent = NodeRequest(request.method, place.partition, request.name, _asked(request), query)
-        response, _ = read(self._cluster, place, sent)
-        if response.status == 404:
-            if self._cluster.settings.account_autocreate and messages.STORED_TIMESTAMP not in response.headers:
-                return self._not_yet(request)
+        try:
+            if request.method == "HEAD":
+                listing = self._layer.account(request.context, request.name)
+            else:
+                listing = self._layer.list_containers(request.context, request.name, page_of(request, query))
+        except NotFound:
             return error(404)
-        if not response.ok:
-            return refusal(response)
-        headers = client_headers(request, response.headers)
-        headers["Accept-Ranges"] = "bytes"
+        headers = client_headers(request, listing.headers)
         self._name_policies(headers)
-        body = response.read()
-        headers["Content-Length"] = str(len(body))
-        return Response(response.status, headers, body)
-
-    def _not_yet(self, request: ProxyRequest) -> Response:
-        """An account that its first container will make: there, and empty."""
-        headers = dict.fromkeys(("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used"), "0")
-        now = self._cluster.clock.now().normal
-        headers |= {"X-Timestamp": now, "X-Put-Timestamp": now, "Accept-Ranges": "bytes"}
-        if request.method == "HEAD":
-            return Response(204, headers)
-        return Response(200, {**headers, "Content-Type": "application/json; charset=utf-8"}, b"[]")
+        return listed(request, headers, listing.content)
 
     def _name_policies(self, headers: dict[str, str]) -> None:
         for policy in self._cluster.policies:
@@ -78,7 +66,7 @@ class Accounts:
         if written.status == 404 and self._cluster.settings.account_autocreate:
             autocreate(self._cluster, request)
             written = self._write(request, request.timestamp(self._cluster.clock))
-        infos.forget(request.environ, request.name)
+        infos.forget(request.context, request.name)
         return plain(written.status) if written.status < 300 else error(written.status)
 
     def put(self, request: ProxyRequest) -> Response:
@@ -98,7 +86,7 @@ class Accounts:
             return error(405, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
         check_metadata("Account", request.headers, self._limits)
         written = self._write(request, request.timestamp(self._cluster.clock))
-        infos.forget(request.environ, request.name)
+        infos.forget(request.context, request.name)
         return plain(written.status) if written.status < 300 else error(written.status)
 
     def _write(self, request: ProxyRequest, timestamp: Timestamp) -> Written:
@@ -115,10 +103,6 @@ class Accounts:
         place = self._cluster.place(request.name)
         sent = NodeRequest(request.method, place.partition, request.name, headers)
         return write_database(self._cluster, place, [sent] * len(place.primaries))
-
-
-def _asked(request: ProxyRequest) -> dict[str, str]:
-    return {name: value for name, value in request.headers.items() if name.startswith(("X-Backend-", "X-Trans-Id"))}
 
 
 def autocreate(cluster: Cluster, request: ProxyRequest) -> int:

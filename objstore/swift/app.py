@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import objstore
 from objstore.cluster.cluster import Cluster
+from objstore.cluster.layer import ClusterLayer
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
+from objstore.core.manifests import KEEP_SEGMENTS, MANIFEST_OWNS, REPLACED_SEGMENTS
 from objstore.core.names import Name
+from objstore.core.text import ENVIRON_KEY
+from objstore.layers.interface import ObjectLayer
+from objstore.layers.manifests import Manifests
+from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime.threads import ThreadPool
 from objstore.swift import accounts, containers, unsupported
 from objstore.swift.accounts import Accounts
@@ -18,7 +24,8 @@ from objstore.swift.object_change import ObjectDelete, ObjectPost
 from objstore.swift.object_get import ObjectGet
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.request import ProxyRequest
-from objstore.web import cors, infos, requests
+from objstore.web import cors, requests
+from objstore.web.context import RequestContext
 from objstore.web.cors import CorsSettings
 from objstore.web.errors import response_for
 from objstore.web.requests import Environ, StartResponse
@@ -26,28 +33,39 @@ from objstore.web.responses import Response, error
 
 Verb = Callable[[ProxyRequest], Response]
 VERSIONS = ("v1", "v1.0")
+MANIFESTS = "manifests"
+LAYERS = (MANIFESTS,)
+KEEP_KEY = ENVIRON_KEY[KEEP_SEGMENTS]
+OWNS_KEY = ENVIRON_KEY[MANIFEST_OWNS]
 
 
 class ProxyApp:
     """The last app of the proxy's pipeline."""
 
-    def __init__(self, cluster: Cluster, limits: Limits) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layers: Collection[str] = LAYERS) -> None:
         self.cluster = cluster
         self.policies = cluster.policies  # for filters before it
         self._limits = limits
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
-        read = ObjectGet(cluster, self)
+        self.reclaimer = Reclaimer(self, settings.free_delay, cluster.logger)
+        # For filters before this app, as the S3 API.
+        self.layer: ObjectLayer = ClusterLayer(cluster)
+        if MANIFESTS in layers:
+            self.layer = Manifests(self.layer, self.reclaimer)
+        self._frees = MANIFESTS in layers
+        layer = self.layer
+        read = ObjectGet(layer)
         hashing = ThreadPool("md5", 2)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
-            Accounts(cluster, limits).verbs,
-            Containers(cluster, limits, self).verbs,
+            Accounts(cluster, limits, layer).verbs,
+            Containers(cluster, limits, layer).verbs,
             {
                 "GET": read,
                 "HEAD": read,
-                "PUT": ObjectPut(cluster, limits, self, hashing),
-                "POST": ObjectPost(cluster, limits, self),
-                "DELETE": ObjectDelete(cluster, limits, self),
+                "PUT": ObjectPut(cluster, limits, layer, hashing),
+                "POST": ObjectPost(cluster, limits, layer),
+                "DELETE": ObjectDelete(cluster, limits, layer),
             },
         )
         # COPY is a filter's verb; browsers may ask for it all the same.
@@ -84,19 +102,30 @@ class ProxyApp:
             if not environ.get("objstore.preauthorized"):
                 unsupported.check(environ)
             response = verb(ProxyRequest(environ, name))
+            if REPLACED_SEGMENTS in response.headers and self._frees:
+                self._free(environ, name, response.headers[REPLACED_SEGMENTS])
         except ObjstoreError as failure:
             if not origin:
                 raise
             response = response_for(failure)
         if origin and depth and not environ.get("objstore.source"):
-            known = infos.container_info(environ, self, name)
+            known = self.layer.container_info(RequestContext.of(environ), name)
             response.headers |= cors.response_headers(origin, known.meta, response.headers, self._cors)
         return response
+
+    def _free(self, environ: Environ, name: Name, replaced: str) -> None:
+        """Soon delete the segments of manifests that are no more."""
+        if KEEP_KEY in environ:
+            return
+        new = environ.get(OWNS_KEY)
+        for owned in replaced.split(","):
+            if owned != new:  # a manifest written again still has its segments
+                self.reclaimer.free(RequestContext.of(environ), name.account, owned)
 
     def _options(self, environ: Environ, name: Name, depth: int) -> Response:
         meta = None
         if depth and environ.get("HTTP_ORIGIN"):
-            meta = infos.container_info(environ, self, name).meta
+            meta = self.layer.container_info(RequestContext.of(environ), name).meta
         return cors.preflight(requests.headers(environ), meta, self._allowed[depth], self._cors)
 
     def info(self) -> dict[str, Any]:

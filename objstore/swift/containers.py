@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.former import Former, write_database
-from objstore.cluster.reads import read
+from objstore.cluster.layer import POLICY_NAME
 from objstore.cluster.writes import Written, write
+from objstore.core.errors import ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
+from objstore.layers.interface import ObjectLayer
 from objstore.swift.accounts import autocreate
 from objstore.swift.request import (
     OWNER_HEADERS,
     ProxyRequest,
     client_headers,
+    listed,
     missing,
+    page_of,
     plain,
-    refusal,
     without_owner_headers,
 )
 from objstore.web import acls, infos, requests, traces
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
-from objstore.web.requests import WsgiApp
+from objstore.web.errors import response_for
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
@@ -32,47 +35,34 @@ _KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Con
 # What a client may remove by X-Remove-*: system metadata is no client's under any spelling.
 _REMOVABLE = ("X-Container-Meta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
 _REMOVE = "X-Remove-"
-POLICY_NAME = "X-Storage-Policy"
 
 
 class Containers:
-    """Verbs for containers, by method. app: the proxy itself, to learn of accounts and containers."""
+    """Verbs for containers, by method. layer: the object layer."""
 
-    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self._cluster = cluster
         self._limits = limits
-        self._app = app
+        self._layer = layer
         self.verbs = {"GET": self.get, "HEAD": self.get, "POST": self.post, "PUT": self.put, "DELETE": self.delete}
 
     def get(self, request: ProxyRequest) -> Response:
-        place = self._cluster.place(request.name)
-        headers = {name: value for name, value in request.headers.items() if name.startswith("X-Backend-")}
-        headers.update(traces.carried(request.environ))
-        query = request.environ.get("QUERY_STRING", "")
-        problem = check_listing_limit(requests.query(request.environ), self._limits.container_listing_limit)
-        sent = NodeRequest(request.method, place.partition, request.name, headers, query)
-        response, _ = read(self._cluster, place, sent)
-        refused = request.permit(response.headers.get("X-Container-Read", ""))
+        query = requests.query(request.environ)
+        problem = check_listing_limit(query, self._limits.container_listing_limit)
+        try:
+            if request.method == "HEAD":
+                listing = self._layer.container(request.context, request.name)
+            else:
+                listing = self._layer.list_objects(request.context, request.name, page_of(request, query))
+        except ObjstoreError as failure:
+            return request.permit() or response_for(failure)
+        refused = request.permit(listing.headers.get("X-Container-Read", ""))
         if refused is not None:
-            response.close()
             return refused
         if problem:
-            response.close()
             return error(412, problem)
-        if not response.ok:
-            return refusal(response)
-        account = infos.account_info(request.environ, self._app, request.name.account)
-        if not account.exists:
-            response.close()  # deleted with all that is in it, though no reaper has come here yet
-            return missing(account.status)
-        shown = client_headers(request, response.headers)
-        shown["Accept-Ranges"] = "bytes"
-        policy = self._cluster.policies.get(int(response.headers.get(messages.POLICY, 0)))
-        if policy is not None:
-            shown[POLICY_NAME] = policy.name
-        body = response.read()
-        shown["Content-Length"] = str(len(body))
-        return Response(response.status, shown, body)
+        shown = client_headers(request, listing.headers)
+        return listed(request, shown, listing.content)
 
     def put(self, request: ProxyRequest) -> Response:
         refused = request.permit()
@@ -89,16 +79,16 @@ class Containers:
             if found.deprecated:
                 return error(400, f"Storage Policy {policy!r} is deprecated")
             headers = {messages.POLICY: str(found.index)}
-        account = infos.account_info(request.environ, self._app, request.name.account)
+        account = self._layer.account_info(request.context, request.name.account)
         most = self._cluster.settings.max_containers_per_account
         if 0 < most <= account.container_count:
-            known = infos.container_info(request.environ, self._app, request.name)
+            known = self._layer.container_info(request.context, request.name)
             if not known.exists:
                 return error(403, f"Reached container limit of {most}")
         written = self._write(request, headers | changes)
         if written.status < 300 and not account.container_count:
             # Its first container may have been what the account was made for.
-            infos.forget(request.environ, request.name.of_account)
+            infos.forget(request.context, request.name.of_account)
         return plain(written.status) if written.status < 300 else error(written.status)
 
     def post(self, request: ProxyRequest) -> Response:
@@ -106,7 +96,7 @@ class Containers:
         if refused is not None:
             return refused
         changes = self._changes(request)
-        known = infos.container_info(request.environ, self._app, request.name)
+        known = self._layer.container_info(request.context, request.name)
         if not known.exists:
             return missing(known.status)
         written = self._write(request, changes)
@@ -160,7 +150,7 @@ class Containers:
         """Send a change to all replicas, each of which tells some of the account's."""
         cluster = self._cluster
         if request.method == "PUT":
-            account = infos.account_info(request.environ, self._app, request.name.account)
+            account = self._layer.account_info(request.context, request.name.account)
             if account.status == 404 or (account.exists and not account.container_count):
                 # An account that the proxy only pretends (`Accounts.get`) must come to be now.
                 if not cluster.settings.account_autocreate and account.status == 404:
@@ -181,7 +171,7 @@ class Containers:
                 for update in updates.headers
             ]
             written = write_database(cluster, place, sent)
-            infos.forget(request.environ, request.name)
+            infos.forget(request.context, request.name)
             if not written.conflict > stamp or request.dated:
                 return written
             stamp = cluster.clock.after(written.conflict)

@@ -10,24 +10,23 @@ from objstore.core import metadata
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.numbers import is_whole
-from objstore.swift.object_get import policy_of
+from objstore.layers.interface import ObjectLayer
 from objstore.swift.object_put import condition_refusal, replaced_segments
-from objstore.swift.request import ProxyRequest, plain, writable
+from objstore.swift.request import ProxyRequest, plain, policy_of, writable
 from objstore.web import constraints
-from objstore.web.requests import WsgiApp
 from objstore.web.responses import Response, error
 
 
 class ObjectPost:
     """The verb for POST: new metadata, all at once, over the same data."""
 
-    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self._cluster = cluster
         self._limits = limits
-        self._app = app
+        self._layer = layer
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = writable(request, self._app)
+        container = writable(request, self._layer)
         if isinstance(container, Response):
             return container
         constraints.check_name(request.name, self._limits)
@@ -56,13 +55,13 @@ class ObjectPost:
 class ObjectDelete:
     """The verb for DELETE."""
 
-    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self._cluster = cluster
         self._limits = limits
-        self._app = app
+        self._layer = layer
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = writable(request, self._app)
+        container = writable(request, self._layer)
         if isinstance(container, Response):
             return container
         constraints.check_name(request.name, self._limits)

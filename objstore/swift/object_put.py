@@ -22,27 +22,27 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.lives import ENDED, LIFE
 from objstore.core.manifests import REPLACED_SEGMENTS
+from objstore.layers.interface import ObjectLayer
 from objstore.runtime.threads import ThreadPool
-from objstore.swift.object_get import policy_of
-from objstore.swift.request import ProxyRequest, plain, writable
+from objstore.swift.request import ProxyRequest, plain, policy_of, writable
 from objstore.web import constraints
-from objstore.web.requests import WsgiApp, content_length, has_body, late_headers, read_body
+from objstore.web.requests import content_length, has_body, late_headers, read_body
 from objstore.web.responses import Response, error, http_date
 from objstore.web.write_conditions import RENAME_SOURCE_KEY
 from objstore.wire import messages
 
 
 class ObjectPut:
-    """The verb for PUT. app: the proxy itself, to learn of containers."""
+    """The verb for PUT. layer: the object layer."""
 
-    def __init__(self, cluster: Cluster, limits: Limits, app: WsgiApp, hashing: ThreadPool) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer, hashing: ThreadPool) -> None:
         self._cluster = cluster
         self._limits = limits
-        self._app = app
+        self._layer = layer
         self._hashing = hashing
 
     def __call__(self, request: ProxyRequest) -> Response:
-        container = writable(request, self._app)
+        container = writable(request, self._layer)
         if isinstance(container, Response):
             return container
         refused = self._refuse(request)
@@ -60,7 +60,7 @@ class ObjectPut:
         if written.status != 201:
             return error(written.status)
         etag = written.header("Etag")
-        enlisting = Enlisting(self._app, request, change, container._replace(life=life))
+        enlisting = Enlisting(self._layer, request, change, container._replace(life=life))
         status = enlisting.finish(written, functools.partial(change.row, etag=etag, size=change.size))
         if status != 201:
             return error(status, headers={ENDED: "true"})

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from objstore.core.names import Name
+from objstore.core.numbers import whole
+from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.core.versions import keeps_versions
-from objstore.web import access, infos, requests
+from objstore.layers.interface import ObjectLayer, Page
+from objstore.web import access, requests
 from objstore.web.access import Access
+from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
-from objstore.web.requests import Environ, WsgiApp
+from objstore.web.requests import Environ
 from objstore.web.responses import Response, error
-from objstore.wire.messages import NodeResponse
+from objstore.wire import messages
 
 # Only the owner of an account sees and sets these.
 OWNER_HEADERS = frozenset(
@@ -23,16 +27,19 @@ OWNER_HEADERS = frozenset(
     }
 )  # fmt: skip
 _KEEPS_VERSIONS = "This container keeps versions of its objects. Change them through the S3 API."
+# What clients send for yes.
+TRUE = ("true", "1", "yes", "on", "t", "y")
 HTML = "text/html; charset=UTF-8"
 
 
 class ProxyRequest:
     """environ, method and name of a request; its headers are read when first asked for."""
 
-    __slots__ = ("_headers", "environ", "method", "name")
+    __slots__ = ("_headers", "context", "environ", "method", "name")
 
     def __init__(self, environ: Environ, name: Name) -> None:
         self.environ = environ
+        self.context = RequestContext.of(environ)
         self.method: str = environ["REQUEST_METHOD"]
         self.name = name
         self._headers: dict[str, str] | None = None
@@ -89,15 +96,39 @@ def without_owner_headers(request: ProxyRequest) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name not in OWNER_HEADERS}
 
 
-def refusal(response: NodeResponse) -> Response:
-    """What a node finds wrong with a request, told to the client."""
-    body = response.read()
-    return Response(response.status, {"Content-Type": response.headers.get("Content-Type", HTML)}, body)
+def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:
+    """The rows that the query of a listing asks for; a limit that is no number counts as none, as in Swift."""
+    environ = request.environ
+    return Page(
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        marker=query.get("marker", ""),
+        end_marker=query.get("end_marker", ""),
+        limit=whole(query.get("limit", "")),
+        reverse=query.get("reverse", "").lower() in TRUE,
+        path=query.get("path"),
+        reserved=ENVIRON_KEY[messages.ALLOW_RESERVED] in environ,
+        markers=messages.MARKERS_KEY in environ,
+        data_times=messages.DATA_TIMES_KEY in environ,
+    )
 
 
-def writable(request: ProxyRequest, app: WsgiApp) -> ContainerInfo | Response:
+def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Response:
+    """The answer to a GET or HEAD of an account or container."""
+    headers["Accept-Ranges"] = "bytes"
+    headers["Content-Length"] = str(len(content))
+    return Response(204 if request.method == "HEAD" else 200, headers, content)
+
+
+def policy_of(request: ProxyRequest, container: ContainerInfo) -> int:
+    """The storage policy of the object: the container's, unless a trusted filter says another."""
+    given = request.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
+    return int(given) if given else container.policy_index
+
+
+def writable(request: ProxyRequest, layer: ObjectLayer) -> ContainerInfo | Response:
     """The container of an object that the one who asks may change, else the answer that says why not."""
-    container = infos.container_info(request.environ, app, request.name)
+    container = layer.container_info(request.context, request.name)
     refused = request.permit(container.write_acl)
     if refused is not None:
         return refused

@@ -33,7 +33,7 @@ LAYERS = {
     "daemon": "core runtime http ring store wire web replication layers",
     "cluster": "core runtime ring wire web layers",
     "swift": "core runtime wire web layers cluster",
-    "auth": "core runtime web",
+    "auth": "core runtime web layers",
     "middleware": "core runtime web layers",
     "s3": "core runtime web layers",
     "cli": "core runtime http ring store wire web replication layers server daemon cluster swift auth middleware s3",

@@ -13,10 +13,11 @@ from objstore.daemon.expirer import Expirer
 from objstore.daemon.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replicas import Replicas
 from objstore.daemon.runner import Pace
-from objstore.middleware.segment_reclaim import Reclaimer
+from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime.settings import Setting, duration, positive, rate, size
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore
+from objstore.web.context import RequestContext
 
 _EXPIRER_SETTINGS = (
     Setting("object_expirer_interval", duration, "1m", "pause between looks for objects whose time has come"),
@@ -53,7 +54,7 @@ _RECONCILER_SETTINGS = (
 
 def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
     """Deletes, after a delay, segments that a daemon left to no one, given their account and `MANIFEST_OWNS`."""
-    return partial(Reclaimer(around.store, delay, around.logger).free, {})
+    return partial(Reclaimer(around.store, delay, around.logger).free, RequestContext())
 
 
 def _object_expirer(around: Surroundings) -> Work:
@@ -64,6 +65,7 @@ def _object_expirer(around: Surroundings) -> Work:
     means = expirer.Means(
         Replicas(around.peers, around.transport),
         around.store,
+        around.store.layer,
         around.is_own,
         containers,
         _freeing(around, values.object_expirer_free_delay),

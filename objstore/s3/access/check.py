@@ -27,7 +27,7 @@ from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 from objstore.web import acls as swift_acls
-from objstore.web import infos
+from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 from objstore.web.keys import AccessKeys
 
@@ -358,7 +358,7 @@ def account_level(context: Context, request: S3Request, account: str) -> str:
     """What the account's own ACL (X-Account-Access-Control) makes of the one who asks, '' for nothing."""
     if request.credential is None:
         return ""
-    info = infos.account_info(request.environ, context.native.app, account)
+    info = context.native.layer.account_info(RequestContext.of(request.environ), account)
     return swift_acls.account_level(
         info.sysmeta.get(swift_acls.ACCOUNT_ACL_SYSMETA, ""), request.credential.identity.groups
     )

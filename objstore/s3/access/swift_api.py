@@ -16,7 +16,7 @@ from objstore.core.names import Name
 from objstore.s3.access.check import POLICY_SYSMETA, PUBLIC_ACCESS, Access, read_block
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
-from objstore.web import access, acls, infos, requests
+from objstore.web import access, acls, requests
 from objstore.web.access import Identity
 from objstore.web.infos import ContainerInfo
 from objstore.web.keys import Credential
@@ -85,7 +85,7 @@ class SwiftGuard:
         name = asked.name
         if name.container is None or asked.method == "OPTIONS":
             return asked
-        info = infos.container_info(environ, self._context.native.app, name)
+        info = self._context.native.container(environ, name)
         has_policy = bool(info.sysmeta.get(POLICY_SYSMETA))
         if not has_policy and not self._closed_by_default and not info.sysmeta.get(f"s3-{PUBLIC_ACCESS}-0"):
             return asked

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from objstore.core.names import Name
-from objstore.core.text import to_text
+from objstore.layers.interface import Reply
 from objstore.s3 import placement
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -17,7 +17,6 @@ from objstore.s3.headers import STANDARD, STORAGE_CLASS
 from objstore.s3.multipart import names
 from objstore.s3.native import hidden, unexpected
 from objstore.s3.request import S3Request
-from objstore.web.responses import Answer
 
 _TYPE = "application/x-upload"
 COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"
@@ -102,7 +101,7 @@ def find(context: Context, request: S3Request, upload_id: str, newest: bool = Fa
     if answer is None:
         return None
     answer.close()
-    return _read(request.key, upload_id, to_text(answer.headers["Content-Type"]))
+    return _read(request.key, upload_id, answer.headers["Content-Type"])
 
 
 def existing(context: Context, request: S3Request) -> Upload:
@@ -118,13 +117,13 @@ def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
     answer = _ask(context, request, "GET", upload_id)
     if answer is None:
         return None
-    upload = _read(request.key, upload_id, to_text(answer.headers["Content-Type"]))
+    upload = _read(request.key, upload_id, answer.headers["Content-Type"])
     return Record(upload, json.loads(answer.read())["kept"])
 
 
 def _ask(
     context: Context, request: S3Request, method: str, upload_id: str, headers: Mapping[str, str] | None = None
-) -> Answer | None:
+) -> Reply | None:
     if not names.is_id(upload_id):
         return None
     name = place(context, request)._replace(object=names.record(request.key, upload_id))

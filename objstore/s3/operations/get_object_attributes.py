@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from objstore.core.numbers import whole
-from objstore.core.text import to_text
 from objstore.s3 import current, objects, reading, xml
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
@@ -38,7 +37,7 @@ def handle(context: Context, request: S3Request) -> Response:
         if checksum is not None
         else None,
         "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in asked else None,
-        "StorageClass": to_text(stored.headers.get(names.STORAGE_CLASS, names.STANDARD)),
+        "StorageClass": stored.headers.get(names.STORAGE_CLASS, names.STANDARD),
         "ObjectSize": stored.size,
     }
     said = {

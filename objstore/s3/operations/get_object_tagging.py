@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from objstore.core.text import to_text
 from objstore.s3 import current, headers, objects, tags
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
@@ -13,7 +12,7 @@ from objstore.web.responses import Response
 def handle(context: Context, request: S3Request) -> Response:
     stored = current.read(context, request, objects.target(context, request), "HEAD")
     stored.answer.close()
-    kept = tags.load(to_text(stored.headers.get(headers.TAGS, "")))
+    kept = tags.load(stored.headers.get(headers.TAGS, ""))
     said = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
     return Response(200, said, tags.to_xml(kept))
 

@@ -18,9 +18,9 @@ from objstore.core.lives import LIFE
 from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name
-from objstore.core.text import to_text
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, UNLISTED, VERSION
+from objstore.layers.interface import Reply
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, ended, hidden, no_such, unexpected
@@ -28,7 +28,6 @@ from objstore.s3.versions import names
 from objstore.s3.versions.names import Ref
 from objstore.web import segments
 from objstore.web.requests import Environ
-from objstore.web.responses import Answer
 
 KIND = "versions"
 ITSELF = {"multipart-manifest": "get"}
@@ -131,7 +130,7 @@ class Key(NamedTuple):
         written = Timestamp.parse(answer.headers[_WRITTEN])
         return Seen(names.parse_tail(said) if said else None, written, answer.headers)
 
-    def head(self, ref: Ref) -> Answer | None:
+    def head(self, ref: Ref) -> Reply | None:
         """The headers of an entry, None where it is gone."""
         answer = self.native.ask(self.environ, "HEAD", self.entry(ref), query=ITSELF)
         answer.close()
@@ -298,11 +297,7 @@ def _taken_over(name: str) -> bool:
     return name not in _OWN and (name in OBJECT_HEADERS or name.startswith(_USER))
 
 
-def text_headers(answer: Answer) -> dict[str, str]:
-    return {name: value if value.isascii() else to_text(value) for name, value in answer.headers.items()}
-
-
-def move_to(ref: Ref, head: Answer) -> Move:
+def move_to(ref: Ref, head: Reply) -> Move:
     """head: of the entry itself."""
-    headers = text_headers(head)
+    headers = head.headers
     return Move(ref, headers, int(headers.get("Content-Length", 0)))

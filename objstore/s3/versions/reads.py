@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from objstore.core.names import Name
 from objstore.core.versions import VERSION
+from objstore.layers.interface import Reply
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
@@ -15,7 +16,7 @@ from objstore.s3.stored import NULL, READ_RESULTS, Stored, Target, missing
 from objstore.s3.versions import states
 from objstore.s3.versions.keys import Key
 from objstore.s3.versions.names import Ref
-from objstore.web.responses import Answer, http_date
+from objstore.web.responses import http_date
 
 if TYPE_CHECKING:
     from objstore.s3.context import Context
@@ -110,7 +111,7 @@ def _not_a_marker(key: Key, target: Target, ref: Ref) -> Place:
     """Raises S3Error for a delete marker: it has nothing to read."""
     if not ref.marker:
         return Place(key.entry(ref), ref)
-    head: Answer | None = key.head(ref)
+    head: Reply | None = key.head(ref)
     if head is None:
         raise missing(target)
     headers = {**_marker_headers(ref), "Last-Modified": http_date(ref.stamp.ceiling), "Allow": "DELETE"}

@@ -15,7 +15,7 @@ from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
 from objstore.s3.stored import NULL, Deleted, Target
 from objstore.s3.versions import names, states, writes
-from objstore.s3.versions.keys import Key, Move, Seen, move_to, text_headers
+from objstore.s3.versions.keys import Key, Move, Seen, move_to
 from objstore.s3.versions.names import Ref
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _remove(key: Key, ref: Ref, conditions: Mapping[str, str]) -> bool:
     if head is None:
         return False
     if conditions:
-        etag = writes.etag_of(text_headers(head))
+        etag = writes.etag_of(head.headers)
         writes.check(Seen(None, ref.stamp, {"Etag": etag}), conditions, key.name)
     step_aside(key, ref)
     key.drop(ref)

@@ -27,6 +27,7 @@ from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import VERSION
+from objstore.layers.interface import Reply
 from objstore.runtime import green
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
@@ -35,10 +36,10 @@ from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 from objstore.s3.stored import Deleted, Stored, Target, Upload, Written, refused
 from objstore.s3.versions import names, states
-from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to, text_headers
+from objstore.s3.versions.keys import ITSELF, Key, Move, Seen, move_to
 from objstore.s3.versions.names import Kind, Ref
 from objstore.web import conditions as http_conditions
-from objstore.web.responses import Answer, http_date
+from objstore.web.responses import http_date
 
 if TYPE_CHECKING:
     from objstore.s3.context import Context
@@ -214,9 +215,9 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
     return move._replace(ref=ref)
 
 
-def _copy(key: Key, source: Answer, ref: Ref, ok: tuple[int, ...]) -> None:
+def _copy(key: Key, source: Reply, ref: Ref, ok: tuple[int, ...]) -> None:
     """Write what was opened as an entry, with all that is kept with it."""
-    headers = text_headers(source)
+    headers = source.headers
     size = int(headers["Content-Length"])
     kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
     kept |= {"Content-Type": headers["Content-Type"], "Etag": headers["Etag"], "X-Timestamp": ref.stamp.internal}

@@ -1,0 +1,167 @@
+"""The innermost layer: each operation on accounts, containers and objects as requests to their nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.reads import Found, ResumedBody, read
+from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
+from objstore.core.names import RESERVED, Name
+from objstore.core.timestamps import Timestamp
+from objstore.layers.interface import Listing, Page, ReadOptions, Reply
+from objstore.web import infos
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, ContainerInfo
+from objstore.wire import messages
+from objstore.wire.messages import NodeRequest, NodeResponse
+
+# Headers of a node's answer that concern the connection to it.
+_HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
+POLICY_NAME = "X-Storage-Policy"
+_COUNTS = ("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used")
+
+
+# Asks for an account or container.
+Ask = Callable[[RequestContext, Name], Listing]
+
+
+class ClusterLayer:
+    """See `layers.interface.ObjectLayer`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        cluster = self._cluster
+        policy = options.policy
+        if policy is None:
+            container = self.container_info(context, name)
+            policy = container.policy_index
+        place = cluster.place(name, policy)
+        headers = {**options.conditions, **context.trace, **place.headers}
+        if policy:
+            headers[messages.POLICY] = str(policy)
+        if options.expired:
+            headers[messages.EVEN_EXPIRED] = "1"
+        if options.version:
+            headers[messages.MATCH_TIMESTAMP] = options.version
+        sent = NodeRequest("HEAD" if options.head else "GET", place.partition, name, headers)
+        response, node = read(cluster, place, sent, options.newest or cluster.settings.newest_reads)
+        if node is None:
+            if options.policy is None and container.status >= 500:
+                # Nobody could tell the container's policy: this may have been the wrong ring.
+                raise NodeFailure(f"the storage policy of {name.path} is not known")
+            raise _failure(name, response)
+        shown = _without_hop(response)
+        status = response.status
+        if options.head or status not in (200, 206):
+            response.close()
+            return Reply(status, shown)
+        length = int(shown["Content-Length"])
+        if not length:
+            response.close()
+            return Reply(status, shown)
+        start = _first_byte(shown) if status == 206 else 0
+        body = ResumedBody(cluster, place, sent, Found(node, response), (start, start + length))
+        return Reply(status, shown, body)
+
+    def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
+        return infos.look_up(context, name.of_container, ContainerInfo, self._head_container)
+
+    def account_info(self, context: RequestContext, account: str) -> AccountInfo:
+        return infos.look_up(context, Name(account), AccountInfo, self._head_account)
+
+    def container(self, context: RequestContext, name: Name) -> Listing:
+        return self._ask(context, name, "HEAD", {}, "")
+
+    def list_objects(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        headers = {}
+        if page.reserved or RESERVED in name.path:
+            headers[messages.ALLOW_RESERVED] = "true"
+        if page.markers:
+            headers[messages.MARKERS] = "true"
+        if page.data_times:
+            headers[messages.DATA_TIMES] = "true"
+        return self._ask(context, name, "GET", headers, page.query())
+
+    def account(self, context: RequestContext, name: Name) -> Listing:
+        return self._ask_account(context, name, "HEAD", "")
+
+    def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        return self._ask_account(context, name, "GET", page.query(), page.reserved)
+
+    def _ask(self, context: RequestContext, name: Name, method: str, headers: Mapping[str, str], query: str) -> Listing:
+        """Raises NotFound if the account is deleted too, though no reaper has come to the container yet."""
+        listing = self._read(context, name, method, headers, query)
+        policy = self._cluster.policies.get(int(listing.headers.get(messages.POLICY, 0)))
+        if policy is not None:
+            listing.headers[POLICY_NAME] = policy.name
+        account = self.account_info(context, name.account)
+        if not account.exists:
+            if account.status in (404, 410):
+                raise NotFound(f"the account of {name.path} is deleted")
+            raise NodeFailure(f"the account of {name.path} cannot be read")
+        return listing
+
+    def _ask_account(
+        self, context: RequestContext, name: Name, method: str, query: str, reserved: bool = False
+    ) -> Listing:
+        headers = {messages.ALLOW_RESERVED: "true"} if reserved else {}
+        try:
+            return self._read(context, name, method, headers, query)
+        except NotFound as missing:
+            if not self._cluster.settings.account_autocreate or missing.timestamp is not None:
+                raise
+            return self._not_yet()
+
+    def _not_yet(self) -> Listing:
+        """An account that its first container will make: there, and empty."""
+        now = self._cluster.clock.now().normal
+        headers = {**dict.fromkeys(_COUNTS, "0"), "X-Timestamp": now, "X-Put-Timestamp": now}
+        return Listing({**headers, "Content-Type": "application/json; charset=utf-8"}, b"[]")
+
+    def _read(
+        self, context: RequestContext, name: Name, method: str, headers: Mapping[str, str], query: str
+    ) -> Listing:
+        place = self._cluster.place(name)
+        sent = NodeRequest(method, place.partition, name, {**headers, **context.trace}, query)
+        response, _ = read(self._cluster, place, sent)
+        if not response.ok:
+            raise _failure(name, response)
+        return Listing(_without_hop(response), response.read())
+
+    def _head_container(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
+        return _status_and_headers(self.container, context, name)
+
+    def _head_account(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
+        return _status_and_headers(self.account, context, name)
+
+
+def _status_and_headers(ask: Ask, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
+    try:
+        return 204, ask(context, name).headers
+    except NotFound:
+        return 404, {}
+    except NodeFailure:
+        return 503, {}
+
+
+def _failure(name: Name, response: NodeResponse) -> ObjstoreError:
+    """The error for an answer that is no success."""
+    body = response.read()
+    if response.status == 404:
+        stamp = response.headers.get(messages.STORED_TIMESTAMP)
+        return NotFound(name.path, Timestamp.parse(stamp) if stamp else None)
+    if response.status < 500:
+        return InvalidInput(body.decode("utf-8", "replace"))
+    return NodeFailure(f"{name.path} cannot be read: {response.status}")
+
+
+def _without_hop(response: NodeResponse) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name not in _HOP}
+
+
+def _first_byte(headers: Mapping[str, str]) -> int:
+    """The start in `Content-Range: bytes start-last/size`."""
+    return int(headers["Content-Range"].split()[1].split("-")[0])
