@@ -79,7 +79,7 @@ class InProcess:
         self.net = Breakable(LocalTransport(apps))
         inner.use_local(self.net, frozenset((f"127.0.0.{number}", PORT) for number in range(1, devices + 1)))
         self.transports = Transports(self.net)
-        self.proxy = proxy_app(self.conf, self.transports)
+        self.proxy = proxy_app(self.conf, self.transports, layers=())  # as daemons use it
 
     def around(self, *hosts: int, **conf: str) -> Surroundings:
         """What the daemons of these hosts are made from; of all hosts without."""

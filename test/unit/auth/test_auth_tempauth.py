@@ -3,6 +3,7 @@ import json
 import logging
 
 import pytest
+from harness.layer_over_app import LayerOverApp
 
 from objstore.auth import hashing
 from objstore.auth.tempauth import TempAuth, filter_factory
@@ -28,6 +29,7 @@ class Storage:
     """The end of a pipeline: it asks whether a request may pass, and answers with what it knows."""
 
     def __init__(self):
+        self.layer = LayerOverApp(self)
         self.acls = {}  # container path to ACL
         self.account_acl = ""
         self.seen = None

@@ -100,7 +100,7 @@ def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
 
 
 def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", " manifests proxy-server", " manifests ratelimit proxy-server")
+    said = problems(cluster, "proxy-server.conf", " copy proxy-server", " copy ratelimit proxy-server")
     assert said == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
 
 
@@ -163,9 +163,9 @@ def test_at_its_start_serve_tells_what_its_pipeline_lacks(tmp_path: Path) -> Non
     prepare(data, None, None)
     assert check_pipeline(data.proxy_conf) == []
     conf = Path(data.proxy_conf)
-    conf.write_text(conf.read_text().replace("copy manifests", "copy"))
+    conf.write_text(conf.read_text().replace("listing_formats ", ""))
     assert [str(problem) for problem in check_pipeline(data.proxy_conf)] == [
-        f"{conf}: [pipeline:main] warning: manifests is missing: large objects are read as lists of their segments"
+        f"{conf}: [pipeline:main] warning: listing_formats is missing: listings are JSON only"
     ]
     assert check_pipeline(str(tmp_path / "nowhere")) == []
 

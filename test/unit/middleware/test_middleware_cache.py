@@ -9,8 +9,10 @@ from typing import NamedTuple
 import pytest
 
 from objstore.core.errors import ConfigError
+from objstore.core.names import Name
 from objstore.middleware.cache import LocalCache, filter_factory, generations
-from objstore.web.infos import AccountInfo, account_info
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, look_up
 from objstore.web.responses import Response, call
 
 LOGGER = logging.getLogger("test")
@@ -137,15 +139,15 @@ def test_the_filter_gives_infos_their_ttl():
 def test_infos_are_looked_up_once():
     asked = []
 
-    def app(environ, start_response):
-        asked.append(environ["PATH_INFO"])
-        return Response(204, {"X-Account-Container-Count": "3"})(environ, start_response)
+    def head(context, name):
+        asked.append(name)
+        return 204, {"X-Account-Container-Count": "3"}
 
     cache = LocalCache(generations(LOGGER))
     for _ in range(2):
-        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/v1/a", "objstore.cache": cache}
-        assert account_info(environ, app, "a").container_count == 3
-    assert asked == ["/v1/a"]
+        context = RequestContext("", cache)
+        assert look_up(context, Name("a"), AccountInfo, head).container_count == 3
+    assert asked == [Name("a")]
 
 
 class Memcached:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from harness.layer_over_app import LayerOverApp
 
 from objstore.core.names import Name
 from objstore.core.text import HEADER_NAME
@@ -32,6 +33,7 @@ class Shop:
     """A native store. left: changes that still work before a crash, None for all."""
 
     def __init__(self) -> None:
+        self.layer = LayerOverApp(self)
         self.containers: dict[Name, dict[str, str]] = {}
         self.objects: dict[Name, tuple[dict[str, str], bytes]] = {}
         self.left: int | None = None

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.core.text import to_native
 from objstore.s3 import headers
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
@@ -18,7 +17,7 @@ NAMES = st.text(st.sampled_from("abcxyz019-_.%!"), min_size=1, max_size=20)
 
 def native(kept: Mapping[str, str]) -> dict[str, str]:
     """As a native answer has them: canonical names, values native."""
-    return {name.title(): to_native(value) for name, value in kept.items()}
+    return {name.title(): value for name, value in kept.items()}
 
 
 @given(st.dictionaries(NAMES, st.sampled_from(["", "plain", "a  b", "=?"]), max_size=8))
@@ -102,7 +101,7 @@ def test_a_change_says_everything_again() -> None:
     stored = {
         "Content-Type": "text/x",
         "Cache-Control": "no-store",
-        "X-Object-Meta-A": "gr\xc3\xbcn",
+        "X-Object-Meta-A": "grün",
         "X-Delete-At": "2000000000",
         headers.TAGS: "a=b",
         headers.ACL: "acl",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from harness.layer_over_app import LayerOverApp
 
 from objstore.core.names import Name
 from objstore.runtime import settings
@@ -29,6 +30,7 @@ class Below:
     """The pipeline below: one container with this system metadata, and an object; then who may do what."""
 
     def __init__(self, sysmeta: dict[str, str], status: int = 204) -> None:
+        self.layer = LayerOverApp(self)
         self.access_keys: Any = None
         self._sysmeta = sysmeta
         self._status = status

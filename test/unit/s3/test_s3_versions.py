@@ -24,7 +24,7 @@ from objstore.cluster.settings import SETTINGS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
-from objstore.middleware.manifests import Manifests
+from objstore.layers.interface import ObjectLayer
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import cluster_conf, green, settings
@@ -39,7 +39,7 @@ from objstore.s3.versions import any_left, names
 from objstore.s3.versions.history import Asked, Group, History, Version
 from objstore.s3.versions.names import KINDS, Ref
 from objstore.swift.app import ProxyApp
-from objstore.web.requests import Environ, StartResponse, WsgiApp
+from objstore.web.requests import Environ, StartResponse
 from objstore.wire.local import LocalTransport
 
 LOGGER = logging.getLogger("test")
@@ -54,17 +54,38 @@ class Crash(BaseException):
     """The process ended here; nothing on the way out may take it for an error."""
 
 
+class Pausing:
+    """The object layer behind a gate."""
+
+    def __init__(self, gate: Gate, layer: ObjectLayer) -> None:
+        self._gate = gate
+        self._layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._layer, name)
+
+        def call(*arguments: Any) -> Any:
+            self._gate.wait()
+            return operation(*arguments)
+
+        return call
+
+
 class Gate:
     """What stands before the store. left: changes that still work before a crash, None for all. pause: before each."""
 
-    def __init__(self, app: WsgiApp) -> None:
+    def __init__(self, app: ProxyApp) -> None:
         self.app = app
+        self.layer = Pausing(self, app.layer)
         self.left: int | None = None
         self.pause: Callable[[], float] | None = None
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def wait(self) -> None:
         if self.pause is not None:
             green.sleep(self.pause())
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        self.wait()
         if environ["REQUEST_METHOD"] in CHANGES:
             if self.left == 0:
                 raise Crash
@@ -118,7 +139,7 @@ class World:
         transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
         rings = {name: lambda: ring for name in ("account", "container", "object")}
         cluster = Cluster(settings.read(SETTINGS, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
-        self.gate = Gate(Manifests(ProxyApp(cluster, known.limits), logger=LOGGER))
+        self.gate = Gate(ProxyApp(cluster, known.limits))
         self.native = Native(self.gate)
         self.key = "k"
         self.context = Context(self.native, None, None, SimpleNamespace())  # type: ignore[arg-type]
