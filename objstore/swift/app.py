@@ -102,8 +102,8 @@ class ProxyApp:
             if not environ.get("objstore.preauthorized"):
                 unsupported.check(environ)
             response = verb(ProxyRequest(environ, name))
-            if REPLACED_SEGMENTS in response.headers and self._frees:
-                self._free(environ, name, response.headers[REPLACED_SEGMENTS])
+            if self._frees:
+                free_replaced(self.reclaimer, environ, name, response.headers)
         except ObjstoreError as failure:
             if not origin:
                 raise
@@ -112,15 +112,6 @@ class ProxyApp:
             known = self.layer.container_info(RequestContext.of(environ), name)
             response.headers |= cors.response_headers(origin, known.meta, response.headers, self._cors)
         return response
-
-    def _free(self, environ: Environ, name: Name, replaced: str) -> None:
-        """Soon delete the segments of manifests that are no more."""
-        if KEEP_KEY in environ:
-            return
-        new = environ.get(OWNS_KEY)
-        for owned in replaced.split(","):
-            if owned != new:  # a manifest written again still has its segments
-                self.reclaimer.free(RequestContext.of(environ), name.account, owned)
 
     def _options(self, environ: Environ, name: Name, depth: int) -> Response:
         meta = None
@@ -149,3 +140,14 @@ class ProxyApp:
                 "valid_api_versions": list(VERSIONS),
             }
         }
+
+
+def free_replaced(reclaimer: Reclaimer, environ: Environ, name: Name, headers: Mapping[str, str]) -> None:
+    """Soon delete the segments that a change left to no one, as the headers of its answer say."""
+    replaced = headers.get(REPLACED_SEGMENTS)
+    if not replaced or KEEP_KEY in environ:
+        return
+    new = environ.get(OWNS_KEY)
+    for owned in replaced.split(","):
+        if owned != new:  # a manifest written again still has its segments
+            reclaimer.free(RequestContext.of(environ), name.account, owned)

@@ -51,8 +51,8 @@ def started(place: Path, free_delay: str = "2m") -> Iterator[Shop]:
         conf.write("\n[storage-policy:1]\nname = cold\n\n[storage-policy:2]\nname = warm\n")
     for index in (1, 2):
         shutil.copy(etc / "object.ring", etc / f"object-{index}.ring")
-    configure(etc, "s3", "storage_classes", CLASSES)
-    configure(etc, "manifests", "free_delay", free_delay)
+    configure(etc, "filter:s3", "storage_classes", CLASSES)
+    configure(etc, "app:proxy-server", "free_delay", free_delay)
     server.start()
     known = server.credentials
     owner = log_in(known["endpoint"], known["user"], known["key"])
@@ -66,7 +66,7 @@ def started(place: Path, free_delay: str = "2m") -> Iterator[Shop]:
 def configure(etc: Path, section: str, setting: str, value: str) -> None:
     conf = etc / "proxy-server.conf"
     lines = conf.read_text().splitlines()
-    place = lines.index(f"[filter:{section}]") + 2  # behind `use`
+    place = lines.index(f"[{section}]") + 2  # behind `use`
     conf.write_text("\n".join([*lines[:place], f"{setting} = {value}", *lines[place:]]) + "\n")
 
 
