@@ -258,7 +258,7 @@ def test_a_policy_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None
     server = Serve(tmp_path / "data", tmp_path / "log", workers=1)
     server.start()
     server.stop()
-    configure(server.data / "etc", "s3", "storage_classes", "STANDARD_IA=nowhere")
+    configure(server.data / "etc", "filter:s3", "storage_classes", "STANDARD_IA=nowhere")
     told = subprocess.run(
         command("serve", "--data", str(server.data), "--bind", "127.0.0.1:0", "--workers", "1"),
         capture_output=True,
