@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from objstore.core.errors import InvalidInput, ObjstoreError
+from objstore.core.names import is_hash
 from objstore.core.timestamps import Timestamp
 from objstore.ring import Ring
 from objstore.runtime.files import exists, is_directory
+from objstore.store.change import DATA, KINDS
 from objstore.store.databases import describe_database
 from objstore.store.objects.describe import describe_file
-from objstore.store.objects.layout import DATA, KINDS, FileName, is_hash
+from objstore.store.objects.layout import changes_among, file_path
 from objstore.store.objects.liveness import decide
 
 Facts = dict[str, Any]
@@ -47,11 +49,11 @@ def _directory(path: str) -> Facts:
     database = os.path.join(path, f"{os.path.basename(path)}.db")
     if exists(database):
         return describe(database)
-    parsed = [name for name in map(FileName.parse, names) if name is not None]
-    live = decide(parsed)
+    changes = changes_among(names)
+    live = decide(changes)
     winners = {live.data, live.tombstone, live.meta, live.content_type}
-    files = [describe(os.path.join(path, str(name))) | {"counts": name in winners} for name in parsed]
-    strangers = [name for name in names if FileName.parse(name) is None]
+    files = [describe(file_path(path, change)) | {"counts": change in winners} for change in changes]
+    strangers = [name for name in names if not changes_among([name])]
     problems = [f"{name} is no file of an object" for name in strangers]
     problems += [f"{os.path.basename(file['path'])}: {text}" for file in files for text in file["problems"]]
     state = "object" if live.data else "tombstone" if live.tombstone else "nothing"
@@ -60,7 +62,7 @@ def _directory(path: str) -> Facts:
         "kind": "hash directory",
         "holds": state,
         "files": files,
-        "obsolete": [str(name) for name in live.obsolete],
+        "obsolete": [str(change) for change in live.obsolete],
         "problems": problems,
         "sound": not problems,
     }

@@ -91,3 +91,17 @@ class Location(NamedTuple):
 def partition_of(name_hash: str, part_power: int) -> int:
     """The partition of a hash: its first `part_power` bits (0 to 32)."""
     return int(name_hash[:8], 16) >> (32 - part_power)
+
+
+def is_hash(text: str) -> bool:
+    """Is a text the hash of a name?"""
+    return _is_hex(text, 32)
+
+
+def is_suffix(text: str) -> bool:
+    """Is a text the suffix of a hash?"""
+    return _is_hex(text, 3)
+
+
+def _is_hex(text: str, length: int) -> bool:
+    return len(text) == length and not text.strip("0123456789abcdef")

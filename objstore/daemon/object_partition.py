@@ -18,7 +18,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.replication import objects_plan as plan
 from objstore.replication.objects_line import Line
 from objstore.replication.objects_messages import Changes
-from objstore.replication.objects_plan import Change
+from objstore.replication.objects_plan import NamedChange
 from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
 from objstore.ring import Ring
 from objstore.runtime.seldom import Seldom
@@ -195,7 +195,7 @@ class PartitionWork:
         for bundle in self._bundles(sorted(self._store.suffix_hashes(self._part.partition))):
             confirmed = []
             for node in tuple(answering):
-                of_node: set[Change] = set()
+                of_node: set[NamedChange] = set()
                 if self._talk(node, partial(_settle, bundle, of_node)) is not Outcome.DONE:
                     answering.remove(node)
                 confirmed.append(of_node)
@@ -205,9 +205,9 @@ class PartitionWork:
         return emptied and self._go_on()
 
     def _remove(self, bundle: Changes, safe: Changes) -> bool:
-        for name_hash, names in safe.items():
-            self._store.forget(Location(self._part.partition, name_hash, self._part.place.policy), names)
-            self._peers.counts["removed"] += len(names)
+        for name_hash, changes in safe.items():
+            self._store.forget(Location(self._part.partition, name_hash, self._part.place.policy), changes)
+            self._peers.counts["removed"] += len(changes)
         return plan.flat(safe) == plan.flat(bundle)
 
     def _bundles(self, suffixes: Iterable[str]) -> Iterator[Changes]:
@@ -233,5 +233,5 @@ class PartitionWork:
             return Outcome.LOST if isinstance(error, NodeDeviceGone) else Outcome.FAILED
 
 
-def _settle(bundle: Changes, confirmed: set[Change], sender: Sender) -> None:
+def _settle(bundle: Changes, confirmed: set[NamedChange], sender: Sender) -> None:
     confirmed |= sender.settle(bundle)

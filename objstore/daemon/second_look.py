@@ -117,7 +117,7 @@ class SecondLook:
                 continue
             verdict = store.look_again(noted, read)
             found.count(**{verdict: 1})
-            self._logger.warning("%s: %s of %s: %s", place.name, noted.name, noted.location.hash, verdict)
+            self._logger.warning("%s: %s of %s: %s", place.name, noted.change, noted.location.hash, verdict)
             yield
 
     def _quarantined(

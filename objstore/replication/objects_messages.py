@@ -1,7 +1,7 @@
 """What replicators of objects say to each other: one request a step, all of them REPLICATE of a partition.
 
     step=compare   X-Backend-Partition-Hash: the sender's      204: the same; 200: hashes by suffix (JSON)
-    step=offer     {name hash: [file name, ...], ...} (JSON)   200: what of it the receiver lacks, in the same form
+    step=offer     {name hash: [change, ...], ...} (JSON)      200: what of it the receiver lacks, in the same form
     step=send      frames, see below                           200: {"frames": n, "refused": {index: reason}} (JSON)
 
 and one of a device:
@@ -11,8 +11,9 @@ and one of a device:
 The receiver of this looks only at hashes that it keeps. It computes none, so that it answers soon; where the hash
 of an equal partition is not at hand, `compare` of that partition finds it, and it is kept from then on.
 
-A *frame* is one change: a head of 42 bytes (name hash in hex, length of the file name, length of the content, both
-unsigned and the highest byte first), the file name, and the content as the engine's `read_change` gave it.
+A change is sent in its text form, see `store.change`. A *frame* is one change with its content: a head of 42 bytes
+(name hash in hex, length of the change, length of the content, both unsigned and the highest byte first), the change,
+and the content as the engine's `read_change` gave it.
 
 Every request names the storage policy, and the sender's device, by an identity that no other device has: one that
 is asked by itself answers 409. Other answers: 503 where the receiver has enough to do (to be tried again), 507
@@ -30,7 +31,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import MALFORMED, BodyTruncated, InvalidInput
-from objstore.store.objects.layout import FileName, is_hash, is_suffix
+from objstore.core.names import is_hash, is_suffix
+from objstore.store.change import Change
 
 PARTITION_HASH = "X-Backend-Partition-Hash"
 SOURCE = "X-Backend-Replication-Source"
@@ -40,11 +42,11 @@ COMPARE, COMPARE_MANY, OFFER, SEND = "compare", "compare-many", "offer", "send"
 # change just now.
 FULL, STALE, UNSOUND, HELD, FAILED = "full", "stale", "unsound", "held", "failed"
 
-Changes = dict[str, tuple[FileName, ...]]  # by name hash
+Changes = dict[str, tuple[Change, ...]]  # by name hash
 Buffer = bytes | bytearray | memoryview
 
 _HEAD = struct.Struct(">32sHQ")
-_LONGEST_NAME = 255
+_LONGEST_CHANGE = 255
 _NUMBER = re.compile("[0-9]{1,10}").fullmatch
 
 
@@ -52,7 +54,7 @@ class Frame(NamedTuple):
     """What the head of a frame says. length: of the content that follows, in bytes."""
 
     hash: str
-    name: FileName
+    change: Change
     length: int
 
 
@@ -75,8 +77,8 @@ class Receipt(NamedTuple):
             raise InvalidInput(f"not a receipt: {error!r}") from None
 
 
-def encode_changes(changes: Mapping[str, Sequence[FileName]]) -> bytes:
-    said = {name_hash: [str(name) for name in names] for name_hash, names in changes.items()}
+def encode_changes(changes: Mapping[str, Sequence[Change]]) -> bytes:
+    said = {name_hash: [str(change) for change in of_name] for name_hash, of_name in changes.items()}
     return _compact(said)
 
 
@@ -84,7 +86,7 @@ def decode_changes(body: bytes) -> Changes:
     """Raises InvalidInput."""
     try:
         said = json.loads(body)
-        return {_hash(name_hash): tuple(_file_name(name) for name in names) for name_hash, names in said.items()}
+        return {_hash(name_hash): tuple(_change(change) for change in changes) for name_hash, changes in said.items()}
     except MALFORMED as error:
         raise InvalidInput(f"not a list of changes: {error}") from None
 
@@ -144,16 +146,16 @@ def _hash(text: str) -> str:
     return text
 
 
-def _file_name(text: str) -> FileName:
-    name = FileName.parse(text)
-    if name is None:
+def _change(text: str) -> Change:
+    change = Change.parse(text)
+    if change is None:
         raise InvalidInput(f"not a change: {text[:60]!r}")
-    return name
+    return change
 
 
 def encode_head(frame: Frame) -> bytes:
-    name = str(frame.name).encode("ascii")
-    return _HEAD.pack(frame.hash.encode("ascii"), len(name), frame.length) + name
+    text = str(frame.change).encode("ascii")
+    return _HEAD.pack(frame.hash.encode("ascii"), len(text), frame.length) + text
 
 
 class FrameReader:
@@ -167,12 +169,12 @@ class FrameReader:
         """The next frame, None at the end of the body. Raises InvalidInput, BodyTruncated."""
         if not self._fill():
             return None
-        name_hash, name_length, length = _HEAD.unpack(self.content(_HEAD.size))
-        if name_length > _LONGEST_NAME:
-            raise InvalidInput("the name of a change is too long")
+        name_hash, text_length, length = _HEAD.unpack(self.content(_HEAD.size))
+        if text_length > _LONGEST_CHANGE:
+            raise InvalidInput("a change is too long")
         try:
-            name = _file_name(self.content(name_length).decode("ascii"))
-            return Frame(_hash(name_hash.decode("ascii")), name, length)
+            change = _change(self.content(text_length).decode("ascii"))
+            return Frame(_hash(name_hash.decode("ascii")), change, length)
         except UnicodeDecodeError:
             raise InvalidInput("not the head of a frame") from None
 

@@ -23,9 +23,9 @@ from typing import NamedTuple
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.replication.objects_messages import Changes
-from objstore.store.objects.layout import TOMBSTONE, FileName
+from objstore.store.change import TOMBSTONE, Change
 
-Change = tuple[str, FileName]  # of a name, by its hash
+NamedChange = tuple[str, Change]  # of a name, by its hash
 ALL = 0  # primaries that must confirm before a handoff removes
 
 
@@ -81,22 +81,22 @@ def differing(own: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
     return sorted(suffix for suffix, found in own.items() if theirs.get(suffix) != found)
 
 
-def worth_sending(changes: Mapping[str, Iterable[FileName]], since: Timestamp, fits: Callable[[str], bool]) -> Changes:
+def worth_sending(changes: Mapping[str, Iterable[Change]], since: Timestamp, fits: Callable[[str], bool]) -> Changes:
     """Without tombstones from before `since`. fits: does a name hash belong into the partition?"""
     kept = {
-        name_hash: tuple(name for name in names if name.kind != TOMBSTONE or name.timestamp >= since)
-        for name_hash, names in changes.items()
+        name_hash: tuple(change for change in of_name if change.kind != TOMBSTONE or change.timestamp >= since)
+        for name_hash, of_name in changes.items()
         if fits(name_hash)
     }
-    return {name_hash: names for name_hash, names in kept.items() if names}
+    return {name_hash: of_name for name_hash, of_name in kept.items() if of_name}
 
 
-def bundles(parts: Iterable[Mapping[str, tuple[FileName, ...]]], most: int) -> Iterator[Changes]:
+def bundles(parts: Iterable[Mapping[str, tuple[Change, ...]]], most: int) -> Iterator[Changes]:
     """Changes put together, and cut, into offers of about `most` names each."""
     bundle: Changes = {}
     for part in parts:
-        for name_hash, names in part.items():
-            bundle[name_hash] = names
+        for name_hash, changes in part.items():
+            bundle[name_hash] = changes
             if len(bundle) >= most:
                 yield bundle
                 bundle = {}
@@ -104,11 +104,11 @@ def bundles(parts: Iterable[Mapping[str, tuple[FileName, ...]]], most: int) -> I
         yield bundle
 
 
-def flat(changes: Mapping[str, Iterable[FileName]]) -> set[Change]:
-    return {(name_hash, name) for name_hash, names in changes.items() for name in names}
+def flat(changes: Mapping[str, Iterable[Change]]) -> set[NamedChange]:
+    return {(name_hash, change) for name_hash, of_name in changes.items() for change in of_name}
 
 
-def removable(offered: Changes, confirmed: Sequence[Iterable[Change]], needed: int | None) -> Changes:
+def removable(offered: Changes, confirmed: Sequence[Iterable[NamedChange]], needed: int | None) -> Changes:
     """Of what was offered, the names of which enough peers confirmed every change. confirmed: what each did.
 
     Never a part of a name: metadata that are left alone look like such as wait in vain for data, and grow old.
@@ -117,9 +117,9 @@ def removable(offered: Changes, confirmed: Sequence[Iterable[Change]], needed: i
         return {}
     counts = Counter(change for of_peer in confirmed for change in set(of_peer))
     return {
-        name_hash: names
-        for name_hash, names in offered.items()
-        if all(counts[name_hash, name] >= needed for name in names)
+        name_hash: changes
+        for name_hash, changes in offered.items()
+        if all(counts[name_hash, change] >= needed for change in changes)
     }
 
 

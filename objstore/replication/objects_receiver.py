@@ -89,7 +89,7 @@ class Receiver:
 
     def missing(self, offered: Changes) -> Changes:
         lacking = self._store.missing(self._partition, offered)
-        return {name_hash: tuple(names) for name_hash, names in lacking.items() if names}
+        return {name_hash: tuple(changes) for name_hash, changes in lacking.items() if changes}
 
     def receive(self, body: Iterable[Buffer]) -> Receipt:
         """Raises InvalidInput or BodyTruncated where the body is not whole frames; those before are stored."""
@@ -141,7 +141,7 @@ class Receiver:
     def _writer(self, frame: Frame) -> ChangeWriter:
         location = Location(self._partition, frame.hash, self._policy)
         return self._store.write_change(
-            location, frame.name, frame.length, self._guard(frame.hash, frame.name.timestamp)
+            location, frame.change, frame.length, self._guard(frame.hash, frame.change.timestamp)
         )
 
 

@@ -23,7 +23,7 @@ from objstore.replication.objects_messages import (
     encode_changes,
     encode_head,
 )
-from objstore.replication.objects_plan import Change, flat
+from objstore.replication.objects_plan import NamedChange, flat
 from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ChangeReader, ReplicaStore
 
@@ -60,7 +60,7 @@ class _Batch:
     """Small changes that go in one request."""
 
     def __init__(self) -> None:
-        self.changes: list[Change] = []
+        self.changes: list[NamedChange] = []
         self.sizes: list[int] = []
         self.pieces: list[bytes] = []
         self.size = 0
@@ -68,7 +68,7 @@ class _Batch:
     def has_room(self, size: int, bounds: Bounds) -> bool:
         return not self.changes or (len(self.changes) < bounds.changes and self.size + size <= bounds.bytes)
 
-    def add(self, change: Change, content: bytes) -> None:
+    def add(self, change: NamedChange, content: bytes) -> None:
         self.pieces += (encode_head(Frame(*change, len(content))), content)
         self.changes.append(change)
         self.sizes.append(len(content))
@@ -113,31 +113,31 @@ class Sender:
             return None
         return self._line.decoded(decode_hashes, response)
 
-    def settle(self, offered: Changes) -> set[Change]:
+    def settle(self, offered: Changes) -> set[NamedChange]:
         """Send what the peer lacks of the changes; those that it has then, or what supersedes them."""
         answer = self._line.call(OFFER, self._source.partition, encode_changes(offered))
         missing = self._line.decoded(decode_changes, answer)
         confirmed = flat(offered) - flat(missing)
         batch = _Batch()
-        for name_hash, names in missing.items():
-            for name in names:
-                change = name_hash, name
+        for name_hash, changes in missing.items():
+            for change in changes:
+                named = name_hash, change
                 try:
-                    with self._source.store.read_change(self._location(name_hash), name) as reader:
+                    with self._source.store.read_change(self._location(name_hash), change) as reader:
                         if reader.length > self._bounds.large:
-                            confirmed |= self._upload(change, reader)
+                            confirmed |= self._upload(named, reader)
                             continue
                         content = b"".join(map(bytes, reader))
                 except NotFound:  # replaced by a newer change meanwhile: the next pass sends that
                     continue
                 except (Corrupt, Unreadable) as error:
                     self.corrupt += 1
-                    self._logger.warning("%s of %s is not sent: %s", name, name_hash, error)
+                    self._logger.warning("%s of %s is not sent: %s", change, name_hash, error)
                     continue
                 if not batch.has_room(len(content), self._bounds):
                     confirmed |= self._send(batch)
                     batch = _Batch()
-                batch.add(change, content)
+                batch.add(named, content)
         if batch.changes:
             confirmed |= self._send(batch)
         return confirmed
@@ -145,13 +145,13 @@ class Sender:
     def _location(self, name_hash: str) -> Location:
         return Location(self._source.partition, name_hash, self._source.policy)
 
-    def _send(self, batch: _Batch) -> set[Change]:
+    def _send(self, batch: _Batch) -> set[NamedChange]:
         self._flow.take_changes(len(batch.changes))
         self._flow.take_bytes(batch.size)
         response = self._line.call(SEND, self._source.partition, b"".join(batch.pieces))
         return self._received(self._line.decoded(Receipt.decode, response), batch.changes, batch.sizes)
 
-    def _upload(self, change: Change, reader: ChangeReader) -> set[Change]:
+    def _upload(self, change: NamedChange, reader: ChangeReader) -> set[NamedChange]:
         """One large change, as it is read."""
         head = encode_head(Frame(*change, reader.length))
         self._flow.take_changes(1)
@@ -172,7 +172,7 @@ class Sender:
             raise self._line.failure(response.status)
         return self._received(self._line.decoded(Receipt.decode, response), [change], [reader.length])
 
-    def _received(self, receipt: Receipt, changes: list[Change], sizes: list[int]) -> set[Change]:
+    def _received(self, receipt: Receipt, changes: list[NamedChange], sizes: list[int]) -> set[NamedChange]:
         if receipt.frames != len(changes):
             raise NodeFailure(f"found {receipt.frames} changes in a request of {len(changes)}")
         for index, why in receipt.refused.items():

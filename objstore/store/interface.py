@@ -37,7 +37,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
-from objstore.store.objects.layout import FileName
+from objstore.store.change import Change
 
 
 class ObjectData(NamedTuple):
@@ -212,7 +212,7 @@ class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
 class ReplicaStore(ObjectStore, Protocol):
     """What replicators and auditors ask of an engine besides. Calls may suspend, and raise DeviceUnavailable.
 
-    A *change* is named by its `FileName`: when, and what kind. A location's changes that *count* are those
+    A *change* is named by a `Change`: when it was made, and its kind. A location's changes that *count* are those
     that are not obsolete by others. Hashes are hex digits, equal for two engines, on whatever hosts, that
     hold the same changes that count. They are kept up to date by changes: where nothing changed since it was
     last asked for, a hash costs no look at what lies below.
@@ -234,26 +234,26 @@ class ReplicaStore(ObjectStore, Protocol):
         """By suffix, of those that hold anything."""
         ...
 
-    def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
         """By name hash, the changes that count."""
         ...
 
-    def missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+    def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         """Of changes that a peer has (by name hash), those that would count here and are not here.
 
-        What it leaves out is durable here, or superseded by what is.
+        What it leaves out is durable here, or superseded by what is. Raises InvalidInput for what is no name hash.
         """
         ...
 
-    def read_change(self, location: Location, name: FileName) -> ChangeReader:
+    def read_change(self, location: Location, change: Change) -> ChangeReader:
         """Raises NotFound where the change is not there any more, Corrupt."""
         ...
 
-    def write_change(self, location: Location, name: FileName, length: int, guard: Guard | None = None) -> ChangeWriter:
+    def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> ChangeWriter:
         """length: of the bytes to come, see ChangeReader. Raises NoSpace (for data), DeviceUnavailable."""
         ...
 
-    def forget(self, location: Location, names: Iterable[FileName]) -> None:
+    def forget(self, location: Location, changes: Iterable[Change]) -> None:
         """Remove these very changes, which are safe elsewhere, and what they made obsolete; newer ones stay.
 
         Not an error where they are gone.

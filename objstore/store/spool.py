@@ -21,12 +21,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.errors import InvalidInput
+from objstore.core.names import is_hash, is_suffix
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store import ballast
 from objstore.store.objects.disk_errors import FULL, translate
 from objstore.store.objects.format import Unsound, decode_record, encode_record
-from objstore.store.objects.layout import is_hash, is_suffix
 
 VERSION = 1
 

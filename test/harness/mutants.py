@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "a tombstone beats a copy of the same time",
         "objstore/store/objects/liveness.py",
-        "return name.timestamp, name.kind == TOMBSTONE",
-        "return name.timestamp, name.kind != TOMBSTONE",
+        "return change.timestamp, change.kind == TOMBSTONE",
+        "return change.timestamp, change.kind != TOMBSTONE",
         _unit("store/test_objects_liveness"),
     ),
     Mutant(
@@ -164,8 +164,8 @@ MUTANTS = (
     Mutant(
         "a name leaves a handoff only if every change of it was confirmed",
         "objstore/replication/objects_plan.py",
-        "if all(counts[name_hash, name] >= needed for name in names)",
-        "if any(counts[name_hash, name] >= needed for name in names)",
+        "if all(counts[name_hash, change] >= needed for change in changes)",
+        "if any(counts[name_hash, change] >= needed for change in changes)",
         _unit("replication/test_replication_objects_plan"),
     ),
     Mutant(

@@ -20,7 +20,7 @@ from harness import faults, operations, rings
 from harness.cluster import KINDS, Cluster
 from harness.faults import Mend
 from harness.processes import find
-from objstore.store.objects.layout import is_hash
+from objstore.core.names import is_hash
 
 _MOST_DOUBLED = 2
 

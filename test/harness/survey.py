@@ -23,7 +23,8 @@ from objstore.store.databases import describe_database, layout
 from objstore.store.databases.schema import KINDS
 from objstore.store.databases.status import digest, status_of
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.layout import changes_among
+from objstore.store.objects.liveness import decide
 from objstore.store.objects.lookup import BadFile, Found, look_up
 
 
@@ -157,7 +158,7 @@ class _Info:
 
 def read_directory(path: str) -> Held:
     """What a hash directory holds."""
-    live = decide(parse_names(_entries(path)))
+    live = decide(changes_among(_entries(path)))
     counting = {str(file) for file in (live.data, live.tombstone, live.meta, live.content_type) if file is not None}
     files = tuple(sorted(counting))
     try:

@@ -29,12 +29,13 @@ from objstore.core.errors import Conflict, DeviceUnavailable, NameHeld, Objstore
 from objstore.runtime import green
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.number_locks import NumberLocks
+from objstore.store.change import Change
 from objstore.store.interface import Guard
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
 from objstore.store.objects.hashes import Marks
-from objstore.store.objects.layout import FileName, Layout, ancestors, lock_number
-from objstore.store.objects.liveness import decide, newest_of, parse_names
+from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, lock_number
+from objstore.store.objects.liveness import counting, decide, newest_of
 from objstore.store.objects.lookup import holds_record, live_info
 
 # What setxattr says where the record is too large for the file system, or none is known.
@@ -46,18 +47,18 @@ _KNOWN_MOST = 20_000
 class Arrival:
     """A file on its way into a hash directory.
 
-    directory: the hash directory. name: the file's. content: pieces still to be written.
+    directory: the hash directory. change: that the file is of. content: pieces still to be written.
     file: where earlier pieces are, None for a new one. record: the metadata, for the attribute
     of a file with a trailer. size and checksums: of the whole content, for the trailer;
     checksums None where there is no trailer. guard: may it be linked? twin: the other hash directory, or "".
     """
 
-    __slots__ = ("checksums", "content", "directory", "file", "guard", "name", "record", "size", "staged", "twin")
+    __slots__ = ("change", "checksums", "content", "directory", "file", "guard", "record", "size", "staged", "twin")
 
     def __init__(
         self,
         directory: str,
-        name: FileName,
+        change: Change,
         content: Sequence[Buffer],
         record: bytes,
         size: int = 0,
@@ -67,7 +68,7 @@ class Arrival:
         twin: str = "",
     ) -> None:
         self.directory = directory
-        self.name = name
+        self.change = change
         self.content = content
         self.record = record
         self.size = size
@@ -260,7 +261,7 @@ class _Group:
             self._removed = files.count(self._removals)
             known.trust(self._removed)
         self._unsure: dict[str, list[str]] = {}  # by hash directory, what KnownDirs.ensure gave
-        self._listings: dict[str, list[FileName]] = {}
+        self._listings: dict[str, list[Change]] = {}
         self._synced: dict[str, OSError | None] = {}
 
     def start_writeback(self, arrival: Arrival) -> None:
@@ -292,23 +293,23 @@ class _Group:
         assert arrival.file is not None
         unsure, made = self._known.ensure(directory, 3)
         self._unsure.setdefault(directory, []).extend(unsure)
-        names = [] if made else parse_names(self._files.list(directory))
-        path = f"{directory}/{arrival.name}"
+        changes = [] if made else changes_among(self._files.list(directory))
+        path = file_path(directory, arrival.change)
         try:
-            if arrival.guard is not None and (arrival.name not in names or arrival.name in decide(names).obsolete):
-                arrival.guard(newest_of(names), lambda: live_info(self._files, directory))
+            if arrival.guard is not None and arrival.change not in counting(changes):
+                arrival.guard(newest_of(changes), lambda: live_info(self._files, directory))
             with self._marks.changing(directory):
                 self._files.link(arrival.file, path)
-            names.append(arrival.name)
+            changes.append(arrival.change)
         except FileExistsError:  # if it is the same change come before: that it is durable is still to be seen to
-            if not holds_record(self._files, path, arrival.name, arrival.record):
-                raise Conflict(f"{path} is another change", arrival.name.timestamp) from None
+            if not holds_record(self._files, path, arrival.change, arrival.record):
+                raise Conflict(f"{path} is another change", arrival.change.timestamp) from None
         except ObjstoreError:
             if made:
                 with contextlib.suppress(OSError):
                     self._files.rmdir(directory)
             raise
-        self._listings[directory] = names
+        self._listings[directory] = changes
         if arrival.twin:
             self._link_twin(arrival, arrival.file)
 
@@ -319,14 +320,14 @@ class _Group:
             return
         directory = arrival.twin
         self._unsure.setdefault(directory, []).extend(self._known.ensure(directory, 3)[0])
-        path = f"{directory}/{arrival.name}"
+        path = file_path(directory, arrival.change)
         try:
             with self._marks.changing(directory):
                 self._files.link(file, path)
         except FileExistsError:
-            if not holds_record(self._files, path, arrival.name, arrival.record):
-                raise Conflict(f"{path} is another change", arrival.name.timestamp) from None
-        self._listings[directory] = parse_names(self._files.list(directory))
+            if not holds_record(self._files, path, arrival.change, arrival.record):
+                raise Conflict(f"{path} is another change", arrival.change.timestamp) from None
+        self._listings[directory] = changes_among(self._files.list(directory))
 
     def sync_names(self, arrival: Arrival) -> None:
         self._sync_names_in(arrival.directory)
@@ -360,6 +361,6 @@ class _Group:
         for directory in filter(None, (arrival.directory, arrival.twin)):
             listing = self._listings.pop(directory, ())
             if len(listing) > 1:
-                for name in decide(listing).obsolete:
+                for change in decide(listing).obsolete:
                     with contextlib.suppress(OSError):
-                        self._files.unlink(f"{directory}/{name}")
+                        self._files.unlink(file_path(directory, change))

@@ -8,6 +8,7 @@ from typing import Any
 from awscrt.checksums import crc32c
 
 from objstore.runtime.files import FILES, Files, OpenFile
+from objstore.store.change import DATA, Change
 from objstore.store.objects.file_io import read_trailer, read_whole
 from objstore.store.objects.format import (
     ATTRIBUTE,
@@ -17,8 +18,7 @@ from objstore.store.objects.format import (
     count_blocks,
     decode_record,
 )
-from objstore.store.objects.layout import DATA, META, FileName
-from objstore.store.objects.records import read_data, read_meta
+from objstore.store.objects.records import check_fields
 
 
 def describe_file(path: str, files: Files = FILES) -> dict[str, Any]:
@@ -31,26 +31,26 @@ def describe_file(path: str, files: Files = FILES) -> dict[str, Any]:
     """
     problems: list[str] = []
     said: dict[str, Any] = {"path": path, "problems": problems}
-    name = FileName.parse(os.path.basename(path))
-    if name is None:
+    change = Change.parse(os.path.basename(path))
+    if change is None:
         problems.append("the name is not that of an object's file")
     else:
-        said["kind"] = name.kind
-        said["timestamp"] = name.timestamp.internal
-        if name.content_type is not None:
-            said["content_type_timestamp"] = name.content_type.internal
+        said["kind"] = change.kind
+        said["timestamp"] = change.timestamp.internal
+        if change.content_type is not None:
+            said["content_type_timestamp"] = change.content_type.internal
     file = files.open(path)
     try:
         said["length"] = files.size(file.fd)
-        if name is None or name.kind == DATA:
+        if change is None or change.kind == DATA:
             _describe_data(files, file, said, problems)
         else:
             said["record"] = _noting(problems, lambda: decode_record(read_whole(files, file)))
     finally:
         file.close()
     record = said.get("record")
-    if name is not None and record:
-        _noting(problems, lambda: _check_record(record, name, said))
+    if change is not None and record:
+        _noting(problems, lambda: _check_record(record, change, said))
     said["sound"] = not problems
     return said
 
@@ -64,15 +64,10 @@ def _noting(problems: list[str], call: Any) -> Any:
         return None
 
 
-def _check_record(record: dict[str, Any], name: FileName, said: dict[str, Any]) -> None:
-    if name.kind == DATA:
-        info = read_data(record, name)
-        if "size" in said and said["size"] != info.size:
-            raise Unsound("the metadata has another size than the trailer")
-    elif name.kind == META:
-        read_meta(record, name)
-    elif record.get("timestamp") != name.timestamp.internal:
-        raise Unsound("the metadata has another timestamp than the file's name")
+def _check_record(record: dict[str, Any], change: Change, said: dict[str, Any]) -> None:
+    size = check_fields(record, change)
+    if said.get("size", size) != size:
+        raise Unsound("the metadata has another size than the trailer")
 
 
 def _describe_data(files: Files, file: OpenFile, said: dict[str, Any], problems: list[str]) -> None:

@@ -9,22 +9,21 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
-from objstore.core.names import Location
+from objstore.core.names import Location, is_hash, is_suffix
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import settings
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
+from objstore.store.change import TOMBSTONE, Change
 from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
 from objstore.store.objects.disk_errors import translate
-from objstore.store.objects.format import (
-    encode_record,
-)
+from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
-from objstore.store.objects.layout import FileName, Layout, is_hash, is_partition, is_suffix, lock_number
-from objstore.store.objects.liveness import newest_of, parse_names
+from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number
+from objstore.store.objects.liveness import newest_of
 from objstore.store.objects.lookup import BadFile, Found, UnreadableFile, live_info
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
@@ -34,7 +33,6 @@ from objstore.store.objects.records import (
     meta_fields,
     meta_record,
     tombstone_fields,
-    tombstone_name,
 )
 from objstore.store.objects.relink import catch_up
 from objstore.store.objects.space import Reserve, SpaceGuard
@@ -120,7 +118,7 @@ class FileStore:
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers(), settings.timeout)
         self._recent = Recent(files, settings.recent)
-        self._noted: dict[tuple[Location, FileName], float] = {}  # when last, by the monotonic clock
+        self._noted: dict[tuple[Location, Change], float] = {}  # when last, by the monotonic clock
         self._space = SpaceGuard(files, self.root, settings.reserve)
 
     # The contract
@@ -135,14 +133,14 @@ class FileStore:
 
     def open(self, location: Location) -> FileReader:
         found = self._find(location)
-        name = found.name
+        change = found.change
         return FileReader(
             self._disk,
             found.file,
             found.info,
             found.spilled,
-            lambda why: self._quarantine(location, name, why),
-            lambda: self._note_unreadable(location, name),
+            lambda why: self._quarantine(location, change, why),
+            lambda: self._note_unreadable(location, change),
         )
 
     def info(self, location: Location) -> ObjectInfo:
@@ -157,21 +155,21 @@ class FileStore:
             found.file.close()
             # A change older than the data is laid all the same: it is obsolete at once, but by
             # the time it is answered, what made it so is durable.
-            record = fold(found.meta, own, found.name.timestamp) or own
+            record = fold(found.meta, own, found.change.timestamp) or own
         except NotFound:
             if not ahead:
                 raise
-        self._lay(location, record.file_name, encode_record(meta_fields(record)), guard)
+        self._lay(location, record.change, encode_record(meta_fields(record)), guard)
 
     def delete(self, location: Location, name: str, timestamp: Timestamp, guard: Guard | None = None) -> None:
         self._catch_up(location)
         record = encode_record(tombstone_fields(name, timestamp))
         try:
-            self._lay(location, tombstone_name(timestamp), record, guard)
+            self._lay(location, Change(timestamp, TOMBSTONE), record, guard)
         except NoSpace:
             if not self._release_ballast():
                 raise
-            self._lay(location, tombstone_name(timestamp), record, guard)
+            self._lay(location, Change(timestamp, TOMBSTONE), record, guard)
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         self._catch_up(location)
@@ -184,8 +182,8 @@ class FileStore:
         locks = NumberLocks(self.layout.locks)  # others of this process too must be kept out
         locks.acquire(lock_number(directory))
         try:
-            names = parse_names(self._entries(directory))
-            return call(newest_of(names), lambda: live_info(self._files, directory))
+            changes = changes_among(self._entries(directory))
+            return call(newest_of(changes), lambda: live_info(self._files, directory))
         finally:
             locks.close()
 
@@ -203,14 +201,10 @@ class FileStore:
         yield from filter(is_suffix, self._entries(self.layout.partition_dir(partition)))
 
     def locations(self, partition: int, suffix: str) -> Iterator[Location]:
-        """The hash directories of a suffix; whether anything lives there is for `files` or `open` to say."""
+        """The hash directories of a suffix; whether anything lives there, `open` says."""
         for name in self._entries(self.layout.suffix_dir(partition, suffix)):
             if is_hash(name):
                 yield Location(partition, name, self.layout.policy)
-
-    def file_names(self, location: Location) -> list[FileName]:
-        """The object files at a location, in no order; none where there is no directory."""
-        return parse_names(self._entries(self.layout.hash_dir(location)))
 
     def remove_stale_temporaries(self, now: float) -> int:
         """Unlink what crashed writers left in tmp/; now: seconds since the epoch; how many there were."""
@@ -252,10 +246,10 @@ class FileStore:
         try:
             looked: Looked = self._tools.pool.run_within(self.settings.timeout, look, self._files, directory)
         except BadFile as error:
-            self._quarantine(location, error.name, str(error))
+            self._quarantine(location, error.change, str(error))
             raise Corrupt(f"{location.hash}/{error}") from error
         except UnreadableFile as error:
-            self._note_unreadable(location, error.name)
+            self._note_unreadable(location, error.change)
             raise Unreadable(f"{self.root}: {location.hash}: {error}") from error
         except OSError as error:
             raise translate(error, self.root) from error
@@ -276,9 +270,9 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _lay(self, location: Location, name: FileName, record: bytes, guard: Guard | None) -> None:
+    def _lay(self, location: Location, change: Change, record: bytes, guard: Guard | None) -> None:
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
-        submit(self._tools.commits, Arrival(directory, name, (record,), record, guard=guard, twin=twin))
+        submit(self._tools.commits, Arrival(directory, change, (record,), record, guard=guard, twin=twin))
 
     def _release_ballast(self) -> bool:
         try:
@@ -286,23 +280,23 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _note_unreadable(self, location: Location, name: FileName) -> None:
+    def _note_unreadable(self, location: Location, change: Change) -> None:
         """For a second look; without waiting, as the device may hang."""
         now = time.monotonic()
-        if now - self._noted.get((location, name), -_NOTE_AGAIN) < _NOTE_AGAIN:
+        if now - self._noted.get((location, change), -_NOTE_AGAIN) < _NOTE_AGAIN:
             return
         if len(self._noted) >= _NOTES:
             self._noted.clear()
-        self._noted[location, name] = now
-        self._tools.pool.later(note, self._files, self.layout, location, name)
+        self._noted[location, change] = now
+        self._tools.pool.later(note, self._files, self.layout, location, change)
 
-    def _quarantine(self, location: Location, name: FileName, why: str) -> None:
+    def _quarantine(self, location: Location, change: Change, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)
         try:
             for place in location.both:
-                self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, place, name)
+                self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, place, change)
         except OSError as error:
-            raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{name}: {error}") from error
+            raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{change}: {error}") from error
         finally:
             marks.close()
         if self._on_quarantine is not None:

@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from objstore.core.timestamps import TICKS, Timestamp
+from objstore.core.names import is_hash, is_suffix
 from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
-from objstore.store.objects.layout import FileName, Layout, is_hash, is_suffix
-from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.change import Change
+from objstore.store.objects.layout import Layout, changes_among
+from objstore.store.objects.liveness import counting
+from objstore.store.objects.summaries import NOTHING, Summary, of_partition, of_suffix
 
 HASH_ATTRIBUTE = "user.objstore.hash"
 _MARKER = b"?"
@@ -39,16 +40,6 @@ _NOT_KEPT = frozenset(
 )
 Result = TypeVar("Result")
 _GONE = frozenset({errno.ENODATA, errno.ENOENT, errno.ENOTSUP})
-
-
-class Summary(NamedTuple):
-    """hash: 32 hex digits, or "" of nothing. oldest: whole seconds of the oldest change that may be reclaimed."""
-
-    hash: str
-    oldest: int | None
-
-
-NOTHING = Summary("", None)
 
 
 class Marks:
@@ -179,14 +170,14 @@ class Hasher:
             found = {suffix: summary for suffix, summary in kept.items() if summary is not None}
             return found if len(found) == len(kept) else self._alone(partition, marks, self._hash_suffixes)
 
-    def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
         """By name hash, the changes that count; removes directories that are empty."""
         directory = self._layout.suffix_dir(partition, suffix)
         found = {}
         for name_hash in filter(is_hash, list_dir(self._files, directory)):
             hash_dir = f"{directory}/{name_hash}"
             entries = list_dir(self._files, hash_dir)
-            counted = counting(parse_names(entries))
+            counted = counting(changes_among(entries))
             if counted:
                 found[name_hash] = tuple(sorted(counted))
             elif not entries:
@@ -223,8 +214,7 @@ class Hasher:
         if not summaries:
             remove_empty(self._files, self._layout, directory, self._ordered())
             return NOTHING
-        lines = [f"{suffix} {summary.hash}" for suffix, summary in sorted(summaries.items())]
-        summary = Summary(_digest(lines), _least(each.oldest for each in summaries.values()))
+        summary = of_partition(summaries)
         if marked:
             self._settle(directory, self._layout.objects, self._layout.root)
             marks.keep(directory, partition, summary)
@@ -246,8 +236,7 @@ class Hasher:
         if not changes:
             remove_empty(self._files, self._layout, directory, self._ordered())
             return NOTHING
-        lines = [f"{name_hash} {name}" for name_hash, names in sorted(changes.items()) for name in names]
-        summary = Summary(_digest(lines), _least(oldest_reclaimable(names) for names in changes.values()))
+        summary = of_suffix(changes)
         if marked:
             self._settle(*(f"{directory}/{name_hash}" for name_hash in changes), directory)
             marks.keep(directory, partition, summary)
@@ -280,34 +269,3 @@ def remove_empty(files: Files, layout: Layout, directory: str, ordered: bool) ->
             files.fsync_dir(directory)
             files.count_up(layout.removals)
         files.rmdir(directory)
-
-
-def counting(names: Iterable[FileName]) -> list[FileName]:
-    """Of the files of one hash directory, those that are not obsolete."""
-    every = list(names)
-    obsolete = decide(every).obsolete
-    return [name for name in every if name not in obsolete] if obsolete else every
-
-
-def reclaimable(names: Iterable[FileName]) -> list[FileName]:
-    """Of the files of one hash directory, those that count and may go when they are old: where there is no data."""
-    every = list(names)
-    live = decide(every)
-    return [] if live.data is not None else [name for name in every if name not in live.obsolete]
-
-
-def oldest_reclaimable(names: Iterable[FileName]) -> int | None:
-    return _least(name.timestamp.raw // TICKS for name in reclaimable(names))
-
-
-def is_before(oldest: int | None, before: Timestamp) -> bool:
-    """May a summary with this `oldest` be of changes before a timestamp?"""
-    return oldest is not None and oldest * TICKS < before.raw
-
-
-def _least(values: Iterable[int | None]) -> int | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _digest(lines: list[str]) -> str:
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

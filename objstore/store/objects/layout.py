@@ -7,63 +7,33 @@
     <device>/leases/.locks                           locks of names, see `lock_number`
     <device>/leases/.hash_locks, .hashers            locks of partitions, see `hashes`
 
-A file in a hash directory is one of
+A file in a hash directory is one change, and is called by its text form (see `store.change`):
 
     <timestamp>.data                             an object: content, trailer, metadata
     <timestamp>.meta                             metadata of a later POST
     <timestamp>-<content type timestamp>.meta    the same, with a content type
     <timestamp>.ts                               a tombstone
 
-with timestamps in their internal form. The content type's timestamp stands in the name so
-that names alone decide what is live.
+So the names of files alone decide what is live.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-from objstore.core.names import Location
+from objstore.core.names import Location, is_hash
 from objstore.core.policies import objects_dir
-from objstore.core.timestamps import TICKS, Timestamp
-
-DATA = "data"
-META = "meta"
-TOMBSTONE = "ts"
-KINDS = (DATA, META, TOMBSTONE)
-
-# The internal form of a timestamp, whose offset is left out where it is 0.
-_TIMESTAMP = r"(\d{10})\.(\d{5})(?:_(?!0{16})([0-9a-f]{16}))?"
-_FILE_NAME = re.compile(rf"{_TIMESTAMP}(?:-{_TIMESTAMP})?\.({'|'.join(KINDS)})", re.ASCII).fullmatch
+from objstore.store.change import Change
 
 
-class FileName(NamedTuple):
-    """A file of a hash directory. content_type: when a .meta's content type was set; None without one."""
+def file_path(hash_dir: str, change: Change) -> str:
+    """The path of a change's file."""
+    return f"{hash_dir}/{change}"
 
-    timestamp: Timestamp
-    kind: str
-    content_type: Timestamp | None = None
 
-    def __str__(self) -> str:
-        if self.content_type is not None:
-            return f"{self.timestamp.internal}-{self.content_type.internal}.{self.kind}"
-        return f"{self.timestamp.internal}.{self.kind}"
-
-    @classmethod
-    def parse(cls, text: str) -> FileName | None:
-        """What a name says, or None where no object's file is called so."""
-        match = _FILE_NAME(text)
-        if match is None:
-            return None
-        seconds, ticks, offset, type_seconds, type_ticks, type_offset, kind = match.groups()
-        timestamp = Timestamp(int(seconds) * TICKS + int(ticks), int(offset, 16) if offset else 0)
-        if type_seconds is None:
-            return cls(timestamp, kind)
-        if kind != META:
-            return None
-        typed = Timestamp(int(type_seconds) * TICKS + int(type_ticks), int(type_offset, 16) if type_offset else 0)
-        return cls(timestamp, kind, typed)
+def changes_among(entries: Iterable[str]) -> list[Change]:
+    """The changes whose files are among the entries of a directory; other entries are not ours to judge."""
+    return [change for entry in entries if (change := Change.parse(entry)) is not None]
 
 
 class Layout:
@@ -101,18 +71,18 @@ class Layout:
         """Where a hash directory's bad files go; attempt: 0, 1, ... until the name is free."""
         return f"{self.quarantined}/{name_hash}-{attempt}" if attempt else f"{self.quarantined}/{name_hash}"
 
-    def unreadable_note(self, location: Location, name: FileName) -> str:
+    def unreadable_note(self, location: Location, change: Change) -> str:
         """The path of the note that the device failed to read a file of a location."""
-        return f"{self.unreadable}/{location.partition}-{location.hash}-{name}"
+        return f"{self.unreadable}/{location.partition}-{location.hash}-{change}"
 
-    def parse_unreadable_note(self, entry: str) -> tuple[Location, FileName] | None:
+    def parse_unreadable_note(self, entry: str) -> tuple[Location, Change] | None:
         """The file that an entry of `unreadable` is about; None for any other entry."""
         partition, _, rest = entry.partition("-")
         name_hash, _, text = rest.partition("-")
-        name = FileName.parse(text)
-        if name is None or not is_partition(partition) or not is_hash(name_hash):
+        change = Change.parse(text)
+        if change is None or not is_partition(partition) or not is_hash(name_hash):
             return None
-        return Location(int(partition), name_hash, self.policy), name
+        return Location(int(partition), name_hash, self.policy), change
 
     def parse_quarantine_dir(self, entry: str) -> str | None:
         """The name hash of an entry of `quarantined`; None for any other entry."""
@@ -146,15 +116,3 @@ def ancestors(hash_dir: str) -> Iterator[str]:
 
 def is_partition(name: str) -> bool:
     return name.isascii() and name.isdigit() and str(int(name)) == name
-
-
-def _is_hex(name: str, length: int) -> bool:
-    return len(name) == length and not name.strip("0123456789abcdef")
-
-
-def is_suffix(name: str) -> bool:
-    return _is_hex(name, 3)
-
-
-def is_hash(name: str) -> bool:
-    return _is_hex(name, 32)

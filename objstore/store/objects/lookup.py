@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable
 from objstore.runtime.files import Files, OpenFile
+from objstore.store.change import DATA, Change
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.file_io import read_spilled, read_whole
 from objstore.store.objects.format import ATTRIBUTE, Unsound, decode_record
-from objstore.store.objects.layout import DATA, FileName
-from objstore.store.objects.liveness import Liveness, decide, parse_names
-from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
+from objstore.store.objects.layout import changes_among, file_path
+from objstore.store.objects.liveness import Liveness, decide
+from objstore.store.objects.records import MetaRecord, check_fields, fold, lay_over, read_data, read_meta
 
 _RETRIES = 20  # of an opening whose file is replaced after the listing
 
@@ -20,23 +21,23 @@ _RETRIES = 20  # of an opening whose file is replaced after the listing
 class BadFile(Exception):
     """A file that is not what was written; it must be quarantined."""
 
-    def __init__(self, name: FileName, why: Exception) -> None:
-        super().__init__(f"{name}: {why}")
-        self.name = name
+    def __init__(self, change: Change, why: Exception) -> None:
+        super().__init__(f"{change}: {why}")
+        self.change = change
 
 
 class UnreadableFile(OSError):
     """A file that the device fails to read."""
 
-    def __init__(self, name: FileName, why: OSError) -> None:
-        super().__init__(why.errno, f"{name}: {why.strerror}")
-        self.name = name
+    def __init__(self, change: Change, why: OSError) -> None:
+        super().__init__(why.errno, f"{change}: {why.strerror}")
+        self.change = change
 
 
 class Found(NamedTuple):
     """An open object. meta: what its .meta files say. spilled: bytes of its record in the trailer."""
 
-    name: FileName
+    change: Change
     file: OpenFile
     info: ObjectInfo
     meta: MetaRecord | None
@@ -50,10 +51,10 @@ def look_up(files: Files, directory: str) -> Found | Liveness:
     """
     for _ in range(_RETRIES):
         try:
-            names = files.list(directory)
+            entries = files.list(directory)
         except FileNotFoundError:
-            names = []
-        live = decide(parse_names(names))
+            entries = []
+        live = decide(changes_among(entries))
         if live.data is None:
             return live
         try:
@@ -75,11 +76,37 @@ def live_info(files: Files, directory: str) -> ObjectInfo | None:
     return found.info
 
 
-def holds_record(files: Files, path: str, name: FileName, record: bytes) -> bool:
+class OpenChange(NamedTuple):
+    """file: None where the record is all. spilled: bytes of the record in the trailer."""
+
+    record: bytes
+    file: OpenFile | None
+    spilled: int
+
+
+def open_change(files: Files, path: str, change: Change) -> OpenChange:
+    """Raises OSError; Unsound where the record is not that of the file."""
+    file = files.open(path)
+    try:
+        if change.kind != DATA:
+            record = read_whole(files, file)
+            check_fields(decode_record(record), change)
+            file.close()
+            return OpenChange(record, None, 0)
+        attribute = files.attribute(file.fd, ATTRIBUTE)
+        record = read_spilled(files, file) if attribute is None else attribute
+        check_fields(decode_record(record), change)
+        return OpenChange(record, file, len(record) if attribute is None else 0)
+    except BaseException:
+        file.close()
+        raise
+
+
+def holds_record(files: Files, path: str, change: Change, record: bytes) -> bool:
     """Does a file of this name hold this very record? Raises OSError."""
     file = files.open(path)
     try:
-        if name.kind == DATA:
+        if change.kind == DATA:
             kept = files.attribute(file.fd, ATTRIBUTE)
             if kept is None:
                 kept = read_spilled(files, file)
@@ -92,37 +119,49 @@ def holds_record(files: Files, path: str, name: FileName, record: bytes) -> bool
         file.close()
 
 
-def _open(files: Files, directory: str, name: FileName, live: Liveness) -> Found:
-    bad = name  # the file that an error is about
-    file = None
-    try:
-        file = files.open(f"{directory}/{name}")
-        spilled = 0
-        record = files.attribute(file.fd, ATTRIBUTE)
-        if record is None:
-            record = read_spilled(files, file)
-            spilled = len(record)
-        info = read_data(decode_record(record), name)
-        if live.meta is None and live.content_type is None:
-            return Found(name, file, info, None, spilled)
-        metas = []
-        for bad in {live.meta, live.content_type} - {None}:  # type: ignore[assignment]
-            metas.append(_read_meta(files, directory, bad))
-        meta = fold(metas[0], metas[-1], name.timestamp)
-        return Found(name, file, lay_over(info, meta), meta, spilled)
-    except BaseException as error:
-        if file is not None:
-            file.close()
+class _Reading:
+    """Around the reading of a change's file: raises BadFile or UnreadableFile for what is wrong with it."""
+
+    __slots__ = ("_change",)
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, ValueError):
-            raise BadFile(bad, error) from error
+            raise BadFile(self._change, error) from error
         if isinstance(error, OSError) and error.errno in UNREADABLE:
-            raise UnreadableFile(bad, error) from error
+            raise UnreadableFile(self._change, error) from error
+
+
+def _open(files: Files, directory: str, change: Change, live: Liveness) -> Found:
+    with _Reading(change):
+        file = files.open(file_path(directory, change))
+    try:
+        with _Reading(change):
+            spilled = 0
+            record = files.attribute(file.fd, ATTRIBUTE)
+            if record is None:
+                record = read_spilled(files, file)
+                spilled = len(record)
+            info = read_data(decode_record(record), change)
+        if live.meta is None:
+            return Found(change, file, info, None, spilled)
+        first = _read_meta(files, directory, live.meta)
+        older = live.content_type if live.content_type != live.meta else None
+        meta = fold(first, _read_meta(files, directory, older) if older is not None else None, change.timestamp)
+        return Found(change, file, lay_over(info, meta), meta, spilled)
+    except BaseException:
+        file.close()
         raise
 
 
-def _read_meta(files: Files, directory: str, name: FileName) -> MetaRecord:
-    file = files.open(f"{directory}/{name}")
-    try:
-        return read_meta(decode_record(read_whole(files, file)), name)
-    finally:
-        file.close()
+def _read_meta(files: Files, directory: str, change: Change) -> MetaRecord:
+    with _Reading(change):
+        file = files.open(file_path(directory, change))
+        try:
+            return read_meta(decode_record(read_whole(files, file)), change)
+        finally:
+            file.close()

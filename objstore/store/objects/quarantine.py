@@ -7,15 +7,16 @@ import errno
 
 from objstore.core.names import Location
 from objstore.runtime.files import Files
+from objstore.store.change import Change
 from objstore.store.objects.commit import KnownDirs
 from objstore.store.objects.hashes import Marks
-from objstore.store.objects.layout import FileName, Layout
-from objstore.store.objects.liveness import not_newer, parse_names
+from objstore.store.objects.layout import Layout, changes_among, file_path
+from objstore.store.objects.liveness import not_newer
 
 _ATTEMPTS = 1000
 
 
-def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, location: Location, bad: FileName) -> str:
+def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, location: Location, bad: Change) -> str:
     """Move a bad file, and all that are not newer, out of a hash directory; where they are now.
 
     File by file and not the directory as a whole: a change that arrived since the bad file
@@ -23,14 +24,14 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
     """
     hash_dir = layout.hash_dir(location)
     try:
-        names = parse_names(files.list(hash_dir))
+        changes = changes_among(files.list(hash_dir))
     except FileNotFoundError:
         return ""
-    if bad not in names:
+    if bad not in changes:
         return ""
     target = _new_dir(files, layout, location.hash)
     files.fsync_dir(layout.quarantined)
-    *hidden, last = not_newer(names, bad)
+    *hidden, last = not_newer(changes, bad)
     _move(files, marks, hidden, hash_dir, target)
     _move(files, marks, [last], hash_dir, target)
     known.forget(hash_dir)
@@ -45,14 +46,14 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
     return target
 
 
-def _move(files: Files, marks: Marks, names: list[FileName], source: str, target: str) -> None:
+def _move(files: Files, marks: Marks, changes: list[Change], source: str, target: str) -> None:
     """Move files, durably: what the bad file hid must be gone before the bad one is, and all before a hash says so."""
-    if not names:
+    if not changes:
         return
     with marks.changing(source):
-        for name in names:
+        for change in changes:
             with contextlib.suppress(FileNotFoundError):
-                files.rename(f"{source}/{name}", f"{target}/{name}")
+                files.rename(file_path(source, change), file_path(target, change))
         files.fsync_dir(target)
         with contextlib.suppress(FileNotFoundError):  # removed, as empty, by another
             files.fsync_dir(source)

@@ -60,7 +60,7 @@ class Recent:
         if kept is None:
             return None
         found, stamps = kept
-        cached = self._files.open_cached(directory, str(found.name))
+        cached = self._files.open_cached(directory, str(found.change))
         if cached is not None:
             if (cached.directory_stamp, cached.file_stamp) == stamps:
                 self._kept.move_to_end(directory)

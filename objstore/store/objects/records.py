@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from objstore.core.metadata import after_post
 from objstore.core.timestamps import Timestamp
+from objstore.store.change import DATA, METADATA, Change
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
 from objstore.store.objects.format import Unsound
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
 
 Fields = dict[str, Any]
 
@@ -36,8 +36,8 @@ class MetaRecord(NamedTuple):
     content_type: ContentType | None
 
     @property
-    def file_name(self) -> FileName:
-        return FileName(self.timestamp, META, self.content_type.timestamp if self.content_type else None)
+    def change(self) -> Change:
+        return Change(self.timestamp, METADATA, self.content_type.timestamp if self.content_type else None)
 
 
 def data_fields(data: ObjectData, size: int, etag: str) -> Fields:
@@ -57,9 +57,9 @@ def info_of_data(data: ObjectData, size: int, etag: str) -> ObjectInfo:
     return ObjectInfo(data.name, stamp, stamp, stamp, size, etag, data.content_type, dict(data.metadata))
 
 
-def read_data(fields: Fields, file: FileName) -> ObjectInfo:
+def read_data(fields: Fields, change: Change) -> ObjectInfo:
     """The object of a .data file alone; raises Unsound where fields are missing or not its own."""
-    stamp = file.timestamp
+    stamp = change.timestamp
     try:
         size, headers = fields["size"], fields["headers"]
         if type(size) is not int or size < 0 or type(headers) is not dict:
@@ -84,12 +84,12 @@ def meta_fields(record: MetaRecord) -> Fields:
     return fields
 
 
-def read_meta(fields: Fields, file: FileName) -> MetaRecord:
+def read_meta(fields: Fields, change: Change) -> MetaRecord:
     """What a .meta file says; raises Unsound where fields are missing or not its own."""
     try:
-        typed = None if file.content_type is None else ContentType(file.content_type, fields["content_type"])
-        record = MetaRecord(file.timestamp, fields["headers"], typed)
-        own = fields["timestamp"] == file.timestamp.internal
+        typed = None if change.content_type is None else ContentType(change.content_type, fields["content_type"])
+        record = MetaRecord(change.timestamp, fields["headers"], typed)
+        own = fields["timestamp"] == change.timestamp.internal
         if typed is not None:
             own = own and fields["content_type_timestamp"] == typed.timestamp.internal
     except KeyError as error:
@@ -129,9 +129,12 @@ def lay_over(info: ObjectInfo, meta: MetaRecord | None) -> ObjectInfo:
     return info
 
 
-def data_name(timestamp: Timestamp) -> FileName:
-    return FileName(timestamp, DATA)
-
-
-def tombstone_name(timestamp: Timestamp) -> FileName:
-    return FileName(timestamp, TOMBSTONE)
+def check_fields(fields: Fields, change: Change) -> int:
+    """Bytes of content that belong to a record; raises Unsound if it is not that of the change."""
+    if change.kind == DATA:
+        return read_data(fields, change).size
+    if change.kind == METADATA:
+        read_meta(fields, change)
+    elif fields.get("timestamp") != change.timestamp.internal:
+        raise Unsound("the record has another timestamp than the file's name")
+    return 0

@@ -18,22 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from objstore.core.names import Location, partition_of
+from objstore.core.names import Location, is_hash, is_suffix, partition_of
 from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
+from objstore.store.change import METADATA, Change
 from objstore.store.objects.commit import KnownDirs
-from objstore.store.objects.hashes import Marks, counting, list_dir, remove_empty
-from objstore.store.objects.layout import (
-    META,
-    FileName,
-    Layout,
-    ancestors,
-    is_hash,
-    is_partition,
-    is_suffix,
-    lock_number,
-)
-from objstore.store.objects.liveness import parse_names
+from objstore.store.objects.hashes import Marks, list_dir, remove_empty
+from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, is_partition, lock_number
+from objstore.store.objects.liveness import counting
 
 SETTLE_SECONDS = 1.0  # for writers that looked whether the cleaning up has begun just before it did
 _MOST_PASSES = 5
@@ -157,9 +149,9 @@ class Relinker:
 
     def _carry(self, old: str, new: str) -> int:
         """Link what counts and has no second name yet; how many files."""
-        there = parse_names(list_dir(self._files, old))
-        here = parse_names(list_dir(self._files, new))
-        missing = [name for name in counting({*there, *here}) if name not in here]
+        there = changes_among(list_dir(self._files, old))
+        here = changes_among(list_dir(self._files, new))
+        missing = [change for change in counting({*there, *here}) if change not in here]
         # What another process has linked need not be durable yet; who removes the first names must see to it.
         trusted = self._ordered or not self._step.clean or not there
         if not missing and trusted:
@@ -167,9 +159,9 @@ class Relinker:
         self._look_at_removals()
         unsure, _ = self._known.ensure(new, 3)
         with self._marks.changing(new):
-            for name in missing:
+            for change in missing:
                 with contextlib.suppress(FileExistsError):
-                    self._files.link_again(f"{old}/{name}", f"{new}/{name}")
+                    self._files.link_again(file_path(old, change), file_path(new, change))
         for path in unsure:
             self._unsynced[path.rpartition("/")[0]] = None
             self._known.add(path)
@@ -181,12 +173,12 @@ class Relinker:
         """Remove the first names, once what counts among them is durable under the second."""
         self._carry(old, new)
         self._sync()
-        going = sorted(parse_names(list_dir(self._files, old)), key=_removal_order)
+        going = sorted(changes_among(list_dir(self._files, old)), key=_removal_order)
         if going:
             with self._marks.changing(old):
-                for name in going:
+                for change in going:
                     with contextlib.suppress(FileNotFoundError):
-                        self._files.unlink(f"{old}/{name}")
+                        self._files.unlink(file_path(old, change))
                     if not self._ordered:
                         self._files.fsync_dir(old)
         return len(going)
@@ -221,9 +213,9 @@ class Relinker:
             remove_empty(self._files, self._layout, directory, self._ordered)
 
 
-def _removal_order(name: FileName) -> tuple[bool, object]:
+def _removal_order(change: Change) -> tuple[bool, object]:
     """A tombstone outlives what it hides, and metadata the data they lie over."""
-    return name.kind == META, name.timestamp
+    return change.kind == METADATA, change.timestamp
 
 
 class Progress:
@@ -267,8 +259,8 @@ class Progress:
 def catch_up(files: Files, layout: Layout, location: Location) -> int:
     """Bring to a location what only its twin has, which a writer left that knew of one part power alone; how many
     files. Blocks, and raises OSError."""
-    there = parse_names(list_dir(files, layout.twin_dir(location)))
-    if set(there).issubset(parse_names(list_dir(files, layout.hash_dir(location)))):  # as mostly
+    there = changes_among(list_dir(files, layout.twin_dir(location)))
+    if set(there).issubset(changes_among(list_dir(files, layout.hash_dir(location)))):  # as mostly
         return 0
     relinker = Relinker(files, layout, Step(0, (), False))
     try:

@@ -10,21 +10,23 @@ from itertools import islice
 from typing import Any
 
 from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
-from objstore.core.names import Location
+from objstore.core.names import Location, is_hash
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
+from objstore.store.change import DATA, Change
 from objstore.store.interface import Guard
-from objstore.store.objects.changes import FileChangeReader, FileChangeWriter, OpenChange, open_change
+from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.disk_errors import UNREADABLE, translate
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
-from objstore.store.objects.hashes import Hasher, counting, list_dir
+from objstore.store.objects.hashes import Hasher, list_dir
 from objstore.store.objects.jobs import Job
-from objstore.store.objects.layout import DATA, FileName, ancestors, is_hash
-from objstore.store.objects.liveness import parse_names
+from objstore.store.objects.layout import ancestors, changes_among, file_path
+from objstore.store.objects.liveness import counting
+from objstore.store.objects.lookup import OpenChange, open_change
 from objstore.store.objects.reader import FileReader
 from objstore.store.objects.records import read_data
-from objstore.store.objects.restore import Quarantined, all_quarantined, remove, sound_names
+from objstore.store.objects.restore import Quarantined, all_quarantined, remove, sound_changes
 from objstore.store.objects.unreadable import Note, all_notes, forget_note, others_read_well
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
@@ -67,83 +69,88 @@ class FileReplicaStore(FileStore):
     def suffix_hashes(self, partition: int) -> dict[str, str]:
         return {suffix: summary.hash for suffix, summary in self._run(self._hasher.suffixes, partition).items()}
 
-    def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
-        found: dict[str, tuple[FileName, ...]] = self._run(self._hasher.changes, partition, suffix)
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
+        found: dict[str, tuple[Change, ...]] = self._run(self._hasher.changes, partition, suffix)
         return found
 
-    def missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+    def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         if not all(map(is_hash, offered)):
             raise InvalidInput("changes of what is no hash are offered")
-        found: dict[str, tuple[FileName, ...]] = self._run(self._missing, partition, offered)
+        found: dict[str, tuple[Change, ...]] = self._run(self._missing, partition, offered)
         return found
 
-    def _missing(self, partition: int, offered: Mapping[str, Sequence[FileName]]) -> dict[str, tuple[FileName, ...]]:
+    def _missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         found = {}
-        for name_hash, names in offered.items():
+        for name_hash, changes in offered.items():
             directory = self.layout.hash_dir(Location(partition, name_hash))
             own = self._durable(directory)
-            lacking = set(counting(own.union(names))) - own
+            lacking = set(counting(own.union(changes))) - own
             if lacking:
                 found[name_hash] = tuple(sorted(lacking))
         return found
 
-    def _durable(self, directory: str) -> set[FileName]:
+    def _durable(self, directory: str) -> set[Change]:
         """The files of a hash directory, made durable where they may have been linked a moment ago.
 
         A peer may remove its copies once it hears of ours.
         """
-        names = set(parse_names(list_dir(self._files, directory)))
+        changes = set(changes_among(list_dir(self._files, directory)))
         try:
-            if names and self._files.modified(directory) > time.time() - _SETTLED:
+            if changes and self._files.modified(directory) > time.time() - _SETTLED:
                 self._files.fsync_dir(directory)
                 for above in () if self._ordered() else islice(ancestors(directory), 3):
                     self._files.fsync_dir(above)
         except FileNotFoundError:  # removed meanwhile
             return set()
-        return names
+        return changes
 
     def remove_stale_temporaries(self, now: float) -> int:
         return int(self._run(super().remove_stale_temporaries, now))
 
     # Changes as bytes
 
-    def read_change(self, location: Location, name: FileName) -> FileChangeReader:
-        path = f"{self.layout.hash_dir(location)}/{name}"
-        with self._judging(location, name):
-            change: OpenChange = self._background.run(self._on_device, open_change, (self._files, path, name))
-        if change.file is None:
-            return FileChangeReader(change.record, None)
-        info = read_data(decode_record(change.record), name)
-        data = FileReader(
-            self._background_disk,
-            change.file,
-            info,
-            change.spilled,
-            lambda why: self._quarantine(location, name, why),
-            lambda: self._note_unreadable(location, name),
+    def read_change(self, location: Location, change: Change) -> StreamReader:
+        path = file_path(self.layout.hash_dir(location), change)
+        with self._judging(location, change):
+            opened: OpenChange = self._background.run(self._on_device, open_change, (self._files, path, change))
+        return self._stream(
+            opened,
+            change,
+            lambda why: self._quarantine(location, change, why),
+            lambda: self._note_unreadable(location, change),
         )
-        return FileChangeReader(change.record, data)
 
-    def write_change(
-        self, location: Location, name: FileName, length: int, guard: Guard | None = None
-    ) -> FileChangeWriter:
-        if name.kind == DATA:  # the reserve is there so that a full device can be emptied
+    def _stream(
+        self,
+        opened: OpenChange,
+        change: Change,
+        quarantine: Callable[[str], None],
+        note: Callable[[], None] = lambda: None,
+    ) -> StreamReader:
+        if opened.file is None:
+            return StreamReader(opened.record, None)
+        info = read_data(decode_record(opened.record), change)
+        data = FileReader(self._background_disk, opened.file, info, opened.spilled, quarantine, note)
+        return StreamReader(opened.record, data)
+
+    def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> StreamWriter:
+        if change.kind == DATA:  # the reserve is there so that a full device can be emptied
             self._space.check(length)
         directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
-        return FileChangeWriter(
-            name,
+        return StreamWriter(
+            change,
             length,
             lambda size: FileWriter(
                 self._background_tools, directory, size, False, twin, self._space.room(size) if size > SMALL else None
             ),
-            lambda name, record: self._lay(location, name, record, guard),
+            lambda record: self._lay(location, change, record, guard),
             guard,
         )
 
     # Upkeep
 
-    def forget(self, location: Location, names: Iterable[FileName]) -> None:
-        self._run(forget, self._upkeep, self.layout.hash_dir(location), tuple(names))
+    def forget(self, location: Location, changes: Iterable[Change]) -> None:
+        self._run(forget, self._upkeep, self.layout.hash_dir(location), tuple(changes))
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
         return int(self._run(reclaim, self._upkeep, self._hasher, partition, before))
@@ -152,11 +159,11 @@ class FileReplicaStore(FileStore):
         self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
     ) -> int:
         directory = self.layout.hash_dir(location)
-        names = parse_names(self._run(list_dir, self._files, directory))
+        changes = changes_among(self._run(list_dir, self._files, directory))
         count, seen = 0, 0
-        for name in names:
+        for change in changes:
             try:
-                count += self._verify_file(location, name, read, content, hashed_since)
+                count += self._verify_file(location, change, read, content, hashed_since)
             except NotFound:  # replaced since the listing
                 continue
             seen += 1
@@ -165,25 +172,25 @@ class FileReplicaStore(FileStore):
         return count
 
     def _verify_file(
-        self, location: Location, name: FileName, read: Callable[[int], object], content: bool, hashed_since: float
+        self, location: Location, change: Change, read: Callable[[int], object], content: bool, hashed_since: float
     ) -> int:
-        with self._judging(location, name):
-            args = (self._files, f"{self.layout.hash_dir(location)}/{name}", name)
+        with self._judging(location, change):
+            args = (self._files, file_path(self.layout.hash_dir(location), change), change)
             check: Check = self._background.run(self._on_device, Check, args)
-        if name.kind == DATA and content:
-            return self._verify_content(location, name, check, read, hashed_since)
+        if change.kind == DATA and content:
+            return self._verify_content(location, change, check, read, hashed_since)
         check.close()
         return 0
 
     def _verify_content(
-        self, location: Location, name: FileName, check: Check, read: Callable[[int], object], hashed_since: float
+        self, location: Location, change: Change, check: Check, read: Callable[[int], object], hashed_since: float
     ) -> int:
         job: Job | None = None
         try:
             check.begin_content(hashed_since)
             for step in _steps(check, read):
                 job = Job(self._background, self._on_device, step, ())
-                with self._judging(location, name):
+                with self._judging(location, change):
                     job.wait()
             return check.size
         finally:
@@ -201,10 +208,10 @@ class FileReplicaStore(FileStore):
 
         read: see `verify`.
         """
-        location, name = noted.location, noted.name
+        location, change = noted.location, noted.change
         verdict = READABLE
         try:
-            self._verify_file(location, name, read, True, float("inf"))
+            self._verify_file(location, change, read, True, float("inf"))
         except NotFound:
             verdict = GONE
         except Corrupt:
@@ -212,9 +219,9 @@ class FileReplicaStore(FileStore):
         except Unreadable as error:
             if not self._run(others_read_well, self._files, self.layout, location):
                 return UNCLEAR
-            self._quarantine(location, name, f"cannot be read, now and {time.time() - noted.at:.0f} s ago: {error}")
+            self._quarantine(location, change, f"cannot be read, now and {time.time() - noted.at:.0f} s ago: {error}")
             verdict = QUARANTINED
-        self._run(forget_note, self._files, self.layout, location, name)
+        self._run(forget_note, self._files, self.layout, location, change)
         return verdict
 
     def quarantined(self) -> list[Quarantined]:
@@ -225,23 +232,19 @@ class FileReplicaStore(FileStore):
     def restore(self, quarantined: Quarantined, partition: int) -> bool:
         """Put sound files back in place; False if they are not. partition: of the name now."""
         location = Location(partition, quarantined.hash, self.layout.policy)
-        names: list[FileName] = self._run(sound_names, self._files, quarantined.path)
-        for name in names:
-            self._copy_back(f"{quarantined.path}/{name}", location, name)
-        if names:
+        changes: list[Change] = self._run(sound_changes, self._files, quarantined.path)
+        for change in changes:
+            self._copy_back(file_path(quarantined.path, change), location, change)
+        if changes:
             self._run(remove, self._files, quarantined.path)
-        return bool(names)
+        return bool(changes)
 
-    def _copy_back(self, path: str, location: Location, name: FileName) -> None:
+    def _copy_back(self, path: str, location: Location, change: Change) -> None:
         """By a durable write of its own; one that is older than what is in place changes nothing."""
-        change: OpenChange = self._run(open_change, self._files, path, name)
-        data = None
-        if change.file is not None:
-            info = read_data(decode_record(change.record), name)
-            data = FileReader(self._background_disk, change.file, info, change.spilled, lambda _: None)
+        opened: OpenChange = self._run(open_change, self._files, path, change)
         with (
-            FileChangeReader(change.record, data) as reader,
-            self.write_change(location, name, reader.length) as writer,
+            self._stream(opened, change, lambda _: None) as reader,
+            self.write_change(location, change, reader.length) as writer,
         ):
             for piece in reader:
                 writer.write(piece)
@@ -265,22 +268,22 @@ class FileReplicaStore(FileStore):
                 raise FileNotFoundError(errno.ENOENT, "is no directory", self.root)
 
     @contextlib.contextmanager
-    def _judging(self, location: Location, name: FileName) -> Iterator[None]:
+    def _judging(self, location: Location, change: Change) -> Iterator[None]:
         """Around what reads a file: a bad one is quarantined. Raises NotFound, Corrupt, Unreadable."""
         try:
             yield
         except FileNotFoundError as error:
             if error.filename == self.root:
                 raise translate(error, self.root) from error
-            raise NotFound(f"{location.hash}/{name}") from None
+            raise NotFound(f"{location.hash}/{change}") from None
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise translate(error, self.root) from error
-            self._note_unreadable(location, name)
-            raise Unreadable(f"{self.root}: {location.hash}/{name}: {error}") from error
+            self._note_unreadable(location, change)
+            raise Unreadable(f"{self.root}: {location.hash}/{change}: {error}") from error
         except Unsound as error:
-            self._quarantine(location, name, str(error))
-            raise Corrupt(f"{location.hash}/{name}: {error}") from error
+            self._quarantine(location, change, str(error))
+            raise Corrupt(f"{location.hash}/{change}: {error}") from error
 
 
 def _steps(check: Check, read: Callable[[int], object]) -> Iterator[Callable[[], None]]:

@@ -9,10 +9,11 @@ import contextlib
 from typing import NamedTuple
 
 from objstore.runtime.files import Files
+from objstore.store.change import DATA, Change
 from objstore.store.objects.format import Unsound
 from objstore.store.objects.hashes import list_dir
-from objstore.store.objects.layout import DATA, FileName, Layout
-from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.layout import Layout, changes_among, file_path
+from objstore.store.objects.liveness import counting
 from objstore.store.objects.verify import Check
 
 
@@ -36,26 +37,24 @@ def all_quarantined(files: Files, layout: Layout) -> list[Quarantined]:
     return present
 
 
-def sound_names(files: Files, path: str) -> list[FileName]:
-    """The files of a quarantined directory that count, if each of them is sound; else none. Raises OSError.
+def sound_changes(files: Files, path: str) -> list[Change]:
+    """The changes of a quarantined directory that count, if each of them is sound; else none. Raises OSError.
 
     One bad file keeps all the others: without it they would show what it replaced.
     """
-    names = parse_names(list_dir(files, path))
-    obsolete = decide(names).obsolete
-    counted = sorted(name for name in names if name not in obsolete)
+    counted = sorted(counting(changes_among(list_dir(files, path))))
     try:
-        for name in counted:
-            _check(files, f"{path}/{name}", name)
+        for change in counted:
+            _check(files, file_path(path, change), change)
     except (Unsound, FileNotFoundError):
         return []
     return counted
 
 
-def _check(files: Files, path: str, name: FileName) -> None:
-    check = Check(files, path, name)
+def _check(files: Files, path: str, change: Change) -> None:
+    check = Check(files, path, change)
     try:
-        if name.kind == DATA:
+        if change.kind == DATA:
             check.begin_content(hashed_since=0.0)
             while check.next_size:
                 check.step()

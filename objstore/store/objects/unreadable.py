@@ -14,12 +14,12 @@ import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from objstore.core.names import Location
+from objstore.core.names import Location, is_hash, is_suffix
 from objstore.runtime.files import Files
+from objstore.store.change import DATA, Change
 from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.hashes import list_dir
-from objstore.store.objects.layout import DATA, FileName, Layout, is_hash, is_partition, is_suffix
-from objstore.store.objects.liveness import parse_names
+from objstore.store.objects.layout import Layout, changes_among, file_path, is_partition
 
 _SAMPLES = 8  # other files that are read
 _SAMPLE_SIZE = 64 * 1024  # bytes of each
@@ -30,17 +30,17 @@ class Note(NamedTuple):
     """at: when the file first could not be read, in seconds since the epoch."""
 
     location: Location
-    name: FileName
+    change: Change
     at: float
 
 
-def note(files: Files, layout: Layout, location: Location, name: FileName) -> None:
+def note(files: Files, layout: Layout, location: Location, change: Change) -> None:
     """Note that a file cannot be read. The time of an earlier note stays. Best effort: the device is failing."""
     with contextlib.suppress(OSError):
         for directory in (os.path.dirname(layout.unreadable), layout.unreadable):
             with contextlib.suppress(FileExistsError):
                 files.mkdir(directory)
-        file = files.create(layout.unreadable_note(location, name))
+        file = files.create(layout.unreadable_note(location, change))
         file.path = ""  # the name stays
         file.close()
 
@@ -56,10 +56,10 @@ def all_notes(files: Files, layout: Layout) -> list[Note]:
     return noted
 
 
-def forget_note(files: Files, layout: Layout, location: Location, name: FileName) -> None:
+def forget_note(files: Files, layout: Layout, location: Location, change: Change) -> None:
     """Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        files.unlink(layout.unreadable_note(location, name))
+        files.unlink(layout.unreadable_note(location, change))
 
 
 def others_read_well(files: Files, layout: Layout, besides: Location) -> bool:
@@ -120,7 +120,7 @@ def _any_object(files: Files, layout: Layout, partition: int, besides: Location)
     for suffix in filter(is_suffix, list_dir(files, layout.partition_dir(partition))):
         directory = layout.suffix_dir(partition, suffix)
         for name_hash in filter(is_hash, list_dir(files, directory)):
-            for name in parse_names(list_dir(files, f"{directory}/{name_hash}")):
-                if name.kind == DATA and name_hash != besides.hash:
-                    return f"{directory}/{name_hash}/{name}"
+            for change in changes_among(list_dir(files, f"{directory}/{name_hash}")):
+                if change.kind == DATA and name_hash != besides.hash:
+                    return file_path(f"{directory}/{name_hash}", change)
     return ""

@@ -6,15 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from objstore.core.names import is_hash
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.runtime.number_locks import NumberLocks
+from objstore.store.change import METADATA, Change
 from objstore.store.objects.commit import KnownDirs
-from objstore.store.objects.hashes import Hasher, Marks, is_before, list_dir, reclaimable, remove_empty
-from objstore.store.objects.layout import META, FileName, Layout, ancestors, is_hash, lock_number
-from objstore.store.objects.liveness import decide, parse_names
+from objstore.store.objects.hashes import Hasher, Marks, list_dir, remove_empty
+from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, lock_number
+from objstore.store.objects.liveness import decide, reclaimable
 
-Choice = Callable[[list[FileName]], Iterable[FileName]]  # of the files there are, those to be removed
+Choice = Callable[[list[Change]], Iterable[Change]]  # of the files there are, those to be removed
 
 
 class Upkeep(NamedTuple):
@@ -26,9 +28,9 @@ class Upkeep(NamedTuple):
     ordered: Callable[[], bool]
 
 
-def forget(upkeep: Upkeep, hash_dir: str, names: Iterable[FileName]) -> int:
+def forget(upkeep: Upkeep, hash_dir: str, changes: Iterable[Change]) -> int:
     """Remove these files of a hash directory, and directories that are empty then; how many there were."""
-    given = set(names)
+    given = set(changes)
     remover = _Remover(upkeep)
     try:
         return remover.remove(hash_dir, lambda present: given.intersection(present))
@@ -38,13 +40,13 @@ def forget(upkeep: Upkeep, hash_dir: str, names: Iterable[FileName]) -> int:
 
 def reclaim(upkeep: Upkeep, hasher: Hasher, partition: int, before: Timestamp) -> int:
     """Remove tombstones older than `before`, and metadata as old that waits for data; how many."""
-    if not is_before(hasher.partition(partition).oldest, before):
+    if not hasher.partition(partition).is_before(before):
         return 0
     remover = _Remover(upkeep)
     count = 0
     try:
         for suffix, summary in hasher.suffixes(partition).items():
-            if is_before(summary.oldest, before):
+            if summary.is_before(before):
                 directory = upkeep.layout.suffix_dir(partition, suffix)
                 for name_hash in filter(is_hash, list_dir(upkeep.files, directory)):
                     count += remover.remove(f"{directory}/{name_hash}", lambda present: _older(present, before))
@@ -53,8 +55,8 @@ def reclaim(upkeep: Upkeep, hasher: Hasher, partition: int, before: Timestamp) -
         remover.close()
 
 
-def _older(present: list[FileName], before: Timestamp) -> list[FileName]:
-    return [name for name in reclaimable(present) if name.timestamp < before]
+def _older(present: list[Change], before: Timestamp) -> list[Change]:
+    return [change for change in reclaimable(present) if change.timestamp < before]
 
 
 class _Remover:
@@ -73,13 +75,13 @@ class _Remover:
         self._marks.close()
 
     def remove(self, hash_dir: str, choose: Choice) -> int:
-        if not choose(parse_names(list_dir(self._files, hash_dir))):  # as mostly; the name need not be locked for it
+        if not choose(changes_among(list_dir(self._files, hash_dir))):  # as mostly; the name need not be locked for it
             return 0
         number = lock_number(hash_dir)
         self._locks.acquire(number)
         try:
-            present = parse_names(list_dir(self._files, hash_dir))
-            going = sorted(choose(present), key=lambda name: (name.kind == META, name.timestamp))
+            present = changes_among(list_dir(self._files, hash_dir))
+            going = sorted(choose(present), key=lambda change: (change.kind == METADATA, change.timestamp))
             if going:
                 with self._marks.changing(hash_dir):
                     self._remove_obsolete(hash_dir, present)
@@ -90,18 +92,18 @@ class _Remover:
             self._remove_dirs(hash_dir)
         return len(going)
 
-    def _remove_obsolete(self, hash_dir: str, present: list[FileName]) -> None:
+    def _remove_obsolete(self, hash_dir: str, present: list[Change]) -> None:
         """What a change made obsolete must not outlive it, and may go only once that change is durable."""
         obsolete = decide(present).obsolete
         if obsolete:
             self._files.fsync_dir(hash_dir)
             self._unlink(hash_dir, obsolete)
 
-    def _unlink(self, hash_dir: str, names: Iterable[FileName]) -> None:
+    def _unlink(self, hash_dir: str, changes: Iterable[Change]) -> None:
         """In this order also on disk: data go before metadata that lie over them."""
-        for name in names:
+        for change in changes:
             with contextlib.suppress(FileNotFoundError):
-                self._files.unlink(f"{hash_dir}/{name}")
+                self._files.unlink(file_path(hash_dir, change))
             if not self._ordered():
                 self._files.fsync_dir(hash_dir)
 

@@ -8,10 +8,10 @@ from typing import Any
 from awscrt.checksums import crc32c
 
 from objstore.runtime.files import Files
-from objstore.store.objects.changes import OpenChange, open_change
+from objstore.store.change import Change
 from objstore.store.objects.file_io import read_trailer
 from objstore.store.objects.format import BLOCK, Unsound, decode_record
-from objstore.store.objects.layout import FileName
+from objstore.store.objects.lookup import OpenChange, open_change
 
 PIECE = 16 * BLOCK  # bytes read at once
 
@@ -22,10 +22,10 @@ class Check:
     Raises Unsound where the file is not what was written, OSError as the file system does.
     """
 
-    def __init__(self, files: Files, path: str, name: FileName) -> None:
+    def __init__(self, files: Files, path: str, change: Change) -> None:
         """Open, and check the record and the file's length."""
         self._files = files
-        self._change: OpenChange = open_change(files, path, name)
+        self._change: OpenChange = open_change(files, path, change)
         self.size = 0
         self._offset = 0
         self._md5: Any = None

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
+from objstore.store.change import DATA, Change
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
 from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
-from objstore.store.objects.layout import FileName
-from objstore.store.objects.records import data_fields, data_name, info_of_data
+from objstore.store.objects.records import data_fields, info_of_data
 from objstore.store.objects.room import Room
 
 SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
@@ -189,17 +189,19 @@ class FileWriter:
         if self._closed:
             raise ValueError("the writer is closed")
         etag = data.etag or self.etag()
-        self.commit_record(data_name(data.timestamp), encode_record(data_fields(data, self.size, etag)), guard)
+        self.commit_record(Change(data.timestamp, DATA), encode_record(data_fields(data, self.size, etag)), guard)
         return info_of_data(data, self.size, etag)
 
-    def commit_record(self, name: FileName, record: bytes, guard: Guard | None = None) -> None:
+    def commit_record(self, change: Change, record: bytes, guard: Guard | None = None) -> None:
         """As `commit`, of a record that is there already."""
         if self._closed:
             raise ValueError("the writer is closed")
         checksums = self.checksums()
         content = self._content
         pieces = () if self._streams else tuple(self._pending)
-        arrival = Arrival(self._directory, name, pieces, record, self.size, checksums, content.file, guard, self._twin)
+        arrival = Arrival(
+            self._directory, change, pieces, record, self.size, checksums, content.file, guard, self._twin
+        )
         self._closed = True
         if self._streams:
             self._start(self._tools.committer.stage_synced, arrival)

@@ -15,10 +15,10 @@ from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon import stored_names
 from objstore.daemon.object_auditor import ALWAYS, FIRST, NEVER, ObjectAuditor, Rates, hashed_since
 from objstore.daemon.rounds import Interrupted, Place, Round
+from objstore.store.change import Change
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
 from objstore.store.objects.format import BLOCK
-from objstore.store.objects.layout import FileName
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -155,7 +155,7 @@ def test_a_directory_that_cannot_be_listed_is_passed_over_in_the_end() -> None:
         def suffix_hashes(self, partition: int) -> dict[str, str]:
             return dict.fromkeys(("aaa", "bbb", "ccc"), "")
 
-        def changes(self, partition: int, suffix: str) -> dict[str, tuple[FileName, ...]]:
+        def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
             if suffix == "bbb":
                 raise DeviceUnavailable("Input/output error")
             return {f"{0:029x}{suffix}": ()}

@@ -36,10 +36,10 @@ from objstore.s3.operations import delete_objects, upload_part_copy
 from objstore.s3.signature import Checker, SignatureRules
 from objstore.s3.signature.times import Window
 from objstore.s3.versions import names as versions
+from objstore.store.change import Change
 from objstore.store.databases import account_db, container_db
 from objstore.store.databases import metadata as database_metadata
 from objstore.store.objects import format
-from objstore.store.objects.layout import FileName
 from objstore.web import acls, conditions, constraints, listings, ranges, requests, segments
 from objstore.web.access import Identity
 from objstore.web.keys import Credential
@@ -204,7 +204,7 @@ AT = "1500000000.00001"
 OBJECT_ROW = json.dumps([[0, 0, "a", AT, 3, "t", "e", None, AT, 0]])
 CONTAINER_ROW = json.dumps([[0, "a", AT, "0000000000.00000", 3, 4, 0, AT]])
 RECORD = format.encode_record({"name": "/a/c/o"}).decode()
-FRAME = objects_messages.Frame(HASH, FileName.parse("1500000000.00001.data"), 3)  # type: ignore[arg-type]
+FRAME = objects_messages.Frame(HASH, Change.parse("1500000000.00001.data"), 3)  # type: ignore[arg-type]
 TRAILER = format.encode_trailer(3, array("I", [1]))
 
 
@@ -296,7 +296,7 @@ INSIDE: dict[str, Decoder] = {
     "segments": Decoder("bytes", segments.parse, ('[{"name":"/c/o","hash":"e","bytes":10,"range":"0-4"}]',)),
     "ring's header": Decoder("text", ring, (RING_HEADER,), MALFORMED),
     "ring": Decoder("bytes", lambda body: decode_ring(body, "x"), ("OBJSRING",)),
-    "file name": Decoder("text", FileName.parse, ("1500000000.00001_ff.data", "1500000000.00001.ts")),
+    "change": Decoder("text", Change.parse, ("1500000000.00001_ff.data", "1500000000.00001.ts")),
     "object's record": Decoder("bytes", format.decode_record, (RECORD,), (format.Unsound,)),
     "object's trailer": Decoder("bytes", format.decode_trailer, (TRAILER.decode("latin-1"),), (format.Unsound,)),
 }

@@ -23,13 +23,13 @@ from objstore.replication.objects_messages import (
     encode_numbers,
     encode_partitions,
 )
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
+from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 
 HASH = "0123456789abcdef" * 2
 stamps = st.builds(Timestamp, st.integers(0, 10**14), st.integers(0, 2**64 - 1))
 names = st.one_of(
-    st.tuples(stamps, st.sampled_from([DATA, META, TOMBSTONE])).map(lambda parts: FileName(*parts)),
-    st.tuples(stamps, st.just(META), stamps).map(lambda parts: FileName(*parts)),
+    st.tuples(stamps, st.sampled_from([DATA, METADATA, TOMBSTONE])).map(lambda parts: Change(*parts)),
+    st.tuples(stamps, st.just(METADATA), stamps).map(lambda parts: Change(*parts)),
 )
 hashes = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 frames = st.tuples(hashes, names, st.binary(max_size=300))
@@ -41,13 +41,13 @@ def cut(body: bytes, size: int) -> list[bytes]:
 
 @given(st.lists(frames, max_size=6), st.integers(1, 500))
 def test_frames_come_out_as_they_went_in_wherever_the_body_is_cut(
-    sent: list[tuple[str, FileName, bytes]], size: int
+    sent: list[tuple[str, Change, bytes]], size: int
 ) -> None:
     body = b"".join(encode_head(Frame(one, name, len(content))) + content for one, name, content in sent)
     reader = FrameReader(cut(body, size))
     found = []
     while (frame := reader.head()) is not None:
-        found.append((frame.hash, frame.name, reader.content(frame.length)))
+        found.append((frame.hash, frame.change, reader.content(frame.length)))
     assert found == sent
 
 
@@ -65,7 +65,7 @@ def test_an_answer_that_is_no_list_of_partitions_is_refused(body: bytes) -> None
 
 @given(st.binary(min_size=1, max_size=100), st.data())
 def test_a_body_that_ends_early_is_found_out(content: bytes, data: st.DataObject) -> None:
-    frame = Frame(HASH, FileName(Timestamp(5), DATA), len(content))
+    frame = Frame(HASH, Change(Timestamp(5), DATA), len(content))
     body = encode_head(frame) + content
     reader = FrameReader([body[: data.draw(st.integers(1, len(body) - 1))]])
     with pytest.raises(BodyTruncated):
@@ -89,7 +89,7 @@ def test_what_is_no_frame_is_refused(head: bytes) -> None:
 
 
 @given(st.dictionaries(hashes, st.lists(names, min_size=1, max_size=3).map(tuple), max_size=5))
-def test_changes_are_read_as_they_were_written(changes: dict[str, tuple[FileName, ...]]) -> None:
+def test_changes_are_read_as_they_were_written(changes: dict[str, tuple[Change, ...]]) -> None:
     assert decode_changes(encode_changes(changes)) == changes
 
 

@@ -22,13 +22,13 @@ from objstore.replication.objects_plan import (
     removable,
     worth_sending,
 )
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
+from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 
 A, B, C = (character * 32 for character in "abc")
 
 
-def at(seconds: float, kind: str = DATA) -> FileName:
-    return FileName(Timestamp.from_seconds(seconds), kind)
+def at(seconds: float, kind: str = DATA) -> Change:
+    return Change(Timestamp.from_seconds(seconds), kind)
 
 
 def node(number: int) -> Node:
@@ -67,9 +67,9 @@ def test_suffixes_that_only_the_peer_has_are_its_own_business() -> None:
 
 
 def test_old_tombstones_are_not_sent_but_old_data_is() -> None:
-    changes = {A: (at(5, TOMBSTONE), at(30, META)), B: (at(5),), C: (at(5, TOMBSTONE),)}
+    changes = {A: (at(5, TOMBSTONE), at(30, METADATA)), B: (at(5),), C: (at(5, TOMBSTONE),)}
     since = Timestamp.from_seconds(10)
-    assert worth_sending(changes, since, lambda _: True) == {A: (at(30, META),), B: (at(5),)}
+    assert worth_sending(changes, since, lambda _: True) == {A: (at(30, METADATA),), B: (at(5),)}
     assert worth_sending(changes, since, lambda name_hash: name_hash == B) == {B: (at(5),)}
     assert worth_sending({C: (at(10, TOMBSTONE),)}, since, lambda _: True) == {C: (at(10, TOMBSTONE),)}
 
@@ -77,7 +77,8 @@ def test_old_tombstones_are_not_sent_but_old_data_is() -> None:
 @given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 5))
 def test_bundles_hold_all_there_is_and_never_too_much(sizes: list[int], most: int) -> None:
     parts = [
-        {f"{part:016x}{number:016x}": (at(1), at(2, META)) for number in range(size)} for part, size in enumerate(sizes)
+        {f"{part:016x}{number:016x}": (at(1), at(2, METADATA)) for number in range(size)}
+        for part, size in enumerate(sizes)
     ]
     made = list(bundles(parts, most))
     assert all(0 < len(bundle) <= most for bundle in made)
@@ -86,8 +87,8 @@ def test_bundles_hold_all_there_is_and_never_too_much(sizes: list[int], most: in
 
 
 def test_only_names_of_which_enough_peers_confirmed_all_are_removed() -> None:
-    offered = {A: (at(1), at(2, META))}
-    one, two = (A, at(1)), (A, at(2, META))
+    offered = {A: (at(1), at(2, METADATA))}
+    one, two = (A, at(1)), (A, at(2, METADATA))
     confirmed = [{one, two}, {one}, {one, two}]
     assert removable(offered, confirmed, 3) == {}  # metadata without their data would be taken for forgotten ones
     assert removable(offered, confirmed, 2) == offered

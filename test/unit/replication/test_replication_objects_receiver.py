@@ -11,11 +11,11 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.replication.objects_receiver import Bounds, Receiver
 from objstore.runtime.files import Files
-from objstore.store.objects.layout import TOMBSTONE, FileName
+from objstore.store.change import TOMBSTONE, Change
 from objstore.store.objects.replica_store import FileReplicaStore
 
 HERE = Location(3, "0123456789abcdef0123456789abcdef")
-TOMB = FileName(Timestamp(5), TOMBSTONE)
+TOMB = Change(Timestamp(5), TOMBSTONE)
 
 
 class Watched(Files):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engines import present
 
 from objstore.cli.apps import remote_transports, storage_apps
 from objstore.core.names import Location
@@ -31,8 +32,8 @@ from objstore.replication.objects_messages import (
     encode_partitions,
 )
 from objstore.runtime import green
+from objstore.store.change import DATA, Change
 from objstore.store.interface import ObjectData
-from objstore.store.objects.layout import DATA, FileName
 from objstore.wire.local import LocalTransport
 from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share
 
@@ -54,13 +55,13 @@ class Host:
     def store(self, device: str = "d1") -> Any:
         return self.storage.devices.get(device).objects(0)
 
-    def put(self, device: str, content: bytes = b"content", at: int = 5) -> FileName:
+    def put(self, device: str, content: bytes = b"content", at: int = 5) -> Change:
         with self.store(device).create(HERE, len(content)) as writer:
             writer.write(content)
             writer.commit(ObjectData("/a/c/o", Timestamp(at), "a/b", {}))
-        return FileName(Timestamp(at), DATA)
+        return Change(Timestamp(at), DATA)
 
-    def change(self, device: str, name: FileName) -> bytes:
+    def change(self, device: str, name: Change) -> bytes:
         with self.store(device).read_change(HERE, name) as reader:
             return b"".join(map(bytes, reader))
 
@@ -84,7 +85,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def frame(name: FileName, content: bytes, name_hash: str = HASH) -> bytes:
+def frame(name: Change, content: bytes, name_hash: str = HASH) -> bytes:
     return encode_head(Frame(name_hash, name, len(content))) + content
 
 
@@ -209,7 +210,7 @@ def test_nothing_comes_between_a_lease_and_what_is_made_under_it(
     os.utime(leases._path(HASH), (time.time() - age,) * 2)
     receipt = Receipt.decode(host.ask("send", frame(name, host.change("d2", name))).read())
     assert receipt == Receipt(1, {} if taken else {0: HELD})
-    assert (host.store("d1").file_names(HERE) != []) is (taken or newest > 0)
+    assert (present(host.store("d1"), HERE) != []) is (taken or newest > 0)
     assert leases.present(HASH)  # it is for clients' changes to end it
 
 
@@ -263,7 +264,7 @@ def test_many_changes_of_one_request_are_all_taken(host: Host) -> None:
     hashes = [f"{number:032x}" for number in range(100)]
     answer = host.ask("send", b"".join(frame(name, content, name_hash) for name_hash in hashes))
     assert Receipt.decode(answer.read()) == Receipt(100, {})
-    changes: dict[str, tuple[FileName, ...]] = {}
+    changes: dict[str, tuple[Change, ...]] = {}
     for suffix in host.store("d1").suffix_hashes(3):
         changes |= host.store("d1").changes(3, suffix)
     assert sorted(changes) == hashes

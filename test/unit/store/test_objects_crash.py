@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engines import present
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, ObjstoreError
 from objstore.core.names import Location
@@ -301,7 +302,7 @@ def test_a_directory_removed_as_empty_and_made_again_by_another_is_made_durable_
     store = store_at(str(root), files)
     put(store, 1, OLD)
     daemon = FileReplicaStore(str(root), files=files, settings=FileStoreSettings(Reserve()), batching=Inline)
-    daemon.forget(HERE, daemon.file_names(HERE))
+    daemon.forget(HERE, present(daemon, HERE))
     assert store.partitions() == []
     for directory in (store.layout.partition_dir(5), store.layout.suffix_dir(5, HERE.suffix)):
         files.mkdir(directory)  # another process, about to sync

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engines import present
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
 from objstore.core.names import Location
@@ -198,9 +199,9 @@ def test_obsolete_files_are_removed(store: FileStore) -> None:
     put(store, 1, b"x")
     store.post(HERE, ObjectMetadata(Timestamp(2), {}, "image/png"))
     store.post(HERE, ObjectMetadata(Timestamp(3), {}))
-    assert {str(name) for name in store.file_names(HERE)} == {DATA, "0000000000.00003-0000000000.00002.meta"}
+    assert {str(name) for name in present(store, HERE)} == {DATA, "0000000000.00003-0000000000.00002.meta"}
     store.delete(HERE, NAME, Timestamp(4))
-    assert [str(name) for name in store.file_names(HERE)] == ["0000000000.00004.ts"]
+    assert [str(name) for name in present(store, HERE)] == ["0000000000.00004.ts"]
 
 
 def test_nothing_but_directories_is_left_of_a_writer_that_is_closed(store: FileStore, tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_processes_may_change_one_name_at_once(store: FileStore) -> None:
     assert store.info(HERE).data_timestamp == Timestamp(39 * 3 + 3)
     # The last to link may have listed before another did: one more change removes what is left.
     put(store, 1000, b"last")
-    assert [str(name) for name in store.file_names(HERE)] == ["0000000000.01000.data"]
+    assert [str(name) for name in present(store, HERE)] == ["0000000000.01000.data"]
 
 
 def test_policies_do_not_share_objects(tmp_path: Path) -> None:

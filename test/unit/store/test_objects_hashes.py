@@ -18,18 +18,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from harness.engines import present
 
 from objstore.core.errors import Corrupt, ObjstoreError
 from objstore.core.names import Location
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
+from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStoreSettings
-from objstore.store.objects.hashes import HASH_ATTRIBUTE, Hasher, is_before, oldest_reclaimable
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName, Layout
+from objstore.store.objects.hashes import HASH_ATTRIBUTE, Hasher
+from objstore.store.objects.layout import Layout
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
+from objstore.store.objects.summaries import of_partition, of_suffix
 
 _spec = importlib.util.spec_from_file_location("faulty_files", Path(__file__).with_name("faulty_files.py"))
 assert _spec is not None and _spec.loader is not None
@@ -82,7 +85,7 @@ def hash_it(store: FileReplicaStore) -> None:
 
 
 def forget_it(store: FileReplicaStore) -> None:
-    store.forget(HERE, store.file_names(HERE))
+    store.forget(HERE, present(store, HERE))
 
 
 def leave_obsolete(store: FileReplicaStore) -> None:
@@ -134,7 +137,7 @@ CASES: dict[str, tuple[tuple[Act, ...], Act]] = {
     "delete": ((two, hash_it), lambda store: delete(store, 2)),
     "forget": ((two, hash_it), forget_it),
     "forget all": ((one, lambda store: post(store, 2), hash_it), forget_it),
-    "forget over obsolete": ((leave_obsolete,), lambda store: store.forget(HERE, [FileName(at(2), DATA)])),
+    "forget over obsolete": ((leave_obsolete,), lambda store: store.forget(HERE, [Change(at(2), DATA)])),
     "reclaim": ((two, lambda store: delete(store, 2), hash_it), lambda store: print(store.reclaim(5, at(3)))),
     "quarantine": ((two, hash_it, rot), find_rot),
 }
@@ -325,7 +328,7 @@ def hammer(root: str, seed: int, until: float) -> None:
             elif kind == 3:
                 delete(store, when, location)
             else:
-                store.forget(location, store.file_names(location))
+                store.forget(location, present(store, location))
 
 
 def hash_on(root: str, until: float, failures: list[BaseException]) -> None:
@@ -382,13 +385,14 @@ def test_hashers_of_one_partition_take_turns(tmp_path: Path) -> None:
 
 
 def test_a_summary_tells_of_what_may_be_reclaimed() -> None:
-    data, meta, tombstone = FileName(at(1), DATA), FileName(at(2), META), FileName(at(3), TOMBSTONE)
-    assert oldest_reclaimable([data, meta]) is None
-    assert oldest_reclaimable([data, meta, tombstone]) == 3
-    assert oldest_reclaimable([meta]) == 2
-    assert is_before(2, at(3))
-    assert not is_before(3, at(3))
-    assert not is_before(None, at(3))
+    data, meta, tombstone = Change(at(1), DATA), Change(at(2), METADATA), Change(at(3), TOMBSTONE)
+    kept, waiting = of_suffix({HERE.hash: [data, meta]}), of_suffix({HERE.hash: [meta]})
+    assert (kept.oldest, waiting.oldest) == (None, 2)
+    assert of_suffix({HERE.hash: [data, meta, tombstone]}).oldest == 3
+    assert of_partition({"def": kept, "abc": waiting}).oldest == 2
+    assert waiting.is_before(at(3))
+    assert not waiting.is_before(at(2))
+    assert not kept.is_before(at(3))
 
 
 @pytest.mark.parametrize("value", [b"", b"?", b"0123", b"0" * 32, b"g" * 32 + b" -", b"0" * 32 + b" 12"])

@@ -3,38 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.core.names import Location
-from objstore.core.timestamps import MAX_RAW, Timestamp
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName, Layout, ancestors, is_partition
-
-timestamps = st.builds(Timestamp, st.integers(0, MAX_RAW), st.one_of(st.just(0), st.integers(0, 2**64 - 1)))
-file_names = st.one_of(
-    st.builds(FileName, timestamps, st.sampled_from([DATA, TOMBSTONE]), st.none()),
-    st.builds(FileName, timestamps, st.just(META), st.one_of(st.none(), timestamps)),
-)
-
-
-@given(file_names)
-def test_a_file_name_survives_the_round_trip(name: FileName) -> None:
-    assert FileName.parse(str(name)) == name
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".data",
-        "1500000000.00000",
-        "1500000000.data",  # not the internal form
-        "1500000000.00000.durable",
-        "1500000000.00000-1500000000.00000.data",
-        "1500000000.00000-.meta",
-        "1500000000.00000_0000000000000000.data",
-        "1500000000.00000.data.tmp",
-        "x.ts",
-    ],
-)
-def test_other_names_are_none_of_ours(text: str) -> None:
-    assert FileName.parse(text) is None
+from objstore.core.timestamps import Timestamp
+from objstore.store.change import DATA, Change
+from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, is_partition
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**128 - 1), st.integers(0, 9))
@@ -73,3 +44,9 @@ def test_other_paths_are_no_hash_directories(path: str) -> None:
 
 def test_partitions_are_plain_decimals() -> None:
     assert [is_partition(name) for name in ("0", "12", "012", "", "-1", "1a", "\u0661")] == [True, True, *[False] * 5]
+
+
+def test_entries_that_are_no_changes_are_passed_over() -> None:
+    change = Change(Timestamp(100_000), DATA)
+    assert file_path("/srv/d1/x", change) == "/srv/d1/x/0000000001.00000.data"
+    assert changes_among(["0000000001.00000.data", "lost+found", "x.data"]) == [change]

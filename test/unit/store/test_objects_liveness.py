@@ -2,27 +2,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.core.timestamps import Timestamp
-from objstore.store.objects.layout import DATA, META, TOMBSTONE, FileName
-from objstore.store.objects.liveness import Liveness, decide, not_newer, parse_names
+from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
+from objstore.store.objects.liveness import Liveness, decide, not_newer
 
 times = st.integers(1, 5).map(Timestamp)
 names = st.one_of(
-    st.builds(FileName, times, st.sampled_from([DATA, TOMBSTONE, META]), st.none()),
-    st.tuples(times, times).map(lambda pair: FileName(max(pair), META, min(pair))),
+    st.builds(Change, times, st.sampled_from([DATA, TOMBSTONE, METADATA]), st.none()),
+    st.tuples(times, times).map(lambda pair: Change(max(pair), METADATA, min(pair))),
 )
 sets = st.lists(names, max_size=8, unique=True)
 
 
-def data(when: int) -> FileName:
-    return FileName(Timestamp(when), DATA)
+def data(when: int) -> Change:
+    return Change(Timestamp(when), DATA)
 
 
-def gone(when: int) -> FileName:
-    return FileName(Timestamp(when), TOMBSTONE)
+def gone(when: int) -> Change:
+    return Change(Timestamp(when), TOMBSTONE)
 
 
-def meta(when: int, typed: int | None = None) -> FileName:
-    return FileName(Timestamp(when), META, None if typed is None else Timestamp(typed))
+def meta(when: int, typed: int | None = None) -> Change:
+    return Change(Timestamp(when), METADATA, None if typed is None else Timestamp(typed))
 
 
 def test_nothing_is_nothing() -> None:
@@ -64,7 +64,7 @@ def test_one_file_with_both_hides_the_two_that_it_was_made_of() -> None:
 
 
 @given(sets, st.randoms())
-def test_the_order_of_names_does_not_matter(files: list[FileName], random: object) -> None:
+def test_the_order_of_names_does_not_matter(files: list[Change], random: object) -> None:
     shuffled = list(files)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     first, second = decide(files), decide(shuffled)
@@ -73,7 +73,7 @@ def test_the_order_of_names_does_not_matter(files: list[FileName], random: objec
 
 
 @given(sets, sets)
-def test_obsolete_files_may_go_before_the_others_arrive(early: list[FileName], late: list[FileName]) -> None:
+def test_obsolete_files_may_go_before_the_others_arrive(early: list[Change], late: list[Change]) -> None:
     kept = set(early) - set(decide(early).obsolete)
     at_once, in_turn = decide(set(early) | set(late)), decide(kept | set(late))
     assert at_once[:4] == in_turn[:4]
@@ -82,20 +82,16 @@ def test_obsolete_files_may_go_before_the_others_arrive(early: list[FileName], l
 
 
 @given(sets)
-def test_what_counts_is_never_obsolete(files: list[FileName]) -> None:
+def test_what_counts_is_never_obsolete(files: list[Change]) -> None:
     live = decide(files)
     assert not set(live[:4]) & set(live.obsolete)
     assert live.data is None or live.tombstone is None
 
 
 @given(sets)
-def test_quarantine_brings_nothing_to_light(files: list[FileName]) -> None:
+def test_quarantine_brings_nothing_to_light(files: list[Change]) -> None:
     live = decide(files)
     for bad in {live.data, live.meta} - {None}:
         assert bad is not None
         after = decide(set(files) - set(not_newer(files, bad)))
         assert after.data is None
-
-
-def test_other_names_are_passed_over() -> None:
-    assert parse_names(["0000000001.00000.data", "lost+found", "x.data"]) == [data(100_000)]

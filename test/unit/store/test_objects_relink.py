@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engines import present
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ def relinked(root: Any, step: Step, files: Any = FILES) -> Counts:
 
 
 def names(store: Any, at: Location) -> list[str]:
-    return sorted(map(str, store.file_names(at)))
+    return sorted(map(str, present(store, at)))
 
 
 @pytest.mark.parametrize("at", [FROM_OLD, FROM_NEW], ids=["old ring", "new ring"])
@@ -374,7 +375,7 @@ def test_directories_that_others_removed_and_made_again_are_synced_again(tmp_pat
     relinker.bring(OLD, NEW)
 
     def remove_and_make_again() -> None:
-        store.forget(NEW, store.file_names(NEW))
+        store.forget(NEW, present(store, NEW))
         assert NEW.partition not in store.partitions()
         (tmp_path / "objects" / str(NEW.partition)).mkdir()
         files.synced.clear()

@@ -16,9 +16,9 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
+from objstore.store.change import Change
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
-from objstore.store.objects.layout import FileName
 from objstore.store.objects.reader import AHEAD, PIECE
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
@@ -112,7 +112,7 @@ def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -
     calls: list[Callable[[], object]] = [
         store.partitions,
         lambda: store.partition_hash(3),
-        lambda: store.read_change(LOCATION, FileName(Timestamp.from_seconds(1), "data")),
+        lambda: store.read_change(LOCATION, Change(Timestamp.from_seconds(1), "data")),
         lambda: store.remove_stale_temporaries(0.0),
     ]
     waiting = [green.spawn(outcome, call) for call in calls]

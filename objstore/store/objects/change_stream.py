@@ -1,9 +1,9 @@
-"""Changes as bytes, from one device to another.
+"""Changes as bytes, from one device to another, whichever engines they have.
 
     change = header record content trailer
 
 The header says the kind, and how long record and content are; record and trailer are as in the files (see
-`format`), the trailer without a spilled record. A .meta or .ts is its record alone, without content and trailer.
+`format`), the trailer without a spilled record. Metadata and tombstones are a record alone.
 Block checksums travel along, so that the receiver verifies the very bytes that were written, and hashes nothing.
 """
 
@@ -12,26 +12,22 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Protocol
 
 from awscrt.checksums import crc32c
 
 from objstore.core.errors import ChecksumMismatch, InvalidInput
-from objstore.runtime.files import Buffer, Files, OpenFile
-from objstore.store.interface import Guard
-from objstore.store.objects.file_io import read_spilled, read_whole
+from objstore.runtime.files import Buffer
+from objstore.store.change import DATA, Change
+from objstore.store.interface import Guard, ObjectInfo
 from objstore.store.objects.format import (
-    ATTRIBUTE,
     Unsound,
     decode_record,
     decode_trailer,
     encode_trailer,
     trailer_size,
 )
-from objstore.store.objects.layout import DATA, META, FileName
-from objstore.store.objects.reader import FileReader
-from objstore.store.objects.records import read_data, read_meta
-from objstore.store.objects.writer import FileWriter
+from objstore.store.objects.records import check_fields
 
 _MAGIC = b"OSch"
 _VERSION = 1
@@ -54,48 +50,40 @@ def decode_header(header: bytes) -> tuple[int, int]:
     return record_size, content_size
 
 
-def check_record(record: bytes, name: FileName) -> int:
-    """Bytes of content that a record tells of; raises Unsound where it is not that of a file called `name`."""
-    fields = decode_record(record)
-    if name.kind == DATA:
-        return read_data(fields, name).size
-    if name.kind == META:
-        read_meta(fields, name)
-    elif fields.get("timestamp") != name.timestamp.internal:
-        raise Unsound("the record has another timestamp than the file's name")
-    return 0
+class Content(Protocol):
+    """The content of an object, as the reader of an engine gives it."""
+
+    info: ObjectInfo
+
+    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]: ...
+
+    def checksums(self) -> array[int]:
+        """CRC32C of each block; after `read`."""
+        ...
+
+    def close(self) -> None: ...
 
 
-class OpenChange(NamedTuple):
-    """file: None where the record is all. spilled: bytes of the record in the trailer."""
+class Target(Protocol):
+    """The writer of an engine, which takes an object's content."""
 
-    record: bytes
-    file: OpenFile | None
-    spilled: int
+    size: int
 
+    def write(self, data: Buffer) -> None: ...
 
-def open_change(files: Files, path: str, name: FileName) -> OpenChange:
-    """Raises OSError; Unsound where the record is not that of the file."""
-    file = files.open(path)
-    try:
-        if name.kind != DATA:
-            record = read_whole(files, file)
-            check_record(record, name)
-            file.close()
-            return OpenChange(record, None, 0)
-        attribute = files.attribute(file.fd, ATTRIBUTE)
-        record = read_spilled(files, file) if attribute is None else attribute
-        check_record(record, name)
-        return OpenChange(record, file, len(record) if attribute is None else 0)
-    except BaseException:
-        file.close()
-        raise
+    def checksums(self) -> array[int]:
+        """CRC32C of each block of all that was written."""
+        ...
+
+    def commit_record(self, change: Change, record: bytes, guard: Guard | None) -> None: ...
+
+    def close(self) -> None: ...
 
 
-class FileChangeReader:
+class StreamReader:
     """A change as bytes. data: reads the content, None where the record is all."""
 
-    def __init__(self, record: bytes, data: FileReader | None) -> None:
+    def __init__(self, record: bytes, data: Content | None) -> None:
         self._record = record
         self._data = data
         self.length = HEADER_SIZE + len(record)
@@ -114,31 +102,31 @@ class FileChangeReader:
         if self._data is not None:
             self._data.close()
 
-    def __enter__(self) -> FileChangeReader:
+    def __enter__(self) -> StreamReader:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class FileChangeWriter:
+class StreamWriter:
     """A change on its way in.
 
-    length: of all bytes. create: begins a .data file of so many bytes. lay: makes a .meta or .ts of its record.
-    guard: asked before a .data file is linked.
+    length: of all bytes. create: begins data of a number of bytes. lay: makes metadata or a tombstone of its record.
+    guard: of data, asked before they are made visible.
     """
 
     def __init__(
         self,
-        name: FileName,
+        change: Change,
         length: int,
-        create: Callable[[int], FileWriter],
-        lay: Callable[[FileName, bytes], None],
+        create: Callable[[int], Target],
+        lay: Callable[[bytes], None],
         guard: Guard | None = None,
     ) -> None:
         if length < HEADER_SIZE:
             raise InvalidInput(f"{length} bytes are too few for a change")
-        self._name = name
+        self._change = change
         self._length = length
         self._create = create
         self._lay = lay
@@ -146,7 +134,7 @@ class FileChangeWriter:
         self._came = 0
         self._parts = {"header": HEADER_SIZE, "record": 0, "content": 0, "trailer": 0}  # bytes still to come
         self._kept = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
-        self._data: FileWriter | None = None
+        self._data: Target | None = None
 
     def write(self, data: Buffer) -> None:
         """As ObjectWriter.write; raises ChecksumMismatch and InvalidInput as soon as it can be seen."""
@@ -172,11 +160,11 @@ class FileChangeWriter:
     def _begin(self) -> None:
         """The header is there."""
         record_size, content_size = decode_header(bytes(self._kept["header"]))
-        trailer = trailer_size(content_size) if self._name.kind == DATA else 0
+        trailer = trailer_size(content_size) if self._change.kind == DATA else 0
         if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MOST_RECORD:
             raise InvalidInput("the change has not the length that it says")
         self._parts.update(record=record_size, content=content_size, trailer=trailer)
-        if self._name.kind == DATA:
+        if self._change.kind == DATA:
             self._data = self._create(content_size)
 
     def commit(self) -> None:
@@ -184,14 +172,14 @@ class FileChangeWriter:
             if self._came != self._length:
                 raise ChecksumMismatch(f"{self._came} bytes of {self._length} came")
             record = bytes(self._kept["record"])
-            size = _check_received(record, self._name)
+            size = _check_received(record, self._change)
             if self._data is None:
-                self._lay(self._name, record)
+                self._lay(record)
                 return
             checksums = self._data.checksums()
             if self._data.size != size or not _matches(self._kept["trailer"], size, checksums):
                 raise ChecksumMismatch("the content is not what its checksums say")
-            self._data.commit_record(self._name, record, self._guard)
+            self._data.commit_record(self._change, record, self._guard)
         finally:
             self.close()
 
@@ -199,21 +187,21 @@ class FileChangeWriter:
         if self._data is not None:
             self._data.close()
 
-    def __enter__(self) -> FileChangeWriter:
+    def __enter__(self) -> StreamWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _check_received(record: bytes, name: FileName) -> int:
-    """As check_record; raises ChecksumMismatch for bytes that were damaged, InvalidInput for another change's."""
+def _check_received(record: bytes, change: Change) -> int:
+    """As check_fields; raises ChecksumMismatch for bytes that were damaged, InvalidInput for another change's."""
     try:
-        decode_record(record)
+        fields = decode_record(record)
     except Unsound as error:
         raise ChecksumMismatch(str(error)) from error
     try:
-        return check_record(record, name)
+        return check_fields(fields, change)
     except Unsound as error:
         raise InvalidInput(str(error)) from error
 
