@@ -62,7 +62,7 @@ setup(
     entry_points={
         "console_scripts": ["objstore = objstore.cli.main:main"],
         "paste.app_factory": [
-            f"{kind} = objstore.cli.apps:{kind}_factory" for kind in ("proxy", "account", "container", "object")
+            f"{kind} = objstore.assembly.apps:{kind}_factory" for kind in ("proxy", "account", "container", "object")
         ],
         "paste.filter_factory": [
             *(f"{name} = objstore.middleware.{name}:filter_factory" for name in FILTERS),

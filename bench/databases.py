@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from objstore.cli.apps import storage_apps
+from objstore.assembly.apps import storage_apps
 from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node

@@ -26,9 +26,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import psutil
 from serve import HOSTS, OBJSTORE, _free_ports, _healthy, _running, _server, _wait
 
-from objstore.cli.apps import remote_transports, storage_apps
-from objstore.cli.duties.object_replication import OBJECT_REPLICATOR
-from objstore.cli.surroundings import Surroundings
+from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.duties.object_replication import OBJECT_REPLICATOR
+from objstore.assembly.surroundings import Surroundings
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.runner import Daemon

@@ -1,4 +1,4 @@
-"""Wiring: from settings to objects to running processes, and the commands that do it.
+"""The commands: `objstore ...` and those of the servers.
 
-Decides nothing that another layer could decide.
+They read arguments, call `assembly` and `health`, and print.
 """

@@ -8,10 +8,10 @@ from functools import partial
 
 import click
 
-from objstore.cli import conf_text, processes
-from objstore.cli.conf_settings import Conf, Problem, kind_of
-from objstore.cli.config_check import check as problems_of
-from objstore.cli.config_check import owner_of
+from objstore.assembly import conf_text, processes
+from objstore.assembly.conf_settings import Conf, Problem, kind_of
+from objstore.assembly.config_check import check as problems_of
+from objstore.assembly.config_check import owner_of
 from objstore.core.errors import ConfigError
 from objstore.runtime import owners
 
@@ -54,7 +54,7 @@ def check(files: tuple[str, ...]) -> None:
 
 def _rehearsed(path: str) -> list[Problem]:
     """What a start would stumble on besides, found by making all that a server makes, in another process."""
-    from objstore.cli.servers import Launch, rehearse
+    from objstore.assembly.servers import Launch, rehearse
 
     kind, owner = kind_of(Conf(path)), owner_of(path)
     if kind is None:

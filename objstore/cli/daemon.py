@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from objstore.cli import daemons, processes, serve
-from objstore.cli.apps import remote_transports, storage_apps
-from objstore.cli.data_dir import DataDir
-from objstore.cli.kinds import KINDS
-from objstore.cli.surroundings import Surroundings
+from objstore.assembly import daemons, embedded, processes
+from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.data_dir import DataDir
+from objstore.assembly.kinds import KINDS
+from objstore.assembly.surroundings import Surroundings
 from objstore.core.errors import ConfigError
 from objstore.daemon.monitor import Monitor
 from objstore.daemon.runner import Daemon, Report
@@ -93,7 +93,7 @@ def _of_data_dir(path: str, overrides: Mapping[str, str], logger: logging.Logger
     if os.path.abspath(path) != data.storage_conf:
         raise ConfigError(f"{path} is for none of {', '.join(kind.server for kind in KINDS.values() if kind.daemons)}")
     owners.act_for(data.devices, processes.process_defaults(data.etc))
-    return serve.surroundings(data, logger, overrides, at_once)
+    return embedded.surroundings(data, logger, overrides, at_once)
 
 
 def _run(made: list[Daemon], monitor: Monitor, once: bool) -> list[tuple[Daemon, Report]]:

@@ -9,13 +9,11 @@ import click
 
 from objstore.core.errors import ObjstoreError
 
-STATUS = 2
-
 
 class Failure(click.ClickException):
     """Printed as `Error: <message>`; the command ends with status 2."""
 
-    exit_code = STATUS
+    exit_code = 2
 
 
 @contextmanager

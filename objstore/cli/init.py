@@ -6,10 +6,10 @@ import os
 
 import click
 
+from objstore.assembly import cluster_dir
+from objstore.assembly.cluster_dir import Host, Plan
+from objstore.assembly.kinds import KINDS
 from objstore.auth.users import User
-from objstore.cli import cluster_dir
-from objstore.cli.cluster_dir import Host, Plan
-from objstore.cli.kinds import KINDS
 from objstore.core.errors import InvalidInput
 
 EXAMPLES = """\b

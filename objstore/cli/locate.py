@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import click
 
-from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir
-from objstore.cli.processes import read_defaults
+from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir
+from objstore.assembly.processes import read_defaults
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node

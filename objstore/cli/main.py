@@ -43,11 +43,11 @@ COMMANDS = {
     "config": Command("objstore.cli.config:config", "Check configuration files, print samples."),
     "locate": Command("objstore.cli.locate:locate", "Show where a name is kept."),
     "info": Command("objstore.cli.info:info", "Show what a file of the store holds, and whether it is sound."),
-    "status": Command("objstore.cli.operator.status:status", "Show what is wrong, and what is being done about it."),
-    "disk": Command("objstore.cli.operator.disk:disk", "Take disks of this host out, and take them back."),
-    "drain": Command("objstore.cli.operator.drain:drain", "Empty devices, so that they can be taken out."),
-    "ok-to-stop": Command("objstore.cli.operator.ok_to_stop:ok_to_stop", "Tell whether hosts or disks may be stopped."),
-    "dispersion": Command("objstore.cli.operator.dispersion:dispersion", "Tell by samples how well copies are spread."),
+    "status": Command("objstore.cli.status:status", "Show what is wrong, and what is being done about it."),
+    "disk": Command("objstore.cli.disk:disk", "Take disks of this host out, and take them back."),
+    "drain": Command("objstore.cli.drain:drain", "Empty devices, so that they can be taken out."),
+    "ok-to-stop": Command("objstore.cli.ok_to_stop:ok_to_stop", "Tell whether hosts or disks may be stopped."),
+    "dispersion": Command("objstore.cli.dispersion:dispersion", "Tell by samples how well copies are spread."),
 }
 
 

@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from objstore.cli import processes
+from objstore.assembly import processes
 from objstore.core.errors import InvalidInput
 from objstore.core.policies import objects_dir, ring_name
 from objstore.ring import Ring

@@ -18,9 +18,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from objstore.assembly.data_dir import DataDir, credentials_user, refresh_credentials
 from objstore.auth import users, users_file
 from objstore.auth.users import User
-from objstore.cli.data_dir import DataDir, credentials_user, refresh_credentials
 from objstore.core.errors import ConfigError
 from objstore.runtime.files import exists
 

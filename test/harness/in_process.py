@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from objstore.cli.apps import proxy_app, storage_apps
-from objstore.cli.surroundings import Surroundings, Work
+from objstore.assembly.apps import proxy_app, storage_apps
+from objstore.assembly.surroundings import Surroundings, Work
 from objstore.cluster.cluster import Transports
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import Location, Name

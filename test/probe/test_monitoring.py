@@ -11,7 +11,7 @@ from harness.client import Client
 from harness.cluster import KINDS, Cluster
 from harness.processes import wait_until
 
-from objstore.cli.kinds import KINDS as SERVERS
+from objstore.assembly.kinds import KINDS as SERVERS
 
 
 def told(cluster: Cluster, kind: str, host: int, path: str) -> Any:

@@ -18,15 +18,15 @@ import click
 import pytest
 from harness import invariants
 
-from objstore.cli.apps import STORAGE_SETTINGS
-from objstore.cli.conf_text import storage_table
-from objstore.cli.daemons import DUTIES
-from objstore.cli.kinds import KINDS, daemon_settings, process_settings
+from objstore.assembly.apps import STORAGE_SETTINGS
+from objstore.assembly.conf_text import storage_table
+from objstore.assembly.daemons import DUTIES
+from objstore.assembly.kinds import KINDS, daemon_settings, process_settings
+from objstore.assembly.sections import PATTERNS, all_filters, app_table, filter_table
+from objstore.assembly.surroundings import SETTINGS as DAEMON_TABLE
+from objstore.cli import status
 from objstore.cli.main import COMMANDS, main
-from objstore.cli.operator import status
-from objstore.cli.sections import PATTERNS, all_filters, app_table, filter_table
 from objstore.cli.servers import command as server_command
-from objstore.cli.surroundings import SETTINGS as DAEMON_TABLE
 from objstore.http.client import CLIENT_SETTINGS
 from objstore.http.server import SERVER_SETTINGS
 from objstore.runtime import cluster_conf, owners, settings

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from objstore.cli.cluster_dir import Host, Plan, make
-from objstore.cli.data_dir import DataDir, prepare
+from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.main import main
 from objstore.runtime import recon_files
 

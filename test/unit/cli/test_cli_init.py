@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.cli.cluster_dir import Host, parse_host, usual_part_power
-from objstore.cli.config_check import check
+from objstore.assembly.cluster_dir import Host, parse_host, usual_part_power
+from objstore.assembly.config_check import check
 from objstore.cli.main import main
 from objstore.core.errors import InvalidInput
 from objstore.ring import Ring

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from objstore.cli.cluster_dir import Host, Plan, make
-from objstore.cli.data_dir import DataDir, prepare
+from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.locate import find
 from objstore.cli.main import main
 from objstore.core.names import Name

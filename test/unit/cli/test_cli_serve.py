@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from objstore.cli.data_dir import DataDir, prepare
+from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.main import main
 from objstore.core.errors import ConfigError
 

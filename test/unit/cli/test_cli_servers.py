@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from objstore.cli.cluster_dir import Host, Plan, make
-from objstore.cli.kinds import KINDS
+from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.kinds import KINDS
 from objstore.cli.servers import command
 
 Start = Callable[..., Any]

@@ -5,11 +5,11 @@ import stat
 import pytest
 from click.testing import CliRunner
 
+from objstore.assembly.data_dir import DataDir, write_credentials
 from objstore.auth import hashing
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import UserTable
 from objstore.auth.users_file import read_users
-from objstore.cli.data_dir import DataDir, write_credentials
 from objstore.cli.user import user
 
 

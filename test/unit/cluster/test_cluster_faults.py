@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from objstore.cli.apps import storage_apps
+from objstore.assembly.apps import storage_apps
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.settings import SETTINGS
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable

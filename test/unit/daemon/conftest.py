@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.cli.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_apps
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node

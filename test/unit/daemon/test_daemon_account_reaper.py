@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from harness.in_process import InProcess, run_pass
 
-from objstore.cli.duties import cleaners, updaters
-from objstore.cli.surroundings import Work
+from objstore.assembly.duties import cleaners, updaters
+from objstore.assembly.surroundings import Work
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.core.versions import MARKER_TYPE, UNLISTED

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness.in_process import Breakable, InProcess, run_pass
 
-from objstore.cli.duties import auditors, cleaners, updaters
+from objstore.assembly.duties import auditors, cleaners, updaters
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from harness.in_process import InProcess, run_pass
 
-from objstore.cli.duties import cleaners
-from objstore.cli.surroundings import Work
+from objstore.assembly.duties import cleaners
+from objstore.assembly.surroundings import Work
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -51,7 +51,7 @@ def run(store: InProcess) -> Callable[[Work], dict[str, Any]]:
 
 
 def tell_account(store: InProcess) -> None:
-    from objstore.cli.duties import updaters
+    from objstore.assembly.duties import updaters
 
     run_pass(updaters.CONTAINER_UPDATER.make(store.around()))
 

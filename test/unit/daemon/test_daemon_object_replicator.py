@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from objstore.cli.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_apps
 from objstore.core.errors import Corrupt, NodeTimeout, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node

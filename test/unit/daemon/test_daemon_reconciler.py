@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from harness.in_process import InProcess, run_pass
 
-from objstore.cli.duties import cleaners
-from objstore.cli.surroundings import Work
+from objstore.assembly.duties import cleaners
+from objstore.assembly.surroundings import Work
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.nodes import Node

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from paste.deploy import loadapp
 
-from objstore.cli.kinds import PROXY_FILTERS
+from objstore.assembly.kinds import PROXY_FILTERS
 from objstore.web.responses import Response, call
 
 DOC = Path(__file__).parents[3] / "doc" / "middleware.md"

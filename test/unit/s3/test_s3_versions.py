@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from objstore.cli.apps import storage_apps
+from objstore.assembly.apps import storage_apps
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.settings import SETTINGS
 from objstore.core.names import Name

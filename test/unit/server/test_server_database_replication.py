@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from objstore.cli.apps import storage_apps
+from objstore.assembly.apps import storage_apps
 from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp

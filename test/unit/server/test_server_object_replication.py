@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness.engines import present
 
-from objstore.cli.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_apps
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from objstore.cli.apps import storage_apps
+from objstore.assembly.apps import storage_apps
 from objstore.cluster.cluster import Transports
 from objstore.core.names import Name
 from objstore.core.nodes import Node

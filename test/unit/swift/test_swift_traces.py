@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from objstore.cli.apps import proxy_app, storage_apps
-from objstore.cli.data_dir import LOCAL_ADDRESSES, DataDir, prepare
+from objstore.assembly.apps import proxy_app, storage_apps
+from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir, prepare
 from objstore.cluster.cluster import Transports
 from objstore.web.requests import ENVIRON_KEY
 from objstore.web.responses import call

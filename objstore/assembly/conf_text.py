@@ -1,0 +1,92 @@
+"""The text of configuration files: samples with every setting, and those that `init` and `serve` write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.assembly.kinds import KINDS, Kind, process_settings
+from objstore.assembly.sections import app_table, filter_table, unique
+from objstore.runtime import cluster_conf, log, settings
+from objstore.runtime.settings import Table
+
+CLUSTER = "cluster"  # the kind of sample that is objstore.conf
+SAMPLES = (*KINDS, CLUSTER)
+# By section (`DEFAULT`, a filter's name, `app`), the settings to be written.
+Values = Mapping[str, Mapping[str, str]]
+
+_SAMPLE_INTRO = """\
+Settings of the {server}, commented out at their defaults. A section reads its own settings and
+those of [DEFAULT]. One that both set must be written `set NAME = value` to count in the section.
+%(here)s is the directory of this file.
+"""
+_CLUSTER_SAMPLE = """\
+# What every process of the cluster must agree on: the same file on all hosts.
+
+[hash]
+# One of the two must be set, to a secret such as `openssl rand -hex 16` prints.
+{hash}
+[storage-policy:0]
+name = Policy-0
+default = yes
+# One section a policy; its objects are placed by object.ring, those of policy N by object-N.ring.
+{policy}
+[limits]
+{limits}
+[consistency]
+{consistency}"""
+
+
+def sample(kind: str) -> str:
+    """A sample of a server's file, or of objstore.conf for the kind `cluster`."""
+    if kind == CLUSTER:
+        return _CLUSTER_SAMPLE.format(
+            hash=settings.sample(cluster_conf.HASH),
+            policy=settings.sample(cluster_conf.POLICY),
+            limits=settings.sample(cluster_conf.LIMITS),
+            consistency=settings.sample(cluster_conf.CONSISTENCY),
+        )
+    found = KINDS[kind]
+    return _text(found, _SAMPLE_INTRO.format(server=found.server), {}, True)
+
+
+def sample_name(kind: str) -> str:
+    return f"{cluster_conf.FILE_NAME if kind == CLUSTER else KINDS[kind].conf_name}-sample"
+
+
+def written(kind: Kind, intro: str, values: Values) -> str:
+    """A file with the usual pipeline and these settings alone."""
+    return _text(kind, intro, values, False)
+
+
+def _text(kind: Kind, intro: str, values: Values, full: bool) -> str:
+    head = "".join(f"# {line}\n" for line in intro.splitlines())
+    sections = [
+        _section("DEFAULT", {}, values.get("DEFAULT", {}), process_settings(kind) if full else ()),
+        f"[pipeline:main]\npipeline = {' '.join(kind.filters)} {kind.server}\n",
+        _section(
+            f"app:{kind.server}",
+            {"use": f"egg:objstore#{kind.name}"},
+            values.get("app", {}),
+            (app_table(kind.name) or ()) if full else (),
+        ),
+    ]
+    sections += [
+        _section(
+            f"filter:{name}",
+            {"use": f"egg:objstore#{name}"},
+            values.get(name, {}),
+            unique(filter_table(name) or ()) if full else (),
+        )
+        for name in kind.filters
+    ]
+    return head + "\n" + "\n".join(sections)
+
+
+def _section(name: str, fixed: Mapping[str, str], values: Mapping[str, str], table: Table) -> str:
+    lines = [f"{key} = {value}\n" for key, value in {**fixed, **values}.items()]
+    return f"[{name}]\n" + "".join(lines) + settings.sample(table)
+
+
+def storage_table() -> Table:
+    """The settings of storage-server.conf, which `objstore serve` has in the place of three files."""
+    return unique(*(app_table(kind) or () for kind in ("account", "container", "object")), log.SETTINGS)

@@ -1,0 +1,152 @@
+"""The daemons of a host's devices, made from a configuration and run in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from objstore.assembly.apps import STORAGE_SETTINGS
+from objstore.assembly.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
+from objstore.assembly.surroundings import TOLD_SETTINGS, Duty, Surroundings
+from objstore.daemon.monitor import Means, Monitor
+from objstore.daemon.runner import Daemon
+from objstore.runtime import green, metrics, priority, recon_files, settings, statsd
+from objstore.runtime.host_report import is_alive
+from objstore.runtime.workers import Role, Worker
+
+# In the order of servers whose devices they work on, see `assembly.kinds`.
+DUTIES: dict[str, Duty] = {
+    duty.name: duty
+    for duty in (
+        auditors.ACCOUNT_AUDITOR,
+        cleaners.ACCOUNT_REAPER,
+        replicators_databases.ACCOUNT_REPLICATOR,
+        auditors.CONTAINER_AUDITOR,
+        cleaners.CONTAINER_RECONCILER,
+        replicators_databases.CONTAINER_REPLICATOR,
+        updaters.CONTAINER_UPDATER,
+        auditors.DANGLING_ROWS,
+        cleaners.OBJECT_EXPIRER,
+        auditors.DARK_OBJECTS,
+        drives.DRIVE_AUDIT,
+        auditors.OBJECT_AUDITOR,
+        object_replication.OBJECT_REPLICATOR,
+        updaters.OBJECT_UPDATER,
+    )
+}
+
+
+class Group(NamedTuple):
+    """Daemons that share a process. heavy: do they keep a core or a disk busy for long?"""
+
+    title: str
+    names: tuple[str, ...]
+    heavy: bool
+
+
+# Who reads and hashes all there is runs apart from those who deliver what waits. Others are light.
+_HEAVY = {
+    "account-auditor": "databases",
+    "account-replicator": "databases",
+    "container-auditor": "databases",
+    "container-replicator": "databases",
+    "dangling-rows": "databases",
+    "dark-objects": "object-auditor",
+    "object-auditor": "object-auditor",
+    "object-replicator": "object-replicator",
+    "relinker": "object-auditor",
+}
+_LIGHT = "daemons"
+_ALL_HEAVY = "heavy daemons"
+
+
+def grouped(names: Iterable[str], most: int) -> list[Group]:
+    """Which daemons share a process, in `most` processes or fewer: the light ones stay apart longest."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_HEAVY.get(name, _LIGHT), []).append(name)
+    groups = [Group(title, tuple(members), title != _LIGHT) for title, members in found.items()]
+    groups.sort(key=lambda group: group.heavy)
+    while len(groups) > max(1, most):
+        last, before = groups.pop(), groups.pop()
+        heavy = before.heavy and last.heavy  # what is light must not wait for the processor
+        groups.append(Group(_ALL_HEAVY if heavy else _LIGHT, before.names + last.names, heavy))
+    return groups
+
+
+def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None]) -> list[Role]:
+    """The processes of these daemons, for the supervisor."""
+    return [Role(group.title, 1, partial(run, group)) for group in grouped(names, most)]
+
+
+def forget(names: Iterable[str], conf: Mapping[str, str]) -> None:
+    """These are not to run: nobody shall take what they told before for that of daemons that have died."""
+    values = settings.read((*STORAGE_SETTINGS, *TOLD_SETTINGS), conf, "daemons")
+    directory = recon_files.directory(values.recon_cache_path, values.devices)
+    for name in names:
+        with contextlib.suppress(OSError):
+            recon_files.forget(directory, name)
+
+
+def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = None) -> list[Daemon]:
+    """Raises ConfigError for settings and rings."""
+    made = []
+    for name in names:
+        work = DUTIES[name].make(around)
+        daemon = Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told)
+        daemon.on_stop = work.stop
+        if monitor is not None:
+            daemon.on_pass_end = monitor.note_end
+        made.append(daemon)
+    return made
+
+
+def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
+    """What tells of the daemons that run with these surroundings. Raises ConfigError.
+
+    by_hand: nothing is told of daemons that a server runs as well.
+    """
+    values: Any = around.read(TOLD_SETTINGS)
+    directory = recon_files.directory(values.recon_cache_path, around.devices.root)
+    means = Means(
+        partial(_tell_unless_running if by_hand else recon_files.write, directory),
+        partial(recon_files.read, directory),
+        platform.node(),
+        os.getpid(),
+        around.logger,
+        metrics.Metrics(around.logger, values.metrics_directory),
+        statsd.of(values, around.logger),
+    )
+    return Monitor(means)
+
+
+def _tell_unless_running(directory: str, name: str, told: Mapping[str, Any]) -> None:
+    """Raises OSError."""
+    before = recon_files.read(directory, name)
+    if not isinstance(before, dict) or before.get("pid") == told["pid"] or not is_alive(before):
+        recon_files.write(directory, name, told)
+
+
+def lower_priority(around: Surroundings, group: Group) -> None:
+    """Let this process give way to those that serve clients, as settings say. Raises ConfigError."""
+    if group.heavy:
+        values = around.read(priority.SETTINGS)
+        priority.lower(values.daemon_nice, values.daemon_io_priority)
+
+
+def run(worker: Worker, daemons: list[Daemon], monitor: Monitor) -> None:
+    """Run until the supervisor says otherwise; units under way are ended."""
+    watching = green.spawn(monitor.run, daemons)
+    running = [green.spawn(daemon.run) for daemon in daemons]
+    worker.ready()
+    worker.wait_for_drain()
+    for daemon in daemons:
+        daemon.stop()
+    for thread in running:
+        thread.wait()
+    green.kill(watching)
+    monitor.tell_all(daemons)

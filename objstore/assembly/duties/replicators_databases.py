@@ -1,0 +1,71 @@
+"""The daemons that keep the replicas of accounts and of containers equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from objstore.assembly.surroundings import Duty, Surroundings, Work
+from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
+from objstore.daemon.runner import Pace
+from objstore.replication.databases import Bounds
+from objstore.runtime.settings import Setting, Table, duration, positive, rate
+
+
+def _part(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise ValueError("is not greater than 0 and at most 1")
+    return number
+
+
+def _settings(kind: str) -> Table:
+    return (
+        Setting(f"{kind}_replicator_interval", duration, "30s", "pause between passes over all databases"),
+        Setting(f"{kind}_replicator_load", _part, "0.2", "which part of the time passes may take, at most"),
+        Setting(f"{kind}_replicator_concurrency", positive, "2", "partitions under way at once, of one device"),
+        Setting(
+            f"{kind}_replicator_compare_every", positive, "2", "passes after which what did not change is compared"
+        ),
+        Setting(f"{kind}_replicator_rows_per_second", rate, "20000", "rows to send, of this host; 0: no bound"),
+        Setting(f"{kind}_replicator_rows", positive, "1000", "rows sent in one request"),
+        Setting(f"{kind}_replicator_file_rows", positive, "10000", "fewer missing rows than these make no file"),
+        Setting(f"{kind}_replicator_file_part", _part, "0.5", "part of the rows missing above which the file is sent"),
+        Setting(f"{kind}_replicator_reclaim_interval", duration, "1d", "how often to look for rows to forget"),
+    )
+
+
+def _devices(around: Surroundings, stores: str) -> Iterator[DeviceReplicas]:
+    store = attrgetter(stores)
+    return (DeviceReplicas(name, store(device).replicas) for name, device in around.available())
+
+
+def _make(kind: str, table: Table, around: Surroundings) -> Work:
+    values: dict[str, Any] = {
+        name.removeprefix(f"{kind}_replicator_"): value for name, value in vars(around.read(table)).items()
+    }
+    devices = partial(_devices, around, f"{kind}s")
+    known = Around(devices, around.ring(kind), around.is_own, around.transport, around.logger)
+    options = Options(
+        around.cluster.reclaim_age,
+        values["reclaim_interval"],
+        values["rows_per_second"],
+        values["concurrency"],
+        values["compare_every"],
+        Bounds(values["rows"], values["file_rows"], values["file_part"]),
+    )
+    replicator = DatabaseReplicator(known, options)
+    # One lane a device: as many as there may be; the bound that counts is that of each device.
+    pace = Pace(values["interval"], rest=1 / values["load"] - 1, concurrency=64)
+    return Work(replicator.passes, pace, replicator.told, replicator.stop)
+
+
+def _duty(kind: str) -> Duty:
+    table = _settings(kind)
+    return Duty(f"{kind}-replicator", table, partial(_make, kind, table))
+
+
+ACCOUNT_REPLICATOR = _duty("account")
+CONTAINER_REPLICATOR = _duty("container")

@@ -1,0 +1,59 @@
+"""The daemons that deliver what servers could not tell others at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from objstore.assembly.surroundings import Duty, Surroundings, Work
+from objstore.core.names import Location
+from objstore.core.timestamps import Clock
+from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.object_updater import ObjectUpdater
+from objstore.daemon.runner import Pace
+from objstore.runtime.settings import Setting, duration, positive
+
+_CONTAINER_SETTINGS = (
+    Setting("container_updater_interval", duration, "30s", "pause between reports of containers' totals"),
+    Setting("container_updater_concurrency", positive, "4", "containers reported at once"),
+)
+_OBJECT_SETTINGS = (
+    Setting("object_updater_interval", duration, "30s", "pause between tries to deliver spooled updates"),
+    Setting("object_updater_concurrency", positive, "4", "containers told at once"),
+)
+
+
+def _container_updater(around: Surroundings) -> Work:
+    def containers() -> Iterator[DeviceContainers]:
+        return (DeviceContainers(name, device.containers) for name, device in around.available())
+
+    values = around.read(_CONTAINER_SETTINGS)
+    # Looking for changes takes time where there are many containers, so that it must rest.
+    pace = Pace(values.container_updater_interval, rest=4.0, concurrency=values.container_updater_concurrency)
+    ring = around.ring("container")
+
+    def is_primary(device: str, location: Location) -> bool:
+        found = ring()
+        nodes = found.primaries(location.partition) if found.partition(location.hash) == location.partition else ()
+        return any(node.device == device and around.is_own(node) for node in nodes)
+
+    updater = ContainerUpdater(
+        containers, is_primary, around.peers("account"), Clock(), reclaim_age=around.cluster.reclaim_age
+    )
+    return Work(updater.passes, pace, lambda: {"reported_total": updater.reported})
+
+
+def _object_updater(around: Surroundings) -> Work:
+    def spools() -> Iterator[Any]:
+        for _, device in around.available():
+            for policy in around.cluster.policies:
+                yield device.spool(policy.index)
+
+    values = around.read(_OBJECT_SETTINGS)
+    updater = ObjectUpdater(spools, around.peers("container"))
+    pace = Pace(values.object_updater_interval, rest=1.0, concurrency=values.object_updater_concurrency)
+    return Work(updater.passes, pace, lambda: {"delivered_total": updater.delivered})
+
+
+CONTAINER_UPDATER = Duty("container-updater", _CONTAINER_SETTINGS, _container_updater)
+OBJECT_UPDATER = Duty("object-updater", _OBJECT_SETTINGS, _object_updater)

@@ -1,0 +1,282 @@
+"""`objstore dispersion`: how well copies are spread, told by samples that are put there for it.
+
+`populate` puts containers and small objects into the account `.dispersion`, so many that they
+fall into a given part of each ring's partitions. `report` asks every primary of each of them for its copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from objstore.assembly.inside import Inside
+from objstore.cli import store_options
+from objstore.core.errors import NodeFailure, ObjstoreError
+from objstore.core.names import Name
+from objstore.core.nodes import Node
+from objstore.core.policies import StoragePolicy, ring_name
+from objstore.ring import Ring
+from objstore.runtime import green
+from objstore.swift.app import ProxyApp
+from objstore.web.requests import Environ
+from objstore.web.responses import call
+from objstore.web.subrequests import subrequest
+from objstore.wire.messages import POLICY, NodeRequest
+
+EXAMPLES = """\b
+Examples:
+  objstore dispersion populate --data ./data
+  objstore dispersion populate --ring-dir /etc/objstore --coverage 5
+  objstore dispersion report --ring-dir /etc/objstore
+  objstore dispersion report --json
+"""
+ACCOUNT = ".dispersion"
+INCOMPLETE = 1  # exit status
+_PAGE = 10_000
+_SHOWN = 8  # partitions named of a device
+# Who asks: no client.
+_NOBODY: Environ = {"REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "localhost", "SERVER_PORT": "0",
+                    "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr}  # fmt: skip
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+class Sample(NamedTuple):
+    """Where the copies of samples are looked for. policy: of objects, None for containers."""
+
+    title: str
+    ring: Ring
+    policy: StoragePolicy | None
+
+    def container(self) -> str:
+        """That of the objects."""
+        assert self.policy is not None
+        return f"objects-{self.policy.index}"
+
+
+class Copies(NamedTuple):
+    """What was found of one ring's samples. lacking: of how many names so many copies are missing.
+
+    missing: by device, the partitions whose copy it has not.
+    """
+
+    title: str
+    names: int
+    wanted: int
+    found: int
+    lacking: dict[int, int]
+    missing: dict[str, list[int]]
+    failures: dict[str, str]
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.found / self.wanted if self.wanted else 100.0
+
+
+@click.group(epilog=EXAMPLES)
+def dispersion() -> None:
+    """Tell by samples how well copies are spread: what is on its primaries, and what is not."""
+
+
+@dispersion.command(epilog=EXAMPLES)
+@store_options.options
+@click.option(
+    "--coverage", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Percent of partitions."
+)
+@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+def populate(data: str | None, ring_dir: str | None, coverage: float, concurrency: int) -> None:
+    """Put samples into so many percent of each ring's partitions; what is there already counts."""
+    found = store_options.opened(data, ring_dir)
+    proxy = found.proxy()
+    for sample in samples(found):
+        there = set(listed(proxy, sample))
+        if sample.policy is not None:
+            headers = {"X-Storage-Policy": sample.policy.name}
+            _succeed(proxy, "PUT", Name(ACCOUNT, sample.container()), headers)
+        partitions = {partition_of(found, sample, name) for name in there}
+        wanted = max(1, round(sample.ring.partition_count * coverage / 100))
+        names = list(new_names(lambda name, of=sample: partition_of(found, of, name), partitions, wanted))  # type: ignore[misc]
+
+        def put(name: str, of: Sample = sample) -> None:
+            _succeed(proxy, "PUT", _name(of, name), {"Content-Type": "text/plain"}, name.encode() if of.policy else b"")
+
+        for _ in _shown(_concurrently(put, names, concurrency), len(names), sample.title):
+            pass
+        click.echo(
+            f"{sample.title}: {len(names)} new samples, {len(there) + len(names)} in all, in {wanted} partitions"
+        )
+
+
+@dispersion.command(epilog=EXAMPLES)
+@store_options.options
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Requests at once.")
+def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: int) -> None:
+    """Ask every primary for its copy of each sample. Exit status: 0 all are there, 1 not all."""
+    found = store_options.opened(data, ring_dir)
+    proxy = found.proxy()
+    reports = []
+    for sample in samples(found):
+        names = listed(proxy, sample)
+        looked = _concurrently(lambda name, of=sample: copies_of(found, of, name), names, concurrency)  # type: ignore[misc]
+        reports.append(tally(sample.title, _shown(looked, len(names), sample.title)))
+    if not any(one.names for one in reports):
+        raise ObjstoreError("there are no samples; `objstore dispersion populate` makes them")
+    if as_json:
+        click.echo(json.dumps([{**one._asdict(), "percent": one.percent} for one in reports], indent=2))
+    else:
+        click.echo("\n".join(line for one in reports for line in _lines(one)))
+    if any(one.found < one.wanted for one in reports):
+        raise SystemExit(INCOMPLETE)
+
+
+def samples(found: Inside) -> list[Sample]:
+    """Containers first, then the objects of each policy that may be written."""
+    return [
+        Sample("containers", found.ring("container"), None),
+        *(
+            Sample(f"objects of {policy.name}", found.ring(ring_name(policy.index)), policy)
+            for policy in found.cluster.policies
+            if not policy.deprecated
+        ),
+    ]
+
+
+def _name(sample: Sample, name: str) -> Name:
+    return Name(ACCOUNT, name) if sample.policy is None else Name(ACCOUNT, sample.container(), name)
+
+
+def partition_of(found: Inside, sample: Sample, name: str) -> int:
+    return sample.ring.partition(found.cluster.salt.hash(_name(sample, name)))
+
+
+def new_names(partition: Callable[[str], int], covered: set[int], wanted: int) -> Iterator[str]:
+    """Names whose partitions are not covered yet, until so many are."""
+    left = wanted - len(covered)
+    while left > 0:
+        name = f"sample-{uuid.uuid4().hex}"
+        place = partition(name)
+        if place not in covered:
+            covered.add(place)
+            left -= 1
+            yield name
+
+
+def listed(proxy: ProxyApp, sample: Sample) -> list[str]:
+    """The names of the samples that were put."""
+    place = Name(ACCOUNT) if sample.policy is None else Name(ACCOUNT, sample.container())
+    names: list[str] = []
+    while True:
+        marker = names[-1] if names else ""
+        answer = call(proxy, _request("GET", place, query=f"format=json&limit={_PAGE}&prefix=sample-&marker={marker}"))
+        if answer.status == 404:
+            return []
+        body = answer.read()
+        if not answer.ok:
+            raise ObjstoreError(f"listing {place.path} was answered {answer.status}")
+        page = [row["name"] for row in json.loads(body)] if body else []
+        if not page:
+            return names
+        names += page
+
+
+class _Looked(NamedTuple):
+    """Which primaries of a partition have their copy, and why others were not asked."""
+
+    partition: int
+    primaries: int
+    missing: list[Node]
+    failures: dict[str, str]
+
+
+def copies_of(found: Inside, sample: Sample, name: str) -> _Looked:
+    partition = partition_of(found, sample, name)
+    nodes = sample.ring.primaries(partition)
+    headers = {} if sample.policy is None else {POLICY: str(sample.policy.index)}
+    request = NodeRequest("HEAD", partition, _name(sample, name), headers)
+    missing, failures = [], {}
+    for node in nodes:
+        try:
+            response = found.transport.call(node, request)
+            response.close()
+            if not response.ok:
+                missing.append(node)
+            if response.status >= 500:
+                failures[str(node)] = f"answered {response.status}"
+        except NodeFailure as failure:
+            missing.append(node)
+            failures[str(node)] = str(failure) or type(failure).__name__
+    return _Looked(partition, len(nodes), missing, failures)
+
+
+def tally(title: str, looked: Iterable[_Looked]) -> Copies:
+    lacking: Counter[int] = Counter()
+    missing: dict[str, list[int]] = {}
+    failures: dict[str, str] = {}
+    names = wanted = found = 0
+    for one in looked:
+        names += 1
+        wanted += one.primaries
+        found += one.primaries - len(one.missing)
+        lacking[len(one.missing)] += bool(one.missing)
+        for node in one.missing:
+            missing.setdefault(str(node), []).append(one.partition)
+        failures |= one.failures
+    return Copies(title, names, wanted, found, {count: names for count, names in sorted(lacking.items()) if names},
+                  missing, failures)  # fmt: skip
+
+
+def _lines(one: Copies) -> Iterator[str]:
+    yield f"{one.title}: {one.percent:.2f}% of copies found ({one.found} of {one.wanted}, of {one.names} samples)"
+    for count, names in one.lacking.items():
+        yield f"  {names} samples lack {count} {'copy' if count == 1 else 'copies'}"
+    for node, partitions in sorted(one.missing.items()):
+        more = ", ..." if len(partitions) > _SHOWN else ""
+        some = ", ".join(map(str, sorted(partitions)[:_SHOWN]))
+        why = f": {one.failures[node]}" if node in one.failures else ""
+        yield f"  {node} lacks {len(partitions)}, of partitions {some}{more}{why}"
+
+
+def _request(
+    method: str, name: Name, headers: dict[str, str] | None = None, query: str = "", body: bytes = b""
+) -> Environ:
+    return subrequest(
+        _NOBODY, method, f"/v1{name.path}", source="dispersion", headers=headers, query=query, body=body,
+        preauthorized=True,
+    )  # fmt: skip
+
+
+def _succeed(proxy: ProxyApp, method: str, name: Name, headers: dict[str, str], body: bytes = b"") -> None:
+    """Raises ObjstoreError, after a few attempts, where the store does not do it."""
+    for pause in (0.1, 1.0, None):
+        answer = call(proxy, _request(method, name, headers, body=body))
+        answer.read()
+        if answer.ok:
+            return
+        if pause is None:
+            raise ObjstoreError(f"{method} {name.path} was answered {answer.status}")
+        green.sleep(pause)
+
+
+def _concurrently(do: Callable[[_T], _U], items: Sequence[_T], most: int) -> Iterator[_U]:
+    """The results, in any order; at most so many green threads at once. Raises what a call raises."""
+    left = iter(items)
+    running: list[Any] = [green.spawn(do, item) for item in itertools.islice(left, most)]
+    while running:
+        yield running.pop(0).wait()
+        running += [green.spawn(do, item) for item in itertools.islice(left, 1)]
+
+
+def _shown(results: Iterator[_U], total: int, title: str) -> Iterable[_U]:
+    """With a progress bar on a terminal."""
+    console = Console(stderr=True)
+    return track(results, title, total=total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,1 +1,0 @@
-"""How each daemon is made from settings and surroundings; `cli.daemons` has the table of all."""

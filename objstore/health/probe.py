@@ -1,0 +1,71 @@
+"""Asking all storage servers that the rings name, at once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from objstore.core.nodes import Node
+from objstore.ring import Ring
+
+TIMEOUT = 5.0
+_AT_ONCE = 64
+
+
+class Server(NamedTuple):
+    """kind: account, container or object."""
+
+    kind: str
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"{host}:{self.port}"
+
+
+class Answer(NamedTuple):
+    """told: the JSON that a server answered; None with the reason in `error`."""
+
+    server: Server
+    told: Any
+    error: str = ""
+
+
+def servers_of(rings: Iterable[tuple[str, Ring]]) -> list[Server]:
+    """The servers of rings (by name), in order, each once."""
+    found = {
+        Server(name.partition("-")[0], node.ip, node.port) for name, ring in rings for node in ring.devices if node
+    }
+    return sorted(found, key=lambda server: (server.ip, server.port))
+
+
+def ask(servers: Iterable[Server], topic: str, timeout: float = TIMEOUT) -> dict[Server, Answer]:
+    """GET /recon/<topic> of each; timeout in seconds, of connecting and of each read."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {answer.server: answer for answer in pool.map(lambda server: _ask(server, topic, timeout), servers)}
+
+
+def _ask(server: Server, topic: str, timeout: float) -> Answer:
+    connection = http.client.HTTPConnection(server.ip, server.port, timeout=timeout)
+    try:
+        connection.request("GET", f"/recon/{topic}")
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            return Answer(server, None, f"answered {response.status}")
+        return Answer(server, json.loads(body))
+    except TimeoutError:
+        return Answer(server, None, f"no answer within {timeout:g} s")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Answer(server, None, why)
+    finally:
+        connection.close()
+
+
+def server_of(kind: str, node: Node) -> Server:
+    return Server(kind, node.ip, node.port)
