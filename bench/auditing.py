@@ -18,9 +18,9 @@ from pathlib import Path
 
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.database_auditor import DatabaseAuditor
-from objstore.daemon.database_auditor import Rates as DatabaseRates
-from objstore.daemon.object_auditor import ALWAYS, NEVER, ObjectAuditor, Rates
+from objstore.daemon.duties.database_auditor import DatabaseAuditor
+from objstore.daemon.duties.database_auditor import Rates as DatabaseRates
+from objstore.daemon.duties.object_auditor import ALWAYS, NEVER, ObjectAuditor, Rates
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, DatabaseSettings, ObjectRow

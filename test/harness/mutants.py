@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "a handoff is not emptied if the ring was replaced meanwhile",
-        "objstore/daemon/object_partition.py",
+        "objstore/daemon/duties/object_partition.py",
         "if not self._go_on():  # what was confirmed",
         "if False:  # what was confirmed",
         _unit("daemon/test_daemon_object_replicator"),
@@ -228,14 +228,14 @@ MUTANTS = (
     ),
     Mutant(
         "an end that was taken back is not carried out",
-        "objstore/daemon/expirer.py",
+        "objstore/daemon/duties/expirer.py",
         'newest.headers.get("X-Delete-At") != str(when)',
         "False",
         _unit("daemon/test_daemon_expirer"),
     ),
     Mutant(
         "an object whose replicas cannot all be asked is not taken for gone",
-        "objstore/daemon/expirer.py",
+        "objstore/daemon/duties/expirer.py",
         "if not fates or Fate.UNKNOWN in fates:",
         "if not fates:",
         _unit("daemon/test_daemon_expirer"),

@@ -225,7 +225,7 @@ LOOKS |= {"is_dir", "is_directory", "statvfs", "modified"}
 MAY_SWALLOW = {
     ("objstore.auth.users_file", "_signature"): "the file is then read anew, which raises",
     (
-        "objstore.daemon.database_auditor",
+        "objstore.daemon.duties.database_auditor",
         "_size",
     ): "a size for the pace; the audit reads the file and reports the error",
     ("objstore.daemon.rounds", "_load"): "logs, and begins anew; the round reports what it cannot read",

@@ -9,13 +9,13 @@ from typing import Any
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.policies import ring_name
-from objstore.daemon import dangling_rows, dark_objects, database_auditor
-from objstore.daemon.database_auditor import DatabaseAuditor
 from objstore.daemon.delivery import Peers
-from objstore.daemon.object_auditor import ETAGS, ObjectAuditor, Rates
+from objstore.daemon.duties import dangling_rows, dark_objects, database_auditor
+from objstore.daemon.duties.database_auditor import DatabaseAuditor
+from objstore.daemon.duties.object_auditor import ETAGS, ObjectAuditor, Rates
+from objstore.daemon.duties.second_look import SecondLook
 from objstore.daemon.rounds import Place, Rounds, Tour
 from objstore.daemon.runner import Pace
-from objstore.daemon.second_look import SecondLook
 from objstore.runtime.settings import Setting, Table, choice, duration, positive, rate, size
 from objstore.runtime.throttle import Throttle
 from objstore.server.devices import Device

@@ -7,11 +7,11 @@ from functools import partial
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.timestamps import Clock
-from objstore.daemon import account_reaper, expirer, reconciler
-from objstore.daemon.account_reaper import AccountReaper, DeviceAccounts
-from objstore.daemon.expirer import Expirer
-from objstore.daemon.reconciler import DeviceContainers, Reconciler
-from objstore.daemon.replicas import Replicas
+from objstore.daemon.duties import account_reaper, expirer, reconciler
+from objstore.daemon.duties.account_reaper import AccountReaper, DeviceAccounts
+from objstore.daemon.duties.expirer import Expirer
+from objstore.daemon.duties.reconciler import DeviceContainers, Reconciler
+from objstore.daemon.replica_client import ReplicaClient
 from objstore.daemon.runner import Pace
 from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime.settings import Setting, duration, positive, rate, size
@@ -63,7 +63,7 @@ def _object_expirer(around: Surroundings) -> Work:
 
     values = around.read(_EXPIRER_SETTINGS)
     means = expirer.Means(
-        Replicas(around.peers, around.transport),
+        ReplicaClient(around.peers, around.transport),
         around.store,
         around.store.layer,
         around.is_own,
@@ -92,7 +92,7 @@ def _account_reaper(around: Surroundings) -> Work:
         return (DeviceAccounts(name, device.accounts) for name, device in around.available())
 
     values = around.read(_REAPER_SETTINGS)
-    replicas = Replicas(around.peers, around.transport)
+    replicas = ReplicaClient(around.peers, around.transport)
     means = account_reaper.Means(replicas, devices, around.is_own, Clock(), around.logger)
     settings = account_reaper.Settings(
         values.account_reaper_delay, values.account_reaper_takeover, values.account_reaper_warn_after
@@ -113,7 +113,7 @@ def _container_reconciler(around: Surroundings) -> Work:
 
     values = around.read(_RECONCILER_SETTINGS)
     means = reconciler.Means(
-        Replicas(around.peers, around.transport),
+        ReplicaClient(around.peers, around.transport),
         devices,
         around.is_own,
         Clock(),

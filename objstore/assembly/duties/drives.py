@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from objstore.assembly.surroundings import TOLD_SETTINGS, Duty, Surroundings, Work
-from objstore.daemon.drive_audit import DriveAudit, Means, Rules
+from objstore.daemon.duties.drive_audit import DriveAudit, Means, Rules
 from objstore.daemon.runner import Pace
 from objstore.runtime import drives, recon_files
 from objstore.runtime.settings import Setting, duration, positive

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.policies import ring_name
-from objstore.daemon.object_partition import Options, Peers, Place
-from objstore.daemon.object_replicator import Host, ObjectReplicator
+from objstore.daemon.duties.object_partition import Options, Peers, Place
+from objstore.daemon.duties.object_replicator import Host, ObjectReplicator
 from objstore.daemon.runner import Pace
 from objstore.http.client import CLIENT_SETTINGS, Pool
 from objstore.replication.objects_messages import boot_identity, device_identity

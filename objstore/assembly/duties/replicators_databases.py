@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
-from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
+from objstore.daemon.duties.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
 from objstore.daemon.runner import Pace
 from objstore.replication.databases import Bounds
 from objstore.runtime.settings import Setting, Table, duration, positive, rate

@@ -8,8 +8,8 @@ from typing import Any
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.names import Location
 from objstore.core.timestamps import Clock
-from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
-from objstore.daemon.object_updater import ObjectUpdater
+from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.duties.object_updater import ObjectUpdater
 from objstore.daemon.runner import Pace
 from objstore.runtime.settings import Setting, duration, positive
 

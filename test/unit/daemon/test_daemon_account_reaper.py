@@ -14,8 +14,8 @@ from objstore.assembly.surroundings import Work
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.core.versions import MARKER_TYPE, UNLISTED
-from objstore.daemon.account_reaper import Settings, due_at, is_newer, is_to_be_reaped
-from objstore.daemon.replicas import Reply
+from objstore.daemon.duties.account_reaper import Settings, due_at, is_newer, is_to_be_reaped
+from objstore.daemon.replica_client import Reply
 from objstore.store.databases import AccountInfo
 
 ACCOUNT = Name("AUTH_t")

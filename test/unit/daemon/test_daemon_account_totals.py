@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from objstore.core.errors import Conflict, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
-from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
+from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.duties.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.store.databases import ContainerStore, ObjectRow

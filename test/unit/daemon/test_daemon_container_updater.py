@@ -12,7 +12,7 @@ import pytest
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon.changed import looked_at
-from objstore.daemon.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
 from objstore.store.databases import ContainerRow, ObjectRow
 
 RunPass = Callable[..., int]

@@ -9,7 +9,7 @@ import pytest
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.daemon.dangling_rows import DanglingRows, Look, Rules, Verdict, is_old, judge
+from objstore.daemon.duties.dangling_rows import DanglingRows, Look, Rules, Verdict, is_old, judge
 from objstore.daemon.rounds import Place, Round
 from objstore.store.databases import ListingQuery, ObjectRow
 from objstore.store.interface import ObjectData

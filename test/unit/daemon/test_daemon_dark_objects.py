@@ -15,7 +15,8 @@ from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.core.versions import UNLISTED
-from objstore.daemon.dark_objects import (
+from objstore.daemon.delivery import Peers
+from objstore.daemon.duties.dark_objects import (
     Answer,
     DarkObjects,
     Other,
@@ -28,7 +29,6 @@ from objstore.daemon.dark_objects import (
     judge,
     queue_timestamp,
 )
-from objstore.daemon.delivery import Peers
 from objstore.daemon.rounds import Place, Round
 from objstore.store.databases import ListingQuery, ObjectRow
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from objstore.core.names import Location, Name
-from objstore.daemon.database_auditor import DatabaseAuditor, Rates
+from objstore.daemon.duties.database_auditor import DatabaseAuditor, Rates
 from objstore.daemon.rounds import Place, Round
 from objstore.store.databases import ObjectRow
 

@@ -18,7 +18,14 @@ from objstore.core.errors import Conflict, NodeFailure, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options, is_due, part_of
+from objstore.daemon.duties.database_replicator import (
+    Around,
+    DatabaseReplicator,
+    DeviceReplicas,
+    Options,
+    is_due,
+    part_of,
+)
 from objstore.replication.databases import Bounds
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.drive_audit import Condition, DriveAudit, Means, Rules, verdict
+from objstore.daemon.duties.drive_audit import Condition, DriveAudit, Means, Rules, verdict
 from objstore.runtime.drives import Line, Outs
 from objstore.server.devices import Devices, Makers
 

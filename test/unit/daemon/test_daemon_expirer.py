@@ -15,8 +15,8 @@ from objstore.assembly.surroundings import Work
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.expirer import finished, may_be_kept, turn
-from objstore.daemon.replicas import Fate, Reply, fate
+from objstore.daemon.duties.expirer import finished, may_be_kept, turn
+from objstore.daemon.replica_client import Fate, Reply, fate
 from objstore.runtime import green
 from objstore.web.responses import Answer
 

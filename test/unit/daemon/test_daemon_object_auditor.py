@@ -13,7 +13,7 @@ from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon import stored_names
-from objstore.daemon.object_auditor import ALWAYS, FIRST, NEVER, ObjectAuditor, Rates, hashed_since
+from objstore.daemon.duties.object_auditor import ALWAYS, FIRST, NEVER, ObjectAuditor, Rates, hashed_since
 from objstore.daemon.rounds import Interrupted, Place, Round
 from objstore.store.change import Change
 from objstore.store.interface import ObjectData

@@ -18,8 +18,8 @@ from objstore.core.errors import Corrupt, NodeTimeout, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
-from objstore.daemon.object_partition import Options, Peers, Place
-from objstore.daemon.object_replicator import Host, ObjectReplicator
+from objstore.daemon.duties.object_partition import Options, Peers, Place
+from objstore.daemon.duties.object_replicator import Host, ObjectReplicator
 from objstore.daemon.runner import Daemon, Pace
 from objstore.replication.objects_messages import FAILED, Receipt, boot_identity, device_identity
 from objstore.replication.objects_plan import ALL

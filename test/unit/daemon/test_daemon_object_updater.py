@@ -10,7 +10,7 @@ import pytest
 from objstore.core.errors import InvalidInput, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.object_updater import GIVE_UP_AFTER, ObjectUpdater, remaining, target_of
+from objstore.daemon.duties.object_updater import GIVE_UP_AFTER, ObjectUpdater, remaining, target_of
 from objstore.store.databases import ListingQuery
 from objstore.store.spool import Spool, SpooledUpdate
 from objstore.wire.messages import RECREATE

@@ -16,8 +16,8 @@ from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.reconciler import agreed, plan
-from objstore.daemon.replicas import Reply
+from objstore.daemon.duties.reconciler import agreed, plan
+from objstore.daemon.replica_client import Reply
 from objstore.store.databases import ObjectRow
 from objstore.wire.rows import tombstone_row
 

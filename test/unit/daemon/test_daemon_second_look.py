@@ -13,9 +13,9 @@ import pytest
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, Unreadable
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.daemon.object_auditor import FIRST, ObjectAuditor, Rates
+from objstore.daemon.duties.object_auditor import FIRST, ObjectAuditor, Rates
+from objstore.daemon.duties.second_look import Retries, SecondLook
 from objstore.daemon.rounds import Place, Round
-from objstore.daemon.second_look import Retries, SecondLook
 from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.throttle import Throttle

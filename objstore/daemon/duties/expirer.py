@@ -24,7 +24,7 @@ from objstore.core.expiry_queue import Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
-from objstore.daemon.replicas import Fate, Replicas, Reply, removal_row
+from objstore.daemon.replica_client import Fate, ReplicaClient, Reply, removal_row
 from objstore.layers.interface import ObjectLayer
 from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
 from objstore.web.context import RequestContext
@@ -102,7 +102,7 @@ class Means(NamedTuple):
     leaves to no one.
     """
 
-    replicas: Replicas
+    replicas: ReplicaClient
     store: WsgiApp
     layer: ObjectLayer
     is_own: Callable[[Node], bool]

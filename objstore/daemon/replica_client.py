@@ -83,7 +83,7 @@ class Deletion(NamedTuple):
     looks: list[Reply]
 
 
-class Replicas:
+class ReplicaClient:
     """peers: gives, by ring name (`account`, `container`, `object`, `object-N`), the servers of that ring.
 
     transport: for what is not told to all.

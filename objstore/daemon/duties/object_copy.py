@@ -12,7 +12,7 @@ from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.replicas import Replicas, Reply
+from objstore.daemon.replica_client import ReplicaClient, Reply
 from objstore.wire.messages import DATA_TIMESTAMP, EVEN_EXPIRED, MATCH_TIMESTAMP, TIMESTAMP, NodeResponse, Upload
 
 
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
 
 def copy(
-    replicas: Replicas,
+    replicas: ReplicaClient,
     name: Name,
     source: Source,
     policy: int,
@@ -49,7 +49,7 @@ def copy(
 
 
 def _send(
-    replicas: Replicas,
+    replicas: ReplicaClient,
     name: Name,
     response: NodeResponse,
     policy: int,

@@ -20,7 +20,7 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
-from objstore.daemon.replicas import ALLOW_RESERVED, Fate, Replicas, Reply, removal_row
+from objstore.daemon.replica_client import ALLOW_RESERVED, Fate, ReplicaClient, Reply, removal_row
 from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
 from objstore.wire.messages import MARKERS, POLICY, STORED_TIMESTAMP, TIMESTAMP
 from objstore.wire.rows import container_row
@@ -48,7 +48,7 @@ class DeviceAccounts(NamedTuple):
 class Means(NamedTuple):
     """devices: those that can be used now."""
 
-    replicas: Replicas
+    replicas: ReplicaClient
     devices: Callable[[], Iterable[DeviceAccounts]]
     is_own: Callable[[Node], bool]
     clock: Clock

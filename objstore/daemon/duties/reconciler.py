@@ -22,8 +22,8 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
-from objstore.daemon.object_copy import Source, copy
-from objstore.daemon.replicas import Fate, Replicas, Reply, removal_row
+from objstore.daemon.duties.object_copy import Source, copy
+from objstore.daemon.replica_client import Fate, ReplicaClient, Reply, removal_row
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore, ObjectRow
 from objstore.store.databases.misplaced import Misplaced
@@ -54,7 +54,7 @@ class Means(NamedTuple):
     free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that are left to no one.
     """
 
-    replicas: Replicas
+    replicas: ReplicaClient
     devices: Callable[[], Iterable[DeviceContainers]]
     is_own: Callable[[Node], bool]
     clock: Clock

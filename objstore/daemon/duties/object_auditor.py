@@ -3,8 +3,8 @@
 Two tours of each device (see `daemon.rounds`): the full one reads everything; the quick one looks only at
 metadata and at the length of files, which a file system may have cut short in a crash, and so can be made more often.
 What is damaged goes into quarantine, by which the hash of its suffix changes, so that replicators bring a sound copy.
-What the device fails to read is noted for a second look (see `daemon.second_look`); when file after file cannot be
-read, the device is at fault, and the round goes on later.
+What the device fails to read is noted for a second look (see `daemon.duties.second_look`); when file after file
+cannot be read, the device is at fault, and the round goes on later.
 
 The MD5 of content costs several times what block checksums do, and shows nothing more once it was found to be that
 of the blocks: by default it is computed in the first full round that meets an object, on each device.

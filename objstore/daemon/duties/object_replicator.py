@@ -19,9 +19,9 @@ from objstore.core.errors import Conflict
 from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Timestamp
+from objstore.daemon.duties.object_comparison import Comparison, compared
+from objstore.daemon.duties.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.daemon.lanes import Lane, PassResult, progress, take_turns
-from objstore.daemon.object_comparison import Comparison, compared
-from objstore.daemon.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.replication import objects_plan as plan
 from objstore.ring import Ring
 from objstore.runtime import green

@@ -10,7 +10,7 @@ from typing import Any
 
 from objstore.core.errors import Conflict, NodeFailure, NodeRefusal
 from objstore.core.nodes import Node
-from objstore.daemon.object_partition import Peers, Place
+from objstore.daemon.duties.object_partition import Peers, Place
 from objstore.replication import objects_plan as plan
 from objstore.replication.objects_line import compare_many
 from objstore.ring import Ring
