@@ -22,6 +22,7 @@ from objstore.runtime.owners import Owner
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 from objstore.swift.app import ProxyApp
+from objstore.web import pipeline
 from objstore.wire.local import LocalTransport
 
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
@@ -91,12 +92,12 @@ def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     """One worker: the proxy's pipeline, and the storage servers of all devices called in process."""
     _, local = _storage(data)
     shown = {"device_metrics": "yes", "devices": data.devices, "mount_check": "no"}
-    pipeline = processes.load_pipeline(data.proxy_conf, shown)
-    proxy = processes.find_app(pipeline, ProxyApp)
+    app = processes.load_pipeline(data.proxy_conf, shown)
+    proxy = pipeline.find_app(app, ProxyApp)
     if proxy is None:
         raise ConfigError(f"{data.proxy_conf}: the pipeline does not end in egg:objstore#proxy")
     proxy.cluster.transports.use_local(local, LOCAL_ADDRESSES)
-    processes.serve_app(worker, pipeline, processes.read_defaults(data.proxy_conf), logger)
+    processes.serve_app(worker, app, processes.read_defaults(data.proxy_conf), logger)
 
 
 def _guarded_daemons(data: DataDir, group: daemons.Group, worker: Worker) -> None:

@@ -49,15 +49,6 @@ def serve_app(
     green.kill(collecting)
 
 
-def find_app(pipeline: Any, kind: type[Any]) -> Any:
-    """The first app of a kind in a pipeline, each filter of which holds the next as `app`; None without one."""
-    while pipeline is not None:
-        if isinstance(pipeline, kind):
-            return pipeline
-        pipeline = getattr(pipeline, "app", None)
-    return None
-
-
 def open_conf(path: str) -> loadwsgi.ConfigLoader:
     """A configuration file as PasteDeploy reads it, `%(here)s` being its directory; raises ConfigError."""
     try:

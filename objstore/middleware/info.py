@@ -17,7 +17,7 @@ from typing import Any
 from objstore.core.errors import InvalidInput
 from objstore.core.numbers import whole
 from objstore.runtime import settings
-from objstore.web import bucket_hosts
+from objstore.web import bucket_hosts, pipeline
 from objstore.web.errors import response_for
 from objstore.web.requests import Environ, StartResponse, WsgiApp, query
 from objstore.web.responses import Response, error
@@ -112,15 +112,14 @@ def sign(method: str, expires: int, key: bytes, digest: str = "sha1") -> bytes:
     return hmac.new(key, f"{method}\n{expires}\n/info".encode(), digest).hexdigest().encode()
 
 
-def collected(app: Any) -> tuple[Sections, Sections]:
+def collected(app: object) -> tuple[Sections, Sections]:
     """What the apps of a pipeline tell: everyone's sections, and the admin's. Those nearer to the client go first."""
     told: Sections = {}
     admin: Sections = {}
-    while app is not None:
+    for each in pipeline.apps(app):
         for method, into in (("info", told), ("admin_info", admin)):
-            for name, values in getattr(app, method, dict)().items():
+            for name, values in getattr(each, method, dict)().items():
                 into[name] = {**values, **into.get(name, {})}
-        app = getattr(app, "app", None)
     return told, admin
 
 

@@ -13,7 +13,7 @@ from objstore.runtime import metrics, settings
 from objstore.runtime.device_counts import Counted
 from objstore.runtime.host_report import Host, Paths
 from objstore.runtime.threads import ThreadPool
-from objstore.web import bucket_hosts
+from objstore.web import bucket_hosts, pipeline
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, error
 
@@ -113,22 +113,13 @@ def _of_devices(counted: Mapping[str, Counted]) -> Iterator[metrics.Measured]:
                 yield metrics.Measured("objstore_device_quarantined", "What lies in quarantine.", number, labels)
 
 
-def _is_storage_server(app: Any) -> bool:
-    while app is not None:
-        if hasattr(app, "server_name"):
-            return True
-        app = getattr(app, "app", None)
-    return False
-
-
-def _in_pipeline(app: Any) -> list[metrics.Metrics]:
+def _in_pipeline(app: object) -> list[metrics.Metrics]:
     """The metrics that apps keep as their attribute `metrics`, each once."""
     found: dict[int, metrics.Metrics] = {}
-    while app is not None:
-        registry = getattr(app, "metrics", None)
+    for each in pipeline.apps(app):
+        registry = getattr(each, "metrics", None)
         if isinstance(registry, metrics.Metrics):
             found[id(registry)] = registry
-        app = getattr(app, "app", None)
     return list(found.values())
 
 
@@ -137,7 +128,8 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     host = Host(Paths(values.devices, "", "", values.mount_check))
 
     def make(app: WsgiApp) -> MetricsPage:
-        shown = values.device_metrics == "yes" or (values.device_metrics == "auto" and _is_storage_server(app))
+        of_storage = pipeline.find(app, "server_name") is not None
+        shown = values.device_metrics == "yes" or (values.device_metrics == "auto" and of_storage)
         return MetricsPage(
             app,
             networks=values.metrics_networks,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from objstore.middleware.traffic import CountedBody, traffic
 from objstore.runtime import log, metrics, settings, statsd
+from objstore.web import pipeline
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 
@@ -44,7 +45,7 @@ class StorageLogging:
     ) -> None:
         self.app = app
         self.metrics = registry
-        self._name = _server_name(app)
+        self._name: str = pipeline.find(app, "server_name") or "storage-server"
         self._kind = self._name.partition("-")[0]
         self._traffic = traffic(registry, "objstore_server", "server", "Bytes of request bodies, as announced.")
         self._lines = lines
@@ -111,15 +112,6 @@ def _line(environ: Environ, start: float, seconds: float, status: int, length: s
 
 def _quoted(environ: Environ, key: str) -> str:
     return quote(environ.get(key, ""), "/:&= ", encoding="latin-1", errors="replace") or "-"
-
-
-def _server_name(app: Any) -> str:
-    while app is not None:
-        name = getattr(app, "server_name", None)
-        if isinstance(name, str):
-            return name
-        app = getattr(app, "app", None)
-    return "storage-server"
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], StorageLogging]:

@@ -274,6 +274,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         keys: AccessKeys | None = pipeline.find(app, "access_keys")
         if keys is None:
             raise ConfigError("filter:s3: none of the filters after it knows access keys, as tempauth does")
-        return S3Filter(app, values, keys=keys, logger=logger, policies=pipeline.find(app, "policies") or ONE_POLICY)
+        policies: Policies = pipeline.find(app, "policies") or ONE_POLICY
+        return S3Filter(app, values, keys=keys, logger=logger, policies=policies)
 
     return make

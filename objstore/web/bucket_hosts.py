@@ -6,21 +6,17 @@ A request to `bucket.domain` is about a key of the bucket, whatever its path: `/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from objstore.web import pipeline
 from objstore.web.requests import Environ
 
 NamesBucket = Callable[[Environ], bool]
 
 
-def find(app: Any) -> NamesBucket:
+def find(app: object) -> NamesBucket:
     """Return `names_bucket` of the first filter below that has it, else a function that says no to all requests."""
-    while app is not None:
-        names_bucket: NamesBucket | None = getattr(app, "names_bucket", None)
-        if names_bucket is not None:
-            return names_bucket
-        app = getattr(app, "app", None)
-    return _none
+    names_bucket: NamesBucket | None = pipeline.find(app, "names_bucket")
+    return names_bucket or _none
 
 
 def _none(environ: Environ) -> bool:
