@@ -15,7 +15,7 @@ from objstore.core.errors import ChecksumMismatch, InvalidInput, LimitExceeded, 
 from objstore.core.nodes import Node
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web.requests import Environ, body_pieces, late_headers
+from objstore.web.requests import Environ, body_pieces, check_body, late_headers
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
@@ -136,6 +136,7 @@ class PutStream:
     def run(self, environ: Environ, length: int | None) -> Written:
         """Raises what reading the body raises, and LimitExceeded where it is too large."""
         several = self._replicas > 1
+        check_body(environ)  # an upload that was given up while it waited here costs the nodes nothing
         if self._decided is not None:
             self._decided.check_early()
         unmoved = self._change.look_back()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from objstore.core.errors import ClientGone
+from objstore.core.errors import BodyTruncated, ClientGone
 from objstore.http.source import NO_BODY, Source
 from objstore.http.stream import MIB, Stream
 
@@ -31,6 +31,11 @@ class RequestBody:
     def is_passable(self, most: int) -> bool:
         """Whether what is left can be read and dropped for no more than `most` bytes, as far as is known."""
         return self._source.ended or (not self.awaits_continue and self._source.at_least <= most)
+
+    def check(self) -> None:
+        """Raise BodyTruncated if the client is seen to have closed before the end of the body."""
+        if self._stream.ends_within(self._source.at_least):
+            raise BodyTruncated("the client closed before the end of the body")
 
     def read_chunk(self, most: int = MIB) -> bytes:
         """What can be had at once, up to `most` bytes, in runs as long as the sender's speed allows; b'' at the end."""

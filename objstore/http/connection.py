@@ -227,7 +227,9 @@ class Connection:
             source = ChunkedSource(stream, timeout, trailers)
         else:
             source = LengthSource(stream, length, timeout)
-        return RequestBody(source, stream, head.expects_continue and not stream.has_unread, timeout)
+        body = RequestBody(source, stream, head.expects_continue and not stream.has_unread, timeout)
+        head.environ["objstore.check_body"] = body.check
+        return body
 
     def _drop_body(self, body: RequestBody, responder: Responder) -> bool:
         """Make way for the next request past a body that the application left; False if the connection is closed."""

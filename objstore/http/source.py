@@ -125,7 +125,10 @@ class ChunkedSource:
     def at_least(self) -> int:
         if self._broken:
             return sys.maxsize
-        return 0 if self.ended else self._decoder.sure
+        if self.ended:
+            return 0
+        undecoded = len(self._data) - self._decoder.at if self._data else 0
+        return max(0, self._decoder.sure - undecoded)
 
     def piece(self, most: int) -> bytes:
         if not self._ready and not self._receive(most):

@@ -7,9 +7,11 @@ that the other end broke raises OSError.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -26,6 +28,8 @@ FILL_BYTES = 256 * 1024
 FILL_SECONDS = 0.2
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close sends RST
+_CLOSE_WAIT = 8  # tcp_states.h: all that the other end sends has come
+_INT = struct.Struct("i")
 _MAX_PIECES = 64  # of one sendmsg, far below IOV_MAX
 
 
@@ -142,6 +146,30 @@ class Stream:
             have += len(data)
         self.moved += have - len(runs[0])
         return runs[0] if len(runs) == 1 else b"".join(runs)
+
+    def ends_within(self, need: int) -> bool:
+        """Whether the other end is seen to have closed after fewer than `need` bytes that are still to be read.
+
+        Takes in what has come, up to FILL_BYTES: only when it is out of the kernel's way can the end come. Never waits.
+        """
+        try:
+            while (room := min(need, FILL_BYTES) - len(self._unread)) > 0:
+                data = self.sock.recv(room)
+                if not data:
+                    return True
+                self.moved += len(data)
+                self._unread += data
+            state = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+            if state != _CLOSE_WAIT:
+                return False
+            (waiting,) = _INT.unpack(fcntl.ioctl(self.sock.fileno(), termios.FIONREAD, bytes(_INT.size)))
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True
+        if self.tls:
+            waiting += self.sock.pending()
+        return bool(len(self._unread) + waiting < need)
 
     def recv_into(self, view: memoryview, timeout: float) -> int:
         """As `recv`, into a buffer; the number of bytes, 0 at the end."""

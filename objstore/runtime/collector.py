@@ -5,21 +5,22 @@ often (each large listing is looked through for cycles) or, with higher threshol
 while objects that refer to each other keep their buffers. So the thresholds are high and a full
 collection runs every so many seconds. What is there at the start is never looked through.
 
-The allocator then gives the system what lies free between pieces in use: after a rush of large
-bodies that can be tens of megabytes.
+The allocator gives the system what lies free between pieces in use: after a rush of large
+bodies that can be hundreds of megabytes. That is cheap, and does not wait for a collection.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-from time import perf_counter
+from time import monotonic, thread_time
 from typing import Any
 
 from objstore.runtime import green
 
 _THRESHOLDS = (20_000, 20, 50)
-_LARGEST_SHARE = 0.01  # of the time that collections may take
+_LARGEST_SHARE = 0.01  # of the processor that collections may take
+_MAX_INTERVALS = 10  # between two collections, however long they take: what refers to itself waits for no longer
 _trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
 
 
@@ -30,21 +31,28 @@ def take_over() -> None:
 
 
 def collect_every(interval: float) -> None:
-    """Run full collections until killed; less often than every `interval` seconds if they take long."""
-    pause = interval
+    """Trim the allocator every `interval` seconds until killed; collect as often if collections are quick."""
+    due = 0.0
     while True:
-        green.sleep(pause)
-        pause = pause_after(collect(), interval)
+        green.sleep(interval)
+        now = monotonic()
+        if now >= due:
+            due = now + pause_after(collect(), interval)
+        trim()
 
 
 def collect() -> float:
-    """Run a full collection and free memory of the allocator; how many seconds both took."""
-    began = perf_counter()
+    """Run a full collection; how many seconds of the processor it took, as others may keep this thread waiting."""
+    began = thread_time()
     gc.collect()
+    return thread_time() - began
+
+
+def trim() -> None:
+    """Give what the allocator holds and does not use back to the system."""
     if _trim is not None:
         _trim(0)
-    return perf_counter() - began
 
 
 def pause_after(took: float, interval: float) -> float:
-    return max(interval, took / _LARGEST_SHARE)
+    return min(max(interval, took / _LARGEST_SHARE), _MAX_INTERVALS * interval)

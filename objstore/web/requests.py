@@ -23,6 +23,7 @@ __all__ = [
     "WsgiApp",
     "api_name",
     "body_pieces",
+    "check_body",
     "content_length",
     "has_body",
     "header",
@@ -47,6 +48,13 @@ def vouch(environ: Environ) -> None:
     known = environ.get("objstore.vouch")
     if known is not None:
         known()
+
+
+def check_body(environ: Environ) -> None:
+    """Raise BodyTruncated if the client is known to have gone before the end of its body; reads nothing."""
+    check = environ.get("objstore.check_body")
+    if check is not None:
+        check()
 
 
 def strict_text(native: str, reserved: bool = False) -> str:

@@ -14,6 +14,7 @@ _CARRIED = (
     "HTTP_X_TRANS_ID", "HTTP_USER_AGENT", "wsgi.version", "wsgi.url_scheme", "wsgi.errors", "wsgi.multithread",
     "wsgi.multiprocess", "wsgi.run_once", "REMOTE_USER", "objstore.trans_id", "objstore.cache", "objstore.infos",
     "objstore.authorize", "objstore.identity", "objstore.account", "objstore.guard", "objstore.preauthorized",
+    "objstore.check_body",
 )  # fmt: skip
 
 

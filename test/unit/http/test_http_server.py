@@ -395,6 +395,54 @@ def test_truncated_body_is_told_to_the_application(serve: Any) -> None:
         assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+def checking(noted: list[str]) -> Callable[..., Any]:
+    """An application that notes whether the body can still come, and what of it does."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        green.sleep(0.1)
+        try:
+            environ["objstore.check_body"]()
+            noted.append(f"read {len(environ['wsgi.input'].read())}")
+        except (BodyTruncated, BodyTimeout) as error:
+            noted.append(str(error))
+        return hello(environ, start_response)
+
+    return app
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100_000, 300_000])
+def test_client_that_closed_within_its_body_is_seen_before_it_is_read(serve: Any, sent: int) -> None:
+    # Nodes were asked, and files opened, for uploads whose clients were gone: 1,200 held 200 MB for seconds.
+    noted: list[str] = []
+    wire = serve(checking(noted)).connect()
+    wire.send(PUT + b"Content-Length: 20000000\r\n\r\n" + bytes(sent))
+    wire.close()
+    green.sleep(0.3)
+    assert noted == ["the client closed before the end of the body"]
+
+
+@pytest.mark.parametrize("size", [1, 70_000, 300_000, 3_000_000])
+def test_client_that_only_ends_its_sending_is_served(serve: Any, size: int) -> None:
+    noted: list[str] = []
+    wire = serve(checking(noted)).connect()
+    wire.send(PUT + b"Content-Length: %d\r\n\r\n" % size + bytes(size))
+    wire.stream.sock.shutdown(socket.SHUT_WR)
+    assert wire.rest().endswith(b"hello")
+    assert noted == [f"read {size}"]
+
+
+def test_body_that_comes_in_time_passes_the_check(serve: Any) -> None:
+    noted: list[str] = []
+    wire = serve(checking(noted)).connect()
+    for head in (b"Content-Length: 300000\r\nExpect: 100-continue\r\n\r\n", b"Content-Length: 300000\r\n\r\n"):
+        wire.send(PUT + head)
+        green.sleep(0.2)
+        wire.send(bytes(300_000) + (PUT + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
+        wire.until(b"hello")
+        wire.until(b"hello")
+    assert noted == ["read 300000", "read 3"] * 2
+
+
 def test_broken_chunks_are_told_to_the_application(serve: Any) -> None:
     seen, answer = failures(serve, PUT + b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n")
     assert isinstance(seen[0], BodyTruncated)

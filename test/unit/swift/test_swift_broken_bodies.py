@@ -59,3 +59,13 @@ def test_broken_upload_is_freed_at_once(store: InProcess, size: int, announced: 
             pass
     green.sleep(0.2)
     assert not [thing for thing in gc.get_objects() if isinstance(thing, FileWriter)]
+
+
+def test_upload_whose_client_is_gone_asks_no_node(store: InProcess) -> None:
+    def check() -> None:
+        raise BodyTruncated("the client is gone")
+
+    environ: dict[str, Any] = {"REQUEST_METHOD": "PUT", "PATH_INFO": "/v1/a/c/o", "objstore.preauthorized": True}
+    sent = {"CONTENT_LENGTH": "10000000", "wsgi.input": Breaking(3_000_000), "objstore.check_body": check}
+    assert call(store.proxy, {**environ, **sent}).status == 499
+    assert ("PUT", "o") not in [(method, name.object) for method, _, name in store.net.asked]
