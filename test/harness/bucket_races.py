@@ -117,6 +117,8 @@ def check(s3: Any, bucket: str, racer: Racer, written: Outcome, deleted: Outcome
     """What a race with DeleteBucket must end with."""
     assert written.ok or written.status in REFUSALS
     assert deleted.ok or deleted.status in REFUSALS
+    if written.ok and deleted.ok:
+        wait_until(lambda: outcome(s3.list_objects_v2, Bucket=bucket).ok, "the bucket to be back", 60)
     if written.ok:
         check_written(s3, bucket, racer, written)
     elif deleted.ok:

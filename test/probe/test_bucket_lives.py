@@ -52,8 +52,9 @@ def test_a_write_that_races_with_delete_bucket_is_kept_or_refused(
         written, deleted = bucket_races.race(
             s3, bucket, RACERS[racer], lambda bucket=bucket: outcome(s3.delete_bucket, Bucket=bucket), number * 0.004
         )
+        # Both can succeed if container servers are too slow to take the row at once: it is spooled, and brings the
+        # bucket back with the object. `check` asks for that.
         bucket_races.check(s3, bucket, RACERS[racer], written, deleted)
-        assert not (written.ok and deleted.ok)
     cluster.start()
     wait_until(lambda: not cluster.spooled(), "the spool to be empty", 60)
     for bucket in made:
