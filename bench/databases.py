@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from objstore.assembly.apps import storage_apps
+from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
@@ -121,10 +121,10 @@ class Replicator:
         with open(os.path.join(root, "objstore.conf"), "w") as file:
             file.write("[hash]\nsuffix = bench\n")
         conf = {"ring_dir": root, "devices": os.path.dirname(device), "mount_check": "no", "log_to": "none"}
-        apps = storage_apps(conf, Transports(None))
+        apps = storage_servers(conf, Transports(None))
         self.peer: ContainerStore = apps.devices.get("d1").containers
         self.sent = Sent()
-        local = LocalTransport({"container": apps.container})
+        local = LocalTransport(apps.by_kind)
         node = Node(1, 1, 1, "127.0.0.1", 6201, "d1")
         self._sender = Sender(source.replicas, node, Means(local, Bounds(), lambda rows: None, self.sent))
         self._source = source

@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import psutil
 from serve import HOSTS, OBJSTORE, _free_ports, _healthy, _running, _server, _wait
 
-from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.assembly.duties.object_replication import OBJECT_REPLICATOR
 from objstore.assembly.surroundings import Surroundings
 from objstore.core.names import Location, Name
@@ -135,7 +135,7 @@ class Hosts:
             "log_to": "stderr",
         }
         transports = remote_transports(conf)
-        around = Surroundings(conf, storage_apps(conf, transports).devices, transports, log.from_conf(conf))
+        around = Surroundings(conf, storage_servers(conf, transports).devices, transports, log.from_conf(conf))
         work = OBJECT_REPLICATOR.make(around)
         return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.told)
 

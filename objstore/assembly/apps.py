@@ -22,12 +22,14 @@ from objstore.runtime.settings import Setting, boolean, duration
 from objstore.runtime.threads import ThreadPool
 from objstore.server import database_replication, object_replication
 from objstore.server.account_update import AccountUpdater
-from objstore.server.accounts import AccountServer
+from objstore.server.accounts import account_server
 from objstore.server.container_update import ContainerUpdater
-from objstore.server.containers import ContainerServer
+from objstore.server.containers import container_server
 from objstore.server.devices import Devices, Makers
+from objstore.server.http_adapter import StorageApp
 from objstore.server.object_replication import ObjectReplication
-from objstore.server.objects import ObjectServer
+from objstore.server.objects import object_server
+from objstore.server.storage_server import StorageServer
 from objstore.store.databases import SETTINGS as DATABASE_SETTINGS
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
 from objstore.store.objects import file_store
@@ -63,16 +65,21 @@ UPDATE_SETTINGS = (
 )
 
 
-class StorageApps(NamedTuple):
-    """The WSGI apps of one host's devices, and those devices."""
+class StorageServers(NamedTuple):
+    """The storage servers of one host's devices, and those devices."""
 
     devices: Devices
-    account: WsgiApp
-    container: WsgiApp
-    object: WsgiApp
+    account: StorageServer
+    container: StorageServer
+    object: StorageServer
+
+    @property
+    def by_kind(self) -> dict[str, StorageServer]:
+        """As LocalTransport takes them."""
+        return {server.kind: server for server in (self.account, self.container, self.object)}
 
 
-def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps:
+def storage_servers(conf: Mapping[str, str], transports: Transports) -> StorageServers:
     """The three storage servers over one set of devices."""
     values = settings.read(STORAGE_SETTINGS, conf, "storage server")
     cluster = cluster_conf.load(values.ring_dir)
@@ -82,14 +89,14 @@ def storage_apps(conf: Mapping[str, str], transports: Transports) -> StorageApps
     limits = cluster.limits
     table = database_replication.SETTINGS
     replication = database_replication.limits_of(settings.read(table, conf, "storage server"))
-    accounts = AccountServer(devices, cluster.salt, logger, cluster.policies, limits, replication)
+    accounts = account_server(devices, cluster.salt, logger, cluster.policies, limits, replication)
     telling = _telling(conf, transports)
     account_updater = AccountUpdater(telling, clock, logger)
-    containers = ContainerServer(devices, cluster.salt, account_updater, logger, limits, replication)
+    containers = container_server(devices, cluster.salt, account_updater, logger, limits, replication)
     replicate = ObjectReplication(object_replication.limits_of(settings.read(object_replication.SETTINGS, conf)))
     updater = ContainerUpdater(telling, logger)
-    objects = ObjectServer(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
-    return StorageApps(devices, accounts.app, containers.app, objects.app)
+    objects = object_server(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
+    return StorageServers(devices, accounts, containers, objects)
 
 
 def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
@@ -101,16 +108,15 @@ def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
 
 def in_process(
     conf: Mapping[str, str], addresses: frozenset[tuple[str, int]]
-) -> tuple[StorageApps, LocalTransport, Transports]:
+) -> tuple[StorageServers, LocalTransport, Transports]:
     """The storage servers of this host's devices, called without a socket; `addresses` are theirs in the rings.
 
     They reach each other so too, by the transports given back.
     """
     transports = remote_transports(conf)
-    storage = storage_apps(conf, transports)
+    storage = storage_servers(conf, transports)
     timeout = float(settings.read(CLIENT_SETTINGS, conf, "client").node_timeout)
-    apps = {"account": storage.account, "container": storage.container, "object": storage.object}
-    local = LocalTransport(apps, timeout)
+    local = LocalTransport(storage.by_kind, timeout)
     transports.use_local(local, addresses)
     return storage, local, transports
 
@@ -180,7 +186,7 @@ def proxy_factory(global_conf: dict[str, str], **local_conf: str) -> ProxyApp:
 
 def _storage_factory(kind: str, global_conf: dict[str, str], **local_conf: str) -> WsgiApp:
     conf = {**global_conf, **local_conf}
-    return getattr(storage_apps(conf, remote_transports(conf)), kind)
+    return StorageApp(storage_servers(conf, remote_transports(conf)).by_kind[kind])
 
 
 account_factory = partial(_storage_factory, "account")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from objstore.assembly import conf_settings, daemons, processes
-from objstore.assembly.apps import StorageApps, in_process, remote_transports
+from objstore.assembly.apps import StorageServers, in_process, remote_transports
 from objstore.assembly.config_check import check_pipeline
 from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir
 from objstore.assembly.kinds import chosen_daemons
@@ -124,7 +124,7 @@ def surroundings(
     return Surroundings(conf, storage.devices, transports, logger, LOCAL_ADDRESSES, at_once)
 
 
-def _storage(data: DataDir) -> tuple[StorageApps, LocalTransport]:
+def _storage(data: DataDir) -> tuple[StorageServers, LocalTransport]:
     """The storage servers of all devices, which reach each other in process too."""
     storage, local, _ = in_process(processes.read_defaults(data.storage_conf), LOCAL_ADDRESSES)
     return storage, local

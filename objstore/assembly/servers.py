@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from objstore.assembly import conf_settings, daemons, processes
-from objstore.assembly.apps import STORAGE_SETTINGS, remote_transports, storage_apps
+from objstore.assembly.apps import STORAGE_SETTINGS, remote_transports, storage_servers
 from objstore.assembly.kinds import Kind, process_settings, server_settings
 from objstore.assembly.surroundings import Surroundings
 from objstore.core.errors import ConfigError
@@ -116,7 +116,7 @@ def rehearse(launch: Launch) -> None:
 def _surroundings(launch: Launch) -> Surroundings:
     conf = launch.conf()
     transports = remote_transports(conf)
-    devices = storage_apps(conf, transports).devices
+    devices = storage_servers(conf, transports).devices
     return Surroundings(conf, devices, transports, log.from_conf(conf))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from objstore.assembly import daemons, embedded, processes
-from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.assembly.data_dir import DataDir
 from objstore.assembly.kinds import KINDS
 from objstore.assembly.surroundings import Surroundings
@@ -83,7 +83,7 @@ def _prepared(path: str, overrides: Mapping[str, str], at_once: bool) -> tuple[S
         return tuple(daemons.DUTIES), _of_data_dir(path, overrides, logger, at_once)
     owners.act_for(os.path.normpath(conf.get("devices", "/srv/node")), conf)
     transports = remote_transports(conf)
-    devices = storage_apps(conf, transports).devices
+    devices = storage_servers(conf, transports).devices
     return kinds[0].daemons, Surroundings(conf, devices, transports, logger, at_once=at_once)
 
 

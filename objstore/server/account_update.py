@@ -10,7 +10,7 @@ import logging
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.runtime.seldom import Seldom
-from objstore.server.app import Request
+from objstore.server.request import Request
 from objstore.store.databases import ContainerInfo
 from objstore.web import traces
 from objstore.wire import messages
@@ -35,19 +35,19 @@ class AccountUpdater:
         are of the time at which the container was made, so that they say nothing against those that were reported
         since: a replica that has just been made in the place of another, or lags, does not know better.
         """
-        encoded = request.header(messages.ACCOUNT_UPDATE)
+        encoded = request.headers.get(messages.ACCOUNT_UPDATE)
         if not encoded:
             return
         target = UpdateTarget.decode(encoded)
         assert request.name.container is not None
         row = container_row(request.name.container, info._replace(bytes_used=info.bytes_reported), deleted_at)
-        headers = traces.carried(request.environ)
-        if messages.RECREATE_KEY in request.environ:
+        headers = traces.passed_on(request.headers)
+        if messages.RECREATE in request.headers:
             headers[messages.RECREATE] = "0"
         at = info.status_changed_at if deleted_at is None else self._clock.now()
 
         def warn(node: Node, why: object) -> None:
-            extra = traces.of_log(request.environ)
+            extra = traces.of_log(request.headers)
             level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
             self._logger.log(level, "account update of %s to %s: %s", target.name.path, node, why, extra=extra)
 

@@ -2,116 +2,86 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from objstore.core.errors import MALFORMED, InvalidInput, NotFound
+from objstore.core.errors import NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
-from objstore.core.metadata import check_sendable
 from objstore.core.names import HashSalt
 from objstore.core.policies import Policies
 from objstore.core.timestamps import Timestamp
 from objstore.server import database_replication
-from objstore.server.app import Request, StorageApp
+from objstore.server.answers import answer, error
 from objstore.server.database_replication import DatabaseReplication
+from objstore.server.databases import LISTING, Settable, database_server, post_metadata, read_rows
 from objstore.server.devices import Devices
 from objstore.server.listing_query import as_json, iso_date, listing_query
+from objstore.server.request import Request
+from objstore.server.storage_server import StorageServer
 from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
-from objstore.web import requests
-from objstore.web.constraints import check_metadata
-from objstore.web.requests import read_body
-from objstore.web.responses import Response, error
 from objstore.wire import messages
+from objstore.wire.messages import NodeResponse
 
-MAX_ROWS_BODY = 64 << 20
-_PREFIXES = ("X-Account-Meta-", "X-Account-Sysmeta-")
+_SETTABLE = Settable("Account", ("X-Account-Meta-", "X-Account-Sysmeta-"))
 
 
-class AccountServer:
-    """Verbs over the account databases; `app` is the WSGI app made of them."""
+class AccountVerbs:
+    """Verbs over the account databases."""
 
-    def __init__(
-        self,
-        devices: Devices,
-        salt: HashSalt,
-        logger: logging.Logger,
-        policies: Policies,
-        limits: Limits = DEFAULT_LIMITS,
-        replication: database_replication.Limits | None = None,
-    ) -> None:
+    def __init__(self, policies: Policies, limits: Limits) -> None:
         self._limits = limits
         self._policies = {policy.index: policy.name for policy in policies}
-        verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
-        replicate = DatabaseReplication(lambda device: device.accounts.replicas, salt, replication)
-        self.app = StorageApp(devices, salt, verbs, 1, logger, replicate)
 
-    def put(self, request: Request) -> Response:
-        if messages.EXISTING_ONLY_KEY in request.environ:
+    def put(self, request: Request) -> NodeResponse:
+        store = request.device.accounts
+        if messages.EXISTING_ONLY in request.headers:
             try:
-                request.device.accounts.info(request.location)
+                store.info(request.location)
             except NotFound as missing:
                 if missing.timestamp is None:
                     return error(404)
-        created = request.device.accounts.create(
-            request.location, request.name, request.timestamp(), settable(request.environ)
-        )
-        return Response(201 if created else 202)
+        changes = _SETTABLE.sent(request.headers)
+        created = store.create(request.location, request.name, request.timestamp(), changes)
+        return answer(201 if created else 202)
 
-    def post(self, request: Request) -> Response:
-        if "rows" in request.query():
+    def post(self, request: Request) -> NodeResponse:
+        if "rows" in request.parameters():
             return self._merge(request)
-        store = request.device.accounts
-        info = store.info(request.location)
-        changes = settable(request.environ)
-        if changes:
-            check_metadata("Account", {**live_metadata(info.metadata), **changes}, self._limits)
-            store.set_metadata(request.location, changes, request.timestamp())
-        return Response(204)
+        return post_metadata(request, request.device.accounts, _SETTABLE, self._limits)
 
-    def _merge(self, request: Request) -> Response:
+    def _merge(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
-        try:
-            rows = [_row(item, timestamp) for item in json.loads(read_body(request.environ, MAX_ROWS_BODY))]
-        except MALFORMED as failure:
-            raise InvalidInput(f"not rows: {failure!r}") from None
+        rows = read_rows(request, partial(_row, timestamp))
         store = request.device.accounts
         try:
             store.merge_rows(request.location, rows)
         except NotFound:
             # The system's own accounts (the expirer's queue) come to be by their first container.
-            if messages.RECREATE_KEY not in request.environ:
+            if messages.RECREATE not in request.headers:
                 raise
             store.create(request.location, request.name, timestamp, {})
             store.merge_rows(request.location, rows)
-        return Response(202)
+        return answer(202)
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: Request) -> NodeResponse:
         store = request.device.accounts
-        try:
-            store.info(request.location)
-        except NotFound as missing:
-            return _missing(missing)
+        store.info(request.location)
         store.delete(request.location, request.timestamp())
-        return Response(204)
+        return answer(204)
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> NodeResponse:
         store = request.device.accounts
-        try:
-            info = store.info(request.location)
-        except NotFound as missing:
-            return _missing(missing)
-        headers = _info_headers(info)
+        headers = _info_headers(store.info(request.location))
         for policy, totals in store.policy_totals(request.location).items():
-            headers[f"X-Backend-Policy-{policy}-Totals"] = (
+            headers[messages.policy_totals(policy)] = (
                 f"{totals.container_count},{totals.object_count},{totals.bytes_used}"
             )
         if request.method == "HEAD":
-            return Response(204, headers)
+            return answer(204, headers)
         listing = store.list(request.location, listing_query(request, self._limits.account_listing_limit))
-        headers["Content-Type"] = "application/json; charset=utf-8"
-        return Response(200, headers, as_json(self._shown(item) for item in listing.items))
+        return answer(200, headers | LISTING, as_json(self._shown(item) for item in listing.items))
 
     def _shown(self, item: ListedContainer | Subdir) -> dict[str, Any]:
         if isinstance(item, Subdir):
@@ -125,15 +95,19 @@ class AccountServer:
         }
 
 
-def settable(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The metadata that a request sets, empty values among it; raises InvalidInput for what no answer could have."""
-    sent = requests.headers(dict(environ))
-    changes = {name: value for name, value in sent.items() if name.startswith(_PREFIXES)}
-    check_sendable(changes)
-    return changes
+def account_server(
+    devices: Devices,
+    salt: HashSalt,
+    logger: logging.Logger,
+    policies: Policies,
+    limits: Limits = DEFAULT_LIMITS,
+    replication: database_replication.Limits | None = None,
+) -> StorageServer:
+    replicate = DatabaseReplication(lambda device: device.accounts.replicas, salt, replication)
+    return database_server("account", AccountVerbs(policies, limits), devices, salt, logger, replicate)
 
 
-def _row(item: Mapping[str, Any], reported_at: Timestamp) -> ContainerRow:
+def _row(reported_at: Timestamp, item: Mapping[str, Any]) -> ContainerRow:
     return ContainerRow(
         name=item["name"],
         put_timestamp=Timestamp.parse(item["put_timestamp"]),
@@ -156,9 +130,3 @@ def _info_headers(info: AccountInfo) -> dict[str, str]:
         messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,
         **live_metadata(info.metadata),
     }
-
-
-def _missing(missing: NotFound) -> Response:
-    deleted = missing.timestamp
-    headers = {messages.STORED_TIMESTAMP: deleted.internal} if isinstance(deleted, Timestamp) else None
-    return error(404, headers=headers)

@@ -22,14 +22,13 @@ from objstore.core.lives import LIFE
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
-from objstore.server.app import Request
+from objstore.server.request import Request
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
 from objstore.web import traces
 from objstore.wire.messages import (
     CONTAINER_UPDATE,
     EXPIRY_UPDATE,
-    EXPIRY_UPDATE_KEY,
     POLICY,
     RECREATE,
     REFUSED,
@@ -55,7 +54,7 @@ class ContainerUpdater:
         assert request.name.object is not None
         row = object_row(ListedObject(*info)._replace(name=request.name.object), request.location.policy)
         delete_at = info.metadata.get("X-Delete-At")
-        if delete_at and EXPIRY_UPDATE_KEY in request.environ:
+        if delete_at and EXPIRY_UPDATE in request.headers:
             self._expiry(request, delete_at, info.timestamp)
         return self._tell(request, row)
 
@@ -64,7 +63,7 @@ class ContainerUpdater:
         return self._tell(request, tombstone_row(request.name.object, timestamp, request.location.policy))
 
     def _tell(self, request: Request, row: Mapping[str, Any]) -> dict[str, str]:
-        encoded = request.header(CONTAINER_UPDATE)
+        encoded = request.headers.get(CONTAINER_UPDATE)
         if not encoded:
             return {UPDATED: ""}
         target = UpdateTarget.decode(encoded)
@@ -79,21 +78,21 @@ class ContainerUpdater:
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
         """A row in the expirer's queue, named by when the object is to go and which it is."""
         row = queue_row(Due(int(delete_at), request.name), timestamp)
-        target = UpdateTarget.decode(request.header(EXPIRY_UPDATE))
+        target = UpdateTarget.decode(request.headers[EXPIRY_UPDATE])
         self._deliver(request, target, row, {RECREATE: "0"})
 
     def _deliver(
         self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[int, int]:
         """The status of each replica that was told; what is missed is in the spool, unless it was refused."""
-        traced = {**headers, **traces.carried(request.environ)}
-        life = request.header(LIFE)
+        traced = {**headers, **traces.passed_on(request.headers)}
+        life = request.headers.get(LIFE)
         if life and RECREATE not in headers:
             traced[LIFE] = life
         sent = rows_request(target.name, target.partition, [row], row["timestamp"], traced)
 
         def warn(node: Node, why: object) -> None:
-            extra = traces.of_log(request.environ)
+            extra = traces.of_log(request.headers)
             level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
             self._logger.log(level, "container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 

@@ -8,94 +8,75 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from objstore.core.errors import MALFORMED, Conflict, InvalidInput, NotFound
+from objstore.core.errors import Conflict, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.lives import LIFE
-from objstore.core.metadata import check_sendable
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
 from objstore.server import database_replication
 from objstore.server.account_update import AccountUpdater
-from objstore.server.app import Request, StorageApp
+from objstore.server.answers import JSON, answer, error
 from objstore.server.database_replication import DatabaseReplication
+from objstore.server.databases import LISTING, MAX_ROWS_BODY, Settable, database_server, post_metadata, read_rows
 from objstore.server.devices import Devices
 from objstore.server.listing_query import listing_query, objects_json
+from objstore.server.request import Request
+from objstore.server.storage_server import StorageServer
 from objstore.store.databases import ContainerInfo, ObjectRow, Writer, live_metadata
-from objstore.web import requests
-from objstore.web.constraints import check_metadata
-from objstore.web.requests import read_body
-from objstore.web.responses import Response, error, http_date
+from objstore.web.responses import http_date
 from objstore.wire import messages, named_rows
+from objstore.wire.messages import NodeResponse
 
-MAX_ROWS_BODY = 64 << 20  # bytes of one update
 SHUT_SECONDS = 10.0  # for which a container that is being deleted takes no new objects, should its deletion not end
 _MARKERS_PAGE = 1000
-# What a client sets on a container besides metadata proper; empty values remove.
-SETTABLE = ("X-Container-Read", "X-Container-Write", "X-Container-Sync-To", "X-Container-Sync-Key")
-_PREFIXES = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Versions-", "X-History-")
+_SETTABLE = Settable(
+    "Container",
+    ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Versions-", "X-History-"),
+    frozenset({"X-Container-Read", "X-Container-Write", "X-Container-Sync-To", "X-Container-Sync-Key"}),
+)
 
 
-class ContainerServer:
-    """Verbs over the container databases; `app` is the WSGI app made of them."""
+class ContainerVerbs:
+    """Verbs over the container databases."""
 
-    def __init__(
-        self,
-        devices: Devices,
-        salt: HashSalt,
-        updater: AccountUpdater,
-        logger: logging.Logger,
-        limits: Limits = DEFAULT_LIMITS,
-        replication: database_replication.Limits | None = None,
-    ) -> None:
+    def __init__(self, updater: AccountUpdater, limits: Limits) -> None:
         self._updater = updater
         self._limits = limits
-        verbs = {"PUT": self.put, "GET": self.get, "HEAD": self.get, "POST": self.post, "DELETE": self.delete}
-        replicate = DatabaseReplication(lambda device: device.containers.replicas, salt, replication)
-        self.app = StorageApp(devices, salt, verbs, 2, logger, replicate)
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
         chosen = request.number(messages.POLICY)
         store = request.device.containers
         try:
             info = store.info(request.location)
         except NotFound as missing:
-            if messages.EXISTING_ONLY_KEY in request.environ and missing.timestamp is None:
+            if messages.EXISTING_ONLY in request.headers and missing.timestamp is None:
                 return error(404)
             info = None
         if info is not None and chosen is not None and chosen != info.policy_index:
             return error(409, headers={messages.POLICY: str(info.policy_index)})
         policy = chosen if chosen is not None else request.number(messages.POLICY_DEFAULT) or 0
-        changes = settable(request.environ)
-        check_metadata("Container", {**(live_metadata(info.metadata) if info else {}), **changes}, self._limits)
+        changes = _SETTABLE.sent(request.headers)
+        _SETTABLE.check(info.metadata if info else {}, changes, self._limits)
         created = store.create(request.location, request.name, timestamp, policy, changes)
         info = store.info(request.location)
         self._updater.tell(request, info)
-        return Response(201 if created else 202, {messages.POLICY: str(info.policy_index)})
+        return answer(201 if created else 202, {messages.POLICY: str(info.policy_index)})
 
-    def post(self, request: Request) -> Response:
-        if "rows" in request.query():
+    def post(self, request: Request) -> NodeResponse:
+        asked = request.parameters()
+        if "rows" in asked:
             return self._merge(request)
-        if named_rows.QUERY in request.query():
+        if named_rows.QUERY in asked:
             return self._named(request)
-        if messages.SHUT in request.query():
-            return self._shut(request)
-        timestamp = request.timestamp()
-        store = request.device.containers
-        info = store.info(request.location)
-        changes = settable(request.environ)
-        if changes:
-            check_metadata("Container", {**live_metadata(info.metadata), **changes}, self._limits)
-            store.set_metadata(request.location, changes, timestamp)
-        return Response(204)
+        if messages.SHUT in asked:
+            return self._shut(request, asked[messages.SHUT] == "1")
+        return post_metadata(request, request.device.containers, _SETTABLE, self._limits)
 
-    def _merge(self, request: Request) -> Response:
-        try:
-            rows = [_row(item) for item in json.loads(read_body(request.environ, MAX_ROWS_BODY))]
-        except MALFORMED as failure:
-            raise InvalidInput(f"not rows: {failure!r}") from None
+    def _merge(self, request: Request) -> NodeResponse:
+        rows = read_rows(request, _row)
         store = request.device.containers
-        life = request.header(LIFE)
+        life = request.headers.get(LIFE)
         writer = Writer(Timestamp.parse(life), time.time()) if life else None
         try:
             store.merge_rows(request.location, rows, writer=writer)
@@ -106,32 +87,22 @@ class ContainerServer:
             store.create(request.location, request.name, request.timestamp(), recreate, {})
             self._updater.tell(request, store.info(request.location))
             store.merge_rows(request.location, rows)
-        return Response(202)
+        return answer(202)
 
-    def _named(self, request: Request) -> Response:
-        names = named_rows.decode_names(read_body(request.environ, MAX_ROWS_BODY))
-        try:
-            rows = request.device.containers.rows_named(request.location, names)
-        except NotFound as missing:
-            return _missing(missing)
-        return Response(200, {"Content-Type": "application/json"}, named_rows.encode_rows(rows))
+    def _named(self, request: Request) -> NodeResponse:
+        names = named_rows.decode_names(request.body.read(MAX_ROWS_BODY))
+        rows = request.device.containers.rows_named(request.location, names)
+        return answer(200, JSON, named_rows.encode_rows(rows))
 
-    def _shut(self, request: Request) -> Response:
+    def _shut(self, request: Request, shut: bool) -> NodeResponse:
         """Take no new objects for a while, so that the container can be deleted on all replicas or on none."""
-        shut = request.query()[messages.SHUT] == "1"
-        try:
-            request.device.containers.shut(request.location, time.time() + SHUT_SECONDS if shut else 0.0)
-        except NotFound as missing:
-            return _missing(missing)
-        return Response(204)
+        request.device.containers.shut(request.location, time.time() + SHUT_SECONDS if shut else 0.0)
+        return answer(204)
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
         store = request.device.containers
-        try:
-            info = store.info(request.location)
-        except NotFound as missing:
-            return _missing(missing)
+        info = store.info(request.location)
         if not info.empty:
             return error(409)
         try:
@@ -139,36 +110,31 @@ class ContainerServer:
         except Conflict:
             return error(409)
         self._updater.tell(request, info, deleted_at=timestamp)
-        return Response(204)
+        return answer(204)
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> NodeResponse:
         store = request.device.containers
-        try:
-            info = store.info(request.location)
-        except NotFound as missing:
-            return _missing(missing)
-        headers = _info_headers(info)
+        headers = _info_headers(store.info(request.location))
         if request.method == "HEAD":
-            headers["Content-Length"] = "0"
-            return Response(204, headers)
-        if messages.MARKERS_KEY in request.environ:
+            return answer(204, headers)
+        if messages.MARKERS in request.headers:
             names = store.markers(request.location, _MARKERS_PAGE)
-            return Response(200, headers, json.dumps([{"name": name} for name in names]).encode())
+            return answer(200, headers, json.dumps([{"name": name} for name in names]).encode())
         query = listing_query(request, self._limits.container_listing_limit)
         listing = store.list(request.location, query)
-        headers["Content-Type"] = "application/json; charset=utf-8"
-        return Response(200, headers, objects_json(listing.items, exact=query.data_times))
+        return answer(200, headers | LISTING, objects_json(listing.items, exact=query.data_times))
 
 
-def settable(environ: Mapping[str, Any]) -> dict[str, str]:
-    """The metadata that a request sets, empty values among it; raises InvalidInput for what no answer could have."""
-    changes = {
-        name: value
-        for name, value in requests.headers(dict(environ)).items()
-        if name in SETTABLE or name.startswith(_PREFIXES)
-    }
-    check_sendable(changes)
-    return changes
+def container_server(
+    devices: Devices,
+    salt: HashSalt,
+    updater: AccountUpdater,
+    logger: logging.Logger,
+    limits: Limits = DEFAULT_LIMITS,
+    replication: database_replication.Limits | None = None,
+) -> StorageServer:
+    replicate = DatabaseReplication(lambda device: device.containers.replicas, salt, replication)
+    return database_server("container", ContainerVerbs(updater, limits), devices, salt, logger, replicate)
 
 
 def _row(item: Mapping[str, Any]) -> ObjectRow:
@@ -200,9 +166,3 @@ def _info_headers(info: ContainerInfo) -> dict[str, str]:
         messages.POLICY: str(info.policy_index),
         **live_metadata(info.metadata),
     }
-
-
-def _missing(missing: NotFound) -> Response:
-    deleted = missing.timestamp
-    headers = {messages.STORED_TIMESTAMP: deleted.internal} if isinstance(deleted, Timestamp) else None
-    return error(404, headers=headers)

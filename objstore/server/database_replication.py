@@ -16,13 +16,13 @@ from objstore.core.names import HashSalt, Location
 from objstore.core.numbers import whole
 from objstore.replication import databases as protocol
 from objstore.runtime.settings import Setting, Table, duration, positive, size
-from objstore.server.app import ShareRequest
+from objstore.server.answers import JSON, answer, error
 from objstore.server.devices import Device
+from objstore.server.request import ShareRequest
 from objstore.server.turns import Busy, Turns, come_again
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.status import status_of
-from objstore.web.requests import body_pieces, read_body
-from objstore.web.responses import Response, error
+from objstore.wire.messages import NodeResponse
 
 SETTINGS: Table = (
     Setting(
@@ -64,11 +64,11 @@ class DatabaseReplication:
         self._turns = Turns(self._limits.concurrency, self._limits.wait)
         self._steps = {protocol.STATUS: self._status, protocol.ROWS: self._rows, protocol.FILE: self._file}
 
-    def __call__(self, request: ShareRequest) -> Response:
+    def __call__(self, request: ShareRequest) -> NodeResponse:
         replicas = self._replicas(request.device)
         if not request.hash:
             return self._compare(request, replicas)
-        step = self._steps.get(request.query().get(protocol.STEP, ""))
+        step = self._steps.get(request.parameters().get(protocol.STEP, ""))
         location = Location(request.partition, request.hash)
         if step is None or not _is_hash(request.hash):
             raise InvalidInput("not a step of the replication of databases")
@@ -78,30 +78,32 @@ class DatabaseReplication:
         except Busy:
             return come_again()
 
-    def _compare(self, request: ShareRequest, replicas: Replicas) -> Response:
-        theirs = protocol.decode_comparison(read_body(request.environ, self._limits.body))
+    def _compare(self, request: ShareRequest, replicas: Replicas) -> NodeResponse:
+        theirs = protocol.decode_comparison(request.body.read(self._limits.body))
         if not all(_is_hash(told.hash) for told in theirs):
             raise InvalidInput("not hashes of names")
         own = replicas.summaries(Location(request.partition, told.hash) for told in theirs)
         found = (protocol.compare(told, own.get(told.hash)) for told in theirs)
-        return _json(protocol.encode_differences(difference for difference in found if difference is not None))
+        return answer(
+            200, JSON, protocol.encode_differences(difference for difference in found if difference is not None)
+        )
 
-    def _status(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
-        theirs = protocol.decode_status(read_body(request.environ, self._limits.body))
+    def _status(self, request: ShareRequest, replicas: Replicas, location: Location) -> NodeResponse:
+        theirs = protocol.decode_status(request.body.read(self._limits.body))
         self._require_own(theirs, location)
         replicas.merge_status(location, theirs)
-        return _json(protocol.encode_status(status_of(replicas.status(location))))
+        return answer(200, JSON, protocol.encode_status(status_of(replicas.status(location))))
 
-    def _rows(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
-        given = protocol.decode_rows(read_body(request.environ, self._limits.body))
+    def _rows(self, request: ShareRequest, replicas: Replicas, location: Location) -> NodeResponse:
+        given = protocol.decode_rows(request.body.read(self._limits.body))
         try:
             rows = replicas.decode_rows(given.rows)
         except MALFORMED as failure:
             raise InvalidInput(f"not rows: {failure!r}") from None
-        return _json(protocol.encode_point(replicas.take_rows(location, given._replace(rows=rows))))
+        return answer(200, JSON, protocol.encode_point(replicas.take_rows(location, given._replace(rows=rows))))
 
-    def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> Response:
-        version = whole(request.query().get(protocol.VERSION, "0"))
+    def _file(self, request: ShareRequest, replicas: Replicas, location: Location) -> NodeResponse:
+        version = whole(request.parameters().get(protocol.VERSION, "0"))
         if version is None:
             raise InvalidInput("the version is not a whole number")
         if version > replicas.version:
@@ -111,7 +113,7 @@ class DatabaseReplication:
         except LockTimeout:
             raise Busy from None
         try:
-            for piece in body_pieces(request.environ):
+            for piece in request.body:
                 received.write(piece)
             try:
                 is_ours = partial(self._belongs, location=location)
@@ -120,7 +122,7 @@ class DatabaseReplication:
                 return error(422, str(failure))
         finally:
             received.close()
-        return _json(json.dumps(placed._asdict()).encode())
+        return answer(200, JSON, json.dumps(placed._asdict()).encode())
 
     def _belongs(self, said: Any, location: Location) -> bool:
         return self._salt.hash(said.name) == location.hash
@@ -132,7 +134,3 @@ class DatabaseReplication:
 
 def _is_hash(text: str) -> bool:
     return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
-
-
-def _json(body: bytes) -> Response:
-    return Response(200, {"Content-Type": "application/json"}, body)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from objstore.core.errors import InvalidInput
 from objstore.core.timestamps import TICKS, ZERO, Timestamp
 from objstore.runtime import green
-from objstore.server.app import Request
+from objstore.server.answers import answer, error
+from objstore.server.request import Request
 from objstore.store.interface import Look, ObjectInfo
 from objstore.store.leases import Lease, Leases
-from objstore.web.responses import Response, error
 from objstore.wire import messages
+from objstore.wire.messages import NodeResponse
 
 LEASE_SECONDS = 5.0
 PROMISE_SECONDS = 2.0  # that a change under a lease may be ahead of what its lease was given for
@@ -31,7 +32,9 @@ class _State(NamedTuple):
     info: ObjectInfo | None
 
 
-def lock(request: Request, leases: Leases, seconds: float, shown: Callable[[ObjectInfo], dict[str, str]]) -> Response:
+def lock(
+    request: Request, leases: Leases, seconds: float, shown: Callable[[ObjectInfo], dict[str, str]]
+) -> NodeResponse:
     """Give the lease, or 409 where another holds the name for longer than the request would wait.
 
     shown: headers that say what is there, as far as conditions ask for it.
@@ -62,7 +65,7 @@ def lock(request: Request, leases: Leases, seconds: float, shown: Callable[[Obje
                 messages.LEASE_PROMISE: state.lease.promise.internal,
                 **(shown(state.info) if state.info is not None else {}),
             }
-            return Response(200, headers)
+            return answer(200, headers)
         while True:
             if time.monotonic() >= deadline:
                 return error(409)
@@ -73,10 +76,10 @@ def lock(request: Request, leases: Leases, seconds: float, shown: Callable[[Obje
                 break
 
 
-def unlock(request: Request, leases: Leases) -> Response:
+def unlock(request: Request, leases: Leases) -> NodeResponse:
     """Give a lease back; 204 also where there is none any more."""
     holder = _holder(request)
-    abandoned = messages.LEASE_ABANDON_KEY in request.environ
+    abandoned = messages.LEASE_ABANDON in request.headers
     name_hash = request.location.hash
 
     def take_back(newest: Timestamp, look: Look) -> None:
@@ -89,18 +92,18 @@ def unlock(request: Request, leases: Leases) -> Response:
             leases.remove(name_hash)
 
     request.device.objects(request.location.policy).exclusively(request.location, take_back)
-    return Response(204)
+    return answer(204)
 
 
 def _holder(request: Request) -> str:
-    holder = request.header(messages.LEASE)
+    holder = request.headers.get(messages.LEASE)
     if not holder:
         raise InvalidInput(f"{messages.LEASE} is missing")
     return holder
 
 
 def _wait(request: Request) -> float:
-    text = request.header(messages.LEASE_WAIT, "0")
+    text = request.headers.get(messages.LEASE_WAIT, "0")
     try:
         return max(0.0, min(_MOST_WAIT, float(text)))
     except ValueError:

@@ -12,7 +12,7 @@ from typing import Any
 from objstore.core import listed_types
 from objstore.core.numbers import whole
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.server.app import Request
+from objstore.server.request import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
 from objstore.wire import messages
 
@@ -22,7 +22,7 @@ _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 def listing_query(request: Request, most: int) -> ListingQuery:
     """The query of a listing of at most `most` rows; a limit that is no number counts as none, as in Swift."""
-    items = request.query()
+    items = request.parameters()
     limit = items.get("limit", "")
     return ListingQuery(
         prefix=items.get("prefix", ""),
@@ -32,8 +32,8 @@ def listing_query(request: Request, most: int) -> ListingQuery:
         limit=min(number, most) if (number := whole(limit)) is not None else most,
         reverse=items.get("reverse", "").lower() in _TRUE,
         path=items.get("path"),
-        reserved="HTTP_X_BACKEND_ALLOW_RESERVED_NAMES" in request.environ,
-        data_times=messages.DATA_TIMES_KEY in request.environ,
+        reserved=messages.ALLOW_RESERVED in request.headers,
+        data_times=messages.DATA_TIMES in request.headers,
     )
 
 

@@ -28,12 +28,12 @@ from objstore.replication.objects_messages import (
 from objstore.replication.objects_receiver import Bounds, Receiver, differing
 from objstore.runtime import settings
 from objstore.runtime.settings import Setting, duration, positive, size
-from objstore.server.app import ShareRequest
+from objstore.server.answers import JSON, answer, error
+from objstore.server.request import ShareRequest
 from objstore.server.turns import Busy, Turns, come_again
 from objstore.server.write_guard import PeersGuard
 from objstore.store.interface import ReplicaStore
-from objstore.web.requests import body_pieces, read_body
-from objstore.web.responses import Response, error
+from objstore.wire.messages import NodeResponse
 
 SETTINGS: settings.Table = (
     Setting("replication_concurrency", positive, "4", "requests of replicators a worker serves at once, for a device"),
@@ -81,8 +81,8 @@ class ObjectReplication:
             SEND: self._send,
         }
 
-    def __call__(self, request: ShareRequest) -> Response:
-        name = request.query().get("step", "")
+    def __call__(self, request: ShareRequest) -> NodeResponse:
+        name = request.parameters().get("step", "")
         step = self._steps.get(name)
         if step is None or request.hash or (request.named is None) is not (name == COMPARE_MANY):
             raise InvalidInput("not a step of the replication of objects")
@@ -91,7 +91,7 @@ class ObjectReplication:
             own = device_identity(self._boot, path)
         except OSError as failure:
             raise DeviceUnavailable(f"{path}: {failure}") from failure
-        if request.header(SOURCE) == own:
+        if request.headers.get(SOURCE) == own:
             return error(409, "the sender is this very device")
         try:
             with self._turns.of(path):
@@ -103,25 +103,21 @@ class ObjectReplication:
         guard = partial(PeersGuard, request.device.leases(request.policy))
         return Receiver(_store(request), request.partition, request.policy, self._limits.bounds, guard)
 
-    def _compare_many(self, request: ShareRequest) -> Response:
-        theirs = decode_partitions(read_body(request.environ, self._limits.compare_size))
-        return _json(encode_numbers(differing(_store(request), theirs)))
+    def _compare_many(self, request: ShareRequest) -> NodeResponse:
+        theirs = decode_partitions(request.body.read(self._limits.compare_size))
+        return answer(200, JSON, encode_numbers(differing(_store(request), theirs)))
 
-    def _compare(self, request: ShareRequest) -> Response:
-        hashes = self._receiver(request).compare(request.header(PARTITION_HASH))
-        return Response(204) if hashes is None else _json(encode_hashes(hashes))
+    def _compare(self, request: ShareRequest) -> NodeResponse:
+        hashes = self._receiver(request).compare(request.headers.get(PARTITION_HASH, ""))
+        return answer(204) if hashes is None else answer(200, JSON, encode_hashes(hashes))
 
-    def _offer(self, request: ShareRequest) -> Response:
-        offered = decode_changes(read_body(request.environ, self._limits.offer_size))
-        return _json(encode_changes(self._receiver(request).missing(offered)))
+    def _offer(self, request: ShareRequest) -> NodeResponse:
+        offered = decode_changes(request.body.read(self._limits.offer_size))
+        return answer(200, JSON, encode_changes(self._receiver(request).missing(offered)))
 
-    def _send(self, request: ShareRequest) -> Response:
-        return _json(self._receiver(request).receive(body_pieces(request.environ)).encode())
+    def _send(self, request: ShareRequest) -> NodeResponse:
+        return answer(200, JSON, self._receiver(request).receive(request.body).encode())
 
 
 def _store(request: ShareRequest) -> ReplicaStore:
     return cast(ReplicaStore, request.device.objects(request.policy))
-
-
-def _json(body: bytes) -> Response:
-    return Response(200, {"Content-Type": "application/json"}, body)

@@ -4,94 +4,79 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 from objstore.core import metadata
-from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, PreconditionFailed
+from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.numbers import is_whole
-from objstore.core.text import is_header_value, to_text
+from objstore.core.text import is_header_value
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.server import lease_verbs
-from objstore.server.app import Replicate, Request, StorageApp
+from objstore.server.answers import answer, error, missing
 from objstore.server.container_update import ContainerUpdater
 from objstore.server.devices import Devices
+from objstore.server.request import Request
+from objstore.server.storage_server import Replicate, StorageServer, Verb
 from objstore.server.write_guard import Check, Overtaken, WriteGuard
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata, ObjectReader
 from objstore.store.leases import Leases
-from objstore.web import conditions, ranges, requests
-from objstore.web.requests import body_pieces, content_length
-from objstore.web.responses import Response, error, http_date
+from objstore.web import conditions, ranges
+from objstore.web.responses import http_date
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
+from objstore.wire.messages import NodeResponse
+
+_SMALL = 64 << 10  # bytes of an object that is read before its answer begins
 
 
-class ObjectServer:
-    """Verbs over the object engines; `app` is the WSGI app made of them."""
+class ObjectVerbs:
+    """Verbs over the object engines."""
 
-    def __init__(
-        self,
-        devices: Devices,
-        salt: HashSalt,
-        updater: ContainerUpdater,
-        logger: logging.Logger,
-        lease_seconds: float = lease_verbs.LEASE_SECONDS,
-        replicate: Replicate | None = None,
-    ) -> None:
+    def __init__(self, updater: ContainerUpdater, lease_seconds: float) -> None:
         self._updater = updater
         self._lease_seconds = lease_seconds
-        verbs = {
-            "PUT": refusing(self.put),
-            "GET": self.get,
-            "HEAD": self.get,
-            "POST": refusing(self.post),
-            "DELETE": refusing(self.delete),
-            "LOCK": self.lock,
-            "UNLOCK": self.unlock,
-        }
-        self.app = StorageApp(devices, salt, verbs, 3, logger, replicate)
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
+        headers, body = request.headers, request.body
         store = request.device.objects(request.location.policy)
-        condition = WriteCondition.of(request.environ)
-        announced = "HTTP_EXPECT" in request.environ  # the body is yet to come
-        if announced or condition is not None:
+        condition = WriteCondition.sent(headers)
+        if body.announced or condition is not None:
             self._refuse_early(request, timestamp, condition)
-        size = content_length(request.environ)
-        if size is None:
-            size = request.number(messages.SIZE)
-        trailers = request.environ.get("objstore.trailers", {})
-        known_etag = request.header(messages.ETAG_TRAILER)
-        kept = _stored_headers(request.environ, metadata.stored_with_object)
-        hashing = not known_etag and messages.ETAG_TRAILER not in request.header("Trailer")
+        size = body.length if body.length is not None else request.number(messages.SIZE)
+        known_etag = headers.get(messages.ETAG_TRAILER)
+        kept = _stored_headers(headers, metadata.stored_with_object)
+        hashing = not known_etag and messages.ETAG_TRAILER not in headers.get("Trailer", "")
         with store.create(request.location, size, hashing) as writer:
-            for piece in body_pieces(request.environ):
+            for piece in body:
                 writer.write(piece)
+            trailers = body.trailers
             if messages.TIMESTAMP in trailers:  # of the end of the body, which the object is kept under
                 timestamp = Timestamp.parse(trailers[messages.TIMESTAMP])
             etag = known_etag or trailers.get(messages.ETAG_TRAILER) or writer.etag()
-            expected = request.header("Etag").strip('"').lower()
+            expected = headers.get("Etag", "").strip('"').lower()
             if expected and expected != etag:
                 raise ChecksumMismatch(f"the body's MD5 is {etag}, not {expected}")
             data = ObjectData(
                 name=request.name.path,
                 timestamp=timestamp,
                 content_type=_content_type(request) or "application/octet-stream",
-                metadata={**kept, **_late(trailers)},
+                metadata={**kept, **_stored_headers(trailers, metadata.stored_with_object)},
                 etag=etag,
             )
-            lease = trailers.get(messages.LEASE, "") or request.environ.get(messages.LEASE_KEY, "")
-            guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, _check(condition), announced)
+            lease = trailers.get(messages.LEASE, "") or headers.get(messages.LEASE, "")
+            check = _check(condition)
+            guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, body.announced)
             try:
                 info = writer.commit(data, guard)
             except Overtaken:  # as if it had been made just before what overtook it
-                return Response(201, {"Etag": etag})
+                return answer(201, {"Etag": etag})
             guard.require()
         told = self._updater.put(request, info)
-        return Response(201, {"Etag": info.etag, **told, **_replaced(guard.current), **_overwritten(guard.current)})
+        return answer(201, {"Etag": info.etag, **told, **_replaced(guard.current), **_overwritten(guard.current)})
 
     def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
         """Spare a body that would be refused when it is there: the guard decides."""
@@ -105,30 +90,30 @@ class ObjectServer:
         """The live object, if any, and the timestamp of the newest thing known of the name."""
         try:
             info = request.device.objects(request.location.policy).info(request.location)
-        except NotFound as missing:
-            return None, missing.timestamp if isinstance(missing.timestamp, Timestamp) else ZERO
+        except NotFound as failure:
+            return None, _deleted(failure)
         return (None if _expired(info.metadata) else info), info.timestamp
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
         current, newest = self._current(request)
-        ahead = messages.AHEAD_OF_DATA_KEY in request.environ and newest == ZERO
+        ahead = messages.AHEAD_OF_DATA in request.headers and newest == ZERO
         if current is None and not ahead:
-            return _missing(newest)
+            return missing(newest)
         change = ObjectMetadata(
             timestamp=timestamp,
-            metadata=_stored_headers(request.environ, metadata.replaced_by_post),
+            metadata=_stored_headers(request.headers, metadata.replaced_by_post),
             content_type=_content_type(request) or None,
         )
         store = request.device.objects(request.location.policy)
         store.post(request.location, change, self._guard(request, timestamp), ahead)
         told = {} if ahead else self._updater.put(request, store.info(request.location))
-        return Response(202, {**told, "X-Timestamp": timestamp.internal})
+        return answer(202, {**told, "X-Timestamp": timestamp.internal})
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
         store = request.device.objects(request.location.policy)
-        if_delete_at = request.header("X-If-Delete-At")
+        if_delete_at = request.headers.get("X-If-Delete-At", "")
         if if_delete_at and not is_whole(if_delete_at):
             raise InvalidInput("X-If-Delete-At is not a whole number of seconds")
         guard = self._guard(request, timestamp, if_delete_at)
@@ -138,95 +123,109 @@ class ObjectServer:
         current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))
         headers = {messages.STORED_TIMESTAMP: timestamp.internal, **told, **_replaced(current)}
-        return Response(204, headers) if found else error(404, headers=headers)
+        return answer(204, headers) if found else error(404, headers=headers)
 
     def _guard(self, request: Request, timestamp: Timestamp, if_delete_at: str = "") -> WriteGuard:
-        environ = request.environ
-        check = _check(WriteCondition.of(environ), if_delete_at)
-        lease = environ.get(messages.LEASE_KEY, "")
+        check = _check(WriteCondition.sent(request.headers), if_delete_at)
+        lease = request.headers.get(messages.LEASE, "")
         return WriteGuard(_leases(request), request.location.hash, timestamp, lease, check)
 
-    def lock(self, request: Request) -> Response:
+    def lock(self, request: Request) -> NodeResponse:
         return lease_verbs.lock(request, _leases(request), self._lease_seconds, _shown)
 
-    def unlock(self, request: Request) -> Response:
-        return lease_verbs.unlock(request, _leases(request))
-
-    def get(self, request: Request) -> Response:
-        store = request.device.objects(request.location.policy)
+    def get(self, request: Request) -> NodeResponse:
         try:
-            reader = store.open(request.location)
-        except NotFound as missing:
-            return _missing(missing.timestamp if isinstance(missing.timestamp, Timestamp) else ZERO)
+            reader = request.device.objects(request.location.policy).open(request.location)
+        except NotFound as failure:
+            return missing(_deleted(failure))
         try:
-            response = self._read(request, reader)
+            response = _read(request, reader)
         except BaseException:
             reader.close()
             raise
-        if not isinstance(response.body, _Pieces):
+        if type(response.body) is tuple:
             reader.close()
         return response
 
-    def _read(self, request: Request, reader: ObjectReader) -> Response:
-        info, environ = reader.info, request.environ
-        if _expired(info.metadata) and "HTTP_X_BACKEND_EVEN_EXPIRED" not in environ:
-            return _missing(info.timestamp)
-        wanted = environ.get("HTTP_X_BACKEND_IF_DATA_TIMESTAMP")
-        if wanted and Timestamp.parse(wanted) != info.data_timestamp:
-            return error(412, headers={messages.STORED_TIMESTAMP: info.timestamp.internal})
-        headers = _object_headers(info)
-        if any(key in environ for key in _CONDITIONAL):
-            etag = shown_etag(info.metadata, info.etag)
-            verdict = conditions.evaluate(request.method, requests.headers(environ), etag, info.timestamp)
-            if verdict is not None:
-                del headers["Content-Length"]
-                return Response(verdict, headers)
-        start, stop, status = 0, info.size, 200
-        # A range of a manifest is one of what it stands for, unless a read of its own bytes goes on.
-        if "HTTP_RANGE" in environ and request.method == "GET" and (wanted or MANIFEST not in info.metadata):
-            span = _span(environ, info)
-            if span is None:
-                return error(416, headers={**headers, "Content-Range": f"bytes */{info.size}"})
-            start, stop, status = span
-            if status == 206:
-                headers["Content-Range"] = ranges.content_range(start, stop, info.size)
-                headers["Content-Length"] = str(stop - start)
-        if request.method == "HEAD" or start == stop:
-            return Response(status, headers)
-        return Response(status, headers, _Pieces(reader, start, stop))
+
+def object_server(
+    devices: Devices,
+    salt: HashSalt,
+    updater: ContainerUpdater,
+    logger: logging.Logger,
+    lease_seconds: float = lease_verbs.LEASE_SECONDS,
+    replicate: Replicate | None = None,
+) -> StorageServer:
+    verbs = ObjectVerbs(updater, lease_seconds)
+    by_method: dict[str, Verb] = {
+        "PUT": _refusing(verbs.put),
+        "GET": verbs.get,
+        "HEAD": verbs.get,
+        "POST": _refusing(verbs.post),
+        "DELETE": _refusing(verbs.delete),
+        "LOCK": verbs.lock,
+        "UNLOCK": lambda request: lease_verbs.unlock(request, _leases(request)),
+    }
+    return StorageServer("object", devices, salt, by_method, logger, replicate)
 
 
-_CONDITIONAL = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
+def _read(request: Request, reader: ObjectReader) -> NodeResponse:
+    """The answer to a GET or HEAD; it closes the reader if not all of its body is at hand."""
+    info, sent = reader.info, request.headers
+    if _expired(info.metadata) and messages.EVEN_EXPIRED not in sent:
+        return missing(info.timestamp)
+    version = sent.get(messages.MATCH_TIMESTAMP)
+    if version and Timestamp.parse(version) != info.data_timestamp:
+        return error(412, headers={messages.STORED_TIMESTAMP: info.timestamp.internal})
+    headers = _object_headers(info)
+    if not sent.keys().isdisjoint(conditions.CONDITIONAL_HEADERS):
+        etag = shown_etag(info.metadata, info.etag)
+        verdict = conditions.evaluate(request.method, sent, etag, info.timestamp)
+        if verdict is not None:
+            del headers["Content-Length"]
+            return answer(verdict, headers)
+    start, stop, status = 0, info.size, 200
+    # A range of a manifest is one of what it stands for, unless a read of its own bytes goes on.
+    if "Range" in sent and request.method == "GET" and (version or MANIFEST not in info.metadata):
+        span = _span(sent, info)
+        if span is None:
+            return error(416, headers={**headers, "Content-Range": ranges.unsatisfied_range(info.size)})
+        start, stop, status = span
+        if status == 206:
+            headers["Content-Range"] = ranges.content_range(start, stop, info.size)
+            headers["Content-Length"] = str(stop - start)
+    if request.method == "HEAD" or start == stop:
+        return answer(status, headers)
+    return NodeResponse(status, headers, _content(reader, start, stop), reader.close)
 
 
-class _Pieces:
-    """The body of a GET: what was verified, piece by piece."""
-
-    def __init__(self, reader: ObjectReader, start: int, stop: int) -> None:
-        self._reader = reader
-        self._start = start
-        self._stop = stop
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        try:
-            yield from self._reader.read(self._start, self._stop)
-        finally:
-            self._reader.close()
-
-    def close(self) -> None:
-        self._reader.close()
+def _content(reader: ObjectReader, start: int, stop: int) -> Iterable[bytes | memoryview]:
+    """The bytes from start to stop: those of a small object at once, as a tuple."""
+    pieces = reader.read(start, stop)
+    if reader.info.size > _SMALL:
+        return pieces
+    try:
+        piece = bytes(next(pieces))
+    except (ObjstoreError, OSError) as failure:
+        return _failing(failure)
+    return (piece,) if len(piece) == stop - start else chain((piece,), pieces)
 
 
-def _span(environ: Mapping[str, Any], info: ObjectInfo) -> tuple[int, int, int] | None:
-    """Start, stop and status of a request with Range; None where it cannot be satisfied.
+def _failing(failure: Exception) -> Iterator[bytes]:
+    """A body that fails when it is read, as that of a large object does."""
+    raise failure
+    yield b""
+
+
+def _span(sent: Mapping[str, str], info: ObjectInfo) -> tuple[int, int, int] | None:
+    """Start, stop and status of a request with Range; None if it cannot be satisfied.
 
     More than one range is the proxy's business, which asks for them one by one.
     """
-    if_range = environ.get("HTTP_IF_RANGE")
-    parsed = ranges.parse(environ["HTTP_RANGE"])
+    parsed = ranges.parse(sent["Range"])
     if parsed is None or len(parsed) > 1:
         return 0, info.size, 200
-    if if_range and not conditions.range_applies(to_text(if_range), info.etag, info.timestamp):
+    if not conditions.range_applies(sent.get("If-Range", ""), info.etag, info.timestamp):
         return 0, info.size, 200
     spans = ranges.resolve(parsed, info.size)
     return (*spans[0], 206) if spans else None
@@ -257,25 +256,18 @@ def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
     return {} if current is None else {messages.OVERWRITTEN: "true"}
 
 
-def _stored_headers(environ: dict[str, Any], kept: Callable[[str], bool]) -> dict[str, str]:
-    """The headers of a change that `kept` says stay with the object; empty values are as if not sent.
+def _stored_headers(sent: Mapping[str, str], kept: Callable[[str], bool]) -> dict[str, str]:
+    """The headers or trailers of a change that `kept` says stay with the object; empty values are as if not sent.
 
     Raises InvalidInput for one that no answer could have.
     """
-    stored = {name: value for name, value in requests.headers(environ).items() if value and kept(name)}
+    stored = {name: value for name, value in sent.items() if value and kept(name)}
     metadata.check_sendable(stored)
     return stored
 
 
-def _late(trailers: Mapping[str, str]) -> dict[str, str]:
-    """The trailers of a PUT that stay with the object; raises InvalidInput as `_stored_headers` does."""
-    late = {name: to_text(value) for name, value in trailers.items() if value and metadata.stored_with_object(name)}
-    metadata.check_sendable(late)
-    return late
-
-
 def _content_type(request: Request) -> str:
-    kind = request.header("Content-Type")
+    kind = request.headers.get("Content-Type", "")
     if not is_header_value(kind):
         raise InvalidInput("Control characters in the value of Content-Type")
     return kind
@@ -291,10 +283,10 @@ def _expired(headers: Mapping[str, str]) -> bool:
         raise InvalidInput(f"X-Delete-At on disk is not a number: {delete_at!r}") from None
 
 
-def refusing(verb: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def _refusing(verb: Verb) -> Verb:
     """A verb whose guard may refuse: with a conflict goes the timestamp that has to be surpassed."""
 
-    def answer(request: Request) -> Response:
+    def checked(request: Request) -> NodeResponse:
         try:
             return verb(request)
         except Conflict as conflict:
@@ -303,7 +295,7 @@ def refusing(verb: Callable[[Request], Response]) -> Callable[[Request], Respons
         except PreconditionFailed as failed:
             return error(412, headers={messages.MISSING: "true"} if failed.missing else None)
 
-    return answer
+    return checked
 
 
 def _leases(request: Request) -> Leases:
@@ -333,5 +325,6 @@ def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | 
     return check
 
 
-def _missing(newest: Timestamp) -> Response:
-    return error(404, headers={messages.STORED_TIMESTAMP: newest.internal} if newest else None)
+def _deleted(failure: NotFound) -> Timestamp:
+    """When what is not found was deleted; ZERO if that is not known."""
+    return failure.timestamp if isinstance(failure.timestamp, Timestamp) else ZERO

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from objstore.runtime import green
-from objstore.web.responses import Response, error
+from objstore.server.answers import error
+from objstore.wire.messages import NodeResponse
 
 
 class Busy(Exception):
@@ -36,5 +37,5 @@ class Turns:
             turns.release()
 
 
-def come_again() -> Response:
+def come_again() -> NodeResponse:
     return error(503, headers={"Retry-After": "1"})

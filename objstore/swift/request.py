@@ -108,8 +108,8 @@ def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:
         reverse=query.get("reverse", "").lower() in TRUE,
         path=query.get("path"),
         reserved=ENVIRON_KEY[messages.ALLOW_RESERVED] in environ,
-        markers=messages.MARKERS_KEY in environ,
-        data_times=messages.DATA_TIMES_KEY in environ,
+        markers=ENVIRON_KEY[messages.MARKERS] in environ,
+        data_times=ENVIRON_KEY[messages.DATA_TIMES] in environ,
     )
 
 

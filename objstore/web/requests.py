@@ -29,6 +29,7 @@ __all__ = [
     "header",
     "headers",
     "late_headers",
+    "parameters",
     "query",
     "read_body",
     "strict_text",
@@ -92,10 +93,13 @@ def header(environ: Environ, name: str, default: str = "") -> str:
 
 
 def query(environ: Environ) -> dict[str, str]:
-    """The query's items as text, the last of a repeated name; raises InvalidInput where it is not UTF-8."""
+    """The items of a request's query, see `parameters`."""
     raw = environ.get("QUERY_STRING")
-    if not raw:
-        return {}
+    return parameters(raw) if raw else {}
+
+
+def parameters(raw: str) -> dict[str, str]:
+    """The items of a query as text, the last of a repeated name; raises InvalidInput if it is not UTF-8."""
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=1000)
     except (UnicodeDecodeError, ValueError):

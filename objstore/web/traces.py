@@ -15,6 +15,12 @@ def carried(environ: Mapping[str, Any]) -> dict[str, str]:
     return {HEADER: found} if found else {}
 
 
-def of_log(environ: Mapping[str, Any]) -> dict[str, str]:
-    """As `extra` of a log message, see `runtime.log`."""
-    return {"trans_id": environ.get(KEY, "")}
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """As `carried`, from a request's headers by their canonical names."""
+    found = headers.get(HEADER)
+    return {HEADER: found} if found else {}
+
+
+def of_log(headers: Mapping[str, str]) -> dict[str, str]:
+    """As `extra` of a log message, see `runtime.log`. headers: canonical names to text."""
+    return {"trans_id": headers.get(HEADER, "")}

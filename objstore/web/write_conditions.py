@@ -32,6 +32,12 @@ class WriteCondition(NamedTuple):
             return None
         return cls(None if wanted is None else to_text(wanted), None if unwanted is None else to_text(unwanted))
 
+    @classmethod
+    def sent(cls, headers: Mapping[str, str]) -> WriteCondition | None:
+        """As `of`, from a request's headers by their canonical names."""
+        wanted, unwanted = map(headers.get, HEADERS)
+        return None if wanted is None and unwanted is None else cls(wanted, unwanted)
+
     @property
     def headers(self) -> dict[str, str]:
         sent = zip(HEADERS, self, strict=True)

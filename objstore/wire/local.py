@@ -1,133 +1,76 @@
-"""The in-process transport: the storage app is called as a function, with no socket between.
+"""The in-process transport: a storage server is called with the very request, with no socket between.
 
-A request whose body is at hand runs in the caller's green thread. An upload runs the app in
-one of its own, which reads the body from a pipe of a few pieces.
+A request whose body is at hand runs in the caller's green thread. An upload runs in a green thread of its own, which
+reads the body from a pipe of a few pieces.
 """
 
 from __future__ import annotations
 
-import io
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
 from objstore.core.nodes import Node
-from objstore.core.text import ENVIRON_KEY, to_native, to_text
 from objstore.runtime import green
-from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, path_text
+from objstore.wire.bodies import Body, whole
+from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse
 
-WsgiApp = Callable[..., Iterable[Any]]
 SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
 
 
+class Server(Protocol):
+    """A storage server of this host."""
+
+    def handle(self, device: str, request: NodeRequest, body: Body) -> NodeResponse:
+        """Answer what a device was asked. body: that of the request, which holds none of it itself."""
+        ...
+
+
 class LocalTransport:
-    """apps: the WSGI app for names of each depth: 'account', 'container', 'object'.
+    """servers: those for names of each kind: 'account', 'container', 'object'.
 
     timeout: seconds that a node may take to answer, to go on with a body, or to take more of one. patience: seconds
     that it may take to store a body that it has, and to answer a replicator. NodeTimeout afterwards.
     """
 
-    def __init__(self, apps: Mapping[str, WsgiApp], timeout: float = 60.0, patience: float = 60.0) -> None:
-        self._apps = apps
+    def __init__(self, servers: Mapping[str, Server], timeout: float = 60.0, patience: float = 60.0) -> None:
+        self._servers = servers
         self._timeout = timeout
         self._patience = max(timeout, patience)
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
-        environ = _environ(node, request, _Whole(request.body), len(request.body))
         seconds = self._patience if request.method == REPLICATE else self._timeout
         with green.Bound(seconds, lambda: NodeTimeout(f"{node} took longer than {seconds} s")):
-            return _run(self._app(request), environ, seconds)
+            return _ask(self._servers[request.name.kind], node, request, whole(request.body), seconds)
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> LocalUpload:
-        pipe = Pipe(self._timeout)
-        environ = _environ(node, request, pipe, length)
-        return LocalUpload(self._app(request), environ, pipe, self._timeout, self._patience)
-
-    def _app(self, request: NodeRequest) -> WsgiApp:
-        return self._apps[request.name.kind]
+        return LocalUpload(self._servers[request.name.kind], node, request, length, self._timeout, self._patience)
 
 
-class _Whole(io.BytesIO):
-    """A body at hand, with the reading that servers' inputs have."""
-
-    read_chunk = io.BytesIO.read
-
-
-_FIXED = {
-    "SCRIPT_NAME": "",
-    "SERVER_NAME": "localhost",
-    "SERVER_PORT": "0",
-    "SERVER_PROTOCOL": "HTTP/1.1",
-    "REMOTE_ADDR": "127.0.0.1",
-    "wsgi.version": (1, 0),
-    "wsgi.url_scheme": "http",
-    "wsgi.errors": sys.stderr,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "objstore.in_process": True,
-}
-
-
-def _environ(node: Node, request: NodeRequest, body: Any, length: int | None) -> dict[str, Any]:
-    environ: dict[str, Any] = _FIXED.copy()
-    for name, value in request.headers.items():
-        environ[ENVIRON_KEY[name]] = value if value.isascii() else to_native(value)
-    environ["REQUEST_METHOD"] = request.method
-    environ["PATH_INFO"] = to_native(path_text(node.device, request.partition, request.name))
-    environ["QUERY_STRING"] = request.query
-    environ["wsgi.input"] = body
-    environ["objstore.trailers"] = {}
-    if length is None:
-        environ["HTTP_TRANSFER_ENCODING"] = "chunked"
-        environ.pop("CONTENT_LENGTH", None)
-    else:
-        environ["CONTENT_LENGTH"] = str(length)
-    return environ
-
-
-def _run(app: WsgiApp, environ: dict[str, Any], timeout: float) -> NodeResponse:
-    """Call the app; what it raises, as a server would have answered 500, is a NodeFailure.
-
-    timeout: seconds for each piece of the answer's body.
-    """
-    started: list[Any] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
-        started[:] = (status, headers)
-        return _no_write
-
+def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: float) -> NodeResponse:
+    """The server's answer; what it raises is a NodeFailure. timeout: seconds for each piece of the answer's body."""
     try:
-        body = app(environ, start_response)
+        response = server.handle(node.device, request, body)
     except NodeFailure:
         raise
-    except ObjstoreError as error:
-        raise NodeFailure(f"{environ['PATH_INFO']}: {error}") from error
-    except Exception as error:  # a fault of the app, for which a server would have answered 500
-        raise NodeFailure(f"{environ['PATH_INFO']}: {type(error).__name__}: {error}") from error
-    status, pairs = started
-    headers = {name: value if value.isascii() else to_text(value) for name, value in pairs}
-    if isinstance(body, (tuple, list)):
-        return NodeResponse(int(status[:3]), headers, body)
-    return NodeResponse(int(status[:3]), headers, _Body(body, timeout), getattr(body, "close", None))
-
-
-def _no_write(_: bytes) -> None:
-    raise NotImplementedError("storage apps do not use write()")
+    except Exception as error:  # a fault of the server
+        raise NodeFailure(f"{node} {request.name.path}: {type(error).__name__}: {error}") from error
+    if type(response.body) is tuple:
+        return response
+    return NodeResponse(response.status, response.headers, _Body(response, timeout), response.close)
 
 
 class _Body:
     """A body whose errors are those of a node. timeout: seconds for each piece."""
 
-    def __init__(self, body: Iterable[Any], timeout: float) -> None:
-        self._body = body
+    def __init__(self, response: NodeResponse, timeout: float) -> None:
+        self._response = response
         self._timeout = timeout
 
     def __iter__(self) -> Iterator[Any]:
         bound = green.Bound(self._timeout, lambda: NodeTimeout(f"sent nothing for {self._timeout} s"))
-        pieces = iter(self._body)
+        pieces = iter(self._response)
         try:
             while True:
                 with bound:
@@ -140,17 +83,18 @@ class _Body:
             raise
         except (ObjstoreError, OSError) as error:
             raise NodeFailure(str(error)) from error
+        finally:
+            self._response.close()
 
 
-class Pipe(io.RawIOBase):
-    """The body of an upload in process: `send` at one end, a WSGI input at the other.
+class Pipe:
+    """The body of an upload in process: `put` at one end, `read_chunk` at the other.
 
     Holds at most `depth` pieces; a piece handed out by `read_chunk` is the sender's own bytes.
     """
 
     def __init__(self, timeout: float, depth: int = 2) -> None:
         """timeout: seconds that the sender waits for room."""
-        super().__init__()
         self._pieces: deque[bytes | memoryview] = deque()
         self._depth = depth
         self._timeout = timeout
@@ -206,35 +150,29 @@ class Pipe(io.RawIOBase):
         self._rest = view[most:]
         return view[:most]
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self.read_chunk(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
 
 class LocalUpload:
     """See `wire.messages.Upload`."""
 
-    def __init__(self, app: WsgiApp, environ: dict[str, Any], pipe: Pipe, timeout: float, patience: float) -> None:
-        self._pipe = pipe
+    def __init__(
+        self, server: Server, node: Node, request: NodeRequest, length: int | None, timeout: float, patience: float
+    ) -> None:
+        """timeout, patience: as LocalTransport has them."""
+        self._pipe = Pipe(timeout)
         self._timeout = timeout
         self._patience = patience
-        self._environ = environ
+        self._trailers: dict[str, str] = {}
         self._response: NodeResponse | None = None
         self._failure: tuple[type[NodeFailure], str] | None = None
         self._ended = green.Event()
-        green.spawn(self._serve, app)
+        body = Body(self._pipe.read_chunk, length, announced=True, trailers=self._trailers)
+        green.spawn(self._serve, server, node, request, body)
 
-    def _serve(self, app: WsgiApp) -> None:
+    def _serve(self, server: Server, node: Node, request: NodeRequest, body: Body) -> None:
         try:
-            self._response = _run(app, self._environ, self._timeout)
+            self._response = _ask(server, node, request, body, self._timeout)
         except NodeFailure as error:
             self._failure = type(error), str(error)
-        except Exception as error:  # a fault of the app must reach the one who uploads
-            self._failure = NodeFailure, f"{type(error).__name__}: {error}"
         finally:
             self._ended.send(None)
             self._pipe.want()
@@ -244,7 +182,7 @@ class LocalUpload:
         if self._failure is not None:
             kind, text = self._failure
             raise kind(text)
-        if self._response is None:  # the app was ended by force
+        if self._response is None:  # it was ended by force
             raise NodeFailure("the request ended without an answer")
         return self._response
 
@@ -264,7 +202,7 @@ class LocalUpload:
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
         if not self._ended.ready():
-            self._environ["objstore.trailers"].update(trailers)
+            self._trailers.update(trailers)
             self._pipe.end()
             with green.deadline(self._patience, NodeTimeout("no answer in time")):
                 self._ended.wait()

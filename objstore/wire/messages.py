@@ -18,7 +18,6 @@ from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.numbers import whole
-from objstore.core.text import ENVIRON_KEY
 
 # Headers between proxies and storage servers, each named here once.
 TIMESTAMP = "X-Timestamp"
@@ -36,36 +35,32 @@ ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a contain
 REFUSED = "X-Backend-Container-Refused"
 SPOOLED = "X-Backend-Container-Spooled"
 OVERWRITTEN = "X-Backend-Overwritten"  # with the answer to a PUT: there was an object before
+DATA_TIMES = "X-Backend-Data-Times"  # with GET of a container: list objects by when their data was written
+ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"  # with GET: list the system's own names too
 MARKERS = "X-Backend-Markers"  # with GET of a container: list keys whose current version is a delete marker
-MARKERS_KEY = ENVIRON_KEY[MARKERS]
 SHUT = "shut"  # with POST of a container, a query: 1 refuses new objects for a while, 0 takes them again
 RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
-DATA_TIMES = "X-Backend-Data-Times"  # list objects by when their data was written
-DATA_TIMES_KEY = ENVIRON_KEY[DATA_TIMES]
-ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"  # list reserved names, too
-RECREATE_KEY = ENVIRON_KEY[RECREATE]
-EXPIRY_UPDATE_KEY = ENVIRON_KEY[EXPIRY_UPDATE]
 EVEN_EXPIRED = "X-Backend-Even-Expired"  # serve an object whose time has come, too
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
 SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, where it is known
 ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
 # Leases of a name (LOCK and UNLOCK of an object; see doc/consistency.md).
 LEASE = "X-Backend-Lease"  # the holder's id: with LOCK and UNLOCK, and with a change made under the lease
-LEASE_KEY = ENVIRON_KEY[LEASE]
 LEASE_WAIT = "X-Backend-Lease-Wait"  # with LOCK: seconds to wait while another holds the name
 LEASE_FLOOR = "X-Backend-Lease-Floor"  # a change under the lease must be newer than this
 LEASE_PROMISE = "X-Backend-Lease-Promise"  # and not newer than this
 LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have been made elsewhere
-LEASE_ABANDON_KEY = ENVIRON_KEY[LEASE_ABANDON]
 MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
 # While the number of partitions is changed: the other partition in which the object must be found.
 TWIN = "X-Backend-Twin-Partition"
-TWIN_KEY = ENVIRON_KEY[TWIN]
 # While a partition moves (see `proxy.former`).
 EXISTING_ONLY = "X-Backend-Existing-Only"  # with PUT: change an account or container, but make none
-EXISTING_ONLY_KEY = ENVIRON_KEY[EXISTING_ONLY]
 AHEAD_OF_DATA = "X-Backend-Ahead-Of-Data"  # with POST: keep metadata of an object that is still to come
-AHEAD_OF_DATA_KEY = ENVIRON_KEY[AHEAD_OF_DATA]
+
+
+def policy_totals(index: int) -> str:
+    """With GET of an account, the header that has the totals of one storage policy."""
+    return f"X-Backend-Policy-{index}-Totals"
 
 
 REPLICATE = "REPLICATE"
@@ -102,15 +97,16 @@ class NodeRequest(NamedTuple):
 class NodeResponse:
     """What a node answered: status, headers (canonical name to text), body.
 
-    The body must be read to its end or closed; reading raises NodeFailure where it breaks off.
+    The body must be read to its end or closed; reading raises NodeFailure where it breaks off. body: its pieces;
+    a tuple if all of them are at hand. close: to be called if it is not.
     """
 
-    __slots__ = ("_body", "_close", "headers", "status")
+    __slots__ = ("_close", "body", "headers", "status")
 
     def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = (), close: Any = None) -> None:
         self.status = status
         self.headers = headers
-        self._body = body
+        self.body = body
         self._close = close
 
     @property
@@ -118,11 +114,11 @@ class NodeResponse:
         return 200 <= self.status < 300
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        return iter(self._body)
+        return iter(self.body)
 
     def read(self) -> bytes:
         try:
-            return b"".join(bytes(piece) for piece in self._body)
+            return b"".join(bytes(piece) for piece in self.body)
         finally:
             self.close()
 

@@ -60,7 +60,7 @@ class HttpUpload:
         self._upload.send(piece)
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
-        return _received(self._upload.finish(trailers))
+        return _received(self._upload.finish({name: to_native(value) for name, value in trailers.items()}))
 
     def abort(self) -> None:
         self._upload.abort()

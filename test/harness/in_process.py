@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from objstore.assembly.apps import proxy_app, storage_apps
+from objstore.assembly.apps import proxy_app, storage_servers
 from objstore.assembly.surroundings import Surroundings, Work
 from objstore.cluster.cluster import Transports
 from objstore.core.errors import NodeUnreachable
@@ -73,10 +73,9 @@ class InProcess:
         known = {"ring_dir": str(root), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"}
         self.conf = {**known, "allow_account_management": "yes", "post_quorum_timeout": "5", **conf}
         inner = Transports(None)  # type: ignore[arg-type]
-        storage = storage_apps(self.conf, inner)
+        storage = storage_servers(self.conf, inner)
         self.devices = storage.devices
-        apps = {"account": storage.account, "container": storage.container, "object": storage.object}
-        self.net = Breakable(LocalTransport(apps))
+        self.net = Breakable(LocalTransport(storage.by_kind))
         inner.use_local(self.net, frozenset((f"127.0.0.{number}", PORT) for number in range(1, devices + 1)))
         self.transports = Transports(self.net)
         self.proxy = proxy_app(self.conf, self.transports, layers=())  # as daemons use it

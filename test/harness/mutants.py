@@ -27,8 +27,8 @@ MUTANTS = (
     # Devices
     Mutant(
         "nothing is acknowledged beneath a mount point",
-        "objstore/server/app.py",
-        "if method not in _READS or response.status == 404:",
+        "objstore/server/storage_server.py",
+        "if asked.method not in _READS or response.status == 404:",
         "if False:",
         _unit("server/test_server_devices"),
     ),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from objstore.assembly.apps import storage_apps
+from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.settings import SETTINGS
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
@@ -120,11 +120,11 @@ class Store:
         self.ring = Ring(builder.contents())
         known = cluster_conf.load(str(root / "etc"))
         plain = Transports(None)
-        storage = storage_apps(
+        storage = storage_servers(
             {"ring_dir": str(root / "etc"), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"},
             plain,
         )
-        local = LocalTransport({"account": storage.account, "container": storage.container, "object": storage.object})
+        local = LocalTransport(storage.by_kind)
         plain.use_local(local, frozenset({("127.0.0.1", 6200)}))
         self.net = Faulty(local)
         transports = Transports(self.net)

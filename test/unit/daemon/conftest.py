@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
@@ -49,10 +49,9 @@ class Cluster:
             (root / "devices" / name).mkdir(parents=True)
         conf = {"ring_dir": str(root), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"}
         transports = remote_transports(conf)
-        storage = storage_apps(conf, transports)
+        storage = storage_servers(conf, transports)
         self.devices = storage.devices
-        apps = {"account": storage.account, "container": storage.container, "object": storage.object}
-        self.transport = Breakable(LocalTransport(apps))
+        self.transport = Breakable(LocalTransport(storage.by_kind))
         self.salt = HashSalt(b"a", b"")
         self.clock = Clock()
         self.ring = ring_of(names)

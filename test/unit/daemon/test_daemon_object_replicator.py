@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.core.errors import Corrupt, NodeTimeout, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
@@ -91,8 +91,8 @@ class Cluster:
         for number in range(1, devices + 1):
             self.add(f"d{number}")
         conf = {"ring_dir": str(root), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"}
-        self.storage = storage_apps(conf, remote_transports(conf))
-        self.network = Network(LocalTransport({"object": self.storage.object}))
+        self.storage = storage_servers(conf, remote_transports(conf))
+        self.network = Network(LocalTransport(self.storage.by_kind))
         self.clock = Clock()
         self.ring = self.rebalanced()
         self.options = Options(WEEK, bounds=Bounds(bytes=10_000, changes=10, large=5_000))

@@ -22,7 +22,6 @@ from objstore.s3.filter import SETTINGS, S3Filter
 from objstore.web.access import Identity
 from objstore.web.keys import Credential
 from objstore.web.responses import call
-from objstore.wire.local import _Whole
 
 OWNER = Credential(Identity("a:b", ("a:b", "a", "AUTH_a"), ("AUTH_a",)), "secret", "AUTH_a")
 LOGGER = logging.getLogger("test.fuzz")
@@ -50,7 +49,7 @@ class Stack:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"{method} {target} HTTP/1.1\r\nHost: store\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
         environ: dict[str, Any] = {
-            "wsgi.input": _Whole(body),
+            "wsgi.input": io.BytesIO(body),
             "wsgi.url_scheme": "http",
             "wsgi.errors": io.StringIO(),
             "REMOTE_ADDR": "127.0.0.1",

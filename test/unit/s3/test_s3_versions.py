@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from objstore.assembly.apps import storage_apps
+from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.settings import SETTINGS
 from objstore.core.names import Name
@@ -134,8 +134,8 @@ class World:
         known = cluster_conf.load(str(root / "etc"))
         transports = Transports(None)  # type: ignore[arg-type]
         conf = {"ring_dir": str(root / "etc"), "devices": str(root / "devices"), "mount_check": "no", "log_to": "none"}
-        apps = storage_apps(conf, transports)
-        local = LocalTransport({"account": apps.account, "container": apps.container, "object": apps.object})
+        apps = storage_servers(conf, transports)
+        local = LocalTransport(apps.by_kind)
         transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
         rings = {name: lambda: ring for name in ("account", "container", "object")}
         cluster = Cluster(settings.read(SETTINGS, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from objstore.assembly.apps import storage_apps
+from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.replication import databases as protocol
 from objstore.runtime import green
+from objstore.server.http_adapter import StorageApp
 from objstore.store.databases import ContainerStore, ObjectRow
 from objstore.store.databases.status import status_of
 from objstore.web.responses import Answer, call
@@ -38,7 +39,7 @@ def apps(tmp_path: Path) -> Any:
         "database_replication_wait": "0.05",
         "database_replication_body": "64K",
     }
-    return storage_apps(conf, Transports(None))  # type: ignore[arg-type]
+    return storage_servers(conf, Transports(None))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def ask(apps: Any) -> Ask:
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.input": stream or io.BytesIO(body),
         }
-        return call(apps.container, environ)
+        return call(StorageApp(apps.container), environ)
 
     return ask
 

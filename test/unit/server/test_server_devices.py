@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import tempfile
@@ -20,12 +19,14 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.drives import Outs
 from objstore.runtime.files import FILES
-from objstore.server.app import Request, StorageApp
+from objstore.server.answers import answer
 from objstore.server.devices import Devices, Makers
+from objstore.server.request import Request
+from objstore.server.storage_server import StorageServer
 from objstore.store.databases import ContainerStore
 from objstore.store.objects.replica_store import FileReplicaStore
-from objstore.web.responses import Response, call
-from objstore.wire.messages import REPLICATE
+from objstore.wire.bodies import NO_BODY
+from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share
 
 
 def test_plain_files_and_names_with_a_dot_are_no_devices(tmp_path: Path) -> None:
@@ -122,40 +123,40 @@ def test_a_path_that_cannot_be_looked_at_is_not_called_unmounted(tmp_path: Path)
         devices.get("d1")
 
 
-def _missing(_: Request) -> Response:
+def _missing(_: Request) -> NodeResponse:
     raise NotFound("o")
 
 
 @pytest.mark.parametrize(
     ("method", "verb", "status"),
     [
-        ("PUT", lambda _: Response(201), 507),
-        ("POST", lambda _: Response(202), 507),
-        ("DELETE", lambda _: Response(204), 507),
+        ("PUT", lambda _: answer(201), 507),
+        ("POST", lambda _: answer(202), 507),
+        ("DELETE", lambda _: answer(204), 507),
         ("DELETE", _missing, 507),
         ("GET", _missing, 507),
-        ("HEAD", lambda _: Response(404), 507),
-        (REPLICATE, lambda _: Response(200), 507),
-        ("GET", lambda _: Response(200), 200),  # of a file that was open before
+        ("HEAD", lambda _: answer(404), 507),
+        (REPLICATE, lambda _: answer(200), 507),
+        ("GET", lambda _: answer(200), 200),  # of a file that was open before
     ],
 )
 def test_a_device_that_is_unmounted_within_a_request_acknowledges_nothing(
-    tmp_path: Path, disk: str, method: str, verb: Callable[[Any], Response], status: int
+    tmp_path: Path, disk: str, method: str, verb: Callable[[Any], NodeResponse], status: int
 ) -> None:
     """What was written beneath the mount point would be hidden as soon as the disk is back."""
     mounted = Mounted(tmp_path, disk)
 
-    def unmounted_meanwhile(request: Any) -> Response:
+    def unmounted_meanwhile(request: Any) -> NodeResponse:
         mounted.unmount()
         return verb(request)
 
-    app = StorageApp(
+    server = StorageServer(
+        "object",
         mounted.devices,
         HashSalt(b"a", b""),
         {} if method == REPLICATE else {method: unmounted_meanwhile},
-        3,
         logging.getLogger("test"),
         unmounted_meanwhile,
     )
-    path = "/d1/1" if method == REPLICATE else "/d1/1/a/c/o"
-    assert call(app, {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO()}).status == status
+    name = Share("object") if method == REPLICATE else Name("a", "c", "o")
+    assert server.handle("d1", NodeRequest(method, 1, name, {}), NO_BODY).status == status

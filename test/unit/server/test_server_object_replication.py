@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness.engines import present
 
-from objstore.assembly.apps import remote_transports, storage_apps
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
@@ -48,8 +48,8 @@ class Host:
             (self.devices / name).mkdir(parents=True)
         (root / "objstore.conf").write_text("[hash]\nprefix = a\n")
         conf = {"ring_dir": str(root), "devices": str(self.devices), "mount_check": "no", "log_to": "none", **settings}
-        self.storage = storage_apps(conf, remote_transports(conf))
-        self.transport = LocalTransport({"object": self.storage.object})
+        self.storage = storage_servers(conf, remote_transports(conf))
+        self.transport = LocalTransport(self.storage.by_kind)
         self.partition: int | None = 3  # that is asked for
 
     def store(self, device: str = "d1") -> Any:

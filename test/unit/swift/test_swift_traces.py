@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from objstore.assembly.apps import proxy_app, storage_apps
+from objstore.assembly.apps import proxy_app, storage_servers
 from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir, prepare
 from objstore.cluster.cluster import Transports
 from objstore.web.requests import ENVIRON_KEY
@@ -44,8 +44,8 @@ class Store:
         prepare(data, 3, 3)
         conf = {"ring_dir": data.etc, "devices": data.devices, "mount_check": "no", "log_to": "none"}
         transports = Transports(None)  # type: ignore[arg-type]
-        apps = storage_apps(conf, transports)
-        local = LocalTransport({"account": apps.account, "container": apps.container, "object": apps.object})
+        apps = storage_servers(conf, transports)
+        local = LocalTransport(apps.by_kind)
         self.transport = Watched(local)
         transports.use_local(self.transport, LOCAL_ADDRESSES)
         self._proxy = proxy_app(conf | {"allow_account_management": "yes"}, transports)

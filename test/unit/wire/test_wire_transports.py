@@ -12,36 +12,40 @@ from objstore.core.nodes import Node
 from objstore.http.client import CLIENT_SETTINGS, Pool
 from objstore.http.server import SERVER_SETTINGS, Server
 from objstore.runtime import green, settings
-from objstore.web.requests import headers as request_headers
-from objstore.web.responses import Response
+from objstore.server.http_adapter import StorageApp
 from objstore.wire.local import LocalTransport
-from objstore.wire.messages import NodeRequest, UpdateTarget, parse_path, target
+from objstore.wire.messages import NodeRequest, NodeResponse, UpdateTarget, parse_path, target
 from objstore.wire.remote import HttpTransport
 
 NAME = Name("AUTH_t", "c ä", "o/ü?#%41\x7f")
 MIB = 1 << 20
 
 
-class NodeApp:
+class NodeServer:
     """A storage server in small: answers with what it was asked, and keeps what it was sent."""
+
+    kind, name = "object", "object-server"
 
     def __init__(self):
         self.seen = []
         self.ended = green.Event()
 
-    def __call__(self, environ, start_response):
-        device, partition, name = parse_path(environ["PATH_INFO"].encode("latin-1").decode())
-        self.seen.append((environ["REQUEST_METHOD"], device, partition, name, request_headers(environ)))
-        return getattr(self, environ["REQUEST_METHOD"].lower())(environ)(environ, start_response)
+    def without_verb(self, method):
+        return None
 
-    def get(self, environ):
-        if environ["QUERY_STRING"] == "break":
-            return Response(200, {"Content-Length": "100"}, self._broken())
-        if environ["QUERY_STRING"] == "stuck":
-            return Response(200, {"Content-Length": "100"}, self._stuck())
-        if environ["QUERY_STRING"] == "slow":
+    def handle(self, device, request, body):
+        self.seen.append((device, request))
+        return self.get(request) if request.method == "GET" else self.put(request, body)
+
+    def get(self, request):
+        if request.query == "break":
+            return NodeResponse(200, {"Content-Length": "100"}, self._broken())
+        if request.query == "stuck":
+            return NodeResponse(200, {"Content-Length": "100"}, self._stuck())
+        if request.query == "slow":
             green.sleep(5)
-        return Response(200, {"X-Object-Meta-Color": "grün", "Content-Length": "6"}, [b"abc", memoryview(b"def")])
+        headers = {"X-Object-Meta-Color": "grün", "Content-Length": "6"}
+        return NodeResponse(200, headers, iter([b"abc", memoryview(b"def")]))
 
     def _stuck(self):
         yield b"x" * 10
@@ -51,35 +55,33 @@ class NodeApp:
         yield b"x" * 10
         raise NodeFailure("the disk has gone")
 
-    def put(self, environ):
-        if environ["QUERY_STRING"] == "full":
-            return Response(507)
-        stream = environ["wsgi.input"]
-        pieces = []
+    def put(self, request, body):
+        if request.query == "full":
+            return NodeResponse(507, {})
         try:
-            while piece := stream.read_chunk(MIB):
-                pieces.append(bytes(piece))
+            content = body.read(100 * MIB)
         except BodyTruncated:
             self.ended.send("truncated")
-            return Response(499)
-        body = b"".join(pieces)
-        trailer = environ.get("objstore.trailers", {}).get("X-Backend-Etag", "")
-        return Response(201, {"X-Size": str(len(body)), "X-Sum": str(sum(body)), "X-Trailer": trailer})
+            return NodeResponse(499, {})
+        trailer = body.trailers.get("X-Backend-Etag", "")
+        announced = str(body.announced)
+        sent = {"X-Size": str(len(content)), "X-Sum": str(sum(content)), "X-Trailer": trailer, "X-Announced": announced}
+        return NodeResponse(201, sent)
 
 
 @pytest.fixture(params=["in process", "over HTTP"])
 def way(request):
-    app = NodeApp()
+    node_server = NodeServer()
     if request.param == "in process":
-        apps = dict.fromkeys(("account", "container", "object"), app)
-        yield SimpleNamespace(app=app, node=Node(0, 1, 1, "127.0.0.1", 1, "d 1"), transport=LocalTransport(apps, 0.3))
+        node, transport = Node(0, 1, 1, "127.0.0.1", 1, "d 1"), LocalTransport({"object": node_server}, 0.3)
+        yield SimpleNamespace(server=node_server, node=node, transport=transport)
         return
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(listener, app, settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    server = Server(listener, StorageApp(node_server), settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
     green.spawn(server.serve)
     pool = Pool(settings.read(CLIENT_SETTINGS, {"node_timeout": "300ms", "body_timeout": "300ms"}))
     node = Node(0, 1, 1, "127.0.0.1", listener.getsockname()[1], "d 1")
-    yield SimpleNamespace(app=app, node=node, transport=HttpTransport(pool))
+    yield SimpleNamespace(server=node_server, node=node, transport=HttpTransport(pool))
     pool.close()
     server.drain(timeout=0.1)
 
@@ -103,9 +105,9 @@ def test_names_and_headers_arrive_as_they_were(way):
     assert response.status == 200
     assert response.headers["X-Object-Meta-Color"] == "grün"
     assert response.read() == b"abcdef"
-    method, device, partition, name, headers = way.app.seen[0]
-    assert (method, device, partition, name) == ("GET", "d 1", 7, NAME)
-    assert headers["X-Object-Meta-Name"] == "Jörg \udcff"
+    device, request = way.server.seen[0]
+    assert (device, request.method, request.partition, request.name) == ("d 1", "GET", 7, NAME)
+    assert request.headers["X-Object-Meta-Name"] == "Jörg \udcff"
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"y" * 70_000], ids=["empty", "one byte", "70 kB"])
@@ -113,6 +115,7 @@ def test_a_body_at_hand_arrives_whole(way, body):
     response = way.transport.call(way.node, asked("PUT", body=body))
     response.close()
     assert (response.status, response.headers["X-Size"]) == (201, str(len(body)))
+    assert response.headers["X-Announced"] == "False"
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -122,11 +125,12 @@ def test_an_upload_arrives_whole_with_its_trailers(way, announced):
     assert upload.wait_continue() is None
     for piece in pieces:
         upload.send(piece)
-    response = upload.finish({} if announced else {"X-Backend-Etag": "abc"})
+    response = upload.finish({} if announced else {"X-Backend-Etag": "abc ü"})
     response.close()
     assert response.status == 201
     assert response.headers["X-Sum"] == str(sum(range(7)) * MIB // 2)
-    assert response.headers["X-Trailer"] == ("" if announced else "abc")
+    assert response.headers["X-Trailer"] == ("" if announced else "abc ü")
+    assert response.headers["X-Announced"] == "True"
 
 
 def test_a_node_that_wants_no_body_says_so_before_it(way):
@@ -143,7 +147,7 @@ def test_an_upload_that_is_given_up_is_noticed_by_the_node(way):
     upload.send(b"x" * MIB)
     upload.abort()
     with green.deadline(2, AssertionError("the node waits on")):
-        assert way.app.ended.wait() == "truncated"
+        assert way.server.ended.wait() == "truncated"
 
 
 def test_a_body_that_breaks_off_is_a_failure_of_the_node(way):
@@ -182,11 +186,12 @@ def test_update_targets_are_read_back():
     assert UpdateTarget.decode(made.encode()) == made
 
 
-def test_an_app_that_fails_in_an_unforeseen_way_is_a_failed_node():
-    def app(environ, start_response):
-        raise KeyError("a fault")
+def test_a_server_that_fails_in_an_unforeseen_way_is_a_failed_node():
+    class Faulty:
+        def handle(self, device, request, body):
+            raise KeyError("a fault")
 
-    transport = LocalTransport(dict.fromkeys(("account", "container", "object"), app), 0.3)
+    transport = LocalTransport({"object": Faulty()}, 0.3)
     node = Node(0, 1, 1, "127.0.0.1", 1, "d 1")
     with pytest.raises(NodeFailure):
         transport.call(node, asked("GET"))
@@ -195,11 +200,11 @@ def test_an_app_that_fails_in_an_unforeseen_way_is_a_failed_node():
 
 
 def test_a_header_that_cannot_be_sent_costs_no_connection():
-    server = SimpleNamespace(app=NodeApp(), listener=socket.create_server(("127.0.0.1", 0)))
-    serving = Server(server.listener, server.app, settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    listener, node_server = socket.create_server(("127.0.0.1", 0)), NodeServer()
+    serving = Server(listener, StorageApp(node_server), settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
     green.spawn(serving.serve)
     pool = Pool(settings.read(CLIENT_SETTINGS, {}))
-    node = Node(0, 1, 1, "127.0.0.1", server.listener.getsockname()[1], "d 1")
+    node = Node(0, 1, 1, "127.0.0.1", listener.getsockname()[1], "d 1")
     transport = HttpTransport(pool)
     bad = NodeRequest("PUT", 7, NAME, {"X-Object-Meta-A": "a\rb"}, "", b"x")
     with pytest.raises(InvalidInput):
@@ -212,5 +217,5 @@ def test_a_header_that_cannot_be_sent_costs_no_connection():
     with pytest.raises(InvalidInput):
         upload.finish({"X-Late": "a\rb"})
     green.sleep(0.1)
-    assert (pool.idle, server.app.ended.ready()) == (0, True)  # closed: the node has seen the body break off
+    assert (pool.idle, node_server.ended.ready()) == (0, True)  # closed: the node has seen the body break off
     serving.drain(timeout=0.1)

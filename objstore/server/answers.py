@@ -1,0 +1,39 @@
+"""Answers of storage servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.core.timestamps import Timestamp
+from objstore.web import errors, responses
+from objstore.wire.messages import STORED_TIMESTAMP, NodeResponse
+
+JSON = {"Content-Type": "application/json"}
+
+
+def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> NodeResponse:
+    """An answer whose whole body is at hand. Its length is told, unless the headers tell another."""
+    sent = dict(headers) if headers else {}
+    if status != 304:
+        sent.setdefault("Content-Length", str(len(body)))  # with 204 too, as Swift has it
+    return NodeResponse(status, sent, (body,) if body else ())
+
+
+def error(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> NodeResponse:
+    """A refusal with a short page that says what is wrong."""
+    return _node_response(responses.error(status, message, headers))
+
+
+def of_failure(failure: BaseException) -> NodeResponse:
+    """The answer to a request that failed so."""
+    return _node_response(errors.response_for(failure))
+
+
+def missing(newest: object) -> NodeResponse:
+    """404; newest: the timestamp of the newest change that is known of the name, if there is one."""
+    return error(404, headers={STORED_TIMESTAMP: newest.internal} if isinstance(newest, Timestamp) else None)
+
+
+def _node_response(response: responses.Response) -> NodeResponse:
+    assert isinstance(response.body, bytes)
+    return answer(response.status, response.headers, response.body)

@@ -1,0 +1,72 @@
+"""The body of a request as a storage server reads it, whichever way it comes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+
+from objstore.core.errors import BodyTruncated, LimitExceeded
+
+PIECE = 1 << 20  # bytes asked for at a time
+
+ReadChunk = Callable[[int], bytes | memoryview]
+
+
+class Body:
+    """length: in bytes; None if it is not known. announced: the sender sends nothing before the body is read.
+
+    read_chunk: gives up to so many of the next bytes, b'' at the end. Raises BodyTruncated and BodyTimeout.
+    """
+
+    __slots__ = ("_trailers", "announced", "length", "read_chunk")
+
+    def __init__(
+        self,
+        read_chunk: ReadChunk,
+        length: int | None,
+        announced: bool = False,
+        trailers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.read_chunk = read_chunk
+        self.length = length
+        self.announced = announced
+        self._trailers = {} if trailers is None else trailers
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """Canonical names to text; complete once the body was read to its end."""
+        return self._trailers
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """The body in pieces of up to 1 MiB; raises BodyTruncated if it ends before its announced length."""
+        left = self.length
+        while left is None or left > 0:
+            piece = self.read_chunk(PIECE if left is None else min(PIECE, left))
+            if not piece:
+                if left is not None:
+                    raise BodyTruncated(f"the body ended {left} bytes before its announced length")
+                return
+            if left is not None:
+                left -= len(piece)
+            yield piece
+
+    def read(self, limit: int) -> bytes:
+        """The whole body; raises LimitExceeded if it has more than `limit` bytes, and BodyTruncated."""
+        if self.length is not None and self.length > limit:
+            raise LimitExceeded(f"the body is larger than {limit} bytes")
+        pieces = []
+        size = 0
+        for piece in self:
+            size += len(piece)
+            if size > limit:
+                raise LimitExceeded(f"the body is larger than {limit} bytes")
+            pieces.append(bytes(piece))
+        return b"".join(pieces)
+
+
+NO_BODY = Body(lambda _: b"", 0)
+
+
+def whole(data: bytes) -> Body:
+    """A body that is at hand."""
+    return Body(io.BytesIO(data).read, len(data)) if data else NO_BODY
