@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 
 from objstore.core import metadata
 from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
@@ -189,6 +188,7 @@ def _read(request: Request, reader: ObjectReader) -> NodeResponse:
     if "Range" in sent and request.method == "GET" and (version or MANIFEST not in info.metadata):
         span = _span(sent, info)
         if span is None:
+            del headers["Content-Length"], headers["Content-Type"]  # those of the page are sent
             return error(416, headers={**headers, "Content-Range": ranges.unsatisfied_range(info.size)})
         start, stop, status = span
         if status == 206:
@@ -205,10 +205,9 @@ def _content(reader: ObjectReader, start: int, stop: int) -> Iterable[bytes | me
     if reader.info.size > _SMALL:
         return pieces
     try:
-        piece = bytes(next(pieces))
+        return (b"".join(map(bytes, pieces)),)
     except (ObjstoreError, OSError) as failure:
         return _failing(failure)
-    return (piece,) if len(piece) == stop - start else chain((piece,), pieces)
 
 
 def _failing(failure: Exception) -> Iterator[bytes]:

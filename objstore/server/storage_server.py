@@ -98,10 +98,12 @@ class StorageServer:
         """Raises InvalidInput, DeviceUnavailable."""
         method, partition, name, headers, query, _ = asked
         if not isinstance(name, Name) or partition is None or name.kind != self.kind or "" in name:
-            raise InvalidInput(f"not a path of this server: {path_text(device, partition, name)[:200]!r}")
-        location = Location(partition, self._salt.hash(name))
+            raise InvalidInput(f"not an internal path: {path_text(device, partition, name)[:200]!r}")
+        name_hash = self._salt.hash(name)
         if self.kind == "object":
-            location = Location(partition, location.hash, policy(headers), twin(headers, partition))
+            location = Location(partition, name_hash, policy(headers), twin(headers, partition))
+        else:
+            location = Location(partition, name_hash)
         return Request(method, self._devices.get(device), name, location, headers, query, body)
 
     def _share_request(self, device: str, asked: NodeRequest, body: Body) -> ShareRequest:

@@ -124,6 +124,15 @@ def test_ranges_and_conditions_are_judged(host, asked, status, body):
     assert body is None or got == body
 
 
+def test_a_refusal_says_its_own_length(host):
+    """A range that fits nowhere was answered with the object's length: over HTTP no answer at all, or a 500."""
+    put(host)
+    answer = host.ask("GET", OBJECT, Range="bytes=9-")
+    assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */5")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert int(answer.headers["Content-Length"]) == len(answer.read())
+
+
 def test_an_expired_object_is_gone_but_for_those_who_remove_it(host):
     put(host, X_Delete_At="20")
     assert host.ask("GET", OBJECT).status == 404
