@@ -109,7 +109,7 @@ def large(store: ContainerStore, rows: int) -> None:
     measure(f"delete in batches of {BATCH}, a row", dead // BATCH, bury, per=BATCH)
     from_start = ListingQuery(limit=1000)
     measure(f"list 1,000 names behind {dead} tombstones", 20, lambda index: store.list(location, from_start), unit="ms")
-    measure("reclaim them", 1, lambda index: store.replicas.reclaim(location, CLOCK.now()), per=dead)
+    measure("reclaim them", 1, lambda index: store.reclaim(location, CLOCK.now()), per=dead)
 
 
 class Replicator:
@@ -126,7 +126,7 @@ class Replicator:
         self.sent = Sent()
         local = LocalTransport(apps.by_kind)
         node = Node(1, 1, 1, "127.0.0.1", 6201, "d1")
-        self._sender = Sender(source.replicas, node, Means(local, Bounds(), lambda rows: None, self.sent))
+        self._sender = Sender(source, node, Means(local, Bounds(), lambda rows: None, self.sent))
         self._source = source
 
     def push(self, location: Location) -> None:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import islice
 from typing import Any
 
 from objstore.core.errors import DeviceUnavailable, LockTimeout
@@ -63,18 +62,13 @@ class ChangedDatabases:
         from the next pass on."""
         started, threads = self._now(), self._threads(device)
         places = looked_at(databases, self._since.get(device, 0.0))
-        while batch := self._next(device, threads, places):
-            yield from filter(None, batch)
-        self._looked[device] = started - _SLACK_SECONDS
-
-    def _next(self, device: str, threads: ThreadPool, places: Iterator[Location | None]) -> list[Location | None]:
         try:
-            return threads.run(_take, places)
+            yield from filter(None, threads.iterate(places, _BATCH))
         except (OSError, DeviceUnavailable) as error:
             self.missed(device)
             if self._logger is not None:
                 self._logger.warning("%s: databases cannot be looked at: %s", device, error)
-            return []
+        self._looked[device] = started - _SLACK_SECONDS
 
     def missed(self, device: str) -> None:
         """One of those taken in this pass could not be looked at: they come again in the next."""
@@ -95,7 +89,3 @@ def _changed(path: str) -> float:
         return os.stat(path).st_ctime
     except (FileNotFoundError, NotADirectoryError):
         return -1.0
-
-
-def _take(locations: Iterator[Location | None]) -> list[Location | None]:
-    return list(islice(locations, _BATCH))

@@ -1,19 +1,14 @@
-"""What is stored on a device, in an order in which one can go on: the ways of the rounds of `daemon.rounds`."""
+"""The objects of a device, in an order in which one can go on: the way of the rounds of `daemon.rounds`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import Location
 from objstore.daemon.rounds import Position
-from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ReplicaStore
-
-_BATCH = 64  # databases that are looked for at a time
-
 
 # Given where something cannot be listed, and why: is it to be passed over?
 PassOver = Callable[[Position, DeviceUnavailable], bool]
@@ -60,29 +55,3 @@ def _listed(
         if pass_over([policy, *where], error):
             return {}
         raise
-
-
-class Databases(Protocol):
-    """What is asked of an `AccountStore` or a `ContainerStore`."""
-
-    def locations(self) -> Iterator[Location]: ...
-
-    def status(self, location: Location) -> Any: ...
-
-    def audit(self, location: Location) -> None: ...
-
-
-def position_of(location: Location) -> Position:
-    """By which the databases of a device are in order."""
-    return [str(location.partition), location.suffix, location.hash]
-
-
-def databases(threads: ThreadPool, store: Databases, position: Position) -> Iterator[Location]:
-    """All databases from a position on, in order; suspends the caller while the disk is asked."""
-    found = (location for location in store.locations() if position_of(location) >= position[:3])
-    while batch := threads.run(_take, found):
-        yield from batch
-
-
-def _take(found: Iterator[Location]) -> list[Location]:
-    return list(islice(found, _BATCH))

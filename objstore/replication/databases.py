@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.store.databases.replicas import Rows
+from objstore.store.databases.contents import Rows
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Summary
 from objstore.store.databases.tables import Page

@@ -19,13 +19,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from math import inf
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
+
+Item = TypeVar("Item")
 
 
 class _Call:
@@ -164,6 +167,12 @@ class ThreadPool:
     def run_within(self, seconds: float, function: Callable[..., Any], *args: Any) -> Any:
         """As `run`; raises DeviceUnavailable after so many seconds (0: never), as a pool that lets go does."""
         return self.start(function, *args)(seconds)
+
+    def iterate(self, items: Iterable[Item], size: int = 64) -> Iterator[Item]:
+        """Items whose making blocks, made `size` at a time in a thread; what that raises is raised here."""
+        iterator = iter(items)
+        while batch := self.run(list, islice(iterator, size)):
+            yield from batch
 
     def later(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a function in a thread, without waiting for it, and however the device fares."""

@@ -103,7 +103,7 @@ def account_server(
     limits: Limits = DEFAULT_LIMITS,
     replication: database_replication.Limits | None = None,
 ) -> StorageServer:
-    replicate = DatabaseReplication(lambda device: device.accounts.replicas, salt, replication)
+    replicate = DatabaseReplication(lambda device: device.accounts, salt, replication)
     return database_server("account", AccountVerbs(policies, limits), devices, salt, logger, replicate)
 
 

@@ -133,7 +133,7 @@ def container_server(
     limits: Limits = DEFAULT_LIMITS,
     replication: database_replication.Limits | None = None,
 ) -> StorageServer:
-    replicate = DatabaseReplication(lambda device: device.containers.replicas, salt, replication)
+    replicate = DatabaseReplication(lambda device: device.containers, salt, replication)
     return database_server("container", ContainerVerbs(updater, limits), devices, salt, logger, replicate)
 
 

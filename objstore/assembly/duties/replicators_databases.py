@@ -39,7 +39,7 @@ def _settings(kind: str) -> Table:
 
 def _devices(around: Surroundings, stores: str) -> Iterator[DeviceReplicas]:
     store = attrgetter(stores)
-    return (DeviceReplicas(name, store(device).replicas) for name, device in around.available())
+    return (DeviceReplicas(name, store(device)) for name, device in around.available())
 
 
 def _make(kind: str, table: Table, around: Surroundings) -> Work:

@@ -25,10 +25,10 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
 from objstore.daemon.rounds import Place, Position, Round
-from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ObjectRow
+from objstore.store.databases.layout import position
 from objstore.wire.messages import EVEN_EXPIRED, POLICY, STORED_TIMESTAMP, NodeRequest
 from objstore.wire.rows import tombstone_row
 from objstore.wire.telling import is_majority
@@ -123,12 +123,12 @@ class DanglingRows:
 
     def _all(self, place: Place, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
         *begun, row = found.position or [None, 0]
-        for location in databases(self._threads(place.name), place.store, found.position):
+        for location in self._threads(place.name).iterate(place.store.locations(found.position[:3])):
             self._check()
             primaries = self._containers.ring().primaries(location.partition)
             if not primaries or primaries[0].device != place.name or not self._is_own(primaries[0]):
                 continue
-            here = position_of(location)
+            here = position(location)
             try:
                 yield from self._container(place, found, location, row if begun == here else 0, throttle, since)
             except (NotFound, Corrupt):
@@ -143,7 +143,7 @@ class DanglingRows:
         name = place.store.status(location).name
         if name.account.startswith(_SYSTEM_PREFIX):
             return
-        replicas = place.store.replicas
+        replicas = place.store
         last = replicas.max_row(location)  # what comes later is not old
         while after < last:
             self._check()
@@ -159,7 +159,7 @@ class DanglingRows:
                 throttle.take()
                 self._check()
                 self._row(found, name, row)
-                yield [*position_of(location), number]
+                yield [*position(location), number]
 
     def _row(self, found: Round, container: Name, row: ObjectRow) -> None:
         peers = self._objects(row.policy_index)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location, Name
 from objstore.daemon.rounds import Place, Position, Round
-from objstore.daemon.stored_names import databases, position_of
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
+from objstore.store.databases.layout import position
 
 _UNREADABLE_IN_A_ROW = 5  # databases, after which a round is broken off: the device is at fault
 
@@ -51,14 +51,14 @@ class DatabaseAuditor:
         self._threads = cache(lambda device: ThreadPool(f"{kind}-auditor:{device}", 1))
 
     def full(self, place: Place, found: Round) -> Iterator[Position]:
-        for location in databases(self._threads(place.name), place.store, found.position):
+        for location in self._threads(place.name).iterate(place.store.locations(found.position[:3])):
             self._check()
             self._databases(place.name).take()
             size = _size(place.store.path(location))
             self._bytes(place.name).take(size)  # a large one makes those after it wait
             found.count(bytes=size)
             self._audit(place, found, location)
-            yield position_of(location)
+            yield position(location)
 
     def _audit(self, place: Place, found: Round, location: Location) -> None:
         try:

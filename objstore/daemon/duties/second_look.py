@@ -87,7 +87,7 @@ class SecondLook:
 
     def databases(self, place: Place, found: Round) -> Iterator[Position]:
         """Of places whose `store` is an AccountStore or ContainerStore."""
-        replicas = place.store.replicas
+        replicas = place.store
         for noted in replicas.unreadable():
             if self._now() - noted.at >= self._pause:
                 self._check()

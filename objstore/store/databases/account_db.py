@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.core.errors import Conflict
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.listing import Listing, ListingQuery, collect
 from objstore.store.databases.rows import ContainerRow, join_containers, read_timestamp
 
 
@@ -141,21 +140,16 @@ def image(new: NewAccount) -> bytes:
 def _create_again(connection: Connection, new: NewAccount) -> bool:
     info = read_info(connection)
     if info.deleted:
-        if new.timestamp <= info.delete_timestamp:
-            raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
-        status.update(connection, put_timestamp=new.timestamp, status_changed_at=new.timestamp)
+        status.revive(connection, info, new.timestamp)
     elif new.timestamp > info.put_timestamp:
         status.update(connection, put_timestamp=new.timestamp)
     if new.metadata:
-        status.merge_metadata(connection, {key: (value, new.timestamp) for key, value in new.metadata.items()})
+        status.set_metadata(connection, new.metadata, new.timestamp)
     return info.deleted
 
 
 def _delete(connection: Connection, timestamp: Timestamp) -> None:
-    info = live_info(connection)
-    if timestamp <= info.put_timestamp:
-        raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
-    status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+    status.end(connection, live_info(connection), timestamp)
 
 
 def merge_status(connection: Connection, peer: status.Status) -> None:
@@ -178,20 +172,14 @@ def merge_rows(connection: Connection, batches: list[list[ContainerRow]]) -> lis
 def list_containers(connection: Connection, query: ListingQuery, deleted_too: bool) -> Listing:
     with status.snapshot(connection):
         info = read_info(connection) if deleted_too else live_info(connection)
-        items, more = tables.listed(connection, CONTAINERS, 0, query, _listed)
+        rows = tables.LiveRows(connection, CONTAINERS, 0)
+        items, more = collect(query, rows.fetch, rows.skim, _listed)
     return Listing(info, items, more)
 
 
 def _listed(values: list[Any]) -> ListedContainer:
     name, put, count, size, policy_index = values
     return ListedContainer(name, read_timestamp(put), count, size, policy_index)
-
-
-def policy_totals(connection: Connection) -> dict[int, AccountTotals]:
-    rows = connection.execute(
-        "SELECT policy_index, container_count, object_count, bytes_used FROM policy_stat ORDER BY 1"
-    )
-    return {index: AccountTotals(*totals) for index, *totals in rows}
 
 
 CREATE = one_by_one(_create_again)

@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
-from objstore.runtime.files import Files
 from objstore.store.databases import account_db as db
-from objstore.store.databases import schema, status
+from objstore.store.databases import schema
 from objstore.store.databases.account_db import AccountInfo, AccountTotals, ListedContainer, NewAccount
-from objstore.store.databases.device import Databases
+from objstore.store.databases.contents import Contents
 from objstore.store.databases.listing import Listing, ListingQuery
-from objstore.store.databases.replicas import Contents, Replicas
+from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.rows import ContainerRow, check_text
-from objstore.store.databases.settings import DatabaseSettings
 
 __all__ = ["AccountInfo", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
 
 
-class AccountStore:
+def _settled(connection: Connection, info: AccountInfo) -> bool:
+    return info.container_count == 0
+
+
+def _disown(connection: Connection) -> None:
+    """An account tells nobody of itself."""
+
+
+class AccountStore(Replicas):
     """Account databases under `root`, a device's directory. See `Databases` for the errors of all calls.
 
     An account that is deleted is NotFound, with the timestamp of the deletion; its containers
     are left for a reaper, which goes on listing them, and rows are still taken.
 
-    replicas: what replicators ask for. `status` is as `info`, also of a deleted account. It may be removed
-    when it has no containers left.
+    `status` is as `info`, also of a deleted account. It may be removed when it has no containers left.
     """
 
-    def __init__(
-        self,
-        root: str,
-        files: Files,
-        settings: DatabaseSettings | None = None,
-        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
-    ) -> None:
-        self._databases = Databases(root, schema.ACCOUNT, files, settings or DatabaseSettings(), on_quarantine)
-        self.replicas = Replicas(self._databases, _CONTENTS, root, files)
-        self.path, self.locations = self.replicas.path, self.replicas.locations
-        self.status, self.audit = self.replicas.status, self.replicas.audit
-
-    def close(self) -> None:
-        """Close what is kept open for later calls. Blocks."""
-        self._databases.close()
-
-    release = close
+    contents = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled, _disown, AccountTotals)
 
     def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
         """True where the account is new, or was deleted; False where it is there, and was brought up to date.
@@ -60,16 +49,6 @@ class AccountStore:
 
     def info(self, location: Location) -> AccountInfo:
         return self._databases.read(location, db.live_info)
-
-    def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
-        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
-        self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
-
-    def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
-        """Join a peer's metadata, key by key."""
-        for key, (value, _) in metadata.items():
-            check_text(key + value)
-        self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
 
     def merge_rows(
         self, location: Location, rows: Iterable[ContainerRow], create_with: NewAccount | None = None
@@ -90,18 +69,3 @@ class AccountStore:
     def delete(self, location: Location, timestamp: Timestamp) -> None:
         """Mark as deleted, with all its containers. Raises Conflict where it was created at or after `timestamp`."""
         self._databases.write(location, db.DELETE, timestamp)
-
-    def policy_totals(self, location: Location) -> dict[int, AccountTotals]:
-        """By the policy index of containers, as they last reported it."""
-        return self._databases.read(location, db.policy_totals)
-
-
-def _settled(connection: Connection, info: AccountInfo) -> bool:
-    return info.container_count == 0
-
-
-def _disown(connection: Connection) -> None:
-    """An account tells nobody of itself."""
-
-
-_CONTENTS = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled, _disown)

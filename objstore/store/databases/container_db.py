@@ -14,7 +14,7 @@ from objstore.core.versions import MARKER_TYPE
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.listing import Listing, ListingQuery, collect
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
 
@@ -199,25 +199,19 @@ def image(new: NewContainer) -> bytes:
 def _create_again(connection: Connection, new: NewContainer) -> bool:
     info = read_info(connection)
     if info.deleted:
-        if new.timestamp <= info.delete_timestamp:
-            raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
-        status.update(connection, put_timestamp=new.timestamp, status_changed_at=new.timestamp)
+        status.revive(connection, info, new.timestamp)
         connection.execute("UPDATE info SET policy_index = ?", (new.policy_index,))
     elif new.timestamp > info.put_timestamp:
         status.update(connection, put_timestamp=new.timestamp)
         if info.revived:  # what it has must not be taken for that of a life before
-            again = {key: (value, new.timestamp) for key, value in md.live_metadata(info.metadata).items()}
-            status.merge_metadata(connection, again)
+            status.set_metadata(connection, md.live_metadata(info.metadata), new.timestamp)
     if new.metadata:
-        status.merge_metadata(connection, {key: (value, new.timestamp) for key, value in new.metadata.items()})
+        status.set_metadata(connection, new.metadata, new.timestamp)
     return info.deleted
 
 
 def _delete(connection: Connection, timestamp: Timestamp) -> None:
-    info = _empty_info(connection)
-    if timestamp <= info.put_timestamp:
-        raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
-    status.update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+    status.end(connection, _empty_info(connection), timestamp)
     connection.execute("UPDATE info SET shut_until = 0")
 
 
@@ -314,7 +308,8 @@ def list_objects(connection: Connection, query: ListingQuery) -> Listing:
         info = live_info(connection)
         policy_index = info.policy_index if query.policy_index is None else query.policy_index
         table = _OBJECTS_BY_DATA if query.data_times else OBJECTS
-        items, more = tables.listed(connection, table, policy_index, query, _listed)
+        rows = tables.LiveRows(connection, table, policy_index)
+        items, more = collect(query, rows.fetch, rows.skim, _listed)
     return Listing(info, items, more)
 
 
@@ -326,13 +321,6 @@ def _listed(values: list[Any]) -> ListedObject:
 def markers(connection: Connection, limit: int) -> list[str]:
     """Keys whose current version is a delete marker, in no order."""
     return [name for (name,) in connection.execute(f"SELECT name FROM object WHERE {_MARKER} LIMIT ?", (limit,))]
-
-
-def policy_totals(connection: Connection) -> dict[int, PolicyTotals]:
-    rows = connection.execute(
-        "SELECT policy_index, object_count, bytes_used, bytes_elsewhere FROM policy_stat ORDER BY 1"
-    )
-    return {index: PolicyTotals(*totals) for index, *totals in rows}
 
 
 def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:

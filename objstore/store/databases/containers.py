@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
-from objstore.runtime.files import Files
 from objstore.store.databases import container_db as db
-from objstore.store.databases import schema, status
+from objstore.store.databases import schema
 from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals, Writer
-from objstore.store.databases.device import Databases
+from objstore.store.databases.contents import Contents
 from objstore.store.databases.listing import Listing, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
-from objstore.store.databases.replicas import Contents, Replicas
+from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
-from objstore.store.databases.settings import DatabaseSettings
 
 __all__ = ["ContainerInfo", "ContainerStore", "ListedObject", "NewContainer", "PolicyTotals", "Writer"]
 
 
-class ContainerStore:
+def _settled(connection: Connection, info: ContainerInfo) -> bool:
+    return db.unreported(connection, info.delete_timestamp) is None
+
+
+class ContainerStore(Replicas):
     """Container databases under `root`, a device's directory. See `Databases` for the errors of all calls.
 
     A container that is deleted is NotFound, with the timestamp of the deletion, but still
     takes rows of objects whose writers were answered: what was acknowledged must not be lost.
 
-    replicas: what replicators ask for. `status` is as `info`, also of a deleted container. It may be removed
+    `status` is as `info`, also of a deleted container. It may be removed
     when the account was told of its deletion.
     """
 
-    def __init__(
-        self,
-        root: str,
-        files: Files,
-        settings: DatabaseSettings | None = None,
-        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
-    ) -> None:
-        self._databases = Databases(root, schema.CONTAINER, files, settings or DatabaseSettings(), on_quarantine)
-        self.replicas = Replicas(self._databases, _CONTENTS, root, files)
-        self.path, self.locations = self.replicas.path, self.replicas.locations
-        self.status, self.audit = self.replicas.status, self.replicas.audit
-
-    def close(self) -> None:
-        """Close what is kept open for later calls. Blocks."""
-        self._databases.close()
-
-    release = close
+    contents = Contents(
+        schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled, db.forget_reports, PolicyTotals
+    )
 
     def create(
         self, location: Location, name: Name, timestamp: Timestamp, policy_index: int, metadata: Mapping[str, str]
@@ -65,16 +53,6 @@ class ContainerStore:
 
     def info(self, location: Location) -> ContainerInfo:
         return self._databases.read(location, db.live_info)
-
-    def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
-        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
-        self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
-
-    def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
-        """Join a peer's metadata, key by key."""
-        for key, (value, _) in metadata.items():
-            check_text(key + value)
-        self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
 
     def merge_rows(
         self,
@@ -118,10 +96,6 @@ class ContainerStore:
         """Keys whose current version is a delete marker, which no listing shows."""
         return self._databases.read(location, db.markers, limit)
 
-    def policy_totals(self, location: Location) -> dict[int, PolicyTotals]:
-        """By policy index, for policies that the container has or had rows of."""
-        return self._databases.read(location, db.policy_totals)
-
     # Reporting to the account
 
     def unreported(self, location: Location, now: Timestamp) -> ContainerRow | None:
@@ -135,10 +109,3 @@ class ContainerStore:
     def forget_reports(self, location: Location) -> None:
         """The account is to be told again."""
         self._databases.write(location, db.FORGET_REPORTS, None)
-
-
-def _settled(connection: Connection, info: ContainerInfo) -> bool:
-    return db.unreported(connection, info.delete_timestamp) is None
-
-
-_CONTENTS = Contents(schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled, db.forget_reports)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from objstore.core.errors import ConfigError, Corrupt, DeviceUnavailable, InvalidInput, LockTimeout
 from objstore.core.names import Location
-from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.runtime.files import Buffer, OpenFile
 from objstore.store.databases import schema, status, tables
+from objstore.store.databases.contents import Contents
 from objstore.store.databases.device import Databases
 from objstore.store.databases.status import Status
-
-if TYPE_CHECKING:
-    from objstore.store.databases.replicas import Contents
 
 _PIECE = 1 << 20
 _IDLE = 60.0  # seconds without progress after which a transfer is taken for dead
@@ -25,9 +23,9 @@ _IDLE = 60.0  # seconds without progress after which a transfer is taken for dea
 class Snapshot:
     """A copy of a database, in a file that `close` deletes. size in bytes; max_row: of its newest row; rows: about."""
 
-    def __init__(self, databases: Databases, files: Files, directory: str, size: int, id: str, max_row: int) -> None:
+    def __init__(self, databases: Databases, directory: str, size: int, id: str, max_row: int) -> None:
         self._databases = databases
-        self._files = files
+        self._files = databases.tree.files
         self._directory = directory
         self.size = size
         self.id = id
@@ -50,12 +48,13 @@ class Snapshot:
         self._databases.apart(self._databases.directories.delete, self._directory)
 
 
-def snapshot(databases: Databases, files: Files, location: Location, table: tables.RowTable) -> Snapshot:
-    return databases.apart(_snapshot, databases, files, location, table)
+def snapshot(databases: Databases, location: Location, table: tables.RowTable) -> Snapshot:
+    return databases.apart(_snapshot, databases, location, table)
 
 
-def _snapshot(databases: Databases, files: Files, location: Location, table: tables.RowTable) -> Snapshot:
+def _snapshot(databases: Databases, location: Location, table: tables.RowTable) -> Snapshot:
     """Also below the reserve of free space, so that a full device can be emptied."""
+    files = databases.tree.files
     directory = databases.directories.workplace(location)
     try:
         databases.read_here(location, _copy, _file_in(directory))
@@ -63,7 +62,7 @@ def _snapshot(databases: Databases, files: Files, location: Location, table: tab
             id_ = status.own_id(connection)
             max_row = tables.last_row(connection)
         with databases.directories.translated(), contextlib.closing(files.open(_file_in(directory))) as file:
-            return Snapshot(databases, files, directory, files.size(file.fd), id_, max_row)
+            return Snapshot(databases, directory, files.size(file.fd), id_, max_row)
     except BaseException:
         databases.directories.delete(directory)
         raise
@@ -90,12 +89,12 @@ class Offered(NamedTuple):
 class Receiving:
     """A file that comes from a peer piece by piece; `close` deletes what has not been put in place."""
 
-    def __init__(self, databases: Databases, files: Files, directory: str) -> None:
+    def __init__(self, databases: Databases, directory: str) -> None:
         self._databases = databases
-        self._files = files
+        self._files = databases.tree.files
         self._directory = directory
         with databases.directories.translated():
-            self.file = files.create(self.path)
+            self.file = self._files.create(self.path)
 
     @property
     def path(self) -> str:
@@ -117,7 +116,7 @@ class Receiving:
         self._databases.directories.delete(self._directory)
 
 
-def receive(databases: Databases, files: Files, location: Location) -> Receiving:
+def receive(databases: Databases, location: Location) -> Receiving:
     """Raises LockTimeout where another peer sends the same."""
 
     def begin() -> Receiving:
@@ -126,7 +125,7 @@ def receive(databases: Databases, files: Files, location: Location) -> Receiving
             raise LockTimeout(f"{location.hash} is being received from another peer")
         directory = databases.directories.workplace(location)
         try:
-            return Receiving(databases, files, directory)
+            return Receiving(databases, directory)
         except BaseException:
             databases.directories.delete(directory)
             raise

@@ -8,13 +8,12 @@ from urllib.parse import quote
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, InvalidInput, NotFound
 from objstore.runtime.files import exists
-from objstore.store.databases import account_db, container_db, schema, status, tables
+from objstore.store.databases import schema, status, tables
+from objstore.store.databases.accounts import AccountStore
+from objstore.store.databases.containers import ContainerStore
 from objstore.store.databases.failures import Failure, classify
 
-_READERS: dict[str, tuple[Any, Any]] = {
-    "container": (container_db.read_info, container_db.policy_totals),
-    "account": (account_db.read_info, account_db.policy_totals),
-}
+_CONTENTS = {store.contents.kind.application_id: store.contents for store in (AccountStore, ContainerStore)}
 
 
 def describe_database(path: str) -> dict[str, Any]:
@@ -33,17 +32,16 @@ def describe_database(path: str) -> dict[str, Any]:
         raise DeviceUnavailable(f"{path}: {error}") from error
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
-        kinds = [kind for kind in schema.KINDS if kind.application_id == application]
-        if not kinds:
+        contents = _CONTENTS.get(application)
+        if contents is None:
             raise InvalidInput(f"{path} is no account or container database")
-        read_info, policy_totals = _READERS[kinds[0].name]
-        info = read_info(connection)
+        info = contents.read_info(connection)
         return {
-            "kind": kinds[0].name,
+            "kind": contents.kind.name,
             "version": schema.version(connection),
             "deleted": info.deleted,
             **info._asdict(),
-            "policies": policy_totals(connection),
+            "policies": contents.policy_totals(connection),
             "max_row": tables.last_row(connection),
             "incoming_sync": status.sync_points(connection, True),
             "outgoing_sync": status.sync_points(connection, False),

@@ -11,7 +11,7 @@ import itertools
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
@@ -19,7 +19,6 @@ from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
-from objstore.store.databases import layout
 from objstore.store.databases.connections import Connected, ConnectionCache, damage_at
 from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import Failure, Replaced, classify
@@ -38,6 +37,14 @@ WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[Any]]
 Image = Callable[[], bytes]
 # Does the state of a database allow its removal?
 Allowed = Callable[[sqlite3.Connection], bool]
+
+
+class Tree(NamedTuple):
+    """The directory of a kind on a device, as functions of `layout` take it."""
+
+    files: Files
+    root: str
+    directory: str
 
 
 class _Write(NamedTuple):
@@ -79,6 +86,7 @@ class Databases:
     ) -> None:
         """on_quarantine: called with the location and the reason, in a thread."""
         self._on_quarantine = on_quarantine
+        self.tree = Tree(files, root, kind.directory)
         self._root = root
         self._kind = kind
         self._files = files
@@ -97,9 +105,6 @@ class Databases:
 
     def path(self, location: Location) -> str:
         return self.directories.path(location)
-
-    def locations(self) -> Iterator[Location]:
-        return layout.locations(self._files, self._root, self._kind.directory)
 
     def close(self) -> None:
         """Close idle connections. The store can be used again afterwards."""
@@ -226,7 +231,7 @@ class Databases:
             self._connections.forget(path)  # what they remember of the disk may be wrong
             if not self._is_there(location):
                 raise self._missing(location) from error
-            note(self._files, self._root, self._kind.directory, location)
+            note(*self.tree, location)
             raise Unreadable(f"{path}: {error}") from error
         return failure is Failure.BUSY
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from objstore.core.names import Location
 from objstore.runtime.files import Files
@@ -74,10 +74,22 @@ def removed(files: Files, temporary: str) -> list[str]:
     return _names(files, temporary, _REMOVED)
 
 
-def locations(files: Files, root: str, kind_directory: str) -> Iterator[Location]:
-    """Every place that has, or had a moment ago, a database; what is not named as one is passed over."""
+def position(location: Location) -> list[str]:
+    """By which the databases of a device are in order."""
+    return [str(location.partition), location.suffix, location.hash]
+
+
+def locations(files: Files, root: str, kind_directory: str, first: Sequence[str] = ()) -> Iterator[Location]:
+    """Every place that has, or had a moment ago, a database, in order of their positions, from one on.
+
+    What is not named as a database is passed over. Blocks, again and again.
+    """
+    begin = list(first)
     for partition in _names(files, f"{root}/{kind_directory}", _PARTITION):
-        yield from of_partition(files, root, kind_directory, int(partition))
+        if [partition] >= begin[:1]:
+            for location in of_partition(files, root, kind_directory, int(partition)):
+                if position(location) >= begin:
+                    yield location
 
 
 def partitions(files: Files, root: str, kind_directory: str) -> list[int]:

@@ -123,10 +123,12 @@ def prefix_of(query: ListingQuery) -> str:
     return query.path.rstrip("/") + "/" if query.path else ""
 
 
-def collect(query: ListingQuery, fetch: Fetch, skim: Skim | None = None) -> tuple[list[Any], bool]:
-    """Rows and Subdirs that answer a query, and whether more would follow.
+def collect(
+    query: ListingQuery, fetch: Fetch, skim: Skim | None = None, show: Callable[[Any], Any] = lambda row: row
+) -> tuple[list[Any], bool]:
+    """Items and Subdirs that answer a query, and whether more would follow.
 
-    skim: where there is one, many groups in a row are read by it.
+    skim: if there is one, many groups in a row are read by it. show: makes an item of a row.
     """
     wanted = max(0, query.limit) + 1
     if query.delimiter or query.path is not None:
@@ -135,7 +137,7 @@ def collect(query: ListingQuery, fetch: Fetch, skim: Skim | None = None) -> tupl
         items = _plain(query, fetch, wanted)
     more = len(items) >= wanted
     del items[wanted - 1 :]
-    return items, more
+    return [item if item.__class__ is Subdir else show(item) for item in items], more
 
 
 def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[Any]:

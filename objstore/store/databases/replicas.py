@@ -1,115 +1,111 @@
-"""The databases of one kind as replicas: what replicators, auditors and reclaiming ask of them.
-
-Both stores have one of these. It is told by `Contents` what the kinds differ in.
-"""
+"""The databases of one kind as replicas: what replicators, auditors and reclaiming ask of both stores."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from sqlite3 import Connection
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
-from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
+from objstore.core.errors import Corrupt, InvalidInput, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import copies, layout, status, tables
+from objstore.store.databases.contents import Contents, Placed, Rows
 from objstore.store.databases.device import Databases, WriteMany, one_by_one
 from objstore.store.databases.restore import Quarantined, all_quarantined, copy_to
-from objstore.store.databases.schema import Kind
+from objstore.store.databases.rows import check_text
+from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Known, Summary, read_summary
-from objstore.store.databases.unreadable import Note, all_notes, forget_note, others_read_well
+from objstore.store.databases.unreadable import Note, all_notes, forget_note
+from objstore.store.objects.layout import Layout
+from objstore.store.objects.unreadable import others_read_well as objects_read_well
 
 READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _RESTORED_AT_ONCE = 1000  # rows
 _LOOKED_AT = 100  # rows at a time that a peer may have too
-
-
-class Contents(NamedTuple):
-    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?
-
-    disown: lets a copy of a peer's database forget what that peer did for itself.
-    """
-
-    kind: Kind
-    table: tables.RowTable
-    read_info: Callable[[Connection], Any]
-    merge_status: Callable[[Connection, Status], None]
-    settled: Callable[[Connection, Any], bool]
-    disown: Callable[[Connection], None]
-
-
-class Rows(NamedTuple):
-    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`.
-
-    They are for the database `local_id`, which has those before.
-    """
-
-    local_id: str
-    remote_id: str
-    after: int
-    last: int
-    rows: Sequence[Any]
-
-
-class Placed(NamedTuple):
-    """What became of a received file. id: of the database that has its rows; new: was there none?"""
-
-    id: str
-    new: bool
+_SAMPLES = 3  # databases that are read when one cannot be
+_SAMPLED = 100  # to choose them from
 
 
 class Replicas:
-    """See `Databases` for the errors of all calls."""
+    """What the stores of both kinds have in common. See `Databases` for the errors of all calls."""
 
-    def __init__(self, databases: Databases, contents: Contents, root: str, files: Files) -> None:
-        self._databases = databases
-        self._contents = contents
-        self._root = root
-        self._files = files
+    contents: ClassVar[Contents]
+
+    def __init__(
+        self,
+        root: str,
+        files: Files,
+        settings: DatabaseSettings | None = None,
+        on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+    ) -> None:
+        """root: of the device. on_quarantine: called with the location and the reason, in a thread."""
+        contents = self.contents
+        self._databases = Databases(root, contents.kind, files, settings or DatabaseSettings(), on_quarantine)
         self._known = Known()
         self._take = _taking(contents.table)
         self._merge = one_by_one(contents.merge_status)
         self._renew = one_by_one(self._renew_id)
 
+    def close(self) -> None:
+        """Close what is kept open for later calls. Blocks."""
+        self._databases.close()
+
+    release = close
+
     @property
     def kind(self) -> str:
-        return self._contents.kind.name
+        return self.contents.kind.name
 
     @property
     def version(self) -> int:
         """Of the tables of databases here."""
-        return len(self._contents.kind.migrations)
+        return len(self.contents.kind.migrations)
+
+    def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
+        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
+        self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
+
+    def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
+        """Join a peer's metadata, key by key."""
+        for key, (value, _) in metadata.items():
+            check_text(key + value)
+        self._databases.write(location, status.MERGE_METADATA, metadata, growing=True)
 
     # Which there are
 
     def path(self, location: Location) -> str:
         return self._databases.path(location)
 
-    def locations(self) -> Iterator[Location]:
-        """Every place with a database; it asks the disk from the calling thread."""
-        return self._databases.locations()
+    def locations(self, first: Sequence[str] = ()) -> Iterator[Location]:
+        """Every place with a database, from a `layout.position` on; it asks the disk from the calling thread."""
+        return layout.locations(*self._databases.tree, first)
 
     def partitions(self) -> list[int]:
         """Those that have a directory, in order."""
-        directory = self._contents.kind.directory
-        return self._databases.apart(layout.partitions, self._files, self._root, directory)
+        return self._databases.apart(layout.partitions, *self._databases.tree)
 
     def of_partition(self, partition: int) -> list[Location]:
-        directory = self._contents.kind.directory
-        return self._databases.apart(layout.of_partition, self._files, self._root, directory, partition)
+        return self._databases.apart(layout.of_partition, *self._databases.tree, partition)
 
     def drop_empty(self, partition: int) -> None:
         """Remove the directories of a partition that hold nothing, as far as they do."""
-        self._databases.apart(layout.remove_empty, self._files, self._root, self._contents.kind.directory, partition)
+        self._databases.apart(layout.remove_empty, *self._databases.tree, partition)
 
     # What they say of themselves
 
+    def policy_totals(self, location: Location) -> dict[int, Any]:
+        """By policy index, for policies that it has or had rows of: AccountTotals or PolicyTotals."""
+        return self._databases.read(location, self.contents.policy_totals)
+
     def status(self, location: Location) -> Any:
         """The info, also of what is deleted."""
-        return self._databases.read(location, self._contents.read_info)
+        return self._databases.read(location, self.contents.read_info)
 
     def summaries(self, locations: Iterable[Location]) -> dict[str, Summary]:
         """By hash, of those that are there and sound. One that has not changed since it was last asked for is not
@@ -131,7 +127,7 @@ class Replicas:
             summary = self._known.get(location.hash, path)
             stamp = self._known.stamp(path) if summary is None else None
         if summary is None:
-            summary = self._databases.read_here(location, read_summary, self._contents)
+            summary = self._databases.read_here(location, read_summary, self.contents)
             self._known.put(location.hash, stamp, summary)
         return summary
 
@@ -141,7 +137,7 @@ class Replicas:
 
     def rows_since(self, location: Location, number: int, limit: int) -> Sequence[tables.NumberedRow]:
         """Rows with greater numbers, tombstones included, in order of their numbers."""
-        return self._databases.read(location, tables.rows_since, self._contents.table, number, limit)
+        return self._databases.read(location, tables.rows_since, self.contents.table, number, limit)
 
     def page_since(self, location: Location, own_id: str, number: int, limit: int) -> tables.Page:
         """The same as text to be sent. Raises Conflict where the database is not `own_id`."""
@@ -150,7 +146,7 @@ class Replicas:
     def _page_since(self, connection: Connection, own_id: str, number: int, limit: int) -> tables.Page:
         with status.snapshot(connection):
             status.require_id(connection, own_id)
-            return tables.page_since(connection, self._contents.table, number, limit)
+            return tables.page_since(connection, self.contents.table, number, limit)
 
     def sync_points(self, location: Location, incoming: bool) -> dict[str, int]:
         """Row numbers by the id of a peer's database: of theirs that we have, or of ours that they have."""
@@ -160,7 +156,7 @@ class Replicas:
 
     def decode_rows(self, lines: Iterable[Sequence[Any]]) -> list[Any]:
         """Rows as `page_since` says them; raises ValueError, TypeError for what is none."""
-        decode = self._contents.table.decode
+        decode = self.contents.table.decode
         return [decode(line).normal() for line in lines]
 
     def take_rows(self, location: Location, rows: Rows) -> int:
@@ -191,18 +187,18 @@ class Replicas:
         if tables.last_row(connection) >= known:
             return False
         status.set_new_id(connection)
-        self._contents.disown(connection)
+        self.contents.disown(connection)
         return True
 
     # Whole files
 
     def snapshot(self, location: Location) -> copies.Snapshot:
         """A copy of the database as it is at one instant, to be sent; its user closes it."""
-        return copies.snapshot(self._databases, self._files, location, self._contents.table)
+        return copies.snapshot(self._databases, location, self.contents.table)
 
     def receive(self, location: Location) -> copies.Receiving:
         """Begin to take a peer's file. Raises NoSpace, DeviceUnavailable."""
-        return copies.receive(self._databases, self._files, location)
+        return copies.receive(self._databases, location)
 
     def place(
         self, location: Location, received: copies.Receiving, is_ours: Callable[[Any], bool], page: int
@@ -212,7 +208,7 @@ class Replicas:
         is_ours: is this the info of what belongs at the location? Raises InvalidInput where it is not, or the file
         is damaged.
         """
-        contents = self._contents
+        contents = self.contents
         offered = self._databases.apart(copies.verify, received, contents, is_ours)
         if adopted := self._databases.apart(copies.adopt, self._databases, location, received, offered, contents):
             return Placed(adopted, True)
@@ -231,15 +227,15 @@ class Replicas:
 
     def audit(self, location: Location) -> None:
         """Read all of the database, and count its rows again. Raises Corrupt, after quarantine, for what is wrong."""
-        self._databases.apart(self._databases.read_here, location, tables.audit, self._contents.table)
+        self._databases.apart(self._databases.read_here, location, tables.audit, self.contents.table)
 
     def audit_here(self, location: Location) -> None:
         """As `audit`, in the calling thread."""
-        self._databases.read_here(location, tables.audit, self._contents.table)
+        self._databases.read_here(location, tables.audit, self.contents.table)
 
     def unreadable(self) -> list[Note]:
         """The databases that the device failed to read of late."""
-        noted: list[Note] = self._databases.apart(all_notes, self._files, self._root, self._contents.kind.directory)
+        noted: list[Note] = self._databases.apart(all_notes, *self._databases.tree)
         return noted
 
     def look_again(self, noted: Note) -> str:
@@ -257,27 +253,44 @@ class Replicas:
         except Corrupt:
             verdict = QUARANTINED
         except Unreadable as error:
-            if not others_read_well(self._files, self._root, self, location):
+            if not self._others_read_well(location):
                 return UNCLEAR
             self._databases.quarantine(location, f"cannot be read, now and some time ago: {error}")
             verdict = QUARANTINED
         with self._databases.directories.translated():
-            forget_note(self._files, self._root, self._contents.kind.directory, location)
+            forget_note(*self._databases.tree, location)
         return verdict
+
+    def _others_read_well(self, besides: Location) -> bool:
+        """Can a new file, some objects and most of some other databases of the device be read now?"""
+        files, root, _ = self._databases.tree
+        if not objects_read_well(files, Layout(root, 0), besides):
+            return False
+        others = [location for location in islice(self.locations(), _SAMPLED) if location != besides]
+        good, bad = 0, 0
+        for location in random.sample(others, min(len(others), _SAMPLES)):
+            try:
+                self.audit_here(location)
+                good += 1
+            except Unreadable:
+                bad += 1
+            except ObjstoreError:
+                good += 1  # it could be read
+        return good >= bad
 
     def reclaim(self, location: Location, before: Timestamp, last: int | None = None) -> int:
         """Forget tombstones and removed metadata older than `before`; how many rows went.
 
         last: the number of the last row that may go.
         """
-        return status.reclaim(self._databases, location, self._contents.table, before, last)
+        return status.reclaim(self._databases, location, self.contents.table, before, last)
 
     def remove(self, location: Location, before: Timestamp) -> bool:
         """Remove what was deleted before a time, with nothing left to do for it; did it?"""
 
         def forgettable(connection: Connection) -> bool:
-            info = self._contents.read_info(connection)
-            return info.deleted and info.delete_timestamp < before and self._contents.settled(connection, info)
+            info = self.contents.read_info(connection)
+            return info.deleted and info.delete_timestamp < before and self.contents.settled(connection, info)
 
         return self._remove(location, forgettable)
 
@@ -285,16 +298,14 @@ class Replicas:
         """Remove a database that is safe elsewhere, if it has not changed since; did it?"""
 
         def unchanged(connection: Connection) -> bool:
-            found = read_summary(connection, self._contents)
+            found = read_summary(connection, self.contents)
             return (found.id, found.max_row, found.digest) == (as_it_was.id, as_it_was.max_row, as_it_was.digest)
 
         return self._remove(location, unchanged)
 
     def quarantined(self) -> list[Quarantined]:
         """All databases in quarantine."""
-        present: list[Quarantined] = self._databases.apart(
-            all_quarantined, self._files, self._root, self._contents.kind.directory
-        )
+        present: list[Quarantined] = self._databases.apart(all_quarantined, *self._databases.tree)
         return present
 
     def restore(self, quarantined: Quarantined, partition: int, is_ours: Callable[[Any], bool]) -> bool:
@@ -305,7 +316,7 @@ class Replicas:
         location = Location(partition, quarantined.hash)
         with contextlib.closing(self.receive(location)) as received:
             try:
-                self._databases.apart(copy_to, self._databases, self._files, quarantined, received)
+                self._databases.apart(copy_to, self._databases, quarantined, received)
                 self.place(location, received, is_ours, _RESTORED_AT_ONCE)
             except InvalidInput:
                 return False

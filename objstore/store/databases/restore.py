@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.databases import layout
-
-if TYPE_CHECKING:
-    from objstore.store.databases.copies import Receiving
-    from objstore.store.databases.device import Databases
+from objstore.store.databases.copies import Receiving
+from objstore.store.databases.device import Databases
 
 _PIECE = 1 << 20  # bytes copied at a time
 
@@ -34,11 +32,12 @@ def all_quarantined(files: Files, root: str, kind_directory: str) -> list[Quaran
     return present
 
 
-def copy_to(databases: Databases, files: Files, quarantined: Quarantined, received: Receiving) -> None:
+def copy_to(databases: Databases, quarantined: Quarantined, received: Receiving) -> None:
     """Copy a quarantined database, with its log, into a file as if it came from a peer.
 
     It is read as bytes: SQLite would change it. Raises NoSpace, DeviceUnavailable.
     """
+    files = databases.tree.files
     source = f"{quarantined.path}/{quarantined.hash}.db"
     with databases.directories.translated():
         _copy(files, source, received.file)

@@ -85,6 +85,24 @@ def update(connection: Connection, **times: Timestamp) -> None:
     connection.execute(f"UPDATE info SET {columns}", [timestamp.internal for timestamp in times.values()])
 
 
+def revive(connection: Connection, info: Any, timestamp: Timestamp) -> None:
+    """Let what was deleted live again. Raises Conflict if it was deleted at or after `timestamp`."""
+    if timestamp <= info.delete_timestamp:
+        raise Conflict(f"{info.name.path} was deleted later", info.delete_timestamp)
+    update(connection, put_timestamp=timestamp, status_changed_at=timestamp)
+
+
+def end(connection: Connection, info: Any, timestamp: Timestamp) -> None:
+    """Mark as deleted. Raises Conflict if it was created at or after `timestamp`."""
+    if timestamp <= info.put_timestamp:
+        raise Conflict(f"{info.name.path} was created later", info.put_timestamp)
+    update(connection, delete_timestamp=timestamp, status_changed_at=timestamp)
+
+
+def set_metadata(connection: Connection, metadata: Mapping[str, str], at: Timestamp) -> None:
+    merge_metadata(connection, {key: (value, at) for key, value in metadata.items()})
+
+
 def merge_metadata(connection: Connection, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
     text, deleted, put = connection.execute("SELECT metadata, delete_timestamp, put_timestamp FROM info").fetchone()
     merged = md.merge(md.load(text), metadata)

@@ -6,13 +6,11 @@ import os
 import threading
 import time
 from sqlite3 import Connection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import status, tables
-
-if TYPE_CHECKING:
-    from objstore.store.databases.replicas import Contents
+from objstore.store.databases.contents import Contents
 
 # A file that changed so short a time ago (in seconds) may change again without another time stamp.
 _SETTLING = 2.0

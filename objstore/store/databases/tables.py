@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import Corrupt
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases.failures import damage_of
-from objstore.store.databases.listing import Grouping, ListingQuery, Span, Subdir, collect
+from objstore.store.databases.listing import Grouping, Span
 
 _ROWS_AT_ONCE = 32  # in one statement, where there are so many left, else one
 _RECLAIM_PAGE = 1000
@@ -171,65 +171,51 @@ def last_row(connection: Connection) -> int:
     return number or 0
 
 
-def read_span(
-    connection: Connection, table: RowTable, policy_index: int, span: Span, reverse: bool, most: int
-) -> list[list[Any]]:
-    """The `listed` columns of live rows in a span of names, in order."""
-    scope, deleted = table.in_scope(), "deleted = 0 AND "
-    upper, values = ("", ()) if span.upper is None else (" AND name < ?", (span.upper,))
-    order = " DESC" if reverse else ""
-    (text,) = connection.execute(
-        f"SELECT json_group_array(json_array({table.listed})) FROM (SELECT * FROM {table.name}"
-        f" WHERE {scope}{deleted}name >= ?{upper} ORDER BY name{order} LIMIT ?)",
-        (*table.scope_values(policy_index), span.lower, *values, most),
-    ).fetchone()
-    return json.loads(text)
+class LiveRows:
+    """The live rows of one policy, in order of their names, for `listing.collect`."""
 
+    def __init__(self, connection: Connection, table: RowTable, policy_index: int) -> None:
+        self._connection = connection
+        self._table = table
+        self._policy_index = policy_index
 
-def read_groups(
-    connection: Connection, table: RowTable, policy_index: int, span: Span, grouping: Grouping, most: int
-) -> list[list[Any]]:
-    """As `read_span`, but of each group of names only the first: one search in the index for each row returned.
+    def fetch(self, span: Span, reverse: bool, most: int) -> list[list[Any]]:
+        """The `listed` columns of rows in a span of names."""
+        table = self._table
+        scope, deleted = table.in_scope(), "deleted = 0 AND "
+        upper, values = ("", ()) if span.upper is None else (" AND name < ?", (span.upper,))
+        order = " DESC" if reverse else ""
+        (text,) = self._connection.execute(
+            f"SELECT json_group_array(json_array({table.listed})) FROM (SELECT * FROM {table.name}"
+            f" WHERE {scope}{deleted}name >= ?{upper} ORDER BY name{order} LIMIT ?)",
+            (*table.scope_values(self._policy_index), span.lower, *values, most),
+        ).fetchone()
+        return json.loads(text)
 
-    SQLite takes a name for ended at its first NUL; a group that it overlooks so is read row by row.
-    """
-    live = f"{table.in_scope()}deleted = 0"
-    scope = table.scope_values(policy_index)
-    start, delimiter, successor = grouping
-    upper, bound = ("", ()) if span.upper is None else (" AND name < ?", (span.upper,))
-    found = "instr(substr(item.name, ?), ?)"
-    behind = f"iif({found}, substr(item.name, 1, ? + {found}) || ?, item.name || char(0))"
-    found_values = (start + 1, delimiter)
-    # What stands before the last character of the delimiter, and that character's successor.
-    behind_values = (*found_values, start + len(delimiter) - 2, *found_values, successor[-1])
-    least = f"(SELECT name FROM {table.name} WHERE {live} AND name >= %s{upper} ORDER BY name LIMIT 1)"
-    (text,) = connection.execute(
-        f"WITH RECURSIVE item (name) AS (SELECT {least % '?'} UNION ALL"
-        f" SELECT {least % behind} FROM item WHERE item.name IS NOT NULL LIMIT ?)"
-        f" SELECT json_group_array(json_array({table.listed})) FROM (SELECT {table.name}.* FROM item"
-        f" CROSS JOIN {table.name} ON {live} AND {table.name}.name = item.name)",
-        (*scope, span.lower, *bound, *scope, *behind_values, *bound, most, *scope),
-    ).fetchone()
-    return json.loads(text)
+    def skim(self, span: Span, grouping: Grouping, most: int) -> list[list[Any]]:
+        """As `fetch`, but of each group of names only the first: one search in the index for each row returned.
 
-
-def listed(
-    connection: Connection,
-    table: RowTable,
-    policy_index: int,
-    query: ListingQuery,
-    shown: Callable[[list[Any]], Any],
-) -> tuple[list[Any], bool]:
-    """The items of a listing, and whether there are more. shown: an item of the `listed` columns of a row."""
-
-    def fetch(span: Span, reverse: bool, most: int) -> list[Any]:
-        return read_span(connection, table, policy_index, span, reverse, most)
-
-    def skim(span: Span, grouping: Grouping, most: int) -> list[Any]:
-        return read_groups(connection, table, policy_index, span, grouping, most)
-
-    rows, more = collect(query, fetch, skim)
-    return [row if row.__class__ is Subdir else shown(row) for row in rows], more
+        SQLite takes a name for ended at its first NUL; a group that it overlooks so is read row by row.
+        """
+        table = self._table
+        live = f"{table.in_scope()}deleted = 0"
+        scope = table.scope_values(self._policy_index)
+        start, delimiter, successor = grouping
+        upper, bound = ("", ()) if span.upper is None else (" AND name < ?", (span.upper,))
+        found = "instr(substr(item.name, ?), ?)"
+        behind = f"iif({found}, substr(item.name, 1, ? + {found}) || ?, item.name || char(0))"
+        found_values = (start + 1, delimiter)
+        # What stands before the last character of the delimiter, and that character's successor.
+        behind_values = (*found_values, start + len(delimiter) - 2, *found_values, successor[-1])
+        least = f"(SELECT name FROM {table.name} WHERE {live} AND name >= %s{upper} ORDER BY name LIMIT 1)"
+        (text,) = self._connection.execute(
+            f"WITH RECURSIVE item (name) AS (SELECT {least % '?'} UNION ALL"
+            f" SELECT {least % behind} FROM item WHERE item.name IS NOT NULL LIMIT ?)"
+            f" SELECT json_group_array(json_array({table.listed})) FROM (SELECT {table.name}.* FROM item"
+            f" CROSS JOIN {table.name} ON {live} AND {table.name}.name = item.name)",
+            (*scope, span.lower, *bound, *scope, *behind_values, *bound, most, *scope),
+        ).fetchone()
+        return json.loads(text)
 
 
 def rows_since(connection: Connection, table: RowTable, number: int, limit: int) -> list[NumberedRow]:
@@ -263,12 +249,14 @@ def page_since(connection: Connection, table: RowTable, number: int, limit: int)
     return Page(text, count, number if last is None else last)
 
 
+def every_total(connection: Connection, table: RowTable) -> list[tuple[int, ...]]:
+    """Policy indexes, in order, each with its totals."""
+    return connection.execute(f"SELECT policy_index, {', '.join(table.totals)} FROM policy_stat ORDER BY 1").fetchall()
+
+
 def totals_of(connection: Connection, table: RowTable) -> list[tuple[int, ...]]:
-    """By policy, those that are not zero."""
-    columns = ", ".join(table.totals)
-    return connection.execute(
-        f"SELECT policy_index, {columns} FROM policy_stat WHERE {' OR '.join(table.totals)} ORDER BY 1"
-    ).fetchall()
+    """The same without policies whose totals are zero."""
+    return [total for total in every_total(connection, table) if any(total[1:])]
 
 
 def reclaim(

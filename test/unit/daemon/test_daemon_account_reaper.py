@@ -80,7 +80,7 @@ def test_a_deleted_account_is_emptied(store: InProcess, reaper: Work) -> None:
     assert (told["objects_reaped_total"], told["containers_reaped_total"], told["waiting"]) == (9, 3, 0)
     later = Timestamp.from_seconds(time.time() + 10)
     for device in store.primaries(ACCOUNT):
-        assert store.device(device).accounts.replicas.remove(store.location(ACCOUNT), later)
+        assert store.device(device).accounts.remove(store.location(ACCOUNT), later)
 
 
 def test_delete_markers_of_a_deleted_account_go_too(store: InProcess, reaper: Work) -> None:

@@ -44,7 +44,7 @@ class World:
             return node.device == name
 
         around = Around(
-            lambda: [DeviceReplicas(name, self.store(name).replicas)],
+            lambda: [DeviceReplicas(name, self.store(name))],
             lambda: self.ring,
             is_own,
             self.cluster.transport,
@@ -77,7 +77,7 @@ class World:
                 case "delete":
                     store.delete(self.place, now())
                 case "lose":
-                    store.replicas.remove_moved(self.place, store.replicas.summaries([self.place])[self.place.hash])
+                    store.remove_moved(self.place, store.summaries([self.place])[self.place.hash])
                 case "replicate":
                     self.run(self.replicators[device])
                 case "report":

@@ -47,7 +47,7 @@ class World:
 
     def replicator(self, name: str, kind: str) -> DatabaseReplicator:
         def devices() -> Iterator[DeviceReplicas]:
-            yield DeviceReplicas(name, getattr(self.cluster.device(name), kind).replicas)
+            yield DeviceReplicas(name, getattr(self.cluster.device(name), kind))
 
         def is_own(node: Node) -> bool:
             return node.device == name
@@ -100,8 +100,8 @@ def names(world: World, device: str, place: Location) -> list[str]:
 def said(world: World, device: str, place: Location) -> tuple[object, ...]:
     """What replicas have to agree on."""
     store = world.store(device)
-    (summary,) = store.replicas.summaries([place]).values()
-    rows = sorted(numbered.row for numbered in store.replicas.rows_since(place, 0, 100_000))
+    (summary,) = store.summaries([place]).values()
+    rows = sorted(numbered.row for numbered in store.rows_since(place, 0, 100_000))
     return summary.digest, summary.totals, rows
 
 
@@ -141,7 +141,7 @@ def test_large_database_that_misses_a_thousand_rows_gets_a_thousand_rows(world: 
 
 
 def lose(world: World, device: str, place: Location) -> None:
-    replicas = world.store(device).replicas
+    replicas = world.store(device)
     assert replicas.remove_moved(place, replicas.summaries([place])[place.hash])
 
 
@@ -161,7 +161,7 @@ def test_rows_told_to_all_at_once_go_to_each_peer_once(world: World, place: Loca
     """What a peer has told need not be told to it: three replicas that know all send half of what they could."""
     for device in world.replicators:
         world.store(device).merge_rows(place, [world.row("a"), world.row("b")])
-    rows = [numbered.row for numbered in world.store("d1").replicas.rows_since(place, 0, 10)]
+    rows = [numbered.row for numbered in world.store("d1").rows_since(place, 0, 10)]
     for device in world.replicators:
         world.store(device).merge_rows(place, rows)
     world.run()
@@ -194,7 +194,7 @@ def test_lost_database_comes_back_as_a_file_with_an_id_of_its_own(world: World, 
     world.run()
     world.run()
     lost = world.store("d2").status(place).id
-    assert world.store("d2").replicas.remove_moved(place, world.store("d2").replicas.summaries([place])[place.hash])
+    assert world.store("d2").remove_moved(place, world.store("d2").summaries([place])[place.hash])
     world.run("d1")
     assert world.told("d1", "files_sent_total") == 1
     assert_equal(world, place)
@@ -280,7 +280,7 @@ def test_tombstones_are_reclaimed_when_all_primaries_have_them(world: World, pla
     assert world.told("d1", "rows_reclaimed_total") == 1
     world.run()
     for device in world.replicators:
-        rows = world.store(device).replicas.rows_since(place, 0, 10)
+        rows = world.store(device).rows_since(place, 0, 10)
         assert [numbered.row.name for numbered in rows] == ["new"]
 
 
@@ -313,7 +313,7 @@ def test_moved_database_stays_while_a_primary_lacks_it(world: World, place: Loca
 
 
 def test_change_after_the_push_keeps_a_moved_database(world: World, place: Location) -> None:
-    replicas = world.store("d1").replicas
+    replicas = world.store("d1")
     pushed = replicas.summaries([place])[place.hash]
     world.store("d1").merge_rows(place, [world.row("late")])
     assert not replicas.remove_moved(place, pushed)
@@ -350,7 +350,7 @@ def test_damaged_database_is_not_taken_and_its_sender_quarantines_it(world: Worl
     with open(path, "r+b") as file:
         file.seek(os.path.getsize(path) // 2 // 4096 * 4096)
         file.write(b"\xff" * 4096)
-    assert world.store("d2").replicas.remove_moved(place, world.store("d2").replicas.summaries([place])[place.hash])
+    assert world.store("d2").remove_moved(place, world.store("d2").summaries([place])[place.hash])
     world.run("d1")
     assert not os.path.exists(world.store("d2").path(place))
     assert not os.path.exists(path)
@@ -585,7 +585,7 @@ def apply(world: World, place: Location, step: tuple) -> None:
             case "create":
                 store.create(place, NAME, stamp(rest[0]), rest[1], {})
             case "lose":
-                store.replicas.remove_moved(place, store.replicas.summaries([place])[place.hash])
+                store.remove_moved(place, store.summaries([place])[place.hash])
             case "pass":
                 world.cluster.transport.down = {rest[0]} - {None}
                 world.run(device)
@@ -668,7 +668,7 @@ def test_unchanged_partition_is_compared_in_every_second_pass(world: World, plac
 
 def test_host_that_does_not_know_its_own_address_removes_nothing(world: World, place: Location) -> None:
     def devices() -> Iterator[DeviceReplicas]:
-        yield DeviceReplicas("d1", world.store("d1").replicas)
+        yield DeviceReplicas("d1", world.store("d1"))
 
     world.ring = ring_of("d1", replicas=1)
     transport, logger = world.cluster.transport, logging.getLogger("test")

@@ -96,7 +96,7 @@ def test_update_for_a_replica_that_the_ring_has_no_more_goes_to_all(
 def without(cluster: Any, place: Location, index: int) -> Any:
     """The device of a replica, which has lost, or not got yet, its database."""
     device = cluster.device(cluster.ring.primaries(place.partition)[index].device)
-    replicas = device.containers.replicas
+    replicas = device.containers
     assert replicas.remove_moved(place, replicas.summaries([place])[place.hash])
     return device
 

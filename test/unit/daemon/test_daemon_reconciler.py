@@ -234,7 +234,7 @@ def test_nothing_moves_while_replicas_disagree_on_the_policy(tmp_path: Path) -> 
     assert len(store.copies(OBJECT, SILVER)) == 3
     assert store.copies(OBJECT, GOLD) == []
     first, _, last = (store.device(device).containers for device in store.primaries(CONTAINER))
-    last.replicas.merge_status(store.location(CONTAINER), first.status(store.location(CONTAINER)))
+    last.merge_status(store.location(CONTAINER), first.status(store.location(CONTAINER)))
     run_pass(work)
     assert len(store.copies(OBJECT, GOLD)) == 3
 

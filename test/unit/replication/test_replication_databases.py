@@ -13,7 +13,7 @@ from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.replication import databases as protocol
 from objstore.replication.databases import Bounds, Difference, Told, Way, compare, forgettable, start, told, way
-from objstore.store.databases.replicas import Rows
+from objstore.store.databases.contents import Rows
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Summary
 from objstore.store.databases.tables import Page

@@ -66,7 +66,7 @@ def ask(apps: Any) -> Ask:
 
 
 def told(store: ContainerStore, **changes: Any) -> protocol.Told:
-    summary = store.replicas.summaries([AT])[AT.hash]
+    summary = store.summaries([AT])[AT.hash]
     return protocol.told(AT.hash, summary._replace(id="peer", max_row=0))._replace(**changes)
 
 

@@ -131,11 +131,11 @@ def test_account_is_made_anew_only_by_a_newer_put(account: AccountStore) -> None
 def test_account_is_removed_when_its_containers_are_gone(account: AccountStore, tmp_path: Path) -> None:
     account.merge_rows(AT, [ContainerRow("c", at(11))])
     account.delete(AT, at(20))
-    assert not account.replicas.remove(AT, at(99))
+    assert not account.remove(AT, at(99))
     account.merge_rows(AT, [ContainerRow("c", at(11), at(30))])
-    assert account.replicas.reclaim(AT, at(25)) == 0
-    assert account.replicas.reclaim(AT, at(99)) == 1
-    assert account.replicas.remove(AT, at(99))
+    assert account.reclaim(AT, at(25)) == 0
+    assert account.reclaim(AT, at(99)) == 1
+    assert account.remove(AT, at(99))
     assert not list(tmp_path.rglob("*.db"))
 
 
@@ -145,13 +145,13 @@ def test_replica_given_all_rows_and_status_is_equal(account: AccountStore, tmp_p
     (tmp_path / "other").mkdir()
     other = AccountStore(str(tmp_path / "other"), FILES, FAST)
     other.create(AT, NAME, at(5), {})
-    other.merge_rows(AT, [row for _, row in account.replicas.rows_since(AT, 0, 10)])
+    other.merge_rows(AT, [row for _, row in account.rows_since(AT, 0, 10)])
     mine, theirs = account.status(AT), other.status(AT)
-    other.replicas.merge_status(AT, mine)
-    account.replicas.merge_status(AT, theirs)
+    other.merge_status(AT, mine)
+    account.merge_status(AT, theirs)
     assert account.info(AT)._replace(id="") == other.info(AT)._replace(id="")
-    account.replicas.set_sync_point(AT, account.info(AT).id, False, other.info(AT).id, account.replicas.max_row(AT))
-    assert account.replicas.sync_points(AT, False) == {other.info(AT).id: 2}
+    account.set_sync_point(AT, account.info(AT).id, False, other.info(AT).id, account.max_row(AT))
+    assert account.sync_points(AT, False) == {other.info(AT).id: 2}
     other.close()
 
 

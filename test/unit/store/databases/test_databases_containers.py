@@ -31,6 +31,7 @@ from objstore.store.databases import (
     describe_database,
     live_metadata,
 )
+from objstore.store.databases.layout import position
 from objstore.store.databases.status import status_of
 
 NAME = Name("AUTH_a", "c")
@@ -245,7 +246,7 @@ def test_the_same_name_in_two_policies_is_two_rows(container: ContainerStore) ->
 def test_row_known_already_takes_no_new_number(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("o", 20), put("p", 20)])
     container.merge_rows(AT, [put("o", 20), put("p", 19)])
-    assert container.replicas.max_row(AT) == 2
+    assert container.max_row(AT) == 2
 
 
 def test_name_that_is_no_utf8_is_refused(container: ContainerStore) -> None:
@@ -285,7 +286,7 @@ def test_databases_given_the_same_rows_in_any_order_are_equal(
             count = data.draw(st.integers(1, len(left)))
             shared.merge_rows(location, left[:count])
             left = left[count:]
-        stored = sorted(numbered.row for numbered in shared.replicas.rows_since(location, 0, 1000))
+        stored = sorted(numbered.row for numbered in shared.rows_since(location, 0, 1000))
         totals = shared.policy_totals(location)
         for policy in totals:
             live = [row for row in stored if row.policy_index == policy and not row.deleted]
@@ -361,12 +362,12 @@ def test_change_after_the_report_was_made_is_reported_again(container: Container
 def test_rows_come_in_order_of_their_numbers(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20), put("b", 20)])
     container.merge_rows(AT, [gone("a", 21)])
-    assert [(number, row.name, row.deleted) for number, row in container.replicas.rows_since(AT, 0, 10)] == [
+    assert [(number, row.name, row.deleted) for number, row in container.rows_since(AT, 0, 10)] == [
         (2, "b", False),
         (3, "a", True),
     ]
-    assert [number for number, _ in container.replicas.rows_since(AT, 2, 10)] == [3]
-    assert [number for number, _ in container.replicas.rows_since(AT, 0, 1)] == [2]
+    assert [number for number, _ in container.rows_since(AT, 2, 10)] == [3]
+    assert [number for number, _ in container.rows_since(AT, 0, 1)] == [2]
 
 
 def test_replica_given_all_rows_and_status_is_equal(container: ContainerStore, tmp_path: Path) -> None:
@@ -375,10 +376,10 @@ def test_replica_given_all_rows_and_status_is_equal(container: ContainerStore, t
     (tmp_path / "other").mkdir()
     other = ContainerStore(str(tmp_path / "other"), FILES, FAST)
     other.create(AT, NAME, at(15), 1, {"X-Container-Meta-Color": "blue"})
-    other.merge_rows(AT, [row for _, row in container.replicas.rows_since(AT, 0, 100)])
+    other.merge_rows(AT, [row for _, row in container.rows_since(AT, 0, 100)])
     mine, theirs = container.status(AT), other.status(AT)
-    other.replicas.merge_status(AT, mine)
-    container.replicas.merge_status(AT, theirs)
+    other.merge_status(AT, mine)
+    container.merge_status(AT, theirs)
     assert container.info(AT)._replace(id="") == other.info(AT)._replace(id="")
     assert container.info(AT).policy_index == 0
     assert container.info(AT).id != other.info(AT).id
@@ -392,31 +393,31 @@ def test_copy_made_anew_after_a_deletion_says_the_policy(container: ContainerSto
     other.delete(AT, at(20))
     other.create(AT, NAME, at(30), 1, {})
     mine, theirs = container.status(AT), other.status(AT)
-    container.replicas.merge_status(AT, theirs)
-    other.replicas.merge_status(AT, mine)
+    container.merge_status(AT, theirs)
+    other.merge_status(AT, mine)
     assert container.info(AT).policy_index == other.info(AT).policy_index == 1
     assert live_metadata(container.info(AT).metadata) == live_metadata(other.info(AT).metadata) == {}
     other.close()
 
 
 def test_sync_points_only_grow(container: ContainerStore) -> None:
-    container.replicas.set_sync_point(AT, container.info(AT).id, True, "peer", 7)
-    container.replicas.set_sync_point(AT, container.info(AT).id, True, "peer", 5)
-    container.replicas.set_sync_point(AT, container.info(AT).id, False, "peer", 3)
-    assert container.replicas.sync_points(AT, incoming=True) == {"peer": 7}
-    assert container.replicas.sync_points(AT, incoming=False) == {"peer": 3}
+    container.set_sync_point(AT, container.info(AT).id, True, "peer", 7)
+    container.set_sync_point(AT, container.info(AT).id, True, "peer", 5)
+    container.set_sync_point(AT, container.info(AT).id, False, "peer", 3)
+    assert container.sync_points(AT, incoming=True) == {"peer": 7}
+    assert container.sync_points(AT, incoming=False) == {"peer": 3}
 
 
 def test_reclaim_forgets_old_tombstones_only_and_row_numbers_go_on(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("live", 20), gone("new", 90), gone("old", 20, policy=1)])
     container.merge_rows(AT, [gone(f"old-{number:04d}", 30) for number in range(2100)])
     container.set_metadata(AT, {"X-Container-Meta-Color": ""}, at(40))
-    assert container.replicas.reclaim(AT, at(50)) == 2101
-    assert sorted(row.name for _, row in container.replicas.rows_since(AT, 0, 100)) == ["live", "new"]
+    assert container.reclaim(AT, at(50)) == 2101
+    assert sorted(row.name for _, row in container.rows_since(AT, 0, 100)) == ["live", "new"]
     assert container.info(AT).metadata == {}
-    assert container.replicas.max_row(AT) == 2103
+    assert container.max_row(AT) == 2103
     container.merge_rows(AT, [put("next", 60)])
-    assert container.replicas.max_row(AT) == 2104
+    assert container.max_row(AT) == 2104
 
 
 def test_audit_finds_totals_that_are_wrong(container: ContainerStore, tmp_path: Path) -> None:
@@ -434,14 +435,14 @@ def test_audit_finds_totals_that_are_wrong(container: ContainerStore, tmp_path: 
 
 
 def test_deleted_container_is_removed_when_old_and_reported(container: ContainerStore, tmp_path: Path) -> None:
-    assert not container.replicas.remove(AT, at(99))
+    assert not container.remove(AT, at(99))
     container.delete(AT, at(20))
-    assert not container.replicas.remove(AT, at(20))
-    assert not container.replicas.remove(AT, at(99))
+    assert not container.remove(AT, at(20))
+    assert not container.remove(AT, at(99))
     report = container.unreported(AT, at(30))
     assert report is not None
     container.set_reported(AT, report)
-    assert container.replicas.remove(AT, at(99))
+    assert container.remove(AT, at(99))
     assert not list(tmp_path.rglob("*.db*"))
     assert list((tmp_path / "tmp").iterdir()) == []
     with pytest.raises(NotFound):
@@ -538,14 +539,14 @@ def test_container_with_a_delete_marker_is_not_empty(container: ContainerStore) 
 
 def test_row_of_a_delete_marker_is_never_forgotten(container: ContainerStore) -> None:
     container.merge_rows(AT, [marker("k", 12), gone("o", 12)])
-    assert container.replicas.reclaim(AT, at(50)) == 1
+    assert container.reclaim(AT, at(50)) == 1
     assert container.markers(AT, 10) == ["k"]
 
 
 def test_container_that_comes_back_has_the_metadata_that_it_had(container: ContainerStore) -> None:
     container.set_metadata(AT, {"X-Container-Meta-Color": "blue"}, at(12))
     container.delete(AT, at(20))
-    container.replicas.merge_status(AT, status_of(container.status(AT)))
+    container.merge_status(AT, status_of(container.status(AT)))
     container.merge_rows(AT, [put("acknowledged", 19)])
     assert live_metadata(container.info(AT).metadata)["X-Container-Meta-Color"] == "blue"
     container.set_metadata(AT, {"X-Container-Meta-Size": "small"}, at(30))
@@ -554,3 +555,17 @@ def test_container_that_comes_back_has_the_metadata_that_it_had(container: Conta
         "X-Container-Meta-Color": "blue",
         "X-Container-Meta-Size": "small",
     }
+
+
+def test_the_walk_over_a_device_goes_on_from_any_place(store: ContainerStore) -> None:
+    hashes = [f"{first}{'0' * 28}{suffix}" for first in "12" for suffix in ("abc", "abd")]
+    for partition in (1, 2, 10):
+        for number, name_hash in enumerate(hashes):
+            store.create(Location(partition, name_hash), Name("a", str(number)), at(1), 0, {})
+    every = list(store.locations())
+    assert len(every) == 12
+    assert every == sorted(every, key=position)
+    for number, location in enumerate(every):
+        assert list(store.locations(position(location))) == every[number:]
+    assert list(store.locations(["2"])) == every[8:]
+    assert list(store.locations(["3"])) == []

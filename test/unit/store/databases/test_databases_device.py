@@ -106,7 +106,7 @@ print("done")
     info = store.info(AT)
     assert (info.object_count, info.bytes_used) == (480, 1200)
     assert len(store.list(AT, ListingQuery()).items) == 480
-    assert store.replicas.max_row(AT) == 480
+    assert store.max_row(AT) == 480
     store.close()
 
 
@@ -225,7 +225,7 @@ def test_database_removed_and_made_anew_elsewhere_is_noticed(stores: Callable[..
     report = other.unreported(AT, at(50))
     assert report is not None
     other.set_reported(AT, report)
-    assert other.replicas.remove(AT, at(60))
+    assert other.remove(AT, at(60))
     with pytest.raises(NotFound) as caught:
         mine.info(AT)
     assert caught.value.timestamp is None
@@ -454,13 +454,13 @@ def test_new_database_is_closed_before_it_has_its_name(stores: Callable[..., Con
     store = stores(files=files)
     make(store)
     assert files.found == [0]
-    snapshot = store.replicas.snapshot(AT)
+    snapshot = store.snapshot(AT)
     content = b"".join(snapshot.pieces())
     snapshot.close()
-    received = store.replicas.receive(AT)
+    received = store.receive(AT)
     received.write(content)
-    assert store.replicas.remove_moved(AT, store.replicas.summaries([AT])[AT.hash])
-    assert store.replicas.place(AT, received, lambda info: True, 10)
+    assert store.remove_moved(AT, store.summaries([AT])[AT.hash])
+    assert store.place(AT, received, lambda info: True, 10)
     received.close()
     assert files.found == [0, 0]
     assert os.stat(store.path(AT)).st_nlink == 1
@@ -473,9 +473,9 @@ def test_sweep_deletes_a_new_database_that_was_not_put_in_place(
     make(store)
     left = tmp_path / "tmp" / f"{AT.hash}-0123456789ab"
     left.write_bytes(b"half")
-    assert store.replicas.receive(AT)  # it is not taken for another peer's transfer
+    assert store.receive(AT)  # it is not taken for another peer's transfer
     os.utime(left, (1, 1))
-    assert store.replicas.sweep(before=2) == 1
+    assert store.sweep(before=2) == 1
     assert not left.exists()
 
 
@@ -509,6 +509,6 @@ def test_sweep_deletes_what_a_killed_removal_left(stores: Callable[..., Containe
     left.mkdir(parents=True)
     (left / "x.db").write_bytes(b"x")
     (tmp_path / "tmp" / "another").write_bytes(b"y")
-    assert store.replicas.sweep(time.time() - 100) == 0
-    assert store.replicas.sweep(time.time() + 100) == 1
+    assert store.sweep(time.time() - 100) == 0
+    assert store.sweep(time.time() + 100) == 1
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["another"]

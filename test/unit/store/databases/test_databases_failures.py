@@ -132,7 +132,7 @@ def spoil(store: ContainerStore) -> bytes:
 
 
 def quarantined(store: ContainerStore, sound: bytes | None = None) -> Quarantined:
-    (found,) = store.replicas.quarantined()
+    (found,) = store.quarantined()
     if sound is not None:
         Path(f"{found.path}/{found.hash}.db").write_bytes(sound)
     return found
@@ -153,9 +153,9 @@ def test_a_database_that_proves_sound_comes_back(tmp_path: Path) -> None:
     sound = spoil(store)
     with pytest.raises(NotFound):
         store.info(AT)
-    assert store.replicas.restore(quarantined(store, sound), 5, lambda info: info.name == NAME)
+    assert store.restore(quarantined(store, sound), 5, lambda info: info.name == NAME)
     assert names(store) == ["o1", "o2"]
-    assert store.replicas.quarantined() == []
+    assert store.quarantined() == []
 
 
 def test_its_rows_join_those_of_a_database_that_was_made_since(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_its_rows_join_those_of_a_database_that_was_made_since(tmp_path: Path) -
     fill(store, "o1", "o2")
     sound = spoil(store)
     fill(store, "o3")
-    assert store.replicas.restore(quarantined(store, sound), 5, lambda info: info.name == NAME)
+    assert store.restore(quarantined(store, sound), 5, lambda info: info.name == NAME)
     assert names(store) == ["o1", "o2", "o3"]
 
 
@@ -176,7 +176,7 @@ def test_the_log_of_a_quarantined_database_is_read_too(tmp_path: Path) -> None:
     shutil.copytree(directory, target)
     store.close()
     shutil.rmtree(directory)
-    assert store.replicas.restore(quarantined(store), 5, lambda info: info.name == NAME)
+    assert store.restore(quarantined(store), 5, lambda info: info.name == NAME)
     assert names(store) == ["o1"]
 
 
@@ -184,11 +184,11 @@ def test_a_damaged_or_foreign_database_stays_in_quarantine(tmp_path: Path) -> No
     store = store_at(tmp_path)
     fill(store, "o1")
     sound = spoil(store)
-    assert not store.replicas.restore(quarantined(store), 5, lambda info: info.name == NAME)
-    assert not store.replicas.restore(quarantined(store, sound), 5, lambda info: False)
+    assert not store.restore(quarantined(store), 5, lambda info: info.name == NAME)
+    assert not store.restore(quarantined(store, sound), 5, lambda info: False)
     with pytest.raises(NotFound):
         store.info(AT)
-    assert len(store.replicas.quarantined()) == 1
+    assert len(store.quarantined()) == 1
 
 
 class Disk:
@@ -212,10 +212,10 @@ def test_a_database_that_reads_well_again_stays(tmp_path: Path) -> None:
     disk = Disk(tmp_path)
     disk.fail()
     assert disk.store._databases._connections._idle == {}  # what they remember of the disk may be wrong
-    (noted,) = disk.store.replicas.unreadable()
+    (noted,) = disk.store.unreadable()
     assert (noted.location, time.time() - noted.at < 60) == (AT, True)
-    assert disk.store.replicas.look_again(noted) == "readable"
-    assert disk.store.replicas.unreadable() == []
+    assert disk.store.look_again(noted) == "readable"
+    assert disk.store.unreadable() == []
     assert names(disk.store) == ["o1"]
 
 
@@ -223,5 +223,5 @@ def test_a_database_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     disk = Disk(tmp_path)
     disk.fail()
     shutil.rmtree(Path(disk.store.path(AT)).parent)
-    (noted,) = disk.store.replicas.unreadable()
-    assert disk.store.replicas.look_again(noted) == "gone"
+    (noted,) = disk.store.unreadable()
+    assert disk.store.look_again(noted) == "gone"

@@ -17,7 +17,8 @@ from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings, ObjectRow
-from objstore.store.databases.replicas import Replicas, Rows
+from objstore.store.databases.contents import Rows
+from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.summaries import Known
 
 SALT = HashSalt(b"", b"salt")
@@ -72,13 +73,13 @@ def is_ours(info: Any) -> bool:
 
 def send(source: ContainerStore, target: ContainerStore, change: Any = None) -> bool:
     """Bring a whole file over; `change` may do something to its bytes."""
-    snapshot = source.replicas.snapshot(AT)
-    received = target.replicas.receive(AT)
+    snapshot = source.snapshot(AT)
+    received = target.receive(AT)
     try:
         content = b"".join(snapshot.pieces())
         assert len(content) == snapshot.size
         received.write(change(content) if change else content)
-        return target.replicas.place(AT, received, is_ours, 50).new
+        return target.place(AT, received, is_ours, 50).new
     finally:
         received.close()
         snapshot.close()
@@ -90,37 +91,37 @@ def left(store: Replicas) -> list[str]:
 
 
 def test_copy_has_the_same_rows_and_status_and_another_id(source: ContainerStore, target: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, source.info(AT).id, True, "third", 7)
-    source.replicas.set_sync_point(AT, source.info(AT).id, False, "third", 200)
+    source.set_sync_point(AT, source.info(AT).id, True, "third", 7)
+    source.set_sync_point(AT, source.info(AT).id, False, "third", 200)
     assert send(source, target)
     mine, theirs = source.info(AT), target.info(AT)
     assert mine.id != theirs.id
     assert mine._replace(id="") == theirs._replace(id="")
-    assert source.replicas.rows_since(AT, 0, 999) == target.replicas.rows_since(AT, 0, 999)
-    assert target.replicas.sync_points(AT, True) == {"third": 7, mine.id: 300}
-    assert target.replicas.sync_points(AT, False) == {"third": 200, mine.id: 300}
-    assert not left(source.replicas) and not left(target.replicas)
+    assert source.rows_since(AT, 0, 999) == target.rows_since(AT, 0, 999)
+    assert target.sync_points(AT, True) == {"third": 7, mine.id: 300}
+    assert target.sync_points(AT, False) == {"third": 200, mine.id: 300}
+    assert not left(source) and not left(target)
     target.merge_rows(AT, [row("more")])
     target.audit(AT)
 
 
 def test_what_is_known_of_one_database_is_not_noted_of_the_one_that_took_its_place(source: ContainerStore) -> None:
     id_ = source.info(AT).id
-    assert source.replicas.page_since(AT, id_, 0, 5).rows == 5
-    assert source.replicas.renew_id(AT, 301)
+    assert source.page_since(AT, id_, 0, 5).rows == 5
+    assert source.renew_id(AT, 301)
     with pytest.raises(Conflict):
-        source.replicas.page_since(AT, id_, 0, 5)
+        source.page_since(AT, id_, 0, 5)
     with pytest.raises(Conflict):
-        source.replicas.set_sync_point(AT, id_, False, "peer", 300)
-    assert not source.replicas.renew_id(AT, 300)  # it has given out all of these
+        source.set_sync_point(AT, id_, False, "peer", 300)
+    assert not source.renew_id(AT, 300)  # it has given out all of these
 
 
 def test_what_was_removed_is_not_remembered(source: ContainerStore) -> None:
     os.utime(source.path(AT))
-    known = source.replicas._known
+    known = source._known
     source.close()
-    known.put(AT.hash, ((1, 2, 3),), source.replicas.summaries([AT])[AT.hash])
-    assert source.replicas.remove_moved(AT, source.replicas.summaries([AT])[AT.hash])
+    known.put(AT.hash, ((1, 2, 3),), source.summaries([AT])[AT.hash])
+    assert source.remove_moved(AT, source.summaries([AT])[AT.hash])
     assert not known._known
 
 
@@ -156,9 +157,9 @@ def test_file_for_a_database_that_is_there_is_merged(source: ContainerStore, tar
     info = target.info(AT)
     assert (info.id, info.object_count, info.bytes_used) == (id_, 301, 309)
     assert set(info.metadata) == {"X-Container-Meta-A", "X-Container-Meta-B"}
-    assert target.replicas.sync_points(AT, True) == {source.info(AT).id: 300}
+    assert target.sync_points(AT, True) == {source.info(AT).id: 300}
     target.audit(AT)
-    assert not left(target.replicas)
+    assert not left(target)
 
 
 def test_file_is_durable_before_it_has_its_name(source: ContainerStore, tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_damaged_file_is_refused(source: ContainerStore, target: ContainerStore,
         send(source, target, change)
     with pytest.raises(NotFound):
         target.info(AT)
-    assert not left(target.replicas)
+    assert not left(target)
 
 
 def test_file_of_another_kind_or_name_is_refused(tmp_path: Path, target: ContainerStore) -> None:
@@ -219,13 +220,13 @@ def test_snapshot_is_of_one_instant_while_writers_go_on(source: ContainerStore, 
 
 
 def test_second_sender_of_the_same_file_is_told_to_wait(source: ContainerStore, target: ContainerStore) -> None:
-    first = target.replicas.receive(AT)
+    first = target.receive(AT)
     with pytest.raises(LockTimeout):
-        target.replicas.receive(AT)
+        target.receive(AT)
     long_ago = time.time() - 1000
     (directory,) = (Path(target.path(AT)).parents[4] / "tmp").iterdir()
     os.utime(directory / "copy.db", (long_ago, long_ago))
-    target.replicas.receive(AT).close()  # the first one seems to be dead
+    target.receive(AT).close()  # the first one seems to be dead
     first.close()
     assert send(source, target)
 
@@ -233,55 +234,55 @@ def test_second_sender_of_the_same_file_is_told_to_wait(source: ContainerStore, 
 def test_full_device_takes_no_file(tmp_path: Path) -> None:
     store = opened(tmp_path / "full", settings=DatabaseSettings(synchronous="off", reserve=1 << 60))
     with pytest.raises(NoSpace):
-        store.replicas.receive(AT)
+        store.receive(AT)
 
 
 def test_what_a_killed_transfer_left_is_swept(target: ContainerStore) -> None:
-    target.replicas.receive(AT)
-    assert target.replicas.sweep(time.time() - 100) == 0
-    assert target.replicas.sweep(time.time() + 100) == 1
-    assert not left(target.replicas)
+    target.receive(AT)
+    assert target.sweep(time.time() - 100) == 0
+    assert target.sweep(time.time() + 100) == 1
+    assert not left(target)
 
 
 def taken(store: ContainerStore, after: int, last: int, *rows: ObjectRow) -> int:
-    return store.replicas.take_rows(AT, Rows(store.info(AT).id, "peer", after, last, rows))
+    return store.take_rows(AT, Rows(store.info(AT).id, "peer", after, last, rows))
 
 
 def test_rows_taken_move_the_sync_point_with_them(source: ContainerStore) -> None:
     assert taken(source, 0, 5, row("a")) == 5
     assert taken(source, 5, 9) == 9
     assert taken(source, 2, 7, row("a")) == 9  # told again
-    assert source.replicas.sync_points(AT, True) == {"peer": 9}
+    assert source.sync_points(AT, True) == {"peer": 9}
 
 
 def test_rows_for_a_database_that_was_there_before_are_refused(source: ContainerStore) -> None:
     """The one there now may lack those that came before."""
     with pytest.raises(Conflict):
-        source.replicas.take_rows(AT, Rows("the one before", "peer", 5, 9, [row("a")]))
-    assert source.replicas.sync_points(AT, True) == {}
+        source.take_rows(AT, Rows("the one before", "peer", 5, 9, [row("a")]))
+    assert source.sync_points(AT, True) == {}
 
 
 def test_what_the_peer_told_need_not_be_told_to_it(source: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
+    source.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
     taken(source, 0, 2, row("x"), row("y"))
-    assert source.replicas.sync_points(AT, False) == {"peer": 302}
+    assert source.sync_points(AT, False) == {"peer": 302}
 
 
 def test_what_both_got_from_others_need_not_be_told_to_it_either(source: ContainerStore) -> None:
-    rows = [numbered.row for numbered in source.replicas.rows_since(AT, 0, 150)]
+    rows = [numbered.row for numbered in source.rows_since(AT, 0, 150)]
     taken(source, 0, 150, *reversed(rows))
-    assert source.replicas.sync_points(AT, False) == {"peer": 150}
+    assert source.sync_points(AT, False) == {"peer": 150}
 
 
 def test_row_that_is_newer_here_is_still_to_be_told(source: ContainerStore) -> None:
-    source.replicas.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
+    source.set_sync_point(AT, source.info(AT).id, False, "peer", 300)
     source.merge_rows(AT, [row("x", 50)])
     taken(source, 0, 2, row("x", 40), row("y"))
-    assert source.replicas.sync_points(AT, False) == {"peer": 300}
+    assert source.sync_points(AT, False) == {"peer": 300}
 
 
 def test_summary_is_read_anew_only_after_a_change(source: ContainerStore) -> None:
-    replicas = source.replicas
+    replicas = source
     (first,) = replicas.summaries([AT]).values()
     time.sleep(2.1)  # so long a change may leave no trace in time stamps
     (second,) = replicas.summaries([AT]).values()
@@ -295,7 +296,7 @@ def test_summary_is_read_anew_only_after_a_change(source: ContainerStore) -> Non
 
 
 def test_no_more_summaries_are_remembered_than_may_be(tmp_path: Path, source: ContainerStore) -> None:
-    (summary,) = source.replicas.summaries([AT]).values()
+    (summary,) = source.summaries([AT]).values()
     path = tmp_path / "file"
     path.write_bytes(b"x")
     known = Known(2)

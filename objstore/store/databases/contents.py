@@ -1,0 +1,50 @@
+"""What the kinds of databases differ in, and values about their replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from objstore.store.databases.schema import Kind
+from objstore.store.databases.status import Status
+from objstore.store.databases.tables import RowTable, every_total
+
+
+class Contents(NamedTuple):
+    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?
+
+    disown: lets a copy of a peer's database forget what that peer did for itself. totals: makes a value of the totals
+    of a policy.
+    """
+
+    kind: Kind
+    table: RowTable
+    read_info: Callable[[Connection], Any]
+    merge_status: Callable[[Connection, Status], None]
+    settled: Callable[[Connection, Any], bool]
+    disown: Callable[[Connection], None]
+    totals: Callable[..., Any]
+
+    def policy_totals(self, connection: Connection) -> dict[int, Any]:
+        return {index: self.totals(*totals) for index, *totals in every_total(connection, self.table)}
+
+
+class Rows(NamedTuple):
+    """Rows of the database `remote_id`: all that it has numbered after `after` up to `last`.
+
+    They are for the database `local_id`, which has those before.
+    """
+
+    local_id: str
+    remote_id: str
+    after: int
+    last: int
+    rows: Sequence[Any]
+
+
+class Placed(NamedTuple):
+    """What became of a received file. id: of the database that has its rows; new: was there none?"""
+
+    id: str
+    new: bool
