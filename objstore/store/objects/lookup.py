@@ -119,49 +119,44 @@ def holds_record(files: Files, path: str, change: Change, record: bytes) -> bool
         file.close()
 
 
-class _Reading:
-    """Around the reading of a change's file: raises BadFile or UnreadableFile for what is wrong with it."""
-
-    __slots__ = ("_change",)
-
-    def __init__(self, change: Change) -> None:
-        self._change = change
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ValueError):
-            raise BadFile(self._change, error) from error
-        if isinstance(error, OSError) and error.errno in UNREADABLE:
-            raise UnreadableFile(self._change, error) from error
-
-
 def _open(files: Files, directory: str, change: Change, live: Liveness) -> Found:
-    with _Reading(change):
-        file = files.open(file_path(directory, change))
+    file = None
     try:
-        with _Reading(change):
-            spilled = 0
-            record = files.attribute(file.fd, ATTRIBUTE)
-            if record is None:
-                record = read_spilled(files, file)
-                spilled = len(record)
-            info = read_data(decode_record(record), change)
+        file = files.open(file_path(directory, change))
+        spilled = 0
+        record = files.attribute(file.fd, ATTRIBUTE)
+        if record is None:
+            record = read_spilled(files, file)
+            spilled = len(record)
+        info = read_data(decode_record(record), change)
         if live.meta is None:
             return Found(change, file, info, None, spilled)
         first = _read_meta(files, directory, live.meta)
         older = live.content_type if live.content_type != live.meta else None
         meta = fold(first, _read_meta(files, directory, older) if older is not None else None, change.timestamp)
         return Found(change, file, lay_over(info, meta), meta, spilled)
-    except BaseException:
-        file.close()
+    except BaseException as error:
+        if file is not None:
+            file.close()
+        _blame(change, error)
         raise
 
 
 def _read_meta(files: Files, directory: str, change: Change) -> MetaRecord:
-    with _Reading(change):
+    try:
         file = files.open(file_path(directory, change))
         try:
             return read_meta(decode_record(read_whole(files, file)), change)
         finally:
             file.close()
+    except (ValueError, OSError) as error:
+        _blame(change, error)
+        raise
+
+
+def _blame(change: Change, error: BaseException) -> None:
+    """Raises BadFile or UnreadableFile if an error shows that the file of a change is so, and no other was blamed."""
+    if isinstance(error, ValueError):
+        raise BadFile(change, error) from error
+    if isinstance(error, OSError) and not isinstance(error, UnreadableFile) and error.errno in UNREADABLE:
+        raise UnreadableFile(change, error) from error
