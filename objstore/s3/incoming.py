@@ -53,7 +53,10 @@ def read(environ: Environ) -> Incoming:
     """Raises S3Error InvalidURI for a query that is not UTF-8."""
     path, _, raw_query = environ["objstore.raw_target"].partition("?")
     pairs = split_query(raw_query) if raw_query else []
-    query = {decoded(name): decoded(value) for name, value in pairs}
+    if "%" in raw_query or "+" in raw_query or not raw_query.isascii():
+        query = {decoded(name): decoded(value) for name, value in pairs}
+    else:
+        query = dict(pairs)
     return Incoming(environ["REQUEST_METHOD"], path, pairs, query, read_headers(environ))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from objstore.s3.incoming import CANONICAL, Incoming
@@ -11,6 +12,7 @@ from objstore.s3.incoming import CANONICAL, Incoming
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.~/-]*\Z")
 _SPACES = re.compile("  +")
+_SHORT = 256  # characters; longer texts are not kept in memory
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -19,6 +21,11 @@ def encode(raw: str) -> str:
     """A name or value of a query, encoded anew: each byte but the unreserved as %XX."""
     if _PLAIN.match(raw):
         return raw
+    return _encoded(raw) if len(raw) <= _SHORT else _encoded.__wrapped__(raw)
+
+
+@lru_cache(maxsize=4096)  # the credential of a URL is the same for a day
+def _encoded(raw: str) -> str:
     return quote(unquote_to_bytes(raw.replace("+", " ").encode("latin-1")), safe="-_.~")
 
 
@@ -33,7 +40,7 @@ def query(pairs: Pairs) -> str:
     """All parameters sorted by their encoded names, then values."""
     if not pairs:
         return ""
-    return "&".join(f"{name}={value}" for name, value in sorted((encode(name), encode(value)) for name, value in pairs))
+    return "&".join([f"{name}={value}" for name, value in sorted([(encode(name), encode(value)) for name, value in pairs])])
 
 
 def query_as_sent(pairs: Pairs) -> str:

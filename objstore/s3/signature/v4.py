@@ -114,8 +114,9 @@ def of_query(incoming: Incoming, longest: float) -> Claim:
     query = incoming.query
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         raise S3Error(_QUERY_ERROR, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"')
-    if not all(query.get(name) for name in _PARAMETERS):
-        raise S3Error(_QUERY_ERROR, _MISSING)
+    for name in _PARAMETERS:
+        if not query.get(name):
+            raise S3Error(_QUERY_ERROR, _MISSING)
     parts = query["X-Amz-Credential"].rsplit("/", 4)
     if len(parts) != 5:
         raise S3Error(
@@ -148,7 +149,7 @@ def _life(text: str, longest: float) -> int:
 
 def _names(text: str, error: str) -> tuple[str, ...]:
     """The signed headers in lower case; raises S3Error `error` for text that no header's name can be."""
-    if not text.isascii() or any(character <= " " for character in text):
+    if not text.isascii() or min(text, default="~") <= " ":
         raise S3Error(error, "SignedHeaders must be names of headers separated by semicolons")
     return tuple(text.lower().split(";"))
 
@@ -261,8 +262,9 @@ def headers_in_query(incoming: Incoming) -> dict[str, str]:
 
     Raises S3Error InvalidArgument for a name or value that no header can have.
     """
-    return dict(
-        as_header(name, value)
+    return {
+        canonical_name: text
         for name, value in incoming.query.items()
-        if name[:6].lower() == "x-amz-" and name.lower() not in OWN_PARAMETERS
-    )
+        if name not in _PARAMETERS and name[:6].lower() == "x-amz-" and name.lower() not in OWN_PARAMETERS
+        for canonical_name, text in (as_header(name, value),)
+    }
