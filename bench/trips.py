@@ -74,7 +74,9 @@ class Store:
         self.known = write_credentials(data, f"http://{HOST}")
         self.token = ""
 
-    def ask(self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> tuple[int, Any]:
+    def ask(
+        self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, Any]:
         """Status and headers of the answer, whose body is read."""
         status: list[Any] = []
 
@@ -181,7 +183,9 @@ def profiled(note: Callable[[Any, str, Any], None]) -> Iterator[None]:
     """Notes the calls of all threads and green threads."""
     import threading
 
-    threading.setprofile_all_threads(note) if hasattr(threading, "setprofile_all_threads") else threading.setprofile(note)
+    threading.setprofile_all_threads(note) if hasattr(threading, "setprofile_all_threads") else threading.setprofile(
+        note
+    )
     sys.setprofile(note)
     try:
         yield
@@ -207,7 +211,9 @@ def main() -> int:
         green.spawn(run).wait()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print(f"{'request':18} {'files':>6} {'before':>7} {'functions':>10} {'before':>7} {'calls':>6} {'before':>7} {'CPU':>7}")
+    print(
+        f"{'request':18} {'files':>6} {'before':>7} {'functions':>10} {'before':>7} {'calls':>6} {'before':>7} {'CPU':>7}"
+    )
     for name, trip in trips.items():
         old = FORMER[name]
         print(

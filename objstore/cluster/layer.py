@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from objstore.cluster.cluster import Cluster
+from objstore.cluster.cluster import Cluster, Placement
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import RESERVED, Name
@@ -19,6 +19,7 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 # Headers of a node's answer that concern the connection to it.
 _HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
 POLICY_NAME = "X-Storage-Policy"
+_SMALL = 64 << 10  # bytes of content that are read before the answer begins
 _COUNTS = ("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used")
 
 
@@ -34,19 +35,10 @@ class ClusterLayer:
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         cluster = self._cluster
-        policy = options.policy
-        if policy is None:
-            container = self.container_info(context, name)
-            policy = container.policy_index
+        container = self.container_info(context, name)
+        policy = container.policy_index if options.policy is None else options.policy
         place = cluster.place(name, policy)
-        headers = {**options.conditions, **context.trace, **place.headers}
-        if policy:
-            headers[messages.POLICY] = str(policy)
-        if options.expired:
-            headers[messages.EVEN_EXPIRED] = "1"
-        if options.version:
-            headers[messages.MATCH_TIMESTAMP] = options.version
-        sent = NodeRequest("HEAD" if options.head else "GET", place.partition, name, headers)
+        sent = _object_request(context, name, place, policy, options)
         response, node = read(cluster, place, sent, options.newest or cluster.settings.newest_reads)
         if node is None:
             if options.policy is None and container.status >= 500:
@@ -64,7 +56,13 @@ class ClusterLayer:
             return Reply(status, shown)
         start = _first_byte(shown) if status == 206 else 0
         body = ResumedBody(cluster, place, sent, Found(node, response), (start, start + length))
-        return Reply(status, shown, body)
+        if length > _SMALL:
+            return Reply(status, shown, body)
+        # Read at once: if every copy is bad the client gets an error, and not the head of an answer without content.
+        try:
+            return Reply(status, shown, [bytes(piece) for piece in body])
+        finally:
+            body.close()
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
         return infos.look_up(context, name.of_container, ContainerInfo, self._head_container)
@@ -145,6 +143,19 @@ def _status_and_headers(ask: Ask, context: RequestContext, name: Name) -> tuple[
         return 404, {}
     except NodeFailure:
         return 503, {}
+
+
+def _object_request(
+    context: RequestContext, name: Name, place: Placement, policy: int, options: ReadOptions
+) -> NodeRequest:
+    headers = {**options.conditions, **context.trace, **place.headers}
+    if policy:
+        headers[messages.POLICY] = str(policy)
+    if options.expired:
+        headers[messages.EVEN_EXPIRED] = "1"
+    if options.version:
+        headers[messages.MATCH_TIMESTAMP] = options.version
+    return NodeRequest("HEAD" if options.head else "GET", place.partition, name, headers)
 
 
 def _failure(name: Name, response: NodeResponse) -> ObjstoreError:

@@ -100,6 +100,12 @@ class Buckets:
         From the cache where it is there. That the container exists is not sure: one deleted through
         Swift is found to be missing when it is asked for.
         """
+        name = request.containers.get(bucket)
+        if name is None:
+            name = request.containers[bucket] = self._resolved(request, bucket)
+        return name
+
+    def _resolved(self, request: S3Request, bucket: str) -> Name:
         entry = self.entry(request.environ, bucket)
         if entry.account:
             if entry.account != request.account and self._is_ambiguous(request, entry, bucket):

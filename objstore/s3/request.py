@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from objstore.core.names import Name
 from objstore.s3.signature.signing import Signing
 from objstore.web.keys import Credential
 from objstore.web.requests import Environ
@@ -47,12 +48,12 @@ class S3Request:
 
     headers: canonical name to text, `Content-Encoding` without aws-chunked. credential: None for
     anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
-    signing: how it is signed, None if it is not.
+    signing: how it is signed, None if it is not. containers: of the buckets that were looked up for it.
     """
 
     __slots__ = (
-        "body", "bucket", "credential", "environ", "headers", "key", "method", "operation", "query", "region",
-        "signing", "source_ip",
+        "body", "bucket", "containers", "credential", "environ", "headers", "key", "method", "operation", "query",
+        "region", "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +71,7 @@ class S3Request:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
         self.bucket = bucket
+        self.containers: dict[str, Name] = {}
         self.key = key
         self.query = query
         self.headers = headers

@@ -40,7 +40,9 @@ def query(pairs: Pairs) -> str:
     """All parameters sorted by their encoded names, then values."""
     if not pairs:
         return ""
-    return "&".join([f"{name}={value}" for name, value in sorted([(encode(name), encode(value)) for name, value in pairs])])
+    return "&".join(
+        [f"{name}={value}" for name, value in sorted([(encode(name), encode(value)) for name, value in pairs])]
+    )
 
 
 def query_as_sent(pairs: Pairs) -> str:
