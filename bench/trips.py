@@ -18,6 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,7 +104,8 @@ class Store:
         scope = f"{now:%Y%m%d}/us-east-1/s3/aws4_request"
         items = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{self.known['access_key']}/{scope}",
-            "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}", "X-Amz-Expires": "3600", "X-Amz-SignedHeaders": "host", **(query or {}),
+            "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}", "X-Amz-Expires": "3600", "X-Amz-SignedHeaders": "host",
+            **(query or {}),
         }  # fmt: skip
         text = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(items.items()))
         request = f"{method}\n{path}\n{text}\nhost:{HOST}\n\nhost\nUNSIGNED-PAYLOAD"
@@ -181,8 +183,6 @@ def measure(request: Callable[[], int], rounds: int) -> Trip:
 @contextmanager
 def profiled(note: Callable[[Any, str, Any], None]) -> Iterator[None]:
     """Notes the calls of all threads and green threads."""
-    import threading
-
     threading.setprofile_all_threads(note) if hasattr(threading, "setprofile_all_threads") else threading.setprofile(
         note
     )
