@@ -5,34 +5,36 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 from objstore.cluster.cluster import Cluster, Transports
-from objstore.cluster.settings import SETTINGS as PROXY_SETTINGS
+from objstore.cluster.settings import ClusterSettings
 from objstore.core.names import Location
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Clock
-from objstore.http.client import CLIENT_SETTINGS, Pool
-from objstore.ring import RingLoader
+from objstore.http.client import ClientSettings, Pool
+from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
 from objstore.runtime.files import FILES
-from objstore.runtime.settings import Setting, boolean, duration
+from objstore.runtime.settings import Table, boolean, duration, setting, table
 from objstore.runtime.threads import ThreadPool
 from objstore.server import database_replication, object_replication
 from objstore.server.account_update import AccountUpdater
 from objstore.server.accounts import account_server
 from objstore.server.container_update import ContainerUpdater
 from objstore.server.containers import container_server
+from objstore.server.database_replication import DatabaseReplicationSettings
 from objstore.server.devices import Devices, Makers
 from objstore.server.http_adapter import StorageApp
-from objstore.server.object_replication import ObjectReplication
+from objstore.server.object_replication import ObjectReplication, ObjectReplicationSettings
 from objstore.server.objects import object_server
 from objstore.server.storage_server import StorageServer
-from objstore.store.databases import SETTINGS as DATABASE_SETTINGS
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
 from objstore.store.objects import file_store
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
@@ -41,28 +43,43 @@ from objstore.web.requests import WsgiApp
 from objstore.wire.local import LocalTransport
 from objstore.wire.remote import HttpTransport
 
-STORAGE_SETTINGS = (
-    Setting("ring_dir", str, "/etc/objstore", "directory of objstore.conf and the ring files"),
-    Setting("devices", os.path.normpath, "/srv/node", "directory under which the devices are mounted"),
-    Setting("mount_check", boolean, "yes", "refuse devices that are not mount points"),
-    Setting(
-        "disk_patience",
-        duration,
-        "15s",
-        "a device in which nothing moves for so long refuses requests; 0: it never does",
-    ),
-    Setting("disk_timeout", duration, "8s", "how long a read waits for one call to a device; 0: as long as it takes"),
-    *file_store.SETTINGS,
-)
 
-LEASE_SETTINGS = (
-    Setting("lease_time", duration, "5", "seconds for which a name is lent to one conditional write, at most"),
-)
+@dataclass(frozen=True)
+class StorageSettings:
+    """The devices of a storage server."""
+
+    ring_dir: str = setting(str, "/etc/objstore", "directory of objstore.conf and the ring files")
+    devices: str = setting(os.path.normpath, "/srv/node", "directory under which the devices are mounted")
+    mount_check: bool = setting(boolean, "yes", "refuse devices that are not mount points")
+    disk_patience: float = setting(
+        duration, "15s", "a device in which nothing moves for so long refuses requests; 0: it never does"
+    )
+    disk_timeout: float = setting(
+        duration, "8s", "how long a read waits for one call to a device; 0: as long as it takes"
+    )
+
+
+STORAGE_SETTINGS = (*table(StorageSettings), *table(FileSettings))
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """Leases of conditional writes."""
+
+    lease_time: float = setting(duration, "5", "seconds for which a name is lent to one conditional write, at most")
+
 
 # A change waits for this within the time that its proxy waits for it, so that it must be much shorter than that.
-UPDATE_SETTINGS = (
-    Setting("update_timeout", duration, "2s", "how long a container or account server may take to be told of a change"),
-)
+@dataclass(frozen=True)
+class UpdateSettings:
+    """Updates of other servers."""
+
+    update_timeout: float = setting(
+        duration, "2s", "how long a container or account server may take to be told of a change"
+    )
+
+
+_WHERE = "storage server"
 
 
 class StorageServers(NamedTuple):
@@ -81,29 +98,30 @@ class StorageServers(NamedTuple):
 
 def storage_servers(conf: Mapping[str, str], transports: Transports) -> StorageServers:
     """The three storage servers over one set of devices."""
-    values = settings.read(STORAGE_SETTINGS, conf, "storage server")
+    values = settings.read(StorageSettings, conf, _WHERE)
     cluster = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "storage-server")
     devices = Devices(values.devices, _makers(conf, values, cluster, logger), values.mount_check)
     clock = Clock()
     limits = cluster.limits
-    table = database_replication.SETTINGS
-    replication = database_replication.limits_of(settings.read(table, conf, "storage server"))
+    replication = settings.read(DatabaseReplicationSettings, conf, _WHERE, database_replication.PREFIX)
     accounts = account_server(devices, cluster.salt, logger, cluster.policies, limits, replication)
     telling = _telling(conf, transports)
     account_updater = AccountUpdater(telling, clock, logger)
     containers = container_server(devices, cluster.salt, account_updater, logger, limits, replication)
-    replicate = ObjectReplication(object_replication.limits_of(settings.read(object_replication.SETTINGS, conf)))
+    limits_of_peers = settings.read(ObjectReplicationSettings, conf, _WHERE, object_replication.PREFIX)
+    replicate = ObjectReplication(limits_of_peers)
     updater = ContainerUpdater(telling, logger)
-    objects = object_server(devices, cluster.salt, updater, logger, _lease_time(conf), replicate)
+    lease_time = settings.read(LeaseSettings, conf, "object server").lease_time
+    objects = object_server(devices, cluster.salt, updater, logger, lease_time, replicate)
     return StorageServers(devices, accounts, containers, objects)
 
 
 def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
     """The way for updates, which have a place to wait in where a server does not answer soon."""
-    options = settings.read(CLIENT_SETTINGS, conf, "client")
-    options.node_timeout = settings.read(UPDATE_SETTINGS, conf, "storage server").update_timeout
-    return transports.with_remote(HttpTransport(Pool(options)), options.node_timeout)
+    timeout = settings.read(UpdateSettings, conf, _WHERE).update_timeout
+    options = replace(settings.read(ClientSettings, conf, "client"), node_timeout=timeout)
+    return transports.with_remote(HttpTransport(Pool(options)), timeout)
 
 
 def in_process(
@@ -115,32 +133,28 @@ def in_process(
     """
     transports = remote_transports(conf)
     storage = storage_servers(conf, transports)
-    timeout = float(settings.read(CLIENT_SETTINGS, conf, "client").node_timeout)
+    timeout = settings.read(ClientSettings, conf, "client").node_timeout
     local = LocalTransport(storage.by_kind, timeout)
     transports.use_local(local, addresses)
     return storage, local, transports
 
 
-def _lease_time(conf: Mapping[str, str]) -> float:
-    return float(settings.read(LEASE_SETTINGS, conf, "object server").lease_time)
-
-
-def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf, logger: logging.Logger) -> Makers:
-    databases = DatabaseSettings.read(conf, "storage server")
-    databases = databases._replace(patience=values.disk_patience)
-    file_settings = file_store.settings_of(values)._replace(patience=values.disk_patience, timeout=values.disk_timeout)
+def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterConf, logger: logging.Logger) -> Makers:
+    databases = replace(settings.read(DatabaseSettings, conf, _WHERE), patience=values.disk_patience)
+    files = file_store.settings_of(settings.read(FileSettings, conf, _WHERE))
+    files = files._replace(patience=values.disk_patience, timeout=values.disk_timeout)
 
     @cache
     def threads(path: str) -> ThreadPool:
         """Of one device, for the objects of all its policies."""
-        return ThreadPool(f"disk:{path}", file_settings.threads, file_settings.patience)
+        return ThreadPool(f"disk:{path}", files.threads, files.patience)
 
     def objects(path: str, policy: int) -> Any:
         found = cluster.policies.get(policy)
         if found is not None and found.engine == "memory":
             return MemoryStore()
         return FileReplicaStore(
-            path, policy, FILES, file_settings, pool=threads(path), on_quarantine=quarantined("an object", path)
+            path, policy, FILES, files, pool=threads(path), on_quarantine=quarantined("an object", path)
         )
 
     def quarantined(kind: str, path: str) -> Callable[[Location, str], None]:
@@ -160,14 +174,14 @@ def _makers(conf: Mapping[str, str], values: Any, cluster: ClusterConf, logger: 
 
 def remote_transports(conf: Mapping[str, str]) -> Transports:
     """The HTTP way to every node; in-process ways are added by those who run storage apps themselves."""
-    return Transports(HttpTransport(Pool(settings.read(CLIENT_SETTINGS, conf, "client"))))
+    return Transports(HttpTransport(Pool(settings.read(ClientSettings, conf, "client"))))
 
 
 def proxy_app(
     conf: Mapping[str, str], transports: Transports | None = None, layers: Collection[str] = LAYERS
 ) -> ProxyApp:
     """The proxy, without the filters before it. Raises ConfigError for settings and rings."""
-    values = settings.read(PROXY_SETTINGS, conf, "app:proxy-server")
+    values = settings.read(ClusterSettings, conf, "app:proxy-server")
     known = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "proxy-server")
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
@@ -176,7 +190,7 @@ def proxy_app(
     return ProxyApp(cluster, known.limits, layers)
 
 
-def _ring(values: Any, name: str, logger: logging.Logger) -> Callable[[], Any]:
+def _ring(values: ClusterSettings, name: str, logger: logging.Logger) -> Callable[[], Ring]:
     return RingLoader(os.path.join(values.ring_dir, f"{name}.ring"), logger, values.ring_check_interval).get
 
 
@@ -193,15 +207,21 @@ account_factory = partial(_storage_factory, "account")
 container_factory = partial(_storage_factory, "container")
 object_factory = partial(_storage_factory, "object")
 
-SECTIONS = {
-    "proxy": (*PROXY_SETTINGS, *CLIENT_SETTINGS),
-    "account": (*STORAGE_SETTINGS, *DATABASE_SETTINGS, *database_replication.SETTINGS),
-    "container": (
+_CLIENT = table(ClientSettings)
+_DATABASES = (
+    *STORAGE_SETTINGS,
+    *table(DatabaseSettings),
+    *table(DatabaseReplicationSettings, database_replication.PREFIX),
+)
+SECTIONS: dict[str, Table] = {
+    "proxy": (*table(ClusterSettings), *_CLIENT),
+    "account": _DATABASES,
+    "container": (*_DATABASES, *table(UpdateSettings), *_CLIENT),
+    "object": (
         *STORAGE_SETTINGS,
-        *DATABASE_SETTINGS,
-        *database_replication.SETTINGS,
-        *UPDATE_SETTINGS,
-        *CLIENT_SETTINGS,
+        *table(LeaseSettings),
+        *table(ObjectReplicationSettings, object_replication.PREFIX),
+        *table(UpdateSettings),
+        *_CLIENT,
     ),
-    "object": (*STORAGE_SETTINGS, *LEASE_SETTINGS, *object_replication.SETTINGS, *UPDATE_SETTINGS, *CLIENT_SETTINGS),
 }

@@ -253,7 +253,7 @@ def _wrong(conf: Conf, section: str, table: Table, values: Mapping[str, str]) ->
     for setting in table:
         if setting.name in values:
             try:
-                settings.read((setting,), values)
+                setting.read(values)
             except ConfigError as error:
                 yield Problem(conf.path, section, str(error), at_start=True)
 

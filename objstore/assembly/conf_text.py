@@ -89,4 +89,6 @@ def _section(name: str, fixed: Mapping[str, str], values: Mapping[str, str], tab
 
 def storage_table() -> Table:
     """The settings of storage-server.conf, which `objstore serve` has in the place of three files."""
-    return unique(*(app_table(kind) or () for kind in ("account", "container", "object")), log.SETTINGS)
+    return unique(
+        *(app_table(kind) or () for kind in ("account", "container", "object")), settings.table(log.LogSettings)
+    )

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from objstore.assembly import conf_settings, pipeline_rules
 from objstore.assembly.conf_settings import MAIN, Conf, Part, Problem, kind_of, part_of, used_name
-from objstore.assembly.kinds import Kind, process_settings
+from objstore.assembly.kinds import Kind, ProcessSettings
 from objstore.assembly.processes import import_pipeline
 from objstore.assembly.sections import OURS
 from objstore.auth.users_file import read_token_key, read_users
 from objstore.core.errors import ConfigError
 from objstore.core.policies import ring_name
+from objstore.http.server import ServerSettings
 from objstore.http.tls import server_context
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners, settings
@@ -111,12 +112,14 @@ def _check_server(conf: Conf) -> Iterator[Problem]:
 def _check_process(conf: Conf, kind: Kind) -> Iterator[Problem]:
     """Certificate and address."""
     try:
-        values = settings.read(process_settings(kind), conf.defaults())
+        section = kind.defaults | conf.defaults()
+        values = settings.read(ProcessSettings, section)
+        server = settings.read(ServerSettings, section)
     except ConfigError:
         return  # reported already
-    if values.cert_file:
+    if server.cert_file:
         try:
-            server_context(values.cert_file, values.key_file)
+            server_context(server.cert_file, server.key_file)
         except ConfigError as error:
             yield Problem(conf.path, "DEFAULT", str(error))
     why, serious = _cannot_bind(values.bind_ip.strip("[]"), values.bind_port)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from objstore.assembly.apps import STORAGE_SETTINGS
+from objstore.assembly.apps import StorageSettings
 from objstore.assembly.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
-from objstore.assembly.surroundings import TOLD_SETTINGS, Duty, Surroundings
+from objstore.assembly.surroundings import Duty, Surroundings
 from objstore.daemon.monitor import Means, Monitor
 from objstore.daemon.runner import Daemon
 from objstore.runtime import green, metrics, priority, recon_files, settings, statsd
@@ -85,8 +85,9 @@ def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None])
 
 def forget(names: Iterable[str], conf: Mapping[str, str]) -> None:
     """These are not to run: nobody shall take what they told before for that of daemons that have died."""
-    values = settings.read((*STORAGE_SETTINGS, *TOLD_SETTINGS), conf, "daemons")
-    directory = recon_files.directory(values.recon_cache_path, values.devices)
+    devices = settings.read(StorageSettings, conf, "daemons").devices
+    recon_cache_path = settings.read(recon_files.ReconSettings, conf, "daemons").recon_cache_path
+    directory = recon_files.directory(recon_cache_path, devices)
     for name in names:
         with contextlib.suppress(OSError):
             recon_files.forget(directory, name)
@@ -110,16 +111,15 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
 
     by_hand: nothing is told of daemons that a server runs as well.
     """
-    values: Any = around.read(TOLD_SETTINGS)
-    directory = recon_files.directory(values.recon_cache_path, around.devices.root)
+    directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, around.devices.root)
     means = Means(
         partial(_tell_unless_running if by_hand else recon_files.write, directory),
         partial(recon_files.read, directory),
         platform.node(),
         os.getpid(),
         around.logger,
-        metrics.Metrics(around.logger, values.metrics_directory),
-        statsd.of(values, around.logger),
+        metrics.Metrics(around.logger, around.read(metrics.MetricsSettings).metrics_directory),
+        statsd.of(around.read(statsd.StatsdSettings), around.logger),
     )
     return Monitor(means)
 
@@ -134,7 +134,7 @@ def _tell_unless_running(directory: str, name: str, told: Mapping[str, Any]) -> 
 def lower_priority(around: Surroundings, group: Group) -> None:
     """Let this process give way to those that serve clients, as settings say. Raises ConfigError."""
     if group.heavy:
-        values = around.read(priority.SETTINGS)
+        values = around.read(priority.PrioritySettings)
         priority.lower(values.daemon_nice, values.daemon_io_priority)
 
 

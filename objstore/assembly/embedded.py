@@ -14,9 +14,9 @@ from objstore.assembly.apps import StorageServers, in_process, remote_transports
 from objstore.assembly.config_check import check_pipeline
 from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir
 from objstore.assembly.kinds import chosen_daemons
-from objstore.assembly.surroundings import DAEMON_SETTINGS, Address, Surroundings
+from objstore.assembly.surroundings import Address, DaemonSettings, Surroundings
 from objstore.core.errors import ConfigError
-from objstore.http.server import SERVER_SETTINGS
+from objstore.http.server import ServerSettings
 from objstore.runtime import log, owners, settings
 from objstore.runtime.owners import Owner
 from objstore.runtime.supervisor import Supervisor
@@ -44,10 +44,11 @@ def run(
     with owners.acting_as(owner):
         conf_settings.refuse(data.proxy_conf, data.storage_conf)
         conf = processes.read_defaults(data.proxy_conf)
-        options = settings.read((*SERVER_SETTINGS, *owners.SETTINGS), conf, data.proxy_conf)
-        os.umask(options.umask)
+        options = settings.read(ServerSettings, conf, data.proxy_conf)
+        umask = settings.read(owners.OwnerSettings, conf, data.proxy_conf).umask
+        os.umask(umask)
         logger = log.from_conf(conf)
-        owners.tighten(data.private_paths(), options.umask, logger)
+        owners.tighten(data.private_paths(), umask, logger)
         processes.import_pipeline(data.proxy_conf)
         for problem in check_pipeline(data.proxy_conf):  # written at the first start, perhaps by an older version
             logger.warning("%s", problem)
@@ -70,10 +71,10 @@ def run(
 
 def _daemon_roles(data: DataDir) -> list[Role]:
     conf = _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf)
-    table = (chosen_daemons(tuple(daemons.DUTIES)), *DAEMON_SETTINGS)
-    values = settings.read(table, conf, data.storage_conf)
-    daemons.forget(set(daemons.DUTIES) - set(values.daemons), conf)
-    return daemons.roles(values.daemons, values.daemon_processes, partial(_guarded_daemons, data))
+    chosen = chosen_daemons(tuple(daemons.DUTIES)).read(conf, data.storage_conf)
+    most = settings.read(DaemonSettings, conf, data.storage_conf).daemon_processes
+    daemons.forget(set(daemons.DUTIES) - set(chosen), conf)
+    return daemons.roles(chosen, most, partial(_guarded_daemons, data))
 
 
 def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: DataDir, worker: Worker) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from objstore.assembly.daemons import DUTIES
 from objstore.assembly.surroundings import DAEMON_SETTINGS, TOLD_SETTINGS
-from objstore.http.server import SERVER_SETTINGS
-from objstore.runtime import log, owners, settings
-from objstore.runtime.settings import Setting
+from objstore.http.server import ServerSettings
+from objstore.runtime import settings
+from objstore.runtime.log import LogSettings
+from objstore.runtime.owners import OwnerSettings
+from objstore.runtime.settings import Setting, Table, setting, table
 
 
 class Kind(NamedTuple):
@@ -28,7 +31,15 @@ class Kind(NamedTuple):
     def conf_name(self) -> str:
         return f"{self.name}-server.conf"
 
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The settings whose defaults are those of this kind of server."""
+        own = {"bind_port": str(self.port), "log_name": self.server}
+        return own if self.name == "proxy" else own | _OF_STORAGE
 
+
+# The clients of storage servers are the store's own: they are not limited, and as slow as those of the proxies.
+_OF_STORAGE = {"max_guests_per_address": "0", "min_rate": "0", "request_timeout": "7d"}
 _STORAGE_FILTERS = ("healthcheck", "recon", "metrics", "storage_logging")
 PROXY_FILTERS = (
     "catch_errors",
@@ -68,16 +79,25 @@ KINDS = {
 }
 
 
-def port(text: str) -> int:
+def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number < 65536:
         raise ValueError("is not a port")
     return number
 
 
-def workers(text: str) -> int:
+def _workers(text: str) -> int:
     """0 for `auto`."""
     return 0 if text.strip() == "auto" else settings.positive(text)
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """Where a server listens, and with how many processes."""
+
+    bind_ip: str = setting(str.strip, "0.0.0.0", "address to listen on")
+    bind_port: int = setting(_port, "0", "port to listen on")
+    workers: int = setting(_workers, "auto", "processes; auto: one a core")
 
 
 def daemon_choice(all_names: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
@@ -95,38 +115,27 @@ def daemon_choice(all_names: tuple[str, ...]) -> Callable[[str], tuple[str, ...]
     return cast
 
 
-def chosen_daemons(names: tuple[str, ...]) -> Setting:
+def chosen_daemons(names: tuple[str, ...]) -> Setting[tuple[str, ...]]:
     """Which of the daemons of these names are to run."""
     return Setting("daemons", daemon_choice(names), "yes", f"run {', '.join(names)} too; yes, no, or some of the names")
 
 
-def daemon_settings(names: Iterable[str]) -> settings.Table:
+def daemon_settings(names: Iterable[str]) -> Table:
     """What daemons are told, beside what the servers are whose devices they work on."""
     names = tuple(names)
     common = DAEMON_SETTINGS if names else ()
     return (*common, *(setting for name in names for setting in DUTIES[name].settings))
 
 
-# The clients of storage servers are the store's own: they are not limited, and as slow as those of the proxies.
-_OF_STORAGE = {"max_guests_per_address": "0", "min_rate": "0", "request_timeout": "7d"}
-
-
-def server_settings(kind: Kind) -> settings.Table:
-    """SERVER_SETTINGS with the defaults of this kind of server."""
-    own = {} if kind.name == "proxy" else _OF_STORAGE
-    return tuple(setting._replace(default=own.get(setting.name, setting.default)) for setting in SERVER_SETTINGS)
-
-
-def process_settings(kind: Kind) -> settings.Table:
+def process_settings(kind: Kind) -> Table:
     """What `[DEFAULT]` says of a server's process."""
-    return (
-        Setting("bind_ip", str.strip, "0.0.0.0", "address to listen on"),
-        Setting("bind_port", port, str(kind.port), "port to listen on"),
-        Setting("workers", workers, "auto", "processes; auto: one a core"),
-        *owners.SETTINGS,
+    found = (
+        *table(ProcessSettings),
+        *table(OwnerSettings),
         *([chosen_daemons(kind.daemons)] if kind.daemons else []),
         *daemon_settings(kind.daemons),
-        *(setting._replace(default=kind.server) if setting.name == "log_name" else setting for setting in log.SETTINGS),
+        *table(LogSettings),
         *(() if kind.name == "proxy" else TOLD_SETTINGS),
-        *server_settings(kind),
+        *table(ServerSettings),
     )
+    return settings.with_defaults(found, kind.defaults)

@@ -15,7 +15,7 @@ from typing import Any
 from paste.deploy import loadwsgi
 
 from objstore.core.errors import ConfigError, ObjstoreError
-from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.http.server import Server, ServerSettings
 from objstore.runtime import collector, green, settings
 from objstore.runtime.files import exists
 from objstore.runtime.workers import Worker
@@ -27,15 +27,9 @@ CANNOT_START = 2  # exit status of a process whose configuration is wrong
 _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 
 
-def serve_app(
-    worker: Worker,
-    app: WsgiApp,
-    conf: Mapping[str, str],
-    logger: logging.Logger,
-    table: settings.Table = SERVER_SETTINGS,
-) -> None:
-    """Serve until the supervisor says otherwise; then let running requests end. table: SERVER_SETTINGS or its like."""
-    options = settings.read(table, conf, "server")
+def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: logging.Logger) -> None:
+    """Serve until the supervisor says otherwise; then let running requests end. conf: the section of the server."""
+    options = settings.read(ServerSettings, conf, "server")
     collector.take_over()
     collecting = green.spawn(collector.collect_every, options.collect_interval)
     servers = [Server(sock, app, options, logger) for sock in worker.sockets]

@@ -12,23 +12,37 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.assembly import conf_settings, daemons, processes
-from objstore.assembly.apps import STORAGE_SETTINGS, remote_transports, storage_servers
-from objstore.assembly.kinds import Kind, process_settings, server_settings
-from objstore.assembly.surroundings import Surroundings
+from objstore.assembly.apps import StorageSettings, remote_transports, storage_servers
+from objstore.assembly.kinds import Kind, ProcessSettings, chosen_daemons
+from objstore.assembly.surroundings import DaemonSettings, Surroundings
 from objstore.core.errors import ConfigError
+from objstore.http.server import ServerSettings
 from objstore.http.tls import server_context
 from objstore.runtime import green, log, owners, recon_files, settings
 from objstore.runtime.device_counts import device_paths
 from objstore.runtime.files import exists
+from objstore.runtime.log import LogSettings
+from objstore.runtime.owners import OwnerSettings
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 
 # Where the workers of one server keep what they share, each set unless a section says otherwise.
 _SHARED = {"metrics_directory": "metrics", "shared_file": "cache.generations"}
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
+
+
+class _Values(NamedTuple):
+    """The settings of a server's process. daemons: their names. daemon_processes: how many they share."""
+
+    process: ProcessSettings
+    owner: OwnerSettings
+    log: LogSettings
+    server: ServerSettings
+    daemons: tuple[str, ...]
+    daemon_processes: int
 
 
 class Launch(NamedTuple):
@@ -39,7 +53,7 @@ class Launch(NamedTuple):
     overrides: Mapping[str, str]
 
     def conf(self) -> dict[str, str]:
-        return {"log_name": self.kind.server} | processes.read_defaults(self.path) | dict(self.overrides)
+        return self.kind.defaults | processes.read_defaults(self.path) | dict(self.overrides)
 
 
 def run(launch: Launch) -> int:
@@ -47,58 +61,68 @@ def run(launch: Launch) -> int:
     way."""
     conf_settings.refuse(launch.path)
     values = _values(launch)
-    os.umask(values.umask)
+    os.umask(values.owner.umask)
     processes.import_pipeline(launch.path)
     processes.raise_file_limit()
     _remove_left_behind(_memory_dir() or tempfile.gettempdir())
     with tempfile.TemporaryDirectory(prefix=f"objstore-{os.getpid()}-", dir=_memory_dir()) as shared:
         launch = launch._replace(overrides={**_shared(launch.path, shared), **launch.overrides})
-        logger = log.get_logger(values)
+        logger = log.get_logger(values.log)
         roles = _roles(launch, values)
         supervisor = Supervisor(
             roles,
             logger,
-            graceful_timeout=values.drain_timeout + _SPARE_SECONDS,
-            backlog=values.backlog,
+            graceful_timeout=values.server.drain_timeout + _SPARE_SECONDS,
+            backlog=values.server.backlog,
             on_ready=lambda: _ready(supervisor, roles[0], logger),
         )
-        log_files = [values.log_to] if values.log_to.startswith("/") else []
+        log_files = [values.log.log_to] if values.log.log_to.startswith("/") else []
         _leave_root(launch, values, [shared, *log_files])
         processes.run_apart(partial(rehearse, launch))
         gc.freeze()  # what workers share is then not written to by their collectors
         return supervisor.run()
 
 
-def _leave_root(launch: Launch, values: Any, paths: list[str]) -> None:
+def _leave_root(launch: Launch, values: _Values, paths: list[str]) -> None:
     """Go on as the servers' user, with what it needs. paths: made already, which are to be that user's."""
     if not launch.kind.daemons:
-        owner = owners.named(values.user) if values.user else None
+        owner = owners.named(values.owner.user) if values.owner.user else None
         owners.prepare(paths, owner)
         owners.become(owner)
         return
-    places = settings.read((*STORAGE_SETTINGS, *recon_files.SETTINGS), launch.conf(), launch.path)
-    owner = owners.of_devices(places.devices, values.user)
-    state = {*owners.state_directories(places.devices), recon_files.directory(places.recon_cache_path, places.devices)}
+    devices = settings.read(StorageSettings, launch.conf(), launch.path).devices
+    recon_cache_path = settings.read(recon_files.ReconSettings, launch.conf(), launch.path).recon_cache_path
+    owner = owners.of_devices(devices, values.owner.user)
+    state = {*owners.state_directories(devices), recon_files.directory(recon_cache_path, devices)}
     owners.prepare([*paths, *state], owner)
     owners.become(owner, keep_kernel_log="drive-audit" in values.daemons)
-    owners.tighten(device_paths(places.devices), values.umask, log.get_logger(values))
+    owners.tighten(device_paths(devices), values.owner.umask, log.get_logger(values.log))
 
 
-def _values(launch: Launch) -> Any:
-    return settings.read(process_settings(launch.kind), launch.conf(), launch.path)
+def _values(launch: Launch) -> _Values:
+    """Raises ConfigError."""
+    conf, path, names = launch.conf(), launch.path, launch.kind.daemons
+    return _Values(
+        settings.read(ProcessSettings, conf, path),
+        settings.read(OwnerSettings, conf, path),
+        settings.read(LogSettings, conf, path),
+        settings.read(ServerSettings, conf, path),
+        chosen_daemons(names).read(conf, path) if names else (),
+        settings.read(DaemonSettings, conf, path).daemon_processes,
+    )
 
 
-def _roles(launch: Launch, values: Any) -> list[Role]:
+def _roles(launch: Launch, values: _Values) -> list[Role]:
     """The server's workers, and processes for the daemons that work on the same part of the devices."""
-    count = values.workers or os.cpu_count() or 1
-    roles = [Role(launch.kind.server, count, partial(_guarded, _work, launch), [_address(values)])]
+    count = values.process.workers or os.cpu_count() or 1
+    roles = [Role(launch.kind.server, count, partial(_guarded, _work, launch), [_address(values.process)])]
     if launch.kind.daemons:
         daemons.forget(set(launch.kind.daemons) - set(values.daemons), launch.conf())
         roles += daemons.roles(values.daemons, values.daemon_processes, partial(_guarded_daemons, launch))
     return roles
 
 
-def _address(values: Any) -> tuple[str, int]:
+def _address(values: ProcessSettings) -> tuple[str, int]:
     return values.bind_ip.strip("[]"), values.bind_port
 
 
@@ -106,8 +130,8 @@ def rehearse(launch: Launch) -> None:
     """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
     green.after_fork()
     values = _values(launch)
-    if values.cert_file:
-        server_context(values.cert_file, values.key_file)
+    if values.server.cert_file:
+        server_context(values.server.cert_file, values.server.key_file)
     processes.load_pipeline(launch.path, launch.overrides)
     if launch.kind.daemons:
         daemons.make(values.daemons, _surroundings(launch))
@@ -145,7 +169,7 @@ def _guarded(run_role: Callable[[Launch, Worker], None], launch: Launch, worker:
 def _work(launch: Launch, worker: Worker) -> None:
     conf = launch.conf()  # perhaps changed since the parent read it
     app = processes.load_pipeline(launch.path, launch.overrides)
-    processes.serve_app(worker, app, conf, log.from_conf(conf), server_settings(launch.kind))
+    processes.serve_app(worker, app, conf, log.from_conf(conf))
 
 
 def _ready(supervisor: Supervisor, role: Role, logger: logging.Logger) -> None:

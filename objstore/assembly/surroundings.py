@@ -5,37 +5,49 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from objstore.assembly.apps import STORAGE_SETTINGS, proxy_app
+from objstore.assembly.apps import StorageSettings, proxy_app
 from objstore.cluster.cluster import Transports
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.nodes import Node
 from objstore.daemon.delivery import Peers
 from objstore.daemon.runner import Pace, Pass
 from objstore.ring import Ring, RingLoader
-from objstore.runtime import cluster_conf, metrics, priority, recon_files, settings, statsd
+from objstore.runtime import cluster_conf, settings
 from objstore.runtime.addresses import own_ips
-from objstore.runtime.settings import Setting, duration
+from objstore.runtime.metrics import MetricsSettings
+from objstore.runtime.priority import PrioritySettings
+from objstore.runtime.recon_files import ReconSettings
+from objstore.runtime.settings import duration, positive, setting, table
+from objstore.runtime.statsd import StatsdSettings
 from objstore.server.devices import Device, Devices
 from objstore.swift.app import ProxyApp
 
 Address = tuple[str, int]
 
-# Of all daemons.
-DAEMON_SETTINGS: settings.Table = (
-    Setting("own_ips", str.strip, "", "addresses by which rings name this host; empty: bind_ip, or all it has"),
-    Setting("daemon_processes", settings.positive, "3", "in how many processes they run at most; some 30 MB each"),
-    *priority.SETTINGS,
-)
+
+@dataclass(frozen=True)
+class DaemonSettings:
+    """Settings that all daemons share."""
+
+    own_ips: str = setting(str.strip, "", "addresses by which rings name this host; empty: bind_ip, or all it has")
+    daemon_processes: int = setting(positive, "3", "in how many processes they run at most; some 30 MB each")
+
+
+@dataclass(frozen=True)
+class RingSettings:
+    """How daemons follow the rings."""
+
+    ring_check_interval: float = setting(duration, "15s", "how often to look for a newer ring file")
+
+
+DAEMON_SETTINGS = (*table(DaemonSettings), *table(PrioritySettings))
 # Of what is seen of daemons, and of servers too.
-TOLD_SETTINGS: settings.Table = (*recon_files.SETTINGS, *statsd.SETTINGS, *metrics.SETTINGS)
-SETTINGS: settings.Table = (
-    Setting("ring_check_interval", duration, "15s", "how often to look for a newer ring file"),
-    *DAEMON_SETTINGS,
-    *STORAGE_SETTINGS,
-)
+TOLD_SETTINGS = (*table(ReconSettings), *table(StatsdSettings), *table(MetricsSettings))
+_Settings = TypeVar("_Settings", bound=settings.Dataclass)
 
 
 class Surroundings:
@@ -60,23 +72,24 @@ class Surroundings:
         self.devices = devices
         self.transport = transport
         self.logger = logger
-        self._values = settings.read(SETTINGS, conf, "daemons")
-        self.cluster = cluster_conf.load(self._values.ring_dir)
+        self._ring_dir = self.read(StorageSettings).ring_dir
+        self._ring_check_interval = self.read(RingSettings).ring_check_interval
+        self.cluster = cluster_conf.load(self._ring_dir)
         if addresses is None:
             port = int(conf.get("bind_port", "0"))
-            ips = own_ips(conf.get("bind_ip", "0.0.0.0"), self._values.own_ips)
+            ips = own_ips(conf.get("bind_ip", "0.0.0.0"), self.read(DaemonSettings).own_ips)
             addresses = frozenset((ip, port) for ip in ips)
         self._addresses = addresses
         self.ring = cache(self._ring)
 
-    def read(self, table: settings.Table) -> Any:
+    def read(self, cls: type[_Settings], prefix: str = "") -> _Settings:
         """The settings of a duty; raises ConfigError."""
-        return settings.read(table, self.conf, "daemons")
+        return settings.read(cls, self.conf, "daemons", prefix)
 
     def _ring(self, name: str) -> Callable[[], Ring]:
         """Gives the current ring: `account`, `container`, `object`, `object-N`. Raises ConfigError."""
-        path = os.path.join(self._values.ring_dir, f"{name}.ring")
-        return RingLoader(path, self.logger, self._values.ring_check_interval).get
+        path = os.path.join(self._ring_dir, f"{name}.ring")
+        return RingLoader(path, self.logger, self._ring_check_interval).get
 
     def peers(self, kind: str) -> Peers:
         """The servers of accounts or containers, to tell them rows."""

@@ -13,6 +13,7 @@ where no other system judges it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.auth import prefixes as prefixes_
@@ -26,6 +27,7 @@ from objstore.auth.users import UserTable
 from objstore.auth.users_file import Users, checked_token_key, read_token_key
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.runtime import log, settings
+from objstore.runtime.settings import choice, duration, setting, table
 from objstore.web import acls, pipeline
 from objstore.web.access import Identity, unauthorized
 from objstore.web.errors import response_for
@@ -41,31 +43,32 @@ def _auth_prefix(text: str) -> str:
     return f"/{stripped}/"
 
 
-SETTINGS = (
-    settings.Setting(
-        "users_file", str.strip, "", "file of users, see `objstore user`; besides it, user_<account>_<user> lines count"
-    ),
-    settings.Setting("users_check_interval", settings.duration, "100ms", "between looks for a change of that file"),
-    settings.Setting("token_key", str.strip, "", "secret that signs tokens, the same in all proxies; or:"),
-    settings.Setting("token_key_file", str.strip, "", "file that holds the secret that signs tokens"),
-    settings.Setting("token_life", settings.duration, "86400", "how long a token is good"),
-    settings.Setting("auth_prefix", _auth_prefix, "/auth/", "path under which users log in"),
-    settings.Setting(
-        "storage_url_scheme",
-        settings.choice("default", "http", "https"),
+@dataclass(frozen=True)
+class TempAuthSettings:
+    """Settings of the filter."""
+
+    users_file: str = setting(
+        str.strip, "", "file of users, see `objstore user`; besides it, user_<account>_<user> lines count"
+    )
+    users_check_interval: float = setting(duration, "100ms", "between looks for a change of that file")
+    token_key: str = setting(str.strip, "", "secret that signs tokens, the same in all proxies; or:")
+    token_key_file: str = setting(str.strip, "", "file that holds the secret that signs tokens")
+    token_life: float = setting(duration, "86400", "how long a token is good")
+    auth_prefix: str = setting(_auth_prefix, "/auth/", "path under which users log in")
+    storage_url_scheme: str = setting(
+        choice("default", "http", "https"),
         "default",
         "scheme of the storage URLs given to users: http, https, or default for that of the request",
-    ),
-    settings.Setting(
-        "reseller_prefix", str.strip, "AUTH", "how names of accounts begin, a list; the first is that of tokens"
-    ),
-    settings.Setting(
-        "require_group",
-        str.strip,
-        "",
-        "group that owners need too, perhaps by X-Service-Token; <PREFIX>_require_group for one prefix",
-    ),
-)
+    )
+    reseller_prefix: str = setting(
+        str.strip, "AUTH", "how names of accounts begin, a list; the first is that of tokens"
+    )
+    require_group: str = setting(
+        str.strip, "", "group that owners need too, perhaps by X-Service-Token; <PREFIX>_require_group for one prefix"
+    )
+
+
+SETTINGS = table(TempAuthSettings)
 
 _ACL_KEY = "HTTP_X_ACCOUNT_ACCESS_CONTROL"
 _SYSMETA_KEY = "HTTP_X_ACCOUNT_SYSMETA_CORE_ACCESS_CONTROL"
@@ -164,7 +167,7 @@ def _account_of(path: str) -> str:
     return to_text(parts[2]) if len(parts) > 2 and parts[0] == "" and parts[1] else ""
 
 
-def _token_key(values: Any) -> bytes:
+def _token_key(values: TempAuthSettings) -> bytes:
     if values.token_key:
         return checked_token_key(values.token_key.encode(), "token_key")
     if values.token_key_file:
@@ -174,7 +177,7 @@ def _token_key(values: Any) -> bytes:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], TempAuth]:
     conf = {**global_conf, **local_conf}
-    values = settings.read(SETTINGS, conf, "filter:tempauth")
+    values = settings.read(TempAuthSettings, conf, "filter:tempauth")
     logger = log.from_conf(conf)
     prefixes = prefixes_.from_conf(conf)
     users = Users(prefixes, logger, users_.from_conf(conf), values.users_file, values.users_check_interval)

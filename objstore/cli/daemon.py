@@ -75,12 +75,13 @@ def _line(name: str, report: Report) -> str:
 def _prepared(path: str, overrides: Mapping[str, str], at_once: bool) -> tuple[Sequence[str], Surroundings]:
     """The daemons that a file is for, and what they are made of. Raises ConfigError."""
     parser = processes.open_conf(path).parser
-    conf = {**processes.read_defaults(path), **overrides}
-    logger = log.from_conf(conf)
+    defaults = processes.read_defaults(path)
+    logger = log.from_conf(defaults | dict(overrides))
     uses = [parser.get(section, "use", fallback="") for section in parser.sections()]
     kinds = [kind for kind in KINDS.values() if f"egg:objstore#{kind.name}" in uses]
     if not kinds:
         return tuple(daemons.DUTIES), _of_data_dir(path, overrides, logger, at_once)
+    conf = kinds[0].defaults | defaults | dict(overrides)
     owners.act_for(os.path.normpath(conf.get("devices", "/srv/node")), conf)
     transports = remote_transports(conf)
     devices = storage_servers(conf, transports).devices

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from objstore.cluster.error_limit import ErrorLimiter
 from objstore.cluster.node_order import Timings, in_order
 from objstore.cluster.quorum import quorum_size
-from objstore.cluster.settings import Settings
+from objstore.cluster.settings import ClusterSettings
 from objstore.core.errors import ConfigError, NodeFailure, NodeTimeout
 from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
@@ -110,7 +110,7 @@ class Cluster:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ClusterSettings,
         salt: HashSalt,
         policies: Policies,
         rings: Mapping[str, Callable[[], Ring]],

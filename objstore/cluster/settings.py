@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from objstore.cluster.node_order import parse_affinity
-from objstore.runtime.settings import Setting, boolean, choice, duration, positive, size, words
+from objstore.cluster.node_order import Affinity, parse_affinity
+from objstore.runtime.settings import boolean, choice, duration, positive, setting, size, words
 
 
 def _node_count(text: str) -> tuple[int, bool]:
@@ -16,39 +16,47 @@ def _node_count(text: str) -> tuple[int, bool]:
     return positive(text), False
 
 
-SETTINGS = (
-    Setting("ring_dir", str, "/etc/objstore", "directory of objstore.conf and the ring files"),
-    Setting("ring_check_interval", duration, "15", "seconds between looks for a newer ring file"),
-    Setting("conn_timeout", duration, "0.5", "seconds to connect to a node"),
-    Setting("node_timeout", duration, "10", "seconds that a node may take to answer, or be silent in mid-stream"),
-    Setting("client_timeout", duration, "60", "seconds that a client may be silent in mid-body"),
-    Setting("post_quorum_timeout", duration, "0.5", "seconds to wait for the rest once a majority has answered"),
-    Setting("open_timeout", duration, "3", "seconds to wait for the rest once a majority is ready for a large body"),
-    Setting(
-        "update_timeout", duration, "2", "seconds to tell a container of a change in the place of an object server"
-    ),
-    Setting("write_timeout", duration, "2m", "longest wait for the nodes of one write, handoffs among them"),
-    Setting("creation_timeout", duration, "3", "the same, where replicas of a new account or container are made"),
-    Setting("error_suppression_limit", float, "10", "failures after which a node is passed over"),
-    Setting("error_suppression_interval", duration, "60", "seconds in which counted failures halve"),
-    Setting("request_node_count", _node_count, "2 * replicas", "most nodes asked for one read"),
-    Setting("sorting_method", choice("shuffle", "timing"), "shuffle", "order of reads among nodes of equal affinity"),
-    Setting("read_affinity", parse_affinity, "", "nodes to prefer for reads, such as r1z1=100, r1=200"),
-    Setting("write_affinity", parse_affinity, "", "nodes to write to first; the others catch up by replication"),
-    Setting("concurrent_gets", boolean, "no", "ask a second node when the first is slow"),
-    Setting("concurrency_timeout", duration, "0.5", "seconds before the second node is asked"),
-    Setting("newest_reads", boolean, "no", "every read asks a majority and takes the newest, as X-Newest does"),
-    Setting("small_body", size, "64K", "bodies up to this are read before nodes are asked"),
-    Setting("free_delay", duration, "2m", "time that segments outlive their manifest, for those who read it"),
-    Setting("lease_wait", duration, "8", "seconds that a conditional write waits for others to the same name"),
-    Setting("account_autocreate", boolean, "yes", "make an account when its first container is made"),
-    Setting("allow_account_management", boolean, "no", "reseller admins may create and delete accounts"),
-    Setting("max_containers_per_account", int, "0", "refuse more containers; 0 for no limit"),
-    Setting("expiring_objects_account", str, ".expiring_objects", "account of the expirer's queue"),
-    Setting("expiring_objects_container_divisor", positive, "86400", "seconds that share a container of the queue"),
-    Setting("cors_allow_origin", words, "", "origins allowed for every container"),
-    Setting("cors_expose_headers", words, "", "response headers that scripts may read, besides the usual"),
-    Setting("strict_cors_mode", boolean, "yes", "CORS headers only for origins that the container allows"),
-)
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Settings of the proxy."""
 
-Settings = Any
+    ring_dir: str = setting(str, "/etc/objstore", "directory of objstore.conf and the ring files")
+    ring_check_interval: float = setting(duration, "15", "seconds between looks for a newer ring file")
+    conn_timeout: float = setting(duration, "0.5", "seconds to connect to a node")
+    node_timeout: float = setting(duration, "10", "seconds that a node may take to answer, or be silent in mid-stream")
+    client_timeout: float = setting(duration, "60", "seconds that a client may be silent in mid-body")
+    post_quorum_timeout: float = setting(duration, "0.5", "seconds to wait for the rest once a majority has answered")
+    open_timeout: float = setting(
+        duration, "3", "seconds to wait for the rest once a majority is ready for a large body"
+    )
+    update_timeout: float = setting(
+        duration, "2", "seconds to tell a container of a change in the place of an object server"
+    )
+    write_timeout: float = setting(duration, "2m", "longest wait for the nodes of one write, handoffs among them")
+    creation_timeout: float = setting(duration, "3", "the same, where replicas of a new account or container are made")
+    error_suppression_limit: float = setting(float, "10", "failures after which a node is passed over")
+    error_suppression_interval: float = setting(duration, "60", "seconds in which counted failures halve")
+    request_node_count: tuple[int, bool] = setting(_node_count, "2 * replicas", "most nodes asked for one read")
+    sorting_method: str = setting(
+        choice("shuffle", "timing"), "shuffle", "order of reads among nodes of equal affinity"
+    )
+    read_affinity: Affinity = setting(parse_affinity, "", "nodes to prefer for reads, such as r1z1=100, r1=200")
+    write_affinity: Affinity = setting(
+        parse_affinity, "", "nodes to write to first; the others catch up by replication"
+    )
+    concurrent_gets: bool = setting(boolean, "no", "ask a second node when the first is slow")
+    concurrency_timeout: float = setting(duration, "0.5", "seconds before the second node is asked")
+    newest_reads: bool = setting(boolean, "no", "every read asks a majority and takes the newest, as X-Newest does")
+    small_body: int = setting(size, "64K", "bodies up to this are read before nodes are asked")
+    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
+    lease_wait: float = setting(duration, "8", "seconds that a conditional write waits for others to the same name")
+    account_autocreate: bool = setting(boolean, "yes", "make an account when its first container is made")
+    allow_account_management: bool = setting(boolean, "no", "reseller admins may create and delete accounts")
+    max_containers_per_account: int = setting(int, "0", "refuse more containers; 0 for no limit")
+    expiring_objects_account: str = setting(str, ".expiring_objects", "account of the expirer's queue")
+    expiring_objects_container_divisor: int = setting(positive, "86400", "seconds that share a container of the queue")
+    cors_allow_origin: tuple[str, ...] = setting(words, "", "origins allowed for every container")
+    cors_expose_headers: tuple[str, ...] = setting(
+        words, "", "response headers that scripts may read, besides the usual"
+    )
+    strict_cors_mode: bool = setting(boolean, "yes", "CORS headers only for origins that the container allows")

@@ -10,7 +10,7 @@ nodes order changes by the timestamps these carry. The caller may say otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from objstore.core.errors import NodeFailure
 from objstore.http.client_response import Response
@@ -18,16 +18,19 @@ from objstore.http.exchange import Request, Stale, Timeouts, make_head, read_hea
 from objstore.http.pool import Address, IdleConnections, connect
 from objstore.http.stream import Buffer, Stream
 from objstore.http.upload import Upload
-from objstore.runtime import settings
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import duration, positive, setting
 
-CLIENT_SETTINGS: settings.Table = (
-    Setting("conn_timeout", settings.duration, "0.5s", "how long a node may take to accept a connection"),
-    Setting("node_timeout", settings.duration, "10s", "how long a node may take to begin its answer"),
-    Setting("body_timeout", settings.duration, "10s", "how long a node may be silent within a body, or not read"),
-    Setting("max_idle_connections", settings.positive, "64", "connections kept for reuse, for each node"),
-    Setting("idle_timeout", settings.duration, "30s", "how long a connection is kept; shorter than the server's"),
-)
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How long storage nodes may take, and how many connections are kept."""
+
+    conn_timeout: float = setting(duration, "0.5s", "how long a node may take to accept a connection")
+    node_timeout: float = setting(duration, "10s", "how long a node may take to begin its answer")
+    body_timeout: float = setting(duration, "10s", "how long a node may be silent within a body, or not read")
+    max_idle_connections: int = setting(positive, "64", "connections kept for reuse, for each node")
+    idle_timeout: float = setting(duration, "30s", "how long a connection is kept; shorter than the server's")
+
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
@@ -37,8 +40,7 @@ _WITH_LENGTH = frozenset({"PUT", "POST"})  # RFC 9110, section 8.6: told even wh
 class Pool:
     """Sends requests; one for each event loop."""
 
-    def __init__(self, options: Any) -> None:
-        """options: values of CLIENT_SETTINGS."""
+    def __init__(self, options: ClientSettings) -> None:
         self._idle = IdleConnections(options.max_idle_connections, options.idle_timeout)
         self._timeouts = Timeouts(options.conn_timeout, options.node_timeout, options.body_timeout)
 
@@ -135,4 +137,4 @@ class Pool:
         self._idle.close()
 
 
-__all__ = ["CLIENT_SETTINGS", "IDEMPOTENT", "Address", "Pool", "Response", "Timeouts", "Upload"]
+__all__ = ["IDEMPOTENT", "Address", "ClientSettings", "Pool", "Response", "Timeouts", "Upload"]

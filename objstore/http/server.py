@@ -8,52 +8,57 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from objstore.core.errors import ClientGone
 from objstore.http import tls
 from objstore.http.connection import Connection, Drained, Service, WSGIApp, base_environ
-from objstore.http.crowd import AGAIN_SECONDS, Exempt, Neighbours, batch, must_go, networks
+from objstore.http.crowd import AGAIN_SECONDS, Exempt, Neighbours, Network, batch, must_go, networks
 from objstore.http.request_head import HeadLimits
 from objstore.http.response import Answering, Dates
 from objstore.http.stream import Stream
-from objstore.runtime import green, settings
-from objstore.runtime.settings import Setting
+from objstore.runtime import green
+from objstore.runtime.settings import duration, natural, positive, setting, size
 
-SERVER_SETTINGS: settings.Table = (
-    Setting("backlog", settings.positive, "4096", "connections that may wait to be accepted, for each worker"),
-    Setting(
-        "max_connections",
-        settings.positive,
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Limits of connections and requests, and the certificate."""
+
+    backlog: int = setting(positive, "4096", "connections that may wait to be accepted, for each worker")
+    max_connections: int = setting(
+        positive,
         "1024",
         "connections that one worker serves at a time; newcomers may be as many again for a moment",
-    ),
-    Setting(
-        "max_guests_per_address",
-        settings.natural,
+    )
+    max_guests_per_address: int = setting(
+        natural,
         "512",
         "connections of one address without valid credentials, for each worker; more replace the slowest; 0: no limit",
-    ),
-    Setting("exempt_addresses", networks, "", "addresses and networks without that limit, such as load balancers"),
-    Setting("max_request_line", settings.size, "8192", "longest request line; longer ones are answered 414"),
-    Setting("max_header_line", settings.size, "16K", "longest header line; longer ones are answered 431"),
-    Setting("max_headers_size", settings.size, "64K", "all header lines of a request together"),
-    Setting("max_header_count", settings.positive, "200", "header lines of a request"),
-    Setting("keepalive_timeout", settings.duration, "75s", "how long a connection may wait for its next request"),
-    Setting("header_timeout", settings.duration, "15s", "how long a request's head may take to come, as a whole"),
-    Setting("client_timeout", settings.duration, "60s", "how long a client may be silent within a body, or not read"),
-    Setting("min_rate", settings.size, "1K", "bytes a second that a slow client must move over client_timeout; 0: any"),
-    Setting("request_timeout", settings.duration, "1d", "how long a client may keep a request going, as a whole"),
-    Setting("linger_timeout", settings.duration, "2s", "how long a client may go on sending after an early answer"),
-    Setting("max_drained_body", settings.size, "64K", "of a body left unread, what is read to keep the connection"),
-    Setting("drain_timeout", settings.duration, "30s", "how long requests may go on when the server is told to end"),
-    Setting("drain_idle_timeout", settings.duration, "0.5s", "how long clients may send a last request then"),
-    Setting("collect_interval", settings.duration, "2s", "how often a worker frees objects that refer to each other"),
-    Setting("handshake_timeout", settings.duration, "10s", "how long a TLS handshake may take"),
-    Setting("cert_file", str, "", "PEM file of the certificate chain; serves HTTPS where set"),
-    Setting("key_file", str, "", "PEM file of the certificate's key, if it is not in cert_file"),
-)
+    )
+    exempt_addresses: tuple[Network, ...] = setting(
+        networks, "", "addresses and networks without that limit, such as load balancers"
+    )
+    max_request_line: int = setting(size, "8192", "longest request line; longer ones are answered 414")
+    max_header_line: int = setting(size, "16K", "longest header line; longer ones are answered 431")
+    max_headers_size: int = setting(size, "64K", "all header lines of a request together")
+    max_header_count: int = setting(positive, "200", "header lines of a request")
+    keepalive_timeout: float = setting(duration, "75s", "how long a connection may wait for its next request")
+    header_timeout: float = setting(duration, "15s", "how long a request's head may take to come, as a whole")
+    client_timeout: float = setting(duration, "60s", "how long a client may be silent within a body, or not read")
+    min_rate: int = setting(size, "1K", "bytes a second that a slow client must move over client_timeout; 0: any")
+    request_timeout: float = setting(duration, "1d", "how long a client may keep a request going, as a whole")
+    linger_timeout: float = setting(duration, "2s", "how long a client may go on sending after an early answer")
+    max_drained_body: int = setting(size, "64K", "of a body left unread, what is read to keep the connection")
+    drain_timeout: float = setting(duration, "30s", "how long requests may go on when the server is told to end")
+    drain_idle_timeout: float = setting(duration, "0.5s", "how long clients may send a last request then")
+    collect_interval: float = setting(duration, "2s", "how often a worker frees objects that refer to each other")
+    handshake_timeout: float = setting(duration, "10s", "how long a TLS handshake may take")
+    cert_file: str = setting(str, "", "PEM file of the certificate chain; serves HTTPS where set")
+    key_file: str = setting(str, "", "PEM file of the certificate's key, if it is not in cert_file")
+
 
 # Errors of accept after which it is worth going on at once, and those that need a pause.
 _ACCEPT_AGAIN = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
@@ -65,8 +70,8 @@ _LAST_ACCEPT_SECONDS = 0.02  # longer than a handshake that is under way takes
 class Server:
     """Serves one WSGI application on one listening socket."""
 
-    def __init__(self, sock: socket.socket, app: WSGIApp, options: Any, logger: logging.Logger) -> None:
-        """sock: listening. options: values of SERVER_SETTINGS. Raises ConfigError for a bad certificate."""
+    def __init__(self, sock: socket.socket, app: WSGIApp, options: ServerSettings, logger: logging.Logger) -> None:
+        """sock: listening. Raises ConfigError for a bad certificate."""
         self._sock = sock
         self._options = options
         self._logger = logger

@@ -28,27 +28,35 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import log, settings
 from objstore.runtime.seldom import Seldom
+from objstore.runtime.settings import duration, positive, setting, table, words
 from objstore.runtime.threads import ThreadPool
 from objstore.web import infos
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 
-SETTINGS = (
-    settings.Setting("info_ttl", settings.duration, "60s", "how long infos of accounts and containers are kept"),
-    settings.Setting("missing_ttl", settings.duration, "3s", "how long it is kept that there is none"),
-    settings.Setting("cache_entries", settings.positive, "100000", "entries of the cache of each worker"),
-    settings.Setting(
-        "shared_file", str.strip, "", "file through which workers of a host forget together; made where it is missing"
-    ),
-    settings.Setting("memcache_servers", settings.words, "", "host:port of memcached servers; empty: a cache a worker"),
-    settings.Setting("memcache_connect_timeout", settings.duration, "300ms", "wait for a connection to memcached"),
-    settings.Setting("memcache_timeout", settings.duration, "1s", "wait for an answer of memcached"),
-    settings.Setting("memcache_threads", settings.positive, "4", "calls to memcached under way at once in a worker"),
-)
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """Settings of the filter."""
+
+    info_ttl: float = setting(duration, "60s", "how long infos of accounts and containers are kept")
+    missing_ttl: float = setting(duration, "3s", "how long it is kept that there is none")
+    cache_entries: int = setting(positive, "100000", "entries of the cache of each worker")
+    shared_file: str = setting(
+        str.strip, "", "file through which workers of a host forget together; made where it is missing"
+    )
+    memcache_servers: tuple[str, ...] = setting(words, "", "host:port of memcached servers; empty: a cache a worker")
+    memcache_connect_timeout: float = setting(duration, "300ms", "wait for a connection to memcached")
+    memcache_timeout: float = setting(duration, "1s", "wait for an answer of memcached")
+    memcache_threads: int = setting(positive, "4", "calls to memcached under way at once in a worker")
+
+
+SETTINGS = table(CacheSettings)
 
 GENERATIONS = 65_536
 _NUMBER = struct.Struct("=Q")
@@ -237,8 +245,8 @@ class Cache:
         return self.app(environ, start_response)
 
 
-def memcached(values: Any, logger: logging.Logger) -> MemcachedCache:
-    """A cache for settings as in SETTINGS; raises ConfigError where pymemcache is not installed."""
+def memcached(values: CacheSettings, logger: logging.Logger) -> MemcachedCache:
+    """A cache shared by hosts; raises ConfigError if pymemcache is not installed."""
     try:
         from pymemcache.client.hash import HashClient  # an optional extra
     except ImportError:
@@ -266,7 +274,7 @@ def _server(text: str) -> tuple[str, int]:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Cache]:
     conf = {**global_conf, **local_conf}
-    values = settings.read(SETTINGS, conf, "filter:cache")
+    values = settings.read(CacheSettings, conf, "filter:cache")
     made: LocalCache | MemcachedCache
     if values.memcache_servers:
         made = memcached(values, log.from_conf(conf))

@@ -10,18 +10,26 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import ClientGone, ObjstoreError
 from objstore.runtime import log, settings
+from objstore.runtime.settings import setting, table
 from objstore.web.errors import response_for, status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, close_body, error
 
-SETTINGS = (
-    settings.Setting("trans_id_suffix", str.strip, "", "text at the end of transaction ids, to tell clusters apart"),
-)
+
+@dataclass(frozen=True)
+class CatchErrorsSettings:
+    """Settings of the filter."""
+
+    trans_id_suffix: str = setting(str.strip, "", "text at the end of transaction ids, to tell clusters apart")
+
+
+SETTINGS = table(CatchErrorsSettings)
 
 _EXTRA_LENGTH = 32  # characters of X-Trans-Id-Extra that are kept, as in Swift
 
@@ -127,6 +135,6 @@ class _Guarded:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], CatchErrors]:
     conf = {**global_conf, **local_conf}
-    values = settings.read(SETTINGS, conf, "filter:catch_errors")
+    values = settings.read(CatchErrorsSettings, conf, "filter:catch_errors")
     logger = log.from_conf(conf)
     return lambda app: CatchErrors(app, suffix=values.trans_id_suffix, logger=logger)

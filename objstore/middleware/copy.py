@@ -10,6 +10,7 @@ content type and system metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -18,6 +19,7 @@ from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.metadata import OBJECT_HEADERS, TRANSIENT_SYSMETA, is_sysmeta, stored_with_object, user_prefix
 from objstore.core.names import Name
 from objstore.runtime import settings
+from objstore.runtime.settings import boolean, setting, size, table
 from objstore.web.errors import response_for
 from objstore.web.requests import (
     ENVIRON_KEY,
@@ -35,9 +37,15 @@ from objstore.web.requests import (
 from objstore.web.responses import Answer, Response, call, error, status_line
 from objstore.web.subrequests import subrequest
 
-SETTINGS = (
-    settings.Setting("max_file_size", settings.size, str(DEFAULT_LIMITS.max_file_size), "largest source of a copy"),
-)
+
+@dataclass(frozen=True)
+class CopySettings:
+    """Settings of the filter."""
+
+    max_file_size: int = setting(size, str(DEFAULT_LIMITS.max_file_size), "largest source of a copy")
+
+
+SETTINGS = table(CopySettings)
 
 _SOURCE_HEADERS = (
     "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "X-Backend-Allow-Reserved-Names",
@@ -159,7 +167,7 @@ def _asked(environ: Environ, method: str) -> _Copy | None:
     other = _named(environ, "Destination" if method == "COPY" else "X-Copy-From", name.account)
     source, target = (name, other) if method == "COPY" else (other, name)
     try:
-        return _Copy(version, source, target, settings.boolean(fresh))
+        return _Copy(version, source, target, boolean(fresh))
     except ValueError:
         return _Copy(version, source, target, False)
 
@@ -315,5 +323,5 @@ class SourceBody:
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Copy]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:copy")
+    values = settings.read(CopySettings, {**global_conf, **local_conf}, "filter:copy")
     return lambda app: Copy(app, max_file_size=values.max_file_size)

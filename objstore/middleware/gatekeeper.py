@@ -10,9 +10,11 @@ The filter must stand outside of every filter that uses such headers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.runtime import settings
+from objstore.runtime.settings import boolean, setting, table, words
 from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp
 
 _OUR_PREFIXES = (
@@ -26,7 +28,7 @@ _OUR_PREFIXES = (
 
 def _further(text: str) -> tuple[str, ...]:
     """Names of headers, or beginnings of names that end with `*`; raises ValueError where they cover ours."""
-    names = settings.words(text)
+    names = words(text)
     for name in names:
         start = name.lower().replace("_", "-").removesuffix("*")
         ours = (*_OUR_PREFIXES, "x-timestamp", "x-remove-")
@@ -35,26 +37,28 @@ def _further(text: str) -> tuple[str, ...]:
     return names
 
 
-SETTINGS = (
-    settings.Setting(
-        "shunt_inbound_x_timestamp",
-        settings.boolean,
+@dataclass(frozen=True)
+class GatekeeperSettings:
+    """Settings of the filter."""
+
+    shunt_inbound_x_timestamp: bool = setting(
+        boolean,
         "true",
         "move a client's X-Timestamp to X-Backend-Inbound-X-Timestamp; false lets clients date their changes",
-    ),
-    settings.Setting(
-        "allow_reserved_names_header",
-        settings.boolean,
+    )
+    allow_reserved_names_header: bool = setting(
+        boolean,
         "false",
         "let requests with X-Allow-Reserved-Names: true see and change reserved names; for trusted networks only",
-    ),
-    settings.Setting(
-        "further_headers",
+    )
+    further_headers: tuple[str, ...] = setting(
         _further,
         "",
         "further request headers to pass, for filters of others: names, or beginnings of names as X-Example-*",
-    ),
-)
+    )
+
+
+SETTINGS = table(GatekeeperSettings)
 
 # Request headers that pass, besides all whose names do not begin with X-: no header between servers is of these.
 _CLIENTS_NAMES = (
@@ -147,7 +151,7 @@ class Gatekeeper:
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Gatekeeper]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:gatekeeper")
+    values = settings.read(GatekeeperSettings, {**global_conf, **local_conf}, "filter:gatekeeper")
     return lambda app: Gatekeeper(
         app,
         shunt_timestamp=values.shunt_inbound_x_timestamp,

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.runtime import settings
 from objstore.runtime.files import exists
+from objstore.runtime.settings import setting, table
 from objstore.web import bucket_hosts
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response
 
-SETTINGS = (settings.Setting("disable_path", str.strip, "", "while this file exists, /healthcheck answers 503"),)
+
+@dataclass(frozen=True)
+class HealthcheckSettings:
+    """Settings of the filter."""
+
+    disable_path: str = setting(str.strip, "", "while this file exists, /healthcheck answers 503")
+
+
+SETTINGS = table(HealthcheckSettings)
 
 _TYPE = {"Content-Type": "text/plain; charset=UTF-8"}
 
@@ -33,5 +43,5 @@ class Healthcheck:
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Healthcheck]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:healthcheck")
+    values = settings.read(HealthcheckSettings, {**global_conf, **local_conf}, "filter:healthcheck")
     return lambda app: Healthcheck(app, disable_path=values.disable_path)

@@ -12,27 +12,32 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.core.errors import InvalidInput
 from objstore.core.numbers import whole
 from objstore.runtime import settings
+from objstore.runtime.settings import boolean, setting, table, words
 from objstore.web import bucket_hosts, pipeline
 from objstore.web.errors import response_for
 from objstore.web.requests import Environ, StartResponse, WsgiApp, query
 from objstore.web.responses import Response, error
 
-SETTINGS = (
-    settings.Setting("expose_info", settings.boolean, "true", "answer /info"),
-    settings.Setting("admin_key", str.strip, "", "secret for signed requests that see all; empty: there are none"),
-    settings.Setting(
-        "disallowed_sections",
-        settings.words,
-        "swift.valid_api_versions",
-        "sections, or section.key, that only signed requests see",
-    ),
-    settings.Setting("allowed_digests", settings.words, "sha1 sha256 sha512", "digests that signatures may use"),
-)
+
+@dataclass(frozen=True)
+class InfoSettings:
+    """Settings of the filter."""
+
+    expose_info: bool = setting(boolean, "true", "answer /info")
+    admin_key: str = setting(str.strip, "", "secret for signed requests that see all; empty: there are none")
+    disallowed_sections: tuple[str, ...] = setting(
+        words, "swift.valid_api_versions", "sections, or section.key, that only signed requests see"
+    )
+    allowed_digests: tuple[str, ...] = setting(words, "sha1 sha256 sha512", "digests that signatures may use")
+
+
+SETTINGS = table(InfoSettings)
 
 _DIGESTS = {40: "sha1", 64: "sha256", 128: "sha512"}  # by length of the signature in hex digits
 _SIGNED_FOR = {"GET": ("GET",), "HEAD": ("HEAD", "GET")}
@@ -144,7 +149,7 @@ def _remove(values: dict[str, Any], path: list[str]) -> None:
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Info]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:info")
+    values = settings.read(InfoSettings, {**global_conf, **local_conf}, "filter:info")
     return lambda app: Info(
         app,
         expose=values.expose_info,

@@ -7,20 +7,26 @@ Manifests are a layer of the proxy now (`layers.manifests`). The filter passes a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from objstore.runtime import settings
+from objstore.runtime.settings import duration, setting, table
 from objstore.web import pipeline
 from objstore.web.requests import WsgiApp
 
-SETTINGS = (
-    settings.Setting(
-        "free_delay", settings.duration, "2m", "time that segments outlive their manifest, for those who read it"
-    ),
-)
+
+@dataclass(frozen=True)
+class ManifestsSettings:
+    """Settings of the filter."""
+
+    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
+
+
+SETTINGS = table(ManifestsSettings)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], WsgiApp]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:manifests")
+    values = settings.read(ManifestsSettings, {**global_conf, **local_conf}, "filter:manifests")
 
     def make(app: WsgiApp) -> WsgiApp:
         reclaimer = pipeline.find(app, "reclaimer")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.runtime import metrics, settings
 from objstore.runtime.device_counts import Counted
 from objstore.runtime.host_report import Host, Paths
+from objstore.runtime.settings import boolean, choice, setting, table, words
 from objstore.runtime.threads import ThreadPool
 from objstore.web import bucket_hosts, pipeline
 from objstore.web.requests import Environ, StartResponse, WsgiApp
@@ -22,24 +24,27 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def networks(text: str) -> tuple[Network, ...]:
     """Networks and addresses: `127.0.0.0/8, ::1`."""
-    return tuple(ipaddress.ip_network(word) for word in settings.words(text))
+    return tuple(ipaddress.ip_network(word) for word in words(text))
 
 
-SETTINGS = (
-    settings.Setting("expose_metrics", settings.boolean, "true", "answer /metrics"),
-    settings.Setting(
-        "metrics_networks", networks, "127.0.0.0/8, ::1", "who may ask; never one who comes through another HTTP proxy"
-    ),
-    settings.Setting(
-        "device_metrics",
-        settings.choice("auto", "yes", "no"),
+@dataclass(frozen=True)
+class MetricsPageSettings:
+    """Settings of the filter."""
+
+    expose_metrics: bool = setting(boolean, "true", "answer /metrics")
+    metrics_networks: tuple[Network, ...] = setting(
+        networks, "127.0.0.0/8, ::1", "who may ask; never one who comes through another HTTP proxy"
+    )
+    device_metrics: str = setting(
+        choice("auto", "yes", "no"),
         "auto",
         "tell of devices' room, quarantine and spools; auto: on storage servers",
-    ),
-    settings.Setting("devices", str.strip, "/srv/node", "directory under which the devices are mounted"),
-    settings.Setting("mount_check", settings.boolean, "yes", "a device that is not a mount point has no room"),
-    *metrics.SETTINGS,
-)
+    )
+    devices: str = setting(str.strip, "/srv/node", "directory under which the devices are mounted")
+    mount_check: bool = setting(boolean, "yes", "a device that is not a mount point has no room")
+
+
+SETTINGS = (*table(MetricsPageSettings), *table(metrics.MetricsSettings))
 
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_CLUSTER_CLIENT_IP")
 
@@ -124,7 +129,9 @@ def _in_pipeline(app: object) -> list[metrics.Metrics]:
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], MetricsPage]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:metrics")
+    conf = {**global_conf, **local_conf}
+    values = settings.read(MetricsPageSettings, conf, "filter:metrics")
+    published = settings.read(metrics.MetricsSettings, conf, "filter:metrics")
     host = Host(Paths(values.devices, "", "", values.mount_check))
 
     def make(app: WsgiApp) -> MetricsPage:
@@ -133,7 +140,7 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         return MetricsPage(
             app,
             networks=values.metrics_networks,
-            directory=values.metrics_directory,
+            directory=published.metrics_directory,
             expose=values.expose_metrics,
             host=host if shown else None,
         )

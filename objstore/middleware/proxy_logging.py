@@ -11,14 +11,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from string import Formatter
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import ConfigError
 from objstore.middleware.traffic import CountedBody, CountedInput, counted_input, traffic
 from objstore.runtime import log, metrics, settings, statsd
+from objstore.runtime.settings import boolean, duration, setting, size, table, words
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.requests import headers as request_headers
@@ -29,30 +30,25 @@ TEMPLATE = (
     "{log_info} {start_time} {end_time} {policy_index}"
 )
 
-SETTINGS = (
-    settings.Setting("access_log_to", log.destination, "stdout", "stdout, stderr, syslog, none, or the path of a file"),
-    settings.Setting("access_log_size", settings.size, "0", "size at which that file is moved to .1; 0: never"),
-    settings.Setting("access_log_delay", settings.duration, "100ms", "lines of so long share a write to that file"),
-    settings.Setting("access_log_name", str.strip, "proxy-server", "name at the start of each line in syslog"),
-    settings.Setting("access_log_address", str.strip, "/dev/log", "syslog's socket, or host:port for UDP"),
-    settings.Setting("access_log_facility", str.strip, "local0", "syslog facility"),
-    settings.Setting("access_log_headers", settings.boolean, "false", "log request headers"),
-    settings.Setting("access_log_headers_only", settings.words, "", "of these, log only the ones named here"),
-    settings.Setting("access_log_subrequests", settings.boolean, "false", "log what filters ask for by themselves"),
-    settings.Setting("log_msg_template", str.strip, TEMPLATE, "the line; fields in braces"),
-    settings.Setting("reveal_sensitive_prefix", int, "16", "characters of tokens and signatures that are logged"),
-    *statsd.SETTINGS,
-    *metrics.SETTINGS,
-)
 
-_WRITER = (
-    "log_to",
-    "log_size",
-    "log_delay",
-    "log_name",
-    "log_address",
-    "log_facility",
-)  # what runtime.log wants of these
+@dataclass(frozen=True)
+class ProxyLoggingSettings:
+    """Settings of the filter."""
+
+    access_log_to: str = setting(log.destination, "stdout", "stdout, stderr, syslog, none, or the path of a file")
+    access_log_size: int = setting(size, "0", "size at which that file is moved to .1; 0: never")
+    access_log_delay: float = setting(duration, "100ms", "lines of so long share a write to that file")
+    access_log_name: str = setting(str.strip, "proxy-server", "name at the start of each line in syslog")
+    access_log_address: str = setting(str.strip, "/dev/log", "syslog's socket, or host:port for UDP")
+    access_log_facility: str = setting(str.strip, "local0", "syslog facility")
+    access_log_headers: bool = setting(boolean, "false", "log request headers")
+    access_log_headers_only: tuple[str, ...] = setting(words, "", "of these, log only the ones named here")
+    access_log_subrequests: bool = setting(boolean, "false", "log what filters ask for by themselves")
+    log_msg_template: str = setting(str.strip, TEMPLATE, "the line; fields in braces")
+    reveal_sensitive_prefix: int = setting(int, "16", "characters of tokens and signatures that are logged")
+
+
+SETTINGS = (*table(ProxyLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/:-]")
 # Each character of a native string to what stands for it; twice as quick as `quote`.
@@ -339,10 +335,16 @@ def _compile(template: str) -> tuple[str, list[_Field]]:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ProxyLogging]:
     conf = {**global_conf, **local_conf}
-    values = settings.read(SETTINGS, conf, "filter:proxy-logging")
-    lines = log.line_writer(SimpleNamespace(**{name: getattr(values, f"access_{name}") for name in _WRITER}))
+    values = settings.read(ProxyLoggingSettings, conf, "filter:proxy-logging")
+    destination = log.LogSettings(
+        log_name=values.access_log_name,
+        log_to=values.access_log_to,
+        log_address=values.access_log_address,
+        log_facility=values.access_log_facility,
+    )
+    lines = log.line_writer(destination, size=values.access_log_size, delay=values.access_log_delay)
     registry = metrics.from_conf(conf)
-    sender = statsd.of(values, log.from_conf(conf))
+    sender = statsd.of(settings.read(statsd.StatsdSettings, conf, "filter:proxy-logging"), log.from_conf(conf))
     return lambda app: ProxyLogging(
         app,
         lines=lines,

@@ -9,23 +9,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.ring import Ring
 from objstore.runtime import recon_files, settings
 from objstore.runtime.host_report import TOPICS, Host, Paths
+from objstore.runtime.settings import boolean, setting, table
 from objstore.runtime.threads import ThreadPool
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, error
 
-SETTINGS = (
-    settings.Setting("devices", str.strip, "/srv/node", "directory that holds the devices' mount points"),
-    settings.Setting(
-        "mount_check", settings.boolean, "true", "a device that is not a mount point is told as unmounted"
-    ),
-    settings.Setting("ring_dir", str.strip, "/etc/objstore", "directory of the ring files"),
-    *recon_files.SETTINGS,
-)
+
+@dataclass(frozen=True)
+class ReconPageSettings:
+    """Settings of the filter."""
+
+    devices: str = setting(str.strip, "/srv/node", "directory that holds the devices' mount points")
+    mount_check: bool = setting(boolean, "true", "a device that is not a mount point is told as unmounted")
+    ring_dir: str = setting(str.strip, "/etc/objstore", "directory of the ring files")
+
+
+SETTINGS = (*table(ReconPageSettings), *table(recon_files.ReconSettings))
 
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z", re.ASCII)
 
@@ -59,14 +64,15 @@ class Recon:
         return Response(200, {"Content-Type": "application/json"}, json.dumps(told).encode())
 
 
-def host(values: Any) -> Host:
-    """Of settings as in SETTINGS."""
-    recon = recon_files.directory(values.recon_cache_path, values.devices)
+def host(values: ReconPageSettings, recon_cache_path: str) -> Host:
+    recon = recon_files.directory(recon_cache_path, values.devices)
     paths = Paths(values.devices, values.ring_dir, recon, values.mount_check)
     return Host(paths, lambda path: Ring.load(path).version)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Recon]:
-    values = settings.read(SETTINGS, {**global_conf, **local_conf}, "filter:recon")
+    conf = {**global_conf, **local_conf}
+    values = settings.read(ReconPageSettings, conf, "filter:recon")
+    state = settings.read(recon_files.ReconSettings, conf, "filter:recon")
     threads = ThreadPool("recon", 2)
-    return lambda app: Recon(app, host=host(values), threads=threads)
+    return lambda app: Recon(app, host=host(values, state.recon_cache_path), threads=threads)

@@ -9,22 +9,27 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from objstore.middleware.traffic import CountedBody, traffic
 from objstore.runtime import log, metrics, settings, statsd
+from objstore.runtime.settings import boolean, duration, setting, table
 from objstore.web import pipeline
 from objstore.web.errors import status_of
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 
-SETTINGS = (
-    settings.Setting("log_requests", settings.boolean, "no", "log a line for each request, where log_to says"),
-    settings.Setting("log_requests_delay", settings.duration, "100ms", "lines of so long share a write to a file"),
-    *statsd.SETTINGS,
-    *metrics.SETTINGS,
-)
+
+@dataclass(frozen=True)
+class StorageLoggingSettings:
+    """Settings of the filter."""
+
+    log_requests: bool = setting(boolean, "no", "log a line for each request, where log_to says")
+    log_requests_delay: float = setting(duration, "100ms", "lines of so long share a write to a file")
+
+
+SETTINGS = (*table(StorageLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))
 
 _METHODS = frozenset(
     {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "REPLICATE", "LOCK", "UNLOCK"}
@@ -116,11 +121,11 @@ def _quoted(environ: Environ, key: str) -> str:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], StorageLogging]:
     conf = {**global_conf, **local_conf}
-    values = settings.read((*SETTINGS, *log.SETTINGS), conf, "filter:storage_logging")
-    lines = None
-    if values.log_requests:
-        lines = log.line_writer(SimpleNamespace(**vars(values), log_delay=values.log_requests_delay))
-    logger = log.get_logger(values)
-    registry = metrics.Metrics(logger, values.metrics_directory)
-    sender = statsd.of(values, logger)
+    where = "filter:storage_logging"
+    values = settings.read(StorageLoggingSettings, conf, where)
+    logging_to = settings.read(log.LogSettings, conf, where)
+    lines = log.line_writer(logging_to, delay=values.log_requests_delay) if values.log_requests else None
+    logger = log.get_logger(logging_to)
+    registry = metrics.from_conf(conf)
+    sender = statsd.of(settings.read(statsd.StatsdSettings, conf, where), logger)
     return lambda app: StorageLogging(app, registry=registry, lines=lines, sender=sender)

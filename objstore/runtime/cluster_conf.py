@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import configparser
 import os
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
@@ -28,27 +29,44 @@ from objstore.core.limits import DEFAULT_LIMITS, LIMIT_HELP, Limits
 from objstore.core.names import HashSalt
 from objstore.core.policies import ONE_POLICY, Policies, StoragePolicy
 from objstore.runtime import settings
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import Setting, boolean, choice, duration, setting, size, table, words
 
 FILE_NAME = "objstore.conf"
 
-HASH = (
-    Setting("prefix", str, "", "secret put before every name that is hashed; never change it"),
-    Setting("suffix", str, "", "secret put after every name that is hashed; never change it"),
-)
-POLICY = (
-    Setting("name", str, "", "name that clients give in X-Storage-Policy"),
-    Setting("aliases", settings.words, "", "further names"),
-    Setting("default", settings.boolean, "no", "the policy of containers created without one"),
-    Setting("deprecated", settings.boolean, "no", "no new containers"),
-    Setting("engine", settings.choice("file", "memory"), "file", "who keeps the objects"),
-)
+
+@dataclass(frozen=True)
+class HashSettings:
+    """The section `hash`."""
+
+    prefix: str = setting(str, "", "secret put before every name that is hashed; never change it")
+    suffix: str = setting(str, "", "secret put after every name that is hashed; never change it")
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """A section `storage-policy:N`."""
+
+    name: str = setting(str, "", "name that clients give in X-Storage-Policy")
+    aliases: tuple[str, ...] = setting(words, "", "further names")
+    default: bool = setting(boolean, "no", "the policy of containers created without one")
+    deprecated: bool = setting(boolean, "no", "no new containers")
+    engine: str = setting(choice("file", "memory"), "file", "who keeps the objects")
+
+
+@dataclass(frozen=True)
+class ConsistencySettings:
+    """The section `consistency`."""
+
+    reclaim_age: float = setting(duration, "7d", "how long deletions are remembered; no host may be away longer")
+
+
+# The tables of the sections.
+HASH = table(HashSettings)
+POLICY = table(PolicySettings)
 LIMITS = tuple(
-    Setting(name, settings.size, str(default), LIMIT_HELP[name]) for name, default in DEFAULT_LIMITS._asdict().items()
+    Setting(name, size, str(default), LIMIT_HELP[name]) for name, default in DEFAULT_LIMITS._asdict().items()
 )
-CONSISTENCY = (
-    Setting("reclaim_age", settings.duration, "7d", "how long deletions are remembered; no host may be away longer"),
-)
+CONSISTENCY = table(ConsistencySettings)
 
 
 class ClusterConf(NamedTuple):
@@ -72,15 +90,15 @@ def load(directory: str) -> ClusterConf:
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     sections = {name: dict(parser[name]) for name in parser.sections()}
-    salt = settings.read(HASH, sections.get("hash", {}), path)
+    salt = settings.read(HashSettings, sections.get("hash", {}), path)
     if not salt.prefix and not salt.suffix:
         raise ConfigError(f"{path}: [hash] needs a prefix or a suffix")
-    limits = settings.read(LIMITS, sections.get("limits", {}), path)
-    consistency = settings.read(CONSISTENCY, sections.get("consistency", {}), path)
+    limits = {each.name: each.read(sections.get("limits", {}), path) for each in LIMITS}
+    consistency = settings.read(ConsistencySettings, sections.get("consistency", {}), path)
     return ClusterConf(
         HashSalt(salt.prefix.encode(), salt.suffix.encode()),
         _policies(sections, path),
-        Limits(**vars(limits)),
+        Limits(**limits),
         consistency.reclaim_age,
     )
 
@@ -93,8 +111,10 @@ def _policies(sections: dict[str, dict[str, str]], path: str) -> Policies:
             continue
         if not index.isdigit():
             raise ConfigError(f"{path}: [{section}] needs a number as its index")
-        policy = settings.read(POLICY, values, f"{path} [{section}]")
-        found.append(StoragePolicy(int(index), **vars(policy)))
+        policy = settings.read(PolicySettings, values, f"{path} [{section}]")
+        found.append(
+            StoragePolicy(int(index), policy.name, policy.aliases, policy.default, policy.deprecated, policy.engine)
+        )
     if not found:
         return ONE_POLICY
     try:

@@ -15,11 +15,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import green, settings
 from objstore.runtime.files import FILES
+from objstore.runtime.settings import choice, setting
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -32,13 +34,15 @@ def destination(text: str) -> str:
     raise ValueError("is none of stdout, stderr, syslog, none, nor an absolute path")
 
 
-SETTINGS = (
-    settings.Setting("log_name", str.strip, "objstore", "name at the start of each line"),
-    settings.Setting("log_level", settings.choice(*_LEVELS), "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-    settings.Setting("log_to", destination, "stderr", "stdout, stderr, syslog, none, or the path of a file"),
-    settings.Setting("log_address", str.strip, "/dev/log", "syslog's socket, or host:port for UDP"),
-    settings.Setting("log_facility", str.strip, "local0", "syslog facility"),
-)
+@dataclass(frozen=True)
+class LogSettings:
+    """Where a log goes, and which messages do."""
+
+    log_name: str = setting(str.strip, "objstore", "name at the start of each line")
+    log_level: str = setting(choice(*_LEVELS), "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    log_to: str = setting(destination, "stderr", "stdout, stderr, syslog, none, or the path of a file")
+    log_address: str = setting(str.strip, "/dev/log", "syslog's socket, or host:port for UDP")
+    log_facility: str = setting(str.strip, "local0", "syslog facility")
 
 
 _UNPRINTABLE = re.compile(
@@ -88,8 +92,8 @@ class _Named(logging.Filter):
         return True
 
 
-def get_logger(values: Any, name: str = "") -> logging.Logger:
-    """The logger of a server or daemon, set up as `values` (of SETTINGS) say.
+def get_logger(values: LogSettings, name: str = "") -> logging.Logger:
+    """The logger of a server or daemon, set up as `values` say.
 
     A log file that was moved away is opened anew. Asking again for the same name
     with the same settings changes nothing.
@@ -113,10 +117,10 @@ def get_logger(values: Any, name: str = "") -> logging.Logger:
 
 def from_conf(conf: Mapping[str, str], name: str = "") -> logging.Logger:
     """The logger that a section's own settings ask for."""
-    return get_logger(settings.read(SETTINGS, conf, "logging"), name)
+    return get_logger(settings.read(LogSettings, conf, "logging"), name)
 
 
-def _handler(values: Any) -> logging.Handler:
+def _handler(values: LogSettings) -> logging.Handler:
     if values.log_to == "none":
         return logging.NullHandler()
     if values.log_to in ("stdout", "stderr"):
@@ -129,14 +133,14 @@ def _handler(values: Any) -> logging.Handler:
         raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None
 
 
-def _facility(values: Any) -> int:
+def _facility(values: LogSettings) -> int:
     number = logging.handlers.SysLogHandler.facility_names.get(values.log_facility.lower().removeprefix("log_"))
     if number is None:
         raise ConfigError(f"log_facility = {values.log_facility}: no such facility")
     return number
 
 
-def _syslog_address(values: Any) -> Any:
+def _syslog_address(values: LogSettings) -> str | tuple[str, int]:
     host, colon, port = values.log_address.rpartition(":")
     return (host, int(port)) if colon and port.isdigit() else values.log_address
 
@@ -286,8 +290,11 @@ class NoLines:
         pass
 
 
-def line_writer(values: Any, name: str = "") -> LineWriter:
-    """The writer of an access log for settings as in SETTINGS; raises ConfigError where a file cannot be opened."""
+def line_writer(values: LogSettings, name: str = "", size: int = 0, delay: float = 0.0) -> LineWriter:
+    """The writer of an access log; raises ConfigError if a file cannot be opened.
+
+    size: at which the file is moved away, 0 for never. delay: seconds for which lines are gathered.
+    """
     if values.log_to == "none":
         return NoLines()
     if values.log_to in ("stdout", "stderr"):
@@ -295,8 +302,7 @@ def line_writer(values: Any, name: str = "") -> LineWriter:
     if values.log_to == "syslog":
         return SyslogLines(_syslog_address(values), _facility(values), name or values.log_name)
     try:
-        lines = FileLines(values.log_to, most=getattr(values, "log_size", 0))
+        lines = FileLines(values.log_to, most=size)
     except OSError as error:
         raise ConfigError(f"log_to = {values.log_to}: {error.strerror}") from None
-    delay = getattr(values, "log_delay", 0.0)
     return DelayedLines(lines, delay) if delay else lines

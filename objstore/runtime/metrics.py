@@ -27,6 +27,7 @@ import time
 import weakref
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -34,15 +35,17 @@ from prometheus_client.exposition import generate_latest
 
 from objstore.runtime import log, settings
 from objstore.runtime.files import is_directory
+from objstore.runtime.settings import setting
 
-SETTINGS = (
-    settings.Setting(
-        "metrics_directory",
-        str.strip,
-        "",
-        "where the workers of a host publish their counters; empty: each worker for itself",
-    ),
-)
+
+@dataclass(frozen=True)
+class MetricsSettings:
+    """Where counters are published."""
+
+    metrics_directory: str = setting(
+        str.strip, "", "where the workers of a host publish their counters; empty: each worker for itself"
+    )
+
 
 CAPACITY = 65_536  # cells of a worker
 PUBLISH_INTERVAL = 1.0  # seconds
@@ -370,7 +373,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def from_conf(conf: Mapping[str, str]) -> Metrics:
-    return Metrics(log.from_conf(conf), settings.read(SETTINGS, conf, "metrics").metrics_directory)
+    return Metrics(log.from_conf(conf), settings.read(MetricsSettings, conf, "metrics").metrics_directory)
 
 
 def workers(directory: str) -> Iterator[Worker]:

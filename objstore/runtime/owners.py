@@ -15,12 +15,13 @@ import pwd
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
 from objstore.runtime.files import FILES, Files, Rights, exists, is_directory
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import setting
 
 PRIVATE = 0o077  # the umask of commands, and the default of servers
 _OTHERS = 0o007
@@ -37,12 +38,14 @@ def umask(text: str) -> int:
     return value
 
 
-SETTINGS = (
-    Setting(
-        "user", str.strip, "", "user to run as when root starts it; empty: the owner of the devices, if there are any"
-    ),
-    Setting("umask", umask, "077", "rights that new files do not have; 027 lets the group read them"),
-)
+@dataclass(frozen=True)
+class OwnerSettings:
+    """The user of servers, and the rights of their files."""
+
+    user: str = setting(
+        str.strip, "", "user to run as when root starts it; empty: the owner of the devices, if there are any"
+    )
+    umask: int = setting(umask, "077", "rights that new files do not have; 027 lets the group read them")
 
 
 class Owner(NamedTuple):
@@ -149,7 +152,7 @@ def act_for(devices: str, conf: Mapping[str, str]) -> None:
 
     For commands. conf: the section that says `user` and `umask`.
     """
-    values = settings.read(SETTINGS, conf)
+    values = settings.read(OwnerSettings, conf)
     os.umask(values.umask)
     owner = of_devices(devices, values.user)
     prepare(state_directories(devices), owner)

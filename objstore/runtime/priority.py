@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import psutil
 
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import setting
 
 
 def niceness(text: str) -> int:
@@ -24,10 +25,12 @@ def io_priority(text: str) -> str:
     raise ValueError("is none of none, idle, nor a number from 0 to 7")
 
 
-SETTINGS = (
-    Setting("daemon_nice", niceness, "5", "niceness of daemons that read and hash much, 0 to 19; see nice(1)"),
-    Setting("daemon_io_priority", io_priority, "7", "their I/O priority: none, idle, or 0 to 7; see ionice(1)"),
-)
+@dataclass(frozen=True)
+class PrioritySettings:
+    """How far daemons give way to others."""
+
+    daemon_nice: int = setting(niceness, "5", "niceness of daemons that read and hash much, 0 to 19; see nice(1)")
+    daemon_io_priority: str = setting(io_priority, "7", "their I/O priority: none, idle, or 0 to 7; see ionice(1)")
 
 
 def lower(nice: int, io: str) -> None:

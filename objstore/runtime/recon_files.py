@@ -7,14 +7,20 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.runtime.files import FILES, Files
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import setting
 
-SETTINGS = (
-    Setting("recon_cache_path", str.strip, "", "where daemons keep what /recon tells; empty: .recon under devices"),
-)
+
+@dataclass(frozen=True)
+class ReconSettings:
+    """Where the state of daemons is kept."""
+
+    recon_cache_path: str = setting(str.strip, "", "where daemons keep what /recon tells; empty: .recon under devices")
+
+
 _END = ".json"
 
 

@@ -1,16 +1,20 @@
-"""Settings as tables: each names a setting, how its text is read, its default and its help.
+"""Settings as frozen dataclasses: each field names a setting, how its text is read, its default and its help.
 
-Sample files, command line help and documentation are made from the same tables. A table is
-a tuple of `Setting`; `read` turns the text values of one section into a value with an
-attribute for each setting.
+    @dataclass(frozen=True)
+    class CacheSettings:
+        info_ttl: float = setting(duration, "60s", "time to cache an info")
+
+`read` makes such a value from the text of a section. `table` gives the class as a table of `Setting`; sample files,
+checks and documentation are made from tables.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from dataclasses import Field, field, fields
+from functools import partial
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from objstore.core.errors import ConfigError
 
@@ -19,6 +23,18 @@ _FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)B?\Z", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\Z")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, None: 1}
+_KEY = "setting"  # of the metadata of a field
+
+
+class Dataclass(Protocol):
+    """Any dataclass, of which settings are."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+_Settings = TypeVar("_Settings", bound=Dataclass)
+_Parsed = TypeVar("_Parsed")
+_Value = TypeVar("_Value", covariant=True)
 
 
 def boolean(text: str) -> bool:
@@ -82,34 +98,52 @@ def positive(text: str) -> int:
     return number
 
 
-class Setting(NamedTuple):
-    """default: as it would stand in a file."""
+class Setting(NamedTuple, Generic[_Value]):
+    """parse: raises ValueError that says what is wrong with a text. default: as it would stand in a file."""
 
     name: str
-    cast: Callable[[str], Any]
+    parse: Callable[[str], _Value]
     default: str
     help: str
 
-
-Table = tuple[Setting, ...]
-
-
-def read(table: Iterable[Setting], section: Mapping[str, str], where: str = "") -> Any:
-    """The values of a section; raises ConfigError that names the setting, its value and why.
-
-    Names that the table lacks are passed over: PasteDeploy hands every section the defaults
-    of its file. `unknown` finds them for `objstore config check`.
-    """
-    values = SimpleNamespace()
-    for setting in table:
-        text = section.get(setting.name, setting.default)
+    def read(self, section: Mapping[str, str], where: str = "") -> _Value:
+        """The value in a section; raises ConfigError that names the setting, its text and why."""
+        text = section.get(self.name, self.default)
         try:
-            value = setting.cast(text)
+            return self.parse(text)
         except ValueError as error:
             place = f" in {where}" if where else ""
-            raise ConfigError(f"{setting.name} = {text!r}{place}: {error}") from None
-        setattr(values, setting.name, value)
-    return values
+            raise ConfigError(f"{self.name} = {text!r}{place}: {error}") from None
+
+
+Table = tuple[Setting[object], ...]
+
+
+def setting(parse: Callable[[str], _Parsed], default: str, help: str) -> _Parsed:
+    """A field of a class of settings. A value that is made without the field has its default."""
+    made: Any = field(default_factory=partial(parse, default), metadata={_KEY: Setting("", parse, default, help)})
+    return made
+
+
+def table(cls: type[Dataclass], prefix: str = "") -> Table:
+    """The settings of a class, in order. prefix: with which their names begin."""
+    described = ((each.name, each.metadata.get(_KEY)) for each in fields(cls))
+    return tuple(found._replace(name=prefix + name) for name, found in described if found is not None)
+
+
+def read(cls: type[_Settings], section: Mapping[str, str], where: str = "", prefix: str = "") -> _Settings:
+    """The values of a section; raises ConfigError that names the setting, its text and why.
+
+    Names that the class lacks are passed over: PasteDeploy hands every section the defaults
+    of its file. `unknown` finds them for `objstore config check`.
+    """
+    values = {each.name.removeprefix(prefix): each.read(section, where) for each in table(cls, prefix)}
+    return cls(**values)
+
+
+def with_defaults(settings: Table, defaults: Mapping[str, str]) -> Table:
+    """The same settings with other defaults, by name."""
+    return tuple(each._replace(default=defaults.get(each.name, each.default)) for each in settings)
 
 
 def unknown(table: Iterable[Setting], section: Iterable[str]) -> list[str]:

@@ -10,9 +10,10 @@ import random
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from objstore.runtime.settings import Setting
+from objstore.runtime.settings import setting
 
 
 def _rate(text: str) -> float:
@@ -29,12 +30,15 @@ def _port(text: str) -> int:
     return number
 
 
-SETTINGS = (
-    Setting("statsd_host", str.strip, "", "name or address of a statsd server to send metrics to; empty: none"),
-    Setting("statsd_port", _port, "8125", "its UDP port"),
-    Setting("statsd_prefix", str.strip, "", "what the names of metrics begin with"),
-    Setting("statsd_sample_rate", _rate, "1", "which part of requests is told of, above 0 and up to 1"),
-)
+@dataclass(frozen=True)
+class StatsdSettings:
+    """A statsd server, and what it is sent."""
+
+    statsd_host: str = setting(str.strip, "", "name or address of a statsd server to send metrics to; empty: none")
+    statsd_port: int = setting(_port, "8125", "its UDP port")
+    statsd_prefix: str = setting(str.strip, "", "what the names of metrics begin with")
+    statsd_sample_rate: float = setting(_rate, "1", "which part of requests is told of, above 0 and up to 1")
+
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")  # among others what the line itself is made of
 
@@ -88,8 +92,8 @@ class Statsd:
             self.lost += 1
 
 
-def of(values: Any, logger: logging.Logger) -> Statsd | None:
-    """As settings (of SETTINGS) ask for; None without a host. Waits for the name to be looked up."""
+def of(values: StatsdSettings, logger: logging.Logger) -> Statsd | None:
+    """The sender that settings ask for; None without a host. Waits for the name to be looked up."""
     if not values.statsd_host:
         return None
     try:

@@ -35,7 +35,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.lives import PARTLY
 from objstore.core.names import Name
@@ -44,6 +44,7 @@ from objstore.s3 import bucket_names, versions
 from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, hidden, unexpected
 from objstore.s3.request import S3Request
+from objstore.s3.settings import S3Settings
 from objstore.web import infos
 from objstore.web.context import RequestContext
 from objstore.web.requests import Environ
@@ -76,12 +77,12 @@ NOBODYS = Entry()
 
 
 class Buckets:
-    """settings: values of `s3.settings.SETTINGS`. kinds: of the hidden containers that buckets can have."""
+    """kinds: of the hidden containers that buckets can have."""
 
     def __init__(
         self,
         native: Native,
-        settings: Any,
+        settings: S3Settings,
         now: Callable[[], float] = time.time,
         kinds: Sequence[str] = ("versions", "parts"),
     ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from objstore.s3.settings import S3Settings
 from objstore.s3.storage_classes import UNMAPPED, StorageClasses
 
 if TYPE_CHECKING:  # these modules themselves take a context
@@ -13,10 +14,8 @@ if TYPE_CHECKING:  # these modules themselves take a context
 
 
 class Context(NamedTuple):
-    """settings: values of `s3.settings.SETTINGS`."""
-
     native: Native
     buckets: Buckets
     access: Access
-    settings: Any
+    settings: S3Settings
     classes: StorageClasses = UNMAPPED

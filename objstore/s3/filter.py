@@ -42,7 +42,7 @@ from objstore.s3.operation import Level
 from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
-from objstore.s3.settings import SETTINGS
+from objstore.s3.settings import SETTINGS, S3Settings
 from objstore.s3.signature import Checker, Proof, SignatureRules
 from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
@@ -64,7 +64,7 @@ _NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
 class S3Filter:
-    """app: the pipeline below, in which some filter has `access_keys`. values: of SETTINGS. policies: of the store.
+    """app: the pipeline below, in which some filter has `access_keys`. policies: of the store.
 
     Raises ConfigError for storage classes of policies that are not there.
     """
@@ -72,7 +72,7 @@ class S3Filter:
     def __init__(
         self,
         app: WsgiApp,
-        values: Any,
+        values: S3Settings,
         *,
         keys: AccessKeys,
         logger: logging.Logger,
@@ -267,7 +267,7 @@ def _strip_aws_chunked(headers: dict[str, str]) -> None:
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], S3Filter]:
     conf = {**global_conf, **local_conf}
-    values = settings.read(SETTINGS, conf, "filter:s3")
+    values = settings.read(S3Settings, conf, "filter:s3")
     logger = log.from_conf(conf)
 
     def make(app: WsgiApp) -> S3Filter:

@@ -101,7 +101,7 @@ def account_server(
     logger: logging.Logger,
     policies: Policies,
     limits: Limits = DEFAULT_LIMITS,
-    replication: database_replication.Limits | None = None,
+    replication: database_replication.DatabaseReplicationSettings | None = None,
 ) -> StorageServer:
     replicate = DatabaseReplication(lambda device: device.accounts, salt, replication)
     return database_server("account", AccountVerbs(policies, limits), devices, salt, logger, replicate)

@@ -131,7 +131,7 @@ def container_server(
     updater: AccountUpdater,
     logger: logging.Logger,
     limits: Limits = DEFAULT_LIMITS,
-    replication: database_replication.Limits | None = None,
+    replication: database_replication.DatabaseReplicationSettings | None = None,
 ) -> StorageServer:
     replicate = DatabaseReplication(lambda device: device.containers, salt, replication)
     return database_server("container", ContainerVerbs(updater, limits), devices, salt, logger, replicate)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from objstore.core.errors import MALFORMED, InvalidInput, LockTimeout
 from objstore.core.names import HashSalt, Location
 from objstore.core.numbers import whole
 from objstore.replication import databases as protocol
-from objstore.runtime.settings import Setting, Table, duration, positive, size
+from objstore.runtime.settings import duration, positive, setting, size
 from objstore.server.answers import JSON, answer, error
 from objstore.server.devices import Device
 from objstore.server.request import ShareRequest
@@ -24,43 +25,31 @@ from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.status import status_of
 from objstore.wire.messages import NodeResponse
 
-SETTINGS: Table = (
-    Setting(
-        "database_replication_concurrency", positive, "2",
-        "replicas of databases brought up to date at once, of one device in a worker",
-    ),
-    Setting("database_replication_wait", duration, "5s", "how long a peer waits for its turn before it gets 503"),
-    Setting("database_replication_body", size, "64M", "largest message of a peer about databases, but for whole files"),
-    Setting("database_replication_page", positive, "1000", "rows of a received file that are merged at a time"),
-)  # fmt: skip
 
+@dataclass(frozen=True)
+class DatabaseReplicationSettings:
+    """What peers may ask of the databases of a device at once."""
 
-class Limits(NamedTuple):
-    """As SETTINGS has them."""
-
-    concurrency: int = 2
-    wait: float = 5.0
-    body: int = 64 << 20
-    page: int = 1000
-
-
-def limits_of(values: Any) -> Limits:
-    """From what `runtime.settings.read` makes of SETTINGS."""
-    return Limits(
-        values.database_replication_concurrency,
-        values.database_replication_wait,
-        values.database_replication_body,
-        values.database_replication_page,
+    concurrency: int = setting(
+        positive, "2", "replicas of databases brought up to date at once, of one device in a worker"
     )
+    wait: float = setting(duration, "5s", "how long a peer waits for its turn before it gets 503")
+    body: int = setting(size, "64M", "largest message of a peer about databases, but for whole files")
+    page: int = setting(positive, "1000", "rows of a received file that are merged at a time")
+
+
+PREFIX = "database_replication_"  # of the names of these settings
 
 
 class DatabaseReplication:
     """Called with a request, gives the answer. replicas: those of the server's kind on a device."""
 
-    def __init__(self, replicas: Callable[[Device], Replicas], salt: HashSalt, limits: Limits | None = None) -> None:
+    def __init__(
+        self, replicas: Callable[[Device], Replicas], salt: HashSalt, limits: DatabaseReplicationSettings | None = None
+    ) -> None:
         self._replicas = replicas
         self._salt = salt
-        self._limits = limits or Limits()
+        self._limits = limits or DatabaseReplicationSettings()
         self._turns = Turns(self._limits.concurrency, self._limits.wait)
         self._steps = {protocol.STATUS: self._status, protocol.ROWS: self._rows, protocol.FILE: self._file}
 

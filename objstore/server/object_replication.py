@@ -6,8 +6,9 @@ that come above wait for a while, and are then told to come again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 from objstore.core.errors import DeviceUnavailable, InvalidInput
 from objstore.replication.objects_messages import (
@@ -26,8 +27,7 @@ from objstore.replication.objects_messages import (
     encode_numbers,
 )
 from objstore.replication.objects_receiver import Bounds, Receiver, differing
-from objstore.runtime import settings
-from objstore.runtime.settings import Setting, duration, positive, size
+from objstore.runtime.settings import duration, positive, setting, size
 from objstore.server.answers import JSON, answer, error
 from objstore.server.request import ShareRequest
 from objstore.server.turns import Busy, Turns, come_again
@@ -35,42 +35,26 @@ from objstore.server.write_guard import PeersGuard
 from objstore.store.interface import ReplicaStore
 from objstore.wire.messages import NodeResponse
 
-SETTINGS: settings.Table = (
-    Setting("replication_concurrency", positive, "4", "requests of replicators a worker serves at once, for a device"),
-    Setting("replication_wait", duration, "1s", "how long such a request waits for its turn before it gets 503"),
-    Setting("replication_writers", positive, "32", "changes of one such request that are written at once"),
-    Setting("replication_small", size, "256K", "largest change that is held in memory until it is written"),
-    Setting("replication_offer_size", size, "16M", "longest list of changes that a peer may offer at once"),
-    Setting("replication_compare_size", size, "1M", "longest list of partitions that a peer may compare at once"),
-)
+
+@dataclass(frozen=True)
+class ObjectReplicationSettings:
+    """What peers may ask of the objects of a device at once."""
+
+    concurrency: int = setting(positive, "4", "requests of replicators a worker serves at once, for a device")
+    wait: float = setting(duration, "1s", "how long such a request waits for its turn before it gets 503")
+    writers: int = setting(positive, "32", "changes of one such request that are written at once")
+    small: int = setting(size, "256K", "largest change that is held in memory until it is written")
+    offer_size: int = setting(size, "16M", "longest list of changes that a peer may offer at once")
+    compare_size: int = setting(size, "1M", "longest list of partitions that a peer may compare at once")
 
 
-class Limits(NamedTuple):
-    """As SETTINGS has them."""
-
-    concurrency: int = 4
-    wait: float = 1.0
-    offer_size: int = 16 << 20
-    bounds: Bounds = Bounds()
-    compare_size: int = 1 << 20
-
-
-def limits_of(values: Any) -> Limits:
-    """From what `runtime.settings.read` makes of SETTINGS."""
-    bounds = Bounds(values.replication_writers, values.replication_small)
-    return Limits(
-        values.replication_concurrency,
-        values.replication_wait,
-        values.replication_offer_size,
-        bounds,
-        values.replication_compare_size,
-    )
+PREFIX = "replication_"  # of the names of these settings
 
 
 class ObjectReplication:
     """Called with a request, gives the answer."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ObjectReplicationSettings) -> None:
         self._limits = limits
         self._boot = boot_identity()
         self._turns = Turns(self._limits.concurrency, self._limits.wait)
@@ -101,7 +85,9 @@ class ObjectReplication:
 
     def _receiver(self, request: ShareRequest) -> Receiver:
         guard = partial(PeersGuard, request.device.leases(request.policy))
-        return Receiver(_store(request), request.partition, request.policy, self._limits.bounds, guard)
+        return Receiver(
+            _store(request), request.partition, request.policy, Bounds(self._limits.writers, self._limits.small), guard
+        )
 
     def _compare_many(self, request: ShareRequest) -> NodeResponse:
         theirs = decode_partitions(request.body.read(self._limits.compare_size))

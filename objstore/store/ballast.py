@@ -10,14 +10,9 @@ from __future__ import annotations
 
 import contextlib
 
-from objstore.runtime import settings
 from objstore.runtime.files import Files
 
 BALLAST = ".ballast"
-
-SETTING = settings.Setting(
-    "ballast", settings.size, "4M", "space set aside on a device for deletions once it is full; 0: none"
-)
 
 
 def is_missing(files: Files, root: str) -> bool:

@@ -18,18 +18,18 @@ import click
 import pytest
 from harness import invariants
 
-from objstore.assembly.apps import STORAGE_SETTINGS
 from objstore.assembly.conf_text import storage_table
 from objstore.assembly.daemons import DUTIES
 from objstore.assembly.kinds import KINDS, daemon_settings, process_settings
 from objstore.assembly.sections import PATTERNS, all_filters, app_table, filter_table
-from objstore.assembly.surroundings import SETTINGS as DAEMON_TABLE
+from objstore.assembly.surroundings import RingSettings
 from objstore.cli import status
 from objstore.cli.main import COMMANDS, main
 from objstore.cli.servers import command as server_command
-from objstore.http.client import CLIENT_SETTINGS
-from objstore.http.server import SERVER_SETTINGS
+from objstore.http.client import ClientSettings
+from objstore.http.server import ServerSettings
 from objstore.runtime import cluster_conf, owners, settings
+from objstore.store.objects.file_store import FileSettings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "objstore"
@@ -313,19 +313,24 @@ def test_figures_that_pages_give_are_those_of_the_code() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def default(table: settings.Table, name: str) -> object:
-    return getattr(settings.read(table, {}), name)
+def default(settings_class: type[settings.Dataclass], name: str) -> object:
+    return getattr(settings_class(), name)
 
 
 FIGURES = (
     ("doc/testing.md", "two minutes at most", invariants.SECONDS, 120.0),
-    ("doc/operating.md", "`reclaim_age` (a week)", default(cluster_conf.CONSISTENCY, "reclaim_age"), 7 * 86400.0),
-    ("doc/operating.md", "`drain_timeout` (30 s)", default(SERVER_SETTINGS, "drain_timeout"), 30.0),
-    ("doc/operating.md", "`max_connections` (1024)", default(SERVER_SETTINGS, "max_connections"), 1024),
-    ("doc/operating.md", "`ring_check_interval` (15 s)", default(DAEMON_TABLE, "ring_check_interval"), 15.0),
-    ("doc/operating.md", "`fallocate_reserve` (1%)", default(STORAGE_SETTINGS, "fallocate_reserve"), (0, 1.0)),
-    ("doc/operating.md", "`umask = 077`", default(owners.SETTINGS, "umask"), 0o077),
-    ("doc/failures.md", "`conn_timeout` (0.5 s)", default(CLIENT_SETTINGS, "conn_timeout"), 0.5),
-    ("doc/failures.md", "`node_timeout` (10 s)", default(CLIENT_SETTINGS, "node_timeout"), 10.0),
+    (
+        "doc/operating.md",
+        "`reclaim_age` (a week)",
+        default(cluster_conf.ConsistencySettings, "reclaim_age"),
+        7 * 86400.0,
+    ),
+    ("doc/operating.md", "`drain_timeout` (30 s)", default(ServerSettings, "drain_timeout"), 30.0),
+    ("doc/operating.md", "`max_connections` (1024)", default(ServerSettings, "max_connections"), 1024),
+    ("doc/operating.md", "`ring_check_interval` (15 s)", default(RingSettings, "ring_check_interval"), 15.0),
+    ("doc/operating.md", "`fallocate_reserve` (1%)", default(FileSettings, "fallocate_reserve"), (0, 1.0)),
+    ("doc/operating.md", "`umask = 077`", default(owners.OwnerSettings, "umask"), 0o077),
+    ("doc/failures.md", "`conn_timeout` (0.5 s)", default(ClientSettings, "conn_timeout"), 0.5),
+    ("doc/failures.md", "`node_timeout` (10 s)", default(ClientSettings, "node_timeout"), 10.0),
     ("doc/commands.md", "3 | `status` alone", status.COPIES_UNDER_WAY, 3),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
@@ -14,42 +15,52 @@ from objstore.daemon.duties.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replica_client import ReplicaClient
 from objstore.daemon.runner import Pace
 from objstore.layers.segment_reclaim import Reclaimer
-from objstore.runtime.settings import Setting, duration, positive, rate, size
+from objstore.runtime.settings import duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore
 from objstore.web.context import RequestContext
 
-_EXPIRER_SETTINGS = (
-    Setting("object_expirer_interval", duration, "1m", "pause between looks for objects whose time has come"),
-    Setting(
-        "object_expirer_margin",
-        duration,
-        "1m",
-        "by which clocks of hosts may differ: so much later objects go",
-    ),
-    Setting("object_expirer_takeover", duration, "10m", "after which a host does what another has left undone"),
-    Setting("object_expirer_concurrency", positive, "4", "objects deleted at once"),
-    Setting("object_expirer_rate", rate, "100", "objects deleted a second, at most; 0 for no bound"),
-    Setting("object_expirer_account", str.strip, ".expiring_objects", "account of the queue, as proxies know it"),
-    Setting("object_expirer_free_delay", duration, "2m", "how long segments outlive their manifest"),
-)
 
-_REAPER_SETTINGS = (
-    Setting("account_reaper_interval", duration, "1m", "pause between looks for deleted accounts"),
-    Setting("account_reaper_delay", duration, "0", "how long what is in a deleted account is kept"),
-    Setting("account_reaper_takeover", duration, "10m", "after which a host does what another has left undone"),
-    Setting("account_reaper_warn_after", duration, "30d", "how long that may take before the log warns of it"),
-    Setting("account_reaper_concurrency", positive, "4", "objects deleted at once"),
-    Setting("account_reaper_rate", rate, "100", "objects deleted a second, at most; 0 for no bound"),
-)
+@dataclass(frozen=True)
+class ExpirerSettings:
+    """Settings of `object-expirer`."""
 
-_RECONCILER_SETTINGS = (
-    Setting("container_reconciler_interval", duration, "1m", "pause between looks for objects under a wrong policy"),
-    Setting("container_reconciler_takeover", duration, "10m", "after which a host does what another has left undone"),
-    Setting("container_reconciler_concurrency", positive, "2", "objects moved at once"),
-    Setting("container_reconciler_bytes_per_second", size, "50M", "bytes moved a second, at most; 0 for no bound"),
-    Setting("container_reconciler_free_delay", duration, "2m", "how long segments outlive their manifest"),
-)
+    object_expirer_interval: float = setting(duration, "1m", "pause between looks for objects whose time has come")
+    object_expirer_margin: float = setting(
+        duration, "1m", "by which clocks of hosts may differ: so much later objects go"
+    )
+    object_expirer_takeover: float = setting(duration, "10m", "after which a host does what another has left undone")
+    object_expirer_concurrency: int = setting(positive, "4", "objects deleted at once")
+    object_expirer_rate: float = setting(rate, "100", "objects deleted a second, at most; 0 for no bound")
+    object_expirer_account: str = setting(str.strip, ".expiring_objects", "account of the queue, as proxies know it")
+    object_expirer_free_delay: float = setting(duration, "2m", "how long segments outlive their manifest")
+
+
+@dataclass(frozen=True)
+class ReaperSettings:
+    """Settings of `account-reaper`."""
+
+    account_reaper_interval: float = setting(duration, "1m", "pause between looks for deleted accounts")
+    account_reaper_delay: float = setting(duration, "0", "how long what is in a deleted account is kept")
+    account_reaper_takeover: float = setting(duration, "10m", "after which a host does what another has left undone")
+    account_reaper_warn_after: float = setting(duration, "30d", "how long that may take before the log warns of it")
+    account_reaper_concurrency: int = setting(positive, "4", "objects deleted at once")
+    account_reaper_rate: float = setting(rate, "100", "objects deleted a second, at most; 0 for no bound")
+
+
+@dataclass(frozen=True)
+class ReconcilerSettings:
+    """Settings of `container-reconciler`."""
+
+    container_reconciler_interval: float = setting(
+        duration, "1m", "pause between looks for objects under a wrong policy"
+    )
+    container_reconciler_takeover: float = setting(
+        duration, "10m", "after which a host does what another has left undone"
+    )
+    container_reconciler_concurrency: int = setting(positive, "2", "objects moved at once")
+    container_reconciler_bytes_per_second: int = setting(size, "50M", "bytes moved a second, at most; 0 for no bound")
+    container_reconciler_free_delay: float = setting(duration, "2m", "how long segments outlive their manifest")
 
 
 def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
@@ -61,7 +72,7 @@ def _object_expirer(around: Surroundings) -> Work:
     def containers(device: str) -> ContainerStore:
         return around.devices.get(device).containers
 
-    values = around.read(_EXPIRER_SETTINGS)
+    values = around.read(ExpirerSettings)
     means = expirer.Means(
         ReplicaClient(around.peers, around.transport),
         around.store,
@@ -91,7 +102,7 @@ def _account_reaper(around: Surroundings) -> Work:
     def devices() -> Iterator[DeviceAccounts]:
         return (DeviceAccounts(name, device.accounts) for name, device in around.available())
 
-    values = around.read(_REAPER_SETTINGS)
+    values = around.read(ReaperSettings)
     replicas = ReplicaClient(around.peers, around.transport)
     means = account_reaper.Means(replicas, devices, around.is_own, Clock(), around.logger)
     settings = account_reaper.Settings(
@@ -111,7 +122,7 @@ def _container_reconciler(around: Surroundings) -> Work:
     def devices() -> Iterator[DeviceContainers]:
         return (DeviceContainers(name, device.containers) for name, device in around.available())
 
-    values = around.read(_RECONCILER_SETTINGS)
+    values = around.read(ReconcilerSettings)
     means = reconciler.Means(
         ReplicaClient(around.peers, around.transport),
         devices,
@@ -127,6 +138,6 @@ def _container_reconciler(around: Surroundings) -> Work:
     return Work(work.passes, pace, work.told)
 
 
-OBJECT_EXPIRER = Duty("object-expirer", _EXPIRER_SETTINGS, _object_expirer)
-ACCOUNT_REAPER = Duty("account-reaper", _REAPER_SETTINGS, _account_reaper)
-CONTAINER_RECONCILER = Duty("container-reconciler", _RECONCILER_SETTINGS, _container_reconciler)
+OBJECT_EXPIRER = Duty("object-expirer", table(ExpirerSettings), _object_expirer)
+ACCOUNT_REAPER = Duty("account-reaper", table(ReaperSettings), _account_reaper)
+CONTAINER_RECONCILER = Duty("container-reconciler", table(ReconcilerSettings), _container_reconciler)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 
-from objstore.assembly.surroundings import TOLD_SETTINGS, Duty, Surroundings, Work
+from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.daemon.duties.drive_audit import DriveAudit, Means, Rules
 from objstore.daemon.runner import Pace
 from objstore.runtime import drives, recon_files
-from objstore.runtime.settings import Setting, duration, positive
+from objstore.runtime.settings import duration, positive, setting, table
 
-_SETTINGS = (
-    Setting("drive_audit_interval", duration, "1m", "pause between looks at all devices"),
-    Setting("drive_audit_log", str.strip, drives.KERNEL_MESSAGES, "the kernel's messages: /dev/kmsg, or a log file"),
-    Setting("drive_audit_errors", positive, "10", "errors of a drive in the kernel's log that are too many"),
-    Setting("drive_audit_window", duration, "1h", "the time in which they are"),
-    Setting("drive_audit_probes", positive, "3", "failures in a row to write and read a small file that are too many"),
-    Setting("drive_audit_patience", duration, "30s", "how long that may take"),
-    Setting("drive_audit_most", int, "1", "devices that may be out at a time before the operator has to decide"),
-)
+
+@dataclass(frozen=True)
+class DriveAuditSettings:
+    """Settings of `drive-audit`."""
+
+    drive_audit_interval: float = setting(duration, "1m", "pause between looks at all devices")
+    drive_audit_log: str = setting(str.strip, drives.KERNEL_MESSAGES, "the kernel's messages: /dev/kmsg, or a log file")
+    drive_audit_errors: int = setting(positive, "10", "errors of a drive in the kernel's log that are too many")
+    drive_audit_window: float = setting(duration, "1h", "the time in which they are")
+    drive_audit_probes: int = setting(
+        positive, "3", "failures in a row to write and read a small file that are too many"
+    )
+    drive_audit_patience: float = setting(duration, "30s", "how long that may take")
+    drive_audit_most: int = setting(int, "1", "devices that may be out at a time before the operator has to decide")
 
 
 def _drive_audit(around: Surroundings) -> Work:
-    values = around.read(_SETTINGS)
+    values = around.read(DriveAuditSettings)
     root = around.devices.root
-    directory = recon_files.directory(around.read(TOLD_SETTINGS).recon_cache_path, root)
+    directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, root)
     means = Means(
         devices=lambda: {name: os.path.join(root, name) for name, _ in around.available()},
         lines=partial(drives.kernel_lines, values.drive_audit_log),
@@ -45,4 +51,4 @@ def _drive_audit(around: Surroundings) -> Work:
     return Work(audit.passes, Pace(values.drive_audit_interval), audit.told)
 
 
-DRIVE_AUDIT = Duty("drive-audit", _SETTINGS, _drive_audit)
+DRIVE_AUDIT = Duty("drive-audit", table(DriveAuditSettings), _drive_audit)

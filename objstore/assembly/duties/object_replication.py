@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -13,12 +14,12 @@ from objstore.core.policies import ring_name
 from objstore.daemon.duties.object_partition import Options, Peers, Place
 from objstore.daemon.duties.object_replicator import Host, ObjectReplicator
 from objstore.daemon.runner import Pace
-from objstore.http.client import CLIENT_SETTINGS, Pool
+from objstore.http.client import ClientSettings, Pool
 from objstore.replication.objects_messages import boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
 from objstore.replication.objects_sender import Bounds, Flow
-from objstore.runtime import green, settings
-from objstore.runtime.settings import Setting, duration, positive, rate, size
+from objstore.runtime import green
+from objstore.runtime.settings import duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
 from objstore.server.devices import Device
 from objstore.store.interface import ReplicaStore
@@ -29,35 +30,38 @@ def _confirmations(text: str) -> int:
     return ALL if text.strip() == "auto" else positive(text)
 
 
-_SETTINGS: settings.Table = (
-    Setting("object_replicator_interval", duration, "30s", "pause between passes over all partitions of objects"),
-    Setting("object_replicator_concurrency", positive, "8", "partitions worked on at once, of all devices"),
-    Setting("object_replicator_per_device", positive, "4", "partitions worked on at once, of one device"),
-    Setting("object_replicator_timeout", duration, "60s", "how long a peer may take to begin its answer"),
-    Setting("object_replicator_peer_pause", duration, "15s", "how long a peer that did not answer is left alone"),
-    Setting(
-        "object_replicator_handoff_delete",
-        _confirmations,
-        "auto",
-        "primaries that must have what a handoff removes; auto: all",
-    ),
-    Setting("object_replicator_bytes_per_second", size, "0", "bytes sent a second, at most; 0: no bound"),
-    Setting("object_replicator_files_per_second", rate, "0", "changes sent a second, at most; 0: no bound"),
-    Setting(
-        "object_replicator_max_load", rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
-    ),
-    Setting("object_replicator_compare", positive, "500", "partitions compared with a peer in one request"),
-    Setting("object_replicator_offer", positive, "1000", "names offered to a peer in one request"),
-    Setting("object_replicator_batch_size", size, "4M", "bytes of small changes sent in one request"),
-    Setting("object_replicator_batch_files", positive, "256", "small changes sent in one request"),
-    Setting("object_replicator_large", size, "1M", "changes larger than this go in requests of their own"),
-    Setting("object_replicator_reclaim_interval", duration, "1d", "how often a partition's old tombstones are removed"),
-)
+@dataclass(frozen=True)
+class ObjectReplicatorSettings:
+    """Settings of `object-replicator`."""
+
+    object_replicator_interval: float = setting(duration, "30s", "pause between passes over all partitions of objects")
+    object_replicator_concurrency: int = setting(positive, "8", "partitions worked on at once, of all devices")
+    object_replicator_per_device: int = setting(positive, "4", "partitions worked on at once, of one device")
+    object_replicator_timeout: float = setting(duration, "60s", "how long a peer may take to begin its answer")
+    object_replicator_peer_pause: float = setting(duration, "15s", "how long a peer that did not answer is left alone")
+    object_replicator_handoff_delete: int = setting(
+        _confirmations, "auto", "primaries that must have what a handoff removes; auto: all"
+    )
+    object_replicator_bytes_per_second: int = setting(size, "0", "bytes sent a second, at most; 0: no bound")
+    object_replicator_files_per_second: float = setting(rate, "0", "changes sent a second, at most; 0: no bound")
+    object_replicator_max_load: float = setting(
+        rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
+    )
+    object_replicator_compare: int = setting(positive, "500", "partitions compared with a peer in one request")
+    object_replicator_offer: int = setting(positive, "1000", "names offered to a peer in one request")
+    object_replicator_batch_size: int = setting(size, "4M", "bytes of small changes sent in one request")
+    object_replicator_batch_files: int = setting(positive, "256", "small changes sent in one request")
+    object_replicator_large: int = setting(size, "1M", "changes larger than this go in requests of their own")
+    object_replicator_reclaim_interval: float = setting(
+        duration, "1d", "how often a partition's old tombstones are removed"
+    )
+
+
 _LONGEST_REST = 10.0  # seconds for one partition: also a host that is always busy is to be replicated
 
 
 def _replicator(around: Surroundings) -> Work:
-    values = around.read(_SETTINGS)
+    values = around.read(ObjectReplicatorSettings)
     identity = partial(device_identity, boot_identity())
     on_disk = [policy.index for policy in around.cluster.policies if policy.engine != "memory"]
     rings = {policy: around.ring(ring_name(policy)) for policy in on_disk}
@@ -86,7 +90,7 @@ def _replicator(around: Surroundings) -> Work:
         Throttle(values.object_replicator_bytes_per_second).take,
         Throttle(values.object_replicator_files_per_second).take,
     )
-    client = settings.read(CLIENT_SETTINGS, {**around.conf, "node_timeout": str(values.object_replicator_timeout)})
+    client = replace(around.read(ClientSettings), node_timeout=values.object_replicator_timeout)
     transport = around.transport.with_remote(HttpTransport(Pool(client)))
     peers = Peers(transport, flow, values.object_replicator_peer_pause, around.logger)
     host = Host(places, around.is_own, partial(rest, values.object_replicator_max_load))
@@ -119,4 +123,4 @@ def rest(
         sleep(1.0)
 
 
-OBJECT_REPLICATOR = Duty("object-replicator", _SETTINGS, _replicator)
+OBJECT_REPLICATOR = Duty("object-replicator", table(ObjectReplicatorSettings), _replicator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
@@ -11,23 +12,30 @@ from objstore.core.timestamps import Clock
 from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
 from objstore.daemon.duties.object_updater import ObjectUpdater
 from objstore.daemon.runner import Pace
-from objstore.runtime.settings import Setting, duration, positive
+from objstore.runtime.settings import duration, positive, setting, table
 
-_CONTAINER_SETTINGS = (
-    Setting("container_updater_interval", duration, "30s", "pause between reports of containers' totals"),
-    Setting("container_updater_concurrency", positive, "4", "containers reported at once"),
-)
-_OBJECT_SETTINGS = (
-    Setting("object_updater_interval", duration, "30s", "pause between tries to deliver spooled updates"),
-    Setting("object_updater_concurrency", positive, "4", "containers told at once"),
-)
+
+@dataclass(frozen=True)
+class ContainerUpdaterSettings:
+    """Settings of `container-updater`."""
+
+    container_updater_interval: float = setting(duration, "30s", "pause between reports of containers' totals")
+    container_updater_concurrency: int = setting(positive, "4", "containers reported at once")
+
+
+@dataclass(frozen=True)
+class ObjectUpdaterSettings:
+    """Settings of `object-updater`."""
+
+    object_updater_interval: float = setting(duration, "30s", "pause between tries to deliver spooled updates")
+    object_updater_concurrency: int = setting(positive, "4", "containers told at once")
 
 
 def _container_updater(around: Surroundings) -> Work:
     def containers() -> Iterator[DeviceContainers]:
         return (DeviceContainers(name, device.containers) for name, device in around.available())
 
-    values = around.read(_CONTAINER_SETTINGS)
+    values = around.read(ContainerUpdaterSettings)
     # Looking for changes takes time where there are many containers, so that it must rest.
     pace = Pace(values.container_updater_interval, rest=4.0, concurrency=values.container_updater_concurrency)
     ring = around.ring("container")
@@ -49,11 +57,11 @@ def _object_updater(around: Surroundings) -> Work:
             for policy in around.cluster.policies:
                 yield device.spool(policy.index)
 
-    values = around.read(_OBJECT_SETTINGS)
+    values = around.read(ObjectUpdaterSettings)
     updater = ObjectUpdater(spools, around.peers("container"))
     pace = Pace(values.object_updater_interval, rest=1.0, concurrency=values.object_updater_concurrency)
     return Work(updater.passes, pace, lambda: {"delivered_total": updater.delivered})
 
 
-CONTAINER_UPDATER = Duty("container-updater", _CONTAINER_SETTINGS, _container_updater)
-OBJECT_UPDATER = Duty("object-updater", _OBJECT_SETTINGS, _object_updater)
+CONTAINER_UPDATER = Duty("container-updater", table(ContainerUpdaterSettings), _container_updater)
+OBJECT_UPDATER = Duty("object-updater", table(ObjectUpdaterSettings), _object_updater)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from objstore.s3 import config_headers, xml
 from objstore.s3.access import acl
 from objstore.s3.access.acl import CANNED_HEADER, GRANT_HEADERS, Acl, Owners
@@ -13,6 +11,7 @@ from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
+from objstore.s3.settings import S3Settings
 from objstore.s3.signature.v4 import ANY_REGION
 from objstore.web.responses import Response
 
@@ -46,7 +45,7 @@ def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
     context.native.set_config(request.environ, name, ACL, acl.dump(granted, request.account))
 
 
-def _check_location(body: bytes, settings: Any) -> None:
+def _check_location(body: bytes, settings: S3Settings) -> None:
     """Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
     if not body.strip():
         return

@@ -26,11 +26,10 @@ from objstore.store.databases.describe import describe_database
 from objstore.store.databases.listing import Listing, ListingQuery, Subdir
 from objstore.store.databases.metadata import live_metadata
 from objstore.store.databases.rows import ContainerRow, ObjectRow
-from objstore.store.databases.settings import SETTINGS, DatabaseSettings
+from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.tables import NumberedRow
 
 __all__ = [
-    "SETTINGS",
     "AccountInfo",
     "AccountStore",
     "AccountTotals",

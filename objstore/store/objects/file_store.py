@@ -6,14 +6,15 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
 from objstore.core.names import Location, is_hash, is_suffix
 from objstore.core.timestamps import Timestamp
-from objstore.runtime import settings
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.number_locks import NumberLocks
+from objstore.runtime.settings import positive, setting, size
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.change import TOMBSTONE, Change
@@ -63,21 +64,21 @@ class FileStoreSettings(NamedTuple):
 
 DEFAULT_SETTINGS = FileStoreSettings()
 
-SETTINGS: settings.Table = (
-    settings.Setting("fallocate_reserve", Reserve.parse, "1%", "free space to leave on a device: bytes or percent"),
-    ballast.SETTING,
-    settings.Setting("threads_per_disk", settings.positive, "4", "threads that wait for one device"),
-    settings.Setting(
-        "recent_lookups", int, "2048", "objects of a device whose metadata each process keeps in memory; 0: none"
-    ),
-    settings.Setting(
-        "background_threads_per_disk", settings.positive, "2", "threads for one device's replication and audits"
-    ),
-)
+
+@dataclass(frozen=True)
+class FileSettings:
+    """Settings of the files of a device, as operators know them."""
+
+    fallocate_reserve: Reserve = setting(Reserve.parse, "1%", "free space to leave on a device: bytes or percent")
+    ballast: int = setting(size, "4M", "space set aside on a device for deletions once it is full; 0: none")
+    threads_per_disk: int = setting(positive, "4", "threads that wait for one device")
+    recent_lookups: int = setting(
+        int, "2048", "objects of a device whose metadata each process keeps in memory; 0: none"
+    )
+    background_threads_per_disk: int = setting(positive, "2", "threads for one device's replication and audits")
 
 
-def settings_of(values: Any) -> FileStoreSettings:
-    """From what `runtime.settings.read` makes of SETTINGS."""
+def settings_of(values: FileSettings) -> FileStoreSettings:
     return FileStoreSettings(
         values.fallocate_reserve,
         values.threads_per_disk,

@@ -15,7 +15,7 @@ from objstore.assembly.kinds import KINDS
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.ring import Ring
-from objstore.runtime import cluster_conf, settings
+from objstore.runtime import cluster_conf
 from objstore.store.interface import ObjectData
 from objstore.store.objects.replica_store import FileReplicaStore
 
@@ -89,5 +89,4 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 
 def test_all_settings_have_defaults() -> None:
     for duty in DUTIES:
-        values = settings.read(duty.settings, {})
-        assert len(vars(values)) == len(duty.settings)
+        assert all(each.read({}) is not None for each in duty.settings)

@@ -9,7 +9,7 @@ import pytest
 
 from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
-from objstore.cluster.settings import SETTINGS
+from objstore.cluster.settings import ClusterSettings
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
@@ -128,7 +128,7 @@ class Store:
         plain.use_local(local, frozenset({("127.0.0.1", 6200)}))
         self.net = Faulty(local)
         transports = Transports(self.net)
-        values = settings.read(SETTINGS, {"node_timeout": "1", "post_quorum_timeout": "0.1", **conf})
+        values = settings.read(ClusterSettings, {"node_timeout": "1", "post_quorum_timeout": "0.1", **conf})
         self.object_ring = None  # where it is not the same
         rings = {name: lambda: self.ring for name in ("account", "container")}
         rings["object"] = lambda: self.object_ring or self.ring

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from objstore.cluster.cluster import Cluster, Placement, Transports
-from objstore.cluster.settings import SETTINGS
+from objstore.cluster.settings import ClusterSettings
 from objstore.cluster.writes import Written, attempt, stand_ins, write
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import HashSalt, Name
@@ -56,7 +56,7 @@ class World:
         ring = Ring(builder.contents())
         self.net = Net()
         self.cluster = Cluster(
-            settings.read(SETTINGS, {"post_quorum_timeout": "0.1", **conf}), HashSalt(b"", b"salt"), ONE_POLICY,
+            settings.read(ClusterSettings, {"post_quorum_timeout": "0.1", **conf}), HashSalt(b"", b"salt"), ONE_POLICY,
             {"object": lambda: ring}, Transports(self.net), logging.getLogger("test"),  # type: ignore[arg-type]
         )  # fmt: skip
         self.place: Placement = self.cluster.place(NAME)

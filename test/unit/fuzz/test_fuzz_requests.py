@@ -18,7 +18,8 @@ from harness.s3 import Signer
 from objstore.http.request_head import HeadLimits, RequestRefused, parse_head
 from objstore.middleware.copy import Copy
 from objstore.runtime import settings
-from objstore.s3.filter import SETTINGS, S3Filter
+from objstore.s3.filter import S3Filter
+from objstore.s3.settings import S3Settings
 from objstore.web.access import Identity
 from objstore.web.keys import Credential
 from objstore.web.responses import call
@@ -42,7 +43,7 @@ class Stack:
     def __init__(self, root: Path) -> None:
         store = InProcess(root, devices=1, replicas=1)
         below: Any = Copy(store.proxy)
-        self.app = S3Filter(below, settings.read(SETTINGS, {}), keys=Keys(), logger=LOGGER)
+        self.app = S3Filter(below, settings.read(S3Settings, {}), keys=Keys(), logger=LOGGER)
 
     def send(self, method: str, target: str, headers: dict[str, str], body: bytes) -> int:
         """The status; of what our server would not take as a request, 400. Values are native."""

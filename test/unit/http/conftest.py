@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.http.server import Server, ServerSettings
 from objstore.http.stream import Stream
 from objstore.runtime import green, settings
 
@@ -58,7 +58,7 @@ class Site:
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.address = self.sock.getsockname()
         self.server = Server(
-            self.sock, app, settings.read(SERVER_SETTINGS, {**FAST, **options}), logging.getLogger("test.http")
+            self.sock, app, settings.read(ServerSettings, {**FAST, **options}), logging.getLogger("test.http")
         )
         self.wires: list[Wire] = []
         self.thread = green.spawn(self.server.serve)

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
-from objstore.http.client import CLIENT_SETTINGS, Pool, Response, Timeouts
+from objstore.http.client import ClientSettings, Pool, Response, Timeouts
 from objstore.http.stream import Stream
 from objstore.runtime import green, settings
 
@@ -19,7 +19,7 @@ SHORT = Timeouts(0.5, 0.3, 0.3)
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    pool = Pool(settings.read(CLIENT_SETTINGS, {}))
+    pool = Pool(settings.read(ClientSettings, {}))
     yield pool
     pool.close()
 
@@ -408,7 +408,7 @@ def test_upload_whose_body_has_begun_is_not(script: Any, pool: Pool) -> None:
 
 
 def test_idle_connections_are_limited_and_expire(serve: Any) -> None:
-    pool = Pool(settings.read(CLIENT_SETTINGS, {"max_idle_connections": "3", "idle_timeout": "0.2"}))
+    pool = Pool(settings.read(ClientSettings, {"max_idle_connections": "3", "idle_timeout": "0.2"}))
     site = serve(echo)
     threads = [green.spawn(pool.request, site.address, "PUT", "/", {}, b"x") for _ in range(6)]
     responses = [thread.wait() for thread in threads]

@@ -8,7 +8,7 @@ import pytest
 from objstore.core.errors import ConfigError
 from objstore.http.crowd import Exempt, Neighbours, must_go, networks
 from objstore.http.pace import Pace, TooSlow
-from objstore.http.server import SERVER_SETTINGS
+from objstore.http.server import ServerSettings
 from objstore.runtime import settings
 
 NOW = 1000.0
@@ -91,7 +91,7 @@ def test_exempt_addresses() -> None:
     assert "10.1.2.3" in exempt and "192.0.2.7" in exempt and "2001:db8::1" in exempt and "::ffff:10.0.0.1" in exempt
     assert "192.0.2.8" not in exempt and "" not in exempt and "unknown" not in exempt
     with pytest.raises(ConfigError, match="exempt_addresses"):
-        settings.read(SERVER_SETTINGS, {"exempt_addresses": "10.0.0.1/8"})
+        settings.read(ServerSettings, {"exempt_addresses": "10.0.0.1/8"})
 
 
 def test_trickling_client_is_too_slow() -> None:

@@ -11,7 +11,7 @@ from objstore.runtime import green, log, settings
 
 
 def values(**conf: str):
-    return settings.read(log.SETTINGS, conf)
+    return settings.read(log.LogSettings, conf)
 
 
 def test_a_message_of_a_request_ends_in_its_transaction_id(tmp_path):

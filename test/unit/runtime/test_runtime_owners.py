@@ -58,13 +58,13 @@ def opened(path: Path) -> Path:
 
 @pytest.mark.parametrize(("text", "value"), [("077", 0o077), ("027", 0o027), ("0", 0)])
 def test_umasks(text: str, value: int) -> None:
-    assert settings.read(owners.SETTINGS, {"umask": text}).umask == value
+    assert settings.read(owners.OwnerSettings, {"umask": text}).umask == value
 
 
 @pytest.mark.parametrize("text", ["", "8", "u=rwx", "700", "1000", "-1"])
 def test_what_is_no_umask(text: str) -> None:
     with pytest.raises(ConfigError, match="umask"):
-        settings.read(owners.SETTINGS, {"umask": text})
+        settings.read(owners.OwnerSettings, {"umask": text})
 
 
 def test_a_file_that_is_replaced_keeps_its_rights_but_secrets_are_closed_to_others(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def server() -> Iterator[socket.socket]:
 
 
 def read(**conf: str) -> Any:
-    return settings.read(statsd.SETTINGS, conf)
+    return settings.read(statsd.StatsdSettings, conf)
 
 
 def test_lines_are_those_of_the_protocol(server: socket.socket) -> None:

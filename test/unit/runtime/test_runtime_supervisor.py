@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import logging, os, sys, time
 from pathlib import Path
-from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.http.server import ServerSettings, Server
 from objstore.runtime import green, settings
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role
@@ -48,7 +48,7 @@ def web(worker):
         body = f"{text} {os.getpid()}".encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
-    server = Server(worker.sockets[0], app, settings.read(SERVER_SETTINGS, {}), logger)
+    server = Server(worker.sockets[0], app, settings.read(ServerSettings, {}), logger)
     green.spawn(server.serve)
     worker.ready()
     worker.wait_for_drain()

@@ -15,7 +15,8 @@ from objstore.core.errors import ConfigError
 from objstore.runtime import settings
 from objstore.s3 import failures
 from objstore.s3.errors import ERRORS, S3Error
-from objstore.s3.filter import SETTINGS, S3Filter, filter_factory
+from objstore.s3.filter import S3Filter, filter_factory
+from objstore.s3.settings import S3Settings
 from objstore.web.keys import Credential
 
 V4 = "AWS4-HMAC-SHA256 Credential=a/20240506/us-east-1/s3/aws4_request,SignedHeaders=host,Signature=x"
@@ -45,7 +46,7 @@ class Below:
 
 def ask(target: str, host: str = "127.0.0.1", method: str = "GET", domains: str = "", **headers: str) -> Any:
     below = Below()
-    values = settings.read(SETTINGS, {"domains": domains})
+    values = settings.read(S3Settings, {"domains": domains})
     app = S3Filter(below, values, keys=below.access_keys, logger=logging.getLogger("test"))
     path, _, query = target.partition("?")
     environ = {

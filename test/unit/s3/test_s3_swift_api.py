@@ -15,7 +15,8 @@ from harness.layer_over_app import LayerOverApp
 from objstore.core.names import Name
 from objstore.runtime import settings
 from objstore.s3.access.swift_api import actions_of, listing_query
-from objstore.s3.filter import SETTINGS, S3Filter
+from objstore.s3.filter import S3Filter
+from objstore.s3.settings import S3Settings
 from objstore.web import access, acls
 from objstore.web.access import Access, Identity
 from objstore.web.keys import Credential
@@ -85,7 +86,7 @@ def ask(
     **headers: str,
 ) -> int:
     below = Below(sysmeta, status)
-    values = settings.read(SETTINGS, {"default_public_access_block": default_block})
+    values = settings.read(S3Settings, {"default_public_access_block": default_block})
     app = S3Filter(below, values, keys=Keys(), logger=logging.getLogger("test"))
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "objstore.raw_target": path,

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
-from objstore.cluster.settings import SETTINGS
+from objstore.cluster.settings import ClusterSettings
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
@@ -138,7 +138,7 @@ class World:
         local = LocalTransport(apps.by_kind)
         transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
         rings = {name: lambda: ring for name in ("account", "container", "object")}
-        cluster = Cluster(settings.read(SETTINGS, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
+        cluster = Cluster(settings.read(ClusterSettings, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
         self.gate = Gate(ProxyApp(cluster, known.limits))
         self.native = Native(self.gate)
         self.key = "k"

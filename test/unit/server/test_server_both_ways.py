@@ -21,8 +21,8 @@ from objstore.cluster.cluster import Transports
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.http.client import CLIENT_SETTINGS, Pool
-from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.http.client import ClientSettings, Pool
+from objstore.http.server import Server, ServerSettings
 from objstore.replication.objects_messages import COMPARE, COMPARE_MANY, OFFER, SEND
 from objstore.runtime import green, settings
 from objstore.server.http_adapter import StorageApp
@@ -129,12 +129,12 @@ def both() -> Iterator[Both]:
         transports.use_local(local, frozenset({HERE}))
         listeners = {kind: socket.create_server(("127.0.0.1", 0)) for kind in servers}
         running = [
-            Server(listener, StorageApp(servers[kind]), settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+            Server(listener, StorageApp(servers[kind]), settings.read(ServerSettings, {}), logging.getLogger("test"))
             for kind, listener in listeners.items()
         ]
         for server in running:
             green.spawn(server.serve)
-        pool = Pool(settings.read(CLIENT_SETTINGS, {}))
+        pool = Pool(settings.read(ClientSettings, {}))
         ports = {kind: listener.getsockname()[1] for kind, listener in listeners.items()}
         yield Both(Way(local, "d1", ports), Way(HttpTransport(pool), "d2", ports))
         pool.close()

@@ -20,7 +20,7 @@ from objstore.runtime import green, settings
 from objstore.runtime.files import Buffer, Files, OpenFile, Space
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.describe import describe_file
-from objstore.store.objects.file_store import SETTINGS, FileStore, FileStoreSettings, settings_of
+from objstore.store.objects.file_store import FileSettings, FileStore, FileStoreSettings, settings_of
 from objstore.store.objects.format import BLOCK
 from objstore.store.objects.space import Reserve, SpaceGuard
 
@@ -567,7 +567,7 @@ def test_bad_reserves(text: str) -> None:
 
 
 def test_the_settings_table() -> None:
-    values = settings.read(SETTINGS, {"threads_per_disk": "7"})
+    values = settings.read(FileSettings, {"threads_per_disk": "7"})
     assert settings_of(values) == FileStoreSettings(Reserve(percent=1.0), 7, ballast=4 << 20)
 
 

@@ -9,8 +9,8 @@ import pytest
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
 from objstore.core.nodes import Node
-from objstore.http.client import CLIENT_SETTINGS, Pool
-from objstore.http.server import SERVER_SETTINGS, Server
+from objstore.http.client import ClientSettings, Pool
+from objstore.http.server import Server, ServerSettings
 from objstore.runtime import green, settings
 from objstore.server.http_adapter import StorageApp
 from objstore.wire.local import LocalTransport
@@ -77,9 +77,9 @@ def way(request):
         yield SimpleNamespace(server=node_server, node=node, transport=transport)
         return
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(listener, StorageApp(node_server), settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    server = Server(listener, StorageApp(node_server), settings.read(ServerSettings, {}), logging.getLogger("test"))
     green.spawn(server.serve)
-    pool = Pool(settings.read(CLIENT_SETTINGS, {"node_timeout": "300ms", "body_timeout": "300ms"}))
+    pool = Pool(settings.read(ClientSettings, {"node_timeout": "300ms", "body_timeout": "300ms"}))
     node = Node(0, 1, 1, "127.0.0.1", listener.getsockname()[1], "d 1")
     yield SimpleNamespace(server=node_server, node=node, transport=HttpTransport(pool))
     pool.close()
@@ -169,7 +169,7 @@ def test_a_node_that_is_not_there_is_unreachable():
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
-    transport = HttpTransport(Pool(settings.read(CLIENT_SETTINGS, {})))
+    transport = HttpTransport(Pool(settings.read(ClientSettings, {})))
     with pytest.raises(NodeUnreachable):
         transport.call(Node(0, 1, 1, "127.0.0.1", port, "d"), asked("GET"))
 
@@ -201,9 +201,9 @@ def test_a_server_that_fails_in_an_unforeseen_way_is_a_failed_node():
 
 def test_a_header_that_cannot_be_sent_costs_no_connection():
     listener, node_server = socket.create_server(("127.0.0.1", 0)), NodeServer()
-    serving = Server(listener, StorageApp(node_server), settings.read(SERVER_SETTINGS, {}), logging.getLogger("test"))
+    serving = Server(listener, StorageApp(node_server), settings.read(ServerSettings, {}), logging.getLogger("test"))
     green.spawn(serving.serve)
-    pool = Pool(settings.read(CLIENT_SETTINGS, {}))
+    pool = Pool(settings.read(ClientSettings, {}))
     node = Node(0, 1, 1, "127.0.0.1", listener.getsockname()[1], "d 1")
     transport = HttpTransport(pool)
     bad = NodeRequest("PUT", 7, NAME, {"X-Object-Meta-A": "a\rb"}, "", b"x")

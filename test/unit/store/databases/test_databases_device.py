@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,7 @@ def test_reader_goes_on_and_writer_gives_up_while_another_holds_the_lock(
 
 
 def test_writer_that_waits_for_the_lock_gets_it(stores: Callable[..., ContainerStore]) -> None:
-    store = stores(settings=QUICK._replace(lock_timeout=10))
+    store = stores(settings=replace(QUICK, lock_timeout=10))
     make(store)
     holder = sqlite3.connect(store.path(AT), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -280,7 +281,7 @@ def test_rows_are_not_written_to_a_database_that_was_removed_while_they_waited_f
 
 
 def test_connections_kept_open_are_limited(stores: Callable[..., ContainerStore]) -> None:
-    store = stores(settings=QUICK._replace(open_databases=2))
+    store = stores(settings=replace(QUICK, open_databases=2))
     for number in range(8):
         make(store, str(number))
         store.merge_rows(place(str(number)), [row("o")])
@@ -369,7 +370,7 @@ def test_device_that_is_not_there(tmp_path: Path) -> None:
 
 def test_reserve_of_free_space_is_kept_but_deletions_pass(stores: Callable[..., ContainerStore]) -> None:
     make(stores())
-    store = stores(settings=QUICK._replace(reserve=1 << 62))
+    store = stores(settings=replace(QUICK, reserve=1 << 62))
     with pytest.raises(NoSpace):
         make(store, "d")
     with pytest.raises(NoSpace):
