@@ -39,7 +39,7 @@ def app_table(name: str) -> Table | None:
 
 def unique(*tables: Table) -> Table:
     """The settings of several tables, each name once, as the first has it."""
-    by_name: dict[str, Setting] = {}
+    by_name: dict[str, Setting[object]] = {}
     for table in tables:
         for setting in table:
             by_name.setdefault(setting.name, setting)

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-class HostParam(click.ParamType):
+class HostParam(click.ParamType[Host]):
     name = "HOST"
 
     def convert(self, value: str | Host, param: click.Parameter | None, ctx: click.Context | None) -> Host:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from objstore.assembly.data_dir import DataDir, credentials_user, refresh_credentials
-from objstore.auth import users, users_file
+from objstore.auth import hashing, users, users_file
 from objstore.auth.users import User
 from objstore.core.errors import ConfigError
 from objstore.runtime.files import exists
@@ -180,7 +180,7 @@ def list_(data: str, as_json: bool) -> None:
 
 
 def _shown(one: User) -> dict[str, Any]:
-    kind = "-" if not one.key else "hashed" if users.hashing.is_hashed(one.key) else "plain"
+    kind = "-" if not one.key else "hashed" if hashing.is_hashed(one.key) else "plain"
     return {
         "name": one.name,
         "account": one.account_override or f"AUTH_{one.project}",
@@ -229,7 +229,7 @@ def rotate(name: str, data: str, only: str | None, key: str | None) -> None:
             raise click.ClickException(f"there is no user {name!r}")
         made = before
         if only != "s3" and (before.key or only or key):
-            hashed = users.hashing.is_hashed(before.key)
+            hashed = hashing.is_hashed(before.key)
             made = made._replace(key=users_file.stored_key(chosen_key, hashed))
         if only != "login" and (before.access_key or only):
             access_key, secret_key = _new_pair()

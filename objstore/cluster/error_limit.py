@@ -25,8 +25,8 @@ class ErrorLimiter:
         known = self._errors.get(node)
         if known is None:
             return 0.0
-        count, when = known
-        count *= 0.5 ** ((self._now() - when) / self._half_life)
+        before, when = known
+        count: float = before * 0.5 ** ((self._now() - when) / self._half_life)
         if count < 0.01:
             del self._errors[node]
             return 0.0

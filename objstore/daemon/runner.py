@@ -172,7 +172,7 @@ class Daemon:
     @property
     def stopped(self) -> bool:
         """Was it told to stop?"""
-        return self._stopping.ready()
+        return bool(self._stopping.ready())
 
     def run_once(self) -> Report:
         """One pass."""

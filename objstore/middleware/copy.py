@@ -18,12 +18,12 @@ from objstore.core.errors import BodyTruncated, InvalidInput, ObjstoreError
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.metadata import OBJECT_HEADERS, TRANSIENT_SYSMETA, is_sysmeta, stored_with_object, user_prefix
 from objstore.core.names import Name
+from objstore.core.text import HEADER_NAME
 from objstore.runtime import settings
 from objstore.runtime.settings import boolean, setting, size, table
 from objstore.web.errors import response_for
 from objstore.web.requests import (
     ENVIRON_KEY,
-    HEADER_NAME,
     Environ,
     StartResponse,
     WsgiApp,

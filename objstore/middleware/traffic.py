@@ -59,13 +59,13 @@ class CountedInput:
         return self._counted(self._stream.readline, args)
 
     def readlines(self, *args: Any) -> list[bytes]:
-        lines = self._stream.readlines(*args)
+        lines: list[bytes] = self._stream.readlines(*args)
         self.count += sum(map(len, lines))
         return lines
 
     def readinto(self, buffer: Any) -> int:
         try:
-            size = self._stream.readinto(buffer)
+            size: int = self._stream.readinto(buffer)
         except ClientGone:
             self.gone = True
             raise

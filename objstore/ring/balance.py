@@ -277,11 +277,12 @@ class _Search:
     @property
     def _free(self) -> Bools:
         """Cells that may change without a second move of their partition."""
-        return self.fresh | (self.movable & ~self.moved)
+        free: Bools = self.fresh | (self.movable & ~self.moved)
+        return free
 
     def faulty(self) -> Bools:
         """Partitions with a fault."""
-        found = np.any(~self.active[self.table] & self.exists, axis=0)
+        found: Bools = np.any(~self.active[self.table] & self.exists, axis=0)
         for level in self.levels:
             domain = self.bounds.domain[level][self.table]
             for row in range(len(domain)):
@@ -335,4 +336,5 @@ def _disjoint(left: Ints, right: Ints) -> Bools:
     both = np.stack([left, right], axis=1).ravel()
     first = np.zeros(len(both), dtype=np.bool_)
     first[np.unique(both, return_index=True)[1]] = True
-    return np.all(first.reshape(-1, 2), axis=1)
+    disjoint: Bools = np.all(first.reshape(-1, 2), axis=1)
+    return disjoint

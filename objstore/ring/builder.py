@@ -155,7 +155,9 @@ class RingBuilder:
 
     def movable(self, now: float) -> np.ndarray:
         """By partition: whether min_part_hours have passed since a replica moved. now: Unix seconds."""
-        return (self.last_moved == 0) | (self.last_moved.astype(np.float64) + self.min_part_hours * 3600 <= now)
+        moved_at = self.last_moved.astype(np.float64)
+        movable: np.ndarray = (self.last_moved == 0) | (moved_at + self.min_part_hours * 3600 <= now)
+        return movable
 
     def contents(self) -> RingContents:
         """What the ring file says: the assignment of the last rebalance, and the devices as they are now."""

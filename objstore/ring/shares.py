@@ -130,7 +130,8 @@ def _scaled(total: float, weights: Floats, lower: Floats, upper: Floats) -> Floa
         return lower
     simple = weights * (total / weights.sum())
     if np.all(simple >= lower - _TINY) and np.all(simple <= upper + _TINY):
-        return np.clip(simple, lower, upper)
+        shares: Floats = np.clip(simple, lower, upper)
+        return shares
     used = weights > 0
     low, high = 0.0, float((upper[used] / weights[used]).max())
     for _ in range(100):

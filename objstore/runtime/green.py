@@ -152,10 +152,10 @@ class _Sweep:
 def _sweep() -> _Sweep:
     hub = eventlet.hubs.get_hub()
     try:
-        return hub.objstore_sweep
+        sweep: _Sweep = hub.objstore_sweep
     except AttributeError:
         hub.objstore_sweep = sweep = _Sweep(hub)
-        return sweep
+    return sweep
 
 
 class Bound:

@@ -236,7 +236,7 @@ def is_alive(state: Mapping[str, Any]) -> bool:
     """Is there a process of this number that is as old as the daemon?"""
     try:
         born = psutil.Process(int(state["pid"])).create_time()
-        return born <= float(state["started"]) + 60
+        return bool(born <= float(state["started"]) + 60)
     except (psutil.Error, ValueError, TypeError, KeyError):
         return False
 

@@ -121,8 +121,8 @@ Table = tuple[Setting[object], ...]
 
 def setting(parse: Callable[[str], _Parsed], default: str, help: str) -> _Parsed:
     """A field of a class of settings. A value that is made without the field has its default."""
-    made: Any = field(default_factory=partial(parse, default), metadata={_KEY: Setting("", parse, default, help)})
-    return made
+    described = Setting("", parse, default, help)
+    return field(default_factory=partial(parse, default), metadata={_KEY: described})
 
 
 def table(cls: type[Dataclass], prefix: str = "") -> Table:
@@ -146,13 +146,13 @@ def with_defaults(settings: Table, defaults: Mapping[str, str]) -> Table:
     return tuple(each._replace(default=defaults.get(each.name, each.default)) for each in settings)
 
 
-def unknown(table: Iterable[Setting], section: Iterable[str]) -> list[str]:
+def unknown(table: Iterable[Setting[object]], section: Iterable[str]) -> list[str]:
     """Names set in a section that no setting has."""
     known = {setting.name for setting in table}
     return sorted(name for name in section if name not in known)
 
 
-def sample(table: Iterable[Setting]) -> str:
+def sample(table: Iterable[Setting[object]]) -> str:
     """The lines of a sample section: each setting commented out at its default, under its help.
 
     Per cent signs are doubled, as files of PasteDeploy need them.

@@ -23,12 +23,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 
 Item = TypeVar("Item")
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+_Given = TypeVar("_Given", covariant=True)
+
+
+class Finish(Protocol[_Given]):
+    """Waits for the end of a call, for so many seconds at most (0: for ever), and gives its result."""
+
+    def __call__(self, seconds: float = 0.0) -> _Given: ...
 
 
 class _Call:
@@ -160,11 +169,11 @@ class ThreadPool:
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
-    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+    def run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """The result of `function(*args)`, run in a thread; what it raises is raised here."""
         return self.start(function, *args)()
 
-    def run_within(self, seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+    def run_within(self, seconds: float, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """As `run`; raises DeviceUnavailable after so many seconds (0: never), as a pool that lets go does."""
         return self.start(function, *args)(seconds)
 
@@ -174,11 +183,11 @@ class ThreadPool:
         while batch := self.run(list, islice(iterator, size)):
             yield from batch
 
-    def later(self, function: Callable[..., Any], *args: Any) -> None:
+    def later(self, function: Callable[[*_Arguments], object], *args: *_Arguments) -> None:
         """Call a function in a thread, without waiting for it, and however the device fares."""
         self._begin(_Call(function, args))
 
-    def start(self, function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    def start(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> Finish[_Result]:
         """Begin a call; the result, called once from the same loop, waits for its end.
 
         Given a number of seconds, it waits as `run_within`.
@@ -189,10 +198,14 @@ class ThreadPool:
         call = _Call(function, args)
         self._begin(call)
 
-        def finish(seconds: float = 0.0) -> Any:
+        def finish(seconds: float = 0.0) -> _Result:
             if call.function is None:  # ended before anyone waited
-                return _outcome(call)
-            return self._wait_while_it_moves(call, seconds) if self._lets_go or seconds else self._wakeups.wait(call)
+                result: _Result = _outcome(call)
+            elif self._lets_go or seconds:
+                result = self._wait_while_it_moves(call, seconds)
+            else:
+                result = self._wakeups.wait(call)
+            return result
 
         return finish
 

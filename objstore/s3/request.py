@@ -93,7 +93,8 @@ class S3Request:
 
     @property
     def trans_id(self) -> str:
-        return self.environ.get("objstore.trans_id", "")
+        trans_id: str = self.environ.get("objstore.trans_id", "")
+        return trans_id
 
     def header(self, name: str, default: Any = "") -> Any:
         return self.headers.get(name, default)

@@ -7,16 +7,20 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 from objstore.runtime.device_counts import is_device, is_device_name
 from objstore.runtime.drives import Outs
 from objstore.runtime.threads import ThreadPool
+from objstore.store.databases import AccountStore, ContainerStore
 from objstore.store.interface import ObjectStore
 from objstore.store.leases import Leases
+from objstore.store.spool import Spool
 
+_Arguments = TypeVarTuple("_Arguments")
+_Store = TypeVar("_Store")
 _LEAST_INTERVAL = 0.1  # seconds
 
 
@@ -24,9 +28,9 @@ class Makers(NamedTuple):
     """How the stores of a device are made, each given the device's path."""
 
     objects: Callable[[str, int], ObjectStore]  # and the storage policy's index
-    containers: Callable[[str], Any]
-    accounts: Callable[[str], Any]
-    spool: Callable[[str, int], Any]
+    containers: Callable[[str], ContainerStore]
+    accounts: Callable[[str], AccountStore]
+    spool: Callable[[str, int], Spool]
     patience: float = 0.0  # see `runtime.threads`, in seconds
 
 
@@ -42,10 +46,10 @@ class Device:
         self.gone = False  # another file system was at the path
         self.releasing: threading.Thread | None = None
         self._makers = makers
-        self._stores: dict[Any, Any] = {}
+        self._stores: dict[object, Any] = {}
 
-    def _kept(self, key: Any, make: Callable[..., Any], *args: Any) -> Any:
-        store = self._stores.get(key)
+    def _kept(self, key: object, make: Callable[[str, *_Arguments], _Store], *args: *_Arguments) -> _Store:
+        store: _Store | None = self._stores.get(key)
         if store is None:
             store = self._stores[key] = make(self.path, *args)
         return store
@@ -78,14 +82,14 @@ class Device:
         return self._kept(("leases", policy), Leases, policy)
 
     @property
-    def containers(self) -> Any:
+    def containers(self) -> ContainerStore:
         return self._kept("containers", self._makers.containers)
 
     @property
-    def accounts(self) -> Any:
+    def accounts(self) -> AccountStore:
         return self._kept("accounts", self._makers.accounts)
 
-    def spool(self, policy: int) -> Any:
+    def spool(self, policy: int) -> Spool:
         return self._kept(("spool", policy), self._makers.spool, policy)
 
     @property

@@ -144,7 +144,8 @@ class AccountReaper:
     def _info(self, device: DeviceAccounts, location: Location) -> AccountInfo | None:
         """None where the database is gone, or in quarantine. Raises NOT_NOW."""
         try:
-            return device.accounts.status(location)
+            info: AccountInfo | None = device.accounts.status(location)
+            return info
         except NOT_NOW:
             raise
         except ObjstoreError as error:

@@ -13,10 +13,11 @@ from objstore.layers.interface import Reply
 from objstore.s3 import placement
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.headers import STANDARD, STORAGE_CLASS
+from objstore.s3.headers import STORAGE_CLASS
 from objstore.s3.multipart import names
 from objstore.s3.native import hidden, unexpected
 from objstore.s3.request import S3Request
+from objstore.s3.storage_classes import STANDARD
 
 _TYPE = "application/x-upload"
 COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"

@@ -13,6 +13,7 @@ from objstore.s3.current import Stored, Target
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
+from objstore.s3.storage_classes import STANDARD
 from objstore.web.responses import Response, http_date
 
 ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
@@ -37,7 +38,7 @@ def handle(context: Context, request: S3Request) -> Response:
         if checksum is not None
         else None,
         "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in asked else None,
-        "StorageClass": stored.headers.get(names.STORAGE_CLASS, names.STANDARD),
+        "StorageClass": stored.headers.get(names.STORAGE_CLASS, STANDARD),
         "ObjectSize": stored.size,
     }
     said = {

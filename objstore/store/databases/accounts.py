@@ -45,7 +45,7 @@ class AccountStore(Replicas):
         """
         new = NewAccount(name, timestamp, metadata)
         check_text(name.path)
-        return self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new)
+        return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
 
     def info(self, location: Location) -> AccountInfo:
         return self._databases.read(location, db.live_info)

@@ -49,7 +49,7 @@ class ContainerStore(Replicas):
         """
         new = NewContainer(name, timestamp, policy_index, metadata)
         check_text(name.path)
-        return self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new)
+        return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
 
     def info(self, location: Location) -> ContainerInfo:
         return self._databases.read(location, db.live_info)

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
@@ -30,6 +30,9 @@ _FIRST_WAIT = 0.0005  # seconds until a locked database is tried again; grows by
 _LONGEST_WAIT = 0.004
 _BACKGROUND_THREADS = 2
 _BACKGROUND_PATIENCE = 900.0  # to check or copy a large database takes minutes
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 # Takes the arguments of several writes and returns an outcome for each, in order; an outcome
 # that is an exception is raised to its caller alone.
@@ -110,7 +113,9 @@ class Databases:
         """Close idle connections. The store can be used again afterwards."""
         self._connections.close()
 
-    def read(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+    def read(
+        self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
         """The result of `function(connection, *args)`."""
         return self._readers.run(self._with_connection, location, self._read, function, args)
 
@@ -152,11 +157,13 @@ class Databases:
     def _exists(self, location: Location) -> bool:
         return bool(self._readers.run(self._is_there, location))
 
-    def apart(self, function: Callable[..., Any], *args: Any) -> Any:
+    def apart(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """The result of `function(*args)`, run in a thread that no client's request waits for."""
         return self._background.run(function, *args)
 
-    def read_here(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+    def read_here(
+        self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
         """As `read`, in the calling thread, which is to be one of `apart`."""
         return self._with_connection(location, self._read, function, args)
 
@@ -178,10 +185,17 @@ class Databases:
 
     # In threads
 
-    def _read(self, connected: Connected, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _read(
+        self,
+        connected: Connected,
+        function: Callable[[sqlite3.Connection, *_Arguments], _Result],
+        args: tuple[*_Arguments],
+    ) -> _Result:
         return function(connected.connection, *args)
 
-    def _with_connection(self, location: Location, function: Callable[..., Any], *args: Any) -> Any:
+    def _with_connection(
+        self, location: Location, function: Callable[[Connected, *_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
         """`function(connected, *args)`, again while others hold the database."""
         path = self.path(location)
         give_up = time.monotonic() + self._settings.lock_timeout

@@ -165,7 +165,7 @@ class Replicas:
         What both have need not be sent back, which is noted too. Raises Conflict where the database is another.
         """
         growing = not all(row.deleted for row in rows.rows)
-        return self._databases.write(location, self._take, rows, growing)
+        return int(self._databases.write(location, self._take, rows, growing))
 
     def merge_status(self, location: Location, peer: Status) -> None:
         """Join what a peer says of creation, deletion, policy and metadata."""
@@ -181,7 +181,7 @@ class Replicas:
         known: up to which number a peer has its rows. One that is older than that was put back from a backup, or lost
         what the disk had said was durable: its next rows would have numbers that peers take for those they have.
         """
-        return self._databases.write(location, self._renew, known)
+        return bool(self._databases.write(location, self._renew, known))
 
     def _renew_id(self, connection: Connection, known: int) -> bool:
         if tables.last_row(connection) >= known:

@@ -190,7 +190,8 @@ class LiveRows:
             f" WHERE {scope}{deleted}name >= ?{upper} ORDER BY name{order} LIMIT ?)",
             (*table.scope_values(self._policy_index), span.lower, *values, most),
         ).fetchone()
-        return json.loads(text)
+        rows: list[list[Any]] = json.loads(text)
+        return rows
 
     def skim(self, span: Span, grouping: Grouping, most: int) -> list[list[Any]]:
         """As `fetch`, but of each group of names only the first: one search in the index for each row returned.
@@ -215,7 +216,8 @@ class LiveRows:
             f" CROSS JOIN {table.name} ON {live} AND {table.name}.name = item.name)",
             (*scope, span.lower, *bound, *scope, *behind_values, *bound, most, *scope),
         ).fetchone()
-        return json.loads(text)
+        rows: list[list[Any]] = json.loads(text)
+        return rows
 
 
 def rows_since(connection: Connection, table: RowTable, number: int, limit: int) -> list[NumberedRow]:
