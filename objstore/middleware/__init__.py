@@ -2,7 +2,7 @@
 
 A *filter* is a class made with the app below it and its settings. It keeps that app as
 `.app`; one that clients can ask about in /info has a method `info()` that returns
-sections by name. Settings stand in the table `SETTINGS` of its module; doc/middleware.md
+sections by name. Its settings are a class in its module, whose table is `SETTINGS`; doc/middleware.md
 tells the order of the pipeline.
 
 What filters share with each other stands in environ:
