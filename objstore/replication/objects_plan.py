@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
@@ -27,20 +26,6 @@ from objstore.store.change import TOMBSTONE, Change
 
 NamedChange = tuple[str, Change]  # of a name, by its hash
 ALL = 0  # primaries that must confirm before a handoff removes
-
-
-class Assignment(NamedTuple):
-    """What a device is to a partition. peers: the primaries to send to. handoff: it is no primary itself."""
-
-    peers: tuple[Node, ...]
-    handoff: bool
-
-
-def assign(primaries: Iterable[Node], is_self: Callable[[Node], bool]) -> Assignment:
-    """is_self: is the node the very device?"""
-    nodes = tuple(primaries)
-    peers = tuple(node for node in nodes if not is_self(node))
-    return Assignment(peers, len(peers) == len(nodes))
 
 
 def confirmations_needed(wanted: int, primaries: int) -> int | None:
@@ -121,13 +106,3 @@ def removable(offered: Changes, confirmed: Sequence[Iterable[NamedChange]], need
         for name_hash, changes in offered.items()
         if all(counts[name_hash, change] >= needed for change in changes)
     }
-
-
-def has_come(moment: float, every: float, since: float, now: float) -> bool:
-    """Has a moment that comes once in `every` seconds come after `since`, up to now?
-
-    moment: from 0 to 1, where in the interval. So that what is due once a day falls due at different times for
-    different partitions, at one time for all hosts, with nothing to remember but when one last looked.
-    """
-    offset = moment * every
-    return (now - offset) // every > (since - offset) // every

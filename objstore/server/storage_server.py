@@ -12,7 +12,7 @@ from objstore.runtime.seldom import Seldom
 from objstore.server.answers import answer, error, missing, of_failure
 from objstore.server.devices import Devices
 from objstore.server.request import Request, ShareRequest, policy, twin
-from objstore.store.objects.disk_errors import FULL, GONE, UNREADABLE
+from objstore.store.disk_errors import FULL, GONE, UNREADABLE
 from objstore.web import traces
 from objstore.web.errors import status_of
 from objstore.wire.bodies import Body

@@ -25,7 +25,7 @@ from objstore.core.names import is_hash, is_suffix
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store import ballast
-from objstore.store.objects.disk_errors import FULL, translate
+from objstore.store.disk_errors import FULL, translate
 from objstore.store.objects.format import Unsound, decode_record, encode_record
 
 VERSION = 1

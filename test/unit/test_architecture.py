@@ -152,6 +152,19 @@ def test_imports_point_down(layer: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_engines_are_known_by_their_contract_alone() -> None:
+    """Replicators, servers and auditors know `store.interface` and `store.change`, so that they suit any engine."""
+    wrong = [
+        f"{module}:{line} imports {target}"
+        for module in MODULES
+        if layer_of(module) not in ("store", "assembly", "cli")
+        for line, target in imports(module)
+        if target.startswith("objstore.store.objects")
+    ]
+    wrong += [f"interface.py:{line}" for line, target in imports("objstore.store.interface") if ".objects" in target]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_packages_of_others_stay_where_they_belong() -> None:
     wrong = []
     for module in MODULES:

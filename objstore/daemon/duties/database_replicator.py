@@ -31,6 +31,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import Lane, PassResult, progress, take_turns, together
 from objstore.daemon.rounds import Interrupted
+from objstore.replication.assignment import assign, has_come
 from objstore.replication.databases import Bounds, Difference, forgettable
 from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
 from objstore.ring import Ring
@@ -74,23 +75,16 @@ class Options(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A partition of a device and where it belongs. peers: the primaries but the device itself."""
+    """A partition of a device; peers and handoff: as of `Assignment`."""
 
     partition: int
     peers: tuple[Node, ...]
-    is_primary: bool
-
-
-def part_of(ring: Ring, partition: int, is_here: Callable[[Node], bool]) -> Part:
-    primaries = ring.primaries(partition)
-    peers = tuple(node for node in primaries if not is_here(node))
-    return Part(partition, peers, len(peers) < len(primaries))
+    handoff: bool
 
 
 def is_due(name_hash: str, since: float, until: float, interval: float) -> bool:
     """Does the moment of a database, one in each interval and its own, lie between two times (in seconds)?"""
-    moment = int(name_hash[:8], 16) / (1 << 32) * interval
-    return (until - moment) // interval > (since - moment) // interval
+    return has_come(int(name_hash[:8], 16) / (1 << 32), interval, since, until)
 
 
 class DatabaseReplicator:
@@ -163,10 +157,10 @@ class DatabaseReplicator:
             del self._equal[key]
         random.shuffle(partitions)  # hosts then meet at different ones
         parts = [self._part(device, ring, partition) for partition in partitions]
-        return [part for part in parts if not part.is_primary], [part for part in parts if part.is_primary]
+        return [part for part in parts if part.handoff], [part for part in parts if not part.handoff]
 
     def _part(self, device: DeviceReplicas, ring: Ring, partition: int) -> Part:
-        return part_of(ring, partition, partial(self._is_here, device))
+        return Part(partition, *assign(ring.primaries(partition), partial(self._is_here, device)))
 
     def _is_here(self, device: DeviceReplicas, node: Node) -> bool:
         return node.device == device.name and self._around.is_own(node)
@@ -182,10 +176,10 @@ class DatabaseReplicator:
         # What the ring places in another partition, as one of another part power did, is left alone.
         summaries = replicas.summaries(item for item in locations if ring.partition(item.hash) == part.partition)
         if not summaries:
-            if not part.is_primary:
+            if part.handoff:
                 replicas.drop_empty(part.partition)
             return True
-        if part.is_primary and self._is_known_equal(device, part, summaries, due):
+        if not part.handoff and self._is_known_equal(device, part, summaries, due):
             return True
         told = Told(self._around.logger, self._told)
         work = _Partition(told, self._means, replicas, part, self._before(), self._sent_again)
@@ -195,7 +189,7 @@ class DatabaseReplicator:
             return False
         self._failures += work.failures
         self._failed_at |= dict.fromkeys(work.failed_peers, self._now())
-        if part.is_primary:
+        if not part.handoff:
             if succeeded and self._options.compare_every > 1:
                 self._equal[device.name, part.partition] = (_state(part, summaries), 0)
             self._reclaim(replicas, work, summaries, due)

@@ -22,7 +22,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.object_comparison import Comparison, compared
 from objstore.daemon.duties.object_partition import Options, Part, PartitionWork, Peers, Place
 from objstore.daemon.lanes import Lane, PassResult, progress, take_turns
-from objstore.replication import objects_plan as plan
+from objstore.replication.assignment import Assignment, assign, has_come
 from objstore.ring import Ring
 from objstore.runtime import green
 
@@ -148,10 +148,8 @@ class ObjectReplicator:
             failed = self._peers.failed_since(began)
             self._results[device] = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
 
-    def _assign(self, place: Place, partition: int, ring: Ring) -> plan.Assignment:
-        return plan.assign(
-            ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node)
-        )
+    def _assign(self, place: Place, partition: int, ring: Ring) -> Assignment:
+        return assign(ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node))
 
     def _replicate(self, task: Task) -> bool:
         """Is all done that was to be done?"""
@@ -165,7 +163,7 @@ class ObjectReplicator:
             return False
         peers, handoff = self._assign(place, partition, ring)
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)
-        if handoff or plan.has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
+        if handoff or has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
             self._reclaimed += place.store.reclaim(partition, oldest)
         part = Part(place, partition, ring)
 

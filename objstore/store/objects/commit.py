@@ -30,8 +30,8 @@ from objstore.runtime import green
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
+from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard
-from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import ATTRIBUTE, encode_trailer
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path, lock_number

@@ -18,9 +18,9 @@ from objstore.runtime.settings import positive, setting, size
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.change import TOMBSTONE, Change
+from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
-from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from objstore.core.errors import Corrupt, DeviceUnavailable
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.change import DATA, Change
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.file_io import read_spilled, read_whole
 from objstore.store.objects.format import ATTRIBUTE, Unsound, decode_record
 from objstore.store.objects.layout import changes_among, file_path

@@ -12,8 +12,8 @@ from awscrt.checksums import crc32c
 from objstore.core.errors import Corrupt, DeviceUnavailable, Unreadable
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.threads import ThreadPool
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.disk_errors import UNREADABLE
 from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, trailer_size
 from objstore.store.objects.jobs import Job, close_after
 

@@ -14,9 +14,9 @@ from objstore.core.names import Location, is_hash
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
+from objstore.store.disk_errors import UNREADABLE, translate
 from objstore.store.interface import Guard
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
-from objstore.store.objects.disk_errors import UNREADABLE, translate
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.hashes import Hasher, list_dir

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from objstore.core.errors import NoSpace
 from objstore.runtime import settings
 from objstore.runtime.files import Files
-from objstore.store.objects.disk_errors import translate
+from objstore.store.disk_errors import translate
 from objstore.store.objects.room import Room
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from objstore.core.names import Location, is_hash, is_suffix
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
-from objstore.store.objects.disk_errors import UNREADABLE
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.hashes import list_dir
 from objstore.store.objects.layout import Layout, changes_among, file_path, is_partition
 

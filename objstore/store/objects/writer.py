@@ -11,9 +11,9 @@ from typing import NamedTuple
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
+from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
-from objstore.store.objects.disk_errors import translate
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.records import data_fields, info_of_data

@@ -24,7 +24,6 @@ from objstore.daemon.duties.database_replicator import (
     DeviceReplicas,
     Options,
     is_due,
-    part_of,
 )
 from objstore.replication.databases import Bounds
 from objstore.ring import Ring
@@ -542,16 +541,6 @@ def test_accounts_are_replicated_too(world: World) -> None:
 )
 def test_each_database_is_due_once_in_an_interval(since: float, until: float, due: bool) -> None:
     assert is_due("80000000" + "0" * 24, since + 100, until + 100, 10.0) is due
-
-
-def test_partition_belongs_where_the_ring_says() -> None:
-    ring = ring_of("d1", "d2", "d3", "d4")
-    for partition in range(16):
-        primaries = {node.device for node in ring.primaries(partition)}
-        for device in ("d1", "d2", "d3", "d4"):
-            part = part_of(ring, partition, lambda node, device=device: node.device == device)
-            assert part.is_primary is (device in primaries)
-            assert {node.device for node in part.peers} == primaries - {device}
 
 
 _DEVICES = ("d1", "d2", "d3")
