@@ -205,6 +205,20 @@ MUTANTS = (
         _unit("store/test_objects_file_store"),
     ),
     Mutant(
+        "what a peer sent is verified before it is visible",
+        "objstore/store/objects/change_stream.py",
+        'or not _matches(self._kept["trailer"], size, checksums)',
+        "",
+        _unit("store/test_replica_conformance"),
+    ),
+    Mutant(
+        "what a peer sent is made only if its guard allows it",
+        "objstore/store/objects/change_stream.py",
+        "self._data.commit_record(self._change, record, self._guard)",
+        "self._data.commit_record(self._change, record, None)",
+        _unit("store/test_replica_conformance"),
+    ),
+    Mutant(
         "a look-up is repeated when a file was replaced",
         "objstore/store/objects/lookup.py",
         "except FileNotFoundError:  # replaced since the listing\n            continue",
