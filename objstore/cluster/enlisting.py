@@ -20,7 +20,7 @@ from objstore.cluster.quorum import quorum_size
 from objstore.cluster.writes import Written
 from objstore.core.lives import LIFE
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import keeps_versions
+from objstore.core.versions import LISTED, keeps_versions
 from objstore.layers.interface import ObjectLayer
 from objstore.runtime import green
 from objstore.swift.request import ProxyRequest
@@ -47,9 +47,12 @@ class Tally(NamedTuple):
         taken |= {index for index, status in told.items() if succeeded(status)}
         return cls(frozenset(taken - refused), frozenset(refused))
 
-    def is_listed(self, replicas: int) -> bool:
-        """May the PUT be answered? Where no replica refuses the row, spools bring it to those that were away."""
-        return not self.refused or len(self.taken) >= quorum_size(replicas)
+    def is_listed(self, replicas: int, by_majority: bool = False) -> bool:
+        """May the PUT be answered? Where no replica refuses the row, spools bring it to those that were away.
+
+        by_majority: it may not be answered before a majority has the row.
+        """
+        return (not self.refused and not by_majority) or len(self.taken) >= quorum_size(replicas)
 
 
 def _indexes(written: Written, header: str) -> set[int]:
@@ -68,27 +71,30 @@ class Enlisting:
         self._change = change
         self._container = container
         self._is_bound = request.trusted and LIFE in request.headers
+        self._needs_majority = request.trusted and LISTED in request.headers
 
     def finish(self, written: Written, row: Callable[[], dict[str, Any]]) -> int:
         """The status to answer: 201, else the object is as if it had not been written.
 
         404: the container is gone; 409: it is another one now; 503: it is not clear which. A request that brings its
-        own life (`LIFE`) depends on other things of that life, and never becomes part of a later one.
+        own life (`LIFE`) depends on other things of that life, and never becomes part of a later one. One that needs a
+        listing without gaps (`LISTED`) is answered 503, too, if the row is in spools alone; the object stays then.
         """
         change = self._change
         told = change.tell_the_rest(written, row)
-        if not told and not any(messages.REFUSED in answer.headers for answer in written.answers):
+        said = {name for answer in written.answers for name in answer.headers}
+        if not told and messages.REFUSED not in said and not (self._needs_majority and messages.SPOOLED in said):
             return 201  # as nearly always
         tally = Tally.of(written, told)
         replicas = change.container_replicas
-        if tally.is_listed(replicas):
+        if tally.is_listed(replicas, self._needs_majority):
             if tally.refused:
                 change.tell(tally.refused, row())
             return 201
         status = self._again(row, replicas)
-        if status == 201:
-            return 201
-        if messages.OVERWRITTEN in {name for answer in written.answers for name in answer.headers}:
+        if status == 201 or (status == 503 and not tally.refused):
+            return status
+        if messages.OVERWRITTEN in said:
             # There was an object, so the container was not empty: it will come back, when that one's row comes.
             change.tell(range(replicas), row())
             return 503

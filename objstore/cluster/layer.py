@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import RESERVED, Name
@@ -81,6 +83,8 @@ class ClusterLayer:
             headers[messages.MARKERS] = "true"
         if page.data_times:
             headers[messages.DATA_TIMES] = "true"
+        if page.majority:
+            return self._read_majority(context, name, headers, page)
         return self._ask(context, name, "GET", headers, page.query())
 
     def account(self, context: RequestContext, name: Name) -> Listing:
@@ -90,17 +94,28 @@ class ClusterLayer:
         return self._ask_account(context, name, "GET", page.query(), page.reserved)
 
     def _ask(self, context: RequestContext, name: Name, method: str, headers: Mapping[str, str], query: str) -> Listing:
-        """Raises NotFound if the account is deleted too, though no reaper has come to the container yet."""
         listing = self._read(context, name, method, headers, query)
         policy = self._cluster.policies.get(int(listing.headers.get(messages.POLICY, 0)))
         if policy is not None:
             listing.headers[POLICY_NAME] = policy.name
+        self._check_account(context, name)
+        return listing
+
+    def _read_majority(self, context: RequestContext, name: Name, headers: Mapping[str, str], page: Page) -> Listing:
+        assert page.limit is not None
+        place = self._cluster.place(name)
+        sent = NodeRequest("GET", place.partition, name, {**headers, **context.trace}, page.query())
+        rows = list_majority(self._cluster, place, sent, page.limit)
+        self._check_account(context, name)
+        return Listing({}, json.dumps(rows).encode())
+
+    def _check_account(self, context: RequestContext, name: Name) -> None:
+        """Raises NotFound if the account is deleted, though no reaper has come to its containers yet."""
         account = self.account_info(context, name.account)
         if not account.exists:
             if account.status in (404, 410):
                 raise NotFound(f"the account of {name.path} is deleted")
             raise NodeFailure(f"the account of {name.path} cannot be read")
-        return listing
 
     def _ask_account(
         self, context: RequestContext, name: Name, method: str, query: str, reserved: bool = False

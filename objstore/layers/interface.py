@@ -37,6 +37,8 @@ class Page(NamedTuple):
     limit: of rows, None for as many as a node gives. delimiter: roll up what follows it. path: only what is directly
     below that pseudo-directory, None for no such filter. reserved: list reserved names too. markers: list keys whose
     current version is a delete marker. data_times: show when the data were written, not when metadata changed.
+    majority: ask a majority of the replicas and list what any of them has, also rows that another knows to be
+    deleted; goes with a limit, and neither with a delimiter nor in reverse. A page may then be longer than its limit.
     """
 
     prefix: str = ""
@@ -49,6 +51,7 @@ class Page(NamedTuple):
     reserved: bool = False
     markers: bool = False
     data_times: bool = False
+    majority: bool = False
 
     def query(self) -> str:
         """The query string of a node's request."""

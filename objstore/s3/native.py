@@ -124,8 +124,10 @@ class Native:
         """What is known of the container of a name, from the cache where it is there."""
         return self.layer.container_info(RequestContext.of(environ), name)
 
-    def listing(self, environ: Environ, name: Name, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        """One page of a listing, rows as in Swift's JSON; raises S3Error NoSuchBucket."""
+    def listing(
+        self, environ: Environ, name: Name, query: Mapping[str, str], majority: bool = False
+    ) -> list[dict[str, Any]]:
+        """One page of a listing, rows as in Swift's JSON; raises S3Error NoSuchBucket. majority: as of `Page`."""
         limit = query.get("limit")
         page = Page(
             query.get("prefix", ""),
@@ -134,6 +136,7 @@ class Native:
             query.get("end_marker", ""),
             int(limit) if limit else None,
             data_times=True,  # a change of tags is no modification to S3
+            majority=majority,
         )
         layer = self.layer
         ask = layer.list_objects if name.container is not None else layer.list_containers
@@ -143,12 +146,12 @@ class Native:
             raise S3Error("NoSuchBucket") from None
 
     def pages(
-        self, environ: Environ, name: Name, query: Mapping[str, str], page: int = 1000
+        self, environ: Environ, name: Name, query: Mapping[str, str], page: int = 1000, majority: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """All rows of a listing, fetched page by page as they are asked for."""
+        """All rows of a listing, fetched page by page as they are asked for. majority: as of `Page`."""
         marker = query.get("marker", "")
         while True:
-            rows = self.listing(environ, name, {**query, "marker": marker, "limit": str(page)})
+            rows = self.listing(environ, name, {**query, "marker": marker, "limit": str(page)}, majority)
             yield from rows
             if len(rows) < page:
                 return

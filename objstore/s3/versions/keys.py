@@ -19,7 +19,7 @@ from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, UNLISTED, VERSION
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, LISTED, MARKER_TYPE, UNLISTED, VERSION
 from objstore.layers.interface import Reply
 from objstore.s3 import headers as kept_headers
 from objstore.s3.errors import S3Error
@@ -154,14 +154,18 @@ class Key(NamedTuple):
         if made.status >= 400:  # it is being deleted, with its bucket
             raise self.native.lost(self.environ, self.name)
 
-    def refs(self, before: Ref | None = None, page: int = PAGE) -> Iterator[Ref]:
-        """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt."""
+    def refs(self, before: Ref | None = None, page: int = PAGE, majority: bool = False) -> Iterator[Ref]:
+        """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt.
+
+        majority: miss none whose write was answered, as those must not who delete or move by what they find here. One
+        that was deleted may be among them.
+        """
         prefix = self.text + names.SEPARATOR
         marker = names.receipt(self.text, before) if before is not None else ""
         held: Ref | None = None
         query = {"prefix": prefix, **({"marker": marker} if marker else {})}
         try:
-            for row in self.native.pages(self.environ, self.container, query, page):
+            for row in self.native.pages(self.environ, self.container, query, page, majority):
                 found = names.parse_entry(row["name"])
                 if found.receipt:
                     if found.ref == held:
@@ -180,7 +184,7 @@ class Key(NamedTuple):
         """The entries that were uploaded by parts, newest first, whether they count or not."""
         prefix = self.text + names.SEPARATOR
         try:
-            for row in self.native.pages(self.environ, self.container, {"prefix": prefix}, PAGE):
+            for row in self.native.pages(self.environ, self.container, {"prefix": prefix}, PAGE, majority=True):
                 found = names.parse_entry(row["name"])
                 if "-" in row["hash"] and not found.receipt:
                     yield found.ref
@@ -188,8 +192,9 @@ class Key(NamedTuple):
             if missing.code != "NoSuchBucket":
                 raise
 
-    def nulls(self) -> Iterator[Ref]:
-        return (ref for ref in self.refs() if ref.null)
+    def nulls(self, majority: bool = False) -> Iterator[Ref]:
+        """Those of `refs` whose version id is null."""
+        return (ref for ref in self.refs(majority=majority) if ref.null)
 
     def give_receipt(self, ref: Ref) -> None:
         """Say for good that a conditional version was the current one."""
@@ -201,7 +206,7 @@ class Key(NamedTuple):
         self._put_small(self.entry(ref), ref.stamp)
 
     def _put_small(self, name: Name, stamp: Timestamp | None = None) -> None:
-        headers = {"Content-Type": MARKER_TYPE}
+        headers = {"Content-Type": MARKER_TYPE, LISTED: "true"}
         if stamp is not None:
             headers[_STAMP] = stamp.internal
         answer = self.native.done(self.environ, "PUT", name, (201, 404, 409), headers=headers)

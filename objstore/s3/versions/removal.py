@@ -55,10 +55,10 @@ def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
     if seen is not None and seen.ref is None:
         writes.check(seen, conditions, key.name)
         step_aside(key, None)
-        for ref in list(key.nulls()):
+        for ref in list(key.nulls(majority=True)):
             key.drop(ref)
         return Deleted(NULL)
-    found = [ref for ref in key.nulls() if seen is not None and (seen.ref == ref or seen.replaces(ref))]
+    found = [ref for ref in key.nulls(majority=True) if seen is not None and (seen.ref == ref or seen.replaces(ref))]
     marker = False
     for index, ref in enumerate(found):
         was_marker = _remove(key, ref, {} if index else conditions)
@@ -94,7 +94,7 @@ def _next(key: Key, seen: Seen) -> Move | None:
     Entries that others have deleted are passed over: their rows may stay listed for a while.
     """
     before = seen.plain_ref if seen.ref is None else seen.ref
-    for ref in key.refs(before, _FEW):
+    for ref in key.refs(before, _FEW, majority=True):
         if seen.null and ref.null:
             continue
         head = key.head(ref)

@@ -26,7 +26,7 @@ from objstore.core.manifests import owned_prefix
 from objstore.core.metadata import stored_with_object
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import VERSION
+from objstore.core.versions import LISTED, VERSION
 from objstore.layers.interface import Reply
 from objstore.runtime import green
 from objstore.s3 import headers as kept_headers
@@ -63,7 +63,7 @@ def write(context: Context, request: S3Request, name: Name, upload: Upload) -> W
         request.environ,
         "PUT",
         key.entry(ref),
-        headers={**upload.headers, "X-Timestamp": ref.stamp.internal},
+        headers={**upload.headers, "X-Timestamp": ref.stamp.internal, LISTED: "true"},
         body=upload.body,
         stream=upload.stream,
         length=upload.length,
@@ -221,6 +221,7 @@ def _copy(key: Key, source: Reply, ref: Ref, ok: tuple[int, ...]) -> None:
     size = int(headers["Content-Length"])
     kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
     kept |= {"Content-Type": headers["Content-Type"], "Etag": headers["Etag"], "X-Timestamp": ref.stamp.internal}
+    kept[LISTED] = "true"
     flow = Outflow(source, size)
     try:
         answer = key.native.done(key.environ, "PUT", key.entry(ref), (*ok, 404), headers=kept, stream=flow, length=size)
@@ -249,7 +250,7 @@ def earlier(context: Context, request: S3Request, name: Name, prefix: str) -> St
         head = key.head(ref)
         if head is None or owned_prefix(head.headers) != prefix:
             continue
-        if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs()))):
+        if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs(majority=True)))):
             return Stored(head, ref.version_id)
         key.drop(ref, keep=True)
     return None

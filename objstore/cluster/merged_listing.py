@@ -1,0 +1,76 @@
+"""A listing in which no row is missing that a majority of the container's replicas has taken.
+
+One replica may lack rows for a while: it was away when they came, or too slow. Enough replicas are asked to meet every
+majority that may have taken a row, among them those where the partition was before it moved, and their rows are merged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.quorum import quorum_size
+from objstore.cluster.reads import stored_timestamp
+from objstore.core.errors import NodeFailure, NotFound
+from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.runtime import green
+from objstore.wire.messages import NodeRequest
+
+Row = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What a replica says. rows: None if it has no such container; then `deleted` is when it was deleted, or ZERO."""
+
+    rows: list[Row] | None
+    deleted: Timestamp = ZERO
+
+
+def list_majority(cluster: Cluster, place: Placement, request: NodeRequest, limit: int) -> list[Row]:
+    """The rows of one page, which any replica has. Raises NodeFailure if too few answer, NotFound if none lists.
+
+    request: a GET of the container with this limit.
+    """
+    waits = [(node, green.spawn(_ask, cluster, node, request)) for node in (*place.primaries, *place.former)]
+    answers = {node: wait.wait() for node, wait in waits}
+    silent = {node for node, answer in answers.items() if answer is None}
+    heard = sum(node not in silent for node in place.primaries) - sum(node in silent for node in place.former)
+    if heard < quorum_size(len(place.primaries)):
+        raise NodeFailure(f"too few replicas list {request.name.path}")
+    known = [answer for answer in answers.values() if answer is not None]
+    pages = [answer.rows for answer in known if answer.rows is not None]
+    if not pages:
+        deleted = max(answer.deleted for answer in known)
+        raise NotFound(request.name.path, deleted or None)
+    return merged(pages, limit)
+
+
+def merged(pages: Sequence[list[Row]], limit: int) -> list[Row]:
+    """One page of what any replica lists, each name once; it ends where the first full page does."""
+    rows: dict[bytes, Row] = {}
+    for page in pages:
+        for row in page:
+            rows.setdefault(_order(row), row)
+    ends = [_order(page[-1]) for page in pages if len(page) >= limit]
+    return [rows[key] for key in sorted(rows) if not ends or key <= min(ends)]
+
+
+def _order(row: Row) -> bytes:
+    """Names stand in the order of their UTF-8."""
+    name: str = row["name"]
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> Answer | None:
+    """None if the replica cannot tell."""
+    try:
+        response = cluster.call(node, request)
+        body = response.read()
+    except NodeFailure:
+        return None
+    if response.status == 404:
+        return Answer(None, stored_timestamp(response))
+    return Answer(json.loads(body)) if response.status == 200 else None
