@@ -17,6 +17,10 @@ class LimitExceeded(InvalidInput):
     """A configured limit was passed; the message names the limit and its value."""
 
 
+class MetadataTooLarge(InvalidInput):
+    """What is to be kept with a name is more than the servers take."""
+
+
 class NotSupported(InvalidInput):
     """What is asked for is known, but not to be had here; the message names it."""
 
@@ -41,6 +45,14 @@ class NotFound(ObjstoreError):
         self.timestamp = timestamp
 
 
+class NoContainer(NotFound):
+    """The container of an object does not exist. ended: it was deleted while the object was written."""
+
+    def __init__(self, message: str = "", ended: bool = False) -> None:
+        super().__init__(message)
+        self.ended = ended
+
+
 class Conflict(ObjstoreError):
     """The change is older than what is stored, or the state forbids it (a container not empty).
 
@@ -50,6 +62,10 @@ class Conflict(ObjstoreError):
     def __init__(self, message: str = "", timestamp: object = None) -> None:
         super().__init__(message)
         self.timestamp = timestamp
+
+
+class ContainerReplaced(Conflict):
+    """The container was deleted and made again while an object was written that depends on its former life."""
 
 
 class LifeEnded(ObjstoreError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.layers.bodies import ObjectBody
 from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, ContainerInfo
+from objstore.web.write_conditions import WriteCondition
 
 
 class ReadOptions(NamedTuple):
@@ -116,6 +119,70 @@ class Reply:
             close()
 
 
+class RenameSource(NamedTuple):
+    """The old name of an object that is put under a new one: it is deleted in the same stroke.
+
+    object: in the same container. etag: that it must still have; else Conflict. keep_segments: those of its manifest
+    belong to the new name from now on.
+    """
+
+    object: str
+    etag: str = "*"
+    keep_segments: bool = False
+
+
+class PutOptions(NamedTuple):
+    """How to store an object.
+
+    headers: what is kept with it, by canonical names: Content-Type (always), X-Delete-At, metadata. etag: MD5 that the
+    body must have, '' for any. timestamp: of the change, which then is final; None for now. condition: on what is
+    stored. policy: the storage policy, None for the container's. life: of the container, if the object depends on it
+    (see `core.lives`); '' for the one that the container has. late: further headers, asked for once the body was read.
+    """
+
+    headers: Mapping[str, str]
+    etag: str = ""
+    timestamp: Timestamp | None = None
+    condition: WriteCondition | None = None
+    policy: int | None = None
+    life: str = ""
+    late: Callable[[], Mapping[str, str]] | None = None
+    rename: RenameSource | None = None
+
+
+class PutResult(NamedTuple):
+    """etag: the MD5 of the body. segments: of manifests that the object replaced, as values of MANIFEST_OWNS."""
+
+    etag: str
+    timestamp: Timestamp
+    segments: tuple[str, ...] = ()
+
+
+class UpdateOptions(NamedTuple):
+    """New metadata of an object, in the place of what it has. The fields are those of `PutOptions`."""
+
+    headers: Mapping[str, str]
+    timestamp: Timestamp | None = None
+    condition: WriteCondition | None = None
+    policy: int | None = None
+
+
+class DeleteOptions(NamedTuple):
+    """How to delete an object. delete_at: only one that is to expire at this time; the rest as of `PutOptions`."""
+
+    timestamp: Timestamp | None = None
+    condition: WriteCondition | None = None
+    policy: int | None = None
+    delete_at: int | None = None
+
+
+class DeleteResult(NamedTuple):
+    """existed: was there an object? segments: as of a `PutResult`."""
+
+    existed: bool
+    segments: tuple[str, ...] = ()
+
+
 class ObjectLayer(Protocol):
     """What a language may ask.
 
@@ -148,4 +215,21 @@ class ObjectLayer(Protocol):
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:
         """What is known of an account, likewise."""
+        ...
+
+    def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
+        """Store an object.
+
+        Raises NoContainer, ContainerReplaced, PreconditionFailed, Conflict (others change the name all the time, or
+        have something newer than a final timestamp), ChecksumMismatch, LimitExceeded, NoSpace, and what reading the
+        body raises.
+        """
+        ...
+
+    def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
+        """Replace the metadata of an object. Raises NotFound, and what `put` does."""
+        ...
+
+    def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
+        """Delete an object; it is no error if there is none. Raises what `put` does."""
         ...

@@ -9,6 +9,7 @@ from objstore.web.responses import Response, error
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.ChecksumMismatch, 422),
     (errors.LimitExceeded, 400),
+    (errors.MetadataTooLarge, 431),
     (errors.NotSupported, 501),
     (errors.InvalidInput, 400),
     (errors.NotFound, 404),
