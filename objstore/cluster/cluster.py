@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.cluster.error_limit import ErrorLimiter
 from objstore.cluster.node_order import Timings, in_order
@@ -19,6 +19,7 @@ from objstore.core.policies import Policies, ring_name
 from objstore.core.timestamps import Clock
 from objstore.ring import Ring
 from objstore.runtime import green
+from objstore.runtime.threads import ThreadPool
 from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, UpdateTarget, Upload
 
 
@@ -53,11 +54,10 @@ _MOST_UPDATES = 4096
 
 
 class Updates(NamedTuple):
-    """headers: for each server that is to tell of a change, its `UpdateTarget`. replicas: how many are to be told."""
+    """headers: for each server that must tell of a change, its `UpdateTarget`. place: of the name that is told."""
 
-    ring: Ring
+    place: Placement
     headers: tuple[str, ...]
-    replicas: int
 
 
 class _Own:
@@ -128,6 +128,7 @@ class Cluster:
         self._limiter = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval)
         self._timings = Timings()
         self._updates: dict[tuple[Name, int], Updates] = {}
+        self.hashing = ThreadPool("md5", 2)
 
     def place(self, name: Name, policy_index: int = 0) -> Placement:
         """Where a name lives; policy_index matters to objects only. Raises ConfigError without a ring."""
@@ -152,7 +153,7 @@ class Cluster:
         """
         ring = self._rings["account" if name.container is None else "container"]()
         known = self._updates.get((name, shares))
-        if known is not None and known.ring is ring:
+        if known is not None and known.place.ring is ring:
             return known
         place = self.place(name)
         nodes = place.primaries
@@ -166,7 +167,7 @@ class Cluster:
         headers = tuple(UpdateTarget(name, place.partition, nodes).encode() for nodes in dealt)
         if len(self._updates) >= _MOST_UPDATES:
             self._updates.clear()
-        made = self._updates[name, shares] = Updates(ring, headers, len(numbered))
+        made = self._updates[name, shares] = Updates(place, headers)
         return made
 
     def read_order(self, place: Placement) -> Iterator[Node]:
@@ -234,6 +235,3 @@ class Cluster:
         else:
             self._limiter.failed(node)
             self.logger.warning("%s answered %s", node, status)
-
-    def ring_versions(self) -> dict[str, Any]:
-        return {name: current().version for name, current in self._rings.items()}

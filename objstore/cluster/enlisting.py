@@ -12,23 +12,24 @@ answered: one that comes after a deletion brings the container back, with its me
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from objstore.cluster.object_write import ObjectChange
+from objstore.cluster.object_change import ObjectChange, Sent
+from objstore.cluster.object_rows import tell, tell_the_rest, tombstone
 from objstore.cluster.quorum import quorum_size
+from objstore.cluster.sending import plain
 from objstore.cluster.writes import Written
-from objstore.core.lives import LIFE
+from objstore.core.errors import ContainerReplaced, NoContainer, NodeFailure, ObjstoreError
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import LISTED, keeps_versions
-from objstore.layers.interface import ObjectLayer
+from objstore.core.versions import keeps_versions
 from objstore.runtime import green
-from objstore.swift.request import ProxyRequest
-from objstore.web import infos
 from objstore.web.infos import ContainerInfo
 from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
+_NOTHING = Written(0, ())
 _TRIES = 10  # to send the row again to a container that is there after all
 _PAUSE = 0.04  # seconds, times the number of tries so far
 
@@ -61,65 +62,74 @@ def _indexes(written: Written, header: str) -> set[int]:
 
 
 class Enlisting:
-    """One PUT's. container: as it was when the PUT began."""
+    """One PUT's. change: as it was made. container: as it was when the PUT began.
+
+    is_bound: the object depends on other things of that life, and never becomes part of a later one. needs_majority:
+    the object is acknowledged only once a majority of the container's replicas lists it. look_again: what is known of
+    the container, asked anew.
+    """
 
     def __init__(
-        self, layer: ObjectLayer, request: ProxyRequest, change: ObjectChange, container: ContainerInfo
+        self,
+        change: ObjectChange,
+        container: ContainerInfo,
+        is_bound: bool,
+        needs_majority: bool,
+        look_again: Callable[[], ContainerInfo],
     ) -> None:
-        self._layer = layer
-        self._request = request
         self._change = change
         self._container = container
-        self._is_bound = request.trusted and LIFE in request.headers
-        self._needs_majority = request.trusted and LISTED in request.headers
+        self._is_bound = is_bound
+        self._needs_majority = needs_majority
+        self._look_again = look_again
+        self._replicas = len(change.updates.place.primaries)
 
-    def finish(self, written: Written, row: Callable[[], dict[str, Any]]) -> int:
-        """The status to answer: 201, else the object is as if it had not been written.
+    def finish(self, sent: Sent, row: Callable[[], dict[str, Any]]) -> None:
+        """The object is listed, or as if it had not been written.
 
-        404: the container is gone; 409: it is another one now; 503: it is not clear which. A request that brings its
-        own life (`LIFE`) depends on other things of that life, and never becomes part of a later one. One that needs a
-        listing without gaps (`LISTED`) is answered 503, too, if the row is in spools alone; the object stays then.
+        Raises NoContainer if the container is gone, ContainerReplaced if it is another one now, NodeFailure if it is
+        not clear which, and if a majority must have the row and has it in spools alone: then the object stays.
         """
-        change = self._change
-        told = change.tell_the_rest(written, row)
+        written, change = sent.written, self._change
+        told = tell_the_rest(sent, row)
         said = {name for answer in written.answers for name in answer.headers}
         if not told and messages.REFUSED not in said and not (self._needs_majority and messages.SPOOLED in said):
-            return 201  # as nearly always
+            return  # as nearly always
         tally = Tally.of(written, told)
-        replicas = change.container_replicas
-        if tally.is_listed(replicas, self._needs_majority):
+        if tally.is_listed(self._replicas, self._needs_majority):
             if tally.refused:
-                change.tell(tally.refused, row())
-            return 201
-        status = self._again(row, replicas)
-        if status == 201 or (status == 503 and not tally.refused):
-            return status
+                tell(change, tally.refused, row())
+            return
+        refusal = self._again(row)
+        if refusal is None:
+            return
+        if isinstance(refusal, NodeFailure) and not tally.refused:
+            raise refusal
         if messages.OVERWRITTEN in said:
             # There was an object, so the container was not empty: it will come back, when that one's row comes.
-            change.tell(range(replicas), row())
-            return 503
-        change.withdraw(self._request)
-        return status
+            tell(change, range(self._replicas), row())
+            raise NodeFailure("the container was deleted, but will come back")
+        _withdraw(change)
+        raise refusal
 
-    def _again(self, row: Callable[[], dict[str, Any]], replicas: int) -> int:
-        """Look at the container again; send the row again while it is the same, or as good."""
+    def _again(self, row: Callable[[], dict[str, Any]]) -> ObjstoreError | None:
+        """Look at the container again; send the row again while it is the same, or as good. None if it is listed."""
         for attempt in range(_TRIES):
             green.sleep(_PAUSE * attempt)
-            infos.forget(self._request.context, self._request.name.of_container)
-            container = self._layer.container_info(self._request.context, self._request.name)
+            container = self._look_again()
             if container.status in (404, 410):
-                return 404
+                return NoContainer("the container was deleted", ended=True)
             if not container.exists:
                 continue
             if not self._is_the_same(container):
-                return 409
-            told = self._change.tell(range(replicas), row(), container.life)
-            tally = Tally.of(Written(0, []), told)
-            if len(tally.taken) >= quorum_size(replicas):
+                return ContainerReplaced("the container is another one now")
+            told = tell(self._change, range(self._replicas), row(), container.life)
+            tally = Tally.of(_NOTHING, told)
+            if len(tally.taken) >= quorum_size(self._replicas):
                 if tally.refused:
-                    self._change.tell(tally.refused, row())
-                return 201
-        return 503
+                    tell(self._change, tally.refused, row())
+                return None
+        return NodeFailure("the container cannot be told of the object")
 
     def _is_the_same(self, container: ContainerInfo) -> bool:
         """Can the object, as it was written, be one of the container as it is now?"""
@@ -129,3 +139,9 @@ class Enlisting:
             return False
         same_policy = container.policy_index == self._container.policy_index
         return same_policy and not keeps_versions(container.sysmeta)
+
+
+def _withdraw(change: ObjectChange) -> None:
+    """Delete what was written, and nothing newer: as if it had never been there."""
+    undone = plain.send(change.undone(), b"")
+    tell_the_rest(undone, functools.partial(tombstone, undone.change))

@@ -12,16 +12,16 @@ Wherever a change is kept, the newest counts in the end, so that both nodes may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.object_change import ObjectPlace
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.reads import stored_timestamp
 from objstore.cluster.writes import REPLACED, Written, attempt, write
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import MANIFEST_OWNS, REPLACED_SEGMENTS
-from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.runtime import green
@@ -113,37 +113,33 @@ class Stored(NamedTuple):
     newest: Timestamp = ZERO
     unmoved: dict[str, str] | None = None
 
-    def answers(self, status: int) -> list[NodeResponse]:
-        """What a primary would have answered that had it."""
-        if self.unmoved is None:
-            return []
+    def join(self, written: Written) -> Written:
+        """The outcome of a change, with the answer that a primary would have given that had what is stored."""
+        if self.unmoved is None or written.status >= 300:
+            return written
         owned = self.unmoved.get(MANIFEST_OWNS)
-        return [NodeResponse(status, {REPLACED_SEGMENTS: owned} if owned else {})]
+        answer = NodeResponse(written.status, {REPLACED_SEGMENTS: owned} if owned else {})
+        return written.joined(answer)
 
 
-def stored(cluster: Cluster, place: Placement, name: Name, policy: int, trace: Mapping[str, str]) -> Stored:
-    """What is stored of an object, before a plain change; nodes that do not answer are passed over.
-
-    trace: headers that tell whose change it is.
-    """
-    if not place.is_mostly_new:
+def stored(place: ObjectPlace) -> Stored:
+    """What is stored of an object, before a plain change; nodes that do not answer are passed over."""
+    nodes = place.nodes
+    if not nodes.is_mostly_new:
         return Stored()
-    headers = dict(trace)
-    if policy:
-        headers[messages.POLICY] = str(policy)
-    request = NodeRequest("HEAD", place.partition, name, headers)
+    request = place.request("HEAD")
 
     def ask(node: Node) -> NodeResponse:
         try:
-            answer = cluster.call(node, request)
+            answer = place.cluster.call(node, request)
             answer.close()
         except NodeFailure:
             return NodeResponse(503, {})
         return answer
 
-    waits = [(node, green.spawn(ask, node)) for node in (*place.primaries, *place.former)]
+    waits = [(node, green.spawn(ask, node)) for node in (*nodes.primaries, *nodes.former)]
     answers = [(node, wait.wait()) for node, wait in waits]
-    moved = max(stored_timestamp(answer) for node, answer in answers if node in place.primaries)
+    moved = max(stored_timestamp(answer) for node, answer in answers if node in nodes.primaries)
     newest = max((answer for _, answer in answers), key=stored_timestamp)
     stamp = stored_timestamp(newest)
     return Stored(stamp, newest.headers if newest.status == 200 and stamp > moved else None)

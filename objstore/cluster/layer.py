@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from objstore.cluster.accounts import Accounts
 from objstore.cluster.cluster import Cluster, Placement
+from objstore.cluster.containers import Containers
 from objstore.cluster.merged_listing import list_majority
+from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import RESERVED, Name
@@ -32,8 +35,17 @@ Ask = Callable[[RequestContext, Name], Listing]
 class ClusterLayer:
     """See `layers.interface.ObjectLayer`."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, limit: int) -> None:
+        """limit: bytes of an object."""
         self._cluster = cluster
+        objects = Objects(cluster, self, limit)
+        self.put, self.update, self.delete = objects.put, objects.update, objects.delete
+        accounts = Accounts(cluster)
+        self.create_account, self.update_account = accounts.create_account, accounts.update_account
+        self.delete_account = accounts.delete_account
+        containers = Containers(cluster, self, accounts)
+        self.create_container, self.update_container = containers.create_container, containers.update_container
+        self.delete_container = containers.delete_container
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         cluster = self._cluster

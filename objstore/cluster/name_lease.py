@@ -7,21 +7,20 @@ others wait there, and hold nothing that the winner needs. Handoffs lend nothing
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from objstore.cluster.cluster import Cluster, Placement
 from objstore.cluster.lease_decision import Seen
+from objstore.cluster.object_change import ObjectPlace
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.reads import stored_timestamp
 from objstore.cluster.writes import gather
 from objstore.core.errors import NodeFailure, NodeTimeout
 from objstore.core.manifests import shown_etag
-from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.runtime import green
 from objstore.wire import messages
-from objstore.wire.messages import NodeRequest, NodeResponse
+from objstore.wire.messages import NodeResponse
 
 _FOLLOWERS_WAIT = 0.5  # seconds: who holds a lease there without the first one's gives it up soon
 # Seconds that one request waits at a node: much less than it may take to answer, because the node would
@@ -32,18 +31,11 @@ _ONE_WAIT = 1.0
 class NameLease:
     """id: of the holder, for the changes made under the lease. granted: what each node said that gave it."""
 
-    def __init__(
-        self, cluster: Cluster, name: Name, place: Placement, policy: int, trace: Mapping[str, str] | None = None
-    ) -> None:
-        """trace: headers that tell whose request this is for."""
+    def __init__(self, place: ObjectPlace) -> None:
         self.id = secrets.token_hex(8)
         self.granted: dict[Node, Seen] = {}
-        self._cluster = cluster
-        self._name = name
         self._place = place
-        self._headers = {**(trace or {}), messages.LEASE: self.id}
-        if policy:
-            self._headers[messages.POLICY] = str(policy)
+        self._cluster = place.cluster
         self._closed = False  # what is granted from now on goes back at once
         self._held = 0  # nodes where another holds the name
         self._failed = 0
@@ -53,7 +45,7 @@ class NameLease:
 
         stamp: about when the change will be made. Raises NodeFailure where too few nodes answer.
         """
-        replicas = len(self._place.primaries)
+        replicas = self._place.replicas
         needed = quorum_size(replicas)
         nodes = self._candidates(needed)
         wait = min(seconds, _ONE_WAIT, self._cluster.settings.node_timeout / 4)
@@ -73,19 +65,21 @@ class NameLease:
             return True
         self.release()
         if self._failed > replicas - needed or not self._held:
-            raise NodeFailure(f"too few nodes of {self._name.path} can be asked for its lease")
+            raise NodeFailure(f"too few nodes of {self._place.name.path} can be asked for its lease")
         return False
 
     def _candidates(self, needed: int) -> Iterator[Node]:
         """Primaries in the order of the ring; those that failed of late only where the others are too few."""
-        primaries = self._place.primaries
+        primaries = self._place.nodes.primaries
         sound = [node for node in primaries if not self._cluster.is_limited(node)]
         return iter(sound if len(sound) >= needed else primaries)
 
     def _ask(self, node: Node, stamp: Timestamp, wait: float) -> NodeResponse:
-        headers = {**self._headers, messages.TIMESTAMP: stamp.internal, messages.LEASE_WAIT: f"{wait:.3f}"}
+        headers = {
+            messages.LEASE: self.id, messages.TIMESTAMP: stamp.internal, messages.LEASE_WAIT: f"{wait:.3f}"
+        }  # fmt: skip
         try:
-            response = self._cluster.call(node, NodeRequest("LOCK", self._place.partition, self._name, headers))
+            response = self._cluster.call(node, self._place.request("LOCK", headers))
             response.close()
         except NodeFailure as failure:
             self._failed += 1
@@ -114,43 +108,27 @@ class NameLease:
             green.spawn(self._unlock, node, abandon)
 
     def _unlock(self, node: Node, abandon: bool) -> None:
-        headers = {**self._headers, messages.LEASE_ABANDON: "true"} if abandon else self._headers
+        headers = {messages.LEASE: self.id}
+        if abandon:
+            headers[messages.LEASE_ABANDON] = "true"
         try:
-            self._cluster.call(node, NodeRequest("UNLOCK", self._place.partition, self._name, headers)).close()
+            self._cluster.call(node, self._place.request("UNLOCK", headers)).close()
         except NodeFailure:
             pass  # it expires
 
 
-def look(
-    cluster: Cluster,
-    name: Name,
-    place: Placement,
-    policy: int,
-    nodes: list[Node],
-    trace: Mapping[str, str] | None = None,
-) -> list[Seen]:
+def look(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen]:
     """What each of the nodes has of a name; those are left out that have nothing, or do not answer."""
-    heard = hear(cluster, name, place, policy, nodes, trace)
-    return [seen for seen in heard if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
+    return [seen for seen in hear(place, nodes) if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
 
 
-def hear(
-    cluster: Cluster,
-    name: Name,
-    place: Placement,
-    policy: int,
-    nodes: list[Node],
-    trace: Mapping[str, str] | None = None,
-) -> list[Seen | None]:
-    """What each of the nodes says of a name, None for one that does not answer. trace: as of a `NameLease`."""
-    headers = dict(trace or {})
-    if policy:
-        headers[messages.POLICY] = str(policy)
-    request = NodeRequest("HEAD", place.partition, name, headers)
+def hear(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
+    """What each of the nodes says of a name, None for one that does not answer."""
+    request = place.request("HEAD")
 
     def ask(node: Node) -> Seen | None:
         try:
-            response = cluster.call(node, request)
+            response = place.cluster.call(node, request)
             response.close()
         except NodeFailure:
             return None

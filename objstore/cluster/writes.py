@@ -31,7 +31,11 @@ class Written(NamedTuple):
     """How a write went. answers: of the nodes that answered in time."""
 
     status: int
-    answers: list[NodeResponse]
+    answers: tuple[NodeResponse, ...]
+
+    def joined(self, *answers: NodeResponse) -> Written:
+        """The same, with further answers."""
+        return self._replace(answers=self.answers + answers)
 
     @property
     def conflict(self) -> Timestamp:
@@ -45,10 +49,10 @@ class Written(NamedTuple):
                 return answer.headers[name]
         return ""
 
-    def all_of(self, name: str) -> str:
-        """What any node that took the write says under a header, each value once, with commas between."""
-        said = (answer.headers.get(name) for answer in self.answers if answer.ok or answer.status == 404)
-        return ",".join(dict.fromkeys(filter(None, said)))
+    def all_of(self, name: str) -> tuple[str, ...]:
+        """What the nodes that took the write list in a header, with commas between; each value once."""
+        lists = [answer.headers.get(name, "") for answer in self.answers if answer.ok or answer.status == 404]
+        return tuple(dict.fromkeys(value for text in lists if text for value in text.split(",") if value))
 
 
 def write(
@@ -68,14 +72,14 @@ def write(
     nodes, spares = cluster.write_order(place)
     replicas = len(nodes)
     if replicas == 1 and not cluster.is_limited(nodes[0]):
-        answers = [ask(cluster, nodes[0], spares, requests[0])]
+        answers: tuple[NodeResponse, ...] = (ask(cluster, nodes[0], spares, requests[0]),)
     else:
         jobs = [
             functools.partial(ask, cluster, node, spares, request)
             for node, request in zip(nodes, requests, strict=True)
         ]
-        answers = gather(
-            cluster, jobs, lambda got: quorum.decided([alike(answer.status) for answer in got], replicas), grace
+        answers = tuple(
+            gather(cluster, jobs, lambda got: quorum.decided([alike(answer.status) for answer in got], replicas), grace)
         )
     return Written(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
 

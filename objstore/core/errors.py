@@ -17,6 +17,10 @@ class LimitExceeded(InvalidInput):
     """A configured limit was passed; the message names the limit and its value."""
 
 
+class TooManyContainers(LimitExceeded):
+    """The account has as many containers as it may have."""
+
+
 class MetadataTooLarge(InvalidInput):
     """What is to be kept with a name is more than the servers take."""
 

@@ -16,7 +16,11 @@ class ObjectBody(Protocol):
     @property
     def length(self) -> int | None: ...
 
-    def read_chunk(self, most: int = ..., /) -> bytes:
+    def check(self) -> None:
+        """Raise BodyTruncated if the sender is known to have gone before the end; reads nothing."""
+        ...
+
+    def read_chunk(self, most: int, /) -> bytes:
         """The next bytes, at most so many; b'' at the end. Raises what is wrong with them (BodyTruncated, ...)."""
         ...
 
@@ -29,6 +33,9 @@ class BytesBody:
     def __init__(self, data: bytes) -> None:
         self.length: int | None = len(data)
         self._left = data
+
+    def check(self) -> None:
+        pass
 
     def read_chunk(self, most: int = PIECE, /) -> bytes:
         data, self._left = self._left[:most], self._left[most:]

@@ -138,6 +138,7 @@ class PutOptions(NamedTuple):
     body must have, '' for any. timestamp: of the change, which then is final; None for now. condition: on what is
     stored. policy: the storage policy, None for the container's. life: of the container, if the object depends on it
     (see `core.lives`); '' for the one that the container has. late: further headers, asked for once the body was read.
+    listed: acknowledge it only once a majority of the container's replicas lists it.
     """
 
     headers: Mapping[str, str]
@@ -148,6 +149,7 @@ class PutOptions(NamedTuple):
     life: str = ""
     late: Callable[[], Mapping[str, str]] | None = None
     rename: RenameSource | None = None
+    listed: bool = False
 
 
 class PutResult(NamedTuple):
@@ -181,6 +183,25 @@ class DeleteResult(NamedTuple):
 
     existed: bool
     segments: tuple[str, ...] = ()
+
+
+class AccountOptions(NamedTuple):
+    """What to change of an account. headers: metadata, '' removes. timestamp: as of `PutOptions`."""
+
+    headers: Mapping[str, str]
+    timestamp: Timestamp | None = None
+
+
+class ContainerOptions(NamedTuple):
+    """What to change of a container.
+
+    headers: metadata and ACLs, '' removes. timestamp: as of `PutOptions`. policy: the storage policy of a new
+    container, None for the default one.
+    """
+
+    headers: Mapping[str, str]
+    timestamp: Timestamp | None = None
+    policy: int | None = None
 
 
 class ObjectLayer(Protocol):
@@ -232,4 +253,34 @@ class ObjectLayer(Protocol):
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
         """Delete an object; it is no error if there is none. Raises what `put` does."""
+        ...
+
+    def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
+        """Make a container, and its account if there is none; False if there was one, which is updated.
+
+        Raises NotFound (the account, if it is not made as needed), TooManyContainers, Conflict (another policy).
+        """
+        ...
+
+    def update_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> None:
+        """Raises NoContainer."""
+        ...
+
+    def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
+        """Delete an empty container; False if a replica was away, which may bring back what the others do not know.
+
+        Raises NotFound, Conflict (there is something in it).
+        """
+        ...
+
+    def create_account(self, context: RequestContext, name: Name, options: AccountOptions) -> bool:
+        """Make an account; False if there was one, which is updated."""
+        ...
+
+    def update_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
+        """Update an account, which is made if there is none. Raises NotFound if that is not allowed."""
+        ...
+
+    def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
+        """Delete an account; what is in it goes later. Raises NotFound."""
         ...

@@ -47,6 +47,10 @@ class Manifests:
         self.container, self.list_objects = inner.container, inner.list_objects
         self.account, self.list_containers = inner.account, inner.list_containers
         self.container_info, self.account_info = inner.container_info, inner.account_info
+        self.put, self.update, self.delete = inner.put, inner.update, inner.delete
+        self.create_container, self.update_container = inner.create_container, inner.update_container
+        self.delete_container, self.delete_account = inner.delete_container, inner.delete_account
+        self.create_account, self.update_account = inner.create_account, inner.update_account
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         """See `ObjectLayer.open`. Raises NotFound for the pointer of a delete marker, unless the read is raw."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.former import write_database
-from objstore.cluster.writes import Written
 from objstore.core import metadata
 from objstore.core.errors import NotFound
 from objstore.core.limits import Limits
-from objstore.core.timestamps import Timestamp
-from objstore.layers.interface import ObjectLayer
+from objstore.layers.interface import AccountOptions, ObjectLayer
 from objstore.swift.request import ProxyRequest, client_headers, listed, page_of, plain
-from objstore.web import infos, requests, traces
+from objstore.web import requests
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
-from objstore.wire import messages
-from objstore.wire.messages import NodeRequest
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_KEPT = (metadata.user_prefix("Account"), metadata.sysmeta_prefix("Account"))
 _REMOVE = "X-Remove-Account-Meta-"
 
 
@@ -61,54 +57,36 @@ class Accounts:
         refused = request.permit()
         if refused is not None:
             return refused
-        check_metadata("Account", request.headers, self._limits)
-        written = self._write(request, request.timestamp(self._cluster.clock))
-        if written.status == 404 and self._cluster.settings.account_autocreate:
-            autocreate(self._cluster, request)
-            written = self._write(request, request.timestamp(self._cluster.clock))
-        infos.forget(request.context, request.name)
-        return plain(written.status) if written.status < 300 else error(written.status)
+        self._layer.update_account(request.context, request.name, self._options(request))
+        return plain(204)
 
     def put(self, request: ProxyRequest) -> Response:
-        return self._manage(request)
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
+        made = self._layer.create_account(request.context, request.name, self._options(request))
+        return plain(201 if made else 202)
 
     def delete(self, request: ProxyRequest) -> Response:
         if request.environ.get("QUERY_STRING"):
             # `DELETE /v1/account?...` is a client's slip of a bulk delete: never take the account for it.
             return error(400, "Account DELETE takes no query")
-        return self._manage(request)
-
-    def _manage(self, request: ProxyRequest) -> Response:
-        refused = request.permit()
+        refused = self._refuse(request)
         if refused is not None:
             return refused
-        if not self._cluster.settings.allow_account_management:
-            return error(405, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
-        check_metadata("Account", request.headers, self._limits)
-        written = self._write(request, request.timestamp(self._cluster.clock))
-        infos.forget(request.context, request.name)
-        return plain(written.status) if written.status < 300 else error(written.status)
+        self._layer.delete_account(request.context, request.name, self._options(request))
+        return plain(204)
 
-    def _write(self, request: ProxyRequest, timestamp: Timestamp) -> Written:
-        headers = {
-            name: value
-            for name, value in request.headers.items()
-            if name.startswith((metadata.user_prefix("Account"), metadata.sysmeta_prefix("Account")))
-        }
+    def _refuse(self, request: ProxyRequest) -> Response | None:
+        refused = request.permit()
+        if refused is None and not self._cluster.settings.allow_account_management:
+            return error(405, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
+        return refused
+
+    def _options(self, request: ProxyRequest) -> AccountOptions:
+        check_metadata("Account", request.headers, self._limits)
+        headers = {name: value for name, value in request.headers.items() if name.startswith(_KEPT)}
         for name in request.headers:
             if name.startswith(_REMOVE):
                 headers.setdefault(metadata.user_prefix("Account") + name[len(_REMOVE) :], "")
-        headers[messages.TIMESTAMP] = timestamp.internal
-        headers.update(traces.carried(request.environ))
-        place = self._cluster.place(request.name)
-        sent = NodeRequest(request.method, place.partition, request.name, headers)
-        return write_database(self._cluster, place, [sent] * len(place.primaries))
-
-
-def autocreate(cluster: Cluster, request: ProxyRequest) -> int:
-    """Make the account of a request's name where there is none yet; the status of the PUT."""
-    account = request.name.of_account
-    place = cluster.place(account)
-    headers = {messages.TIMESTAMP: cluster.clock.now().internal, **traces.carried(request.environ)}
-    sent = NodeRequest("PUT", place.partition, account, headers)
-    return write_database(cluster, place, [sent] * len(place.primaries)).status
+        return AccountOptions(headers, request.given_timestamp)

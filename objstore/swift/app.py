@@ -16,12 +16,12 @@ from objstore.core.text import ENVIRON_KEY
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.manifests import Manifests
 from objstore.layers.segment_reclaim import Reclaimer
-from objstore.runtime.threads import ThreadPool
 from objstore.swift import accounts, containers, unsupported
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
-from objstore.swift.object_change import ObjectDelete, ObjectPost
+from objstore.swift.object_delete import ObjectDelete
 from objstore.swift.object_get import ObjectGet
+from objstore.swift.object_post import ObjectPost
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.request import ProxyRequest
 from objstore.web import cors, requests
@@ -50,22 +50,21 @@ class ProxyApp:
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.reclaimer = Reclaimer(self, settings.free_delay, cluster.logger)
         # For filters before this app, as the S3 API.
-        self.layer: ObjectLayer = ClusterLayer(cluster)
+        self.layer: ObjectLayer = ClusterLayer(cluster, limits.max_file_size)
         if MANIFESTS in layers:
             self.layer = Manifests(self.layer, self.reclaimer)
         self._frees = MANIFESTS in layers
         layer = self.layer
         read = ObjectGet(layer)
-        hashing = ThreadPool("md5", 2)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,
             Containers(cluster, limits, layer).verbs,
             {
                 "GET": read,
                 "HEAD": read,
-                "PUT": ObjectPut(cluster, limits, layer, hashing),
-                "POST": ObjectPost(cluster, limits, layer),
-                "DELETE": ObjectDelete(cluster, limits, layer),
+                "PUT": ObjectPut(limits, layer),
+                "POST": ObjectPost(limits, layer),
+                "DELETE": ObjectDelete(limits, layer),
             },
         )
         # COPY is a filter's verb; browsers may ask for it all the same.

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.former import Former, write_database
 from objstore.cluster.layer import POLICY_NAME
-from objstore.cluster.writes import Written, write
 from objstore.core.errors import ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
-from objstore.layers.interface import ObjectLayer
-from objstore.swift.accounts import autocreate
+from objstore.layers.interface import ContainerOptions, ObjectLayer
 from objstore.swift.request import (
     OWNER_HEADERS,
     ProxyRequest,
     client_headers,
     listed,
-    missing,
     page_of,
     plain,
     without_owner_headers,
 )
-from objstore.web import acls, infos, requests, traces
+from objstore.web import acls, requests
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.errors import response_for
 from objstore.web.responses import Response, error
-from objstore.wire import messages
-from objstore.wire.messages import NodeRequest
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _ACLS = ("X-Container-Read", "X-Container-Write")
@@ -68,70 +62,34 @@ class Containers:
         refused = request.permit()
         if refused is not None:
             return refused
-        changes = self._changes(request)
+        headers = self._kept(request)
         check_name(request.name, self._limits)
-        policy = request.headers.get(POLICY_NAME, "")
-        headers = {messages.POLICY_DEFAULT: str(self._cluster.policies.default.index)}
-        if policy:
-            found = self._cluster.policies.by_name(policy)
-            if found is None:
-                return error(400, f"Invalid X-Storage-Policy {policy!r}")
-            if found.deprecated:
-                return error(400, f"Storage Policy {policy!r} is deprecated")
-            headers = {messages.POLICY: str(found.index)}
-        account = self._layer.account_info(request.context, request.name.account)
-        most = self._cluster.settings.max_containers_per_account
-        if 0 < most <= account.container_count:
-            known = self._layer.container_info(request.context, request.name)
-            if not known.exists:
-                return error(403, f"Reached container limit of {most}")
-        written = self._write(request, headers | changes)
-        if written.status < 300 and not account.container_count:
-            # Its first container may have been what the account was made for.
-            infos.forget(request.context, request.name.of_account)
-        return plain(written.status) if written.status < 300 else error(written.status)
+        name = request.headers.get(POLICY_NAME, "")
+        policy = self._cluster.policies.by_name(name) if name else None
+        if name and policy is None:
+            return error(400, f"Invalid X-Storage-Policy {name!r}")
+        if policy is not None and policy.deprecated:
+            return error(400, f"Storage Policy {name!r} is deprecated")
+        options = ContainerOptions(headers, request.given_timestamp, None if policy is None else policy.index)
+        made = self._layer.create_container(request.context, request.name, options)
+        return plain(201 if made else 202)
 
     def post(self, request: ProxyRequest) -> Response:
         refused = request.permit()
         if refused is not None:
             return refused
-        changes = self._changes(request)
-        known = self._layer.container_info(request.context, request.name)
-        if not known.exists:
-            return missing(known.status)
-        written = self._write(request, changes)
-        return plain(written.status) if written.status < 300 else error(written.status)
+        options = ContainerOptions(self._kept(request), request.given_timestamp)
+        self._layer.update_container(request.context, request.name, options)
+        return plain(204)
 
     def delete(self, request: ProxyRequest) -> Response:
-        """In two steps, so that all replicas are deleted, or none: the container takes no new objects, then it goes.
-
-        A replica that was deleted while others are not would be missing to some readers.
-        """
         refused = request.permit()
         if refused is not None:
             return refused
-        shut = self._shut(request, "1")
-        if shut.status == 204:
-            written = self._write(request, {})
-            if written.status == 204:
-                replicas = len(self._cluster.place(request.name).primaries)
-                everywhere = [answer.status for answer in written.answers] == [204] * replicas
-                return plain(204, None if everywhere else {PARTLY: "true"})
-        else:
-            written = shut
-        if any(answer.ok for answer in shut.answers):
-            self._shut(request, "0")
-        return error(written.status)
+        everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
+        return plain(204, None if everywhere else {PARTLY: "true"})
 
-    def _shut(self, request: ProxyRequest, value: str) -> Written:
-        """1: let no new objects come, 409 where there are any. 0: let them come again."""
-        cluster, name = self._cluster, request.name
-        place = cluster.place(name)
-        sent = NodeRequest("POST", place.partition, name, traces.carried(request.environ), f"{messages.SHUT}={value}")
-        ask = Former(cluster, place).attempt_primary
-        return write(cluster, place, [sent] * len(place.primaries), ask=ask)
-
-    def _changes(self, request: ProxyRequest) -> dict[str, str]:
+    def _kept(self, request: ProxyRequest) -> dict[str, str]:
         """Metadata as nodes keep it: removals as empty values, ACLs in their normal form."""
         sent = without_owner_headers(request)
         changes = {name: value for name, value in sent.items() if name.startswith(_KEPT)}
@@ -145,33 +103,3 @@ class Containers:
                 changes[name] = acls.clean(name, changes[name])
         check_metadata("Container", changes, self._limits)
         return changes
-
-    def _write(self, request: ProxyRequest, headers: dict[str, str]) -> Written:
-        """Send a change to all replicas, each of which tells some of the account's."""
-        cluster = self._cluster
-        if request.method == "PUT":
-            account = self._layer.account_info(request.context, request.name.account)
-            if account.status == 404 or (account.exists and not account.container_count):
-                # An account that the proxy only pretends (`Accounts.get`) must come to be now.
-                if not cluster.settings.account_autocreate and account.status == 404:
-                    return Written(404, [])
-                autocreate(cluster, request)
-        place = cluster.place(request.name)
-        stamp = request.timestamp(cluster.clock)
-        updates = cluster.updates(request.name.of_account, len(place.primaries))
-        trace = traces.carried(request.environ)
-        while True:
-            sent = [
-                NodeRequest(
-                    request.method,
-                    place.partition,
-                    request.name,
-                    {**headers, **trace, messages.TIMESTAMP: stamp.internal, messages.ACCOUNT_UPDATE: update},
-                )
-                for update in updates.headers
-            ]
-            written = write_database(cluster, place, sent)
-            infos.forget(request.context, request.name)
-            if not written.conflict > stamp or request.dated:
-                return written
-            stamp = cluster.clock.after(written.conflict)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from objstore.core.errors import PreconditionFailed
+from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
-from objstore.core.timestamps import Clock, Timestamp
+from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ObjectLayer, Page
 from objstore.web import access, requests
 from objstore.web.access import Access
 from objstore.web.context import RequestContext
-from objstore.web.infos import ContainerInfo
 from objstore.web.requests import Environ
 from objstore.web.responses import Response, error
 from objstore.wire import messages
@@ -63,15 +64,17 @@ class ProxyRequest:
         """Is it made with the system's rights? Then the one who made it has checked what a client may send."""
         return bool(self.environ.get("objstore.preauthorized"))
 
-    def timestamp(self, clock: Clock) -> Timestamp:
-        """When the change is made: now, unless a trusted filter says (X-Timestamp passes no gatekeeper)."""
+    @property
+    def given_timestamp(self) -> Timestamp | None:
+        """When a trusted filter says that the change is made (X-Timestamp passes no gatekeeper); None for now."""
         given = self.environ.get("HTTP_X_TIMESTAMP")
-        return Timestamp.parse(given) if given else clock.now()
+        return Timestamp.parse(given) if given else None
 
     @property
-    def dated(self) -> bool:
-        """Did the request bring its own timestamp, which is then final?"""
-        return "HTTP_X_TIMESTAMP" in self.environ
+    def given_policy(self) -> int | None:
+        """The storage policy that a trusted filter names for an object, None for that of the container."""
+        given = self.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
+        return int(given) if given else None
 
 
 def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
@@ -120,14 +123,8 @@ def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Re
     return Response(204 if request.method == "HEAD" else 200, headers, content)
 
 
-def policy_of(request: ProxyRequest, container: ContainerInfo) -> int:
-    """The storage policy of the object: the container's, unless a trusted filter says another."""
-    given = request.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
-    return int(given) if given else container.policy_index
-
-
-def writable(request: ProxyRequest, layer: ObjectLayer) -> ContainerInfo | Response:
-    """The container of an object that the one who asks may change, else the answer that says why not."""
+def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
+    """None if the one who asks may change objects of the container, else the answer that says why not."""
     container = layer.container_info(request.context, request.name)
     refused = request.permit(container.write_acl)
     if refused is not None:
@@ -136,7 +133,18 @@ def writable(request: ProxyRequest, layer: ObjectLayer) -> ContainerInfo | Respo
         return missing(container.status)
     if keeps_versions(container.sysmeta) and not request.trusted:
         return error(409, _KEEPS_VERSIONS)
-    return container
+    return None
+
+
+def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Response:
+    """412; if If-Match meets nothing, a PUT with the system's rights is told so by 404 (S3: NoSuchKey)."""
+    headers = {messages.MISSING: "true"} if failed.missing else None
+    return error(404 if failed.missing and request.trusted and request.method == "PUT" else 412, headers=headers)
+
+
+def segments_header(segments: tuple[str, ...]) -> dict[str, str]:
+    """For the filter that frees them: the segments of manifests that were replaced."""
+    return {REPLACED_SEGMENTS: ",".join(segments)} if segments else {}
 
 
 def missing(status: int) -> Response:

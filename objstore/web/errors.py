@@ -8,6 +8,7 @@ from objstore.web.responses import Response, error
 # The first class that fits counts: subclasses stand before their bases.
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.ChecksumMismatch, 422),
+    (errors.TooManyContainers, 403),
     (errors.LimitExceeded, 400),
     (errors.MetadataTooLarge, 431),
     (errors.NotSupported, 501),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from objstore.core.errors import BodyTruncated, InvalidInput, LimitExceeded
+from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native, to_text
@@ -21,24 +21,20 @@ __all__ = [
     "Environ",
     "StartResponse",
     "WsgiApp",
+    "WsgiBody",
     "api_name",
-    "body_pieces",
-    "check_body",
     "content_length",
     "has_body",
     "header",
     "headers",
-    "late_headers",
     "parameters",
     "query",
-    "read_body",
     "strict_text",
     "to_native",
     "to_text",
     "vouch",
 ]
 
-PIECE = 1 << 20  # bytes asked of a body at a time
 # A function of a trusted filter, called once the body of an object's PUT was read to its end: further
 # headers to keep with the object (its checksum, which a client may send after the body). ASCII.
 LATE_HEADERS = "objstore.late_headers"
@@ -49,13 +45,6 @@ def vouch(environ: Environ) -> None:
     known = environ.get("objstore.vouch")
     if known is not None:
         known()
-
-
-def check_body(environ: Environ) -> None:
-    """Raise BodyTruncated if the client is known to have gone before the end of its body; reads nothing."""
-    check = environ.get("objstore.check_body")
-    if check is not None:
-        check()
 
 
 def strict_text(native: str, reserved: bool = False) -> str:
@@ -147,41 +136,20 @@ def has_body(environ: Environ) -> bool:
     return environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
-def body_pieces(environ: Environ) -> Iterator[bytes]:
-    """The request's body in pieces of up to 1 MiB; raises BodyTruncated where it ends early."""
-    expected = content_length(environ)
-    if expected is None and not has_body(environ):
-        return
-    stream = environ["wsgi.input"]
-    read = getattr(stream, "read_chunk", stream.read)
-    left = expected
-    while left is None or left > 0:
-        piece = read(PIECE if left is None else min(PIECE, left))
-        if not piece:
-            if left is not None:
-                raise BodyTruncated(f"the body ended {left} bytes before its announced length")
-            return
-        if left is not None:
-            left -= len(piece)
-        yield piece
+class WsgiBody:
+    """The body of a request, for those who read it without an environ: see `layers.bodies.ObjectBody`."""
 
+    __slots__ = ("_environ", "length", "read_chunk")
 
-def late_headers(environ: Environ) -> Mapping[str, str]:
-    """What a filter knows only after the body; see `LATE_HEADERS`."""
-    late: Callable[[], Mapping[str, str]] | None = environ.get(LATE_HEADERS)
-    return late() if late is not None else {}
+    def __init__(self, environ: Environ) -> None:
+        length = content_length(environ)
+        stream = environ["wsgi.input"]
+        self._environ = environ
+        self.length = 0 if length is None and not has_body(environ) else length
+        self.read_chunk: Callable[[int], bytes] = getattr(stream, "read_chunk", None) or stream.read
 
-
-def read_body(environ: Environ, most: int) -> bytes:
-    """The whole body; raises LimitExceeded above `most` bytes, BodyTruncated where it ends early."""
-    expected = content_length(environ)
-    if expected is not None and expected > most:
-        raise LimitExceeded(f"the body is larger than {most} bytes")
-    pieces = []
-    size = 0
-    for piece in body_pieces(environ):
-        size += len(piece)
-        if size > most:
-            raise LimitExceeded(f"the body is larger than {most} bytes")
-        pieces.append(bytes(piece))
-    return b"".join(pieces)
+    def check(self) -> None:
+        """Raise BodyTruncated if the client is known to have gone before the end of the body; reads nothing."""
+        check = self._environ.get("objstore.check_body")
+        if check is not None:
+            check()

@@ -53,7 +53,7 @@ LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have be
 MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
 # While the number of partitions is changed: the other partition in which the object must be found.
 TWIN = "X-Backend-Twin-Partition"
-# While a partition moves (see `proxy.former`).
+# While a partition moves (see `cluster.former`).
 EXISTING_ONLY = "X-Backend-Existing-Only"  # with PUT: change an account or container, but make none
 AHEAD_OF_DATA = "X-Backend-Ahead-Of-Data"  # with POST: keep metadata of an object that is still to come
 

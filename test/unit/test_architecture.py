@@ -45,7 +45,6 @@ LAYERS = {
 
 # (module, module it may import besides), as patterns, and why.
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("objstore.cluster.*", "objstore.swift.request"): "until a change is a typed operation",
     ("objstore.middleware.recon", "objstore.ring"): "tells the versions of the ring files",
 }
 

@@ -6,9 +6,10 @@ import io
 import pytest
 
 from objstore.core.errors import NodeFailure
+from objstore.layers.bodies import whole
 from objstore.middleware.copy import Copy, SourceBody
 from objstore.web.errors import response_for
-from objstore.web.requests import body_pieces, header, headers
+from objstore.web.requests import WsgiBody, header, headers
 from objstore.web.responses import Answer, Response, call, error
 
 OLD = {"Content-Type": "text/css", "X-Object-Meta-Color": "red", "X-Object-Meta-Size": "big", "X-Object-Sysmeta-K": "v"}
@@ -43,7 +44,7 @@ class Proxy:
 
     def PUT(self, environ, path):
         try:
-            body = b"".join(bytes(piece) for piece in body_pieces(environ))
+            body = whole(WsgiBody(environ), 1 << 30)
         except Exception as failure:
             return response_for(failure)
         if header(environ, "Etag", hashlib.md5(body).hexdigest()) != hashlib.md5(body).hexdigest():

@@ -12,90 +12,79 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from objstore.cluster import lease_decision
 from objstore.cluster.former import Former
 from objstore.cluster.lease_decision import Seen
 from objstore.cluster.name_lease import NameLease, hear, look
+from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.writes import Written, attempt, gather
 from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
+from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-if TYPE_CHECKING:
-    from objstore.cluster.object_write import ObjectChange
-
 _PAUSE = 0.015  # seconds, about, before another attempt
 _UNSETTLED_SECONDS = 0.4  # to wait for a change under way to reach a majority
 
 
-class DecidedWrite:
-    """One change of an `ObjectChange` under a condition; None for one that goes without."""
+def send(change: ObjectChange, body: bytes) -> Sent:
+    """Decide, and send the change. Raises PreconditionFailed, Conflict, NodeFailure."""
+    assert change.condition is not None
+    if change.place.replicas == 1 and not change.place.nodes.former:
+        return _send_alone(change, change.condition, body)
+    write = DecidedWrite(change)
+    write.decide()
+    return write.send_taken(body)
 
-    def __init__(self, change: ObjectChange, condition: WriteCondition | None) -> None:
-        self._change = change
-        self._condition = condition
-        self._replicas = len(change.place.primaries)
+
+def _send_alone(change: ObjectChange, condition: WriteCondition, body: bytes) -> Sent:
+    """To the only node, which decides by itself at the instant of the change."""
+    cluster = change.place.cluster
+    (node,) = change.place.nodes.primaries
+    change = change._replace(decided=True)
+    while True:
+        (request,) = change.requests(body, condition.headers)
+        answer = attempt(cluster, node, (), request)
+        if answer.status == 412:
+            raise PreconditionFailed("the condition does not hold", messages.MISSING in answer.headers)
+        status = 204 if answer.status == 404 and change.method == "DELETE" else answer.status
+        sent = Sent(Written(status, (answer,)), change, len(body))
+        newer = change.newer_than(sent.written.conflict)
+        if newer is None:
+            return sent
+        change = newer
+
+
+class DecidedWrite:
+    """A change under the lease of its name. change: with the timestamp that was decided, once the lease is held."""
+
+    def __init__(self, change: ObjectChange) -> None:
+        self.change = change
+        self._place = change.place
+        self._cluster = change.place.cluster
+        self._replicas = change.place.replicas
         self._lease: NameLease | None = None
 
-    def send(self, method: str, body: bytes) -> Written:
-        """Decide, and send the change. Raises PreconditionFailed, Conflict, NodeFailure."""
-        if self._is_alone():
-            return self._send_alone(method, body)
-        self.decide()
-        return self.send_taken(method, body)
-
-    def send_taken(self, method: str, body: bytes) -> Written:
-        """Send the change once the lease is held."""
-        change = self._change
-        requests = change.node_requests(method, body)
-        _, spares = change.cluster.write_order(change.place)
-        by_node = dict(zip(change.place.primaries, requests, strict=True))
-        ask = Former(change.cluster, change.place).attempt_post if method == "POST" else attempt
-        jobs = [
-            functools.partial(ask, change.cluster, node, (), self._under(request))
-            if self.leased(node)
-            else functools.partial(ask, change.cluster, node, spares, request)
-            for node, request in by_node.items()
-        ]
-        return self.collect([self.leased(node) for node in by_node], jobs)
-
-    # Alone: one node, which decides by itself at the instant of the change
-
-    def _is_alone(self) -> bool:
-        return self._replicas == 1 and self._condition is not None and not self._former()
-
-    def _send_alone(self, method: str, body: bytes) -> Written:
-        change = self._change
-        assert self._condition is not None
-        (node,) = change.place.primaries
-        change.decided = True
-        while True:
-            (request,) = change.node_requests(method, body, self._condition.headers)
-            answer = attempt(change.cluster, node, (), request)
-            written = Written(204 if answer.status == 404 and method == "DELETE" else answer.status, [answer])
-            if answer.status == 412:
-                raise PreconditionFailed("the condition does not hold", messages.MISSING in answer.headers)
-            if not change.outdated(written.conflict):
-                return written
-
-    # Under a lease
+    # Taking the lease
 
     def check_early(self) -> None:
         """Raises PreconditionFailed where the condition is false as things are: spares a long body."""
-        change = self._change
-        if self._condition is not None:
-            seen = self._look([*change.place.primaries, *self._former()])
+        condition, nodes = self.change.condition, self._place.nodes
+        if condition is not None:
+            seen = look(self._place, [*nodes.primaries, *nodes.former])
             if seen:
-                self._condition.check(lease_decision.newest(seen).etag)
+                condition.check(lease_decision.newest(seen).etag)
 
     def decide(self) -> None:
-        """Hold the lease, with the condition true and the change's timestamp set; raises as `send`."""
+        """Hold the lease, with the condition true and the change's timestamp set.
+
+        Raises PreconditionFailed, Conflict (others hold the name all the time), NodeFailure.
+        """
         self._take(self._judge)
 
     def _take(self, judge: Callable[[Sequence[Seen], bool], bool]) -> None:
@@ -103,13 +92,12 @@ class DecidedWrite:
 
         judge: given that, and whether time is left to wait.
         """
-        change = self._change
         started = time.monotonic()
-        deadline = started + change.cluster.settings.lease_wait
+        deadline = started + self._cluster.settings.lease_wait
         while True:
-            lease = NameLease(change.cluster, change.name, change.place, change.policy, change.trace)
+            lease = NameLease(self._place)
             left = deadline - time.monotonic()
-            if not lease.acquire(change.proposed(), max(0.0, left)):
+            if not lease.acquire(self.change.proposed(), max(0.0, left)):
                 if left <= 0:
                     raise Conflict("the name is held for other changes")
             else:
@@ -126,21 +114,25 @@ class DecidedWrite:
             green.sleep(_PAUSE * (0.2 + random.random()))
 
     def _judge(self, seen: Sequence[Seen], patient: bool) -> bool:
-        change = self._change
+        spares = self._place.nodes.spares()
         # What those primaries have that could not be asked, the nodes that stood in for them may know.
         lacking = self._replicas - len(seen)
-        stand_ins = self._look(list(itertools.islice(change.place.spares(), lacking))) if lacking else []
+        stand_ins = look(self._place, list(itertools.islice(spares, lacking))) if lacking else []
         if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
             return False
         newest = lease_decision.newest([*seen, *stand_ins, *self._hear_former(len(seen))])
-        if self._condition is not None:
-            self._condition.check(newest.etag)
+        if self.change.condition is not None:
+            self.change.condition.check(newest.etag)
         floor, promise = lease_decision.bounds(seen)
-        return change.surpass(max(floor, newest.newest), promise)
+        return self._stamp(max(floor, newest.newest), promise)
 
-    def _former(self) -> list[Node]:
-        """Where the name's partition was before it moved, and the name may still be."""
-        return list(self._change.place.former)
+    def _stamp(self, floor: Timestamp, promise: Timestamp) -> bool:
+        """Give the change a timestamp between these; False if there is none."""
+        stamped = self.change.within(floor, promise)
+        if stamped is None:
+            return False
+        self.change = stamped
+        return True
 
     def _hear_former(self, granted: int) -> list[Seen]:
         """What former nodes say. Raises NodeFailure where a majority of what was primary before may not be known.
@@ -148,32 +140,24 @@ class DecidedWrite:
         granted: how many primaries are known; each former node that does not answer makes one of them count for
         nothing.
         """
-        nodes = self._former()
-        change = self._change
-        heard = hear(change.cluster, change.name, change.place, change.policy, nodes, change.trace) if nodes else []
-        known = [seen for seen in heard if seen is not None]
+        nodes = self._place.nodes.former
+        known = [seen for seen in hear(self._place, nodes) if seen is not None]
         if nodes and granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
-            raise NodeFailure(f"too few nodes can tell what there is of {change.name.path}, which moves")
+            raise NodeFailure(f"too few nodes can tell what there is of {self._place.name.path}, which moves")
         return known
-
-    def _look(self, nodes: list[Node]) -> list[Seen]:
-        change = self._change
-        return look(change.cluster, change.name, change.place, change.policy, nodes, change.trace) if nodes else []
 
     def make_again(self) -> bool:
         """Hold the lease for a change that a majority took and a node refused; False if it is to stay as it is."""
-        change = self._change
-        own = change.timestamp
+        own = self.change.timestamp
 
         def judge(seen: Sequence[Seen], patient: bool) -> bool:
             if not lease_decision.must_be_made_again(seen, own, self._replicas):
                 raise Conflict("it was followed by others")
-            return change.surpass(*lease_decision.bounds(seen))
+            return self._stamp(*lease_decision.bounds(seen))
 
         try:
             self._take(judge)
         except (Conflict, NodeFailure):
-            change.timestamp = own
             return False
         return True
 
@@ -181,6 +165,22 @@ class DecidedWrite:
         """Give up before anything was sent."""
         if self._lease is not None:
             self._lease.release()
+
+    # Sending under the lease
+
+    def send_taken(self, body: bytes) -> Sent:
+        """Send the change once the lease is held."""
+        change, cluster, nodes = self.change, self._cluster, self._place.nodes
+        _, spares = cluster.write_order(nodes)
+        by_node = dict(zip(nodes.primaries, change.requests(body), strict=True))
+        ask = Former(cluster, nodes).attempt_post if change.method == "POST" else attempt
+        jobs = [
+            functools.partial(ask, cluster, node, (), self._under(request))
+            if self.leased(node)
+            else functools.partial(ask, cluster, node, spares, request)
+            for node, request in by_node.items()
+        ]
+        return Sent(self.collect([self.leased(node) for node in by_node], jobs), change, len(body))
 
     def leased(self, node: Node) -> bool:
         return self._lease is not None and node in self._lease.granted
@@ -213,7 +213,7 @@ class DecidedWrite:
         possible = sum(leased)
         try:
             answers = gather(
-                self._change.cluster,
+                self._cluster,
                 [functools.partial(run, job, counts) for job, counts in zip(jobs, leased, strict=True)],
                 lambda _: len(taken) >= needed or possible - len(refused) < needed,
             )
@@ -222,9 +222,9 @@ class DecidedWrite:
             raise
         if len(taken) >= needed:
             status = next((answer.status for answer in taken if answer.ok), 204)
-            return Written(status, answers)
+            return Written(status, tuple(answers))
         self._lease.release(abandon=True)
-        return Written(_failure([answer.status for answer in refused], bool(taken)), answers)
+        return Written(_failure([answer.status for answer in refused], bool(taken)), tuple(answers))
 
 
 def _failure(statuses: Sequence[int], some: bool) -> int:

@@ -1,27 +1,27 @@
-"""A large body on its way from one client to several nodes."""
+"""Large bodies: on their way from one client to several nodes."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objstore.cluster import quorum
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.decided_write import DecidedWrite
+from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.reads import stored_timestamp
+from objstore.cluster.sending.decided import DecidedWrite
+from objstore.cluster.sending.plain import look_back
 from objstore.cluster.writes import REPLACED, Written, gather, stand_ins
-from objstore.core.errors import ChecksumMismatch, InvalidInput, LimitExceeded, NodeFailure, NodeTimeout
+from objstore.core.errors import ChecksumMismatch, InvalidInput, NodeFailure, NodeTimeout
 from objstore.core.nodes import Node
+from objstore.core.timestamps import ZERO
+from objstore.layers.bodies import ObjectBody, pieces
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.web.requests import Environ, body_pieces, check_body, late_headers
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
-
-if TYPE_CHECKING:
-    from objstore.cluster.object_write import ObjectChange
-    from objstore.cluster.renaming import Renaming
 
 QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
 
@@ -112,72 +112,82 @@ class _Md5:
         return self._hash.hexdigest()
 
 
+def send(change: ObjectChange, body: ObjectBody, limit: int) -> Sent:
+    """As `sending.send`."""
+    return PutStream(change, body, limit, None if change.condition is None else DecidedWrite(change)).run()
+
+
 class PutStream:
-    """Sends one client's body to the nodes of an `ObjectChange`."""
+    """One body on its way to the nodes of a change. write: the change, if it is made under a lease."""
 
     def __init__(
         self,
-        cluster: Cluster,
         change: ObjectChange,
-        most: int,
-        hashing: ThreadPool,
-        renaming: Renaming | None = None,
+        body: ObjectBody,
+        limit: int,
+        write: DecidedWrite | None = None,
+        decide: Callable[[], None] | None = None,
     ) -> None:
-        self._cluster = cluster
+        """limit: of the body, in bytes. decide: takes the lease of `write`, and what else must be held."""
+        self._cluster = change.place.cluster
         self._change = change
-        self._most = most
-        self._hashing = hashing
-        self._replicas = len(change.place.primaries)
+        self._body = body
+        self._limit = limit
+        self._replicas = change.place.replicas
         self._needed = quorum.quorum_size(self._replicas)
-        self._renaming = renaming
-        depends = change.condition is not None or renaming is not None
-        self._decided = DecidedWrite(change, change.condition) if depends else None
+        self._write = write
+        self._decide = decide
 
-    def run(self, environ: Environ, length: int | None) -> Written:
-        """Raises what reading the body raises, and LimitExceeded where it is too large."""
-        several = self._replicas > 1
-        check_body(environ)  # an upload that was given up while it waited here costs the nodes nothing
-        if self._decided is not None:
-            self._decided.check_early()
-        unmoved = self._change.look_back()
-        connected = self._connect(length, several)
+    def run(self) -> Sent:
+        """Raises what reading the body raises, and LimitExceeded if it is too large."""
+        self._body.check()  # an upload that was given up while it waited here costs the nodes nothing
+        if self._write is not None:
+            self._write.check_early()
+        self._change, unmoved = look_back(self._change)
+        connected = self._connect()
         senders = [sender for sender in connected if isinstance(sender, Sender)]
-        answers = [answer for answer in connected if isinstance(answer, NodeResponse)]
+        answers = tuple(answer for answer in connected if isinstance(answer, NodeResponse))
         try:
             if len(senders) < self._needed:
                 for sender in senders:
                     sender.abort()
-                return Written(quorum.verdict([answer.status for answer in answers], self._replicas), answers)
-            md5 = _Md5(self._hashing) if several else None
-            self._stream(environ, senders, md5)
-            written = self._finish(environ, senders, answers, md5)
-            if written.status < 300:
-                written.answers.extend(unmoved.answers(written.status))
-            return written
+                return Sent(Written(self._verdict(answers), answers), self._change)
+            md5 = _Md5(self._cluster.hashing) if self._replicas > 1 else None
+            size = self._stream(senders, md5)
+            trailers = self._trailers(md5)
+            if self._write is None:
+                written = self._finish(senders, answers, trailers)
+            else:
+                written = self._finish_decided(self._write, senders, answers, trailers)
+            return Sent(unmoved.join(written), self._change, size)
         except BaseException:
             for sender in senders:
                 sender.abort()
             raise
 
-    def _connect(self, length: int | None, several: bool) -> Sequence[Sender | NodeResponse]:
+    def _verdict(self, answers: Sequence[NodeResponse]) -> int:
+        return quorum.verdict([answer.status for answer in answers], self._replicas)
+
+    def _connect(self) -> Sequence[Sender | NodeResponse]:
         """A sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
-        if several:
+        if self._replicas > 1:
             extra["Trailer"] = messages.ETAG_TRAILER
-        if length is not None:  # it is sent in chunks, which leave a place for trailers
-            extra[messages.SIZE] = str(length)
+        if self._body.length is not None:  # it is sent in chunks, which leave a place for trailers
+            extra[messages.SIZE] = str(self._body.length)
         while True:
-            requests = self._change.node_requests("PUT", b"", extra)
-            nodes, spares = self._cluster.write_order(self._change.place)
+            nodes, spares = self._cluster.write_order(self._change.place.nodes)
             waits = [
                 green.spawn(self._open, stand_ins(self._cluster, node, spares), request)
-                for node, request in zip(nodes, requests, strict=True)
+                for node, request in zip(nodes, self._change.requests(b"", extra), strict=True)
             ]
             opened = _all_opened(self._cluster, waits, self._needed)
             answers = [one for one in opened if isinstance(one, NodeResponse)]
-            conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=None)
-            if conflict is None or not self._change.outdated(conflict):
+            conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=ZERO)
+            newer = self._change.newer_than(conflict)
+            if newer is None:
                 return opened
+            self._change = newer
             for one in opened:
                 if isinstance(one, Sender):
                     one.abort()
@@ -208,60 +218,58 @@ class PutStream:
             status = early.status
         return NodeResponse(status, {})
 
-    def _stream(self, environ: Environ, senders: list[Sender], md5: _Md5 | None) -> None:
+    def _stream(self, senders: list[Sender], md5: _Md5 | None) -> int:
+        """Send the body; its size."""
         size = 0
-        for piece in body_pieces(environ):
+        for piece in pieces(self._body, self._limit):
             size += len(piece)
-            if size > self._most:
-                raise LimitExceeded(f"the body is larger than {self._most} bytes")
             if md5 is not None:
                 md5.update(piece)
             for sender in senders:
                 sender.put(piece)
             if sum(not sender.failed for sender in senders) < self._needed:
                 raise NodeFailure("too few nodes are left to take the body")
-        self._change.size = size
+        return size
 
-    def _finish(
-        self, environ: Environ, senders: list[Sender], answers: list[NodeResponse], md5: _Md5 | None
-    ) -> Written:
-        trailers = dict(late_headers(environ))
-        self._change.add(trailers)
+    def _trailers(self, md5: _Md5 | None) -> dict[str, str]:
+        """What nodes are sent after the body; raises ChecksumMismatch if it is not the one that was meant."""
+        late = self._change.late() if self._change.late is not None else {}
+        trailers = dict(late)
         if md5 is not None:
             etag = trailers[messages.ETAG_TRAILER] = md5.hexdigest()
-            expected = environ.get("HTTP_ETAG", "").strip('"').lower()
+            expected = self._change.headers.get("Etag", "").strip('"').lower()
             if expected and expected != etag:
                 raise ChecksumMismatch(f"the body's MD5 is {etag}, not {expected}")
-        if self._decided is not None:
-            return self._finish_decided(self._decided, senders, answers, trailers)
-        self._change.renew()
-        trailers[messages.TIMESTAMP] = self._change.timestamp.internal
+        self._change = self._change.with_headers(late)
+        return trailers
+
+    def _finish(self, senders: list[Sender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]) -> Written:
+        self._change = self._change.renewed()
+        sent = {**trailers, messages.TIMESTAMP: self._change.timestamp.internal}
         got = gather(
             self._cluster,
-            [lambda sender=sender: sender.finish(trailers) for sender in senders],  # type: ignore[misc]
+            [functools.partial(sender.finish, sent) for sender in senders],
             lambda some: quorum.decided([one.status for one in some], self._replicas),
         )
-        everyone = answers + got
-        status = quorum.verdict([answer.status for answer in everyone], self._replicas)
+        everyone = (*answers, *got)
+        status = self._verdict(everyone)
         # The body is gone: only the client can send what was overtaken by a decided change again.
-        return Written(503 if status == 409 and not self._change.dated else status, everyone)
+        return Written(503 if status == 409 and not self._change.final else status, everyone)
 
     def _finish_decided(
-        self, decided: DecidedWrite, senders: list[Sender], answers: list[NodeResponse], trailers: dict[str, str]
+        self, write: DecidedWrite, senders: list[Sender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]
     ) -> Written:
         """The lease is held for no longer than the change takes, however slow the body was."""
-        if self._renaming is not None:
-            self._renaming.decide(decided)
-        else:
-            decided.decide()
-        trailers[messages.TIMESTAMP] = self._change.timestamp.internal
-        under = {**trailers, **decided.trailers}
-        leased = [decided.leased(sender.node) for sender in senders]
+        (self._decide or write.decide)()
+        self._change = write.change.with_headers(self._change.headers)
+        plain = {**trailers, messages.TIMESTAMP: self._change.timestamp.internal}
+        under = {**plain, **write.trailers}
+        leased = [write.leased(sender.node) for sender in senders]
         jobs = [
-            lambda sender=sender, told=under if covered else trailers: sender.finish(told)
+            functools.partial(sender.finish, under if covered else plain)
             for sender, covered in zip(senders, leased, strict=True)
         ]
-        written = decided.collect(leased, jobs)
+        written = write.collect(leased, jobs)
         return written._replace(answers=answers + written.answers)
 
 

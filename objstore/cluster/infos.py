@@ -1,0 +1,28 @@
+"""What operations must know of accounts and containers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from objstore.core.errors import NoContainer, NodeFailure
+from objstore.core.names import Name
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, ContainerInfo
+
+
+class Infos(Protocol):
+    """As `layers.interface.ObjectLayer` has them."""
+
+    def container_info(self, context: RequestContext, name: Name) -> ContainerInfo: ...
+
+    def account_info(self, context: RequestContext, account: str) -> AccountInfo: ...
+
+
+def existing(infos: Infos, context: RequestContext, name: Name) -> ContainerInfo:
+    """What is known of the container of a name. Raises NoContainer, NodeFailure if it cannot be looked up."""
+    container = infos.container_info(context, name)
+    if container.exists:
+        return container
+    if container.status in (404, 410):
+        raise NoContainer(f"there is no container {name.of_container.path}")
+    raise NodeFailure(f"the container {name.of_container.path} cannot be looked up")

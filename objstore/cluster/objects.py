@@ -1,0 +1,93 @@
+"""Changes of objects, each as one operation on the cluster.
+
+A body that fits `small_body` is read before any node is asked, so that the whole request can be sent again. A larger
+one is streamed to all nodes at once, each with a queue of its own; nodes say first whether they want it, so that a full
+disk costs no transfer. Its MD5 is computed once: by the object server if there is one, by the proxy if there are
+several.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from objstore.cluster import object_rows, sending
+from objstore.cluster.cluster import Cluster
+from objstore.cluster.enlisting import Enlisting
+from objstore.cluster.failures import failure
+from objstore.cluster.infos import Infos, existing
+from objstore.cluster.object_change import ObjectChange, ObjectPlace
+from objstore.core import metadata
+from objstore.core.errors import NodeFailure
+from objstore.core.manifests import REPLACED_SEGMENTS
+from objstore.core.names import Name
+from objstore.layers.bodies import ObjectBody, whole
+from objstore.layers.interface import DeleteOptions, DeleteResult, PutOptions, PutResult, UpdateOptions
+from objstore.web import infos
+from objstore.web.context import RequestContext
+from objstore.web.infos import ContainerInfo
+
+
+class Objects:
+    """The part of `layers.interface.ObjectLayer` that changes objects. limit: bytes of a body."""
+
+    def __init__(self, cluster: Cluster, known: Infos, limit: int) -> None:
+        self._cluster = cluster
+        self._known = known
+        self._limit = limit
+
+    def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
+        metadata.check_sendable(options.headers)
+        container = existing(self._known, context, name)
+        headers = {**options.headers, "Etag": options.etag} if options.etag else options.headers
+        content: bytes | ObjectBody = body
+        if body.length is not None and body.length <= self._cluster.settings.small_body:
+            content = whole(body, body.length)
+            if options.late is not None:
+                headers = {**headers, **options.late()}
+        life = options.life or container.life
+        change = ObjectChange.of(
+            self._place(context, name, container, options.policy),
+            "PUT",
+            headers,
+            options.timestamp,
+            options.condition,
+            life,
+        )
+        if options.rename is not None or options.late is not None:
+            change = change._replace(rename=options.rename, late=options.late)
+        sent = sending.send(change, content, self._limit)
+        if sent.status != 201:
+            raise failure(sent.status)
+        etag = sent.written.header("Etag")
+        look_again = functools.partial(self._look_again, context, name)
+        enlisting = Enlisting(
+            sent.change, container._replace(life=life), bool(options.life), options.listed, look_again
+        )
+        enlisting.finish(sent, functools.partial(object_rows.row, sent.change, etag, sent.size))
+        return PutResult(etag, sent.change.timestamp, sent.written.all_of(REPLACED_SEGMENTS))
+
+    def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
+        metadata.check_sendable(options.headers)
+        place = self._place(context, name, existing(self._known, context, name), options.policy)
+        sent = sending.send(ObjectChange.of(place, "POST", options.headers, options.timestamp, options.condition))
+        if sent.status != 202:
+            raise failure(sent.status)
+
+    def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
+        place = self._place(context, name, existing(self._known, context, name), options.policy)
+        headers = {} if options.delete_at is None else {"X-If-Delete-At": str(options.delete_at)}
+        sent = sending.send(ObjectChange.of(place, "DELETE", headers, options.timestamp, options.condition))
+        if sent.status == 412 and place.nodes.is_mostly_new:
+            raise NodeFailure("the object that must be deleted at that time may be one that moves")
+        if sent.status != 204:
+            raise failure(sent.status)
+        object_rows.tell_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
+        existed = any(answer.status == 204 for answer in sent.written.answers)
+        return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))
+
+    def _look_again(self, context: RequestContext, name: Name) -> ContainerInfo:
+        infos.forget(context, name.of_container)
+        return self._known.container_info(context, name)
+
+    def _place(self, context: RequestContext, name: Name, container: ContainerInfo, policy: int | None) -> ObjectPlace:
+        return ObjectPlace.of(self._cluster, name, container.policy_index if policy is None else policy, context.trace)

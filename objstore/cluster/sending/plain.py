@@ -1,0 +1,48 @@
+"""Changes that depend on nothing: to all replicas, again and again until no node holds anything newer."""
+
+from __future__ import annotations
+
+from objstore.cluster.former import Former, Stored, stored
+from objstore.cluster.object_change import ObjectChange, Sent
+from objstore.cluster.sending.decided import DecidedWrite
+from objstore.cluster.writes import write
+from objstore.core.timestamps import DECIDED, Timestamp
+
+_DELETED = {404: 204}  # for the vote: the tombstone is there in either case
+
+
+def send(change: ObjectChange, body: bytes) -> Sent:
+    change, unmoved = look_back(change)
+    cluster, nodes = change.place.cluster, change.place.nodes
+    alike = _DELETED if change.method == "DELETE" else {}
+    posts = change.method == "POST"
+    while True:
+        ask = Former(cluster, nodes).attempt_post if posts else None
+        written = write(cluster, nodes, change.requests(body), lambda status: alike.get(status, status), ask)
+        if not posts:
+            written = unmoved.join(written)
+        sent = Sent(written, change, len(body))
+        rival = written.conflict
+        if written.status < 300 and rival > change.timestamp and not change.final:
+            return _overtaken(sent, body, rival)
+        newer = change.newer_than(rival)
+        if newer is None:
+            return sent
+        change = newer
+
+
+def _overtaken(sent: Sent, body: bytes, rival: Timestamp) -> Sent:
+    """A majority took the change, one node has something newer: see doc/consistency.md."""
+    if rival.offset == DECIDED:
+        return sent  # decided by a majority, and so with the knowledge of this change
+    again = DecidedWrite(sent.change)
+    if not again.make_again():
+        return sent
+    second = again.send_taken(body)
+    return second if second.status < 300 else sent
+
+
+def look_back(change: ObjectChange) -> tuple[ObjectChange, Stored]:
+    """The change, newer than what is stored where the partition was; and what is stored there alone."""
+    found = stored(change.place)
+    return change.newer_than(found.newest) or change, found

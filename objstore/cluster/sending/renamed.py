@@ -1,0 +1,91 @@
+"""A PUT that gives an object a new name: the old name is deleted in the same stroke.
+
+The leases of both names are held while the new name is written and the old one deleted, so that no
+other change comes between, and of several renamings of one object one succeeds. A reader may
+see both names for a moment, never neither. If the proxy is killed in between, both stay.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from objstore.cluster.object_change import ObjectChange, Sent
+from objstore.cluster.object_rows import tell_the_rest, tombstone
+from objstore.cluster.sending import streamed
+from objstore.cluster.sending.decided import DecidedWrite
+from objstore.core.errors import Conflict, InvalidInput, PreconditionFailed
+from objstore.core.manifests import REPLACED_SEGMENTS
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import RenameSource
+from objstore.web.write_conditions import WriteCondition
+from objstore.wire.messages import NodeResponse
+
+
+def send(change: ObjectChange, body: bytes | ObjectBody, limit: int) -> Sent:
+    """As `sending.send`. Raises InvalidInput for a name that is not another one, Conflict if it is not what it was."""
+    assert change.rename is not None
+    renaming = _Renaming(change, change.rename)
+    try:
+        if isinstance(body, bytes):
+            renaming.decide()
+            sent = renaming.write.send_taken(body)
+        else:
+            sent = streamed.PutStream(change, body, limit, renaming.write, renaming.decide).run()
+    except BaseException:
+        renaming.release()
+        raise
+    return renaming.finish(sent)
+
+
+class _Renaming:
+    """The change of the new name (`write`), and the deletion of the old one."""
+
+    def __init__(self, change: ObjectChange, rename: RenameSource) -> None:
+        if rename.object in ("", change.place.name.object):
+            raise InvalidInput("the old name is not another name")
+        condition = WriteCondition(rename.etag)
+        deletion = ObjectChange.of(change.place.beside(rename.object), "DELETE", {}, condition=condition)
+        self.write = DecidedWrite(change)
+        self._deletion = DecidedWrite(deletion)
+        self._in_order = sorted((self.write, self._deletion), key=lambda one: one.change.place.name)
+        self._keep = rename.keep_segments
+
+    def decide(self) -> None:
+        """Hold the leases of both names, always that of the lesser name first, with both conditions true.
+
+        Raises Conflict if the old name is not what it was, and what `DecidedWrite.decide` raises.
+        """
+        first, second = self._in_order
+        self._decide(first)
+        try:
+            self._decide(second)
+        except BaseException:
+            first.release()
+            raise
+
+    def _decide(self, write: DecidedWrite) -> None:
+        try:
+            write.decide()
+        except PreconditionFailed:
+            if write is self._deletion:
+                raise Conflict("the old name is not what it was") from None
+            raise
+
+    def finish(self, sent: Sent) -> Sent:
+        """Delete the old name, once the new one is there; what came of both.
+
+        Segments that only the old object had go with it, unless the new one has them.
+        """
+        if sent.status != 201:
+            self._deletion.release()
+            return sent
+        deleted = self._deletion.send_taken(b"")
+        if deleted.status != 204:
+            return sent._replace(written=sent.written._replace(status=503))
+        tell_the_rest(deleted, functools.partial(tombstone, deleted.change))
+        left = () if self._keep else deleted.written.all_of(REPLACED_SEGMENTS)
+        answer = NodeResponse(204, {REPLACED_SEGMENTS: ",".join(left)})
+        return sent._replace(written=sent.written.joined(answer))
+
+    def release(self) -> None:
+        self._deletion.release()
