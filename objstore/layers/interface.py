@@ -122,13 +122,11 @@ class Reply:
 class RenameSource(NamedTuple):
     """The old name of an object that is put under a new one: it is deleted in the same stroke.
 
-    object: in the same container. etag: that it must still have; else Conflict. keep_segments: those of its manifest
-    belong to the new name from now on.
+    object: in the same container. etag: that it must still have; else Conflict.
     """
 
     object: str
     etag: str = "*"
-    keep_segments: bool = False
 
 
 class PutOptions(NamedTuple):
@@ -138,7 +136,8 @@ class PutOptions(NamedTuple):
     body must have, '' for any. timestamp: of the change, which then is final; None for now. condition: on what is
     stored. policy: the storage policy, None for the container's. life: of the container, if the object depends on it
     (see `core.lives`); '' for the one that the container has. late: further headers, asked for once the body was read.
-    listed: acknowledge it only once a majority of the container's replicas lists it.
+    listed: acknowledge it only once a majority of the container's replicas lists it. keep_segments: those of a manifest
+    that it replaces belong to another object now.
     """
 
     headers: Mapping[str, str]
@@ -150,6 +149,7 @@ class PutOptions(NamedTuple):
     late: Callable[[], Mapping[str, str]] | None = None
     rename: RenameSource | None = None
     listed: bool = False
+    keep_segments: bool = False
 
 
 class PutResult(NamedTuple):
@@ -176,6 +176,7 @@ class DeleteOptions(NamedTuple):
     condition: WriteCondition | None = None
     policy: int | None = None
     delete_at: int | None = None
+    keep_segments: bool = False
 
 
 class DeleteResult(NamedTuple):

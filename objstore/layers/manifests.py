@@ -18,7 +18,16 @@ from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import DELETED
-from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import (
+    DeleteOptions,
+    DeleteResult,
+    ObjectLayer,
+    PutOptions,
+    PutResult,
+    ReadOptions,
+    Reply,
+)
 from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
 from objstore.web import ranges, segments
 from objstore.web.conditions import range_applies
@@ -37,6 +46,10 @@ class Reclaimer(Protocol):
         """A function to call while segments are read, and with True at the end; None if nothing waits for readers."""
         ...
 
+    def free(self, context: RequestContext, account: str, owned: str) -> None:
+        """Delete segments (a value of MANIFEST_OWNS) after some time."""
+        ...
+
 
 class Manifests:
     """The layer around `inner`."""
@@ -47,7 +60,7 @@ class Manifests:
         self.container, self.list_objects = inner.container, inner.list_objects
         self.account, self.list_containers = inner.account, inner.list_containers
         self.container_info, self.account_info = inner.container_info, inner.account_info
-        self.put, self.update, self.delete = inner.put, inner.update, inner.delete
+        self.update = inner.update
         self.create_container, self.update_container = inner.create_container, inner.update_container
         self.delete_container, self.delete_account = inner.delete_container, inner.delete_account
         self.create_account, self.update_account = inner.create_account, inner.update_account
@@ -72,6 +85,23 @@ class Manifests:
             return self._content(context, name, options, reply)
         except InvalidInput as failure:
             raise NodeFailure(f"{name.path}: {failure}") from None
+
+    def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
+        result = self._inner.put(context, name, options, body)
+        if result.segments and not options.keep_segments:
+            own = options.headers.get(MANIFEST_OWNS)  # a manifest written again still has its segments
+            self._free(context, name, [owned for owned in result.segments if owned != own])
+        return result
+
+    def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
+        result = self._inner.delete(context, name, options)
+        if not options.keep_segments:
+            self._free(context, name, result.segments)
+        return result
+
+    def _free(self, context: RequestContext, name: Name, segments: Iterable[str]) -> None:
+        for owned in segments:
+            self._reclaimer.free(context, name.account, owned)
 
     def _content(self, context: RequestContext, name: Name, options: ReadOptions, reply: Reply) -> Reply:
         headers = reply.headers

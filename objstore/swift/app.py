@@ -10,9 +10,7 @@ from objstore.cluster.cluster import Cluster
 from objstore.cluster.layer import ClusterLayer
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
-from objstore.core.manifests import KEEP_SEGMENTS, MANIFEST_OWNS, REPLACED_SEGMENTS
 from objstore.core.names import Name
-from objstore.core.text import ENVIRON_KEY
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.manifests import Manifests
 from objstore.layers.segment_reclaim import Reclaimer
@@ -35,8 +33,6 @@ Verb = Callable[[ProxyRequest], Response]
 VERSIONS = ("v1", "v1.0")
 MANIFESTS = "manifests"
 LAYERS = (MANIFESTS,)
-KEEP_KEY = ENVIRON_KEY[KEEP_SEGMENTS]
-OWNS_KEY = ENVIRON_KEY[MANIFEST_OWNS]
 
 
 class ProxyApp:
@@ -53,7 +49,6 @@ class ProxyApp:
         self.layer: ObjectLayer = ClusterLayer(cluster, limits.max_file_size)
         if MANIFESTS in layers:
             self.layer = Manifests(self.layer, self.reclaimer)
-        self._frees = MANIFESTS in layers
         layer = self.layer
         read = ObjectGet(layer)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
@@ -101,8 +96,6 @@ class ProxyApp:
             if not environ.get("objstore.preauthorized"):
                 unsupported.check(environ)
             response = verb(ProxyRequest(environ, name))
-            if self._frees:
-                free_replaced(self.reclaimer, environ, name, response.headers)
         except ObjstoreError as failure:
             if not origin:
                 raise
@@ -139,14 +132,3 @@ class ProxyApp:
                 "valid_api_versions": list(VERSIONS),
             }
         }
-
-
-def free_replaced(reclaimer: Reclaimer, environ: Environ, name: Name, headers: Mapping[str, str]) -> None:
-    """Soon delete the segments that a change left to no one, as the headers of its answer say."""
-    replaced = headers.get(REPLACED_SEGMENTS)
-    if not replaced or KEEP_KEY in environ:
-        return
-    new = environ.get(OWNS_KEY)
-    for owned in replaced.split(","):
-        if owned != new:  # a manifest written again still has its segments
-            reclaimer.free(RequestContext.of(environ), name.account, owned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
+from objstore.core.manifests import KEEP_SEGMENTS
 from objstore.core.numbers import is_whole, whole
 from objstore.layers.interface import DeleteOptions, ObjectLayer
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, segments_header, writable
@@ -31,7 +32,8 @@ class ObjectDelete:
             return error(400, f"Bad {_IF_DELETE_AT} header value")
         delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # none is due so late
         condition = WriteCondition.of(request.environ)
-        options = DeleteOptions(request.given_timestamp, condition, request.given_policy, delete_at)
+        keep = KEEP_SEGMENTS in request.headers
+        options = DeleteOptions(request.given_timestamp, condition, request.given_policy, delete_at, keep)
         try:
             result = self._layer.delete(request.context, request.name, options)
         except PreconditionFailed as failed:

@@ -74,9 +74,10 @@ class ObjectPut:
             request.environ.get(LATE_HEADERS),
             _rename(sent) if request.trusted and RENAME_SOURCE_KEY in request.environ else None,
             request.trusted and LISTED in sent,
+            KEEP_SEGMENTS in sent,
         )
 
 
 def _rename(headers: dict[str, str]) -> RenameSource:
     old = unquote(headers[RENAME_SOURCE], errors="surrogateescape")
-    return RenameSource(old, headers.get(RENAME_ETAG) or "*", KEEP_SEGMENTS in headers)
+    return RenameSource(old, headers.get(RENAME_ETAG) or "*")

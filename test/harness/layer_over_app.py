@@ -66,7 +66,7 @@ class LayerOverApp:
         if options.etag:
             headers["Etag"] = options.etag
         answer = self._change(context, "PUT", name, headers, whole(body, 1 << 30))
-        return PutResult(answer.headers["Etag"].strip('"'), Timestamp(1), _segments(answer))
+        return PutResult(answer.headers.get("Etag", "").strip('"'), Timestamp(1), _segments(answer))
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
         self._change(context, "POST", name, {**options.headers, **_changing(options)})

@@ -48,7 +48,6 @@ class _Renaming:
         self.write = DecidedWrite(change)
         self._deletion = DecidedWrite(deletion)
         self._in_order = sorted((self.write, self._deletion), key=lambda one: one.change.place.name)
-        self._keep = rename.keep_segments
 
     def decide(self) -> None:
         """Hold the leases of both names, always that of the lesser name first, with both conditions true.
@@ -72,10 +71,7 @@ class _Renaming:
             raise
 
     def finish(self, sent: Sent) -> Sent:
-        """Delete the old name, once the new one is there; what came of both.
-
-        Segments that only the old object had go with it, unless the new one has them.
-        """
+        """Delete the old name, once the new one is there; what came of both."""
         if sent.status != 201:
             self._deletion.release()
             return sent
@@ -83,8 +79,8 @@ class _Renaming:
         if deleted.status != 204:
             return sent._replace(written=sent.written._replace(status=503))
         tell_the_rest(deleted, functools.partial(tombstone, deleted.change))
-        left = () if self._keep else deleted.written.all_of(REPLACED_SEGMENTS)
-        answer = NodeResponse(204, {REPLACED_SEGMENTS: ",".join(left)})
+        segments = deleted.written.all_of(REPLACED_SEGMENTS)
+        answer = NodeResponse(204, {REPLACED_SEGMENTS: ",".join(segments)})
         return sent._replace(written=sent.written.joined(answer))
 
     def release(self) -> None:

@@ -11,14 +11,16 @@ from harness.layer_over_app import LayerOverApp
 
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import DeleteOptions, PutOptions
 from objstore.layers.manifests import Manifests
 from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime import green
-from objstore.swift.app import free_replaced
 from objstore.swift.object_get import ObjectGet
 from objstore.swift.request import ProxyRequest
 from objstore.web import ranges, segments
-from objstore.web.requests import ENVIRON_KEY, HEADER_NAME, api_name
+from objstore.web.context import RequestContext
+from objstore.web.requests import ENVIRON_KEY, HEADER_NAME, api_name, headers
 from objstore.web.responses import Response, call, error
 
 OWNS = owns("parts", "u1/")
@@ -101,20 +103,25 @@ def store():
 
 
 class Proxy:
-    """Reads by the layer of manifests over a store; what its changes leave is freed as the proxy does."""
+    """The layer of manifests over a store, as an app."""
 
     def __init__(self, store, free_delay):
-        self.store = store
         self.reclaimer = Reclaimer(store, free_delay, logging.getLogger("test"))
-        self.get = ObjectGet(Manifests(LayerOverApp(store), self.reclaimer))
+        self.layer = Manifests(LayerOverApp(store), self.reclaimer)
+        self.get = ObjectGet(self.layer)
 
     def __call__(self, environ, start_response):
         name = api_name(environ["PATH_INFO"], reserved=True)[1]
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self.get(ProxyRequest(environ, name))(environ, start_response)
-        answer = call(self.store, environ)
-        free_replaced(self.reclaimer, environ, name, answer.headers)
-        return Response(answer.status, answer.headers, answer.body)(environ, start_response)
+        context, sent = RequestContext.of(environ), headers(environ)
+        keep = KEEP_SEGMENTS in sent
+        if environ["REQUEST_METHOD"] == "PUT":
+            body = BytesBody(environ["wsgi.input"].read())
+            self.layer.put(context, name, PutOptions(sent, keep_segments=keep), body)
+            return Response(201)(environ, start_response)
+        existed = self.layer.delete(context, name, DeleteOptions(keep_segments=keep)).existed
+        return Response(204 if existed else 404)(environ, start_response)
 
 
 @pytest.fixture
