@@ -64,9 +64,9 @@ def _indexes(written: Written, header: str) -> set[int]:
 class Enlisting:
     """One PUT's. change: as it was made. container: as it was when the PUT began.
 
-    is_bound: the object depends on other things of that life, and never becomes part of a later one. needs_majority:
-    the object is acknowledged only once a majority of the container's replicas lists it. look_again: what is known of
-    the container, asked anew.
+    is_bound: the object depends on other things of that life, which are deleted with it, and never becomes part of a
+    later one. needs_majority: the object is acknowledged only once a majority of the container's replicas lists it, as
+    a bound one always is. look_again: what is known of the container, asked anew.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Enlisting:
         self._change = change
         self._container = container
         self._is_bound = is_bound
-        self._needs_majority = needs_majority
+        self._needs_majority = needs_majority or is_bound
         self._look_again = look_again
         self._replicas = len(change.updates.place.primaries)
 

@@ -7,8 +7,9 @@ made at the timestamp right after the one that was seen: they lose against any w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.s3.errors import S3Error
 from objstore.s3.native import unexpected
@@ -67,25 +68,54 @@ def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
 
 
 def step_aside(key: Key, ref: Ref | None) -> None:
-    """Make the next newest version the current one where this one is it. ref: None for a plain object."""
+    """Make the next newest version the current one where this one is it. ref: None for a plain object.
+
+    It is searched for again once the pointer is moved: another deletion may have taken it meanwhile, or a slow write
+    may have found the version that goes still there, and so have become a past one, newer than what was found.
+    """
+    seen = key.look(newest=True)
+    if seen is None or seen.ref != ref:
+        return
+    pointer = _Pointer(ref, True, seen.written)
     for attempt in range(writes.TRIES):
-        seen = key.look(newest=True)
-        if seen is None or seen.ref != ref:
-            return
         following = _next(key, seen)
-        stamp, conditions = names.successor(seen.written), {"If-Match": "*"}
-        if following is None:
-            status = key.remove_pointer(stamp, conditions)
-        else:
-            status = key.point(following, stamp, conditions)
+        if pointer.moved and pointer.names(following):
+            return
+        status = _point(key, following, pointer)
         if status in (201, 204):
-            if following is None or key.head(following.ref) is not None:
-                return
-            ref = following.ref  # deleted by another meanwhile
-        elif status not in writes.MOVED:
+            there = following is not None
+            pointer = _Pointer(following.ref if following else None, there, names.successor(pointer.written), True)
+            continue
+        if status not in writes.MOVED:
             raise unexpected(status)
         green.sleep(writes.PAUSE * attempt)
+        now = key.look(newest=True)
+        if (now is not None) != pointer.there or (now is not None and now.ref != pointer.ref):
+            return
+        if now is not None:
+            pointer = pointer._replace(written=now.written)
     raise S3Error("OperationAborted")
+
+
+class _Pointer(NamedTuple):
+    """The pointer as a deletion has left it. there: False once it is deleted. written: its last change."""
+
+    ref: Ref | None
+    there: bool
+    written: Timestamp
+    moved: bool = False
+
+    def names(self, move: Move | None) -> bool:
+        """Is it where this would move it?"""
+        return not self.there if move is None else self.there and self.ref == move.ref
+
+
+def _point(key: Key, following: Move | None, pointer: _Pointer) -> int:
+    """The status, as of `Key.point`, but 204 for a pointer that is deleted, as there is nothing to name."""
+    stamp = names.successor(pointer.written)
+    if following is None:
+        return key.remove_pointer(stamp, {"If-Match": "*"})
+    return key.point(following, stamp, {"If-Match": "*"} if pointer.there else {"If-None-Match": "*"})
 
 
 def _next(key: Key, seen: Seen) -> Move | None:

@@ -147,7 +147,10 @@ def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str
             green.sleep(PAUSE * attempt)
             before, seen = seen, key.look(newest=True)
             odd = (before and before.written) == (seen and seen.written)
-        if status == 201 or (seen is not None and seen.ref == move.ref):
+        is_current = status != 201 and seen is not None and seen.ref == move.ref
+        if is_current:
+            _confirm(key, move, seen, preserve)
+        if status == 201 or is_current:
             key.give_receipt(move.ref)
             return move.ref
         if status not in MOVED:
@@ -179,6 +182,16 @@ def _move(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str]
         native = native or _as_seen(seen)
     status = key.point(move, stamp, native, keep)
     return 412 if status == 404 and "If-Match" in native else status
+
+
+def _confirm(key: Key, move: Move, seen: Seen, keep: bool) -> None:
+    """Write a pointer again that at least one replica has: after an unclear answer too few may have it.
+
+    That another has moved it since is as good, as this version was the current one then. Raises S3Error.
+    """
+    status = key.point(move, names.successor(seen.written), _as_seen(seen), keep)
+    if status not in (201, *MOVED):
+        raise unexpected(status)
 
 
 def _as_seen(seen: Seen | None) -> dict[str, str]:

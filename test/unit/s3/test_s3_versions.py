@@ -72,13 +72,17 @@ class Pausing:
 
 
 class Gate:
-    """What stands before the store. left: changes that still work before a crash, None for all. pause: before each."""
+    """What stands before the store. left: changes that still work before a crash, None for all. pause: before each.
+
+    before: called with each change.
+    """
 
     def __init__(self, app: ProxyApp) -> None:
         self.app = app
         self.layer = Pausing(self, app.layer)
         self.left: int | None = None
         self.pause: Callable[[], float] | None = None
+        self.before: Callable[[Environ], None] | None = None
 
     def wait(self) -> None:
         if self.pause is not None:
@@ -87,6 +91,8 @@ class Gate:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         self.wait()
         if environ["REQUEST_METHOD"] in CHANGES:
+            if self.before is not None:
+                self.before(environ)
             if self.left == 0:
                 raise Crash
             if self.left is not None:
@@ -517,6 +523,32 @@ def test_a_write_that_one_under_a_condition_has_overtaken_comes_later(world: Wor
     shown = world.shown("k")
     assert [one.data for one in shown] == [b"slow", b"under a condition", b"first"]
     assert shown[1].version_id == under_condition
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_slow_write_that_ends_while_what_has_overtaken_it_is_deleted_becomes_current(
+    world: World, older: bool
+) -> None:
+    world.set_state("Enabled")
+    expected = [b"older"] if older else []
+    if older:
+        world.put("k", b"older")
+    body = Waiting(b"slow")
+    upload = Upload({"Content-Type": "text/plain"}, stream=body, length=4)
+    slow = green.spawn(current.write, world.context, world.request(), BUCKET._replace(object="k"), upload)
+    while not body.asked:
+        green.sleep(0.001)
+    newest = world.put("k", b"newest")
+
+    def end(environ: Environ) -> None:
+        if environ["PATH_INFO"] == "/v1/AUTH_t/b/k":  # the pointer is about to be moved
+            world.gate.before = None
+            body.go = True
+            slow.wait()
+
+    world.gate.before = end
+    world.delete("k", newest)
+    assert [one.data for one in world.shown("k")] == [b"slow", *expected]
 
 
 # Listings.

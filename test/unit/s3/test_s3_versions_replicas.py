@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from harness.in_process import InProcess
 
+from objstore.core.errors import NodeFailure
 from objstore.core.names import Name
 from objstore.s3 import current
 from objstore.s3.context import Context
@@ -17,6 +19,7 @@ from objstore.s3.native import Native
 from objstore.s3.request import S3Request
 from objstore.s3.stored import Target, Upload
 from objstore.s3.versions.history import Asked, History, Version
+from objstore.wire.messages import NodeRequest
 
 BUCKET = Name("AUTH_t", "b")
 ENTRIES = Name("AUTH_t", "\0versions\0b")
@@ -56,11 +59,19 @@ class World:
             return error.headers.get("x-amz-version-id")
         return stored.version_id or "null"
 
-    def heal(self) -> None:
-        """Bring all rows to all replicas of the containers."""
-        for name in (BUCKET, ENTRIES):
-            rows: dict[str, object] = {}
-            del rows, name
+    @contextmanager
+    def rows_lost(self, *replicas: int) -> Iterator[None]:
+        """For a while some replicas of the container of entries, by their indexes, take no rows."""
+        primaries = self.store.primaries(ENTRIES)
+        deaf = {primaries[index] for index in replicas}
+        with self.broken(lambda device, request: device in deaf and request.query.startswith("rows")):
+            yield
+
+    @contextmanager
+    def broken(self, breaks: Callable[[str, NodeRequest], bool]) -> Iterator[None]:
+        self.store.net.breaks = breaks
+        yield
+        self.store.net.breaks = None
 
     def listed(self, key: str) -> set[str]:
         """Ids of the versions that some replica's listing shows."""
@@ -88,17 +99,78 @@ def _put_conditionally(world: World, key: str) -> str:
     return world.put(key, b"older", If_None_Match="*")
 
 
-@pytest.mark.parametrize("older", [_mark, _put, _put_conditionally])
+OLDER = pytest.mark.parametrize("older", [_mark, _put, _put_conditionally])
+
+
+@OLDER
 def test_the_version_before_a_deleted_one_is_found_if_the_replica_asked_lacks_its_row(
     world: World, older: Callable[[World, str], str]
 ) -> None:
+    """An older one became current, or none: the version was lost though a majority listed it."""
     for number in range(12):
         key = f"key-{number}"
-        lagging = world.store.primaries(ENTRIES)[number % 3]
-        world.store.net.deaf = {lagging}
-        kept = older(world, key)
-        world.store.net.deaf = set()
+        with world.rows_lost(number % 3):
+            kept = older(world, key)
         newest = world.put(key, b"newest")
         world.delete(key, newest)
         assert world.current(key) == kept
         assert kept in world.listed(key)
+
+
+@OLDER
+def test_a_version_that_too_few_replicas_list_is_not_acknowledged(
+    world: World, older: Callable[[World, str], str]
+) -> None:
+    first = world.put("k", b"first")
+    with world.rows_lost(0, 1), pytest.raises(S3Error) as error:
+        older(world, "k") if older is not _put_conditionally else world.put("k", b"x", If_Match="*")
+    assert error.value.code == "ServiceUnavailable"
+    assert world.current("k") == first
+    assert world.listed("k") == {first}
+    assert older(world, "k2")  # all is well again
+
+
+def test_a_version_is_not_deleted_while_too_few_replicas_list_the_others(world: World) -> None:
+    older, newest = world.put("k", b"older"), world.put("k", b"newest")
+    away = set(world.store.primaries(ENTRIES)[:2])
+    with (
+        world.broken(lambda device, request: device in away and request.name.kind == "container"),
+        pytest.raises(NodeFailure),
+    ):
+        world.delete("k", newest)
+    assert world.current("k") == newest
+    assert world.listed("k") == {older, newest}
+
+
+def test_the_null_version_is_deleted_if_the_replica_asked_lacks_its_row(world: World) -> None:
+    """The deletion was acknowledged, and the version came back with its row."""
+    for number in range(12):
+        key = f"key-{number}"
+        world.set_state("Suspended")
+        with world.rows_lost(number % 3):
+            assert world.put(key, b"null") == "null"
+        world.set_state("Enabled")
+        newest = world.put(key, b"newest")
+        world.delete(key, "null")
+        world.delete(key, newest)
+        assert world.current(key) is None
+
+
+def test_a_pointer_that_one_replica_has_after_an_unclear_answer_is_written_again(world: World) -> None:
+    """It was acknowledged as soon as it was seen on one: with that disk the version was lost."""
+    pointer = BUCKET._replace(object="k")
+    world.put("k", b"first")
+    alone = world.store.primaries(pointer)[0]
+    failures = 0
+
+    def breaks(device: str, request: NodeRequest) -> bool:
+        nonlocal failures
+        failing = request.method == "PUT" and request.name == pointer and device != alone and failures < 3
+        failures += failing
+        return failing
+
+    with world.broken(breaks):
+        second = world.put("k", b"second")
+    assert failures == 3
+    world.store.net.down = {alone}
+    assert world.current("k") == second
