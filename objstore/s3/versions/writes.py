@@ -143,20 +143,21 @@ def commit(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str
             if refusal.status < 500:
                 key.drop(move.ref, keep=True)  # an upload by parts goes on
             raise
-        if status != 201:
-            green.sleep(PAUSE * attempt)
-            before, seen = seen, key.look(newest=True)
-            odd = (before and before.written) == (seen and seen.written)
-        is_current = status != 201 and seen is not None and seen.ref == move.ref
-        if is_current:
+        if status == 201:
+            break
+        green.sleep(PAUSE * attempt)
+        before, seen = seen, key.look(newest=True)
+        odd = (before and before.written) == (seen and seen.written)
+        if seen is not None and seen.ref == move.ref:
             _confirm(key, move, seen, preserve)
-        if status == 201 or is_current:
-            key.give_receipt(move.ref)
-            return move.ref
+            break
         if status not in MOVED:
             raise unexpected(status)  # it may be moved all the same: the entry must stay
-    key.drop(move.ref, keep=True)
-    raise S3Error("ConditionalRequestConflict" if conditions else "OperationAborted")
+    else:
+        key.drop(move.ref, keep=True)
+        raise S3Error("ConditionalRequestConflict" if conditions else "OperationAborted")
+    key.give_receipt(move.ref)
+    return move.ref
 
 
 def _move(key: Key, move: Move, seen: Seen | None, conditions: Mapping[str, str], preserve: bool, odd: bool) -> int:
