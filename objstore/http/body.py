@@ -34,7 +34,7 @@ class RequestBody:
 
     def check(self) -> None:
         """Raise BodyTruncated if the client is seen to have closed before the end of the body."""
-        if self._stream.ends_within(self._source.at_least):
+        if self._source.is_cut_off():
             raise BodyTruncated("the client closed before the end of the body")
 
     def read_chunk(self, most: int = MIB) -> bytes:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.http.chunked import ChunkedDecoder
-from objstore.http.stream import MIB, Stream
+from objstore.http.stream import FILL_BYTES, MIB, Stream
 from objstore.runtime import green
 
 
@@ -25,6 +25,9 @@ class Source(Protocol):
     @property
     def at_least(self) -> int:
         """How many bytes are still to come, for all that is known; of a broken source, more than any limit."""
+
+    def is_cut_off(self) -> bool:
+        """Whether the other end is seen to have closed before the end of the body; never waits."""
 
     def piece(self, most: int) -> bytes:
         """Up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
@@ -38,6 +41,9 @@ class NoBody:
 
     ended = True
     at_least = 0
+
+    def is_cut_off(self) -> bool:
+        return False
 
     def piece(self, most: int) -> bytes:
         return b""
@@ -65,6 +71,10 @@ class LengthSource:
     @property
     def at_least(self) -> int:
         return sys.maxsize if self._broken else self.left
+
+    def is_cut_off(self) -> bool:
+        coming = self._stream.closed_after(self.left) if self.left else None
+        return coming is not None and coming < self.left
 
     def piece(self, most: int) -> bytes:
         left = self.left
@@ -108,13 +118,14 @@ class LengthSource:
 class ChunkedSource:
     """A body in the chunked coding."""
 
-    __slots__ = ("_broken", "_data", "_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
+    __slots__ = ("_begun", "_broken", "_data", "_decoder", "_ready", "_stream", "_timeout", "_trailers", "ended")
 
     def __init__(self, stream: Stream, timeout: float, trailers: dict[str, str]) -> None:
         """trailers: filled in at the end of the body."""
         self._stream = stream
         self._timeout = timeout
         self._decoder = ChunkedDecoder()
+        self._begun = False  # something of the body was received
         self._data = b""  # received; the decoder has stopped in the middle of it
         self._ready: list[memoryview] = []  # decoded, and not yet asked for
         self._trailers = trailers
@@ -125,10 +136,21 @@ class ChunkedSource:
     def at_least(self) -> int:
         if self._broken:
             return sys.maxsize
-        if self.ended:
-            return 0
-        undecoded = len(self._data) - self._decoder.at if self._data else 0
-        return max(0, self._decoder.sure - undecoded)
+        return 0 if self.ended else self._decoder.sure
+
+    def is_cut_off(self) -> bool:
+        if self._begun or self.ended:
+            return False
+        coming = self._stream.closed_after(FILL_BYTES)
+        if coming is None:
+            return False
+        ahead = self._stream.look_ahead()
+        trial = ChunkedDecoder()
+        try:
+            trial.feed(ahead)
+        except BodyTruncated:
+            return False  # reading it tells what is wrong
+        return not trial.done and coming - len(ahead) < trial.sure
 
     def piece(self, most: int) -> bytes:
         if not self._ready and not self._receive(most):
@@ -158,6 +180,7 @@ class ChunkedSource:
         if self._broken:
             raise BodyTruncated(_BROKEN)
         self._broken = True  # unless this goes well
+        self._begun = True
         decoder = self._decoder
         while not self._ready and not decoder.done:
             if self._data:
@@ -200,6 +223,9 @@ class UntilCloseSource:
     @property
     def at_least(self) -> int:
         return sys.maxsize  # reading on cannot save the connection
+
+    def is_cut_off(self) -> bool:
+        return False
 
     def piece(self, most: int) -> bytes:
         if self._closed:

@@ -147,29 +147,33 @@ class Stream:
         self.moved += have - len(runs[0])
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
-    def ends_within(self, need: int) -> bool:
-        """Whether the other end is seen to have closed after fewer than `need` bytes that are still to be read.
+    def closed_after(self, most: int) -> int | None:
+        """How many bytes are left to be read if the other end is seen to have closed, None if it is not. Never waits.
 
-        Takes in what has come, up to FILL_BYTES: only when it is out of the kernel's way can the end come. Never waits.
+        Takes in what has come, up to `most` bytes or FILL_BYTES: behind it only is the end seen.
         """
         try:
-            while (room := min(need, FILL_BYTES) - len(self._unread)) > 0:
+            while (room := min(most, FILL_BYTES) - len(self._unread)) > 0:
                 data = self.sock.recv(room)
                 if not data:
-                    return True
+                    return len(self._unread)
                 self.moved += len(data)
                 self._unread += data
             state = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
             if state != _CLOSE_WAIT:
-                return False
+                return None
             (waiting,) = _INT.unpack(fcntl.ioctl(self.sock.fileno(), termios.FIONREAD, bytes(_INT.size)))
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+            return None
         except OSError:
-            return True
+            return len(self._unread)
         if self.tls:
             waiting += self.sock.pending()
-        return bool(len(self._unread) + waiting < need)
+        return len(self._unread) + int(waiting)
+
+    def look_ahead(self) -> bytes:
+        """The bytes that were put back or taken in early; they stay."""
+        return self._unread
 
     def recv_into(self, view: memoryview, timeout: float) -> int:
         """As `recv`, into a buffer; the number of bytes, 0 at the end."""

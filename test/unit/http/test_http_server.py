@@ -410,22 +410,31 @@ def checking(noted: list[str]) -> Callable[..., Any]:
     return app
 
 
+LENGTH = b"Content-Length: 20000000\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize("sent", [0, 1, 100_000, 300_000])
-def test_client_that_closed_within_its_body_is_seen_before_it_is_read(serve: Any, sent: int) -> None:
+@pytest.mark.parametrize("start", [LENGTH, CHUNKED + b"fffff\r\n"])
+def test_client_that_closed_within_its_body_is_seen_before_it_is_read(serve: Any, start: bytes, sent: int) -> None:
     # Nodes were asked, and files opened, for uploads whose clients were gone: 1,200 held 200 MB for seconds.
     noted: list[str] = []
     wire = serve(checking(noted)).connect()
-    wire.send(PUT + b"Content-Length: 20000000\r\n\r\n" + bytes(sent))
+    wire.send(PUT + start + bytes(sent))
     wire.close()
     green.sleep(0.3)
     assert noted == ["the client closed before the end of the body"]
 
 
 @pytest.mark.parametrize("size", [1, 70_000, 300_000, 3_000_000])
-def test_client_that_only_ends_its_sending_is_served(serve: Any, size: int) -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+def test_client_that_only_ends_its_sending_is_served(serve: Any, chunked: bool, size: int) -> None:
     noted: list[str] = []
     wire = serve(checking(noted)).connect()
-    wire.send(PUT + b"Content-Length: %d\r\n\r\n" % size + bytes(size))
+    if chunked:
+        wire.send(PUT + CHUNKED + b"%x\r\n" % size + bytes(size) + b"\r\n0\r\n\r\n")
+    else:
+        wire.send(PUT + b"Content-Length: %d\r\n\r\n" % size + bytes(size))
     wire.stream.sock.shutdown(socket.SHUT_WR)
     assert wire.rest().endswith(b"hello")
     assert noted == [f"read {size}"]
