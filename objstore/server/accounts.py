@@ -17,7 +17,7 @@ from objstore.server.answers import answer, error
 from objstore.server.database_replication import DatabaseReplication
 from objstore.server.databases import LISTING, Settable, database_server, post_metadata, read_rows
 from objstore.server.devices import Devices
-from objstore.server.listing_query import as_json, iso_date, listing_query
+from objstore.server.listing_query import iso_date, listing_query, rows_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
@@ -81,7 +81,8 @@ class AccountVerbs:
         if request.method == "HEAD":
             return answer(204, headers)
         listing = store.list(request.location, listing_query(request, self._limits.account_listing_limit))
-        return answer(200, headers | LISTING, as_json(self._shown(item) for item in listing.items))
+        rows = rows_body(lambda: [self._shown(item) for item in listing.items])
+        return NodeResponse(200, headers | LISTING, rows)
 
     def _shown(self, item: ListedContainer | Subdir) -> dict[str, Any]:
         if isinstance(item, Subdir):

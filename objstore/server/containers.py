@@ -19,7 +19,7 @@ from objstore.server.answers import JSON, answer, error
 from objstore.server.database_replication import DatabaseReplication
 from objstore.server.databases import LISTING, MAX_ROWS_BODY, Settable, database_server, post_metadata, read_rows
 from objstore.server.devices import Devices
-from objstore.server.listing_query import listing_query, objects_json
+from objstore.server.listing_query import listing_query, objects_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import ContainerInfo, ObjectRow, Writer, live_metadata
@@ -122,7 +122,7 @@ class ContainerVerbs:
             return answer(200, headers, json.dumps([{"name": name} for name in names]).encode())
         query = listing_query(request, self._limits.container_listing_limit)
         listing = store.list(request.location, query)
-        return answer(200, headers | LISTING, objects_json(listing.items, exact=query.data_times))
+        return NodeResponse(200, headers | LISTING, objects_body(listing.items, exact=query.data_times))
 
 
 def container_server(

@@ -12,13 +12,21 @@ from typing import Any
 from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.text import to_native, to_text
-from objstore.server.answers import of_failure
+from objstore.server.answers import answer, of_failure
 from objstore.server.storage_server import StorageServer
 from objstore.web import requests
 from objstore.web.requests import Environ, StartResponse
 from objstore.web.responses import status_line
 from objstore.wire.bodies import Body
-from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share, parse_path, parse_share_path
+from objstore.wire.messages import (
+    REPLICATE,
+    JsonBody,
+    NodeRequest,
+    NodeResponse,
+    Share,
+    parse_path,
+    parse_share_path,
+)
 
 
 class StorageApp:
@@ -31,6 +39,8 @@ class StorageApp:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
         requests.vouch(environ)  # all clients are the store's own
         response = self._server.without_verb(environ["REQUEST_METHOD"]) or self._answer(environ)
+        if type(response.body) is JsonBody:
+            response = answer(response.status, response.headers, response.body.encode())
         native = [
             (name, value) if value.isascii() and name.isascii() else (to_native(name), to_native(value))
             for name, value in response.headers.items()

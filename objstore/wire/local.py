@@ -14,7 +14,7 @@ from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTi
 from objstore.core.nodes import Node
 from objstore.runtime import green
 from objstore.wire.bodies import Body, whole
-from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse
+from objstore.wire.messages import REPLICATE, JsonBody, NodeRequest, NodeResponse
 
 SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
 
@@ -56,7 +56,7 @@ def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: 
         raise
     except Exception as error:  # a fault of the server
         raise NodeFailure(f"{node} {request.name.path}: {type(error).__name__}: {error}") from error
-    if type(response.body) is tuple:
+    if type(response.body) is tuple or type(response.body) is JsonBody:
         return response
     return NodeResponse(response.status, response.headers, _Body(response, timeout), response.close)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -94,11 +94,27 @@ class NodeRequest(NamedTuple):
     body: bytes = b""
 
 
+class JsonBody:
+    """A body that is a JSON document, encoded when it is read; in process its value is had without that.
+
+    value: makes what decoding the document would give. encode: makes the document, in UTF-8.
+    """
+
+    __slots__ = ("encode", "value")
+
+    def __init__(self, value: Callable[[], Any], encode: Callable[[], bytes]) -> None:
+        self.value = value
+        self.encode = encode
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.encode()
+
+
 class NodeResponse:
     """What a node answered: status, headers (canonical name to text), body.
 
     The body must be read to its end or closed; reading raises NodeFailure where it breaks off. body: its pieces;
-    a tuple if all of them are at hand. close: to be called if it is not.
+    a tuple if all of them are at hand, or a JsonBody. close: to be called if it is neither.
     """
 
     __slots__ = ("_close", "body", "headers", "status")
@@ -121,6 +137,10 @@ class NodeResponse:
             return b"".join(bytes(piece) for piece in self.body)
         finally:
             self.close()
+
+    def json(self) -> Any:
+        """The value of a body that is a JSON document. Raises ValueError if it is none."""
+        return self.body.value() if isinstance(self.body, JsonBody) else json.loads(self.read())
 
     def close(self) -> None:
         close, self._close = self._close, None
