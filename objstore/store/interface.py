@@ -1,29 +1,29 @@
 """The contract of an object engine: how the objects of one storage policy are kept on one device.
 
-An engine keeps, for a location (partition and name hash), the newest of what it was given:
-an object's data, metadata laid over it by a later POST, or a tombstone. It may be called
-from many green threads of many processes at once; every call may suspend the caller.
+An engine keeps, for a location (partition and name hash), the newest *changes* of a name: an
+object's data, metadata that a later POST laid over it, or a tombstone. It may be called from
+many green threads of many processes at once; every call may suspend the caller.
 
 What a caller may rely on:
 
 - `commit`, `post` and `delete` return only when the change would survive a power cut. At any
-  time before, readers see what was there or the new, never a mixture. After NoSpace nothing
-  has changed. After DeviceUnavailable, or where the caller was killed while it waited, the
-  change may have been made or not.
+  time before, readers see the old state or the new one, never a mixture. After NoSpace nothing
+  has changed. After DeviceUnavailable, or if the caller was killed while it waited, the change
+  may have been made or not.
 - Order does not matter: engines given the same changes in any order, any number of times,
   end up the same. Among data and tombstones the greatest timestamp wins, at equal timestamps
   the tombstone. Metadata counts while it is newer than the data it lies over.
   A content type counts by the timestamp at which it was set, so that a later POST without one
   does not undo it.
 - A change that is older than what is stored does no harm and is not an error at this level.
-  Of two changes of one kind with one timestamp the first stays, and Conflict is raised to the
-  second, unless it says the same.
+  Of two changes of the same kind and time the first stays; the second raises Conflict, unless
+  both are equal.
 - The changes of a name are made one after the other, whichever processes of the host make
   them. A guard is called at the instant at which its change would be made: until that is
   done, nothing else changes the name. Without a guard a change is always made.
-- An open reader goes on reading the object it opened, also when it is overwritten meanwhile.
-- Every byte that a reader gives out has been verified. Bytes found wrong are never given out:
-  the object is quarantined and Corrupt raised.
+- An open reader goes on reading the object it opened, even if it is overwritten meanwhile.
+- Every byte that a reader gives out has been verified. If a byte is wrong, the object is
+  quarantined and Corrupt is raised instead.
 
 What a caller must do: give a writer its bytes in order, end it by `commit` or `close`
 (a context manager does), and close readers.
@@ -177,11 +177,11 @@ class ObjectStore(Protocol):
 
 
 class ChangeReader(AbstractContextManager["ChangeReader"], Protocol):
-    """One change (data, metadata or tombstone) as bytes for the same kind of engine elsewhere. Leaving closes it.
+    """One change as bytes for an engine elsewhere, see `store.objects.change_stream`. Leaving the context closes it.
 
-    length: of the bytes that iteration gives, in pieces of up to about 1 MiB; a piece may be a view of a
-    buffer that is used again. All of it has been verified; raises Corrupt, after quarantine, before a wrong
-    byte, and DeviceUnavailable.
+    length: number of the bytes that iteration gives, in pieces of up to about 1 MiB. A piece may be a view of a
+    buffer that is used again. Every byte has been verified: Corrupt is raised, after quarantine, before a wrong
+    one. Raises DeviceUnavailable.
     """
 
     length: int
@@ -199,10 +199,10 @@ class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
         ...
 
     def commit(self) -> None:
-        """Check that the change is whole and what it says it is, and make it durable and visible.
+        """Check that the bytes are whole and those of the change announced, and make it durable and visible.
 
-        Raises ChecksumMismatch, InvalidInput (not a change of this name), NoSpace, DeviceUnavailable; Conflict
-        where another change of this very name and time is there; what the guard raises.
+        Raises ChecksumMismatch, InvalidInput (another change's bytes), NoSpace, DeviceUnavailable; Conflict if
+        another change of the same name, kind and time is stored; and what the guard raises.
         """
         ...
 
@@ -210,68 +210,78 @@ class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
 
 
 class ReplicaStore(ObjectStore, Protocol):
-    """What replicators and auditors ask of an engine besides. Calls may suspend, and raise DeviceUnavailable.
+    """An engine as replicators and auditors use it. Every call may suspend, and may raise DeviceUnavailable.
 
-    A *change* is named by a `Change`: when it was made, and its kind. A location's changes that *count* are those
-    that are not obsolete by others. Hashes are hex digits, equal for two engines, on whatever hosts, that
-    hold the same changes that count. They are kept up to date by changes: where nothing changed since it was
-    last asked for, a hash costs no look at what lies below.
+    - A `Change` says when it was made, and its kind. The changes of a location that *count* are those that no other
+      change makes obsolete; `store.objects.liveness` has the rules.
+    - Hashes are hex digits, as `store.objects.summaries` computes them: two engines of any kind and version have the
+      same hash if the same changes count. A hash is never out of date. If nothing has changed since it was last
+      asked for, it costs no look at what it is of.
+    - Changes may be written in any order, any number of times, and from several peers at once; all engines end the
+      same.
     """
 
     def partitions(self) -> list[int]:
-        """Partitions that have a directory, in order."""
+        """Return, in order, every partition that holds anything, perhaps with some that hold nothing any more."""
         ...
 
     def partition_hash(self, partition: int) -> str:
-        """Empty where the partition holds nothing."""
+        """Return the hash of a partition; empty if it holds nothing."""
         ...
 
     def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
-        """By partition, the hashes of those whose hash is at hand, without a look at what lies below."""
+        """Return, by partition, those hashes that are at hand without a look at what they are of."""
         ...
 
     def suffix_hashes(self, partition: int) -> dict[str, str]:
-        """By suffix, of those that hold anything."""
+        """Return, by suffix, the hashes of those that hold anything."""
         ...
 
     def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
-        """By name hash, the changes that count."""
+        """Return, by name hash, the changes that count, in order."""
         ...
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
-        """Of changes that a peer has (by name hash), those that would count here and are not here.
+        """Return those changes of a peer, by name hash, that are not stored here and would count.
 
-        What it leaves out is durable here, or superseded by what is. Raises InvalidInput for what is no name hash.
+        What it leaves out is durable here, or obsolete by what is durable here. Raises InvalidInput if a key is not a
+        name hash.
         """
         ...
 
     def read_change(self, location: Location, change: Change) -> ChangeReader:
-        """Raises NotFound where the change is not there any more, Corrupt."""
+        """Open a change. Raises NotFound if it is not stored (any more), Corrupt."""
         ...
 
     def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> ChangeWriter:
-        """length: of the bytes to come, see ChangeReader. Raises NoSpace (for data), DeviceUnavailable."""
+        """Begin to take a change of a peer. length: number of bytes to come, see ChangeReader.
+
+        Raises NoSpace for data: a full device still takes metadata and tombstones, so that it can be emptied.
+        Raises InvalidInput if so few bytes are no change.
+        """
         ...
 
     def forget(self, location: Location, changes: Iterable[Change]) -> None:
-        """Remove these very changes, which are safe elsewhere, and what they made obsolete; newer ones stay.
+        """Remove these changes, which are safe elsewhere, and what they made obsolete. Others stay.
 
-        Not an error where they are gone.
+        Changes that are not stored any more are passed over.
         """
         ...
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
-        """Remove tombstones older than `before`, and metadata as old that waits for data; how many went."""
+        """Remove tombstones older than `before`, and metadata as old without data; return how many went."""
         ...
 
     def verify(
         self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
     ) -> int:
-        """Check all that is stored of a name; content bytes read. Raises Corrupt, after quarantine; NotFound.
+        """Check all that is stored of a name; return the number of content bytes read.
 
-        read: called, in the caller's green thread, with the number of bytes that are to be read next, so that
-        the caller sets the pace; what it raises ends the check. content: without it only metadata and the
-        length of files. hashed_since: the etag is checked too where the file came here (its ctime) at or after
-        this, in seconds since the epoch; block checksums show what happens to it later.
+        Raises Corrupt, after quarantine; NotFound.
+
+        read: called, in the caller's green thread, with the number of bytes to be read next, so that the caller
+        sets the pace; what it raises ends the check. content: False checks metadata and lengths only.
+        hashed_since: the etag is checked too if the data came here at or after this time, in seconds since the
+        epoch; block checksums show what happens to data later.
         """
         ...
