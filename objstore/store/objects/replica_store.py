@@ -7,7 +7,7 @@ import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from objstore.core.errors import Corrupt, InvalidInput, NotFound, Unreadable
 from objstore.core.names import Location, is_hash
@@ -35,6 +35,8 @@ from objstore.store.objects.writer import SMALL, FileWriter
 _GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
 READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 class FileReplicaStore(FileStore):
@@ -57,27 +59,24 @@ class FileReplicaStore(FileStore):
     # What is here
 
     def partitions(self) -> list[int]:
-        return list(self._run(super().partitions))
+        return self._run(super().partitions)
 
     def partition_hash(self, partition: int) -> str:
-        return str(self._run(self._hasher.partition, partition).hash)
+        return self._run(self._hasher.partition, partition).hash
 
     def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
-        found: dict[int, str] = self._run(self._hasher.kept, tuple(partitions))
-        return found
+        return self._run(self._hasher.kept, tuple(partitions))
 
     def suffix_hashes(self, partition: int) -> dict[str, str]:
         return {suffix: summary.hash for suffix, summary in self._run(self._hasher.suffixes, partition).items()}
 
     def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
-        found: dict[str, tuple[Change, ...]] = self._run(self._hasher.changes, partition, suffix)
-        return found
+        return self._run(self._hasher.changes, partition, suffix)
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         if not all(map(is_hash, offered)):
             raise InvalidInput("changes of what is no hash are offered")
-        found: dict[str, tuple[Change, ...]] = self._run(self._missing, partition, offered)
-        return found
+        return self._run(self._missing, partition, offered)
 
     def _missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         found = {}
@@ -105,14 +104,14 @@ class FileReplicaStore(FileStore):
         return changes
 
     def remove_stale_temporaries(self, now: float) -> int:
-        return int(self._run(super().remove_stale_temporaries, now))
+        return self._run(super().remove_stale_temporaries, now)
 
     # Changes as bytes
 
     def read_change(self, location: Location, change: Change) -> StreamReader:
         path = file_path(self.layout.hash_dir(location), change)
         with self._judging(location, change):
-            opened: OpenChange = self._background.run(self._on_device, open_change, (self._files, path, change))
+            opened = self._background.run(self._on_device, open_change, (self._files, path, change))
         return self._stream(
             opened,
             change,
@@ -153,7 +152,7 @@ class FileReplicaStore(FileStore):
         self._run(forget, self._upkeep, self.layout.hash_dir(location), tuple(changes))
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
-        return int(self._run(reclaim, self._upkeep, self._hasher, partition, before))
+        return self._run(reclaim, self._upkeep, self._hasher, partition, before)
 
     def verify(
         self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
@@ -176,7 +175,7 @@ class FileReplicaStore(FileStore):
     ) -> int:
         with self._judging(location, change):
             args = (self._files, file_path(self.layout.hash_dir(location), change), change)
-            check: Check = self._background.run(self._on_device, Check, args)
+            check = self._background.run(self._on_device, Check, args)
         if change.kind == DATA and content:
             return self._verify_content(location, change, check, read, hashed_since)
         check.close()
@@ -200,8 +199,7 @@ class FileReplicaStore(FileStore):
 
     def unreadable(self) -> list[Note]:
         """The files that the device failed to read of late."""
-        noted: list[Note] = self._run(all_notes, self._files, self.layout)
-        return noted
+        return self._run(all_notes, self._files, self.layout)
 
     def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
         """Read a noted file again: READABLE, GONE, QUARANTINED, or UNCLEAR if other files cannot be read either.
@@ -226,13 +224,12 @@ class FileReplicaStore(FileStore):
 
     def quarantined(self) -> list[Quarantined]:
         """All that lies in quarantine."""
-        present: list[Quarantined] = self._run(all_quarantined, self._files, self.layout)
-        return present
+        return self._run(all_quarantined, self._files, self.layout)
 
     def restore(self, quarantined: Quarantined, partition: int) -> bool:
         """Put sound files back in place; False if they are not. partition: of the name now."""
         location = Location(partition, quarantined.hash, self.layout.policy)
-        changes: list[Change] = self._run(sound_changes, self._files, quarantined.path)
+        changes = self._run(sound_changes, self._files, quarantined.path)
         for change in changes:
             self._copy_back(file_path(quarantined.path, change), location, change)
         if changes:
@@ -241,7 +238,7 @@ class FileReplicaStore(FileStore):
 
     def _copy_back(self, path: str, location: Location, change: Change) -> None:
         """By a durable write of its own; one that is older than what is in place changes nothing."""
-        opened: OpenChange = self._run(open_change, self._files, path, change)
+        opened = self._run(open_change, self._files, path, change)
         with (
             self._stream(opened, change, lambda _: None) as reader,
             self.write_change(location, change, reader.length) as writer,
@@ -252,14 +249,14 @@ class FileReplicaStore(FileStore):
 
     # Steps
 
-    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """In a thread of the background; nothing at all is told from a device that is not there."""
         try:
             return self._background.run(self._on_device, function, args)
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _on_device(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _on_device(self, function: Callable[[*_Arguments], _Result], args: tuple[*_Arguments]) -> _Result:
         """A device that went away, before or meanwhile, looks like one that is empty."""
         try:
             return function(*args)
