@@ -285,3 +285,45 @@ class ReplicaStore(ObjectStore, Protocol):
         epoch; block checksums show what happens to data later.
         """
         ...
+
+
+READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what a second look finds
+
+
+class Note(NamedTuple):
+    """A change that the device failed to read. at: when it first did, in seconds since the epoch."""
+
+    location: Location
+    change: Change
+    at: float
+
+
+class Quarantined(NamedTuple):
+    """What was quarantined of one name at a time. path: where it lies; at: since when, in seconds since the epoch."""
+
+    hash: str
+    path: str
+    at: float
+
+
+class MendingStore(ReplicaStore, Protocol):
+    """An engine that looks a second time at what was read wrong, as `daemon.duties.second_look` asks it to."""
+
+    def unreadable(self) -> list[Note]:
+        """Return the changes that the device failed to read a short time ago."""
+        ...
+
+    def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
+        """Read a noted change again: READABLE, GONE, QUARANTINED, or UNCLEAR if others cannot be read either.
+
+        read: see `ReplicaStore.verify`.
+        """
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """Return all that lies in quarantine."""
+        ...
+
+    def restore(self, quarantined: Quarantined, partition: int) -> bool:
+        """Put what is sound back in place; False if it is not sound. partition: of the name now."""
+        ...

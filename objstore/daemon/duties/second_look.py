@@ -12,12 +12,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import Any
 
 from objstore.core.errors import DeviceUnavailable, ObjstoreError
 from objstore.core.names import Name
 from objstore.daemon.rounds import Place, Position, Round
 from objstore.runtime.throttle import Throttle
+from objstore.store.databases.replicas import Replicas
+from objstore.store.interface import MendingStore, Quarantined
 
 _LONGEST_PAUSE = 86400.0  # seconds between two looks at something in quarantine; doubles from the first
 _ERRORS_IN_A_ROW = 5  # after which a round is broken off: the device is at fault
@@ -50,7 +51,7 @@ class Retries:
 
 class SecondLook:
     """Its `objects` and `databases` are the work of tours; a place's `store` is, of objects, a mapping of policies
-    to file engines."""
+    to engines, each a `MendingStore`."""
 
     def __init__(
         self,
@@ -82,12 +83,12 @@ class SecondLook:
             for _ in self._quarantined(place, found, store.quarantined(), restore):
                 yield []
 
-    def _restore_object(self, store: Any, policy: int, quarantined: Any) -> bool:
-        return bool(store.restore(quarantined, self._partition_of(policy, quarantined.hash)))
+    def _restore_object(self, store: MendingStore, policy: int, quarantined: Quarantined) -> bool:
+        return store.restore(quarantined, self._partition_of(policy, quarantined.hash))
 
     def databases(self, place: Place, found: Round) -> Iterator[Position]:
         """Of places whose `store` is an AccountStore or ContainerStore."""
-        replicas = place.store
+        replicas: Replicas = place.store
         for noted in replicas.unreadable():
             if self._now() - noted.at >= self._pause:
                 self._check()
@@ -96,16 +97,14 @@ class SecondLook:
                 self._logger.warning("%s: database %s: %s", place.name, noted.location.hash, verdict)
                 yield []
 
-        def restore(quarantined: Any) -> bool:
+        def restore(quarantined: Quarantined) -> bool:
             partition = self._partition_of(0, quarantined.hash)
-            return bool(
-                replicas.restore(quarantined, partition, lambda info: self._hash_of(info.name) == quarantined.hash)
-            )
+            return replicas.restore(quarantined, partition, lambda info: self._hash_of(info.name) == quarantined.hash)
 
         for _ in self._quarantined(place, found, replicas.quarantined(), restore):
             yield []
 
-    def _unreadable(self, place: Place, found: Round, store: Any) -> Iterator[None]:
+    def _unreadable(self, place: Place, found: Round, store: MendingStore) -> Iterator[None]:
         throttle = self._throttle(place.name)
 
         def read(count: int) -> None:
@@ -121,7 +120,7 @@ class SecondLook:
             yield
 
     def _quarantined(
-        self, place: Place, found: Round, entries: Sequence[Any], restore: Callable[[Any], bool]
+        self, place: Place, found: Round, entries: Sequence[Quarantined], restore: Callable[[Quarantined], bool]
     ) -> Iterator[None]:
         errors = 0
         for quarantined in entries:

@@ -16,16 +16,16 @@ from objstore.runtime.files import Files
 from objstore.store.databases import copies, layout, status, tables
 from objstore.store.databases.contents import Contents, Placed, Rows
 from objstore.store.databases.device import Databases, WriteMany, one_by_one
-from objstore.store.databases.restore import Quarantined, all_quarantined, copy_to
+from objstore.store.databases.restore import all_quarantined, copy_to
 from objstore.store.databases.rows import check_text
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Known, Summary, read_summary
 from objstore.store.databases.unreadable import Note, all_notes, forget_note
+from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Quarantined
 from objstore.store.objects.layout import Layout
 from objstore.store.objects.unreadable import others_read_well as objects_read_well
 
-READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _RESTORED_AT_ONCE = 1000  # rows
 _LOOKED_AT = 100  # rows at a time that a peer may have too
 _SAMPLES = 3  # databases that are read when one cannot be

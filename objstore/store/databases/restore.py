@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import NamedTuple
 
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.databases import layout
 from objstore.store.databases.copies import Receiving
 from objstore.store.databases.device import Databases
+from objstore.store.interface import Quarantined
 
 _PIECE = 1 << 20  # bytes copied at a time
-
-
-class Quarantined(NamedTuple):
-    """at: when it was quarantined, in seconds since the epoch."""
-
-    hash: str
-    path: str
-    at: float
 
 
 def all_quarantined(files: Files, root: str, kind_directory: str) -> list[Quarantined]:

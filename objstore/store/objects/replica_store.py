@@ -15,7 +15,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE, translate
-from objstore.store.interface import Guard
+from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Guard, Note, Quarantined
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
@@ -26,21 +26,20 @@ from objstore.store.objects.liveness import counting
 from objstore.store.objects.lookup import OpenChange, open_change
 from objstore.store.objects.reader import FileReader
 from objstore.store.objects.records import read_data
-from objstore.store.objects.restore import Quarantined, all_quarantined, remove, sound_changes
-from objstore.store.objects.unreadable import Note, all_notes, forget_note, others_read_well
+from objstore.store.objects.restore import all_quarantined, remove, sound_changes
+from objstore.store.objects.unreadable import all_notes, forget_note, others_read_well
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
 from objstore.store.objects.writer import SMALL, FileWriter
 
 _GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
-READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what `look_again` returns
 _SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
 
 
 class FileReplicaStore(FileStore):
-    """A `store.interface.ReplicaStore`.
+    """A `store.interface.MendingStore`.
 
     background: threads for what it does besides, so that clients' calls do not wait for it; other arguments as
     FileStore's.

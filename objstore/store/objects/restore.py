@@ -6,23 +6,15 @@ A file may be read wrong because of a cable, a controller or the machine's memor
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
 
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
+from objstore.store.interface import Quarantined
 from objstore.store.objects.format import Unsound
 from objstore.store.objects.hashes import list_dir
 from objstore.store.objects.layout import Layout, changes_among, file_path
 from objstore.store.objects.liveness import counting
 from objstore.store.objects.verify import Check
-
-
-class Quarantined(NamedTuple):
-    """What was quarantined of one name at a time. at: when, in seconds since the epoch."""
-
-    hash: str
-    path: str
-    at: float
 
 
 def all_quarantined(files: Files, layout: Layout) -> list[Quarantined]:

@@ -12,26 +12,18 @@ import os
 import random
 import secrets
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from objstore.core.names import Location, is_hash, is_suffix
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE
+from objstore.store.interface import Note
 from objstore.store.objects.hashes import list_dir
 from objstore.store.objects.layout import Layout, changes_among, file_path, is_partition
 
 _SAMPLES = 8  # other files that are read
 _SAMPLE_SIZE = 64 * 1024  # bytes of each
 _PARTITIONS = 4 * _SAMPLES  # looked at to find them
-
-
-class Note(NamedTuple):
-    """at: when the file first could not be read, in seconds since the epoch."""
-
-    location: Location
-    change: Change
-    at: float
 
 
 def note(files: Files, layout: Layout, location: Location, change: Change) -> None:

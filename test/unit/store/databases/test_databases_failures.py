@@ -17,7 +17,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow
 from objstore.store.databases.failures import Failure, classify, damage_of
-from objstore.store.databases.restore import Quarantined
+from objstore.store.interface import Quarantined
 
 SALT = HashSalt(b"", b"salt")
 NAME = Name("a", "c")
