@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.assembly.apps import StorageSettings
 from objstore.assembly.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
@@ -124,7 +124,7 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
     return Monitor(means)
 
 
-def _tell_unless_running(directory: str, name: str, told: Mapping[str, Any]) -> None:
+def _tell_unless_running(directory: str, name: str, told: Mapping[str, object]) -> None:
     """Raises OSError."""
     before = recon_files.read(directory, name)
     if not isinstance(before, dict) or before.get("pid") == told["pid"] or not is_alive(before):

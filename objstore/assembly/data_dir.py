@@ -16,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.assembly.cluster_dir import FIRST_PORT, PORT_OFFSETS, Host, Plan, cluster_text, write_rings
 from objstore.assembly.conf_text import Values, written
@@ -228,7 +228,7 @@ def refresh_credentials(data: DataDir) -> None:
         write_credentials(data, str(endpoint))
 
 
-def _credentials(data: DataDir) -> dict[str, Any]:
+def _credentials(data: DataDir) -> dict[str, object]:
     try:
         with open(data.credentials, "rb") as file:
             found = json.load(file)

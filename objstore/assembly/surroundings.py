@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from objstore.assembly.apps import StorageSettings, proxy_app
 from objstore.cluster.cluster import Transports
@@ -123,7 +123,7 @@ class Work(NamedTuple):
 
     begin_pass: Pass
     pace: Pace
-    told: Callable[[], Mapping[str, Any]] = dict
+    told: Callable[[], Mapping[str, object]] = dict
     stop: Callable[[], None] | None = None
 
 

@@ -118,7 +118,7 @@ _READERS: dict[str, Callable[[str], Facts]] = {
 }
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """The same as JSON can say it: timestamps as text, named tuples as objects, keys as text."""
     if isinstance(value, Timestamp):
         return value.internal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
@@ -39,16 +38,16 @@ def info(paths: tuple[str, ...], as_json: bool) -> None:
         raise SystemExit(UNSOUND)
 
 
-def _described(path: str) -> dict[str, Any]:
+def _described(path: str) -> dict[str, object]:
     try:
-        facts: dict[str, Any] = plain(describe(path))
+        facts: dict[str, object] = plain(describe(path))
         return facts
     except (ObjstoreError, OSError) as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"path": path, "problems": [text.removeprefix(f"{path}: ")], "sound": False}
 
 
-def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+def _lines(facts: dict[str, object], indent: str = "") -> Iterator[str]:
     """One line a fact; what is nested stands below it."""
     width = max((len(key) for key in facts), default=0)
     for key, value in facts.items():
@@ -66,7 +65,7 @@ def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key:<{width}}  {_shown(value)}".rstrip()
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value in ({}, []):

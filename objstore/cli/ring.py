@@ -6,7 +6,6 @@ Exit status: 0 done; 1 done, but with a warning (nothing changed, or the ring is
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import click
 
@@ -68,7 +67,7 @@ class RingGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name.replace("_", "-"))
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except ObjstoreError as error:
@@ -116,7 +115,7 @@ def show(builder_file: str, hours: float | None) -> None:
 @builder_argument
 @click.argument("devices", nargs=-1, metavar="[DEVICE WEIGHT]...")
 @field_options("", ("weight", float))
-def add(builder_file: str, devices: tuple[str, ...], **fields: Any) -> None:
+def add(builder_file: str, devices: tuple[str, ...], **fields: object) -> None:
     """Add devices, each as a description and a weight, or one by options."""
     nodes = [search.parse_new(value, number(weight, "weight")) for value, weight in pairs(devices, "DEVICE WEIGHT")]
     given = given_fields(fields)
@@ -138,7 +137,7 @@ def add(builder_file: str, devices: tuple[str, ...], **fields: Any) -> None:
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
 @yes_option
-def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any) -> None:
+def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
     """Remove devices for good, such as those that are lost.
 
     To empty one gently, set its weight to 0 and rebalance until it has no partitions left (min_part_hours apart);
@@ -158,7 +157,7 @@ def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any)
 @click.argument("values", nargs=-1, metavar="[SEARCH WEIGHT]... | WEIGHT")
 @field_options("", ("id", int))
 @yes_option
-def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any) -> None:
+def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
     """Set weights, by descriptions or by options and one weight; 0 empties a device in rebalances to come."""
     options = given_fields(fields)
     if options and len(values) != 1:
@@ -183,7 +182,7 @@ def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: 
 @field_options("", ("id", int), ("weight", float))
 @field_options("change_")
 @yes_option
-def set_info(builder_file: str, values: tuple[str, ...], yes: bool, **fields: Any) -> None:
+def set_info(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
     """Change what a device is called or where it is.
 
     CHANGE is a description of the new fields, such as 10.0.0.9:6200, /sdc1 or _rack7; or use the --change options.
@@ -197,7 +196,7 @@ def set_info(builder_file: str, values: tuple[str, ...], yes: bool, **fields: An
     if bool(changes) == bool(values):
         raise InvalidInput("give either SEARCH and CHANGE, or options and --change options")
     with changing(builder_file) as builder:
-        chosen: list[tuple[list[Node], dict[str, Any]]] = []
+        chosen: list[tuple[list[Node], dict[str, object]]] = []
         if changes:
             chosen.append((found_devices(builder, (), options), search.normalised(changes)))
         for value, change in pairs(values, "SEARCH CHANGE"):
@@ -304,7 +303,7 @@ def validate_command(builder_file: str) -> None:
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
-def search_command(builder_file: str, values: tuple[str, ...], **fields: Any) -> None:
+def search_command(builder_file: str, values: tuple[str, ...], **fields: object) -> None:
     """List the devices that match."""
     builder = load_builder(builder_file)
     report.print_devices(builder, {node.id for node in found_devices(builder, values, fields)})
@@ -314,7 +313,7 @@ def search_command(builder_file: str, values: tuple[str, ...], **fields: Any) ->
 @builder_argument
 @click.argument("values", nargs=-1, metavar="[SEARCH]...")
 @field_options("", ("id", int), ("weight", float))
-def list_parts(builder_file: str, values: tuple[str, ...], **fields: Any) -> None:
+def list_parts(builder_file: str, values: tuple[str, ...], **fields: object) -> None:
     """List the partitions of the devices that match, those with most of their replicas there first."""
     builder = load_builder(builder_file)
     report.print_partitions(builder, {node.id for node in found_devices(builder, values, fields)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -13,6 +13,8 @@ from objstore.core.nodes import Node
 from objstore.ring import search
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import load_builder, locked, save_builder
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 builder_argument = click.argument("builder_file", metavar="BUILDER")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask where several devices match.")
@@ -31,10 +33,10 @@ _FIELDS: dict[str, type] = {
 }
 
 
-def field_options(prefix: str = "", *more: tuple[str, type]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def field_options(prefix: str = "", *more: tuple[str, type]) -> Callable[[_Function], _Function]:
     """An option for each field of a device; they arrive as `<prefix><field>`, None where not given."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: _Function) -> _Function:
         for name, cast in reversed([*more, *_FIELDS.items()]):
             flag = "--" + (prefix + name).replace("_", "-")
             function = click.option(flag, prefix + name, type=cast, help=f"{name.replace('_', ' ')} of the device")(
@@ -54,7 +56,7 @@ def changing(builder_file: str) -> Iterator[RingBuilder]:
         save_builder(builder, builder_file)
 
 
-def found_devices(builder: RingBuilder, values: tuple[str, ...], fields: dict[str, Any]) -> list[Node]:
+def found_devices(builder: RingBuilder, values: tuple[str, ...], fields: dict[str, object]) -> list[Node]:
     """Devices that match any of the descriptions, or all of the options; raises InvalidInput where there are none."""
     wanted = [search.parse(value) for value in values]
     if given_fields(fields):
@@ -75,7 +77,7 @@ def confirm(nodes: list[Node], what: str, yes: bool) -> None:
             raise InvalidInput("nothing was changed")
 
 
-def given_fields(fields: dict[str, Any]) -> dict[str, Any]:
+def given_fields(fields: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -109,7 +109,7 @@ def returned(report: HostReport, kind: str, device: str) -> float:
 
 
 def _of_device(state: Mapping[str, Any], device: str) -> Mapping[str, Any]:
-    told: Mapping[str, Any] = state.get("told", {}).get("devices", {}).get(device, {})
+    told: Mapping[str, object] = state.get("told", {}).get("devices", {}).get(device, {})
     return told
 
 

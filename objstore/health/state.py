@@ -233,7 +233,7 @@ def _answers(summary: Mapping[str, Any], name: str) -> bool:
 
 
 def _device_state(
-    summary: Mapping[str, Any] | None, name: str, found: Mapping[str, Any], assigned: _Assigned | None
+    summary: Mapping[str, object] | None, name: str, found: Mapping[str, object], assigned: _Assigned | None
 ) -> str:
     if summary is None:
         return "host away"
@@ -254,7 +254,7 @@ def _device_state(
 
 def _of_device(states: Mapping[str, Any], duty: str, device: str) -> Mapping[str, Any]:
     """What a daemon tells of one device."""
-    told: Mapping[str, Any] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
+    told: Mapping[str, object] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
     return told
 
 

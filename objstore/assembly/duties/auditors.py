@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.expiry_queue import ExpiryQueue
@@ -61,11 +60,11 @@ class DatabaseAuditorSettings:
     concurrency: int = setting(positive, "4", "devices audited at a time")
 
 
-def _places(around: Surroundings, store: Callable[[Device], Any]) -> Callable[[], Iterator[Place]]:
+def _places(around: Surroundings, store: Callable[[Device], object]) -> Callable[[], Iterator[Place]]:
     return lambda: (Place(name, device.path, store(device)) for name, device in around.available())
 
 
-def _object_stores(around: Surroundings, device: Device) -> dict[int, Any]:
+def _object_stores(around: Surroundings, device: Device) -> dict[int, object]:
     """By policy, of those that keep anything on disk."""
     return {each.index: device.objects(each.index) for each in around.cluster.policies if each.engine != "memory"}
 
@@ -98,7 +97,7 @@ def _object_auditor(around: Surroundings) -> Work:
     return _work(rounds, values.object_auditor_interval, values.object_auditor_concurrency)
 
 
-def _database_auditor(kind: str, store: Callable[[Device], Any], around: Surroundings) -> Work:
+def _database_auditor(kind: str, store: Callable[[Device], object], around: Surroundings) -> Work:
     values = around.read(DatabaseAuditorSettings, f"{kind}_auditor_")
     rates = database_auditor.Rates(values.databases_per_second, values.bytes_per_second)
     auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)

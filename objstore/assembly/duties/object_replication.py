@@ -99,7 +99,7 @@ def _replicator(around: Surroundings) -> Work:
     return Work(replicator.passes, pace, replicator.told, replicator.stop)
 
 
-def _tidying(device: Device, policy: int) -> Callable[[], Any]:
+def _tidying(device: Device, policy: int) -> Callable[[], object]:
     store: Any = device.objects(policy)
     return lambda: store.remove_stale_temporaries(time.time())
 
