@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from objstore.auth import prefixes as prefixes_
 from objstore.auth import users as users_
@@ -89,10 +88,10 @@ class TempAuth:
         self._auth_prefix = login.auth_prefix
         self._authorize = Authorizer(pipeline.find(app, "layer"), prefixes)
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, object]:
         return {"tempauth": {"account_acls": True}}
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         environ["objstore.access_keys"] = self.access_keys
         if path.startswith(self._auth_prefix):
@@ -139,7 +138,7 @@ class TempAuth:
         account = _account_of(path)
         return bool(account) and self._prefixes.of(account) is not None
 
-    def _with_account_acl(self, environ: Environ, start_response: StartResponse, path: str) -> Iterable[Any]:
+    def _with_account_acl(self, environ: Environ, start_response: StartResponse, path: str) -> Iterable[bytes]:
         """Pass an account's request on, its ACL being system metadata below and a header, for owners, above."""
         parts = path.rstrip("/").split("/")
         if len(parts) != 3 or not self._decides_over(path):
@@ -151,7 +150,7 @@ class TempAuth:
                 return response_for(refusal)(environ, start_response)
             del environ[_ACL_KEY]
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             if environ.get("objstore.owner"):
                 acl = next((value for name, value in headers if name.lower() == _SYSMETA_HEADER), "")
                 if acl:

@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.auth import hashing
 from objstore.auth.prefixes import Prefixes
@@ -111,7 +111,7 @@ def _login(user: User, prefixes: Prefixes) -> Login:
 _TEXTS = ("key", "access_key", "secret_key", "account", "url")
 
 
-def from_json(name: str, fields: Any) -> User:
+def from_json(name: str, fields: object) -> User:
     """The user of an entry of a users file; raises ValueError that says what is wrong with it."""
     if not isinstance(fields, dict):
         raise ValueError("is not a JSON object")
@@ -129,9 +129,9 @@ def from_json(name: str, fields: Any) -> User:
     return user
 
 
-def to_json(user: User) -> dict[str, Any]:
+def to_json(user: User) -> dict[str, object]:
     """The fields of a user that differ from what they are when left out."""
-    fields: dict[str, Any] = {field: getattr(user, field) for field in _TEXTS if getattr(user, field)}
+    fields: dict[str, object] = {field: getattr(user, field) for field in _TEXTS if getattr(user, field)}
     return fields | ({"groups": list(user.groups)} if user.groups else {})
 
 

@@ -115,7 +115,7 @@ Table = GenerationFile | memoryview
 
 
 class _Entry(NamedTuple):
-    value: Any
+    value: object
     expires: float
     place: int
     generation: int
@@ -141,7 +141,7 @@ class LocalCache:
         # Not hash(): every process must find the same place.
         return zlib.crc32(key.encode("utf-8", "surrogateescape")) % self._places
 
-    def get(self, key: str, kind: type[Any]) -> Any:
+    def get(self, key: str, kind: type[object]) -> object:
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -155,7 +155,7 @@ class LocalCache:
     def token(self, key: str) -> object:
         return self._table[self._place(key)]
 
-    def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
+    def set(self, key: str, value: object, ttl: float, token: object = None) -> None:
         place = self._place(key)
         generation = self._table[place]
         if generation is None or (token is not None and token != generation):
@@ -185,7 +185,7 @@ class MemcachedCache:
         self._threads = threads
         self._logger = logger
 
-    def get(self, key: str, kind: type[Any]) -> Any:
+    def get(self, key: str, kind: type[Any]) -> object:
         value_key, generation_key = _memcached_keys(key)
         found = self._call(self._client.get_many, [value_key, generation_key]) or {}
         raw = found.get(value_key)
@@ -214,7 +214,7 @@ class MemcachedCache:
             self._logger.warning("memcached does not answer: a change to %r is seen late by other workers", key)
         self._call(self._client.delete, value_key)
 
-    def _call(self, method: Callable[..., Any], *args: Any) -> Any:
+    def _call(self, method: Callable[..., Any], *args: object) -> Any:
         """The result, None where memcached fails."""
         try:
             return self._threads.run(method, *args)
@@ -240,7 +240,7 @@ class Cache:
         self.app = app
         self.cache = cache
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["objstore.cache"] = self.cache
         return self.app(environ, start_response)
 

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import ClientGone, ObjstoreError
@@ -43,7 +42,7 @@ class CatchErrors:
         self._logger = logger
         self._now = now
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         # Good to tell requests apart, not as a secret; each forked worker has its own seed.
         trans_id = f"tx{random.getrandbits(84):021x}-{int(self._now()):010x}{self._suffix}"
         extra = environ.get("HTTP_X_TRANS_ID_EXTRA")
@@ -51,7 +50,7 @@ class CatchErrors:
             trans_id += "-" + quote(extra[:_EXTRA_LENGTH], encoding="latin-1")
         environ["objstore.trans_id"] = environ["HTTP_X_TRANS_ID"] = trans_id
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             told = [*headers, ("X-Trans-Id", trans_id), ("X-Openstack-Request-Id", trans_id)]
             return start_response(status, told, exc_info) if exc_info else start_response(status, told)
 
@@ -63,11 +62,11 @@ class CatchErrors:
             return body
         return _Guarded(body, self, environ, start)
 
-    def _answer(self, failure: Exception, environ: Environ, start: StartResponse) -> Iterable[Any]:
+    def _answer(self, failure: Exception, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         """The response that tells of a failure. `start` refuses it by raising where another's head went out already."""
         self._log(failure, environ)
 
-        def replace(status: str, headers: list[tuple[str, str]]) -> Any:
+        def replace(status: str, headers: list[tuple[str, str]]) -> object:
             return start(status, headers, (type(failure), failure, failure.__traceback__))
 
         return _response(failure)(environ, replace)
@@ -101,7 +100,7 @@ class _Guarded:
 
     __slots__ = ("_begun", "_body", "_environ", "_filter", "_next", "_start")
 
-    def __init__(self, body: Iterable[Any], owner: CatchErrors, environ: Environ, start: StartResponse) -> None:
+    def __init__(self, body: Iterable[bytes], owner: CatchErrors, environ: Environ, start: StartResponse) -> None:
         self._body = body
         self._next = iter(body).__next__
         self._filter = owner
@@ -109,10 +108,10 @@ class _Guarded:
         self._start = start
         self._begun = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> bytes:
         try:
             piece = self._next()
             self._begun = True

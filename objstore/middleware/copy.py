@@ -75,7 +75,7 @@ class Copy:
         self.app = app
         self._max_file_size = max_file_size
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return self._options(environ, start_response)
@@ -135,10 +135,10 @@ class Copy:
             return error(400, "A copy takes one range of its source")
         return None
 
-    def _options(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def _options(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """COPY among the methods of objects, which the app below does not know."""
 
-        def start(status: str, pairs: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, pairs: list[tuple[str, str]], exc_info: object = None) -> object:
             told = [
                 (name, f"{value}, COPY")
                 if name.title() in ("Allow", "Access-Control-Allow-Methods") and "PUT" in value and "COPY" not in value
@@ -250,7 +250,7 @@ def _told_of(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[st
 
 
 def _as_is(answer: Answer) -> WsgiApp:
-    def respond(environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def respond(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response(status_line(answer.status), list(answer.headers.items()))
         return answer.body
 

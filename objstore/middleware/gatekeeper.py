@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from objstore.runtime import settings
 from objstore.runtime.settings import boolean, setting, table, words
@@ -130,7 +129,7 @@ class Gatekeeper:
             [*(ENVIRON_KEY[name] for name in _CLIENTS_PREFIXES), *(key[:-1] for key in keys if key[-1] == "*")],
         )
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         stamp = environ.get("HTTP_X_TIMESTAMP")
         reserved = environ.get("HTTP_X_ALLOW_RESERVED_NAMES")
         may_pass = self._may_pass
@@ -143,7 +142,7 @@ class Gatekeeper:
             environ["HTTP_X_BACKEND_ALLOW_RESERVED_NAMES"] = reserved
         private = self._is_private
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             kept = [pair for pair in headers if not private[pair[0]]]
             return start_response(status, kept, exc_info) if exc_info else start_response(status, kept)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from objstore.runtime import settings
 from objstore.runtime.files import exists
@@ -32,7 +31,7 @@ class Healthcheck:
         self._names_bucket = bucket_hosts.find(app)
         self._disable_path = disable_path
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/healthcheck" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return self.app(environ, start_response)
         if self._names_bucket(environ):

@@ -42,7 +42,7 @@ SETTINGS = table(InfoSettings)
 _DIGESTS = {40: "sha1", 64: "sha256", 128: "sha512"}  # by length of the signature in hex digits
 _SIGNED_FOR = {"GET": ("GET",), "HEAD": ("HEAD", "GET")}
 
-Sections = dict[str, dict[str, Any]]
+Sections = dict[str, dict[str, object]]
 
 
 class Info:
@@ -65,7 +65,7 @@ class Info:
         self._now = now
         self._told: tuple[Sections, Sections] | None = None
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/info" or self._names_bucket(environ):
             return self.app(environ, start_response)
         return self._answer(environ)(environ, start_response)

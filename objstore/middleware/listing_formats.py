@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from objstore.core.errors import InvalidInput
@@ -28,7 +27,7 @@ class ListingFormats:
     def __init__(self, app: WsgiApp) -> None:
         self.app = app
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in _METHODS:
             return self.app(environ, start_response)
         parts = environ["PATH_INFO"].split("/", 4)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import ConfigError
@@ -142,7 +141,7 @@ class ProxyLogging:
         self._dates: dict[int, str] = {}
         self._line, self._fields = _compile(template)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if "objstore.logged" in environ or ("objstore.source" in environ and not self._subrequests):
             return self.app(environ, start_response)
         environ["objstore.logged"] = True
@@ -150,7 +149,7 @@ class ProxyLogging:
         if environ.get("CONTENT_LENGTH", "0") not in ("0", "") or "HTTP_TRANSFER_ENCODING" in environ:
             record.input = environ["wsgi.input"] = counted_input(environ["wsgi.input"])
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             record.status = int(status[:3])
             record.headers = headers
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from objstore.ring import Ring
 from objstore.runtime import recon_files, settings
@@ -43,7 +42,7 @@ class Recon:
         self._host = host
         self._threads = threads
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path[:7] != "/recon/":
             return self.app(environ, start_response)

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from objstore.middleware.traffic import CountedBody, traffic
@@ -57,12 +56,12 @@ class StorageLogging:
         self._statsd = sender
         self._now = now
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start = self._now()
         status = 0
         length = ""
 
-        def begin(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def begin(line: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             nonlocal status, length
             status = int(line[:3])
             if self._lines is not None:

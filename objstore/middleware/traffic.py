@@ -40,10 +40,10 @@ class CountedInput:
         self.count = 0
         self.gone = False
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
-    def _counted(self, method: Callable[..., bytes], args: tuple[Any, ...]) -> bytes:
+    def _counted(self, method: Callable[..., bytes], args: tuple[object, ...]) -> bytes:
         try:
             data = method(*args)
         except ClientGone:
@@ -52,18 +52,18 @@ class CountedInput:
         self.count += len(data)
         return data
 
-    def read(self, *args: Any) -> bytes:
+    def read(self, *args: object) -> bytes:
         return self._counted(self._stream.read, args)
 
-    def readline(self, *args: Any) -> bytes:
+    def readline(self, *args: object) -> bytes:
         return self._counted(self._stream.readline, args)
 
-    def readlines(self, *args: Any) -> list[bytes]:
+    def readlines(self, *args: object) -> list[bytes]:
         lines: list[bytes] = self._stream.readlines(*args)
         self.count += sum(map(len, lines))
         return lines
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: object) -> int:
         try:
             size: int = self._stream.readinto(buffer)
         except ClientGone:
@@ -77,11 +77,11 @@ class CountedInput:
 
 
 class _ChunkedInput(CountedInput):
-    def read_chunk(self, *args: Any) -> bytes:
+    def read_chunk(self, *args: object) -> bytes:
         return self._counted(self._stream.read_chunk, args)
 
 
-def counted_input(stream: Any) -> CountedInput:
+def counted_input(stream: object) -> CountedInput:
     """stream: a wsgi.input, perhaps one that knows chunks."""
     return (_ChunkedInput if hasattr(stream, "read_chunk") else CountedInput)(stream)
 
@@ -99,12 +99,12 @@ class CountedBody:
         self._end: Callable[[int, int, bool], object] | None = end
         self._sent = 0
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> bytes:
         try:
-            piece = self._next()
+            piece: bytes = self._next()
         except StopIteration:
             self._tell()
             raise
