@@ -57,7 +57,7 @@ class ChangedDatabases:
             self._last_full = now
             self._since.clear()
 
-    def of(self, device: str, databases: Any) -> Iterator[Location]:
+    def of(self, device: str, databases: object) -> Iterator[Location]:
         """The places of changed databases (of a ContainerStore or AccountStore); once all are taken, they are known
         from the next pass on."""
         started, threads = self._now(), self._threads(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import NodeFailure
 from objstore.core.names import HashSalt, Name
@@ -38,7 +38,7 @@ class Peers(NamedTuple):
     def tell(
         self,
         name: Name,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Mapping[str, object]],
         at: Timestamp,
         headers: Mapping[str, str] | None = None,
         replicas: Iterable[int] | None = None,

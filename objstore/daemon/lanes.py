@@ -28,7 +28,7 @@ class PassResult(NamedTuple):
     handoffs_left: int
     failed_peers: frozenset[str]
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         return {**self._asdict(), "failed_peers": sorted(self.failed_peers)}
 
 

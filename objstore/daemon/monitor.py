@@ -35,8 +35,8 @@ class Counts(Protocol):
 class Means(NamedTuple):
     """write, read: of a daemon's state by its name; may block, and raise OSError. host: this one's name."""
 
-    write: Callable[[str, Mapping[str, Any]], None]
-    read: Callable[[str], Any]
+    write: Callable[[str, Mapping[str, object]], None]
+    read: Callable[[str], object]
     host: str
     pid: int
     logger: logging.Logger
@@ -44,7 +44,7 @@ class Means(NamedTuple):
     also: Counts | None = None
 
 
-def state(daemon: Daemon, told: Mapping[str, Any], before: Any) -> dict[str, Any]:
+def state(daemon: Daemon, told: Mapping[str, object], before: object) -> dict[str, object]:
     """What is known of a daemon. Times are seconds since the epoch.
 
     before: what it told when it ran last, in an earlier process.
@@ -69,7 +69,7 @@ def state(daemon: Daemon, told: Mapping[str, Any], before: Any) -> dict[str, Any
     }
 
 
-def _known(said: Any) -> dict[str, Any] | None:
+def _known(said: object) -> dict[str, object] | None:
     """What a file says of a pass; None for what no `_report` was."""
     names = ("began", "ended", "seconds", "units", "failures")
     if not isinstance(said, Mapping) or not all(isinstance(said.get(name), int | float) for name in names):
@@ -77,7 +77,7 @@ def _known(said: Any) -> dict[str, Any] | None:
     return dict(said)
 
 
-def _report(report: Report | None) -> dict[str, Any] | None:
+def _report(report: Report | None) -> dict[str, object] | None:
     if report is None:
         return None
     return {
@@ -100,7 +100,7 @@ def numbers(state: Mapping[str, Any]) -> dict[Series, float]:
     return found | {(name, ""): float(value) for name, value in own.items()}
 
 
-def _flat(told: Mapping[str, Any], prefix: str = "", device: str = "") -> Iterator[tuple[Series, float]]:
+def _flat(told: Mapping[str, object], prefix: str = "", device: str = "") -> Iterator[tuple[Series, float]]:
     for key, value in told.items():
         if key == "devices" and not device and isinstance(value, Mapping):
             for name, of_device in value.items():
@@ -124,7 +124,7 @@ class Monitor:
         self._monotonic = monotonic
         self._ended: green.Queue = green.Queue()
         self._threads = ThreadPool("recon", 1)
-        self._before: dict[str, Any] = {}
+        self._before: dict[str, object] = {}
         self._families: dict[str, Counters] = {}
         self._counted: dict[tuple[str, str, str], float] = {}
         self._silent: set[str] = set()  # daemons whose state could not be written
@@ -173,7 +173,7 @@ class Monitor:
                 means.logger.warning("%s: its state cannot be written: %s", daemon.name, error)
             self._silent.add(daemon.name)
 
-    def _told(self, daemon: Daemon) -> Mapping[str, Any]:
+    def _told(self, daemon: Daemon) -> Mapping[str, object]:
         try:
             return daemon.told()
         except Exception:

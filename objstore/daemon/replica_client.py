@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import REPLACED_SEGMENTS
@@ -171,7 +171,7 @@ class ReplicaClient:
         return self._transport.upload(node, request, length)
 
     def tell(
-        self, name: Name, rows: Iterable[Mapping[str, Any]], at: Timestamp, headers: Mapping[str, str] | None = None
+        self, name: Name, rows: Iterable[Mapping[str, object]], at: Timestamp, headers: Mapping[str, str] | None = None
     ) -> bool:
         """Merge rows into all replicas of a container or account; True where none is left that lacks them."""
         statuses = self._peers(name.kind).tell(name, rows, at, headers).values()
@@ -183,7 +183,7 @@ def _ring_of(name: Name, policy: int) -> str:
     return ring_name(policy) if name.object is not None else name.kind
 
 
-def removal_row(name: str, timestamp: Timestamp, policy: int, now: Timestamp) -> dict[str, Any]:
+def removal_row(name: str, timestamp: Timestamp, policy: int, now: Timestamp) -> dict[str, object]:
     """The tombstone of a row, of whatever age it is itself remembered from `now` on.
 
     Databases forget tombstones by the newest of their timestamps. One that ends an old object would else be

@@ -94,18 +94,18 @@ class Round:
         if len(self.findings) < _MOST_FINDINGS:
             self.findings.append(text)
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> dict[str, object]:
         """All of it, for `read`."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """The same for monitoring: None for a time that never was, and of what was found the first."""
         times = {name: getattr(self, name) or None for name in ("began", "last_began", "last_ended")}
         shown = {"findings": self.findings[:_MOST_TOLD], "last_findings": self.last_findings[:_MOST_TOLD]}
         return self.said() | times | shown
 
     @classmethod
-    def read(cls, said: Mapping[str, Any]) -> Round:
+    def read(cls, said: Mapping[str, object]) -> Round:
         """What `said` gave. Raises TypeError and KeyError for anything else."""
         made = cls()
         for name in cls.__slots__:
@@ -196,7 +196,7 @@ class Rounds:
         if self._stopping:
             raise Interrupted
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """For monitoring: totals since the start, and each device's rounds."""
         devices = {
             name: {tour: found.told() for tour, found in rounds.items()} for name, rounds in self._rounds.items()
@@ -279,7 +279,7 @@ class Rounds:
     def _load(self, place: Place) -> dict[str, Round]:
         """What the file says; beginnings where there is none, or it cannot be read."""
         path = self._path(place)
-        said: Any = {}
+        said: object = {}
         try:
             self._sweep(os.path.dirname(path))
             with open(path, "rb") as file:

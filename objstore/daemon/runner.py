@@ -12,14 +12,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import ObjstoreError
 from objstore.runtime import green
 from objstore.runtime.throttle import Throttle
 
 Pass = Callable[[], Iterator[object]]
-Told = Callable[[], Mapping[str, Any]]
+Told = Callable[[], Mapping[str, object]]
 
 _FIRST_RETRY = 5.0  # seconds after the first pass in a row that broke off
 _LAST_RETRY = 60.0

@@ -47,7 +47,7 @@ def objects(
 
 
 def _listed(
-    names: Callable[..., Mapping[str, Any]], pass_over: PassOver, policy: int, *where: Any
+    names: Callable[..., Mapping[str, object]], pass_over: PassOver, policy: int, *where: object
 ) -> Mapping[str, Any]:
     try:
         return names(*where)

@@ -100,7 +100,7 @@ class AccountReaper:
         self._oldest: float | None = None
         self._counts = {"objects_reaped_total": 0, "containers_reaped_total": 0, "failed_total": 0}
 
-    def told(self) -> Mapping[str, Any]:
+    def told(self) -> Mapping[str, object]:
         """waiting: deleted accounts with containers yet; oldest_seconds: since the first of them could be emptied."""
         age = max(0.0, self._means.now() - self._oldest) if self._oldest is not None else 0.0
         return {**self._counts, "waiting": len(self._accounts), "oldest_seconds": round(age)}

@@ -121,7 +121,7 @@ class DatabaseReplicator:
             raise Interrupted
         self._throttle.take(amount)
 
-    def told(self) -> Mapping[str, Any]:
+    def told(self) -> Mapping[str, object]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
         return {
             **progress(self._lanes, {device: together(results) for device, results in self._results.items()}),
@@ -370,7 +370,7 @@ def _state(part: Part, summaries: Mapping[str, Summary]) -> int:
     return hash((tuple(node.id for node in part.peers), said))
 
 
-def _quietly(call: Callable[..., Any], *args: Any) -> Any:
+def _quietly(call: Callable[..., object], *args: object) -> Any:
     """What a removal returns; None where it has to be tried in a later pass."""
     try:
         return call(*args)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.runtime import green
 from objstore.runtime.drives import Line, Outs, failures
@@ -59,7 +59,7 @@ class Means(NamedTuple):
     drives: Callable[[Iterable[str]], Mapping[str, str]]
     probe: Callable[[str], str]
     outs: Outs
-    tell: Callable[[Mapping[str, Any]], None]
+    tell: Callable[[Mapping[str, object]], None]
 
 
 class DriveAudit:
@@ -81,7 +81,7 @@ class DriveAudit:
         self.conditions: dict[str, Condition] = {}
         self.taken_out = 0
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         devices = {
             name: {"errors": condition.errors, "failed_probes": condition.failed}
             for name, condition in self.conditions.items()

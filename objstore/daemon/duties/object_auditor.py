@@ -57,7 +57,7 @@ class ObjectAuditor:
         self._etags = etags
         self._check = check
         self._logger = logger
-        self._tries: dict[tuple[Any, ...], int] = {}  # of what could not be listed
+        self._tries: dict[tuple[object, ...], int] = {}  # of what could not be listed
         self._unreadable: dict[str, int] = {}  # files in a row, by device
         self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._files = cache(lambda device: Throttle(rates.files))

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import Conflict
 from objstore.core.nodes import Node
@@ -91,7 +91,7 @@ class ObjectReplicator:
         """Let units under way end after the request that they have sent."""
         self._stopping = True
 
-    def told(self) -> Mapping[str, Any]:
+    def told(self) -> Mapping[str, object]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
         told = progress(self._lanes, self._results)
         for device, (identity, since) in self._present.items():

@@ -135,7 +135,7 @@ class Reconciler:
         self._containers: dict[tuple[str, Location], _Container] = {}
         self._counts = {"moved_total": 0, "deleted_total": 0, "dropped_total": 0, "failed_total": 0, "bytes_total": 0}
 
-    def told(self) -> Mapping[str, Any]:
+    def told(self) -> Mapping[str, object]:
         """moved: objects; deleted: where a deletion had been made under another policy; dropped: rows of nothing;
         failed: tries after which a row stayed; waiting: own replicas of containers with misplaced rows."""
         return {**self._counts, "waiting": len(self._containers)}
