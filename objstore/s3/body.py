@@ -49,7 +49,7 @@ class Payload:
         self._got = 0
         self._ended = False
         self._whole: bytes | None = None
-        self._pending: Callable[[], Any] | None = None
+        self._pending: Callable[[], object] | None = None
         self._sha256 = hashlib.sha256() if declared.sha256 else None
         self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
         self._digests: dict[str, Digest] = {}

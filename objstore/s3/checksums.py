@@ -24,12 +24,12 @@ class Crc:
 
     __slots__ = ("_function", "_size", "_value")
 
-    def __init__(self, function: Callable[[Any, int], int], size: int) -> None:
+    def __init__(self, function: Callable[[object, int], int], size: int) -> None:
         self._function = function
         self._size = size
         self._value = 0
 
-    def update(self, data: Any, /) -> None:
+    def update(self, data: object, /) -> None:
         self._value = self._function(data, self._value)
 
     def digest(self) -> bytes:

@@ -143,7 +143,7 @@ class Summed:
         self._algorithm = algorithm
         self._digest = checksums.ALGORITHMS[algorithm].new()
 
-    def read_chunk(self, most: int = 1 << 20) -> Any:
+    def read_chunk(self, most: int = 1 << 20) -> object:
         piece = self._source.read_chunk(most)
         self._digest.update(piece)
         return piece

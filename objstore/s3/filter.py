@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.policies import ONE_POLICY, Policies
@@ -98,7 +97,7 @@ class S3Filter:
         self._guard = swift_api.SwiftGuard(self._context)
         self._router = Router(router.load())
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, object]:
         values = self._values
         return {
             "s3api": {
@@ -113,7 +112,7 @@ class S3Filter:
             }
         }
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._speaks_s3(environ):
             environ["objstore.guard"] = self._guard
             return self.app(environ, start_response)

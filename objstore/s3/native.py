@@ -51,7 +51,7 @@ class Native:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: bytes = b"",
-        stream: Any = None,
+        stream: object = None,
         length: int | None = None,
         late: Callable[[], Mapping[str, str]] | None = None,
     ) -> Reply:

@@ -19,7 +19,7 @@ class Outflow:
 
     def __init__(self, source: Reply, size: int) -> None:
         self._source = source
-        self._pieces: Iterator[Any] = iter(source.body)
+        self._pieces: Iterator[bytes] = iter(source.body)
         self._left = size
         self._piece: Any = b""
 

@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.numbers import whole
 from objstore.s3 import dates
@@ -90,7 +90,7 @@ def parse(encoded: str) -> Policy:
     return Policy(expires, tuple(found), sizes)
 
 
-def _sizes(one: list[Any]) -> Sizes:
+def _sizes(one: list[object]) -> Sizes:
     if len(one) != 3:
         raise _invalid("Invalid Condition: content-length-range takes two numbers.")
     least, most = (_size(number) for number in one[1:])
@@ -99,7 +99,7 @@ def _sizes(one: list[Any]) -> Sizes:
     return Sizes(least, most)
 
 
-def _size(number: Any) -> int:
+def _size(number: object) -> int:
     """Bytes, as a number of JSON or as text; raises S3Error InvalidPolicyDocument."""
     size = whole(str(number)) if isinstance(number, (int, str)) and not isinstance(number, bool) else None
     if size is None:
@@ -107,7 +107,7 @@ def _size(number: Any) -> int:
     return size
 
 
-def _conditions(one: Any) -> list[Condition]:
+def _conditions(one: object) -> list[Condition]:
     if isinstance(one, dict):
         if not one:
             raise _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
@@ -122,7 +122,7 @@ def _conditions(one: Any) -> list[Condition]:
     return [_condition(kind, name[1:], value, json.dumps(one))]
 
 
-def _condition(kind: str, name: str, value: Any, text: str) -> Condition:
+def _condition(kind: str, name: str, value: object, text: str) -> Condition:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise _invalid("Invalid Condition: the value is not a string.")
     return Condition(kind, name.lower(), str(value), text)

@@ -232,7 +232,7 @@ def _rows(raw: Stored) -> list[dict[str, Any]]:
     if MANIFEST not in raw.headers:
         raw.answer.close()
         return []
-    listed: list[dict[str, Any]] = json.loads(raw.answer.read())
+    listed: list[dict[str, object]] = json.loads(raw.answer.read())
     return listed
 
 
@@ -242,6 +242,6 @@ def parts_count(headers: Mapping[str, str]) -> int:
     return int(match[1]) if match else 0
 
 
-def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, Any]]:
+def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, object]]:
     """The parts of an object, in order, with what its list says of each."""
     return _rows(current.read(context, request, target, "GET", query=_ITSELF))

@@ -96,5 +96,5 @@ class S3Request:
         trans_id: str = self.environ.get("objstore.trans_id", "")
         return trans_id
 
-    def header(self, name: str, default: Any = "") -> Any:
+    def header(self, name: str, default: object = "") -> Any:
         return self.headers.get(name, default)

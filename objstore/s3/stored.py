@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.names import Name
 from objstore.layers.interface import Reply
@@ -48,7 +48,7 @@ class Upload(NamedTuple):
 
     headers: Mapping[str, str]
     body: bytes = b""
-    stream: Any = None
+    stream: object = None
     length: int | None = None
     late: Callable[[], Mapping[str, str]] | None = None
     conditions: Mapping[str, str] = {}

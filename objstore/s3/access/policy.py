@@ -165,14 +165,14 @@ def parse(text: str, bucket: str) -> Policy:
     return Policy(statements, keys, filling, lets_write)
 
 
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("a key comes twice")
     return made
 
 
-def _statement(item: Any, bucket: str) -> Statement:
+def _statement(item: object, bucket: str) -> Statement:
     if not isinstance(item, dict):
         raise _malformed("Statement must be an object")
     unknown = sorted(set(item) - _FIELDS)
@@ -200,7 +200,7 @@ def _statement(item: Any, bucket: str) -> Statement:
     )  # fmt: skip
 
 
-def _either(item: dict[str, Any], name: str) -> tuple[Any, bool]:
+def _either(item: dict[str, object], name: str) -> tuple[object, bool]:
     """The value of a field or of its negation, and whether it is the field."""
     negation = f"Not{name}"
     if name in item and negation in item:
@@ -247,7 +247,7 @@ def _check_combinations(patterns: Iterable[str], resources: Iterable[str]) -> No
         raise _malformed("Action does not apply to any resource(s) in statement")
 
 
-def _principals(value: Any) -> Principals:
+def _principals(value: object) -> Principals:
     if value == "*":
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value:
@@ -303,7 +303,7 @@ _PRINCIPAL_KINDS: dict[str, Callable[[str, set[str], set[str]], None]] = {
 }
 
 
-def _conditions(value: Any) -> Iterable[Condition]:
+def _conditions(value: object) -> Iterable[Condition]:
     if not isinstance(value, dict):
         raise _malformed("Invalid policy syntax.")
     for operator, keys in value.items():
@@ -319,5 +319,5 @@ def _conditions(value: Any) -> Iterable[Condition]:
                 raise _malformed(f"Invalid Condition type : {operator}", operator) from None
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -60,7 +60,7 @@ def write(
     context: Context,
     request: S3Request,
     upload: Upload,
-    stream: Any,
+    stream: object,
     length: int | None,
     checksums: Callable[[], Mapping[str, str]],
 ) -> Written:

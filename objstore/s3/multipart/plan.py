@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     etag: str
     checksum: Checksum | None
 
-    def rows(self, container: str) -> list[dict[str, Any]]:
+    def rows(self, container: str) -> list[dict[str, object]]:
         """The manifest's list. container: where the parts are."""
         algorithm = self.checksum.algorithm if self.checksum is not None else ""
         return [

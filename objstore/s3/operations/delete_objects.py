@@ -101,11 +101,11 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
         return failures.from_core(failure)
 
 
-def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, Any]]]:
+def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, object]]]:
     asked = [("Key", item.key), ("VersionId", item.version)]
     if isinstance(outcome, S3Error):
         return "Error", [*asked, ("Code", outcome.code), ("Message", outcome.message)]
-    told: list[tuple[str, Any]] = [*asked]
+    told: list[tuple[str, object]] = [*asked]
     if outcome.marker:
         told += [("DeleteMarker", True), ("DeleteMarkerVersionId", outcome.version_id)]
     return "Deleted", told

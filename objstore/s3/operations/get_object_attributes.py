@@ -20,7 +20,7 @@ ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 _ASKED = "X-Amz-Object-Attributes"
 _MOST_PARTS = 1000
 
-Elements = Iterable[tuple[str, Any]]
+Elements = Iterable[tuple[str, object]]
 
 
 def handle(context: Context, request: S3Request) -> Response:
@@ -32,7 +32,7 @@ def handle(context: Context, request: S3Request) -> Response:
     stored = current.read(context, request, target, "HEAD")
     stored.answer.close()
     checksum = names.checksum(stored.headers)
-    told: dict[str, Any] = {
+    told: dict[str, object] = {
         "ETag": names.etag(stored.headers),
         "Checksum": [(f"Checksum{checksum.algorithm}", checksum.value), ("ChecksumType", checksum.type)]
         if checksum is not None

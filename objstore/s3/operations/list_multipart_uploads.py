@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.s3 import dates, listing, xml
 from objstore.s3.access.acl_xml import owner
@@ -33,7 +33,7 @@ def handle(context: Context, request: S3Request) -> Response:
     id_marker = query.get("upload-id-marker", "") if asked.after else ""
     page = _page(context, request, asked._replace(limit=most), id_marker)
     encode = listing.url_encoded if query.get("encoding-type") else str
-    result: list[tuple[str, Any]] = [
+    result: list[tuple[str, object]] = [
         ("Bucket", request.bucket),
         ("KeyMarker", encode(asked.after)),
         ("UploadIdMarker", id_marker),
@@ -94,7 +94,7 @@ def _marker(asked: Asked, id_marker: str) -> str:
     return names.behind(key)
 
 
-def _upload(upload: Upload, encode: Callable[[str], str]) -> list[tuple[str, Any]]:
+def _upload(upload: Upload, encode: Callable[[str], str]) -> list[tuple[str, object]]:
     return [
         ("Key", encode(upload.key)),
         ("UploadId", upload.id),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import Any
 
 from objstore.s3 import dates, listing, xml
 from objstore.s3.access.acl_xml import owner
@@ -57,7 +56,7 @@ def _marker(request: S3Request) -> int:
     return min(int(text or 0), 99_999)
 
 
-def _part(part: Part, upload: Upload) -> Iterable[tuple[str, Any]]:
+def _part(part: Part, upload: Upload) -> Iterable[tuple[str, object]]:
     checksum = part.checksums.get(upload.algorithm)
     return [
         ("PartNumber", part.number),
