@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.object_rows import tell, tell_the_rest, tombstone
@@ -84,7 +84,7 @@ class Enlisting:
         self._look_again = look_again
         self._replicas = len(change.updates.place.primaries)
 
-    def finish(self, sent: Sent, row: Callable[[], dict[str, Any]]) -> None:
+    def finish(self, sent: Sent, row: Callable[[], dict[str, object]]) -> None:
         """The object is listed, or as if it had not been written.
 
         Raises NoContainer if the container is gone, ContainerReplaced if it is another one now, NodeFailure if it is
@@ -112,7 +112,7 @@ class Enlisting:
         _withdraw(change)
         raise refusal
 
-    def _again(self, row: Callable[[], dict[str, Any]]) -> ObjstoreError | None:
+    def _again(self, row: Callable[[], dict[str, object]]) -> ObjstoreError | None:
         """Look at the container again; send the row again while it is the same, or as good. None if it is listed."""
         for attempt in range(_TRIES):
             green.sleep(_PAUSE * attempt)

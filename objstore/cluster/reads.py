@@ -95,7 +95,7 @@ class _Tally:
 
 def _one_by_one(
     cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, tally: _Tally
-) -> tuple[NodeResponse, Any]:
+) -> tuple[NodeResponse, object]:
     asked = set()
     for node in nodes:
         asked.add(node.id)
@@ -126,7 +126,7 @@ def _answer(cluster: Cluster, node: Node, request: NodeRequest, tally: _Tally) -
 
 def _concurrently(
     cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, place: Placement
-) -> tuple[NodeResponse, Any]:
+) -> tuple[NodeResponse, object]:
     """Ask a further primary whenever `concurrency_timeout` passes without a good answer.
 
     Other nodes, which may have what a primary has replaced since, are asked when no answer is awaited any more.

@@ -79,9 +79,9 @@ class Listing(NamedTuple):
     content: bytes
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """The rows, decoded."""
-        rows: list[dict[str, Any]] = json.loads(self.content) if self.content else []
+        rows: list[dict[str, object]] = json.loads(self.content) if self.content else []
         return rows
 
 

@@ -8,7 +8,6 @@ that the connection ends short of its length and nobody takes a part for the who
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from objstore.core.errors import NodeFailure, ObjstoreError
 from objstore.layers.interface import Reply
@@ -90,7 +89,7 @@ class SegmentBody:
             before.append(item)
         return before, None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes]:
         yield from self._before
         if self._first is None:
             return
@@ -118,7 +117,7 @@ class SegmentBody:
         except ObjstoreError:
             return self._fetch(pending.segment)
 
-    def _pieces(self, segment: Segment) -> Iterator[Any]:
+    def _pieces(self, segment: Segment) -> Iterator[bytes]:
         left = segment.length
         again = True
         while True:

@@ -84,7 +84,7 @@ class AccountVerbs:
         rows = rows_body(lambda: [self._shown(item) for item in listing.items])
         return NodeResponse(200, headers | LISTING, rows)
 
-    def _shown(self, item: ListedContainer | Subdir) -> dict[str, Any]:
+    def _shown(self, item: ListedContainer | Subdir) -> dict[str, object]:
         if isinstance(item, Subdir):
             return {"subdir": item.name}
         return {

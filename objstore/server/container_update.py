@@ -62,7 +62,7 @@ class ContainerUpdater:
         assert request.name.object is not None
         return self._tell(request, tombstone_row(request.name.object, timestamp, request.location.policy))
 
-    def _tell(self, request: Request, row: Mapping[str, Any]) -> dict[str, str]:
+    def _tell(self, request: Request, row: Mapping[str, object]) -> dict[str, str]:
         encoded = request.headers.get(CONTAINER_UPDATE)
         if not encoded:
             return {UPDATED: ""}
@@ -130,7 +130,7 @@ def _indexes(indexes: Iterable[int]) -> str:
     return ",".join(map(str, indexes))
 
 
-def _spool_key(target: UpdateTarget, row: Mapping[str, Any]) -> str:
+def _spool_key(target: UpdateTarget, row: Mapping[str, object]) -> str:
     """Another one for each row and its container: one change may spool several at one timestamp."""
     said = f"{target.name.path}/{row['name']}".encode("utf-8", "surrogateescape")
     return hashlib.md5(said, usedforsecurity=False).hexdigest()

@@ -36,7 +36,7 @@ class StorageApp:
         self._server = server
         self.server_name = server.name
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         requests.vouch(environ)  # all clients are the store's own
         response = self._server.without_verb(environ["REQUEST_METHOD"]) or self._answer(environ)
         if type(response.body) is JsonBody:

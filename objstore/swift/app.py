@@ -66,7 +66,7 @@ class ProxyApp:
         objects = ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
         self._allowed = tuple((*methods, "OPTIONS") for methods in (accounts.METHODS, containers.METHODS, objects))
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             response = self._answer(environ)
         except ObjstoreError as failure:

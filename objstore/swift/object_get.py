@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from objstore.core.errors import NodeFailure, NotFound
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
@@ -96,7 +95,7 @@ class _Parts:
         self._multipart = multipart
         self._current: Reply | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes]:
         request = self._request
         for head, (start, stop) in zip(self._multipart.heads, self._multipart.parts, strict=True):
             yield head

@@ -96,7 +96,7 @@ class _Md5:
     def __init__(self, pool: ThreadPool) -> None:
         self._pool = pool
         self._hash = hashlib.md5(usedforsecurity=False)
-        self._pending: Callable[[], Any] | None = None
+        self._pending: Callable[[], object] | None = None
 
     def update(self, piece: bytes) -> None:
         self._settle()
