@@ -24,7 +24,7 @@ class RequestContext:
 
     __slots__ = ("cache", "infos", "trace", "trans_id")
 
-    def __init__(self, trans_id: str = "", cache: Cache | None = None, infos: dict[Name, Any] | None = None) -> None:
+    def __init__(self, trans_id: str = "", cache: Cache | None = None, infos: dict[Name, object] | None = None) -> None:
         self.trans_id = trans_id
         self.cache = cache
         self.infos: dict[Name, Any] = {} if infos is None else infos

@@ -68,11 +68,11 @@ class Cache(Protocol):
     info_ttl: float
     missing_ttl: float
 
-    def get(self, key: str, kind: type[Any]) -> Any:
+    def get(self, key: str, kind: type[object]) -> Any:
         """The value last set, of type `kind` (a NamedTuple of JSON values), or None."""
         ...
 
-    def set(self, key: str, value: Any, ttl: float, token: object = None) -> None:
+    def set(self, key: str, value: object, ttl: float, token: object = None) -> None:
         """Keep a value for `ttl` seconds, unless the key was deleted since `token` was taken."""
         ...
 

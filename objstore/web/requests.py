@@ -12,7 +12,7 @@ from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native, to_text
 
 Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
+StartResponse = Callable[..., object]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 __all__ = [

@@ -67,13 +67,13 @@ class Response:
     __slots__ = ("body", "headers", "status")
 
     def __init__(
-        self, status: int, headers: Mapping[str, str] | None = None, body: bytes | Iterable[Any] = b""
+        self, status: int, headers: Mapping[str, str] | None = None, body: bytes | Iterable[bytes] = b""
     ) -> None:
         self.status = status
         self.headers: dict[str, str] = dict(headers) if headers else {}
         self.body = body
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[Any]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = self.body
         if isinstance(body, bytes):
             if self.status != 304:
@@ -116,7 +116,7 @@ class Answer:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any]) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: Iterable[bytes]) -> None:
         self.status = status
         self.headers = headers
         self.body = body
