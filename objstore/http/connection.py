@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone
 from objstore.http.body import EMPTY_BODY, RequestBody
@@ -17,7 +17,7 @@ from objstore.http.source import ChunkedSource, LengthSource
 from objstore.http.stream import Buffer, Stream
 from objstore.runtime import green
 
-WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[Buffer]]
+WSGIApp = Callable[[dict[str, object], Callable[..., object]], Iterable[Buffer]]
 
 _RECV = 65536  # a small object's PUT comes whole
 
@@ -52,7 +52,7 @@ class Connection:
 
     __slots__ = ("_pace", "_service", "environ", "idle_since", "known", "stream")
 
-    def __init__(self, stream: Stream, service: Service, environ: dict[str, Any]) -> None:
+    def __init__(self, stream: Stream, service: Service, environ: dict[str, object]) -> None:
         self.stream = stream
         self.idle_since: float | None = monotonic()
         self.known = False
@@ -283,7 +283,7 @@ class Connection:
             pass  # the client is gone; the connection is closed next
 
 
-def base_environ(scheme: str, local: tuple[str, int], peer: tuple[str, int]) -> dict[str, Any]:
+def base_environ(scheme: str, local: tuple[str, int], peer: tuple[str, int]) -> dict[str, object]:
     """What all requests of a connection have in common."""
     return {
         "SCRIPT_NAME": "",

@@ -61,7 +61,7 @@ class RequestHead(NamedTuple):
     """length: of the body in bytes, -1 where it is chunked."""
 
     method: str
-    environ: dict[str, Any]
+    environ: dict[str, object]
     http10: bool
     length: int
     keep_alive: bool
@@ -181,7 +181,7 @@ def _check_shape(head: bytes, line_end: int, limits: HeadLimits) -> None:
         raise RequestRefused(431, f"A header is longer than {limits.field} bytes")
 
 
-def _read_fields(lines: memoryview, environ: dict[str, Any]) -> None:
+def _read_fields(lines: memoryview, environ: dict[str, object]) -> None:
     parser = HttpRequestParser(_Fields(environ))
     try:
         parser.feed_data(b"GET / HTTP/1.1\r\n")
@@ -195,7 +195,7 @@ def _read_fields(lines: memoryview, environ: dict[str, Any]) -> None:
         raise RequestRefused(400, str(error) or "Malformed headers") from None
 
 
-def _read_target(method: str, target: str, environ: dict[str, Any]) -> None:
+def _read_target(method: str, target: str, environ: dict[str, object]) -> None:
     if target[0] != "/":
         if target == "*" and method == "OPTIONS":
             pass
@@ -214,7 +214,7 @@ def _read_target(method: str, target: str, environ: dict[str, Any]) -> None:
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1") if "%" in path else path
 
 
-def _check_host(environ: dict[str, Any], http10: bool) -> None:
+def _check_host(environ: dict[str, object], http10: bool) -> None:
     host = environ.get("HTTP_HOST")
     if host is None:
         if not http10:

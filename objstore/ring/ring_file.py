@@ -69,12 +69,12 @@ def encode_ring(contents: RingContents) -> bytes:
     return seal(RING, *with_step(header, contents.step), arrays)
 
 
-def with_step(header: dict[str, Any], step: str) -> tuple[int, dict[str, Any]]:
+def with_step(header: dict[str, object], step: str) -> tuple[int, dict[str, object]]:
     """The version and the header of a file in a step: who ignored it would read and write in the wrong places."""
     return (2, {**header, "part_power_step": step}) if step else (1, header)
 
 
-def step_of(header: dict[str, Any]) -> str:
+def step_of(header: dict[str, object]) -> str:
     """Raises ValueError for one that is not known."""
     step = header.get("part_power_step", "")
     if step not in STEPS:
@@ -115,7 +115,7 @@ def _shape_problem(contents: RingContents) -> str:
     return ""
 
 
-def _device_fields(node: Node) -> list[Any]:
+def _device_fields(node: Node) -> list[object]:
     return list(node[1:])
 
 

@@ -49,7 +49,7 @@ class Sealed(NamedTuple):
     arrays: dict[str, memoryview]
 
 
-def seal(kind: Kind, version: int, header: Mapping[str, Any], arrays: Mapping[str, memoryview]) -> bytes:
+def seal(kind: Kind, version: int, header: Mapping[str, object], arrays: Mapping[str, memoryview]) -> bytes:
     """The bytes of a file. The same contents always give the same bytes. version: the oldest that can say them."""
     listed = [[name, view.itemsize, len(view)] for name, view in arrays.items()]
     text = json.dumps({**header, "arrays": listed}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

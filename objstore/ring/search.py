@@ -31,16 +31,16 @@ _CHANGEABLE = frozenset({"ip", "port", "replication_ip", "replication_port", "de
 FORM = "d<id>r<region>z<zone>-<ip>:<port>R<replication ip>:<replication port>/<device>_<meta>"
 
 
-def parse(value: str) -> dict[str, Any]:
+def parse(value: str) -> dict[str, object]:
     """The fields of `Node` that a description names; raises InvalidInput for anything else."""
     match = _VALUE.fullmatch(f"-{value}" if _ADDRESS.match(value) else value)
     if not value or match is None:
         raise InvalidInput(f"not a device description: {value!r}; the form is {FORM}, of which parts may be missing")
-    fields: dict[str, Any] = {name: text for name, text in match.groupdict().items() if text is not None}
+    fields: dict[str, object] = {name: text for name, text in match.groupdict().items() if text is not None}
     return normalised(fields)
 
 
-def normalised(fields: Mapping[str, Any]) -> dict[str, Any]:
+def normalised(fields: Mapping[str, Any]) -> dict[str, object]:
     """Numbers as numbers, addresses in their one canonical form."""
     found = dict(fields)
     for name in _NUMBERS:
@@ -67,7 +67,7 @@ def new_node(fields: Mapping[str, Any]) -> Node:
     return Node(**{"id": -1, "region": 1, **fields})
 
 
-def parse_change(value: str) -> dict[str, Any]:
+def parse_change(value: str) -> dict[str, object]:
     """Fields that `set-info` gives a device; the leading "-" of an address may be left out."""
     fields = parse(f"-{value}" if value[:1].isdigit() or value[:1] == "[" else value)
     if not fields.keys() <= _CHANGEABLE:
@@ -75,7 +75,7 @@ def parse_change(value: str) -> dict[str, Any]:
     return fields
 
 
-def matching(devices: Iterable[Node], fields: Mapping[str, Any]) -> list[Node]:
+def matching(devices: Iterable[Node], fields: Mapping[str, object]) -> list[Node]:
     """Devices all of whose named fields are so."""
     wanted = normalised(fields)
     return [node for node in devices if all(getattr(node, name) == value for name, value in wanted.items())]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 SPOOL = "async_pending"  # a directory a policy on each device: async_pending, async_pending-1
 QUARANTINE = "quarantined"
@@ -212,7 +212,7 @@ class DeviceCounts:
         return found._replace(late=name in self._under_way)
 
 
-def as_json(counted: Counted) -> dict[str, Any]:
+def as_json(counted: Counted) -> dict[str, object]:
     """Of one device, for /recon. Numbers of room are None where it is not known."""
     room = counted.usage
     kinds = {"accounts": 0, "containers": 0, "objects": 0}

@@ -168,14 +168,14 @@ class Outs:
 
     def all(self) -> dict[str, Mapping[str, Any]]:
         """What was noted, by name: `why` and `at` (seconds since the epoch)."""
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, Mapping[str, object]] = {}
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._directory)):
                 if not name.endswith(".tmp") and not name.startswith("."):
                     found[name] = self._noted(name)
         return found
 
-    def _noted(self, name: str) -> Mapping[str, Any]:
+    def _noted(self, name: str) -> Mapping[str, object]:
         try:
             with open(os.path.join(self._directory, name), "rb") as file:
                 noted = json.load(file)

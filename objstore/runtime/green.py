@@ -41,7 +41,7 @@ sleep = eventlet.sleep
 kill = eventlet.kill
 
 
-def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> Any:
     """Run a function in a green thread of its own; `wait()` of the result returns what it returns, or raises its error.
 
     The result of one that was killed is None: as an error it would keep all that it worked with in memory.
@@ -49,7 +49,7 @@ def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return eventlet.spawn(_unless_killed, function, *args, **kwargs)
 
 
-def _unless_killed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _unless_killed(function: Callable[..., object], *args: object, **kwargs: object) -> object:
     try:
         return function(*args, **kwargs)
     except GreenletExit:
@@ -66,32 +66,32 @@ def deadline(seconds: float | None, error: BaseException) -> Any:
     return eventlet.timeout.Timeout(seconds, error)
 
 
-def later(seconds: float, call: Callable[..., object], *args: object) -> Any:
+def later(seconds: float, call: Callable[..., object], *args: object) -> object:
     """Call from the event loop after so many seconds; the result has `cancel()`. Must not wait."""
     return eventlet.hubs.get_hub().schedule_call_global(seconds, call, *args)
 
 
-def wait_readable(sock: Any, timeout: float | None = None) -> None:
+def wait_readable(sock: object, timeout: float | None = None) -> None:
     """Wait until the socket (or descriptor) can be read; TimeoutError after `timeout` seconds."""
     eventlet.hubs.trampoline(sock, read=True, timeout=timeout, timeout_exc=TimeoutError("not readable in time"))
 
 
-def wait_writable(sock: Any, timeout: float | None = None) -> None:
+def wait_writable(sock: object, timeout: float | None = None) -> None:
     """Wait until the socket can be written; TimeoutError after `timeout` seconds."""
     eventlet.hubs.trampoline(sock, write=True, timeout=timeout, timeout_exc=TimeoutError("not writable in time"))
 
 
-def watch(fd: int, on_readable: Callable[[int], None]) -> Any:
+def watch(fd: int, on_readable: Callable[[int], None]) -> object:
     """Call `on_readable(fd)` from the event loop whenever fd can be read; it must not wait."""
     hub = eventlet.hubs.get_hub()
     return hub.add(hub.READ, fd, on_readable, _ignore, None)
 
 
-def unwatch(watcher: Any) -> None:
+def unwatch(watcher: object) -> None:
     eventlet.hubs.get_hub().remove(watcher)
 
 
-def switch_to_hub() -> Any:
+def switch_to_hub() -> object:
     """Suspend this green thread until someone calls `switch` or `throw` on it."""
     return eventlet.hubs.get_hub().switch()
 
@@ -133,7 +133,7 @@ class _Sweep:
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self._timer: Any = None
+        self._timer: object = None
         self.watches: set[Watch | Bound] = set()
 
     def add(self, watch: Watch | Bound) -> None:
@@ -205,7 +205,7 @@ class Watch:
         self._fd = sock.fileno()
         self._hub = eventlet.hubs.get_hub()
         self._sweep = _sweep()
-        self._listener: Any = None
+        self._listener: object = None
         self._reader: Any = None
         self._writer: Any = None
         self.deadline = inf

@@ -41,25 +41,25 @@ class Host:
         self._ring_version = ring_version
         self._outs = Outs(paths.devices)
         self._counts = DeviceCounts(partial(device_counts.count, paths.devices, is_mounted=self._is_mounted))
-        self._rings: dict[str, tuple[_Stamp, dict[str, Any]]] = {}  # by path, as long as unchanged
+        self._rings: dict[str, tuple[_Stamp, dict[str, object]]] = {}  # by path, as long as unchanged
         self._settings: tuple[_Stamp, dict[str, str]] | None = None
 
     def version(self) -> Any:
         return {"version": objstore.__version__}
 
-    def time(self) -> Any:
+    def time(self) -> object:
         """Seconds since the epoch by this host's clock."""
         return time.time()
 
-    def mem(self) -> Any:
+    def mem(self) -> object:
         """Bytes."""
         return {**psutil.virtual_memory()._asdict(), "swap": psutil.swap_memory()._asdict()}
 
-    def load(self) -> Any:
+    def load(self) -> object:
         one, five, fifteen = psutil.getloadavg()
         return {"1m": one, "5m": five, "15m": fifteen, "processes": len(psutil.pids()), "cpus": psutil.cpu_count()}
 
-    def sockstat(self) -> Any:
+    def sockstat(self) -> object:
         """Sockets of this host by state; memory in bytes. Empty where the system does not tell."""
         told: dict[str, int] = {}
         for path in ("/proc/net/sockstat", "/proc/net/sockstat6"):
@@ -73,20 +73,20 @@ class Host:
                     told["tcp6_in_use"] = fields.get("inuse", 0)
         return told
 
-    def devices(self) -> Any:
+    def devices(self) -> object:
         return {self.paths.devices: self._names()}
 
-    def mounted(self) -> Any:
+    def mounted(self) -> object:
         return [{"device": part.device, "path": part.mountpoint} for part in psutil.disk_partitions(all=True)]
 
-    def unmounted(self) -> Any:
+    def unmounted(self) -> object:
         return [{"device": name, "mounted": False} for name, found in self.counted().items() if not found.mounted]
 
-    def diskusage(self) -> Any:
+    def diskusage(self) -> object:
         """Bytes of each device; `avail` is what is left to others than root."""
         return [_usage(name, found) for name, found in self.counted().items()]
 
-    def quarantined(self) -> Any:
+    def quarantined(self) -> object:
         """How many objects and databases lie in quarantine, and the names of some, by device and kind."""
         counts: dict[str, Any] = {"accounts": 0, "containers": 0, "objects": 0, "policies": {}}
         some: dict[str, dict[str, list[str]]] = {}
@@ -102,11 +102,11 @@ class Host:
                     some.setdefault(name, {})[kind] = sorted(names)[: device_counts.MOST_NAMES]
         return {**counts, "names": some}
 
-    def async_pending(self) -> Any:
+    def async_pending(self) -> object:
         """Container updates that wait in the spools of all devices."""
         return {"async_pending": sum(found.async_pending for found in self.counted().values())}
 
-    def ringmd5(self) -> Any:
+    def ringmd5(self) -> object:
         """MD5 of each ring file in hex: hosts whose values differ hold different rings."""
         return {os.path.join(self.paths.rings, name + _RING): told["md5"] for name, told in self.rings().items()}
 
@@ -118,7 +118,7 @@ class Host:
                 told[entry.name.removesuffix(_RING)] = self._ring(entry.path)
         return told
 
-    def settings(self) -> Any:
+    def settings(self) -> object:
         """Digests of what must be the same on all hosts; secrets cannot be learned from them."""
         try:
             found = os.stat(os.path.join(self.paths.rings, cluster_conf.FILE_NAME))
@@ -129,7 +129,7 @@ class Host:
         except (ConfigError, OSError) as error:
             return {"error": str(error)}
 
-    def daemons(self) -> Any:
+    def daemons(self) -> object:
         """The state of each daemon by name, as it told last; `alive`: is its process still there?"""
         told = recon_files.read_all(self.paths.recon)
         return {
@@ -138,7 +138,7 @@ class Host:
             if isinstance(state, dict) and "pid" in state and "passes_total" in state
         }
 
-    def driveaudit(self) -> Any:
+    def driveaudit(self) -> object:
         """What the drive audit told last; None where there is none."""
         return recon_files.read(self.paths.recon, "driveaudit")
 
@@ -183,7 +183,7 @@ class Host:
         path = os.path.join(self.paths.devices, name)
         return os.lstat(path).st_dev != os.stat(self.paths.devices).st_dev
 
-    def _ring(self, path: str) -> dict[str, Any]:
+    def _ring(self, path: str) -> dict[str, object]:
         found = os.stat(path)
         stamp = found.st_ino, found.st_mtime_ns, found.st_size
         known = self._rings.get(path)
@@ -191,7 +191,7 @@ class Host:
             known = self._rings[path] = stamp, self._read_ring(path, found.st_mtime)
         return known[1]
 
-    def _read_ring(self, path: str, modified: float) -> dict[str, Any]:
+    def _read_ring(self, path: str, modified: float) -> dict[str, object]:
         md5 = md5_of(path)
         version = None
         if self._ring_version is not None:
@@ -220,13 +220,13 @@ def settings_digest(cluster: cluster_conf.ClusterConf) -> dict[str, str]:
     return {**parts, "digest": _digest(parts)}
 
 
-def _digest(value: Any, rounds: int = 1) -> str:
+def _digest(value: object, rounds: int = 1) -> str:
     """rounds: so many more for what nobody is to guess from its digest."""
     data = json.dumps(value, sort_keys=True, default=str).encode()
     return hashlib.pbkdf2_hmac("sha256", data, b"objstore settings", rounds, 8).hex()
 
 
-def _usage(name: str, found: device_counts.Counted) -> dict[str, Any]:
+def _usage(name: str, found: device_counts.Counted) -> dict[str, object]:
     if found.usage is None:
         return {"device": name, "mounted": False, "size": "", "used": "", "avail": ""}
     return {"device": name, "mounted": True, **found.usage._asdict()}
@@ -254,7 +254,7 @@ def _fields_of(path: str) -> Iterable[tuple[str, dict[str, int]]]:
         yield protocol, dict(zip(words[::2], map(int, words[1::2]), strict=False))
 
 
-TOPICS: Mapping[str, Callable[[Host], Any]] = {
+TOPICS: Mapping[str, Callable[[Host], object]] = {
     "async": Host.async_pending,
     "daemons": Host.daemons,
     "devices": Host.devices,

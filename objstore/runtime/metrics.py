@@ -269,7 +269,7 @@ class Distribution:
         self._values[self._sum] += value
 
 
-class Counters(dict[Any, Value]):
+class Counters(dict[object, Value]):
     """A counter or gauge with labels: `requests["object", "GET", 200].inc()`.
 
     The key is a tuple of label values, or the one value of the only label. Label values
@@ -281,13 +281,13 @@ class Counters(dict[Any, Value]):
         self._cells = cells
         self._description = description
 
-    def __missing__(self, key: Any) -> Value:
+    def __missing__(self, key: object) -> Value:
         value = Value(*self._cells.place(self._description, _texts(key)))
         self[key] = value
         return value
 
 
-class Histograms(dict[Any, Distribution]):
+class Histograms(dict[object, Distribution]):
     """A histogram with labels; see `Counters`."""
 
     def __init__(self, cells: _Cells, description: Description) -> None:
@@ -295,13 +295,13 @@ class Histograms(dict[Any, Distribution]):
         self._cells = cells
         self._description = description
 
-    def __missing__(self, key: Any) -> Distribution:
+    def __missing__(self, key: object) -> Distribution:
         made = Distribution(*self._cells.place(self._description, _texts(key)), self._description.bounds)
         self[key] = made
         return made
 
 
-def _texts(key: Any) -> tuple[str, ...]:
+def _texts(key: object) -> tuple[str, ...]:
     return tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)
 
 
@@ -409,16 +409,16 @@ def render(counted: Iterable[Worker]) -> bytes:
 class _Collected:
     """What generate_latest asks of a registry."""
 
-    def __init__(self, families: list[Any]) -> None:
+    def __init__(self, families: list[object]) -> None:
         self._families = families
 
     def collect(self) -> list[Any]:
         return self._families
 
 
-def _family(description: Description, series: dict[tuple[str, ...], list[float]]) -> Any:
+def _family(description: Description, series: dict[tuple[str, ...], list[float]]) -> object:
     labels = list(description.labels)
-    family: Any
+    family: object
     if description.kind == "histogram":
         family = HistogramMetricFamily(description.name, description.help, labels=labels)
         for values, cells in sorted(series.items()):

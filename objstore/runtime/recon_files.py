@@ -8,7 +8,6 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.settings import setting
@@ -29,7 +28,7 @@ def directory(recon_cache_path: str, devices: str) -> str:
     return recon_cache_path or os.path.join(devices, ".recon")
 
 
-def write(path: str, topic: str, told: Any, files: Files = FILES) -> None:
+def write(path: str, topic: str, told: object, files: Files = FILES) -> None:
     """Replace a topic's file in the directory `path`, which is made; readers see the old or the new. Blocks.
 
     Not synced: a power cut may leave an empty file, which counts as none. Raises OSError.
@@ -51,7 +50,7 @@ def forget(path: str, topic: str) -> None:
         os.unlink(os.path.join(path, topic + _END))
 
 
-def read(path: str, topic: str) -> Any:
+def read(path: str, topic: str) -> object:
     """What was told of a topic; None where nothing was, or it cannot be read. Blocks."""
     try:
         with open(os.path.join(path, topic + _END), "rb") as file:
@@ -60,7 +59,7 @@ def read(path: str, topic: str) -> Any:
         return None
 
 
-def read_all(path: str) -> Mapping[str, Any]:
+def read_all(path: str) -> Mapping[str, object]:
     """All topics by name. Blocks."""
     try:
         names = sorted(entry.removesuffix(_END) for entry in os.listdir(path) if entry.endswith(_END))

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, field, fields
 from functools import partial
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from objstore.core.errors import ConfigError
 
@@ -29,7 +29,7 @@ _KEY = "setting"  # of the metadata of a field
 class Dataclass(Protocol):
     """Any dataclass, of which settings are."""
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
 
 _Settings = TypeVar("_Settings", bound=Dataclass)

@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from objstore.runtime import green
 from objstore.runtime.listeners import Address, bind, take_no_more
@@ -223,7 +223,7 @@ class Supervisor:
             worker.start_drain()
 
         green.watch(wake_read, on_signal)
-        life: Any = green.watch(self._life_read, on_orphaned)
+        life: object = green.watch(self._life_read, on_orphaned)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         slot.role.run(worker)
         return 0

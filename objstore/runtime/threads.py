@@ -45,11 +45,11 @@ class _Call:
 
     __slots__ = ("args", "error", "function", "result", "waiter")
 
-    def __init__(self, function: Callable[..., Any] | None, args: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., object] | None, args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
         self.waiter: Any = None
-        self.result: Any = None
+        self.result: object = None
         self.error: BaseException | None = None
 
 
@@ -58,7 +58,7 @@ class _Wakeups:
 
     def __init__(self) -> None:
         self._done: deque[_Call] = deque()
-        self._watcher: Any = None
+        self._watcher: object = None
         self._fd = -1
         self._pid = 0
 
@@ -272,7 +272,7 @@ class Batcher:
     """
 
     def __init__(
-        self, name: str, run_batch: Callable[[list[Any]], Sequence[Any]], most: int = 256, patience: float = 0.0
+        self, name: str, run_batch: Callable[[list[Any]], Sequence[object]], most: int = 256, patience: float = 0.0
     ) -> None:
         self._name = name
         self._run_batch = run_batch
@@ -282,7 +282,7 @@ class Batcher:
         self._wakeups = _Wakeups()
         self._pid = 0
 
-    def run(self, item: Any) -> Any:
+    def run(self, item: object) -> object:
         """Wait for the batch that holds `item`; its outcome."""
         if self._pid != os.getpid():
             self._pid = os.getpid()

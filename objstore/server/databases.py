@@ -55,7 +55,7 @@ def post_metadata(request: Request, store: Any, settable: Settable, limits: Limi
     return answer(204)
 
 
-def read_rows(request: Request, decode: Callable[[Mapping[str, Any]], Row]) -> list[Row]:
+def read_rows(request: Request, decode: Callable[[Mapping[str, object]], Row]) -> list[Row]:
     """The rows that the body of a request holds. Raises InvalidInput."""
     try:
         return [decode(item) for item in json.loads(request.body.read(MAX_ROWS_BODY))]

@@ -101,7 +101,7 @@ def error(status: int, message: str = "", headers: Mapping[str, str] | None = No
     return Response(status, {"Content-Type": "text/html; charset=UTF-8", **(headers or {})}, page)
 
 
-def close_body(body: Any) -> None:
+def close_body(body: object) -> None:
     """End a response body that will not be read to its end."""
     close = getattr(body, "close", None)
     if close is not None:
@@ -142,7 +142,7 @@ def call(app: WsgiApp, environ: Environ) -> Answer:
     """Run an app up to its first piece of body, so that status and headers are known."""
     started: list[Any] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
         started[:] = [status, headers]
         return written.append
 
@@ -161,7 +161,7 @@ def call(app: WsgiApp, environ: Environ) -> Answer:
 class _Resumed:
     """A body whose first piece was already taken."""
 
-    def __init__(self, first: bytes, rest: Iterator[bytes], whole: Any) -> None:
+    def __init__(self, first: bytes, rest: Iterator[bytes], whole: object) -> None:
         self._first = first
         self._rest = rest
         self._whole = whole

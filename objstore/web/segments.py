@@ -52,7 +52,7 @@ def _segment(row: Mapping[str, Any]) -> Segment:
     return Segment(str(row["name"]), str(row["hash"]), size, start, stop)
 
 
-def dump(rows: Iterable[Mapping[str, Any]]) -> bytes:
+def dump(rows: Iterable[Mapping[str, object]]) -> bytes:
     """The list as it is kept."""
     return json.dumps(list(rows), separators=(",", ":")).encode()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
 from objstore.core.nodes import Node
@@ -68,7 +68,7 @@ class _Body:
         self._response = response
         self._timeout = timeout
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         bound = green.Bound(self._timeout, lambda: NodeTimeout(f"sent nothing for {self._timeout} s"))
         pieces = iter(self._response)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from objstore.core import listed_types
 from objstore.core.expiry_queue import Due
@@ -29,7 +29,7 @@ class ListedObject(NamedTuple):
     metadata: Mapping[str, str]
 
 
-def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
+def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
     """The row of a live object. elsewhere: its bytes are counted in another container of the account too."""
     override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
     return {
@@ -46,7 +46,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, Any]:
     }
 
 
-def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, Any]:
+def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, object]:
     """The row of an object that was deleted."""
     return {
         "name": name,
@@ -61,7 +61,7 @@ def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[st
     }
 
 
-def queue_row(due: Due, timestamp: Timestamp) -> dict[str, Any]:
+def queue_row(due: Due, timestamp: Timestamp) -> dict[str, object]:
     """A row of the expirer's queue. timestamp: of the change that set the time."""
     row = tombstone_row(due.row, timestamp, 0)
     return row | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
@@ -82,7 +82,7 @@ class ContainerTotals(Protocol):
     def policy_index(self) -> int: ...
 
 
-def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp | None = None) -> dict[str, Any]:
+def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp | None = None) -> dict[str, object]:
     """A container's row in its account, as the account server reads it."""
     return {
         "name": container,
@@ -95,7 +95,7 @@ def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp
 
 
 def rows_request(
-    name: Name, partition: int, rows: Iterable[Mapping[str, Any]], at: str, headers: Mapping[str, str] | None = None
+    name: Name, partition: int, rows: Iterable[Mapping[str, object]], at: str, headers: Mapping[str, str] | None = None
 ) -> NodeRequest:
     """The request that merges rows into the container or account `name`; at: a timestamp in internal form."""
     sent = {TIMESTAMP: at, "Content-Type": "application/json", **(headers or {})}

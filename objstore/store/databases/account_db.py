@@ -61,7 +61,7 @@ class AccountTotals(NamedTuple):
     bytes_used: int
 
 
-def _encode(row: ContainerRow) -> tuple[Any, ...]:
+def _encode(row: ContainerRow) -> tuple[object, ...]:
     return (
         row.name,
         row.put_timestamp.internal,
