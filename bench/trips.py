@@ -211,9 +211,7 @@ def main() -> int:
         green.spawn(run).wait()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print(
-        f"{'request':18} {'files':>6} {'before':>7} {'functions':>10} {'before':>7} {'calls':>6} {'before':>7} {'CPU':>7}"
-    )
+    print(f"{'request':18}  files  before  functions  before  calls  before      CPU")
     for name, trip in trips.items():
         old = FORMER[name]
         print(

@@ -50,7 +50,7 @@ def _day(days: int) -> str:
     return f"{datetime.fromtimestamp(days * 86400, UTC):%Y-%m-%d}"
 
 
-def rows_body(rows: Callable[[], list[dict[str, Any]]]) -> JsonBody:
+def rows_body(rows: Callable[[], list[dict[str, object]]]) -> JsonBody:
     return JsonBody(
         rows,
         lambda: json.dumps(rows(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape"),
@@ -62,8 +62,8 @@ def objects_body(items: Iterable[ListedObject | Subdir], exact: bool = False) ->
     return JsonBody(lambda: _object_rows(items, exact), lambda: _objects_json(items, exact))
 
 
-def _object_rows(items: Iterable[ListedObject | Subdir], exact: bool) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _object_rows(items: Iterable[ListedObject | Subdir], exact: bool) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
     for item in items:
         if isinstance(item, Subdir):
             rows.append({"subdir": item.name})
