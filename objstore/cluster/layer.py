@@ -12,6 +12,7 @@ from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
+from objstore.core.json_body import JsonBody
 from objstore.core.names import RESERVED, Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import Listing, Page, ReadOptions, Reply
@@ -119,7 +120,7 @@ class ClusterLayer:
         sent = NodeRequest("GET", place.partition, name, {**headers, **context.trace}, page.query())
         rows = list_majority(self._cluster, place, sent, page.limit)
         self._check_account(context, name)
-        return Listing({}, json.dumps(rows).encode())
+        return Listing({}, JsonBody(lambda: rows, lambda: json.dumps(rows).encode()))
 
     def _check_account(self, context: RequestContext, name: Name) -> None:
         """Raises NotFound if the account is deleted, though no reaper has come to its containers yet."""
@@ -154,7 +155,7 @@ class ClusterLayer:
         response, _ = read(self._cluster, place, sent)
         if not response.ok:
             raise _failure(name, response)
-        return Listing(_without_hop(response), response.read())
+        return Listing(_without_hop(response), response.body if type(response.body) is JsonBody else response.read())
 
     def _head_container(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
         return _status_and_headers(self.container, context, name)

@@ -6,7 +6,6 @@ majority that may have taken a row, among them those where the partition was bef
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -68,9 +67,10 @@ def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> Answer | None:
     """None if the replica cannot tell."""
     try:
         response = cluster.call(node, request)
-        body = response.read()
+        rows = response.json() if response.status == 200 else None
+        response.close()
     except NodeFailure:
         return None
     if response.status == 404:
         return Answer(None, stored_timestamp(response))
-    return Answer(json.loads(body)) if response.status == 200 else None
+    return Answer(rows) if response.status == 200 else None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
+from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.bodies import ObjectBody
@@ -70,19 +71,26 @@ class Page(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """An account or container: its headers (canonical name to text), and rows as JSON in the form of Swift's API.
+    """An account or container: its headers (canonical name to text), and its rows in the form of Swift's API.
 
-    content: empty if only the headers were asked for.
+    body: the rows as JSON, empty if only the headers were asked for.
     """
 
     headers: dict[str, str]
-    content: bytes
+    body: bytes | JsonBody = b""
+
+    @property
+    def content(self) -> bytes:
+        """The rows as JSON."""
+        return self.body.encode() if isinstance(self.body, JsonBody) else self.body
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """The rows, decoded."""
-        rows: list[dict[str, object]] = json.loads(self.content) if self.content else []
-        return rows
+        """The rows as values."""
+        if isinstance(self.body, JsonBody):
+            rows: list[dict[str, Any]] = self.body.value()
+            return rows
+        return json.loads(self.body) if self.body else []
 
 
 class Reply:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from objstore.core.errors import InvalidInput
+from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
 from objstore.core.text import to_native, to_text
 from objstore.server.answers import answer, of_failure
@@ -20,7 +21,6 @@ from objstore.web.responses import status_line
 from objstore.wire.bodies import Body
 from objstore.wire.messages import (
     REPLICATE,
-    JsonBody,
     NodeRequest,
     NodeResponse,
     Share,

@@ -9,12 +9,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 
 from objstore.core import listed_types
+from objstore.core.json_body import JsonBody
 from objstore.core.numbers import whole
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.server.request import Request
 from objstore.store.databases import ListedObject, ListingQuery, Subdir
 from objstore.wire import messages
-from objstore.wire.messages import JsonBody
 
 _MINUTES = tuple(f"{hour:02d}:{minute:02d}:" for hour in range(24) for minute in range(60))
 _TRUE = ("true", "1", "yes", "on", "t", "y")

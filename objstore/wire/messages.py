@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from objstore.core.errors import MALFORMED, InvalidInput
+from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.numbers import whole
@@ -92,22 +93,6 @@ class NodeRequest(NamedTuple):
     headers: Mapping[str, str]
     query: str = ""
     body: bytes = b""
-
-
-class JsonBody:
-    """A body that is a JSON document, encoded when it is read; in process its value is had without that.
-
-    value: makes what decoding the document would give. encode: makes the document, in UTF-8.
-    """
-
-    __slots__ = ("encode", "value")
-
-    def __init__(self, value: Callable[[], Any], encode: Callable[[], bytes]) -> None:
-        self.value = value
-        self.encode = encode
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self.encode()
 
 
 class NodeResponse:
