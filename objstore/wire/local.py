@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, NodeFailure, NodeTimeout, ObjstoreError
+from objstore.core.json_body import JsonBody
 from objstore.core.nodes import Node
 from objstore.runtime import green
 from objstore.wire.bodies import Body, whole
-from objstore.wire.messages import REPLICATE, JsonBody, NodeRequest, NodeResponse
+from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse
 
 SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
 
