@@ -19,5 +19,5 @@ _ERRORS: dict[int, type[errors.ObjstoreError]] = {
 
 
 def failure(status: int) -> errors.ObjstoreError:
-    """The error for the status that most nodes gave; NodeFailure for one that says nothing of the operation itself."""
-    return _ERRORS.get(status, errors.NodeFailure)()
+    """The error for the status that most nodes gave: InvalidInput or NodeFailure for one that is not in the table."""
+    return _ERRORS.get(status, errors.InvalidInput if 400 <= status < 500 else errors.NodeFailure)()

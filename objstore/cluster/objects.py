@@ -38,31 +38,22 @@ class Objects:
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
         metadata.check_sendable(options.headers)
         container = existing(self._known, context, name)
+        content = self._at_hand(body)
         headers = {**options.headers, "Etag": options.etag} if options.etag else options.headers
-        content: bytes | ObjectBody = body
-        if body.length is not None and body.length <= self._cluster.settings.small_body:
-            content = whole(body, body.length)
-            if options.late is not None:
-                headers = {**headers, **options.late()}
+        if options.late is not None and content is not None:
+            headers = {**headers, **options.late()}
+        place = self._place(context, name, container, options.policy)
         life = options.life or container.life
-        change = ObjectChange.of(
-            self._place(context, name, container, options.policy),
-            "PUT",
-            headers,
-            options.timestamp,
-            options.condition,
-            life,
-        )
+        change = ObjectChange.of(place, "PUT", headers, options.timestamp, options.condition, life)
         if options.rename is not None or options.late is not None:
             change = change._replace(rename=options.rename, late=options.late)
-        sent = sending.send(change, content, self._limit)
+        sent = sending.send(change, body if content is None else content, self._limit)
         if sent.status != 201:
             raise failure(sent.status)
         etag = sent.written.header("Etag")
         look_again = functools.partial(self._look_again, context, name)
-        enlisting = Enlisting(
-            sent.change, container._replace(life=life), bool(options.life), options.listed, look_again
-        )
+        seen = container._replace(life=life)
+        enlisting = Enlisting(sent.change, seen, bool(options.life), options.listed, look_again)
         enlisting.finish(sent, functools.partial(object_rows.row, sent.change, etag, sent.size))
         return PutResult(etag, sent.change.timestamp, sent.written.all_of(REPLACED_SEGMENTS))
 
@@ -84,6 +75,11 @@ class Objects:
         object_rows.tell_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
         existed = any(answer.status == 204 for answer in sent.written.answers)
         return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))
+
+    def _at_hand(self, body: ObjectBody) -> bytes | None:
+        """The whole body if it is small; None for one that is to be streamed."""
+        small = body.length is not None and body.length <= self._cluster.settings.small_body
+        return whole(body, self._limit) if small else None
 
     def _look_again(self, context: RequestContext, name: Name) -> ContainerInfo:
         infos.forget(context, name.of_container)
