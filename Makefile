@@ -2,7 +2,7 @@
 #
 #   make run      an object store on 127.0.0.1:8080 that keeps its data in ./data
 #   make test     every check and test, as CI runs them
-#   make check    the quick part: lint, types, unit tests
+#   make check    the quick part: lint, types, trips, unit tests
 #   make probe-disks  clusters on disks that fail below real file systems; as root
 #   make torture  a cluster hurt at random, under load: SECONDS=600 SEED=7
 #   make mutate   each safety rule broken in turn, in a copy of the code: does a test fail? ONLY="lease promise"
@@ -20,7 +20,7 @@ BENCH ?= $(filter-out bench/load.py,$(sort $(wildcard bench/*.py)))
 CODE := objstore test bench bin setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check lint format types unit functional probe probe-disks torture mutate bench samples clean
+.PHONY: run test check lint format types trips unit functional probe probe-disks torture mutate bench samples clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -28,12 +28,12 @@ run: $(VENV)/.installed
 
 # All parts run, also after one has failed, so that one run tells everything.
 test: $(VENV)/.installed-test
-	@failed=; for part in lint types unit functional probe; do \
+	@failed=; for part in lint types trips unit functional probe; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi; echo "All checks and tests passed."
 
-check: lint types unit
+check: lint types trips unit
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(CODE)
@@ -46,6 +46,10 @@ format: $(VENV)/.installed-test
 
 types: $(VENV)/.installed-test
 	$(BIN)/mypy
+
+# How many files, functions and calls requests pass: none may grow much unseen.
+trips: $(VENV)/.installed-test
+	$(BIN)/python bench/trips.py --check
 
 unit: $(VENV)/.installed-test
 	$(BIN)/pytest test/unit -n $(JOBS)
