@@ -81,19 +81,26 @@ def begin(context: Context, request: S3Request, algorithm: str, type: str, kept:
     sent = {"Content-Type": upload.listed}
     body = json.dumps({"kept": dict(kept)}).encode()
     name = container._replace(object=names.record(upload.key, upload.id))
-    answer = context.native.done(request.environ, "PUT", name, (201, 404), headers=sent, body=body)
-    if answer.status == 404:
+    answer = context.native.done(request.environ, "PUT", name, (201, 404, 409), headers=sent, body=body)
+    if answer.status != 201:
         _make(context, request, container)
-        context.native.done(request.environ, "PUT", name, (201,), headers=sent, body=body)
+        answer = context.native.done(request.environ, "PUT", name, (201, 404, 409), headers=sent, body=body)
+        if answer.status != 201:  # the container is being deleted, with its bucket
+            raise context.native.lost(request.environ, context.buckets.resolve(request, request.bucket))
     return upload
 
 
 def _make(context: Context, request: S3Request, container: Name) -> None:
     """Make the hidden container, with the bucket's storage policy."""
     bucket = context.buckets.resolve(request, request.bucket)
-    policy = context.native.done(request.environ, "HEAD", bucket, (200, 204)).headers.get("X-Storage-Policy")
+    answer = context.native.done(request.environ, "HEAD", bucket, (200, 204, 404))
+    if answer.status == 404:
+        raise context.native.lost(request.environ, bucket)
+    policy = answer.headers.get("X-Storage-Policy")
     headers = {"X-Storage-Policy": policy} if policy else {}
-    context.native.done(request.environ, "PUT", container, (201, 202), headers=headers)
+    made = context.native.done(request.environ, "PUT", container, (201, 202, 404, 409), headers=headers)
+    if made.status >= 400:
+        raise context.native.lost(request.environ, bucket)
 
 
 def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> Upload | None:

@@ -55,6 +55,21 @@ def test_a_write_that_races_with_delete_bucket_is_kept_or_refused(
         assert not (written.ok and deleted.ok)
 
 
+def test_an_upload_that_begins_while_its_bucket_is_deleted_is_begun_or_refused(
+    make_s3: Callable[..., Any], fresh: Callable[[bool], str]
+) -> None:
+    # The container of uploads went between two tries to write a record into it: 500.
+    one, other = (make_s3(retries={"total_max_attempts": 1}) for _ in range(2))
+    for number in range(RACES):
+        bucket = fresh(False)
+        with ThreadPoolExecutor(2) as pool:
+            begun = pool.submit(outcome, one.create_multipart_upload, Bucket=bucket, Key="k")
+            time.sleep(number * 0.0015)
+            deleted = pool.submit(outcome, other.delete_bucket, Bucket=bucket)
+        assert begun.result().status in (200, 404, 409)
+        assert deleted.result().status == 204
+
+
 @pytest.mark.parametrize("racer", ["put", "completion", "versioned put", "versioned completion", "delete marker"])
 def test_a_write_that_meets_the_next_life_of_its_bucket_is_kept_or_refused(
     make_s3: Callable[..., Any], s3: Any, fresh: Callable[[bool], str], racer: str
