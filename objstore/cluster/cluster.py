@@ -1,4 +1,4 @@
-"""What a proxy knows of its cluster: rings, policies, the ways to nodes, and how nodes fared of late."""
+"""The cluster as a proxy sees it: rings, policies, the ways to nodes, and their recent failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, U
 class Placement(NamedTuple):
     """Where a name lives: its partition, the nodes of its replicas, and its ring for more.
 
-    headers: what nodes must be told of that with each request.
+    headers: what each request must say of it to the nodes.
     """
 
     partition: int
@@ -40,7 +40,7 @@ class Placement(NamedTuple):
 
     @property
     def former(self) -> tuple[Node, ...]:
-        """Where the partition was of late: what its primaries have not got yet is there."""
+        """The nodes that had the partition before it moved. They have what its primaries still lack."""
         return self.ring.previous(self.partition)
 
     @property
@@ -54,7 +54,7 @@ _MOST_UPDATES = 4096
 
 
 class Updates(NamedTuple):
-    """headers: for each server that must tell of a change, its `UpdateTarget`. place: of the name that is told."""
+    """headers: for each server that must tell of a change, its `UpdateTarget`. place: of the name that learns of it."""
 
     place: Placement
     headers: tuple[str, ...]
@@ -149,7 +149,7 @@ class Cluster:
     def updates(self, name: Name, shares: int) -> Updates:
         """The nodes of an account or container, dealt out to `shares` servers that are to tell them.
 
-        Every node is told by one server, or by several where there are more servers than nodes.
+        One server tells each node, or several do if there are more servers than nodes.
         """
         ring = self._rings["account" if name.container is None else "container"]()
         known = self._updates.get((name, shares))
@@ -171,8 +171,10 @@ class Cluster:
         return made
 
     def read_order(self, place: Placement) -> Iterator[Node]:
-        """Nodes to read from: primaries as affinity has it, where the partition was before it
-        moved, then handoffs. Those that failed of late are left out, unless all did."""
+        """Nodes to read from: primaries in the order of affinity, former nodes of the partition, then handoffs.
+
+        Nodes that failed recently are left out, unless all did.
+        """
         settings = self.settings
         primaries = place.primaries
         if len(primaries) > 1:

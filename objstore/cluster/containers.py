@@ -77,7 +77,7 @@ class Containers:
             raise TooManyContainers(f"Reached container limit of {limit}")
 
     def _have_account(self, context: RequestContext, name: Name, account: AccountInfo) -> None:
-        """Make an account that is only said to be there until something is in it."""
+        """Make the account. Until it has a container, one that does not exist is shown as an empty one."""
         if account.status == 404 or (account.exists and not account.container_count):
             if account.status == 404 and not self._cluster.settings.account_autocreate:
                 raise NotFound(f"there is no account {name.account}")

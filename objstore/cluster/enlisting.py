@@ -92,8 +92,8 @@ class Enlisting:
         """
         written, change = sent.written, self._change
         told = tell_the_rest(sent, row)
-        said = {name for answer in written.answers for name in answer.headers}
-        if not told and messages.REFUSED not in said and not (self._needs_majority and messages.SPOOLED in said):
+        names = {name for answer in written.answers for name in answer.headers}
+        if not told and messages.REFUSED not in names and not (self._needs_majority and messages.SPOOLED in names):
             return  # as nearly always
         tally = Tally.of(written, told)
         if tally.is_listed(self._replicas, self._needs_majority):
@@ -105,7 +105,7 @@ class Enlisting:
             return
         if isinstance(refusal, NodeFailure) and not tally.refused:
             raise refusal
-        if messages.OVERWRITTEN in said:
+        if messages.OVERWRITTEN in names:
             # There was an object, so the container was not empty: it will come back, when that one's row comes.
             tell(change, range(self._replicas), row())
             raise NodeFailure("the container was deleted, but will come back")

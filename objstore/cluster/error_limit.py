@@ -1,4 +1,4 @@
-"""Nodes that failed of late are left alone for a while.
+"""Nodes that failed recently are passed over for a while.
 
 Each failure counts 1, and counts halve in every `half_life` seconds, so that old failures
 fade. A node above `limit` is passed over. A full or unmounted device (507) is passed over at

@@ -3,7 +3,7 @@
 A primary that has just got a partition may have nothing yet of a name that is stored where the partition was
 before. What such a *former* node has is brought to the primary in time; until then
 
-- what depends on what is there (metadata laid over an object, a container that is made only where there is
+- what depends on what is stored (metadata laid over an object, a container that is made only if there is
   none) is asked of a former node in the place of each primary that knows nothing;
 - a change that a majority of such primaries would take must still be newer than what is stored.
 
@@ -45,7 +45,7 @@ class Former:
         self._left = list(place.former)
 
     def attempt(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
-        """As `writes.attempt`; where the node knows nothing, a former one that does answers in its place.
+        """As `writes.attempt`; if the node knows nothing, a former one that does answers in its place.
 
         Each of them does so for one node, so that no copy is counted twice.
         """
@@ -79,7 +79,7 @@ class Former:
 
 
 def write_database(cluster: Cluster, place: Placement, requests: list[NodeRequest]) -> Written:
-    """A change of an account or container. A PUT makes databases only where a majority of the replicas has none.
+    """A change of an account or container. A PUT makes databases only if a majority of the replicas has none.
 
     A replica that lacks its database while others have theirs is left without one, for replication to bring it
     whole: an empty one would answer for the full. A new database is waited for longer than other changes: a row that
@@ -105,9 +105,9 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
 
 
 class Stored(NamedTuple):
-    """What is stored of a name, where most of its primaries may not have it yet.
+    """The stored state of a name that most of its primaries may still lack.
 
-    newest: timestamp of its newest change. unmoved: headers of the live object, where only former nodes have it.
+    newest: timestamp of its newest change. unmoved: headers of the live object, if only former nodes have it.
     """
 
     newest: Timestamp = ZERO

@@ -15,7 +15,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 class Seen(NamedTuple):
     """What one node says of a name.
 
-    newest: of its newest change. etag: of the live object as clients see it, None where there is none.
+    newest: of its newest change. etag: of the live object as clients see it, None if there is none.
     floor and promise: a change under the node's lease must be newer than the one, not newer than the other.
     """
 
@@ -31,7 +31,7 @@ def newest(seen: Sequence[Seen]) -> Seen:
 
 
 def is_settled(seen: Sequence[Seen], stand_ins: Sequence[Seen], replicas: int) -> bool:
-    """Is the newest change on a majority of the replicas? Else it may still be under way, and be made anew."""
+    """Is the newest change on a majority of the replicas? Else it may still be under way, and be made again."""
     top = newest([*seen, *stand_ins]).newest
     return top == ZERO or sum(one.newest == top for one in seen) >= quorum_size(replicas)
 

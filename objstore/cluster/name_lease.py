@@ -22,14 +22,14 @@ from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 
-_FOLLOWERS_WAIT = 0.5  # seconds: who holds a lease there without the first one's gives it up soon
+_FOLLOWERS_WAIT = 0.5  # seconds; a holder that lost the first primary releases the others quickly
 # Seconds that one request waits at a node: much less than it may take to answer, because the node would
 # go on waiting, and take the lease in the end, for a proxy that is gone.
 _ONE_WAIT = 1.0
 
 
 class NameLease:
-    """id: of the holder, for the changes made under the lease. granted: what each node said that gave it."""
+    """id: of the holder, for changes under the lease. granted: the state of the name on each node that gave it."""
 
     def __init__(self, place: ObjectPlace) -> None:
         self.id = secrets.token_hex(8)
@@ -41,9 +41,9 @@ class NameLease:
         self._failed = 0
 
     def acquire(self, stamp: Timestamp, seconds: float) -> bool:
-        """Wait up to so many seconds for the lease, but not long; False where another holds the name.
+        """Wait for the lease, for `seconds` at most; False if another holds the name.
 
-        stamp: about when the change will be made. Raises NodeFailure where too few nodes answer.
+        stamp: about when the change will be made. Raises NodeFailure if too few nodes answer.
         """
         replicas = self._place.replicas
         needed = quorum_size(replicas)
@@ -69,7 +69,7 @@ class NameLease:
         return False
 
     def _candidates(self, needed: int) -> Iterator[Node]:
-        """Primaries in the order of the ring; those that failed of late only where the others are too few."""
+        """Primaries in the order of the ring; those that failed recently only if the others are too few."""
         primaries = self._place.nodes.primaries
         sound = [node for node in primaries if not self._cluster.is_limited(node)]
         return iter(sound if len(sound) >= needed else primaries)
@@ -117,13 +117,13 @@ class NameLease:
             pass  # it expires
 
 
-def look(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen]:
-    """What each of the nodes has of a name; those are left out that have nothing, or do not answer."""
-    return [seen for seen in hear(place, nodes) if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
+def stored_states(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen]:
+    """The state of a name on each of the nodes that answers and has something of it."""
+    return [seen for seen in probe(place, nodes) if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
 
 
-def hear(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
-    """What each of the nodes says of a name, None for one that does not answer."""
+def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
+    """The state of a name on each of the nodes, None for one that does not answer."""
     request = place.request("HEAD")
 
     def ask(node: Node) -> Seen | None:

@@ -2,7 +2,7 @@
 
 Affinity comes first: `r1z1=100, r1=200` gives nodes of region 1, zone 1 priority 100 and the
 rest of region 1 200; all others come last. Lower is earlier. Among equals, nodes in this very
-process come first, then (with sorting by timing) those that answered fastest of late, else
+process come first, then (with sorting by timing) those that answered fastest recently, else
 any order, so that reads spread over the copies.
 """
 
@@ -38,7 +38,7 @@ def priority(node: Node, affinity: Affinity) -> int:
 
 
 class Timings:
-    """Seconds that each address took to answer of late (an exponential moving average)."""
+    """Seconds that each address took to answer recently (an exponential moving average)."""
 
     def __init__(self, weight: float = 0.2) -> None:
         self._weight = weight

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 def quorum_size(replicas: int) -> int:
-    """The majority of so many replicas."""
+    """The size of a majority of the replicas."""
     return replicas // 2 + 1
 
 
@@ -23,7 +23,7 @@ def decided(statuses: Sequence[int], replicas: int) -> bool:
 def verdict(statuses: Sequence[int], replicas: int) -> int:
     """The status for the client: that of the majority's class, within it the most frequent.
 
-    507 where every node that failed was full, 503 where there is no majority.
+    507 if every node that failed was full, 503 if there is no majority.
     """
     needed = quorum_size(replicas)
     for digit, count in enumerate(_classes(statuses)):

@@ -39,7 +39,7 @@ class Written(NamedTuple):
 
     @property
     def conflict(self) -> Timestamp:
-        """The newest timestamp that a node held against the write (409), ZERO where none did."""
+        """The newest timestamp that a node held against the write (409), ZERO if none did."""
         return max((stored_timestamp(answer) for answer in self.answers if answer.status == 409), default=ZERO)
 
     def header(self, name: str) -> str:

@@ -52,7 +52,7 @@ class ProxyRequest:
         return self._headers
 
     def permit(self, acl: str = "") -> Response | None:
-        """None where the one who asks may do this, else the refusal."""
+        """None if the one who asks may do this, else the refusal."""
         return access.permit(self.environ, Access(self.name, self.method, acl))
 
     @property
@@ -148,6 +148,5 @@ def segments_header(segments: tuple[str, ...]) -> dict[str, str]:
 
 
 def missing(status: int) -> Response:
-    """The answer where the info of an account or container is not that of one: 404 where it is known not to be
-    there, 503 where nobody who knows could be asked."""
+    """The answer if an account or container does not exist: 404 if that is known, 503 if no node could be asked."""
     return error(404 if status in (404, 410) else 503)

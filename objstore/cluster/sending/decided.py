@@ -1,6 +1,6 @@
-"""Changes that depend on what is there: decided, and made, under the lease of the name.
+"""Changes that depend on what is stored: decided, and made, under the lease of the name.
 
-The lease is taken (`name_lease`), what the nodes say is judged (`lease_decision`), and the change
+The lease is taken (`name_lease`), what the nodes report is judged (`lease_decision`), and the change
 goes to all primaries with a timestamp newer than anything they know. It counts as made once a majority
 of those that gave the lease have it; that gives the lease back, too.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from objstore.cluster import lease_decision
 from objstore.cluster.former import Former
 from objstore.cluster.lease_decision import Seen
-from objstore.cluster.name_lease import NameLease, hear, look
+from objstore.cluster.name_lease import NameLease, probe, stored_states
 from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.writes import Written, attempt, gather
@@ -73,10 +73,10 @@ class DecidedWrite:
     # Taking the lease
 
     def check_early(self) -> None:
-        """Raises PreconditionFailed where the condition is false as things are: spares a long body."""
+        """Raises PreconditionFailed if the condition is false at the moment, which spares a long body."""
         condition, nodes = self.change.condition, self._place.nodes
         if condition is not None:
-            seen = look(self._place, [*nodes.primaries, *nodes.former])
+            seen = stored_states(self._place, [*nodes.primaries, *nodes.former])
             if seen:
                 condition.check(lease_decision.newest(seen).etag)
 
@@ -117,10 +117,10 @@ class DecidedWrite:
         spares = self._place.nodes.spares()
         # What those primaries have that could not be asked, the nodes that stood in for them may know.
         lacking = self._replicas - len(seen)
-        stand_ins = look(self._place, list(itertools.islice(spares, lacking))) if lacking else []
+        stand_ins = stored_states(self._place, list(itertools.islice(spares, lacking))) if lacking else []
         if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
             return False
-        newest = lease_decision.newest([*seen, *stand_ins, *self._hear_former(len(seen))])
+        newest = lease_decision.newest([*seen, *stand_ins, *self._probe_former(len(seen))])
         if self.change.condition is not None:
             self.change.condition.check(newest.etag)
         floor, promise = lease_decision.bounds(seen)
@@ -134,15 +134,17 @@ class DecidedWrite:
         self.change = stamped
         return True
 
-    def _hear_former(self, granted: int) -> list[Seen]:
-        """What former nodes say. Raises NodeFailure where a majority of what was primary before may not be known.
+    def _probe_former(self, granted: int) -> list[Seen]:
+        """The state on former nodes. Raises NodeFailure if a majority of the former primaries may not be known.
 
         granted: how many primaries are known; each former node that does not answer makes one of them count for
         nothing.
         """
         nodes = self._place.nodes.former
-        known = [seen for seen in hear(self._place, nodes) if seen is not None]
-        if nodes and granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
+        if not nodes:
+            return []
+        known = [seen for seen in probe(self._place, nodes) if seen is not None]
+        if granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
             raise NodeFailure(f"too few nodes can tell what there is of {self._place.name.path}, which moves")
         return known
 
@@ -195,7 +197,7 @@ class DecidedWrite:
         return request._replace(headers={**request.headers, **self.trailers})
 
     def collect(self, leased: Sequence[bool], jobs: Sequence[Callable[[], NodeResponse]]) -> Written:
-        """Run the jobs; the change is made where a majority of the replicas took it under the lease.
+        """Run the jobs; the change is made once a majority of the replicas took it under the lease.
 
         leased: of each job, does its node change the name under the lease?
         """
@@ -228,7 +230,7 @@ class DecidedWrite:
 
 
 def _failure(statuses: Sequence[int], some: bool) -> int:
-    """The answer for a change that too few nodes took: 503 where it may show up later."""
+    """The answer for a change that too few nodes took: 503 if it may show up later."""
     if not some and statuses and all(status == statuses[0] for status in statuses):
         return statuses[0] if statuses[0] in (409, 422, 499, 507) else 503
     return 503

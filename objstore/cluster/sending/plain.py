@@ -43,6 +43,6 @@ def _overtaken(sent: Sent, body: bytes, rival: Timestamp) -> Sent:
 
 
 def look_back(change: ObjectChange) -> tuple[ObjectChange, Stored]:
-    """The change, newer than what is stored where the partition was; and what is stored there alone."""
+    """The change, newer than what former nodes have; and what they alone have."""
     found = stored(change.place)
     return change.newer_than(found.newest) or change, found
