@@ -134,7 +134,7 @@ class Spool:
         except OSError as error:
             raise translate(error, self._device) from error
 
-    def _payload(self, path: str) -> dict[str, Any] | None:
+    def _payload(self, path: str) -> dict[str, object] | None:
         try:
             with contextlib.closing(self._files.open(path)) as file:
                 buffer = bytearray(self._files.size(file.fd))
@@ -142,7 +142,7 @@ class Spool:
             fields = decode_record(bytes(buffer))
             if fields.get("version") != VERSION or type(fields.get("payload")) is not dict:
                 raise Unsound(f"no update of version {VERSION}")
-            payload: dict[str, Any] = fields["payload"]
+            payload: dict[str, object] = fields["payload"]
             return payload
         except FileNotFoundError:
             return None

@@ -87,7 +87,7 @@ class PolicyTotals(NamedTuple):
     bytes_elsewhere: int = 0
 
 
-def _encode(row: ObjectRow) -> tuple[Any, ...]:
+def _encode(row: ObjectRow) -> tuple[object, ...]:
     typed, meta = row.content_type_timestamp, row.meta_timestamp
     return (
         row.policy_index,

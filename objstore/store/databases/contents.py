@@ -24,9 +24,9 @@ class Contents(NamedTuple):
     merge_status: Callable[[Connection, Status], None]
     settled: Callable[[Connection, Any], bool]
     disown: Callable[[Connection], None]
-    totals: Callable[..., Any]
+    totals: Callable[..., object]
 
-    def policy_totals(self, connection: Connection) -> dict[int, Any]:
+    def policy_totals(self, connection: Connection) -> dict[int, object]:
         return {index: self.totals(*totals) for index, *totals in every_total(connection, self.table)}
 
 

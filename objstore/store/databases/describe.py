@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 from urllib.parse import quote
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, InvalidInput, NotFound
@@ -16,7 +15,7 @@ from objstore.store.databases.failures import Failure, classify
 _CONTENTS = {store.contents.kind.application_id: store.contents for store in (AccountStore, ContainerStore)}
 
 
-def describe_database(path: str) -> dict[str, Any]:
+def describe_database(path: str) -> dict[str, object]:
     """Kind, version, info, totals by policy, newest row number, sync points; blocks.
 
     Changes nothing, wherever the file lies. Raises NotFound, InvalidInput for a file that is

@@ -36,7 +36,7 @@ _Result = TypeVar("_Result")
 
 # Takes the arguments of several writes and returns an outcome for each, in order; an outcome
 # that is an exception is raised to its caller alone.
-WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[Any]]
+WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[object]]
 Image = Callable[[], bytes]
 # Does the state of a database allow its removal?
 Allowed = Callable[[sqlite3.Connection], bool]
@@ -53,15 +53,15 @@ class Tree(NamedTuple):
 class _Write(NamedTuple):
     location: Location
     write_many: WriteMany
-    argument: Any
+    argument: object
     growing: bool
 
 
-def one_by_one(write: Callable[[sqlite3.Connection, Any], Any]) -> WriteMany:
+def one_by_one(write: Callable[[sqlite3.Connection, Any], object]) -> WriteMany:
     """Writes that gain nothing from being done together. Each must raise before it changes anything."""
 
-    def write_many(connection: sqlite3.Connection, arguments: list[Any]) -> list[Any]:
-        outcomes: list[Any] = []
+    def write_many(connection: sqlite3.Connection, arguments: list[object]) -> list[object]:
+        outcomes: list[object] = []
         for argument in arguments:
             try:
                 outcomes.append(write(connection, argument))
@@ -123,7 +123,7 @@ class Databases:
         self,
         location: Location,
         write_many: WriteMany,
-        argument: Any,
+        argument: object,
         growing: bool = False,
         make: Image | None = None,
     ) -> Any:
@@ -142,7 +142,7 @@ class Databases:
                     raise
                 self.create(location, make)
 
-    def create_or_write(self, location: Location, image: Image, write_many: WriteMany, argument: Any) -> Any:
+    def create_or_write(self, location: Location, image: Image, write_many: WriteMany, argument: object) -> object:
         """True for a database that was made now, else the outcome of the write."""
         while True:
             if self.create(location, image):
@@ -277,10 +277,10 @@ class Databases:
 
     # Writing
 
-    def _write_batch(self, writes: list[_Write]) -> list[Any]:
+    def _write_batch(self, writes: list[_Write]) -> list[object]:
         """Several databases one after the other, one transaction for each; outcomes in the order of writes."""
         by_location: dict[Location, list[int]] = {}
-        outcomes: list[Any] = [None] * len(writes)
+        outcomes: list[object] = [None] * len(writes)
         lack = self.directories.lack_of_space()
         for index, write in enumerate(writes):
             if lack is not None and write.growing:
@@ -294,7 +294,7 @@ class Databases:
                 outcomes[index] = outcome
         return outcomes
 
-    def _write_group(self, location: Location, writes: list[_Write]) -> Sequence[Any]:
+    def _write_group(self, location: Location, writes: list[_Write]) -> Sequence[object]:
         """The outcomes of writes of one database. Those that free space may use the ballast of a full device."""
         try:
             return self._with_connection(location, self._transaction, writes)
@@ -312,8 +312,8 @@ class Databases:
             return ballast.release(self._files, self._root)
         return False
 
-    def _transaction(self, connected: Connected, writes: list[_Write]) -> list[Any]:
-        outcomes: list[Any] = []
+    def _transaction(self, connected: Connected, writes: list[_Write]) -> list[object]:
+        outcomes: list[object] = []
         connection = _begin(connected)
         if len(writes) == 1:
             outcomes.extend(writes[0].write_many(connection, [writes[0].argument]))

@@ -53,7 +53,7 @@ class Subdir(NamedTuple):
 class Listing(NamedTuple):
     """info: of the account or container at the same instant. more: would go on behind the last item."""
 
-    info: Any
+    info: object
     items: list[Any]
     more: bool
 
@@ -124,8 +124,8 @@ def prefix_of(query: ListingQuery) -> str:
 
 
 def collect(
-    query: ListingQuery, fetch: Fetch, skim: Skim | None = None, show: Callable[[Any], Any] = lambda row: row
-) -> tuple[list[Any], bool]:
+    query: ListingQuery, fetch: Fetch, skim: Skim | None = None, show: Callable[[Any], object] = lambda row: row
+) -> tuple[list[object], bool]:
     """Items and Subdirs that answer a query, and whether more would follow.
 
     skim: if there is one, many groups in a row are read by it. show: makes an item of a row.
@@ -140,8 +140,8 @@ def collect(
     return [item if item.__class__ is Subdir else show(item) for item in items], more
 
 
-def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[Any]:
-    items: list[Any] = []
+def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[object]:
+    items: list[object] = []
     span = span_of(query)
     while not span.empty and len(items) < wanted:
         most = min(MOST_ROWS, wanted - len(items))
@@ -190,10 +190,10 @@ def _grouping(query: ListingQuery) -> Grouping | None:
     return Grouping(len(query.prefix), query.delimiter, successor)
 
 
-def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) -> list[Any]:
+def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) -> list[object]:
     groups = _Groups(query)
     grouping = _grouping(query) if skim is not None else None
-    items: list[Any] = []
+    items: list[object] = []
     span = span_of(query)
     most = _FEW_ROWS
     group: str | None = None
@@ -215,7 +215,7 @@ def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) 
     return items
 
 
-def _take(groups: _Groups, rows: Sequence[Any], items: list[Any], wanted: int) -> str | None:
+def _take(groups: _Groups, rows: Sequence[Any], items: list[object], wanted: int) -> str | None:
     """Add what the rows say to the items; the group of the last row."""
     group: str | None = None
     for row in rows:

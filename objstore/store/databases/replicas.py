@@ -154,7 +154,7 @@ class Replicas:
 
     # Taking what a peer says
 
-    def decode_rows(self, lines: Iterable[Sequence[Any]]) -> list[Any]:
+    def decode_rows(self, lines: Iterable[Sequence[object]]) -> list[object]:
         """Rows as `page_since` says them; raises ValueError, TypeError for what is none."""
         decode = self.contents.table.decode
         return [decode(line).normal() for line in lines]
@@ -348,7 +348,7 @@ def _taking(table: tables.RowTable) -> WriteMany:
     return one_by_one(take)
 
 
-def _also_theirs(connection: Connection, table: tables.RowTable, rows: Sequence[Any], had: int) -> int:
+def _also_theirs(connection: Connection, table: tables.RowTable, rows: Sequence[object], had: int) -> int:
     """Up to which of our rows a peer has them that had those up to `had` and has now told us `rows`."""
     told = {table.key(row): row for row in rows}
     while had < tables.last_row(connection):

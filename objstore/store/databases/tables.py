@@ -26,7 +26,7 @@ class NumberedRow(NamedTuple):
     """A row and its number: every change of a row gives it a number greater than all before."""
 
     number: int
-    row: Any
+    row: object
 
 
 class RowTable(NamedTuple):
@@ -44,8 +44,8 @@ class RowTable(NamedTuple):
     scope: str | None
     listed: str
     changed: str
-    encode: Callable[[Any], tuple[Any, ...]]
-    decode: Callable[[Sequence[Any]], Any]
+    encode: Callable[[Any], tuple[object, ...]]
+    decode: Callable[[Sequence[object]], Any]
     join: Callable[[Any, Any], Any]
     weight: Callable[[Any], tuple[int, ...]]
     totals: Mapping[str, str]
@@ -61,16 +61,16 @@ class RowTable(NamedTuple):
         return (policy_index,) if self.scope else ()
 
 
-def merge(connection: Connection, table: RowTable, rows: Iterable[Any]) -> None:
+def merge(connection: Connection, table: RowTable, rows: Iterable[object]) -> None:
     """Join normal rows into the table, with row numbers and totals."""
-    incoming: dict[tuple[int, str], Any] = {}
+    incoming: dict[tuple[int, str], object] = {}
     for row in rows:
         key = table.key(row)
         known = incoming.get(key)
         incoming[key] = row if known is None else table.join(known, row)
     stored = dict(_stored(connection, table, incoming))
-    changed: list[Any] = []
-    replaced: list[Any] = []
+    changed: list[object] = []
+    replaced: list[object] = []
     for key, row in incoming.items():
         old = stored.get(key)
         if old is not None:
@@ -132,7 +132,7 @@ def _insert(connection: Connection, table: RowTable, rows: list[Any], number: in
     one = f"({', '.join('?' * (2 + len(table.columns)))})"
     encode = table.encode
     for start, count in _portions(len(rows)):
-        values: list[Any] = []
+        values: list[object] = []
         for place in range(start, start + count):
             row = rows[place]
             values += (row.deleted, number + place)
@@ -179,7 +179,7 @@ class LiveRows:
         self._table = table
         self._policy_index = policy_index
 
-    def fetch(self, span: Span, reverse: bool, most: int) -> list[list[Any]]:
+    def fetch(self, span: Span, reverse: bool, most: int) -> list[list[object]]:
         """The `listed` columns of rows in a span of names."""
         table = self._table
         scope, deleted = table.in_scope(), "deleted = 0 AND "
@@ -190,10 +190,10 @@ class LiveRows:
             f" WHERE {scope}{deleted}name >= ?{upper} ORDER BY name{order} LIMIT ?)",
             (*table.scope_values(self._policy_index), span.lower, *values, most),
         ).fetchone()
-        rows: list[list[Any]] = json.loads(text)
+        rows: list[list[object]] = json.loads(text)
         return rows
 
-    def skim(self, span: Span, grouping: Grouping, most: int) -> list[list[Any]]:
+    def skim(self, span: Span, grouping: Grouping, most: int) -> list[list[object]]:
         """As `fetch`, but of each group of names only the first: one search in the index for each row returned.
 
         SQLite takes a name for ended at its first NUL; a group that it overlooks so is read row by row.
@@ -216,7 +216,7 @@ class LiveRows:
             f" CROSS JOIN {table.name} ON {live} AND {table.name}.name = item.name)",
             (*scope, span.lower, *bound, *scope, *behind_values, *bound, most, *scope),
         ).fetchone()
-        rows: list[list[Any]] = json.loads(text)
+        rows: list[list[object]] = json.loads(text)
         return rows
 
 

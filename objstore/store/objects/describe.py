@@ -21,7 +21,7 @@ from objstore.store.objects.format import (
 from objstore.store.objects.records import check_fields
 
 
-def describe_file(path: str, files: Files = FILES) -> dict[str, Any]:
+def describe_file(path: str, files: Files = FILES) -> dict[str, object]:
     """What a .data, .meta or .ts file says; reads all of it and changes nothing.
 
     Keys: path, kind, timestamp, content_type_timestamp, length (bytes of the file), sound,
@@ -64,7 +64,7 @@ def _noting(problems: list[str], call: Any) -> Any:
         return None
 
 
-def _check_record(record: dict[str, Any], change: Change, said: dict[str, Any]) -> None:
+def _check_record(record: dict[str, object], change: Change, said: dict[str, object]) -> None:
     size = check_fields(record, change)
     if said.get("size", size) != size:
         raise Unsound("the metadata has another size than the trailer")

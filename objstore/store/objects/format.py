@@ -131,7 +131,7 @@ class BlockChecksums:
         return self._done
 
 
-def encode_record(fields: Mapping[str, Any]) -> bytes:
+def encode_record(fields: Mapping[str, object]) -> bytes:
     """One line of ASCII with its own checksum; surrogates in text survive as JSON escapes."""
     body = _encode(fields).encode("ascii")
     return b"%b %08x %b" % (RECORD_VERSION, crc32c(body), body)

@@ -19,13 +19,13 @@ class Job:
 
     __slots__ = ("_finish", "_last", "_lock", "ended")
 
-    def __init__(self, pool: ThreadPool, function: Callable[..., Any], *args: Any) -> None:
+    def __init__(self, pool: ThreadPool, function: Callable[..., object], *args: object) -> None:
         self.ended = False
         self._last: Callable[[], None] | None = None
         self._lock = threading.Lock()
         self._finish = pool.start(self._run, function, args)
 
-    def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _run(self, function: Callable[..., object], args: tuple[object, ...]) -> object:
         try:
             return function(*args)
         finally:
