@@ -52,11 +52,16 @@ def elsewhere(context: Context, request: S3Request, name: Name, kept: Mapping[st
     return context.classes.policy(chosen, bucket.policy_index) if bucket.exists else None
 
 
-def make_container(context: Context, request: S3Request, name: Name, policy: StoragePolicy) -> None:
-    """Make the hidden container of a name, where it is not there yet."""
+def make_container(context: Context, request: S3Request, bucket: Name, name: Name, policy: StoragePolicy) -> None:
+    """Make the hidden container of a name, if it is not there yet. bucket: whose it is, or a name in that.
+
+    Raises S3Error NoSuchBucket or OperationAborted if the bucket is being deleted.
+    """
     if not context.native.container(request.environ, name).exists:
         headers = {"X-Storage-Policy": policy.name}
-        context.native.done(request.environ, "PUT", name.of_container, (201, 202), headers=headers)
+        ok = (201, 202, 404, 409)
+        if context.native.done(request.environ, "PUT", name.of_container, ok, headers=headers).status >= 400:
+            raise context.native.lost(request.environ, bucket)
 
 
 def write(
@@ -72,7 +77,7 @@ def write(
     container = hidden(kind(KIND, policy.index), name.container)
     prefix = f"d/{new_id()}/"
     data = Name(name.account, container, f"{prefix}data")
-    make_container(context, request, data, policy)
+    make_container(context, request, name, data, policy)
     manifest = _store(context, request, name, data, upload)
     try:
         return commit(manifest)

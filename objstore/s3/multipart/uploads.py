@@ -77,7 +77,8 @@ def begin(context: Context, request: S3Request, algorithm: str, type: str, kept:
     upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, index)
     container = place(context, request)
     if policy is not None:
-        placement.make_container(context, request, place(context, request, upload), policy)
+        bucket = context.buckets.resolve(request, request.bucket)
+        placement.make_container(context, request, bucket, place(context, request, upload), policy)
     sent = {"Content-Type": upload.listed}
     body = json.dumps({"kept": dict(kept)}).encode()
     name = container._replace(object=names.record(upload.key, upload.id))
