@@ -33,14 +33,15 @@ CLOCK = Clock()
 
 
 def measure(what: str, times: int, call: Callable[[], object]) -> None:
-    """Print the CPU time of one of `times` calls: the least of five runs."""
+    """Print the CPU time of one of `times` calls: the least of some runs, as other processes disturb most of them."""
     call()
     costs = []
-    for _ in range(5):
+    runs = min(50, times)
+    for _ in range(runs):
         started = time.process_time()
-        for _ in range(times // 5):
+        for _ in range(times // runs):
             call()
-        costs.append((time.process_time() - started) / (times // 5))
+        costs.append((time.process_time() - started) / (times // runs))
     print(f"{what:<50} {min(costs) * 1e6:9.1f} µs CPU", flush=True)
 
 

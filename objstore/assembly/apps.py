@@ -173,7 +173,7 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
 
 
 def remote_transports(conf: Mapping[str, str]) -> Transports:
-    """The HTTP way to every node; in-process ways are added by those who run storage apps themselves."""
+    """The HTTP way to every node; in-process ways are added by those who run storage servers themselves."""
     return Transports(HttpTransport(Pool(settings.read(ClientSettings, conf, "client"))))
 
 

@@ -23,6 +23,9 @@ _MOST_WAIT = 2.0
 _POLL = (0.002, 0.02)  # seconds between looks, at first and at most
 
 
+Shown = Callable[[ObjectInfo], dict[str, str]]
+
+
 class _State(NamedTuple):
     """What is known of a name when its lease is given."""
 
@@ -32,9 +35,7 @@ class _State(NamedTuple):
     info: ObjectInfo | None
 
 
-def lock(
-    request: Request, leases: Leases, seconds: float, shown: Callable[[ObjectInfo], dict[str, str]]
-) -> NodeResponse:
+def lock(request: Request, leases: Leases, seconds: float, shown: Shown) -> NodeResponse:
     """Give the lease, or 409 where another holds the name for longer than the request would wait.
 
     shown: headers that say what is there, as far as conditions ask for it.
