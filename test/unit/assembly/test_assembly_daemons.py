@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.assembly.apps import remote_transports, storage_servers
 from objstore.assembly.cluster_dir import Host, Plan, make
 from objstore.assembly.daemons import DUTIES, grouped
 from objstore.assembly.kinds import KINDS, daemon_choice
-from objstore.runtime import recon_files
+from objstore.assembly.servers import Launch
+from objstore.assembly.surroundings import Surroundings
+from objstore.runtime import log, recon_files
 
 NAMES = ("object-updater", "object-replicator", "object-auditor", "expirer", "container-auditor", "account-replicator")
 
@@ -108,3 +112,17 @@ def test_a_daemon_that_a_server_does_not_have_is_told_at_its_start(start: Callab
     server = start("objstore-object-server", str(conf), "--bind-port", "0")
     assert server.process.wait(30) == 2
     assert "daemons = 'container-updater'" in server.said
+
+
+def test_a_server_whose_file_names_no_port_knows_its_own_devices_by_the_port_of_its_kind(tmp_path: Path) -> None:
+    """Daemons took such a port for 0, and so no device of the rings for theirs."""
+    plan = Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "node"), mount_check=False)
+    make(str(tmp_path), plan)
+    (tmp_path / "node" / "d1").mkdir(parents=True)
+    path = tmp_path / "object-server.conf"
+    text = re.sub(r"(?m)^bind_port = .*\n", "", path.read_text())
+    path.write_text(text.replace("[DEFAULT]\n", "[DEFAULT]\nbind_ip = 127.0.0.1\nlog_to = none\n", 1))
+    conf = Launch(KINDS["object"], str(path), {}).conf()
+    transports = remote_transports(conf)
+    around = Surroundings(conf, storage_servers(conf, transports).devices, transports, log.from_conf(conf))
+    assert around.is_own(around.ring("object")().primaries(0)[0])
