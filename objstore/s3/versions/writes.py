@@ -265,6 +265,8 @@ def earlier(context: Context, request: S3Request, name: Name, prefix: str) -> St
         if head is None or owned_prefix(head.headers) != prefix:
             continue
         if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs(majority=True)))):
+            if seen.ref == ref:
+                _confirm(key, move_to(ref, head), seen, keep=True)
             return Stored(head, ref.version_id)
         key.drop(ref, keep=True)
     return None

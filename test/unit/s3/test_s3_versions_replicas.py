@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +11,16 @@ import pytest
 from harness.in_process import InProcess
 
 from objstore.core.errors import NodeFailure
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
 from objstore.core.names import Name
 from objstore.s3 import current
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
+from objstore.s3.headers import LISTED_ETAG
 from objstore.s3.native import Native
 from objstore.s3.request import S3Request
 from objstore.s3.stored import Target, Upload
+from objstore.s3.versions import earlier
 from objstore.s3.versions.history import Asked, History, Version
 from objstore.wire.messages import NodeRequest
 
@@ -42,11 +45,16 @@ class World:
     def _request(self) -> S3Request:
         return S3Request({"REQUEST_METHOD": "GET"}, "b", "", {}, {}, None, None)  # type: ignore[arg-type]
 
-    def put(self, key: str, data: bytes, **conditions: str) -> str:
+    def put(self, key: str, data: bytes, headers: Mapping[str, str] | None = None, **conditions: str) -> str:
         given = {name.replace("_", "-"): value for name, value in conditions.items()}
-        upload = Upload({"Content-Type": "text/plain"}, body=data, conditions=given)
+        upload = Upload({"Content-Type": "text/plain", **(headers or {})}, body=data, conditions=given)
         name = BUCKET._replace(object=key)
         return current.write(self._context, self._request(), name, upload).version_id or "null"
+
+    def earlier(self, key: str, prefix: str) -> str | None:
+        """Id of the version that an upload has become."""
+        stored = earlier(self._context, self._request(), BUCKET._replace(object=key), prefix)
+        return stored and stored.version_id
 
     def delete(self, key: str, version: str = "") -> str:
         return current.delete(self._context, self._request(), Target(BUCKET._replace(object=key), version)).version_id
@@ -174,3 +182,28 @@ def test_a_pointer_that_one_replica_has_after_an_unclear_answer_is_written_again
     assert failures == 3
     world.store.net.down = {alone}
     assert world.current("k") == second
+
+
+def test_an_upload_that_one_replica_alone_has_as_current_is_written_again_when_it_is_completed_again(
+    world: World,
+) -> None:
+    """The first completion was answered 503; the second found its version and acknowledged it."""
+    pointer = BUCKET._replace(object="k")
+    alone = world.store.primaries(pointer)[0]
+    headers = {
+        MANIFEST: FORM,
+        MANIFEST_ETAG: "0-1",
+        MANIFEST_SIZE: "0",
+        MANIFEST_OWNS: owns("parts", "prefix"),
+        LISTED_ETAG: "0-1",
+    }
+
+    def breaks(device: str, request: NodeRequest) -> bool:
+        return request.method == "PUT" and request.name == pointer and device != alone
+
+    with world.broken(breaks), pytest.raises(S3Error):
+        world.put("k", b"[]", headers=headers)
+    done = world.earlier("k", "prefix")
+    world.store.net.down = {alone}
+    assert done is not None
+    assert world.current("k") == done
