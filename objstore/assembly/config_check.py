@@ -187,7 +187,10 @@ def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Itera
     if not is_directory(root):
         yield Problem(conf.path, section, f"devices = {root}: there is no such directory on this host", serious=False)
         return
-    must_mount = settings.boolean(values.get("mount_check", "yes"))
+    try:
+        must_mount = settings.boolean(values.get("mount_check", "yes"))
+    except ValueError:
+        return  # which is a problem of the setting itself
     for path in (*device_paths(root), *filter(os.path.exists, owners.state_directories(root))):
         is_device = not os.path.basename(path).startswith(".")
         if is_device and must_mount and not os.path.ismount(path):
