@@ -92,8 +92,8 @@ def test_wrong_values_are_told_all_at_once(cluster: Path) -> None:
 
 
 def test_a_wrong_mount_check_is_reported_and_ends_no_check(cluster: Path) -> None:
-    (said,) = problems(cluster, "object-server.conf", "mount_check = yes", "mount_check = perhaps")
-    assert "mount_check = 'perhaps'" in said
+    said = problems(cluster, "object-server.conf", "mount_check = yes", "mount_check = perhaps")
+    assert any("mount_check" in text and "perhaps" in text for text in said), said
 
 
 def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
