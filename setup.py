@@ -51,7 +51,7 @@ setup(
         "test": [
             "pytest>=9.0",
             "pytest-xdist>=3.5",
-            "hypothesis>=6.100",
+            "hypothesis>=6.120",
             "boto3>=1.36",
             "python-swiftclient>=4.5",
             "pymemcache>=4.0",

@@ -13,10 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from objstore.runtime.owners import PRIVATE
 
 ROOT = Path(__file__).parents[2]
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("no deadline", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("no deadline")
 
 
 class Running:

@@ -24,7 +24,7 @@ CONTAINER = faults.CONTAINER
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
-    return faults.Store(tmp_path, 4, 3)
+    return faults.Store(tmp_path, 4, 3, node_timeout="20")
 
 
 def put(store: Any, key: str, lacking: int) -> None:
