@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.layers.bodies import ObjectBody
 from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, ContainerInfo
+from objstore.web.responses import Answer
 from objstore.web.write_conditions import WriteCondition
 
 
@@ -93,38 +94,14 @@ class Listing(NamedTuple):
         return json.loads(self.body) if self.body else []
 
 
-class Reply:
+class Reply(Answer):
     """An object that was opened, or the outcome of a condition.
 
     status: 200, 206, 304, 412 or 416. headers: canonical name to text. body: pieces of the content, to be read to
     the end or closed; it raises NodeFailure if no replica can go on.
     """
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = ()) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    def pieces(self) -> Iterator[Any]:
-        try:
-            yield from self.body
-        finally:
-            self.close()
-
-    def read(self) -> bytes:
-        """The whole content."""
-        return b"".join(bytes(piece) for piece in self.pieces())
-
-    def close(self) -> None:
-        close = getattr(self.body, "close", None)
-        if close is not None:
-            close()
+    __slots__ = ()
 
 
 class RenameSource(NamedTuple):

@@ -10,8 +10,7 @@ or deleted, so that those who read it can go on. The object server that makes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
 
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE
@@ -29,26 +28,14 @@ from objstore.layers.interface import (
     Reply,
 )
 from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
+from objstore.layers.segment_reclaim import Reclaimer
 from objstore.web import ranges, segments
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
 from objstore.web.ranges import Span
 from objstore.web.segments import Segment, Whole
 
-_RANGED = ("Range", "If-Range")
 _OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG)
-
-
-class Reclaimer(Protocol):
-    """What frees segments."""
-
-    def mark(self, context: RequestContext, account: str, owned: str) -> Callable[[bool], None] | None:
-        """A function to call while segments are read, and with True at the end; None if nothing waits for readers."""
-        ...
-
-    def free(self, context: RequestContext, account: str, owned: str) -> None:
-        """Delete segments (a value of MANIFEST_OWNS) after some time."""
-        ...
 
 
 class Manifests:

@@ -31,7 +31,7 @@ class ObjectDelete:
         if due is not None and not is_whole(due):
             return error(400, f"Bad {_IF_DELETE_AT} header value")
         delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # none is due so late
-        condition = WriteCondition.of(request.environ)
+        condition = WriteCondition.sent(request.headers)
         keep = KEEP_SEGMENTS in request.headers
         options = DeleteOptions(request.given_timestamp, condition, request.given_policy, delete_at, keep)
         try:

@@ -28,7 +28,7 @@ class ObjectPost:
         constraints.check_name(request.name, self._limits)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
-        condition = WriteCondition.of(request.environ)
+        condition = WriteCondition.sent(request.headers)
         options = UpdateOptions(self._headers(request), request.given_timestamp, condition, request.given_policy)
         try:
             self._layer.update(request.context, request.name, options)

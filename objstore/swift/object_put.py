@@ -16,7 +16,7 @@ from objstore.swift.request import ProxyRequest, condition_refusal, plain, segme
 from objstore.web import constraints
 from objstore.web.requests import LATE_HEADERS, WsgiBody, content_length, has_body
 from objstore.web.responses import Response, error, http_date
-from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, RENAME_SOURCE_KEY, WriteCondition
+from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, WriteCondition
 
 
 class ObjectPut:
@@ -68,11 +68,11 @@ class ObjectPut:
             headers,
             sent.get("Etag", ""),
             request.given_timestamp,
-            WriteCondition.of(request.environ),
+            WriteCondition.sent(request.headers),
             request.given_policy,
             sent.get(LIFE, "") if request.trusted else "",
             request.environ.get(LATE_HEADERS),
-            _rename(sent) if request.trusted and RENAME_SOURCE_KEY in request.environ else None,
+            _rename(sent) if request.trusted and RENAME_SOURCE in sent else None,
             request.trusted and LISTED in sent,
             KEEP_SEGMENTS in sent,
         )

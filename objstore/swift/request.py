@@ -83,20 +83,17 @@ def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def client_headers(request: ProxyRequest, headers: Mapping[str, str]) -> dict[str, str]:
-    """A node's headers as far as this client may see them."""
-    if request.owner:
-        return {name: value for name, value in headers.items() if name not in HOP}
-    return {name: value for name, value in headers.items() if name not in HOP and name not in OWNER_HEADERS}
+    """A copy of the headers that the layer gives, as far as this client may see them."""
+    return dict(headers) if request.owner else _without_owners(headers)
 
 
-HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
+def _without_owners(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in OWNER_HEADERS}
 
 
 def without_owner_headers(request: ProxyRequest) -> dict[str, str]:
-    """What the client sends, without what only an owner may set."""
-    if request.owner:
-        return request.headers
-    return {name: value for name, value in request.headers.items() if name not in OWNER_HEADERS}
+    """Return the client's headers without those that only an owner may set."""
+    return request.headers if request.owner else _without_owners(request.headers)
 
 
 def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:

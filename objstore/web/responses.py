@@ -116,7 +116,7 @@ class Answer:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: dict[str, str], body: Iterable[bytes]) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = ()) -> None:
         self.status = status
         self.headers = headers
         self.body = body

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from objstore.core.errors import PreconditionFailed
-from objstore.core.text import ENVIRON_KEY, to_text
 from objstore.web.conditions import evaluate
 
 HEADERS = ("If-Match", "If-None-Match")
 # With a PUT made with the system's rights: the object's old name, in the same container and percent-encoded,
 # which is deleted in the same stroke if it still has the etag; else 409.
 RENAME_SOURCE = "X-Backend-Rename-Source"
-RENAME_SOURCE_KEY = ENVIRON_KEY[RENAME_SOURCE]
 RENAME_ETAG = "X-Backend-Rename-Etag"
 
 
@@ -24,17 +22,8 @@ class WriteCondition(NamedTuple):
     if_none_match: str | None = None
 
     @classmethod
-    def of(cls, environ: Mapping[str, Any]) -> WriteCondition | None:
-        """What a request makes a condition, None for nothing."""
-        wanted = environ.get("HTTP_IF_MATCH")
-        unwanted = environ.get("HTTP_IF_NONE_MATCH")
-        if wanted is None and unwanted is None:
-            return None
-        return cls(None if wanted is None else to_text(wanted), None if unwanted is None else to_text(unwanted))
-
-    @classmethod
     def sent(cls, headers: Mapping[str, str]) -> WriteCondition | None:
-        """As `of`, from a request's headers by their canonical names."""
+        """The condition of a request with these headers (canonical name to text), None if it makes none."""
         wanted, unwanted = map(headers.get, HEADERS)
         return None if wanted is None and unwanted is None else cls(wanted, unwanted)
 
