@@ -1,4 +1,4 @@
-"""What nodes refuse, as errors."""
+"""Errors for the statuses that nodes refuse with."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Stored(NamedTuple):
 
 
 def stored(place: ObjectPlace) -> Stored:
-    """What is stored of an object, before a plain change; nodes that do not answer are passed over."""
+    """Return the stored state of an object before a plain change; nodes that do not answer are passed over."""
     nodes = place.nodes
     if not nodes.is_mostly_new:
         return Stored()

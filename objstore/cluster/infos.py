@@ -1,4 +1,4 @@
-"""What operations must know of accounts and containers."""
+"""The look-ups of accounts and containers that operations need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Infos(Protocol):
 
 
 def existing(infos: Infos, context: RequestContext, name: Name) -> ContainerInfo:
-    """What is known of the container of a name. Raises NoContainer, NodeFailure if it cannot be looked up."""
+    """Return the info of the container of a name. Raises NoContainer, NodeFailure if it cannot be looked up."""
     container = infos.container_info(context, name)
     if container.exists:
         return container

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """What a replica says. rows: None if it has no such container; then `deleted` is when it was deleted, or ZERO."""
+    """The answer of a replica. rows: None if it has no such container. deleted: when that was deleted, or ZERO."""
 
     rows: list[Row] | None
     deleted: Timestamp = ZERO

@@ -148,7 +148,7 @@ class ObjectChange(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """How a change went. change: as it was made, with its last timestamp and all headers. size: bytes of its body."""
+    """The result of a change. change: with its last timestamp and all headers. size: bytes of its body."""
 
     written: Written
     change: ObjectChange

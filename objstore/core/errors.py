@@ -22,7 +22,7 @@ class TooManyContainers(LimitExceeded):
 
 
 class MetadataTooLarge(InvalidInput):
-    """What is to be kept with a name is more than the servers take."""
+    """The metadata of a name is larger than the servers accept."""
 
 
 class NotSupported(InvalidInput):

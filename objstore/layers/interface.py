@@ -18,7 +18,7 @@ from objstore.web.write_conditions import WriteCondition
 
 
 class ReadOptions(NamedTuple):
-    """How to read an object.
+    """Options of a read.
 
     conditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, `Range` (of one range) and
     `If-Range` as in HTTP (RFC 9110, 13 and 14), by their canonical names. head: without the content. newest: ask a
@@ -37,7 +37,7 @@ class ReadOptions(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Which rows of a listing: those whose names begin with `prefix`, stand after `marker` and before `end_marker`.
+    """The rows of a listing whose names begin with `prefix`, after `marker` and before `end_marker`.
 
     limit: of rows, None for as many as a node gives. delimiter: roll up what follows it. path: only what is directly
     below that pseudo-directory, None for no such filter. reserved: list reserved names too. markers: list keys whose
@@ -115,7 +115,7 @@ class RenameSource(NamedTuple):
 
 
 class PutOptions(NamedTuple):
-    """How to store an object.
+    """Options of a PUT.
 
     headers: what is kept with it, by canonical names: Content-Type (always), X-Delete-At, metadata. etag: MD5 that the
     body must have, '' for any. timestamp: of the change, which then is final; None for now. condition: on what is
@@ -155,7 +155,7 @@ class UpdateOptions(NamedTuple):
 
 
 class DeleteOptions(NamedTuple):
-    """How to delete an object. delete_at: only one that is to expire at this time; the rest as of `PutOptions`."""
+    """Options of a DELETE. delete_at: delete only an object that expires at this time; the rest as of `PutOptions`."""
 
     timestamp: Timestamp | None = None
     condition: WriteCondition | None = None
@@ -172,14 +172,14 @@ class DeleteResult(NamedTuple):
 
 
 class AccountOptions(NamedTuple):
-    """What to change of an account. headers: metadata, '' removes. timestamp: as of `PutOptions`."""
+    """Changes of an account. headers: metadata, '' removes. timestamp: as of `PutOptions`."""
 
     headers: Mapping[str, str]
     timestamp: Timestamp | None = None
 
 
 class ContainerOptions(NamedTuple):
-    """What to change of a container.
+    """Changes of a container.
 
     headers: metadata and ACLs, '' removes. timestamp: as of `PutOptions`. policy: the storage policy of a new
     container, None for the default one.
@@ -191,7 +191,7 @@ class ContainerOptions(NamedTuple):
 
 
 class ObjectLayer(Protocol):
-    """What a language may ask.
+    """The operations that a language can call.
 
     Every operation may raise NodeFailure if too few nodes answer. Names are checked by the caller.
     """
@@ -217,11 +217,11 @@ class ObjectLayer(Protocol):
         ...
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
-        """What is known of the container of a name, from the cache if it is there. Its status says if it exists."""
+        """Return the info of the container of a name, from the cache if possible. Its status says if it exists."""
         ...
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:
-        """What is known of an account, likewise."""
+        """Return the info of an account, likewise."""
         ...
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:

@@ -1,4 +1,4 @@
-"""What replicators of objects and of databases both decide: whose a partition is, and when its turn comes."""
+"""Decisions of both replicators: which device works on a partition, and when its turn comes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from objstore.core.nodes import Node
 
 
 class Assignment(NamedTuple):
-    """What a device is to a partition. peers: the primaries to send to. handoff: it is no primary itself."""
+    """The role of a device for a partition. peers: the primaries to send to. handoff: it is no primary itself."""
 
     peers: tuple[Node, ...]
     handoff: bool

@@ -1,4 +1,4 @@
-"""What the account server and the container server have in common."""
+"""Code that the account server and the container server share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = TypeVar("Row")
 
 
 class Settable(NamedTuple):
-    """Which headers of a request are kept with an account or container. kind: 'Account' or 'Container'."""
+    """The headers of a request that an account or container keeps. kind: 'Account' or 'Container'."""
 
     kind: str
     prefixes: tuple[str, ...]

@@ -325,5 +325,5 @@ def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | 
 
 
 def _deleted(failure: NotFound) -> Timestamp:
-    """When what is not found was deleted; ZERO if that is not known."""
+    """Return the timestamp of the deletion of a missing name; ZERO if that is not known."""
     return failure.timestamp if isinstance(failure.timestamp, Timestamp) else ZERO

@@ -27,7 +27,7 @@ class Request(NamedTuple):
     body: Body
 
     def timestamp(self) -> Timestamp:
-        """When the change was made; raises InvalidInput if the request does not say."""
+        """Return the timestamp of the change; raises InvalidInput if the request has none."""
         text = self.headers.get(messages.TIMESTAMP)
         if not text:
             raise InvalidInput("X-Timestamp is missing")

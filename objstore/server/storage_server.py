@@ -1,4 +1,4 @@
-"""What the three servers share: from a node's request to a verb of theirs, and errors to answers."""
+"""The base of the three storage servers: it finds the verb for a request, and turns errors into answers."""
 
 from __future__ import annotations
 

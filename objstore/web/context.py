@@ -1,4 +1,4 @@
-"""What everything that works for one client's request shares."""
+"""The context that all work for one client's request shares."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def forget(context: RequestContext, name: Name) -> None:
 
 
 def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -> Info:
-    """What is known of an account or container: of this request, of the cache, or by asking for it."""
+    """Return the info of an account or container: as this request has seen it, from the cache, or by asking for it."""
     known: Info | None = context.infos.get(name)
     if known is not None:
         return known

@@ -1,1 +1,1 @@
-"""How each daemon is made from settings and surroundings; `assembly.daemons` has the table of all."""
+"""Makers of daemons from settings and surroundings; `assembly.daemons` has the table of all."""

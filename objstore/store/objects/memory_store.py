@@ -122,7 +122,7 @@ def _checksums(content: bytes) -> array[int]:
 
 
 class Data(NamedTuple):
-    """What a PUT brought."""
+    """The content and metadata of a PUT."""
 
     info: ObjectInfo
     content: bytes
