@@ -16,7 +16,7 @@ from objstore.s3 import headers as names
 from objstore.s3 import placement, versions
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.native import ended, unexpected
+from objstore.s3.native import NOTHING_THERE, ended, unexpected
 from objstore.s3.request import S3Request
 from objstore.s3.stored import NULL, READ_RESULTS, Deleted, Stored, Target, Upload, Written, missing, refused
 
@@ -36,7 +36,6 @@ __all__ = [
     "write",
 ]
 
-_NOTHING_THERE = "X-Backend-Condition-Missing"  # with a 412: there was nothing to hold the condition against
 _TRIES = 5  # of a change of metadata while the object is written again and again
 
 
@@ -127,6 +126,6 @@ def delete(
     answer.close()
     if answer.status in (200, 204) or (answer.status == 404 and not conditions):
         return Deleted()
-    if answer.status == 412 and _NOTHING_THERE in answer.headers:
+    if answer.status == 412 and NOTHING_THERE in answer.headers:
         raise missing(target)
     raise refused(answer.status, target, conditions or {})

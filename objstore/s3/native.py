@@ -7,27 +7,53 @@ system's own: hidden from listings and closed to clients of either API.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
-from objstore.core.errors import NotFound
-from objstore.core.lives import ENDED
+from objstore.core.errors import (
+    ContainerReplaced,
+    LimitExceeded,
+    NoContainer,
+    NotFound,
+    ObjstoreError,
+    PreconditionFailed,
+)
+from objstore.core.lives import ENDED, PARTLY
 from objstore.core.names import RESERVED, Name
-from objstore.core.text import to_text
-from objstore.layers.interface import ObjectLayer, Page, ReadOptions, Reply
+from objstore.core.policies import ONE_POLICY, Policies
+from objstore.layers.bodies import BytesBody, ObjectBody
+from objstore.layers.interface import ContainerOptions, ObjectLayer, Page, PutOptions, ReadOptions, Reply
+from objstore.layers.options import delete_options, put_options, update_options
 from objstore.s3 import config_headers
 from objstore.s3.errors import S3Error
 from objstore.web import pipeline
 from objstore.web.context import RequestContext
+from objstore.web.errors import status_of
 from objstore.web.infos import ContainerInfo
-from objstore.web.requests import LATE_HEADERS, Environ, WsgiApp
-from objstore.web.responses import call
-from objstore.web.subrequests import subrequest
+from objstore.web.requests import Environ
+from objstore.web.responses import http_date
 
 _NEWEST = "X-Newest"
 _RAW = "multipart-manifest"
-ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
+POLICY_NAME = "X-Storage-Policy"
+CHECK_BODY = "objstore.check_body"  # of the HTTP server: raises if the client has gone within the body
+NOTHING_THERE = "X-Backend-Condition-Missing"  # with a 412: there was nothing to hold the condition against
+
+
+class _Stream:
+    """A body that is read from an S3 request or from another object: see `layers.bodies.ObjectBody`."""
+
+    __slots__ = ("_check", "length", "read_chunk")
+
+    def __init__(self, stream: Any, length: int | None, check: Callable[[], None] | None) -> None:
+        self.length = length
+        self.read_chunk: Callable[[int], bytes] = stream.read_chunk
+        self._check = check
+
+    def check(self) -> None:
+        if self._check is not None:
+            self._check()
 
 
 def hidden(kind: str, bucket: str) -> str:
@@ -36,11 +62,12 @@ def hidden(kind: str, bucket: str) -> str:
 
 
 class Native:
-    """app: the pipeline below the S3 filter; the proxy at its end has the object layer."""
+    """app: the pipeline below the S3 filter; the proxy at its end has the object layer. now: the clock."""
 
-    def __init__(self, app: WsgiApp) -> None:
-        self.app = app
+    def __init__(self, app: object, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self.layer: ObjectLayer = pipeline.find(app, "layer")
+        self._policies: Policies = pipeline.find(app, "policies") or ONE_POLICY
 
     def ask(
         self,
@@ -61,32 +88,39 @@ class Native:
         None where not known. late: headers of a PUT that are known once its body was read.
         The answer's body must be read or closed. Errors are statuses.
         """
+        context = RequestContext.of(environ)
+        sent = headers or {}
         if method == "GET" or method == "HEAD":
-            return self._read(RequestContext.of(environ), name, method == "HEAD", headers or {}, query or {})
-        sent = dict(headers or {})
-        if RESERVED in name.path:
-            sent[ALLOW_RESERVED] = "true"
-        made = subrequest(
-            environ,
-            method,
-            f"/v1{name.path}",
-            source="S3",
-            headers=sent,
-            query=urlencode(query) if query else "",
-            body=body,
-            preauthorized=True,
-        )
-        if late is not None:
-            made[LATE_HEADERS] = late
-        if stream is not None:
-            made["wsgi.input"] = stream
-            if length is None:
-                made["HTTP_TRANSFER_ENCODING"] = "chunked"
-                del made["CONTENT_LENGTH"]
-            else:
-                made["CONTENT_LENGTH"] = str(length)
-        answer = call(self.app, made)
-        return Reply(answer.status, {name: to_text(value) for name, value in answer.headers.items()}, answer.body)
+            return self._read(context, name, method == "HEAD", sent, query or {})
+        try:
+            if name.object is None:
+                return self._change_container(context, method, name, sent)
+            if method == "PUT":
+                content = BytesBody(body) if stream is None else _Stream(stream, length, environ.get(CHECK_BODY))
+                return self._put(context, name, put_options(sent, name.object, self._now(), late), content)
+            if method == "POST":
+                self.layer.update(context, name, update_options(sent, name.object, self._now()))
+                return Reply(202, {})
+            existed = self.layer.delete(context, name, delete_options(sent)).existed
+            return Reply(204 if existed else 404, {})
+        except ObjstoreError as failure:
+            return _refusal(failure, method)
+
+    def _put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> Reply:
+        result = self.layer.put(context, name, options, body)
+        return Reply(201, {"Etag": result.etag, "Last-Modified": http_date(result.timestamp.ceiling)})
+
+    def _change_container(self, context: RequestContext, method: str, name: Name, sent: Mapping[str, str]) -> Reply:
+        layer = self.layer
+        if method == "DELETE":
+            return Reply(204, {} if layer.delete_container(context, name) else {PARTLY: "true"})
+        policy = self._policies.by_name(sent.get(POLICY_NAME, ""))
+        kept = {key: value for key, value in sent.items() if key != POLICY_NAME}
+        options = ContainerOptions(kept, policy=None if policy is None else policy.index)
+        if method == "PUT":
+            return Reply(201 if layer.create_container(context, name, options) else 202, {})
+        layer.update_container(context, name, options)
+        return Reply(204, {})
 
     def _read(
         self, context: RequestContext, name: Name, head: bool, headers: Mapping[str, str], query: Mapping[str, str]
@@ -166,6 +200,18 @@ class Native:
         answer = self.done(environ, "POST", name, (204, 404), headers=config_headers.headers(kind, document))
         if answer.status == 404:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
+
+
+def _refusal(failure: ObjstoreError, method: str) -> Reply:
+    """An error of the layer as a status, which operations know the meaning of."""
+    if isinstance(failure, PreconditionFailed):
+        missing = {NOTHING_THERE: "true"} if failure.missing else {}
+        return Reply(404 if failure.missing and method == "PUT" else 412, missing)
+    if isinstance(failure, NoContainer):
+        return Reply(404, {ENDED: "true"} if failure.ended else {})
+    if isinstance(failure, ContainerReplaced):
+        return Reply(409, {ENDED: "true"})
+    return Reply(413 if isinstance(failure, LimitExceeded) else status_of(failure), {})
 
 
 def ended(answer: Reply, name: Name) -> S3Error | None:

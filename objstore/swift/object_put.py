@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from urllib.parse import unquote
 
-from objstore.core import metadata
 from objstore.core.errors import ContainerReplaced, NoContainer, PreconditionFailed
 from objstore.core.limits import Limits
-from objstore.core.lives import ENDED, LIFE
-from objstore.core.manifests import KEEP_SEGMENTS
-from objstore.core.versions import LISTED
-from objstore.layers.interface import ObjectLayer, PutOptions, RenameSource
+from objstore.core.lives import ENDED
+from objstore.layers.interface import ObjectLayer, PutOptions
+from objstore.layers.options import put_options
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, segments_header, writable
 from objstore.web import constraints
 from objstore.web.requests import LATE_HEADERS, WsgiBody, content_length, has_body
 from objstore.web.responses import Response, error, http_date
-from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, WriteCondition
 
 
 class ObjectPut:
@@ -57,27 +53,7 @@ class ObjectPut:
         return None
 
     def _options(self, request: ProxyRequest) -> PutOptions:
-        sent = request.headers
-        headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
         assert request.name.object is not None
-        headers["Content-Type"] = constraints.content_type(sent, request.name.object)
-        expires = constraints.delete_at(sent, time.time())
-        if expires is not None:
-            headers["X-Delete-At"] = str(expires)
-        return PutOptions(
-            headers,
-            sent.get("Etag", ""),
-            request.given_timestamp,
-            WriteCondition.sent(request.headers),
-            request.given_policy,
-            sent.get(LIFE, "") if request.trusted else "",
-            request.environ.get(LATE_HEADERS),
-            _rename(sent) if request.trusted and RENAME_SOURCE in sent else None,
-            request.trusted and LISTED in sent,
-            KEEP_SEGMENTS in sent,
-        )
-
-
-def _rename(headers: dict[str, str]) -> RenameSource:
-    old = unquote(headers[RENAME_SOURCE], errors="surrogateescape")
-    return RenameSource(old, headers.get(RENAME_ETAG) or "*")
+        late = request.environ.get(LATE_HEADERS)
+        options = put_options(request.headers, request.name.object, time.time(), late)
+        return options if request.trusted else options._replace(life="", rename=None, listed=False)

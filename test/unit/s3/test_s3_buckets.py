@@ -116,7 +116,7 @@ class World:
         self.now = 1_000_000.0
         chosen = {"dns_compliant_bucket_names": True, "region": "us-east-1", "max_buckets_per_account": 3}
         chosen |= {"native_paths": ("v1.0", "info"), **settings}
-        self.buckets = Buckets(Native(self.shop), SimpleNamespace(**chosen), lambda: self.now)
+        self.buckets = Buckets(Native(self.shop, lambda: self.now), SimpleNamespace(**chosen), lambda: self.now)
 
     def request(self, account: str, headers: dict[str, str] | None = None) -> S3Request:
         environ: Environ = {"REQUEST_METHOD": "PUT"}

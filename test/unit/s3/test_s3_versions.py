@@ -7,7 +7,7 @@ import logging
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -39,12 +39,12 @@ from objstore.s3.versions import any_left, names
 from objstore.s3.versions.history import Asked, Group, History, Version
 from objstore.s3.versions.names import KINDS, Ref
 from objstore.swift.app import ProxyApp
-from objstore.web.requests import Environ, StartResponse
+from objstore.web.context import RequestContext
 from objstore.wire.local import LocalTransport
 
 LOGGER = logging.getLogger("test")
 BUCKET = Name("AUTH_t", "b")
-CHANGES = ("PUT", "POST", "DELETE")
+CHANGES = ("put", "update", "delete", "create_container", "update_container", "delete_container")
 STAMPS = st.builds(Timestamp, st.integers(0, MAX_RAW), st.integers(0, 2**64 - 1))
 REFS = st.builds(Ref, STAMPS, st.sampled_from(sorted(KINDS)))
 KEYS = st.text(st.characters(min_codepoint=1, exclude_categories=("Cs",)), min_size=1, max_size=20)
@@ -54,19 +54,19 @@ class Crash(BaseException):
     """The process ended here; nothing on the way out may take it for an error."""
 
 
-class Pausing:
+class Gated:
     """The object layer behind a gate."""
 
     def __init__(self, gate: Gate, layer: ObjectLayer) -> None:
         self._gate = gate
         self._layer = layer
 
-    def __getattr__(self, name: str) -> Any:
-        operation = getattr(self._layer, name)
+    def __getattr__(self, operation: str) -> Any:
+        run = getattr(self._layer, operation)
 
-        def call(*arguments: Any) -> Any:
-            self._gate.wait()
-            return operation(*arguments)
+        def call(context: RequestContext, name: Any, *arguments: Any) -> Any:
+            self._gate.pass_through(operation in CHANGES, name)
+            return run(context, name, *arguments)
 
         return call
 
@@ -74,30 +74,27 @@ class Pausing:
 class Gate:
     """What stands before the store. left: changes that still work before a crash, None for all. pause: before each.
 
-    before: called with each change.
+    before: called with the name of each change.
     """
 
     def __init__(self, app: ProxyApp) -> None:
         self.app = app
-        self.layer = Pausing(self, app.layer)
+        self.layer = Gated(self, app.layer)
         self.left: int | None = None
         self.pause: Callable[[], float] | None = None
-        self.before: Callable[[Environ], None] | None = None
+        self.before: Callable[[Name], None] | None = None
 
-    def wait(self) -> None:
+    def pass_through(self, is_change: bool, name: Name) -> None:
         if self.pause is not None:
             green.sleep(self.pause())
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        self.wait()
-        if environ["REQUEST_METHOD"] in CHANGES:
-            if self.before is not None:
-                self.before(environ)
-            if self.left == 0:
-                raise Crash
-            if self.left is not None:
-                self.left -= 1
-        return self.app(environ, start_response)
+        if not is_change:
+            return
+        if self.before is not None:
+            self.before(name)
+        if self.left == 0:
+            raise Crash
+        if self.left is not None:
+            self.left -= 1
 
 
 class Waiting:
@@ -540,8 +537,8 @@ def test_a_slow_write_that_ends_while_what_has_overtaken_it_is_deleted_becomes_c
         green.sleep(0.001)
     newest = world.put("k", b"newest")
 
-    def end(environ: Environ) -> None:
-        if environ["PATH_INFO"] == "/v1/AUTH_t/b/k":  # the pointer is about to be moved
+    def end(name: Name) -> None:
+        if name == BUCKET._replace(object="k"):  # the pointer is about to be moved
             world.gate.before = None
             body.go = True
             slow.wait()
