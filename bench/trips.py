@@ -56,8 +56,8 @@ NOTED = {
     "Swift list": Trip(59, 194, 281),
     "S3 GET 4 KiB": Trip(72, 246, 323),
     "S3 list": Trip(66, 233, 399),
-    "S3 PUT 4 KiB": Trip(109, 426, 615),
-    "S3 PUT If-Match": Trip(110, 440, 651),
+    "S3 PUT 4 KiB": Trip(100, 398, 561),
+    "S3 PUT If-Match": Trip(101, 411, 594),
 }
 # Those of version 0.1.
 FORMER = {
