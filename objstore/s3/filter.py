@@ -25,7 +25,6 @@ from objstore.s3 import (
     failures,
     form_upload,
     incoming,
-    router,
     welcome,
 )
 from objstore.s3.access import Access, swift_api
@@ -38,6 +37,7 @@ from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
 from objstore.s3.native import Native
 from objstore.s3.operation import Level
+from objstore.s3.operations import OPERATIONS
 from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
@@ -95,7 +95,7 @@ class S3Filter:
         buckets = Buckets(native, values, kinds=hidden_kinds(policies))
         self._context = Context(native, buckets, Access(keys), values, classes)
         self._guard = swift_api.SwiftGuard(self._context)
-        self._router = Router(router.load())
+        self._router = Router(OPERATIONS)
 
     def info(self) -> dict[str, object]:
         values = self._values

@@ -15,7 +15,7 @@ Level = Literal["service", "bucket", "object"]
 
 
 class Operation(NamedTuple):
-    """One of S3's operations; each file of `s3/operations` has one as OPERATION.
+    """One of S3's operations; each module of `operations` lists its own as OPERATIONS.
 
     name: as AWS documents it (`PutObject`). subresource: the query key that selects it (`acl`,
     `uploads`, `list-type`), '' for none. header: a canonical header that selects it over the

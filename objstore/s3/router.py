@@ -1,27 +1,14 @@
-"""From method, level and sub-resource to the operation, by one table made from the files of `operations`."""
+"""From method, level and sub-resource to the operation, by one table made from the list in `operations`."""
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 
-from objstore.s3 import operations
 from objstore.s3.catalog import CATALOG
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Level, Operation
 
 _RESOURCE_TYPES = {"service": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}
-
-
-def load() -> list[Operation]:
-    """The operations of all files in `operations`, sorted by name."""
-    found: list[Operation] = []
-    for module in pkgutil.iter_modules(operations.__path__):
-        imported = import_module(f"{operations.__name__}.{module.name}")
-        one = getattr(imported, "OPERATION", None)
-        found += getattr(imported, "OPERATIONS", ()) if one is None else [one]
-    return sorted(found, key=lambda operation: operation.name)
 
 
 class Router:

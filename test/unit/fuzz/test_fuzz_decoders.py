@@ -32,7 +32,8 @@ from objstore.s3.errors import S3Error
 from objstore.s3.form import Form, boundary_of
 from objstore.s3.multipart import plan
 from objstore.s3.objects import CopySource
-from objstore.s3.operations import delete_objects, upload_part_copy
+from objstore.s3.operations.object import delete_many
+from objstore.s3.operations.uploads import part_copy as upload_part_copy
 from objstore.s3.signature import Checker, SignatureRules
 from objstore.s3.signature.times import Window
 from objstore.s3.versions import names as versions
@@ -231,7 +232,7 @@ S3: dict[str, Decoder] = {
     "cors": Decoder("bytes", lambda body: cors.dump(cors.from_xml(xml.parse(body, "CORSConfiguration"))), (CORS,)),
     "acl in XML": Decoder("bytes", lambda body: acl.dump(acl_xml.from_xml(body, "a", known), ""), (ACL,)),
     "acl in headers": Decoder("text", granted, ('id="a", uri="http://acs.amazonaws.com/groups/global/AllUsers"',)),
-    "deletion": Decoder("bytes", lambda body: delete_objects.read(body, 10), (DELETION,)),
+    "deletion": Decoder("bytes", lambda body: delete_many.read(body, 10), (DELETION,)),
     "completion": Decoder("bytes", lambda body: plan.read(body, 10_000), (COMPLETION,)),
     "policy": Decoder("bytes", lambda body: policy.parse(body.decode(), "b"), (POLICY,), (UnicodeDecodeError,)),
     "policy of a form": Decoder("bytes", json_policy, (POST_POLICY,)),

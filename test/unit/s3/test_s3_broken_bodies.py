@@ -25,7 +25,7 @@ from objstore.s3.body import Payload
 from objstore.s3.declared import FRAMINGS
 from objstore.s3.errors import S3Error
 from objstore.s3.multipart import plan
-from objstore.s3.operations import delete_objects
+from objstore.s3.operations.object import delete_many
 from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
 
 POOL = ThreadPool("test-broken", 1)
@@ -187,7 +187,7 @@ READERS: dict[str, tuple[str, Callable[[bytes], object]]] = {
     ),
     "deletion": (
         f"<Delete><Quiet>true</Quiet>{OBJECT}</Delete>",
-        lambda document: delete_objects.read(document, 1000),
+        lambda document: delete_many.read(document, 1000),
     ),
     "tags": (
         "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",

@@ -7,7 +7,7 @@ import pytest
 from objstore.s3 import deleting, empty
 from objstore.s3.errors import S3Error
 from objstore.s3.objects import CopySource
-from objstore.s3.operations.delete_objects import read
+from objstore.s3.operations.object.delete_many import read
 from objstore.s3.reading import conditions_of
 
 

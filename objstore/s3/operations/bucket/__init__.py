@@ -1,0 +1,29 @@
+"""Operations on a bucket and its configuration documents, one file a resource."""
+
+from objstore.s3.operations.bucket import (
+    acl,
+    bucket,
+    cors,
+    create,
+    not_configured,
+    ownership,
+    policy,
+    public_access,
+    request_payment,
+    tagging,
+    versioning,
+)
+
+RESOURCES = (
+    acl,
+    bucket,
+    cors,
+    create,
+    not_configured,
+    ownership,
+    policy,
+    public_access,
+    request_payment,
+    tagging,
+    versioning,
+)

@@ -1,0 +1,33 @@
+"""The CORS rules of a bucket."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, cors
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def get(context: Context, request: S3Request) -> Response:
+    kept = bucket_config.read_or(context, request, bucket_config.CORS, "NoSuchCORSConfiguration")
+    return bucket_config.answer(cors.to_xml(cors.load(kept)))
+
+
+def put(context: Context, request: S3Request) -> Response:
+    rules = cors.from_xml(bucket_config.sent_xml(context, request, "CORSConfiguration"))
+    name = bucket_config.name_for_others(context, request)  # browsers ask before anyone has signed
+    context.native.set_config(request.environ, name, bucket_config.CORS, cors.dump(rules))
+    return Response(200)
+
+
+def delete(context: Context, request: S3Request) -> Response:
+    bucket_config.keep(context, request, bucket_config.CORS, "")
+    return Response(204)
+
+
+OPERATIONS = (
+    Operation("GetBucketCors", "GET", "bucket", get, "s3:GetBucketCORS", "cors"),
+    Operation("PutBucketCors", "PUT", "bucket", put, "s3:PutBucketCORS", "cors"),
+    Operation("DeleteBucketCors", "DELETE", "bucket", delete, "s3:PutBucketCORS", "cors"),
+)

@@ -1,0 +1,86 @@
+"""CreateBucket: registers the name for the requester's account and makes the container."""
+
+from __future__ import annotations
+
+from objstore.s3 import config_headers, xml
+from objstore.s3.access import acl
+from objstore.s3.access.acl import CANNED_HEADER, GRANT_HEADERS, Acl, Owners
+from objstore.s3.access.check import ACL, OWNERSHIP, refuse_public
+from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED, OWNERSHIPS
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.s3.settings import S3Settings
+from objstore.s3.signature.v4 import ANY_REGION
+from objstore.web.responses import Response
+
+_CLASSIC = "us-east-1"  # the region that a bucket without a constraint is in, and whose owners may create it again
+
+
+def create(context: Context, request: S3Request) -> Response:
+    _check_location(request.body.whole(context.settings.max_xml_body), context.settings)
+    if request.header("X-Amz-Bucket-Object-Lock-Enabled").lower() == "true":
+        raise S3Error("NotImplemented", "", {"Header": "x-amz-bucket-object-lock-enabled"})
+    ownership = _ownership(request)
+    granted = _acl(context, request, ownership or context.settings.default_object_ownership)
+    kept = acl.dump(granted, request.account)
+    headers = config_headers.headers(ACL, kept) | context.classes.bucket_headers
+    if ownership:
+        headers |= config_headers.headers(OWNERSHIP, ownership)
+    if not context.buckets.create(request, request.bucket, headers):
+        if context.settings.region != _CLASSIC:
+            raise S3Error("BucketAlreadyOwnedByYou", "", {"BucketName": request.bucket})
+        _reset_acl(context, request, granted)
+    return Response(200, {"Location": f"/{request.bucket}"})
+
+
+def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
+    """Creating a bucket again resets its ACL and nothing else, by the rules of PutBucketAcl. Raises S3Error."""
+    name = context.access.require(context, request, "s3:PutBucketAcl", request.bucket)
+    bucket = context.access.bucket(context, request, name)
+    if bucket.ownership == BUCKET_OWNER_ENFORCED and not granted.private:
+        raise S3Error("AccessControlListNotSupported")
+    refuse_public(granted, bucket.block)
+    context.native.set_config(request.environ, name, ACL, acl.dump(granted, request.account))
+
+
+def _check_location(body: bytes, settings: S3Settings) -> None:
+    """Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
+    if not body.strip():
+        return
+    root = xml.parse(body, "CreateBucketConfiguration")
+    asked = xml.text(root, "LocationConstraint")
+    if root.find("Location") is not None or root.find("Bucket") is not None or root.find("Tags") is not None:
+        raise S3Error("NotImplemented")
+    region = settings.region
+    if asked in ("", region, *settings.accepted_regions) or (asked == "EU" and region == "eu-west-1"):
+        return
+    if not asked.replace("-", "").isalnum() or "-" not in asked:
+        raise S3Error("InvalidLocationConstraint", "", {"LocationConstraint": asked})
+    if ANY_REGION in settings.accepted_regions:
+        return
+    raise S3Error(
+        "IllegalLocationConstraintException",
+        f"The {asked} location constraint is incompatible for the region specific endpoint this request was sent to.",
+    )
+
+
+def _ownership(request: S3Request) -> str:
+    asked: str = request.header("X-Amz-Object-Ownership")
+    if asked and asked not in OWNERSHIPS:
+        extra = {"ArgumentName": "x-amz-object-ownership", "ArgumentValue": asked}
+        raise S3Error("InvalidArgument", f"Invalid x-amz-object-ownership header: {asked}", extra)
+    return asked
+
+
+def _acl(context: Context, request: S3Request, ownership: str) -> Acl:
+    owners = Owners(request.account, request.account)
+    granted = acl.from_headers(request.headers, owners, context.access.known) or acl.private(request.account)
+    asks = CANNED_HEADER in request.headers or any(name in request.headers for name in GRANT_HEADERS)
+    if ownership == BUCKET_OWNER_ENFORCED and asks and not granted.private:
+        raise S3Error("InvalidBucketAclWithObjectOwnership")
+    return granted
+
+
+OPERATIONS = (Operation("CreateBucket", "PUT", "bucket", create, ""),)

@@ -1,0 +1,52 @@
+"""The public access block of a bucket."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, xml
+from objstore.s3.access.check import PUBLIC_ACCESS, block_text, read_block
+from objstore.s3.access.decision import PublicAccessBlock
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+FLAGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def get(context: Context, request: S3Request) -> Response:
+    default = context.settings.default_public_access_block
+    text = bucket_config.read(context, request, PUBLIC_ACCESS) or default.replace("none", "")
+    if not text:
+        raise S3Error("NoSuchPublicAccessBlockConfiguration", "", {"BucketName": request.bucket})
+    flags = zip(FLAGS, read_block(text), strict=True)
+    return bucket_config.answer(xml.document("PublicAccessBlockConfiguration", flags))
+
+
+_TRUTHS = {"true": True, "false": False, "": False}
+
+
+def put(context: Context, request: S3Request) -> Response:
+    """A flag that is left out is false."""
+    root = bucket_config.sent_xml(context, request, "PublicAccessBlockConfiguration")
+    xml.only(root, FLAGS)
+    texts = [xml.text(root, flag).lower() for flag in FLAGS]
+    if any(text not in _TRUTHS for text in texts):
+        raise S3Error("MalformedXML")
+    asked = PublicAccessBlock(*(_TRUTHS[text] for text in texts))
+    bucket_config.keep(context, request, PUBLIC_ACCESS, block_text(asked))
+    return Response(200)
+
+
+def delete(context: Context, request: S3Request) -> Response:
+    bucket_config.keep(context, request, PUBLIC_ACCESS, "")
+    return Response(204)
+
+
+OPERATIONS = (
+    Operation("GetPublicAccessBlock", "GET", "bucket", get, "s3:GetBucketPublicAccessBlock", "publicAccessBlock"),
+    Operation("PutPublicAccessBlock", "PUT", "bucket", put, "s3:PutBucketPublicAccessBlock", "publicAccessBlock"),
+    Operation(
+        "DeletePublicAccessBlock", "DELETE", "bucket", delete, "s3:PutBucketPublicAccessBlock", "publicAccessBlock"
+    ),
+)

@@ -1,0 +1,33 @@
+"""The tags of a bucket."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, tags
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def get(context: Context, request: S3Request) -> Response:
+    kept = bucket_config.read_or(context, request, bucket_config.TAGGING, "NoSuchTagSet")
+    return bucket_config.answer(tags.to_xml(tags.load(kept)))
+
+
+def put(context: Context, request: S3Request) -> Response:
+    root = bucket_config.sent_xml(context, request, "Tagging")
+    kept = tags.dump(tags.from_xml(root, tags.MOST_OF_BUCKET))
+    bucket_config.keep(context, request, bucket_config.TAGGING, kept)
+    return Response(204)
+
+
+def delete(context: Context, request: S3Request) -> Response:
+    bucket_config.keep(context, request, bucket_config.TAGGING, "")
+    return Response(204)
+
+
+OPERATIONS = (
+    Operation("GetBucketTagging", "GET", "bucket", get, "s3:GetBucketTagging", "tagging"),
+    Operation("PutBucketTagging", "PUT", "bucket", put, "s3:PutBucketTagging", "tagging"),
+    Operation("DeleteBucketTagging", "DELETE", "bucket", delete, "s3:PutBucketTagging", "tagging"),
+)

@@ -1,0 +1,39 @@
+"""The versioning state of a bucket."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, xml
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def get(context: Context, request: S3Request) -> Response:
+    """Return Enabled, Suspended, or nothing if versioning was never on."""
+    state = bucket_config.read(context, request, bucket_config.VERSIONING)
+    return bucket_config.answer(xml.document("VersioningConfiguration", [("Status", state or None)]))
+
+
+STATES = ("Enabled", "Suspended")
+
+
+def put(context: Context, request: S3Request) -> Response:
+    root = bucket_config.sent_xml(context, request, "VersioningConfiguration")
+    xml.only(root, ("Status", "MfaDelete"))
+    if xml.text(root, "MfaDelete") == "Enabled":
+        raise S3Error("NotImplemented")
+    state = xml.text(root, "Status")
+    if not state:
+        raise S3Error("IllegalVersioningConfigurationException")
+    if state not in STATES:
+        raise S3Error("MalformedXML")
+    bucket_config.keep(context, request, bucket_config.VERSIONING, state)
+    return Response(200)
+
+
+OPERATIONS = (
+    Operation("GetBucketVersioning", "GET", "bucket", get, "s3:GetBucketVersioning", "versioning"),
+    Operation("PutBucketVersioning", "PUT", "bucket", put, "s3:PutBucketVersioning", "versioning"),
+)

@@ -1,0 +1,74 @@
+"""ListBuckets: those of the requester's account, by name."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from itertools import islice
+from typing import Any
+
+from objstore.core.names import Name
+from objstore.s3 import bucket_config, dates, xml
+from objstore.s3.access import acl_xml
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+MOST = 10_000
+
+
+def list_buckets(context: Context, request: S3Request) -> Response:
+    query = request.query
+    prefix = query.get("prefix", "")
+    most = _most(query.get("max-buckets"))
+    rows: list[dict[str, Any]] = []
+    if query.get("bucket-region", context.settings.region) == context.settings.region:
+        asked = {"marker": _marker(query.get("continuation-token", "")), "prefix": prefix}
+        try:
+            rows = list(islice(context.native.pages(request.environ, Name(request.account), asked), most + 1))
+        except S3Error as missing:
+            if missing.code != "NoSuchBucket":  # an account that has not come to be has no buckets
+                raise
+    shown = rows[:most]
+    return bucket_config.answer(
+        xml.document(
+            "ListAllMyBucketsResult",
+            [
+                ("Owner", acl_xml.owner(request.account)),
+                ("Buckets", [("Bucket", _bucket(row, context.settings.region)) for row in shown]),
+                ("Prefix", prefix or None),
+                ("ContinuationToken", _token(shown[-1]["name"]) if len(rows) > most else None),
+            ],
+        )
+    )
+
+
+def _bucket(row: dict[str, Any], region: str) -> list[tuple[str, str]]:
+    return [("Name", row["name"]), ("CreationDate", dates.listed(row["last_modified"])), ("BucketRegion", region)]
+
+
+def _most(text: str | None) -> int:
+    """What max-buckets asks for; raises S3Error InvalidArgument."""
+    if text is None:
+        return MOST
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST):
+        extra = {"ArgumentName": "max-buckets", "ArgumentValue": text}
+        raise S3Error("InvalidArgument", f"Argument max-buckets must be an integer between 1 and {MOST}", extra)
+    return int(text)
+
+
+def _token(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode("utf-8", "surrogateescape")).decode()
+
+
+def _marker(token: str) -> str:
+    try:
+        return base64.b64decode(token, b"-_", validate=True).decode("utf-8", "surrogateescape")
+    except (binascii.Error, ValueError):
+        extra = {"ArgumentName": "continuation-token", "ArgumentValue": token}
+        raise S3Error("InvalidArgument", "The continuation token provided is incorrect", extra) from None
+
+
+OPERATIONS = (Operation("ListBuckets", "GET", "service", list_buckets, ""),)

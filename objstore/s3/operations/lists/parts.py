@@ -1,0 +1,70 @@
+"""ListParts: the parts of an upload under way, by number."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from objstore.s3 import dates, listing, xml
+from objstore.s3.access.acl_xml import owner
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.multipart import parts, uploads
+from objstore.s3.multipart.parts import Part
+from objstore.s3.multipart.uploads import Upload
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+_MARKER = "part-number-marker"
+
+
+def list_parts(context: Context, request: S3Request) -> Response:
+    upload = uploads.existing(context, request)
+    most = listing.max_entries(request.query, "max-parts", context.settings.max_listing)
+    marker = _marker(request)
+    found: list[Part] = []
+    cut = False
+    if most:
+        attempts = parts.attempts(context, request, upload, marker)
+        found = list(itertools.islice(parts.counting(attempts), most + 1))
+        cut = len(found) > most
+        del found[most:]
+    result = [
+        ("Bucket", request.bucket),
+        ("Key", request.key),
+        ("UploadId", upload.id),
+        ("Initiator", owner(upload.account)),
+        ("Owner", owner(upload.account)),
+        ("StorageClass", upload.storage_class),
+        ("PartNumberMarker", marker),
+        ("NextPartNumberMarker", found[-1].number if found else 0),
+        ("MaxParts", most),
+        ("IsTruncated", cut),
+        ("ChecksumAlgorithm", upload.algorithm or None),
+        ("ChecksumType", upload.type if upload.algorithm else None),
+        *(("Part", _part(part, upload)) for part in found),
+    ]
+    return Response(200, {"Content-Type": "application/xml"}, xml.document("ListPartsResult", result))
+
+
+def _marker(request: S3Request) -> int:
+    text = request.query.get(_MARKER, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        extra = {"ArgumentName": _MARKER, "ArgumentValue": text}
+        raise S3Error("InvalidArgument", f"Argument {_MARKER} must be an integer between 0 and 2147483647", extra)
+    return min(int(text or 0), 99_999)
+
+
+def _part(part: Part, upload: Upload) -> Iterable[tuple[str, object]]:
+    checksum = part.checksums.get(upload.algorithm)
+    return [
+        ("PartNumber", part.number),
+        ("LastModified", dates.listed(part.modified)),
+        ("ETag", f'"{part.etag}"'),
+        ("Size", part.size),
+        (f"Checksum{upload.algorithm}", checksum),
+    ]
+
+
+OPERATIONS = (Operation("ListParts", "GET", "object", list_parts, "s3:ListMultipartUploadParts", "uploadId"),)

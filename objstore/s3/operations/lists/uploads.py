@@ -1,0 +1,112 @@
+"""ListMultipartUploads: the uploads under way in a bucket, by key, and by their beginning under one key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.s3 import dates, listing, xml
+from objstore.s3.access.acl_xml import owner
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.listing import Asked
+from objstore.s3.multipart import names, uploads
+from objstore.s3.multipart.uploads import Upload
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+class Page(NamedTuple):
+    """next: key and id to go on after; empty where the listing is at its end."""
+
+    uploads: list[Upload]
+    prefixes: list[str]
+    next: tuple[str, str] = ("", "")
+    cut: bool = False
+
+
+def list_uploads(context: Context, request: S3Request) -> Response:
+    query = request.query
+    asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
+    most = listing.max_entries(query, "max-uploads", context.settings.max_listing)
+    id_marker = query.get("upload-id-marker", "") if asked.after else ""
+    page = _page(context, request, asked._replace(limit=most), id_marker)
+    encode = listing.url_encoded if query.get("encoding-type") else str
+    result: list[tuple[str, object]] = [
+        ("Bucket", request.bucket),
+        ("KeyMarker", encode(asked.after)),
+        ("UploadIdMarker", id_marker),
+        ("NextKeyMarker", encode(page.next[0]) if page.cut else None),
+        ("NextUploadIdMarker", page.next[1] if page.cut else None),
+        ("Prefix", encode(asked.prefix)),
+        ("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+        ("EncodingType", query.get("encoding-type") or None),
+        ("MaxUploads", most),
+        ("IsTruncated", page.cut),
+        *(("Upload", _upload(upload, encode)) for upload in page.uploads),
+        *(("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes),
+    ]
+    return Response(200, {"Content-Type": "application/xml"}, xml.document("ListMultipartUploadsResult", result))
+
+
+def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) -> Page:
+    container = uploads.place(context, request)
+    if not asked.limit:
+        return Page([], [])
+    query = {"prefix": names.RECORDS + asked.prefix, "limit": str(asked.limit + 1)}
+    if asked.delimiter:
+        query["delimiter"] = asked.delimiter
+    if asked.after:
+        query["marker"] = _marker(asked, id_marker)
+    try:
+        rows = context.native.listing(request.environ, container, query)
+    except S3Error as missing:
+        if missing.code != "NoSuchBucket":
+            raise
+        return Page([], [])
+    cut = len(rows) > asked.limit
+    del rows[asked.limit :]
+    following = ("", "")
+    if cut:
+        last = rows[-1]
+        if "name" in last:
+            following = names.read_record(last["name"])
+        else:
+            following = (last["subdir"].removeprefix(names.RECORDS), "")
+    return Page(
+        [uploads.read_row(row) for row in rows if "name" in row],
+        [row["subdir"].removeprefix(names.RECORDS) for row in rows if "subdir" in row],
+        following,
+        cut,
+    )
+
+
+def _marker(asked: Asked, id_marker: str) -> str:
+    """Where the native listing goes on: behind an upload, behind all of a key, or behind all that a prefix rolls up."""
+    key = asked.after
+    if names.is_id(id_marker):
+        return names.record(key, id_marker)
+    if asked.delimiter and key.startswith(asked.prefix):
+        end = key.find(asked.delimiter, len(asked.prefix))
+        if end >= 0 and end + len(asked.delimiter) == len(key):
+            return names.RECORDS + key + names.LAST
+    return names.behind(key)
+
+
+def _upload(upload: Upload, encode: Callable[[str], str]) -> list[tuple[str, object]]:
+    return [
+        ("Key", encode(upload.key)),
+        ("UploadId", upload.id),
+        ("Initiator", owner(upload.account)),
+        ("Owner", owner(upload.account)),
+        ("StorageClass", upload.storage_class),
+        ("Initiated", dates.iso(upload.started)),
+        ("ChecksumAlgorithm", upload.algorithm or None),
+        ("ChecksumType", upload.type if upload.algorithm else None),
+    ]
+
+
+OPERATIONS = (
+    Operation("ListMultipartUploads", "GET", "bucket", list_uploads, "s3:ListBucketMultipartUploads", "uploads"),
+)

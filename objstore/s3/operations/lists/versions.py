@@ -1,0 +1,84 @@
+"""ListObjectVersions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from objstore.s3 import listing, versions, xml
+from objstore.s3.context import Context
+from objstore.s3.dates import listed
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.s3.stored import NULL
+from objstore.s3.versions.history import Asked, Group, History, Version
+from objstore.s3.versions.names import parse_id
+from objstore.web.responses import Response
+
+
+def list_versions(context: Context, request: S3Request) -> Response:
+    query = request.query
+    marker = query.get("version-id-marker", "")
+    asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
+    _check_marker(query.get("key-marker"), marker)
+    bucket = context.buckets.resolve(request, request.bucket)
+    kept = bool(versions.state(context, request, bucket))
+    history = History(context.native, request.environ, bucket, kept)
+    # With an empty key marker, S3 lists from the start, whatever the version is.
+    wanted = Asked(asked.prefix, asked.delimiter, asked.after, marker if asked.after else "", asked.limit + 2)
+    found = list(islice(history.list(wanted), asked.limit + 1)) if asked.limit else []
+    cut = len(found) > asked.limit
+    del found[asked.limit :]
+    last = found[-1] if cut else None
+    encode = asked.encode
+    owner = listing.owner_xml(bucket.account)
+    content = (
+        listing.elements(
+            ("Name", request.bucket),
+            ("Prefix", encode(asked.prefix)),
+            ("KeyMarker", encode(asked.after)),
+            ("VersionIdMarker", xml.escape(marker)),
+            ("NextKeyMarker", encode(last.key) if last else None),
+            ("NextVersionIdMarker", last.version_id if isinstance(last, Version) else None),
+            ("MaxKeys", asked.limit),
+            ("Delimiter", encode(asked.delimiter) if "delimiter" in query else None),
+            ("EncodingType", listing.URL if query.get("encoding-type") else None),
+            ("IsTruncated", cut),
+        )
+        + _versions_xml((item for item in found if isinstance(item, Version)), encode, owner)
+        + listing.prefixes_xml((item.key for item in found if isinstance(item, Group)), encode)
+    )
+    return Response(200, {"Content-Type": "application/xml"}, listing.document("ListVersionsResult", content))
+
+
+def _check_marker(key: str | None, version: str) -> None:
+    """key: None without the parameter; an empty one counts as given. Raises S3Error InvalidArgument."""
+    extra = {"ArgumentName": "version-id-marker", "ArgumentValue": version}
+    if version and key is None:
+        raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.", extra)
+    if version not in ("", NULL) and parse_id(version) is None:
+        raise S3Error("InvalidArgument", "Invalid version id specified", extra)
+
+
+def _versions_xml(found: Iterable[Version], encode: Callable[[str], str], owner: str) -> str:
+    pieces = []
+    for key, version_id, latest, marker, row in found:
+        about = (
+            f"<Key>{encode(key)}</Key><VersionId>{version_id}</VersionId>"
+            f"<IsLatest>{'true' if latest else 'false'}</IsLatest>"
+            f"<LastModified>{listed(row['last_modified'])}</LastModified>"
+        )
+        if marker:
+            pieces.append(f"<DeleteMarker>{owner}{about}</DeleteMarker>")
+        else:
+            etag = row["hash"]
+            pieces.append(
+                f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
+                f"<Size>{row['bytes']}</Size>"
+                f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
+            )
+    return "".join(pieces)
+
+
+OPERATIONS = (Operation("ListObjectVersions", "GET", "bucket", list_versions, "s3:ListBucketVersions", "versions"),)

@@ -1,0 +1,29 @@
+"""Operations on objects and what is kept with them."""
+
+from objstore.s3.operations.object import (
+    acl,
+    attributes,
+    copy,
+    delete,
+    delete_many,
+    get,
+    lock,
+    post,
+    put,
+    rename,
+    tagging,
+)
+
+RESOURCES = (
+    acl,
+    attributes,
+    copy,
+    delete,
+    delete_many,
+    get,
+    lock,
+    post,
+    put,
+    rename,
+    tagging,
+)

@@ -1,0 +1,50 @@
+"""The ACL of an object or version."""
+
+from __future__ import annotations
+
+from objstore.s3 import bucket_config, current, headers, objects
+from objstore.s3.access import acl, acl_xml
+from objstore.s3.access.acl import Owners
+from objstore.s3.access.check import sent_acl
+from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def get(context: Context, request: S3Request) -> Response:
+    target = objects.target(context, request)
+    stored = current.read(context, request, target, "HEAD")
+    stored.answer.close()
+    kept = context.access.bucket(context, request, target.name.of_container)
+    if kept.ownership == BUCKET_OWNER_ENFORCED:
+        shown = acl.private(kept.owner)
+    else:
+        shown = acl.load(stored.headers.get(headers.ACL, ""), kept.owner)
+    response = bucket_config.answer(acl_xml.to_xml(shown))
+    response.headers.update(objects.version_header(stored.version_id))
+    return response
+
+
+def put(context: Context, request: S3Request) -> Response:
+    target = objects.target(context, request)
+    stored = current.read(context, request, target, "HEAD")
+    stored.answer.close()
+    kept = context.access.bucket(context, request, target.name.of_container)
+    owner = acl.load(stored.headers.get(headers.ACL, ""), kept.owner).owner
+    asked = sent_acl(context, request, kept, Owners(owner, kept.owner))
+    if not asked.private:
+        context.buckets.register(request, target.name.of_container)
+    version_id = current.change(context, request, target, {headers.ACL: acl.dump(asked, kept.owner)})
+    return Response(200, objects.version_header(version_id))
+
+
+OPERATIONS = (
+    Operation(
+        "GetObjectAcl", "GET", "object", get, "s3:GetObjectAcl", "acl", versioned_action="s3:GetObjectVersionAcl"
+    ),
+    Operation(
+        "PutObjectAcl", "PUT", "object", put, "s3:PutObjectAcl", "acl", versioned_action="s3:PutObjectVersionAcl"
+    ),
+)

@@ -1,0 +1,114 @@
+"""GetObjectAttributes: what is asked for of an object's tag, checksum, parts, storage class and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from objstore.core.numbers import whole
+from objstore.s3 import current, objects, reading, xml
+from objstore.s3 import headers as names
+from objstore.s3.context import Context
+from objstore.s3.current import Stored, Target
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.s3.storage_classes import STANDARD
+from objstore.web.responses import Response, http_date
+
+ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
+_ASKED = "X-Amz-Object-Attributes"
+_MOST_PARTS = 1000
+
+Elements = Iterable[tuple[str, object]]
+
+
+def attributes(context: Context, request: S3Request) -> Response:
+    asked = _asked(request)
+    target = objects.target(context, request)
+    reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
+    if context.access.denies(context, request, reading_it, target.name.of_container, request.key, target.version):
+        raise S3Error("AccessDenied")
+    stored = current.read(context, request, target, "HEAD")
+    stored.answer.close()
+    checksum = names.checksum(stored.headers)
+    told: dict[str, object] = {
+        "ETag": names.etag(stored.headers),
+        "Checksum": [(f"Checksum{checksum.algorithm}", checksum.value), ("ChecksumType", checksum.type)]
+        if checksum is not None
+        else None,
+        "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in asked else None,
+        "StorageClass": stored.headers.get(names.STORAGE_CLASS, STANDARD),
+        "ObjectSize": stored.size,
+    }
+    said = {
+        "Content-Type": "application/xml",
+        "Last-Modified": http_date(names.modified(stored.headers)),
+        **objects.version_header(stored.version_id),
+    }
+    elements = [(name, told[name]) for name in ATTRIBUTES if name in asked]
+    return Response(200, said, xml.document("GetObjectAttributesResponse", elements))
+
+
+def _asked(request: S3Request) -> frozenset[str]:
+    """Raises S3Error InvalidArgument."""
+    asked = frozenset(name.strip() for name in request.header(_ASKED).split(",") if name.strip())
+    wrong = next((name for name in sorted(asked) if name not in ATTRIBUTES), None)
+    if not asked or wrong is not None:
+        extra = {"ArgumentName": _ASKED.lower()}
+        if wrong is not None:
+            extra["ArgumentValue"] = wrong
+        raise S3Error("InvalidArgument", "Invalid attribute name specified.", extra)
+    return asked
+
+
+def _parts(context: Context, request: S3Request, target: Target, stored: Stored) -> Elements | None:
+    """None for an object that was uploaded in one piece. Single parts are told only where their checksums are known."""
+    count = reading.parts_count(stored.headers)
+    if not count:
+        return None
+    marker, most = _number(request, "X-Amz-Part-Number-Marker", 0), _number(request, "X-Amz-Max-Parts", _MOST_PARTS)
+    most = min(most, _MOST_PARTS)
+    page = list(enumerate(reading.parts(context, request, target), 1))[marker : marker + most]
+    shown = [("Part", _part(number, segment)) for number, segment in page if "checksum" in segment]
+    last = page[-1][0] if page else marker
+    return [
+        ("PartsCount", count),
+        ("PartNumberMarker", marker),
+        ("NextPartNumberMarker", last),
+        ("MaxParts", most),
+        ("IsTruncated", last < count and bool(page)),
+        *shown,
+    ]
+
+
+def _part(number: int, segment: dict[str, Any]) -> Elements:
+    checksum = segment["checksum"]
+    return [
+        ("PartNumber", number),
+        ("Size", int(segment["bytes"])),
+        (f"Checksum{checksum['algorithm']}", checksum["value"]),
+    ]
+
+
+def _number(request: S3Request, header: str, default: int) -> int:
+    text = request.header(header)
+    if not text:
+        return default
+    number = whole(text)
+    if number is None:
+        raise S3Error("InvalidArgument", "", {"ArgumentName": header.lower(), "ArgumentValue": text})
+    return number
+
+
+OPERATIONS = (
+    Operation(
+        "GetObjectAttributes",
+        "GET",
+        "object",
+        attributes,
+        "s3:GetObjectAttributes",
+        "attributes",
+        versioned_action="s3:GetObjectVersionAttributes",
+    ),
+)

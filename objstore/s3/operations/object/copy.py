@@ -1,0 +1,50 @@
+"""CopyObject: an object, or a version of one, as a new object."""
+
+from __future__ import annotations
+
+from objstore.s3 import copying, dates, objects, xml
+from objstore.s3.context import Context
+from objstore.s3.current import Target
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import encryption
+from objstore.s3.objects import CopySource
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def copy(context: Context, request: S3Request) -> Response:
+    if "Range" in request.headers:
+        extra = {"ArgumentName": "Range", "ArgumentValue": request.headers["Range"]}
+        raise S3Error("InvalidArgument", "RANGE is not supported in Copy!", extra)
+    name = objects.new_object(context, request)
+    conditions = objects.write_conditions(request.headers)
+    source = CopySource(request.header(copying.SOURCE))
+    chosen = copying.directives(request.headers)
+    copying.check_change(request, source, chosen)
+    target = source.target(context, request)
+    stored = copying.open_source(context, request, target)
+    copying.check_size(stored)
+    try:
+        kept = copying.kept_of_copy(context, request, stored, target, chosen)
+        copied = copying.transfer(context, request, stored, Target(name), kept, conditions)
+    finally:
+        stored.answer.close()
+    said = {
+        "Content-Type": "application/xml",
+        **objects.version_header(copied.written.version_id),
+        **encryption(kept),
+    }
+    if stored.version_id:
+        said["x-amz-copy-source-version-id"] = stored.version_id
+    checksum = copied.checksum
+    result = [
+        ("LastModified", dates.of_http(copied.written.modified)),
+        ("ETag", f'"{copied.written.etag}"'),
+        ("ChecksumType", checksum.type),
+        (f"Checksum{checksum.algorithm}", checksum.value),
+    ]
+    return Response(200, said, xml.document("CopyObjectResult", result))
+
+
+OPERATIONS = (Operation("CopyObject", "PUT", "object", copy, "s3:PutObject", header=copying.SOURCE),)

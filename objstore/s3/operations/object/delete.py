@@ -1,0 +1,23 @@
+"""DeleteObject: 204 whether or not the object was there, unless a condition was given."""
+
+from __future__ import annotations
+
+from objstore.s3 import deleting, objects
+from objstore.s3.context import Context
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+
+def delete(context: Context, request: S3Request) -> Response:
+    conditions = deleting.of_headers(request.headers)
+    deleted = deleting.delete(context, request, objects.target(context, request), conditions)
+    said = objects.version_header(deleted.version_id)
+    if deleted.marker:
+        said["x-amz-delete-marker"] = "true"
+    return Response(204, said)
+
+
+OPERATIONS = (
+    Operation("DeleteObject", "DELETE", "object", delete, "s3:DeleteObject", versioned_action="s3:DeleteObjectVersion"),
+)

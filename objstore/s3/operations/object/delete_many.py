@@ -1,0 +1,114 @@
+"""DeleteObjects: up to 1,000 keys, each deleted, refused or failing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from objstore.core.errors import ObjstoreError
+from objstore.runtime import green
+from objstore.s3 import addressing, checksums, deleting, failures, xml
+from objstore.s3.context import Context
+from objstore.s3.current import Deleted, Target
+from objstore.s3.deleting import Conditions
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them
+_AT_ONCE = 16
+_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
+_CHECKED = ("Content-Md5", checksums.TRAILER, *checksums.BY_HEADER)
+
+
+class Item(NamedTuple):
+    """version: None for the current one."""
+
+    key: str
+    version: str | None
+    conditions: Conditions
+
+
+Outcome = Deleted | S3Error
+
+
+def delete_many(context: Context, request: S3Request) -> Response:
+    bucket = context.buckets.resolve(request, request.bucket)
+    context.access.check_anonymous(context, request, _ACTIONS, bucket)
+    if not any(name in request.headers for name in _CHECKED):
+        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    body = request.body.whole(MOST_BODY)
+    if not body:
+        raise S3Error("MissingRequestBodyError")
+    items, quiet = read(body, context.settings.max_multi_delete)
+    outcomes = _delete_all(context, request, items)
+    told = [_told(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
+    shown = [entry for entry in told if not quiet or entry[0] == "Error"]
+    return Response(200, {"Content-Type": "application/xml"}, xml.document("DeleteResult", shown))
+
+
+def read(body: bytes, most: int) -> tuple[list[Item], bool]:
+    """The objects that a Delete document names, and whether only errors are to be told; raises S3Error MalformedXML."""
+    root = xml.parse(body, "Delete")
+    xml.only(root, ("Object", "Quiet"))
+    quiet = xml.text(root, "Quiet").lower()
+    count = sum(1 for _ in root.iterchildren("Object"))
+    if not 0 < count <= most or quiet not in ("", "true", "false"):
+        raise S3Error("MalformedXML")
+    items = [_item(element) for element in root.iterchildren("Object")]
+    return items, quiet == "true"
+
+
+def _item(element: Any) -> Item:
+    xml.only(element, ("Key", "VersionId", "ETag", "LastModifiedTime", "Size"))
+    key = element.findtext("Key")
+    if not key:
+        raise S3Error("MalformedXML")
+    conditions = Conditions(*(xml.optional(element, name) for name in ("ETag", "LastModifiedTime", "Size")))
+    return Item(key, xml.optional(element, "VersionId"), conditions)
+
+
+def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iterable[Outcome]:
+    """The outcome of each, several under way at once: each waits for its disk most of the time."""
+    outcomes: list[Outcome] = [Deleted()] * len(items)
+    waiting = iter(enumerate(items))
+
+    def work() -> None:
+        for index, item in waiting:
+            outcomes[index] = _delete_one(context, request, item)
+
+    threads = [green.spawn(work) for _ in range(min(_AT_ONCE, len(items)))]
+    for thread in threads:
+        thread.wait()
+    return outcomes
+
+
+def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
+    version = item.version or ""
+    action = _ACTIONS[1] if version else _ACTIONS[0]
+    if item.version == "":  # no version has it, and the current one is not meant
+        return S3Error("NoSuchVersion")
+    try:
+        addressing.check_key(item.key)
+        name = context.access.require(context, request, action, request.bucket, item.key, version)
+        return deleting.delete(context, request, Target(name, version), item.conditions)
+    except S3Error as failure:
+        if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:
+            return Deleted(version)
+        return failure
+    except ObjstoreError as failure:
+        return failures.from_core(failure)
+
+
+def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, object]]]:
+    asked = [("Key", item.key), ("VersionId", item.version)]
+    if isinstance(outcome, S3Error):
+        return "Error", [*asked, ("Code", outcome.code), ("Message", outcome.message)]
+    told: list[tuple[str, object]] = [*asked]
+    if outcome.marker:
+        told += [("DeleteMarker", True), ("DeleteMarkerVersionId", outcome.version_id)]
+    return "Deleted", told
+
+
+OPERATIONS = (Operation("DeleteObjects", "POST", "bucket", delete_many, "", "delete"),)

@@ -1,0 +1,73 @@
+"""PostObject: an upload by a browser's form, which `form_upload` has read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode, urlsplit
+
+from objstore.s3 import checksums, current, form_upload, objects, xml
+from objstore.s3 import headers as names
+from objstore.s3.context import Context
+from objstore.s3.errors import S3Error
+from objstore.s3.operation import Operation
+from objstore.s3.request import S3Request
+from objstore.s3.stored import Upload
+from objstore.web.responses import Response
+
+_NO_FORM = "Bucket POST must be of the enclosure-type multipart/form-data"
+
+
+def post(context: Context, request: S3Request) -> Response:
+    fields: Mapping[str, str] | None = request.environ.get(form_upload.FIELDS)
+    if fields is None:
+        raise S3Error("PreconditionFailed", extra={"Condition": _NO_FORM})
+    name = objects.name_of(context, request)
+    kept = objects.kept_of_upload(context, request)
+    if not request.body.algorithm:
+        request.body.want(checksums.DEFAULT)
+
+    def late() -> dict[str, str]:
+        checksum = objects.checksum_of(request)
+        return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
+
+    written = current.write(context, request, name, Upload(kept, stream=request.body, late=late))
+    headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **names.encryption(kept)}
+    return _answer(request, fields, headers)
+
+
+def _answer(request: S3Request, fields: Mapping[str, str], headers: dict[str, str]) -> Response:
+    """As the form wishes: by a redirect, by 200, by 201 with a document, or by 204."""
+    redirect = _redirect(fields, request, headers["ETag"])
+    if redirect:
+        return Response(303, {**headers, "Location": redirect})
+    location = f"{_here(request)}/{quote(request.key, safe='/-_.~')}"
+    headers["Location"] = location
+    status = fields.get("success_action_status", "")
+    if status == "201":
+        content = [("Location", location), ("Bucket", request.bucket), ("Key", request.key), ("ETag", headers["ETag"])]
+        page = xml.document("PostResponse", content, namespace="")
+        return Response(201, {**headers, "Content-Type": "application/xml"}, page)
+    return Response(200 if status == "200" else 204, headers)
+
+
+def _here(request: S3Request) -> str:
+    """The URL that the form was sent to."""
+    environ = request.environ
+    path = environ["objstore.raw_target"].partition("?")[0].rstrip("/")
+    return f"{environ['wsgi.url_scheme']}://{request.header('Host')}{path}"
+
+
+def _redirect(fields: Mapping[str, str], request: S3Request, etag: str) -> str:
+    """Where the browser is to go; '' where the form says nothing, or nothing usable."""
+    wanted = fields.get("success_action_redirect") or fields.get("redirect", "")
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.netloc or any(ord(one) < 33 for one in wanted):
+        return ""
+    told = urlencode({"bucket": request.bucket, "key": request.key, "etag": etag}, quote_via=quote)
+    return parts._replace(query=f"{parts.query}&{told}" if parts.query else told).geturl()
+
+
+OPERATIONS = (Operation("PostObject", "POST", "bucket", post, "s3:PutObject"),)

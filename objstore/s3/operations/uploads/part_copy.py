@@ -1,0 +1,87 @@
+"""UploadPartCopy: an object, a version of one, or some of its bytes, as a part."""
+
+from __future__ import annotations
+
+import re
+
+from objstore.s3 import checksums, copying, current, dates, objects, xml
+from objstore.s3.context import Context
+from objstore.s3.current import Stored
+from objstore.s3.errors import S3Error
+from objstore.s3.headers import quoted_etag
+from objstore.s3.multipart import parts, uploads
+from objstore.s3.objects import CopySource
+from objstore.s3.operation import Operation
+from objstore.s3.outflow import Outflow
+from objstore.s3.request import S3Request
+from objstore.web.responses import Response
+
+RANGE = "X-Amz-Copy-Source-Range"
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
+
+
+def copy(context: Context, request: S3Request) -> Response:
+    parts.number_of(request, context.settings.max_parts)
+    asked = _asked_range(request.header(RANGE))
+    target = CopySource(request.header(copying.SOURCE)).target(context, request)
+    upload = uploads.existing(context, request)
+    judged = copying.open_source(context, request, target, "HEAD")
+    judged.answer.close()
+    wanted = {"If-Match": quoted_etag(judged.headers)}
+    length = judged.size
+    if asked is not None:
+        length = _check_range(asked, judged, request.header(RANGE))
+        wanted["Range"] = f"bytes={asked[0]}-{asked[1]}"
+    if length > objects.MOST_PUT:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{objects.MOST_PUT}",
+        )
+    stored = current.read(context, request, target, "GET", wanted)
+    if stored.answer.status not in (200, 206):  # it was replaced in this very moment
+        stored.answer.close()
+        raise S3Error("PreconditionFailed")
+    algorithm = upload.algorithm or checksums.DEFAULT
+    flow = Outflow(stored.answer, length)
+    stream = copying.Summed(flow, algorithm)
+    try:
+        written = parts.write(context, request, upload, stream, length, lambda: {algorithm: stream.checksum.value})
+    finally:
+        flow.close()
+    said = {"Content-Type": "application/xml"}
+    if stored.version_id:
+        said["x-amz-copy-source-version-id"] = stored.version_id
+    result = [("LastModified", dates.of_http(written.modified)), ("ETag", f'"{written.etag}"')]
+    if upload.algorithm:
+        result.append((f"Checksum{algorithm}", stream.checksum.value))
+    return Response(200, said, xml.document("CopyPartResult", result))
+
+
+def _asked_range(text: str) -> tuple[int, int] | None:
+    """First and last byte, None for the whole; raises S3Error InvalidArgument."""
+    if not text:
+        return None
+    match = _RANGE.match(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise S3Error(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            {"ArgumentName": RANGE.lower(), "ArgumentValue": text},
+        )
+    return int(match[1]), int(match[2])
+
+
+def _check_range(asked: tuple[int, int], stored: Stored, text: str) -> int:
+    """The bytes of a range; raises S3Error InvalidRange for one that the source has not whole."""
+    if asked[1] >= stored.size:
+        raise S3Error(
+            "InvalidRange",
+            f"Range specified is not valid for source object of size: {stored.size}",
+            {"RangeRequested": text, "ActualObjectSize": str(stored.size)},
+        )
+    return asked[1] - asked[0] + 1
+
+
+OPERATIONS = (Operation("UploadPartCopy", "PUT", "object", copy, "s3:PutObject", "uploadId", copying.SOURCE),)
