@@ -1,7 +1,8 @@
-"""Units of several devices side by side, so that a slow device holds up itself alone."""
+"""The skeleton of both replicators: passes over the devices of a host, side by side: a slow one delays only itself."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -110,22 +111,6 @@ class Lane(Generic[Task]):
         self.first_left -= first and succeeded
 
 
-def progress(lanes: Mapping[str, Lane[Any]], results: Mapping[str, PassResult]) -> dict[str, Any]:
-    """For monitoring: how far lanes of partitions are, together and each, by its device; what comes first are handoffs.
-
-    results: of the last complete pass over a device.
-    """
-    devices: dict[str, dict[str, Any]] = {}
-    for name, lane in lanes.items():
-        result = results.get(name)
-        ended = {"last_pass": result.ended} if result else {}
-        devices[name] = {**lane.told(), **ended, "compared": result.told() if result else None}
-    sums = {key: sum(of_device[key] for of_device in devices.values()) for key in _TOLD}
-    whole = lanes and lanes.keys() <= results.keys()
-    oldest = {"oldest_pass": min(results[name].ended for name in lanes)} if whole else {}
-    return {**sums, **oldest, "devices": devices}
-
-
 def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], None]]:
     """The units of all lanes, as callables for a `runner.Daemon`; of each lane `most` at once."""
     waiting = deque(lanes)
@@ -152,3 +137,77 @@ def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], 
             ended.wait()
         else:
             return
+
+
+class FailedNodes:
+    """When nodes, by the addresses that rings name for replication, last could not be brought up to date."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._at: dict[str, float] = {}
+
+    def add(self, *nodes: str) -> None:
+        self._at |= dict.fromkeys(nodes, self._now())
+
+    def since(self, moment: float) -> frozenset[str]:
+        """Return the nodes that failed at or after a moment, in seconds since the epoch."""
+        return frozenset(name for name, at in self._at.items() if at >= moment)
+
+
+class DeviceWork(NamedTuple, Generic[Task]):
+    """The work on one device in a pass; see `Lane`.
+
+    rings: return the versions of rings by name, as the pass begins. end: called when all was tried; return whether
+    everything was compared.
+    """
+
+    plan: Callable[[], tuple[Sequence[Task], Sequence[Task]]]
+    do: Callable[[Task], bool]
+    rings: Callable[[], Mapping[str, int]]
+    end: Callable[[], bool] = lambda: True
+
+
+class Passes(Generic[Task]):
+    """Passes over devices, and the results of the last complete ones of each.
+
+    per_device: units of a device at once. remembered: passes in a row that together compare all partitions.
+    """
+
+    def __init__(
+        self, failed: FailedNodes, per_device: int, remembered: int = 1, now: Callable[[], float] = time.time
+    ) -> None:
+        self._failed = failed
+        self._per_device = per_device
+        self._remembered = remembered
+        self._now = now
+        self._lanes: dict[str, Lane[Task]] = {}
+        self._results: dict[str, list[PassResult]] = {}
+
+    def units(self, devices: Mapping[str, DeviceWork[Task]]) -> Iterator[Callable[[], None]]:
+        """Begin a pass over devices by name; return its units for a `runner.Daemon`."""
+        self._lanes = {name: self._lane(name, work) for name, work in devices.items()}
+        return take_turns(list(self._lanes.values()), self._per_device)
+
+    def _lane(self, device: str, work: DeviceWork[Task]) -> Lane[Task]:
+        began, rings = self._now(), work.rings()
+
+        def end(complete: bool) -> None:
+            if complete and work.end():
+                lane, failed = self._lanes[device], self._failed.since(began)
+                result = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
+                self._results[device] = [*self._results.get(device, []), result][-self._remembered :]
+
+        return Lane(work.plan, work.do, end)
+
+    def report(self) -> dict[str, Any]:
+        """Return the progress of all devices together, and of each by its name, for monitoring."""
+        results = {device: together(of_device) for device, of_device in self._results.items()}
+        devices: dict[str, dict[str, Any]] = {}
+        for name, lane in self._lanes.items():
+            result = results.get(name)
+            ended = {"last_pass": result.ended} if result else {}
+            devices[name] = {**lane.told(), **ended, "compared": result.told() if result else None}
+        sums = {key: sum(of_device[key] for of_device in devices.values()) for key in _TOLD}
+        whole = self._lanes and self._lanes.keys() <= results.keys()
+        oldest = {"oldest_pass": min(results[name].ended for name in self._lanes)} if whole else {}
+        return {**sums, **oldest, "devices": devices}

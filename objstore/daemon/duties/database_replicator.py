@@ -29,7 +29,7 @@ from objstore.core.errors import (
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.lanes import Lane, PassResult, progress, take_turns, together
+from objstore.daemon.lanes import DeviceWork, FailedNodes, Passes
 from objstore.daemon.rounds import Interrupted
 from objstore.replication.assignment import assign, has_come
 from objstore.replication.databases import Bounds, Difference, forgettable
@@ -98,9 +98,8 @@ class DatabaseReplicator:
         self._throttle = Throttle(options.row_rate)
         self._stopping = False
         self._means = Means(around.transport, options.bounds, self._take_rows, self._sent)
-        self._lanes: dict[str, Lane[Part]] = {}
-        self._results: dict[str, list[PassResult]] = {}  # by device: of the last `compare_every` complete passes
-        self._failed_at: dict[str, float] = {}  # by node, when it last could not be brought up to date
+        self._failed = FailedNodes(now)
+        self._passes: Passes[Part] = Passes(self._failed, options.per_device, options.compare_every, now)
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
         self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
@@ -109,8 +108,7 @@ class DatabaseReplicator:
 
     def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is a partition of a device."""
-        self._lanes = {device.name: self._lane(device) for device in self._around.devices()}
-        return take_turns(list(self._lanes.values()), self._options.per_device)
+        return self._passes.units({device.name: self._work(device) for device in self._around.devices()})
 
     def stop(self) -> None:
         """Let units under way end soon: what is not sent yet is left for the next start."""
@@ -124,7 +122,7 @@ class DatabaseReplicator:
     def told(self) -> Mapping[str, object]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
         return {
-            **progress(self._lanes, {device: together(results) for device, results in self._results.items()}),
+            **self._passes.report(),
             **{f"{name}_total": count for name, count in vars(self._sent).items()},
             "removed_total": self._removed,
             "forgotten_total": self._forgotten,
@@ -132,21 +130,20 @@ class DatabaseReplicator:
             "failures_total": self._failures,
         }
 
-    def _lane(self, device: DeviceReplicas) -> Lane[Part]:
+    def _work(self, device: DeviceReplicas) -> DeviceWork[Part]:
         began = self._now()
         since = self._since.get(device.name, began)
-        rings = {device.replicas.kind: self._around.ring().version}
 
-        def ended(whole: bool) -> None:
-            if whole:
-                lane = self._lanes[device.name]
-                failed = frozenset(name for name, at in self._failed_at.items() if at >= began)
-                result = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
-                before = self._results.get(device.name, [])
-                self._results[device.name] = [*before, result][-self._options.compare_every :]
-                self._since[device.name] = began
+        def end() -> bool:
+            self._since[device.name] = began
+            return True
 
-        return Lane(partial(self._plan, device), partial(self._partition, device, (since, began)), ended)
+        return DeviceWork(
+            partial(self._plan, device),
+            partial(self._partition, device, (since, began)),
+            lambda: {device.replicas.kind: self._around.ring().version},
+            end,
+        )
 
     def _plan(self, device: DeviceReplicas) -> tuple[list[Part], list[Part]]:
         device.replicas.sweep(self._now() - _SWEEP_AGE)
@@ -188,7 +185,7 @@ class DatabaseReplicator:
         except Interrupted:
             return False
         self._failures += work.failures
-        self._failed_at |= dict.fromkeys(work.failed_peers, self._now())
+        self._failed.add(*work.failed_peers)
         if not part.handoff:
             if succeeded and self._options.compare_every > 1:
                 self._equal[device.name, part.partition] = (_state(part, summaries), 0)

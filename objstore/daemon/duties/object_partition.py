@@ -15,6 +15,7 @@ from objstore.core.errors import NodeDeviceGone, NodeFailure, NodeTimeout, NodeU
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
+from objstore.daemon.lanes import FailedNodes
 from objstore.replication import objects_plan as plan
 from objstore.replication.objects_line import Line
 from objstore.replication.objects_messages import Changes
@@ -72,8 +73,7 @@ class Peers:
         now: Callable[[], float] = time.time,
     ) -> None:
         """pause: seconds for which a host or a device that did not answer is not asked again."""
-        self._now = now
-        self._failed_at: dict[str, float] = {}  # by node, when it last could not be brought up to date
+        self.failed_nodes = FailedNodes(now)
         self.counts: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()  # by node
         self.logger = logger
@@ -103,13 +103,9 @@ class Peers:
         self.counts["refused"] += sender.refused
         self.counts["corrupt"] += sender.corrupt
 
-    def failed_since(self, moment: float) -> frozenset[str]:
-        """Nodes that could not be brought up to date since, a moment in seconds since the epoch."""
-        return frozenset(name for name, at in self._failed_at.items() if at >= moment)
-
     def lacks(self, node: Node) -> None:
         """A node, by its address for replication, was not brought up to date."""
-        self._failed_at[str(node)] = self._now()
+        self.failed_nodes.add(str(node))
 
     def failed(self, node: Node, error: NodeFailure) -> None:
         """Count it, and tell it once in a while."""

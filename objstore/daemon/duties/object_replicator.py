@@ -21,7 +21,7 @@ from objstore.core.policies import ring_name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.object_comparison import Comparison, compared
 from objstore.daemon.duties.object_partition import Options, Part, PartitionWork, Peers, Place
-from objstore.daemon.lanes import Lane, PassResult, progress, take_turns
+from objstore.daemon.lanes import DeviceWork, Passes
 from objstore.replication.assignment import Assignment, assign, has_come
 from objstore.ring import Ring
 from objstore.runtime import green
@@ -61,11 +61,9 @@ class ObjectReplicator:
         self._stopping = False
         self._misnamed = False  # was a device of ours, in this pass, taken for a peer's?
         self._left: set[str] = set()  # devices of which this pass leaves partitions alone, while a ring changes
-        self._lanes: dict[str, Lane[Task]] = {}
+        self._passes: Passes[Task] = Passes(peers.failed_nodes, options.per_device, now=now)
         self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
-        self._results: dict[str, PassResult] = {}  # by device, of its last complete pass
         self._present: dict[str, tuple[str, float]] = {}  # by device: which one it is, and since when it is there
-        self._began: dict[str, tuple[float, dict[str, int]]] = {}  # by device: its pass, and versions of rings
         self._reclaimed = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -76,11 +74,15 @@ class ObjectReplicator:
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)
         self._present = {device: self._presence(device, found[0].identity) for device, found in places.items()}
-        self._lanes = {
-            device: Lane(partial(self._plan, of_device), self._replicate, partial(self._end, device))
-            for device, of_device in places.items()
-        }
-        yield from take_turns(list(self._lanes.values()), self._options.per_device)
+        yield from self._passes.units({device: self._work(device, found) for device, found in places.items()})
+
+    def _work(self, device: str, places: list[Place]) -> DeviceWork[Task]:
+        return DeviceWork(
+            partial(self._plan, places),
+            self._replicate,
+            lambda: {ring_name(one.policy): one.ring().version for one in places},
+            lambda: not self._stopping and device not in self._left,
+        )
 
     def _presence(self, device: str, identity: str) -> tuple[str, float]:
         """A device that was away, or that another one has replaced, is there since now."""
@@ -93,7 +95,7 @@ class ObjectReplicator:
 
     def told(self) -> Mapping[str, object]:
         """Of the pass under way or the last one, and in names that end in `_total` since the start."""
-        told = progress(self._lanes, self._results)
+        told = self._passes.report()
         for device, (identity, since) in self._present.items():
             if device in told["devices"]:
                 told["devices"][device]["present"] = {"identity": identity.partition("/")[2], "since": since}
@@ -108,7 +110,6 @@ class ObjectReplicator:
         """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
         handoffs: list[Task] = []
         others: list[Task] = []
-        self._began[places[0].device] = self._now(), {ring_name(one.policy): one.ring().version for one in places}
         for place in random.sample(places, len(places)):
             place.tidy()
             ring = place.ring()
@@ -141,12 +142,6 @@ class ObjectReplicator:
             if index % _AT_A_TIME == 0:
                 green.sleep(0)
         return at_home, handoffs
-
-    def _end(self, device: str, complete: bool) -> None:
-        if complete and not self._stopping and device not in self._left:
-            lane, (began, rings) = self._lanes[device], self._began[device]
-            failed = self._peers.failed_since(began)
-            self._results[device] = PassResult(began, self._now(), rings, lane.failures, lane.first_left, failed)
 
     def _assign(self, place: Place, partition: int, ring: Ring) -> Assignment:
         return assign(ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node))
