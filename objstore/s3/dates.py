@@ -25,12 +25,12 @@ def iso(seconds: float) -> str:
 
 def listed(stamp: str) -> str:
     """The date of a listing's row (`2024-05-06T07:08:09.123456`, UTC) as S3 lists it."""
-    if stamp[19:] in ("", ".000000"):
-        return stamp[:19] + ".000Z"
-    second = int(stamp[17:19]) + 1
-    if second < 60:  # the rule, and cheap: a listing has a thousand of these
-        return f"{stamp[:17]}{second:02d}.000Z"
-    return iso(calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) + 1)
+    return f"{stamp[:19]}.000Z" if stamp[19:] in ("", ".000000") else _next_second(stamp[:19])
+
+
+@lru_cache(maxsize=4096)  # a listing has a thousand of these, many of the same second
+def _next_second(stamp: str) -> str:
+    return iso(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + 1)
 
 
 def of_http(text: str) -> str:

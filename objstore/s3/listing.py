@@ -117,10 +117,11 @@ def page(context: Context, request: S3Request, asked: Asked) -> Page:
 
 def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> str:
     """The Contents elements. owner: what stands in each of them, '' or an Owner element."""
+    escape = xml.escape
     return "".join(
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
-            f"<ETag>&quot;{xml.escape(row['hash'])}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
+            f"<ETag>&quot;{escape(row['hash'])}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
             f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
         ]

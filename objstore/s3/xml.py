@@ -75,7 +75,7 @@ def only(element: Any, allowed: Iterable[str]) -> None:
 
 def escape(value: str) -> str:
     """Text as it stands in an element. Characters that XML 1.0 lacks go out by number, as S3 sends them."""
-    return _SPECIAL.sub(_escaped, value) if _SPECIAL.search(value) else value
+    return _SPECIAL.sub(_escaped, value) if not value.isalnum() and _SPECIAL.search(value) else value
 
 
 def sayable(value: str) -> bool:

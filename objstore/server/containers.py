@@ -114,15 +114,16 @@ class ContainerVerbs:
 
     def get(self, request: Request) -> NodeResponse:
         store = request.device.containers
-        headers = _info_headers(store.info(request.location))
         if request.method == "HEAD":
-            return answer(204, headers)
+            return answer(204, _info_headers(store.info(request.location)))
         if messages.MARKERS in request.headers:
+            headers = _info_headers(store.info(request.location))
             names = store.markers(request.location, _MARKERS_PAGE)
             return answer(200, headers, json.dumps([{"name": name} for name in names]).encode())
         query = listing_query(request, self._limits.container_listing_limit)
-        listing = store.list(request.location, query)
-        return NodeResponse(200, headers | LISTING, objects_body(listing.items, exact=query.data_times))
+        listing = store.list_rows(request.location, query)
+        headers = _info_headers(listing.info) | LISTING
+        return NodeResponse(200, headers, objects_body(listing.items, exact=query.data_times))
 
 
 def container_server(

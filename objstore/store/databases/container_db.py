@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from sqlite3 import Connection
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from objstore.core.versions import MARKER_TYPE
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery, collect
+from objstore.store.databases.listing import Listing, ListingQuery, Subdir, collect
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
 
@@ -304,12 +304,31 @@ _OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size, content_type,
 
 
 def list_objects(connection: Connection, query: ListingQuery) -> Listing:
+    return _list(connection, query, _listed)
+
+
+def list_rows(connection: Connection, query: ListingQuery) -> Listing:
+    """As `list_objects`, each object as the list [name, time of its change as text, size, content type, etag]."""
+    listing = _list(connection, query, None)
+    _check_times([item[1] for item in listing.items if item.__class__ is not Subdir])
+    return listing
+
+
+def _check_times(texts: list[str]) -> None:
+    """Raises ValueError unless all are timestamps in internal form; their offsets are not looked at."""
+    text = "".join([text[:16] for text in texts])
+    sound = len(text) == 16 * len(texts) and text[10::16] == "." * len(texts)
+    if texts and not (sound and text.replace(".", "0").isdecimal()):
+        raise ValueError("a row of a listing has no timestamp")
+
+
+def _list(connection: Connection, query: ListingQuery, show: Callable[[list[Any]], object] | None) -> Listing:
     with status.snapshot(connection):
         info = live_info(connection)
         policy_index = info.policy_index if query.policy_index is None else query.policy_index
         table = _OBJECTS_BY_DATA if query.data_times else OBJECTS
         rows = tables.LiveRows(connection, table, policy_index)
-        items, more = collect(query, rows.fetch, rows.skim, _listed)
+        items, more = collect(query, rows.fetch, rows.skim, show)
     return Listing(info, items, more)
 
 

@@ -75,6 +75,10 @@ class ContainerStore(Replicas):
         """ListedObjects and Subdirs, with the container's info."""
         return self._databases.read(location, db.list_objects, query)
 
+    def list_rows(self, location: Location, query: ListingQuery) -> Listing:
+        """The same with objects as they are stored: lists of name, time of change (text), size, content type, etag."""
+        return self._databases.read(location, db.list_rows, query)
+
     def rows_named(self, location: Location, names: Sequence[str]) -> Sequence[ObjectRow]:
         """What there is of these names, in any policy, tombstones included."""
         return self._databases.read(location, rows_named, names)

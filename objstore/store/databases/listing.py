@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.names import RESERVED
 
-MOST_ROWS = 1000  # read at once: a read is one step without Python's lock
+MOST_ROWS = 1024  # read at once, so that a page of 1,000 is one step without Python's lock
 _FEW_ROWS = 8
 
 
@@ -53,7 +53,7 @@ class Subdir(NamedTuple):
 class Listing(NamedTuple):
     """info: of the account or container at the same instant. more: would go on behind the last item."""
 
-    info: object
+    info: Any
     items: list[Any]
     more: bool
 
@@ -124,11 +124,11 @@ def prefix_of(query: ListingQuery) -> str:
 
 
 def collect(
-    query: ListingQuery, fetch: Fetch, skim: Skim | None = None, show: Callable[[Any], object] = lambda row: row
+    query: ListingQuery, fetch: Fetch, skim: Skim | None = None, show: Callable[[Any], object] | None = None
 ) -> tuple[list[object], bool]:
     """Items and Subdirs that answer a query, and whether more would follow.
 
-    skim: if there is one, many groups in a row are read by it. show: makes an item of a row.
+    skim: if there is one, many groups in a row are read by it. show: makes an item of a row; None leaves it as it is.
     """
     wanted = max(0, query.limit) + 1
     if query.delimiter or query.path is not None:
@@ -137,7 +137,9 @@ def collect(
         items = _plain(query, fetch, wanted)
     more = len(items) >= wanted
     del items[wanted - 1 :]
-    return [item if item.__class__ is Subdir else show(item) for item in items], more
+    if show is not None:
+        items = [item if item.__class__ is Subdir else show(item) for item in items]
+    return items, more
 
 
 def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[object]:
