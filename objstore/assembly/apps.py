@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
 from objstore.core.names import Location
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Clock
 from objstore.http.client import ClientSettings, Pool
+from objstore.layers import registry
+from objstore.layers.registry import LAYERS, StackSettings
+from objstore.layers.stack import Deps
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
@@ -38,7 +42,7 @@ from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.spool import Spool
-from objstore.swift.app import LAYERS, ProxyApp
+from objstore.swift.app import ProxyApp
 from objstore.web.requests import WsgiApp
 from objstore.wire.local import LocalTransport
 from objstore.wire.remote import HttpTransport
@@ -178,16 +182,22 @@ def remote_transports(conf: Mapping[str, str]) -> Transports:
 
 
 def proxy_app(
-    conf: Mapping[str, str], transports: Transports | None = None, layers: Collection[str] = LAYERS
+    conf: Mapping[str, str], transports: Transports | None = None, layers: Sequence[str] | None = None
 ) -> ProxyApp:
-    """The proxy, without the filters before it. Raises ConfigError for settings and rings."""
+    """The proxy, without the filters before it. layers: in place of those in the settings.
+
+    Raises ConfigError for settings and rings.
+    """
     values = settings.read(ClusterSettings, conf, "app:proxy-server")
+    if layers is None:
+        layers = settings.read(StackSettings, conf, "app:proxy-server").layers
     known = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "proxy-server")
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
     rings = {name: _ring(values, name, logger) for name in names}
     cluster = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
-    return ProxyApp(cluster, known.limits, layers)
+    inner = ClusterLayer(cluster, known.limits.max_file_size)
+    return ProxyApp(cluster, known.limits, LAYERS.build(inner, Deps(conf, known.policies, logger), layers))
 
 
 def _ring(values: ClusterSettings, name: str, logger: logging.Logger) -> Callable[[], Ring]:
@@ -214,7 +224,7 @@ _DATABASES = (
     *table(DatabaseReplicationSettings, database_replication.PREFIX),
 )
 SECTIONS: dict[str, Table] = {
-    "proxy": (*table(ClusterSettings), *_CLIENT),
+    "proxy": (*table(ClusterSettings), *registry.SETTINGS, *_CLIENT),
     "account": _DATABASES,
     "container": (*_DATABASES, *table(UpdateSettings), *_CLIENT),
     "object": (

@@ -48,7 +48,6 @@ class ClusterSettings:
     concurrency_timeout: float = setting(duration, "0.5", "seconds before the second node is asked")
     newest_reads: bool = setting(boolean, "no", "every read asks a majority and takes the newest, as X-Newest does")
     small_body: int = setting(size, "64K", "bodies up to this are read before nodes are asked")
-    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
     lease_wait: float = setting(duration, "8", "seconds that a conditional write waits for others to the same name")
     account_autocreate: bool = setting(boolean, "yes", "make an account when its first container is made")
     allow_account_management: bool = setting(boolean, "no", "reseller admins may create and delete accounts")

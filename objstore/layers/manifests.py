@@ -10,7 +10,9 @@ or deleted, so that those who read it can go on. The object server that makes th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE
@@ -27,8 +29,12 @@ from objstore.layers.interface import (
     ReadOptions,
     Reply,
 )
+from objstore.layers.passing import Passing
 from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
 from objstore.layers.segment_reclaim import Reclaimer
+from objstore.layers.stack import Deps, LayerKind
+from objstore.runtime import settings
+from objstore.runtime.settings import duration, setting
 from objstore.web import ranges, segments
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
@@ -38,23 +44,23 @@ from objstore.web.segments import Segment, Whole
 _OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG)
 
 
-class Manifests:
-    """The layer around `inner`."""
+@dataclass(frozen=True)
+class ManifestsSettings:
+    """Settings of the layer."""
 
-    def __init__(self, inner: ObjectLayer, reclaimer: Reclaimer) -> None:
-        self._inner = inner
-        self._reclaimer = reclaimer
-        self.container, self.list_objects = inner.container, inner.list_objects
-        self.account, self.list_containers = inner.account, inner.list_containers
-        self.container_info, self.account_info = inner.container_info, inner.account_info
-        self.update = inner.update
-        self.create_container, self.update_container = inner.create_container, inner.update_container
-        self.delete_container, self.delete_account = inner.delete_container, inner.delete_account
-        self.create_account, self.update_account = inner.create_account, inner.update_account
+    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
+
+
+class Manifests(Passing):
+    """The layer around `inner`. free_delay: seconds that segments outlive their manifest."""
+
+    def __init__(self, inner: ObjectLayer, free_delay: float, logger: logging.Logger) -> None:
+        super().__init__(inner)
+        self.reclaimer = Reclaimer(self, free_delay, logger)
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         """See `ObjectLayer.open`. Raises NotFound for the pointer of a delete marker, unless the read is raw."""
-        reply = self._inner.open(context, name, options)
+        reply = self.inner.open(context, name, options)
         headers = reply.headers
         if headers.get(MANIFEST) != FORM or (options.raw and reply.status == 200):
             return reply
@@ -74,21 +80,21 @@ class Manifests:
             raise NodeFailure(f"{name.path}: {failure}") from None
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
-        result = self._inner.put(context, name, options, body)
+        result = self.inner.put(context, name, options, body)
         if result.segments and not options.keep_segments:
             own = options.headers.get(MANIFEST_OWNS)  # a manifest written again still has its segments
             self._free(context, name, [owned for owned in result.segments if owned != own])
         return result
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
-        result = self._inner.delete(context, name, options)
+        result = self.inner.delete(context, name, options)
         if not options.keep_segments:
             self._free(context, name, result.segments)
         return result
 
     def _free(self, context: RequestContext, name: Name, segments: Iterable[str]) -> None:
         for owned in segments:
-            self._reclaimer.free(context, name.account, owned)
+            self.reclaimer.free(context, name.account, owned)
 
     def _content(self, context: RequestContext, name: Name, options: ReadOptions, reply: Reply) -> Reply:
         headers = reply.headers
@@ -112,7 +118,7 @@ class Manifests:
     ) -> SegmentBody:
         """Raises NodeFailure if the first segment cannot be read."""
         owned = headers.get(MANIFEST_OWNS)
-        tick = self._reclaimer.mark(context, name.account, owned) if owned else None
+        tick = self.reclaimer.mark(context, name.account, owned) if owned else None
         return SegmentBody(self._fetcher(context, name.account), items, tick)
 
     def _fetcher(self, context: RequestContext, account: str) -> Fetch:
@@ -125,7 +131,7 @@ class Manifests:
                 conditions["Range"] = f"bytes={segment.start}-{segment.stop - 1}"
             name = Name.parse(f"/{account}{segment.path}")
             try:
-                reply = self._inner.open(context, name, ReadOptions(conditions))
+                reply = self.inner.open(context, name, ReadOptions(conditions))
             except NotFound:
                 raise SegmentMissing(f"segment {name.path} of etag {segment.etag} is gone") from None
             if reply.status == (206 if part else 200):
@@ -154,3 +160,16 @@ def _span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tu
         return None
     spans = ranges.resolve(asked, size)
     return spans[0] if spans else ()
+
+
+def _make(inner: ObjectLayer, deps: Deps) -> Manifests:
+    return Manifests(inner, settings.read(ManifestsSettings, deps.conf, "app:proxy-server").free_delay, deps.logger)
+
+
+KIND = LayerKind(
+    "manifests",
+    _make,
+    ManifestsSettings,
+    outside_of=("encryption",),
+    needed="objects that were uploaded in parts would be read as lists of their parts",
+)

@@ -11,27 +11,30 @@ process ends before, whoever next frees something of that container goes by it.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from objstore.core import manifests
-from objstore.core.errors import ObjstoreError
+from objstore.core.errors import NotFound, ObjstoreError
+from objstore.core.names import Name
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import DeleteOptions, ObjectLayer, Page, PutOptions
 from objstore.runtime import green
 from objstore.web.context import RequestContext
-from objstore.web.requests import Environ, WsgiApp
-from objstore.web.responses import Answer, call
-from objstore.web.subrequests import subrequest
 
 _AT_ONCE = 4  # deletions
 _PAGE = 1000  # rows of one listing
 _NOTES = 10  # of others, looked after with one's own
 _MARK = "reading-"
 _NOTE = "freed/"
+
+_Change = Callable[[RequestContext, Name], None]  # of an object
 
 
 class _Job(NamedTuple):
@@ -50,10 +53,10 @@ class _Job(NamedTuple):
 
 
 class Reclaimer:
-    """delay: seconds from the change to the deletion of what it left."""
+    """layer: where the segments are deleted. delay: seconds from the change to the deletion of what it left."""
 
-    def __init__(self, app: WsgiApp, delay: float, logger: logging.Logger) -> None:
-        self._app = app
+    def __init__(self, layer: ObjectLayer, delay: float, logger: logging.Logger) -> None:
+        self._layer = layer
         self.delay = delay
         self._logger = logger
         self._jobs: deque[_Job] = deque()
@@ -69,7 +72,7 @@ class Reclaimer:
         later = RequestContext(context.trans_id, context.cache)
         job = _Job(due, due, later, account, container, prefix)
         if self.delay:
-            green.spawn(self._tell, "PUT", job)
+            green.spawn(self._note, self.put, job)
         self._jobs.append(job)
         if not self._running:
             self._running = True
@@ -101,7 +104,7 @@ class Reclaimer:
             self._logger.warning("%s of %s/%s is not freed: %s", job.prefix, job.account, job.container, failure)
             return
         if self.delay:
-            self._tell("DELETE", job)
+            self._note(self.delete, job)
 
     def _left_over(self, job: _Job) -> list[_Job]:
         """What processes that have ended, or failed, left to free in the container."""
@@ -132,36 +135,35 @@ class Reclaimer:
         return any(now - float(row["name"].rpartition("-")[2]) < self.delay for row in marks)
 
     def _rows(self, job: _Job, prefix: str, limit: int = _PAGE) -> list[dict[str, Any]]:
-        query = urlencode({"format": "json", "prefix": prefix, "limit": limit})
-        answer = self.ask(job.context, "GET", f"{job.account}/{job.container}", query)
-        body = answer.read()
-        if answer.status == 404:
+        """Raises ObjstoreError."""
+        page = Page(prefix, limit=limit, reserved=True)
+        try:
+            return self._layer.list_objects(job.context, Name(job.account, job.container), page).rows
+        except NotFound:
             return []
-        if not answer.ok:
-            raise ObjstoreError(f"a listing was answered {answer.status}")
-        return json.loads(body) if body else []
 
     def _delete(self, job: _Job, name: str) -> bool:
         try:
-            answer = self.ask(job.context, "DELETE", f"{job.account}/{job.container}/{name}")
-            answer.close()
+            self.delete(job.context, Name(job.account, job.container, name))
         except ObjstoreError:
             return False
-        return answer.ok or answer.status == 404
+        return True
 
-    def _tell(self, method: str, job: _Job) -> None:
+    def _note(self, change: _Change, job: _Job) -> None:
+        """Write or delete the note of a job."""
         try:
-            self.ask(job.context, method, f"{job.account}/{job.container}/{job.note}").close()
+            change(job.context, Name(job.account, job.container, job.note))
         except ObjstoreError as failure:
-            self._logger.warning("%s of note %s in %s/%s: %s", method, job.note, job.account, job.container, failure)
+            self._logger.warning("the note %s in %s/%s: %s", job.note, job.account, job.container, failure)
 
-    def ask(self, context: RequestContext, method: str, path: str, query: str = "") -> Answer:
-        headers = {"X-Backend-Allow-Reserved-Names": "true"}
-        environ: Environ = {"objstore.cache": context.cache, "HTTP_X_TRANS_ID": context.trans_id}
-        made = subrequest(
-            environ, method, f"/v1/{path}", source="manifest", headers=headers, query=query, preauthorized=True
-        )
-        return call(self._app, made)
+    def put(self, context: RequestContext, name: Name) -> None:
+        """Make an empty object. Raises ObjstoreError."""
+        self._layer.put(context, name, PutOptions({"Content-Type": "application/octet-stream"}), BytesBody(b""))
+
+    def delete(self, context: RequestContext, name: Name) -> None:
+        """Delete an object, if it and its container are there. Raises ObjstoreError."""
+        with suppress(NotFound):
+            self._layer.delete(context, name, DeleteOptions())
 
 
 class ReadMark:
@@ -170,10 +172,11 @@ class ReadMark:
     def __init__(self, owner: Reclaimer, context: RequestContext, account: str, owned: str, interval: float) -> None:
         self._owner = owner
         self._context = context
-        self._path = f"{account}/{owned}{_MARK}{secrets.token_hex(8)}"
+        container, _, prefix = owned.partition("/")
+        self._name = Name(account, container, f"{prefix}{_MARK}{secrets.token_hex(8)}")
         self._interval = interval
         self._due = time.monotonic() + interval
-        self._last = ""
+        self._last: Name | None = None
 
     def __call__(self, over: bool) -> None:
         """Renew the mark where it is time to; take it away once the read is over."""
@@ -181,18 +184,17 @@ class ReadMark:
             self._drop()
         elif time.monotonic() >= self._due:
             self._due = time.monotonic() + self._interval
-            name = f"{self._path}-{time.time():.0f}"
-            self._ask("PUT", name)
+            name = self._name._replace(object=f"{self._name.object}-{time.time():.0f}")
+            self._try(self._owner.put, name)
             self._drop()
             self._last = name
 
     def _drop(self) -> None:
-        last, self._last = self._last, ""
-        if last:
-            self._ask("DELETE", last)
+        last, self._last = self._last, None
+        if last is not None:
+            self._try(self._owner.delete, last)
 
-    def _ask(self, method: str, path: str) -> None:
-        try:
-            self._owner.ask(self._context, method, path).close()
-        except ObjstoreError:
-            pass  # without the mark the read goes on as long as its segments are there
+    def _try(self, change: _Change, name: Name) -> None:
+        """Without the mark the read goes on for as long as its segments are there."""
+        with suppress(ObjstoreError):
+            change(self._context, name)

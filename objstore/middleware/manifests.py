@@ -7,20 +7,13 @@ Manifests are a layer of the proxy now (`layers.manifests`). The filter passes a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from objstore.layers import stack
+from objstore.layers.manifests import Manifests, ManifestsSettings
 from objstore.runtime import settings
-from objstore.runtime.settings import duration, setting, table
+from objstore.runtime.settings import table
 from objstore.web import pipeline
 from objstore.web.requests import WsgiApp
-
-
-@dataclass(frozen=True)
-class ManifestsSettings:
-    """Settings of the filter."""
-
-    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
-
 
 SETTINGS = table(ManifestsSettings)
 
@@ -29,9 +22,9 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
     values = settings.read(ManifestsSettings, {**global_conf, **local_conf}, "filter:manifests")
 
     def make(app: WsgiApp) -> WsgiApp:
-        reclaimer = pipeline.find(app, "reclaimer")
-        if reclaimer is not None and "free_delay" in local_conf:
-            reclaimer.delay = values.free_delay
+        layer = stack.find(pipeline.find(app, "layer"), Manifests)
+        if layer is not None and "free_delay" in local_conf:
+            layer.reclaimer.delay = values.free_delay
         return app
 
     return make

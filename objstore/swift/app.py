@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import objstore
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.layer import ClusterLayer
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.layers.manifests import Manifests
-from objstore.layers.segment_reclaim import Reclaimer
 from objstore.swift import accounts, containers, unsupported
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
@@ -31,25 +28,18 @@ from objstore.web.responses import Response, error
 
 Verb = Callable[[ProxyRequest], Response]
 VERSIONS = ("v1", "v1.0")
-MANIFESTS = "manifests"
-LAYERS = (MANIFESTS,)
 
 
 class ProxyApp:
-    """The last app of the proxy's pipeline."""
+    """The last app of the proxy's pipeline. layer: the outermost one, which filters such as the S3 API call too."""
 
-    def __init__(self, cluster: Cluster, limits: Limits, layers: Collection[str] = LAYERS) -> None:
+    def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self.cluster = cluster
         self.policies = cluster.policies  # for filters before it
         self._limits = limits
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
-        self.reclaimer = Reclaimer(self, settings.free_delay, cluster.logger)
-        # For filters before this app, as the S3 API.
-        self.layer: ObjectLayer = ClusterLayer(cluster, limits.max_file_size)
-        if MANIFESTS in layers:
-            self.layer = Manifests(self.layer, self.reclaimer)
-        layer = self.layer
+        self.layer = layer
         read = ObjectGet(layer)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,

@@ -65,7 +65,7 @@ class ReconcilerSettings:
 
 def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
     """Deletes, after a delay, segments that a daemon left to no one, given their account and `MANIFEST_OWNS`."""
-    return partial(Reclaimer(around.store, delay, around.logger).free, RequestContext())
+    return partial(Reclaimer(around.store.layer, delay, around.logger).free, RequestContext())
 
 
 def _object_expirer(around: Surroundings) -> Work:

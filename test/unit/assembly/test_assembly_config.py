@@ -214,6 +214,13 @@ def test_exit_status_says_whether_files_are_sound(cluster: Path, tmp_path: Path)
         ("object", "[DEFAULT]", "[DEFAULTS]\nworkers = 3\n[DEFAULT]", "DEFAULT is"),
         ("object", "[DEFAULT]", "[DEFAULT]\nworkers = x", "workers = 'x'"),
         (
+            "proxy",
+            "[app:proxy-server]",
+            "[app:proxy-server]\nlayers = manifest",
+            "there is no layer manifest; there are",
+        ),
+        ("proxy", "[app:proxy-server]", "[app:proxy-server]\nlayers =", "write layers = "),
+        (
             "object",
             "[filter:recon]",
             "[filter:unused]\nuse = egg:objstore#cache\nx = 1\n[filter:recon]",

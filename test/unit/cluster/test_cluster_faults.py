@@ -9,6 +9,7 @@ import pytest
 
 from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
 from objstore.core.errors import BodyTruncated, InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
 from objstore.core.names import Name
@@ -133,7 +134,7 @@ class Store:
         rings = {name: lambda: self.ring for name in ("account", "container")}
         rings["object"] = lambda: self.object_ring or self.ring
         self.cluster = Cluster(values, known.salt, known.policies, rings, transports, LOGGER)
-        self.app = ProxyApp(self.cluster, known.limits)
+        self.app = ProxyApp(self.cluster, known.limits, ClusterLayer(self.cluster, known.limits.max_file_size))
         assert self("PUT", CONTAINER).status == 201
 
     def __call__(self, method, name, body=b"", stream=None, query="", **headers):

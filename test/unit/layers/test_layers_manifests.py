@@ -14,7 +14,6 @@ from objstore.core.manifests import FORM, KEEP_SEGMENTS, MANIFEST, MANIFEST_ETAG
 from objstore.layers.bodies import BytesBody
 from objstore.layers.interface import DeleteOptions, PutOptions
 from objstore.layers.manifests import Manifests
-from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime import green
 from objstore.swift.object_get import ObjectGet
 from objstore.swift.request import ProxyRequest
@@ -106,8 +105,7 @@ class Proxy:
     """The layer of manifests over a store, as an app."""
 
     def __init__(self, store, free_delay):
-        self.reclaimer = Reclaimer(store, free_delay, logging.getLogger("test"))
-        self.layer = Manifests(LayerOverApp(store), self.reclaimer)
+        self.layer = Manifests(LayerOverApp(store), free_delay, logging.getLogger("test"))
         self.get = ObjectGet(self.layer)
 
     def __call__(self, environ, start_response):

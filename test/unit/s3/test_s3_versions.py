@@ -20,11 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
+from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
 from objstore.layers.interface import ObjectLayer
+from objstore.layers.manifests import Manifests
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import cluster_conf, green, settings
@@ -142,7 +144,8 @@ class World:
         transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
         rings = {name: lambda: ring for name in ("account", "container", "object")}
         cluster = Cluster(settings.read(ClusterSettings, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
-        self.gate = Gate(ProxyApp(cluster, known.limits))
+        layer = Manifests(ClusterLayer(cluster, known.limits.max_file_size), 120.0, LOGGER)
+        self.gate = Gate(ProxyApp(cluster, known.limits, layer))
         self.native = Native(self.gate)
         self.key = "k"
         self.context = Context(self.native, None, None, SimpleNamespace())  # type: ignore[arg-type]

@@ -1,0 +1,24 @@
+"""The layers that a proxy can have. A new one is a module of this package, and a line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from objstore.layers import manifests
+from objstore.layers.stack import Registry
+from objstore.runtime.settings import setting, table
+
+# Outermost first.
+LAYERS = Registry((manifests.KIND,))
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """The order of the layers."""
+
+    layers: tuple[str, ...] = setting(
+        LAYERS.order, LAYERS.default, f"layers around the cluster, outermost first; out of: {', '.join(LAYERS.names)}"
+    )
+
+
+SETTINGS = (*table(StackSettings), *LAYERS.table)
