@@ -310,13 +310,13 @@ def list_objects(connection: Connection, query: ListingQuery) -> Listing:
 def list_rows(connection: Connection, query: ListingQuery) -> Listing:
     """As `list_objects`, each object as the list [name, time of its change as text, size, content type, etag]."""
     listing = _list(connection, query, None)
-    _check_times([item[1] for item in listing.items if item.__class__ is not Subdir])
+    _check_times([item[1][:16] for item in listing.items if item.__class__ is not Subdir])
     return listing
 
 
 def _check_times(texts: list[str]) -> None:
-    """Raises ValueError unless all are timestamps in internal form; their offsets are not looked at."""
-    text = "".join([text[:16] for text in texts])
+    """Raises ValueError unless all are timestamps in internal form, without offsets."""
+    text = "".join(texts)
     sound = len(text) == 16 * len(texts) and text[10::16] == "." * len(texts)
     if texts and not (sound and text.replace(".", "0").isdecimal()):
         raise ValueError("a row of a listing has no timestamp")
