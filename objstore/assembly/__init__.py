@@ -1,5 +1,5 @@
 """Wiring: from settings to objects to running processes.
 
-Knows all layers below and decides nothing that one of them could decide. Writes no text to the terminal: commands
+It knows all layers below, makes no decision that belongs to one of them, and writes nothing to the terminal: commands
 are in `cli`.
 """

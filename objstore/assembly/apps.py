@@ -56,11 +56,9 @@ class StorageSettings:
     devices: str = setting(os.path.normpath, "/srv/node", "directory under which the devices are mounted")
     mount_check: bool = setting(boolean, "yes", "refuse devices that are not mount points")
     disk_patience: float = setting(
-        duration, "15s", "a device in which nothing moves for so long refuses requests; 0: it never does"
+        duration, "15s", "a device without progress for this time refuses requests; 0: it never does"
     )
-    disk_timeout: float = setting(
-        duration, "8s", "how long a read waits for one call to a device; 0: as long as it takes"
-    )
+    disk_timeout: float = setting(duration, "8s", "timeout of one call to a device for a read; 0: none")
 
 
 STORAGE_SETTINGS = (*table(StorageSettings), *table(FileSettings))
@@ -70,17 +68,16 @@ STORAGE_SETTINGS = (*table(StorageSettings), *table(FileSettings))
 class LeaseSettings:
     """Leases of conditional writes."""
 
-    lease_time: float = setting(duration, "5", "seconds for which a name is lent to one conditional write, at most")
+    lease_time: float = setting(duration, "5", "longest lease of a name for one conditional write, in seconds")
 
 
-# A change waits for this within the time that its proxy waits for it, so that it must be much shorter than that.
+# A change waits for this update while its proxy waits for the change, so the timeout must be much shorter than the
+# proxy's.
 @dataclass(frozen=True)
 class UpdateSettings:
     """Updates of other servers."""
 
-    update_timeout: float = setting(
-        duration, "2s", "how long a container or account server may take to be told of a change"
-    )
+    update_timeout: float = setting(duration, "2s", "timeout to send a change to a container or account server")
 
 
 _WHERE = "storage server"
@@ -96,12 +93,12 @@ class StorageServers(NamedTuple):
 
     @property
     def by_kind(self) -> dict[str, StorageServer]:
-        """As LocalTransport takes them."""
+        """The servers by kind, for LocalTransport."""
         return {server.kind: server for server in (self.account, self.container, self.object)}
 
 
 def storage_servers(conf: Mapping[str, str], transports: Transports) -> StorageServers:
-    """The three storage servers over one set of devices."""
+    """Make the three storage servers over one set of devices."""
     values = settings.read(StorageSettings, conf, _WHERE)
     cluster = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "storage-server")
@@ -122,7 +119,7 @@ def storage_servers(conf: Mapping[str, str], transports: Transports) -> StorageS
 
 
 def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
-    """The way for updates, which have a place to wait in where a server does not answer soon."""
+    """Make the transport for updates, whose timeout is short: an update that fails waits in the spool."""
     timeout = settings.read(UpdateSettings, conf, _WHERE).update_timeout
     options = replace(settings.read(ClientSettings, conf, "client"), node_timeout=timeout)
     return transports.with_remote(HttpTransport(Pool(options)), timeout)
@@ -131,9 +128,9 @@ def _telling(conf: Mapping[str, str], transports: Transports) -> Transports:
 def in_process(
     conf: Mapping[str, str], addresses: frozenset[tuple[str, int]]
 ) -> tuple[StorageServers, LocalTransport, Transports]:
-    """The storage servers of this host's devices, called without a socket; `addresses` are theirs in the rings.
+    """Make the storage servers of this host's devices, called without a socket; `addresses` are theirs in the rings.
 
-    They reach each other so too, by the transports given back.
+    The returned transports also connect them with each other.
     """
     transports = remote_transports(conf)
     storage = storage_servers(conf, transports)
@@ -150,7 +147,7 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
 
     @cache
     def threads(path: str) -> ThreadPool:
-        """Of one device, for the objects of all its policies."""
+        """Make the threads of one device, for the objects of all its policies."""
         return ThreadPool(f"disk:{path}", files.threads, files.patience)
 
     def objects(path: str, policy: int) -> Any:
@@ -177,7 +174,7 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
 
 
 def remote_transports(conf: Mapping[str, str]) -> Transports:
-    """The HTTP way to every node; in-process ways are added by those who run storage servers themselves."""
+    """Make the HTTP transport to every node; processes with storage servers of their own add in-process transports."""
     return Transports(HttpTransport(Pool(settings.read(ClientSettings, conf, "client"))))
 
 

@@ -2,7 +2,7 @@
 
 DIR/objstore.conf      hash salt and storage policies
 DIR/*-server.conf      one file for each of the four servers
-DIR/*.ring, *.builder  where everything is kept; `objstore ring` changes the builders
+DIR/*.ring, *.builder  the placement of everything; `objstore ring` changes the builders
 DIR/users.json         users and their keys
 DIR/token.key          the secret that signs tokens
 """
@@ -29,11 +29,11 @@ from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.runtime.files import FILES, exists
 
 _HOST = re.compile(r"(?:r(?P<region>\d+))?(?:z(?P<zone>\d+))?(?(region)-|(?(zone)-))(?P<address>.+)")
-# Of the object, container and account server of a host, from its first port.
+# Port offsets of the object, container and account server of a host.
 PORT_OFFSETS = {"object": 0, "container": 1, "account": 2}
 FIRST_PORT = 6200
 _PARTITIONS_A_DEVICE = 100  # fewer make devices fill unevenly
-_GROWTH = 16  # so many times more devices can be added before the partitions are too few
+_GROWTH = 16  # factor by which devices can be added before the partitions are too few
 _LEAST_POWER = 10
 
 
@@ -47,7 +47,7 @@ class Host(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a cluster is to be. policies: their names, by index. devices: on each host, named d1, d2, ..."""
+    """The plan of a new cluster. policies: names, by index. devices: on each host, named d1, d2, ..."""
 
     hosts: tuple[Host, ...]
     devices: int
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
 
 
 def parse_host(text: str) -> Host:
-    """`[r<region>z<zone>-]<ip>[:<port>]`, an IPv6 address with a port in brackets. Raises InvalidInput."""
+    """Parse `[r<region>z<zone>-]<ip>[:<port>]`, an IPv6 address with a port in brackets. Raises InvalidInput."""
     match = _HOST.fullmatch(text.strip())
     address = match["address"] if match else text
     port = ""
@@ -78,17 +78,17 @@ def parse_host(text: str) -> Host:
         number = int(port or FIRST_PORT)
     except ValueError:
         raise InvalidInput(f"not a host: {text!r}; the form is [r<region>z<zone>-]<ip>[:<port>]") from None
-    assert match is not None  # what it did not match is no address
+    assert match is not None  # the rest is not an address
     return Host(int(match["region"] or 1), int(match["zone"] or 1), ip, number)
 
 
 def usual_part_power(devices: int) -> int:
-    """So that the cluster can grow manifold; the part power can never change."""
+    """Return a part power with which the cluster can grow many times."""
     return max(_LEAST_POWER, math.ceil(math.log2(max(1, devices) * _GROWTH * _PARTITIONS_A_DEVICE)))
 
 
 def make(directory: str, plan: Plan) -> User:
-    """Write everything; the first user, whose keys are in no other place. Raises InvalidInput, OSError."""
+    """Write everything; return the first user, whose keys are stored nowhere else. Raises InvalidInput, OSError."""
     devices = len(plan.hosts) * plan.devices
     if plan.replicas > devices:
         raise InvalidInput(f"{plan.replicas:g} replicas need as many devices, not {devices}")
@@ -96,7 +96,7 @@ def make(directory: str, plan: Plan) -> User:
         raise InvalidInput("a host is given twice")
     path = os.path.join(directory, FILE_NAME)
     if exists(path):
-        raise InvalidInput(f"{path} is there already: a cluster's hash salt must never change")
+        raise InvalidInput(f"{path} exists already: a cluster's hash salt must never change")
     os.makedirs(directory, exist_ok=True)
     run_apart(lambda: write_rings(directory, plan))
     for kind in KINDS.values():
@@ -105,13 +105,13 @@ def make(directory: str, plan: Plan) -> User:
     ensure_token_key(os.path.join(directory, TOKEN_KEY_NAME))
     user = ensure_first_user(os.path.join(directory, USERS_NAME))
     if user is None:
-        raise InvalidInput(f"{os.path.join(directory, USERS_NAME)} is there already")
-    # Last: that it is there says that the directory is complete.
+        raise InvalidInput(f"{os.path.join(directory, USERS_NAME)} exists already")
+    # Last: its presence shows that the directory is complete.
     FILES.replace(path, cluster_text(plan.policies).encode(), 0o600)
     return user
 
 
-_INTRO = "The {server} of this cluster. `objstore config sample` tells of all settings."
+_INTRO = "The {server} of this cluster. `objstore config sample` lists all settings."
 
 
 def _values(kind: Kind, plan: Plan) -> Values:
@@ -129,9 +129,9 @@ def _values(kind: Kind, plan: Plan) -> Values:
 
 
 def cluster_text(policies: tuple[str, ...]) -> str:
-    """objstore.conf with a new salt; the first policy is the default."""
+    """Return the text of objstore.conf with a new salt; the first policy is the default."""
     lines = [
-        "# What every process of the cluster must agree on. The hash salt must never change.",
+        "# Settings that all processes of the cluster share. The hash salt must never change.",
         "[hash]",
         f"prefix = {secrets.token_hex(16)}",
         f"suffix = {secrets.token_hex(16)}",
@@ -142,7 +142,7 @@ def cluster_text(policies: tuple[str, ...]) -> str:
 
 
 def ring_names(policies: int) -> dict[str, str]:
-    """The kind of server that each ring is for, by the ring's name."""
+    """Return the kind of server of each ring, by the ring's name."""
     return {"account": "account", "container": "container"} | {ring_name(index): "object" for index in range(policies)}
 
 

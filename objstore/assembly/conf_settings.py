@@ -1,6 +1,7 @@
-"""The settings of a configuration file, held against the tables of its sections, and the rights of its secrets.
+"""Checks of a configuration file: its settings against the tables of its sections, and the file modes of its secrets.
 
-Quick: every start and reload refuses what is found here (`refuse`), and `objstore config check` reports it.
+They are quick: every start and reload refuses a file with such problems (`refuse`), and `objstore config check` reports
+them.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from objstore.runtime import cluster_conf, owners, settings
 from objstore.runtime.settings import Table
 
 MAIN = "pipeline:main"
-# What PasteDeploy itself reads in a section, and adds to all.
+# Options that PasteDeploy itself reads in a section, and adds to all.
 _PASTE_NAMES = frozenset({"use", "require", "filter-with", "here", "__file__"})
 _PASTE_SECTIONS = ("app", "application", "composite", "composit", "filter", "filter-app", "pipeline", "server")
 _PASTE_FACTORY = "paste.filter_factory"
 _CLUSTER_TABLES = {"hash": cluster_conf.HASH, "limits": cluster_conf.LIMITS, "consistency": cluster_conf.CONSISTENCY}
 _POLICY = "storage-policy:"
 _STORAGE_TABLE = unique(storage_table(), (chosen_daemons(tuple(DUTIES)), *TOLD_SETTINGS), daemon_settings(DUTIES))
-# Settings whose value is secret, and those that name a file of secrets.
+# Settings with a secret value, and settings that name a file of secrets.
 _SECRETS = ("token_key", "admin_key")
 _SECRET_FILES = ("users_file", "token_key_file", "key_file")
-_NEAR = 0.85  # similarity of a name that must be a misspelt one
+_NEAR = 0.85  # similarity above which a name counts as misspelt
 
 
 class Problem(NamedTuple):
-    """serious: must be mended; otherwise it is worth a look. at_start: no server starts or reloads with it."""
+    """A problem of a file. serious: an error, else a warning. at_start: no server starts or reloads with it."""
 
     path: str
     section: str
@@ -52,13 +53,13 @@ class Problem(NamedTuple):
 
 
 class Conf:
-    """A file's sections as they stand. names: of the settings that each section itself has."""
+    """The sections of a file, uninterpreted. names: names of the settings that each section itself has."""
 
     def __init__(self, path: str) -> None:
-        """Raises ConfigError where the file cannot be read."""
+        """Raises ConfigError if the file cannot be read."""
         self.path = path
         self._parser = open_conf(path).parser
-        # Where [DEFAULT] is a section like any other, one sees what the others themselves say.
+        # With [DEFAULT] as an ordinary section, the others show only their own settings.
         raw = configparser.RawConfigParser(default_section="\0")
         raw.optionxform = str  # type: ignore[assignment,method-assign]
         raw.read(path)
@@ -92,12 +93,12 @@ class Conf:
 
 
 def bare_name(option: str) -> str:
-    """The setting that an option of a section is for: PasteDeploy knows `set NAME` and `get NAME`."""
+    """Return the setting of an option of a section: PasteDeploy knows `set NAME` and `get NAME`."""
     return option.removeprefix("set ").removeprefix("get ").strip()
 
 
 class Part(NamedTuple):
-    """An app or filter of a pipeline. name: among ours, else ''. table: None where only it knows its settings."""
+    """An app or filter of a pipeline. name: if it is ours, else ''. table: None if only it knows its settings."""
 
     section: str
     name: str
@@ -105,9 +106,9 @@ class Part(NamedTuple):
 
 
 def refuse(*paths: str) -> None:
-    """Raises ConfigError, with all that is wrong, for files that no server must be started or reloaded with.
+    """Raise ConfigError, with all problems, for a file that no server must start or reload with.
 
-    With a server's file goes the objstore.conf that it names.
+    The objstore.conf of a server's file is checked with it.
     """
     files = dict.fromkeys(file for path in paths for file in (path, _cluster_file(path)) if file)
     found = [str(problem) for path in files for problem in problems_of(path) if problem.at_start]
@@ -116,7 +117,7 @@ def refuse(*paths: str) -> None:
 
 
 def _cluster_file(path: str) -> str:
-    """Empty if it cannot be found: the server says so when it needs it."""
+    """Return the path of objstore.conf, empty if it cannot be found: the server reports that when it needs it."""
     conf = Conf(path)
     kind = kind_of(conf)
     values = conf.values(f"app:{_pipeline(conf)[-1]}") if kind else conf.defaults()
@@ -125,7 +126,7 @@ def _cluster_file(path: str) -> str:
 
 
 def problems_of(path: str) -> list[Problem]:
-    """What is wrong with the settings of a file, of whatever kind it is. Raises ConfigError if it cannot be read."""
+    """Return the problems of the settings of a file of any kind. Raises ConfigError if it cannot be read."""
     conf = Conf(path)
     if is_cluster_conf(conf):
         return list(_of_cluster(conf))
@@ -143,16 +144,16 @@ def _of_cluster(conf: Conf) -> Iterator[Problem]:
         table = cluster_conf.POLICY if section.startswith(_POLICY) else _CLUSTER_TABLES.get(section)
         if table is None:
             near = _nearest(section, [*_CLUSTER_TABLES, f"{_POLICY}0"])
-            yield Problem(conf.path, section, f"is no section of objstore.conf{near}", at_start=True)
+            yield Problem(conf.path, section, f"is not a section of objstore.conf{near}", at_start=True)
         else:
-            # As they stand: a salt may hold what PasteDeploy would read as a reference.
+            # Uninterpreted: a salt may contain text that PasteDeploy would read as a reference.
             yield from _unknown(conf, section, table)
             yield from _wrong(conf, section, table, conf.raw[section])
     yield from _exposed(conf.path, conf.path, "")
 
 
 def _of_server(conf: Conf) -> Iterator[Problem]:
-    """Settings of the sections, and of [DEFAULT], which may set those of all of them."""
+    """Yield problems of the sections, and of [DEFAULT], which may have the settings of all of them."""
     parts = [part_of(conf, section) for section in conf.sections if section.partition(":")[0] in ("app", "filter")]
     kind = kind_of(conf)
     process = process_settings(kind) if kind is not None else ()
@@ -163,7 +164,7 @@ def _of_server(conf: Conf) -> Iterator[Problem]:
             yield from check_section(conf, part.section, part.table, part.name)
     yield from _sections(conf)
     everything = unique(*tables)
-    # Sections of others' filters may read any name.
+    # Sections of external filters may read any name.
     foreign = kind is None or any(part.table is None for part in parts)
     yield from _unknown(conf, "DEFAULT", everything, cutoff=_NEAR if foreign else 0.0)
     yield from _wrong(conf, "DEFAULT", process, conf.defaults())
@@ -171,25 +172,25 @@ def _of_server(conf: Conf) -> Iterator[Problem]:
 
 
 def _sections(conf: Conf) -> Iterator[Problem]:
-    """Sections that PasteDeploy passes over, and what it passes over in the pipeline's."""
+    """Yield problems of sections that PasteDeploy ignores, and of options that it ignores in the pipeline."""
     for section in conf.sections:
         kind = section.partition(":")[0]
         if kind not in _PASTE_SECTIONS:
             near = _nearest(kind, ["DEFAULT", *_PASTE_SECTIONS])
-            yield Problem(conf.path, section, f"is no section of a server's file{near}", at_start=True)
+            yield Problem(conf.path, section, f"is not a section of a server's file{near}", at_start=True)
     if MAIN in conf.names:
         yield from _unknown(conf, MAIN, (settings.Setting("pipeline", str, "", ""),))
 
 
 def used_name(conf: Conf, section: str) -> str:
-    """The name, among ours, of what a section is for; empty for others'."""
+    """Return the name of our app or filter that a section configures; empty for external ones."""
     use = conf.values(section).get("use", "")
     egg, _, name = use.removeprefix("egg:").partition("#")
     return name if egg == OURS and use.startswith("egg:") else ""
 
 
 def kind_of(conf: Conf) -> Kind | None:
-    """The server at the end of the pipeline, if it is one of ours."""
+    """Return the server at the end of the pipeline, if it is one of ours."""
     names = _pipeline(conf)
     section = f"app:{names[-1]}" if names else ""
     return KINDS.get(used_name(conf, section)) if section in conf.names else None
@@ -210,7 +211,11 @@ def part_of(conf: Conf, section: str) -> Part:
 
 def check_section(conf: Conf, section: str, table: Table, name: str = "") -> list[Problem]:
     shadowed = [
-        Problem(conf.path, section, f"{option} is set in [DEFAULT] too, which counts; write `set {option} = ...` here")
+        Problem(
+            conf.path,
+            section,
+            f"{option} is set in [DEFAULT] too, which takes precedence; write `set {option} = ...` here",
+        )
         for option in conf.names.get(section, ())
         if section != "DEFAULT" and option in conf.names.get("DEFAULT", ())
     ]
@@ -219,25 +224,25 @@ def check_section(conf: Conf, section: str, table: Table, name: str = "") -> lis
 
 
 def _unknown(conf: Conf, section: str, table: Table, name: str = "", cutoff: float = 0.0) -> Iterator[Problem]:
-    """Names that no setting has. cutoff: only those so similar to the name of a setting that they must be misspelt."""
+    """Yield unknown names. cutoff: only names that are this similar to a setting, which are probably misspelt."""
     pattern = PATTERNS.get(name)
     known = [setting.name for setting in table]
     for option in settings.unknown(table, map(bare_name, conf.names.get(section, ()))):
         if option in _PASTE_NAMES or option.startswith("paste.") or (pattern and pattern.fullmatch(option)):
             continue
         if section == "DEFAULT" and option in _names_of_all():
-            text = f"{option} is a setting of other servers or filters, and of no use here"
+            text = f"{option} is a setting of other servers or filters, and has no effect here"
             yield Problem(conf.path, section, text, serious=False)
             continue
         if cutoff and not get_close_matches(option, known, n=1, cutoff=cutoff):
             continue
-        text = f"{option} is no setting of this section{_nearest(option, known)}"
+        text = f"{option} is not a setting of this section{_nearest(option, known)}"
         yield Problem(conf.path, section, text, at_start=True)
 
 
 @cache
 def _names_of_all() -> frozenset[str]:
-    """Settings of all servers and filters: hosts may have the same [DEFAULT] in all their files."""
+    """Return the settings of all servers and filters: hosts may have the same [DEFAULT] in all their files."""
     tables = [process_settings(kind) for kind in KINDS.values()]
     tables += [app_table(name) or () for name in KINDS]
     tables += [filter_table(name) or () for name in all_filters()]
@@ -259,7 +264,7 @@ def _wrong(conf: Conf, section: str, table: Table, values: Mapping[str, str]) ->
 
 
 def _secrets(conf: Conf) -> Iterator[Problem]:
-    """Secrets that every user of the host can read: in the file itself, or in files that it names."""
+    """Yield secrets that every user of the host can read: in the file itself, or in files that it names."""
     for section in ["DEFAULT", *conf.sections]:
         names = set(map(bare_name, conf.names.get(section, ())))
         pattern = PATTERNS.get(used_name(conf, section)) if section.startswith("filter:") else None
@@ -268,7 +273,7 @@ def _secrets(conf: Conf) -> Iterator[Problem]:
         values = conf.defaults() if section == "DEFAULT" else conf.values(section)
         for name in names & {*_SECRET_FILES, "cert_file"}:
             if name == "cert_file" and "key_file" in values:
-                continue  # which then holds no key
+                continue  # which then is not a key
             yield from _exposed(conf.path, values.get(name, ""), section)
 
 

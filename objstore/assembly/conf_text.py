@@ -1,4 +1,4 @@
-"""The text of configuration files: samples with every setting, and those that `init` and `serve` write."""
+"""The text of configuration files: samples with every setting, and the files that `init` and `serve` write."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from objstore.runtime.settings import Table
 
 CLUSTER = "cluster"  # the kind of sample that is objstore.conf
 SAMPLES = (*KINDS, CLUSTER)
-# By section (`DEFAULT`, a filter's name, `app`), the settings to be written.
+# The settings to write, by section (`DEFAULT`, a filter's name, `app`).
 Values = Mapping[str, Mapping[str, str]]
 
 _SAMPLE_INTRO = """\
 Settings of the {server}, commented out at their defaults. A section reads its own settings and
-those of [DEFAULT]. One that both set must be written `set NAME = value` to count in the section.
+those of [DEFAULT]. To override one of [DEFAULT] in a section, write `set NAME = value`.
 %(here)s is the directory of this file.
 """
 _CLUSTER_SAMPLE = """\
-# What every process of the cluster must agree on: the same file on all hosts.
+# Settings that all processes of the cluster share: the same file on all hosts.
 
 [hash]
-# One of the two must be set, to a secret such as `openssl rand -hex 16` prints.
+# Set at least one of the two, to a secret such as `openssl rand -hex 16` prints.
 {hash}
 [storage-policy:0]
 name = Policy-0
 default = yes
-# One section a policy; its objects are placed by object.ring, those of policy N by object-N.ring.
+# One section per policy; its objects are placed by object.ring, those of policy N by object-N.ring.
 {policy}
 [limits]
 {limits}
@@ -37,7 +37,7 @@ default = yes
 
 
 def sample(kind: str) -> str:
-    """A sample of a server's file, or of objstore.conf for the kind `cluster`."""
+    """Return a sample of a server's file, or of objstore.conf for the kind `cluster`."""
     if kind == CLUSTER:
         return _CLUSTER_SAMPLE.format(
             hash=settings.sample(cluster_conf.HASH),
@@ -54,7 +54,7 @@ def sample_name(kind: str) -> str:
 
 
 def written(kind: Kind, intro: str, values: Values) -> str:
-    """A file with the usual pipeline and these settings alone."""
+    """Return a file with the usual pipeline and only these settings."""
     return _text(kind, intro, values, False)
 
 
@@ -88,7 +88,7 @@ def _section(name: str, fixed: Mapping[str, str], values: Mapping[str, str], tab
 
 
 def storage_table() -> Table:
-    """The settings of storage-server.conf, which `objstore serve` has in the place of three files."""
+    """Return the settings of storage-server.conf, which `objstore serve` has instead of three files."""
     return unique(
         *(app_table(kind) or () for kind in ("account", "container", "object")), settings.table(log.LogSettings)
     )

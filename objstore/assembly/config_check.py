@@ -1,4 +1,5 @@
-"""What is wrong with a configuration: all on which a start or a reload would fail, found without starting anything."""
+"""The check of a configuration: every problem that would make a start or a reload fail, found without starting
+anything."""
 
 from __future__ import annotations
 
@@ -28,20 +29,20 @@ _NEEDS_RINGS = {"container": ("account",), "object": ("container",)}  # for thei
 
 
 def check_pipeline(path: str) -> list[Problem]:
-    """What is wrong with a file's pipeline alone: a quick look, at a start."""
+    """Return the problems of a file's pipeline alone: a quick check at a start."""
     try:
         conf = Conf(path)
         names = conf.values(MAIN).get("pipeline", "").split() if MAIN in conf.names else []
         parts = [used_name(conf, f"filter:{name}") for name in names[:-1]]
         kind = used_name(conf, f"app:{names[-1]}") if names else ""
     except ConfigError:
-        return []  # who makes the pipeline tells
+        return []  # making the pipeline reports it
     found = pipeline_rules.findings(kind, [name for name in parts if name])
     return [Problem(path, MAIN, finding.text, finding.serious) for finding in found]
 
 
 def check(path: str) -> list[Problem]:
-    """All problems of a file, of whatever kind it is, seen as the servers' user if this is root."""
+    """Return all problems of a file of any kind, seen as the servers' user if this is root."""
     owner = None
     try:
         with owners.acting_as(owner := owner_of(path)):
@@ -57,7 +58,7 @@ def _with_user(problem: Problem, owner: Owner | None) -> Problem:
 
 
 def owner_of(path: str) -> Owner | None:
-    """The user as whom the server of a file runs, as far as files tell. Raises ConfigError."""
+    """Return the user of the server of a file, if the files name one. Raises ConfigError."""
     conf = Conf(path)
     kind = kind_of(conf)
     defaults = conf.defaults() if kind is not None else {}
@@ -72,7 +73,7 @@ def _check(path: str) -> Iterator[Problem]:
     yield from found
     if conf_settings.is_cluster_conf(conf):
         if not found and os.path.basename(path) == cluster_conf.FILE_NAME:
-            cluster_conf.load(os.path.dirname(path))  # what holds between sections; raises ConfigError
+            cluster_conf.load(os.path.dirname(path))  # checks across sections; raises ConfigError
     elif not conf.sections:  # storage-server.conf of `objstore serve`, which has no pipeline
         yield from _check_rings(conf, conf.values("DEFAULT"), ())
     else:
@@ -94,7 +95,7 @@ def _check_server(conf: Conf) -> Iterator[Problem]:
     parts = [part_of(conf, section) for section in wanted if section in conf.names]
     for part in parts:
         if part.name and part.table is None:
-            yield Problem(conf.path, part.section, f"use = egg:{OURS}#{part.name}: there is nothing of this name")
+            yield Problem(conf.path, part.section, f"use = egg:{OURS}#{part.name}: there is no such filter or app")
     for section in conf.sections:
         if section not in wanted and section != MAIN and section.partition(":")[0] in ("app", "filter"):
             yield Problem(conf.path, section, "is not in the pipeline", serious=False)
@@ -106,11 +107,11 @@ def _check_server(conf: Conf) -> Iterator[Problem]:
         yield from _check_process(conf, kind)
         yield from _check_surroundings(conf, kind, parts)
     if not missing and all(part.table is not None or not part.name for part in parts):
-        import_pipeline(conf.path)  # of others' filters; raises ConfigError
+        import_pipeline(conf.path)  # of external filters; raises ConfigError
 
 
 def _check_process(conf: Conf, kind: Kind) -> Iterator[Problem]:
-    """Certificate and address."""
+    """Check the certificate and the address."""
     try:
         section = kind.defaults | conf.defaults()
         values = settings.read(ProcessSettings, section)
@@ -129,7 +130,7 @@ def _check_process(conf: Conf, kind: Kind) -> Iterator[Problem]:
 
 
 def _cannot_bind(host: str, port: int) -> tuple[str, bool]:
-    """Why a server could not listen, and whether that is serious: a port is in use when the server runs."""
+    """Return why a server could not listen, and whether that is serious: a running server uses its own port."""
     try:
         family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -137,15 +138,15 @@ def _cannot_bind(host: str, port: int) -> tuple[str, bool]:
             probe.bind(target)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return "", False  # by this very server, as a rule
+            return "", False  # usually by this same server
         if error.errno in (errno.EACCES, errno.EPERM):
-            return "only root, or who has CAP_NET_BIND_SERVICE, may listen there", False
+            return "only root, or a process with CAP_NET_BIND_SERVICE, may listen there", False
         return error.strerror or str(error), True
     return "", False
 
 
 def _check_surroundings(conf: Conf, kind: Kind, parts: list[Part]) -> Iterator[Problem]:
-    """The files and directories that the settings name."""
+    """Check the files and directories that the settings name."""
     for part in parts:
         values = conf.values(part.section)
         if part.name == kind.name and part.section.startswith("app:"):
@@ -159,7 +160,7 @@ def _check_surroundings(conf: Conf, kind: Kind, parts: list[Part]) -> Iterator[P
 def _check_rings(
     conf: Conf, values: Mapping[str, str], names: tuple[str, ...], policies: bool = False
 ) -> Iterator[Problem]:
-    """policies: are the rings of all policies, accounts and containers needed?"""
+    """Check the rings. policies: the rings of all policies, accounts and containers are needed."""
     directory = values.get("ring_dir", "/etc/objstore")
     path = os.path.join(directory, cluster_conf.FILE_NAME)
     try:
@@ -176,7 +177,7 @@ def _check_rings(
         try:
             Ring.load(path)
             if os.stat(path).st_mode & stat.S_IROTH:
-                text = f"every user of this host can read {path}; `chmod o= {path}` ends that"
+                text = f"every user of this host can read {path}; run `chmod o= {path}`"
                 yield Problem(conf.path, "DEFAULT", text, serious=False)
         except ConfigError as error:
             yield Problem(conf.path, "DEFAULT", f"ring_dir: {error}")
@@ -185,7 +186,7 @@ def _check_rings(
 def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[Problem]:
     root = os.path.normpath(values.get("devices", "/srv/node"))
     if not is_directory(root):
-        yield Problem(conf.path, section, f"devices = {root}: there is no such directory on this host", serious=False)
+        yield Problem(conf.path, section, f"devices = {root}: no such directory on this host", serious=False)
         return
     try:
         must_mount = settings.boolean(values.get("mount_check", "yes"))
@@ -197,7 +198,7 @@ def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Itera
             continue
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
             who = owners.current()
-            yield Problem(conf.path, section, f"{path} cannot be written by {who}; `chown {who} {path}` changes that")
+            yield Problem(conf.path, section, f"{path} cannot be written by {who}; run `chown {who} {path}`")
 
 
 def _check_users(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[Problem]:

@@ -41,14 +41,14 @@ DUTIES: dict[str, Duty] = {
 
 
 class Group(NamedTuple):
-    """Daemons that share a process. heavy: do they keep a core or a disk busy for long?"""
+    """Daemons that share a process. heavy: they keep a core or a disk busy for long."""
 
     title: str
     names: tuple[str, ...]
     heavy: bool
 
 
-# Who reads and hashes all there is runs apart from those who deliver what waits. Others are light.
+# Daemons that read and hash all data run apart from those that deliver waiting updates. Others are light.
 _HEAVY = {
     "account-auditor": "databases",
     "account-replicator": "databases",
@@ -65,7 +65,7 @@ _ALL_HEAVY = "heavy daemons"
 
 
 def grouped(names: Iterable[str], most: int) -> list[Group]:
-    """Which daemons share a process, in `most` processes or fewer: the light ones stay apart longest."""
+    """Group daemons into at most `most` processes; light ones are combined last."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(_HEAVY.get(name, _LIGHT), []).append(name)
@@ -73,18 +73,18 @@ def grouped(names: Iterable[str], most: int) -> list[Group]:
     groups.sort(key=lambda group: group.heavy)
     while len(groups) > max(1, most):
         last, before = groups.pop(), groups.pop()
-        heavy = before.heavy and last.heavy  # what is light must not wait for the processor
+        heavy = before.heavy and last.heavy  # light daemons must not wait for the processor
         groups.append(Group(_ALL_HEAVY if heavy else _LIGHT, before.names + last.names, heavy))
     return groups
 
 
 def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None]) -> list[Role]:
-    """The processes of these daemons, for the supervisor."""
+    """Return the processes of these daemons, for the supervisor."""
     return [Role(group.title, 1, partial(run, group)) for group in grouped(names, most)]
 
 
 def forget(names: Iterable[str], conf: Mapping[str, str]) -> None:
-    """These are not to run: nobody shall take what they told before for that of daemons that have died."""
+    """Remove the status of daemons that no longer run, so that they do not look like dead ones."""
     devices = settings.read(StorageSettings, conf, "daemons").devices
     recon_cache_path = settings.read(recon_files.ReconSettings, conf, "daemons").recon_cache_path
     directory = recon_files.directory(recon_cache_path, devices)
@@ -94,7 +94,7 @@ def forget(names: Iterable[str], conf: Mapping[str, str]) -> None:
 
 
 def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = None) -> list[Daemon]:
-    """Raises ConfigError for settings and rings."""
+    """Make daemons. Raises ConfigError for settings and rings."""
     made = []
     for name in names:
         work = DUTIES[name].make(around)
@@ -107,9 +107,9 @@ def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = N
 
 
 def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
-    """What tells of the daemons that run with these surroundings. Raises ConfigError.
+    """Make the monitor of the daemons of these surroundings. Raises ConfigError.
 
-    by_hand: nothing is told of daemons that a server runs as well.
+    by_hand: the status of daemons that a server runs too is not written.
     """
     directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, around.devices.root)
     means = Means(
@@ -132,14 +132,14 @@ def _tell_unless_running(directory: str, name: str, told: Mapping[str, object]) 
 
 
 def lower_priority(around: Surroundings, group: Group) -> None:
-    """Let this process give way to those that serve clients, as settings say. Raises ConfigError."""
+    """Lower the priority of this process as configured. Raises ConfigError."""
     if group.heavy:
         values = around.read(priority.PrioritySettings)
         priority.lower(values.daemon_nice, values.daemon_io_priority)
 
 
 def run(worker: Worker, daemons: list[Daemon], monitor: Monitor) -> None:
-    """Run until the supervisor says otherwise; units under way are ended."""
+    """Run until the supervisor stops it; units under way are finished."""
     watching = green.spawn(monitor.run, daemons)
     running = [green.spawn(daemon.run) for daemon in daemons]
     worker.ready()

@@ -1,10 +1,10 @@
-"""The directory of `objstore serve`: what it holds, and how it comes to be at the first start.
+"""The directory of `objstore serve`: its contents, and their creation at the first start.
 
 DIR/credentials.json   endpoint, user and keys, for scripts; mode 0600
 DIR/users.json         users and their keys; `objstore user` changes it
 DIR/etc/               objstore.conf, proxy-server.conf, storage-server.conf, rings and their builders
-DIR/devices/dN/        one directory a device
-DIR/log/access.log     a line a request, in the order of fields of Swift's proxy-logging
+DIR/devices/dN/        one directory per device
+DIR/log/access.log     one line per request, with the fields of Swift's proxy-logging
 DIR/run/               state of running processes; DIR/run/lock is held while a server runs
 """
 
@@ -105,17 +105,18 @@ class DataDir(NamedTuple):
         return os.path.join(self.etc, FILE_NAME)
 
     def private_paths(self) -> list[str]:
-        """What others must not read: the directory, so nothing in it; devices, which may be elsewhere; secrets."""
+        """Return the paths that others must not read: the directory, so nothing in it; devices, which may be elsewhere;
+        secrets."""
         secret = [self.users, self.token_key, self.credentials, self.cluster_conf]
         return [self.root, *device_paths(self.devices), *filter(exists, secret)]
 
 
 @contextlib.contextmanager
 def locked(data: DataDir, patience: float = 40.0) -> Iterator[None]:
-    """Hold the directory for one server; raises ConfigError, with its pid, where another runs on it.
+    """Lock the directory for one server; raises ConfigError, with its pid, if another runs on it.
 
-    Its workers hold the lock too. Where they have outlived it, it was killed: they are waited for, as they end
-    by themselves, for up to `patience` seconds.
+    Its workers hold the lock too. If they outlive it, it was killed: they end by themselves, and we wait up to
+    `patience` seconds for them.
     """
     os.makedirs(data.run, exist_ok=True)
     fd = os.open(data.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -124,7 +125,7 @@ def locked(data: DataDir, patience: float = 40.0) -> Iterator[None]:
         while not _try_lock(fd):
             pid = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
             if _runs(pid) or time.monotonic() > give_up:
-                raise ConfigError(f"another objstore serve (pid {pid or 'not known'}) runs on {data.root}")
+                raise ConfigError(f"another objstore serve (pid {pid or 'unknown'}) runs on {data.root}")
             time.sleep(0.05)
         os.ftruncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
@@ -134,7 +135,7 @@ def locked(data: DataDir, patience: float = 40.0) -> Iterator[None]:
 
 
 def is_served(data: DataDir) -> bool:
-    """Does a server run on the directory?"""
+    """Return whether a server runs on the directory."""
     try:
         fd = os.open(data.lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -154,7 +155,7 @@ def _try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool:
 
 
 def _runs(pid: str) -> bool:
-    """Is there a process of this number? Yes, too, where that cannot be known."""
+    """Return whether a process of this number exists; True if that is unknown."""
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -165,9 +166,10 @@ def _runs(pid: str) -> bool:
 
 
 def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
-    """Make what is missing; what is there stays as it is; is this the first start? None: as it is, or 1 at the first.
+    """Create missing files and keep existing ones; return whether this is the first start. None: keep, or 1 at the
+    first start.
 
-    Raises ConfigError where the directory was made for other numbers of devices or replicas.
+    Raises ConfigError if the directory was made for other numbers of devices or replicas.
     """
     for path in (data.root, data.etc, data.devices, data.log, os.path.join(data.run, "metrics")):
         os.makedirs(path, exist_ok=True)
@@ -199,10 +201,10 @@ def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> 
 
 def _write_confs(data: DataDir, plan: Plan) -> None:
     ensure_token_key(data.token_key)
-    intro = "The proxy of `objstore serve`. `objstore config sample proxy` tells of all settings."
+    intro = "The proxy of `objstore serve`. `objstore config sample proxy` lists all settings."
     FILES.replace(data.proxy_conf, written(KINDS["proxy"], intro, _PROXY_VALUES).encode())
     FILES.replace(data.storage_conf, STORAGE_CONF.encode())
-    # Last: that it is there says that the directory is complete.
+    # Last: its presence shows that the directory is complete.
     FILES.replace(data.cluster_conf, cluster_text(plan.policies).encode(), 0o600)
 
 
@@ -210,19 +212,19 @@ _PROXY_VALUES: Values = {
     "DEFAULT": {"ring_dir": "%(here)s", "log_name": "objstore", "metrics_directory": "%(here)s/../run/metrics"},
     "app": {"allow_account_management": "yes"},
     "cache": {"shared_file": "%(here)s/../run/cache.generations"},
-    # On a terminal, or in a pipe that nobody reads, a line a request is in the way.
+    # To a file: one line per request would disturb a terminal, or fill a pipe that nobody reads.
     "proxy_logging": {"access_log_to": "%(here)s/../log/access.log", "access_log_size": "64M"},
     "tempauth": {"users_file": f"%(here)s/../{USERS_NAME}", "token_key_file": f"%(here)s/{TOKEN_KEY_NAME}"},
 }
 
 
 def credentials_user(data: DataDir) -> str:
-    """The user whose keys credentials.json holds, or is to hold."""
+    """Return the user of credentials.json."""
     return str(_credentials(data).get("user") or FIRST_USER)
 
 
 def refresh_credentials(data: DataDir) -> None:
-    """Let credentials.json, if there is one, hold the keys that its user has now."""
+    """Write the current keys of its user to credentials.json, if it exists."""
     endpoint = _credentials(data).get("endpoint")
     if endpoint:
         write_credentials(data, str(endpoint))
@@ -238,10 +240,10 @@ def _credentials(data: DataDir) -> dict[str, object]:
 
 
 def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
-    """What scripts need to use the store, as written to credentials.json.
+    """Write credentials.json, with all that scripts need to use the store.
 
-    The keys are those of the user whom the file names already, at the first start of the first user. If there is no
-    such user any more, the file holds no keys, rather than those of another user.
+    The keys are those of the user that the file names, at the first start of the first user. If that user was removed,
+    the file has no keys, rather than those of another user.
     """
     name = credentials_user(data)
     user = read_users(data.users).get(name, User(""))

@@ -1,4 +1,4 @@
-"""A whole store in one place: the proxy and the storage servers of all devices in one process tree."""
+"""A complete store in one process tree: the proxy and the storage servers of all devices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from objstore.web import pipeline
 from objstore.wire.local import LocalTransport
 
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
-# Accounts show what was stored after a few seconds. With all devices at hand a pass is cheap.
+# Accounts show new totals after a few seconds. With only local devices a pass is cheap.
 _DAEMON_DEFAULTS = {"container_updater_interval": "5s", "object_updater_interval": "5s", "daemon_processes": "2"}
 
 
@@ -37,9 +37,9 @@ def run(
     owner: Owner | None,
     announce: Callable[[Address], None],
 ) -> int:
-    """Serve a prepared directory until told to end; the exit status. Raises ConfigError.
+    """Serve a prepared directory until stopped; return the exit status. Raises ConfigError.
 
-    owner: of the directory. announce: called with the address once workers are ready, before systemd is told.
+    owner: of the directory. announce: called with the address when workers are ready, before systemd is notified.
     """
     with owners.acting_as(owner):
         conf_settings.refuse(data.proxy_conf, data.storage_conf)
@@ -65,7 +65,7 @@ def run(
         on_ready=lambda: _ready(supervisor, announce),
     )
     owners.become(owner, keep_kernel_log=True)
-    gc.freeze()  # what workers share is then not written to by their collectors
+    gc.freeze()  # memory shared by workers is then not written to by their garbage collectors
     return supervisor.run()
 
 
@@ -78,7 +78,8 @@ def _daemon_roles(data: DataDir) -> list[Role]:
 
 
 def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: DataDir, worker: Worker) -> None:
-    """A role whose configuration is wrong ends with a line instead of a traceback, told by one process."""
+    """Wrap a role: if its configuration is wrong, it ends with a line instead of a traceback, printed by one
+    process."""
     logger = log.from_conf(processes.read_defaults(data.proxy_conf))
     try:
         conf_settings.refuse(data.proxy_conf, data.storage_conf)
@@ -90,7 +91,7 @@ def _guarded(run_role: Callable[[Worker, DataDir, logging.Logger], None], data: 
 
 
 def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
-    """One worker: the proxy's pipeline, and the storage servers of all devices called in process."""
+    """Run a worker: the proxy's pipeline, and the storage servers of all devices called in process."""
     _, local = _storage(data)
     shown = {"device_metrics": "yes", "devices": data.devices, "mount_check": "no"}
     app = processes.load_pipeline(data.proxy_conf, shown)
@@ -106,7 +107,7 @@ def _guarded_daemons(data: DataDir, group: daemons.Group, worker: Worker) -> Non
 
 
 def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: logging.Logger) -> None:
-    """Daemons of all devices."""
+    """Run the daemons of all devices."""
     around = surroundings(data, logger)
     daemons.lower_priority(around, group)
     monitor = daemons.make_monitor(around)
@@ -116,7 +117,8 @@ def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: log
 def surroundings(
     data: DataDir, logger: logging.Logger, overrides: Mapping[str, str] | None = None, at_once: bool = False
 ) -> Surroundings:
-    """Of daemons, which too call the storage servers in process. overrides: stand before storage-server.conf."""
+    """Return the surroundings of daemons, which call the storage servers in process too. overrides: of
+    storage-server.conf."""
     storage, local = _storage(data)
     shown = {"metrics_directory": processes.read_defaults(data.proxy_conf).get("metrics_directory", "")}
     conf = shown | _DAEMON_DEFAULTS | processes.read_defaults(data.storage_conf) | dict(overrides or {})
@@ -126,7 +128,7 @@ def surroundings(
 
 
 def _storage(data: DataDir) -> tuple[StorageServers, LocalTransport]:
-    """The storage servers of all devices, which reach each other in process too."""
+    """Make the storage servers of all devices, connected in process."""
     storage, local, _ = in_process(processes.read_defaults(data.storage_conf), LOCAL_ADDRESSES)
     return storage, local
 

@@ -1,4 +1,4 @@
-"""A store seen from inside: its rings, and ways to its nodes that need no user and no token."""
+"""A store seen from inside: its rings, and access to its nodes without user and token."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from objstore.server.devices import Devices
 from objstore.swift.app import ProxyApp
 
 USUAL_DIRECTORY = "/etc/objstore"
-_QUIET = {"log_to": "none"}  # what fails is told by the command
+_QUIET = {"log_to": "none"}  # the command reports failures
 
 
 class Inside(NamedTuple):
-    """directory: of objstore.conf and the rings. devices: this host's, where the store is that of `objstore serve`."""
+    """Access to a store. directory: of objstore.conf and the rings. devices: this host's, for a store of `objstore
+    serve`."""
 
     directory: str
     conf: Mapping[str, str]
@@ -46,12 +47,12 @@ class Inside(NamedTuple):
         return md5_of(os.path.join(self.directory, f"{name}.ring"))
 
     def proxy(self) -> ProxyApp:
-        """A proxy without filters, in this process."""
+        """Make a proxy without filters, in this process."""
         return proxy_app({**self.conf, "ring_dir": self.directory}, self.transport)
 
 
 def of_cluster(directory: str) -> Inside:
-    """A cluster whose configuration is in a directory. Raises ConfigError."""
+    """Open a cluster whose configuration is in a directory. Raises ConfigError."""
     if os.access(directory, os.X_OK) and not exists(os.path.join(directory, FILE_NAME)):
         raise ConfigError(f"{directory} holds no {FILE_NAME}: --ring-dir names the directory of a cluster's rings,"
                           " --data that of `objstore serve`")  # fmt: skip
@@ -61,10 +62,10 @@ def of_cluster(directory: str) -> Inside:
 
 
 def of_data(root: str) -> Inside:
-    """The store of `objstore serve`, which may be running. Raises ConfigError."""
+    """Open the store of `objstore serve`, which may be running. Raises ConfigError."""
     data = DataDir(os.path.abspath(root))
     if not exists(data.cluster_conf):
-        raise ConfigError(f"{root} is no directory of `objstore serve`")
+        raise ConfigError(f"{root} was not created by `objstore serve`")
     owners.act_for(data.devices, processes.process_defaults(data.etc))
     conf = {**processes.read_defaults(data.storage_conf), **_QUIET}
     apps, _, transport = in_process(conf, LOCAL_ADDRESSES)

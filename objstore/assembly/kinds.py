@@ -16,7 +16,8 @@ from objstore.runtime.settings import Setting, Table, setting, table
 
 
 class Kind(NamedTuple):
-    """port: the default. filters: of the usual pipeline, in order. daemons: those that run beside the server."""
+    """A kind of server. port: the default. filters: of the usual pipeline, in order. daemons: those that run beside the
+    server."""
 
     name: str
     port: int
@@ -33,12 +34,12 @@ class Kind(NamedTuple):
 
     @property
     def defaults(self) -> dict[str, str]:
-        """The settings whose defaults are those of this kind of server."""
+        """Return settings with the defaults of this kind of server."""
         own = {"bind_port": str(self.port), "log_name": self.server}
         return own if self.name == "proxy" else own | _OF_STORAGE
 
 
-# The clients of storage servers are the store's own: they are not limited, and as slow as those of the proxies.
+# The clients of storage servers belong to the store: they are not limited, and may be as slow as the proxies' clients.
 _OF_STORAGE = {"max_guests_per_address": "0", "min_rate": "0", "request_timeout": "7d"}
 _STORAGE_FILTERS = ("healthcheck", "recon", "metrics", "storage_logging")
 PROXY_FILTERS = (
@@ -87,21 +88,21 @@ def _port(text: str) -> int:
 
 
 def _workers(text: str) -> int:
-    """0 for `auto`."""
+    """Parse a number of workers; 0 for `auto`."""
     return 0 if text.strip() == "auto" else settings.positive(text)
 
 
 @dataclass(frozen=True)
 class ProcessSettings:
-    """Where a server listens, and with how many processes."""
+    """The address and the number of processes of a server."""
 
     bind_ip: str = setting(str.strip, "0.0.0.0", "address to listen on")
     bind_port: int = setting(_port, "0", "port to listen on")
-    workers: int = setting(_workers, "auto", "processes; auto: one a core")
+    workers: int = setting(_workers, "auto", "number of worker processes; auto: one per core")
 
 
 def daemon_choice(all_names: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Reads `yes`, `no`, or some of these names."""
+    """Return a parser of `yes`, `no`, or some of these names."""
 
     def cast(text: str) -> tuple[str, ...]:
         names = settings.words(text)
@@ -110,25 +111,25 @@ def daemon_choice(all_names: tuple[str, ...]) -> Callable[[str], tuple[str, ...]
         try:
             return all_names if settings.boolean(text) else ()
         except ValueError:
-            raise ValueError(f"is none of yes, no, nor names out of {', '.join(all_names)}") from None
+            raise ValueError(f"is neither yes, no, nor names out of {', '.join(all_names)}") from None
 
     return cast
 
 
 def chosen_daemons(names: tuple[str, ...]) -> Setting[tuple[str, ...]]:
-    """Which of the daemons of these names are to run."""
-    return Setting("daemons", daemon_choice(names), "yes", f"run {', '.join(names)} too; yes, no, or some of the names")
+    """Return the names of the daemons to run."""
+    return Setting("daemons", daemon_choice(names), "yes", f"run {', '.join(names)} too: yes, no, or some of the names")
 
 
 def daemon_settings(names: Iterable[str]) -> Table:
-    """What daemons are told, beside what the servers are whose devices they work on."""
+    """Return the settings of daemons, in addition to those of the servers whose devices they work on."""
     names = tuple(names)
     common = DAEMON_SETTINGS if names else ()
     return (*common, *(setting for name in names for setting in DUTIES[name].settings))
 
 
 def process_settings(kind: Kind) -> Table:
-    """What `[DEFAULT]` says of a server's process."""
+    """Return the settings of a server's process in `[DEFAULT]`."""
     found = (
         *table(ProcessSettings),
         *table(OwnerSettings),

@@ -1,4 +1,4 @@
-"""What a pipeline must look like: the filters it needs, and which must stand before which, and why."""
+"""Rules for pipelines: required filters and their order, with the reasons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Before(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """serious: without it the server must not be run."""
+    """A required filter. serious: the server must not run without it."""
 
     name: str
     serious: bool
@@ -28,14 +28,14 @@ class Finding(NamedTuple):
     text: str
 
 
-_HEADERS = "headers meant for the inside of the cluster would come in from clients"
+_HEADERS = "clients could send internal headers of the cluster"
 ORDER = (
     Before("gatekeeper", "cache", _HEADERS),
     Before("gatekeeper", "tempauth", _HEADERS),
     Before("gatekeeper", "copy", _HEADERS),
     Before("gatekeeper", "s3", _HEADERS),
     Before("healthcheck", "tempauth", "health checks have no token"),
-    Before("proxy_logging", "tempauth", "requests that are refused would not be logged"),
+    Before("proxy_logging", "tempauth", "refused requests would not be logged"),
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
     Before("cache", "copy", "it looks accounts and containers up through the cache"),
     Before("cache", "s3", "it looks buckets up through the cache"),
@@ -45,38 +45,38 @@ ORDER = (
     Before("listing_formats", "copy", "it turns the listings of what follows into other formats"),
 )
 NEEDED_BY_PROXY = (
-    Needed(FIRST, True, "errors would go unanswered, and requests have no transaction id"),
+    Needed(FIRST, True, "errors would not be answered, and requests would have no transaction id"),
     Needed("gatekeeper", True, _HEADERS),
-    Needed("healthcheck", False, "balancers cannot ask whether it serves"),
-    Needed("metrics", False, "there is no /metrics"),
+    Needed("healthcheck", False, "load balancers cannot check whether it serves requests"),
+    Needed("metrics", False, "/metrics is not available"),
     Needed("proxy_logging", False, "requests are neither logged nor counted"),
     Needed("cache", False, "every request looks its account and container up on disk"),
     Needed("info", False, "clients cannot ask for limits and features"),
-    Needed("s3", False, "S3 requests are not understood"),
+    Needed("s3", False, "S3 requests are refused"),
     Needed("listing_formats", False, "listings are JSON only"),
     Needed("copy", False, "COPY and X-Copy-From do not work"),
 )
 
 
 def findings(kind: str, filters: Sequence[str]) -> list[Finding]:
-    """What is wrong with a pipeline. filters: of ours, by name, in order; kind: of the server at its end."""
+    """Return the problems of a pipeline. filters: our filters, by name, in order; kind: of the server at its end."""
     found = [
         Finding(True, f"{rule.second} comes before {rule.first}: {rule.reason}")
         for rule in ORDER
         if _position(filters, rule.second) < _position(filters, rule.first) < len(filters)
     ]
-    found += [Finding(True, f"{name} is there twice") for name in dict.fromkeys(filters) if filters.count(name) > 1]
+    found += [Finding(True, f"{name} is listed twice") for name in dict.fromkeys(filters) if filters.count(name) > 1]
     if kind != "proxy":
         return found
     if FIRST in filters and filters[0] != FIRST:
-        found.append(Finding(True, f"{FIRST} must be the first: errors before it go unanswered"))
+        found.append(Finding(True, f"{FIRST} must be the first: errors before it are not answered"))
     found += [
         Finding(need.serious, f"{need.name} is missing: {need.reason}")
         for need in NEEDED_BY_PROXY
         if need.name not in filters
     ]
     if not set(AUTH) & set(filters):
-        found.append(Finding(False, f"none of {', '.join(AUTH)} is there: clients are not asked who they are"))
+        found.append(Finding(False, f"none of {', '.join(AUTH)} is in the pipeline: clients are not authenticated"))
     return found
 
 

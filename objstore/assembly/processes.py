@@ -1,4 +1,4 @@
-"""Server processes: configuration files and pipelines loaded, privileges dropped, apps served until told to end."""
+"""Server processes: load configuration files and pipelines, drop privileges, serve apps until stopped."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from objstore.web.requests import WsgiApp
 
 CANNOT_START = 2  # exit status of a process whose configuration is wrong
 
-# What PasteDeploy raises for files that do not fit together. Factories raise ConfigError.
+# Exceptions of PasteDeploy for inconsistent files. Factories raise ConfigError.
 _PASTE_ERRORS = (configparser.Error, LookupError, ValueError, ImportError)
 
 
 def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: logging.Logger) -> None:
-    """Serve until the supervisor says otherwise; then let running requests end. conf: the section of the server."""
+    """Serve until the supervisor stops it; then finish running requests. conf: the section of the server."""
     options = settings.read(ServerSettings, conf, "server")
     collector.take_over()
     collecting = green.spawn(collector.collect_every, options.collect_interval)
@@ -44,7 +44,7 @@ def serve_app(worker: Worker, app: WsgiApp, conf: Mapping[str, str], logger: log
 
 
 def open_conf(path: str) -> loadwsgi.ConfigLoader:
-    """A configuration file as PasteDeploy reads it, `%(here)s` being its directory; raises ConfigError."""
+    """Open a configuration file as PasteDeploy reads it, `%(here)s` being its directory; raises ConfigError."""
     try:
         return loadwsgi.ConfigLoader(os.path.abspath(path))
     except OSError as error:
@@ -54,27 +54,29 @@ def open_conf(path: str) -> loadwsgi.ConfigLoader:
 
 
 def read_defaults(path: str) -> dict[str, str]:
-    """The `[DEFAULT]` section of a configuration file, which all its apps and filters share; raises ConfigError."""
+    """Return the `[DEFAULT]` section of a configuration file, shared by all its apps and filters; raises
+    ConfigError."""
     with paste_errors(path):
         defaults: dict[str, str] = open_conf(path).parser.defaults()
         return defaults
 
 
 def process_defaults(etc: str) -> dict[str, str]:
-    """The `[DEFAULT]` section that says as whom the servers of this host run, of a configuration's directory."""
+    """Return the `[DEFAULT]` section with the user of this host's servers, from a configuration directory."""
     paths = (os.path.join(etc, name) for name in ("object-server.conf", "proxy-server.conf"))
     path = next((path for path in paths if exists(path)), None)
     return read_defaults(path) if path else {}
 
 
 def load_pipeline(path: str, overrides: Mapping[str, str] | None = None) -> Any:
-    """The app of a configuration file, in its filters. overrides: stand before `[DEFAULT]`. Raises ConfigError."""
+    """Load the app of a configuration file with its filters. overrides: take precedence over `[DEFAULT]`. Raises
+    ConfigError."""
     with paste_errors(path):
         return loadwsgi.loadapp(_uri(path), global_conf=dict(overrides or {}))
 
 
 def import_pipeline(path: str) -> None:
-    """Import what a pipeline is made of, so that processes forked later share it; raises ConfigError."""
+    """Import the modules of a pipeline, so that processes forked later share them; raises ConfigError."""
     with paste_errors(path):
         loadwsgi.loadcontext(loadwsgi.APP, _uri(path))
 
@@ -85,7 +87,7 @@ def _uri(path: str) -> str:
 
 @contextlib.contextmanager
 def paste_errors(path: str) -> Iterator[None]:
-    """What PasteDeploy raises becomes a ConfigError that names the file."""
+    """Turn exceptions of PasteDeploy into a ConfigError that names the file."""
     try:
         yield
     except OSError as error:
@@ -101,9 +103,9 @@ def _one_line(error: BaseException) -> str:
 
 
 def run_apart(function: Callable[[], None]) -> None:
-    """Run in a process of its own, so that what it imports and opens stays out of this one.
+    """Run a function in a separate process, so that its imports and open files stay out of this one.
 
-    Raises ConfigError with the message of what it raised.
+    Raises ConfigError with the message of its exception.
     """
     read_fd, write_fd = os.pipe()
     pid = os.fork()
@@ -124,18 +126,18 @@ def run_apart(function: Callable[[], None]) -> None:
         message = pipe.read().decode()
     _, status = os.waitpid(pid, 0)
     if status:
-        raise ConfigError(message or "the process that was to prepare this has failed")
+        raise ConfigError(message or "the process that prepares this has failed")
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets this process have: each connection and reader needs one."""
+    """Raise the limit of open files to the maximum: each connection and reader needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def tell_systemd(state: str) -> None:
-    """Tell the service manager, where it asked for it (sd_notify(3)): `READY=1`."""
+    """Notify the service manager, if it asked for it (sd_notify(3)): `READY=1`."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

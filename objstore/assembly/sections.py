@@ -1,4 +1,4 @@
-"""Which settings each section of a configuration file knows: those of the app or filter that it is for."""
+"""The settings of each section of a configuration file: those of its app or filter."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from objstore.assembly.kinds import KINDS
 from objstore.runtime.settings import Setting, Table
 
 OURS = "objstore"
-# Settings whose names are made of other names, by filter.
+# Settings whose names contain other names, by filter.
 PATTERNS = {
     "tempauth": re.compile(r"user(64)?_\w+|\w+_require_group"),
 }
 
 
 def filter_table(name: str) -> Table | None:
-    """The settings of our filter of this name; None where there is no such filter."""
+    """Return the settings of our filter of this name; None if there is no such filter."""
     found = _entry_point("paste.filter_factory", name)
     return None if found is None else tuple(getattr(import_module(found.module), "SETTINGS", ()))
 
 
 def all_filters() -> list[str]:
-    """The names of our filters."""
+    """Return the names of our filters."""
     points = entry_points(group="paste.filter_factory")
     return sorted(point.name for point in points if point.module.startswith(OURS + "."))
 
 
 def app_table(name: str) -> Table | None:
-    """The settings of our app of this name."""
+    """Return the settings of our app of this name."""
     if name not in KINDS:
         return None
     from objstore.assembly.apps import SECTIONS  # imports all the servers
@@ -38,7 +38,7 @@ def app_table(name: str) -> Table | None:
 
 
 def unique(*tables: Table) -> Table:
-    """The settings of several tables, each name once, as the first has it."""
+    """Return the settings of several tables; the first table with a name wins."""
     by_name: dict[str, Setting[object]] = {}
     for table in tables:
         for setting in table:

@@ -29,7 +29,7 @@ from objstore.runtime.owners import OwnerSettings
 from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 
-# Where the workers of one server keep what they share, each set unless a section says otherwise.
+# Paths of data shared by the workers of one server, used unless a section sets them.
 _SHARED = {"metrics_directory": "metrics", "shared_file": "cache.generations"}
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
 
@@ -46,7 +46,7 @@ class _Values(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """What to serve. overrides: settings that stand before those of the file's [DEFAULT]."""
+    """A server to run. overrides: settings that take precedence over the file's [DEFAULT]."""
 
     kind: Kind
     path: str
@@ -57,8 +57,7 @@ class Launch(NamedTuple):
 
 
 def run(launch: Launch) -> int:
-    """Serve until told to end; the exit status. Raises ConfigError, before any worker starts, for what stands in the
-    way."""
+    """Serve until stopped; return the exit status. Raises ConfigError for problems found before any worker starts."""
     conf_settings.refuse(launch.path)
     values = _values(launch)
     os.umask(values.owner.umask)
@@ -79,12 +78,12 @@ def run(launch: Launch) -> int:
         log_files = [values.log.log_to] if values.log.log_to.startswith("/") else []
         _leave_root(launch, values, [shared, *log_files])
         processes.run_apart(partial(rehearse, launch))
-        gc.freeze()  # what workers share is then not written to by their collectors
+        gc.freeze()  # memory shared by workers is then not written to by their garbage collectors
         return supervisor.run()
 
 
 def _leave_root(launch: Launch, values: _Values, paths: list[str]) -> None:
-    """Go on as the servers' user, with what it needs. paths: made already, which are to be that user's."""
+    """Switch to the servers' user, with access to its files. paths: existing ones, which get that owner."""
     if not launch.kind.daemons:
         owner = owners.named(values.owner.user) if values.owner.user else None
         owners.prepare(paths, owner)
@@ -113,7 +112,7 @@ def _values(launch: Launch) -> _Values:
 
 
 def _roles(launch: Launch, values: _Values) -> list[Role]:
-    """The server's workers, and processes for the daemons that work on the same part of the devices."""
+    """Return the server's workers, and processes for the daemons of the same data."""
     count = values.process.workers or os.cpu_count() or 1
     roles = [Role(launch.kind.server, count, partial(_guarded, _work, launch), [_address(values.process)])]
     if launch.kind.daemons:
@@ -127,7 +126,7 @@ def _address(values: ProcessSettings) -> tuple[str, int]:
 
 
 def rehearse(launch: Launch) -> None:
-    """Make the pipeline once, so that what is wrong with it is told once and not by each worker."""
+    """Make the pipeline once, so that its problems are reported once and not by each worker."""
     green.after_fork()
     values = _values(launch)
     if values.server.cert_file:
@@ -156,7 +155,8 @@ def _run_daemons(group: daemons.Group, launch: Launch, worker: Worker) -> None:
 
 
 def _guarded(run_role: Callable[[Launch, Worker], None], launch: Launch, worker: Worker) -> None:
-    """A role whose configuration became wrong ends with a line instead of a traceback, written by one process."""
+    """Wrap a role: if its configuration became wrong, it ends with a line instead of a traceback, written by one
+    process."""
     try:
         conf_settings.refuse(launch.path)
         run_role(launch, worker)
@@ -179,14 +179,14 @@ def _ready(supervisor: Supervisor, role: Role, logger: logging.Logger) -> None:
 
 
 def _shared(path: str, directory: str) -> dict[str, str]:
-    """Settings for what the workers share, as far as the file says nothing of them."""
+    """Return settings for data shared by the workers, unless the file sets them."""
     parser = processes.open_conf(path).parser
     said = {option for section in parser.sections() for option in parser.options(section)} | parser.defaults().keys()
     return {name: os.path.join(directory, entry) for name, entry in _SHARED.items() if name not in said}
 
 
 def _remove_left_behind(directory: str) -> None:
-    """Remove what servers that were killed kept for their workers."""
+    """Remove the shared data of servers that were killed."""
     for entry in os.scandir(directory):
         owner = re.match(r"objstore-(\d+)-", entry.name)
         if owner and not exists(f"/proc/{owner[1]}"):

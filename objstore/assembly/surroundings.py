@@ -1,4 +1,4 @@
-"""What daemons are made of: this host's devices, the rings, and the ways to other hosts."""
+"""The surroundings of daemons: this host's devices, the rings, and transports to other hosts."""
 
 from __future__ import annotations
 
@@ -33,29 +33,31 @@ Address = tuple[str, int]
 class DaemonSettings:
     """Settings that all daemons share."""
 
-    own_ips: str = setting(str.strip, "", "addresses by which rings name this host; empty: bind_ip, or all it has")
-    daemon_processes: int = setting(positive, "3", "in how many processes they run at most; some 30 MB each")
+    own_ips: str = setting(
+        str.strip, "", "addresses of this host in the rings; empty: bind_ip, or all addresses it has"
+    )
+    daemon_processes: int = setting(positive, "3", "maximum number of daemon processes; each uses about 30 MB")
 
 
 @dataclass(frozen=True)
 class RingSettings:
-    """How daemons follow the rings."""
+    """Settings of how daemons follow the rings."""
 
-    ring_check_interval: float = setting(duration, "15s", "how often to look for a newer ring file")
+    ring_check_interval: float = setting(duration, "15s", "interval to check for a newer ring file")
 
 
 DAEMON_SETTINGS = (*table(DaemonSettings), *table(PrioritySettings))
-# Of what is seen of daemons, and of servers too.
+# Settings shared with servers.
 TOLD_SETTINGS = (*table(ReconSettings), *table(StatsdSettings), *table(MetricsSettings))
 _Settings = TypeVar("_Settings", bound=settings.Dataclass)
 
 
 class Surroundings:
-    """addresses: at which rings name the server whose daemons these are; None: from `own_ips` and bind_ip.
+    """The surroundings of daemons. addresses: of their server in the rings; None: from `own_ips` and bind_ip.
 
-    at_once: what is done in cycles of days is done now, for one who asked for it.
+    at_once: work done in cycles of days is done now, on request.
 
-    Raises ConfigError for settings. Rings are loaded when first asked for.
+    Raises ConfigError for settings. Rings are loaded at their first use.
     """
 
     def __init__(
@@ -83,24 +85,24 @@ class Surroundings:
         self.ring = cache(self._ring)
 
     def read(self, cls: type[_Settings], prefix: str = "") -> _Settings:
-        """The settings of a duty; raises ConfigError."""
+        """Return the settings of a duty; raises ConfigError."""
         return settings.read(cls, self.conf, "daemons", prefix)
 
     def _ring(self, name: str) -> Callable[[], Ring]:
-        """Gives the current ring: `account`, `container`, `object`, `object-N`. Raises ConfigError."""
+        """Return a function for the current ring: `account`, `container`, `object`, `object-N`. Raises ConfigError."""
         path = os.path.join(self._ring_dir, f"{name}.ring")
         return RingLoader(path, self.logger, self._ring_check_interval).get
 
     def peers(self, kind: str) -> Peers:
-        """The servers of accounts or containers, to tell them rows."""
+        """Return a client of the account or container servers, to send them rows."""
         return Peers(self.transport, self.ring(kind), self.cluster.salt, self.logger)
 
     def is_own(self, node: Node) -> bool:
-        """Is the node a device of this very server?"""
+        """Return whether the node is a device of this server."""
         return node.address in self._addresses or (node.replication_ip, node.replication_port) in self._addresses
 
     def available(self) -> Iterator[tuple[str, Device]]:
-        """The devices that can be used now, by name."""
+        """Return the devices that can be used now, by name."""
         for name in self.devices.names():
             try:
                 yield name, self.devices.get(name)
@@ -109,16 +111,15 @@ class Surroundings:
 
     @cached_property
     def store(self) -> ProxyApp:
-        """A proxy without filters and layers, in this process: for what clients could do as well."""
+        """Make a proxy without filters and layers, in this process: for operations that clients could do too."""
         return proxy_app(self.conf, self.transport, layers=())
 
 
 class Work(NamedTuple):
-    """What a daemon is to do, see `daemon.runner`.
+    """The work of a daemon, see `daemon.runner`.
 
-    told: numbers and texts by name, of its progress, for monitoring; a name that ends in `_total` is that of
-    a number that only grows. `devices` may hold such by the name of a device. stop: lets units that take long
-    know that the daemon is to end.
+    told: returns numbers and texts by name, for monitoring; a number whose name ends in `_total` only grows. `devices`
+    may hold such by the name of a device. stop: makes long units end soon.
     """
 
     begin_pass: Pass
@@ -128,7 +129,7 @@ class Work(NamedTuple):
 
 
 class Duty(NamedTuple):
-    """One daemon: name as in `object-updater`; settings of its own, none of which another duty has."""
+    """A daemon: name as in `object-updater`; its own settings, which no other duty has."""
 
     name: str
     settings: settings.Table

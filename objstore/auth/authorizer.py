@@ -1,9 +1,8 @@
-"""The decision over a request, by the rules that Swift's tempauth documents.
+"""The decision about a request, by the documented rules of Swift's tempauth.
 
-In order: reseller admins may do all; owners all in their account, but neither make nor
-delete it; OPTIONS is open to all; then what the container's ACL grants to referrers and
-to groups; then what the account's ACL grants. Whom nothing lets in gets 401 where unknown,
-403 where known.
+In order: reseller admins may do everything; owners everything in their account, except to create or delete it; OPTIONS
+is open to all; then the grants of the container's ACL to referrers and groups; then those of the account's ACL. All
+others are refused: 401 if anonymous, 403 if known.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ACCOUNT_MANAGEMENT = frozenset({"PUT", "DELETE"})
 
 
 class Authorizer:
-    """An `Authorizer` as `web.access` defines it; layer: is asked for account ACLs."""
+    """An `Authorizer` as defined by `web.access`; layer: source of account ACLs."""
 
     def __init__(self, layer: ObjectLayer, prefixes: Prefixes) -> None:
         self._layer = layer
@@ -58,7 +57,7 @@ class Authorizer:
 
 
 def denied(identity: Identity | None, account: str) -> Response:
-    """403 for those we know, else 401 with the challenge that Swift sends."""
+    """Return 403 for known users, else 401 with the same challenge as Swift."""
     return unauthorized(account) if identity is None else error(403)
 
 
@@ -79,7 +78,7 @@ def _reads_all(identity: Identity, access: Access, prefix: Prefix) -> bool:
 
 
 def _is_system(name: Name, prefix: Prefix) -> bool:
-    """Accounts of the system itself begin with a period; nobody's is the bare prefix."""
+    """Return whether an account belongs to the system: its name begins with a period, or is the bare prefix."""
     return name.account[len(prefix.text) :][:1] in ("", ".")
 
 

@@ -1,7 +1,7 @@
-"""Keys kept as hashes: `scrypt:<log2 n>:<r>:<p>:<salt>:<hash>`, the last two in base64.
+"""Keys stored as hashes: `scrypt:<log2 n>:<r>:<p>:<salt>:<hash>`, the last two in base64.
 
-scrypt (RFC 7914) takes 16 MiB and some 30 ms of a core with the numbers below, so call
-`matches` from a thread. It gives up the interpreter's lock meanwhile.
+scrypt (RFC 7914) takes 16 MiB and about 30 ms of a core with the numbers below, so call `matches` from a thread. It
+releases the interpreter's lock meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 _MARK = "scrypt:"
 _LOG_N, _R, _P = 14, 8, 1
-_MOST_MEMORY = 256 << 20  # bytes; what a users file may make us spend on one check
+_MOST_MEMORY = 256 << 20  # bytes; limit of the cost of one check, which the users file sets
 
 
 class _Hash(NamedTuple):
@@ -31,13 +31,13 @@ def is_hashed(stored: str) -> bool:
 
 
 def hashed(key: str) -> str:
-    """The stored form of a key, with a new salt."""
+    """Return the stored form of a key, with a new salt."""
     salt = secrets.token_bytes(16)
     return _text(salt, _digest(key, _Hash(_LOG_N, _R, _P, salt, bytes(32))))
 
 
 def unmatched() -> str:
-    """A stored form that no one knows a key for, as costly to check as any."""
+    """Return a stored form without a matching key, as costly to check as any."""
     return _text(secrets.token_bytes(16), secrets.token_bytes(32))
 
 
@@ -46,12 +46,12 @@ def _text(salt: bytes, digest: bytes) -> str:
 
 
 def check(stored: str) -> None:
-    """Raises ValueError where a hash is malformed, or costs more than we are ready to spend."""
+    """Raise ValueError if a hash is malformed, or too costly to check."""
     _parse(stored)
 
 
 def matches(stored: str, key: str) -> bool:
-    """Is `key` the one stored, plain or hashed? Compared in constant time."""
+    """Return whether `key` is the stored one, plain or hashed. Compares in constant time."""
     if not is_hashed(stored):
         return hmac.compare_digest(_bytes(stored), _bytes(key))
     parsed = _parse(stored)
@@ -74,10 +74,10 @@ def _parse(stored: str) -> _Hash:
         parsed = _Hash(int(log_n), int(r), int(p), b64decode(salt, validate=True), b64decode(digest, validate=True))
     except (ValueError, binascii.Error):
         raise ValueError("is not scrypt:<log2 n>:<r>:<p>:<salt>:<hash>") from None
-    # Half of what OpenSSL may take, as it needs a little more than 128 * n * r.
+    # Half of OpenSSL's limit, as it needs a little more than 128 * n * r.
     affordable = 1 <= parsed.log_n <= 20 and 0 < parsed.r <= 64 and 0 < parsed.p <= 16
     if not affordable or 128 * parsed.r * (parsed.p + (1 << parsed.log_n)) > _MOST_MEMORY // 2:
-        raise ValueError("costs too much: n, r or p is out of bounds")
+        raise ValueError("costs too much: n, r or p is out of range")
     if len(parsed.salt) < 8 or not 16 <= len(parsed.digest) <= 64:
         raise ValueError("has a salt or hash of the wrong length")
     return parsed

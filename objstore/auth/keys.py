@@ -1,4 +1,4 @@
-"""Access keys of the users table, for those who verify signatures (see `web.keys`)."""
+"""Access keys of the users table, for code that verifies signatures (see `web.keys`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from objstore.web.keys import Credential
 
 
 class TableKeys:
-    """The explicit pairs of users, and `project:user` with its key where that is kept plain."""
+    """The explicit pairs of users, and `project:user` with its key if that is stored plain."""
 
     def __init__(self, users: Users) -> None:
         self._users = users

@@ -1,12 +1,11 @@
-"""Requests to log in: user and key in headers, a token and the storage's URL in the answer.
+"""Log-in requests: user and key in headers, a token and the storage URL in the answer.
 
 The forms, all GET, are those of Swift's tempauth; under the auth prefix (`/auth/`):
 
     v1.0, v1, auth      X-Auth-User: project:user    X-Auth-Key: key
     v1/<project>/auth   X-Storage-User: user         X-Storage-Pass: key
 
-Either pair of headers goes with either form. Each login gets a new token; the former
-ones stay good until they expire.
+Either pair of headers works with either form. Each log-in gets a new token; former ones stay valid until they expire.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from objstore.web.responses import Response, error
 
 _METHODS = ("GET", "HEAD")
 _MOST_KNOWN = 10_000
-_THREADS = 2  # of hashing at a time; the rest wait, and other requests go on
+_THREADS = 2  # hashes computed at a time; others wait, without blocking other requests
 
 
 class KeyChecker:
-    """Compares keys with what is stored, hashes in a thread; right keys are remembered in this process."""
+    """Compares keys with stored ones, hashing in a thread; correct keys are remembered in this process."""
 
     def __init__(self) -> None:
         self._pool = ThreadPool("keys", _THREADS)
@@ -41,7 +40,8 @@ class KeyChecker:
         self._nobody = hashing.unmatched()
 
     def matches(self, stored: str, key: str) -> bool:
-        """Is `key` the one stored? Takes as long for a wrong key as for a right one seen first."""
+        """Return whether `key` is the stored one. A wrong key takes as long as a correct one seen for the first
+        time."""
         if not hashing.is_hashed(stored):
             return hashing.matches(stored, key)
         said = f"{len(stored)}:{stored}{key}".encode("utf-8", "surrogateescape")
@@ -56,12 +56,12 @@ class KeyChecker:
         return True
 
     def matches_nobody(self, key: str, table: UserTable) -> None:
-        """Take the time of a comparison, so that it does not tell which users there are."""
+        """Take the time of a comparison, so that timing does not reveal which users exist."""
         self.matches(self._nobody if table.hashed else "", key)
 
 
 class Attempt(NamedTuple):
-    """What a request to log in says. name: `project:user`."""
+    """The user and key of a log-in request. name: `project:user`."""
 
     name: str
     key: str
@@ -132,7 +132,7 @@ def _host(environ: Environ) -> str:
 
 
 def _project_of(rest: list[str]) -> str | None:
-    """The project that a path under the auth prefix names, '' where the headers do; None for another path."""
+    """Return the project in a path under the auth prefix, '' if the headers have it; None for another path."""
     if rest in (["v1.0"], ["v1"], ["auth"]):
         return ""
     if len(rest) == 3 and rest[0] in ("v1", "v1.0") and rest[1] and rest[2] == "auth":
@@ -141,7 +141,8 @@ def _project_of(rest: list[str]) -> str | None:
 
 
 def _attempt(environ: Environ, native_project: str) -> Attempt | None:
-    """User and key of a request; None where one is missing. A project in the path goes before one in a header."""
+    """Return user and key of a request; None if one is missing. A project in the path takes precedence over a
+    header."""
     if native_project:
         named = header(environ, "X-Storage-User") or header(environ, "X-Auth-User")
         key = header(environ, "X-Storage-Pass") or header(environ, "X-Auth-Key")

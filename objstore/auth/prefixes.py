@@ -1,4 +1,4 @@
-"""Reseller prefixes: which storage accounts this authentication system decides over."""
+"""Reseller prefixes: the storage accounts that this authentication system controls."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from objstore.core.errors import ConfigError
 
 
 class Prefix(NamedTuple):
-    """text: how account names begin, `AUTH_` or ''. require_group: owners must have it too, by
-    their own token or the service token beside it; '' for none."""
+    """A prefix. text: of account names, `AUTH_` or ''. require_group: owners must have it too, by their own token or an
+    additional service token; '' for none."""
 
     text: str
     require_group: str = ""
@@ -21,7 +21,7 @@ class Prefixes:
 
     def __init__(self, prefixes: Iterable[Prefix]) -> None:
         self._all = tuple(prefixes)
-        # The longest first, so that '' is taken for accounts that no other prefix fits.
+        # The longest first, so that '' applies only to accounts without another prefix.
         self._by_length = sorted(self._all, key=lambda prefix: -len(prefix.text))
 
     def __iter__(self) -> Iterator[Prefix]:
@@ -32,7 +32,7 @@ class Prefixes:
         return self._all[0]
 
     def of(self, account: str) -> Prefix | None:
-        """The prefix that an account's name has, None where it is not of this system."""
+        """Return the prefix of an account's name, None if the account is not of this system."""
         for prefix in self._by_length:
             if account.startswith(prefix.text):
                 return prefix
@@ -40,7 +40,7 @@ class Prefixes:
 
 
 def from_conf(conf: Mapping[str, str]) -> Prefixes:
-    """The prefixes of `reseller_prefix` (a list; `''` names the empty one) and `[<PREFIX>_]require_group`.
+    """Return the prefixes of `reseller_prefix` (a list; `''` names the empty one) and `[<PREFIX>_]require_group`.
 
     Raises ConfigError for a prefix given twice.
     """

@@ -1,13 +1,11 @@
-"""The filter of the built-in authentication system: it logs users in, and knows them by their tokens.
+"""The filter of the built-in authentication system: it logs users in, and identifies them by their tokens.
 
-It understands what Swift's tempauth does: users in its section or in a file, tokens in
-X-Auth-Token or X-Storage-Token, reseller prefixes, service tokens, ACLs of containers
-and accounts. Unlike there, users may change while it runs, keys may be hashed, and tokens
-are signed, so that proxies need share nothing but a secret. doc/authentication.md tells more.
+It supports the features of Swift's tempauth: users in its section or in a file, tokens in X-Auth-Token or
+X-Storage-Token, reseller prefixes, service tokens, ACLs of containers and accounts. In addition, users may change while
+it runs, keys may be hashed, and tokens are signed, so that proxies share only a secret. See doc/authentication.md.
 
-A request that another filter has already decided about (`objstore.preauthorized`) passes.
-One without a token of ours is anonymous, and is judged where it goes to an account with a prefix of ours, or
-where no other system judges it.
+A request that another filter has already authorized (`objstore.preauthorized`) passes. One without a token of ours is
+anonymous, and is authorized here if its account has one of our prefixes, or if no other system does.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ from objstore.web.responses import Response
 def _auth_prefix(text: str) -> str:
     stripped = text.strip().strip("/")
     if not stripped:
-        raise ValueError("would leave no path to the storage")
+        raise ValueError("leaves no path for storage requests")
     return f"/{stripped}/"
 
 
@@ -47,23 +45,25 @@ class TempAuthSettings:
     """Settings of the filter."""
 
     users_file: str = setting(
-        str.strip, "", "file of users, see `objstore user`; besides it, user_<account>_<user> lines count"
+        str.strip, "", "users file, see `objstore user`; user_<account>_<user> settings are read too"
     )
-    users_check_interval: float = setting(duration, "100ms", "between looks for a change of that file")
-    token_key: str = setting(str.strip, "", "secret that signs tokens, the same in all proxies; or:")
-    token_key_file: str = setting(str.strip, "", "file that holds the secret that signs tokens")
-    token_life: float = setting(duration, "86400", "how long a token is good")
-    auth_prefix: str = setting(_auth_prefix, "/auth/", "path under which users log in")
+    users_check_interval: float = setting(duration, "100ms", "interval to check the users file for changes")
+    token_key: str = setting(
+        str.strip, "", "secret that signs tokens, the same in all proxies; alternative to token_key_file"
+    )
+    token_key_file: str = setting(str.strip, "", "file with the secret that signs tokens")
+    token_life: float = setting(duration, "86400", "lifetime of a token")
+    auth_prefix: str = setting(_auth_prefix, "/auth/", "path prefix for log-ins")
     storage_url_scheme: str = setting(
         choice("default", "http", "https"),
         "default",
-        "scheme of the storage URLs given to users: http, https, or default for that of the request",
+        "scheme of storage URLs: http, https, or default (that of the request)",
     )
-    reseller_prefix: str = setting(
-        str.strip, "AUTH", "how names of accounts begin, a list; the first is that of tokens"
-    )
+    reseller_prefix: str = setting(str.strip, "AUTH", "prefixes of account names; tokens use the first")
     require_group: str = setting(
-        str.strip, "", "group that owners need too, perhaps by X-Service-Token; <PREFIX>_require_group for one prefix"
+        str.strip,
+        "",
+        "group that owners must have too, for example by X-Service-Token; <PREFIX>_require_group for one prefix",
     )
 
 
@@ -75,7 +75,7 @@ _SYSMETA_HEADER = "x-account-sysmeta-core-access-control"
 
 
 class TempAuth:
-    """access_keys: who has which S3 key, also in environ['objstore.access_keys'] of all requests that pass."""
+    """The filter. access_keys: S3 keys of users, also in environ['objstore.access_keys'] of all requests that pass."""
 
     def __init__(self, app: WsgiApp, *, users: Users, tokens: Tokens, login: LoginService, prefixes: Prefixes) -> None:
         self.app = app
@@ -105,7 +105,7 @@ class TempAuth:
         return self.app(environ, start_response)
 
     def _identify(self, environ: Environ, path: str) -> Response | None:
-        """Say who asks and who decides; the response is for those with a bad token."""
+        """Set the identity and the authorizer; return a response to a request with an invalid token."""
         token = environ.get("HTTP_X_AUTH_TOKEN") or environ.get("HTTP_X_STORAGE_TOKEN")
         if token and token.startswith(self._prefix):
             table = self._users.current()
@@ -120,7 +120,7 @@ class TempAuth:
                 environ["REMOTE_USER"] = to_native(login.user.name)
                 environ["objstore.authorize"] = self._authorize
                 return None
-            # Without a prefix, the token may be another system's.
+            # Without a prefix, the token may belong to another system.
             if self._prefix or "objstore.authorize" not in environ:
                 return unauthorized(_account_of(path))
         if "objstore.authorize" not in environ or (self._prefix and self._decides_over(path)):
@@ -128,7 +128,7 @@ class TempAuth:
         return None
 
     def _with_service(self, identity: Identity, token: str, table: UserTable) -> Identity:
-        """The user together with the service that acts for it: its groups, but not its accounts."""
+        """Return the user together with the service that acts for it: its groups, but not its accounts."""
         service = self._tokens.verify(token, table)
         if service is None:
             return identity
@@ -139,7 +139,7 @@ class TempAuth:
         return bool(account) and self._prefixes.of(account) is not None
 
     def _with_account_acl(self, environ: Environ, start_response: StartResponse, path: str) -> Iterable[bytes]:
-        """Pass an account's request on, its ACL being system metadata below and a header, for owners, above."""
+        """Pass an account's request on: its ACL is system metadata below, and a header for owners above."""
         parts = path.rstrip("/").split("/")
         if len(parts) != 3 or not self._decides_over(path):
             return self.app(environ, start_response)
@@ -161,7 +161,7 @@ class TempAuth:
 
 
 def _account_of(path: str) -> str:
-    """The account in a native path `/v1/account...`, '' for another path."""
+    """Return the account in a native path `/v1/account...`, '' for another path."""
     parts = path.split("/", 3)
     return to_text(parts[2]) if len(parts) > 2 and parts[0] == "" and parts[1] else ""
 

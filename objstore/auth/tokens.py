@@ -1,4 +1,4 @@
-"""Tokens that need no memory: what they say is signed, by a secret that all proxies share.
+"""Stateless tokens: their content is signed with a secret that all proxies share.
 
 A token is `AUTH_tk` (the first prefix and `tk`) and then, in base64url without padding:
 
@@ -9,8 +9,8 @@ A token is `AUTH_tk` (the first prefix and `tk`) and then, in base64url without 
     user         its name in UTF-8
     signature    32 bytes: HMAC-SHA256 of all of the above
 
-Everything else about the user is looked up, so that a user who was removed or whose key was
-changed has no good token from then on, and changed groups count at once.
+All other properties of the user are looked up, so that tokens of a removed user or a changed key are invalid at once,
+and changed groups apply at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Token(NamedTuple):
 
 
 class Tokens:
-    """Makes and verifies tokens. What was verified is remembered for as long as the table is the same."""
+    """Makes and verifies tokens. Verified tokens are cached until the table changes."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Tokens:
     ) -> None:
         """secret: the same in all proxies. life: of a token, in seconds. prefix: of accounts.
 
-        most_known: verified tokens to remember, some 500 bytes each.
+        most_known: maximum number of cached tokens, about 500 bytes each.
         """
         self._secret = secret
         self._life = life
@@ -66,7 +66,7 @@ class Tokens:
 
     @property
     def known(self) -> int:
-        """How many verified tokens are remembered."""
+        """The number of cached tokens."""
         return len(self._known)
 
     def issue(self, user: User) -> Token:
@@ -80,7 +80,7 @@ class Tokens:
         return max(0, int(token.expires - self._now()))
 
     def verify(self, token: str, table: UserTable) -> Login | None:
-        """Whose token this is; None for one that is forged, expired, or made before its user's key changed."""
+        """Return the login of a token; None if it is forged, expired, or older than its user's key."""
         if table is not self._table:
             self._known.clear()
             self._table = table
@@ -107,7 +107,7 @@ class Tokens:
         return expires, login
 
     def _signed(self, token: str) -> bytes | None:
-        """What a token says, None where the signature is not ours."""
+        """Return the content of a token, None if the signature is invalid."""
         if not token.startswith(self._start) or len(token) > _MOST_LENGTH:
             return None
         encoded = token[len(self._start) :]
@@ -124,5 +124,5 @@ class Tokens:
         return hmac.digest(self._secret, said, hashlib.sha256)
 
     def _fingerprint(self, user: User) -> bytes:
-        # The first byte keeps apart what the secret signs: what a token says begins with its version.
+        # The first byte separates the uses of the secret: the content of a token begins with its version.
         return hmac.digest(self._secret, b"\0" + user.key.encode("utf-8", "surrogateescape"), hashlib.sha256)[:8]

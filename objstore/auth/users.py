@@ -1,7 +1,7 @@
-"""Users, and the table of them that requests are checked against.
+"""Users, and the table of users against which requests are checked.
 
-A user is read from a field of JSON or from a line of configuration; `UserTable` turns all
-of them, once, into what a request needs to know.
+A user is read from a field of JSON or from a line of configuration; `UserTable` converts all of them once, for fast
+look-ups.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from objstore.web.keys import Credential
 ADMIN = ".admin"
 RESELLER_ADMIN = ".reseller_admin"
 RESELLER_READER = ".reseller_reader"
-# Told by other fields of an identity, never one of its groups.
+# Fields of an identity, never one of its groups.
 _NO_GROUPS = frozenset({ADMIN, RESELLER_ADMIN})
 
-# No character that would mean something else in an ACL, a path or a credential scope.
+# Without characters that have a meaning in an ACL, a path or a credential scope.
 _NAME = re.compile(r"[^\s,:/*.\x00-\x1f\x7f][^\s,:/*\x00-\x1f\x7f]*:[^\s,/*\x00-\x1f\x7f]+\Z")
 _WORD = re.compile(r"[^\s,/\x00-\x1f\x7f]+\Z")
 _URL = re.compile(r"(?:https?://[^/\s]+|\$HOST)/(?:\S*/)?[^/\s]+/?\Z")
 _MOST_NAME = 256  # characters
 
 
-SYSTEM = "."  # how names of accounts of the system's own begin
+SYSTEM = "."  # prefix of names of the system's accounts
 
 
 class User(NamedTuple):
-    """name: `project:user`. key: plain, hashed, or '' for one who has only a pair of S3 keys.
+    """A user. name: `project:user`. key: plain, hashed, or '' for a user with only a pair of S3 keys.
 
-    account: the storage account, where it is not the first prefix and the project.
-    url: where the storage is, in place of the host that was asked; `$HOST` in it is that host.
+    account: the storage account, if it is not the first prefix and the project. url: of the storage, instead of the
+    requested host; `$HOST` in it is that host.
     """
 
     name: str
@@ -79,12 +79,12 @@ class UserTable:
         for login in self.logins.values():
             for access_key, secret_key in _pairs(login.user):
                 if access_key in self.credentials:
-                    raise ConfigError(f"user {login.user.name}: access key {access_key!r} is another user's too")
+                    raise ConfigError(f"user {login.user.name}: access key {access_key!r} belongs to another user too")
                 self.credentials[access_key] = Credential(login.identity, secret_key, login.account)
 
 
 def _pairs(user: User) -> Iterable[tuple[str, str]]:
-    """Name and plain key are a pair of S3 keys too, as with Swift's s3api and tempauth; an explicit one goes first."""
+    """Yield pairs of S3 keys: an explicit one first, then name and plain key, as with Swift's s3api and tempauth."""
     if user.key and user.access_key != user.name and not hashing.is_hashed(user.key):
         yield user.name, user.key
     if user.access_key:
@@ -92,13 +92,13 @@ def _pairs(user: User) -> Iterable[tuple[str, str]]:
 
 
 def _login(user: User, prefixes: Prefixes) -> Login:
-    """Raises ConfigError for a user of an account of the system's own."""
+    """Return the login of a user. Raises ConfigError for an account of the system."""
     account = user.account_override or prefixes.first.text + user.project
     owned: list[str] = []
     if ADMIN in user.groups:
         owned = [account, *(prefix.text + user.project for prefix in prefixes)]
     if any(name.startswith(SYSTEM) for name in (account, *owned)):
-        raise ConfigError(f"user {user.name}: accounts whose names begin with {SYSTEM!r} are the system's")
+        raise ConfigError(f"user {user.name}: account names that begin with {SYSTEM!r} are reserved for the system")
     identity = Identity(
         user.name,
         (user.name, user.project, *(group for group in user.groups if group not in _NO_GROUPS)),
@@ -112,7 +112,7 @@ _TEXTS = ("key", "access_key", "secret_key", "account", "url")
 
 
 def from_json(name: str, fields: object) -> User:
-    """The user of an entry of a users file; raises ValueError that says what is wrong with it."""
+    """Return the user of an entry of a users file; raises ValueError with the reason if it is invalid."""
     if not isinstance(fields, dict):
         raise ValueError("is not a JSON object")
     unknown = sorted(set(fields) - {*_TEXTS, "groups"})
@@ -130,13 +130,13 @@ def from_json(name: str, fields: object) -> User:
 
 
 def to_json(user: User) -> dict[str, object]:
-    """The fields of a user that differ from what they are when left out."""
+    """Return the fields of a user that differ from their defaults."""
     fields: dict[str, object] = {field: getattr(user, field) for field in _TEXTS if getattr(user, field)}
     return fields | ({"groups": list(user.groups)} if user.groups else {})
 
 
 def check(user: User) -> None:
-    """Raises ValueError that says what is wrong with a user."""
+    """Raise ValueError with the reason if a user is invalid."""
     if not _NAME.match(user.name) or not _is_utf8(user.name) or len(user.name) > _MOST_NAME:
         raise ValueError("a name must be ACCOUNT:USER, without spaces, commas, slashes and asterisks")
     for text in (user.key, user.secret_key, user.access_key, user.account, user.url, *user.groups):
@@ -159,13 +159,13 @@ def check(user: User) -> None:
         if value and not _WORD.match(value):
             raise ValueError(f"{field} {value!r} has a space, comma or slash in it")
     if user.account and user.url:
-        raise ValueError("account and url exclude each other")
+        raise ValueError("account and url cannot be combined")
     if user.url and not _URL.match(user.url):
         raise ValueError(f"url {user.url!r} is not like http://host/v1/ACCOUNT or $HOST/v1/ACCOUNT")
 
 
 def _is_utf8(text: str) -> bool:
-    """Can the text stand in a header? JSON may hold half a surrogate pair."""
+    """Return whether the text fits a header: JSON may hold half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -178,8 +178,8 @@ def _is_url(word: str) -> bool:
 
 
 def from_conf(conf: Mapping[str, str]) -> dict[str, User]:
-    """The users of lines `user_<account>_<user> = <key> [group]... [storage URL]`, and of
-    `user64_...`, whose account and user are base64 without padding (as Swift's tempauth has them).
+    """Return the users of lines `user_<account>_<user> = <key> [group]... [storage URL]`, and of `user64_...`, whose
+    account and user are base64 without padding (as in Swift's tempauth).
 
     Raises ConfigError that names the line.
     """

@@ -1,7 +1,7 @@
-"""The users file, and the secret that signs tokens: read, watched, changed.
+"""The users file, and the secret that signs tokens: reading, watching, changing.
 
 The users file is JSON: `{"version": 1, "users": {"project:user": {...}}}`, the fields being
-those of `users.User`. It holds keys, so that only its owner may read it. Changes replace it as
+those of `users.User`. It holds keys, so only its owner may read it. Changes replace it as
 a whole, under a lock, so that any number of servers and commands can share it.
 """
 
@@ -33,7 +33,7 @@ _LEAST_TOKEN_KEY = 16  # characters
 
 
 def read_users(path: str) -> dict[str, User]:
-    """The users of a file by name; raises ConfigError that names the file and the entry."""
+    """Return the users of a file by name; raises ConfigError that names the file and the entry."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -61,17 +61,18 @@ def _parsed(path: str, data: bytes) -> dict[str, User]:
 
 
 def write_users(path: str, known: Mapping[str, User], files: Files = FILES) -> None:
-    """Replace the file; it keeps its owner, also if root changes it. Raises OSError."""
+    """Replace the file; it keeps its owner, even if root changes it. Raises OSError."""
     content = {"version": VERSION, "users": {name: users.to_json(known[name]) for name in sorted(known)}}
     owners.replace(path, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n", _MODE, files)
 
 
 @contextlib.contextmanager
 def editing(path: str, files: Files = FILES) -> Iterator[dict[str, User]]:
-    """The users of a file, to be changed in place; written on leaving, if changed, unless by an exception.
+    """Open the users of a file, for changes in place; they are written at the end, unless an exception leaves the
+    block.
 
-    A missing file counts as one without users. Others who edit wait meanwhile. Raises ConfigError for a
-    file that cannot be read or users that do not fit together, OSError where it cannot be written.
+    A missing file counts as one without users. Concurrent edits wait. Raises ConfigError for a file that cannot be read
+    or for users in conflict, OSError if it cannot be written.
     """
     with _locked(path + ".lock"):
         known = read_users(path) if exists(path) else {}
@@ -89,14 +90,14 @@ def _locked(path: str) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)  # gives up the lock; the file stays, as others may wait for it
+        os.close(fd)  # releases the lock; the file stays, as others may wait for it
 
 
 class Users:
-    """The table of users as it is now: those of the configuration, and over them those of the file, if any.
+    """The current table of users: those of the configuration, overridden by those of the file, if any.
 
-    The file is looked at at most once in `interval` seconds. A file that cannot be used leaves
-    the former table in place, and is logged once.
+    The file is checked at most once in `interval` seconds. A file that cannot be used leaves the former table in place,
+    and is logged once.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Users:
         path: str = "",
         interval: float = 0.0,
     ) -> None:
-        """Raises ConfigError where the file cannot be used from the start."""
+        """Raises ConfigError if the file cannot be used at the start."""
         self._prefixes = prefixes
         self._logger = logger
         self._conf = conf
@@ -118,7 +119,7 @@ class Users:
         self._next_check = 0.0
 
     def current(self) -> UserTable:
-        """The same object as long as nothing has changed."""
+        """Return the table: the same object until something changes."""
         if self._path and (now := time.monotonic()) >= self._next_check:
             self._next_check = now + self._interval
             seen = self._signature()
@@ -131,17 +132,17 @@ class Users:
         try:
             self._table = self._read()
         except ConfigError as error:
-            self._logger.error("users stay as they were: %s", error)
+            self._logger.error("keeping the previous users: %s", error)
         else:
-            self._logger.info("users read anew from %s", self._path)
+            self._logger.info("users reloaded from %s", self._path)
 
     def _signature(self) -> tuple[int, ...] | None:
-        """What differs after every change; None for a file that is not there."""
+        """Return a value that differs after every change; None if the file is missing."""
         try:
             stat = os.stat(self._path)
         except OSError:
             return None
-        # The time of the inode's change tells of a new owner or mode too, which may make it readable.
+        # The inode's change time also covers a new owner or mode, which may make the file readable.
         return stat.st_ctime_ns, stat.st_ino, stat.st_size
 
     def _read(self) -> UserTable:
@@ -150,7 +151,7 @@ class Users:
 
 
 def read_token_key(path: str) -> bytes:
-    """The secret that signs tokens; raises ConfigError for a missing or short one."""
+    """Return the secret that signs tokens; raises ConfigError for a missing or short one."""
     try:
         with open(path, "rb") as file:
             return checked_token_key(file.read().strip(), path)
@@ -160,27 +161,27 @@ def read_token_key(path: str) -> bytes:
 
 def checked_token_key(key: bytes, where: str) -> bytes:
     if len(key) < _LEAST_TOKEN_KEY:
-        raise ConfigError(f"{where}: a key for tokens has at least {_LEAST_TOKEN_KEY} characters, this has {len(key)}")
+        raise ConfigError(f"{where}: a token key needs at least {_LEAST_TOKEN_KEY} characters, this one has {len(key)}")
     return key
 
 
 def ensure_token_key(path: str, files: Files = FILES) -> None:
-    """Make a file with a new random secret, unless there is one already."""
+    """Create a file with a new random secret, unless it exists."""
     with _locked(path + ".lock"):
         if not exists(path):
             owners.replace(path, secrets.token_hex(32).encode() + b"\n", _MODE, files)
 
 
 def ensure_first_user(path: str, name: str = FIRST_USER, files: Files = FILES) -> User | None:
-    """Make a users file with one user who may do all, with keys of its own; None where the file exists.
+    """Create a users file with one admin user with new keys; return None if the file exists.
 
-    What it returns is the only place that tells the keys besides the file, in which they are plain.
+    The keys are only in the result and, in plain text, in the file.
     """
     if exists(path):
         return None
     made = User(name, new_key(), (users.ADMIN, users.RESELLER_ADMIN), new_access_key(), new_secret_key())
     with editing(path, files) as known:
-        if known:  # someone was faster
+        if known:  # another process was faster
             return None
         known[name] = made
     return made
@@ -191,15 +192,15 @@ def new_key() -> str:
 
 
 def new_access_key() -> str:
-    """20 letters and digits, as those of AWS are."""
+    """Return 20 letters and digits, as AWS does."""
     return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(20))
 
 
 def new_secret_key() -> str:
-    """40 characters that need no quoting in a shell."""
+    """Return 40 characters that need no quoting in a shell."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
 
 
 def stored_key(key: str, hash_it: bool) -> str:
-    """A key as the file keeps it."""
+    """Return a key in its stored form."""
     return hashing.hashed(key) if hash_it else key

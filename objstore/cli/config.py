@@ -39,9 +39,10 @@ Examples:
 def check(files: tuple[str, ...]) -> None:
     """Report what is wrong with configuration files, and with the rings, keys and devices they name.
 
-    What is found is all on which a start or a reload would fail. If root runs it, files are tried as the servers' user.
+    It reports every problem that would make a start or a reload fail. If root runs it, files are opened as the servers'
+    user.
 
-    Exit status: 0 sound (there may be warnings), 1 not sound.
+    Exit status: 0 valid (perhaps with warnings), 1 invalid.
     """
     found = [problem for path in files for problem in problems_of(path) or _rehearsed(path)]
     for problem in found:
@@ -49,11 +50,11 @@ def check(files: tuple[str, ...]) -> None:
     faulty = {problem.path for problem in found if problem.serious}
     if faulty:
         raise SystemExit(FAULTY)
-    click.echo(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} sound")
+    click.echo(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} valid")
 
 
 def _rehearsed(path: str) -> list[Problem]:
-    """What a start would stumble on besides, found by making all that a server makes, in another process."""
+    """Return the problems found by making everything that a server makes at its start, in another process."""
     from objstore.assembly.servers import Launch, rehearse
 
     kind, owner = kind_of(Conf(path)), owner_of(path)

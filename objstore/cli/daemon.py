@@ -1,4 +1,4 @@
-"""`objstore daemon`: run daemons by hand, in one process and in sight."""
+"""`objstore daemon`: run daemons by hand, in the foreground of one process."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _listed() -> str:
 @click.command(
     epilog=_EXAMPLES,
     help="Run the daemons NAME of the server that CONF is for; without names, all of them.\n\n"
-    "CONF is the file of an account, container or object server, or the storage-server.conf of a directory of"
-    " `objstore serve`. They may run while the server's own do: what is done twice does no harm.\n\n"
-    "With --once auditors and searches make a whole round of each device, also where it is not due.\n\n"
-    "Exit status with --once: 0 all was done, 1 something was not.\n\n" + _listed(),
+    "CONF is the configuration file of an account, container or object server, or the storage-server.conf of a "
+    "directory of `objstore serve`. They may run beside the server's own daemons: work done twice does no harm.\n\n"
+    "With --once auditors and searches make a whole round of each device, even if it is not due.\n\n"
+    "Exit status with --once: 0 success, 1 something failed.\n\n" + _listed(),
 )
 @click.argument("conf", type=click.Path(dir_okay=False))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--once", is_flag=True, help="One pass of each, one after the other, then end.")
+@click.option("--once", is_flag=True, help="Run one pass of each, one after the other, then exit.")
 @click.option("--verbose", is_flag=True, help="Log at level DEBUG.")
 @click.option("--devices", help="Directory under which the devices are mounted.")
 def daemon(conf: str, names: tuple[str, ...], once: bool, verbose: bool, devices: str | None) -> None:
@@ -68,12 +68,12 @@ def daemon(conf: str, names: tuple[str, ...], once: bool, verbose: bool, devices
 
 
 def _line(name: str, report: Report) -> str:
-    how = "broke off" if report.broke_off else "was told to stop" if report.stopped else "is done"
+    how = "stopped on an error" if report.broke_off else "was stopped" if report.stopped else "is finished"
     return f"{name} {how}: {report.units} units in {report.seconds:.1f} s, {report.failures} failed"
 
 
 def _prepared(path: str, overrides: Mapping[str, str], at_once: bool) -> tuple[Sequence[str], Surroundings]:
-    """The daemons that a file is for, and what they are made of. Raises ConfigError."""
+    """Return the daemons of a configuration file and their surroundings. Raises ConfigError."""
     parser = processes.open_conf(path).parser
     defaults = processes.read_defaults(path)
     logger = log.from_conf(defaults | dict(overrides))
@@ -92,13 +92,16 @@ def _of_data_dir(path: str, overrides: Mapping[str, str], logger: logging.Logger
     etc = os.path.dirname(os.path.abspath(path))
     data = DataDir(os.path.dirname(etc))
     if os.path.abspath(path) != data.storage_conf:
-        raise ConfigError(f"{path} is for none of {', '.join(kind.server for kind in KINDS.values() if kind.daemons)}")
+        raise ConfigError(
+            f"{path} is not the configuration of any of "
+            f"{', '.join(kind.server for kind in KINDS.values() if kind.daemons)}"
+        )
     owners.act_for(data.devices, processes.process_defaults(data.etc))
     return embedded.surroundings(data, logger, overrides, at_once)
 
 
 def _run(made: list[Daemon], monitor: Monitor, once: bool) -> list[tuple[Daemon, Report]]:
-    """Until told to stop, or for one pass each; the last pass of each."""
+    """Run until stopped, or for one pass each; return the last pass of each."""
 
     def stop(number: int) -> None:
         for each in made:

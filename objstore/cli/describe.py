@@ -1,4 +1,4 @@
-"""What a path of the store holds, as plain values: a file of an object, a hash directory, a database, a ring."""
+"""The contents of a path of the store as plain values: a file of an object, a hash directory, a database, a ring."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Facts = dict[str, Any]
 
 
 def describe(path: str) -> Facts:
-    """Facts about a path; `sound` is always among them, and `problems` are sentences.
+    """Return facts about a path; `sound` is always among them, and `problems` are sentences.
 
-    Raises InvalidInput for what is nothing of the store's, and OSError, NotFound where it cannot be read.
+    Raises InvalidInput if it does not belong to a store, and OSError or NotFound if it cannot be read.
     """
     path = os.path.normpath(path)
     if is_directory(path):
@@ -31,21 +31,21 @@ def describe(path: str) -> Facts:
     os.stat(path)  # raises FileNotFoundError
     reader = _READERS.get(os.path.splitext(path)[1])
     if reader is None:
-        raise InvalidInput(f"{path}: no file of the store ends so; known are {', '.join(sorted(_READERS))}")
+        raise InvalidInput(f"{path}: unknown file name extension; known are {', '.join(sorted(_READERS))}")
     try:
         facts = reader(path)
     except ObjstoreError as error:
-        # Damage, and files of other versions, are what one asks about.
+        # Damage, and files of other versions, are part of the answer.
         facts = {"problems": [str(error).removeprefix(f"{path}: ")]}
     problems = facts.pop("problems", [])
     return {"path": path, **facts, "problems": problems, "sound": not problems}
 
 
 def _directory(path: str) -> Facts:
-    """A hash directory: its files, and which of them count."""
+    """Describe a hash directory: its files, and which of them are live."""
     names = sorted(os.listdir(path))
     if not is_hash(os.path.basename(path)):
-        raise InvalidInput(f"{path}: is no directory of an object, container or account")
+        raise InvalidInput(f"{path}: not the directory of an object, container or account")
     database = os.path.join(path, f"{os.path.basename(path)}.db")
     if exists(database):
         return describe(database)
@@ -54,7 +54,7 @@ def _directory(path: str) -> Facts:
     winners = {live.data, live.tombstone, live.meta, live.content_type}
     files = [describe(file_path(path, change)) | {"counts": change in winners} for change in changes]
     strangers = [name for name in names if not changes_among([name])]
-    problems = [f"{name} is no file of an object" for name in strangers]
+    problems = [f"{name} is not a file of an object" for name in strangers]
     problems += [f"{os.path.basename(file['path'])}: {text}" for file in files for text in file["problems"]]
     state = "object" if live.data else "tombstone" if live.tombstone else "nothing"
     return {
@@ -119,7 +119,7 @@ _READERS: dict[str, Callable[[str], Facts]] = {
 
 
 def plain(value: object) -> Any:
-    """The same as JSON can say it: timestamps as text, named tuples as objects, keys as text."""
+    """Convert a value for JSON: timestamps to text, named tuples to objects, keys to text."""
     if isinstance(value, Timestamp):
         return value.internal
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -1,4 +1,4 @@
-"""`objstore disk`: take disks of this host out, and take them back."""
+"""`objstore disk`: take disks of this host out of service, and put them back."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def disk() -> None:
-    """Take disks of this host out, and take them back.
+    """Take disks of this host out of service, and put them back.
 
-    A disk that is out is to all servers of this host as one that is not mounted: nothing is read from it or
-    written to it, and replicators make its copies whole elsewhere. The drive audit takes failing disks out by itself.
+    All servers of this host treat a disk that is out like one that is not mounted: they neither read nor write it, and
+    replicators restore its copies elsewhere. The drive audit takes failing disks out by itself.
     """
 
 
-_devices = click.option("--devices", help="Directory of the devices.  [default: as object-server.conf says]")
+_devices = click.option("--devices", help="Directory of the devices.  [default: from object-server.conf]")
 _data = click.option("--data", type=click.Path(file_okay=False), help="Directory of `objstore serve`.")
 
 
@@ -58,11 +58,11 @@ def list_command(devices: str | None, data: str | None) -> None:
 
 @disk.command()
 @click.argument("name")
-@click.option("--why", default="by hand", show_default=True, help="What `objstore status` is to tell.")
+@click.option("--why", default="by hand", show_default=True, help="Reason, shown by `objstore status`.")
 @_devices
 @_data
 def out(name: str, why: str, devices: str | None, data: str | None) -> None:
-    """Take a disk out, within a second or two."""
+    """Take a disk out; servers notice within two seconds."""
     root = _root(devices, data)
     _check(root, name)
     owners.act_for(root, _settings(data))
@@ -72,23 +72,23 @@ def out(name: str, why: str, devices: str | None, data: str | None) -> None:
 
 @disk.command("in")
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Also where it cannot be written to and read.")
+@click.option("--force", is_flag=True, help="Even if it fails its write/read check.")
 @_devices
 @_data
 def in_command(name: str, force: bool, devices: str | None, data: str | None) -> None:
-    """Use a disk again, if it can be written to and read."""
+    """Put a disk back into use if it passes a write/read check."""
     root = _root(devices, data)
     _check(root, name)
     path = os.path.join(root, name)
     conf = _settings(data)
     owner = owners.of_devices(root, conf.get("user", ""))
     if _is_new(path) and owners.give(path, owner):
-        click.echo(f"{name} is empty, and belongs to {owner} now.")
+        click.echo(f"{name} is empty, and now belongs to {owner}.")
     owners.act_for(root, conf)
     why = probe(path)
     if why and not force:
         raise InvalidInput(f"{name}: {why}, as user {owner} of the servers")
-    click.echo(f"{name} is in use again." if Outs(root).put_back(name) else f"{name} was not out.")
+    click.echo(f"{name} is in use again." if Outs(root).put_back(name) else f"{name} was not taken out.")
 
 
 def _root(devices: str | None, data: str | None) -> str:
@@ -97,7 +97,7 @@ def _root(devices: str | None, data: str | None) -> str:
     if data:
         found = DataDir(os.path.abspath(data))
         if not exists(found.cluster_conf):
-            raise InvalidInput(f"{data} is no directory of `objstore serve`")
+            raise InvalidInput(f"{data} was not created by `objstore serve`")
         return found.devices
     if devices:
         if not is_directory(devices):
@@ -110,12 +110,13 @@ def _root(devices: str | None, data: str | None) -> str:
 
 
 def _settings(data: str | None) -> dict[str, str]:
-    """Those that say as whom the servers of this host run: the servers must be able to use what this command makes."""
+    """Return the settings with the user of this host's servers: the servers must be able to use the files this command
+    makes."""
     return processes.process_defaults(DataDir(os.path.abspath(data)).etc if data else USUAL_DIRECTORY)
 
 
 def _is_new(path: str) -> bool:
-    """Is this an empty file system that root has just made?"""
+    """Return whether this is an empty file system that root has just made."""
     return os.stat(path).st_uid == 0 and not set(os.listdir(path)) - {"lost+found"}
 
 

@@ -1,7 +1,7 @@
-"""`objstore dispersion`: how well copies are spread, told by samples that are put there for it.
+"""`objstore dispersion`: measure how complete the copies are, with samples.
 
-`populate` puts containers and small objects into the account `.dispersion`, so many that they
-fall into a given part of each ring's partitions. `report` asks every primary of each of them for its copy.
+`populate` puts containers and small objects into the account `.dispersion`, enough to cover a given share of each
+ring's partitions. `report` asks every primary of each sample for its copy.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Examples:
 ACCOUNT = ".dispersion"
 INCOMPLETE = 1  # exit status
 _PAGE = 10_000
-_SHOWN = 8  # partitions named of a device
-# Who asks: no client.
+_SHOWN = 8  # partitions listed per device
+# Requests of this command, not of a client.
 _NOBODY: Environ = {"REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "localhost", "SERVER_PORT": "0",
                     "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr}  # fmt: skip
 _T = TypeVar("_T")
@@ -51,22 +51,22 @@ _U = TypeVar("_U")
 
 
 class Sample(NamedTuple):
-    """Where the copies of samples are looked for. policy: of objects, None for containers."""
+    """A ring whose samples are checked. policy: of objects, None for containers."""
 
     title: str
     ring: Ring
     policy: StoragePolicy | None
 
     def container(self) -> str:
-        """That of the objects."""
+        """The container of the objects."""
         assert self.policy is not None
         return f"objects-{self.policy.index}"
 
 
 class Copies(NamedTuple):
-    """What was found of one ring's samples. lacking: of how many names so many copies are missing.
+    """The copies found of one ring's samples. lacking: number of names by count of missing copies.
 
-    missing: by device, the partitions whose copy it has not.
+    missing: by device, the partitions whose copy it lacks.
     """
 
     title: str
@@ -84,7 +84,7 @@ class Copies(NamedTuple):
 
 @click.group(epilog=EXAMPLES)
 def dispersion() -> None:
-    """Tell by samples how well copies are spread: what is on its primaries, and what is not."""
+    """Measure with samples how many copies are on their primaries."""
 
 
 @dispersion.command(epilog=EXAMPLES)
@@ -92,9 +92,11 @@ def dispersion() -> None:
 @click.option(
     "--coverage", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Percent of partitions."
 )
-@click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at once.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Number of concurrent requests."
+)
 def populate(data: str | None, ring_dir: str | None, coverage: float, concurrency: int) -> None:
-    """Put samples into so many percent of each ring's partitions; what is there already counts."""
+    """Put samples into a percentage of each ring's partitions; existing samples count."""
     found = store_options.opened(data, ring_dir)
     proxy = found.proxy()
     for sample in samples(found):
@@ -119,9 +121,11 @@ def populate(data: str | None, ring_dir: str | None, coverage: float, concurrenc
 @dispersion.command(epilog=EXAMPLES)
 @store_options.options
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Requests at once.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Number of concurrent requests."
+)
 def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: int) -> None:
-    """Ask every primary for its copy of each sample. Exit status: 0 all are there, 1 not all."""
+    """Ask every primary for its copy of each sample. Exit status: 0 all present, 1 some are missing."""
     found = store_options.opened(data, ring_dir)
     proxy = found.proxy()
     reports = []
@@ -140,7 +144,7 @@ def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: i
 
 
 def samples(found: Inside) -> list[Sample]:
-    """Containers first, then the objects of each policy that may be written."""
+    """Return the samples: containers first, then the objects of each writable policy."""
     return [
         Sample("containers", found.ring("container"), None),
         *(
@@ -160,7 +164,7 @@ def partition_of(found: Inside, sample: Sample, name: str) -> int:
 
 
 def new_names(partition: Callable[[str], int], covered: set[int], wanted: int) -> Iterator[str]:
-    """Names whose partitions are not covered yet, until so many are."""
+    """Yield names in partitions not covered yet, until enough are covered."""
     left = wanted - len(covered)
     while left > 0:
         name = f"sample-{uuid.uuid4().hex}"
@@ -172,7 +176,7 @@ def new_names(partition: Callable[[str], int], covered: set[int], wanted: int) -
 
 
 def listed(proxy: ProxyApp, sample: Sample) -> list[str]:
-    """The names of the samples that were put."""
+    """Return the names of existing samples."""
     place = Name(ACCOUNT) if sample.policy is None else Name(ACCOUNT, sample.container())
     names: list[str] = []
     while True:
@@ -190,7 +194,7 @@ def listed(proxy: ProxyApp, sample: Sample) -> list[str]:
 
 
 class _Looked(NamedTuple):
-    """Which primaries of a partition have their copy, and why others were not asked."""
+    """The primaries of a partition that have their copy, and the reasons why others could not be asked."""
 
     partition: int
     primaries: int
@@ -256,7 +260,7 @@ def _request(
 
 
 def _succeed(proxy: ProxyApp, method: str, name: Name, headers: dict[str, str], body: bytes = b"") -> None:
-    """Raises ObjstoreError, after a few attempts, where the store does not do it."""
+    """Send a request; raises ObjstoreError if the store refuses it several times."""
     for pause in (0.1, 1.0, None):
         answer = call(proxy, _request(method, name, headers, body=body))
         answer.read()
@@ -268,7 +272,7 @@ def _succeed(proxy: ProxyApp, method: str, name: Name, headers: dict[str, str], 
 
 
 def _concurrently(do: Callable[[_T], _U], items: Sequence[_T], most: int) -> Iterator[_U]:
-    """The results, in any order; at most so many green threads at once. Raises what a call raises."""
+    """Yield the results in any order, with a limited number of green threads. Raises the exceptions of the calls."""
     left = iter(items)
     running: list[Any] = [green.spawn(do, item) for item in itertools.islice(left, most)]
     while running:
@@ -277,6 +281,6 @@ def _concurrently(do: Callable[[_T], _U], items: Sequence[_T], most: int) -> Ite
 
 
 def _shown(results: Iterator[_U], total: int, title: str) -> Iterable[_U]:
-    """With a progress bar on a terminal."""
+    """Yield the items, with a progress bar on a terminal."""
     console = Console(stderr=True)
     return track(results, title, total=total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""`objstore drain`: empty devices, so that they can be taken out without a copy being missed."""
+"""`objstore drain`: move all data off devices, so that they can be removed without losing a copy."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ Examples:
   objstore drain 10.0.0.1/d3 --back
   objstore drain 127.0.0.1/d2 --data ./data
 """
-# What a device's weight was, kept in its note while it is drained.
+# The former weight of a device, kept in its note while it is drained.
 _NOTE = "drained from "
 
 
 class Change(NamedTuple):
-    """What draining does to one ring. moved: replicas; stay: those that still have to move, but
-    may not yet."""
+    """The effect of draining on one ring. moved: replicas; stay: replicas that must move but may not yet."""
 
     ring: str
     devices: tuple[Node, ...]
@@ -44,13 +43,13 @@ class Change(NamedTuple):
 @click.command(epilog=EXAMPLES)
 @click.argument("devices", nargs=-1, required=True, metavar="DEVICE...")
 @store_options.options
-@click.option("--back", is_flag=True, help="Give the devices their former weights again.")
-@click.option("--dry-run", is_flag=True, help="Tell what would move, and change nothing.")
+@click.option("--back", is_flag=True, help="Restore the former weights of the devices.")
+@click.option("--dry-run", is_flag=True, help="Show what would move, without changing anything.")
 def drain(devices: tuple[str, ...], data: str | None, ring_dir: str | None, back: bool, dry_run: bool) -> None:
     """Set the weights of disks (IP/DEVICE) or whole hosts (IP) to 0 in all rings, and rebalance.
 
-    Replicators then bring their partitions to other devices; nothing is taken away before it is there.
-    `objstore status` shows how far they are. What is empty can be removed with `objstore ring remove`.
+    Replicators then move their partitions to other devices; no copy is removed before the new one is complete.
+    `objstore status` shows the progress. Remove empty devices with `objstore ring remove`.
     """
     found = store_options.opened(data, ring_dir)
     paths = {name: os.path.join(found.directory, f"{name}.builder") for name in found.ring_names}
@@ -60,7 +59,7 @@ def drain(devices: tuple[str, ...], data: str | None, ring_dir: str | None, back
         builders = {name: load_builder(path) for name, path in paths.items()}
         _check(builders.values(), devices)
         changes = [change for name in paths if (change := _change(name, builders[name], devices, back)) is not None]
-        if not dry_run:  # what may be wrong with any of the rings has been raised by now
+        if not dry_run:  # all errors of any ring have been raised by now
             for change in changes:
                 keep(builders[change.ring], paths[change.ring], time.time())
     lines = _lines(changes, found, data is not None, back) if not dry_run else _would(changes)
@@ -72,7 +71,7 @@ def _check(builders: Iterable[RingBuilder], devices: Iterable[str]) -> None:
     known = [builder.present for builder in builders]
     for device in devices:
         if not any(named(nodes, [device]) for nodes in known):
-            raise InvalidInput(f"no ring has {device}; give IP/DEVICE or IP as `objstore ring show` tells them")
+            raise InvalidInput(f"no ring has {device}; give IP/DEVICE or IP as `objstore ring show` shows them")
 
 
 def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool) -> Change | None:
@@ -90,25 +89,25 @@ def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool)
 
 
 def set_aside(builder: RingBuilder, node: Node) -> None:
-    """Weight 0, the former one noted. Raises InvalidInput where too few devices would be left."""
+    """Set the weight to 0 and note the former one. Raises InvalidInput if too few devices would remain."""
     if not node.weight:
         return
     builder.set_info(node.id, weight=0.0, meta=f"{node.meta} {_NOTE}{node.weight:g}".strip())
     left = sum(other.weight > 0 for other in builder.present)
     if left < math.ceil(builder.replicas):
-        raise InvalidInput(f"{left} devices would be left for {builder.replicas:g} replicas: add others first")
+        raise InvalidInput(f"{left} devices would remain for {builder.replicas:g} replicas: add others first")
 
 
 def give_back(builder: RingBuilder, node: Node) -> None:
-    """The weight from before `set_aside`. Raises InvalidInput where none is noted."""
+    """Restore the weight from before `set_aside`. Raises InvalidInput if none is noted."""
     meta, noted, weight = node.meta.rpartition(_NOTE)
     if not noted:
-        raise InvalidInput(f"{node} is not being drained; `objstore ring set-weight` gives it any weight")
+        raise InvalidInput(f"{node} is not being drained; `objstore ring set-weight` sets its weight")
     builder.set_info(node.id, weight=float(weight), meta=meta.strip())
 
 
 def held_by(builder: RingBuilder, ids: Iterable[int]) -> int:
-    """How many replicas the ring still assigns to devices."""
+    """Return the number of replicas that the ring still assigns to devices."""
     wanted = set(ids)
     return sum(int(device) in wanted for row in builder.rows for device in row)
 
@@ -133,7 +132,7 @@ def _lines(changes: Iterable[Change], found: Inside, one_place: bool, back: bool
     if not one_place:
         yield f"Now copy {found.directory}/*.ring to all hosts."
     if waits and back:
-        yield "What has moved of late stays for min_part_hours: `objstore ring rebalance` each builder after that."
+        yield "Partitions moved recently stay for min_part_hours: `objstore ring rebalance` each builder after that."
     elif waits:
-        yield "What has moved of late stays for min_part_hours: drain again after that."
-    yield "`objstore status` tells how far the move is."
+        yield "Partitions moved recently stay for min_part_hours: drain again after that."
+    yield "`objstore status` shows the progress."

@@ -1,4 +1,4 @@
-"""Errors on the terminal: one line and an exit status, never a traceback for what a user can mend."""
+"""Errors on the terminal: one line and an exit status, never a traceback for an error that a user can fix."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Failure(click.ClickException):
 
 @contextmanager
 def clean_errors() -> Iterator[None]:
-    """Errors raised on purpose, and those of the operating system, become a Failure."""
+    """Turn our own errors, and those of the operating system, into a Failure."""
     try:
         yield
     except ObjstoreError as error:
         raise Failure(str(error) or type(error).__name__) from error
     except BrokenPipeError:
-        raise  # click ends quietly where the reader of our output has gone
+        raise  # click exits quietly if the reader of our output is gone
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error

@@ -1,4 +1,4 @@
-"""`objstore info`: what files of the store hold, and whether they are sound."""
+"""`objstore info`: show and check the contents of the store's files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ UNSOUND = 1  # exit status
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="As a list of JSON objects, for scripts.")
 def info(paths: tuple[str, ...], as_json: bool) -> None:
-    """Show what .data, .meta, .ts, .db, .ring and .builder files and hash directories hold.
+    """Show the contents of .data, .meta, .ts, .db, .ring and .builder files and hash directories.
 
-    Objects are read to their ends and held against their checksums; nothing is changed.
-    Exit status: 0 all sound, 1 not all sound.
+    Objects are read completely and checked against their checksums; nothing is changed. Exit status: 0 all valid, 1
+    some are not.
     """
     found = [_described(path) for path in paths]
     if as_json:
@@ -48,7 +48,7 @@ def _described(path: str) -> dict[str, object]:
 
 
 def _lines(facts: dict[str, object], indent: str = "") -> Iterator[str]:
-    """One line a fact; what is nested stands below it."""
+    """Yield one line per fact; nested facts are indented below."""
     width = max((len(key) for key in facts), default=0)
     for key, value in facts.items():
         if isinstance(value, dict) and value:

@@ -44,13 +44,35 @@ class HostParam(click.ParamType[Host]):
     help="A storage host, [r<region>z<zone>-]<ip>[:<port>]; may be repeated. Its object, container and account"
     " server use the port and the two after it.  [default port: 6200]",
 )
-@click.option("--devices-per-host", type=click.IntRange(1), default=1, show_default=True, help="Named d1, d2, ...")
-@click.option("--replicas", type=click.IntRange(1), default=None, help="Copies of everything.  [default: 3, if it can]")
-@click.option("--part-power", type=click.IntRange(1, 32), default=None, help="2^N partitions.  [default: by devices]")
+@click.option(
+    "--devices-per-host",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of devices of a host, named d1, d2, ...",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(1),
+    default=None,
+    help="Number of copies of all data. [default: 3, or fewer if there are fewer devices]",
+)
+@click.option(
+    "--part-power",
+    type=click.IntRange(1, 32),
+    default=None,
+    help="Number of partitions is 2^N. [default: from the number of devices]",
+)
 @click.option("--policy", "policies", multiple=True, help="Name of a storage policy; the first is the default.")
-@click.option("--devices", default="/srv/node", show_default=True, help="Where hosts mount their devices.")
-@click.option("--mount-check/--no-mount-check", default=True, show_default=True, help="Refuse devices not mounted.")
-@click.option("--proxy-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the proxies.")
+@click.option(
+    "--devices", default="/srv/node", show_default=True, help="Directory under which hosts mount their devices."
+)
+@click.option(
+    "--mount-check/--no-mount-check", default=True, show_default=True, help="Refuse devices that are not mounted."
+)
+@click.option(
+    "--proxy-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port of the proxies."
+)
 def init(
     directory: str,
     hosts: tuple[Host, ...],
@@ -62,10 +84,10 @@ def init(
     mount_check: bool,
     proxy_port: int,
 ) -> None:
-    """Make the configuration and rings of a cluster in DIR, to be copied to all hosts.
+    """Create the configuration and rings of a cluster in DIR; copy it to all hosts.
 
-    What is made once and for all: the hash salt, the part power and the policies. Hosts, devices
-    and replicas can be changed later with `objstore ring`.
+    The hash salt, the part power and the policies are permanent. Hosts, devices and replicas can be changed later with
+    `objstore ring`.
     """
     count = len(hosts) * devices_per_host
     plan = Plan(
@@ -91,12 +113,12 @@ def _told(directory: str, plan: Plan, user: User) -> str:
     ports = ", ".join(f"{kind} {host.port + offset}" for kind, offset in cluster_dir.PORT_OFFSETS.items())
     return f"""\
 A cluster of {len(plan.hosts)} hosts with {plan.devices} devices each, {plan.replicas:g} replicas,\
- 2^{plan.part_power} partitions, is described in {directory}.
+ 2^{plan.part_power} partitions, is configured in {directory}.
 
   first user   {user.name}  key {user.key}
   S3           access key {user.access_key}  secret key {user.secret_key}
 
-What to do next:
+Next steps:
   1. Copy {directory} to /etc/objstore on every host. It holds secrets: `chown -R` it to the servers' user.
   2. On every storage host, mount its disks (xfs or ext4) at {paths}
   3. On every host, check it and start the servers ({ports}, proxy {plan.proxy_port}), or those of its role:

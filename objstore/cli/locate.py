@@ -1,4 +1,4 @@
-"""`objstore locate`: where a name is kept, and how to look at each copy."""
+"""`objstore locate`: show where a name is stored, and how to inspect each copy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DIRECTORIES = {"account": "accounts", "container": "containers"}
 
 
 class Place(NamedTuple):
-    """One device that holds, or may hold, a name. path: of its directory on that device's host."""
+    """A device that holds, or may hold, a name. path: its directory on that device's host."""
 
     role: str
     node: Node
@@ -52,8 +52,10 @@ class Found(NamedTuple):
 @click.option("--data", type=click.Path(exists=True, file_okay=False), help="Data directory of `objstore serve`.")
 @click.option("--ring-dir", type=click.Path(exists=True, file_okay=False), help="Directory of rings and objstore.conf.")
 @click.option("--policy", metavar="INDEX|NAME", help="The container's storage policy.  [default: the default policy]")
-@click.option("--devices", "devices_root", help="Where hosts mount their devices.  [default: as configured]")
-@click.option("--all", "all_handoffs", is_flag=True, help="All handoffs, not only as many as there are replicas.")
+@click.option(
+    "--devices", "devices_root", help="Directory under which hosts mount their devices. [default: as configured]"
+)
+@click.option("--all", "all_handoffs", is_flag=True, help="Show all handoffs, not only as many as there are replicas.")
 def locate(
     account: str,
     container: str | None,
@@ -66,13 +68,13 @@ def locate(
 ) -> None:
     """Show the partition, the devices and the paths of an account, container or object.
 
-    Primaries hold a copy each; handoffs stand in for primaries that do not answer.
+    Each primary holds a copy; handoffs replace primaries that do not answer.
     """
     if (data is None) == (ring_dir is None):
         raise click.UsageError("give either --data or --ring-dir")
     name = Name(account, container, object_)
     if "" in name or "/" in account or "/" in (container or ""):
-        raise click.UsageError("accounts and containers have no slash in their names, and no name is empty")
+        raise click.UsageError("names of accounts and containers must not contain a slash, and no name may be empty")
     directory = ring_dir or DataDir(os.path.abspath(data or "")).etc
     root = devices_root or (DataDir(os.path.abspath(data)).devices if data else _devices_root(directory))
     found = find(name, directory, root, policy, all_handoffs)
@@ -80,7 +82,8 @@ def locate(
 
 
 def find(name: Name, directory: str, devices_root: str, policy: str | None, all_handoffs: bool) -> Found:
-    """Raises ConfigError for rings and configuration, InvalidInput for a policy that is not there."""
+    """Return the places of a name. Raises ConfigError for rings and configuration, InvalidInput for an unknown
+    policy."""
     cluster = cluster_conf.load(directory)
     index = _policy_index(cluster.policies, policy)
     kind = ring_name(index) if name.object is not None else "container" if name.container is not None else "account"
@@ -109,7 +112,7 @@ def _policy_index(policies: Policies, text: str | None) -> int:
 
 
 def _devices_root(directory: str) -> str:
-    """Where the servers of a cluster's configuration look for devices."""
+    """Return the directory of devices in a cluster's configuration."""
     try:
         conf = read_defaults(os.path.join(directory, "object-server.conf"))
     except ConfigError:
@@ -118,7 +121,7 @@ def _devices_root(directory: str) -> str:
 
 
 def _lines(found: Found, in_process: bool) -> Iterator[str]:
-    """in_process: do the servers of this host's devices have no port?"""
+    """Yield the lines of output. in_process: the servers of this host's devices have no port."""
     for part, text in zip(("account", "container", "object"), found.name, strict=True):
         if text is not None:
             yield f"{part:<10} {text}"
@@ -145,7 +148,7 @@ def _lines(found: Found, in_process: bool) -> Iterator[str]:
 def _note(place: Place, here: bool) -> str:
     notes = [place.role] if place.role != "primary" else []
     if here and not exists(place.path):
-        notes.append("not there")
+        notes.append("missing")
     return f"  # {', '.join(notes)}" if notes else ""
 
 

@@ -1,4 +1,4 @@
-"""The `objstore` command. What a command needs is imported when it is run, so that each starts fast."""
+"""The `objstore` command. The modules of a command are imported when it runs, so that each starts fast."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Examples:
   objstore locate AUTH_admin photos cat.jpg --data ./data
   objstore info ./data/devices/d1/objects/*/*/*
 
-objstore COMMAND --help tells more, with examples.
+See objstore COMMAND --help for details and examples.
 """
 
 
 class Command(NamedTuple):
-    """Where a command is defined, as `module:attribute`, and its line in the list of commands."""
+    """A command: its definition as `module:attribute`, and its line in the list of commands."""
 
     target: str
     help: str
@@ -35,24 +35,24 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("objstore.cli.serve:serve", "Run a whole object store in one place."),
-    "user": Command("objstore.cli.user:user", "Add, list and remove users, also while the server runs."),
-    "init": Command("objstore.cli.init:init", "Make the configuration and rings of a cluster."),
+    "user": Command("objstore.cli.user:user", "Add, list and remove users, even while the server runs."),
+    "init": Command("objstore.cli.init:init", "Create the configuration and rings of a cluster."),
     "daemon": Command("objstore.cli.daemon:daemon", "Run daemons by hand."),
     "ring": Command("objstore.cli.ring:ring", "Build and inspect rings."),
-    "relink": Command("objstore.cli.relink:relink", "Bring a host's objects into the partitions of a doubled ring."),
+    "relink": Command("objstore.cli.relink:relink", "Link a host's objects into the partitions of a doubled ring."),
     "config": Command("objstore.cli.config:config", "Check configuration files, print samples."),
-    "locate": Command("objstore.cli.locate:locate", "Show where a name is kept."),
-    "info": Command("objstore.cli.info:info", "Show what a file of the store holds, and whether it is sound."),
-    "status": Command("objstore.cli.status:status", "Show what is wrong, and what is being done about it."),
-    "disk": Command("objstore.cli.disk:disk", "Take disks of this host out, and take them back."),
-    "drain": Command("objstore.cli.drain:drain", "Empty devices, so that they can be taken out."),
-    "ok-to-stop": Command("objstore.cli.ok_to_stop:ok_to_stop", "Tell whether hosts or disks may be stopped."),
-    "dispersion": Command("objstore.cli.dispersion:dispersion", "Tell by samples how well copies are spread."),
+    "locate": Command("objstore.cli.locate:locate", "Show where a name is stored."),
+    "info": Command("objstore.cli.info:info", "Show the contents of a file of the store, and check it."),
+    "status": Command("objstore.cli.status:status", "Show the problems of the store and the progress of repairs."),
+    "disk": Command("objstore.cli.disk:disk", "Take disks of this host out of service, and put them back."),
+    "drain": Command("objstore.cli.drain:drain", "Move all data off devices, so that they can be removed."),
+    "ok-to-stop": Command("objstore.cli.ok_to_stop:ok_to_stop", "Check whether hosts or disks can be stopped safely."),
+    "dispersion": Command("objstore.cli.dispersion:dispersion", "Measure with samples how complete the copies are."),
 }
 
 
 class Main(click.Group):
-    """Commands from the table; errors in one line."""
+    """The group of all commands; errors are printed in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

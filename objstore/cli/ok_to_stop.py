@@ -1,4 +1,4 @@
-"""`objstore ok-to-stop`: would every partition keep a majority of its replicas, and these their copies?"""
+"""`objstore ok-to-stop`: check that every partition keeps a majority of its replicas if hosts or disks stop."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ NOT_OK = 1  # exit status
 
 
 class Judgement(NamedTuple):
-    """Of one ring: how many partitions would be left without a majority, and without any replica.
+    """The judgement of one ring: numbers of partitions without a majority, and without any replica.
 
-    already: of those without a majority, how many are so now.
+    already: number of partitions that have no majority now.
     """
 
     ring: str
@@ -43,9 +43,10 @@ class Judgement(NamedTuple):
 
 
 def judge(name: str, ring: Ring, away: frozenset[int], stopping: frozenset[int], is_moving: bool = False) -> Judgement:
-    """away, stopping: ids of devices that cannot be used now or may lack copies, and that could not be used then.
+    """Judge one ring. away: ids of devices that cannot be used now or may lack copies; stopping: ids of devices about
+    to stop.
 
-    is_moving: replicas that this ring has moved may not have arrived on their new devices.
+    is_moving: replicas moved by this ring may not have arrived on their new devices.
     """
     gone = away | stopping
     lacking = lost = already = 0
@@ -62,7 +63,8 @@ def judge(name: str, ring: Ring, away: frozenset[int], stopping: frozenset[int],
 
 
 def named(nodes: Iterable[Node | None], what: Iterable[str]) -> frozenset[int]:
-    """Ids of devices on the hosts, servers (IP:PORT) or disks (IP/DEVICE) named. Nothing raises for names not found."""
+    """Return the ids of devices on the given hosts, servers (IP:PORT) or disks (IP/DEVICE). Unknown names are
+    ignored."""
     wanted = set(what)
     return frozenset(
         node.id
@@ -72,7 +74,7 @@ def named(nodes: Iterable[Node | None], what: Iterable[str]) -> frozenset[int]:
 
 
 def away_now(kind: str, ring: Ring, answers: Mapping[Server, Answer]) -> dict[int, str]:
-    """Devices that cannot be used now, by id, with the reason why their server does not have them."""
+    """Return the devices that cannot be used now, by id, with the reason."""
     found = {}
     for node in ring.devices:
         if node is None:
@@ -92,11 +94,11 @@ def away_now(kind: str, ring: Ring, answers: Mapping[Server, Answer]) -> dict[in
 @click.option("--ring-dir", default=inside.USUAL_DIRECTORY, show_default=True, help="Rings and objstore.conf.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def ok_to_stop(hosts: tuple[str, ...], ring_dir: str, as_json: bool) -> None:
-    """Tell whether hosts, or single disks (IP/DEVICE), may be stopped.
+    """Check whether hosts, or single disks (IP/DEVICE), can be stopped safely.
 
-    They may if every partition of every ring keeps a majority of its replicas on devices that can be used now, and that
-    have all their copies: then clients can read and write everything meanwhile. A device that came back counts when all
-    others have been compared with it since, and a host must not hold the only copies of anything.
+    They can if every partition of every ring keeps a majority of its replicas on devices that can be used now and have
+    all their copies: then clients can read and write everything meanwhile. A device that came back counts after all
+    others have been compared with it, and a host must not hold the only copies of anything.
 
     Exit status: 0 yes, 1 no, 2 the command failed.
     """
@@ -134,10 +136,10 @@ def ok_to_stop(hosts: tuple[str, ...], ring_dir: str, as_json: bool) -> None:
 
 
 def _check_names(hosts: Iterable[str], rings: Iterable[tuple[str, Ring]]) -> None:
-    """A host that is misspelt would be safe to stop."""
+    """Refuse unknown names: a misspelt host would seem safe to stop."""
     for host in hosts:
         if not any(named(ring.devices, [host]) for _, ring in rings):
-            raise InvalidInput(f"no ring has devices of {host}; give IP, IP:PORT or IP/DEVICE as rings have them")
+            raise InvalidInput(f"no ring has devices of {host}; give IP, IP:PORT or IP/DEVICE as in the rings")
 
 
 def _reasons(
@@ -150,14 +152,14 @@ def _reasons(
     for device, why in needed.items():
         yield f"may hold the only copies: {device}: {why}"
     for name in moving:
-        yield f"{name}.ring: copies are on their way to where this ring places them"
+        yield f"{name}.ring: copies are still moving to where this ring places them"
 
 
 def _lines(judgements: Iterable[Judgement], ok: bool) -> Iterable[str]:
     for one in judgements:
         if one.without_majority:
             also = f", {one.without_any} without any copy" if one.without_any else ""
-            now = f" ({one.already} are so already)" if one.already else ""
+            now = f" ({one.already} already have none)" if one.already else ""
             yield f"{one.ring}: {one.without_majority} of {one.partitions} partitions without a majority{also}{now}"
         else:
             yield f"{one.ring}: all {one.partitions} partitions keep a majority"

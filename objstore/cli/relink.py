@@ -1,6 +1,6 @@
-"""`objstore relink`: bring a host's files into the partitions of a ring whose part power is changed.
+"""`objstore relink`: link a host's files into the partitions of a ring whose part power changes.
 
-Exit status: 0 done; 1 done, but with names left that are in no partition of theirs; 2 not done on some device.
+Exit status: 0 success; 1 some names belong to neither part power; 2 some device failed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Examples:
   objstore relink --data ./data --cleanup --policy 0
 
 \b
-Exit status: 0 done, 1 names were left that belong to neither part power, 2 not done on some device.
+Exit status: 0 success, 1 some names belong to neither part power, 2 some device failed.
 """
 _STRAYS, _FAILED = 1, 2
 Tell = Callable[[int, int], object]
@@ -57,12 +57,14 @@ class Job(NamedTuple):
 @click.command(epilog=EXAMPLES)
 @click.option("--devices", help="Directory under which this host's devices are mounted.")
 @click.option("--ring-dir", help="Directory of objstore.conf and the rings.")
-@click.option("--data", help="Data directory of `objstore serve`, in the place of these two.")
-@click.option("--device", "only", multiple=True, help="Only this device; may be repeated.  [default: all]")
-@click.option("--policy", "policies", type=int, multiple=True, help="Only this policy's index; may be repeated.")
+@click.option("--data", help="Data directory of `objstore serve`, instead of these two.")
+@click.option("--device", "only", multiple=True, help="Only this device; can be repeated.  [default: all]")
+@click.option("--policy", "policies", type=int, multiple=True, help="Only the policy of this index; can be repeated.")
 @click.option("--cleanup", is_flag=True, help="Remove names from partitions that the ring does not use any more.")
-@click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Devices worked on at once.")
-@click.option("--rate", type=float, default=0, help="Most objects a second and device.  [default: no bound]")
+@click.option(
+    "--workers", type=click.IntRange(1), default=8, show_default=True, help="Number of devices relinked at once."
+)
+@click.option("--rate", type=float, default=0, help="Limit of objects per second and device. [default: no limit]")
 def relink(
     devices: str | None,
     ring_dir: str | None,
@@ -75,9 +77,9 @@ def relink(
 ) -> None:
     """Link this host's objects into the partitions of a ring that is being doubled.
 
-    To be run after `objstore ring prepare-increase`; with --cleanup after `increase` or `cancel-increase`. Servers go
-    on meanwhile. It may be broken off, and run again at any time. With --policy, --cleanup puts a device right
-    that was away while the part power was changed.
+    Run it after `objstore ring prepare-increase`; with --cleanup after `increase` or `cancel-increase`. Servers keep
+    running. It can be interrupted and run again at any time. With --policy, --cleanup repairs a device that was away
+    while the part power changed.
     """
     if data is not None:
         devices, ring_dir = os.path.join(data, "devices"), os.path.join(data, "etc")
@@ -85,7 +87,7 @@ def relink(
         raise InvalidInput("--devices and --ring-dir are needed, or --data")
     steps = dict(_steps(ring_dir, policies, cleanup))
     if not steps:
-        raise InvalidInput("no ring's part power is being changed in a way that asks for this")
+        raise InvalidInput("no ring is at a step of a part power change that needs this")
     jobs = [
         Job(os.path.join(devices, name), policy, step)
         for name in _names(devices, only)
@@ -97,14 +99,15 @@ def relink(
         waits = [(job, pool.submit(_run, job, rate, tells[job])) for job in jobs]
         try:
             results = [(job, wait.result()) for job, wait in waits]
-        except BaseException:  # by the operator: what is under way ends with its partition
+        except BaseException:  # interrupted by the operator: jobs end after their current partition
             stopped.set()
             raise
     sys.exit(_report(results))
 
 
 def step_for(ring: Ring, cleanup: bool, asked: bool) -> Step | None:
-    """What is to be done for a ring, None for nothing. asked: is it wanted though the part power is not changed?"""
+    """Return the step that a ring needs, None for nothing. asked: required even though the part power does not
+    change."""
     power = ring.part_power
     if cleanup:
         wrong: dict[str, tuple[int, ...]] = {INCREASED: (power - 1,), CANCELLED: (power + 1,)}
@@ -115,7 +118,7 @@ def step_for(ring: Ring, cleanup: bool, asked: bool) -> Step | None:
         return Step(power + 1, (power,), False)
     return (
         Step(power, (power - 1,), False) if ring.step == INCREASED else None
-    )  # it was forgotten, or not done everywhere
+    )  # it was forgotten, or some host was left out
 
 
 def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[tuple[int, Step]]:
@@ -150,7 +153,7 @@ def _run(job: Job, rate: float, tell: Tell) -> Counts | OSError:
 
 @contextmanager
 def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, Tell]]:
-    """A bar for each job, on a terminal; to tell of progress raises InterruptedError once it is to stop."""
+    """Show a bar for each job on a terminal; reporting progress raises InterruptedError after a stop was requested."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
 
@@ -171,10 +174,10 @@ def _report(results: list[tuple[Job, Counts | OSError]]) -> int:
     status = 0
     for job, found in results:
         if isinstance(found, OSError):
-            click.echo(f"{job.title}: not done: {found}", err=True)
+            click.echo(f"{job.title}: failed: {found}", err=True)
             status = _FAILED
             continue
-        click.echo(f"{job.title}: {found.names} names looked at, {found.linked} files linked, {found.removed} removed")
+        click.echo(f"{job.title}: {found.names} names checked, {found.linked} files linked, {found.removed} removed")
         if found.strays:
             click.echo(f"{job.title}: {found.strays} names are in partitions of neither part power, and stay", err=True)
             status = max(status, _STRAYS)

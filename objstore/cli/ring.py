@@ -1,6 +1,6 @@
 """`objstore ring`: build rings. `bin/objstore-ring-builder` is the same with the builder file named first.
 
-Exit status: 0 done; 1 done, but with a warning (nothing changed, or the ring is not well balanced); 2 not done.
+Exit status: 0 success; 1 success with a warning (nothing changed, or the ring is not well balanced); 2 failure.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Examples:
 Devices are named by (parts of)
   d<id>r<region>z<zone>-<ip>:<port>R<replication ip>:<replication port>/<device>_<meta>
 
-Exit status: 0 done, 1 done with a warning, 2 not done.
+Exit status: 0 success, 1 success with a warning, 2 failure.
 """
 
 
@@ -62,7 +62,8 @@ class _Failure(click.ClickException):
 
 
 class RingGroup(click.Group):
-    """Commands may be spelt with underscores, as Swift's are; our errors end with status 2 and one line."""
+    """The group of ring commands. Commands may be spelt with underscores, as in Swift; our errors end with status 2 and
+    one line."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name.replace("_", "-"))
@@ -89,9 +90,9 @@ for _command in ring_increase.COMMANDS:
 @click.argument("replicas", type=float)
 @click.argument("min_part_hours", type=float)
 def create(builder_file: str, part_power: int, replicas: float, min_part_hours: float) -> None:
-    """Make a new builder of 2^PART_POWER partitions.
+    """Create a new builder of 2^PART_POWER partitions.
 
-    A partition of which a replica has moved stays where it is for MIN_PART_HOURS.
+    After one of its replicas has moved, a partition stays for MIN_PART_HOURS.
     """
     with locked(builder_file):
         if exists(builder_file):
@@ -101,7 +102,7 @@ def create(builder_file: str, part_power: int, replicas: float, min_part_hours: 
 
 @ring.command()
 @builder_argument
-@click.option("--hours", type=float, help="Count moves of so many hours as under way.  [default: min_part_hours, or 1]")
+@click.option("--hours", type=float, help="Show moves of the last N hours.  [default: min_part_hours, or 1]")
 def show(builder_file: str, hours: float | None) -> None:
     """Print a ring's figures, moves under way, and a table of its devices."""
     builder = load_builder(builder_file)
@@ -129,7 +130,7 @@ def add(builder_file: str, devices: tuple[str, ...], **fields: object) -> None:
         added = builder.add_all(nodes)
     for device in added:
         click.echo(f"Device {report.described(builder, device)} has the id {device}.")
-    click.echo("Rebalance to put it to use.")
+    click.echo("Rebalance to use it.")
 
 
 @ring.command(context_settings=LOOSE)
@@ -138,10 +139,10 @@ def add(builder_file: str, devices: tuple[str, ...], **fields: object) -> None:
 @field_options("", ("id", int), ("weight", float))
 @yes_option
 def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
-    """Remove devices for good, such as those that are lost.
+    """Remove devices permanently, such as those that are lost.
 
-    To empty one gently, set its weight to 0 and rebalance until it has no partitions left (min_part_hours apart);
-    remove it when its host has nothing of them any more. What is on a removed device is not looked for.
+    To empty one first, set its weight to 0 and rebalance until it has no partitions left (min_part_hours apart); remove
+    it after its host has moved all its data. Data on a removed device is not searched for.
     """
     with changing(builder_file) as builder:
         found = found_devices(builder, values, fields)
@@ -149,7 +150,7 @@ def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: obje
         for node in found:
             builder.remove(node.id)
     for node in found:
-        click.echo(f"Device d{node.id} {node} is removed, and will be gone after the next rebalance.")
+        click.echo(f"Device d{node.id} {node} is marked for removal by the next rebalance.")
 
 
 @ring.command("set-weight", context_settings=LOOSE)
@@ -158,10 +159,10 @@ def remove(builder_file: str, values: tuple[str, ...], yes: bool, **fields: obje
 @field_options("", ("id", int))
 @yes_option
 def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
-    """Set weights, by descriptions or by options and one weight; 0 empties a device in rebalances to come."""
+    """Set weights, by descriptions or by options and one weight; 0 empties a device in the next rebalances."""
     options = given_fields(fields)
     if options and len(values) != 1:
-        raise InvalidInput("with options, one weight is to be given")
+        raise InvalidInput("with options, give one weight")
     with changing(builder_file) as builder:
         chosen: list[tuple[list[Node], float]] = []
         if options:
@@ -183,7 +184,7 @@ def set_weight(builder_file: str, values: tuple[str, ...], yes: bool, **fields: 
 @field_options("change_")
 @yes_option
 def set_info(builder_file: str, values: tuple[str, ...], yes: bool, **fields: object) -> None:
-    """Change what a device is called or where it is.
+    """Change the name or address of a device.
 
     CHANGE is a description of the new fields, such as 10.0.0.9:6200, /sdc1 or _rack7; or use the --change options.
     """
@@ -236,7 +237,7 @@ def set_overload(builder_file: str, overload: str) -> None:
 @builder_argument
 @click.argument("hours", type=float)
 def set_min_part_hours(builder_file: str, hours: float) -> None:
-    """Set for how many hours a partition stays where it is after a move."""
+    """Set the number of hours that a partition stays after a move."""
     with changing(builder_file) as builder:
         builder.set_min_part_hours(hours)
     click.echo(f"min_part_hours is now {hours:g}.")
@@ -245,7 +246,7 @@ def set_min_part_hours(builder_file: str, hours: float) -> None:
 @ring.command("pretend-min-part-hours-passed")
 @builder_argument
 def pretend_min_part_hours_passed(builder_file: str) -> None:
-    """Let all partitions move in the next rebalance. Data that has not arrived yet may be hard to find for a time."""
+    """Let all partitions move in the next rebalance. Data that has not arrived yet may be hard to find for a while."""
     with changing(builder_file) as builder:
         builder.pretend_min_part_hours_passed()
 
@@ -254,9 +255,9 @@ def pretend_min_part_hours_passed(builder_file: str) -> None:
 @builder_argument
 @click.argument("seed", type=int, required=False)
 @click.option("--seed", "seed_option", type=int, help="Random seed; the same seed gives the same assignment.")
-@click.option("--force", "-f", is_flag=True, help="Save even if nothing has changed.")
+@click.option("--force", "-f", is_flag=True, help="Save even if nothing changed.")
 def rebalance(builder_file: str, seed: int | None, seed_option: int | None, force: bool) -> None:
-    """Assign partitions to devices anew, with as few moves as it takes, and write the ring file."""
+    """Reassign partitions to devices with as few moves as possible, and write the ring file."""
     now = time.time()
     with locked(builder_file):
         builder = load_builder(builder_file)
@@ -264,7 +265,7 @@ def rebalance(builder_file: str, seed: int | None, seed_option: int | None, forc
         done = builder.rebalance(now, seed_option if seed_option is not None else seed)
         if not (done.moved or removed or force):
             _write_if_outdated(builder_file)
-            click.echo("Nothing to do: no partition could be assigned better." + report.held_back(done))
+            click.echo("Nothing to do: no partition would be better placed elsewhere." + report.held_back(done))
             click.get_current_context().exit(WARNING)
         keep(builder, builder_file, now)
     report.print_rebalance(builder, done)
@@ -279,7 +280,7 @@ def rebalance(builder_file: str, seed: int | None, seed_option: int | None, forc
 @ring.command("write-ring")
 @builder_argument
 def write_ring_command(builder_file: str) -> None:
-    """Write the ring file from the builder as it is."""
+    """Write the ring file from the current builder."""
     with locked(builder_file):
         write_ring(load_builder(builder_file), ring_path(builder_file))
     click.echo(f"Wrote {ring_path(builder_file)}.")
@@ -288,7 +289,7 @@ def write_ring_command(builder_file: str) -> None:
 @ring.command("validate")
 @builder_argument
 def validate_command(builder_file: str) -> None:
-    """Check that every replica has a device, and say what else should be looked at."""
+    """Check that every replica has a device, and show warnings."""
     findings = validate(load_builder(builder_file))
     for line in findings.errors:
         click.echo(f"Error: {line}", err=True)
@@ -296,7 +297,7 @@ def validate_command(builder_file: str) -> None:
         click.echo(f"Warning: {line}", err=True)
     if findings.errors or findings.warnings:
         click.get_current_context().exit(ERROR if findings.errors else WARNING)
-    click.echo("The ring is sound.")
+    click.echo("The ring is valid.")
 
 
 @ring.command("search", context_settings=LOOSE)
@@ -322,7 +323,7 @@ def list_parts(builder_file: str, values: tuple[str, ...], **fields: object) -> 
 @ring.command("dispersion")
 @builder_argument
 @click.argument("pattern", required=False)
-@click.option("--verbose", "-v", is_flag=True, help="Show domains without a fault too.")
+@click.option("--verbose", "-v", is_flag=True, help="Show also domains without a problem.")
 def dispersion_command(builder_file: str, pattern: str | None, verbose: bool) -> None:
     """Show how partitions are spread over failure domains; PATTERN is a regular expression for their names."""
     if not report.print_dispersion(load_builder(builder_file), pattern, verbose):
@@ -330,7 +331,7 @@ def dispersion_command(builder_file: str, pattern: str | None, verbose: bool) ->
 
 
 def _write_if_outdated(builder_file: str) -> None:
-    """Device changes that move nothing (a new address) reach the ring too."""
+    """Write the ring if it is outdated: device changes that move nothing (a new address) reach the ring too."""
     builder = load_builder(builder_file)
     if builder.rows and _ring_version(builder_file) != builder.version:
         write_ring(builder, ring_path(builder_file))
@@ -345,7 +346,7 @@ def _ring_version(builder_file: str) -> int | None:
 
 
 def builder_first(arguments: list[str]) -> list[str]:
-    """Swift's order, `BUILDER [COMMAND [ARGUMENT]...]`, as the `ring` command takes it."""
+    """Convert Swift's order of arguments, `BUILDER [COMMAND [ARGUMENT]...]`, to that of the `ring` command."""
     if not arguments or arguments[0].startswith("-"):
         return arguments or ["--help"]
     if len(arguments) == 1:

@@ -1,4 +1,4 @@
-"""Arguments that commands of `objstore ring` share, and what they mean."""
+"""Arguments that the commands of `objstore ring` share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from objstore.ring.builder_file import load_builder, locked, save_builder
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 builder_argument = click.argument("builder_file", metavar="BUILDER")
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask where several devices match.")
-# A description may begin with "-" (an address), which must not be taken for an option.
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask if several devices match.")
+# A description may begin with "-" (an address), which is not an option.
 LOOSE = {"ignore_unknown_options": True}
 
 _FIELDS: dict[str, type] = {
@@ -34,7 +34,7 @@ _FIELDS: dict[str, type] = {
 
 
 def field_options(prefix: str = "", *more: tuple[str, type]) -> Callable[[_Function], _Function]:
-    """An option for each field of a device; they arrive as `<prefix><field>`, None where not given."""
+    """Add an option for each field of a device; they arrive as `<prefix><field>`, None if not given."""
 
     def decorate(function: _Function) -> _Function:
         for name, cast in reversed([*more, *_FIELDS.items()]):
@@ -49,7 +49,7 @@ def field_options(prefix: str = "", *more: tuple[str, type]) -> Callable[[_Funct
 
 @contextmanager
 def changing(builder_file: str) -> Iterator[RingBuilder]:
-    """A builder to be changed: locked, and saved unless an error leaves the block."""
+    """Open a builder for changes: it is locked, and saved unless an error leaves the block."""
     with locked(builder_file):
         builder = load_builder(builder_file)
         yield builder
@@ -57,7 +57,8 @@ def changing(builder_file: str) -> Iterator[RingBuilder]:
 
 
 def found_devices(builder: RingBuilder, values: tuple[str, ...], fields: dict[str, object]) -> list[Node]:
-    """Devices that match any of the descriptions, or all of the options; raises InvalidInput where there are none."""
+    """Return the devices that match any of the descriptions, or all of the options; raises InvalidInput if none
+    match."""
     wanted = [search.parse(value) for value in values]
     if given_fields(fields):
         wanted.append(given_fields(fields))
@@ -73,7 +74,7 @@ def confirm(nodes: list[Node], what: str, yes: bool) -> None:
     if len(nodes) > 1 and not yes:
         for node in nodes:
             click.echo(f"  d{node.id} {node}")
-        if not click.confirm(f"Really {what} these {len(nodes)} devices?"):
+        if not click.confirm(f"Do you want to {what} these {len(nodes)} devices?"):
             raise InvalidInput("nothing was changed")
 
 

@@ -22,7 +22,7 @@ _NEXT = {
     "increased": "Copy it to all hosts, wait until all have loaded it (ring_check_interval), and run on each host\n"
     "  objstore relink --cleanup --devices ... --ring-dir ...\n"
     "Then `objstore ring finish-increase`.",
-    "": "Copy it to all hosts. Replicators then go on with their work, and partitions may be moved again.",
+    "": "Copy it to all hosts. Replicators then resume their work, and partitions may be moved again.",
 }
 _NEXT["cancelled"] = _NEXT["increased"]
 
@@ -32,7 +32,7 @@ _NEXT["cancelled"] = _NEXT["increased"]
 def prepare(builder_file: str) -> None:
     """Begin to double the number of partitions of an object ring that is in use.
 
-    All of it goes on while clients read and write; see doc/ring_changes.md.
+    Clients can read and write all the time; see doc/ring_changes.md.
     """
     if not os.path.basename(builder_file).startswith(ring_name(0)):
         raise InvalidInput(f"{builder_file}: only rings of objects can be doubled while they are in use")
@@ -42,7 +42,7 @@ def prepare(builder_file: str) -> None:
 @click.command("increase")
 @builder_argument
 def increase(builder_file: str) -> None:
-    """Double the partitions, once all hosts have relinked their devices."""
+    """Double the partitions, after all hosts have relinked their devices."""
     _take(builder_file, steps.increase)
 
 
@@ -56,7 +56,7 @@ def cancel(builder_file: str) -> None:
 @click.command("finish-increase")
 @builder_argument
 def finish(builder_file: str) -> None:
-    """End the change, once all hosts have cleaned up their devices."""
+    """End the change, after all hosts have cleaned up their devices."""
     _take(builder_file, steps.finish)
 
 

@@ -1,4 +1,4 @@
-"""What `objstore ring` prints: tables for people, plain columns where the output is not a terminal."""
+"""The output of `objstore ring`: tables for people, plain columns if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TEXT_COLUMNS = frozenset({"address", "replication", "device", "meta", "level", 
 
 
 def print_summary(builder: RingBuilder, path: str, ring_version: int | None, now: float) -> None:
-    """ring_version: of the ring file, None where there is none. now: Unix seconds."""
+    """Print a ring's figures. ring_version: of the ring file, None if there is none. now: Unix seconds."""
     nodes = builder.present
     counts = (
         f"{builder.partition_count} partitions",
@@ -55,23 +55,24 @@ def print_summary(builder: RingBuilder, path: str, ring_version: int | None, now
     if builder.step:
         click.echo(f"A change of the part power is {builder.step}: no partition may move until it is finished")
     if builder.removed:
-        click.echo(f"{len(builder.removed)} removed devices will be gone after the next rebalance")
+        click.echo(f"{len(builder.removed)} devices will be removed by the next rebalance")
 
 
 def print_moves(builder: RingBuilder, now: float, hours: float) -> None:
-    """Replicas that moved within so many hours, and whence: their data may still be on their way. now: Unix seconds."""
+    """Print the replicas that moved in the last hours, and their sources: their data may still be moving. now: Unix
+    seconds."""
     recent = builder.moves.time > now - hours * 3600
     if not recent.any():
         click.echo(f"No partition has moved in the last {hours:g} hours")
         return
     moved, sources = builder.moves.partition[recent], builder.moves.device[recent]
-    click.echo(f"{len(np.unique(moved))} partitions have moved in the last {hours:g} hours; so many replicas from:")
+    click.echo(f"{len(np.unique(moved))} partitions have moved in the last {hours:g} hours; replicas moved from:")
     for device, count in zip(*np.unique(sources, return_counts=True), strict=True):
         click.echo(f"  {described(builder, int(device))}  {count}")
 
 
 def print_devices(builder: RingBuilder, only: Container[int] | None = None) -> None:
-    """only: ids of the devices to be listed."""
+    """Print a table of devices. only: ids of the devices to list."""
     chosen = [load for load in loads(builder) if only is None or load.node.id in only]
     chosen.sort(key=lambda load: load.node[1:6])
     if chosen:
@@ -103,7 +104,7 @@ def held_back(done: Rebalance) -> str:
 
 
 def print_dispersion(builder: RingBuilder, pattern: str | None, verbose: bool) -> bool:
-    """Whether no partition is worse spread than it has to be, among the domains whose names match."""
+    """Print the spread over matching domains; return whether every partition is spread as well as possible."""
     if not builder.rows:
         raise InvalidInput("the ring has never been rebalanced")
     try:
@@ -135,7 +136,7 @@ def described(builder: RingBuilder, device: int) -> str:
 
 
 def _seconds_held(builder: RingBuilder, now: float) -> int:
-    """Until the last partition may move."""
+    """Return the seconds until the last partition may move."""
     last = int(builder.last_moved.max())
     return max(0, int(last + builder.min_part_hours * 3600 - now)) if last else 0
 

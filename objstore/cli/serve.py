@@ -30,7 +30,7 @@ objstore is ready.
   S3           {endpoint}  access key {access_key}  secret key {secret_key}
   credentials  {path}
 
-These keys are shown once; they stay in that file. A token:
+These keys are shown only now; the credentials file holds them. To get a token:
   curl -i -H 'X-Auth-User: {user}' -H 'X-Auth-Key: {key}' {auth_url}
 """
 _NO_KEYS = """\
@@ -54,20 +54,24 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @click.command(epilog=EXAMPLES)
 @click.option(
-    "--data", "root", required=True, type=click.Path(file_okay=False), help="Directory that holds everything."
+    "--data", "root", required=True, type=click.Path(file_okay=False), help="Directory of all data and configuration."
 )
 @click.option(
-    "--bind", default="127.0.0.1:8080", show_default=True, help="Address to listen on; port 0 takes a free one."
+    "--bind", default="127.0.0.1:8080", show_default=True, help="Address to listen on; port 0 chooses a free one."
 )
-@click.option("--workers", type=click.IntRange(1), default=None, help="Worker processes.  [default: one a core]")
-@click.option("--devices", type=click.IntRange(1), default=None, help="Devices at the first start.  [default: 1]")
-@click.option("--replicas", type=click.IntRange(1), default=None, help="Copies of everything.  [default: 1]")
+@click.option(
+    "--workers", type=click.IntRange(1), default=None, help="Number of worker processes. [default: one per core]"
+)
+@click.option(
+    "--devices", type=click.IntRange(1), default=None, help="Number of devices, at the first start. [default: 1]"
+)
+@click.option("--replicas", type=click.IntRange(1), default=None, help="Number of copies of all data. [default: 1]")
 def serve(root: str, bind: str, workers: int | None, devices: int | None, replicas: int | None) -> None:
     """Run a whole object store in one place.
 
-    The first start makes devices, rings, configuration and a user with keys under the data
-    directory; the keys are written to DIR/credentials.json, and shown on a terminal. SIGTERM lets requests under
-    way end; SIGHUP reads the configuration anew.
+    The first start creates devices, rings, configuration and a user with keys under the data directory; the keys are
+    written to DIR/credentials.json, and shown on a terminal. SIGTERM finishes the requests under way and stops; SIGHUP
+    reloads the configuration.
     """
     address = parse_address(bind)
     data = DataDir(os.path.abspath(root))
@@ -80,12 +84,13 @@ def serve(root: str, bind: str, workers: int | None, devices: int | None, replic
 
 
 def _announce(data: DataDir, first: bool, address: Address) -> None:
-    """Say where the store is. Its keys are shown once, and to a person: what else reads this may keep it for long."""
+    """Print the store's address. Its keys are shown once, and only on a terminal: a program that reads the output may
+    store it."""
     host, port = address
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
     scheme = "https" if processes.read_defaults(data.proxy_conf).get("cert_file") else "http"
     known = write_credentials(data, f"{scheme}://{shown}:{port}")
-    holds = "holds the keys" if known["user"] else "holds no keys: its user is gone, see `objstore user list`"
+    holds = "has the keys" if known["user"] else "has no keys: its user was removed, see `objstore user list`"
     show = first and sys.stdout.isatty()
     click.echo((_KEYS if show else _NO_KEYS).format(**known, path=data.credentials, holds=holds))
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`objstore-proxy-server` and its like: the commands that run a server with a configuration file."""
+"""`objstore-proxy-server` and the other commands that run a server with a configuration file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from objstore.cli.failures import clean_errors
 _HELP = """\
 Serve the pipeline of the configuration file CONF.
 
-Options stand before what [DEFAULT] of the file says. SIGTERM lets requests under way end;
-SIGHUP reads the file anew without refusing a connection.
+Options override [DEFAULT] of the file. SIGTERM finishes the requests under way and stops;
+SIGHUP reloads the file without refusing a connection.
 """
 _EXAMPLES = """\b
 Examples:
@@ -38,10 +38,10 @@ def command(kind: Kind) -> click.Command:
         params=[
             click.Argument(["conf"], type=click.Path(dir_okay=False)),
             click.Option(["--bind-ip"], help="Address to listen on."),
-            click.Option(["--bind-port"], help="Port to listen on; 0 takes a free one."),
-            click.Option(["--workers"], help="Processes, or auto: one a core."),
+            click.Option(["--bind-port"], help="Port to listen on; 0 chooses a free one."),
+            click.Option(["--workers"], help="Number of worker processes, or auto: one per core."),
             click.Option(["--devices"], help="Directory under which the devices are mounted."),
-            click.Option(["--log-to"], help="stdout, stderr, syslog, none, or the path of a file."),
+            click.Option(["--log-to"], help="Log: stdout, stderr, syslog, none, or the path of a file."),
         ],
         help=_HELP,
         epilog=_EXAMPLES.format(server=kind.server, conf=kind.conf_name, kind=kind.name),

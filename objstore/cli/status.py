@@ -1,4 +1,4 @@
-"""`objstore status`: what is wrong, what is being done about it, and when it will be finished."""
+"""`objstore status`: the problems of a store, and the progress of repairs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Examples:
   objstore status --wait --timeout 3600 && ssh 10.0.0.2 reboot
 """
 NOT_WELL, COPIES_UNDER_WAY = 1, 3  # exit statuses
-_WAIT_INTERVAL = 2.0  # seconds between looks
+_WAIT_INTERVAL = 2.0  # seconds between checks
 _LONGEST_WAIT = 86_400.0
 _COLOURS = {CRITICAL: "bold red", WARNING: "yellow", UNDER_WAY: "magenta", NOTE: "cyan"}
-_WIDTH = 160  # of tables that no terminal bounds
+_WIDTH = 160  # width of tables without a terminal
 
 
 class Seconds(click.FloatRange):
-    """An option: a span of time that is a number and bounded from below."""
+    """The type of an option: a number of seconds with a minimum."""
 
     name = "seconds"
 
@@ -51,29 +51,29 @@ class Seconds(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         seconds = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
+            self.fail(f"{value} is not a number of seconds", param, ctx)
         return seconds
 
 
 @click.command(epilog=EXAMPLES)
 @store_options.options
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@click.option("--watch", type=Seconds(0.5), metavar="SECONDS", help="Look again and again, until interrupted.")
-@click.option("--wait", is_flag=True, help="Wait until all servers answer and all copies are where they belong.")
+@click.option("--watch", type=Seconds(0.5), metavar="SECONDS", help="Refresh the display until interrupted.")
+@click.option("--wait", is_flag=True, help="Wait until all servers answer and all copies are in place.")
 @click.option(
     "--timeout",
     type=Seconds(0.1),
     default=None,
     metavar="SECONDS",
-    help="Seconds to wait for a server; with --wait, in all.  [default: 5; with --wait, a day]",
+    help="Timeout per server in seconds; with --wait, in total.  [default: 5; with --wait, a day]",
 )
 def status(
     data: str | None, ring_dir: str | None, as_json: bool, watch: float | None, wait: bool, timeout: float | None
 ) -> None:
-    """Show servers, devices, replication, daemons and rings, and what is wrong with them.
+    """Show servers, devices, replication, daemons and rings, and their problems.
 
-    Exit status: 0 all is well; 1 somebody has to do something, or a server does not answer; 2 the command failed;
-    3 nothing has to be done, but copies are not all where they belong yet: they are on their way.
+    Exit status: 0 all is well; 1 action required, or a server does not answer; 2 the command failed; 3 no action
+    required, but some copies are still being restored or moved.
     """
     if as_json and watch is not None:
         raise click.UsageError("give either --json or --watch")
@@ -103,7 +103,7 @@ def exit_status(wrong: Iterable[Problem]) -> int:
 
 
 def _wait(found: Inside, timeout: float) -> None:
-    """Until all servers answer and all copies are where they belong, for so many seconds at most."""
+    """Wait until all servers answer and all copies are in place, with a timeout in seconds."""
     until = time.monotonic() + timeout
     shown = ""
     while True:
@@ -121,7 +121,7 @@ def _wait(found: Inside, timeout: float) -> None:
 
 
 def look(found: Inside, timeout: float) -> tuple[ClusterState, list[Problem]]:
-    """The state now, and what is wrong."""
+    """Return the current state and its problems."""
     rings = [(name, found.ring(name)) for name in found.ring_names]
     digests = {name: found.ring_md5(name) for name in found.ring_names}
     state = judge(gather(found, rings, timeout), rings, time.time(), digests)
@@ -134,7 +134,7 @@ def _console() -> Console:
 
 
 def _watch(found: Inside, seconds: float, timeout: float) -> None:
-    """In one place of a terminal; one after the other elsewhere."""
+    """Show the state again and again: in place on a terminal, else one after the other."""
     console = _console()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         show: Callable[[RenderableType], object] = console.print
@@ -147,7 +147,7 @@ def _watch(found: Inside, seconds: float, timeout: float) -> None:
 
 
 def as_plain(state: ClusterState, wrong: Iterable[Problem]) -> dict[str, object]:
-    """For JSON. Times are seconds since the epoch, sizes bytes."""
+    """Return the state for JSON. Times are seconds since the epoch, sizes bytes."""
     return {
         "time": state.at,
         "hosts": [
@@ -172,7 +172,7 @@ def as_plain(state: ClusterState, wrong: Iterable[Problem]) -> dict[str, object]
 
 
 def view(state: ClusterState, wrong: list[Problem], width: int) -> RenderableType:
-    """width: of the terminal, in columns."""
+    """Render the state. width: of the terminal, in columns."""
     parts: list[RenderableType] = [Text(headline(state, wrong), style="bold")]
     parts += [_problems(wrong)] if wrong else []
     parts += [_progress(state)] if state.progress else []
@@ -192,20 +192,20 @@ def headline(state: ClusterState, wrong: Iterable[Problem]) -> str:
 
 
 def _rooms(devices: Iterable[Device]) -> Iterable[Device]:
-    """One device of each file system: those on the same one share its room."""
+    """Return one device of each file system: those on the same one share its space."""
     return {(one.host, one.file_system or one.name): one for one in devices if one.size}.values()
 
 
 _VERDICTS = {
     CRITICAL: "Data or clients are at risk",
     WARNING: "Action required",
-    UNDER_WAY: "Copies are on their way",
+    UNDER_WAY: "Copies are being restored or moved",
     NOTE: "All is well, with notes",
 }
 
 
 def _problems(wrong: Iterable[Problem]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="What is wrong", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title="Problems", title_justify="left")
     for name in ("", "where", "what"):
         table.add_column(name, overflow="fold")
     for problem in wrong:
@@ -214,7 +214,7 @@ def _problems(wrong: Iterable[Problem]) -> Table:
 
 
 def _progress(state: ClusterState) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Under way", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title="In progress", title_justify="left")
     for name in ("what", "", "done", "left", "finished in about"):
         table.add_column(name)
     for one in state.progress:
@@ -225,7 +225,7 @@ def _progress(state: ClusterState) -> Table:
     return table
 
 
-# Of the table of devices: title, whether narrow terminals have it too, whether it is a number, and its cells.
+# Columns of the table of devices: title, whether narrow terminals show it, whether it is a number, and its cells.
 _COLUMNS: tuple[tuple[str, bool, bool, Callable[[Device, float], RenderableType]], ...] = (
     ("host", True, False, lambda device, _: device.host),
     ("device", True, False, lambda device, _: device.name),
@@ -269,7 +269,7 @@ def _shown_time(time_: float | None, now: float) -> str:
 def _duties(state: ClusterState) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Daemons", title_justify="left")
     table.add_column("name")
-    for name in ("hosts", "at work", "last pass ended", "took", "failures"):
+    for name in ("hosts", "running", "last pass ended", "took", "failures"):
         table.add_column(name, justify="right")
     for duty in state.duties:
         ended = _shown_time(duty.ended, state.at)
@@ -280,7 +280,7 @@ def _duties(state: ClusterState) -> Table:
 
 def _rings(state: ClusterState) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Rings", title_justify="left")
-    for name in ("ring", "version here", "on hosts"):
+    for name in ("ring", "local version", "on hosts"):
         table.add_column(name)
     for ring in state.rings:
         held = "; ".join(f"{version}: {len(hosts)}" for version, hosts in sorted(ring.versions.items()))
@@ -289,7 +289,7 @@ def _rings(state: ClusterState) -> Table:
 
 
 def shown_size(size: float | None) -> str:
-    """Bytes in a unit that leaves at most four digits."""
+    """Format bytes in a unit that leaves at most four digits."""
     if size is None:
         return "-"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
@@ -303,7 +303,7 @@ _UNITS = ((86_400.0 * 2, 86_400.0, "days"), (7_200.0, 3_600.0, "hours"), (120.0,
 
 
 def shown_age(seconds: float | None) -> str:
-    """A time span for people; `?` where it is not known."""
+    """Format a time span for people; `?` if it is unknown."""
     if seconds is None:
         return "?"
     for least, unit, name in _UNITS:

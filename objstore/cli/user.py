@@ -34,16 +34,17 @@ Examples:
 """
 
 
-# Proxies look at the file ten times a second (`users_check_interval`): when the command ends, the next request counts.
+# Proxies check the file ten times a second (`users_check_interval`): after the command ends, the next request sees the
+# change.
 _UNTIL_SEEN = 0.11
 
 
 @click.group(name="user", epilog=_EXAMPLES)
 def user() -> None:
-    """Add, list and remove users and give them new keys, also while the server runs.
+    """Add, list and remove users and give them new keys, even while the server runs.
 
     A user is named ACCOUNT:USER, logs in with a key (Swift), and has a pair of access key and secret key (S3).
-    An --admin may do all in the account; others may do what container ACLs grant them.
+    An --admin may do everything in the account; others may do what container ACLs grant them.
     """
 
 
@@ -66,18 +67,18 @@ Examples:
 )
 @click.argument("name", metavar="ACCOUNT:USER")
 @_data
-@click.option("--key", help="Key to log in with, - to read it from standard input; made and shown where not given.")
-@click.option("--admin", is_flag=True, help="May do all in the account.")
-@click.option("--reseller-admin", is_flag=True, help="May do all in all accounts.")
-@click.option("--group", "groups", multiple=True, help="Further group that ACLs can name; may be repeated.")
-@click.option("--access-key", help="S3 access key; made and shown where not given.")
+@click.option("--key", help="Key to log in with, - to read it from standard input; generated and shown if not given.")
+@click.option("--admin", is_flag=True, help="May do everything in its account.")
+@click.option("--reseller-admin", is_flag=True, help="May do everything in all accounts.")
+@click.option("--group", "groups", multiple=True, help="Additional group that ACLs can name; can be repeated.")
+@click.option("--access-key", help="S3 access key; generated and shown if not given.")
 @click.option("--secret-key", help="S3 secret key to go with --access-key.")
-@click.option("--hash/--no-hash", "hash_it", default=False, help="Keep only a hash of the key. S3 keys stay readable.")
-@click.option("--no-groups", is_flag=True, help="With --replace: in no group any more.")
+@click.option("--hash/--no-hash", "hash_it", default=False, help="Store only a hash of the key. S3 keys stay readable.")
+@click.option("--no-groups", is_flag=True, help="With --replace: remove the user from all groups.")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Replace a user who is there already: its keys, and its groups if any are given. Tokens of the old key end.",
+    help="Replace an existing user: its keys, and its groups if any are given. Tokens of the old key become invalid.",
 )
 def add(
     name: str,
@@ -92,8 +93,8 @@ def add(
     no_groups: bool,
     replace: bool,
 ) -> None:
-    """Add a user. What is made for you is shown once."""
-    if key == "-":  # not for all to see in the list of processes
+    """Add a user. Generated keys are shown once."""
+    if key == "-":  # hidden from the list of processes
         key = sys.stdin.readline().rstrip("\n")
     if key == "":
         raise click.UsageError("--key is empty")
@@ -106,7 +107,7 @@ def add(
         raise click.UsageError("--no-groups goes with --replace, and without other groups")
     with _editing(data) as known:
         if name in known and not replace:
-            raise click.ClickException(f"there is a user {name!r} already; --replace replaces it")
+            raise click.ClickException(f"user {name!r} exists already; --replace replaces it")
         before = known.get(name, User(name))
         made = before._replace(
             key=users_file.stored_key(chosen_key, hash_it),
@@ -136,15 +137,14 @@ def _show_pair(made: User) -> None:
 
 
 def _tell_groups(before: User, made: User) -> None:
-    """On standard error, so that scripts which read keys see keys alone."""
+    """Print groups on standard error, so that scripts which read keys see only keys."""
     gone = [group for group in before.groups if group not in made.groups]
     if gone:
         click.echo(f"{made.name} is no longer in: {' '.join(gone)}", err=True)
     if not {users.ADMIN, users.RESELLER_ADMIN} & set(made.groups):
         account = made.account_override or f"AUTH_{made.project}"
         click.echo(
-            f"{made.name} is no --admin: in {account}, its own account, it may do what ACLs grant it; all else is"
-            " answered 403",
+            f"{made.name} is not an admin of {account}: requests that no ACL allows are answered 403",
             err=True,
         )
 
@@ -175,7 +175,7 @@ def list_(data: str, as_json: bool) -> None:
         table.add_column(column, no_wrap=True)
     for one in shown:
         table.add_row(one["name"], one["account"], " ".join(one["groups"]), one["access_key"], one["key"])
-    # As wide as it is: a key that is broken in two lines can be copied by nobody.
+    # Not wrapped: a key broken into two lines is hard to copy.
     Console(width=Console(width=_WIDEST).measure(table).maximum).print(table)
 
 
@@ -194,7 +194,7 @@ def _shown(one: User) -> dict[str, Any]:
 @click.argument("name", metavar="ACCOUNT:USER")
 @_data
 def remove(name: str, data: str) -> None:
-    """Remove a user. Its tokens and S3 keys are good for nothing from then on; what it stored stays."""
+    """Remove a user. Its tokens and S3 keys become invalid; its data stays."""
     with _editing(data) as known:
         if name not in known:
             raise click.ClickException(f"there is no user {name!r}")
@@ -215,9 +215,11 @@ To change keys without a gap: add a second user to the account, let programs use
 @click.argument("name", metavar="ACCOUNT:USER")
 @_data
 @click.option("--only", type=click.Choice(["login", "s3"]), help="Only the key to log in with, or only the S3 keys.")
-@click.option("--key", help="New key to log in with, - to read it from standard input; made and shown if not given.")
+@click.option(
+    "--key", help="New key to log in with, - to read it from standard input; generated and shown if not given."
+)
 def rotate(name: str, data: str, only: str | None, key: str | None) -> None:
-    """Give a user new keys, which are shown once. The old ones and their tokens end at once; all else stays."""
+    """Give a user new keys, which are shown once. The old ones and their tokens become invalid at once."""
     if key == "-":
         key = sys.stdin.readline().rstrip("\n")
     if key == "" or (key and only == "s3"):
@@ -250,7 +252,7 @@ def _path(data: str) -> str:
 
 @contextlib.contextmanager
 def _editing(data: str) -> Iterator[dict[str, User]]:
-    """The users, to be changed; errors that an operator can understand. At its end a running server knows."""
+    """Open the users for changes, with errors for operators. At the end a running server has the new users."""
     try:
         with users_file.editing(_path(data)) as known:
             yield known

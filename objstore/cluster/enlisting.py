@@ -108,7 +108,7 @@ class Enlisting:
         if messages.OVERWRITTEN in names:
             # There was an object, so the container was not empty: it will come back, when that one's row comes.
             tell(change, range(self._replicas), row())
-            raise NodeFailure("the container was deleted, but will come back")
+            raise NodeFailure("the container was deleted, but will be recreated")
         _withdraw(change)
         raise refusal
 
@@ -122,14 +122,14 @@ class Enlisting:
             if not container.exists:
                 continue
             if not self._is_the_same(container):
-                return ContainerReplaced("the container is another one now")
+                return ContainerReplaced("the container was deleted and created again")
             told = tell(self._change, range(self._replicas), row(), container.life)
             tally = Tally.of(_NOTHING, told)
             if len(tally.taken) >= quorum_size(self._replicas):
                 if tally.refused:
                     tell(self._change, tally.refused, row())
                 return None
-        return NodeFailure("the container cannot be told of the object")
+        return NodeFailure("the container cannot be updated with the object")
 
     def _is_the_same(self, container: ContainerInfo) -> bool:
         """Can the object, as it was written, be one of the container as it is now?"""

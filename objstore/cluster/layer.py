@@ -58,7 +58,7 @@ class ClusterLayer:
         if node is None:
             if options.policy is None and container.status >= 500:
                 # Nobody could tell the container's policy: this may have been the wrong ring.
-                raise NodeFailure(f"the storage policy of {name.path} is not known")
+                raise NodeFailure(f"the storage policy of {name.path} is unknown")
             raise _failure(name, response)
         shown = _without_hop(response)
         status = response.status

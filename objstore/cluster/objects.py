@@ -69,7 +69,7 @@ class Objects:
         headers = {} if options.delete_at is None else {"X-If-Delete-At": str(options.delete_at)}
         sent = sending.send(ObjectChange.of(place, "DELETE", headers, options.timestamp, options.condition))
         if sent.status == 412 and place.nodes.is_mostly_new:
-            raise NodeFailure("the object that must be deleted at that time may be one that moves")
+            raise NodeFailure("the expired object may be one that is being renamed")
         if sent.status != 204:
             raise failure(sent.status)
         object_rows.tell_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))

@@ -10,11 +10,11 @@ class ObjstoreError(Exception):
 
 
 class InvalidInput(ObjstoreError):
-    """What the caller gave is not acceptable; the message says what is wrong with it."""
+    """An argument is not acceptable; the message gives the reason."""
 
 
 class LimitExceeded(InvalidInput):
-    """A configured limit was passed; the message names the limit and its value."""
+    """A configured limit was exceeded; the message names the limit and its value."""
 
 
 class TooManyContainers(LimitExceeded):
@@ -26,10 +26,10 @@ class MetadataTooLarge(InvalidInput):
 
 
 class NotSupported(InvalidInput):
-    """What is asked for is known, but not to be had here; the message names it."""
+    """The request is valid but not supported here; the message names it."""
 
 
-# What code raises that takes a decoded document (JSON, a queue's row) apart and does not find what it expects.
+# Exceptions of code that takes apart a decoded document (JSON, a queue's row) of an unexpected form.
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 
 
@@ -40,8 +40,8 @@ class ConfigError(ObjstoreError):
 class NotFound(ObjstoreError):
     """The name, database or file does not exist.
 
-    timestamp: that of the deletion where one is known (a tombstone, a deleted
-    database), as `Timestamp`; None where the name was never seen.
+    timestamp: `Timestamp` of the deletion if it is known (a tombstone, a deleted database); None if the name was never
+    seen.
     """
 
     def __init__(self, message: str = "", timestamp: object = None) -> None:
@@ -60,7 +60,7 @@ class NoContainer(NotFound):
 class Conflict(ObjstoreError):
     """The change is older than what is stored, or the state forbids it (a container not empty).
 
-    timestamp: the stored `Timestamp` that won, where the order in time was the reason.
+    timestamp: the stored `Timestamp` that won, if the order in time was the reason.
     """
 
     def __init__(self, message: str = "", timestamp: object = None) -> None:
@@ -73,13 +73,13 @@ class ContainerReplaced(Conflict):
 
 
 class LifeEnded(ObjstoreError):
-    """The container was deleted, or is being deleted, since the writer of a row looked at it."""
+    """The container was deleted, or is being deleted, since the writer of a row last read it."""
 
 
 class PreconditionFailed(ObjstoreError):
-    """What is stored is not what the caller made a condition.
+    """The stored state does not meet the caller's condition.
 
-    missing: nothing is stored, where the condition names something.
+    missing: nothing is stored, but the condition requires something.
     """
 
     def __init__(self, message: str = "", missing: bool = False) -> None:
@@ -88,7 +88,7 @@ class PreconditionFailed(ObjstoreError):
 
 
 class NameHeld(ObjstoreError):
-    """The name is held for another's change; to be tried again after `seconds`."""
+    """The name is locked for another change; retry after `seconds`."""
 
     def __init__(self, message: str = "", seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -104,19 +104,19 @@ class DeviceUnavailable(ObjstoreError):
 
 
 class Unreadable(DeviceUnavailable):
-    """The device fails to read one file. That says nothing of the file's content, nor of other files."""
+    """The device fails to read one file. The file's content may be valid, and so may other files."""
 
 
 class Corrupt(ObjstoreError):
-    """Bytes on disk are not what was written; the file or database has been quarantined."""
+    """Bytes on disk differ from those written; the file or database has been quarantined."""
 
 
 class ChecksumMismatch(InvalidInput):
-    """The body received is not the one that the caller's checksum describes."""
+    """The received body does not match the caller's checksum."""
 
 
 class BodyTruncated(ObjstoreError):
-    """The body ended before its announced length, or its framing broke off."""
+    """The body ended before its announced length, or within a chunk."""
 
 
 class BodyTimeout(ObjstoreError):
@@ -128,11 +128,11 @@ class ClientGone(ObjstoreError):
 
 
 class LockTimeout(ObjstoreError):
-    """A lock on a name or database was not had in time."""
+    """A lock on a name or database could not be taken in time."""
 
 
 class NodeFailure(ObjstoreError):
-    """A storage node could not be asked, or broke off its answer."""
+    """A storage node could not be reached, or its answer ended early."""
 
 
 class NodeUnreachable(NodeFailure):
@@ -140,12 +140,12 @@ class NodeUnreachable(NodeFailure):
 
 
 class NodeTimeout(NodeFailure):
-    """The node did not connect, answer or go on in time."""
+    """The node did not connect, answer or continue in time."""
 
 
 class NodeRefusal(NodeFailure):
-    """The node takes no such request, as where it is of an older version."""
+    """The node refuses such a request, for example because its version is older."""
 
 
 class NodeDeviceGone(NodeFailure):
-    """The node answers, but says that its device is not there."""
+    """The node answers, but reports that its device is missing."""

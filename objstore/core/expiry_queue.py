@@ -1,4 +1,4 @@
-"""The names of the queue of objects that are to end; see doc/expiry.md.
+"""The names of the queue of objects that expire; see doc/expiry.md.
 
 The queue is an account whose containers are named by time, with a row `<when>-<account>/<container>/<object>` for each
 object. All times are whole seconds since the epoch.
@@ -13,23 +13,23 @@ from objstore.core.names import Name
 from objstore.core.numbers import whole
 
 _LATEST = 9_999_999_999
-_SPREAD = 100  # containers that share the rows of one time, so that a busy second does not hit one database
+_SPREAD = 100  # containers that share the rows of one time, so that a busy second does not hit a single database
 
 
 class ExpiryQueue(NamedTuple):
-    """divisor: seconds that share a container."""
+    """The queue. divisor: seconds covered by one container."""
 
     account: str = ".expiring_objects"
     divisor: int = 86400
 
     def container(self, when: int, name_hash: str) -> Name:
-        """Where the row of an object is kept that is to end at a time."""
+        """Return the container for the row of an object that expires at a time."""
         spread = int(name_hash[-2:], 16) % _SPREAD
         return Name(self.account, bound(min(when // self.divisor * self.divisor - spread, _LATEST)))
 
 
 class Due(NamedTuple):
-    """What a row of the queue says."""
+    """A row of the queue."""
 
     when: int
     name: Name
@@ -40,7 +40,7 @@ class Due(NamedTuple):
 
 
 def parse_row(text: str) -> Due:
-    """Raises InvalidInput for what no object server has put there."""
+    """Parse a row. Raises InvalidInput if no object server can have written it."""
     when, dash, path = text.partition("-")
     seconds = whole(when)
     if not dash or seconds is None:
@@ -52,5 +52,5 @@ def parse_row(text: str) -> Due:
 
 
 def bound(when: int) -> str:
-    """The name that all containers and rows of earlier times sort before, and none of this time or later."""
+    """Return a name that sorts after all containers and rows of earlier times, and before all others."""
     return f"{max(0, when):010d}"

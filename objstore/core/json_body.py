@@ -1,4 +1,4 @@
-"""A JSON document whose value can be had without its text."""
+"""A JSON document whose value is available without its text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class JsonBody:
-    """A body that is a JSON document, encoded when it is read; in process its value is had without that.
+    """A body that is a JSON document: encoded only if it is read; in process the value itself is used.
 
-    value: makes what decoding the document would give. encode: makes the document, in UTF-8.
+    value: makes the decoded value. encode: makes the document, in UTF-8.
     """
 
     __slots__ = ("encode", "value")

@@ -1,4 +1,4 @@
-"""Limits that clients meet, all of them settings; `/info` shows them under Swift's names."""
+"""Limits for clients, all of them settings; `/info` shows them under Swift's names."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ DEFAULT_LIMITS = Limits()
 # The settings table of `runtime.settings` for these is made from the names, the defaults
 # and these helps.
 LIMIT_HELP = {
-    "max_file_size": "largest object of one PUT, in bytes",
-    "max_meta_name_length": "longest name of a metadata item, without its X-...-Meta- prefix",
-    "max_meta_value_length": "longest value of a metadata item, in bytes",
-    "max_meta_count": "most metadata items of an account, container or object",
-    "max_meta_overall_size": "names and values of all metadata items together, in bytes",
-    "max_header_size": "longest header line, in bytes",
-    "max_object_name_length": "longest object name, in bytes of UTF-8",
-    "max_container_name_length": "longest container name, in bytes of UTF-8",
-    "max_account_name_length": "longest account name, in bytes of UTF-8",
-    "container_listing_limit": "most rows in one listing of a container",
-    "account_listing_limit": "most rows in one listing of an account",
-    "extra_header_count": "headers allowed in a request beyond what metadata needs",
+    "max_file_size": "maximum size of an object, in bytes",
+    "max_meta_name_length": "maximum length of a metadata name, without its X-...-Meta- prefix",
+    "max_meta_value_length": "maximum length of a metadata value, in bytes",
+    "max_meta_count": "maximum number of metadata items of an account, container or object",
+    "max_meta_overall_size": "maximum total size of metadata names and values, in bytes",
+    "max_header_size": "maximum length of a header line, in bytes",
+    "max_object_name_length": "maximum length of an object name, in bytes of UTF-8",
+    "max_container_name_length": "maximum length of a container name, in bytes of UTF-8",
+    "max_account_name_length": "maximum length of an account name, in bytes of UTF-8",
+    "container_listing_limit": "maximum number of rows in one container listing",
+    "account_listing_limit": "maximum number of rows in one account listing",
+    "extra_header_count": "additional headers allowed in a request beside metadata",
 }

@@ -1,7 +1,7 @@
 """Content type and storage class of an object in one text, as rows hold them: they have no column for the class.
 
-A class stands behind the type: `text/plain;s3_class=GLACIER`. A type that a client chose may read just so; then the
-standard class is written behind it, so that the last mark of a row is always ours and the client's type stays whole.
+The class follows the type: `text/plain;s3_class=GLACIER`. If a client's own type looks like this, the standard class is
+appended, so that the last mark of a row is always ours and the client's type is unchanged.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ _MARK = ";s3_class="
 
 
 def write(content_type: str, storage_class: str = "") -> str:
-    """The class that a row holds; '' is the standard class."""
+    """Return the type of a row with this class; '' is the standard class."""
     if storage_class:
         return f"{content_type}{_MARK}{storage_class}"
     return f"{content_type}{_MARK}{STANDARD}" if _MARK in content_type else content_type
 
 
 def read(listed: str) -> tuple[str, str]:
-    """The content type and the storage class of a row; '' for a class that it does not name."""
+    """Return the content type and the storage class of a row; '' if it names no class."""
     content_type, mark, storage_class = listed.rpartition(_MARK)
     if not mark or not _is_class(storage_class):
         return listed, ""

@@ -16,7 +16,7 @@ from objstore.core.text import is_header_name, is_header_value
 KINDS = ("Account", "Container", "Object")
 TRANSIENT_SYSMETA = "X-Object-Transient-Sysmeta-"
 
-# Headers besides user metadata that a client stores with an object, and reads back.
+# Headers beside user metadata that a client stores with an object, and reads back.
 OBJECT_HEADERS = frozenset(
     {
         "Content-Disposition",
@@ -30,7 +30,7 @@ OBJECT_HEADERS = frozenset(
         "X-Static-Large-Object",
     }
 )
-# Those that only a PUT can set; a POST of metadata leaves them as they are.
+# Headers that only a PUT can set; a POST of metadata does not change them.
 PUT_ONLY_HEADERS = frozenset({"X-Static-Large-Object"})
 
 
@@ -57,26 +57,26 @@ def is_sysmeta(header: str) -> bool:
 
 
 def stored_with_object(header: str) -> bool:
-    """Does a PUT keep this header with the object?"""
+    """Return whether a PUT stores this header with the object."""
     return header in OBJECT_HEADERS or header.startswith(_OBJECT_STORED)
 
 
 def replaced_by_post(header: str) -> bool:
-    """Does a POST to the object replace this header (dropping it where it is not sent)?"""
+    """Return whether a POST to the object replaces this header (dropping it if it is not sent)."""
     if header in OBJECT_HEADERS:
         return header not in PUT_ONLY_HEADERS
     return header.startswith(_OBJECT_POSTED)
 
 
 def after_post(data: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, str]:
-    """An object's metadata once a POST's has been laid over that of its PUT."""
+    """Return an object's metadata after a POST."""
     merged = {key: value for key, value in data.items() if not replaced_by_post(key)}
     merged.update(posted)
     return merged
 
 
 def check_sendable(headers: Mapping[str, str]) -> None:
-    """Raises InvalidInput for an item that could be stored, but not sent in an answer."""
+    """Raise InvalidInput for an item that could be stored, but not sent in a response."""
     if "".join(headers.values()).isprintable() and all(map(is_header_name, headers)):  # of nearly all
         return
     for name in not_sendable(headers):
@@ -86,11 +86,12 @@ def check_sendable(headers: Mapping[str, str]) -> None:
 
 
 def not_sendable(headers: Mapping[str, str]) -> list[str]:
-    """The names of those items that no answer can have."""
+    """Return the names of items that no response can have."""
     return [name for name, value in headers.items() if not (is_header_value(value) and is_header_name(name))]
 
 
 def breaks_answers(headers: Mapping[str, str]) -> bool:
-    """Would an answer with these headers be none? For a quick look at what was stored, and so checked, before."""
+    """Return whether these headers make a response invalid. A quick check of headers that were checked before they were
+    stored."""
     text = "".join(headers.values())
     return "\n" in text or "\r" in text or "\0" in text or not all(map(is_header_name, headers))

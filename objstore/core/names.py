@@ -1,6 +1,6 @@
 """Names of accounts, containers and objects, and the hash that places them.
 
-A name is text: what a client sent, percent-decoded, as UTF-8. Its path form is
+A name is text: the percent-decoded bytes of a client, as UTF-8. Its path form is
 `/account[/container[/object]]`; only the object part may hold slashes.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import InvalidInput
 
-# Names that begin so are the system's own: hidden from listings and closed to clients.
+# Names with this prefix are reserved for the system: hidden from listings and closed to clients.
 RESERVED = "\x00"
 
 
@@ -32,7 +32,7 @@ class Name(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Which of the servers keeps it."""
+        """The kind of server that stores it."""
         return "object" if self.object is not None else "container" if self.container is not None else "account"
 
     @property
@@ -45,7 +45,7 @@ class Name(NamedTuple):
 
     @classmethod
     def parse(cls, path: str) -> Name:
-        """The name that a path form says; raises InvalidInput for an empty part."""
+        """Parse a path; raises InvalidInput for an empty part."""
         parts = path[1:].split("/", 2)
         if path[:1] != "/" or not all(parts):
             raise InvalidInput(f"not a name: {path[:200]!r}")
@@ -62,15 +62,15 @@ class HashSalt(NamedTuple):
     suffix: bytes
 
     def hash(self, name: Name) -> str:
-        """32 hex digits: where the name lives (MD5 as an even spread, not as a secret)."""
+        """Return 32 hex digits that place the name (MD5 for an even spread, not for secrecy)."""
         path = name.path.encode("utf-8", "surrogateescape")
         return hashlib.md5(self.prefix + path + self.suffix, usedforsecurity=False).hexdigest()
 
 
 class Location(NamedTuple):
-    """Where on a device a name is kept. hash: 32 hex digits; policy: storage policy index.
+    """The place of a name on a device. hash: 32 hex digits; policy: storage policy index.
 
-    twin: the other partition in which it must be found, while the number of partitions is changed.
+    twin: the other partition that must have it, while the number of partitions changes.
     """
 
     partition: int
@@ -84,22 +84,22 @@ class Location(NamedTuple):
 
     @property
     def both(self) -> tuple[Location, ...]:
-        """The location, and that of its twin where it has one."""
+        """Return the location, and that of its twin if it has one."""
         return (self,) if self.twin is None else (self, self._replace(partition=self.twin, twin=self.partition))
 
 
 def partition_of(name_hash: str, part_power: int) -> int:
-    """The partition of a hash: its first `part_power` bits (0 to 32)."""
+    """Return the partition of a hash: its first `part_power` bits (0 to 32)."""
     return int(name_hash[:8], 16) >> (32 - part_power)
 
 
 def is_hash(text: str) -> bool:
-    """Is a text the hash of a name?"""
+    """Return whether a text is the hash of a name."""
     return _is_hex(text, 32)
 
 
 def is_suffix(text: str) -> bool:
-    """Is a text the suffix of a hash?"""
+    """Return whether a text is the suffix of a hash."""
     return _is_hex(text, 3)
 
 

@@ -1,10 +1,11 @@
-"""A node: one device of one storage server, as the ring knows it."""
+"""A node: one device of one storage server, as listed in the ring."""
 
 from typing import NamedTuple
 
 
 class Node(NamedTuple):
-    """id: index in the ring's device table. device: the directory name under the server's root.
+    """A device of a storage server. id: index in the ring's device table. device: the directory name under the server's
+    root.
 
     The replication address carries the traffic of replicators; it may equal the other.
     """
@@ -26,7 +27,7 @@ class Node(NamedTuple):
 
     @property
     def for_replication(self) -> "Node":
-        """The same device, reached by the address that replicators use."""
+        """Return the same device with the address that replicators use."""
         if not self.replication_port or (self.replication_ip, self.replication_port) == (self.ip, self.port):
             return self
         return self._replace(ip=self.replication_ip, port=self.replication_port)

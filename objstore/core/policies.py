@@ -1,4 +1,4 @@
-"""Storage policies: how the objects of a container are kept, and in which ring."""
+"""Storage policies: the engine and the ring of a container's objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from objstore.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """index: 0 for the first; it names the ring file and directory. engine: who keeps the files."""
+    """A storage policy. index: 0 for the first; it names the ring file and directory. engine: how objects are
+    stored."""
 
     index: int
     name: str
@@ -30,7 +31,7 @@ def ring_name(policy_index: int) -> str:
 
 
 def objects_dir(policy_index: int) -> str:
-    """The directory on a device that holds a policy's partitions."""
+    """The directory of the policy's partitions on a device."""
     return f"objects-{policy_index}" if policy_index else "objects"
 
 
@@ -67,7 +68,7 @@ class Policies:
         return self._by_index.get(index)
 
     def by_name(self, name: str) -> StoragePolicy | None:
-        """The policy with that name or alias, in any case of letters."""
+        """Return the policy with that name or alias; case does not matter."""
         return self._by_name.get(name.lower())
 
 

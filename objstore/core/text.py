@@ -11,32 +11,32 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_REMEMBERED = 4096  # names a client can make us remember
+_REMEMBERED = 4096  # limit of cached names, which clients choose
 _PLAIN = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-# Controls but the tab, and surrogates that stand for no byte.
+# Controls except the tab, and surrogates that stand for no byte.
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_header_name(text: str) -> bool:
-    """Is the text a token, as the name of a header must be? (RFC 9110, 5.1)"""
+    """Return whether the text is a token, as the name of a header must be (RFC 9110, 5.1)."""
     return _TOKEN.match(text) is not None
 
 
 def is_header_value(text: str) -> bool:
-    """Can a header have this text as its value? (RFC 9110, 5.5: no controls, so no line ends.)"""
+    """Return whether a header can have this value (RFC 9110, 5.5: no controls, so no line ends)."""
     return _UNSENDABLE.search(text) is None
 
 
 def to_text(native: str) -> str:
-    """Text of a native string."""
+    """Return the text of a native string."""
     return native if native.isascii() else native.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def to_native(text: str) -> str:
-    """The inverse of `to_text`."""
+    """Return the native string of a text: the inverse of `to_text`."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 

@@ -4,9 +4,8 @@ The text form is `<10 digits of seconds>.<5 digits>`, followed by `_<16 hex digi
 the offset is not 0. Text forms sort as the timestamps do. The offset orders internal
 changes that share a client's timestamp; clients see `normal`, which leaves it out.
 
-`Clock` hands out timestamps that never repeat nor go back within a process, and that are
-moved ahead of any timestamp it is shown (a hybrid logical clock), so that a host whose
-clock is slow cannot write what would lose against what is already stored.
+`Clock` returns timestamps that never repeat or go back within a process, and that are newer than any timestamp it has
+seen (a hybrid logical clock), so that a write of a host with a slow clock does not lose against older stored data.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class Timestamp(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Timestamp:
-        """The timestamp a text says, in internal form or as plain seconds.
+        """Parse a timestamp in internal form or as plain seconds.
 
-        Raises InvalidInput where the text is neither. Digits past the fifth are cut.
+        Raises InvalidInput for other text. Digits after the fifth are dropped.
         """
         match = _TEXT.match(text)
         if match is None:
@@ -48,13 +47,13 @@ class Timestamp(NamedTuple):
 
     @property
     def normal(self) -> str:
-        """The form for clients, without the offset: `1500000000.00001`."""
+        """Return the form for clients, without the offset: `1500000000.00001`."""
         seconds, ticks = divmod(self.raw, TICKS)
         return f"{seconds:010d}.{ticks:05d}"
 
     @property
     def internal(self) -> str:
-        """The full form, used in file names, databases and between servers."""
+        """Return the full form, used in file names, databases and between servers."""
         return f"{self.normal}_{self.offset:016x}" if self.offset else self.normal
 
     @property
@@ -63,11 +62,11 @@ class Timestamp(NamedTuple):
 
     @property
     def ceiling(self) -> int:
-        """Whole seconds, rounded up: an HTTP date is never before the change it dates."""
+        """Return whole seconds, rounded up: an HTTP date is never before the change it dates."""
         return -(-self.raw // TICKS)
 
     def next(self) -> Timestamp:
-        """The smallest timestamp that is greater and that clients can tell apart."""
+        """Return the next timestamp that clients can distinguish from this one."""
         return Timestamp(self.raw + 1)
 
     def __str__(self) -> str:
@@ -75,17 +74,17 @@ class Timestamp(NamedTuple):
 
 
 def just_after(timestamp: Timestamp, steps: int = 1) -> Timestamp:
-    """Newer than this and older than anything a client did later."""
+    """Return a timestamp newer than this and older than any later change of a client."""
     return Timestamp(timestamp.raw, timestamp.offset + steps)
 
 
 ZERO = Timestamp(0)
-# The offset of a change that was decided on what was there before it (by a condition, under a lease).
+# The offset of a change that depends on the state before it (by a condition, under a lease).
 DECIDED = 1
 
 
 class Clock:
-    """A source of timestamps that only ever grow; share one in a process."""
+    """A source of timestamps that only grow; share one in a process."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -99,6 +98,6 @@ class Clock:
         return Timestamp(raw)
 
     def after(self, seen: Timestamp) -> Timestamp:
-        """A new timestamp greater than `seen`, however far behind this host's clock is."""
+        """Return a new timestamp greater than `seen`, even if this host's clock is behind."""
         self._last = max(self._last, seen.raw)
         return self.now()

@@ -1,7 +1,7 @@
-"""Headers of a name whose versions are kept elsewhere, as all servers and filters know them.
+"""Headers of a name whose versions are stored elsewhere, known to all servers and filters.
 
-The object under such a name is a *pointer*: a manifest of the current version's bytes or, where
-that is a delete marker, of nothing. To clients the latter is not there, and it has no row in a listing.
+The object under such a name is a *pointer*: a manifest of the current version's bytes or, for a delete marker, of
+nothing. Clients do not see the latter, and it has no row in a listing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
 DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
-# With an object that is to have no row: the container's servers are told that it was deleted.
+# With an object without a row: the container's servers get a deletion.
 UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"
-# With one whose bytes are the version's: the account counts them where that is.
+# With an object whose bytes are the version's: the account counts them there.
 COUNTED_ELSEWHERE = "X-Object-Sysmeta-Container-Update-Override-Elsewhere"
 # With PUT of an object, from the system: answer 201 only if a majority of the container's replicas has its row.
 LISTED = "X-Backend-Listed-By-Majority"
@@ -22,5 +22,5 @@ MARKER_TYPE = "application/x-delete-marker"
 
 
 def keeps_versions(sysmeta: Mapping[str, str]) -> bool:
-    """True for a container whose bucket has, or had, versioning enabled. sysmeta: as in `web.infos.ContainerInfo`."""
+    """Return whether a container's bucket has, or had, versioning enabled. sysmeta: as in `web.infos.ContainerInfo`."""
     return bool(sysmeta.get("s3-versioning-0"))

@@ -67,7 +67,7 @@ class ChangedDatabases:
         except (OSError, DeviceUnavailable) as error:
             self.missed(device)
             if self._logger is not None:
-                self._logger.warning("%s: databases cannot be looked at: %s", device, error)
+                self._logger.warning("%s: cannot list databases: %s", device, error)
         self._looked[device] = started - _SLACK_SECONDS
 
     def missed(self, device: str) -> None:

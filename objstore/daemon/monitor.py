@@ -18,7 +18,7 @@ from objstore.runtime.metrics import Counters, Metrics
 from objstore.runtime.threads import ThreadPool
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # of a number; other keys, such as addresses, would be names without end
-_HELP = "Told by a daemon; see doc/daemons.md."
+_HELP = "Reported by a daemon; see doc/daemons.md."
 _LABELS = ("daemon", "device")
 
 Series = tuple[str, str]  # name, device; without a device it is ''
@@ -156,7 +156,7 @@ class Monitor:
         try:
             self._tell(daemon)
         except Exception:  # one that tells nonsense must not hide the others
-            self._means.logger.exception("%s: its state cannot be told", daemon.name)
+            self._means.logger.exception("%s: cannot report its state", daemon.name)
 
     def _tell(self, daemon: Daemon) -> None:
         means = self._means
@@ -170,14 +170,14 @@ class Monitor:
             self._silent.discard(daemon.name)
         except OSError as error:
             if daemon.name not in self._silent:
-                means.logger.warning("%s: its state cannot be written: %s", daemon.name, error)
+                means.logger.warning("%s: cannot write its state: %s", daemon.name, error)
             self._silent.add(daemon.name)
 
     def _told(self, daemon: Daemon) -> Mapping[str, object]:
         try:
             return daemon.told()
         except Exception:
-            self._means.logger.exception("%s: what it tells is not known", daemon.name)
+            self._means.logger.exception("%s: cannot collect its status", daemon.name)
             return {}
 
     def _count(self, daemon: str, found: Mapping[Series, float]) -> None:

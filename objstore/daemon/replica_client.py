@@ -54,9 +54,9 @@ class Fate(Enum):
     """What has become of an object on one replica that was asked to delete it."""
 
     ENDED = "deleted, or replaced by a deletion that is newer still"
-    NEWER = "something newer is there"
-    ABSENT = "neither the object nor anything newer is there"
-    UNKNOWN = "could not be told"
+    NEWER = "it holds something newer"
+    ABSENT = "it holds neither the object nor anything newer"
+    UNKNOWN = "could not be reached"
 
 
 def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:

@@ -287,7 +287,7 @@ class Rounds:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, TypeError) as error:
-            self._logger.warning("%s: rounds begin anew: %s: %s", self._duty, path, error)
+            self._logger.warning("%s: rounds start over: %s: %s", self._duty, path, error)
         self._saved[place.name] = self._monotonic()
         return {tour.name: self._read(said, tour.name, path) for tour in self._tours}
 
@@ -296,7 +296,7 @@ class Rounds:
         try:
             return Round.read(said[tour]) if tour in said else Round()
         except (ValueError, LookupError, TypeError) as error:
-            self._logger.warning("%s: round %r begins anew: %s: %r", self._duty, tour, path, error)
+            self._logger.warning("%s: round %r starts over: %s: %r", self._duty, tour, path, error)
             return Round()
 
     def _sweep(self, directory: str) -> None:

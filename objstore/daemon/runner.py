@@ -208,10 +208,10 @@ class Daemon:
                 if self._stopping.ready():
                     break
         except (ObjstoreError, OSError) as error:
-            self._logger.error("%s: a pass broke off: %s", self.name, error)
+            self._logger.error("%s: a pass stopped on an error: %s", self.name, error)
             return True
         except Exception:
-            self._logger.exception("%s: a pass broke off", self.name)
+            self._logger.exception("%s: a pass stopped on an error", self.name)
             return True
         finally:
             crew.wait()

@@ -1,5 +1,5 @@
-"""The judgement of a cluster: what its hosts report, what state that amounts to, and what is wrong with it.
+"""The judgement of a cluster: the reports of its hosts, the state they describe, and its problems.
 
 `probe` asks the servers, `hosts` gathers what they report; `copies`, `state` and `problems` judge it, as pure
-functions. Knows nothing of the terminal: `cli.status` and its like show the results.
+functions. It knows nothing of the terminal: `cli.status` and other commands show the results.
 """

@@ -1,9 +1,9 @@
-"""Where copies may be missing: judged by the passes of replicators, by returns of devices, and by rings. Pure.
+"""Devices that may lack copies: judged by the passes of replicators, by returns of devices, and by rings. Pure.
 
-A pass of a replicator compares all partitions of its device with their other primaries, and brings these what they
-lack. So a device has all its copies when every device of its ring has ended such a pass that began after this device,
-or its host, came back; and partitions lie where a ring places them when those passes began with that ring, and left
-nothing where it does not belong.
+A pass of a replicator compares all partitions of its device with their other primaries, and sends these the changes
+they lack. So a device has all its copies when every device of its ring has ended such a pass that began after this
+device, or its host, came back; and partitions are in their places when those passes began with the current ring and
+left no misplaced partition.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Disk = tuple[str, str]  # address of the host, name of the device
 
 
 class Compared(NamedTuple):
-    """What is known of the last complete pass over a device.
+    """The last complete pass over a device.
 
-    since: by our clock, in seconds since the epoch; what came back later was not compared. rings: versions, None if its
-    host does not say. unexplained: partitions that did not succeed, though no peer failed. failed: nodes that were not
-    brought up to date. known: has there been a pass since the daemon started?
+    since: by our clock, in seconds since the epoch; devices that came back later were not compared. rings: versions,
+    None if its host does not report them. unexplained: partitions that failed although no peer failed. failed: nodes
+    that could not be updated. known: whether there was a pass since the daemon started.
     """
 
     since: float
@@ -38,15 +38,15 @@ class Compared(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A device that may lack copies, or keeps what belongs elsewhere; and why."""
+    """A device that may lack copies, or holds misplaced partitions, and the reason."""
 
     disk: Disk
     why: str
 
 
 class Copies(NamedTuple):
-    """lacking: devices that may lack copies. unfinished: those with something to bring to others, or that do not say.
-    moving: names of rings by which copies still move."""
+    """lacking: devices that may lack copies. unfinished: devices with partitions to move to others, or that do not
+    report them. moving: names of rings whose copies still move."""
 
     lacking: Sequence[Gap]
     unfinished: Sequence[Gap]
@@ -58,7 +58,7 @@ class Copies(NamedTuple):
 
 
 def judge_copies(reports: Iterable[HostReport], rings: Sequence[tuple[str, Ring]]) -> Copies:
-    """Of the devices that can be used now; others are away, whatever they have."""
+    """Judge the devices that can be used now; others are away, whatever they hold."""
     hosts = {report.ip: report for report in reports if report.summary is not None}
     lacking: dict[Disk, str] = {}
     unfinished: dict[Disk, str] = {}
@@ -67,7 +67,7 @@ def judge_copies(reports: Iterable[HostReport], rings: Sequence[tuple[str, Ring]
         kind = name.partition("-")[0]
         placed = [node for node in ring.devices if node is not None]
         if len(placed) == 1:
-            continue  # there is nobody to compare with
+            continue  # there is no other device to compare with
         nodes = [node for node in placed if is_usable(hosts.get(node.ip), node.device)]
         compared = {(node.ip, node.device): compared_by(hosts[node.ip], kind, node.device) for node in nodes}
         for node in nodes:
@@ -92,9 +92,10 @@ def is_usable(report: HostReport | None, device: str) -> bool:
 
 
 def returned(report: HostReport, kind: str, device: str) -> float:
-    """When a device came back last, by our clock: its servers started, it was put back, or it was mounted.
+    """Return the time at which a device last came back, by our clock: its servers started, or it was put back or
+    mounted.
 
-    Infinite if another one is in its place since a moment ago, which no replicator has seen yet.
+    Infinite if a new device took its place so recently that no replicator has seen it yet.
     """
     assert report.summary is not None
     daemons = report.summary["daemons"]
@@ -122,7 +123,7 @@ def compared_by(report: HostReport, kind: str, device: str) -> Compared:
         return Compared(state["last"]["began"] - offset, None, told.get("handoffs_left", 0), frozenset())
     result = told.get("compared")
     if not result:
-        # What it did before it started is not known: that counts for those alone that came back since.
+        # Its work before its start is unknown: this matters only for devices that came back since.
         return Compared(returned(report, kind, device) - _JUST_BEFORE, None, 0, frozenset(), known=False)
     failed = frozenset(result["failed_peers"])
     unexplained = 0 if failed else max(result["failures"], result["handoffs_left"])
@@ -135,7 +136,7 @@ def _why_lacking(node: Node, returned: float, passes: Iterable[Compared]) -> str
         if result.failed & names:
             return "could not be brought up to date"
         if returned > result.since:
-            return "came back, and has not been compared with all others since"
+            return "came back, and has not been compared with all other replicas since"
     return ""
 
 
@@ -143,11 +144,11 @@ def _why_unfinished(result: Compared) -> str:
     if not result.known:
         return "no complete pass over its partitions since the replicator started"
     if result.unexplained:
-        return f"{result.unexplained} partitions were not brought to where they belong"
+        return f"{result.unexplained} partitions could not be moved to their primaries"
     return ""
 
 
 def may_lack(copies: Copies, ring: Ring) -> Iterator[int]:
-    """Ids of a ring's devices that may lack copies."""
+    """Return the ids of a ring's devices that may lack copies."""
     disks = {gap.disk for gap in copies.lacking}
     return (node.id for node in ring.devices if node is not None and (node.ip, node.device) in disks)

@@ -1,4 +1,4 @@
-"""What all hosts of a store say of themselves: over HTTP, or read from the data directory of `objstore serve`."""
+"""The reports of all hosts of a store: over HTTP, or read from the data directory of `objstore serve`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from objstore.runtime.host_report import Host, Paths
 
 
 class HostReport(NamedTuple):
-    """ip: as rings have it. summary: /recon/summary, None where none of its servers answers. silent: servers that
-    did not answer, and why. offset: seconds by which its clock is ahead of ours, None where not known."""
+    """The report of a host. ip: as in the rings. summary: /recon/summary, None if none of its servers answers.
+    silent: servers that did not answer, and the reason. offset: seconds by which its clock is ahead of ours, None
+    if unknown."""
 
     ip: str
     summary: Mapping[str, Any] | None
@@ -26,13 +27,13 @@ class HostReport(NamedTuple):
 
 
 def gather(found: Inside, rings: Sequence[tuple[str, Ring]], timeout: float = TIMEOUT) -> list[HostReport]:
-    """One for each host of the rings, by address. timeout: seconds for each server."""
+    """Return a report of each host of the rings, by address. timeout: seconds for each server."""
     if found.devices is not None:
         root = found.devices.root
         recon = recon_files.directory(found.conf.get("recon_cache_path", ""), root)
         paths = Paths(root, found.directory, recon, mount_check=False)
         served = is_served(DataDir(os.path.dirname(found.directory)))
-        silent = {} if served else {"objstore serve": "it does not run"}
+        silent = {} if served else {"objstore serve": "it is not running"}
         return [HostReport(HOST, Host(paths, _ring_version).summary(), silent)]
     began = time.time()
     answers = ask(servers_of(rings), "summary", timeout)
@@ -44,7 +45,7 @@ def _ring_version(path: str) -> int:
 
 
 def reports(answers: Sequence[Answer] | Any, asked: float) -> list[HostReport]:
-    """asked: when, by our clock, the answers were made."""
+    """Return the reports of hosts. asked: time of the answers, by our clock."""
     by_ip: dict[str, list[Answer]] = {}
     for answer in answers:
         by_ip.setdefault(answer.server.ip, []).append(answer)
@@ -52,7 +53,8 @@ def reports(answers: Sequence[Answer] | Any, asked: float) -> list[HostReport]:
 
 
 def _report(ip: str, answers: Sequence[Answer], asked: float) -> HostReport:
-    """The servers of a host look at the same devices: one answer says it all, but for daemons told apart."""
+    """Combine the answers of a host's servers: they see the same devices, so one answer suffices, except for their
+    daemons."""
     told = [answer.told for answer in answers if isinstance(answer.told, dict)]
     silent = {f"{answer.server.kind} server at {answer.server}": answer.error for answer in answers if not answer.told}
     if not told:

@@ -1,4 +1,4 @@
-"""Asking all storage servers that the rings name, at once."""
+"""Ask all storage servers of the rings at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT_ONCE = 64
 
 
 class Server(NamedTuple):
-    """kind: account, container or object."""
+    """A storage server. kind: account, container or object."""
 
     kind: str
     ip: str
@@ -28,7 +28,7 @@ class Server(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """told: the JSON that a server answered; None with the reason in `error`."""
+    """The answer of a server. told: its JSON; None with the reason in `error`."""
 
     server: Server
     told: Any
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 def servers_of(rings: Iterable[tuple[str, Ring]]) -> list[Server]:
-    """The servers of rings (by name), in order, each once."""
+    """Return the servers of rings (by name), in order, each once."""
     found = {
         Server(name.partition("-")[0], node.ip, node.port) for name, ring in rings for node in ring.devices if node
     }
@@ -44,7 +44,7 @@ def servers_of(rings: Iterable[tuple[str, Ring]]) -> list[Server]:
 
 
 def ask(servers: Iterable[Server], topic: str, timeout: float = TIMEOUT) -> dict[Server, Answer]:
-    """GET /recon/<topic> of each; timeout in seconds, of connecting and of each read."""
+    """Ask each server for /recon/<topic>; timeout in seconds, of connecting and of each read."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return {answer.server: answer for answer in pool.map(lambda server: _ask(server, topic, timeout), servers)}
 

@@ -1,4 +1,4 @@
-"""What is wrong with a store, from its state: one rule a function, each finding in one line. Pure."""
+"""The problems of a store, from its state: one rule per function, one line per finding. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from objstore.health.state import FULL, ClusterState
 
-CRITICAL = "critical"  # data is at risk, or clients are
-WARNING = "warning"  # somebody has to do something
-UNDER_WAY = "under way"  # copies are not all where they belong; replicators see to it
-NOTE = "note"  # worth knowing, and in order
+CRITICAL = "critical"  # data or clients are at risk
+WARNING = "warning"  # action required
+UNDER_WAY = "under way"  # some copies are not in place; replicators move them
+NOTE = "note"  # worth knowing, no action required
 SEVERITIES = (CRITICAL, WARNING, UNDER_WAY, NOTE)
 
 MUCH_FULLER = 0.1  # than the average of all
@@ -20,7 +20,7 @@ MANY_SPOOLED = 1000
 
 
 class Problem(NamedTuple):
-    """where: a host, device, ring or daemon."""
+    """A problem. where: a host, device, ring or daemon."""
 
     severity: str
     where: str
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 
 def problems(state: ClusterState, reclaim_age: float) -> list[Problem]:
-    """All findings, the worst first. reclaim_age: in seconds; see doc/replication.md."""
+    """Return all problems, the worst first. reclaim_age: in seconds; see doc/replication.md."""
     found = [problem for rule in _RULES for problem in rule(state, reclaim_age)]
     return sorted(found, key=lambda problem: SEVERITIES.index(problem.severity))
 
@@ -43,12 +43,12 @@ def _silent_servers(state: ClusterState, _: float) -> Iterator[Problem]:
             yield Problem(CRITICAL, host.ip, f"{server} does not answer: {why}")
 
 
-_AGAIN = "; its copies are made anew on other devices"
+_AGAIN = "; its copies are being restored on other devices"
 _DEVICE_STATES = {
-    "not there": (CRITICAL, f"is not there{_AGAIN}"),
+    "not there": (CRITICAL, f"is missing{_AGAIN}"),
     "not mounted": (CRITICAL, f"is not mounted{_AGAIN}"),
     "silent": (CRITICAL, "does not answer"),
-    "slow": (WARNING, "is slow: what lies on it takes long to count, though it writes and reads"),
+    "slow": (WARNING, "is slow: counting its contents takes too long, but its write/read check succeeds"),
     "read-only": (CRITICAL, "is read-only, as a file system is after an error of its disk; see the kernel's log"),
 }
 
@@ -60,29 +60,29 @@ def _devices(state: ClusterState, reclaim_age: float) -> Iterator[Problem]:
             severity, what = _DEVICE_STATES[device.state]
             yield Problem(severity, where, what)
         if device.state == "fails":
-            yield Problem(CRITICAL, where, f"cannot be looked at: {device.why}; see the kernel's log")
+            yield Problem(CRITICAL, where, f"cannot be read: {device.why}; see the kernel's log")
         if device.state == "taken out":
-            yield Problem(WARNING, where, f"is taken out: {device.why}{_AGAIN}")
+            yield Problem(WARNING, where, f"was taken out: {device.why}{_AGAIN}")
         if device.state == "not in rings" and device.partitions:
-            yield Problem(WARNING, where, f"is in no ring and holds {device.partitions} partitions")
+            yield Problem(WARNING, where, f"is not in any ring, but holds {device.partitions} partitions")
         if device.quarantined:
             yield Problem(WARNING, where, f"{device.quarantined} damaged objects or databases in quarantine")
         if device.spooled > MANY_SPOOLED:
-            yield Problem(WARNING, where, f"{device.spooled} updates of containers wait")
+            yield Problem(WARNING, where, f"{device.spooled} container updates are waiting")
         elif device.spooled:
-            yield Problem(NOTE, where, f"{device.spooled} updates of containers wait")
+            yield Problem(NOTE, where, f"{device.spooled} container updates are waiting")
         if device.lacks and not device.draining:
-            held = f"{device.partitions} of about {device.expected} partitions are there"
+            held = f"{device.partitions} of about {device.expected} partitions are present"
             yield Problem(UNDER_WAY, where, f"is being filled: {held}")
         if device.draining:
             left = f"is being drained: {device.handoffs or device.partitions} partitions left"
-            empty = "is drained: nothing is left on it, `objstore ring remove` may take it out"
+            empty = "is drained: it is empty, and `objstore ring remove` can remove it"
             is_empty = not device.partitions and device.state == "ok"
             yield Problem(NOTE if is_empty else UNDER_WAY, where, empty if is_empty else left)
 
 
 def _copies(state: ClusterState, _: float) -> Iterator[Problem]:
-    """One line for each reason: after a restart or a change of rings they are those of most devices."""
+    """Yield one line for each reason: after a restart or a change of rings a reason concerns nearly all devices."""
     reasons: dict[str, list[str]] = {}
     for gap in state.copies.lacking:
         reasons.setdefault(f"may lack copies: it {gap.why}", []).append("/".join(gap.disk))
@@ -93,13 +93,13 @@ def _copies(state: ClusterState, _: float) -> Iterator[Problem]:
     for why, disks in reasons.items():
         yield Problem(UNDER_WAY, _some(tuple(disks)), why)
     for name in state.copies.moving:
-        yield Problem(UNDER_WAY, f"{name}.ring", "copies are on their way to where this ring places them")
+        yield Problem(UNDER_WAY, f"{name}.ring", "copies are still moving to where this ring places them")
     home: dict[str, int] = {}
     for device in state.devices:
         if device.handoffs and not device.draining:
             home[f"{device.host}/{device.name}"] = device.handoffs
     if home:
-        what = f"{sum(home.values())} partitions are on their way to other devices"
+        what = f"{sum(home.values())} partitions are moving to other devices"
         yield Problem(UNDER_WAY, _some(tuple(home)), what)
 
 
@@ -110,12 +110,14 @@ def _full_devices(state: ClusterState, _: float) -> Iterator[Problem]:
     average = sum(device.used or 0 for device, _ in known) / total if total else 0.0
     for device in state.devices:
         if device.inodes_used > FULL:
-            what = f"has {100 * device.inodes_used:.0f}% of its inodes in use; what it cannot take goes to others"
+            what = (
+                f"has {100 * device.inodes_used:.0f}% of its inodes in use; writes that it refuses go to other devices"
+            )
             yield Problem(WARNING, f"{device.host}/{device.name}", what)
     for device, fullness in known:
         where = f"{device.host}/{device.name}"
         if fullness > FULL:
-            yield Problem(WARNING, where, f"is {100 * fullness:.0f}% full; what it cannot take goes to others")
+            yield Problem(WARNING, where, f"is {100 * fullness:.0f}% full; writes that it refuses go to other devices")
         elif fullness > average + MUCH_FULLER:
             yield Problem(NOTE, where, f"is {100 * fullness:.0f}% full, the average is {100 * average:.0f}%")
 
@@ -127,7 +129,7 @@ def _overdue_passes(state: ClusterState, reclaim_age: float) -> Iterator[Problem
         age = state.at - device.replicated
         where = f"{device.host}/{device.name}"
         if age > reclaim_age / 2:
-            yield Problem(CRITICAL, where, f"replicated {age / 86400:.1f} days ago: deletions may come undone")
+            yield Problem(CRITICAL, where, f"replicated {age / 86400:.1f} days ago: deleted objects may reappear")
         elif age > LATE_PASS:
             yield Problem(WARNING, where, f"replicated {age / 3600:.0f} hours ago")
 
@@ -136,14 +138,14 @@ def _rings(state: ClusterState, _: float) -> Iterator[Problem]:
     for ring in state.rings:
         if len(ring.versions) > 1:
             told = "; ".join(f"{version} on {_some(hosts)}" for version, hosts in sorted(ring.versions.items()))
-            yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts hold different ones: {told}")
+            yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts have different versions: {told}")
         elif ring.digest and ring.versions and ring.here not in ring.versions:
             (version,) = ring.versions
-            yield Problem(WARNING, f"{ring.name}.ring", f"hosts hold version {version}, here is {ring.here}")
+            yield Problem(WARNING, f"{ring.name}.ring", f"hosts have version {version}, this host has {ring.here}")
 
 
 def _mistaken_rings(state: ClusterState, _: float) -> Iterator[Problem]:
-    """Two kinds of servers never have the same ring: their ports differ."""
+    """Find equal rings of two kinds of servers: they are never the same, as their ports differ."""
     for host in state.hosts:
         kinds: dict[str, str] = {}
         for name, told in sorted((host.summary or {}).get("rings", {}).items()):
@@ -184,16 +186,16 @@ def _clocks(state: ClusterState, _: float) -> Iterator[Problem]:
 def _duties(state: ClusterState, _: float) -> Iterator[Problem]:
     for duty in state.duties:
         if duty.failures:
-            yield Problem(NOTE, duty.name, f"{duty.failures} failures in the last pass; its log tells")
+            yield Problem(NOTE, duty.name, f"{duty.failures} failures in the last pass; see its log")
     for host in state.hosts:
         dead = [duty.name for duty in state.duties if host.ip in duty.dead]
         if len(dead) > 1 and len(dead) == len((host.summary or {}).get("daemons", {})):
-            yield Problem(WARNING, host.ip, "none of its daemons runs")
+            yield Problem(WARNING, host.ip, "none of its daemons is running")
         elif dead:
-            yield Problem(WARNING, host.ip, f"daemons that do not run: {', '.join(dead)}")
+            yield Problem(WARNING, host.ip, f"daemons that are not running: {', '.join(dead)}")
         for name, found in (host.summary or {}).get("daemons", {}).items():
             if found.get("broke_off"):
-                yield Problem(WARNING, host.ip, f"{name}: the last pass broke off; its log tells why")
+                yield Problem(WARNING, host.ip, f"{name}: the last pass stopped on an error; see its log")
 
 
 def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -207,11 +209,11 @@ def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
             if found.get("errors"):
                 yield Problem(WARNING, f"{host.ip}/{device}", f"{found['errors']} errors in the kernel's log")
             if found.get("failed"):
-                yield Problem(WARNING, f"{host.ip}/{device}", f"does not write and read: {found['why']}")
+                yield Problem(WARNING, f"{host.ip}/{device}", f"failed its write/read check: {found['why']}")
 
 
 class _Search(NamedTuple):
-    """What a search counts that wants somebody's eyes. done: how much of it was seen to, by the name of the count."""
+    """A count of a search that requires attention. done: name of the count of repaired items."""
 
     duty: str
     what: str
@@ -229,7 +231,7 @@ _SEARCHES = (
         "auditing",
     ),
     _Search("dark-objects", "objects that should have expired long ago", ("overdue",), "requeued", "expiry"),
-    _Search("dangling-rows", "rows of listings whose object is gone", ("dangling", "unseen"), "repaired", "auditing"),
+    _Search("dangling-rows", "listing rows without an object", ("dangling", "unseen"), "repaired", "auditing"),
 )
 
 
@@ -262,7 +264,7 @@ _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
 
 
 def _by_value(state: ClusterState, value: Callable[[Mapping[str, object]], str]) -> dict[str, tuple[str, ...]]:
-    """Hosts by what they say."""
+    """Return hosts by their values."""
     found: dict[str, tuple[str, ...]] = {}
     for host in state.hosts:
         if host.summary is not None:

@@ -1,4 +1,4 @@
-"""The state of a store from what its hosts say: devices, duties, what is under way, what is wrong. Pure."""
+"""The state of a store from the reports of its hosts: devices, duties, progress, problems. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from objstore.ring import Ring
 LOST = ("not there", "not mounted", "taken out")
 FULL = 0.9  # of a device, used
 _LACKS_PART = 0.05
-_LACKS_DEVIATIONS = 5.0  # of a number of partitions that have anything in them by chance
+_LACKS_DEVIATIONS = 5.0  # of a number of partitions that are not empty by chance
 AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
 class Device(NamedTuple):
-    """One disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out, or fails.
+    """A disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out, or fails.
 
-    Sizes in bytes, None where not known.
+    Sizes in bytes, None if unknown.
 
-    partitions: that lie there; wanted: that rings assign to it; expected: so many of these have anything in them, to
-    judge by the other devices; 0 where not known. handoffs: partitions there that are on their way to other devices.
-    file_system: its number on the host, 0 where not known: devices may be directories of the same one. replicated,
-    audited: when the last complete pass over it ended, of that of its duties that lags most (seconds since the
-    epoch); None where there was none yet.
+    partitions: number stored on it; wanted: number that rings assign to it; expected: estimated number of these that
+    are not empty, judged by the other devices; 0 if unknown. handoffs: partitions on it that move to other devices.
+    file_system: its number on the host, 0 if unknown: several devices may be directories of the same one. replicated,
+    audited: end of the last complete pass of the slowest duty (seconds since the epoch); None if there was none yet.
     """
 
     host: str
@@ -50,7 +49,7 @@ class Device(NamedTuple):
 
     @property
     def inodes_used(self) -> float:
-        """Part of the inodes that are in use, 0 if the file system has no fixed number of them."""
+        """Share of the inodes in use, 0 if the file system has no fixed number of them."""
         return 1 - self.inodes_avail / self.inodes if self.inodes else 0.0
 
     @property
@@ -59,12 +58,13 @@ class Device(NamedTuple):
 
     @property
     def is_lost(self) -> bool:
-        """Do its peers bring what it held to other devices? Those of a host that is away are waited for."""
+        """Return whether its peers restore its copies on other devices. They wait for the devices of a host that is
+        away."""
         return self.state in LOST
 
     @property
     def lacks(self) -> int:
-        """Partitions that are to be brought to it; 0 where there are too few to tell that from chance."""
+        """Return the number of partitions it lacks; 0 if the number is too small to be significant."""
         lacking = self.expected - self.partitions
         plain = max(self.expected * _LACKS_PART, _LACKS_DEVIATIONS * self.expected**0.5)
         has_room = (self.fullness or 0.0) < FULL
@@ -72,8 +72,8 @@ class Device(NamedTuple):
 
 
 class Duty(NamedTuple):
-    """A daemon on all its hosts. dead: hosts where it runs no more; ended, seconds: of the last complete pass that lags
-    most; failures: units that failed in the last passes."""
+    """A daemon on all its hosts. dead: hosts on which it no longer runs; ended, seconds: of the oldest last complete
+    pass; failures: units that failed in the last passes."""
 
     name: str
     hosts: int
@@ -85,7 +85,7 @@ class Duty(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Work under way. left: units of `total` still to do; eta: seconds, None where it cannot be told."""
+    """Work in progress. left: units of `total` still to do; eta: seconds, None if it cannot be estimated."""
 
     what: str
     total: int
@@ -94,8 +94,8 @@ class Progress(NamedTuple):
 
 
 class RingState(NamedTuple):
-    """versions: by version and digest, the hosts that have it; ours: that of the directory we look from, `digest` its
-    MD5 (empty where not known)."""
+    """A ring on all hosts. versions: hosts by version and digest; ours: version in our own directory, `digest` its MD5
+    (empty if unknown)."""
 
     name: str
     ours: int
@@ -127,7 +127,7 @@ def judge(
     now: float,
     digests: Mapping[str, str] | None = None,
 ) -> ClusterState:
-    """now: seconds since the epoch. digests: MD5 of our rings, by name, in hex."""
+    """Judge the reports of hosts. now: seconds since the epoch. digests: MD5 of our rings, by name, in hex."""
     devices = list(_devices(reports, rings))
     return ClusterState(
         now,
@@ -141,7 +141,7 @@ def judge(
 
 
 def estimate(began: float, now: float, total: int, left: int) -> float | None:
-    """Seconds until the rest is done at the pace so far; None where nothing has been done yet."""
+    """Return the seconds until the rest is done at the pace so far; None if nothing has been done yet."""
     done = total - left
     if not left:
         return 0.0
@@ -149,14 +149,14 @@ def estimate(began: float, now: float, total: int, left: int) -> float | None:
 
 
 class _Assigned(NamedTuple):
-    """What rings say of one device. wanted: partitions by kind; weights: of its entries in the rings."""
+    """The assignment of one device in the rings. wanted: partitions by kind; weights: of its entries in the rings."""
 
     wanted: Mapping[str, int]
     weights: tuple[float, ...]
 
 
 def _assigned(rings: Iterable[tuple[str, Ring]]) -> dict[tuple[str, str], _Assigned]:
-    """By host and device."""
+    """Return the assignments by host and device."""
     found: dict[tuple[str, str], _Assigned] = {}
     for name, ring in rings:
         kind = name.partition("-")[0]
@@ -178,7 +178,7 @@ def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -
 
 
 def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _Assigned]) -> Mapping[str, float]:
-    """By kind: which part of the partitions has anything in it, to judge by those devices that lack few."""
+    """Return by kind the share of partitions that are not empty, judged by the devices that lack few."""
     parts: dict[str, list[float]] = {kind: [] for kind in REPLICATORS}
     for report in reports:
         for name, found in (report.summary or {}).get("devices", {}).items():
@@ -193,7 +193,7 @@ def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _A
 
 
 def _partitions(found: Mapping[str, Any], kind: str) -> int:
-    """Of a kind, in all policies, on a device."""
+    """Return the number of partitions of a kind, in all policies, on a device."""
     return sum(number for name, number in found.get("partitions", {}).items() if name.partition("-")[0] == f"{kind}s")
 
 
@@ -227,7 +227,7 @@ def _device(
 
 
 def _answers(summary: Mapping[str, Any], name: str) -> bool:
-    """Did the drive audit write to the device and read from it when it last looked?"""
+    """Return whether the device passed its last write/read check."""
     audited = ((summary.get("driveaudit") or {}).get("devices") or {}).get(name)
     return audited is not None and not audited.get("failed")
 
@@ -253,13 +253,13 @@ def _device_state(
 
 
 def _of_device(states: Mapping[str, Any], duty: str, device: str) -> Mapping[str, Any]:
-    """What a daemon tells of one device."""
+    """Return a daemon's report of one device."""
     told: Mapping[str, object] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
     return told
 
 
 def _oldest(times: Iterable[float | None]) -> float | None:
-    """None where one of them is missing: it lags most."""
+    """Return the oldest; None if one of them is missing."""
     known = list(times)
     return min((time for time in known if time), default=None) if all(known) else None
 
@@ -284,7 +284,8 @@ def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
 
 
 def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: float) -> Iterator[Progress]:
-    """What is brought to devices that lack it, passes of replicators under way, partitions that are to go home."""
+    """Return the progress of copies being restored, of replication passes, and of partitions moving to their
+    primaries."""
     lost = [device for device in devices if device.is_lost]
     waits = bool(lost) or any(report.summary is None for report in reports)
     passes: list[Progress] = []
@@ -295,7 +296,7 @@ def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: flo
     if lost:
         total = sum(device.expected for device in lost)
         standing = sum(max(device.handoffs, device.partitions - device.wanted) for device in devices)
-        yield Progress("copies of what lost devices held", total, max(0, total - standing), eta)
+        yield Progress("copies of lost devices", total, max(0, total - standing), eta)
     lacking = [device for device in devices if device.lacks]
     if lacking:
         total = sum(device.expected for device in lacking)
@@ -304,7 +305,7 @@ def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: flo
 
 
 def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, waits: bool) -> Iterator[Progress]:
-    """waits: are devices away, so that partitions may have to wait for theirs?"""
+    """Yield the progress of replication. waits: devices are away, so that partitions may have to wait for theirs."""
     total = left = handoffs = handoffs_left = 0
     etas: list[float | None] = []
     moving: list[float | None] = []
@@ -326,11 +327,11 @@ def _replication(kind: str, states: Sequence[Mapping[str, Any]], now: float, wai
         if away:
             moving.append(estimate(began, now, sum(device.get("handoffs", 0) for device in devices), away))
     if left:
-        yield Progress(f"{kind} replication, this pass", total, left, _longest(etas))
+        yield Progress(f"{kind} replication, current pass", total, left, _longest(etas))
     if handoffs_left and waits:
-        yield Progress(f"{kind} partitions that stand in, or go home", handoffs_left, handoffs_left, None)
+        yield Progress(f"{kind} partitions on handoffs or moving back", handoffs_left, handoffs_left, None)
     elif handoffs_left:
-        yield Progress(f"{kind} partitions on their way home", handoffs, handoffs_left, _longest(moving))
+        yield Progress(f"{kind} partitions moving to their primaries", handoffs, handoffs_left, _longest(moving))
 
 
 def _longest(etas: Iterable[float | None]) -> float | None:

@@ -25,11 +25,11 @@ from objstore.runtime.settings import duration, positive, setting
 class ClientSettings:
     """How long storage nodes may take, and how many connections are kept."""
 
-    conn_timeout: float = setting(duration, "0.5s", "how long a node may take to accept a connection")
-    node_timeout: float = setting(duration, "10s", "how long a node may take to begin its answer")
-    body_timeout: float = setting(duration, "10s", "how long a node may be silent within a body, or not read")
-    max_idle_connections: int = setting(positive, "64", "connections kept for reuse, for each node")
-    idle_timeout: float = setting(duration, "30s", "how long a connection is kept; shorter than the server's")
+    conn_timeout: float = setting(duration, "0.5s", "timeout to connect to a node")
+    node_timeout: float = setting(duration, "10s", "timeout for a node to begin its answer")
+    body_timeout: float = setting(duration, "10s", "timeout of each read and write of a body")
+    max_idle_connections: int = setting(positive, "64", "maximum number of idle connections per node")
+    idle_timeout: float = setting(duration, "30s", "idle timeout of a connection; must be shorter than the server's")
 
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

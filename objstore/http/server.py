@@ -27,37 +27,42 @@ from objstore.runtime.settings import duration, natural, positive, setting, size
 class ServerSettings:
     """Limits of connections and requests, and the certificate."""
 
-    backlog: int = setting(positive, "4096", "connections that may wait to be accepted, for each worker")
+    backlog: int = setting(positive, "4096", "number of connections that may wait to be accepted, per worker")
     max_connections: int = setting(
         positive,
         "1024",
-        "connections that one worker serves at a time; newcomers may be as many again for a moment",
+        "maximum number of connections of one worker; as many new ones again are accepted for a moment",
     )
     max_guests_per_address: int = setting(
         natural,
         "512",
-        "connections of one address without valid credentials, for each worker; more replace the slowest; 0: no limit",
+        (
+            "maximum number of connections of one address without valid credentials, per worker; more replace the "
+            "slowest; 0: no limit"
+        ),
     )
     exempt_addresses: tuple[Network, ...] = setting(
-        networks, "", "addresses and networks without that limit, such as load balancers"
+        networks, "", "addresses and networks exempt from that limit, such as load balancers"
     )
-    max_request_line: int = setting(size, "8192", "longest request line; longer ones are answered 414")
-    max_header_line: int = setting(size, "16K", "longest header line; longer ones are answered 431")
-    max_headers_size: int = setting(size, "64K", "all header lines of a request together")
-    max_header_count: int = setting(positive, "200", "header lines of a request")
-    keepalive_timeout: float = setting(duration, "75s", "how long a connection may wait for its next request")
-    header_timeout: float = setting(duration, "15s", "how long a request's head may take to come, as a whole")
-    client_timeout: float = setting(duration, "60s", "how long a client may be silent within a body, or not read")
-    min_rate: int = setting(size, "1K", "bytes a second that a slow client must move over client_timeout; 0: any")
-    request_timeout: float = setting(duration, "1d", "how long a client may keep a request going, as a whole")
-    linger_timeout: float = setting(duration, "2s", "how long a client may go on sending after an early answer")
-    max_drained_body: int = setting(size, "64K", "of a body left unread, what is read to keep the connection")
-    drain_timeout: float = setting(duration, "30s", "how long requests may go on when the server is told to end")
-    drain_idle_timeout: float = setting(duration, "0.5s", "how long clients may send a last request then")
-    collect_interval: float = setting(duration, "2s", "how often a worker frees objects that refer to each other")
-    handshake_timeout: float = setting(duration, "10s", "how long a TLS handshake may take")
-    cert_file: str = setting(str, "", "PEM file of the certificate chain; serves HTTPS where set")
-    key_file: str = setting(str, "", "PEM file of the certificate's key, if it is not in cert_file")
+    max_request_line: int = setting(size, "8192", "maximum length of a request line; longer ones are answered 414")
+    max_header_line: int = setting(size, "16K", "maximum length of a header line; longer ones are answered 431")
+    max_headers_size: int = setting(size, "64K", "maximum size of all maximum number of header lines of a request")
+    max_header_count: int = setting(positive, "200", "maximum number of header lines of a request")
+    keepalive_timeout: float = setting(duration, "75s", "idle timeout of a connection between requests")
+    header_timeout: float = setting(duration, "15s", "timeout of a whole request head")
+    client_timeout: float = setting(duration, "60s", "timeout of each read and write of a body")
+    min_rate: int = setting(
+        size, "1K", "minimum bytes per second of a client, averaged over client_timeout; 0: no minimum"
+    )
+    request_timeout: float = setting(duration, "1d", "timeout of a whole request")
+    linger_timeout: float = setting(duration, "2s", "time a client may go on sending after an early answer")
+    max_drained_body: int = setting(size, "64K", "maximum bytes of an unread body that are read to keep the connection")
+    drain_timeout: float = setting(duration, "30s", "time that requests under way may take at shutdown")
+    drain_idle_timeout: float = setting(duration, "0.5s", "time that clients may send a last request at shutdown")
+    collect_interval: float = setting(duration, "2s", "interval of the garbage collection of reference cycles")
+    handshake_timeout: float = setting(duration, "10s", "timeout of a TLS handshake")
+    cert_file: str = setting(str, "", "PEM file of the certificate chain; if set, the server speaks HTTPS")
+    key_file: str = setting(str, "", "PEM file of the certificate's key, unless cert_file has it")
 
 
 # Errors of accept after which it is worth going on at once, and those that need a pause.

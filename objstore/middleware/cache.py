@@ -44,16 +44,18 @@ from objstore.web.requests import Environ, StartResponse, WsgiApp
 class CacheSettings:
     """Settings of the filter."""
 
-    info_ttl: float = setting(duration, "60s", "how long infos of accounts and containers are kept")
-    missing_ttl: float = setting(duration, "3s", "how long it is kept that there is none")
-    cache_entries: int = setting(positive, "100000", "entries of the cache of each worker")
+    info_ttl: float = setting(duration, "60s", "time to cache account and container infos")
+    missing_ttl: float = setting(duration, "3s", "time to cache a negative look-up")
+    cache_entries: int = setting(positive, "100000", "maximum number of entries in each worker's cache")
     shared_file: str = setting(
-        str.strip, "", "file through which workers of a host forget together; made where it is missing"
+        str.strip, "", "file through which the workers of a host invalidate their caches; created if missing"
     )
-    memcache_servers: tuple[str, ...] = setting(words, "", "host:port of memcached servers; empty: a cache a worker")
-    memcache_connect_timeout: float = setting(duration, "300ms", "wait for a connection to memcached")
-    memcache_timeout: float = setting(duration, "1s", "wait for an answer of memcached")
-    memcache_threads: int = setting(positive, "4", "calls to memcached under way at once in a worker")
+    memcache_servers: tuple[str, ...] = setting(
+        words, "", "host:port of memcached servers; empty: one cache per worker"
+    )
+    memcache_connect_timeout: float = setting(duration, "300ms", "timeout to connect to memcached")
+    memcache_timeout: float = setting(duration, "1s", "timeout of an answer of memcached")
+    memcache_threads: int = setting(positive, "4", "maximum number of concurrent calls to memcached per worker")
 
 
 SETTINGS = table(CacheSettings)
@@ -211,7 +213,7 @@ class MemcachedCache:
         value_key, generation_key = _memcached_keys(key)
         new = random.getrandbits(63) | 1
         if self._call(self._client.set, generation_key, b"%d" % new, 2 * _LONGEST) is None:
-            self._logger.warning("memcached does not answer: a change to %r is seen late by other workers", key)
+            self._logger.warning("memcached does not answer: other workers see a change of %r late", key)
         self._call(self._client.delete, value_key)
 
     def _call(self, method: Callable[..., Any], *args: object) -> Any:

@@ -25,7 +25,7 @@ from objstore.web.responses import Response, close_body, error
 class CatchErrorsSettings:
     """Settings of the filter."""
 
-    trans_id_suffix: str = setting(str.strip, "", "text at the end of transaction ids, to tell clusters apart")
+    trans_id_suffix: str = setting(str.strip, "", "suffix of transaction ids, to distinguish clusters")
 
 
 SETTINGS = table(CatchErrorsSettings)
@@ -120,7 +120,7 @@ class _Guarded:
             raise
         except Exception as failure:
             if self._begun:
-                self._filter._log(failure, self._environ, "broke off")
+                self._filter._log(failure, self._environ, "aborted")
                 raise
             self._begun = True
             close_body(self._body)

@@ -42,7 +42,7 @@ from objstore.web.subrequests import subrequest
 class CopySettings:
     """Settings of the filter."""
 
-    max_file_size: int = setting(size, str(DEFAULT_LIMITS.max_file_size), "largest source of a copy")
+    max_file_size: int = setting(size, str(DEFAULT_LIMITS.max_file_size), "maximum size of the source of a copy")
 
 
 SETTINGS = table(CopySettings)
@@ -132,7 +132,7 @@ class Copy:
             return error(413)
         if source.headers.get("Content-Type", "").startswith("multipart/byteranges"):
             source.close()
-            return error(400, "A copy takes one range of its source")
+            return error(400, "A copy can use only one range of its source")
         return None
 
     def _options(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -258,7 +258,7 @@ def _as_is(answer: Answer) -> WsgiApp:
 
 
 def _broken() -> Response:
-    return error(503, "The source of the copy broke off")
+    return error(503, "The source of the copy ended early")
 
 
 class SourceBody:
@@ -287,7 +287,7 @@ class SourceBody:
                 return b""
             except (ObjstoreError, OSError) as failure:
                 self.broken = True
-                raise BodyTruncated(f"the source of a copy broke off: {failure}") from failure
+                raise BodyTruncated(f"the source of a copy failed: {failure}") from failure
             # A view of a buffer that is read into again, while what is returned waits in a queue.
             self._piece = bytes(self._piece)
             self._left -= len(self._piece)

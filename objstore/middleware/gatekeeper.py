@@ -43,17 +43,20 @@ class GatekeeperSettings:
     shunt_inbound_x_timestamp: bool = setting(
         boolean,
         "true",
-        "move a client's X-Timestamp to X-Backend-Inbound-X-Timestamp; false lets clients date their changes",
+        (
+            "move a client's X-Timestamp to X-Backend-Inbound-X-Timestamp; false: clients may set the timestamps of "
+            "their changes"
+        ),
     )
     allow_reserved_names_header: bool = setting(
         boolean,
         "false",
-        "let requests with X-Allow-Reserved-Names: true see and change reserved names; for trusted networks only",
+        "allow requests with X-Allow-Reserved-Names: true to read and change reserved names; for trusted networks only",
     )
     further_headers: tuple[str, ...] = setting(
         _further,
         "",
-        "further request headers to pass, for filters of others: names, or beginnings of names as X-Example-*",
+        "additional request headers to pass to filters of others: names, or prefixes such as X-Example-*",
     )
 
 

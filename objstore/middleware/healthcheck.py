@@ -17,7 +17,7 @@ from objstore.web.responses import Response
 class HealthcheckSettings:
     """Settings of the filter."""
 
-    disable_path: str = setting(str.strip, "", "while this file exists, /healthcheck answers 503")
+    disable_path: str = setting(str.strip, "", "if this file exists, /healthcheck answers 503")
 
 
 SETTINGS = table(HealthcheckSettings)

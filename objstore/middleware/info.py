@@ -29,12 +29,14 @@ from objstore.web.responses import Response, error
 class InfoSettings:
     """Settings of the filter."""
 
-    expose_info: bool = setting(boolean, "true", "answer /info")
-    admin_key: str = setting(str.strip, "", "secret for signed requests that see all; empty: there are none")
-    disallowed_sections: tuple[str, ...] = setting(
-        words, "swift.valid_api_versions", "sections, or section.key, that only signed requests see"
+    expose_info: bool = setting(boolean, "true", "enable /info")
+    admin_key: str = setting(
+        str.strip, "", "secret of signed requests, which see every section; empty: signed requests are refused"
     )
-    allowed_digests: tuple[str, ...] = setting(words, "sha1 sha256 sha512", "digests that signatures may use")
+    disallowed_sections: tuple[str, ...] = setting(
+        words, "swift.valid_api_versions", "sections, or section.key, shown only to signed requests"
+    )
+    allowed_digests: tuple[str, ...] = setting(words, "sha1 sha256 sha512", "digests allowed in signatures")
 
 
 SETTINGS = table(InfoSettings)

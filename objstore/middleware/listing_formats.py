@@ -39,7 +39,7 @@ class ListingFormats:
             return response_for(failure)(environ, start_response)
         kind = listings.negotiated(format, environ.get("HTTP_ACCEPT", ""))
         if kind is None:
-            return error(406, "The listing is to be had as text/plain, application/json, application/xml or text/xml")(
+            return error(406, "Supported formats: text/plain, application/json, application/xml or text/xml")(
                 environ, start_response
             )
         environ["QUERY_STRING"] = query

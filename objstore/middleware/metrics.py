@@ -30,17 +30,19 @@ def networks(text: str) -> tuple[Network, ...]:
 class MetricsPageSettings:
     """Settings of the filter."""
 
-    expose_metrics: bool = setting(boolean, "true", "answer /metrics")
+    expose_metrics: bool = setting(boolean, "true", "enable /metrics")
     metrics_networks: tuple[Network, ...] = setting(
-        networks, "127.0.0.0/8, ::1", "who may ask; never one who comes through another HTTP proxy"
+        networks,
+        "127.0.0.0/8, ::1",
+        "addresses and networks that may ask; requests through an HTTP proxy are always refused",
     )
     device_metrics: str = setting(
         choice("auto", "yes", "no"),
         "auto",
-        "tell of devices' room, quarantine and spools; auto: on storage servers",
+        "report free space, quarantine and spools of devices; auto: on storage servers",
     )
     devices: str = setting(str.strip, "/srv/node", "directory under which the devices are mounted")
-    mount_check: bool = setting(boolean, "yes", "a device that is not a mount point has no room")
+    mount_check: bool = setting(boolean, "yes", "treat a device that is not a mount point as unmounted")
 
 
 SETTINGS = (*table(MetricsPageSettings), *table(metrics.MetricsSettings))
@@ -104,17 +106,23 @@ class MetricsPage:
 def _of_devices(counted: Mapping[str, Counted]) -> Iterator[metrics.Measured]:
     for name, found in counted.items():
         of = {"device": name}
-        yield metrics.Measured("objstore_device_mounted", "Is the device there?", found.mounted, of)
-        yield metrics.Measured("objstore_device_late", "Has it not answered for a while?", found.late, of)
+        yield metrics.Measured("objstore_device_mounted", "1 if the device is mounted and in use.", found.mounted, of)
+        yield metrics.Measured("objstore_device_late", "1 if the device did not answer in time.", found.late, of)
         if found.usage is not None:
-            yield metrics.Measured("objstore_device_size_bytes", "Its size.", found.usage.size, of)
-            yield metrics.Measured("objstore_device_free_bytes", "Its room left.", found.usage.avail, of)
+            yield metrics.Measured("objstore_device_size_bytes", "Size of the device in bytes.", found.usage.size, of)
+            yield metrics.Measured(
+                "objstore_device_free_bytes", "Free space of the device in bytes.", found.usage.avail, of
+            )
         if found.mounted:
-            yield metrics.Measured("objstore_device_async_pending", "Updates that wait.", found.async_pending, of)
+            yield metrics.Measured(
+                "objstore_device_async_pending", "Updates that are waiting.", found.async_pending, of
+            )
             for kind in {"accounts", "containers", "objects", *found.quarantined}:
                 number = found.quarantined.get(kind, 0)
                 labels = {**of, "kind": kind}
-                yield metrics.Measured("objstore_device_quarantined", "What lies in quarantine.", number, labels)
+                yield metrics.Measured(
+                    "objstore_device_quarantined", "Files and databases in quarantine.", number, labels
+                )
 
 
 def _in_pipeline(app: object) -> list[metrics.Metrics]:

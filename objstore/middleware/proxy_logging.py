@@ -34,17 +34,19 @@ TEMPLATE = (
 class ProxyLoggingSettings:
     """Settings of the filter."""
 
-    access_log_to: str = setting(log.destination, "stdout", "stdout, stderr, syslog, none, or the path of a file")
-    access_log_size: int = setting(size, "0", "size at which that file is moved to .1; 0: never")
-    access_log_delay: float = setting(duration, "100ms", "lines of so long share a write to that file")
+    access_log_to: str = setting(
+        log.destination, "stdout", "access log: stdout, stderr, syslog, none, or the path of a file"
+    )
+    access_log_size: int = setting(size, "0", "size at which the file is rotated to .1; 0: never")
+    access_log_delay: float = setting(duration, "100ms", "flush interval of the access log")
     access_log_name: str = setting(str.strip, "proxy-server", "name at the start of each line in syslog")
     access_log_address: str = setting(str.strip, "/dev/log", "syslog's socket, or host:port for UDP")
     access_log_facility: str = setting(str.strip, "local0", "syslog facility")
     access_log_headers: bool = setting(boolean, "false", "log request headers")
-    access_log_headers_only: tuple[str, ...] = setting(words, "", "of these, log only the ones named here")
-    access_log_subrequests: bool = setting(boolean, "false", "log what filters ask for by themselves")
-    log_msg_template: str = setting(str.strip, TEMPLATE, "the line; fields in braces")
-    reveal_sensitive_prefix: int = setting(int, "16", "characters of tokens and signatures that are logged")
+    access_log_headers_only: tuple[str, ...] = setting(words, "", "log only these request headers; empty: all")
+    access_log_subrequests: bool = setting(boolean, "false", "log the requests that filters make themselves")
+    log_msg_template: str = setting(str.strip, TEMPLATE, "format of a line; fields in braces")
+    reveal_sensitive_prefix: int = setting(int, "16", "number of characters of tokens and signatures that are logged")
 
 
 SETTINGS = (*table(ProxyLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))
@@ -326,7 +328,7 @@ def _compile(template: str) -> tuple[str, list[_Field]]:
                 fields.append(_FIELDS[name])
                 line += "%s"
     except KeyError as error:
-        raise ConfigError(f"log_msg_template: no field is called {error}") from None
+        raise ConfigError(f"log_msg_template: there is no field {error}") from None
     except ValueError as error:
         raise ConfigError(f"log_msg_template: {error}") from None
     return line, fields

@@ -25,7 +25,7 @@ class ReconPageSettings:
     """Settings of the filter."""
 
     devices: str = setting(str.strip, "/srv/node", "directory that holds the devices' mount points")
-    mount_check: bool = setting(boolean, "true", "a device that is not a mount point is told as unmounted")
+    mount_check: bool = setting(boolean, "true", "report a device that is not a mount point as unmounted")
     ring_dir: str = setting(str.strip, "/etc/objstore", "directory of the ring files")
 
 
@@ -57,7 +57,7 @@ class Recon:
         elif _TOPIC.match(topic):
             told = self._threads.run(recon_files.read, self._host.paths.recon, topic)
             if told is None:
-                return error(404, f"Nothing is known of {topic}")
+                return error(404, f"Unknown topic {topic}")
         else:
             return error(404, "Invalid path")
         return Response(200, {"Content-Type": "application/json"}, json.dumps(told).encode())

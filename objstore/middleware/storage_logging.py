@@ -24,8 +24,8 @@ from objstore.web.requests import Environ, StartResponse, WsgiApp
 class StorageLoggingSettings:
     """Settings of the filter."""
 
-    log_requests: bool = setting(boolean, "no", "log a line for each request, where log_to says")
-    log_requests_delay: float = setting(duration, "100ms", "lines of so long share a write to a file")
+    log_requests: bool = setting(boolean, "no", "log a line for each request, to log_to")
+    log_requests_delay: float = setting(duration, "100ms", "flush interval of a log file")
 
 
 SETTINGS = (*table(StorageLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))

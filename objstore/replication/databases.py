@@ -54,7 +54,7 @@ class Difference(NamedTuple):
 class Way(enum.Enum):
     """How a peer is to learn what it lacks."""
 
-    RENEW = "it has had rows that the sender has lost"
+    RENEW = "it holds rows that the sender has lost"
     NOTHING = "it has all rows"
     ROWS = "row by row"
     FILE = "as a whole file"

@@ -78,7 +78,7 @@ class Sender:
             found.update((item.hash, item) for item in decode_differences(self._call(request)))
         for name_hash, difference in found.items():
             if name_hash not in summaries or difference.id == summaries[name_hash].id:
-                raise NodeFailure(f"{self._node} is no other device than this, or answers what was not asked")
+                raise NodeFailure(f"{self._node} is this device, or sent an unexpected answer")
         self._means.sent.differences += len(found)
         return found
 
@@ -92,7 +92,7 @@ class Sender:
                 self._send_rows(location, own, found)
             case Way.RENEW:
                 if self._replicas.renew_id(location, found.point):
-                    raise Conflict(f"{location.hash} is older than what {self._node} has of it, and has another id now")
+                    raise Conflict(f"{location.hash} was older than the copy of {self._node}, and has a new id now")
             case Way.NOTHING:
                 pass
         if found.status:
@@ -109,7 +109,7 @@ class Sender:
             reached = decode_point(self._call(self._request(location.partition, location.hash, ROWS, body)))
             self._means.sent.rows_sent += page.rows
             if reached < page.last:
-                raise NodeFailure(f"{self._node} has rows of {location.hash} up to {reached} only, not {page.last}")
+                raise NodeFailure(f"{self._node} has rows of {location.hash} only up to {reached}, not {page.last}")
             # It may have had some of the next rows already.
             point = page.last if found.total else reached
             if point >= own.max_row:
@@ -160,11 +160,11 @@ class Sender:
         if response.ok:
             return body
         if response.status == 507:
-            raise NodeDeviceGone(f"{self._node}: the device is not there, or full")
+            raise NodeDeviceGone(f"{self._node}: the device is missing or full")
         if response.status == _BUSY:
-            raise Busy(f"{self._node} has enough to do")
+            raise Busy(f"{self._node} is busy")
         if response.status == _NO_USE:
-            raise Unusable(f"{self._node} cannot use the database that it got")
+            raise Unusable(f"{self._node} cannot use the database it received")
         raise NodeFailure(f"{self._node} answered {response.status}")
 
 

@@ -73,9 +73,9 @@ class Line:
 
     def failure(self, status: int) -> Exception:
         if status == 507:
-            return NodeDeviceGone("the device is not there")
+            return NodeDeviceGone("the device is missing")
         if status == 409:
-            return Conflict(f"{self.node} is the sender itself: own_ips does not name this host as the ring does")
+            return Conflict(f"{self.node} is the sender itself: own_ips does not match the ring")
         return (NodeRefusal if 400 <= status < 500 else NodeFailure)(f"answered {status}")
 
     def _request(

@@ -132,7 +132,7 @@ class Sender:
                     continue
                 except (Corrupt, Unreadable) as error:
                     self.corrupt += 1
-                    self._logger.warning("%s of %s is not sent: %s", change, name_hash, error)
+                    self._logger.warning("cannot send %s of %s: %s", change, name_hash, error)
                     continue
                 if not batch.has_room(len(content), self._bounds):
                     confirmed |= self._send(batch)
@@ -174,7 +174,7 @@ class Sender:
 
     def _received(self, receipt: Receipt, changes: list[NamedChange], sizes: list[int]) -> set[NamedChange]:
         if receipt.frames != len(changes):
-            raise NodeFailure(f"found {receipt.frames} changes in a request of {len(changes)}")
+            raise NodeFailure(f"reported {receipt.frames} changes for a request of {len(changes)}")
         for index, why in receipt.refused.items():
             if index < len(changes):
                 told = why != HELD and self._told.is_due((str(self.node), why))

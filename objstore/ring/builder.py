@@ -81,7 +81,7 @@ class RingBuilder:
         added = []
         for node, device in zip(map(_checked_node, nodes), free, strict=False):
             if _place(node) in places:
-                raise InvalidInput(f"device {places[_place(node)]} already is {node}")
+                raise InvalidInput(f"{node} is already device {places[_place(node)]}")
             places[_place(node)] = device
             added.append(node._replace(id=device))
         for node in added:
@@ -107,7 +107,7 @@ class RingBuilder:
         node = _checked_node(self._present(device_id)._replace(**changes))
         for other in self.present:
             if other.id != device_id and _place(other) == _place(node):
-                raise InvalidInput(f"device {other.id} already is {node}")
+                raise InvalidInput(f"{node} is already device {other.id}")
         self.devices[device_id] = node
         self.version += 1
 
@@ -137,7 +137,7 @@ class RingBuilder:
         Raises InvalidInput where no device has any weight, and while the part power is changed.
         """
         if self.step:
-            raise InvalidInput("partitions must stay where they are until the change of the part power is finished")
+            raise InvalidInput("partitions cannot move until the part power change is finished")
         usable = [None if node is None or node.id in self.removed else node for node in self.devices]
         if not any(node is not None and node.weight > 0 for node in usable):
             raise InvalidInput("there is no device with a weight above 0")

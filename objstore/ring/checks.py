@@ -119,7 +119,7 @@ def validate(builder: RingBuilder) -> Findings:
     if unassigned:
         errors.append(f"{unassigned} replicas have no device")
     if unknown:
-        errors.append(f"{unknown} replicas are on devices that the builder does not know")
+        errors.append(f"{unknown} replicas are on unknown devices")
     elif gone:
         warnings.append(f"{gone} replicas are on removed devices: rebalance")
     if len(cells) != builder.slot_count:

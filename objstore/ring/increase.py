@@ -27,7 +27,7 @@ def prepare(builder: RingBuilder) -> None:
     """Raises InvalidInput, as all here, where this is not the next step."""
     _require(builder, "")
     if builder.part_power >= LARGEST_PART_POWER:
-        raise InvalidInput(f"the part power is {builder.part_power} already, the largest there is")
+        raise InvalidInput(f"the part power is {builder.part_power} already, the maximum")
     if not builder.rows:
         raise InvalidInput("there is nothing to double before the first rebalance")
     _go_to(builder, PREPARED)

@@ -109,7 +109,7 @@ def _shape_problem(contents: RingContents) -> str:
     count = 1 << contents.part_power
     lengths = [len(row) for row in contents.rows]
     if not lengths or lengths[:-1] != [count] * (len(lengths) - 1) or not 0 < lengths[-1] <= count:
-        return f"rows of {lengths} partitions where there are {count}"
+        return f"rows of {lengths} partitions in a ring of {count}"
     if len({len(view) for view in contents.moves}) != 1:
         return "move arrays of unequal lengths"
     return ""

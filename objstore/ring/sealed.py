@@ -70,7 +70,7 @@ def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
     """
     data = memoryview(buffer)
     if len(data) < PREAMBLE.size + DIGEST_BYTES:
-        raise ConfigError(f"{source}: not a {kind.name}, or cut off: it has only {len(data)} bytes")
+        raise ConfigError(f"{source}: not a {kind.name}, or truncated: it has only {len(data)} bytes")
     magic, version, length = PREAMBLE.unpack_from(data)
     if magic != kind.magic:
         raise ConfigError(f"{source}: not a {kind.name}")
@@ -79,7 +79,7 @@ def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
         raise ConfigError(f"{source}: {kind.name} of format version {version}; this program reads {known}")
     body = data[:-DIGEST_BYTES]
     if hashlib.sha256(body).digest() != data[-DIGEST_BYTES:]:
-        raise ConfigError(f"{source}: damaged or cut-off {kind.name}: the checksum does not match")
+        raise ConfigError(f"{source}: damaged or truncated {kind.name}: the checksum does not match")
     try:
         header = json.loads(str(body[PREAMBLE.size : PREAMBLE.size + length], "utf-8", "surrogatepass"))
         return Sealed(header, _arrays(body, PREAMBLE.size + length, header.pop("arrays")))

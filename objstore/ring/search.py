@@ -35,7 +35,7 @@ def parse(value: str) -> dict[str, object]:
     """The fields of `Node` that a description names; raises InvalidInput for anything else."""
     match = _VALUE.fullmatch(f"-{value}" if _ADDRESS.match(value) else value)
     if not value or match is None:
-        raise InvalidInput(f"not a device description: {value!r}; the form is {FORM}, of which parts may be missing")
+        raise InvalidInput(f"not a device description: {value!r}; the form is {FORM}; parts may be omitted")
     fields: dict[str, object] = {name: text for name, text in match.groupdict().items() if text is not None}
     return normalised(fields)
 
@@ -71,7 +71,7 @@ def parse_change(value: str) -> dict[str, object]:
     """Fields that `set-info` gives a device; the leading "-" of an address may be left out."""
     fields = parse(f"-{value}" if value[:1].isdigit() or value[:1] == "[" else value)
     if not fields.keys() <= _CHANGEABLE:
-        raise InvalidInput(f"a change names {', '.join(sorted(_CHANGEABLE))} only: {value!r}")
+        raise InvalidInput(f"only {', '.join(sorted(_CHANGEABLE))} can be changed: {value!r}")
     return fields
 
 

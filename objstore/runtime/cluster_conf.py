@@ -38,26 +38,26 @@ FILE_NAME = "objstore.conf"
 class HashSettings:
     """The section `hash`."""
 
-    prefix: str = setting(str, "", "secret put before every name that is hashed; never change it")
-    suffix: str = setting(str, "", "secret put after every name that is hashed; never change it")
+    prefix: str = setting(str, "", "secret prefix of every name that is hashed; never change it")
+    suffix: str = setting(str, "", "secret suffix of every name that is hashed; never change it")
 
 
 @dataclass(frozen=True)
 class PolicySettings:
     """A section `storage-policy:N`."""
 
-    name: str = setting(str, "", "name that clients give in X-Storage-Policy")
-    aliases: tuple[str, ...] = setting(words, "", "further names")
-    default: bool = setting(boolean, "no", "the policy of containers created without one")
-    deprecated: bool = setting(boolean, "no", "no new containers")
-    engine: str = setting(choice("file", "memory"), "file", "who keeps the objects")
+    name: str = setting(str, "", "name of the policy in X-Storage-Policy")
+    aliases: tuple[str, ...] = setting(words, "", "additional names")
+    default: bool = setting(boolean, "no", "use this policy for containers created without one")
+    deprecated: bool = setting(boolean, "no", "refuse new containers in this policy")
+    engine: str = setting(choice("file", "memory"), "file", "type of the policy: how objects are stored")
 
 
 @dataclass(frozen=True)
 class ConsistencySettings:
     """The section `consistency`."""
 
-    reclaim_age: float = setting(duration, "7d", "how long deletions are remembered; no host may be away longer")
+    reclaim_age: float = setting(duration, "7d", "time to keep tombstones; no host may be away longer")
 
 
 # The tables of the sections.

@@ -139,7 +139,7 @@ def probe(path: str, files: Files = FILES) -> str:
             files.fsync(file.fd)
             buffer = bytearray(len(_PROBE))
             if files.read_at(file.fd, buffer, 0) != len(_PROBE) or buffer != _PROBE:
-                return "what was written is read otherwise"
+                return "the data read differs from the data written"
     except OSError as error:
         # A full disk is in order.
         return "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
@@ -186,7 +186,7 @@ class Outs:
     def unwritable(self) -> str:
         """Why no device can be taken out by this process; empty if it can."""
         path = self._directory if is_directory(self._directory) else os.path.dirname(self._directory)
-        return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"{path} cannot be written"
+        return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"cannot write {path}"
 
     def take_out(self, name: str, why: str, at: float) -> None:
         """From now on servers answer as if it were not mounted, also after a restart."""

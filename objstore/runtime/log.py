@@ -31,7 +31,7 @@ def destination(text: str) -> str:
     text = text.strip()
     if text in ("stdout", "stderr", "syslog", "none") or text.startswith("/"):
         return text
-    raise ValueError("is none of stdout, stderr, syslog, none, nor an absolute path")
+    raise ValueError("is neither stdout, stderr, syslog, none, nor an absolute path")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LogSettings:
 
     log_name: str = setting(str.strip, "objstore", "name at the start of each line")
     log_level: str = setting(choice(*_LEVELS), "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL")
-    log_to: str = setting(destination, "stderr", "stdout, stderr, syslog, none, or the path of a file")
+    log_to: str = setting(destination, "stderr", "log: stdout, stderr, syslog, none, or the path of a file")
     log_address: str = setting(str.strip, "/dev/log", "syslog's socket, or host:port for UDP")
     log_facility: str = setting(str.strip, "local0", "syslog facility")
 

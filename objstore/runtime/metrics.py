@@ -43,7 +43,7 @@ class MetricsSettings:
     """Where counters are published."""
 
     metrics_directory: str = setting(
-        str.strip, "", "where the workers of a host publish their counters; empty: each worker for itself"
+        str.strip, "", "directory in which the workers of a host share their counters; empty: each worker counts alone"
     )
 
 

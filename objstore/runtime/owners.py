@@ -43,9 +43,9 @@ class OwnerSettings:
     """The user of servers, and the rights of their files."""
 
     user: str = setting(
-        str.strip, "", "user to run as when root starts it; empty: the owner of the devices, if there are any"
+        str.strip, "", "user to run as if root starts the server; empty: the owner of the devices, if any"
     )
-    umask: int = setting(umask, "077", "rights that new files do not have; 027 lets the group read them")
+    umask: int = setting(umask, "077", "umask of new files; 027 lets the group read them")
 
 
 class Owner(NamedTuple):
@@ -255,10 +255,10 @@ def tighten(paths: Iterable[str], mask: int, logger: logging.Logger) -> None:
             found = os.stat(path)
             if found.st_mode & mask & 0o077 and found.st_uid == os.geteuid():
                 os.chmod(path, stat.S_IMODE(found.st_mode) & ~mask)
-                logger.info("%s: others than its user could read it; it has mode %03o now", path,
+                logger.info("%s: other users could read it; its mode is now %03o", path,
                             stat.S_IMODE(found.st_mode) & ~mask)  # fmt: skip
         except OSError as error:
-            logger.warning("%s: its rights cannot be changed: %s", path, error.strerror)
+            logger.warning("%s: cannot change its mode: %s", path, error.strerror)
 
 
 class _CapabilityHeader(ctypes.Structure):

@@ -22,15 +22,17 @@ def io_priority(text: str) -> str:
     text = text.strip()
     if text in ("none", "idle") or (text.isdigit() and int(text) <= 7):
         return text
-    raise ValueError("is none of none, idle, nor a number from 0 to 7")
+    raise ValueError("is neither none, idle, nor a number from 0 to 7")
 
 
 @dataclass(frozen=True)
 class PrioritySettings:
     """How far daemons give way to others."""
 
-    daemon_nice: int = setting(niceness, "5", "niceness of daemons that read and hash much, 0 to 19; see nice(1)")
-    daemon_io_priority: str = setting(io_priority, "7", "their I/O priority: none, idle, or 0 to 7; see ionice(1)")
+    daemon_nice: int = setting(niceness, "5", "niceness of the daemons that read all data, 0 to 19; see nice(1)")
+    daemon_io_priority: str = setting(
+        io_priority, "7", "I/O priority of the daemons that read all data: none, idle, or 0 to 7; see ionice(1)"
+    )
 
 
 def lower(nice: int, io: str) -> None:

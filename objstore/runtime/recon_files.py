@@ -17,7 +17,9 @@ from objstore.runtime.settings import setting
 class ReconSettings:
     """Where the state of daemons is kept."""
 
-    recon_cache_path: str = setting(str.strip, "", "where daemons keep what /recon tells; empty: .recon under devices")
+    recon_cache_path: str = setting(
+        str.strip, "", "directory of the daemons' status files for /recon; empty: .recon under devices"
+    )
 
 
 _END = ".json"

@@ -70,7 +70,7 @@ def words(text: str) -> tuple[str, ...]:
 def choice(*allowed: str) -> Callable[[str], str]:
     def cast(text: str) -> str:
         if text.strip() not in allowed:
-            raise ValueError(f"is none of {', '.join(allowed)}")
+            raise ValueError(f"is not one of {', '.join(allowed)}")
         return text.strip()
 
     return cast

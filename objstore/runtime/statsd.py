@@ -34,10 +34,10 @@ def _port(text: str) -> int:
 class StatsdSettings:
     """A statsd server, and what it is sent."""
 
-    statsd_host: str = setting(str.strip, "", "name or address of a statsd server to send metrics to; empty: none")
-    statsd_port: int = setting(_port, "8125", "its UDP port")
-    statsd_prefix: str = setting(str.strip, "", "what the names of metrics begin with")
-    statsd_sample_rate: float = setting(_rate, "1", "which part of requests is told of, above 0 and up to 1")
+    statsd_host: str = setting(str.strip, "", "name or address of the statsd server; empty: none")
+    statsd_port: int = setting(_port, "8125", "UDP port of the statsd server")
+    statsd_prefix: str = setting(str.strip, "", "prefix of the names of metrics")
+    statsd_sample_rate: float = setting(_rate, "1", "share of requests that is sent, above 0 and up to 1")
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")  # among others what the line itself is made of
@@ -99,7 +99,7 @@ def of(values: StatsdSettings, logger: logging.Logger) -> Statsd | None:
     try:
         found = socket.getaddrinfo(values.statsd_host, values.statsd_port, type=socket.SOCK_DGRAM)
     except OSError as error:  # no reason not to serve
-        logger.warning("statsd_host = %s: %s: nothing is sent to it", values.statsd_host, error)
+        logger.warning("statsd_host = %s: %s: no metrics are sent", values.statsd_host, error)
         return None
     family, _, _, _, address = found[0]
     return Statsd(address, family, values.statsd_prefix, values.statsd_sample_rate)

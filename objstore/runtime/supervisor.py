@@ -274,7 +274,7 @@ class Supervisor:
         if process.ending or self._stopping:
             self._logger.debug("%s ended %s", process, how)
             if code < 0 and -code != signal.SIGTERM:
-                self._logger.warning("%s had to be ended %s", process, how)
+                self._logger.warning("%s had to be killed %s", process, how)
             return
         self._logger.error("%s ended %s", process, how)
         if not self._up:
@@ -291,14 +291,14 @@ class Supervisor:
         delay = restart_delay(self._delays.get(place, 0.0), monotonic() - process.started)
         self._delays[place] = delay
         if delay:
-            self._logger.error("%s will be started again in %.1f s", process, delay)
+            self._logger.error("%s will be restarted in %.1f s", process, delay)
         self._restarts.append((monotonic() + delay, process.slot))
 
     # Ending and reloading
 
     def _stop(self) -> None:
         if not self._stopping:
-            self._logger.info("ending: waiting up to %.0f s for requests under way", self._grace)
+            self._logger.info("shutting down: waiting up to %.0f s for requests under way", self._grace)
             take_no_more(sock for slot in self._slots for sock in slot.sockets)
         self._stopping = True
         self._restarts.clear()
@@ -334,7 +334,7 @@ class Supervisor:
 
     def _give_up_reload(self, failed: _Process) -> None:
         """A new process failed to start: keep the old ones."""
-        self._logger.error("the reload failed; the old processes go on")
+        self._logger.error("the reload failed; the old processes continue")
         new = [failed, *(process for process in self._processes.values() if process.replaces is not None)]
         alive = [process.slot for process in self._processes.values() if process not in new]
         for process in new:

@@ -140,7 +140,7 @@ class _Patience:
     def check(self, name: str, waiting: int) -> None:
         """Raises DeviceUnavailable where calls wait in vain."""
         if self._seconds and waiting > 0 and self.idle_for() > self._seconds:
-            raise DeviceUnavailable(f"{name}: nothing has moved for {self.idle_for():.0f} s, {waiting} calls wait")
+            raise DeviceUnavailable(f"{name}: no progress for {self.idle_for():.0f} s, {waiting} calls are waiting")
 
 
 class _Enough(BaseException):

@@ -16,61 +16,66 @@ class S3Settings:
 
     region: str = setting(str.strip, "us-east-1", "region of this store, in signatures and locations")
     accepted_regions: tuple[str, ...] = setting(
-        words, "", "further regions that signatures may name, for clients that cannot be set to ours; any: all of them"
+        words, "", "additional regions accepted in signatures, for clients with a fixed region; any: all regions"
     )
     signature_v2: bool = setting(boolean, "yes", "accept signatures of version 2, in headers, URLs and forms")
     max_v2_url_life: float = setting(
-        duration, "7d", "longest time until a presigned URL of version 2 ends; 0 refuses such URLs"
+        duration, "7d", "maximum lifetime of a presigned URL of version 2; 0 refuses such URLs"
     )
     domains: tuple[str, ...] = setting(words, "", "domains whose subdomains are buckets (virtual-host style)")
     native_paths: tuple[str, ...] = setting(
         words,
         "v1 v1.0 auth info healthcheck metrics recon",
-        "first parts of paths that are not S3's where a request is not signed, and no names of new buckets",
+        "first path elements that are not buckets if a request is not signed, and that new buckets may not be named",
     )
-    max_clock_skew: float = setting(duration, "15m", "how far a request's date may be from ours")
-    max_presigned_life: float = setting(duration, "7d", "longest life of a presigned URL")
+    max_clock_skew: float = setting(duration, "15m", "tolerated clock difference of a request")
+    max_presigned_life: float = setting(duration, "7d", "maximum lifetime of a presigned URL")
     dns_compliant_bucket_names: bool = setting(boolean, "yes", "enforce S3's rules for names of new buckets")
     deleted_name_hold: float = setting(
         duration,
         "1d",
-        "how long no other account can have the name of a bucket that was deleted while a replica of it was away",
+        (
+            "time for which no other account can take the name of a bucket that was deleted while one of its "
+            "replicas was away"
+        ),
     )
-    max_buckets_per_account: int = setting(positive, "10000", "most buckets of an account")
+    max_buckets_per_account: int = setting(positive, "10000", "maximum number of buckets of an account")
     default_object_ownership: str = setting(
         choice("ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"),
         "ObjectWriter",
-        "object ownership of buckets that say nothing of it; BucketOwnerEnforced, as AWS has it, disables ACLs",
+        "default object ownership of buckets; BucketOwnerEnforced, the default of AWS, disables ACLs",
     )
     default_public_access_block: str = setting(
         choice("none", "all"),
         "none",
-        "public access block of buckets that say nothing of it; all, as AWS has it, keeps everything from being public",
+        "default public access block of buckets; all, the default of AWS, prevents all public access",
     )
     server_side_encryption: str = setting(
         choice("accept", "refuse"),
         "accept",
-        "uploads with x-amz-server-side-encryption: AES256; accept stores them as they are, without encryption,"
-        " and returns the header with the object; refuse answers NotImplemented",
+        (
+            "uploads with x-amz-server-side-encryption: AES256; accept stores them without encryption and returns "
+            "the header with the object; refuse answers NotImplemented"
+        ),
     )
     plus_in_path: str = setting(
         choice(incoming.NEVER, incoming.V2, incoming.ALWAYS),
         incoming.V2,
-        "requests whose unencoded + in the path is a space: never, of signature version 2, always",
+        "requests in which an unencoded + in the path means a space: never, v2 (signature version 2), always",
     )
     unknown_amz_headers: str = setting(
         choice(amz_headers.REFUSE, amz_headers.IGNORE),
         amz_headers.REFUSE,
-        "x-amz- headers that no list knows, in requests that change something: refuse answers NotImplemented",
+        "unknown x-amz- headers in requests that change something: refuse answers NotImplemented",
     )
-    max_xml_body: int = setting(size, "1M", "largest XML document of a request")
-    max_multi_delete: int = setting(positive, "1000", "most keys of one DeleteObjects")
-    max_listing: int = setting(positive, "1000", "most entries of one listing")
-    min_part_size: int = setting(size, "5M", "smallest part of an upload but the last")
-    max_parts: int = setting(positive, "10000", "most parts of an upload")
-    max_object_size: int = setting(size, "5T", "largest object")
+    max_xml_body: int = setting(size, "1M", "maximum size of an XML document in a request")
+    max_multi_delete: int = setting(positive, "1000", "maximum number of keys of one DeleteObjects")
+    max_listing: int = setting(positive, "1000", "maximum number of entries of one listing")
+    min_part_size: int = setting(size, "5M", "minimum size of a part, except the last")
+    max_parts: int = setting(positive, "10000", "maximum number of parts of an upload")
+    max_object_size: int = setting(size, "5T", "maximum size of an object")
     storage_classes: Mapping[str, str] = setting(
-        mapping, "", "storage policies that keep classes: STANDARD=gold, STANDARD_IA=cold"
+        mapping, "", "storage policies of storage classes: STANDARD=gold, STANDARD_IA=cold"
     )
 
 

@@ -1,6 +1,6 @@
-"""After a container comes or goes: tell its account's servers.
+"""Updates of an account's servers after a container is created or deleted.
 
-A change of counts is told later, by a daemon, so that a busy container does not load its account.
+Changes of totals are reported later, by a daemon, so that a busy container does not load its account.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from objstore.wire.telling import tell_all
 
 
 class AccountUpdater:
-    """Delivers a container's row to the account replicas that the request names."""
+    """Sends a container's row to the account replicas that the request names."""
 
     def __init__(self, transport: Transport, clock: Clock, logger: logging.Logger) -> None:
         self._transport = transport
@@ -29,11 +29,11 @@ class AccountUpdater:
         self._told = Seldom()
 
     def tell(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
-        """What cannot be delivered stays unreported in the container's database, for the daemon to see.
+        """Send the row. An update that fails stays unreported in the container's database, for the daemon.
 
-        Counts are of the time of a deletion, as one that was refused a moment ago may have been counted. Otherwise they
-        are of the time at which the container was made, so that they say nothing against those that were reported
-        since: a replica that has just been made in the place of another, or lags, does not know better.
+        With a deletion, totals have its time, because one that was refused a moment ago may have been counted.
+        Otherwise they have the time of the container's creation, so that they do not replace totals reported since: a
+        replica that was just restored, or lags, has older ones.
         """
         encoded = request.headers.get(messages.ACCOUNT_UPDATE)
         if not encoded:

@@ -58,7 +58,7 @@ class AccountVerbs:
         try:
             store.merge_rows(request.location, rows)
         except NotFound:
-            # The system's own accounts (the expirer's queue) come to be by their first container.
+            # Accounts of the system (the expirer's queue) are created by their first container.
             if messages.RECREATE not in request.headers:
                 raise
             store.create(request.location, request.name, timestamp, {})

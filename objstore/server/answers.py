@@ -12,7 +12,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> NodeResponse:
-    """An answer whose whole body is at hand. Its length is told, unless the headers tell another."""
+    """Return an answer with a complete body, with its length unless the headers give another."""
     sent = dict(headers) if headers else {}
     if status != 304:
         sent.setdefault("Content-Length", str(len(body)))  # with 204 too, as Swift has it
@@ -20,17 +20,17 @@ def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = 
 
 
 def error(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> NodeResponse:
-    """A refusal with a short page that says what is wrong."""
+    """Return an error answer with a short page that explains it."""
     return _node_response(responses.error(status, message, headers))
 
 
 def of_failure(failure: BaseException) -> NodeResponse:
-    """The answer to a request that failed so."""
+    """Return the answer to a request that raised an error."""
     return _node_response(errors.response_for(failure))
 
 
 def missing(newest: object) -> NodeResponse:
-    """404; newest: the timestamp of the newest change that is known of the name, if there is one."""
+    """Return a 404; newest: the timestamp of the newest known change of the name, if there is one."""
     return error(404, headers={STORED_TIMESTAMP: newest.internal} if isinstance(newest, Timestamp) else None)
 
 

@@ -1,13 +1,12 @@
-"""After a change to an object: tell its container's servers, or leave the update in the spool.
+"""Updates of a container's servers after a change to an object, with a spool for those that fail.
 
-The proxy names the container replicas to be told in a header (`messages.CONTAINER_UPDATE`).
-An update that cannot be delivered is written to the device's spool before the change is
-answered; a daemon delivers it later. Either way the replica's index goes into the answer, so
-that the proxy knows which replicas still have to hear of the change.
+The proxy names the container replicas in a header (`messages.CONTAINER_UPDATE`). An update that cannot be delivered is
+written to the device's spool before the change is answered; a daemon delivers it later. Either way the answer lists the
+replica's index, so that the proxy knows which replicas still need the update.
 
-A replica whose container was deleted since the writer looked at it refuses the row (410). The proxy decides what
-becomes of the object then; the row is not spooled. A spooled row is taken in any case when it is delivered: by then
-its writer was answered.
+A replica whose container was deleted since the writer read it refuses the row (410). Then the proxy decides about the
+object, and the row is not spooled. A spooled row is always accepted when it is delivered, because its writer was
+answered by then.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from objstore.wire.telling import ended, failed, tell_all
 
 
 class ContainerUpdater:
-    """Delivers rows through a transport; several replicas are told at once."""
+    """Sends rows through a transport, to several replicas at once."""
 
     def __init__(self, transport: Transport, logger: logging.Logger) -> None:
         self._transport = transport
@@ -50,7 +49,7 @@ class ContainerUpdater:
         self._told = Seldom()
 
     def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
-        """Tell of an object's PUT or POST; headers of the answer, which list the replicas that were told."""
+        """Send the row of an object's PUT or POST; return headers of the answer, which list the updated replicas."""
         assert request.name.object is not None
         row = object_row(ListedObject(*info)._replace(name=request.name.object), request.location.policy)
         delete_at = info.metadata.get("X-Delete-At")
@@ -76,7 +75,7 @@ class ContainerUpdater:
         return told
 
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
-        """A row in the expirer's queue, named by when the object is to go and which it is."""
+        """Send a row of the expirer's queue, named by the object and its expiry time."""
         row = queue_row(Due(int(delete_at), request.name), timestamp)
         target = UpdateTarget.decode(request.headers[EXPIRY_UPDATE])
         self._deliver(request, target, row, {RECREATE: "0"})
@@ -84,7 +83,8 @@ class ContainerUpdater:
     def _deliver(
         self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[int, int]:
-        """The status of each replica that was told; what is missed is in the spool, unless it was refused."""
+        """Send the row; return the status of each replica. Failed updates are in the spool, unless they were
+        refused."""
         traced = {**headers, **traces.passed_on(request.headers)}
         life = request.headers.get(LIFE)
         if life and RECREATE not in headers:
@@ -131,6 +131,6 @@ def _indexes(indexes: Iterable[int]) -> str:
 
 
 def _spool_key(target: UpdateTarget, row: Mapping[str, object]) -> str:
-    """Another one for each row and its container: one change may spool several at one timestamp."""
+    """Return a key that is unique per row and container: one change may spool several rows at one timestamp."""
     said = f"{target.name.path}/{row['name']}".encode("utf-8", "surrogateescape")
     return hashlib.md5(said, usedforsecurity=False).hexdigest()

@@ -27,7 +27,7 @@ from objstore.web.responses import http_date
 from objstore.wire import messages, named_rows
 from objstore.wire.messages import NodeResponse
 
-SHUT_SECONDS = 10.0  # for which a container that is being deleted takes no new objects, should its deletion not end
+SHUT_SECONDS = 10.0  # time for which a container under deletion refuses new objects if its deletion does not finish
 _MARKERS_PAGE = 1000
 _SETTABLE = Settable(
     "Container",
@@ -95,7 +95,7 @@ class ContainerVerbs:
         return answer(200, JSON, named_rows.encode_rows(rows))
 
     def _shut(self, request: Request, shut: bool) -> NodeResponse:
-        """Take no new objects for a while, so that the container can be deleted on all replicas or on none."""
+        """Refuse new objects for a while, so that the container can be deleted on all replicas or on none."""
         request.device.containers.shut(request.location, time.time() + SHUT_SECONDS if shut else 0.0)
         return answer(204)
 
@@ -161,7 +161,7 @@ def _info_headers(info: ContainerInfo) -> dict[str, str]:
         "X-Timestamp": info.created_at.normal,
         "Last-Modified": http_date(changed.ceiling),
         "X-Put-Timestamp": info.put_timestamp.normal,
-        # One that lives by rows that came after its deletion is as good as made then.
+        # A container restored by rows that came after its deletion counts as created then.
         messages.STORED_TIMESTAMP: max(info.put_timestamp, info.delete_timestamp).internal,
         messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,
         messages.POLICY: str(info.policy_index),

@@ -1,7 +1,7 @@
-"""REPLICATE of accounts and containers: what a peer's replicator asks of a device here; see `replication.databases`.
+"""REPLICATE of accounts and containers: requests of a peer's replicator to a device here; see `replication.databases`.
 
-Of one device only so many rows or files are taken at once, in each worker, so that clients keep their share of it.
-Who comes above waits for a while, and is then told to come again.
+Each worker accepts a limited number of rows or files of one device at once, so that clients keep their share of it.
+Other requests wait for a while, and are then asked to retry.
 """
 
 from __future__ import annotations
@@ -28,21 +28,19 @@ from objstore.wire.messages import NodeResponse
 
 @dataclass(frozen=True)
 class DatabaseReplicationSettings:
-    """What peers may ask of the databases of a device at once."""
+    """Limits of peers' requests to the databases of a device."""
 
-    concurrency: int = setting(
-        positive, "2", "replicas of databases brought up to date at once, of one device in a worker"
-    )
-    wait: float = setting(duration, "5s", "how long a peer waits for its turn before it gets 503")
-    body: int = setting(size, "64M", "largest message of a peer about databases, but for whole files")
-    page: int = setting(positive, "1000", "rows of a received file that are merged at a time")
+    concurrency: int = setting(positive, "2", "number of database replicas updated at once, per device and worker")
+    wait: float = setting(duration, "5s", "time a peer waits for its turn before it gets 503")
+    body: int = setting(size, "64M", "maximum size of a peer's message about databases, except whole files")
+    page: int = setting(positive, "1000", "number of rows of a received file merged at once")
 
 
 PREFIX = "database_replication_"  # of the names of these settings
 
 
 class DatabaseReplication:
-    """Called with a request, gives the answer. replicas: those of the server's kind on a device."""
+    """Answers requests. replicas: returns those of the server's kind on a device."""
 
     def __init__(
         self, replicas: Callable[[Device], Replicas], salt: HashSalt, limits: DatabaseReplicationSettings | None = None
@@ -96,7 +94,7 @@ class DatabaseReplication:
         if version is None:
             raise InvalidInput("the version is not a whole number")
         if version > replicas.version:
-            return error(409, "databases of that version are not known here")
+            return error(409, "databases of that version are not supported here")
         try:
             received = replicas.receive(location)
         except LockTimeout:
@@ -118,7 +116,7 @@ class DatabaseReplication:
 
     def _require_own(self, said: Any, location: Location) -> None:
         if not self._belongs(said, location):
-            raise InvalidInput(f"{said.name.path} is not what {location.hash} stands for")
+            raise InvalidInput(f"{said.name.path} does not hash to {location.hash}")
 
 
 def _is_hash(text: str) -> bool:

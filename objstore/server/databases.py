@@ -26,14 +26,15 @@ Row = TypeVar("Row")
 
 
 class Settable(NamedTuple):
-    """The headers of a request that an account or container keeps. kind: 'Account' or 'Container'."""
+    """The headers of a request that an account or container stores. kind: 'Account' or 'Container'."""
 
     kind: str
     prefixes: tuple[str, ...]
     names: frozenset[str] = frozenset()
 
     def sent(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Those that a request sets; an empty value removes. Raises InvalidInput for what no answer could have."""
+        """Return the headers that a request sets; an empty value removes. Raises InvalidInput if no answer could have
+        them."""
         changes = {
             name: value for name, value in headers.items() if name in self.names or name.startswith(self.prefixes)
         }
@@ -41,7 +42,7 @@ class Settable(NamedTuple):
         return changes
 
     def check(self, stored: Any, changes: Mapping[str, str], limits: Limits) -> None:
-        """Raises InvalidInput if metadata would be too much once it is changed."""
+        """Raise InvalidInput if the changed metadata would be too large."""
         check_metadata(self.kind, {**live_metadata(stored), **changes}, limits)
 
 
@@ -56,7 +57,7 @@ def post_metadata(request: Request, store: Any, settable: Settable, limits: Limi
 
 
 def read_rows(request: Request, decode: Callable[[Mapping[str, object]], Row]) -> list[Row]:
-    """The rows that the body of a request holds. Raises InvalidInput."""
+    """Return the rows in the body of a request. Raises InvalidInput."""
     try:
         return [decode(item) for item in json.loads(request.body.read(MAX_ROWS_BODY))]
     except MALFORMED as failure:

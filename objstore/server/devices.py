@@ -1,4 +1,4 @@
-"""The devices of one host: directories under a root, each with its stores, opened on first use."""
+"""The devices of one host: directories under a root, each with its stores, opened at their first use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST_INTERVAL = 0.1  # seconds
 
 
 class Makers(NamedTuple):
-    """How the stores of a device are made, each given the device's path."""
+    """Functions that make the stores of a device, given its path."""
 
     objects: Callable[[str, int], ObjectStore]  # and the storage policy's index
     containers: Callable[[str], ContainerStore]
@@ -35,9 +35,9 @@ class Makers(NamedTuple):
 
 
 class Device:
-    """One device; a store is made when first asked for, and kept.
+    """A device; its stores are made at their first use, and kept.
 
-    file_system: number of the one that was at the path when the device was first used.
+    file_system: number of the file system at the path when the device was first used.
     """
 
     def __init__(self, path: str, makers: Makers, file_system: int) -> None:
@@ -55,9 +55,9 @@ class Device:
         return store
 
     def require_same(self) -> None:
-        """Raises DeviceUnavailable if another file system is at the path now.
+        """Raise DeviceUnavailable if another file system is at the path now.
 
-        Asked before a change is acknowledged, and before a name is said to be missing: after a lazy umount the path
+        Called before a change is acknowledged, and before a name is reported missing: after a lazy umount the path
         leads to the directory beneath the mount point.
         """
         try:
@@ -69,7 +69,7 @@ class Device:
             raise DeviceUnavailable(f"{self.path} was unmounted")
 
     def release(self) -> None:
-        """Close the files that are kept open for later calls, so that the device can be unmounted. Blocks."""
+        """Close all files kept open for later calls, so that the device can be unmounted. Blocks."""
         for store in list(self._stores.values()):
             release = getattr(store, "release", None)
             if release is not None:
@@ -94,17 +94,17 @@ class Device:
 
     @property
     def threads(self) -> ThreadPool:
-        """Where calls of the spools wait for the device, so that those of others do not wait with them."""
+        """Threads in which calls of the spools wait for the device, so that other calls do not wait with them."""
         return self._kept("threads", lambda path: ThreadPool(f"spool:{path}", 1, self._makers.patience))
 
 
 class Devices:
-    """root: the directory that holds the devices' mount points.
+    """The devices of a host. root: the directory that holds their mount points.
 
-    mount_check: a device that is not a mount point is unavailable, so that a disk that did
-    not come up never fills the root file system. Without it, one that once was a mount point must stay one. A device
-    that was taken out (see `runtime.drives`) is unavailable too. Checked at most once in `check_interval` seconds,
-    besides `Device.require_same`. Of a device that is unavailable no file is kept open for longer than that.
+    mount_check: a device that is not a mount point is unavailable, so that a disk that did not come up never fills the
+    root file system. Without it, one that once was a mount point must stay one. A device that was taken out (see
+    `runtime.drives`) is unavailable too. Checked at most once in `check_interval` seconds, in addition to
+    `Device.require_same`. Files of an unavailable device are closed within the same time.
     """
 
     def __init__(self, root: str, makers: Makers, mount_check: bool, check_interval: float = 1.0) -> None:
@@ -118,7 +118,7 @@ class Devices:
         self._watched_by = 0  # the process that watches for devices to be released
 
     def names(self) -> list[str]:
-        """The devices there are, mounted or not. Raises OSError."""
+        """Return the names of all devices, mounted or not. Raises OSError."""
         return sorted(entry.name for entry in os.scandir(self.root) if is_device(entry))
 
     def get(self, name: str) -> Device:
@@ -132,9 +132,9 @@ class Devices:
         return device
 
     def _check(self, name: str) -> Device:
-        """Look at the device anew. Raises DeviceUnavailable."""
+        """Check the device again. Raises DeviceUnavailable."""
         if not is_device_name(name):
-            raise DeviceUnavailable(f"{name} is no device")
+            raise DeviceUnavailable(f"{name} is not a device")
         path = os.path.join(self.root, name)
         known = self._devices.get(name)
         try:
@@ -148,11 +148,11 @@ class Devices:
             else:
                 found = os.stat(path)
         except FileNotFoundError:
-            raise DeviceUnavailable(f"{name} is not there") from None
+            raise DeviceUnavailable(f"{name} is missing") from None
         except OSError as error:
             raise DeviceUnavailable(f"{path}: {error}") from error
         if not stat.S_ISDIR(found.st_mode):
-            raise DeviceUnavailable(f"{name} is no directory")
+            raise DeviceUnavailable(f"{name} is not a directory")
         self._watch()
         if known is not None and known.file_system == found.st_dev:
             known.gone = False
@@ -179,7 +179,7 @@ class Devices:
 
 
 def _release(device: Device) -> None:
-    """In a thread of its own: the device may hang."""
+    """Release in a separate thread: the device may hang."""
     if device.releasing is None or not device.releasing.is_alive():
         device.releasing = threading.Thread(target=device.release, name=f"release-{device.path}", daemon=True)
         device.releasing.start()

@@ -1,7 +1,8 @@
-"""A storage server over HTTP: a WSGI app that turns an environ into a node's request, and the answer into a response.
+"""A storage server over HTTP: a WSGI app that decodes a node's request from an environ, and turns the answer into a
+response.
 
-The path of a request is as `wire.messages` has it. Trailers are in `objstore.trailers`, which the HTTP server fills in
-at the end of a body sent in chunks.
+Paths of requests are those of `wire.messages`. Trailers are in `objstore.trailers`, which the HTTP server fills at the
+end of a body sent in chunks.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class StorageApp:
         self.server_name = server.name
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        requests.vouch(environ)  # all clients are the store's own
+        requests.vouch(environ)  # all clients belong to the store
         response = self._server.without_verb(environ["REQUEST_METHOD"]) or self._answer(environ)
         if type(response.body) is JsonBody:
             response = answer(response.status, response.headers, response.body.encode())
@@ -57,7 +58,7 @@ class StorageApp:
         return self._server.handle(device, request, body)
 
     def _decode(self, environ: Environ) -> tuple[str, NodeRequest]:
-        """The device that is asked, and what; raises InvalidInput."""
+        """Return the device and the request; raises InvalidInput."""
         method, path = environ["REQUEST_METHOD"], to_text(environ["PATH_INFO"])
         name: Name | Share
         partition: int | None
@@ -71,7 +72,7 @@ class StorageApp:
 
 
 class _Pieces:
-    """A body that comes piece by piece, and is closed by the HTTP server."""
+    """A body in pieces, closed by the HTTP server."""
 
     def __init__(self, response: NodeResponse) -> None:
         self._response = response
@@ -82,7 +83,7 @@ class _Pieces:
 
 
 class _HttpBody(Body):
-    """trailers: as the HTTP server has them."""
+    """The body of a request. trailers: as the HTTP server has them."""
 
     __slots__ = ()
 
@@ -92,7 +93,7 @@ class _HttpBody(Body):
 
 
 def _body(environ: Environ) -> Body:
-    """Raises InvalidInput for a length that is no number."""
+    """Return the body. Raises InvalidInput if its length is not a number."""
     length = requests.content_length(environ)
     if length is None and not requests.has_body(environ):
         length = 0

@@ -18,16 +18,16 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 
 LEASE_SECONDS = 5.0
-PROMISE_SECONDS = 2.0  # that a change under a lease may be ahead of what its lease was given for
+PROMISE_SECONDS = 2.0  # by which a change under a lease may be newer than the time its lease was given for
 _MOST_WAIT = 2.0
-_POLL = (0.002, 0.02)  # seconds between looks, at first and at most
+_POLL = (0.002, 0.02)  # seconds between tries, at first and at most
 
 
 Shown = Callable[[ObjectInfo], dict[str, str]]
 
 
 class _State(NamedTuple):
-    """What is known of a name when its lease is given."""
+    """The state of a name when its lease is given."""
 
     lease: Lease
     newest: Timestamp
@@ -36,9 +36,9 @@ class _State(NamedTuple):
 
 
 def lock(request: Request, leases: Leases, seconds: float, shown: Shown) -> NodeResponse:
-    """Give the lease, or 409 where another holds the name for longer than the request would wait.
+    """Give the lease, or answer 409 if another holds the name for longer than the request would wait.
 
-    shown: headers that say what is there, as far as conditions ask for it.
+    shown: headers of the stored state that conditions need.
     """
     holder = _holder(request)
     stamp = request.timestamp()
@@ -72,13 +72,13 @@ def lock(request: Request, leases: Leases, seconds: float, shown: Shown) -> Node
                 return error(409)
             green.sleep(poll * (0.5 + random.random()))
             poll = min(most, poll * 1.3)
-            held = leases.read(name_hash)  # without the lock: only to see whether to ask again
+            held = leases.read(name_hash)  # without the lock: only to decide whether to try again
             if held is None or not leases.is_live(held):
                 break
 
 
 def unlock(request: Request, leases: Leases) -> NodeResponse:
-    """Give a lease back; 204 also where there is none any more."""
+    """Give a lease back; the answer is 204 even if it has expired."""
     holder = _holder(request)
     abandoned = messages.LEASE_ABANDON in request.headers
     name_hash = request.location.hash

@@ -22,7 +22,7 @@ _TRUE = ("true", "1", "yes", "on", "t", "y")
 
 
 def listing_query(request: Request, most: int) -> ListingQuery:
-    """The query of a listing of at most `most` rows; a limit that is no number counts as none, as in Swift."""
+    """Parse the query of a listing of at most `most` rows; a limit that is not a number is ignored, as in Swift."""
     items = request.parameters()
     limit = items.get("limit", "")
     return ListingQuery(
@@ -39,7 +39,7 @@ def listing_query(request: Request, most: int) -> ListingQuery:
 
 
 def iso_date(timestamp: Timestamp) -> str:
-    """Swift's last_modified: ISO 8601 in UTC with microseconds and no zone."""
+    """Return Swift's last_modified: ISO 8601 in UTC with microseconds and no zone."""
     seconds, ticks = divmod(timestamp.raw, TICKS)
     days, rest = divmod(seconds, 86400)
     minute, second = divmod(rest, 60)
@@ -90,7 +90,7 @@ def _object_rows(items: Sequence[Any], exact: bool) -> list[dict[str, object]]:
 
 
 def _objects_json(items: Sequence[Any], exact: bool) -> bytes:
-    """The rows as text: `json` takes three times as long for a thousand objects."""
+    """Return the rows as text: `json` takes three times as long for a thousand objects."""
     quoted: Callable[[str], str] = encode_basestring
     rows = [
         f'{{"subdir":{quoted(item.name)}}}'
@@ -114,7 +114,7 @@ _type = lru_cache(maxsize=256)(listed_types.read)  # most objects are of few typ
 
 @lru_cache(maxsize=256)
 def _type_json(listed: str) -> str:
-    """A type as JSON, followed by the storage class that is listed with it."""
+    """Return a type as JSON, followed by the storage class of its row."""
     content_type, storage_class = listed_types.read(listed)
     if not storage_class:
         return encode_basestring(content_type)

@@ -1,7 +1,7 @@
-"""REPLICATE of objects: what a peer's replicator asks of a device here; see `replication.objects_messages`.
+"""REPLICATE of objects: requests of a peer's replicator to a device here; see `replication.objects_messages`.
 
-Of one device only so many requests are served at once, in each worker, so that clients keep their share of it. Those
-that come above wait for a while, and are then told to come again.
+Each worker serves a limited number of requests of one device at once, so that clients keep their share of it. Other
+requests wait for a while, and are then asked to retry.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from objstore.wire.messages import NodeResponse
 
 @dataclass(frozen=True)
 class ObjectReplicationSettings:
-    """What peers may ask of the objects of a device at once."""
+    """Limits of peers' requests to the objects of a device."""
 
-    concurrency: int = setting(positive, "4", "requests of replicators a worker serves at once, for a device")
-    wait: float = setting(duration, "1s", "how long such a request waits for its turn before it gets 503")
-    writers: int = setting(positive, "32", "changes of one such request that are written at once")
-    small: int = setting(size, "256K", "largest change that is held in memory until it is written")
-    offer_size: int = setting(size, "16M", "longest list of changes that a peer may offer at once")
-    compare_size: int = setting(size, "1M", "longest list of partitions that a peer may compare at once")
+    concurrency: int = setting(positive, "4", "number of replication requests served at once, per device and worker")
+    wait: float = setting(duration, "1s", "time a replication request waits for its turn before it gets 503")
+    writers: int = setting(positive, "32", "number of changes of one replication request written at once")
+    small: int = setting(size, "256K", "maximum size of a change that is buffered in memory until it is written")
+    offer_size: int = setting(size, "16M", "maximum number of changes a peer may offer at once")
+    compare_size: int = setting(size, "1M", "maximum number of partitions a peer may compare at once")
 
 
 PREFIX = "replication_"  # of the names of these settings
 
 
 class ObjectReplication:
-    """Called with a request, gives the answer."""
+    """Answers requests."""
 
     def __init__(self, limits: ObjectReplicationSettings) -> None:
         self._limits = limits
@@ -76,7 +76,7 @@ class ObjectReplication:
         except OSError as failure:
             raise DeviceUnavailable(f"{path}: {failure}") from failure
         if request.headers.get(SOURCE) == own:
-            return error(409, "the sender is this very device")
+            return error(409, "the sender is this same device")
         try:
             with self._turns.of(path):
                 return step(request)

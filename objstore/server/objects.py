@@ -28,7 +28,7 @@ from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 
-_SMALL = 64 << 10  # bytes of an object that is read before its answer begins
+_SMALL = 64 << 10  # bytes of an object that are read before its answer begins
 
 
 class ObjectVerbs:
@@ -53,7 +53,7 @@ class ObjectVerbs:
             for piece in body:
                 writer.write(piece)
             trailers = body.trailers
-            if messages.TIMESTAMP in trailers:  # of the end of the body, which the object is kept under
+            if messages.TIMESTAMP in trailers:  # of the end of the body, which becomes the object's timestamp
                 timestamp = Timestamp.parse(trailers[messages.TIMESTAMP])
             etag = known_etag or trailers.get(messages.ETAG_TRAILER) or writer.etag()
             expected = headers.get("Etag", "").strip('"').lower()
@@ -71,14 +71,14 @@ class ObjectVerbs:
             guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, body.announced)
             try:
                 info = writer.commit(data, guard)
-            except Overtaken:  # as if it had been made just before what overtook it
+            except Overtaken:  # as if it had been made just before the change that overtook it
                 return answer(201, {"Etag": etag})
             guard.require()
         told = self._updater.put(request, info)
         return answer(201, {"Etag": info.etag, **told, **_replaced(guard.current), **_overwritten(guard.current)})
 
     def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
-        """Spare a body that would be refused when it is there: the guard decides."""
+        """Refuse before the body is read if it would be refused later; the guard makes the final decision."""
         current, newest = self._current(request)
         if newest >= timestamp:
             raise Conflict("something newer is stored", newest)
@@ -86,7 +86,7 @@ class ObjectVerbs:
             condition.check(_live_etag(current))
 
     def _current(self, request: Request) -> tuple[ObjectInfo | None, Timestamp]:
-        """The live object, if any, and the timestamp of the newest thing known of the name."""
+        """Return the live object, if any, and the timestamp of the newest known change of the name."""
         try:
             info = request.device.objects(request.location.policy).info(request.location)
         except NotFound as failure:
@@ -169,7 +169,7 @@ def object_server(
 
 
 def _read(request: Request, reader: ObjectReader) -> NodeResponse:
-    """The answer to a GET or HEAD; it closes the reader if not all of its body is at hand."""
+    """Return the answer to a GET or HEAD; it closes the reader unless its body is complete."""
     info, sent = reader.info, request.headers
     if _expired(info.metadata) and messages.EVEN_EXPIRED not in sent:
         return missing(info.timestamp)
@@ -184,11 +184,11 @@ def _read(request: Request, reader: ObjectReader) -> NodeResponse:
             del headers["Content-Length"]
             return answer(verdict, headers)
     start, stop, status = 0, info.size, 200
-    # A range of a manifest is one of what it stands for, unless a read of its own bytes goes on.
+    # A range of a manifest refers to its segments' content, unless a read of its own bytes continues.
     if "Range" in sent and request.method == "GET" and (version or MANIFEST not in info.metadata):
         span = _span(sent, info)
         if span is None:
-            del headers["Content-Length"], headers["Content-Type"]  # those of the page are sent
+            del headers["Content-Length"], headers["Content-Type"]  # the page's own headers are sent
             return error(416, headers={**headers, "Content-Range": ranges.unsatisfied_range(info.size)})
         start, stop, status = span
         if status == 206:
@@ -200,7 +200,7 @@ def _read(request: Request, reader: ObjectReader) -> NodeResponse:
 
 
 def _content(reader: ObjectReader, start: int, stop: int) -> Iterable[bytes | memoryview]:
-    """The bytes from start to stop: those of a small object at once, as a tuple."""
+    """Return the bytes from start to stop: those of a small object at once, as a tuple."""
     pieces = reader.read(start, stop)
     if reader.info.size > _SMALL:
         return pieces
@@ -211,15 +211,15 @@ def _content(reader: ObjectReader, start: int, stop: int) -> Iterable[bytes | me
 
 
 def _failing(failure: Exception) -> Iterator[bytes]:
-    """A body that fails when it is read, as that of a large object does."""
+    """Return a body that fails when it is read, as that of a large object does."""
     raise failure
     yield b""
 
 
 def _span(sent: Mapping[str, str], info: ObjectInfo) -> tuple[int, int, int] | None:
-    """Start, stop and status of a request with Range; None if it cannot be satisfied.
+    """Return start, stop and status of a request with Range; None if it cannot be satisfied.
 
-    More than one range is the proxy's business, which asks for them one by one.
+    The proxy handles several ranges and requests them one by one.
     """
     parsed = ranges.parse(sent["Range"])
     if parsed is None or len(parsed) > 1:
@@ -246,7 +246,7 @@ def _object_headers(info: ObjectInfo) -> dict[str, str]:
 
 
 def _replaced(current: ObjectInfo | None) -> dict[str, str]:
-    """The segments that were the replaced object's alone: no one else will free them."""
+    """Return the segments that belonged only to the replaced object: no other code deletes them."""
     owned = current.metadata.get(MANIFEST_OWNS) if current is not None else None
     return {REPLACED_SEGMENTS: owned} if owned else {}
 
@@ -256,9 +256,10 @@ def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
 
 
 def _stored_headers(sent: Mapping[str, str], kept: Callable[[str], bool]) -> dict[str, str]:
-    """The headers or trailers of a change that `kept` says stay with the object; empty values are as if not sent.
+    """Return the headers or trailers of a change selected by `kept`, to store with the object; empty values are
+    ignored.
 
-    Raises InvalidInput for one that no answer could have.
+    Raises InvalidInput for a header that no answer could have.
     """
     stored = {name: value for name, value in sent.items() if value and kept(name)}
     metadata.check_sendable(stored)
@@ -279,11 +280,11 @@ def _expired(headers: Mapping[str, str]) -> bool:
     try:
         return int(delete_at) <= time.time()
     except ValueError:
-        raise InvalidInput(f"X-Delete-At on disk is not a number: {delete_at!r}") from None
+        raise InvalidInput(f"the stored X-Delete-At is not a number: {delete_at!r}") from None
 
 
 def _refusing(verb: Verb) -> Verb:
-    """A verb whose guard may refuse: with a conflict goes the timestamp that has to be surpassed."""
+    """Wrap a verb whose guard may refuse: a conflict is answered with the timestamp that a retry must exceed."""
 
     def checked(request: Request) -> NodeResponse:
         try:
@@ -311,13 +312,13 @@ def _shown(info: ObjectInfo) -> dict[str, str]:
 
 
 def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | None:
-    """What the live object must pass for a change to be made."""
+    """Return the check that the live object must pass before a change."""
     if condition is None and not if_delete_at:
         return None
 
     def check(current: ObjectInfo | None) -> None:
         if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
-            raise PreconditionFailed("the object is not to be deleted at that time")
+            raise PreconditionFailed("the object does not expire at that time")
         if condition is not None:
             condition.check(_live_etag(current))
 
@@ -325,5 +326,5 @@ def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | 
 
 
 def _deleted(failure: NotFound) -> Timestamp:
-    """Return the timestamp of the deletion of a missing name; ZERO if that is not known."""
+    """Return the timestamp of the deletion of a missing name; ZERO if unknown."""
     return failure.timestamp if isinstance(failure.timestamp, Timestamp) else ZERO

@@ -16,7 +16,7 @@ from objstore.wire.bodies import Body
 
 
 class Request(NamedTuple):
-    """One request about a name. headers: canonical names to text. query: as on the wire."""
+    """A request about a name. headers: canonical names to text. query: as on the wire."""
 
     method: str
     device: Device
@@ -34,16 +34,16 @@ class Request(NamedTuple):
         return Timestamp.parse(text)
 
     def number(self, header: str) -> int | None:
-        """The whole number in a header, None if it is not sent; raises InvalidInput."""
+        """Return the whole number in a header, None if it is not sent; raises InvalidInput."""
         return number(self.headers, header)
 
     def parameters(self) -> dict[str, str]:
-        """The query's items; raises InvalidInput if it is not UTF-8."""
+        """Return the query's items; raises InvalidInput if it is not UTF-8."""
         return requests.parameters(self.query) if self.query else {}
 
 
 class ShareRequest(NamedTuple):
-    """What a peer asks about a partition, one database of it, or many partitions.
+    """A peer's request about a partition, one database of it, or many partitions.
 
     named: the partition of the path; None if the body names many. hash: of the database's name, or ''.
     """
@@ -57,14 +57,14 @@ class ShareRequest(NamedTuple):
 
     @property
     def partition(self) -> int:
-        """Raises InvalidInput if the path names none."""
+        """Return the partition. Raises InvalidInput if the path names none."""
         if self.named is None:
-            raise InvalidInput("no partition is named")
+            raise InvalidInput("the partition is missing")
         return self.named
 
     @property
     def policy(self) -> int:
-        """Of objects: the index of their storage policy."""
+        """Return the index of the storage policy of objects."""
         return policy(self.headers)
 
     def parameters(self) -> dict[str, str]:
@@ -72,12 +72,12 @@ class ShareRequest(NamedTuple):
 
 
 def policy(headers: Mapping[str, str]) -> int:
-    """The index of the storage policy that a request names; raises InvalidInput."""
+    """Return the index of the storage policy that a request names; raises InvalidInput."""
     return number(headers, messages.POLICY) or 0
 
 
 def twin(headers: Mapping[str, str], partition: int) -> int | None:
-    """The twin of a request's partition, if it has one; raises InvalidInput."""
+    """Return the twin of a request's partition, if it has one; raises InvalidInput."""
     text = headers.get(messages.TWIN)
     if text is None:
         return None
@@ -88,7 +88,7 @@ def twin(headers: Mapping[str, str], partition: int) -> int | None:
 
 
 def number(headers: Mapping[str, str], name: str) -> int | None:
-    """The whole number in a header, None if it is not sent; raises InvalidInput."""
+    """Return the whole number in a header, None if it is not sent; raises InvalidInput."""
     text = headers.get(name)
     if not text:
         return None

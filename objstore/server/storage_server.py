@@ -1,4 +1,4 @@
-"""The base of the three storage servers: it finds the verb for a request, and turns errors into answers."""
+"""The base of the three storage servers: it finds the verb of a request, and turns errors into answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMPLAINTS = 60.0  # seconds between log lines about one device
 class StorageServer:
     """Verbs for names of one kind ('account', 'container' or 'object') on the devices of this host.
 
-    replicate: answers REPLICATE, which is about no name.
+    replicate: answers REPLICATE, which has no name.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class StorageServer:
         self._told = Seldom(_COMPLAINTS)  # by device
 
     def handle(self, device: str, asked: NodeRequest, body: Body) -> NodeResponse:
-        """Answer what a device was asked. body: that of the request, which holds none of it itself."""
+        """Answer a request to a device. body: that of the request, which holds none of it itself."""
         response = self.without_verb(asked.method) or self._answer(device, asked, body)
         if asked.method == "HEAD" and response.body:
             response.close()
@@ -59,7 +59,7 @@ class StorageServer:
         return response
 
     def without_verb(self, method: str) -> NodeResponse | None:
-        """The answer to a method that has no verb, whatever its path."""
+        """Return the answer to a method without a verb, for any path."""
         if method in self._verbs or (method == REPLICATE and self._replicate is not None):
             return None
         allow = ", ".join(sorted((*self._verbs, "OPTIONS")))
@@ -109,23 +109,23 @@ class StorageServer:
     def _share_request(self, device: str, asked: NodeRequest, body: Body) -> ShareRequest:
         share = asked.name
         if not isinstance(share, Share):
-            raise InvalidInput("a replicator asks for no name")
+            raise InvalidInput("a request of a replicator has no name")
         return ShareRequest(self._devices.get(device), asked.partition, share.hash, asked.headers, asked.query, body)
 
     def _make_sendable(self, device: str, asked: NodeRequest, response: NodeResponse) -> None:
-        """Drop stored items that no answer can have: the rest of what is stored stays readable."""
+        """Drop stored items that no answer can have, so that the rest stays readable."""
         for name in metadata.not_sendable(response.headers):
             del response.headers[name]
             path = path_text(device, asked.partition, asked.name)
             if self._told.is_due((path, name)):
                 self._logger.error(
-                    "%r: the stored header %r cannot be sent and is left out", path, name, extra=_trace(asked)
+                    "%r: the stored header %r cannot be sent and is omitted", path, name, extra=_trace(asked)
                 )
 
     def _missing(
         self, device: str, asked: NodeRequest, request: Request | ShareRequest | None, failure: NotFound
     ) -> NodeResponse:
-        """404, unless the device is not there either."""
+        """Return a 404, unless the device itself is missing."""
         try:
             if request is not None:
                 request.device.require_same()
@@ -136,12 +136,12 @@ class StorageServer:
         return missing(failure.timestamp)
 
     def _is_news(self, device: str, status: int) -> bool:
-        """A device that is full or not there is reported once a minute: each request to it fails."""
+        """Return whether to log a full or missing device: once a minute, because each request to it fails."""
         return status != 507 or self._told.is_due(device)
 
 
 def _told(device: str, asked: NodeRequest) -> str:
-    """A request as the log shows it."""
+    """Return the request as the log shows it."""
     return f"{asked.method} {path_text(device, asked.partition, asked.name)}"
 
 

@@ -1,4 +1,4 @@
-"""How many peers are served at a time: of each device so many, others are asked to come again."""
+"""A limit on concurrent requests of peers per device; others are asked to retry."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from objstore.wire.messages import NodeResponse
 
 
 class Busy(Exception):
-    """As many requests as may be are under way, or one for the same."""
+    """The limit of requests is reached, or one for the same subject is under way."""
 
 
 class Turns:
-    """concurrency: requests of a device at a time. wait: seconds to wait for one of them to end."""
+    """Turns of requests. concurrency: per device. wait: seconds to wait for a turn."""
 
     def __init__(self, concurrency: int, wait: float) -> None:
         self._concurrency = concurrency
@@ -25,7 +25,7 @@ class Turns:
 
     @contextmanager
     def of(self, path: str) -> Iterator[None]:
-        """One turn of the device at a path. Raises Busy."""
+        """Take a turn of the device at a path. Raises Busy."""
         turns = self._by_path.get(path)
         if turns is None:
             turns = self._by_path[path] = green.Semaphore(self._concurrency)

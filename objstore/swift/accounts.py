@@ -69,7 +69,7 @@ class Accounts:
 
     def delete(self, request: ProxyRequest) -> Response:
         if request.environ.get("QUERY_STRING"):
-            # `DELETE /v1/account?...` is a client's slip of a bulk delete: never take the account for it.
+            # `DELETE /v1/account?...` is probably a mistaken bulk delete: do not delete the account.
             return error(400, "Account DELETE takes no query")
         refused = self._refuse(request)
         if refused is not None:

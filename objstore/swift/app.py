@@ -52,7 +52,7 @@ class ProxyApp:
                 "DELETE": ObjectDelete(limits, layer),
             },
         )
-        # COPY is a filter's verb; browsers may ask for it all the same.
+        # COPY is a filter's verb, but browsers may ask for it too.
         objects = ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
         self._allowed = tuple((*methods, "OPTIONS") for methods in (accounts.METHODS, containers.METHODS, objects))
 
@@ -102,7 +102,7 @@ class ProxyApp:
         return cors.preflight(requests.headers(environ), meta, self._allowed[depth], self._cors)
 
     def info(self) -> dict[str, Any]:
-        """The `swift` section of /info."""
+        """Return the `swift` section of /info."""
         settings = self.cluster.settings
         policies = [
             {"name": policy.name, "aliases": ", ".join((policy.name, *policy.aliases))}

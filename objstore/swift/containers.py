@@ -24,9 +24,9 @@ from objstore.web.responses import Response, error
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _ACLS = ("X-Container-Read", "X-Container-Write")
-# Kept with a container; every other header of a request is not.
+# Stored with a container; other headers of a request are not.
 _KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
-# What a client may remove by X-Remove-*: system metadata is no client's under any spelling.
+# Headers that a client may remove by X-Remove-*: never system metadata, in any spelling.
 _REMOVABLE = ("X-Container-Meta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
 _REMOVE = "X-Remove-"
 
@@ -90,7 +90,7 @@ class Containers:
         return plain(204, None if everywhere else {PARTLY: "true"})
 
     def _kept(self, request: ProxyRequest) -> dict[str, str]:
-        """Metadata as nodes keep it: removals as empty values, ACLs in their normal form."""
+        """Return metadata as nodes store it: removals as empty values, ACLs in their normal form."""
         sent = without_owner_headers(request)
         changes = {name: value for name, value in sent.items() if name.startswith(_KEPT)}
         for name in sent:

@@ -15,7 +15,7 @@ from objstore.web.conditions import range_applies
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
-# What of a client's request chooses and conditions the answer.
+# Headers of a client's request that select and condition the answer.
 _CONDITIONS = (
     ("HTTP_IF_MATCH", "If-Match"),
     ("HTTP_IF_NONE_MATCH", "If-None-Match"),
@@ -53,7 +53,7 @@ class ObjectGet:
         return _response(request, reply, options.raw)
 
     def _several_ranges(self, request: ProxyRequest, options: ReadOptions) -> Response | None:
-        """multipart/byteranges (RFC 9110 14.6), each part a read of its own; None if it is one range after all."""
+        """Return multipart/byteranges (RFC 9110 14.6), each part read separately; None if there is only one range."""
         layer, context, name = self._layer, request.context, request.name
         parsed = ranges.parse(request.environ["HTTP_RANGE"])
         if parsed is None or len(parsed) < 2:
@@ -134,8 +134,8 @@ def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
 
 
 def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
-    """The same read of no other version: its parts must fit together."""
-    if MANIFEST in reply.headers:  # a range together with a version would be one of the list
+    """Return the same read of this version only: all parts must belong together."""
+    if MANIFEST in reply.headers:  # a range together with a version would apply to the list
         return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'}, newest=False)
     return options._replace(conditions={}, newest=False, version=reply.headers[messages.DATA_TIMESTAMP])
 
@@ -145,7 +145,7 @@ def _response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
     if reply.status in (412, 416):
         return error(reply.status, headers=_of_failure(headers))
     if raw and reply.status == 200 and MANIFEST in reply.headers and not request.trusted:
-        reply.close()  # clients see a large object without segments of their own
+        reply.close()  # clients see a large object without their own segments
         shown = {**headers, "Content-Type": "application/json; charset=utf-8", "Content-Length": "2"}
         return Response(200, shown, b"[]")
     return Response(reply.status, headers, reply.body)
@@ -155,15 +155,15 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
     headers = client_headers(request, reply.headers)
     headers["Accept-Ranges"] = "bytes"
     if MANIFEST in headers and not request.trusted:
-        # A copy must not take them over: its bytes are other ones.
+        # A copy must not inherit them: its bytes differ.
         headers = {name: value for name, value in headers.items() if not name.startswith(_SYSTEM)}
-        headers[_LARGE_OBJECT] = "True"  # clients must know that its etag is no MD5
+        headers[_LARGE_OBJECT] = "True"  # clients must know that its etag is not an MD5
         if raw:
             headers["Etag"] = reply.headers[MANIFEST_ETAG]
     return headers
 
 
 def _of_failure(headers: dict[str, str]) -> dict[str, str]:
-    """Headers of the object that go with a refusal, which has a body of its own."""
+    """Return the headers of the object to send with a refusal, which has its own body."""
     kept = ("Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", MANIFEST, MANIFEST_ETAG)
     return {name: headers[name] for name in kept if name in headers}

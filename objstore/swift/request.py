@@ -1,4 +1,4 @@
-"""A client's request on its way through the proxy, and what answers to it have in common."""
+"""A client's request to the Swift API, and common parts of its answers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ OWNER_HEADERS = frozenset(
     }
 )  # fmt: skip
 _KEEPS_VERSIONS = "This container keeps versions of its objects. Change them through the S3 API."
-# What clients send for yes.
+# Values that clients send for yes.
 TRUE = ("true", "1", "yes", "on", "t", "y")
 HTML = "text/html; charset=UTF-8"
 
 
 class ProxyRequest:
-    """environ, method and name of a request; its headers are read when first asked for."""
+    """A request: environ, method and name; its headers are read at their first use."""
 
     __slots__ = ("_headers", "context", "environ", "method", "name")
 
@@ -52,7 +52,7 @@ class ProxyRequest:
         return self._headers
 
     def permit(self, acl: str = "") -> Response | None:
-        """None if the one who asks may do this, else the refusal."""
+        """Return None if the request is permitted, else the refusal."""
         return access.permit(self.environ, Access(self.name, self.method, acl))
 
     @property
@@ -61,29 +61,29 @@ class ProxyRequest:
 
     @property
     def trusted(self) -> bool:
-        """Is it made with the system's rights? Then the one who made it has checked what a client may send."""
+        """True if it is made with the system's rights: its maker has then checked the client's input."""
         return bool(self.environ.get("objstore.preauthorized"))
 
     @property
     def given_timestamp(self) -> Timestamp | None:
-        """When a trusted filter says that the change is made (X-Timestamp passes no gatekeeper); None for now."""
+        """The time of the change set by a trusted filter (X-Timestamp does not pass the gatekeeper); None for now."""
         given = self.environ.get("HTTP_X_TIMESTAMP")
         return Timestamp.parse(given) if given else None
 
     @property
     def given_policy(self) -> int | None:
-        """The storage policy that a trusted filter names for an object, None for that of the container."""
+        """The storage policy that a trusted filter sets for an object, None for that of the container."""
         given = self.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
         return int(given) if given else None
 
 
 def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """A response without a body, as Swift answers a change."""
+    """Return a response without a body, as Swift answers a change."""
     return Response(status, {"Content-Type": HTML, **(headers or {})})
 
 
 def client_headers(request: ProxyRequest, headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy of the headers that the layer gives, as far as this client may see them."""
+    """Return a copy of the layer's headers that this client may see."""
     return dict(headers) if request.owner else _without_owners(headers)
 
 
@@ -97,7 +97,7 @@ def without_owner_headers(request: ProxyRequest) -> dict[str, str]:
 
 
 def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:
-    """The rows that the query of a listing asks for; a limit that is no number counts as none, as in Swift."""
+    """Return the page that the query of a listing requests; a limit that is not a number is ignored, as in Swift."""
     environ = request.environ
     return Page(
         prefix=query.get("prefix", ""),
@@ -114,14 +114,14 @@ def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:
 
 
 def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Response:
-    """The answer to a GET or HEAD of an account or container."""
+    """Return the answer to a GET or HEAD of an account or container."""
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(len(content))
     return Response(204 if request.method == "HEAD" else 200, headers, content)
 
 
 def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
-    """None if the one who asks may change objects of the container, else the answer that says why not."""
+    """Return None if the client may change objects of the container, else the refusal."""
     container = layer.container_info(request.context, request.name)
     refused = request.permit(container.write_acl)
     if refused is not None:
@@ -134,16 +134,17 @@ def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
 
 
 def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Response:
-    """412; if If-Match meets nothing, a PUT with the system's rights is told so by 404 (S3: NoSuchKey)."""
+    """Return a 412; or a 404 to a PUT with the system's rights if If-Match meets nothing (S3: NoSuchKey)."""
     headers = {messages.MISSING: "true"} if failed.missing else None
     return error(404 if failed.missing and request.trusted and request.method == "PUT" else 412, headers=headers)
 
 
 def segments_header(segments: tuple[str, ...]) -> dict[str, str]:
-    """For the filter that frees them: the segments of manifests that were replaced."""
+    """Return the header with segments of replaced manifests, for the filter that deletes them."""
     return {REPLACED_SEGMENTS: ",".join(segments)} if segments else {}
 
 
 def missing(status: int) -> Response:
-    """The answer if an account or container does not exist: 404 if that is known, 503 if no node could be asked."""
+    """Return the answer if an account or container is missing: 404 if that is certain, 503 if no node could be
+    asked."""
     return error(404 if status in (404, 410) else 503)

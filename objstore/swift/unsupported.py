@@ -1,6 +1,6 @@
-"""Requests for features of Swift that are not here: refused with 501, never stored as if they meant nothing.
+"""Requests for features of Swift that are not supported: refused with 501, never silently ignored.
 
-A value that is empty, or says no, removes what is not there, and passes.
+A value that is empty, or means no, passes: it removes a feature that is not there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WEB = "Static web pages are not supported"
 _BULK = "Bulk operations are not supported yet"
 _FORMS = "Uploads by forms are not supported by the Swift API; the S3 API has them"
 
-# Of requests that change something.
+# Headers of requests that change something.
 HEADERS: dict[str, str] = {
     "X-Object-Manifest": _MANIFESTS,
     "X-Symlink-Target": _LINKS,
@@ -54,7 +54,7 @@ HEADERS: dict[str, str] = {
 _BY_KEY: dict[str, str] = {ENVIRON_KEY[name]: text for name, text in HEADERS.items()}
 _QUOTA_OF_POLICY = ("HTTP_X_ACCOUNT_QUOTA_BYTES_POLICY_", "HTTP_X_ACCOUNT_QUOTA_COUNT_POLICY_")
 
-# Of any request. Without manifests and links, reads with `multipart-manifest=get` or `symlink=get` are what they are.
+# Headers of any request. Without manifests and links, `multipart-manifest=get` and `symlink=get` make no difference.
 QUERIES: dict[str, str] = {
     "multipart-manifest": _MANIFESTS,
     "bulk-delete": _BULK,
@@ -71,7 +71,7 @@ _NO = frozenset({"", "false", "no", "off", "0", "f", "n"})
 
 
 def check(environ: Environ) -> None:
-    """Raises NotSupported, whose message names the feature."""
+    """Raise NotSupported, whose message names the feature."""
     method = environ["REQUEST_METHOD"]
     changes = method in _CHANGES
     if environ.get("QUERY_STRING"):

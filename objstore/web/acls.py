@@ -138,7 +138,9 @@ def _checked(text: str) -> dict[str, list[str]]:
         raise InvalidInput(f"{ACCOUNT_ACL_HEADER} invalid: not a JSON object: {text[:_SHOWN]!r}")
     for level, names in acl.items():
         if level not in LEVELS:
-            raise InvalidInput(f"{ACCOUNT_ACL_HEADER} invalid: key {level[:_SHOWN]!r} is none of {', '.join(LEVELS)}")
+            raise InvalidInput(
+                f"{ACCOUNT_ACL_HEADER} invalid: key {level[:_SHOWN]!r} is not one of {', '.join(LEVELS)}"
+            )
         if not isinstance(names, list):
             raise InvalidInput(f"{ACCOUNT_ACL_HEADER} invalid: value of {level!r} must be a list")
         if not all(isinstance(name, str) for name in names):

@@ -1,4 +1,4 @@
-"""The body of a request as a storage server reads it, whichever way it comes."""
+"""The body of a request as a storage server reads it, from any transport."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 
 from objstore.core.errors import BodyTruncated, LimitExceeded
 
-PIECE = 1 << 20  # bytes asked for at a time
+PIECE = 1 << 20  # bytes read at a time
 
 ReadChunk = Callable[[int], bytes | memoryview]
 
 
 class Body:
-    """length: in bytes; None if it is not known. announced: the sender sends nothing before the body is read.
+    """A body. length: in bytes; None if unknown. announced: the sender waits until the body is read.
 
-    read_chunk: gives up to so many of the next bytes, b'' at the end. Raises BodyTruncated and BodyTimeout.
+    read_chunk: returns up to n of the next bytes, b'' at the end. Raises BodyTruncated and BodyTimeout.
     """
 
     __slots__ = ("_trailers", "announced", "length", "read_chunk")
@@ -34,11 +34,11 @@ class Body:
 
     @property
     def trailers(self) -> Mapping[str, str]:
-        """Canonical names to text; complete once the body was read to its end."""
+        """Canonical names to text; complete after the body was read to its end."""
         return self._trailers
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        """The body in pieces of up to 1 MiB; raises BodyTruncated if it ends before its announced length."""
+        """Yield pieces of up to 1 MiB; raises BodyTruncated if the body ends before its announced length."""
         left = self.length
         while left is None or left > 0:
             piece = self.read_chunk(PIECE if left is None else min(PIECE, left))
@@ -51,7 +51,7 @@ class Body:
             yield piece
 
     def read(self, limit: int) -> bytes:
-        """The whole body; raises LimitExceeded if it has more than `limit` bytes, and BodyTruncated."""
+        """Return the whole body; raises LimitExceeded if it has more than `limit` bytes, and BodyTruncated."""
         if self.length is not None and self.length > limit:
             raise LimitExceeded(f"the body is larger than {limit} bytes")
         pieces = []
@@ -68,5 +68,5 @@ NO_BODY = Body(lambda _: b"", 0)
 
 
 def whole(data: bytes) -> Body:
-    """A body that is at hand."""
+    """Return a body that is already complete."""
     return Body(io.BytesIO(data).read, len(data)) if data else NO_BODY

@@ -1,7 +1,7 @@
-"""The in-process transport: a storage server is called with the very request, with no socket between.
+"""The in-process transport: a storage server is called with the request itself, without a socket.
 
-A request whose body is at hand runs in the caller's green thread. An upload runs in a green thread of its own, which
-reads the body from a pipe of a few pieces.
+A request with a complete body runs in the caller's green thread. An upload runs in its own green thread, which reads
+the body from a pipe of a few pieces.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Server(Protocol):
     """A storage server of this host."""
 
     def handle(self, device: str, request: NodeRequest, body: Body) -> NodeResponse:
-        """Answer what a device was asked. body: that of the request, which holds none of it itself."""
+        """Answer a request to a device. body: that of the request, which holds none of it itself."""
         ...
 
 
 class LocalTransport:
-    """servers: those for names of each kind: 'account', 'container', 'object'.
+    """The transport to servers of this host. servers: by kind of name: 'account', 'container', 'object'.
 
-    timeout: seconds that a node may take to answer, to go on with a body, or to take more of one. patience: seconds
-    that it may take to store a body that it has, and to answer a replicator. NodeTimeout afterwards.
+    timeout: seconds that a node may take to answer, to continue a body, or to accept more of one. patience: seconds
+    that it may take to store a complete body, and to answer a replicator. NodeTimeout afterwards.
     """
 
     def __init__(self, servers: Mapping[str, Server], timeout: float = 60.0, patience: float = 60.0) -> None:
@@ -50,7 +50,8 @@ class LocalTransport:
 
 
 def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: float) -> NodeResponse:
-    """The server's answer; what it raises is a NodeFailure. timeout: seconds for each piece of the answer's body."""
+    """Return the server's answer; its exceptions become a NodeFailure. timeout: seconds for each piece of the answer's
+    body."""
     try:
         response = server.handle(node.device, request, body)
     except NodeFailure:
@@ -63,7 +64,7 @@ def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: 
 
 
 class _Body:
-    """A body whose errors are those of a node. timeout: seconds for each piece."""
+    """A response body that raises NodeFailure. timeout: seconds for each piece."""
 
     def __init__(self, response: NodeResponse, timeout: float) -> None:
         self._response = response
@@ -89,20 +90,20 @@ class _Body:
 
 
 class Pipe:
-    """The body of an upload in process: `put` at one end, `read_chunk` at the other.
+    """The body of an upload in process: written by `put`, read by `read_chunk`.
 
-    Holds at most `depth` pieces; a piece handed out by `read_chunk` is the sender's own bytes.
+    It holds at most `depth` pieces; a piece returned by `read_chunk` is the sender's own bytes.
     """
 
     def __init__(self, timeout: float, depth: int = 2) -> None:
-        """timeout: seconds that the sender waits for room."""
+        """timeout: seconds that the sender waits for space."""
         self._pieces: deque[bytes | memoryview] = deque()
         self._depth = depth
         self._timeout = timeout
         self._rest: memoryview | bytes = b""
-        self._ended = False  # no piece comes any more
-        self._broken = ""  # why the sender gave up: an error kept here would keep all that led to it
-        self._changed = green.Event()  # sent at every change that one of the ends may wait for
+        self._ended = False  # no more pieces will come
+        self._broken = ""  # why the sender gave up, as text: an exception would keep its whole traceback alive
+        self._changed = green.Event()  # sent at every change that either end may wait for
         self.wanted = green.Event()  # sent once, when the reader first reads or is gone
 
     def want(self) -> None:
@@ -114,31 +115,31 @@ class Pipe:
         changed.send(True)
 
     def put(self, piece: bytes | memoryview) -> None:
-        """Raises TimeoutError where the reader takes nothing."""
+        """Add a piece. Raises TimeoutError if the reader does not read."""
         while len(self._pieces) >= self._depth and not self._ended:
             if self._changed.wait(self._timeout) is None:
-                raise TimeoutError("took no more of the body")
+                raise TimeoutError("stopped accepting the body")
         self._pieces.append(piece)
         self._announce()
 
     def end(self) -> None:
-        """The body is whole."""
+        """Mark the body as complete."""
         self._ended = True
         self._announce()
 
     def break_off(self, reason: str) -> None:
-        """The reader gets BodyTruncated in the place of what it has not read yet."""
+        """Make the reader get BodyTruncated instead of unread pieces."""
         self._broken = reason
         self._ended = True
         self._announce()
 
     def read_chunk(self, most: int = -1) -> bytes | memoryview:
-        """The next bytes, at most `most`; b'' at the end. Raises BodyTruncated where the sender gave up."""
+        """Return the next bytes, at most `most`; b'' at the end. Raises BodyTruncated if the sender gave up."""
         if not self._rest:
             self.want()
             while not self._pieces and not self._ended:
                 if self._changed.wait(SILENCE) is None and not self._pieces and not self._ended:
-                    raise BodyTimeout(f"no more of the body came within {SILENCE} s")
+                    raise BodyTimeout(f"the rest of the body did not arrive within {SILENCE} s")
             if self._broken:
                 raise BodyTruncated(self._broken)
             if self._pieces:
@@ -177,7 +178,7 @@ class LocalUpload:
         finally:
             self._ended.send(None)
             self._pipe.want()
-            self._pipe.end()  # a sender that waits for room would wait for ever
+            self._pipe.end()  # a sender that waits for space would wait forever
 
     def _outcome(self) -> NodeResponse:
         if self._failure is not None:
@@ -194,7 +195,7 @@ class LocalUpload:
 
     def send(self, piece: bytes | memoryview) -> None:
         if self._ended.ready():
-            return  # answered early: `finish` tells
+            return  # answered early: `finish` returns the answer
         try:
             self._pipe.put(piece)
         except TimeoutError as error:

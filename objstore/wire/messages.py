@@ -1,9 +1,8 @@
-"""What goes to a node and comes back: values, the transport contract, internal paths and headers.
+"""Messages to and from a node: values, the transport contract, internal paths and headers.
 
-The path of a request is `/<device>/<partition>/<account>[/<container>[/<object>]]`. Its depth
-says which server is meant. Replicators ask for a partition, or one database of it, with the method
-REPLICATE: `/<device>/<partition>[/<hash>]`; for what is about many partitions, `/<device>`. Headers are
-canonical names to text.
+The path of a request is `/<device>/<partition>/<account>[/<container>[/<object>]]`. Its depth selects the server.
+Replicators address a partition, or one database of it, with the method REPLICATE: `/<device>/<partition>[/<hash>]`;
+many partitions at once, `/<device>`. Headers are canonical names to text.
 """
 
 from __future__ import annotations
@@ -20,39 +19,42 @@ from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.numbers import whole
 
-# Headers between proxies and storage servers, each named here once.
+# Headers between proxies and storage servers, each defined here only.
 TIMESTAMP = "X-Timestamp"
 POLICY = "X-Backend-Storage-Policy-Index"
-POLICY_DEFAULT = "X-Backend-Storage-Policy-Default"  # for a new container whose client chose none
-STORED_TIMESTAMP = "X-Backend-Timestamp"  # of the newest change a server has for the name
+POLICY_DEFAULT = "X-Backend-Storage-Policy-Default"  # for a new container if the client chose none
+STORED_TIMESTAMP = "X-Backend-Timestamp"  # of the newest change a server has of the name
 DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
 DELETE_TIMESTAMP = "X-Backend-Delete-Timestamp"
 CONTENT_TYPE_TIMESTAMP = "X-Backend-Content-Type-Timestamp"
-CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: whom an object server tells
+CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: receivers of an object server's update
 EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expirer's queue
-UPDATED = "X-Backend-Container-Updated"  # indexes of the container replicas that were told, or spooled
-ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: whom a container server tells
-# Of those indexes, the ones that refused the row as their container's life has ended, and those that could not be told.
+UPDATED = (
+    "X-Backend-Container-Updated"  # indexes of the container replicas that were updated, or whose update was spooled
+)
+ACCOUNT_UPDATE = "X-Backend-Account-Update"  # an `UpdateTarget`: receivers of a container server's update
+# Of those indexes, the ones that refused the row because their container's life has ended, and those that could not be
+# reached.
 REFUSED = "X-Backend-Container-Refused"
 SPOOLED = "X-Backend-Container-Spooled"
-OVERWRITTEN = "X-Backend-Overwritten"  # with the answer to a PUT: there was an object before
-DATA_TIMES = "X-Backend-Data-Times"  # with GET of a container: list objects by when their data was written
-ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"  # with GET: list the system's own names too
+OVERWRITTEN = "X-Backend-Overwritten"  # with the answer to a PUT: an object existed before
+DATA_TIMES = "X-Backend-Data-Times"  # with GET of a container: list objects by the time of their data
+ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"  # with GET: list reserved names too
 MARKERS = "X-Backend-Markers"  # with GET of a container: list keys whose current version is a delete marker
-SHUT = "shut"  # with POST of a container, a query: 1 refuses new objects for a while, 0 takes them again
-RECREATE = "X-Backend-Create-With-Policy"  # merging rows makes the container where it is missing
-EVEN_EXPIRED = "X-Backend-Even-Expired"  # serve an object whose time has come, too
+SHUT = "shut"  # with POST of a container, a query: 1 refuses new objects for a while, 0 accepts them again
+RECREATE = "X-Backend-Create-With-Policy"  # merging rows creates the container if it is missing
+EVEN_EXPIRED = "X-Backend-Even-Expired"  # serve expired objects too
 MATCH_TIMESTAMP = "X-Backend-If-Data-Timestamp"  # serve only this version of the object
-SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, where it is known
-ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, told after it
+SIZE = "X-Backend-Content-Length"  # of a body sent in chunks, if it is known
+ETAG_TRAILER = "X-Backend-Etag"  # the proxy's MD5 of a streamed body, sent after it
 # Leases of a name (LOCK and UNLOCK of an object; see doc/consistency.md).
 LEASE = "X-Backend-Lease"  # the holder's id: with LOCK and UNLOCK, and with a change made under the lease
 LEASE_WAIT = "X-Backend-Lease-Wait"  # with LOCK: seconds to wait while another holds the name
 LEASE_FLOOR = "X-Backend-Lease-Floor"  # a change under the lease must be newer than this
 LEASE_PROMISE = "X-Backend-Lease-Promise"  # and not newer than this
 LEASE_ABANDON = "X-Backend-Lease-Abandon"  # with UNLOCK: the change may have been made elsewhere
-MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is there, where the condition names something
-# While the number of partitions is changed: the other partition in which the object must be found.
+MISSING = "X-Backend-Condition-Missing"  # with 412: nothing is stored, but the condition requires something
+# While the number of partitions changes: the other partition that must have the object.
 TWIN = "X-Backend-Twin-Partition"
 # While a partition moves (see `cluster.former`).
 EXISTING_ONLY = "X-Backend-Existing-Only"  # with PUT: change an account or container, but make none
@@ -60,7 +62,7 @@ AHEAD_OF_DATA = "X-Backend-Ahead-Of-Data"  # with POST: keep metadata of an obje
 
 
 def policy_totals(index: int) -> str:
-    """With GET of an account, the header that has the totals of one storage policy."""
+    """Return the header with the totals of one storage policy, with GET of an account."""
     return f"X-Backend-Policy-{index}-Totals"
 
 
@@ -68,9 +70,9 @@ REPLICATE = "REPLICATE"
 
 
 class Share(NamedTuple):
-    """What replicators talk about in the place of a name: all a device has of a partition, or one database there.
+    """The subject of a replicator's request, instead of a name: all data of a partition on a device, or one database.
 
-    kind: the server's, `account`, `container` or `object`. hash: of the database's name; empty for all.
+    kind: of the server, `account`, `container` or `object`. hash: of the database's name; empty for all.
     """
 
     kind: str
@@ -84,7 +86,7 @@ class Share(NamedTuple):
 class NodeRequest(NamedTuple):
     """One request to a node. query: as on the wire; body: the whole of it.
 
-    partition: None where a Share is of many, which the body names.
+    partition: None if a Share covers several, which the body names.
     """
 
     method: str
@@ -96,10 +98,10 @@ class NodeRequest(NamedTuple):
 
 
 class NodeResponse:
-    """What a node answered: status, headers (canonical name to text), body.
+    """The answer of a node: status, headers (canonical name to text), body.
 
-    The body must be read to its end or closed; reading raises NodeFailure where it breaks off. body: its pieces;
-    a tuple if all of them are at hand, or a JsonBody. close: to be called if it is neither.
+    The body must be read to its end or closed; reading raises NodeFailure if it ends early. body: its pieces; a tuple
+    if it is complete, or a JsonBody. close: required if it is neither.
     """
 
     __slots__ = ("_close", "body", "headers", "status")
@@ -124,7 +126,7 @@ class NodeResponse:
             self.close()
 
     def json(self) -> Any:
-        """The value of a body that is a JSON document. Raises ValueError if it is none."""
+        """Return the value of a JSON body. Raises ValueError if it is not JSON."""
         return self.body.value() if isinstance(self.body, JsonBody) else json.loads(self.read())
 
     def close(self) -> None:
@@ -134,34 +136,34 @@ class NodeResponse:
 
 
 class Upload(Protocol):
-    """A request under way whose body comes piece by piece; ended by `finish` or `abort`."""
+    """A request under way whose body comes piece by piece, until `finish` or `abort`."""
 
     def wait_continue(self) -> NodeResponse | None:
-        """None once the node wants the body; its answer where it needs none of it."""
+        """Return None when the node wants the body; its answer if it does not need it."""
         ...
 
     def send(self, piece: bytes | memoryview) -> None:
-        """The next piece, which the caller leaves unchanged until `finish`; raises NodeFailure."""
+        """Send the next piece, which the caller leaves unchanged until `finish`; raises NodeFailure."""
         ...
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
-        """End the body; the node's answer. Raises NodeFailure."""
+        """End the body and return the node's answer. Raises NodeFailure."""
         ...
 
     def abort(self) -> None:
-        """Give up: the node must take nothing of it."""
+        """Give up: the node must store nothing of it."""
         ...
 
 
 class Transport(Protocol):
-    """The way to a node."""
+    """A way to send requests to nodes."""
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
-        """Raises NodeFailure (NodeUnreachable, NodeTimeout)."""
+        """Send a request and return the answer. Raises NodeFailure (NodeUnreachable, NodeTimeout)."""
         ...
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
-        """Open a request with a body of `length` bytes, None where not known. Raises NodeFailure."""
+        """Open a request with a body of `length` bytes, None if unknown. Raises NodeFailure."""
         ...
 
 
@@ -170,13 +172,13 @@ def path_text(device: str, partition: int | None, name: Name | Share) -> str:
 
 
 def target(node: Node, request: NodeRequest) -> str:
-    """The request target on the wire, percent-encoded."""
+    """Return the request target on the wire, percent-encoded."""
     path = quote(path_text(node.device, request.partition, request.name), errors="surrogateescape")
     return f"{path}?{request.query}" if request.query else path
 
 
 def parse_path(path: str) -> tuple[str, int, Name]:
-    """Device, partition and name of an internal path in text; raises InvalidInput."""
+    """Return device, partition and name of an internal path in text; raises InvalidInput."""
     parts = path.split("/", 5)
     partition = whole(parts[2]) if len(parts) >= 4 else None
     if partition is None or parts[0] or not all(parts[1:]):
@@ -185,7 +187,7 @@ def parse_path(path: str) -> tuple[str, int, Name]:
 
 
 def parse_share_path(path: str) -> tuple[str, int | None, str]:
-    """Device, partition (or None) and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
+    """Return device, partition (or None) and hash (or '') of the path of a REPLICATE request; raises InvalidInput."""
     parts = path.split("/")
     partition = whole(parts[2]) if len(parts) > 2 else None
     if not 2 <= len(parts) <= 4 or parts[0] or not all(parts[1:]) or (len(parts) > 2 and partition is None):
@@ -194,7 +196,7 @@ def parse_share_path(path: str) -> tuple[str, int | None, str]:
 
 
 class UpdateTarget(NamedTuple):
-    """Whom a server tells of a change: a name one level up, its partition, and some of its nodes.
+    """The receivers of an update: a name one level up, its partition, and some of its nodes.
 
     nodes: (index among the replicas, node); indexes come back in `UPDATED`.
     """
@@ -213,7 +215,7 @@ class UpdateTarget(NamedTuple):
         return _decoded(text)
 
 
-@functools.lru_cache(maxsize=1024)  # all objects of a container are told to the same nodes
+@functools.lru_cache(maxsize=1024)  # updates of all objects of a container go to the same nodes
 def _decoded(text: str) -> UpdateTarget:
     try:
         path, partition, nodes = json.loads(text)

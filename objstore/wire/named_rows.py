@@ -1,4 +1,4 @@
-"""Asking a container's server what it knows of some objects: rows by name, of all policies, deleted ones too."""
+"""Query a container's server for the rows of some objects by name, of all policies, deleted ones too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUERY = "named"
 
 
 class RowStamp(NamedTuple):
-    """Of a row: whose it is, and of when. timestamp: of the data or deletion."""
+    """The name and time of a row. timestamp: of the data or deletion."""
 
     name: str
     timestamp: Timestamp
@@ -35,7 +35,7 @@ class _Row(Protocol):
 
 
 def named_request(container: Name, partition: int, names: Iterable[str]) -> NodeRequest:
-    """Answered with `encode_rows` of what there is of these names, 404 where there is no such container."""
+    """Return a request that is answered with `encode_rows` of these names, 404 if there is no such container."""
     body = json.dumps(list(names)).encode()
     return NodeRequest("POST", partition, container, {"Content-Type": "application/json"}, f"{QUERY}=1", body)
 

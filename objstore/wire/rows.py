@@ -12,12 +12,12 @@ from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
 
-# With an object whose listing is to show other values than its own (a manifest its whole size).
+# With an object whose row shows other values than its own (for a manifest, the whole size).
 OVERRIDE = "X-Object-Sysmeta-Container-Update-Override-"
 
 
 class ListedObject(NamedTuple):
-    """What a container lists of an object; timestamps as in `store.interface.ObjectInfo`."""
+    """The fields of an object in a container's listing; timestamps as in `store.interface.ObjectInfo`."""
 
     name: str
     timestamp: Timestamp
@@ -30,7 +30,7 @@ class ListedObject(NamedTuple):
 
 
 def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
-    """The row of a live object. elsewhere: its bytes are counted in another container of the account too."""
+    """Return the row of a live object. elsewhere: its bytes are counted in another container of the account too."""
     override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
     return {
         "name": item.name,
@@ -47,7 +47,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
 
 
 def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, object]:
-    """The row of an object that was deleted."""
+    """Return the row of a deleted object."""
     return {
         "name": name,
         "timestamp": timestamp.internal,
@@ -62,13 +62,13 @@ def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[st
 
 
 def queue_row(due: Due, timestamp: Timestamp) -> dict[str, object]:
-    """A row of the expirer's queue. timestamp: of the change that set the time."""
+    """Return a row of the expirer's queue. timestamp: of the change that set the time."""
     row = tombstone_row(due.row, timestamp, 0)
     return row | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
 
 
 class ContainerTotals(Protocol):
-    """What an account lists of a container, as both the container's database and its report say it."""
+    """The totals of a container, as its database and its report to the account have them."""
 
     @property
     def put_timestamp(self) -> Timestamp: ...
@@ -83,7 +83,7 @@ class ContainerTotals(Protocol):
 
 
 def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp | None = None) -> dict[str, object]:
-    """A container's row in its account, as the account server reads it."""
+    """Return a container's row in its account, as the account server reads it."""
     return {
         "name": container,
         "put_timestamp": totals.put_timestamp.internal,
@@ -97,6 +97,6 @@ def container_row(container: str, totals: ContainerTotals, deleted_at: Timestamp
 def rows_request(
     name: Name, partition: int, rows: Iterable[Mapping[str, object]], at: str, headers: Mapping[str, str] | None = None
 ) -> NodeRequest:
-    """The request that merges rows into the container or account `name`; at: a timestamp in internal form."""
+    """Return the request that merges rows into the container or account `name`; at: a timestamp in internal form."""
     sent = {TIMESTAMP: at, "Content-Type": "application/json", **(headers or {})}
     return NodeRequest("POST", partition, name, sent, "rows=1", json.dumps(list(rows)).encode())

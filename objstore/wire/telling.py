@@ -1,4 +1,4 @@
-"""Rows told to several servers at once."""
+"""Send rows to several servers at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from objstore.core.nodes import Node
 from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-UNREACHABLE = 0  # in the place of a status
+UNREACHABLE = 0  # instead of a status
 
 
 class Caller(Protocol):
-    """The part of a `Transport` that is needed here."""
+    """The part of a `Transport` used here."""
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse: ...
 
@@ -25,9 +25,9 @@ def tell_all(
     request: NodeRequest,
     note: Callable[[Node, object], object] = lambda node, why: None,
 ) -> dict[int, int]:
-    """The status that each node answered, by its index, UNREACHABLE for none.
+    """Send a request to each node; return statuses by index, UNREACHABLE for no answer.
 
-    note: told of each that has not taken the rows, and why: a status, or what was raised.
+    note: called for each node that did not accept the rows, with the status or exception.
     """
 
     def tell(node: Node) -> int:
@@ -52,16 +52,16 @@ def succeeded(status: int) -> bool:
 
 
 def ended(status: int) -> bool:
-    """Was the row refused, as the container was deleted since its writer looked at it?"""
+    """Return whether the row was refused because the container was deleted since its writer read it."""
     return status == 410
 
 
 def failed(statuses: Mapping[int, int]) -> list[int]:
-    """The indexes of those that have not taken the rows."""
+    """Return the indexes of nodes that did not accept the rows."""
     return [index for index, status in statuses.items() if not succeeded(status)]
 
 
 def is_majority(statuses: Iterable[int]) -> bool:
-    """Have more than half of those told taken the rows?"""
+    """Return whether more than half of the nodes accepted the rows."""
     answers = list(map(succeeded, statuses))
     return 2 * sum(answers) > len(answers)

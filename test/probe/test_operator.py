@@ -89,7 +89,7 @@ def test_a_disk_taken_out_by_hand_is_not_missed_and_is_filled_when_it_is_back(
     with load(cluster.client, ledger, writers=3) as stop:
         wait_until(lambda: ledger.count > 20, "objects", SECONDS)
         run("disk", "out", "d1", "--why", "noise", "--devices", str(cluster.devices(2)))
-        told = "127.0.0.2/d1: is taken out: noise"
+        told = "127.0.0.2/d1: was taken out: noise"
         wait_until(lambda: any(each.startswith(told) for each in problems(cluster)), "status to tell", SECONDS)
         before = ledger.count
         wait_until(lambda: ledger.count > before + 20, "more objects", SECONDS)

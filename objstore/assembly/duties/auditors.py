@@ -1,4 +1,4 @@
-"""The daemons that look at what is stored: whether it is sound, and whether containers and objects agree."""
+"""The daemons that check stored data: for damage, and for differences between containers and objects."""
 
 from __future__ import annotations
 
@@ -25,39 +25,48 @@ from objstore.server.devices import Device
 class ObjectAuditorSettings:
     """Settings of `object-auditor`."""
 
-    object_auditor_interval: float = setting(duration, "30s", "how often to look whether a device is to be audited")
-    object_auditor_cycle: float = setting(duration, "7d", "least time between two full rounds of a device")
+    object_auditor_interval: float = setting(duration, "30s", "interval to check which devices are due for an audit")
+    object_auditor_cycle: float = setting(duration, "7d", "minimum interval between full rounds of a device")
     object_auditor_quick_cycle: float = setting(
-        duration, "1d", "least time between two rounds that look at metadata and lengths of files only"
+        duration, "1d", "minimum interval between rounds that check only metadata and lengths of files"
     )
-    object_auditor_bytes_per_second: int = setting(size, "100M", "bytes to read of each device; 0: no bound")
-    object_auditor_files_per_second: float = setting(rate, "50", "objects to read of each device; 0: no bound")
+    object_auditor_bytes_per_second: int = setting(
+        size, "100M", "limit of bytes read from each device per second; 0: no limit"
+    )
+    object_auditor_files_per_second: float = setting(
+        rate, "50", "limit of objects read from each device per second; 0: no limit"
+    )
     object_auditor_quick_files_per_second: float = setting(
-        rate, "50", "objects to look at in a quick round; 0: no bound"
+        rate, "50", "limit of objects checked per second in a quick round; 0: no limit"
     )
     object_auditor_etags: str = setting(
         choice(*ETAGS),
         "first",
-        "MD5 of content: in the first round that meets an object, always or never; block checksums always",
+        (
+            "check the MD5 of content: first (in the first round that meets an object), always or never; block "
+            "checksums are always checked"
+        ),
     )
     object_auditor_second_look: float = setting(
         duration,
         "5m",
-        "least time until what could not be read is read again, and between looks at what is in quarantine",
+        "minimum interval to retry what could not be read, and to check the quarantine",
     )
-    object_auditor_concurrency: int = setting(positive, "4", "rounds of devices under way at a time")
+    object_auditor_concurrency: int = setting(positive, "4", "number of devices audited at once")
 
 
 @dataclass(frozen=True)
 class DatabaseAuditorSettings:
     """Settings of `account-auditor` and `container-auditor`; their names begin with that of the daemon."""
 
-    interval: float = setting(duration, "30s", "how often to look whether a device is to be audited")
-    cycle: float = setting(duration, "1d", "least time between two rounds of a device")
-    databases_per_second: float = setting(rate, "10", "databases to check of each device; 0: no bound")
-    bytes_per_second: int = setting(size, "50M", "bytes of databases to check of each device")
-    second_look: float = setting(duration, "5m", "least time between looks at what is in quarantine")
-    concurrency: int = setting(positive, "4", "devices audited at a time")
+    interval: float = setting(duration, "30s", "interval to check which devices are due for an audit")
+    cycle: float = setting(duration, "1d", "minimum interval between rounds of a device")
+    databases_per_second: float = setting(
+        rate, "10", "limit of databases checked on each device per second; 0: no limit"
+    )
+    bytes_per_second: int = setting(size, "50M", "limit of bytes of databases checked on each device per second")
+    second_look: float = setting(duration, "5m", "minimum interval between checks of the quarantine")
+    concurrency: int = setting(positive, "4", "number of devices audited at once")
 
 
 def _places(around: Surroundings, store: Callable[[Device], object]) -> Callable[[], Iterator[Place]]:
@@ -65,7 +74,7 @@ def _places(around: Surroundings, store: Callable[[Device], object]) -> Callable
 
 
 def _object_stores(around: Surroundings, device: Device) -> dict[int, object]:
-    """By policy, of those that keep anything on disk."""
+    """Return the object stores by policy, of policies with data on disk."""
     return {each.index: device.objects(each.index) for each in around.cluster.policies if each.engine != "memory"}
 
 
@@ -125,14 +134,18 @@ REPORT, RECENT, DELETIONS, REPAIR = "report", "recent", "deletions", "repair"
 class SearchSettings:
     """Settings of a duty that compares containers with objects; their names begin with that of the duty."""
 
-    interval: float = setting(duration, "1m", "how often to look whether a device is to be searched")
-    cycle: float = setting(duration, "7d", "least time between two rounds of a device")
-    per_second: float = setting(rate, "10", "objects to look at, on all devices of a host; 0: no bound")
-    grace: float = setting(duration, "1h", "age below which nothing is said of a change")
-    action: str = setting(choice(REPORT, REPAIR), REPORT, "repair: mend what is found")
-    recent: float = setting(duration, "2d", "age of objects that are searched for more often")
-    recent_cycle: float = setting(duration, "8h", "least time between two rounds of those")
-    recent_per_second: float = setting(rate, "100", "objects to look at in such a round; 0: no bound")
+    interval: float = setting(duration, "1m", "interval to check which devices are due for a search")
+    cycle: float = setting(duration, "7d", "minimum interval between rounds of a device")
+    per_second: float = setting(
+        rate, "10", "limit of objects checked per second, on all devices of a host; 0: no limit"
+    )
+    grace: float = setting(duration, "1h", "minimum age of a change to be reported")
+    action: str = setting(choice(REPORT, REPAIR), REPORT, "report: only report problems; repair: also repair them")
+    recent: float = setting(duration, "2d", "maximum age of objects in the frequent rounds")
+    recent_cycle: float = setting(duration, "8h", "minimum interval between frequent rounds")
+    recent_per_second: float = setting(
+        rate, "100", "limit of objects checked per second in a frequent round; 0: no limit"
+    )
 
 
 _QUEUE = ExpiryQueue()
@@ -145,27 +158,33 @@ class DarkObjectsSettings(SearchSettings):
     action: str = setting(
         choice(REPORT, RECENT, REPAIR),
         RECENT,
-        "recent: tell containers again of objects of the last days that they do not know;"
-        " repair: of all, and the expirer of those that are overdue",
+        (
+            "recent: report recent objects to containers that lack them again; repair: report all such objects, and "
+            "overdue ones to the expirer"
+        ),
     )
-    overdue: float = setting(duration, "1d", "how long after its time an object that is still there is told of")
-    queue_account: str = setting(str.strip, _QUEUE.account, "account of the expirer's queue, as of proxies")
-    queue_divisor: int = setting(positive, str(_QUEUE.divisor), "seconds that share a container of it, as of proxies")
+    overdue: float = setting(duration, "1d", "time after its expiry when an object that still exists is reported")
+    queue_account: str = setting(str.strip, _QUEUE.account, "account of the expirer's queue, the same as in proxies")
+    queue_divisor: int = setting(
+        positive, str(_QUEUE.divisor), "seconds covered by one container of the queue, the same as in proxies"
+    )
 
 
 @dataclass(frozen=True)
 class DanglingRowsSettings(SearchSettings):
     """Settings of `dangling-rows`."""
 
-    per_second: float = setting(rate, "10", "rows to look at, on all devices of a host; 0: no bound")
+    per_second: float = setting(rate, "10", "limit of rows checked per second, on all devices of a host; 0: no limit")
     action: str = setting(
         choice(REPORT, DELETIONS, REPAIR),
         DELETIONS,
-        "deletions: take rows out of listings whose object is known to be deleted;"
-        " repair: also those whose object nobody has, two rounds in a row",
+        (
+            "deletions: remove rows of deleted objects from listings; repair: also rows of objects that no device "
+            "had in two rounds in a row"
+        ),
     )
-    recent: float = setting(duration, "2d", "age of rows that are searched for more often")
-    recent_per_second: float = setting(rate, "100", "rows to look at in such a round; 0: no bound")
+    recent: float = setting(duration, "2d", "maximum age of rows in the frequent rounds")
+    recent_per_second: float = setting(rate, "100", "limit of rows checked per second in a frequent round; 0: no limit")
 
 
 def _dark_objects(around: Surroundings) -> Work:

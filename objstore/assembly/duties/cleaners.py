@@ -1,4 +1,4 @@
-"""The daemons that finish what clients, time or a split of the cluster have left to be done."""
+"""The daemons that clean up: expired objects, deleted accounts, objects under a wrong policy."""
 
 from __future__ import annotations
 
@@ -25,27 +25,35 @@ from objstore.web.context import RequestContext
 class ExpirerSettings:
     """Settings of `object-expirer`."""
 
-    object_expirer_interval: float = setting(duration, "1m", "pause between looks for objects whose time has come")
+    object_expirer_interval: float = setting(duration, "1m", "interval between searches for expired objects")
     object_expirer_margin: float = setting(
-        duration, "1m", "by which clocks of hosts may differ: so much later objects go"
+        duration, "1m", "tolerated clock difference between hosts; objects are deleted this much later"
     )
-    object_expirer_takeover: float = setting(duration, "10m", "after which a host does what another has left undone")
-    object_expirer_concurrency: int = setting(positive, "4", "objects deleted at once")
-    object_expirer_rate: float = setting(rate, "100", "objects deleted a second, at most; 0 for no bound")
-    object_expirer_account: str = setting(str.strip, ".expiring_objects", "account of the queue, as proxies know it")
-    object_expirer_free_delay: float = setting(duration, "2m", "how long segments outlive their manifest")
+    object_expirer_takeover: float = setting(
+        duration, "10m", "time after which a host takes over the unfinished work of another"
+    )
+    object_expirer_concurrency: int = setting(positive, "4", "number of objects deleted at once")
+    object_expirer_rate: float = setting(rate, "100", "limit of objects deleted per second; 0: no limit")
+    object_expirer_account: str = setting(
+        str.strip, ".expiring_objects", "account of the queue, the same as in proxies"
+    )
+    object_expirer_free_delay: float = setting(duration, "2m", "time to keep segments after their manifest is gone")
 
 
 @dataclass(frozen=True)
 class ReaperSettings:
     """Settings of `account-reaper`."""
 
-    account_reaper_interval: float = setting(duration, "1m", "pause between looks for deleted accounts")
-    account_reaper_delay: float = setting(duration, "0", "how long what is in a deleted account is kept")
-    account_reaper_takeover: float = setting(duration, "10m", "after which a host does what another has left undone")
-    account_reaper_warn_after: float = setting(duration, "30d", "how long that may take before the log warns of it")
-    account_reaper_concurrency: int = setting(positive, "4", "objects deleted at once")
-    account_reaper_rate: float = setting(rate, "100", "objects deleted a second, at most; 0 for no bound")
+    account_reaper_interval: float = setting(duration, "1m", "interval between searches for deleted accounts")
+    account_reaper_delay: float = setting(duration, "0", "time to keep the contents of a deleted account")
+    account_reaper_takeover: float = setting(
+        duration, "10m", "time after which a host takes over the unfinished work of another"
+    )
+    account_reaper_warn_after: float = setting(
+        duration, "30d", "time after which the log warns that an account is still not empty"
+    )
+    account_reaper_concurrency: int = setting(positive, "4", "number of objects deleted at once")
+    account_reaper_rate: float = setting(rate, "100", "limit of objects deleted per second; 0: no limit")
 
 
 @dataclass(frozen=True)
@@ -53,18 +61,20 @@ class ReconcilerSettings:
     """Settings of `container-reconciler`."""
 
     container_reconciler_interval: float = setting(
-        duration, "1m", "pause between looks for objects under a wrong policy"
+        duration, "1m", "interval between searches for objects under a wrong policy"
     )
     container_reconciler_takeover: float = setting(
-        duration, "10m", "after which a host does what another has left undone"
+        duration, "10m", "time after which a host takes over the unfinished work of another"
     )
-    container_reconciler_concurrency: int = setting(positive, "2", "objects moved at once")
-    container_reconciler_bytes_per_second: int = setting(size, "50M", "bytes moved a second, at most; 0 for no bound")
-    container_reconciler_free_delay: float = setting(duration, "2m", "how long segments outlive their manifest")
+    container_reconciler_concurrency: int = setting(positive, "2", "number of objects moved at once")
+    container_reconciler_bytes_per_second: int = setting(size, "50M", "limit of bytes moved per second; 0: no limit")
+    container_reconciler_free_delay: float = setting(
+        duration, "2m", "time to keep segments after their manifest is gone"
+    )
 
 
 def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
-    """Deletes, after a delay, segments that a daemon left to no one, given their account and `MANIFEST_OWNS`."""
+    """Return a function that deletes orphaned segments after a delay, given their account and `MANIFEST_OWNS`."""
     return partial(Reclaimer(around.store.layer, delay, around.logger).free, RequestContext())
 
 

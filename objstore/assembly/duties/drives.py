@@ -17,15 +17,17 @@ from objstore.runtime.settings import duration, positive, setting, table
 class DriveAuditSettings:
     """Settings of `drive-audit`."""
 
-    drive_audit_interval: float = setting(duration, "1m", "pause between looks at all devices")
+    drive_audit_interval: float = setting(duration, "1m", "interval between checks of all devices")
     drive_audit_log: str = setting(str.strip, drives.KERNEL_MESSAGES, "the kernel's messages: /dev/kmsg, or a log file")
-    drive_audit_errors: int = setting(positive, "10", "errors of a drive in the kernel's log that are too many")
-    drive_audit_window: float = setting(duration, "1h", "the time in which they are")
+    drive_audit_errors: int = setting(positive, "10", "number of errors in the kernel's log that takes a drive out")
+    drive_audit_window: float = setting(duration, "1h", "time window in which these errors count")
     drive_audit_probes: int = setting(
-        positive, "3", "failures in a row to write and read a small file that are too many"
+        positive, "3", "number of failed write/read checks in a row that takes a drive out"
     )
-    drive_audit_patience: float = setting(duration, "30s", "how long that may take")
-    drive_audit_most: int = setting(int, "1", "devices that may be out at a time before the operator has to decide")
+    drive_audit_patience: float = setting(duration, "30s", "timeout of a write/read check")
+    drive_audit_most: int = setting(
+        int, "1", "number of devices that may be out at once; beyond it the operator decides"
+    )
 
 
 def _drive_audit(around: Surroundings) -> Work:

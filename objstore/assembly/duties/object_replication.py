@@ -34,30 +34,36 @@ def _confirmations(text: str) -> int:
 class ObjectReplicatorSettings:
     """Settings of `object-replicator`."""
 
-    object_replicator_interval: float = setting(duration, "30s", "pause between passes over all partitions of objects")
-    object_replicator_concurrency: int = setting(positive, "8", "partitions worked on at once, of all devices")
-    object_replicator_per_device: int = setting(positive, "4", "partitions worked on at once, of one device")
-    object_replicator_timeout: float = setting(duration, "60s", "how long a peer may take to begin its answer")
-    object_replicator_peer_pause: float = setting(duration, "15s", "how long a peer that did not answer is left alone")
+    object_replicator_interval: float = setting(
+        duration, "30s", "interval between passes over all partitions of objects"
+    )
+    object_replicator_concurrency: int = setting(
+        positive, "8", "number of partitions replicated at once, over all devices"
+    )
+    object_replicator_per_device: int = setting(positive, "4", "number of partitions replicated at once, per device")
+    object_replicator_timeout: float = setting(duration, "60s", "timeout for a peer to begin its answer")
+    object_replicator_peer_pause: float = setting(duration, "15s", "retry interval of a peer that did not answer")
     object_replicator_handoff_delete: int = setting(
-        _confirmations, "auto", "primaries that must have what a handoff removes; auto: all"
+        _confirmations, "auto", "number of primaries that must hold a change before a handoff removes it; auto: all"
     )
-    object_replicator_bytes_per_second: int = setting(size, "0", "bytes sent a second, at most; 0: no bound")
-    object_replicator_files_per_second: float = setting(rate, "0", "changes sent a second, at most; 0: no bound")
+    object_replicator_bytes_per_second: int = setting(size, "0", "limit of bytes sent per second; 0: no limit")
+    object_replicator_files_per_second: float = setting(rate, "0", "limit of changes sent per second; 0: no limit")
     object_replicator_max_load: float = setting(
-        rate, "0", "host's load for each core above which it sends slowly; 0: no bound"
+        rate, "0", "load average per core above which it slows down; 0: no limit"
     )
-    object_replicator_compare: int = setting(positive, "500", "partitions compared with a peer in one request")
-    object_replicator_offer: int = setting(positive, "1000", "names offered to a peer in one request")
-    object_replicator_batch_size: int = setting(size, "4M", "bytes of small changes sent in one request")
-    object_replicator_batch_files: int = setting(positive, "256", "small changes sent in one request")
-    object_replicator_large: int = setting(size, "1M", "changes larger than this go in requests of their own")
+    object_replicator_compare: int = setting(
+        positive, "500", "number of partitions compared with a peer in one request"
+    )
+    object_replicator_offer: int = setting(positive, "1000", "number of names offered to a peer in one request")
+    object_replicator_batch_size: int = setting(size, "4M", "limit of bytes of small changes in one request")
+    object_replicator_batch_files: int = setting(positive, "256", "limit of small changes in one request")
+    object_replicator_large: int = setting(size, "1M", "size above which a change is sent in a request of its own")
     object_replicator_reclaim_interval: float = setting(
-        duration, "1d", "how often a partition's old tombstones are removed"
+        duration, "1d", "interval to remove old tombstones of a partition"
     )
 
 
-_LONGEST_REST = 10.0  # seconds for one partition: also a host that is always busy is to be replicated
+_LONGEST_REST = 10.0  # seconds for one partition: a host that is always busy must be replicated too
 
 
 def _replicator(around: Surroundings) -> Work:
@@ -105,7 +111,7 @@ def _tidying(device: Device, policy: int) -> Callable[[], object]:
 
 
 def _load() -> float:
-    """Load of the last minute for each core."""
+    """Return the load average of the last minute per core."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
@@ -115,7 +121,7 @@ def rest(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = green.sleep,
 ) -> None:
-    """Wait while the host has more to do than it should, for a while. max_load: 0 for no bound."""
+    """Wait for a limited time while the host's load is too high. max_load: 0 for no limit."""
     if max_load <= 0:
         return
     until = monotonic() + _LONGEST_REST

@@ -25,15 +25,15 @@ def _part(text: str) -> float:
 class DatabaseReplicatorSettings:
     """Settings of `account-replicator` and `container-replicator`; their names begin with that of the daemon."""
 
-    interval: float = setting(duration, "30s", "pause between passes over all databases")
-    load: float = setting(_part, "0.2", "which part of the time passes may take, at most")
-    concurrency: int = setting(positive, "2", "partitions under way at once, of one device")
-    compare_every: int = setting(positive, "2", "passes after which what did not change is compared")
-    rows_per_second: float = setting(rate, "20000", "rows to send, of this host; 0: no bound")
-    rows: int = setting(positive, "1000", "rows sent in one request")
-    file_rows: int = setting(positive, "10000", "fewer missing rows than these make no file")
-    file_part: float = setting(_part, "0.5", "part of the rows missing above which the file is sent")
-    reclaim_interval: float = setting(duration, "1d", "how often to look for rows to forget")
+    interval: float = setting(duration, "30s", "interval between passes over all databases")
+    load: float = setting(_part, "0.2", "maximum share of time that passes may take")
+    concurrency: int = setting(positive, "2", "number of partitions replicated at once, per device")
+    compare_every: int = setting(positive, "2", "number of passes after which unchanged databases are compared too")
+    rows_per_second: float = setting(rate, "20000", "limit of rows this host sends per second; 0: no limit")
+    rows: int = setting(positive, "1000", "number of rows sent in one request")
+    file_rows: int = setting(positive, "10000", "minimum number of missing rows to send a whole file")
+    file_part: float = setting(_part, "0.5", "share of missing rows above which the whole file is sent")
+    reclaim_interval: float = setting(duration, "1d", "interval to remove old deleted rows")
 
 
 def _devices(around: Surroundings, stores: str) -> Iterator[DeviceReplicas]:
@@ -54,7 +54,7 @@ def _make(kind: str, around: Surroundings) -> Work:
         Bounds(values.rows, values.file_rows, values.file_part),
     )
     replicator = DatabaseReplicator(known, options)
-    # One lane a device: as many as there may be; the bound that counts is that of each device.
+    # One lane per device: the total is not limited, only the number per device.
     pace = Pace(values.interval, rest=1 / values.load - 1, concurrency=64)
     return Work(replicator.passes, pace, replicator.told, replicator.stop)
 

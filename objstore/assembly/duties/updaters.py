@@ -1,4 +1,4 @@
-"""The daemons that deliver what servers could not tell others at once."""
+"""The daemons that deliver updates that servers could not send at once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from objstore.runtime.settings import duration, positive, setting, table
 class ContainerUpdaterSettings:
     """Settings of `container-updater`."""
 
-    container_updater_interval: float = setting(duration, "30s", "pause between reports of containers' totals")
-    container_updater_concurrency: int = setting(positive, "4", "containers reported at once")
+    container_updater_interval: float = setting(duration, "30s", "interval between reports of container totals")
+    container_updater_concurrency: int = setting(positive, "4", "number of containers reported at once")
 
 
 @dataclass(frozen=True)
 class ObjectUpdaterSettings:
     """Settings of `object-updater`."""
 
-    object_updater_interval: float = setting(duration, "30s", "pause between tries to deliver spooled updates")
-    object_updater_concurrency: int = setting(positive, "4", "containers told at once")
+    object_updater_interval: float = setting(duration, "30s", "retry interval of spooled updates")
+    object_updater_concurrency: int = setting(positive, "4", "number of containers updated at once")
 
 
 def _container_updater(around: Surroundings) -> Work:
@@ -36,7 +36,7 @@ def _container_updater(around: Surroundings) -> Work:
         return (DeviceContainers(name, device.containers) for name, device in around.available())
 
     values = around.read(ContainerUpdaterSettings)
-    # Looking for changes takes time where there are many containers, so that it must rest.
+    # Searching for changes takes time if there are many containers, so it must pause.
     pace = Pace(values.container_updater_interval, rest=4.0, concurrency=values.container_updater_concurrency)
     ring = around.ring("container")
 

@@ -99,7 +99,7 @@ class DecidedWrite:
             left = deadline - time.monotonic()
             if not lease.acquire(self.change.proposed(), max(0.0, left)):
                 if left <= 0:
-                    raise Conflict("the name is held for other changes")
+                    raise Conflict("the name is locked by other changes")
             else:
                 try:
                     seen = list(lease.granted.values())
@@ -145,7 +145,7 @@ class DecidedWrite:
             return []
         known = [seen for seen in probe(self._place, nodes) if seen is not None]
         if granted - (len(nodes) - len(known)) < quorum_size(self._replicas):
-            raise NodeFailure(f"too few nodes can tell what there is of {self._place.name.path}, which moves")
+            raise NodeFailure(f"too few nodes can answer for {self._place.name.path}, whose partition is moving")
         return known
 
     def make_again(self) -> bool:
@@ -154,7 +154,7 @@ class DecidedWrite:
 
         def judge(seen: Sequence[Seen], patient: bool) -> bool:
             if not lease_decision.must_be_made_again(seen, own, self._replicas):
-                raise Conflict("it was followed by others")
+                raise Conflict("it was replaced by newer changes")
             return self._stamp(*lease_decision.bounds(seen))
 
         try:

@@ -42,7 +42,7 @@ class _Renaming:
 
     def __init__(self, change: ObjectChange, rename: RenameSource) -> None:
         if rename.object in ("", change.place.name.object):
-            raise InvalidInput("the old name is not another name")
+            raise InvalidInput("the old and the new name are the same")
         condition = WriteCondition(rename.etag)
         deletion = ObjectChange.of(change.place.beside(rename.object), "DELETE", {}, condition=condition)
         self.write = DecidedWrite(change)
@@ -52,7 +52,7 @@ class _Renaming:
     def decide(self) -> None:
         """Hold the leases of both names, always that of the lesser name first, with both conditions true.
 
-        Raises Conflict if the old name is not what it was, and what `DecidedWrite.decide` raises.
+        Raises Conflict if the object of the old name has changed, and what `DecidedWrite.decide` raises.
         """
         first, second = self._in_order
         self._decide(first)
@@ -67,7 +67,7 @@ class _Renaming:
             write.decide()
         except PreconditionFailed:
             if write is self._deletion:
-                raise Conflict("the old name is not what it was") from None
+                raise Conflict("the object of the old name has changed") from None
             raise
 
     def finish(self, sent: Sent) -> Sent:

@@ -64,7 +64,7 @@ class Sender:
         try:
             self._queue.put(piece, timeout=self._timeout)
         except green.QueueFull:
-            self._fail(NodeTimeout("took no more of the body"))
+            self._fail(NodeTimeout("stopped accepting the body"))
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
         """Send what is queued, end the body, wait for the answer."""
@@ -228,7 +228,7 @@ class PutStream:
             for sender in senders:
                 sender.put(piece)
             if sum(not sender.failed for sender in senders) < self._needed:
-                raise NodeFailure("too few nodes are left to take the body")
+                raise NodeFailure("too few nodes are left to store the body")
         return size
 
     def _trailers(self, md5: _Md5 | None) -> dict[str, str]:
@@ -290,7 +290,7 @@ def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sen
         except green.QueueEmpty:
             for late in waits:
                 if late not in opened:
-                    green.kill(late, NodeTimeout("was not ready for the body long after others"))
+                    green.kill(late, NodeTimeout("was not ready for the body in time"))
             continue
         try:
             opened[wait] = wait.wait()

@@ -166,7 +166,7 @@ class AccountReaper:
         if late > self._settings.warn_after and now > account.warned + _WARN_AGAIN:
             account.warned = now
             self._means.logger.warning(
-                "account %s, deleted %s, has still %d containers", info.name.path, info.delete_timestamp.normal,
+                "account %s, deleted %s, still has %d containers", info.name.path, info.delete_timestamp.normal,
                 info.container_count,
             )  # fmt: skip
 

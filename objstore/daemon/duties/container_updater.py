@@ -75,12 +75,12 @@ class ContainerUpdater:
         try:
             done = do(device.containers, location)
         except NOT_NOW as error:
-            self._accounts.logger.warning("container %s is not reported yet: %s", location.hash, error)
+            self._accounts.logger.warning("container %s could not be reported yet: %s", location.hash, error)
             done = False
         except (NotFound, Corrupt):
             return  # it is gone; another copy reports
         except ObjstoreError as error:
-            self._accounts.logger.error("container %s cannot be reported: %s", location.hash, error)
+            self._accounts.logger.error("cannot report container %s: %s", location.hash, error)
             return
         if not done:
             self._changed.missed(device.name)

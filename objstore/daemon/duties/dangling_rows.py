@@ -175,7 +175,7 @@ class DanglingRows:
         if known or (verdict is Verdict.DANGLING and self._rules.repair and seen_before):
             done = self._repair(container, row)
             found.count(**{"repaired" if done else "failed": 1})
-            text += ", told to its container as deleted" if done else ", could not be told to its container"
+            text += ", reported to its container as deleted" if done else ", could not be reported to its container"
         self._logger.warning("%s", text)
 
     def _search(self, peers: Peers, name: Name, row: ObjectRow) -> Verdict:

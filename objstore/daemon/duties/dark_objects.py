@@ -216,7 +216,7 @@ class DarkObjects:
         if name is None or name.object is None or self._containers.salt.hash(name) != location.hash:
             found.count(misplaced=1)
             found.find(f"misplaced: {info.name} at {location.policy}/{location.partition}/{location.hash}")
-            self._logger.error("%s: the object at %s is that of %s", place.name, location.hash, info.name)
+            self._logger.error("%s: the object at %s belongs to %s", place.name, location.hash, info.name)
             return None
         if self._objects(location.policy).ring().partition(location.hash) != location.partition:
             return None  # the number of partitions has changed: it is kept in another one too, or will be
@@ -266,7 +266,7 @@ class DarkObjects:
         if verdict is Verdict.DARK and repair:
             done = self._repair(suspect)
             found.count(**{"repaired" if done else "failed": 1})
-            text += ", told to its container again" if done else ", could not be told to its container"
+            text += ", reported to its container again" if done else ", could not be reported to its container"
         self._logger.warning("%s", text)
 
     def _others(self, suspect: _Suspect) -> list[Other | None]:
@@ -297,11 +297,11 @@ class DarkObjects:
         found.find(text)
         if is_queued(self._ask(container, [due.row]), due.row, suspect.info.timestamp):
             found.count(queued=1)
-            text += ", which the expirer knows"
+            text += ", already in the expirer's queue"
         elif self._rules.repair:
             done = self._requeue(container, due, suspect.info.timestamp)
             found.count(**{"requeued" if done else "failed": 1})
-            text += ", told to the expirer again" if done else ", could not be told to the expirer"
+            text += ", reported to the expirer again" if done else ", could not be reported to the expirer"
         self._logger.warning("%s", text)
 
     def _requeue(self, container: Name, due: Due, changed: Timestamp) -> bool:

@@ -83,14 +83,14 @@ class DatabaseAuditor:
             raise
         except ObjstoreError as error:  # such as a lock that others held for long
             found.count(errors=1)
-            self._logger.warning("%s: %s database %s not audited: %s", place.name, self._kind, location.hash, error)
+            self._logger.warning("%s: cannot audit %s database %s: %s", place.name, self._kind, location.hash, error)
             return
         self._unreadable.pop(place.name, None)
         found.count(databases=1)
         if self._hash_of(name) != location.hash:
             found.count(misplaced=1)
             found.find(f"misplaced: {name.path} at {location.partition}/{location.hash}")
-            self._logger.error("%s: the database at %s is that of %s", place.name, location.hash, name.path)
+            self._logger.error("%s: the database at %s belongs to %s", place.name, location.hash, name.path)
 
 
 def _size(path: str) -> int:

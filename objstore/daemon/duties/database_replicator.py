@@ -328,7 +328,7 @@ class _Partition:
         if not difference.id and forgettable(summary, self._before):
             return True  # it is forgotten there
         if difference.total:
-            self._logger.error("%s %s: totals differ, with all rows exchanged", self._replicas.kind, name_hash)
+            self._logger.error("%s %s: totals differ after all rows were exchanged", self._replicas.kind, name_hash)
             if not self._is_worth_trying((name_hash, node.id, summary.max_row)):
                 return False
         try:
@@ -341,7 +341,7 @@ class _Partition:
         except Unusable as error:
             self._failed(error)
             if not check_own(self._replicas, location):
-                self._logger.error("%s %s is damaged here, and in quarantine", self._replicas.kind, name_hash)
+                self._logger.error("%s %s is damaged here, and quarantined", self._replicas.kind, name_hash)
         except (NotFound, Corrupt):
             pass  # it is gone; another replica sees to it
         except (NodeDeviceGone, NodeUnreachable, NodeTimeout, DeviceUnavailable):

@@ -42,7 +42,7 @@ class Condition(NamedTuple):
 def verdict(condition: Condition, rules: Rules) -> str:
     """Why the device is to be taken out; empty where it is good enough."""
     if condition.failed >= rules.probes:
-        return f"{condition.failed} times in a row it did not write and read: {condition.why}"
+        return f"it failed {condition.failed} write/read checks in a row: {condition.why}"
     if condition.errors >= rules.errors:
         return f"{condition.errors} errors in the kernel's log, the last: {condition.last}"
     return ""
@@ -118,7 +118,7 @@ class DriveAudit:
         """Could a device be taken out? Better known before one fails; in a thread."""
         why = self._means.outs.unwritable()
         if why and not self._unwritable:
-            self._logger.error("a device that fails cannot be taken out: %s", why)
+            self._logger.error("cannot take out a failing device: %s", why)
         self._unwritable = why
 
     def _errors(self, names: list[str]) -> dict[str, list[Line]]:
@@ -128,7 +128,7 @@ class DriveAudit:
             self._log_unreadable = ""
         except OSError as error:
             if not self._log_unreadable:
-                self._logger.warning("the kernel's log cannot be read, devices are only probed: %s", error)
+                self._logger.warning("cannot read the kernel's log, devices are only probed: %s", error)
             self._log_unreadable = str(error)
             return {}
         returned = self._means.outs.returned()
@@ -144,7 +144,7 @@ class DriveAudit:
         last = lines[-1].text if lines else ""
         condition = self.conditions[name] = Condition(len(lines), last, self._failed[name], why)
         if why:
-            self._logger.warning("%s does not write and read: %s", name, why)
+            self._logger.warning("%s failed its write/read check: %s", name, why)
         reason = verdict(condition, self._rules)
         if reason:
             self._threads.run(self._take_out, name, reason)
@@ -177,13 +177,15 @@ class DriveAudit:
         if name in outs:
             return
         if len(outs.all()) >= self._rules.most:
-            self._logger.error("%s fails, and stays in use as %d devices are out: %s", name, len(outs.all()), reason)
+            self._logger.error(
+                "%s fails, but stays in use because %d devices are out: %s", name, len(outs.all()), reason
+            )
             return
         try:
             outs.take_out(name, reason, self._now())
         except OSError as error:
-            self._logger.error("%s fails, and cannot be taken out (%s): %s", name, error, reason)
+            self._logger.error("%s fails, but cannot be taken out (%s): %s", name, error, reason)
             return
         self.taken_out += 1
         self._failed[name] = 0
-        self._logger.error("%s is taken out: %s. `objstore disk in %s` takes it back", name, reason, name)
+        self._logger.error("%s was taken out: %s. `objstore disk in %s` puts it back", name, reason, name)

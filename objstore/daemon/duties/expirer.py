@@ -210,7 +210,7 @@ class Expirer:
             except NotFound:
                 return
             except (DeviceUnavailable, LockTimeout) as error:
-                self._means.logger.warning("the queue's %s cannot be read: %s", queue.name.path, error)
+                self._means.logger.warning("cannot read %s of the queue: %s", queue.name.path, error)
                 return
             yield from listing.items
             if not listing.more:
@@ -305,4 +305,4 @@ class Expirer:
         answer = call(self._means.store, made)
         answer.close()
         if not answer.ok and answer.status not in (404, 409):  # 409: another replica has rows yet
-            self._means.logger.warning("the queue's %s is not deleted: %s", name.path, answer.status)
+            self._means.logger.warning("cannot delete %s of the queue: %s", name.path, answer.status)

@@ -91,7 +91,7 @@ class ObjectAuditor:
             del self._tries[key]
             found.count(errors=1)
             found.find(f"cannot be listed: {'/'.join(map(str, where))}")
-            self._logger.error("%s: policy, partition, suffix %s cannot be listed: %s", place.name, where, error)
+            self._logger.error("%s: cannot list policy, partition, suffix %s: %s", place.name, where, error)
             return True
 
         return stored_names.objects(place.store, found.position, pass_over=pass_over)
@@ -112,7 +112,7 @@ class ObjectAuditor:
         except Corrupt as error:
             found.count(objects=1, quarantined=1)
             found.find(f"quarantined: {error}")
-            self._logger.error("%s: in quarantine: %s", place.name, error)
+            self._logger.error("%s: quarantined: %s", place.name, error)
         except DeviceUnavailable:
             raise
         except ObjstoreError as error:

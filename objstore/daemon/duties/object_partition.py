@@ -85,14 +85,14 @@ class Peers:
         self._told = Seldom(monotonic=monotonic)
 
     def line(self, place: Place, node: Node) -> Line:
-        """Raises NodeFailure for one that did not answer a while ago."""
+        """Raises NodeFailure for one that did not answer recently."""
         avoid = self._avoid.get(node.address, {})
         if max(avoid.get("", 0.0), avoid.get(node.device, 0.0)) > self._monotonic():
-            raise NodeFailure("did not answer a while ago")
+            raise NodeFailure("did not answer recently")
         return Line(self._transport, node, place.policy, place.identity)
 
     def sender(self, part: Part, node: Node, bounds: Bounds) -> Sender:
-        """Raises NodeFailure for one that did not answer a while ago."""
+        """Raises NodeFailure for one that did not answer recently."""
         source = Source(part.place.store, part.partition, part.place.policy)
         return Sender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._told)
 

@@ -174,7 +174,7 @@ class ObjectReplicator:
             return work.keep_equal(others) if others else go_on()
         except Conflict as error:  # what we are to the partition cannot be told
             if not self._misnamed:  # so are all, most likely
-                self._peers.logger.error("partition %d of %s is not replicated: %s", partition, place.device, error)
+                self._peers.logger.error("cannot replicate partition %d of %s: %s", partition, place.device, error)
             self._misnamed = True
             return False
 

@@ -104,7 +104,7 @@ class ObjectUpdater:
             try:
                 groups.setdefault(target_of(update.payload), []).append(update)
             except InvalidInput as error:
-                self._containers.logger.error("spooled update %s stays: %s", update.file_name, error)
+                self._containers.logger.error("cannot deliver spooled update %s: %s", update.file_name, error)
         return groups
 
     def _deliver(self, spool: Spool, target: Target, updates: list[SpooledUpdate]) -> None:
@@ -123,7 +123,7 @@ class ObjectUpdater:
             # One of many, as a rule: where a host is away, those of all its containers wait.
             level = logging.WARNING if self._told.is_due("waiting") else logging.DEBUG
             self._containers.logger.log(
-                level, "%d updates of %s still wait for replicas %s", len(updates), target.container.path, left
+                level, "%d updates of %s are still waiting for replicas %s", len(updates), target.container.path, left
             )
         if tuple(left) != target.replicas:
             self._threads(spool.directory).run(_settle, spool, updates, left)

@@ -142,7 +142,7 @@ class SecondLook:
             if restored:
                 self._retries.forget(quarantined.path)
                 found.count(restored=1)
-                self._logger.warning("%s: %s is sound, and back from quarantine", place.name, quarantined.hash)
+                self._logger.warning("%s: %s is valid, and was restored from quarantine", place.name, quarantined.hash)
             else:
                 self._retries.failed(quarantined.path, now)
             yield

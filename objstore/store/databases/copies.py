@@ -144,7 +144,7 @@ def verify(received: Receiving, contents: Contents, is_ours: Callable[[Any], boo
             tables.audit(connection, contents.table)
             info = contents.read_info(connection)
             if not is_ours(info):
-                raise InvalidInput(f"the database is that of {info.name.path}")
+                raise InvalidInput(f"the database belongs to {info.name.path}")
             return Offered(info.id, tables.last_row(connection), status.status_of(info))
     except (sqlite3.DatabaseError, Corrupt, ConfigError) as error:
         raise InvalidInput(f"the database cannot be used: {error}") from error
@@ -170,7 +170,7 @@ def adopt(databases: Databases, location: Location, received: Receiving, offered
     except sqlite3.Error as error:
         raise DeviceUnavailable(f"{received.path}: {error}") from error
     if busy:
-        raise DeviceUnavailable(f"{received.path}: the log cannot be moved into the file")
+        raise DeviceUnavailable(f"{received.path}: the log cannot be checkpointed into the file")
     with databases.directories.translated():
         return id_ if databases.directories.put_in_place(location, received.file) else ""
 

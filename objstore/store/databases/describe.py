@@ -33,7 +33,7 @@ def describe_database(path: str) -> dict[str, object]:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         contents = _CONTENTS.get(application)
         if contents is None:
-            raise InvalidInput(f"{path} is no account or container database")
+            raise InvalidInput(f"{path} is not an account or container database")
         info = contents.read_info(connection)
         return {
             "kind": contents.kind.name,

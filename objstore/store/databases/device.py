@@ -213,7 +213,7 @@ class Databases:
                 if not self._is_passing(location, connected, error):
                     raise
                 if time.monotonic() > give_up:
-                    raise LockTimeout(f"{path} was not free within {self._settings.lock_timeout} s") from error
+                    raise LockTimeout(f"{path} was locked for more than {self._settings.lock_timeout} s") from error
             # Of unequal length, so that those who wait do not meet again and again.
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(_LONGEST_WAIT, pause * 1.5)
@@ -256,7 +256,7 @@ class Databases:
     def _missing(self, location: Location) -> ObjstoreError:
         with self.directories.translated():
             if not self._files.is_dir(self._root):
-                return DeviceUnavailable(f"{self._root} is not there")
+                return DeviceUnavailable(f"{self._root} is missing")
         return NotFound(f"no {self._kind.name} database {location.hash}")
 
     def _confirmed(self, location: Location, connected: Connected | None, error: Exception) -> ObjstoreError:
@@ -271,7 +271,7 @@ class Databases:
         except (OSError, sqlite3.Error) as failure:
             return DeviceUnavailable(f"{path}: {error}; {failure}")
         if not damage:
-            return DeviceUnavailable(f"{path}: {error}; when it was read again it was sound")
+            return DeviceUnavailable(f"{path}: {error}; a second check found no damage")
         self._quarantine(location, damage)
         return Corrupt(f"{path}: {damage}")
 

@@ -65,7 +65,7 @@ class Directories:
             return DeviceUnavailable(f"{self._root}: {error}")
         if free >= self._reserve:
             return None
-        return NoSpace(f"{self._root}: {free} bytes free, {self._reserve} are kept in reserve")
+        return NoSpace(f"{self._root}: {free} bytes free, {self._reserve} are reserved")
 
     # Work in `tmp`
 
@@ -147,7 +147,7 @@ class Directories:
         if left:
             # A log without its database must not be applied to another one.
             self.quarantine(location)
-            raise FileNotFoundError(errno.ENOENT, "leftovers were moved away")
+            raise FileNotFoundError(errno.ENOENT, "leftover files were moved away")
         try:
             self._files.link_again(path, self.path(location))
         except FileExistsError:

@@ -255,7 +255,7 @@ class Replicas:
         except Unreadable as error:
             if not self._others_read_well(location):
                 return UNCLEAR
-            self._databases.quarantine(location, f"cannot be read, now and some time ago: {error}")
+            self._databases.quarantine(location, f"cannot be read, twice in a row: {error}")
             verdict = QUARANTINED
         with self._databases.directories.translated():
             forget_note(*self._databases.tree, location)

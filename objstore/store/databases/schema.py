@@ -131,7 +131,7 @@ def migrate(connection: sqlite3.Connection, kind: Kind) -> None:
     try:
         present = version(connection)  # another process may have been first
         if present > newest:
-            raise ConfigError(f"a {kind.name} database has version {present}, this program knows up to {newest}")
+            raise ConfigError(f"a {kind.name} database has version {present}, this program supports up to {newest}")
         for script in kind.migrations[present:]:
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)

@@ -14,12 +14,14 @@ class DatabaseSettings:
     synchronous: str = setting(
         choice("full", "normal", "off"),
         "full",
-        "full: a row acknowledged survives a power cut; normal: a crash of the process only",
+        "full: acknowledged rows survive a power cut; normal: they survive only a crash of the process",
     )
-    lock_timeout: float = setting(duration, "10s", "how long to wait while others write to the same database")
-    reserve: int = setting(size, "0", "free space of the device that databases must not use")
-    open_databases: int = setting(positive, "64", "idle connections that a process keeps, for each device and kind")
-    readers: int = setting(positive, "4", "threads that read, for each device and kind")
-    writers: int = setting(positive, "4", "threads that write, for each device and kind; one database has one")
-    checkpoint_pages: int = setting(positive, "1000", "pages in the log after which they are moved into the database")
+    lock_timeout: float = setting(duration, "10s", "timeout to wait for other writers of the same database")
+    reserve: int = setting(size, "0", "free space on the device reserved from databases")
+    open_databases: int = setting(
+        positive, "64", "maximum number of idle connections of a process, per device and kind"
+    )
+    readers: int = setting(positive, "4", "number of reader threads per device and kind")
+    writers: int = setting(positive, "4", "number of writer threads per device and kind; each database uses one")
+    checkpoint_pages: int = setting(positive, "1000", "number of pages in the write-ahead log that starts a checkpoint")
     patience: float = 0.0

@@ -307,7 +307,7 @@ def _audit_numbers(connection: Connection, table: RowTable) -> None:
     ).fetchall()
     differing = set(counted) ^ set(totals_of(connection, table))
     if differing:
-        raise Corrupt(f"totals of policy {min(differing)[0]} are not those of its rows")
+        raise Corrupt(f"totals of policy {min(differing)[0]} do not match its rows")
     (greatest,) = connection.execute(f"SELECT max(row) FROM {table.name}").fetchone()
     if (greatest or 0) > last_row(connection):  # the next change would take the place of another row
         raise Corrupt(f"row {greatest} is newer than the newest, {last_row(connection)}")

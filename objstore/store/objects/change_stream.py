@@ -125,7 +125,7 @@ class StreamWriter:
         guard: Guard | None = None,
     ) -> None:
         if length < HEADER_SIZE:
-            raise InvalidInput(f"{length} bytes are too few for a change")
+            raise InvalidInput(f"{length} bytes are too short for a change")
         self._change = change
         self._length = length
         self._create = create
@@ -141,7 +141,7 @@ class StreamWriter:
         view = memoryview(data)
         self._came += len(view)
         if self._came > self._length:
-            raise InvalidInput("more bytes came than were announced")
+            raise InvalidInput("more bytes arrived than announced")
         while len(view):
             part = next((each for each, left in self._parts.items() if left), None)
             if part is None:
@@ -162,7 +162,7 @@ class StreamWriter:
         record_size, content_size = decode_header(bytes(self._kept["header"]))
         trailer = trailer_size(content_size) if self._change.kind == DATA else 0
         if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MOST_RECORD:
-            raise InvalidInput("the change has not the length that it says")
+            raise InvalidInput("the length of the change does not match its header")
         self._parts.update(record=record_size, content=content_size, trailer=trailer)
         if self._change.kind == DATA:
             self._data = self._create(content_size)
@@ -170,7 +170,7 @@ class StreamWriter:
     def commit(self) -> None:
         try:
             if self._came != self._length:
-                raise ChecksumMismatch(f"{self._came} bytes of {self._length} came")
+                raise ChecksumMismatch(f"only {self._came} bytes of {self._length} arrived")
             record = bytes(self._kept["record"])
             size = _check_received(record, self._change)
             if self._data is None:
@@ -178,7 +178,7 @@ class StreamWriter:
                 return
             checksums = self._data.checksums()
             if self._data.size != size or not _matches(self._kept["trailer"], size, checksums):
-                raise ChecksumMismatch("the content is not what its checksums say")
+                raise ChecksumMismatch("the content does not match its checksums")
             self._data.commit_record(self._change, record, self._guard)
         finally:
             self.close()

@@ -191,7 +191,7 @@ class Committer:
                 return self._files.create_hidden(partition_dir, temporary)
             except FileNotFoundError:
                 self._known.ensure(partition_dir, 1)
-        raise DeviceUnavailable(f"{partition_dir} does not last")
+        raise DeviceUnavailable(f"{partition_dir} could not be made durable")
 
     def run(self, arrivals: Sequence[Arrival]) -> list[BaseException | None]:
         """Make arrivals durable and visible; for each None, or why it is not.
@@ -285,7 +285,7 @@ class _Group:
                 self._known.forget(arrival.twin)
             finally:
                 self._locks.release(number)
-        raise DeviceUnavailable(f"{directory} does not last")
+        raise DeviceUnavailable(f"{directory} could not be made durable")
 
     def _link_alone(self, arrival: Arrival) -> None:
         """With the name locked: list, ask the guard, link."""
@@ -303,7 +303,7 @@ class _Group:
             changes.append(arrival.change)
         except FileExistsError:  # if it is the same change come before: that it is durable is still to be seen to
             if not holds_record(self._files, path, arrival.change, arrival.record):
-                raise Conflict(f"{path} is another change", arrival.change.timestamp) from None
+                raise Conflict(f"{path} already holds another change", arrival.change.timestamp) from None
         except ObjstoreError:
             if made:
                 with contextlib.suppress(OSError):
@@ -326,7 +326,7 @@ class _Group:
                 self._files.link(file, path)
         except FileExistsError:
             if not holds_record(self._files, path, arrival.change, arrival.record):
-                raise Conflict(f"{path} is another change", arrival.change.timestamp) from None
+                raise Conflict(f"{path} already holds another change", arrival.change.timestamp) from None
         self._listings[directory] = changes_among(self._files.list(directory))
 
     def sync_names(self, arrival: Arrival) -> None:

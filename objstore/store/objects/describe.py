@@ -33,7 +33,7 @@ def describe_file(path: str, files: Files = FILES) -> dict[str, object]:
     said: dict[str, Any] = {"path": path, "problems": problems}
     change = Change.parse(os.path.basename(path))
     if change is None:
-        problems.append("the name is not that of an object's file")
+        problems.append("not the name of an object's file")
     else:
         said["kind"] = change.kind
         said["timestamp"] = change.timestamp.internal
@@ -67,7 +67,7 @@ def _noting(problems: list[str], call: Any) -> Any:
 def _check_record(record: dict[str, object], change: Change, said: dict[str, object]) -> None:
     size = check_fields(record, change)
     if said.get("size", size) != size:
-        raise Unsound("the metadata has another size than the trailer")
+        raise Unsound("the size in the metadata does not match the trailer")
 
 
 def _describe_data(files: Files, file: OpenFile, said: dict[str, Any], problems: list[str]) -> None:

@@ -19,7 +19,7 @@ def read_trailer(files: Files, file: OpenFile) -> Trailer:
     count = files.read_at(file.fd, footer, max(0, length - len(footer)))
     size, record_size = decode_footer(footer[:count])
     if length != size + trailer_size(size, record_size):
-        raise Unsound("the file has not the length that its footer says")
+        raise Unsound("the file's length does not match its footer")
     trailer = bytearray(length - size)
     files.read_at(file.fd, trailer, size)
     return decode_trailer(trailer)

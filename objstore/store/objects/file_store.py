@@ -69,13 +69,13 @@ DEFAULT_SETTINGS = FileStoreSettings()
 class FileSettings:
     """Settings of the files of a device, as operators know them."""
 
-    fallocate_reserve: Reserve = setting(Reserve.parse, "1%", "free space to leave on a device: bytes or percent")
-    ballast: int = setting(size, "4M", "space set aside on a device for deletions once it is full; 0: none")
-    threads_per_disk: int = setting(positive, "4", "threads that wait for one device")
+    fallocate_reserve: Reserve = setting(Reserve.parse, "1%", "free space reserved on a device: bytes or percent")
+    ballast: int = setting(size, "4M", "space set aside on a device for deletions when it is full; 0: none")
+    threads_per_disk: int = setting(positive, "4", "number of threads per device")
     recent_lookups: int = setting(
-        int, "2048", "objects of a device whose metadata each process keeps in memory; 0: none"
+        int, "2048", "number of objects per device whose metadata each process caches; 0: none"
     )
-    background_threads_per_disk: int = setting(positive, "2", "threads for one device's replication and audits")
+    background_threads_per_disk: int = setting(positive, "2", "number of threads per device for replication and audits")
 
 
 def settings_of(values: FileSettings) -> FileStoreSettings:
@@ -267,7 +267,7 @@ class FileStore:
         """Raises DeviceUnavailable: a device that went away looks like one that is empty."""
         try:
             if not self._files.is_dir(self.root):
-                raise DeviceUnavailable(f"{self.root} is no directory")
+                raise DeviceUnavailable(f"{self.root} is not a directory")
         except OSError as error:
             raise translate(error, self.root) from error
 

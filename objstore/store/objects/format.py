@@ -83,7 +83,7 @@ def decode_trailer(trailer: Buffer) -> Trailer:
     size, record_size = decode_footer(body[-FOOTER.size :])
     blocks = 4 * count_blocks(size)
     if blocks + record_size + FOOTER.size != len(body):
-        raise Unsound("the trailer has not the length that it says")
+        raise Unsound("the trailer's length does not match its header")
     if crc32c(body[:-4]) != _UNSIGNED.unpack(body[-4:])[0]:
         raise Unsound("the trailer's checksum does not match")
     checksums = array("I", bytes(body[:blocks]))
@@ -145,7 +145,7 @@ def decode_record(record: bytes) -> dict[str, Any]:
     """The fields of a record; raises Unsound."""
     body = record[11:]
     if record[:2] != RECORD_VERSION + b" " or record[10:11] != b" ":
-        raise Unsound(f"no record of metadata of version {RECORD_VERSION.decode()}")
+        raise Unsound(f"not a metadata record of version {RECORD_VERSION.decode()}")
     if b"%08x" % crc32c(body) != record[2:10]:
         raise Unsound("the metadata's checksum does not match")
     try:

@@ -83,7 +83,7 @@ class MemoryWriter:
 
     def etag(self) -> str:
         if not self._hashing:
-            raise ValueError("a writer that was made without hashing has no etag")
+            raise ValueError("a writer without hashing has no etag")
         return hashlib.md5(b"".join(self._pieces or ()), usedforsecurity=False).hexdigest()
 
     def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
@@ -149,7 +149,7 @@ class MemoryStore:
         at_location = self._kept.setdefault(location.hash, {})
         self._partitions[location.hash] = location.partition
         if at_location.setdefault(change, kept) != kept:
-            raise Conflict(f"{location.hash}/{change} is another change", change.timestamp)
+            raise Conflict(f"{location.hash}/{change} already holds another change", change.timestamp)
         for obsolete in decide(at_location).obsolete:
             del at_location[obsolete]
 
@@ -228,7 +228,7 @@ class MemoryStore:
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         if not all(map(is_hash, offered)):
-            raise InvalidInput("changes of what is no hash are offered")
+            raise InvalidInput("changes of an invalid hash are offered")
         lacking = {}
         for name_hash, changes in offered.items():
             own = self._kept.get(name_hash, {}).keys()

@@ -136,7 +136,7 @@ class FileReader:
         whole = size + trailer_size(size, self._spilled)
         view = memoryview(bytearray(whole + 1))  # one more, to see that the file ends there
         if self._fill(file, view, 0, whole) != whole:
-            raise Unsound("the file has not the length that its metadata says")
+            raise Unsound("the file's length does not match its metadata")
         trailer = decode_trailer(view[size:whole])
         content = view[:size]
         if trailer.size != size or crc32c(content) != trailer.checksums[0]:
@@ -152,7 +152,7 @@ class FileReader:
         while offset < end:
             view = whole[: min(PIECE, end - offset)]
             if self._fill(file, view, offset, len(view)) != len(view):
-                raise Unsound("the file is shorter than its metadata says")
+                raise Unsound("the file is shorter than its metadata states")
             block = offset // BLOCK
             for first in range(0, len(view), BLOCK):
                 if crc32c(view[first : first + BLOCK]) != checksums[block]:
@@ -168,11 +168,11 @@ class FileReader:
             size = self.info.size
             view = memoryview(bytearray(trailer_size(size, self._spilled)))
             if self._disk.files.size(file.fd) != size + len(view):
-                raise Unsound("the file has not the length that its metadata says")
+                raise Unsound("the file's length does not match its metadata")
             self._fill(file, view, size, len(view))
             trailer = decode_trailer(view)
             if trailer.size != size:
-                raise Unsound("the trailer has another size than the metadata")
+                raise Unsound("the size in the trailer does not match the metadata")
             self._checksums = trailer.checksums
         return self._checksums
 

@@ -63,9 +63,9 @@ def read_data(fields: Fields, change: Change) -> ObjectInfo:
     try:
         size, headers = fields["size"], fields["headers"]
         if type(size) is not int or size < 0 or type(headers) is not dict:
-            raise Unsound("the metadata's size or headers are not of their kind")
+            raise Unsound("the metadata's size or headers have a wrong type")
         if fields["timestamp"] != stamp.internal:
-            raise Unsound("the metadata has another timestamp than the file's name")
+            raise Unsound("the metadata's timestamp does not match the file name")
         return ObjectInfo(fields["name"], stamp, stamp, stamp, size, fields["etag"], fields["content_type"], headers)
     except KeyError as error:
         raise Unsound(f"the metadata lacks {error}") from None
@@ -95,7 +95,7 @@ def read_meta(fields: Fields, change: Change) -> MetaRecord:
     except KeyError as error:
         raise Unsound(f"the metadata lacks {error}") from None
     if not own:
-        raise Unsound("the metadata has another timestamp than the file's name")
+        raise Unsound("the metadata's timestamp does not match the file name")
     return record
 
 
@@ -136,5 +136,5 @@ def check_fields(fields: Fields, change: Change) -> int:
     if change.kind == METADATA:
         read_meta(fields, change)
     elif fields.get("timestamp") != change.timestamp.internal:
-        raise Unsound("the record has another timestamp than the file's name")
+        raise Unsound("the record's timestamp does not match the file name")
     return 0

@@ -74,7 +74,7 @@ class FileReplicaStore(FileStore):
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
         if not all(map(is_hash, offered)):
-            raise InvalidInput("changes of what is no hash are offered")
+            raise InvalidInput("changes of an invalid hash are offered")
         return self._run(self._missing, partition, offered)
 
     def _missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
@@ -216,7 +216,7 @@ class FileReplicaStore(FileStore):
         except Unreadable as error:
             if not self._run(others_read_well, self._files, self.layout, location):
                 return UNCLEAR
-            self._quarantine(location, change, f"cannot be read, now and {time.time() - noted.at:.0f} s ago: {error}")
+            self._quarantine(location, change, f"cannot be read, twice within {time.time() - noted.at:.0f} s: {error}")
             verdict = QUARANTINED
         self._run(forget_note, self._files, self.layout, location, change)
         return verdict
@@ -261,7 +261,7 @@ class FileReplicaStore(FileStore):
             return function(*args)
         finally:
             if not self._files.is_dir(self.root):
-                raise FileNotFoundError(errno.ENOENT, "is no directory", self.root)
+                raise FileNotFoundError(errno.ENOENT, "is not a directory", self.root)
 
     @contextlib.contextmanager
     def _judging(self, location: Location, change: Change) -> Iterator[None]:

@@ -79,6 +79,6 @@ class SpaceGuard:
             self._spare = space.free - self._reserve.of(space.total) - promised
             self._good_until = now + self._period
         if size > self._spare:
-            raise NoSpace(f"{self._root}: {size} bytes would leave less than the reserve of free space")
+            raise NoSpace(f"{self._root}: {size} bytes would use reserved free space")
         self._spare -= size
         return asked and 0 < ballast < self._spare

@@ -37,7 +37,7 @@ class Check:
             self._record = decode_record(self._change.record)
             self._trailer = read_trailer(files, file)
             if self._trailer.size != self._record["size"]:
-                raise Unsound("the trailer has another size than the metadata")
+                raise Unsound("the size in the trailer does not match the metadata")
             self.size = self._trailer.size
         except BaseException:
             file.close()
@@ -83,14 +83,14 @@ class Check:
             return
         done = max(0, cached)
         if done + self._files.read_at(fd, view[done:], self._offset + done) != len(view):
-            raise Unsound("the file is shorter than its metadata says")
+            raise Unsound("the file is shorter than its metadata states")
         if cached >= 0:
             self._files.drop_cached(fd, self._offset + done, len(view) - done)
 
     def end_content(self) -> None:
         """After the last step."""
         if self._md5 is not None and self._md5.hexdigest() != self._record["etag"]:
-            raise Unsound("the content is not what the etag says")
+            raise Unsound("the content does not match the etag")
 
     def close(self) -> None:
         if self._change.file is not None:

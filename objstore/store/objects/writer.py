@@ -172,7 +172,7 @@ class FileWriter:
 
     def etag(self) -> str:
         if self._content.md5 is None:
-            raise ValueError("a writer that was made without hashing has no etag")
+            raise ValueError("a writer without hashing has no etag")
         if self._streams:
             self._flush()
             self._wait()

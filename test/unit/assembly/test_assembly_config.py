@@ -70,13 +70,13 @@ def test_samples_are_written_to_a_directory(tmp_path: Path) -> None:
 
 def test_a_misspelt_setting_is_told_with_the_right_one(cluster: Path) -> None:
     said = problems(cluster, "proxy-server.conf", "allow_account_management", "alow_account_management")
-    text = "[app:proxy-server] alow_account_management is no setting of this section; allow_account_management is"
+    text = "[app:proxy-server] alow_account_management is not a setting of this section; allow_account_management is"
     assert said == [text]
 
 
 def test_a_setting_that_no_section_knows_is_told_of_default(cluster: Path) -> None:
     assert problems(cluster, "object-server.conf", "[DEFAULT]", "[DEFAULT]\ncolour = red") == [
-        "[DEFAULT] colour is no setting of this section"
+        "[DEFAULT] colour is not a setting of this section"
     ]
 
 
@@ -99,7 +99,7 @@ def test_a_wrong_mount_check_is_reported_and_ends_no_check(cluster: Path) -> Non
 def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
     said = problems(cluster, "object-server.conf", "[filter:recon]", "[filter:recon]\nmount_check = yes")
     assert said == [
-        "[filter:recon] mount_check is set in [DEFAULT] too, which counts; write `set mount_check = ...` here"
+        "[filter:recon] mount_check is set in [DEFAULT] too, which takes precedence; write `set mount_check = ...` here"
     ]
     assert problems(cluster, "object-server.conf", "[filter:recon]", "[filter:recon]\nset mount_check = yes") == []
 
@@ -111,7 +111,7 @@ def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
 
 def test_a_filter_that_does_not_exist_is_told(cluster: Path) -> None:
     said = problems(cluster, "proxy-server.conf", "egg:objstore#copy", "egg:objstore#kopy")
-    assert "[filter:copy] use = egg:objstore#kopy: there is nothing of this name" in said
+    assert "[filter:copy] use = egg:objstore#kopy: there is no such filter or app" in said
 
 
 def test_a_section_outside_of_the_pipeline_is_a_warning(cluster: Path) -> None:
@@ -197,7 +197,7 @@ def test_errors_must_be_caught_first() -> None:
 
 def test_exit_status_says_whether_files_are_sound(cluster: Path, tmp_path: Path) -> None:
     good = CliRunner().invoke(main, ["config", "check", *map(str, sorted(cluster.glob("*.conf")))])
-    assert (good.exit_code, good.output) == (0, "5 files are sound\n")
+    assert (good.exit_code, good.output) == (0, "5 files are valid\n")
     bad = CliRunner().invoke(main, ["config", "check", str(tmp_path / "nothing.conf")])
     assert bad.exit_code == 1
 
@@ -257,7 +257,7 @@ def test_what_paste_reads_is_no_misspelt_setting(cluster: Path) -> None:
 
 def test_hosts_may_have_one_default_section_for_all_their_servers(cluster: Path) -> None:
     said = problems(cluster, "account-server.conf", "[DEFAULT]", "[DEFAULT]\ncontainer_updater_interval = 1s")
-    text = "container_updater_interval is a setting of other servers or filters, and of no use here"
+    text = "container_updater_interval is a setting of other servers or filters, and has no effect here"
     assert said == [f"[DEFAULT] warning: {text}"]
 
 

@@ -176,6 +176,6 @@ def test_prefixes_of_settings():
     ],
 )
 def test_no_user_works_in_an_account_of_the_system(user, prefix):
-    with pytest.raises(ConfigError, match="the system's"):
+    with pytest.raises(ConfigError, match="reserved for the system"):
         UserTable([user], Prefixes([Prefix(prefix)]))
     UserTable([User(".buckets:x", "key", (".admin",))], PREFIXES)  # works in AUTH_.buckets

@@ -39,8 +39,8 @@ def test_one_pass_in_a_directory_of_serve(data: DataDir) -> None:
     done = run(data.storage_conf, "object-updater", "container-updater", "--once")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
-        "object-updater is done",
-        "container-updater is done",
+        "object-updater is finished",
+        "container-updater is finished",
     ]
     told = json.loads((Path(data.devices) / ".recon" / "object-updater.json").read_text())
     assert told["last"]["failures"] == 0
@@ -50,7 +50,7 @@ def test_what_is_not_done_shows_in_the_status(tmp_path: Path) -> None:
     make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
     done = run(str(tmp_path / "object-server.conf"), "object-updater", "--once")  # there are no devices
     assert done.returncode == 1
-    assert "object-updater broke off" in done.stdout
+    assert "object-updater stopped on an error" in done.stdout
 
 
 def test_by_hand_all_is_audited_though_it_was_of_late(data: DataDir) -> None:

@@ -105,7 +105,7 @@ def test_what_no_ring_has_is_refused(etc: Path) -> None:
 def test_too_few_devices_left_is_refused_before_anything_is_written(etc: Path) -> None:
     result = run("drain", "10.0.0.1", "10.0.0.2", "10.0.0.3", "--ring-dir", str(etc))
     assert result.exit_code == 2
-    assert "2 devices would be left for 3 replicas" in result.output
+    assert "2 devices would remain for 3 replicas" in result.output
     assert device(etc, "account", "10.0.0.1/d1").weight == 100
 
 

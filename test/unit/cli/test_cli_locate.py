@@ -58,12 +58,12 @@ def test_paths_are_where_the_engines_put_things(data: DataDir) -> None:
         said = run("locate", *[part for part in name if part is not None], "--data", data.root)
         assert said.exit_code == 0
         assert place.path in said.output
-        assert "not there" not in said.output
+        assert "missing" not in said.output
         assert "curl" not in said.output  # the servers have no port
 
 
 def test_a_name_that_is_not_stored_is_said_to_be_not_there(data: DataDir) -> None:
-    assert "# not there" in run("locate", "AUTH_a", "c", "nothing", "--data", data.root).output
+    assert "# missing" in run("locate", "AUTH_a", "c", "nothing", "--data", data.root).output
 
 
 def test_primaries_and_handoffs_of_a_cluster(cluster: Path) -> None:
@@ -96,8 +96,8 @@ def test_containers_are_asked_at_their_servers_port(cluster: Path) -> None:
     ("arguments", "reason"),
     [
         (["a", "c"], "give either --data or --ring-dir"),
-        (["a/b", "--ring-dir", "CLUSTER"], "no slash"),
-        (["a", "", "--ring-dir", "CLUSTER"], "no name is empty"),
+        (["a/b", "--ring-dir", "CLUSTER"], "must not contain a slash"),
+        (["a", "", "--ring-dir", "CLUSTER"], "no name may be empty"),
         (["a", "c", "o", "--ring-dir", "CLUSTER", "--policy", "9"], "no storage policy '9'"),
     ],
 )

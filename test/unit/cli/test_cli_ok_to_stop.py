@@ -242,7 +242,7 @@ def test_partitions_that_move_are_counted_where_they_come_from(whole: Cluster) -
         done = CliRunner().invoke(main, ["ring", *command])
         assert done.exit_code < 2, done.output
     result = whole.ask("127.2.0.2")
-    assert "object.ring: copies are on their way" in result.output
+    assert "object.ring: copies are still moving" in result.output
     assert "object: " in result.output
     assert result.exit_code == 1
     version = Ring.load(str(whole.etc / "object.ring")).version

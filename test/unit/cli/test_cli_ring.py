@@ -159,7 +159,7 @@ def test_dispersion_is_a_warning_where_weights_forbid_the_best(run, cluster):
 
 
 def test_validation_tells_errors_from_warnings(run, path, cluster):
-    assert "sound" in run("validate")
+    assert "valid" in run("validate")
     run("set-replicas", "2")
     assert "replica count was changed" in run("validate", status=1)
 

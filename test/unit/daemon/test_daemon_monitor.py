@@ -191,7 +191,7 @@ def test_a_state_that_cannot_be_written_stops_nothing(
     monitor = Monitor(means(tmp_path / "file" / "below", Metrics(LOGGER)))
     monitor.tell(daemon)
     monitor.tell(daemon)
-    assert len([record for record in caplog.records if "cannot be written" in record.message]) == 1
+    assert len([record for record in caplog.records if "cannot write its state" in record.message]) == 1
 
 
 def test_a_fault_in_what_a_daemon_tells_stops_nothing(monitor: Monitor, tmp_path: Path) -> None:

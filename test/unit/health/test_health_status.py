@@ -102,25 +102,33 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
     ("said", "severity", "text"),
     [
         ({"devices": device(mounted=False)}, CRITICAL, "is not mounted"),
-        ({"devices": {}}, CRITICAL, "is not there"),
-        ({"devices": device(mounted=False, out="makes noises")}, WARNING, "is taken out: makes noises"),
-        ({"driveaudit": {"devices": {"d1": {"failed": 2, "why": "EIO"}}}}, WARNING, "does not write and read: EIO"),
+        ({"devices": {}}, CRITICAL, "is missing"),
+        ({"devices": device(mounted=False, out="makes noises")}, WARNING, "was taken out: makes noises"),
+        ({"driveaudit": {"devices": {"d1": {"failed": 2, "why": "EIO"}}}}, WARNING, "failed its write/read check: EIO"),
         ({"devices": device(late=True)}, CRITICAL, "does not answer"),
         ({"devices": device(late=True), "driveaudit": {"devices": {"d1": {"failed": 0}}}}, WARNING, "is slow"),
-        ({"devices": device(error="Input/output error")}, CRITICAL, "cannot be looked at: Input/output error"),
+        ({"devices": device(error="Input/output error")}, CRITICAL, "cannot be read: Input/output error"),
         ({"devices": device(read_only=True)}, CRITICAL, "is read-only"),
         ({"devices": device(inodes=1000, inodes_avail=5)}, WARNING, "100% of its inodes in use"),
         ({"devices": device(used=95 * GIB)}, WARNING, "is 95% full"),
         ({"devices": device(used=50 * GIB)}, NOTE, "is 50% full, the average is 20%"),
         ({"devices": device(quarantined={"objects": 2, "containers": 1})}, WARNING, "3 damaged objects or databases"),
-        ({"devices": device(async_pending=7)}, NOTE, "7 updates of containers wait"),
-        ({"devices": device(async_pending=70_000)}, WARNING, "70000 updates of containers wait"),
-        ({"devices": device() | {"old": device()["d1"]}}, WARNING, "is in no ring and holds 48 partitions"),
+        ({"devices": device(async_pending=7)}, NOTE, "7 container updates are waiting"),
+        ({"devices": device(async_pending=70_000)}, WARNING, "70000 container updates are waiting"),
+        ({"devices": device() | {"old": device()["d1"]}}, WARNING, "is not in any ring, but holds 48 partitions"),
         ({"settings": {"salt": "x", "policies": "b", "limits": "c", "ages": "d"}}, CRITICAL, "different salt"),
-        ({"rings": {"account": {"version": 4, "md5": "0" * 16}}}, CRITICAL, "hosts hold different ones: 4 (00000000)"),
+        (
+            {"rings": {"account": {"version": 4, "md5": "0" * 16}}},
+            CRITICAL,
+            "hosts have different versions: 4 (00000000)",
+        ),
         ({"version": "0.9"}, NOTE, "different versions"),
-        ({"daemons": {"object-replicator": {**daemon(), "alive": False}}}, WARNING, "do not run: object-replicator"),
-        ({"daemons": {"object-replicator": {**daemon(), "broke_off": True}}}, WARNING, "the last pass broke off"),
+        ({"daemons": {"object-replicator": {**daemon(), "alive": False}}}, WARNING, "not running: object-replicator"),
+        (
+            {"daemons": {"object-replicator": {**daemon(), "broke_off": True}}},
+            WARNING,
+            "the last pass stopped on an error",
+        ),
         (
             {"driveaudit": {"devices": {"d1": {"errors": 3, "failed": 0}}}},
             WARNING,
@@ -139,7 +147,7 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
         (
             {"daemons": {"dangling-rows": daemon(full={"last_counts": {"rows": 9, "dangling": 1}})}},
             WARNING,
-            "1 rows of listings whose object is gone",
+            "1 listing rows without an object",
         ),
         (
             {"daemons": {name: daemon(last_pass=NOW - 2 * 86400) for name in DAEMONS}},
@@ -149,7 +157,7 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
         (
             {"daemons": {name: daemon(last_pass=NOW - 4 * 86400) for name in DAEMONS}},
             CRITICAL,
-            "replicated 4.0 days ago: deletions may come undone",
+            "replicated 4.0 days ago: deleted objects may reappear",
         ),
     ],
 )
@@ -201,7 +209,7 @@ def test_a_pass_under_way_is_told_with_an_estimate(rings: list[tuple[str, Ring]]
     assert (home.total, home.left) == (40, 10)
     assert home.eta == pytest.approx(50 / 3)
     assert state.devices[0].handoffs == 10
-    assert wrong == [Problem(UNDER_WAY, "10.0.0.1/d1", "10 partitions are on their way to other devices")]
+    assert wrong == [Problem(UNDER_WAY, "10.0.0.1/d1", "10 partitions are moving to other devices")]
     assert exit_status(wrong) == 3
 
 
@@ -214,7 +222,7 @@ def test_how_far_the_copies_of_a_lost_device_are_is_told(rings: list[tuple[str, 
     well = [HostReport(f"10.0.0.{host}", summary(devices=device(partitions=stands_in)), {}, 0.0) for host in (2, 3, 4)]
     state = judge([HostReport("10.0.0.1", summary(devices={}), {}, 0.0), *well], rings, NOW)
     (copies,) = state.progress
-    assert copies.what == "copies of what lost devices held"
+    assert copies.what == "copies of lost devices"
     assert (copies.total, copies.left) == (144, 144 - 3 * 16)
 
 
@@ -225,7 +233,7 @@ def test_a_device_that_is_empty_beside_full_ones_is_being_filled(rings: list[tup
     (filling,) = state.progress
     assert (filling.total, filling.left) == (144, 134)
     assert problems(state, WEEK) == [
-        Problem(UNDER_WAY, "10.0.0.1/d1", "is being filled: 10 of about 144 partitions are there")
+        Problem(UNDER_WAY, "10.0.0.1/d1", "is being filled: 10 of about 144 partitions are present")
     ]
 
 
@@ -246,7 +254,7 @@ def test_a_ring_of_the_same_version_but_other_contents_is_found(rings: list[tupl
     hosts = [one._replace(summary={**summary(), "rings": told}) for one in hosts]
     (problem,) = problems(judge(hosts, rings, NOW, digests), WEEK)
     assert problem.where == "object.ring"
-    assert f"here is {version} (ffffffff)" in problem.what
+    assert f"this host has {version} (ffffffff)" in problem.what
 
 
 def test_a_ring_that_took_the_place_of_another_kinds_is_found(rings: list[tuple[str, Ring]]) -> None:
@@ -304,7 +312,7 @@ def test_a_store_in_one_place_tells_its_devices(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
     told = json.loads(result.output)
     assert [(one["name"], one["state"]) for one in told["devices"]] == [("d1", "ok"), ("d2", "ok")]
-    assert told["problems"][0]["what"] == "objstore serve does not answer: it does not run"
+    assert told["problems"][0]["what"] == "objstore serve does not answer: it is not running"
     assert not told["copies_whole"]
     assert result.exit_code == 1
 
@@ -317,7 +325,7 @@ def test_devices_that_share_a_file_system_share_its_room(tmp_path: Path) -> None
     size = shown_size(os.statvfs(data.root).f_blocks * os.statvfs(data.root).f_frsize)
     assert f"of {size} used" in result.output.splitlines()[0]
     # No daemon has ever run here, so that nobody knows where copies are.
-    assert "Copies are on their way" in result.output
+    assert "Copies are being restored or moved" in result.output
     assert "no complete pass over its partitions" in result.output
     assert result.exit_code == 3
 
@@ -340,7 +348,7 @@ def test_a_daemon_that_has_died_is_told_and_the_exit_status_says_so(tmp_path: Pa
     with locked(data):
         result = CliRunner().invoke(main, ["status", "--data", data.root])
     assert result.exit_code == 1
-    assert "daemons that do not run: object-replicator" in result.output
+    assert "daemons that are not running: object-replicator" in result.output
     assert "Action required" in result.output
 
 
@@ -353,17 +361,20 @@ def test_json_is_not_for_watching(tmp_path: Path) -> None:
 def test_a_directory_of_neither_kind_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--data", str(tmp_path)])
     assert result.exit_code == 2
-    assert "no directory of `objstore serve`" in result.output
+    assert "not created by `objstore serve`" in result.output
 
 
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        ({"failures": 3}, "objects: 3 partitions were not brought to where they belong"),
-        ({"handoffs_left": 2}, "objects: 2 partitions were not brought to where they belong"),
+        ({"failures": 3}, "objects: 3 partitions could not be moved to their primaries"),
+        ({"handoffs_left": 2}, "objects: 2 partitions could not be moved to their primaries"),
         ({"failed_peers": ["10.0.0.3:6200/d1"], "failures": 3}, "may lack copies: it could not be brought up to date"),
-        ({"began": NOW - 10_000}, "may lack copies: it came back, and has not been compared with all others since"),
-        ({"rings": {"object": 4}}, "copies are on their way to where this ring places them"),
+        (
+            {"began": NOW - 10_000},
+            "may lack copies: it came back, and has not been compared with all other replicas since",
+        ),
+        ({"rings": {"object": 4}}, "copies are still moving to where this ring places them"),
     ],
 )
 def test_status_does_not_say_all_is_well_while_copies_are_missing(

@@ -92,7 +92,7 @@ def test_a_body_that_fails_in_the_middle_is_logged_and_raised(caplog):
     assert next(body) == b"one"
     with pytest.raises(NodeFailure):
         next(body)
-    assert caplog.records[-1].levelno == logging.WARNING and "broke off: NodeFailure: disk gone" in caplog.text
+    assert caplog.records[-1].levelno == logging.WARNING and "aborted: NodeFailure: disk gone" in caplog.text
 
 
 def test_a_client_that_goes_is_no_error(caplog):

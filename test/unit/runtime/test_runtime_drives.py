@@ -129,7 +129,7 @@ def test_a_full_disk_is_in_order(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_reads_other_bytes_fails_the_probe(tmp_path: Path) -> None:
-    assert "read otherwise" in probe(str(tmp_path), LyingFiles())
+    assert "differs from the data written" in probe(str(tmp_path), LyingFiles())
 
 
 def test_a_device_taken_out_stays_out_until_put_back(tmp_path: Path) -> None:

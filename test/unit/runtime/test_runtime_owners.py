@@ -155,7 +155,7 @@ def test_a_directory_that_cannot_be_written_is_known_before_a_device_fails(tmp_p
 
     def server() -> None:
         os.setuid(SERVER.uid)
-        assert "cannot be written" in Outs(str(tmp_path)).unwritable()
+        assert "cannot write" in Outs(str(tmp_path)).unwritable()
 
     in_child(server)
 

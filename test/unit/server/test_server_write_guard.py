@@ -86,35 +86,35 @@ def test_a_change_under_an_expired_lease_is_refused(leases: Leases, clock: Clock
     """Another may have decided since on what it saw without this change; the rule had no test."""
     leases.write(HASH, HOLDER, 4.0, at(20))
     clock.seconds += later
-    with pytest.raises(Conflict, match="the lease is gone"):
+    with pytest.raises(Conflict, match="the lease has expired"):
         passes(leases, 20, lease=HOLDER)
 
 
 def test_a_change_under_a_lease_of_before_the_machines_start_is_refused(leases: Leases, clock: Clock) -> None:
     leases.write(HASH, HOLDER, 4.0, at(20))
     clock.seconds -= 100_000
-    with pytest.raises(Conflict, match="the lease is gone"):
+    with pytest.raises(Conflict, match="the lease has expired"):
         passes(leases, 20, lease=HOLDER)
 
 
 def test_a_change_under_a_lease_that_another_holds_or_nobody_is_refused(leases: Leases) -> None:
-    with pytest.raises(Conflict, match="the lease is gone"):
+    with pytest.raises(Conflict, match="the lease has expired"):
         passes(leases, 20, lease=HOLDER)
     leases.write(HASH, ANOTHER, 4.0, at(20))
-    with pytest.raises(Conflict, match="the lease is gone"):
+    with pytest.raises(Conflict, match="the lease has expired"):
         passes(leases, 20, lease=HOLDER)
 
 
 def test_a_change_under_a_promise_alone_is_refused(leases: Leases) -> None:
     """Its lease was given back, as its change may have been made elsewhere."""
     leases.write(HASH, HOLDER, 0, at(20))
-    with pytest.raises(Conflict, match="the lease is gone"):
+    with pytest.raises(Conflict, match="the lease has expired"):
         passes(leases, 20, lease=HOLDER)
 
 
 def test_a_change_that_is_newer_than_its_promise_is_refused(leases: Leases) -> None:
     leases.write(HASH, HOLDER, 4.0, at(20))
-    with pytest.raises(Conflict, match="newer than was promised"):
+    with pytest.raises(Conflict, match="newer than promised"):
         passes(leases, 21, lease=HOLDER)
 
 
@@ -158,7 +158,7 @@ def test_a_check_that_fails_refuses_the_change_and_leaves_the_lease(leases: Leas
 def test_a_change_with_a_check_that_was_not_asked_is_a_conflict(leases: Leases) -> None:
     """An equal change had come before, and may be another's of the same instant."""
     guard = WriteGuard(leases, HASH, at(20), check=lambda info: None)
-    with pytest.raises(Conflict, match="an equal change came before"):
+    with pytest.raises(Conflict, match="the same change was stored before"):
         guard.require()
     guard(ZERO, nothing)
     guard.require()
