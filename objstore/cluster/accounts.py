@@ -34,7 +34,7 @@ class Accounts:
         self._done(context, name, self._write(context, "DELETE", name, options))
 
     def make(self, context: RequestContext, name: Name) -> None:
-        """Make the account of a name if there is none yet; whoever needs it finds out whether that went well."""
+        """Create the account of a name if it does not exist; later operations notice a failure."""
         self._write(context, "PUT", name.of_account, AccountOptions({}))
 
     def _write(self, context: RequestContext, method: str, name: Name, options: AccountOptions) -> Written:

@@ -1,4 +1,4 @@
-"""The cluster as a proxy sees it: rings, policies, the ways to nodes, and their recent failures."""
+"""The cluster as a proxy sees it: rings, policies, transports to nodes, and their recent failures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from objstore.wire.messages import TWIN, NodeRequest, NodeResponse, Transport, U
 
 
 class Placement(NamedTuple):
-    """Where a name lives: its partition, the nodes of its replicas, and its ring for more.
+    """The place of a name: its partition, the nodes of its replicas, and its ring.
 
-    headers: what each request must say of it to the nodes.
+    headers: of each request about it to the nodes.
     """
 
     partition: int
@@ -35,17 +35,17 @@ class Placement(NamedTuple):
     headers: Mapping[str, str] = {}
 
     def spares(self) -> Iterator[Node]:
-        """Nodes for when primaries fail, in the order in which all proxies use them."""
+        """Yield handoffs for primaries that fail, in the same order in all proxies."""
         return self.ring.handoffs(self.partition)
 
     @property
     def former(self) -> tuple[Node, ...]:
-        """The nodes that had the partition before it moved. They have what its primaries still lack."""
+        """Return the nodes that had the partition before it moved. They hold data that its primaries still lack."""
         return self.ring.previous(self.partition)
 
     @property
     def is_mostly_new(self) -> bool:
-        """May a majority of the primaries have nothing yet of what is stored?"""
+        """Return whether a majority of the primaries may still lack the stored data."""
         former = self.former
         return bool(former) and len(self.primaries) - len(former) < quorum_size(len(self.primaries))
 
@@ -54,14 +54,14 @@ _MOST_UPDATES = 4096
 
 
 class Updates(NamedTuple):
-    """headers: for each server that must tell of a change, its `UpdateTarget`. place: of the name that learns of it."""
+    """Updates to send with a change. headers: for each server, its `UpdateTarget`. place: of the name to update."""
 
     place: Placement
     headers: tuple[str, ...]
 
 
 class _Own:
-    """What is reached in process."""
+    """Servers reached in process."""
 
     def __init__(self) -> None:
         self.transport: Transport | None = None
@@ -69,10 +69,11 @@ class _Own:
 
 
 class Transports:
-    """The way to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
+    """The transport to each node: in process for the addresses of this host's own devices, HTTP for the rest."""
 
     def __init__(self, remote: Transport, own: _Own | None = None, own_timeout: float = 0.0) -> None:
-        """own_timeout: seconds that a call in process may take, if fewer than the transport's own; 0: as many."""
+        """own_timeout: seconds that a call in process may take, if fewer than the transport's own; 0: no other
+        limit."""
         self._remote = remote
         self._own = own or _Own()
         self._own_timeout = own_timeout
@@ -82,7 +83,8 @@ class Transports:
         self._own.addresses = addresses
 
     def with_remote(self, remote: Transport, own_timeout: float = 0.0) -> Transports:
-        """The same, also as to `use_local`, with another way to the nodes of other hosts: one with other timeouts."""
+        """Return the same transports, including later `use_local`, with another transport to other hosts, for example
+        with other timeouts."""
         return Transports(remote, self._own, own_timeout)
 
     def is_local(self, node: Node) -> bool:
@@ -106,7 +108,8 @@ class Transports:
 
 
 class Cluster:
-    """rings: by ring name (`account`, `container`, `object`, `object-N`), a call that gives the current one."""
+    """The cluster. rings: functions that return the current ring, by name (`account`, `container`, `object`,
+    `object-N`)."""
 
     def __init__(
         self,
@@ -131,7 +134,7 @@ class Cluster:
         self.hashing = ThreadPool("md5", 2)
 
     def place(self, name: Name, policy_index: int = 0) -> Placement:
-        """Where a name lives; policy_index matters to objects only. Raises ConfigError without a ring."""
+        """Return the place of a name; policy_index matters only to objects. Raises ConfigError without a ring."""
         if name.object is not None:
             kind = ring_name(policy_index)
         else:
@@ -147,9 +150,9 @@ class Cluster:
         return Placement(partition, ring.primaries(partition), ring, headers)
 
     def updates(self, name: Name, shares: int) -> Updates:
-        """The nodes of an account or container, dealt out to `shares` servers that are to tell them.
+        """Return the nodes of an account or container, divided among `shares` servers that update them.
 
-        One server tells each node, or several do if there are more servers than nodes.
+        One server updates each node, or several do if there are more servers than nodes.
         """
         ring = self._rings["account" if name.container is None else "container"]()
         known = self._updates.get((name, shares))
@@ -171,7 +174,8 @@ class Cluster:
         return made
 
     def read_order(self, place: Placement) -> Iterator[Node]:
-        """Nodes to read from: primaries in the order of affinity, former nodes of the partition, then handoffs.
+        """Return the nodes to read from: primaries in the order of affinity, former nodes of the partition, then
+        handoffs.
 
         Nodes that failed recently are left out, unless all did.
         """
@@ -192,7 +196,7 @@ class Cluster:
             yield from primaries
 
     def write_order(self, place: Placement) -> tuple[list[Node], Iterator[Node]]:
-        """Nodes to write to, one a replica, and those that stand in for one that fails."""
+        """Return the nodes to write to, one per replica, and the handoffs for nodes that fail."""
         affinity = self.settings.write_affinity
         if not affinity:
             return list(place.primaries), self._unlimited(place.spares())
@@ -212,7 +216,7 @@ class Cluster:
         return self._limiter.limited(node)
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
-        """As `Transport.call`, with the node's failures counted."""
+        """Call a node as `Transport.call`, and count its failures."""
         started = time.monotonic()
         try:
             response = self.transports.call(node, request)

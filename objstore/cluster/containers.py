@@ -41,7 +41,7 @@ class Containers:
         if written.status >= 300:
             raise failure(written.status)
         if not account.container_count:
-            infos.forget(context, name.of_account)  # its first container may have been what the account was made for
+            infos.forget(context, name.of_account)  # the account may have been created for its first container
         return written.status == 201
 
     def update_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> None:
@@ -51,9 +51,10 @@ class Containers:
             raise failure(written.status)
 
     def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
-        """In two steps, so that all replicas are deleted, or none: the container takes no new objects, then it goes.
+        """Delete in two steps, so that all replicas are deleted or none: first the container refuses new objects, then
+        it is deleted.
 
-        A replica that was deleted while others are not would be missing to some readers.
+        If only some replicas were deleted, the container would be missing for some readers.
         """
         shut = self._shut(context, name, "1")
         written = self._write(context, "DELETE", name, {}, timestamp) if shut.status == 204 else shut
@@ -65,7 +66,7 @@ class Containers:
         raise failure(written.status)
 
     def _shut(self, context: RequestContext, name: Name, value: str) -> Written:
-        """1: let no new objects come, 409 if there are any. 0: let them come again."""
+        """Refuse new objects (1), with 409 if there are any, or accept them again (0)."""
         place = self._cluster.place(name)
         sent = NodeRequest("POST", place.partition, name, context.trace, f"{messages.SHUT}={value}")
         ask = Former(self._cluster, place).attempt_primary
@@ -77,7 +78,7 @@ class Containers:
             raise TooManyContainers(f"Reached container limit of {limit}")
 
     def _have_account(self, context: RequestContext, name: Name, account: AccountInfo) -> None:
-        """Make the account. Until it has a container, one that does not exist is shown as an empty one."""
+        """Create the account. Until it has a container, a missing account is shown as an empty one."""
         if account.status == 404 or (account.exists and not account.container_count):
             if account.status == 404 and not self._cluster.settings.account_autocreate:
                 raise NotFound(f"there is no account {name.account}")
@@ -86,7 +87,7 @@ class Containers:
     def _write(
         self, context: RequestContext, method: str, name: Name, headers: Mapping[str, str], final: Timestamp | None
     ) -> Written:
-        """Send a change to all replicas, each of which tells some of the account's."""
+        """Send a change to all replicas, each of which updates some of the account's."""
         cluster = self._cluster
         place = cluster.place(name)
         stamp = final or cluster.clock.now()

@@ -1,13 +1,13 @@
-"""The end of a PUT: the object's row is in its container, or the object is taken back.
+"""The end of a PUT: either the object's row is in its container, or the object is withdrawn.
 
-An object server sends the row right after it has written the object. A container server refuses it when the container
-was deleted, or is being deleted, since the proxy looked at it (the *life* that the proxy saw, `LIFE`, ended).
+An object server sends the row right after it has written the object. A container server refuses it if the container was
+deleted, or is being deleted, since the proxy read it (the *life* that the proxy saw, `LIFE`, ended).
 
-Why one of the two is refused, the PUT or the deletion of its container: each replica of the container takes the row and
-then refuses its deletion, or is deleted and then refuses the row. Both need a majority of the replicas.
+Either the PUT or the deletion of its container is refused: each replica of the container accepts the row and then
+refuses its deletion, or is deleted and then refuses the row. Both need a majority of the replicas.
 
-Rows that could not be sent are in the spools of object servers. They are taken whenever they come, as the PUT was
-answered: one that comes after a deletion brings the container back, with its metadata.
+Rows that could not be sent are in the spools of object servers. They are always accepted later, because the PUT was
+answered: a row that comes after a deletion restores the container, with its metadata.
 """
 
 from __future__ import annotations
@@ -30,28 +30,30 @@ from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
 _NOTHING = Written(0, ())
-_TRIES = 10  # to send the row again to a container that is there after all
+_TRIES = 10  # to send the row again to a container that exists after all
 _PAUSE = 0.04  # seconds, times the number of tries so far
 
 
 class Tally(NamedTuple):
-    """The replicas of the container that took a row, and those that refused it, by their indexes."""
+    """The replicas of the container that accepted a row, and those that refused it, by their indexes."""
 
     taken: frozenset[int]
     refused: frozenset[int]
 
     @classmethod
     def of(cls, written: Written, told: Mapping[int, int]) -> Tally:
-        """From what object servers answered, and the statuses of the replicas that the proxy told itself."""
+        """Make a tally from the answers of object servers, and the statuses of replicas that the proxy updated
+        itself."""
         refused = _indexes(written, messages.REFUSED) | {index for index, status in told.items() if ended(status)}
         taken = _indexes(written, messages.UPDATED) - _indexes(written, messages.SPOOLED)
         taken |= {index for index, status in told.items() if succeeded(status)}
         return cls(frozenset(taken - refused), frozenset(refused))
 
     def is_listed(self, replicas: int, by_majority: bool = False) -> bool:
-        """May the PUT be answered? Where no replica refuses the row, spools bring it to those that were away.
+        """Return whether the PUT may be answered. If no replica refuses the row, spools deliver it to those that were
+        away.
 
-        by_majority: it may not be answered before a majority has the row.
+        by_majority: not before a majority has the row.
         """
         return (not self.refused and not by_majority) or len(self.taken) >= quorum_size(replicas)
 
@@ -62,11 +64,11 @@ def _indexes(written: Written, header: str) -> set[int]:
 
 
 class Enlisting:
-    """One PUT's. change: as it was made. container: as it was when the PUT began.
+    """The enlisting of one PUT. change: as it was made. container: at the beginning of the PUT.
 
-    is_bound: the object depends on other things of that life, which are deleted with it, and never becomes part of a
-    later one. needs_majority: the object is acknowledged only once a majority of the container's replicas lists it, as
-    a bound one always is. look_again: what is known of the container, asked anew.
+    is_bound: the object depends on other data of that life, which is deleted with it, and never becomes part of a later
+    life. needs_majority: the object is acknowledged only after a majority of the container's replicas lists it, as
+    bound ones always are. look_again: reads the container's info again.
     """
 
     def __init__(
@@ -85,10 +87,10 @@ class Enlisting:
         self._replicas = len(change.updates.place.primaries)
 
     def finish(self, sent: Sent, row: Callable[[], dict[str, object]]) -> None:
-        """The object is listed, or as if it had not been written.
+        """Finish: afterwards the object is listed, or withdrawn.
 
-        Raises NoContainer if the container is gone, ContainerReplaced if it is another one now, NodeFailure if it is
-        not clear which, and if a majority must have the row and has it in spools alone: then the object stays.
+        Raises NoContainer if the container was deleted, ContainerReplaced if it was created again, NodeFailure if that
+        is unknown, and if a majority must have the row but has it only in spools: then the object stays.
         """
         written, change = sent.written, self._change
         told = tell_the_rest(sent, row)
@@ -106,14 +108,15 @@ class Enlisting:
         if isinstance(refusal, NodeFailure) and not tally.refused:
             raise refusal
         if messages.OVERWRITTEN in names:
-            # There was an object, so the container was not empty: it will come back, when that one's row comes.
+            # There was an object, so the container was not empty: it will be restored when that object's row arrives.
             tell(change, range(self._replicas), row())
             raise NodeFailure("the container was deleted, but will be recreated")
         _withdraw(change)
         raise refusal
 
     def _again(self, row: Callable[[], dict[str, object]]) -> ObjstoreError | None:
-        """Look at the container again; send the row again while it is the same, or as good. None if it is listed."""
+        """Read the container again, and send the row again while it is the same or equivalent. Return None if the
+        object is listed."""
         for attempt in range(_TRIES):
             green.sleep(_PAUSE * attempt)
             container = self._look_again()
@@ -132,7 +135,7 @@ class Enlisting:
         return NodeFailure("the container cannot be updated with the object")
 
     def _is_the_same(self, container: ContainerInfo) -> bool:
-        """Can the object, as it was written, be one of the container as it is now?"""
+        """Return whether the object, as it was written, can belong to the current container."""
         if container.life == self._container.life:
             return True
         if self._is_bound or Timestamp.parse(container.life) < Timestamp.parse(self._container.life):
@@ -142,6 +145,6 @@ class Enlisting:
 
 
 def _withdraw(change: ObjectChange) -> None:
-    """Delete what was written, and nothing newer: as if it had never been there."""
+    """Delete the written object, and nothing newer, as if it had never existed."""
     undone = plain.send(change.undone(), b"")
     tell_the_rest(undone, functools.partial(tombstone, undone.change))

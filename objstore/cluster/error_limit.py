@@ -1,8 +1,7 @@
-"""Nodes that failed recently are passed over for a while.
+"""Nodes that failed recently are skipped for a while.
 
-Each failure counts 1, and counts halve in every `half_life` seconds, so that old failures
-fade. A node above `limit` is passed over. A full or unmounted device (507) is passed over at
-once for `half_life`.
+Each failure counts 1, and counts halve in every `half_life` seconds, so that old failures fade. A node above `limit` is
+skipped. A full or unmounted device (507) is skipped at once for `half_life`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class ErrorLimiter:
         self._errors: dict[Node, tuple[float, float]] = {}  # count, when it was counted
 
     def count(self, node: Node) -> float:
-        """The failures of a node, faded."""
+        """Return the decayed failure count of a node."""
         known = self._errors.get(node)
         if known is None:
             return 0.0
@@ -36,13 +35,13 @@ class ErrorLimiter:
         self._errors[node] = (self.count(node) + 1, self._now())
 
     def shut_out(self, node: Node) -> None:
-        """The device is of no use at the moment."""
+        """Skip a device that cannot be used at the moment."""
         self._errors[node] = (2 * self._limit, self._now())
 
     def limited(self, node: Node) -> bool:
         return bool(self._errors) and self.count(node) > self._limit
 
     def answered(self, node: Node) -> None:
-        """A good answer clears what is left."""
+        """Clear the failures after a successful answer."""
         if self._errors:
             self._errors.pop(node, None)

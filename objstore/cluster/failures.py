@@ -1,4 +1,4 @@
-"""Errors for the statuses that nodes refuse with."""
+"""Errors for the statuses with which nodes refuse."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ _ERRORS: dict[int, type[errors.ObjstoreError]] = {
 
 
 def failure(status: int) -> errors.ObjstoreError:
-    """The error for the status that most nodes gave: InvalidInput or NodeFailure for one that is not in the table."""
+    """Return the error for the status of the majority: InvalidInput or NodeFailure for one that is not in the table."""
     return _ERRORS.get(status, errors.InvalidInput if 400 <= status < 500 else errors.NodeFailure)()

@@ -1,13 +1,13 @@
 """Changes to names whose partition moves.
 
-A primary that has just got a partition may have nothing yet of a name that is stored where the partition was
-before. What such a *former* node has is brought to the primary in time; until then
+A primary that has just received a partition may still lack a name that is stored on the partition's *former* nodes.
+Replication moves the data to the primary; until then
 
-- what depends on what is stored (metadata laid over an object, a container that is made only if there is
-  none) is asked of a former node in the place of each primary that knows nothing;
-- a change that a majority of such primaries would take must still be newer than what is stored.
+- a change that depends on the stored state (metadata of an object, a container that is created only if there is none)
+  is sent to a former node instead of each primary that lacks the name;
+- a change that a majority of such primaries would accept must still be newer than the stored state.
 
-Wherever a change is kept, the newest counts in the end, so that both nodes may have one.
+The newest change wins in the end, so that both nodes may have one.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-LACKING = 300  # for the vote: replicas without a database are a class of their own
+LACKING = 300  # for the vote: replicas without a database are a separate class
 
 
 def knows_nothing(answer: NodeResponse) -> bool:
-    """Has the node neither the name nor its deletion?"""
+    """Return whether the node has neither the name nor its deletion."""
     return answer.status == 404 and stored_timestamp(answer) == ZERO
 
 
 class Former:
-    """The former nodes of one change's name. silent: how many could not be asked."""
+    """The former nodes of one change's name. silent: number of nodes that could not be asked."""
 
     def __init__(self, cluster: Cluster, place: Placement) -> None:
         self.silent = 0
@@ -45,9 +45,9 @@ class Former:
         self._left = list(place.former)
 
     def attempt(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
-        """As `writes.attempt`; if the node knows nothing, a former one that does answers in its place.
+        """Attempt as `writes.attempt`; if the node lacks the name, a former node that has it answers instead.
 
-        Each of them does so for one node, so that no copy is counted twice.
+        Each former node replaces only one node, so that no copy is counted twice.
         """
         answer = attempt(cluster, node, spares, request)
         while self._left and knows_nothing(answer):
@@ -57,11 +57,11 @@ class Former:
     def attempt_primary(
         self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest
     ) -> NodeResponse:
-        """As `attempt`, but no handoff stands in for the node."""
+        """Attempt as `attempt`, but without handoffs."""
         return self.attempt(cluster, node, (), request)
 
     def attempt_post(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
-        """As `attempt`, for metadata of an object: the node then keeps them, too, until the data come to it."""
+        """Attempt as `attempt`, for metadata of an object: the node stores it too, until the data arrives."""
         answer = attempt(cluster, node, spares, request)
         while self._left and knows_nothing(answer):
             answer = self._ask(self._left.pop(0), request)
@@ -79,16 +79,16 @@ class Former:
 
 
 def write_database(cluster: Cluster, place: Placement, requests: list[NodeRequest]) -> Written:
-    """A change of an account or container. A PUT makes databases only if a majority of the replicas has none.
+    """Write a change of an account or container. A PUT creates databases only if a majority of the replicas has none.
 
-    A replica that lacks its database while others have theirs is left without one, for replication to bring it
-    whole: an empty one would answer for the full. A new database is waited for longer than other changes: a row that
-    comes to a replica before it is made there is listed late. A container is deleted by a majority of its primaries:
-    they alone know what is in it.
+    A replica that lacks its database while others have theirs stays without one until replication restores it
+    completely: an empty one would hide rows. A new database has a longer timeout than other changes, because a row that
+    reaches a replica before its creation is listed late. A container is deleted by a majority of its primaries: only
+    they know its contents.
     """
     former = Former(cluster, place)
     if requests[0].method == "DELETE" and requests[0].name.kind == "container":
-        # A replica that is late may bring the container back; it is worth waiting for.
+        # A late replica may restore the container, so it is worth waiting for.
         grace = cluster.settings.creation_timeout
         return write(cluster, place, requests, ask=former.attempt_primary, grace=grace)
     if requests[0].method != "PUT":
@@ -100,7 +100,7 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
         return known
     have = sum(answer.ok or answer.status == 409 for answer in known.answers)
     if former.silent and have + former.silent >= quorum_size(len(place.primaries)):
-        return Written(503, known.answers)  # it may well be there
+        return Written(503, known.answers)  # it may exist
     return write(cluster, place, requests, grace=cluster.settings.creation_timeout)
 
 
@@ -114,7 +114,7 @@ class Stored(NamedTuple):
     unmoved: dict[str, str] | None = None
 
     def join(self, written: Written) -> Written:
-        """The outcome of a change, with the answer that a primary would have given that had what is stored."""
+        """Return the outcome of a change, with the answer that a primary with the stored state would have given."""
         if self.unmoved is None or written.status >= 300:
             return written
         owned = self.unmoved.get(MANIFEST_OWNS)
@@ -123,7 +123,7 @@ class Stored(NamedTuple):
 
 
 def stored(place: ObjectPlace) -> Stored:
-    """Return the stored state of an object before a plain change; nodes that do not answer are passed over."""
+    """Return the stored state of an object before a plain change; nodes that do not answer are skipped."""
     nodes = place.nodes
     if not nodes.is_mostly_new:
         return Stored()

@@ -11,7 +11,7 @@ from objstore.web.infos import AccountInfo, ContainerInfo
 
 
 class Infos(Protocol):
-    """As `layers.interface.ObjectLayer` has them."""
+    """The look-ups of `layers.interface.ObjectLayer`."""
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo: ...
 

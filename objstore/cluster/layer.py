@@ -29,7 +29,7 @@ _SMALL = 64 << 10  # bytes of content that are read before the answer begins
 _COUNTS = ("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used")
 
 
-# Asks for an account or container.
+# A request for an account or container.
 Ask = Callable[[RequestContext, Name], Listing]
 
 
@@ -37,7 +37,7 @@ class ClusterLayer:
     """See `layers.interface.ObjectLayer`."""
 
     def __init__(self, cluster: Cluster, limit: int) -> None:
-        """limit: bytes of an object."""
+        """limit: maximum bytes of an object."""
         self._cluster = cluster
         objects = Objects(cluster, self, limit)
         self.put, self.update, self.delete = objects.put, objects.update, objects.delete
@@ -57,7 +57,7 @@ class ClusterLayer:
         response, node = read(cluster, place, sent, options.newest or cluster.settings.newest_reads)
         if node is None:
             if options.policy is None and container.status >= 500:
-                # Nobody could tell the container's policy: this may have been the wrong ring.
+                # The container's policy was unknown: this may have been the wrong ring.
                 raise NodeFailure(f"the storage policy of {name.path} is unknown")
             raise _failure(name, response)
         shown = _without_hop(response)
@@ -73,7 +73,8 @@ class ClusterLayer:
         body = ResumedBody(cluster, place, sent, Found(node, response), (start, start + length))
         if length > _SMALL:
             return Reply(status, shown, body)
-        # Read at once: if every copy is bad the client gets an error, and not the head of an answer without content.
+        # Read at once: if every copy is damaged the client gets an error, and not the head of an answer without
+        # content.
         try:
             return Reply(status, shown, [bytes(piece) for piece in body])
         finally:
@@ -123,7 +124,7 @@ class ClusterLayer:
         return Listing({}, JsonBody(lambda: rows, lambda: json.dumps(rows).encode()))
 
     def _check_account(self, context: RequestContext, name: Name) -> None:
-        """Raises NotFound if the account is deleted, though no reaper has come to its containers yet."""
+        """Raise NotFound if the account is deleted, even if the reaper has not removed its containers yet."""
         account = self.account_info(context, name.account)
         if not account.exists:
             if account.status in (404, 410):
@@ -142,7 +143,7 @@ class ClusterLayer:
             return self._not_yet()
 
     def _not_yet(self) -> Listing:
-        """An account that its first container will make: there, and empty."""
+        """Return the info of an account that its first container will create: existing and empty."""
         now = self._cluster.clock.now().normal
         headers = {**dict.fromkeys(_COUNTS, "0"), "X-Timestamp": now, "X-Put-Timestamp": now}
         return Listing({**headers, "Content-Type": "application/json; charset=utf-8"}, b"[]")
@@ -187,7 +188,7 @@ def _object_request(
 
 
 def _failure(name: Name, response: NodeResponse) -> ObjstoreError:
-    """The error for an answer that is no success."""
+    """Return the error for an unsuccessful answer."""
     body = response.read()
     if response.status == 404:
         stamp = response.headers.get(messages.STORED_TIMESTAMP)
@@ -202,5 +203,5 @@ def _without_hop(response: NodeResponse) -> dict[str, str]:
 
 
 def _first_byte(headers: Mapping[str, str]) -> int:
-    """The start in `Content-Range: bytes start-last/size`."""
+    """Return the start in `Content-Range: bytes start-last/size`."""
     return int(headers["Content-Range"].split()[1].split("-")[0])

@@ -1,7 +1,7 @@
-"""A listing in which no row is missing that a majority of the container's replicas has taken.
+"""A listing with all rows that a majority of the container's replicas has accepted.
 
-One replica may lack rows for a while: it was away when they came, or too slow. Enough replicas are asked to meet every
-majority that may have taken a row, among them those where the partition was before it moved, and their rows are merged.
+A replica may lack rows for a while: it was away when they were sent, or too slow. Enough replicas are asked to overlap
+with every majority that may have accepted a row, including former nodes of the partition, and their rows are merged.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ Row = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """The answer of a replica. rows: None if it has no such container. deleted: when that was deleted, or ZERO."""
+    """The answer of a replica. rows: None if it lacks the container. deleted: time of its deletion, or ZERO."""
 
     rows: list[Row] | None
     deleted: Timestamp = ZERO
 
 
 def list_majority(cluster: Cluster, place: Placement, request: NodeRequest, limit: int) -> list[Row]:
-    """The rows of one page, which any replica has. Raises NodeFailure if too few answer, NotFound if none lists.
+    """Return the rows of one page that any replica has. Raises NodeFailure if too few answer, NotFound if none has the
+    container.
 
     request: a GET of the container with this limit.
     """
@@ -48,7 +49,7 @@ def list_majority(cluster: Cluster, place: Placement, request: NodeRequest, limi
 
 
 def merged(pages: Sequence[list[Row]], limit: int) -> list[Row]:
-    """One page of what any replica lists, each name once; it ends where the first full page does."""
+    """Merge the pages of replicas, each name once, up to the end of the first full page."""
     rows: dict[bytes, Row] = {}
     for page in pages:
         for row in page:
@@ -58,13 +59,13 @@ def merged(pages: Sequence[list[Row]], limit: int) -> list[Row]:
 
 
 def _order(row: Row) -> bytes:
-    """Names stand in the order of their UTF-8."""
+    """Return the sort key of a name: its UTF-8."""
     name: str = row["name"]
     return name.encode("utf-8", "surrogateescape")
 
 
 def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> Answer | None:
-    """None if the replica cannot tell."""
+    """Ask a replica; return None if it does not answer."""
     try:
         response = cluster.call(node, request)
         rows = response.json() if response.status == 200 else None

@@ -1,7 +1,7 @@
 """The lease of a name on a majority of its primaries.
 
-The first primary that can be reached is asked first, and alone: of many who want the name, the
-others wait there, and hold nothing that the winner needs. Handoffs lend nothing.
+The first reachable primary is asked first, and alone: all but one of the competitors wait there, and hold nothing that
+the winner needs. Handoffs give no leases.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 
 _FOLLOWERS_WAIT = 0.5  # seconds; a holder that lost the first primary releases the others quickly
-# Seconds that one request waits at a node: much less than it may take to answer, because the node would
-# go on waiting, and take the lease in the end, for a proxy that is gone.
+# Seconds that one request waits at a node: much less than the node timeout, because otherwise the node would go on
+# waiting, and give the lease in the end, for a proxy that is gone.
 _ONE_WAIT = 1.0
 
 
 class NameLease:
-    """id: of the holder, for changes under the lease. granted: the state of the name on each node that gave it."""
+    """A lease. id: of the holder, for changes under the lease. granted: the state of the name on each node that gave
+    it."""
 
     def __init__(self, place: ObjectPlace) -> None:
         self.id = secrets.token_hex(8)
         self.granted: dict[Node, Seen] = {}
         self._place = place
         self._cluster = place.cluster
-        self._closed = False  # what is granted from now on goes back at once
-        self._held = 0  # nodes where another holds the name
+        self._closed = False  # leases granted from now on are given back at once
+        self._held = 0  # nodes on which another holds the name
         self._failed = 0
 
     def acquire(self, stamp: Timestamp, seconds: float) -> bool:
-        """Wait for the lease, for `seconds` at most; False if another holds the name.
+        """Wait for the lease, for at most `seconds`; return False if another holds the name.
 
-        stamp: about when the change will be made. Raises NodeFailure if too few nodes answer.
+        stamp: approximate time of the change. Raises NodeFailure if too few nodes answer.
         """
         replicas = self._place.replicas
         needed = quorum_size(replicas)
@@ -69,7 +70,7 @@ class NameLease:
         return False
 
     def _candidates(self, needed: int) -> Iterator[Node]:
-        """Primaries in the order of the ring; those that failed recently only if the others are too few."""
+        """Return primaries in the order of the ring; those that failed recently only if the others are too few."""
         primaries = self._place.nodes.primaries
         sound = [node for node in primaries if not self._cluster.is_limited(node)]
         return iter(sound if len(sound) >= needed else primaries)
@@ -84,7 +85,7 @@ class NameLease:
         except NodeFailure as failure:
             self._failed += 1
             if isinstance(failure, NodeTimeout):
-                green.spawn(self._unlock, node, False)  # it may have given the lease, or do so yet
+                green.spawn(self._unlock, node, False)  # it may have given the lease, or still give it
             return NodeResponse(503, {})
         if response.status == 409:
             self._held += 1
@@ -102,7 +103,7 @@ class NameLease:
         return response
 
     def release(self, abandon: bool = False) -> None:
-        """Give the lease back, without waiting for that; abandon: changes may have been made under it."""
+        """Give the lease back, without waiting for answers; abandon: changes may have been made under it."""
         self._closed = True
         for node in self.granted:
             green.spawn(self._unlock, node, abandon)
@@ -118,12 +119,12 @@ class NameLease:
 
 
 def stored_states(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen]:
-    """The state of a name on each of the nodes that answers and has something of it."""
+    """Return the state of a name on each node that answers and has the name or its deletion."""
     return [seen for seen in probe(place, nodes) if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
 
 
 def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
-    """The state of a name on each of the nodes, None for one that does not answer."""
+    """Return the state of a name on each node, None for one that does not answer."""
     request = place.request("HEAD")
 
     def ask(node: Node) -> Seen | None:

@@ -1,9 +1,8 @@
-"""In which order nodes are asked.
+"""The order in which nodes are asked.
 
-Affinity comes first: `r1z1=100, r1=200` gives nodes of region 1, zone 1 priority 100 and the
-rest of region 1 200; all others come last. Lower is earlier. Among equals, nodes in this very
-process come first, then (with sorting by timing) those that answered fastest recently, else
-any order, so that reads spread over the copies.
+Affinity comes first: `r1z1=100, r1=200` gives nodes of region 1, zone 1 priority 100 and the rest of region 1 200; all
+others come last. Lower is earlier. Among equals, nodes in this process come first, then (with sorting by timing) those
+that answered fastest recently, else in random order, so that reads spread over the copies.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Affinity = Mapping[tuple[int, int | None], int]
 
 
 def parse_affinity(text: str) -> Affinity:
-    """The rules of a `read_affinity` setting; raises ValueError."""
+    """Parse the rules of a `read_affinity` setting; raises ValueError."""
     rules: dict[tuple[int, int | None], int] = {}
     for item in text.replace(",", " ").split():
         match = _RULE.match(item)
@@ -38,7 +37,7 @@ def priority(node: Node, affinity: Affinity) -> int:
 
 
 class Timings:
-    """Seconds that each address took to answer recently (an exponential moving average)."""
+    """Recent answer times of each address in seconds (an exponential moving average)."""
 
     def __init__(self, weight: float = 0.2) -> None:
         self._weight = weight
@@ -49,7 +48,7 @@ class Timings:
         self._seconds[node.address] = before + (seconds - before) * self._weight
 
     def of(self, node: Node) -> float:
-        """0 for a node not asked yet, so that it is tried."""
+        """Return the answer time; 0 for a node not asked yet, so that it is tried."""
         return self._seconds.get(node.address, 0.0)
 
 
@@ -60,7 +59,7 @@ def in_order(
     timings: Timings | None,
     shuffle: Callable[[list[Node]], object] = random.shuffle,
 ) -> list[Node]:
-    """The nodes as they are to be asked; timings None for any order among equals."""
+    """Return the nodes in the order to ask them; timings None for a random order among equals."""
     ordered = list(nodes)
     if len(ordered) < 2:
         return ordered

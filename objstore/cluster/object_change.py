@@ -1,4 +1,4 @@
-"""A change to an object, as a value: where the object is, what its nodes are sent, and how that went."""
+"""A change to an object, as a value: the place of the object, the requests to its nodes, and the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from objstore.wire.messages import NodeRequest
 
 
 class ObjectPlace(NamedTuple):
-    """An object and the nodes that keep it. headers: those of each request about it (policy, transaction id)."""
+    """An object and its nodes. headers: of each request about it (policy, transaction id)."""
 
     cluster: Cluster
     name: Name
@@ -33,7 +33,7 @@ class ObjectPlace(NamedTuple):
         return cls(cluster, name, policy, cluster.place(name, policy), headers)
 
     def beside(self, other: str) -> ObjectPlace:
-        """Another object of the same container, kept by the same policy."""
+        """Return the place of another object of the same container and policy."""
         name = self.name._replace(object=other)
         return self._replace(name=name, nodes=self.cluster.place(name, self.policy))
 
@@ -42,18 +42,18 @@ class ObjectPlace(NamedTuple):
         return len(self.nodes.primaries)
 
     def request(self, method: str, headers: Mapping[str, str] | None = None) -> NodeRequest:
-        """A request that changes nothing."""
+        """Return a request that changes nothing."""
         sent = {**self.headers, **headers} if headers else self.headers
         return NodeRequest(method, self.nodes.partition, self.name, sent)
 
 
 class ObjectChange(NamedTuple):
-    """What is to change of an object, and when.
+    """A change of an object, with its time.
 
-    headers: what is kept with it, and what nodes must know. timestamp: of the change; it is moved on until it wins,
-    unless it is final. decided: it depends on what is stored, see `core.timestamps.DECIDED`. updates, expiry: whom the
-    nodes tell of it. late: further headers, known once the body was read. life: of the container, for the row; '' for
-    a row that is taken in any case.
+    headers: stored with it or needed by nodes. timestamp: of the change; it is increased until it wins, unless it is
+    final. decided: it depends on the stored state, see `core.timestamps.DECIDED`. updates, expiry: receivers of the
+    nodes' updates. late: additional headers, known after the body was read. life: of the container, for the row; '' for
+    a row that is always accepted.
     """
 
     place: ObjectPlace
@@ -79,7 +79,7 @@ class ObjectChange(NamedTuple):
         condition: WriteCondition | None = None,
         life: str = "",
     ) -> ObjectChange:
-        """timestamp: final; None for now."""
+        """Make a change. timestamp: final; None for now."""
         cluster = place.cluster
         sent = {**headers, **place.nodes.headers, **place.headers}
         if life:
@@ -97,7 +97,7 @@ class ObjectChange(NamedTuple):
         )
 
     def requests(self, body: bytes = b"", extra: Mapping[str, str] | None = None) -> list[NodeRequest]:
-        """The request for each replica, which differ in whom the nodes are to tell."""
+        """Return the request for each replica, which differ in the receivers of updates."""
         made = []
         common = {**self.headers, **(extra or {}), messages.TIMESTAMP: self.timestamp.internal}
         partition = self.place.nodes.partition
@@ -117,21 +117,21 @@ class ObjectChange(NamedTuple):
         return self._replace(timestamp=Timestamp(timestamp.raw, DECIDED) if self.decided else timestamp)
 
     def newer_than(self, conflict: Timestamp) -> ObjectChange | None:
-        """The change to be sent again as a node holds something newer; None if none does, or it is final."""
+        """Return the change to send again if a node holds something newer; None if none does, or it is final."""
         if conflict < self.timestamp or conflict == ZERO or self.final:
             return None
         return self.at(self.place.cluster.clock.after(conflict))
 
     def renewed(self) -> ObjectChange:
-        """The same, made now: its body has come."""
+        """Return the same change with the current time, after its body was read."""
         return self if self.final else self.at(self.place.cluster.clock.after(self.timestamp))
 
     def proposed(self) -> Timestamp:
-        """About when a change will be made that is yet to be decided."""
+        """Return the approximate time of a change that is not decided yet."""
         return self.timestamp if self.final else self.place.cluster.clock.now()
 
     def within(self, floor: Timestamp, promise: Timestamp) -> ObjectChange | None:
-        """The change, decided, with a timestamp newer than `floor`; None if that is newer than `promise`.
+        """Return the decided change with a timestamp newer than `floor`; None if that is newer than `promise`.
 
         Raises Conflict if its timestamp is final, and not newer than `floor`.
         """
@@ -143,7 +143,7 @@ class ObjectChange(NamedTuple):
         return decided if decided.timestamp <= promise else None
 
     def undone(self) -> ObjectChange:
-        """The deletion of what was written, and of nothing newer."""
+        """Return the deletion of the written object, and of nothing newer."""
         return ObjectChange.of(self.place, "DELETE", {}, just_after(self.timestamp))
 
 

@@ -1,4 +1,4 @@
-"""Rows of an object's change that the proxy itself sends to the container, in the place of object servers."""
+"""Rows of an object's change that the proxy itself sends to the container, instead of object servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from objstore.wire.telling import tell_all
 
 
 def row(change: ObjectChange, etag: str, size: int) -> dict[str, Any]:
-    """The row of what was PUT."""
+    """Return the row of a PUT."""
     name, stamp = change.place.name.object, change.timestamp
     assert name is not None
     listed = ListedObject(name, stamp, stamp, stamp, size, etag, change.headers["Content-Type"], change.headers)
@@ -32,10 +32,10 @@ def tombstone(change: ObjectChange) -> dict[str, Any]:
 
 
 def tell_the_rest(sent: Sent, make_row: Callable[[], Mapping[str, Any]]) -> dict[int, int]:
-    """Send the row to the container replicas that no object server told, because it failed or is late, and to former
+    """Send the row to the container replicas that no object server updated, because it failed or is late, and to former
     ones that may have to answer for primaries without a database.
 
-    Returns the status of each, by its index; those of former ones, which stand in for no one, have negative indexes.
+    Returns the status of each, by its index; former ones, which replace no primary, have negative indexes.
     """
     told = {index for answer in sent.written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
     place = sent.change.updates.place
@@ -46,13 +46,14 @@ def tell_the_rest(sent: Sent, make_row: Callable[[], Mapping[str, Any]]) -> dict
 
 
 def tell(change: ObjectChange, replicas: Iterable[int], listed: Mapping[str, Any], life: str = "") -> dict[int, int]:
-    """Send a row to container replicas, by their indexes; the status of each. life: as of an `ObjectChange`."""
+    """Send a row to container replicas, by their indexes; return the status of each. life: as of an `ObjectChange`."""
     primaries = dict(enumerate(change.updates.place.primaries))
     return _tell(change, {index: primaries[index] for index in replicas if index in primaries}, listed, life)
 
 
 def _tell(change: ObjectChange, nodes: Mapping[int, Node], listed: Mapping[str, Any], life: str) -> dict[int, int]:
-    """Replicas that are down, or take longer than `update_timeout`, get the row by replication of the container."""
+    """Send a row. Replicas that are down, or take longer than `update_timeout`, get it by replication of the
+    container."""
     headers = {LIFE: life} if life else None
     partition = change.updates.place.partition
     sent = rows_request(change.place.name.of_container, partition, [listed], change.timestamp.internal, headers)
@@ -60,7 +61,7 @@ def _tell(change: ObjectChange, nodes: Mapping[int, Node], listed: Mapping[str, 
 
 
 class _Brief(NamedTuple):
-    """A cluster whose nodes have little time to answer: someone waits who could be answered without them."""
+    """A cluster with a short timeout: a client is waiting who could be answered without these nodes."""
 
     cluster: Cluster
 

@@ -1,7 +1,7 @@
 """Changes of objects, each as one operation on the cluster.
 
 A body that fits `small_body` is read before any node is asked, so that the whole request can be sent again. A larger
-one is streamed to all nodes at once, each with a queue of its own; nodes say first whether they want it, so that a full
+one is streamed to all nodes at once, each with its own queue; nodes first answer whether they want it, so that a full
 disk costs no transfer. Its MD5 is computed once: by the object server if there is one, by the proxy if there are
 several.
 """
@@ -28,7 +28,7 @@ from objstore.web.infos import ContainerInfo
 
 
 class Objects:
-    """The part of `layers.interface.ObjectLayer` that changes objects. limit: bytes of a body."""
+    """The part of `layers.interface.ObjectLayer` that changes objects. limit: maximum bytes of a body."""
 
     def __init__(self, cluster: Cluster, known: Infos, limit: int) -> None:
         self._cluster = cluster
@@ -77,7 +77,7 @@ class Objects:
         return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))
 
     def _at_hand(self, body: ObjectBody) -> bytes | None:
-        """The whole body if it is small; None for one that is to be streamed."""
+        """Return the whole body if it is small; None if it must be streamed."""
         small = body.length is not None and body.length <= self._cluster.settings.small_body
         return whole(body, self._limit) if small else None
 

@@ -1,8 +1,8 @@
-"""What the answers of several nodes amount to.
+"""The verdict from the answers of several nodes.
 
-A change is acknowledged once a majority of the name's replicas has it on stable storage. The
-answers fall into classes by their first digit; the class that a majority gives is the
-client's answer. Where no class has a majority nobody knows what holds: 503.
+A change is acknowledged once a majority of the name's replicas has it on stable storage. Answers are grouped into
+classes by their first digit; the class of the majority is the client's answer. If no class has a majority the state is
+unknown: 503.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 
 
 def quorum_size(replicas: int) -> int:
-    """The size of a majority of the replicas."""
+    """Return the size of a majority of the replicas."""
     return replicas // 2 + 1
 
 
 def decided(statuses: Sequence[int], replicas: int) -> bool:
-    """Can no further answer change what these amount to?"""
+    """Return whether no further answer can change the verdict."""
     return any(count >= quorum_size(replicas) for count in _classes(statuses))
 
 
 def verdict(statuses: Sequence[int], replicas: int) -> int:
-    """The status for the client: that of the majority's class, within it the most frequent.
+    """Return the status for the client: the most frequent one of the majority's class.
 
     507 if every node that failed was full, 503 if there is no majority.
     """

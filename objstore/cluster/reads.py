@@ -1,8 +1,7 @@
 """Reads: ask one node after the other until one has a good answer.
 
-A copy that is missing is looked for elsewhere; a tombstone that is newer than a copy found
-makes it missing after all. A body that breaks off goes on from another copy of the same
-version, at the very byte, so that a client sees none of it.
+If a node lacks the copy, others are asked; a tombstone newer than a copy hides it. A body that ends early is continued
+from another copy of the same version, at the same byte, so that the client does not notice.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from objstore.runtime import green
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-# Answers that settle the matter, from whichever copy they come.
+# Answers that are final, from any copy.
 GOOD = frozenset({200, 204, 206, 304, 400, 412, 416})
 
 
 class Found:
-    """A good answer and the node that gave it; the nodes not asked yet can take over its body."""
+    """A good answer and its node; the nodes not asked yet can continue its body."""
 
     __slots__ = ("node", "response")
 
@@ -34,13 +33,13 @@ class Found:
 
 
 def stored_timestamp(response: NodeResponse) -> Timestamp:
-    """What the node says is the newest change it has of the name."""
+    """Return the newest change of the name on the node."""
     text = response.headers.get(messages.STORED_TIMESTAMP)
     return Timestamp.parse(text) if text else ZERO
 
 
 def read(cluster: Cluster, place: Placement, request: NodeRequest, newest: bool = False) -> tuple[NodeResponse, Any]:
-    """A good answer and its node; else a 404 (or 503 where nodes failed) and None."""
+    """Return a good answer and its node; else a 404 (or 503 if nodes failed) and None."""
     if newest and (len(place.primaries) > 1 or place.former):
         nodes = _newest_first(cluster, place, request)
     else:
@@ -51,17 +50,17 @@ def read(cluster: Cluster, place: Placement, request: NodeRequest, newest: bool 
 
 
 class _Tally:
-    """What the nodes asked so far amount to."""
+    """The combined result of the nodes asked so far."""
 
     def __init__(self, place: Placement) -> None:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
         self.primaries = place.primaries
-        self._unheard = set(place.former)  # may have what a primary has not got yet
-        self._absent = 0  # primaries that know of nothing, or of nothing newer than a tombstone
+        self._unheard = set(place.former)  # may hold data that a primary still lacks
+        self._absent = 0  # primaries that have nothing, or nothing newer than a tombstone
 
     def take(self, node: Node, response: NodeResponse) -> bool:
-        """Is this the answer? Anything else is closed and remembered."""
+        """Return whether this is the answer; others are closed and counted."""
         if response.status < 500:
             self._unheard.discard(node)
         if response.status in GOOD:
@@ -80,11 +79,10 @@ class _Tally:
         return False
 
     def outcome(self) -> NodeResponse:
-        """The answer where no copy was found: 404 where so many primaries know of none that no write can have
-        reached a majority, neither of them nor of those that were primaries before.
+        """Return the answer if no copy was found: 404 if enough primaries have none that no write can have reached a
+        majority, neither of them nor of the former primaries.
 
-        Else the name may well be there, whatever handoffs say, and whether the others were asked in vain or
-        passed over because of former failures: 503.
+        Else the name may exist, whatever handoffs answer, and whether the other primaries failed or were skipped: 503.
         """
         replicas = len(self.primaries)
         enough = replicas - quorum_size(replicas) + 1
@@ -102,7 +100,7 @@ def _one_by_one(
         response = _answer(cluster, node, request, tally)
         if response is not None:
             return response, node
-    if asked and tally.outcome().status == 503:  # those that failed of late may be well again
+    if asked and tally.outcome().status == 503:  # nodes that failed recently may have recovered
         for node in tally.primaries:
             if node.id not in asked and cluster.is_limited(node):
                 response = _answer(cluster, node, request, tally)
@@ -112,7 +110,7 @@ def _one_by_one(
 
 
 def _answer(cluster: Cluster, node: Node, request: NodeRequest, tally: _Tally) -> NodeResponse | None:
-    """The response of a node if it is the answer."""
+    """Return the response of a node if it is the answer."""
     try:
         response = cluster.call(node, request)
     except NodeFailure:
@@ -127,12 +125,12 @@ def _answer(cluster: Cluster, node: Node, request: NodeRequest, tally: _Tally) -
 def _concurrently(
     cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, place: Placement
 ) -> tuple[NodeResponse, object]:
-    """Ask a further primary whenever `concurrency_timeout` passes without a good answer.
+    """Ask another primary whenever `concurrency_timeout` passes without a good answer.
 
-    Other nodes, which may have what a primary has replaced since, are asked when no answer is awaited any more.
+    Other nodes, which may have an older state than the primaries, are asked only when no answer is pending.
     """
     settings = cluster.settings
-    longest = settings.conn_timeout + 3 * settings.node_timeout  # more than a request takes that is sent again
+    longest = settings.conn_timeout + 3 * settings.node_timeout  # more than a retried request takes
     answers = green.Queue()
     tally = _Tally(place)
     over = False
@@ -178,10 +176,10 @@ def _concurrently(
 
 
 def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> Iterator[Node]:
-    """The nodes by what they have of the name, newest first, as a HEAD of each tells; none without a majority.
+    """Return the nodes that have the name, newest first, from a HEAD of each; none without a majority.
 
-    Of a partition that moved, a majority of those that were primaries before must be known, too: a former one
-    that cannot be asked takes a primary's answer from the count.
+    If the partition moved, a majority of the former primaries must answer too: each former one that cannot be asked
+    cancels a primary's answer.
     """
     plain = {name: value for name, value in request.headers.items() if not name.startswith(("If-", "Range"))}
     head = request._replace(method="HEAD", headers=plain)
@@ -194,7 +192,7 @@ def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> I
     heard = [node for _, _, node in known]
     silent = sum(node not in heard for node in former)
     if sum(node in place.primaries for node in heard) - silent < quorum_size(len(place.primaries)):
-        return  # what is newest cannot be told
+        return  # the newest cannot be determined
     yield from reversed(heard)
     yield from asked[first:]
 
@@ -209,10 +207,9 @@ def _stamp(cluster: Cluster, node: Node, head: NodeRequest) -> Timestamp | None:
 
 
 class ResumedBody:
-    """The body of an object's GET, taken over by another copy where one breaks off.
+    """The body of an object's GET, continued from another copy if one fails.
 
-    start, stop: the bytes of the object that it brings. Raises NodeFailure where no copy is
-    left that can go on.
+    start, stop: its bytes within the object. Raises NodeFailure if no copy is left to continue from.
     """
 
     def __init__(
@@ -247,7 +244,7 @@ class ResumedBody:
                 try:
                     raise failure
                 finally:
-                    del failure  # or the error and this frame would keep each other, and the piece
+                    del failure  # or the error and this frame would keep each other, and the piece, alive
             self._found = found
 
     def _other_copy(self, position: int) -> Found | None:

@@ -9,7 +9,7 @@ from objstore.runtime.settings import boolean, choice, duration, positive, setti
 
 
 def _node_count(text: str) -> tuple[int, bool]:
-    """`2 * replicas` or a number: how many nodes, and whether times the replicas."""
+    """Parse `2 * replicas` or a number: the number of nodes, and whether it is times the replicas."""
     times, star, rest = text.partition("*")
     if star and rest.strip() == "replicas":
         return positive(times), True

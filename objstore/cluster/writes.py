@@ -1,7 +1,7 @@
-"""Writes: all replicas at once, a handoff in the place of each node that fails, one verdict.
+"""Writes: all replicas at once, a handoff instead of each node that fails, one verdict.
 
-The client is answered once a majority has answered alike, after a short wait for the rest. A
-node that is slower than that is not given up: its request goes on until it ends by itself.
+The client is answered when a majority has answered alike, after a short wait for the rest. Slower nodes are not
+cancelled: their requests run until they end by themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-# A node that answers so cannot take the write; another may.
+# With these answers a node cannot accept the write, but another may.
 REPLACED = frozenset({500, 502, 503, 504, 507})
 
 
@@ -28,29 +28,29 @@ Ask = Callable[[Cluster, Node, Iterable[Node], NodeRequest], NodeResponse]
 
 
 class Written(NamedTuple):
-    """How a write went. answers: of the nodes that answered in time."""
+    """The result of a write. answers: of the nodes that answered in time."""
 
     status: int
     answers: tuple[NodeResponse, ...]
 
     def joined(self, *answers: NodeResponse) -> Written:
-        """The same, with further answers."""
+        """Return the same result with more answers."""
         return self._replace(answers=self.answers + answers)
 
     @property
     def conflict(self) -> Timestamp:
-        """The newest timestamp that a node held against the write (409), ZERO if none did."""
+        """Return the newest timestamp with which a node refused the write (409), ZERO if none did."""
         return max((stored_timestamp(answer) for answer in self.answers if answer.status == 409), default=ZERO)
 
     def header(self, name: str) -> str:
-        """A header of an answer that agrees with the verdict."""
+        """Return a header of an answer that agrees with the verdict."""
         for answer in self.answers:
             if answer.status == self.status and name in answer.headers:
                 return answer.headers[name]
         return ""
 
     def all_of(self, name: str) -> tuple[str, ...]:
-        """What the nodes that took the write list in a header, with commas between; each value once."""
+        """Return the values in a comma-separated header of the nodes that accepted the write, each once."""
         lists = [answer.headers.get(name, "") for answer in self.answers if answer.ok or answer.status == 404]
         return tuple(dict.fromkeys(value for text in lists if text for value in text.split(",") if value))
 
@@ -65,8 +65,8 @@ def write(
 ) -> Written:
     """Send `requests[i]` to the node of replica i, all at once.
 
-    alike: maps statuses that mean the same to one, for the vote. ask: how, if not by `attempt`. grace: seconds to wait
-    for the rest once a majority has answered, if not `post_quorum_timeout`.
+    alike: maps equivalent statuses to one, for the vote. ask: replaces `attempt`. grace: seconds to wait for the rest
+    after a majority has answered, if not `post_quorum_timeout`.
     """
     ask = ask or attempt
     nodes, spares = cluster.write_order(place)
@@ -90,10 +90,10 @@ def gather(
     enough: Callable[[list[NodeResponse]], bool],
     grace: float | None = None,
 ) -> list[NodeResponse]:
-    """Run all jobs at once; their results, once all have ended or `grace` seconds after `enough` of them have.
+    """Run all jobs at once; return their results when all have ended, or `grace` seconds after `enough` of them.
 
-    No longer than `write_timeout`. grace: `post_quorum_timeout` if None. Raises InvalidInput if a job does: the
-    request itself is at fault, not its node. A job that fails in an unforeseen way counts as a 500 and is logged.
+    It takes at most `write_timeout`. grace: `post_quorum_timeout` if None. Raises InvalidInput if a job does: the
+    request itself is invalid, not its node. An unexpected exception of a job counts as a 500 and is logged.
     """
     settings = cluster.settings
     results = green.Queue()
@@ -113,7 +113,7 @@ def gather(
 
 
 def _report(cluster: Cluster, job: Callable[[], NodeResponse], results: green.Queue) -> None:
-    """Put a result, whatever becomes of the job: someone waits for it."""
+    """Run a job and put its result in any case, because a green thread waits for it."""
     outcome: NodeResponse | InvalidInput = NodeResponse(500, {})
     try:
         outcome = job()
@@ -133,7 +133,7 @@ def _result(results: green.Queue) -> NodeResponse:
 
 
 def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
-    """The answer of the node, or of the handoff that stands in for it; bodies are read to their end."""
+    """Return the answer of the node, or of the handoff that replaces it; bodies are read to their end."""
     status = 503
     for candidate in stand_ins(cluster, node, spares):
         try:
@@ -148,10 +148,10 @@ def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeR
 
 
 def stand_ins(cluster: Cluster, node: Node, spares: Iterable[Node]) -> Iterator[Node]:
-    """The node, then spares; a node that failed recently is tried last, when no spare is left.
+    """Yield the node, then spares; a node that failed recently is tried last, when no spare is left.
 
-    All nodes of a write share the spares. A generator that delegates to them would end them for the others when it
-    ends itself.
+    All nodes of a write share the spares. With `yield from`, closing one generator would close the spares of the
+    others.
     """
     first, last = ((), (node,)) if cluster.is_limited(node) else ((node,), ())
     return itertools.chain(first, spares, last)

@@ -1,17 +1,15 @@
-"""environ['objstore.cache']: what was looked up lately, forgotten by all workers when it changes.
+"""environ['objstore.cache']: recent look-ups, invalidated in all workers when they change.
 
-`LocalCache` lives in each worker. Workers of a host forget together through a table of
-*generations*, 64-bit numbers that all of them read: each key has a place in it
-by its hash, to delete a key is to put another number there, and an entry is good only as
-long as the number is the one it was made under. Numbers are random, not counted up, so
-that two workers that write at once cannot bring an old one back. Keys that share a place
-are forgotten together, which costs a look-up and no more.
+Each worker has a `LocalCache`. The workers of a host invalidate entries through a table of *generations*, 64-bit
+numbers that all of them read: each key has a place in it by its hash, deleting a key writes another number there, and
+an entry is valid only while its number is unchanged. Numbers are random, not counted up, so that two workers that write
+at once cannot restore an old one. Keys that share a place are invalidated together, which costs only a look-up.
 
-The table is a file that is read and written by system calls. It is not mapped into memory: on a full or failing
-disk a mapped page kills the process with SIGBUS, while a failed read is a miss and a failed write a log line.
+The table is a file, read and written by system calls. It is not mapped into memory: on a full or failing disk a mapped
+page kills the process with SIGBUS, while a failed read is a miss and a failed write a log line.
 
-`MemcachedCache` is shared by hosts. Generations lie beside the values there. A memcached
-that is slow or dead costs misses, not errors.
+`MemcachedCache` is shared by hosts. It stores generations beside the values. A memcached that is slow or dead causes
+misses, not errors.
 """
 
 from __future__ import annotations
@@ -62,13 +60,13 @@ SETTINGS = table(CacheSettings)
 
 GENERATIONS = 65_536
 _NUMBER = struct.Struct("=Q")
-_LONGEST = 86_400  # seconds that anything is kept in memcached; generations live longer
+_LONGEST = 86_400  # expiry of values in memcached, in seconds; generations live longer
 
 
 class GenerationFile:
     """The table of generations of all processes that open the same file. Raises ConfigError if it cannot be opened.
 
-    Each number is 8 bytes, read and written whole, so that no reader sees half of a change.
+    Each number is 8 bytes, read and written as a whole, so that no reader sees half of a change.
     """
 
     def __init__(self, path: str, logger: logging.Logger) -> None:
@@ -89,7 +87,7 @@ class GenerationFile:
         return GENERATIONS
 
     def __getitem__(self, place: int) -> int | None:
-        """The number at a place; None if it cannot be read."""
+        """Return the number at a place; None if it cannot be read."""
         try:
             return int(_NUMBER.unpack(os.pread(self._fd, _NUMBER.size, place * _NUMBER.size))[0])
         except (OSError, struct.error):
@@ -106,8 +104,8 @@ class GenerationFile:
 
 
 def generations(logger: logging.Logger, path: str = "") -> Table:
-    """A table of generations: of all processes that name the same file, or, without one,
-    of this process and those it forks. Raises ConfigError if the file cannot be used."""
+    """Open a table of generations: of all processes that name the same file, or, without one, of this process and those
+    it forks. Raises ConfigError if the file cannot be used."""
     if path:
         return GenerationFile(path, logger)
     return memoryview(mmap.mmap(-1, GENERATIONS * _NUMBER.size)).cast("Q")
@@ -124,7 +122,7 @@ class _Entry(NamedTuple):
 
 
 class LocalCache:
-    """The cache of one worker, `web.infos.Cache`. The least recently used entry goes first."""
+    """The cache of one worker, `web.infos.Cache`. The least recently used entry is dropped first."""
 
     info_ttl = infos.TTL
     missing_ttl = infos.TTL_MISSING
@@ -173,10 +171,10 @@ class LocalCache:
 
 
 class MemcachedCache:
-    """A cache in memcached, `web.infos.Cache`. client: of pymemcache, or what has its methods.
+    """A cache in memcached, `web.infos.Cache`. client: of pymemcache, or with its methods.
 
-    Calls run in threads, as they would stall the event loop. A generation that memcached
-    has thrown out counts as 0, and no value made under another survives that.
+    Calls run in threads, as they would stall the event loop. A generation that memcached has evicted counts as 0, which
+    invalidates all values of other generations.
     """
 
     info_ttl = infos.TTL
@@ -217,7 +215,7 @@ class MemcachedCache:
         self._call(self._client.delete, value_key)
 
     def _call(self, method: Callable[..., Any], *args: object) -> Any:
-        """The result, None where memcached fails."""
+        """Return the result, None if memcached fails."""
         try:
             return self._threads.run(method, *args)
         except Exception as error:
@@ -226,7 +224,7 @@ class MemcachedCache:
 
 
 def _memcached_keys(key: str) -> tuple[str, str]:
-    """Of the value and of its generation; memcached's keys are short and without spaces."""
+    """Return the keys of the value and of its generation; memcached's keys are short and without spaces."""
     digest = hashlib.md5(key.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
     return f"objstore/v/{digest}", f"objstore/g/{digest}"
 
@@ -260,7 +258,7 @@ def memcached(values: CacheSettings, logger: logging.Logger) -> MemcachedCache:
         use_pooling=True,
         max_pool_size=values.memcache_threads,
         no_delay=True,
-        default_noreply=False,  # a change counts as told only once memcached has it
+        default_noreply=False,  # a change is complete only when memcached has it
         retry_attempts=1,
         dead_timeout=10,
     )

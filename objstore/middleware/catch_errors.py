@@ -1,7 +1,7 @@
-"""The outermost filter: transaction ids, and an answer to every request whatever happens below.
+"""The outermost filter: transaction ids, and an answer to every request in spite of errors below.
 
-Transaction ids are those of Swift: `tx`, 21 hex digits, `-`, 10 hex digits of the time in
-seconds, the cluster's suffix, and what the client gave as X-Trans-Id-Extra.
+Transaction ids are those of Swift: `tx`, 21 hex digits, `-`, 10 hex digits of the time in seconds, the cluster's
+suffix, and the client's X-Trans-Id-Extra.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CatchErrorsSettings:
 
 SETTINGS = table(CatchErrorsSettings)
 
-_EXTRA_LENGTH = 32  # characters of X-Trans-Id-Extra that are kept, as in Swift
+_EXTRA_LENGTH = 32  # maximum length of X-Trans-Id-Extra, as in Swift
 
 
 class CatchErrors:
@@ -43,7 +43,7 @@ class CatchErrors:
         self._now = now
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # Good to tell requests apart, not as a secret; each forked worker has its own seed.
+        # Distinguishes requests, not a secret; each forked worker has its own seed.
         trans_id = f"tx{random.getrandbits(84):021x}-{int(self._now()):010x}{self._suffix}"
         extra = environ.get("HTTP_X_TRANS_ID_EXTRA")
         if extra:
@@ -63,7 +63,7 @@ class CatchErrors:
         return _Guarded(body, self, environ, start)
 
     def _answer(self, failure: Exception, environ: Environ, start: StartResponse) -> Iterable[bytes]:
-        """The response that tells of a failure. `start` refuses it by raising where another's head went out already."""
+        """Return the response for a failure. `start` raises if the head of another response was sent already."""
         self._log(failure, environ)
 
         def replace(status: str, headers: list[tuple[str, str]]) -> object:
@@ -73,9 +73,9 @@ class CatchErrors:
 
     def _log(self, failure: Exception, environ: Environ, what: str = "failed") -> None:
         if isinstance(failure, ClientGone):
-            return  # the access log has it: there may be thousands
+            return  # the access log has them: there may be thousands
         status = status_of(failure)
-        is_ours = isinstance(failure, ObjstoreError)  # then the type and message say all
+        is_ours = isinstance(failure, ObjstoreError)  # then the type and message suffice
         self._logger.log(
             logging.ERROR if status == 500 or not is_ours else logging.WARNING if status > 500 else logging.INFO,
             "%s %r %s: %s: %s",

@@ -1,10 +1,9 @@
 """Copies made by the server: the COPY method, and PUT with X-Copy-From (Swift: Server Side Copy).
 
-The source is read by a GET with the rights of the one who asks, and its body becomes that of
-a PUT of the destination with the same rights. Headers of the request are for the PUT,
-but Range and conditions, which choose the source. What the source has is carried over
-where the request says nothing else; X-Fresh-Metadata: true leaves it behind, but its
-content type and system metadata.
+The source is read by a GET with the rights of the client, and its body becomes that of a PUT of the destination with
+the same rights. Headers of the request are for the PUT, except Range and conditions, which select the source. Metadata
+of the source is copied unless the request overrides it; with X-Fresh-Metadata: true only its content type and system
+metadata are.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _COPY_HEADERS = (
     "X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account", "X-Fresh-Metadata",
     "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Transfer-Encoding",
 )  # fmt: skip
-# What makes an object a manifest belongs to the filters that serve manifests.
+# The headers of manifests belong to the code that serves manifests.
 _MANIFEST_HEADERS = frozenset({"X-Object-Manifest", "X-Static-Large-Object"})
 _USER_METADATA = user_prefix("Object")
 
@@ -116,14 +115,14 @@ class Copy:
 
     def _read(self, environ: Environ, copy: _Copy) -> Answer:
         wanted = {name: header(environ, name) for name in _SOURCE_HEADERS if ENVIRON_KEY[name] in environ}
-        # A copy must not be of an older object than the one last written.
+        # A copy must have the last written object as its source.
         wanted["X-Newest"] = "true"
         path = f"/{copy.version}{copy.source.path}"
         query = environ.get("QUERY_STRING", "")
         return call(self.app, subrequest(environ, "GET", path, source="copy", headers=wanted, query=query))
 
     def _refused(self, source: Answer) -> WsgiApp | None:
-        """What ends the copy before it begins: the source's own refusal, or its size."""
+        """Return the refusal of a copy before it begins: the source's own refusal, or its size."""
         if source.status not in (200, 206):
             return _as_is(source)
         length = source.headers.get("Content-Length")
@@ -136,7 +135,7 @@ class Copy:
         return None
 
     def _options(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """COPY among the methods of objects, which the app below does not know."""
+        """Add COPY to the methods of objects, as the app below does not know it."""
 
         def start(status: str, pairs: list[tuple[str, str]], exc_info: object = None) -> object:
             told = [
@@ -153,7 +152,7 @@ class Copy:
 
 
 def _asked(environ: Environ, method: str) -> _Copy | None:
-    """The copy that a request asks for, None where it names no object.
+    """Return the copy that a request asks for, None if it names no object.
 
     Raises InvalidInput (400) for a body or a name that is not UTF-8, _Malformed (412) for wrong headers.
     """
@@ -173,7 +172,7 @@ def _asked(environ: Environ, method: str) -> _Copy | None:
 
 
 def _named(environ: Environ, which: str, account: str) -> Name:
-    """The object that a header `/container/object` names, in the account of a second header or the one given."""
+    """Return the object in a header `/container/object`, in the account of a second header or the given one."""
     native = environ.get(ENVIRON_KEY[which])
     if not native:
         raise _Malformed(f"{which} header required")
@@ -199,7 +198,7 @@ def _unquoted(native: str, which: str) -> str:
 
 
 def _carried(source: Mapping[str, str], request: Mapping[str, str], fresh: bool) -> dict[str, str]:
-    """The headers of the PUT that come of the source; names canonical, values of the source native.
+    """Return the headers of the PUT that come from the source; names canonical, values native.
 
     With fresh metadata the source's system metadata also replaces the request's.
     """
@@ -217,7 +216,7 @@ def _carried(source: Mapping[str, str], request: Mapping[str, str], fresh: bool)
 
 
 def _put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carried: Mapping[str, str]) -> Environ:
-    """The PUT of the destination. The request stays as it came, for those who log it."""
+    """Send the PUT of the destination. The request itself is unchanged, for its log line."""
     log_info = environ.setdefault("objstore.log_info", [])
     environ = {**environ, "objstore.log_info": log_info}
     environ["REQUEST_METHOD"] = "PUT"
@@ -231,8 +230,8 @@ def _put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carrie
         environ[ENVIRON_KEY[name]] = to_native(value)
     environ["CONTENT_LENGTH"] = source.headers["Content-Length"]
     environ["wsgi.input"] = body
-    # The PUT fails if what is written is not what the source's ETag describes. Of a range
-    # or a manifest it describes something else.
+    # The PUT fails if the written data does not match the source's ETag. For a range or a manifest the ETag describes
+    # other data.
     etag = source.headers.get("Etag", "").strip('"')
     if source.status == 200 and not (_MANIFEST_HEADERS & source.headers.keys()) and len(etag) == 32:
         environ["HTTP_ETAG"] = etag
@@ -240,7 +239,7 @@ def _put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carrie
 
 
 def _told_of(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[str, str]:
-    """What the response tells of the source, as Swift does."""
+    """Return the headers of the response about the source, as in Swift."""
     told = {name: value for name, value in carried.items() if name in OBJECT_HEADERS or name.startswith(_USER_METADATA)}
     told["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
     told["X-Copied-From-Account"] = quote(copy.source.account)
@@ -264,19 +263,19 @@ def _broken() -> Response:
 class SourceBody:
     """A wsgi.input over the body of a source.
 
-    Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps
-    nothing; `broken` is then true.
+    If the source fails or ends early, reading raises BodyTruncated, so that the PUT stores nothing; `broken` is then
+    true.
     """
 
     def __init__(self, source: Answer, size: int) -> None:
         self._source = source
         self._pieces: Iterator[Any] = iter(source.body)
-        self._left = size  # bytes that the source has not given yet
+        self._left = size  # bytes not read from the source yet
         self._piece: Any = b""
         self.broken = False
 
     def read_chunk(self, most: int = 1 << 20) -> Any:
-        """Up to `most` bytes; b'' at the end."""
+        """Return up to `most` bytes; b'' at the end."""
         while not self._piece:
             try:
                 self._piece = next(self._pieces)
@@ -288,7 +287,7 @@ class SourceBody:
             except (ObjstoreError, OSError) as failure:
                 self.broken = True
                 raise BodyTruncated(f"the source of a copy failed: {failure}") from failure
-            # A view of a buffer that is read into again, while what is returned waits in a queue.
+            # Copied: the buffer is reused while the returned piece waits in a queue.
             self._piece = bytes(self._piece)
             self._left -= len(self._piece)
         if len(self._piece) <= most:

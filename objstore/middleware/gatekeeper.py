@@ -1,10 +1,9 @@
-"""Pass on the request headers that clients may send, and hide the response headers that are between servers.
+"""Pass on the request headers that clients may send, and hide the internal headers of responses.
 
-A request keeps the headers that clients may send, by the list below; all others are dropped. So headers that
-only servers and filters may set (X-Backend-*, system metadata) do not pass under any spelling. X-Timestamp is
-put aside for filters that let trusted clients set it. The header lines as they were sent stay in
-`objstore.headers`, since a signature may cover any of them. Responses lose X-Backend-* and system metadata.
-The filter must stand outside of every filter that uses such headers.
+Request headers that are not in the list below are dropped. So headers that only servers and filters may set
+(X-Backend-*, system metadata) do not pass in any spelling. X-Timestamp is moved for filters that let trusted clients
+set it. The original header lines stay in `objstore.headers`, since a signature may cover any of them. Responses lose
+X-Backend-* and system metadata. The filter must stand outside of every filter that uses such headers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _OUR_PREFIXES = (
 
 
 def _further(text: str) -> tuple[str, ...]:
-    """Names of headers, or beginnings of names that end with `*`; raises ValueError where they cover ours."""
+    """Parse names of headers, or prefixes that end with `*`; raises ValueError if they cover internal headers."""
     names = words(text)
     for name in names:
         start = name.lower().replace("_", "-").removesuffix("*")
@@ -62,12 +61,12 @@ class GatekeeperSettings:
 
 SETTINGS = table(GatekeeperSettings)
 
-# Request headers that pass, besides all whose names do not begin with X-: no header between servers is of these.
+# Request headers that pass, in addition to all whose names do not begin with X-: no internal header is among these.
 _CLIENTS_NAMES = (
-    # Who asks
+    # The client
     "X-Auth-Token", "X-Auth-User", "X-Auth-Key", "X-Service-Token", "X-Storage-Token", "X-Storage-User",
     "X-Storage-Pass", "X-Account-Access-Control",
-    # What to do; some of it is refused further in
+    # The operation; some of these are refused later
     "X-Copy-From", "X-Copy-From-Account", "X-Delete-After", "X-Delete-At", "X-Detect-Content-Type",
     "X-Fresh-Metadata", "X-If-Delete-At", "X-Newest", "X-Object-Manifest", "X-Robots-Tag", "X-Static-Large-Object",
     "X-Storage-Policy", "X-Symlink-Target", "X-Symlink-Target-Account", "X-Symlink-Target-Bytes",
@@ -75,7 +74,7 @@ _CLIENTS_NAMES = (
     "X-Container-Sync-To", "X-Remove-Container-Read", "X-Remove-Container-Write", "X-Remove-Container-Sync-Key",
     "X-Remove-Container-Sync-To", "X-History-Location", "X-Remove-History-Location", "X-Versions-Enabled",
     "X-Versions-Location", "X-Remove-Versions-Location",
-    # Where it comes from; X-Trans-Id is of the filter before this one
+    # The origin; X-Trans-Id is of the filter before this one
     "X-Cluster-Client-Ip", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
     "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Trans-Id", "X-Trans-Id-Extra",
 )  # fmt: skip
@@ -83,11 +82,11 @@ _CLIENTS_PREFIXES = (
     "X-Amz-", "X-Account-Meta-", "X-Account-Quota-", "X-Container-Meta-", "X-Object-Meta-", "X-Remove-Account-Meta-",
     "X-Remove-Container-Meta-", "X-Remove-Object-Meta-",
 )  # fmt: skip
-_REMEMBERED = 4096  # names that clients can make us remember
+_REMEMBERED = 4096  # limit of cached names, which clients choose
 
 
 class _MayPass(dict[str, bool]):
-    """Key of environ to whether it passes inward. names, prefixes: of headers that pass, as keys of environ."""
+    """Maps a key of environ to whether it passes. names, prefixes: of headers that pass, as keys of environ."""
 
     def __init__(self, names: Iterable[str], prefixes: Iterable[str]) -> None:
         super().__init__()
@@ -102,7 +101,7 @@ class _MayPass(dict[str, bool]):
 
 
 class _IsPrivate(dict[str, bool]):
-    """Response header name to whether clients must not see it."""
+    """Maps a response header name to whether it is hidden from clients."""
 
     def __missing__(self, name: str) -> bool:
         private = name.lower().startswith(_OUR_PREFIXES)
@@ -112,7 +111,7 @@ class _IsPrivate(dict[str, bool]):
 
 
 class Gatekeeper:
-    """further: names of request headers to pass besides the list above, or beginnings of names that end with `*`."""
+    """The filter. further: additional request headers to pass, or prefixes that end with `*`."""
 
     def __init__(
         self,

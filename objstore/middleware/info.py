@@ -1,4 +1,4 @@
-"""/info: what this cluster can do and allows, as its filters and the proxy tell (Swift: Discoverability).
+"""/info: the features and limits of this cluster, from its filters and the proxy (Swift: Discoverability).
 
 Each app of the pipeline below that has a method `info()` adds its sections. A request signed
 with `admin_key` also sees the section `admin`, made of every app's `admin_info()`, and the
@@ -115,12 +115,13 @@ class Info:
 
 
 def sign(method: str, expires: int, key: bytes, digest: str = "sha1") -> bytes:
-    """The signature, in hex, of a request for /info that is good until `expires`, in Unix seconds."""
+    """Return the signature, in hex, of a request for /info that is valid until `expires`, in Unix seconds."""
     return hmac.new(key, f"{method}\n{expires}\n/info".encode(), digest).hexdigest().encode()
 
 
 def collected(app: object) -> tuple[Sections, Sections]:
-    """What the apps of a pipeline tell: everyone's sections, and the admin's. Those nearer to the client go first."""
+    """Return the sections of a pipeline's apps: those for everyone, and the admin's. Apps nearer to the client take
+    precedence."""
     told: Sections = {}
     admin: Sections = {}
     for each in pipeline.apps(app):
@@ -131,7 +132,7 @@ def collected(app: object) -> tuple[Sections, Sections]:
 
 
 def without(sections: Sections, disallowed: Iterable[str]) -> Sections:
-    """The sections but those disallowed, given as `section` or as `section.key`."""
+    """Return the sections without the disallowed ones, given as `section` or as `section.key`."""
     kept = {name: dict(values) for name, values in sections.items()}
     for path in disallowed:
         name, _, key = path.partition(".")

@@ -1,7 +1,7 @@
-"""Listings in the form that the client wants: JSON, XML or text.
+"""Listings in the format of the client's choice: JSON, XML or text.
 
-Below this filter all listings are JSON. Which form is wanted stands in the query's
-`format` or in Accept, as in Swift; 406 where none fits.
+Below this filter all listings are JSON. The format is chosen by the query's `format` or by Accept, as in Swift; the
+answer is 406 if none fits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from objstore.web.responses import Answer, Response, call, error
 SETTINGS = ()
 
 _METHODS = ("GET", "HEAD")
-# A page of 10,000 names of 1,024 bytes each, twice: what is longer is no listing.
+# Twice a page of 10,000 names of 1,024 bytes each: a longer body is not a listing.
 _LONGEST = 2 * 10_000 * 1024
 
 
@@ -50,7 +50,7 @@ class ListingFormats:
 
 
 def _taken_from(query: str) -> tuple[str, str]:
-    """The format that a query asks for, and the query that asks for JSON instead."""
+    """Return the format in a query, and the query with JSON instead."""
     if not query:
         return "", "format=json"
     try:
@@ -62,10 +62,10 @@ def _taken_from(query: str) -> tuple[str, str]:
 
 
 def _converted(answer: Answer, kind: str, account: str, container: str, environ: Environ) -> WsgiApp:
-    """The answer in the form wanted; as it is where it is no listing (an error, a page of staticweb)."""
+    """Return the answer in the chosen format; unchanged if it is not a listing (an error, a page of staticweb)."""
     headers = {name: to_text(value) for name, value in answer.headers.items()}
     told = headers.get("Content-Type", "").partition(";")[0].strip()
-    # Without a body there may be no type; the client still learns what a GET would give.
+    # A response without a body may have no type; the client still gets that of a GET.
     is_listing = told == listings.JSON or (not told and (answer.status == 204 or environ["REQUEST_METHOD"] == "HEAD"))
     if answer.status not in (200, 204) or not is_listing or int(headers.get("Content-Length", 0)) > _LONGEST:
         return Response(answer.status, headers, answer.body)
@@ -73,14 +73,14 @@ def _converted(answer: Answer, kind: str, account: str, container: str, environ:
     headers["Vary"] = ", ".join(filter(None, (headers.get("Vary"), "Accept")))
     if environ["REQUEST_METHOD"] == "HEAD":
         if answer.status == 200:
-            headers.pop("Content-Length", None)  # that of the JSON form
+            headers.pop("Content-Length", None)  # that of JSON
         return Response(answer.status, headers, answer.body)
     if kind == listings.JSON:
         return Response(answer.status, headers, answer.body)
     body = answer.read()
     try:
         body = _rendered(json.loads(body or b"[]"), kind, account, container)
-    except (ValueError, KeyError, TypeError):  # no listing after all
+    except (ValueError, KeyError, TypeError):  # not a listing
         headers["Content-Type"] = f"{listings.JSON}; charset=utf-8"
     if body:
         headers["Content-Length"] = str(len(body))

@@ -1,7 +1,7 @@
-"""The filter that served manifests before version 0.2, kept so that pipelines that name it go on working.
+"""The filter that served manifests before version 0.2, kept for pipelines that name it.
 
-Manifests are a layer of the proxy now (`layers.manifests`). The filter passes all requests on. Its setting
-`free_delay` still counts, and takes the place of the one of `[app:proxy-server]`.
+Manifests are a layer of the proxy now (`layers.manifests`). The filter passes all requests on. Its setting `free_delay`
+still works, and overrides that of `[app:proxy-server]`.
 """
 
 from __future__ import annotations

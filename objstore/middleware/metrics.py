@@ -1,6 +1,6 @@
-"""/metrics: what Prometheus collects, summed over the workers that share a metrics directory.
+"""/metrics: metrics for Prometheus, summed over the workers that share a metrics directory.
 
-Without a directory it is what the filters of this worker's pipeline have counted.
+Without a directory they are those of this worker's pipeline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Networks and addresses: `127.0.0.0/8, ::1`."""
+    """Parse networks and addresses: `127.0.0.0/8, ::1`."""
     return tuple(ipaddress.ip_network(word) for word in words(text))
 
 
@@ -60,7 +60,7 @@ class MetricsPage:
         expose: bool = True,
         host: Host | None = None,
     ) -> None:
-        """host: whose devices are told of; None for none."""
+        """host: whose devices are reported; None for none."""
         self.app = app
         self._names_bucket = bucket_hosts.find(app)
         self._host = host
@@ -126,7 +126,7 @@ def _of_devices(counted: Mapping[str, Counted]) -> Iterator[metrics.Measured]:
 
 
 def _in_pipeline(app: object) -> list[metrics.Metrics]:
-    """The metrics that apps keep as their attribute `metrics`, each once."""
+    """Return the metrics in the attribute `metrics` of apps, each once."""
     found: dict[int, metrics.Metrics] = {}
     for each in pipeline.apps(app):
         registry = getattr(each, "metrics", None)

@@ -1,9 +1,8 @@
-"""The access log: one line a request in Swift's order of fields, and the metrics of requests.
+"""The access log: one line per request in Swift's order of fields, and the metrics of requests.
 
-Fields are percent-quoted and separated by a space; an empty one is `-`. The order and the
-names for the template are those of Swift's proxy-logging (Swift: Logs, Proxy Logs).
-Where the filter stands twice in a pipeline the outer one logs clients' requests, and the
-inner one subrequests, if the settings want these.
+Fields are percent-quoted and separated by a space; an empty one is `-`. The order and the names for the template are
+those of Swift's proxy-logging (Swift: Logs, Proxy Logs). If the filter is in a pipeline twice, the outer one logs
+clients' requests, and the inner one subrequests, if configured.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class ProxyLoggingSettings:
 SETTINGS = (*table(ProxyLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/:-]")
-# Each character of a native string to what stands for it; twice as quick as `quote`.
+# Each character of a native string to its encoding; twice as fast as `quote`.
 _ENCODED = {code: quote(chr(code), "/:", encoding="latin-1") for code in range(256)}
 _SECRET_PARAMETER = re.compile(
     r"([?&](?:temp_url_sig|swiftinfo_sig|signature|x-amz-signature|x-amz-security-token)=)([^&]*)", re.IGNORECASE
@@ -64,14 +63,14 @@ _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS"}
 
 
 def _percent_encoded(native: str) -> str:
-    """Every byte but the unreserved, `/` and `:` as %XX; `%3F` for what is no byte."""
+    """Encode every byte except the unreserved, `/` and `:` as %XX; `%3F` for a character that is not a byte."""
     if not _UNSAFE.search(native):
         return native
     return (native if native.isascii() else native.encode("latin-1", "replace").decode("latin-1")).translate(_ENCODED)
 
 
 class _Quoted(dict[str, str]):
-    """Text to its quoted form, remembered for up to 4,096 short texts: addresses, programs, tokens repeat."""
+    """Maps text to its quoted form, cached for up to 4,096 short texts: addresses, programs, tokens repeat."""
 
     def __missing__(self, text: str) -> str:
         if not text:
@@ -83,7 +82,7 @@ class _Quoted(dict[str, str]):
 
 
 class _Record:
-    """One request, from its start to its line. Made from environ before filters below change it."""
+    """A request, from its start to its log line. Made from environ before filters below change it."""
 
     __slots__ = ("end", "environ", "headers", "input", "method", "path", "sent", "start", "status")
 
@@ -100,7 +99,7 @@ class _Record:
 
     @property
     def is_whole(self) -> bool:
-        """Was all of the response's body taken, as far as its headers tell?"""
+        """True if the response's body was sent completely, judged by its headers."""
         if self.method == "HEAD":
             return True
         length = next((value for name, value in self.headers if name.lower() == "content-length"), None)
@@ -187,7 +186,7 @@ class ProxyLogging:
         kind = record.environ.get("objstore.kind") or _kind(record.path)
         method = record.method if record.method in _METHODS else "other"
         operation = record.environ.get("objstore.operation")
-        if operation is not None:  # S3's, out of a small set
+        if operation is not None:  # of S3, from a small set
             self._operations[operation, record.status].inc()
             self._operation_seconds[operation].observe(record.end - record.start)
         traffic = self._traffic
@@ -250,7 +249,8 @@ def _quote_text(text: str) -> str:
 
 
 def _client_ip(self: ProxyLogging, record: _Record) -> str:
-    """As the proxies in front of us tell, which a client can forge: good for statistics only."""
+    """Return the client's address from the headers of proxies in front of us. A client can forge it: for statistics
+    only."""
     environ = record.environ
     text = environ.get("HTTP_X_CLUSTER_CLIENT_IP")
     if not text:
@@ -318,7 +318,7 @@ _FIELDS: dict[str, _Field] = {
 
 
 def _compile(template: str) -> tuple[str, list[_Field]]:
-    """A template as a format for `%` and its fields; raises ConfigError for an unknown one."""
+    """Compile a template to a format for `%` and its fields; raises ConfigError for an unknown field."""
     line = ""
     fields = []
     try:

@@ -1,7 +1,7 @@
 """/recon/<topic>: the state of a storage server's host as JSON, for monitoring (Swift: Cluster Telemetry).
 
-Topics of the host are measured when asked for, in a thread, as they look at disks. Any
-other topic is a file `<topic>.json` that a daemon keeps in `recon_cache_path`.
+Topics of the host are measured at each request, in a thread, because they access disks. Any other topic is a file
+`<topic>.json` that a daemon writes to `recon_cache_path`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z", re.ASCII)
 
 
 class Recon:
-    """The filter. threads: where topics are measured."""
+    """The filter. threads: measure the topics."""
 
     def __init__(self, app: WsgiApp, *, host: Host, threads: ThreadPool) -> None:
         self.app = app

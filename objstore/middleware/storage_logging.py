@@ -1,4 +1,4 @@
-"""What a storage server was asked: metrics of its requests and, if wanted, a line each.
+"""Metrics of a storage server's requests and, if configured, a log line for each.
 
 Lines have the fields of Swift's storage servers (Swift: Logs, Storage Logs): address, `-`, `-`, time, method and
 path, status, Content-Length, referer, transaction id, user agent, seconds, `-`, process, policy index.
@@ -32,7 +32,7 @@ SETTINGS = (*table(StorageLoggingSettings), *table(statsd.StatsdSettings), *tabl
 
 _METHODS = frozenset(
     {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "REPLICATE", "LOCK", "UNLOCK"}
-)  # others share a label, as clients could make up any number
+)  # others share a label, as clients could invent any number of them
 
 
 class StorageLogging:

@@ -1,4 +1,4 @@
-"""What goes through a server, counted: its metrics, and bodies that count themselves."""
+"""The traffic of a server: metrics, and bodies that count their bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS_HELP = "Seconds from the request's head to the last byte of its respons
 
 
 class Traffic(NamedTuple):
-    """Metrics of requests. Their first label says what was asked for, or which server was asked."""
+    """Metrics of requests. The first label is the kind of request, or the server."""
 
     requests: metrics.Counters
     seconds: metrics.Histograms
@@ -23,7 +23,7 @@ class Traffic(NamedTuple):
 
 
 def traffic(registry: metrics.Metrics, prefix: str, label: str, received_help: str) -> Traffic:
-    """prefix: of the names. label: the first one. received_help: what counts as received."""
+    """Make the metrics. prefix: of the names. label: the first one. received_help: help of the received bytes."""
     return Traffic(
         registry.counters(f"{prefix}_requests_total", "Requests answered.", (label, "method", "status")),
         registry.histograms(f"{prefix}_request_seconds", _SECONDS_HELP, (label, "method")),
@@ -33,7 +33,7 @@ def traffic(registry: metrics.Metrics, prefix: str, label: str, received_help: s
 
 
 class CountedInput:
-    """A wsgi.input that counts what is read."""
+    """A wsgi.input that counts the bytes read."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -82,18 +82,18 @@ class _ChunkedInput(CountedInput):
 
 
 def counted_input(stream: object) -> CountedInput:
-    """stream: a wsgi.input, perhaps one that knows chunks."""
+    """Wrap a wsgi.input, perhaps one with chunks."""
     return (_ChunkedInput if hasattr(stream, "read_chunk") else CountedInput)(stream)
 
 
 class CountedBody:
-    """A response body that counts what is sent, and tells when no more is."""
+    """A response body that counts the bytes sent, and reports its end."""
 
     __slots__ = ("_body", "_end", "_next", "_sent")
 
     def __init__(self, body: Iterable[Any], end: Callable[[int, int, bool], object]) -> None:
         """end: called once, with the bytes sent, the status of the error that ended it or 0, and whether it was closed
-        before its end: its client may have gone, or taken as much as it was told there is."""
+        before its end: the client may have gone, or read as many bytes as announced."""
         self._body = body
         self._next = iter(body).__next__
         self._end: Callable[[int, int, bool], object] | None = end

@@ -1,4 +1,4 @@
-"""Decisions of both replicators: which device works on a partition, and when its turn comes."""
+"""Decisions of both replicators: which device works on a partition, and when it is due."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Assignment(NamedTuple):
 
 
 def assign(primaries: Iterable[Node], is_self: Callable[[Node], bool]) -> Assignment:
-    """is_self: is the node the very device?"""
+    """Return the role of a device. is_self: whether a node is this device."""
     nodes = tuple(primaries)
     peers = tuple(node for node in nodes if not is_self(node))
     return Assignment(peers, len(peers) == len(nodes))
 
 
 def has_come(moment: float, every: float, since: float, now: float) -> bool:
-    """Has a moment that comes once in `every` seconds come after `since`, up to now?
+    """Return whether a moment that comes once in `every` seconds came after `since`, up to now.
 
-    moment: from 0 to 1, where in the interval. So that what is due once a day falls due at different times for
-    different partitions, at one time for all hosts, with nothing to remember but when one last looked.
+    moment: from 0 to 1, within the interval. So work that is due once a day is due at different times for different
+    partitions, at the same time on all hosts, and only the time of the last check is stored.
     """
     offset = moment * every
     return (now - offset) // every > (since - offset) // every

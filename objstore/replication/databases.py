@@ -1,8 +1,8 @@
-"""What replicators of accounts and containers say to each other, and what they decide. No I/O.
+"""Messages and decisions of the replicators of accounts and containers. No I/O.
 
-A conversation is about a partition. The sender's `Comparison` tells which databases it has; the receiver answers with
-a `Difference` for each that is not equal to its own. For each of these the sender goes on, with steps of one
-database: its status, its rows behind a sync point, or the whole file. See doc/database_replication.md.
+A conversation is about a partition. The sender's `Comparison` lists its databases; the receiver answers with a
+`Difference` for each that is not equal to its own. For each of these the sender continues with steps of one database:
+its status, its rows after a sync point, or the whole file. See doc/database_replication.md.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from objstore.store.databases.tables import Page
 
 # The query's `step` in a request about one database. A request about a partition is a comparison.
 STEP = "step"
-VERSION = "version"  # with a file: of its tables, so that a host that knows only older ones need not read it
+VERSION = "version"  # with a file: version of its tables, so that a host that supports only older ones need not read it
 STATUS, ROWS, FILE = "status", "rows", "file"
 
 
 class Told(NamedTuple):
-    """What a sender tells of one of its databases. totals: as text that is equal where totals are."""
+    """The state of one of the sender's databases. totals: as text that is equal if totals are."""
 
     hash: str
     id: str
@@ -37,11 +37,11 @@ class Told(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What a receiver answers where a database is not equal to its own.
+    """The answer of a receiver about a database that is not equal to its own.
 
-    id: of the receiver's database, empty where it has none. point: up to which of the sender's rows the receiver
-    has them. status: are the statuses unequal? total: do both
-    sides think that the other has all of their rows, while their totals are unequal?
+    id: of the receiver's database, empty if it has none. point: number of the sender's last row that the receiver has.
+    status: the statuses differ. total: the totals differ although each side believes that the other has all of its
+    rows.
     """
 
     hash: str
@@ -52,7 +52,7 @@ class Difference(NamedTuple):
 
 
 class Way(enum.Enum):
-    """How a peer is to learn what it lacks."""
+    """The way to update a peer."""
 
     RENEW = "it holds rows that the sender has lost"
     NOTHING = "it has all rows"
@@ -61,9 +61,9 @@ class Way(enum.Enum):
 
 
 class Bounds(NamedTuple):
-    """rows: in one request. file_rows: fewer missing rows than these never make a file.
+    """Bounds. rows: in one request. file_rows: minimum number of missing rows to send a file.
 
-    file_part: which part of a database's rows must be missing for its file to be sent instead.
+    file_part: share of a database's rows that must be missing to send its file instead.
     """
 
     rows: int = 1000
@@ -76,10 +76,10 @@ def told(name_hash: str, summary: Summary) -> Told:
 
 
 def compare(theirs: Told, own: Summary | None) -> Difference | None:
-    """What the receiver answers of a database, None where it is equal. own: the receiver's."""
+    """Return the receiver's answer about a database, None if it is equal. own: the receiver's."""
     if own is None:
         return Difference(theirs.hash)
-    if own.id == theirs.id:  # the sender asks itself, as one that does not know its own address; it has to see that
+    if own.id == theirs.id:  # the sender asks itself because it does not know its own address; it must notice that
         return Difference(theirs.hash, own.id, theirs.max_row)
     point = own.incoming.get(theirs.id, 0)
     status = own.digest != theirs.digest
@@ -90,34 +90,34 @@ def compare(theirs: Told, own: Summary | None) -> Difference | None:
 
 
 def start(own: Summary, found: Difference) -> int:
-    """After which of its rows a sender has to begin.
+    """Return the number of the row after which a sender begins.
 
-    A receiver may not know yet that it has rows which the sender knows it has: those that it has itself told the
-    sender; those of a database of which the sender's was made as a copy, and which it has all taken.
+    A receiver may not know yet that it has rows which the sender knows it has: those that it sent itself; and those of
+    a database from which the sender's was copied, and which it has completely received.
     """
     return 0 if found.total else max(found.point, own.outgoing.get(found.id, 0))
 
 
 def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
-    """How to bring a receiver up to date."""
+    """Return the way to update a receiver."""
     if not found.id:
         return Way.FILE
-    if found.total:  # of a file the receiver would take only what is new
+    if found.total:  # from a file the receiver would merge only new rows
         return Way.ROWS
     if found.point > own.max_row:
         return Way.RENEW
     missing = own.max_row - start(own, found)
     if missing <= 0:
-        # It is told once that it has all, if it does not know.
+        # It is informed once that it has all rows, if it does not know.
         return Way.ROWS if found.point < own.max_row else Way.NOTHING
     cheaper = missing > bounds.file_rows and missing > bounds.file_part * own.max_row
     return Way.FILE if cheaper else Way.ROWS
 
 
 def forgettable(own: Summary, before: Timestamp) -> bool:
-    """Was it deleted so long ago that it is to be forgotten, and not brought to peers that have none?
+    """Return whether it was deleted long enough ago to be removed, and not sent to peers that have none.
 
-    Not while something is left to do for it: an account whose containers are not deleted yet must not get lost.
+    Not while work is left for it: an account whose containers are not deleted yet must not get lost.
     """
     return own.deleted and own.settled and own.delete_timestamp < before
 
@@ -146,13 +146,14 @@ def decode_differences(body: bytes) -> list[Difference]:
 
 
 def encode_rows(sender: str, receiver: str, after: int, page: Page) -> bytes:
-    """Rows of a database for another, both named by their ids: all that the sender has behind number `after`."""
+    """Encode rows of a database for another, both identified by their ids: all of the sender's rows after number
+    `after`."""
     ids = f'"from":{json.dumps(sender)},"to":{json.dumps(receiver)}'
     return f'{{{ids},"after":{after},"last":{page.last},"rows":{page.text}}}'.encode()
 
 
 def decode_rows(body: bytes) -> Rows:
-    """Rows still in their wire form. Raises InvalidInput."""
+    """Return rows, still in their wire form. Raises InvalidInput."""
     try:
         said = json.loads(body)
         rows = Rows(str(said["to"]), str(said["from"]), int(said["after"]), int(said["last"]), said["rows"])
@@ -191,7 +192,7 @@ def encode_point(point: int) -> bytes:
 
 
 def decode_point(body: bytes) -> int:
-    """Up to which of the sender's rows the receiver has them. Raises InvalidInput."""
+    """Return the number of the sender's last row that the receiver has. Raises InvalidInput."""
     try:
         said: Mapping[str, Any] = json.loads(body)
         return int(said["point"])
@@ -200,7 +201,7 @@ def decode_point(body: bytes) -> int:
 
 
 def _lines(body: bytes, types: tuple[type, ...]) -> list[list[Any]]:
-    """Lines whose values are of these types. Raises InvalidInput."""
+    """Return lines whose values are of these types. Raises InvalidInput."""
     try:
         lines = json.loads(body)
     except MALFORMED as error:

@@ -1,4 +1,4 @@
-"""The sending end of the replication of databases: what is done for one peer, about one partition."""
+"""The sending end of the replication of databases, for one peer and one partition."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share, 
 
 _COMPARED = 1000  # databases in one request
 _BUSY = 503
-_NO_USE = 422  # what was sent is damaged
+_NO_USE = 422  # the database sent is damaged
 _SENT_ROWS_FOR_FILE = 4096  # bytes of a file that weigh as much as a row
 
 
 @dataclass
 class Sent:
-    """What was sent since the start."""
+    """Counts of sent items since the start."""
 
     rows_sent: int = 0
     files_sent: int = 0
@@ -53,7 +53,8 @@ class Sent:
 
 
 class Means(NamedTuple):
-    """take_rows: called before so many rows are sent, to wait there; it raises where the daemon is to end."""
+    """take_rows: called with the number of rows before they are sent, to limit their rate; it raises if the daemon must
+    stop."""
 
     transport: Transport
     bounds: Bounds
@@ -62,8 +63,8 @@ class Means(NamedTuple):
 
 
 class Sender:
-    """Sends from `replicas` to the peer's `node`. Calls raise NodeFailure, NodeDeviceGone where the peer's device is
-    not there, and what the own databases raise."""
+    """Sends from `replicas` to the peer's `node`. Calls raise NodeFailure, NodeDeviceGone if the peer's device is
+    missing, and the errors of the own databases."""
 
     def __init__(self, replicas: Replicas, node: Node, means: Means) -> None:
         self._replicas = replicas
@@ -71,7 +72,7 @@ class Sender:
         self._means = means
 
     def compare(self, partition: int, summaries: Mapping[str, Summary]) -> dict[str, Difference]:
-        """By hash, those databases that are not equal to the peer's."""
+        """Return by hash the databases that are not equal to the peer's."""
         found: dict[str, Difference] = {}
         for batch in _batches(summaries.items()):
             request = self._request(partition, "", "", encode_comparison(told(*item) for item in batch))
@@ -83,8 +84,8 @@ class Sender:
         return found
 
     def bring(self, location: Location, own: Summary, found: Difference) -> None:
-        """Let the peer have what it lacks of a database, as of `own` or later. Raises Conflict for one that is not
-        `own` any more."""
+        """Send the peer all that it lacks of a database, as of `own` or later. Raises Conflict if the database is no
+        longer `own`."""
         match way(own, found, self._means.bounds):
             case Way.FILE:
                 self._send_file(location)
@@ -103,21 +104,21 @@ class Sender:
         while True:
             page = self._replicas.page_since(location, own.id, point, self._means.bounds.rows)
             if page.last < own.max_row and page.rows < self._means.bounds.rows:
-                page = page._replace(last=own.max_row)  # numbers at the end whose rows are gone
+                page = page._replace(last=own.max_row)  # numbers at the end whose rows are deleted
             self._means.take_rows(page.rows)
             body = encode_rows(own.id, found.id, point, page)
             reached = decode_point(self._call(self._request(location.partition, location.hash, ROWS, body)))
             self._means.sent.rows_sent += page.rows
             if reached < page.last:
                 raise NodeFailure(f"{self._node} has rows of {location.hash} only up to {reached}, not {page.last}")
-            # It may have had some of the next rows already.
+            # It may have some of the next rows already.
             point = page.last if found.total else reached
             if point >= own.max_row:
                 break
         self._replicas.set_sync_point(location, own.id, False, found.id, point)
 
     def _exchange_status(self, location: Location) -> None:
-        """Both say the same afterwards."""
+        """Exchange the statuses; both are equal afterwards."""
         body = encode_status(status_of(self._replicas.status(location)))
         theirs = decode_status(self._call(self._request(location.partition, location.hash, STATUS, body)))
         self._replicas.merge_status(location, theirs)
@@ -169,15 +170,16 @@ class Sender:
 
 
 class Busy(NodeFailure):
-    """The peer is to be asked again later."""
+    """The peer must be asked again later."""
 
 
 class Unusable(NodeFailure):
-    """The peer says that what it was sent is damaged."""
+    """The peer reports that the database sent to it is damaged."""
 
 
 def check_own(replicas: Replicas, location: Location) -> bool:
-    """Is a database of ours sound, after a peer found it is not? A damaged one is in quarantine afterwards."""
+    """Check one of our databases after a peer found it damaged; a damaged one is quarantined. Return whether it is
+    valid."""
     try:
         replicas.audit(location)
     except (Corrupt, NotFound):

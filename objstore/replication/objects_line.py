@@ -1,4 +1,4 @@
-"""Requests of the replication of objects to one peer, and what its statuses mean."""
+"""Requests of the replication of objects to one peer, and the meaning of its statuses."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from objstore.wire.messages import POLICY, REPLICATE, NodeRequest, NodeResponse,
 Decoded = TypeVar("Decoded")
 
 _OBJECTS = Share("object")
-_BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a peer that has enough to do is asked again
+_BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a busy peer is asked again
 
 
 class Line:
-    """From a device here to a peer, for one policy.
+    """The connection from a device here to a peer, for one policy.
 
-    Its calls raise NodeFailure where the peer does not answer as it should: NodeDeviceGone where its device is not
-    there, NodeRefusal where it takes no such request; and Conflict where the peer is the very device that sends.
+    Its calls raise NodeFailure if the peer does not answer correctly: NodeDeviceGone if its device is missing,
+    NodeRefusal if it does not support the request; and Conflict if the peer is the sending device itself.
     """
 
     def __init__(self, transport: Transport, node: Node, policy: int, identity: str) -> None:
-        """node: at its address for replication. identity: see `objects_messages.device_identity`."""
+        """node: with its address for replication. identity: see `objects_messages.device_identity`."""
         self.node = node
         self._transport = transport
         self._headers = {POLICY: str(policy), SOURCE: identity}
@@ -34,7 +34,7 @@ class Line:
     def call(
         self, step: str, partition: int | None, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> NodeResponse:
-        """The peer's answer of 200 or 204, once it is not too busy."""
+        """Return the peer's answer of 200 or 204; wait while it is busy."""
         request = self._request(step, partition, body, headers)
         for pause in (*_BUSY_PAUSES, None):
             response = self._transport.call(self.node, request)
@@ -47,7 +47,7 @@ class Line:
         raise self.failure(response.status)
 
     def upload(self, step: str, partition: int, length: int) -> Upload:
-        """One whose body the peer wants, once it is not too busy."""
+        """Open an upload that the peer accepts; wait while it is busy."""
         request, status = self._request(step, partition), 503
         for pause in (*_BUSY_PAUSES, None):
             upload = self._transport.upload(self.node, request, length)
@@ -86,7 +86,7 @@ class Line:
 
 
 def compare_many(line: Line, own: Mapping[int, str]) -> set[int]:
-    """The partitions, of those whose hashes are given, that the peer is known to have the same as we."""
+    """Return the partitions, of those with given hashes, that are known to be equal on the peer."""
     response = line.call(COMPARE_MANY, None, encode_partitions(own))
     return own.keys() - line.decoded(decode_numbers, response)
 

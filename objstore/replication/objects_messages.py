@@ -1,23 +1,22 @@
-"""What replicators of objects say to each other: one request a step, all of them REPLICATE of a partition.
+"""Messages of the replicators of objects: one request per step, each a REPLICATE of a partition.
 
     step=compare   X-Backend-Partition-Hash: the sender's      204: the same; 200: hashes by suffix (JSON)
-    step=offer     {name hash: [change, ...], ...} (JSON)      200: what of it the receiver lacks, in the same form
+    step=offer     {name hash: [change, ...], ...} (JSON)      200: those that the receiver lacks, in the same form
     step=send      frames, see below                           200: {"frames": n, "refused": {index: reason}} (JSON)
 
 and one of a device:
 
     step=compare-many   {partition: hash, ...} (JSON)          200: partitions not known to be the same (JSON list)
 
-The receiver of this looks only at hashes that it keeps. It computes none, so that it answers soon; where the hash
-of an equal partition is not at hand, `compare` of that partition finds it, and it is kept from then on.
+The receiver of this uses only stored hashes. It computes none, so that it answers quickly; if the hash of an equal
+partition is not stored, `compare` of that partition computes and stores it.
 
 A change is sent in its text form, see `store.change`. A *frame* is one change with its content: a head of 42 bytes
 (name hash in hex, length of the change, length of the content, both unsigned and the highest byte first), the change,
-and the content as the engine's `read_change` gave it.
+and the content as returned by the engine's `read_change`.
 
-Every request names the storage policy, and the sender's device, by an identity that no other device has: one that
-is asked by itself answers 409. Other answers: 503 where the receiver has enough to do (to be tried again), 507
-where the device is not there.
+Every request names the storage policy, and the sender's device by a unique identity: a device that is asked by itself
+answers 409. Other answers: 503 if the receiver is busy (retry later), 507 if the device is missing.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ PARTITION_HASH = "X-Backend-Partition-Hash"
 SOURCE = "X-Backend-Replication-Source"
 COMPARE, COMPARE_MANY, OFFER, SEND = "compare", "compare-many", "offer", "send"
 
-# Why a change was refused. STALE: another change of this name and time is there. HELD: the name is held for another
-# change just now.
+# Reasons to refuse a change. STALE: another change of this name and time exists. HELD: the name is locked for another
+# change now.
 FULL, STALE, UNSOUND, HELD, FAILED = "full", "stale", "unsound", "held", "failed"
 
 Changes = dict[str, tuple[Change, ...]]  # by name hash
@@ -51,7 +50,7 @@ _NUMBER = re.compile("[0-9]{1,10}").fullmatch
 
 
 class Frame(NamedTuple):
-    """What the head of a frame says. length: of the content that follows, in bytes."""
+    """The head of a frame. length: of the content that follows, in bytes."""
 
     hash: str
     change: Change
@@ -59,7 +58,7 @@ class Frame(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """frames: how many came. refused: why some of them are not stored, by their index."""
+    """The answer to frames. frames: number received. refused: reasons why some are not stored, by their index."""
 
     frames: int
     refused: dict[int, str]
@@ -111,7 +110,7 @@ def encode_partitions(hashes: Mapping[int, str]) -> bytes:
 
 
 def decode_partitions(body: bytes) -> dict[int, str]:
-    """Hashes by partition. Raises InvalidInput."""
+    """Decode hashes by partition. Raises InvalidInput."""
     try:
         said = json.loads(body)
         if all(_NUMBER(partition) and isinstance(found, str) for partition, found in said.items()):
@@ -126,7 +125,7 @@ def encode_numbers(partitions: Sequence[int]) -> bytes:
 
 
 def decode_numbers(body: bytes) -> set[int]:
-    """A list of partitions. Raises InvalidInput."""
+    """Decode a list of partitions. Raises InvalidInput."""
     try:
         said = json.loads(body)
     except MALFORMED:
@@ -159,14 +158,14 @@ def encode_head(frame: Frame) -> bytes:
 
 
 class FrameReader:
-    """Takes frames out of a body that comes in pieces; `content` or `pieces` must follow each head."""
+    """Reads frames from a body in pieces; `content` or `pieces` must follow each head."""
 
     def __init__(self, body: Iterable[Buffer]) -> None:
         self._body = iter(body)
         self._rest = memoryview(b"")
 
     def head(self) -> Frame | None:
-        """The next frame, None at the end of the body. Raises InvalidInput, BodyTruncated."""
+        """Return the next frame, None at the end of the body. Raises InvalidInput, BodyTruncated."""
         if not self._fill():
             return None
         name_hash, text_length, length = _HEAD.unpack(self.content(_HEAD.size))
@@ -179,14 +178,14 @@ class FrameReader:
             raise InvalidInput("not the head of a frame") from None
 
     def content(self, length: int) -> bytes:
-        """The next bytes, at once."""
+        """Return the next bytes at once."""
         if len(self._rest) >= length:
             taken, self._rest = self._rest[:length], self._rest[length:]
             return bytes(taken)
         return b"".join(map(bytes, self.pieces(length)))
 
     def pieces(self, length: int) -> Iterator[memoryview]:
-        """The next bytes, as they come."""
+        """Yield the next bytes as they arrive."""
         while length:
             if not self._fill():
                 raise BodyTruncated(f"the body ended {length} bytes before the end of a frame")
@@ -195,7 +194,7 @@ class FrameReader:
             yield piece
 
     def _fill(self) -> bool:
-        """Is there more?"""
+        """Read more; return whether there is any."""
         while not self._rest:
             piece = next(self._body, None)
             if piece is None:
@@ -205,7 +204,7 @@ class FrameReader:
 
 
 def boot_identity() -> str:
-    """What tells this host from others, as long as it runs."""
+    """Return the identity of this host until its next boot."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:  # random(4)
             return file.read().strip()
@@ -214,9 +213,9 @@ def boot_identity() -> str:
 
 
 def device_identity(boot: str, path: str) -> str:
-    """What tells the device at a path from all others, however rings and hosts call it.
+    """Return the identity of the device at a path, independent of names in rings and hosts.
 
-    A device that took itself for its own peer would remove its only copies once the peer says that it has them.
+    A device that took itself for its own peer would remove its only copies after the peer reports to have them.
     boot: see `boot_identity`. Raises OSError.
     """
     found = os.stat(path)

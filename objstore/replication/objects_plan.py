@@ -2,16 +2,16 @@
 
 Rules:
 
-- A device sends what it has; what it lacks, its peers send.
-- A primary of a partition sends to the other primaries. The device of one that is lost is stood in for by the next
-  handoff; a host that does not answer is waited for.
+- A device sends its changes; its peers send the ones it lacks.
+- A primary of a partition sends to the other primaries. A lost device is replaced by the next handoff; a host that does
+  not answer is not replaced.
 - Any other device that holds a partition, a handoff or one whose partition has moved, sends to all primaries. It
-  removes the changes of a name once enough of them have said, of these very changes, that they have them or what
-  supersedes them.
-- A tombstone older than the reclaim age is not sent: those who have forgotten it must not get it again.
-- Partitions that a device is a primary of are compared many at once, with each peer. One that a peer has the same
-  needs nothing more there.
-- A name in a directory that the ring does not place it in (the part power has changed) is left alone.
+  removes the changes of a name after enough of them have confirmed that they have exactly these changes or newer ones
+  that replace them.
+- A tombstone older than the reclaim age is not sent: devices that have removed it must not get it again.
+- Primaries compare many partitions at once with each peer. A partition that is equal on the peer needs no more work
+  there.
+- A name in a directory of another partition (the part power has changed) is left alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ ALL = 0  # primaries that must confirm before a handoff removes
 
 
 def confirmations_needed(wanted: int, primaries: int) -> int | None:
-    """How many primaries must have a change before a handoff removes it; None: it never does.
+    """Return the number of primaries that must have a change before a handoff removes it; None: it never does.
 
-    wanted: as set; ALL for all.
+    wanted: the setting; ALL for all.
     """
     if not primaries:
         return None
@@ -39,10 +39,10 @@ def confirmations_needed(wanted: int, primaries: int) -> int | None:
 
 
 def batches(peers: Iterable[tuple[int, Sequence[Node]]], most: int) -> Iterator[tuple[Node, tuple[int, ...]]]:
-    """Partitions, each with its peers, as groups to be compared with a peer by one request each.
+    """Group partitions, each with its peers, so that one request compares a group with a peer.
 
-    Each partition is once in a group of each of its peers, in the order given; but one that would be alone in its
-    group gains nothing by it, and is left out. most: partitions in a group.
+    Each partition is in one group of each of its peers, in the given order; a group of a single partition has no
+    benefit and is omitted. most: limit of partitions in a group.
     """
     open_groups: dict[Node, list[int]] = {}
     for partition, nodes in peers:
@@ -62,12 +62,13 @@ def _worthwhile(node: Node, group: Sequence[int]) -> Iterator[tuple[Node, tuple[
 
 
 def differing(own: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
-    """The suffixes of which a peer may lack something."""
+    """Return the suffixes in which a peer may lack changes."""
     return sorted(suffix for suffix, found in own.items() if theirs.get(suffix) != found)
 
 
 def worth_sending(changes: Mapping[str, Iterable[Change]], since: Timestamp, fits: Callable[[str], bool]) -> Changes:
-    """Without tombstones from before `since`. fits: does a name hash belong into the partition?"""
+    """Return the changes to send, without tombstones older than `since`. fits: whether a name hash belongs to the
+    partition."""
     kept = {
         name_hash: tuple(change for change in of_name if change.kind != TOMBSTONE or change.timestamp >= since)
         for name_hash, of_name in changes.items()
@@ -77,7 +78,7 @@ def worth_sending(changes: Mapping[str, Iterable[Change]], since: Timestamp, fit
 
 
 def bundles(parts: Iterable[Mapping[str, tuple[Change, ...]]], most: int) -> Iterator[Changes]:
-    """Changes put together, and cut, into offers of about `most` names each."""
+    """Group changes into offers of about `most` names each."""
     bundle: Changes = {}
     for part in parts:
         for name_hash, changes in part.items():
@@ -94,9 +95,9 @@ def flat(changes: Mapping[str, Iterable[Change]]) -> set[NamedChange]:
 
 
 def removable(offered: Changes, confirmed: Sequence[Iterable[NamedChange]], needed: int | None) -> Changes:
-    """Of what was offered, the names of which enough peers confirmed every change. confirmed: what each did.
+    """Return the offered names of which enough peers confirmed every change. confirmed: changes by peer.
 
-    Never a part of a name: metadata that are left alone look like such as wait in vain for data, and grow old.
+    A name is removed only completely: metadata without its data would look like metadata that still waits for data.
     """
     if needed is None:
         return {}

@@ -1,8 +1,8 @@
 """The receiving end of the replication of objects, on one device for one policy.
 
-What a peer sends in one request is written by several green threads at once, so that the engine makes many small
-changes durable together. Each change is verified by the engine before it is visible, and counts as received
-only when it is durable. A request that breaks off leaves whole changes and nothing else.
+The changes of one request are written by several green threads at once, so that the engine makes many small changes
+durable together. The engine verifies each change before it becomes visible, and it counts as received only when it is
+durable. A request that ends early leaves only complete changes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from objstore.replication.objects_messages import (
 from objstore.runtime import green
 from objstore.store.interface import ChangeWriter, Guard, ReplicaStore
 
-# The first that fits counts.
+# The first match applies.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (Conflict, STALE),
     (InvalidInput, UNSOUND),
@@ -49,21 +49,21 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Bounds(NamedTuple):
-    """writers: changes written at once, of one request. small: the largest change, in bytes, that is held in memory;
-    larger ones are written as they come, one by one."""
+    """Bounds of one request. writers: changes written at once. small: maximum size of a change held in memory, in
+    bytes; larger ones are written as they arrive, one by one."""
 
     writers: int = 32
     small: int = 256 * 1024
 
 
 def differing(store: ReplicaStore, theirs: Mapping[int, str]) -> list[int]:
-    """Of a peer's partitions, with their hashes, those that are not known to be the same here."""
+    """Return those of a peer's partitions, given with their hashes, that are not known to be equal here."""
     own = store.kept_hashes(theirs)
     return [partition for partition, found in theirs.items() if own.get(partition) != found]
 
 
 class Receiver:
-    """What a device answers of one partition."""
+    """The receiver of one partition on a device."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Receiver:
         self._bug: Exception | None = None
 
     def compare(self, theirs: str) -> dict[str, str] | None:
-        """Hashes by suffix, None where the partition's is `theirs`."""
+        """Return hashes by suffix, None if the partition's is `theirs`."""
         own = self._store.partition_hash(self._partition)
         return None if own == theirs else self._store.suffix_hashes(self._partition) if own else {}
 
@@ -92,7 +92,8 @@ class Receiver:
         return {name_hash: tuple(changes) for name_hash, changes in lacking.items() if changes}
 
     def receive(self, body: Iterable[Buffer]) -> Receipt:
-        """Raises InvalidInput or BodyTruncated where the body is not whole frames; those before are stored."""
+        """Store the changes of a body. Raises InvalidInput or BodyTruncated if a frame is invalid or incomplete; frames
+        before it are stored."""
         frames = FrameReader(body)
         free = green.Semaphore(self._bounds.writers)
         count = 0
@@ -119,7 +120,7 @@ class Receiver:
                 writer.commit()
         except (ObjstoreError, OSError) as error:
             self._refused[index] = _reason(error)
-        except Exception as error:  # a fault of ours, to be logged where all such are
+        except Exception as error:  # our own bug, logged with all unexpected errors
             self._bug = error
         finally:
             free.release()
@@ -135,7 +136,7 @@ class Receiver:
             raise
         except (ObjstoreError, OSError) as error:
             self._refused[index] = _reason(error)
-            for _ in pieces:  # the rest of it, so that the next frame is found
+            for _ in pieces:  # the rest of it, to reach the next frame
                 pass
 
     def _writer(self, frame: Frame) -> ChangeWriter:

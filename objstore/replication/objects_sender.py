@@ -27,13 +27,13 @@ from objstore.replication.objects_plan import NamedChange, flat
 from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ChangeReader, ReplicaStore
 
-_PIECE = 256 << 10  # bytes sent at a time: a slow flow must not leave the peer without any for long
+_PIECE = 256 << 10  # bytes sent at a time: a low rate must not cause long pauses for the peer
 
 
 class Bounds(NamedTuple):
-    """Of one request that carries changes: bytes and changes put together, at most.
+    """Bounds of one request with changes: maximum of bytes and changes.
 
-    large: a change of more bytes goes in a request of its own, piece by piece.
+    large: a change of more bytes is sent in its own request, piece by piece.
     """
 
     bytes: int = 4 << 20
@@ -42,14 +42,14 @@ class Bounds(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Called before so many bytes, or changes, are sent, to wait there."""
+    """Rate limits, called with the number of bytes or changes before they are sent."""
 
     take_bytes: Callable[[int], object]
     take_changes: Callable[[int], object]
 
 
 class Source(NamedTuple):
-    """What is sent from."""
+    """The store that changes are sent from."""
 
     store: ReplicaStore
     partition: int
@@ -57,7 +57,7 @@ class Source(NamedTuple):
 
 
 class _Batch:
-    """Small changes that go in one request."""
+    """Small changes sent in one request."""
 
     def __init__(self) -> None:
         self.changes: list[NamedChange] = []
@@ -76,11 +76,11 @@ class _Batch:
 
 
 class Sender:
-    """Raises NodeFailure where the peer does not answer as it should, NodeDeviceGone where its device is not there,
-    Conflict where the peer is the very device that sends; DeviceUnavailable where our own fails.
+    """Raises NodeFailure if the peer does not answer correctly, NodeDeviceGone if its device is missing, Conflict if
+    the peer is the sending device itself; DeviceUnavailable if our own fails.
 
-    sent, sent_bytes: what the peer stored. refused: changes that it did not. corrupt: changes found damaged here,
-    which the engine has quarantined, or that the device fails to read; they are passed over.
+    sent, sent_bytes: changes that the peer stored. refused: changes that it refused. corrupt: changes found damaged
+    here, which the engine has quarantined, or that the device fails to read; they are skipped.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Sender:
         logger: logging.Logger,
         told: Seldom,
     ) -> None:
-        """told: what peers refused: one that is full refuses all."""
+        """told: limits the log lines about refused changes: a full peer refuses all."""
         self.node = line.node
         self._source = source
         self._line = line
@@ -106,7 +106,7 @@ class Sender:
         self.corrupt = 0
 
     def compare(self, own_hash: str) -> dict[str, str] | None:
-        """The peer's hashes by suffix; None where it has the same as we."""
+        """Return the peer's hashes by suffix; None if all are equal to ours."""
         response = self._line.call(COMPARE, self._source.partition, headers={PARTITION_HASH: own_hash})
         if response.status == 204:
             response.close()
@@ -114,7 +114,7 @@ class Sender:
         return self._line.decoded(decode_hashes, response)
 
     def settle(self, offered: Changes) -> set[NamedChange]:
-        """Send what the peer lacks of the changes; those that it has then, or what supersedes them."""
+        """Send the changes that the peer lacks; return those that it then has, or has replaced by newer ones."""
         answer = self._line.call(OFFER, self._source.partition, encode_changes(offered))
         missing = self._line.decoded(decode_changes, answer)
         confirmed = flat(offered) - flat(missing)
@@ -128,7 +128,7 @@ class Sender:
                             confirmed |= self._upload(named, reader)
                             continue
                         content = b"".join(map(bytes, reader))
-                except NotFound:  # replaced by a newer change meanwhile: the next pass sends that
+                except NotFound:  # replaced by a newer change meanwhile: the next pass sends that one
                     continue
                 except (Corrupt, Unreadable) as error:
                     self.corrupt += 1
@@ -152,7 +152,7 @@ class Sender:
         return self._received(self._line.decoded(Receipt.decode, response), batch.changes, batch.sizes)
 
     def _upload(self, change: NamedChange, reader: ChangeReader) -> set[NamedChange]:
-        """One large change, as it is read."""
+        """Send one large change while it is read."""
         head = encode_head(Frame(*change, reader.length))
         self._flow.take_changes(1)
         upload = self._line.upload(SEND, self._source.partition, len(head) + reader.length)
@@ -160,7 +160,7 @@ class Sender:
             upload.send(head)
             for piece in reader:
                 for start in range(0, len(piece), _PIECE):
-                    part = bytes(piece[start : start + _PIECE])  # the reader's buffer is used again
+                    part = bytes(piece[start : start + _PIECE])  # the reader's buffer is reused
                     self._flow.take_bytes(len(part))
                     upload.send(part)
         except BaseException:

@@ -1,7 +1,7 @@
-"""Sending a change of an object to its nodes. There are four ways:
+"""Send a change of an object to its nodes, in one of four ways:
 
 - `plain`: at once to all replicas, and again until no node holds anything newer;
-- `decided`: under a lease of the name, if the change depends on what is stored;
+- `decided`: under a lease of the name, if the change depends on the stored state;
 - `streamed`: a large body, to all replicas while it comes in; it may be decided, too;
 - `renamed`: under the leases of two names, of which the old one is deleted.
 """
@@ -16,10 +16,10 @@ __all__ = ["Sent", "send"]
 
 
 def send(change: ObjectChange, body: bytes | ObjectBody = b"", limit: int = 0) -> Sent:
-    """Send a change, with a body at hand or one that is to be streamed.
+    """Send a change, with a complete or a streamed body.
 
-    limit: bytes that a body may have at most that is streamed. Raises PreconditionFailed, Conflict, NodeFailure,
-    InvalidInput, and what reading the body raises. What the nodes refuse is a status of the outcome.
+    limit: maximum bytes of a streamed body. Raises PreconditionFailed, Conflict, NodeFailure, InvalidInput, and the
+    errors of reading the body. A refusal of the nodes is a status of the outcome.
     """
     if change.rename is not None:
         return renamed.send(change, body, limit)

@@ -1,8 +1,8 @@
-"""Changes that depend on what is stored: decided, and made, under the lease of the name.
+"""Changes that depend on the stored state: decided and made under the lease of the name.
 
-The lease is taken (`name_lease`), what the nodes report is judged (`lease_decision`), and the change
-goes to all primaries with a timestamp newer than anything they know. It counts as made once a majority
-of those that gave the lease have it; that gives the lease back, too.
+The lease is taken (`name_lease`), the states of the nodes are judged (`lease_decision`), and the change goes to all
+primaries with a timestamp newer than any of theirs. It succeeds when a majority of the nodes that gave the lease have
+it; the change also gives the lease back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from objstore.web.write_conditions import WriteCondition
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse
 
-_PAUSE = 0.015  # seconds, about, before another attempt
+_PAUSE = 0.015  # approximate seconds before another attempt
 _UNSETTLED_SECONDS = 0.4  # to wait for a change under way to reach a majority
 
 
@@ -43,7 +43,7 @@ def send(change: ObjectChange, body: bytes) -> Sent:
 
 
 def _send_alone(change: ObjectChange, condition: WriteCondition, body: bytes) -> Sent:
-    """To the only node, which decides by itself at the instant of the change."""
+    """Send to the only node, which decides by itself when it makes the change."""
     cluster = change.place.cluster
     (node,) = change.place.nodes.primaries
     change = change._replace(decided=True)
@@ -61,7 +61,7 @@ def _send_alone(change: ObjectChange, condition: WriteCondition, body: bytes) ->
 
 
 class DecidedWrite:
-    """A change under the lease of its name. change: with the timestamp that was decided, once the lease is held."""
+    """A change under the lease of its name. change: with the decided timestamp, when the lease is held."""
 
     def __init__(self, change: ObjectChange) -> None:
         self.change = change
@@ -73,7 +73,7 @@ class DecidedWrite:
     # Taking the lease
 
     def check_early(self) -> None:
-        """Raises PreconditionFailed if the condition is false at the moment, which spares a long body."""
+        """Raise PreconditionFailed if the condition is false now, which avoids sending a long body."""
         condition, nodes = self.change.condition, self._place.nodes
         if condition is not None:
             seen = stored_states(self._place, [*nodes.primaries, *nodes.former])
@@ -81,16 +81,16 @@ class DecidedWrite:
                 condition.check(lease_decision.newest(seen).etag)
 
     def decide(self) -> None:
-        """Hold the lease, with the condition true and the change's timestamp set.
+        """Take the lease, check the condition and set the change's timestamp.
 
         Raises PreconditionFailed, Conflict (others hold the name all the time), NodeFailure.
         """
         self._take(self._judge)
 
     def _take(self, judge: Callable[[Sequence[Seen], bool], bool]) -> None:
-        """Take the lease, again and again until `judge` is content with what the nodes say.
+        """Take the lease, again and again until `judge` accepts the states of the nodes.
 
-        judge: given that, and whether time is left to wait.
+        judge: called with the states, and whether time is left to wait.
         """
         started = time.monotonic()
         deadline = started + self._cluster.settings.lease_wait
@@ -115,7 +115,7 @@ class DecidedWrite:
 
     def _judge(self, seen: Sequence[Seen], patient: bool) -> bool:
         spares = self._place.nodes.spares()
-        # What those primaries have that could not be asked, the nodes that stood in for them may know.
+        # Handoffs may have changes of primaries that could not be asked.
         lacking = self._replicas - len(seen)
         stand_ins = stored_states(self._place, list(itertools.islice(spares, lacking))) if lacking else []
         if patient and not lease_decision.is_settled(seen, stand_ins, self._replicas):
@@ -127,7 +127,7 @@ class DecidedWrite:
         return self._stamp(max(floor, newest.newest), promise)
 
     def _stamp(self, floor: Timestamp, promise: Timestamp) -> bool:
-        """Give the change a timestamp between these; False if there is none."""
+        """Give the change a timestamp within these bounds; return False if there is none."""
         stamped = self.change.within(floor, promise)
         if stamped is None:
             return False
@@ -135,10 +135,9 @@ class DecidedWrite:
         return True
 
     def _probe_former(self, granted: int) -> list[Seen]:
-        """The state on former nodes. Raises NodeFailure if a majority of the former primaries may not be known.
+        """Return the state on former nodes. Raises NodeFailure if too few former primaries answer.
 
-        granted: how many primaries are known; each former node that does not answer makes one of them count for
-        nothing.
+        granted: number of primaries that answered; each former node that does not answer cancels one of them.
         """
         nodes = self._place.nodes.former
         if not nodes:
@@ -149,7 +148,8 @@ class DecidedWrite:
         return known
 
     def make_again(self) -> bool:
-        """Hold the lease for a change that a majority took and a node refused; False if it is to stay as it is."""
+        """Take the lease to retry a change that a majority accepted and a node refused; return False if it must stay
+        unchanged."""
         own = self.change.timestamp
 
         def judge(seen: Sequence[Seen], patient: bool) -> bool:
@@ -171,7 +171,7 @@ class DecidedWrite:
     # Sending under the lease
 
     def send_taken(self, body: bytes) -> Sent:
-        """Send the change once the lease is held."""
+        """Send the change after the lease was taken."""
         change, cluster, nodes = self.change, self._cluster, self._place.nodes
         _, spares = cluster.write_order(nodes)
         by_node = dict(zip(nodes.primaries, change.requests(body), strict=True))
@@ -189,7 +189,7 @@ class DecidedWrite:
 
     @property
     def trailers(self) -> Mapping[str, str]:
-        """What tells a node that gave the lease, after a long body, that the change is made under it."""
+        """Return the trailers that give the lease of the change to a node after a long body."""
         assert self._lease is not None
         return {messages.LEASE: self._lease.id}
 
@@ -197,9 +197,9 @@ class DecidedWrite:
         return request._replace(headers={**request.headers, **self.trailers})
 
     def collect(self, leased: Sequence[bool], jobs: Sequence[Callable[[], NodeResponse]]) -> Written:
-        """Run the jobs; the change is made once a majority of the replicas took it under the lease.
+        """Run the jobs; the change succeeds when a majority of the replicas accepted it under the lease.
 
-        leased: of each job, does its node change the name under the lease?
+        leased: for each job, whether its node changes the name under the lease.
         """
         assert self._lease is not None
         needed = quorum_size(self._replicas)
@@ -230,7 +230,7 @@ class DecidedWrite:
 
 
 def _failure(statuses: Sequence[int], some: bool) -> int:
-    """The answer for a change that too few nodes took: 503 if it may show up later."""
+    """Return the answer for a change that too few nodes accepted: 503 if it may appear later."""
     if not some and statuses and all(status == statuses[0] for status in statuses):
         return statuses[0] if statuses[0] in (409, 422, 499, 507) else 503
     return 503

@@ -1,4 +1,4 @@
-"""Changes that depend on nothing: to all replicas, again and again until no node holds anything newer."""
+"""Unconditional changes: to all replicas, again and again until no node holds anything newer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from objstore.cluster.sending.decided import DecidedWrite
 from objstore.cluster.writes import write
 from objstore.core.timestamps import DECIDED, Timestamp
 
-_DELETED = {404: 204}  # for the vote: the tombstone is there in either case
+_DELETED = {404: 204}  # for the vote: the tombstone exists in either case
 
 
 def send(change: ObjectChange, body: bytes) -> Sent:
@@ -32,9 +32,9 @@ def send(change: ObjectChange, body: bytes) -> Sent:
 
 
 def _overtaken(sent: Sent, body: bytes, rival: Timestamp) -> Sent:
-    """A majority took the change, one node has something newer: see doc/consistency.md."""
+    """Return whether a majority accepted the change while one node has something newer: see doc/consistency.md."""
     if rival.offset == DECIDED:
-        return sent  # decided by a majority, and so with the knowledge of this change
+        return sent  # decided by a majority, and so after this change
     again = DecidedWrite(sent.change)
     if not again.make_again():
         return sent
@@ -43,6 +43,6 @@ def _overtaken(sent: Sent, body: bytes, rival: Timestamp) -> Sent:
 
 
 def look_back(change: ObjectChange) -> tuple[ObjectChange, Stored]:
-    """The change, newer than what former nodes have; and what they alone have."""
+    """Return the change with a timestamp newer than those of former nodes, and the state that only these have."""
     found = stored(change.place)
     return change.newer_than(found.newest) or change, found

@@ -1,8 +1,8 @@
-"""A PUT that gives an object a new name: the old name is deleted in the same stroke.
+"""A PUT that renames an object: the old name is deleted with it.
 
-The leases of both names are held while the new name is written and the old one deleted, so that no
-other change comes between, and of several renamings of one object one succeeds. A reader may
-see both names for a moment, never neither. If the proxy is killed in between, both stay.
+The leases of both names are held while the new name is written and the old one deleted, so that no other change comes
+between, and only one of several concurrent renamings succeeds. A reader may see both names for a moment, never neither.
+If the proxy is killed in between, both stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from objstore.wire.messages import NodeResponse
 
 
 def send(change: ObjectChange, body: bytes | ObjectBody, limit: int) -> Sent:
-    """As `sending.send`. Raises InvalidInput for a name that is not another one, Conflict if it is not what it was."""
+    """Send as `sending.send`. Raises InvalidInput if both names are the same, Conflict if the old object has
+    changed."""
     assert change.rename is not None
     renaming = _Renaming(change, change.rename)
     try:
@@ -50,9 +51,9 @@ class _Renaming:
         self._in_order = sorted((self.write, self._deletion), key=lambda one: one.change.place.name)
 
     def decide(self) -> None:
-        """Hold the leases of both names, always that of the lesser name first, with both conditions true.
+        """Take the leases of both names, always that of the lesser name first, and check both conditions.
 
-        Raises Conflict if the object of the old name has changed, and what `DecidedWrite.decide` raises.
+        Raises Conflict if the object of the old name has changed, and the errors of `DecidedWrite.decide`.
         """
         first, second = self._in_order
         self._decide(first)
@@ -71,7 +72,7 @@ class _Renaming:
             raise
 
     def finish(self, sent: Sent) -> Sent:
-        """Delete the old name, once the new one is there; what came of both."""
+        """Delete the old name after the new one was written; return the result of both."""
         if sent.status != 201:
             self._deletion.release()
             return sent

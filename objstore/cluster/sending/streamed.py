@@ -1,4 +1,4 @@
-"""Large bodies: on their way from one client to several nodes."""
+"""Large bodies: streamed from one client to several nodes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
 
 
 class Sender:
-    """One node's copy of the body: a queue, and a green thread that sends what is in it."""
+    """One node's copy of the body: a queue, and a green thread that sends its pieces."""
 
     def __init__(self, cluster: Cluster, node: Node, request: NodeRequest, upload: Upload) -> None:
         self.failed = False
@@ -48,7 +48,7 @@ class Sender:
                 continue
             try:
                 self._upload.send(piece)
-            except Exception as failure:  # whatever it is: the queue must be emptied for the one who fills it
+            except Exception as failure:  # on any error: the queue must be emptied for its writer
                 self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
@@ -58,7 +58,7 @@ class Sender:
             self._upload.abort()
 
     def put(self, piece: bytes) -> None:
-        """Queue a piece; a node that takes none for `node_timeout` has failed."""
+        """Queue a piece; a node that accepts none for `node_timeout` has failed."""
         if self.failed:
             return
         try:
@@ -67,7 +67,7 @@ class Sender:
             self._fail(NodeTimeout("stopped accepting the body"))
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
-        """Send what is queued, end the body, wait for the answer."""
+        """Send the queued pieces, end the body, wait for the answer."""
         self._queue.put(None)
         self._thread.wait()
         if self.failed:
@@ -91,7 +91,7 @@ class Sender:
 
 
 class _Md5:
-    """The MD5 of pieces, computed in a thread while the next piece is on its way."""
+    """The MD5 of pieces, computed in a thread while the next piece is received."""
 
     def __init__(self, pool: ThreadPool) -> None:
         self._pool = pool
@@ -113,12 +113,12 @@ class _Md5:
 
 
 def send(change: ObjectChange, body: ObjectBody, limit: int) -> Sent:
-    """As `sending.send`."""
+    """Send as `sending.send`."""
     return PutStream(change, body, limit, None if change.condition is None else DecidedWrite(change)).run()
 
 
 class PutStream:
-    """One body on its way to the nodes of a change. write: the change, if it is made under a lease."""
+    """A body streamed to the nodes of a change. write: the change, if it is made under a lease."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class PutStream:
         write: DecidedWrite | None = None,
         decide: Callable[[], None] | None = None,
     ) -> None:
-        """limit: of the body, in bytes. decide: takes the lease of `write`, and what else must be held."""
+        """limit: of the body, in bytes. decide: takes the lease of `write`, and others that are needed."""
         self._cluster = change.place.cluster
         self._change = change
         self._body = body
@@ -139,7 +139,7 @@ class PutStream:
         self._decide = decide
 
     def run(self) -> Sent:
-        """Raises what reading the body raises, and LimitExceeded if it is too large."""
+        """Run. Raises the errors of reading the body, and LimitExceeded if it is too large."""
         self._body.check()  # an upload that was given up while it waited here costs the nodes nothing
         if self._write is not None:
             self._write.check_early()
@@ -169,11 +169,11 @@ class PutStream:
         return quorum.verdict([answer.status for answer in answers], self._replicas)
 
     def _connect(self) -> Sequence[Sender | NodeResponse]:
-        """A sender for each node that wants the body, the answer of each that does not."""
+        """Return a sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
         if self._replicas > 1:
             extra["Trailer"] = messages.ETAG_TRAILER
-        if self._body.length is not None:  # it is sent in chunks, which leave a place for trailers
+        if self._body.length is not None:  # it is sent in chunks, which allow trailers
             extra[messages.SIZE] = str(self._body.length)
         while True:
             nodes, spares = self._cluster.write_order(self._change.place.nodes)
@@ -219,7 +219,7 @@ class PutStream:
         return NodeResponse(status, {})
 
     def _stream(self, senders: list[Sender], md5: _Md5 | None) -> int:
-        """Send the body; its size."""
+        """Send the body; return its size."""
         size = 0
         for piece in pieces(self._body, self._limit):
             size += len(piece)
@@ -232,7 +232,7 @@ class PutStream:
         return size
 
     def _trailers(self, md5: _Md5 | None) -> dict[str, str]:
-        """What nodes are sent after the body; raises ChecksumMismatch if it is not the one that was meant."""
+        """Return the trailers; raises ChecksumMismatch if the body does not match the client's checksum."""
         late = self._change.late() if self._change.late is not None else {}
         trailers = dict(late)
         if md5 is not None:
@@ -253,13 +253,13 @@ class PutStream:
         )
         everyone = (*answers, *got)
         status = self._verdict(everyone)
-        # The body is gone: only the client can send what was overtaken by a decided change again.
+        # The body is gone: only the client can retry a change that a decided one overtook.
         return Written(503 if status == 409 and not self._change.final else status, everyone)
 
     def _finish_decided(
         self, write: DecidedWrite, senders: list[Sender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]
     ) -> Written:
-        """The lease is held for no longer than the change takes, however slow the body was."""
+        """Finish a decided change: the lease is held only for the change, however slow the body was."""
         (self._decide or write.decide)()
         self._change = write.change.with_headers(self._change.headers)
         plain = {**trailers, messages.TIMESTAMP: self._change.timestamp.internal}
@@ -274,9 +274,9 @@ class PutStream:
 
 
 def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sender | NodeResponse]:
-    """The results of `PutStream._open`, as `writes.gather` has those of its jobs; if it raises, no upload goes on.
+    """Return the results of `PutStream._open`, as `writes.gather` does; if it raises, no upload continues.
 
-    Once `needed` nodes are ready, each that takes `open_timeout` longer is given up for the next in its place.
+    After `needed` nodes are ready, each that takes `open_timeout` longer is replaced by the next.
     """
     ended = green.Queue()
     for wait in waits:
