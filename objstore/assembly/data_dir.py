@@ -247,7 +247,7 @@ def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
     """
     name = credentials_user(data)
     user = read_users(data.users).get(name, User(""))
-    account = UserTable([user], Prefixes([Prefix("AUTH_")])).logins[user.name].account if user.name else ""
+    account = UserTable([user], Prefixes([Prefix("AUTH_")])).logins[user.name].identity.account if user.name else ""
     plain = "" if is_hashed(user.key) else user.key
     said = {
         "endpoint": endpoint,

@@ -1,9 +1,9 @@
-"""Access keys of the users table, for code that verifies signatures (see `web.keys`)."""
+"""Access keys of the users table, for code that verifies signatures (see `access.identity`)."""
 
 from __future__ import annotations
 
+from objstore.access.identity import Credential
 from objstore.auth.users_file import Users
-from objstore.web.keys import Credential
 
 
 class TableKeys:

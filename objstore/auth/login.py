@@ -21,9 +21,8 @@ from objstore.auth.tokens import Tokens
 from objstore.auth.users import Login, UserTable
 from objstore.auth.users_file import Users
 from objstore.runtime.threads import ThreadPool
-from objstore.web.access import unauthorized
 from objstore.web.requests import Environ, header, to_text
-from objstore.web.responses import Response, error
+from objstore.web.responses import Response, error, unauthorized
 
 _METHODS = ("GET", "HEAD")
 _MOST_KNOWN = 10_000
@@ -120,7 +119,7 @@ class LoginService:
 
     def _storage_url(self, environ: Environ, login: Login) -> str:
         host = f"{environ['wsgi.url_scheme']}://{_host(environ)}"
-        url = login.user.url or f"$HOST/v1/{quote(login.account.encode('utf-8', 'surrogateescape'))}"
+        url = login.user.url or f"$HOST/v1/{quote(login.identity.account.encode('utf-8', 'surrogateescape'))}"
         url = url.replace("$HOST", host)
         if self._url_scheme != "default":
             url = f"{self._url_scheme}:{url.partition(':')[2]}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from objstore.access.identity import Realm
 from objstore.core.errors import ConfigError
 
 
@@ -17,12 +18,16 @@ class Prefix(NamedTuple):
 
 
 class Prefixes:
-    """All prefixes of a system, the first being that of its tokens and of its users' accounts."""
+    """All prefixes of a system, the first being that of its tokens and of its users' accounts.
+
+    realm: the accounts that have one of them.
+    """
 
     def __init__(self, prefixes: Iterable[Prefix]) -> None:
         self._all = tuple(prefixes)
         # The longest first, so that '' applies only to accounts without another prefix.
         self._by_length = sorted(self._all, key=lambda prefix: -len(prefix.text))
+        self.realm = Realm(tuple(prefix.text for prefix in self._by_length))
 
     def __iter__(self) -> Iterator[Prefix]:
         return iter(self._all)
@@ -31,12 +36,12 @@ class Prefixes:
     def first(self) -> Prefix:
         return self._all[0]
 
-    def of(self, account: str) -> Prefix | None:
-        """Return the prefix of an account's name, None if the account is not of this system."""
-        for prefix in self._by_length:
-            if account.startswith(prefix.text):
-                return prefix
-        return None
+    def administered(self, accounts: Iterable[str], groups: Collection[str]) -> tuple[str, ...]:
+        """Return those of the accounts whose prefix requires no group, or one of these."""
+        return tuple(account for account in accounts if self._group_for(account) in ("", *groups))
+
+    def _group_for(self, account: str) -> str:
+        return next((one.require_group for one in self._by_length if account.startswith(one.text)), "")
 
 
 def from_conf(conf: Mapping[str, str]) -> Prefixes:

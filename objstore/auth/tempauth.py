@@ -13,24 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from objstore.access import swift_acls
+from objstore.access.identity import AccessKeys, Identity
 from objstore.auth import prefixes as prefixes_
 from objstore.auth import users as users_
-from objstore.auth.authorizer import Authorizer
 from objstore.auth.keys import TableKeys
 from objstore.auth.login import LoginService
 from objstore.auth.prefixes import Prefixes
 from objstore.auth.tokens import Tokens
-from objstore.auth.users import UserTable
+from objstore.auth.users import Login, UserTable
 from objstore.auth.users_file import Users, checked_token_key, read_token_key
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.runtime import log, settings
 from objstore.runtime.settings import choice, duration, setting, table
-from objstore.web import acls, pipeline
-from objstore.web.access import Identity, unauthorized
 from objstore.web.errors import response_for
-from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp, header, to_native, to_text, vouch
-from objstore.web.responses import Response
+from objstore.web.responses import Response, unauthorized
 
 
 def _auth_prefix(text: str) -> str:
@@ -84,9 +82,9 @@ class TempAuth:
         self._tokens = tokens
         self._login = login
         self._prefixes = prefixes
+        self._realm = prefixes.realm
         self._prefix = prefixes.first.text
         self._auth_prefix = login.auth_prefix
-        self._authorize = Authorizer(pipeline.find(app, "layer"), prefixes)
 
     def info(self) -> dict[str, object]:
         return {"tempauth": {"account_acls": True}}
@@ -105,7 +103,7 @@ class TempAuth:
         return self.app(environ, start_response)
 
     def _identify(self, environ: Environ, path: str) -> Response | None:
-        """Set the identity and the authorizer; return a response to a request with an invalid token."""
+        """Set the identity and the realm; return a response to a request with an invalid token."""
         token = environ.get("HTTP_X_AUTH_TOKEN") or environ.get("HTTP_X_STORAGE_TOKEN")
         if token and token.startswith(self._prefix):
             table = self._users.current()
@@ -113,30 +111,28 @@ class TempAuth:
             if login is not None:
                 vouch(environ)
                 service = environ.get("HTTP_X_SERVICE_TOKEN")
-                environ["objstore.identity"] = (
-                    self._with_service(login.identity, service, table) if service else login.identity
-                )
-                environ["objstore.account"] = login.account
+                environ["objstore.identity"] = self._with_service(login, service, table) if service else login.identity
                 environ["REMOTE_USER"] = to_native(login.user.name)
-                environ["objstore.authorize"] = self._authorize
+                environ["objstore.realm"] = self._realm
                 return None
             # Without a prefix, the token may belong to another system.
-            if self._prefix or "objstore.authorize" not in environ:
+            if self._prefix or "objstore.realm" not in environ:
                 return unauthorized(_account_of(path))
-        if "objstore.authorize" not in environ or (self._prefix and self._decides_over(path)):
-            environ["objstore.authorize"] = self._authorize
+        if "objstore.realm" not in environ or (self._prefix and self._decides_over(path)):
+            environ["objstore.realm"] = self._realm
         return None
 
-    def _with_service(self, identity: Identity, token: str, table: UserTable) -> Identity:
+    def _with_service(self, login: Login, token: str, table: UserTable) -> Identity:
         """Return the user together with the service that acts for it: its groups, but not its accounts."""
         service = self._tokens.verify(token, table)
         if service is None:
-            return identity
-        return identity._replace(groups=(*identity.groups, *service.identity.groups))
+            return login.identity
+        groups = (*login.identity.groups, *service.identity.groups)
+        return login.identity._replace(groups=groups, accounts=self._prefixes.administered(login.owned, groups))
 
     def _decides_over(self, path: str) -> bool:
         account = _account_of(path)
-        return bool(account) and self._prefixes.of(account) is not None
+        return bool(account) and self._realm.covers(account)
 
     def _with_account_acl(self, environ: Environ, start_response: StartResponse, path: str) -> Iterable[bytes]:
         """Pass an account's request on: its ACL is system metadata below, and a header for owners above."""
@@ -145,7 +141,7 @@ class TempAuth:
             return self.app(environ, start_response)
         if _ACL_KEY in environ:
             try:
-                environ[_SYSMETA_KEY] = acls.clean_account_acl(header(environ, acls.ACCOUNT_ACL_HEADER))
+                environ[_SYSMETA_KEY] = swift_acls.clean_account_acl(header(environ, swift_acls.ACCOUNT_ACL_HEADER))
             except InvalidInput as refusal:
                 return response_for(refusal)(environ, start_response)
             del environ[_ACL_KEY]
@@ -154,7 +150,7 @@ class TempAuth:
             if environ.get("objstore.owner"):
                 acl = next((value for name, value in headers if name.lower() == _SYSMETA_HEADER), "")
                 if acl:
-                    headers = [*headers, (acls.ACCOUNT_ACL_HEADER, acl)]
+                    headers = [*headers, (swift_acls.ACCOUNT_ACL_HEADER, acl)]
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         return self.app(environ, start)

@@ -12,15 +12,13 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from objstore.access.identity import Credential, Identity
 from objstore.auth import hashing
 from objstore.auth.prefixes import Prefixes
 from objstore.core.errors import ConfigError
-from objstore.web.access import Identity
-from objstore.web.keys import Credential
 
 ADMIN = ".admin"
 RESELLER_ADMIN = ".reseller_admin"
-RESELLER_READER = ".reseller_reader"
 # Fields of an identity, never one of its groups.
 _NO_GROUPS = frozenset({ADMIN, RESELLER_ADMIN})
 
@@ -59,11 +57,11 @@ class User(NamedTuple):
 
 
 class Login(NamedTuple):
-    """A user as requests see it. account: the storage account it works in."""
+    """A user as requests see it. owned: the accounts that it administers, given the groups that these require."""
 
     user: User
     identity: Identity
-    account: str
+    owned: tuple[str, ...]
 
 
 class UserTable:
@@ -73,14 +71,14 @@ class UserTable:
 
     def __init__(self, users: Iterable[User], prefixes: Prefixes) -> None:
         self.logins = {user.name: _login(user, prefixes) for user in users}
-        self.accounts = frozenset(login.account for login in self.logins.values())
+        self.accounts = frozenset(login.identity.account for login in self.logins.values())
         self.credentials: dict[str, Credential] = {}
         self.hashed = any(hashing.is_hashed(login.user.key) for login in self.logins.values())
         for login in self.logins.values():
             for access_key, secret_key in _pairs(login.user):
                 if access_key in self.credentials:
                     raise ConfigError(f"user {login.user.name}: access key {access_key!r} belongs to another user too")
-                self.credentials[access_key] = Credential(login.identity, secret_key, login.account)
+                self.credentials[access_key] = Credential(login.identity, secret_key)
 
 
 def _pairs(user: User) -> Iterable[tuple[str, str]]:
@@ -96,16 +94,12 @@ def _login(user: User, prefixes: Prefixes) -> Login:
     account = user.account_override or prefixes.first.text + user.project
     owned: list[str] = []
     if ADMIN in user.groups:
-        owned = [account, *(prefix.text + user.project for prefix in prefixes)]
+        owned = list(dict.fromkeys((account, *(prefix.text + user.project for prefix in prefixes))))
     if any(name.startswith(SYSTEM) for name in (account, *owned)):
         raise ConfigError(f"user {user.name}: account names that begin with {SYSTEM!r} are reserved for the system")
-    identity = Identity(
-        user.name,
-        (user.name, user.project, *(group for group in user.groups if group not in _NO_GROUPS)),
-        tuple(dict.fromkeys(owned)),
-        RESELLER_ADMIN in user.groups,
-    )
-    return Login(user, identity, account)
+    groups = (user.name, user.project, *(group for group in user.groups if group not in _NO_GROUPS))
+    accounts = prefixes.administered(owned, groups)
+    return Login(user, Identity(user.name, groups, accounts, RESELLER_ADMIN in user.groups, account), tuple(owned))
 
 
 _TEXTS = ("key", "access_key", "secret_key", "account", "url")

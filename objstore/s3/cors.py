@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from objstore.access.patterns import matches
 from objstore.core.names import Name
 from objstore.core.text import is_header_name
 from objstore.s3 import bucket_config, xml
-from objstore.s3.access.patterns import matches
 from objstore.s3.addressing import Address
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from objstore.access.policy import MalformedPolicy
 from objstore.core import errors as core
 from objstore.s3 import xml
 from objstore.s3.errors import S3Error
@@ -29,6 +30,8 @@ _RETRY_AFTER = "1"  # seconds
 
 def from_core(failure: BaseException) -> S3Error:
     """The S3 error for one of our own; InternalError for any that has no meaning to a client."""
+    if isinstance(failure, MalformedPolicy):
+        return S3Error("MalformedPolicy", str(failure), {"Detail": failure.detail} if failure.detail else None)
     for kind, code in _CODES:
         if isinstance(failure, kind):
             told = str(failure) if isinstance(failure, core.InvalidInput) else ""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from objstore.access.identity import AccessKeys
 from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
@@ -27,7 +28,7 @@ from objstore.s3 import (
     incoming,
     welcome,
 )
-from objstore.s3.access import Access, swift_api
+from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
 from objstore.s3.buckets import Buckets
@@ -47,7 +48,6 @@ from objstore.s3.signature.keys import EMPTY_SHA256
 from objstore.s3.signature.times import Window
 from objstore.s3.storage_classes import StorageClasses
 from objstore.web import pipeline, requests
-from objstore.web.keys import AccessKeys
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
 
@@ -93,8 +93,7 @@ class S3Filter:
         native = Native(app)
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(native, values, kinds=hidden_kinds(policies))
-        self._context = Context(native, buckets, Access(keys), values, classes)
-        self._guard = swift_api.SwiftGuard(self._context)
+        self._context = Context(native, buckets, Access(native.layer, values, keys), values, classes)
         self._router = Router(OPERATIONS)
 
     def info(self) -> dict[str, object]:
@@ -114,7 +113,7 @@ class S3Filter:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._speaks_s3(environ):
-            environ["objstore.guard"] = self._guard
+            environ["objstore.bucket_defaults"] = self._context.access.defaults
             return self.app(environ, start_response)
         return self._answer(environ)(environ, start_response)
 
@@ -182,10 +181,10 @@ class S3Filter:
             request = self._forms.request(environ, sent, address)
         else:
             request = self._signed(environ, sent, address)
-        if request.credential is not None:
+        if request.identity.known:
             requests.vouch(environ)
-            identity = environ["objstore.identity"] = request.credential.identity
-            environ["REMOTE_USER"] = to_native(identity.user)
+            environ["objstore.identity"] = request.identity
+            environ["REMOTE_USER"] = to_native(request.identity.user)
         return request
 
     def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from objstore.access.identity import Credential
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import addressing, declared, post_policy, tags, xml
 from objstore.s3.addressing import Address
@@ -17,7 +18,6 @@ from objstore.s3.form import Form, boundary_of
 from objstore.s3.incoming import Incoming, as_header
 from objstore.s3.request import S3Request
 from objstore.s3.signature import Checker, Signing, v4
-from objstore.web.keys import Credential
 from objstore.web.requests import Environ
 
 FIELDS = "objstore.s3.form"  # where environ holds the fields of the form, by lower-case name

@@ -14,6 +14,7 @@ from collections.abc import Container, Mapping
 from email.errors import HeaderParseError
 from typing import NamedTuple
 
+from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
 from objstore.core import listed_types
 from objstore.core.errors import InvalidInput
 from objstore.core.metadata import not_sendable
@@ -32,8 +33,8 @@ STORAGE_CLASS = "X-Object-Sysmeta-S3-Storage-Class"
 REDIRECT = "X-Object-Sysmeta-S3-Website-Redirect"
 ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # asked for by the uploader
 # Changed later; a POST replaces these and the user metadata together.
-ACL = "X-Object-Transient-Sysmeta-S3-Acl"
-TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
+ACL = OBJECT_ACL
+TAGS = OBJECT_TAGS
 EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose value is empty
 LISTED_ETAG = "X-Object-Sysmeta-Container-Update-Override-Etag"
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from objstore.s3 import xml
-from objstore.s3.access import acl_xml
+from objstore.s3 import acl_xml, xml
 from objstore.s3.context import Context
 from objstore.s3.dates import listed
 from objstore.s3.errors import S3Error

@@ -22,10 +22,10 @@ from objstore.core.errors import (
 from objstore.core.lives import ENDED, PARTLY
 from objstore.core.names import RESERVED, Name
 from objstore.core.policies import ONE_POLICY, Policies
+from objstore.layers import documents
 from objstore.layers.bodies import BytesBody, ObjectBody
 from objstore.layers.interface import ContainerOptions, ObjectLayer, Page, PutOptions, ReadOptions, Reply
 from objstore.layers.options import delete_options, put_options, update_options
-from objstore.s3 import config_headers
 from objstore.s3.errors import S3Error
 from objstore.web import pipeline
 from objstore.web.context import RequestContext
@@ -193,11 +193,11 @@ class Native:
 
     def config(self, info: ContainerInfo, kind: str) -> str:
         """A configuration document of a bucket (`policy`, `acl`, `cors`), '' where there is none."""
-        return config_headers.document(info.sysmeta, kind)
+        return documents.read(info.sysmeta, kind)
 
     def set_config(self, environ: Environ, name: Name, kind: str, document: str) -> None:
         """Keep a configuration document; '' removes it. Raises S3Error for one that is too large, NoSuchBucket."""
-        answer = self.done(environ, "POST", name, (204, 404), headers=config_headers.headers(kind, document))
+        answer = self.done(environ, "POST", name, (204, 404), headers=documents.headers(kind, document))
         if answer.status == 404:
             raise S3Error("NoSuchBucket", "", {"BucketName": name.container or ""})
 

@@ -176,7 +176,7 @@ def _unsatisfied(wanted_range: str, size: str) -> S3Error:
 def _overrides(request: S3Request) -> dict[str, str]:
     """Headers that the query sets in place of the object's."""
     found = {name: request.query[key] for key, name in names.OVERRIDES.items() if request.query.get(key)}
-    if found and request.credential is None:
+    if found and not request.identity.known:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     for name, value in found.items():
         if not value.isprintable():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from objstore.access.identity import ANYONE, Credential
 from objstore.core.names import Name
 from objstore.s3.signature.signing import Signing
-from objstore.web.keys import Credential
 from objstore.web.requests import Environ
 
 
@@ -46,14 +46,14 @@ class Body(Protocol):
 class S3Request:
     """bucket and key are text, '' where the request names none. query: decoded, sub-resources as ''.
 
-    headers: canonical name to text, `Content-Encoding` without aws-chunked. credential: None for
-    anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
+    headers: canonical name to text, `Content-Encoding` without aws-chunked. identity: who asks. account: the one that
+    it works in, '' for anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
     signing: how it is signed, None if it is not. containers: of the buckets that were looked up for it.
     """
 
     __slots__ = (
-        "body", "bucket", "containers", "credential", "environ", "headers", "key", "method", "operation", "query",
-        "region", "signing", "source_ip",
+        "account", "body", "bucket", "containers", "environ", "headers", "identity", "key", "method", "operation",
+        "query", "region", "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -76,16 +76,12 @@ class S3Request:
         self.query = query
         self.headers = headers
         self.body = body
-        self.credential = credential
+        self.identity = ANYONE if credential is None else credential.identity
+        self.account = self.identity.account
         self.region = region
         self.signing = signing
         self.operation = ""
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
-
-    @property
-    def account(self) -> str:
-        """The account of the one who asks; '' for anonymous requests."""
-        return self.credential.account if self.credential else ""
 
     @property
     def version_id(self) -> str:

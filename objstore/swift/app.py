@@ -18,6 +18,7 @@ from objstore.swift.object_delete import ObjectDelete
 from objstore.swift.object_get import ObjectGet
 from objstore.swift.object_post import ObjectPost
 from objstore.swift.object_put import ObjectPut
+from objstore.swift.permission import Permissions
 from objstore.swift.request import ProxyRequest
 from objstore.web import cors, requests
 from objstore.web.context import RequestContext
@@ -40,6 +41,7 @@ class ProxyApp:
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer
+        self._permissions = Permissions(layer)
         read = ObjectGet(layer)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,
@@ -85,7 +87,7 @@ class ProxyApp:
         try:
             if not environ.get("objstore.preauthorized"):
                 unsupported.check(environ)
-            response = verb(ProxyRequest(environ, name))
+            response = verb(ProxyRequest(environ, name, self._permissions))
         except ObjstoreError as failure:
             if not origin:
                 raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from objstore.access import swift_acls
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.layer import POLICY_NAME
 from objstore.core.errors import ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
 from objstore.layers.interface import ContainerOptions, ObjectLayer
+from objstore.swift.permission import LISTS
 from objstore.swift.request import (
     OWNER_HEADERS,
     ProxyRequest,
@@ -17,13 +19,13 @@ from objstore.swift.request import (
     plain,
     without_owner_headers,
 )
-from objstore.web import acls, requests
+from objstore.web import infos, requests
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.errors import response_for
+from objstore.web.infos import ContainerInfo
 from objstore.web.responses import Response, error
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
-_ACLS = ("X-Container-Read", "X-Container-Write")
 # Stored with a container; other headers of a request are not.
 _KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
 # Headers that a client may remove by X-Remove-*: never system metadata, in any spelling.
@@ -50,7 +52,7 @@ class Containers:
                 listing = self._layer.list_objects(request.context, request.name, page_of(request, query))
         except ObjstoreError as failure:
             return request.permit() or response_for(failure)
-        refused = request.permit(listing.headers.get("X-Container-Read", ""))
+        refused = request.permit(infos.from_headers(ContainerInfo, 204, listing.headers))
         if refused is not None:
             return refused
         if problem:
@@ -98,8 +100,8 @@ class Containers:
                 kept = "X-" + name[len(_REMOVE) :]
                 if kept.startswith(_REMOVABLE) and (request.owner or kept not in OWNER_HEADERS):
                     changes.setdefault(kept, "")
-        for name in _ACLS:
+        for name in LISTS:
             if changes.get(name):
-                changes[name] = acls.clean(name, changes[name])
+                changes[name] = swift_acls.clean(name, changes[name])
         check_metadata("Container", changes, self._limits)
         return changes

@@ -37,7 +37,7 @@ class ObjectGet:
 
     def __call__(self, request: ProxyRequest) -> Response:
         container = self._layer.container_info(request.context, request.name)
-        refused = request.permit(container.read_acl)
+        refused = request.permit(container)
         if refused is not None:
             return refused
         environ = request.environ

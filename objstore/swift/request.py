@@ -12,9 +12,10 @@ from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ObjectLayer, Page
-from objstore.web import access, requests
-from objstore.web.access import Access
+from objstore.swift.permission import Asking, Permissions
+from objstore.web import requests
 from objstore.web.context import RequestContext
+from objstore.web.infos import ContainerInfo
 from objstore.web.requests import Environ
 from objstore.web.responses import Response, error
 from objstore.wire import messages
@@ -36,14 +37,15 @@ HTML = "text/html; charset=UTF-8"
 class ProxyRequest:
     """A request: environ, method and name; its headers are read at their first use."""
 
-    __slots__ = ("_headers", "context", "environ", "method", "name")
+    __slots__ = ("_headers", "_permissions", "context", "environ", "method", "name")
 
-    def __init__(self, environ: Environ, name: Name) -> None:
+    def __init__(self, environ: Environ, name: Name, permissions: Permissions) -> None:
         self.environ = environ
         self.context = RequestContext.of(environ)
         self.method: str = environ["REQUEST_METHOD"]
         self.name = name
         self._headers: dict[str, str] | None = None
+        self._permissions = permissions
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,9 +53,9 @@ class ProxyRequest:
             self._headers = requests.headers(self.environ)
         return self._headers
 
-    def permit(self, acl: str = "") -> Response | None:
-        """Return None if the request is permitted, else the refusal."""
-        return access.permit(self.environ, Access(self.name, self.method, acl))
+    def permit(self, info: ContainerInfo | None = None) -> Response | None:
+        """Return None if the request is permitted, else the refusal. info: of the container, if it is known."""
+        return self._permissions.refusal(Asking(self.environ, self.context, self.method, self.name), info)
 
     @property
     def owner(self) -> bool:
@@ -123,7 +125,7 @@ def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Re
 def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
     """Return None if the client may change objects of the container, else the refusal."""
     container = layer.container_info(request.context, request.name)
-    refused = request.permit(container.write_acl)
+    refused = request.permit(container)
     if refused is not None:
         return refused
     if not container.exists:

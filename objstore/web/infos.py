@@ -107,13 +107,13 @@ def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -
         return known
     cache = context.cache
     if cache is None:
-        known = _from_head(kind, *head(context, name))
+        known = from_headers(kind, *head(context, name))
     else:
         key = cache_key(name)
         known = cache.get(key, kind)
         if known is None:
             token = cache.token(key)
-            known = _from_head(kind, *head(context, name))
+            known = from_headers(kind, *head(context, name))
             # Only what is sure is worth remembering: a 503 is gone a moment later.
             if known.exists or known.status in (404, 410):
                 cache.set(key, known, cache.info_ttl if known.exists else cache.missing_ttl, token)
@@ -121,7 +121,8 @@ def look_up(context: RequestContext, name: Name, kind: type[Info], head: Head) -
     return known
 
 
-def _from_head(kind: type[Info], status: int, headers: Mapping[str, str]) -> Info:
+def from_headers(kind: type[Info], status: int, headers: Mapping[str, str]) -> Info:
+    """Return the info that an answer about an account or container comes to."""
     noun = "Account" if kind is AccountInfo else "Container"
     values: dict[str, Any] = {
         "status": status,

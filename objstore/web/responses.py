@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from objstore.web.requests import Environ, StartResponse, WsgiApp, to_native
 
@@ -99,6 +100,12 @@ def error(status: int, message: str = "", headers: Mapping[str, str] | None = No
     else:
         page = f"<html><h1>{reason}</h1><p>{_EXPLANATIONS.get(status, '')}</p></html>".encode()
     return Response(status, {"Content-Type": "text/html; charset=UTF-8", **(headers or {})}, page)
+
+
+def unauthorized(realm: str) -> Response:
+    """401 with the challenge that Swift sends."""
+    named = quote(realm.encode("utf-8", "surrogateescape")) or "unknown"
+    return error(401, headers={"Www-Authenticate": f'Swift realm="{named}"'})
 
 
 def close_body(body: object) -> None:

@@ -32,15 +32,16 @@ LAYERS = {
     "layers": "core runtime web",
     "daemon": "core runtime http ring store wire web replication layers",
     "cluster": "core runtime ring wire web layers",
-    "swift": "core runtime wire web layers cluster",
-    "auth": "core runtime web layers",
+    "access": "core web layers",
+    "swift": "core runtime wire web layers access cluster",
+    "auth": "core runtime web layers access",
     "middleware": "core runtime web layers",
-    "s3": "core runtime web layers",
-    "assembly": "core runtime http ring store wire web replication layers server daemon cluster swift auth middleware"
-    " s3",
+    "s3": "core runtime web layers access",
+    "assembly": "core runtime http ring store wire web replication layers server daemon cluster access swift auth"
+    " middleware s3",
     "health": "core runtime ring assembly",
-    "cli": "core runtime http ring store wire web replication layers server daemon cluster swift auth middleware"
-    " s3 assembly health",
+    "cli": "core runtime http ring store wire web replication layers server daemon cluster access swift auth"
+    " middleware s3 assembly health",
 }
 
 # (module, module it may import besides), as patterns, and why.
@@ -161,6 +162,18 @@ def test_engines_are_known_by_their_contract_alone() -> None:
         if target.startswith("objstore.store.objects")
     ]
     wrong += [f"interface.py:{line}" for line, target in imports("objstore.store.interface") if ".objects" in target]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_access_knows_neither_requests_nor_answers() -> None:
+    """It decides by values, for any API: of `web` it takes the context and the infos of what the store has."""
+    wrong = [
+        f"{module}:{line} imports {target}"
+        for module in MODULES
+        if layer_of(module) == "access"
+        for line, target in imports(module)
+        if target.startswith("objstore.web") and target not in ("objstore.web.context", "objstore.web.infos")
+    ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from objstore.access.identity import AccessKeys, Credential
 from objstore.s3.errors import S3Error
 from objstore.s3.incoming import Incoming
 from objstore.s3.signature import times, v2, v4
 from objstore.s3.signature.keys import Seed, SigningKeys
 from objstore.s3.signature.signing import BY_FORM, BY_HEADER, BY_URL, V2, V4, Signing
 from objstore.s3.signature.times import Signed, Window
-from objstore.web.keys import AccessKeys, Credential
 
 _SEVERAL = (
     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or "

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.access.identity import Realm
 from objstore.auth import hashing, users
 from objstore.auth.prefixes import Prefix, Prefixes, from_conf
 from objstore.auth.users import User, UserTable
@@ -99,19 +100,25 @@ def test_users_are_the_same_once_written_and_read(user):
 def test_admins_own_their_account_under_every_prefix():
     table = UserTable([User("test:tester", "k", (".admin", "staff", ".reseller_admin"))], PREFIXES)
     login = table.logins["test:tester"]
-    assert login.account == "AUTH_test"
-    assert login.identity == ("test:tester", ("test:tester", "test", "staff"), ("AUTH_test", "SERVICE_test"), True)
+    assert login.identity.account == "AUTH_test"
+    assert login.identity == (
+        "test:tester",
+        ("test:tester", "test", "staff"),
+        ("AUTH_test", "SERVICE_test"),
+        True,
+        "AUTH_test",
+    )
 
 
 def test_others_own_nothing():
     table = UserTable([User("test:tester3", "k")], PREFIXES)
-    assert table.logins["test:tester3"].identity == ("test:tester3", ("test:tester3", "test"), (), False)
+    assert table.logins["test:tester3"].identity == ("test:tester3", ("test:tester3", "test"), (), False, "AUTH_test")
 
 
 @pytest.mark.parametrize("override", [{"account": "AUTH_x"}, {"url": "$HOST/v1/AUTH_x/"}])
 def test_account_may_be_another(override):
     login = UserTable([User("test:tester", "k", (".admin",), **override)], PREFIXES).logins["test:tester"]
-    assert login.account == "AUTH_x"
+    assert login.identity.account == "AUTH_x"
     assert login.identity.accounts == ("AUTH_x", "AUTH_test", "SERVICE_test")
 
 
@@ -159,9 +166,12 @@ def test_prefixes_of_settings():
         {"reseller_prefix": "AUTH, SERVICE_, ''", "SERVICE_require_group": ".service", "require_group": "all"}
     )
     assert list(found) == [Prefix("AUTH_", "all"), Prefix("SERVICE_", ".service"), Prefix("", "all")]
-    assert found.of("SERVICE_x").text == "SERVICE_"
-    assert found.of("x").text == ""
-    assert from_conf({}).of("SERVICE_x") is None
+    assert found.realm == Realm(("SERVICE_", "AUTH_", ""))
+    owned = ("AUTH_x", "SERVICE_x", "x")
+    assert found.administered(owned, ()) == ()
+    assert found.administered(owned, (".service",)) == ("SERVICE_x",)
+    assert found.administered(owned, ("all",)) == ("AUTH_x", "x")
+    assert from_conf({}).administered(owned, ()) == owned
     with pytest.raises(ConfigError, match="twice"):
         from_conf({"reseller_prefix": "AUTH,AUTH_"})
 

@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from harness.fuzz import Damage, hold, tries
+from harness.identities import identity
 
+from objstore.access import acl, policy, swift_acls
+from objstore.access.identity import Credential
 from objstore.auth import hashing
 from objstore.core import expiry_queue
 from objstore.core.errors import MALFORMED, ObjstoreError
@@ -25,9 +28,8 @@ from objstore.http.request_head import HeadLimits, parse_head
 from objstore.replication import databases, objects_messages
 from objstore.ring.ring_file import RING, RingContents, decode_ring, encode_ring
 from objstore.ring.sealed import seal
-from objstore.s3 import addressing, cors, dates, headers, incoming, listing, post_policy, tags, xml
-from objstore.s3.access import acl, acl_xml, policy
-from objstore.s3.access.acl import Owners
+from objstore.s3 import acl_xml, addressing, cors, dates, headers, incoming, listing, post_policy, tags, xml
+from objstore.s3.acl_headers import Owners, from_headers
 from objstore.s3.errors import S3Error
 from objstore.s3.form import Form, boundary_of
 from objstore.s3.multipart import plan
@@ -41,14 +43,12 @@ from objstore.store.change import Change
 from objstore.store.databases import account_db, container_db
 from objstore.store.databases import metadata as database_metadata
 from objstore.store.objects import format
-from objstore.web import acls, conditions, constraints, listings, ranges, requests, segments
-from objstore.web.access import Identity
-from objstore.web.keys import Credential
+from objstore.web import conditions, constraints, listings, ranges, requests, segments
 from objstore.wire import messages, named_rows
 
 OURS = (ObjstoreError, S3Error)
 NOW = 1369353600.0
-OWNER = Credential(Identity("a:b", ("a:b", "a"), ("AUTH_a",)), "secret", "AUTH_a")
+OWNER = Credential(identity("AUTH_a", "b", True), "secret")
 
 
 class Keys:
@@ -106,7 +106,7 @@ def located(path: str) -> object:
 
 
 def granted(text: str) -> object:
-    return acl.from_headers({"X-Amz-Grant-Read": text}, Owners("a", "a"), known)
+    return from_headers({"X-Amz-Grant-Read": text}, Owners("a", "a"), known)
 
 
 def form(body: bytes) -> object:
@@ -258,12 +258,12 @@ SWIFT: dict[str, Decoder] = {
     "range": Decoder("text", lambda text: ranges.resolve(ranges.parse(text) or (), 100), ("bytes=0-9,20-,-5",)),
     "conditions": Decoder("text", judged, ('"a", W/"b", *', "Fri, 24 May 2013 00:00:00 GMT")),
     "container ACL": Decoder(
-        "text", lambda text: acls.parse(acls.clean("X-Container-Read", text)), (".r:*,a:b,.r:-x.y",)
+        "text", lambda text: swift_acls.parse(swift_acls.clean("X-Container-Read", text)), (".r:*,a:b,.r:-x.y",)
     ),
     "referrer": Decoder(
-        "text", lambda text: acls.referrer_allowed(text, acls.parse(".r:.a.b")), ("http://[::1]:80/a",)
+        "text", lambda text: swift_acls.referrer_allowed(text, swift_acls.parse(".r:.a.b")), ("http://[::1]:80/a",)
     ),
-    "account ACL": Decoder("text", acls.clean_account_acl, ('{"read-only": ["a:b"], "admin": ["c"]}',)),
+    "account ACL": Decoder("text", swift_acls.clean_account_acl, ('{"read-only": ["a:b"], "admin": ["c"]}',)),
     "accept": Decoder("text", lambda text: listings.negotiated("", text), ("text/*;q=0.5, application/json;q=1",)),
     "expiry": Decoder("text", lambda text: constraints.delete_at({"X-Delete-At": text}, NOW), ("1999999999",)),
     "life": Decoder("text", lambda text: constraints.delete_at({"X-Delete-After": text}, NOW), ("60",)),

@@ -15,16 +15,15 @@ from harness.fuzz import SECONDS, Damage, tries
 from harness.in_process import InProcess
 from harness.s3 import Signer
 
+from objstore.access.identity import Credential, Identity
 from objstore.http.request_head import HeadLimits, RequestRefused, parse_head
 from objstore.middleware.copy import Copy
 from objstore.runtime import settings
 from objstore.s3.filter import S3Filter
 from objstore.s3.settings import S3Settings
-from objstore.web.access import Identity
-from objstore.web.keys import Credential
 from objstore.web.responses import call
 
-OWNER = Credential(Identity("a:b", ("a:b", "a", "AUTH_a"), ("AUTH_a",)), "secret", "AUTH_a")
+OWNER = Credential(Identity("a:b", ("a:b", "a"), ("AUTH_a",), account="AUTH_a"), "secret")
 LOGGER = logging.getLogger("test.fuzz")
 SIGNER = Signer("KEY", "secret")
 

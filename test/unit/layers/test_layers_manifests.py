@@ -16,6 +16,7 @@ from objstore.layers.interface import DeleteOptions, PutOptions
 from objstore.layers.manifests import Manifests
 from objstore.runtime import green
 from objstore.swift.object_get import ObjectGet
+from objstore.swift.permission import Permissions
 from objstore.swift.request import ProxyRequest
 from objstore.web import ranges, segments
 from objstore.web.context import RequestContext
@@ -111,7 +112,7 @@ class Proxy:
     def __call__(self, environ, start_response):
         name = api_name(environ["PATH_INFO"], reserved=True)[1]
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return self.get(ProxyRequest(environ, name))(environ, start_response)
+            return self.get(ProxyRequest(environ, name, Permissions(self.layer)))(environ, start_response)
         context, sent = RequestContext.of(environ), headers(environ)
         keep = KEEP_SEGMENTS in sent
         if environ["REQUEST_METHOD"] == "PUT":

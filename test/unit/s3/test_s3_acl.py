@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.s3.access import acl, acl_xml
-from objstore.s3.access.acl import ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY, Acl, Grant, Owners
+from objstore.access import acl
+from objstore.access.acl import ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY, Acl, Grant
+from objstore.s3 import acl_headers, acl_xml
+from objstore.s3.acl_headers import Owners
 from objstore.s3.errors import S3Error
 
 ME = Grant("me", "FULL_CONTROL")
@@ -33,26 +35,26 @@ def only_me(account: str) -> bool:
     ],
 )
 def test_canned(name: str, grants: tuple[Grant, ...]) -> None:
-    assert acl.canned(name, Owners("me", "host")) == Acl("me", (ME, *grants))
+    assert acl_headers.canned(name, Owners("me", "host")) == Acl("me", (ME, *grants))
 
 
 def test_the_owner_of_bucket_and_object_has_one_grant() -> None:
-    assert acl.canned("bucket-owner-full-control", OWN).private
-    assert acl.canned("bucket-owner-read", OWN).private
+    assert acl_headers.canned("bucket-owner-full-control", OWN).private
+    assert acl_headers.canned("bucket-owner-read", OWN).private
 
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(S3Error) as caught:
-        acl.canned("public", OWN)
+        acl_headers.canned("public", OWN)
     assert caught.value.code == "InvalidArgument"
 
 
 def test_headers_grant_one_by_one() -> None:
     headers = {"X-Amz-Grant-Read": f'id="you", uri={ALL_USERS}', "X-Amz-Grant-Full-Control": "id=me"}
-    asked = acl.from_headers(headers, OWN, anyone)
+    asked = acl_headers.from_headers(headers, OWN, anyone)
     assert asked is not None
     assert set(asked.grants) == {ME, Grant("you", "READ"), Grant(ALL_USERS, "READ")}
-    assert acl.from_headers({"X-Amz-Date": "x"}, OWN, anyone) is None
+    assert acl_headers.from_headers({"X-Amz-Date": "x"}, OWN, anyone) is None
 
 
 @pytest.mark.parametrize(
@@ -69,22 +71,22 @@ def test_headers_grant_one_by_one() -> None:
 )
 def test_bad_headers_are_refused(headers: dict[str, str], code: str) -> None:
     with pytest.raises(S3Error) as caught:
-        acl.from_headers(headers, OWN, only_me)
+        acl_headers.from_headers(headers, OWN, only_me)
     assert caught.value.code == code
 
 
 def test_more_than_a_hundred_grants_are_refused() -> None:
     many = ",".join(f'id="{number}"' for number in range(101))
     with pytest.raises(S3Error):
-        acl.from_headers({"X-Amz-Grant-Read": many}, OWN, anyone)
+        acl_headers.from_headers({"X-Amz-Grant-Read": many}, OWN, anyone)
 
 
 @pytest.mark.parametrize("name", ["private", "public-read", "bucket-owner-read", "log-delivery-write"])
 def test_what_is_kept_is_loaded_again(name: str) -> None:
     for owners in (OWN, Owners("me", "host")):
-        made = acl.canned(name, owners)
+        made = acl_headers.canned(name, owners)
         assert acl.load(acl.dump(made, owners.bucket), owners.bucket) == made
-    assert acl.dump(acl.canned("private", OWN), "me") == ""
+    assert acl.dump(acl_headers.canned("private", OWN), "me") == ""
 
 
 def test_a_document_is_what_was_written() -> None:

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from objstore.core.errors import BodyTruncated
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import declared, tags, xml
-from objstore.s3.access import acl_xml
+from objstore.s3 import acl_xml, declared, tags, xml
 from objstore.s3.aws_chunked import ChunkDecoder
 from objstore.s3.body import Payload
 from objstore.s3.declared import FRAMINGS

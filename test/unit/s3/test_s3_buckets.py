@@ -12,14 +12,13 @@ from urllib.parse import parse_qs
 import pytest
 from harness.layer_over_app import LayerOverApp
 
+from objstore.access.identity import Credential, Identity
 from objstore.core.names import Name
 from objstore.core.text import HEADER_NAME
 from objstore.s3.buckets import ACCOUNT, GRACE, Buckets, place_of
 from objstore.s3.errors import S3Error
 from objstore.s3.native import Native, hidden
 from objstore.s3.request import S3Request
-from objstore.web.access import Identity
-from objstore.web.keys import Credential
 from objstore.web.requests import Environ, StartResponse, api_name
 
 BUCKET = "bucket"
@@ -120,7 +119,7 @@ class World:
 
     def request(self, account: str, headers: dict[str, str] | None = None) -> S3Request:
         environ: Environ = {"REQUEST_METHOD": "PUT"}
-        credential = Credential(Identity(f"{account}:me", (), (account,)), "", account) if account else None
+        credential = Credential(Identity(f"{account}:me", (), (account,), account=account), "") if account else None
         return S3Request(environ, BUCKET, "", {}, headers or {}, None, credential)  # type: ignore[arg-type]
 
     def create(self, account: str, bucket: str = BUCKET) -> bool:

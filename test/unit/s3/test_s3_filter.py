@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from harness.layer_over_app import LayerOverApp
 
+from objstore.access.identity import Credential
 from objstore.core import errors
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
@@ -17,7 +18,6 @@ from objstore.s3 import failures
 from objstore.s3.errors import ERRORS, S3Error
 from objstore.s3.filter import S3Filter, filter_factory
 from objstore.s3.settings import S3Settings
-from objstore.web.keys import Credential
 
 V4 = "AWS4-HMAC-SHA256 Credential=a/20240506/us-east-1/s3/aws4_request,SignedHeaders=host,Signature=x"
 

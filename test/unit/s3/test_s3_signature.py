@@ -19,6 +19,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objstore.access.identity import Credential, Identity
 from objstore.s3 import incoming
 from objstore.s3.addressing import locate
 from objstore.s3.errors import S3Error
@@ -29,15 +30,13 @@ from objstore.s3.signature import Checker, Proof, SignatureRules, Signing
 from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
 from objstore.s3.signature.times import Window
 from objstore.s3.signature.v2 import RESOURCE_PARAMETERS, YOUNG_PARAMETERS
-from objstore.web.access import Identity
-from objstore.web.keys import Credential
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 DOMAINS = ("s3.amazonaws.com",)
 NOW_2013 = 1369353600.0  # 24 May 2013, 00:00 UTC, the day of AWS's examples
 WINDOW = Window(skew=900, life=604800)
-OWNER = Credential(Identity("a:b", ("a:b", "a"), ("AUTH_a",)), SECRET, "AUTH_a")
+OWNER = Credential(Identity("a:b", ("a:b", "a"), ("AUTH_a",), account="AUTH_a"), SECRET)
 
 
 class Keys:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from objstore.s3 import bucket_config
-from objstore.s3.access import acl, acl_xml
-from objstore.s3.access.acl import Owners
-from objstore.s3.access.check import ACL, sent_acl
-from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED
+from objstore.access import acl
+from objstore.access.bucket import ACL
+from objstore.s3 import acl_xml, bucket_config
+from objstore.s3.access import sent_acl
+from objstore.s3.acl_headers import Owners
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
@@ -16,7 +16,7 @@ from objstore.web.responses import Response
 def get(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
     # Where ACLs are disabled, what they said does not count.
-    shown = acl.private(kept.owner) if kept.ownership == BUCKET_OWNER_ENFORCED else kept.acl
+    shown = acl.private(kept.owner) if kept.acls_disabled else kept.acl
     return bucket_config.answer(acl_xml.to_xml(shown))
 
 

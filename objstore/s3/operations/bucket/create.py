@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from objstore.s3 import config_headers, xml
-from objstore.s3.access import acl
-from objstore.s3.access.acl import CANNED_HEADER, GRANT_HEADERS, Acl, Owners
-from objstore.s3.access.check import ACL, OWNERSHIP, refuse_public
-from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED, OWNERSHIPS
+from objstore.access import acl
+from objstore.access.acl import Acl
+from objstore.access.bucket import ACL, BUCKET_OWNER_ENFORCED, OWNERSHIP, OWNERSHIPS
+from objstore.layers import documents
+from objstore.s3 import xml
+from objstore.s3.access import refuse_public
+from objstore.s3.acl_headers import Owners, asks_for_acl, from_headers
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
@@ -25,9 +27,9 @@ def create(context: Context, request: S3Request) -> Response:
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
     kept = acl.dump(granted, request.account)
-    headers = config_headers.headers(ACL, kept) | context.classes.bucket_headers
+    headers = documents.headers(ACL, kept) | context.classes.bucket_headers
     if ownership:
-        headers |= config_headers.headers(OWNERSHIP, ownership)
+        headers |= documents.headers(OWNERSHIP, ownership)
     if not context.buckets.create(request, request.bucket, headers):
         if context.settings.region != _CLASSIC:
             raise S3Error("BucketAlreadyOwnedByYou", "", {"BucketName": request.bucket})
@@ -39,7 +41,7 @@ def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
     """Creating a bucket again resets its ACL and nothing else, by the rules of PutBucketAcl. Raises S3Error."""
     name = context.access.require(context, request, "s3:PutBucketAcl", request.bucket)
     bucket = context.access.bucket(context, request, name)
-    if bucket.ownership == BUCKET_OWNER_ENFORCED and not granted.private:
+    if bucket.acls_disabled and not granted.private:
         raise S3Error("AccessControlListNotSupported")
     refuse_public(granted, bucket.block)
     context.native.set_config(request.environ, name, ACL, acl.dump(granted, request.account))
@@ -76,9 +78,8 @@ def _ownership(request: S3Request) -> str:
 
 def _acl(context: Context, request: S3Request, ownership: str) -> Acl:
     owners = Owners(request.account, request.account)
-    granted = acl.from_headers(request.headers, owners, context.access.known) or acl.private(request.account)
-    asks = CANNED_HEADER in request.headers or any(name in request.headers for name in GRANT_HEADERS)
-    if ownership == BUCKET_OWNER_ENFORCED and asks and not granted.private:
+    granted = from_headers(request.headers, owners, context.access.known) or acl.private(request.account)
+    if ownership == BUCKET_OWNER_ENFORCED and asks_for_acl(request.headers) and not granted.private:
         raise S3Error("InvalidBucketAclWithObjectOwnership")
     return granted
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from objstore.access.bucket import BUCKET_OWNER_ENFORCED, OBJECT_WRITER, OWNERSHIP, OWNERSHIPS
 from objstore.s3 import bucket_config, xml
-from objstore.s3.access.check import OWNERSHIP
-from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED, OBJECT_WRITER, OWNERSHIPS
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation

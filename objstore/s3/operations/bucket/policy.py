@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from objstore.access import condition_keys, policy
+from objstore.access.bucket import POLICY
+from objstore.access.public import is_public, is_public_bucket
 from objstore.s3 import bucket_config, xml
-from objstore.s3.access import facts, policy
-from objstore.s3.access.check import POLICY
-from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED
-from objstore.s3.access.public import is_public
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
-from objstore.web import acls
 from objstore.web.responses import Response
 
 
@@ -23,15 +21,8 @@ def get(context: Context, request: S3Request) -> Response:
 
 def status(context: Context, request: S3Request) -> Response:
     """Report whether policy or ACLs make the bucket public; also without a policy."""
-    name = context.buckets.resolve(request, request.bucket)
-    kept = context.access.bucket(context, request, name)
-    info = context.native.container(request.environ, name)
-    by_policy = kept.policy is not None and not kept.block.restrict_buckets and is_public(kept.policy)
-    by_acl = kept.acl.public and not kept.block.ignore_acls and kept.ownership != BUCKET_OWNER_ENFORCED
-    by_swift = not kept.block.ignore_acls and any(
-        acls.without_public(acl) != acl for acl in (info.read_acl, info.write_acl)
-    )
-    return bucket_config.answer(xml.document("PolicyStatus", [("IsPublic", by_policy or by_acl or by_swift)]))
+    bucket = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
+    return bucket_config.answer(xml.document("PolicyStatus", [("IsPublic", is_public_bucket(bucket))]))
 
 
 def put(context: Context, request: S3Request) -> Response:
@@ -44,7 +35,7 @@ def put(context: Context, request: S3Request) -> Response:
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy") from None
     asked = policy.parse(text, request.bucket)
-    facts.check_keys(asked)
+    condition_keys.check_keys(asked)
     kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
     if kept.block.block_policy and is_public(asked):
         raise S3Error("AccessDenied")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from objstore.access.bucket import PUBLIC_ACCESS, PublicAccessBlock, read_block
 from objstore.s3 import bucket_config, xml
-from objstore.s3.access.check import PUBLIC_ACCESS, block_text, read_block
-from objstore.s3.access.decision import PublicAccessBlock
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
@@ -34,7 +33,7 @@ def put(context: Context, request: S3Request) -> Response:
     if any(text not in _TRUTHS for text in texts):
         raise S3Error("MalformedXML")
     asked = PublicAccessBlock(*(_TRUTHS[text] for text in texts))
-    bucket_config.keep(context, request, PUBLIC_ACCESS, block_text(asked))
+    bucket_config.keep(context, request, PUBLIC_ACCESS, asked.dump())
     return Response(200)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from objstore.access.bucket import REQUEST_PAYMENT
 from objstore.s3 import bucket_config, xml
-from objstore.s3.access.check import REQUEST_PAYMENT
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation

@@ -8,8 +8,7 @@ from itertools import islice
 from typing import Any
 
 from objstore.core.names import Name
-from objstore.s3 import bucket_config, dates, xml
-from objstore.s3.access import acl_xml
+from objstore.s3 import acl_xml, bucket_config, dates, xml
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 from objstore.s3 import dates, listing, xml
-from objstore.s3.access.acl_xml import owner
+from objstore.s3.acl_xml import owner
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.multipart import parts, uploads

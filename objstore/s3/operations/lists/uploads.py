@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from objstore.s3 import dates, listing, xml
-from objstore.s3.access.acl_xml import owner
+from objstore.s3.acl_xml import owner
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.listing import Asked

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from objstore.s3 import bucket_config, current, headers, objects
-from objstore.s3.access import acl, acl_xml
-from objstore.s3.access.acl import Owners
-from objstore.s3.access.check import sent_acl
-from objstore.s3.access.decision import BUCKET_OWNER_ENFORCED
+from objstore.access import acl
+from objstore.s3 import acl_xml, bucket_config, current, headers, objects
+from objstore.s3.access import sent_acl
+from objstore.s3.acl_headers import Owners
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
@@ -18,7 +17,7 @@ def get(context: Context, request: S3Request) -> Response:
     stored = current.read(context, request, target, "HEAD")
     stored.answer.close()
     kept = context.access.bucket(context, request, target.name.of_container)
-    if kept.ownership == BUCKET_OWNER_ENFORCED:
+    if kept.acls_disabled:
         shown = acl.private(kept.owner)
     else:
         shown = acl.load(stored.headers.get(headers.ACL, ""), kept.owner)

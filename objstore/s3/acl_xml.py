@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from objstore.access.acl import GROUPS, PERMISSIONS, Acl, Grant
 from objstore.s3 import xml
-from objstore.s3.access.acl import GROUPS, PERMISSIONS, Acl, Grant, checked
+from objstore.s3.acl_headers import checked
 from objstore.s3.errors import S3Error
 
 _TYPE = f"{{{xml.XSI}}}type"

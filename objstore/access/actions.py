@@ -1,7 +1,8 @@
-"""What may be done, as bucket policies name it, and which permission of an ACL grants it.
+"""All that may be done, as bucket policies name it, and which permission of an ACL grants it.
 
 From the S3 service authorization reference and the ACL overview of the S3 user guide. An
 action without a permission is never granted by ACLs: only the owner has it, or whom a policy allows.
+The Swift API names what it does to containers and objects by the same actions, and has a few for accounts.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from objstore.s3.access.patterns import compiled
+from objstore.access.patterns import compiled
 
 PREFIX = "s3:"
 
 
 class Action(NamedTuple):
     """on: what its resource is. acl: whose ACL grants it (that of the bucket for what creates and lists objects),
-    by which permission, '' for none."""
+    by which permission, '' for none. swift: what Swift's lists call it, '' for what they have no word for."""
 
-    on: Literal["service", "bucket", "object"]
+    on: Literal["service", "bucket", "object", "account"]
     acl: Literal["", "bucket", "object"] = ""
     permission: str = ""
+    swift: Literal["", "read", "list", "write"] = ""
+
+    @property
+    def reads(self) -> bool:
+        return self.swift in ("read", "list")
 
 
 _BY_BUCKET_ACL = {
@@ -68,19 +74,37 @@ _OBJECT = (
     "ReplicateTags", "RestoreObject", "UpdateObjectEncryption",
 )  # fmt: skip
 
+_SWIFT: dict[str, Literal["read", "list", "write"]] = {
+    "AbortMultipartUpload": "write",
+    "DeleteObject": "write",
+    "GetObject": "read",
+    "GetObjectAttributes": "read",
+    "ListAllMyBuckets": "list",
+    "ListBucket": "list",
+    "ListMultipartUploadParts": "write",
+    "PutObject": "write",
+}
+# Changes of accounts, which policies are never asked about.
+CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT = "swift:CreateAccount", "swift:UpdateAccount", "swift:DeleteAccount"
+ACCOUNT_MANAGEMENT = frozenset({CREATE_ACCOUNT, DELETE_ACCOUNT})
+
+_S3: dict[str, Action] = {
+    **{name: Action("service") for name in _SERVICE},
+    **{name: Action("bucket") for name in _BUCKET},
+    **{name: Action("object") for name in _OBJECT},
+    **{name: Action("bucket", "bucket", permission) for name, permission in _BY_BUCKET_ACL.items()},
+    **{name: Action("object", "bucket", "WRITE") for name in _WRITES},
+    **{name: Action("object", "object", permission) for name, permission in _BY_OBJECT_ACL.items()},
+}
 ACTIONS: dict[str, Action] = {
-    **{PREFIX + name: Action("service") for name in _SERVICE},
-    **{PREFIX + name: Action("bucket") for name in _BUCKET},
-    **{PREFIX + name: Action("object") for name in _OBJECT},
-    **{PREFIX + name: Action("bucket", "bucket", permission) for name, permission in _BY_BUCKET_ACL.items()},
-    **{PREFIX + name: Action("object", "bucket", "WRITE") for name in _WRITES},
-    **{PREFIX + name: Action("object", "object", permission) for name, permission in _BY_OBJECT_ACL.items()},
+    **{PREFIX + name: action._replace(swift=_SWIFT.get(name, "")) for name, action in _S3.items()},
+    **{name: Action("account") for name in (CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT)},
 }
 
 # What the owner of a bucket may always do, whatever its policy denies, so that none locks itself out.
 OWNERS_ALWAYS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
-_LOWER = {name.lower(): action for name, action in ACTIONS.items()}
+_LOWER = {(PREFIX + name).lower(): action for name, action in _S3.items()}
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""What a request has for the condition keys of policies."""
+"""What a request of S3 has for the condition keys of policies, and which actions it comes to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import time
 from typing import Any
 
 import pytest
+from harness.identities import identity
 
-from objstore.s3.access import check, facts
-from objstore.s3.access.facts import Subject
-from objstore.s3.access.policy import Caller
+from objstore.access import condition_keys
+from objstore.access.condition_keys import Subject
+from objstore.core.names import Name
+from objstore.s3 import access
 from objstore.s3.request import S3Request
 from objstore.s3.signature import Signing
+from objstore.s3.stored import Target
 
 V4, V2 = "AWS4-HMAC-SHA256", "AWS"
 HASH = "e3b0c442"
@@ -32,9 +35,11 @@ def request(
     return made
 
 
-def values(one: S3Request, *keys: str, tags: str = "") -> dict[str, tuple[str, ...]]:
-    found = facts.gather(keys, Subject(one, Caller("AUTH_a", "u"), "", "", tags, "AUTH_owner"))
-    return {key: tuple(value) for key, value in found.items()}
+def values(one: S3Request, *keys: str) -> dict[str, tuple[str, ...]]:
+    context: Any = None
+    source = access._Source(context, one, Target(Name("AUTH_owner", "bucket", "key")))
+    subject = Subject(source.circumstances(frozenset(keys)), identity("AUTH_a", "u"), "AUTH_owner")
+    return {key: tuple(value) for key, value in condition_keys.gather(keys, subject).items()}
 
 
 SIGNATURE = ("s3:authtype", "s3:signatureversion", "s3:x-amz-content-sha256")
@@ -110,7 +115,7 @@ def test_a_source_of_a_copy_is_the_same_in_any_spelling(header: str) -> None:
 def test_headers_of_an_upload_ask_for_further_actions(
     operation: str, headers: dict[str, str], further: list[str]
 ) -> None:
-    assert check.described_actions(request(headers, operation=operation)) == further
+    assert access.described_actions(request(headers, operation=operation)) == tuple(further)
 
 
 def test_whether_an_operation_makes_an_object() -> None:
@@ -128,10 +133,10 @@ def test_the_account_of_the_bucket() -> None:
 
 
 def test_each_header_key_and_query_key_has_a_reader() -> None:
-    headers = dict.fromkeys(facts._HEADER_KEYS, "x")
-    keys = [f"s3:{name.lower()}" for name in facts._HEADER_KEYS]
+    headers = dict.fromkeys(condition_keys._HEADER_KEYS, "x")
+    keys = [f"s3:{name.lower()}" for name in condition_keys._HEADER_KEYS]
     assert values(request(headers), *keys) == dict.fromkeys(keys, ("x",))
     listing = {"prefix": "p", "delimiter": "/", "max-keys": "1"}
-    assert values(request(query=listing), *facts._QUERY_KEYS) == {
+    assert values(request(query=listing), *condition_keys._QUERY_KEYS) == {
         "s3:prefix": ("p",), "s3:delimiter": ("/",), "s3:max-keys": ("1",),
     }  # fmt: skip

@@ -19,8 +19,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from objstore.access.identity import Identity
 from objstore.core.errors import InvalidInput
-from objstore.web.access import Identity
 
 LISTINGS = ".rlistings"
 ACCOUNT_ACL_HEADER = "X-Account-Access-Control"
@@ -108,7 +108,7 @@ def _host_of(referrer: str) -> str:
 
 
 def groups_allowed(identity: Identity, acl: ContainerAcl) -> bool:
-    """Does the list name the identity? Groups that begin with a period are the system's and cannot be named."""
+    """Does the list name someone who is known? Groups that begin with a period are the system's, never named."""
     if not acl.groups:
         return False
     if any(group in acl.groups for group in identity.groups if not group.startswith(".")):

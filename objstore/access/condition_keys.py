@@ -6,28 +6,48 @@ Only the keys that a policy asks for are looked up. A key without a value is abs
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from objstore.s3.access.patterns import Values, is_malformed
-from objstore.s3.access.policy import Caller, Policy, Statement
-from objstore.s3.errors import S3Error
-from objstore.s3.request import S3Request
+from objstore.access.identity import Identity
+from objstore.access.patterns import Values, is_malformed
+from objstore.access.policy import MalformedPolicy, Policy, Statement
+
+
+class Circumstances(NamedTuple):
+    """How something is asked for, as condition keys see it. now: seconds since the epoch.
+
+    headers: those of the request that keys are about, canonical name to text. query: `prefix`, `delimiter`,
+    `max-keys` of a listing. creates: `true` for what makes an object, `false` for what prepares one, else ''.
+    auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. version_id: of
+    the object. tags: URL-encoded, of the object that is to be.
+    """
+
+    now: float = 0.0
+    source_ip: str = ""
+    secure: bool = False
+    tls_version: str = ""
+    region: str = ""
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    creates: str = ""
+    auth_type: str = ""
+    signature_version: str = ""
+    payload: str = ""
+    signed_at: float | None = None
+    version_id: str = ""
+    tags: str = ""
 
 
 class Subject(NamedTuple):
-    """tags: URL-encoded, of the object that is there. request_tags: likewise, of the one that is to be.
-    owner: the account of the bucket."""
+    """stored_tags: URL-encoded, of the object that is there. owner: the account of the bucket."""
 
-    request: S3Request
-    caller: Caller
-    version_id: str = ""
-    tags: str = ""
-    request_tags: str = ""
+    circumstances: Circumstances
+    identity: Identity
     owner: str = ""
+    stored_tags: str = ""
 
 
 Found = Iterable[str]
@@ -43,11 +63,6 @@ _HEADER_KEYS = (
     "X-Amz-Object-Ownership",
 )  # fmt: skip
 _QUERY_KEYS = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
-# Operations that make an object, and those that only prepare one.
-_CREATES = {
-    "PutObject": "true", "PostObject": "true", "CopyObject": "true", "CompleteMultipartUpload": "true",
-    "RenameObject": "true", "CreateMultipartUpload": "false", "UploadPart": "false", "UploadPartCopy": "false",
-}  # fmt: skip
 # Keys of AWS that no request here has: sessions, organisations, networks and services of AWS, access points, locks.
 _ABSENT = frozenset(
     {
@@ -76,18 +91,18 @@ _ABSENT_SPACES = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/")
 
 
 def check_keys(policy: Policy) -> None:
-    """Raises S3Error MalformedPolicy for a condition key or variable that does not exist, or that no request for the
+    """Raises MalformedPolicy for a condition key or variable that does not exist, or that no request for the
     statement's actions has: what hangs on it would never apply."""
     for key in sorted(policy.keys):
         if not _is_known(key):
-            raise S3Error("MalformedPolicy", "Policy has an invalid condition key", {"Detail": key})
+            raise MalformedPolicy("Policy has an invalid condition key", key)
     for statement in policy.statements:
         if statement.actions_named and any(not _applies(one.key, statement) for one in statement.conditions):
-            raise S3Error("MalformedPolicy", _NO_COMBINATION)
+            raise MalformedPolicy(_NO_COMBINATION)
     if policy.filling:
         for text in (text for statement in policy.statements for text in statement.filled_texts()):
             if is_malformed(text):
-                raise S3Error("MalformedPolicy", "Policy has an invalid variable", {"Detail": text})
+                raise MalformedPolicy("Policy has an invalid variable", text)
 
 
 def _applies(key: str, statement: Statement) -> bool:
@@ -105,7 +120,7 @@ def _is_known(key: str) -> bool:
     return any(key.startswith(space) and len(key) > len(space) for space in (*_TAG_SPACES, *_ABSENT_SPACES))
 
 
-def needs_tags(keys: Iterable[str]) -> bool:
+def needs_stored_tags(keys: Iterable[str]) -> bool:
     """Is one of the keys about the tags of the object that is there?"""
     return any(key.startswith(_EXISTING_TAG) for key in keys)
 
@@ -122,9 +137,9 @@ def gather(keys: Iterable[str], subject: Subject) -> Values:
         if reader is not None:
             values = tuple(reader(subject))
         elif key.startswith(_EXISTING_TAG):
-            values = _tag(subject.tags, key[len(_EXISTING_TAG) :])
+            values = _tag(subject.stored_tags, key[len(_EXISTING_TAG) :])
         elif key.startswith(_REQUEST_TAG):
-            values = _tag(subject.request_tags, key[len(_REQUEST_TAG) :])
+            values = _tag(subject.circumstances.tags, key[len(_REQUEST_TAG) :])
         else:
             values = ()
         if values:
@@ -142,88 +157,68 @@ def _some(value: str) -> Found:
 
 
 def _header(name: str) -> Callable[[Subject], Found]:
-    return lambda subject: (subject.request.headers[name],) if name in subject.request.headers else ()
+    return lambda subject: _item(subject.circumstances.headers, name)
 
 
 def _query(name: str) -> Callable[[Subject], Found]:
-    return lambda subject: (subject.request.query[name],) if name in subject.request.query else ()
+    return lambda subject: _item(subject.circumstances.query, name)
 
 
-def _auth_type(subject: Subject) -> Found:
-    signing = subject.request.signing
-    return _some(signing.type if signing is not None else "")
-
-
-def _signature_version(subject: Subject) -> Found:
-    signing = subject.request.signing
-    return _some(signing.version if signing is not None else "")
+def _item(items: Mapping[str, str], name: str) -> Found:
+    return (items[name],) if name in items else ()
 
 
 def _signature_age(subject: Subject) -> Found:
     """Milliseconds since the signature was made; a URL or form of version 2 does not say when that was."""
-    signing = subject.request.signing
-    if signing is None or signing.seconds is None:
-        return ()
-    return (str(max(0, int((time.time() - signing.seconds) * 1000))),)
-
-
-def _payload(subject: Subject) -> Found:
-    """The statement about the body: the signature's, or that of an unsigned request."""
-    request = subject.request
-    return _some(request.signing.payload if request.signing is not None else request.header("X-Amz-Content-Sha256"))
+    now, signed_at = subject.circumstances.now, subject.circumstances.signed_at
+    return () if signed_at is None else (str(max(0, int((now - signed_at) * 1000))),)
 
 
 def _copy_source(subject: Subject) -> Found:
     """`bucket/key` and `/bucket/key`, decoded and without a version: a policy may use either, a header any spelling."""
-    path = subject.request.header("X-Amz-Copy-Source").partition("?")[0]
+    path = subject.circumstances.headers.get("X-Amz-Copy-Source", "").partition("?")[0]
     source = unquote(path, errors="replace").removeprefix("/")
     return (source, f"/{source}") if source else ()
 
 
-def _now(subject: Subject) -> Found:
-    return (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
-
-
-def _tls_version(subject: Subject) -> Found:
-    return _some(str(subject.request.environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"))
-
-
 def _user_id(subject: Subject) -> Found:
-    caller = subject.caller
-    return (f"{caller.account}:{caller.user}",) if caller.account else ("anonymous",)
+    identity = subject.identity
+    return (f"{identity.account}:{identity.name}",) if identity.account else ("anonymous",)
+
+
+def _date(subject: Subject) -> Found:
+    return (datetime.fromtimestamp(subject.circumstances.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
 
 
 _READERS: dict[str, Callable[[Subject], Found]] = {
     **{f"s3:{name.lower()}": _header(name) for name in _HEADER_KEYS},
     **{key: _query(name) for key, name in _QUERY_KEYS.items()},
-    "aws:currenttime": _now,
-    "aws:epochtime": lambda _: (str(int(time.time())),),
-    "aws:principalaccount": lambda subject: _some(subject.caller.account),
-    "aws:principalarn": lambda subject: _some(subject.caller.arn),
-    "aws:principaltype": lambda subject: ("User",) if subject.caller.account else ("Anonymous",),
+    "aws:currenttime": _date,
+    "aws:epochtime": lambda subject: (str(int(subject.circumstances.now)),),
+    "aws:principalaccount": lambda subject: _some(subject.identity.account),
+    "aws:principalarn": lambda subject: _some(subject.identity.arn),
+    "aws:principaltype": lambda subject: ("User",) if subject.identity.account else ("Anonymous",),
     "aws:referer": _header("Referer"),
-    "aws:requestedregion": lambda subject: (subject.request.region,),
-    "aws:securetransport": lambda subject: (
-        "true" if subject.request.environ.get("wsgi.url_scheme") == "https" else "false",
-    ),
-    "aws:sourceip": lambda subject: _some(subject.request.source_ip),
+    "aws:requestedregion": lambda subject: _some(subject.circumstances.region),
+    "aws:securetransport": lambda subject: ("true" if subject.circumstances.secure else "false",),
+    "aws:sourceip": lambda subject: _some(subject.circumstances.source_ip),
     "aws:useragent": _header("User-Agent"),
     "aws:userid": _user_id,
-    "aws:username": lambda subject: _some(subject.caller.user),
+    "aws:username": lambda subject: _some(subject.identity.name),
     "aws:resourceaccount": lambda subject: _some(subject.owner),
-    "s3:authtype": _auth_type,
+    "s3:authtype": lambda subject: _some(subject.circumstances.auth_type),
     "s3:if-match": _header("If-Match"),
     "s3:if-none-match": _header("If-None-Match"),
     "s3:locationconstraint": lambda subject: (),  # of CreateBucket, which is asked of no bucket
-    "s3:objectcreationoperation": lambda subject: _some(_CREATES.get(subject.request.operation, "")),
+    "s3:objectcreationoperation": lambda subject: _some(subject.circumstances.creates),
     "s3:requestobjecttagkeys": lambda subject: [
-        key for key, _ in parse_qsl(subject.request_tags, keep_blank_values=True)
+        key for key, _ in parse_qsl(subject.circumstances.tags, keep_blank_values=True)
     ],
     "s3:resourceaccount": lambda subject: _some(subject.owner),
     "s3:signatureage": _signature_age,
-    "s3:signatureversion": _signature_version,
-    "s3:tlsversion": _tls_version,
-    "s3:x-amz-content-sha256": _payload,
+    "s3:signatureversion": lambda subject: _some(subject.circumstances.signature_version),
+    "s3:tlsversion": lambda subject: _some(subject.circumstances.tls_version),
+    "s3:x-amz-content-sha256": lambda subject: _some(subject.circumstances.payload),
     "s3:x-amz-copy-source": _copy_source,
-    "s3:versionid": lambda subject: _some(subject.version_id),
+    "s3:versionid": lambda subject: _some(subject.circumstances.version_id),
 }

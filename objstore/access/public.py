@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from objstore.s3.access.conditions import Condition, network
-from objstore.s3.access.policy import Policy, Statement
+from objstore.access.bucket import BucketAccess
+from objstore.access.conditions import Condition, network
+from objstore.access.policy import Policy, Statement
+from objstore.access.swift_acls import without_public
 
 _TYING = frozenset(
     {
@@ -26,6 +28,17 @@ _WIDEST = {4: 8, 6: 32}  # by IP version, the shortest prefix of a network that 
 @lru_cache(maxsize=512)
 def is_public(policy: Policy) -> bool:
     return any(_grants_everyone(statement) for statement in policy.statements)
+
+
+def is_public_bucket(bucket: BucketAccess) -> bool:
+    """Does its policy let everyone in, or an ACL or list that its public access block does not ignore?"""
+    block, policy = bucket.block, bucket.policy
+    if policy is not None and not block.restrict_buckets and is_public(policy):
+        return True
+    if block.ignore_acls:
+        return False
+    lists = (bucket.read_acl, bucket.write_acl)
+    return (bucket.acl.public and not bucket.acls_disabled) or any(without_public(text) != text for text in lists)
 
 
 def _grants_everyone(statement: Statement) -> bool:

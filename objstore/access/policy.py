@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from objstore.s3.access import actions
-from objstore.s3.access.conditions import Condition, named
-from objstore.s3.access.patterns import Values, matches, matches_filled, variables
-from objstore.s3.errors import S3Error
+from objstore.access import actions
+from objstore.access.conditions import Condition, named
+from objstore.access.identity import Identity
+from objstore.access.patterns import Values, matches, matches_filled, variables
+from objstore.core.errors import InvalidInput
 
-MOST_BYTES = 20 * 1024
+MAX_BYTES = 20 * 1024
 FILLING_VERSION = "2012-10-17"  # the one whose `${...}` are variables
 _VERSIONS = (FILLING_VERSION, "2008-10-17")
 _FIELDS = frozenset(
@@ -27,17 +28,12 @@ _FIELDS = frozenset(
 )  # fmt: skip
 
 
-class Caller(NamedTuple):
-    """Who asks. account: '' for anonymous. user: its name within the account. owner: is it an administrator of
-    its account, so that what is granted to the account is granted to it?"""
+class MalformedPolicy(InvalidInput):
+    """A text is no policy of the bucket; the message says what is wrong, as AWS words it. detail: the wrong part."""
 
-    account: str = ""
-    user: str = ""
-    owner: bool = False
-
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:iam::{self.account}:user/{self.user}" if self.account else ""
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class Principals(NamedTuple):
@@ -48,16 +44,17 @@ class Principals(NamedTuple):
     accounts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
 
-    def name(self, caller: Caller, strict: bool) -> bool:
+    def name(self, identity: Identity, strict: bool) -> bool:
         """strict: does naming an account name only those who administer it? A grant does no more than that;
         a denial hits all of its users."""
         if self.everyone:
             return True
-        if not caller.account:
+        account = identity.account
+        if not account:
             return False
-        if caller.account in self.accounts and (caller.owner or not strict):
+        if account in self.accounts and (not strict or identity.administers(account)):
             return True
-        return caller.arn in self.users
+        return identity.arn in self.users
 
 
 class Statement(NamedTuple):
@@ -72,12 +69,12 @@ class Statement(NamedTuple):
     resources_named: bool
     conditions: tuple[Condition, ...]
 
-    def applies(self, caller: Caller, action: str, resource: str, request: Values, filling: bool) -> bool:
+    def applies(self, identity: Identity, action: str, resource: str, request: Values, filling: bool) -> bool:
         """resource: `bucket` or `bucket/key`."""
         strict = self.allow == self.principals_named
         return (
             self.covers_action(action)
-            and self.principals.name(caller, strict) == self.principals_named
+            and self.principals.name(identity, strict) == self.principals_named
             and self._names_resource(resource, request, filling) == self.resources_named
             and all(condition.holds(request, filling) for condition in self.conditions)
         )
@@ -113,50 +110,46 @@ class Policy(NamedTuple):
     filling: bool
     lets_write: bool
 
-    def verdict(self, caller: Caller, action: str, resource: str, request: Values) -> str:
+    def verdict(self, identity: Identity, action: str, resource: str, request: Values) -> str:
         """`deny`, `allow`, or '' where the policy says nothing. A denial goes before all."""
-        said = ""
+        verdict = ""
         for statement in self.statements:
-            if statement.allow and said:
+            if statement.allow and verdict:
                 continue
-            if statement.applies(caller, action, resource, request, self.filling):
+            if statement.applies(identity, action, resource, request, self.filling):
                 if not statement.allow:
                     return "deny"
-                said = "allow"
-        return said
-
-
-def _malformed(message: str, detail: str = "") -> S3Error:
-    return S3Error("MalformedPolicy", message, {"Detail": detail} if detail else None)
+                verdict = "allow"
+        return verdict
 
 
 @lru_cache(maxsize=512)
 def parse(text: str, bucket: str) -> Policy:
-    """The policy of a bucket; raises S3Error MalformedPolicy that says what is wrong, as AWS words it."""
-    if len(text.encode("utf-8", "surrogateescape")) > MOST_BYTES:
-        raise _malformed("Policy exceeds the maximum allowed document size.")
+    """The policy of a bucket; raises MalformedPolicy."""
+    if len(text.encode("utf-8", "surrogateescape")) > MAX_BYTES:
+        raise MalformedPolicy("Policy exceeds the maximum allowed document size.")
     if not text.lstrip().startswith("{"):
-        raise _malformed("Policies must be valid JSON and the first byte must be '{'")
+        raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'")
     try:
         document = json.loads(text, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError):
-        raise _malformed("This policy contains invalid Json") from None
+        raise MalformedPolicy("This policy contains invalid Json") from None
     unknown = sorted(set(document) - {"Version", "Id", "Statement"})
     if unknown:
-        raise _malformed(f"Unknown field {unknown[0]}")
+        raise MalformedPolicy(f"Unknown field {unknown[0]}")
     version = document.get("Version", _VERSIONS[1])
     if version not in _VERSIONS:
-        raise _malformed("The policy must contain a valid version string")
+        raise MalformedPolicy("The policy must contain a valid version string")
     if "Statement" not in document:
-        raise _malformed("Missing required field Statement")
+        raise MalformedPolicy("Missing required field Statement")
     listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
     if not listed:
-        raise _malformed("Could not parse the policy: Statement is empty!")
+        raise MalformedPolicy("Could not parse the policy: Statement is empty!")
     filling = version == FILLING_VERSION
     statements = tuple(_statement(item, bucket) for item in listed)
     sids = [item["Sid"] for item in listed if item.get("Sid")]  # an empty one names nothing
     if len(sids) != len(set(sids)):
-        raise _malformed("Statement IDs (SID) in a single policy must be unique.")
+        raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique.")
     keys = frozenset(condition.key for statement in statements for condition in statement.conditions)
     if filling:
         texts = [text for statement in statements for text in statement.filled_texts()]
@@ -174,22 +167,22 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _statement(item: object, bucket: str) -> Statement:
     if not isinstance(item, dict):
-        raise _malformed("Statement must be an object")
+        raise MalformedPolicy("Statement must be an object")
     unknown = sorted(set(item) - _FIELDS)
     if unknown:
-        raise _malformed(f"Unknown field {unknown[0]}")
+        raise MalformedPolicy(f"Unknown field {unknown[0]}")
     if not isinstance(item.get("Sid", ""), str):
-        raise _malformed("Sid must be a string")
+        raise MalformedPolicy("Sid must be a string")
     if "Effect" not in item:
-        raise _malformed("Missing required field Effect")
+        raise MalformedPolicy("Missing required field Effect")
     if item["Effect"] not in ("Allow", "Deny"):
-        raise _malformed(f"Invalid effect: {str(item['Effect'])[:60]}")
+        raise MalformedPolicy(f"Invalid effect: {str(item['Effect'])[:60]}")
     principal, principals_named = _either(item, "Principal")
     action, actions_named = _either(item, "Action")
     resource, resources_named = _either(item, "Resource")
     allow = item["Effect"] == "Allow"
     if allow and not principals_named:
-        raise _malformed("Allow with NotPrincipal is not allowed.")
+        raise MalformedPolicy("Allow with NotPrincipal is not allowed.")
     patterns = tuple(_action(name) for name in _texts(action, "Policy has invalid action"))
     resources = tuple(_resource(arn, bucket) for arn in _texts(resource, "Policy has invalid resource"))
     if actions_named and resources_named:
@@ -204,23 +197,23 @@ def _either(item: dict[str, object], name: str) -> tuple[object, bool]:
     """The value of a field or of its negation, and whether it is the field."""
     negation = f"Not{name}"
     if name in item and negation in item:
-        raise _malformed(f"Only one of {name} and {negation} can be in a statement")
+        raise MalformedPolicy(f"Only one of {name} and {negation} can be in a statement")
     if name not in item and negation not in item:
-        raise _malformed(f"Missing required field {name}")
+        raise MalformedPolicy(f"Missing required field {name}")
     return (item[name], True) if name in item else (item[negation], False)
 
 
 def _texts(value: Any, complaint: str) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     if not listed or not all(isinstance(text, str) for text in listed):
-        raise _malformed(complaint)
+        raise MalformedPolicy(complaint)
     return listed
 
 
 def _action(name: str) -> str:
     """The pattern in lower case: actions are named in any."""
     if name != "*" and (not name.lower().startswith(actions.PREFIX) or not actions.levels(name)):
-        raise _malformed("Policy has invalid action", name)
+        raise MalformedPolicy("Policy has invalid action", name)
     return name.lower()
 
 
@@ -230,11 +223,11 @@ def _resource(arn: str, bucket: str) -> str:
     if arn == "*":
         return arn
     if len(fields) != 6 or fields[0] != "arn" or fields[2] != "s3":
-        raise _malformed("Policy has invalid resource", arn)
+        raise MalformedPolicy("Policy has invalid resource", arn)
     pattern = fields[5]
     about = pattern.partition("/")[0]
     if not matches(about, bucket):
-        raise _malformed("Policy has invalid resource", arn)
+        raise MalformedPolicy("Policy has invalid resource", arn)
     return pattern
 
 
@@ -244,21 +237,21 @@ def _check_combinations(patterns: Iterable[str], resources: Iterable[str]) -> No
     has_keys = any("/" in pattern or pattern.endswith("*") for pattern in resources)
     has_bucket = any("/" not in pattern for pattern in resources)
     if not (has_keys and "object" in on) and not (has_bucket and on & {"bucket", "service"}):
-        raise _malformed("Action does not apply to any resource(s) in statement")
+        raise MalformedPolicy("Action does not apply to any resource(s) in statement")
 
 
 def _principals(value: object) -> Principals:
     if value == "*":
         return Principals(everyone=True)
     if not isinstance(value, dict) or not value:
-        raise _malformed("Invalid policy syntax.")
+        raise MalformedPolicy("Invalid policy syntax.")
     everyone = False
     accounts: set[str] = set()
     users: set[str] = set()
     for kind, given in value.items():
         reader = _PRINCIPAL_KINDS.get(kind)
         if reader is None:
-            raise _malformed("Invalid principal in policy", kind)
+            raise MalformedPolicy("Invalid principal in policy", kind)
         for text in _texts(given, "Invalid principal in policy"):
             if kind == "AWS" and text == "*":
                 everyone = True
@@ -273,7 +266,7 @@ def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
         accounts.add(text)
         return
     if len(fields) != 6 or fields[0] != "arn" or fields[2] not in ("iam", "sts") or "*" in text:
-        raise _malformed("Invalid principal in policy", text)
+        raise MalformedPolicy("Invalid principal in policy", text)
     account, who = fields[4], fields[5]
     if who == "root":
         accounts.add(account)
@@ -284,7 +277,7 @@ def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
         else:
             accounts.add(who[5:])
     elif not who.startswith(("role/", "assumed-role/", "federated-user/")):
-        raise _malformed("Invalid principal in policy", text)
+        raise MalformedPolicy("Invalid principal in policy", text)
 
 
 def _nobody(text: str, accounts: set[str], users: set[str]) -> None:
@@ -305,18 +298,18 @@ _PRINCIPAL_KINDS: dict[str, Callable[[str, set[str], set[str]], None]] = {
 
 def _conditions(value: object) -> Iterable[Condition]:
     if not isinstance(value, dict):
-        raise _malformed("Invalid policy syntax.")
+        raise MalformedPolicy("Invalid policy syntax.")
     for operator, keys in value.items():
         if not isinstance(keys, dict):
-            raise _malformed("Invalid policy syntax.")
+            raise MalformedPolicy("Invalid policy syntax.")
         for key, values in keys.items():
             listed = values if isinstance(values, list) else [values]
             if not all(isinstance(text, (str, bool, int, float)) for text in listed):
-                raise _malformed("Invalid policy syntax.")
+                raise MalformedPolicy("Invalid policy syntax.")
             try:
                 yield named(operator, key, [_plain(text) for text in listed])
             except ValueError:
-                raise _malformed(f"Invalid Condition type : {operator}", operator) from None
+                raise MalformedPolicy(f"Invalid Condition type : {operator}", operator) from None
 
 
 def _plain(value: object) -> str:

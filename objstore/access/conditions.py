@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from objstore.s3.access.patterns import Values, filled, matches, matches_filled
+from objstore.access.patterns import Values, filled, matches, matches_filled
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?\Z")
 Compare = Callable[[str, str], bool]  # what the request has, what the policy says

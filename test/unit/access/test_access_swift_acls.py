@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.access import swift_acls
+from objstore.access.identity import Identity
 from objstore.core.errors import InvalidInput
-from objstore.web import acls
-from objstore.web.access import Identity
 
 
 @pytest.mark.parametrize(
@@ -29,20 +29,20 @@ from objstore.web.access import Identity
     ],
 )
 def test_read_acl_is_brought_to_its_normal_form(value, cleaned):
-    assert acls.clean("X-Container-Read", value) == cleaned
-    assert acls.clean("X-Container-Read", cleaned) == cleaned
+    assert swift_acls.clean("X-Container-Read", value) == cleaned
+    assert swift_acls.clean("X-Container-Read", cleaned) == cleaned
 
 
 @pytest.mark.parametrize("value", [".r:", ".r:-", ".r:.", ".r:-.", ".r:*.", ".x:y", ".rlistings:x", "bob,.r:"])
 def test_bad_acl_is_refused(value):
     with pytest.raises(InvalidInput):
-        acls.clean("X-Container-Read", value)
+        swift_acls.clean("X-Container-Read", value)
 
 
 def test_write_acl_takes_no_referrers():
-    assert acls.clean("X-Container-Write", " bob , .rlistings") == "bob,.rlistings"
+    assert swift_acls.clean("X-Container-Write", " bob , .rlistings") == "bob,.rlistings"
     with pytest.raises(InvalidInput, match="write"):
-        acls.clean("X-Container-Write", ".r:*")
+        swift_acls.clean("X-Container-Write", ".r:*")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_write_acl_takes_no_referrers():
     ],
 )
 def test_referrers_are_judged_in_order(acl, referrer, allowed):
-    assert acls.referrer_allowed(referrer, acls.parse(acl)) is allowed
+    assert swift_acls.referrer_allowed(referrer, swift_acls.parse(acl)) is allowed
 
 
 @pytest.mark.parametrize(
@@ -94,19 +94,19 @@ def test_referrers_are_judged_in_order(acl, referrer, allowed):
 )
 def test_groups_and_wildcards_are_matched(acl, allowed):
     identity = Identity("acct:user", ("acct:user", "acct", "staff", ".service"), ())
-    assert acls.groups_allowed(identity, acls.parse(acl)) is allowed
+    assert swift_acls.groups_allowed(identity, swift_acls.parse(acl)) is allowed
 
 
 def test_rlistings_is_told():
-    assert acls.parse(".r:*,.rlistings").listings
-    assert not acls.parse(".r:*").listings
+    assert swift_acls.parse(".r:*,.rlistings").listings
+    assert not swift_acls.parse(".r:*").listings
 
 
 def test_account_acl_is_made_canonical():
-    assert acls.clean_account_acl('{ "read-only": ["c"],\n"admin": ["\u00e4", "b"] }') == (
+    assert swift_acls.clean_account_acl('{ "read-only": ["c"],\n"admin": ["\u00e4", "b"] }') == (
         '{"admin":["\\u00e4","b"],"read-only":["c"]}'
     )
-    assert acls.clean_account_acl("") == acls.clean_account_acl(" {} ") == ""
+    assert swift_acls.clean_account_acl("") == swift_acls.clean_account_acl(" {} ") == ""
 
 
 @pytest.mark.parametrize(
@@ -115,32 +115,32 @@ def test_account_acl_is_made_canonical():
 )
 def test_bad_account_acl_is_refused(text):
     with pytest.raises(InvalidInput, match="X-Account-Access-Control"):
-        acls.clean_account_acl(text)
+        swift_acls.clean_account_acl(text)
 
 
 def test_highest_level_of_an_account_acl_counts():
     acl = json.dumps({"admin": ["boss"], "read-write": ["acct:user", "boss"], "read-only": ["acct", ".service"]})
-    assert acls.account_level(acl, ("acct:user", "acct")) == "read-write"
-    assert acls.account_level(acl, ("acct:boss", "boss")) == "admin"
-    assert acls.account_level(acl, ("acct:third", "acct")) == "read-only"
-    assert acls.account_level(acl, ("x:y", ".service")) == ""
-    assert acls.account_level("", ("acct",)) == ""
-    assert acls.account_level("broken", ("acct",)) == ""
+    assert swift_acls.account_level(acl, ("acct:user", "acct")) == "read-write"
+    assert swift_acls.account_level(acl, ("acct:boss", "boss")) == "admin"
+    assert swift_acls.account_level(acl, ("acct:third", "acct")) == "read-only"
+    assert swift_acls.account_level(acl, ("x:y", ".service")) == ""
+    assert swift_acls.account_level("", ("acct",)) == ""
+    assert swift_acls.account_level("broken", ("acct",)) == ""
 
 
-@given(st.dictionaries(st.sampled_from(acls.LEVELS), st.lists(st.text(max_size=5), max_size=3), min_size=1))
+@given(st.dictionaries(st.sampled_from(swift_acls.LEVELS), st.lists(st.text(max_size=5), max_size=3), min_size=1))
 def test_account_acl_means_the_same_once_canonical(acl):
-    text = acls.clean_account_acl(json.dumps(acl))
+    text = swift_acls.clean_account_acl(json.dumps(acl))
     assert json.loads(text) == acl
-    assert acls.clean_account_acl(text) == text
+    assert swift_acls.clean_account_acl(text) == text
     assert text.isascii()
 
 
 @given(st.text(st.sampled_from(".r:*-,ab \t"), max_size=20))
 def test_cleaning_twice_changes_nothing(value):
     try:
-        cleaned = acls.clean("X-Container-Read", value)
+        cleaned = swift_acls.clean("X-Container-Read", value)
     except InvalidInput:
         return
-    assert acls.clean("X-Container-Read", cleaned) == cleaned
-    acls.referrer_allowed("http://a.b", acls.parse(cleaned))
+    assert swift_acls.clean("X-Container-Read", cleaned) == cleaned
+    swift_acls.referrer_allowed("http://a.b", swift_acls.parse(cleaned))

@@ -1,55 +1,25 @@
-"""Access control lists of buckets and objects: whom their owner grants which permission.
-
-A grantee is the canonical id of an account, which here is the account's name, or the URI of a group.
-An ACL is kept as JSON; '' stands for the one that nobody has to write down: all to the owner.
-"""
+"""ACLs as the headers of requests ask for them: by name, or grant by grant."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from objstore.access.acl import (
+    ALL_USERS,
+    AUTHENTICATED_USERS,
+    FULL_CONTROL,
+    GROUPS,
+    LOG_DELIVERY,
+    Acl,
+    Grant,
+    dump,
+)
 from objstore.s3.errors import S3Error
 
-ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
-AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
-LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
-GROUPS = frozenset({ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY})
-PUBLIC_GROUPS = frozenset({ALL_USERS, AUTHENTICATED_USERS})
-
-FULL_CONTROL = "FULL_CONTROL"
-PERMISSIONS = ("FULL_CONTROL", "READ", "WRITE", "READ_ACP", "WRITE_ACP")
-MOST_GRANTS = 100
-_LONGEST = 8000  # characters of an ACL as it is kept: it must fit a header
-
-
-class Grant(NamedTuple):
-    """grantee: a canonical id, or the URI of a group."""
-
-    grantee: str
-    permission: str
-
-
-class Acl(NamedTuple):
-    owner: str
-    grants: tuple[Grant, ...]
-
-    @property
-    def public(self) -> bool:
-        """Does it grant anything to everyone, or to everyone with an account?"""
-        return any(grant.grantee in PUBLIC_GROUPS for grant in self.grants)
-
-    @property
-    def private(self) -> bool:
-        """Does it grant everything to its owner, and nothing to anyone else?"""
-        return self.grants == (Grant(self.owner, FULL_CONTROL),)
-
-    @property
-    def lets_others_write(self) -> bool:
-        return any(grantee != self.owner and said in (FULL_CONTROL, "WRITE") for grantee, said in self.grants)
+MAX_GRANTS = 100
+_MAX_STORED = 8000  # characters of an ACL as it is stored: it must fit a header
 
 
 class Owners(NamedTuple):
@@ -57,10 +27,6 @@ class Owners(NamedTuple):
 
     owner: str
     bucket: str
-
-
-def private(owner: str) -> Acl:
-    return Acl(owner, (Grant(owner, FULL_CONTROL),))
 
 
 _Grants = Callable[[Owners], tuple[Grant, ...]]
@@ -84,6 +50,10 @@ GRANT_HEADERS = {
     "X-Amz-Grant-Write-Acp": "WRITE_ACP",
 }
 _GRANTEE = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*(?:"([^"]*)"|([^",\s]*))\s*\Z')
+
+
+def asks_for_acl(headers: Mapping[str, str]) -> bool:
+    return CANNED_HEADER in headers or not GRANT_HEADERS.keys().isdisjoint(headers)
 
 
 def canned(name: str, owners: Owners) -> Acl:
@@ -130,41 +100,16 @@ def _header_grantee(item: str) -> str:
 def checked(acl: Acl, known: Callable[[str], bool]) -> Acl:
     """The ACL without repetitions, if it can be kept. Raises S3Error."""
     grants = tuple(dict.fromkeys(acl.grants))
-    if len(grants) > MOST_GRANTS:
-        raise S3Error("InvalidRequest", f"An ACL cannot have more than {MOST_GRANTS} grants")
+    if len(grants) > MAX_GRANTS:
+        raise S3Error("InvalidRequest", f"An ACL cannot have more than {MAX_GRANTS} grants")
     for grantee in {grant.grantee for grant in grants} - GROUPS - {acl.owner}:
         if not known(grantee):
             raise _invalid_id(grantee)
     kept = Acl(acl.owner, grants)
-    if len(dump(kept, "")) > _LONGEST:
-        raise S3Error("InvalidRequest", f"An ACL cannot be larger than {_LONGEST} bytes")
+    if len(dump(kept, "")) > _MAX_STORED:
+        raise S3Error("InvalidRequest", f"An ACL cannot be larger than {_MAX_STORED} bytes")
     return kept
 
 
 def _invalid_id(value: str) -> S3Error:
     return S3Error("InvalidArgument", "Invalid id", {"ArgumentName": "CanonicalUser/ID", "ArgumentValue": value})
-
-
-def dump(acl: Acl, default_owner: str) -> str:
-    """The text that keeps an ACL, in ASCII; '' for what `load` makes of ''."""
-    if acl.private and acl.owner == default_owner:
-        return ""
-    return json.dumps({"owner": acl.owner, "grants": acl.grants}, separators=(",", ":"))
-
-
-@lru_cache(maxsize=4096)
-def load(text: str, default_owner: str) -> Acl:
-    """The ACL kept as `text`; raises ValueError or KeyError for what `dump` never wrote."""
-    if not text:
-        return private(default_owner)
-    kept = json.loads(text)
-    return Acl(kept["owner"], tuple(Grant(grantee, permission) for grantee, permission in kept["grants"]))
-
-
-def allows(acl: Acl, account: str, permission: str, groups: Iterable[str]) -> bool:
-    """Is a permission granted to an account ('' for none), or to one of the groups it is in?"""
-    return any(
-        permission == granted or granted == FULL_CONTROL
-        for grantee, granted in acl.grants
-        if (grantee == account and account) or grantee in groups
-    )

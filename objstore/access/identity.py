@@ -1,0 +1,82 @@
+"""Who asks: what an identity system says of the bearer of a token, or of the owner of an S3 key."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+RESELLER_READER = ".reseller_reader"  # the group that may read all accounts through Swift
+
+
+class Identity(NamedTuple):
+    """Who asks. user: `project:name` as it logged in. account: the storage account (`AUTH_test`) it works in.
+
+    groups: what ACLs can name, the user and its project first; those that begin with a period are the system's, and
+    no list can name them. accounts: the storage accounts that it administers.
+    """
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    reseller_admin: bool = False
+    account: str = ""
+
+    @property
+    def known(self) -> bool:
+        return bool(self.user)
+
+    @property
+    def arn(self) -> str:
+        """The name of the user in policies, '' for anonymous requests."""
+        return f"arn:aws:iam::{self.account}:user/{self.name}" if self.account else ""
+
+    @property
+    def name(self) -> str:
+        """The name within the project."""
+        return self.user.partition(":")[2]
+
+    @property
+    def reads_all(self) -> bool:
+        return RESELLER_READER in self.groups
+
+    def administers(self, account: str) -> bool:
+        return account in self.accounts or (self.reseller_admin and account == self.account)
+
+
+ANYONE = Identity()
+
+
+class Realm(NamedTuple):
+    """The accounts that an identity system decides over. prefixes: how their names begin, the longest first."""
+
+    prefixes: tuple[str, ...]
+
+    def covers(self, account: str) -> bool:
+        return account.startswith(self.prefixes)
+
+    def is_system(self, account: str) -> bool:
+        """Accounts of the system itself begin with a period; nobody's is the bare prefix."""
+        prefix = next((prefix for prefix in self.prefixes if account.startswith(prefix)), "")
+        return account[len(prefix) :][:1] in ("", ".")
+
+
+class Credential(NamedTuple):
+    """A pair of S3 keys: whose it is, and its secret."""
+
+    identity: Identity
+    secret_key: str
+
+
+class AccessKeys(Protocol):
+    """Who has which S3 key.
+
+    A filter of authentication puts one into environ['objstore.access_keys'] for the filters after it, and has it as
+    attribute `access_keys` for those before it.
+    """
+
+    def find(self, access_key: str) -> Credential | None:
+        """Whose access key this is, None for nobody's. Costs microseconds, and never waits for another host."""
+        ...
+
+    def has_account(self, account: str) -> bool:
+        """Is there someone who works in this storage account?"""
+        ...

@@ -1,0 +1,281 @@
+"""What S3 asks of the decision over access: its requests as questions, and what a request says of ACLs.
+
+`access.decision` decides; here a request's own words are read for it, and refusals become S3's errors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from objstore.access import acl as acls
+from objstore.access import bucket as buckets
+from objstore.access.acl import Acl
+from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
+from objstore.access.condition_keys import Circumstances, needs_request_tags
+from objstore.access.decision import Decision, Facts, Question, StoredObject, decide, may_let_anyone
+from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge
+from objstore.core.names import Name
+from objstore.layers.interface import ObjectLayer
+from objstore.s3 import acl_xml, current, tags, xml
+from objstore.s3 import headers as names
+from objstore.s3.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
+from objstore.s3.errors import S3Error
+from objstore.s3.request import S3Request
+from objstore.s3.settings import S3Settings
+from objstore.s3.stored import Target
+from objstore.web.context import RequestContext
+
+if TYPE_CHECKING:
+    from objstore.access.identity import AccessKeys
+    from objstore.s3.context import Context
+    from objstore.s3.operation import Operation
+
+# Operations whose headers say what a new object is to be like.
+_MAKING = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
+# Operations that make an object, and those that only prepare one, for `s3:ObjectCreationOperation`.
+_CREATES = {
+    "PutObject": "true", "PostObject": "true", "CopyObject": "true", "CompleteMultipartUpload": "true",
+    "RenameObject": "true", "CreateMultipartUpload": "false", "UploadPart": "false", "UploadPartCopy": "false",
+}  # fmt: skip
+_EXPECTED_OWNER = "X-Amz-Expected-Bucket-Owner"
+_MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last for a delete marker
+_PAYMENT_SYSMETA = f"s3-{buckets.REQUEST_PAYMENT}-0"
+_MAX_TAGS = 64 * 1024  # bytes of a Tagging document
+
+
+class Access:
+    """keys: who has which access key; None if any canonical id is taken for someone's."""
+
+    def __init__(self, layer: ObjectLayer, settings: S3Settings, keys: AccessKeys | None = None) -> None:
+        self._layer = layer
+        self._judge = Judge(layer)
+        self._keys = keys
+        self.defaults = BucketDefaults(
+            settings.default_object_ownership, settings.default_public_access_block, settings.region
+        )
+
+    def check(self, context: Context, request: S3Request, operation: Operation) -> None:
+        """Raises S3Error AccessDenied for an identity that may not do the operation, NoSuchBucket."""
+        if not request.bucket or operation.name == "CreateBucket":
+            self._check_account(request)
+            return
+        name = context.buckets.resolve(request, request.bucket)
+        expected = request.headers.get(_EXPECTED_OWNER)
+        if expected is not None and expected != name.account:
+            raise S3Error("AccessDenied")
+        version = request.query.get("versionId", "")
+        action = operation.versioned_action if version and operation.versioned_action else operation.action
+        if action:
+            further = described_actions(request) if operation.name in _MAKING else ()
+            if request.key:
+                name = name._replace(object=request.key)
+            self._check(context, request, action, Target(name, version), further)
+
+    def denies(
+        self, context: Context, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = ""
+    ) -> bool:
+        """Does the policy of a bucket deny an action? bucket: its container.
+
+        For what comes with an action that is allowed: the tags of the source of a copy, or of an object that is read.
+        """
+        info = context.native.container(request.environ, bucket)
+        target = Target(_in(bucket, key), version_id)
+        question = Question(request.identity, action, target.name, True)
+        return self._judge.denies(
+            RequestContext.of(request.environ), question, _Source(context, request, target), info, self.defaults
+        )
+
+    def check_anonymous(self, context: Context, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
+        """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
+
+        For operations on many keys, each of which is checked by itself: before their body is read and taken apart.
+        Raises S3Error NoSuchBucket.
+        """
+        if not request.identity.known and not may_let_anyone(self.bucket(context, request, bucket), actions):
+            raise S3Error("AccessDenied")
+
+    def require(
+        self, context: Context, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = ""
+    ) -> Name:
+        """Return the native name, of the bucket or of the key in it, that may be acted upon. Raises S3Error as `check`.
+
+        For what an operation does besides what its `action` says: the source of a copy, each key of a deletion.
+        """
+        name = _in(context.buckets.resolve(request, bucket), key)
+        self._check(context, request, action, Target(name, version_id))
+        return name
+
+    def expect_owner(self, context: Context, request: S3Request, bucket: str, expected: str) -> None:
+        """Hold a bucket's owner against an x-amz-source-expected-bucket-owner; raises S3Error AccessDenied."""
+        if expected and context.buckets.resolve(request, bucket).account != expected:
+            raise S3Error("AccessDenied")
+
+    def new_object_acl(self, context: Context, request: S3Request) -> str:
+        """Return the value of OBJECT_ACL for an object that the request writes into its bucket.
+
+        '' if the ACL need not be stored. Raises S3Error AccessControlListNotSupported, AccessDenied if public ACLs are
+        blocked, InvalidArgument, InvalidRequest, NoSuchBucket.
+        """
+        headers = request.headers
+        name = context.buckets.resolve(request, request.bucket)
+        asks = asks_for_acl(headers)
+        if not asks and (not request.account or request.account == name.account):
+            return ""
+        bucket = self.bucket(context, request, name)
+        canned = headers.get(CANNED_HEADER)
+        if bucket.acls_disabled:
+            if asks and canned != "bucket-owner-full-control":
+                raise S3Error("AccessControlListNotSupported")
+            return ""
+        owner = request.account or name.account
+        if bucket.ownership == buckets.BUCKET_OWNER_PREFERRED and canned == "bucket-owner-full-control":
+            owner = name.account
+        acl = from_headers(headers, Owners(owner, name.account), self.known) or acls.private(owner)
+        refuse_public(acl, bucket.block)
+        if not acl.private:
+            context.buckets.register(request, name)
+        return acls.dump(acl, name.account)
+
+    def bucket(self, context: Context, request: S3Request, name: Name) -> BucketAccess:
+        """Return what the bucket of a name says of access; raises S3Error NoSuchBucket."""
+        info = context.native.container(request.environ, name)
+        if not info.exists:
+            raise _no_such(name)
+        return buckets.of_container(name, info, self.defaults)
+
+    def known(self, account: str) -> bool:
+        """Is this the canonical id of someone?"""
+        return self._keys is None or self._keys.has_account(account)
+
+    def _check_account(self, request: S3Request) -> None:
+        """To list buckets and to make one is up to those who administer the account."""
+        made = decide(Question(request.identity, "s3:ListAllMyBuckets", Name(request.account), True), Facts())
+        if not (isinstance(made, Decision) and made.allowed):
+            raise S3Error("AccessDenied")
+
+    def _check(
+        self, context: Context, request: S3Request, action: str, target: Target, further: tuple[str, ...] = ()
+    ) -> None:
+        asked = RequestContext.of(request.environ)
+        info = self._layer.container_info(asked, target.name)
+        if not info.exists:
+            raise _no_such(target.name)
+        pays = _PAYMENT_SYSMETA in info.sysmeta and _pays(request)
+        referrer = request.headers.get("Referer", "")
+        question = Question(request.identity, action, target.name, True, further, None, referrer, False, pays)
+        source = _Source(context, request, target)
+        made = self._judge.decide(asked, question, source, info, self.defaults)
+        if not made.allowed:
+            request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
+            raise S3Error("AccessDenied")
+
+
+class _Source(NamedTuple):
+    """See `access.judge.Source`."""
+
+    context: Context
+    request: S3Request
+    target: Target
+
+    def circumstances(self, keys: frozenset[str]) -> Circumstances:
+        request = self.request
+        environ, signing = request.environ, request.signing
+        asked = Circumstances(
+            time.time(),
+            request.source_ip,
+            environ.get("wsgi.url_scheme") == "https",
+            str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
+            request.region,
+            request.headers,
+            request.query,
+            _CREATES.get(request.operation, ""),
+            payload=request.header("X-Amz-Content-Sha256"),
+            version_id=self.target.version,
+            tags=_tags_of(request) if needs_request_tags(keys) else "",
+        )
+        if signing is None:
+            return asked
+        return asked._replace(
+            auth_type=signing.type,
+            signature_version=signing.version,
+            payload=signing.payload,
+            signed_at=signing.seconds,
+        )
+
+    def stored(self) -> StoredObject:
+        try:
+            stored = current.read(self.context, self.request, self.target, "HEAD")
+        except S3Error as missing:
+            if missing.code not in _MISSING:
+                raise
+            return StoredObject()
+        stored.answer.close()
+        return stored_object(stored.headers, self.target.name.account)
+
+
+def stored_object(headers: Mapping[str, str], account: str) -> StoredObject:
+    """account: of the bucket."""
+    return StoredObject(acls.load(headers.get(OBJECT_ACL, ""), account), headers.get(OBJECT_TAGS, ""))
+
+
+def _tags_of(request: S3Request) -> str:
+    """The tags that a request sets, by the same reading that stores them. Raises S3Error for malformed ones."""
+    if request.operation == "PutObjectTagging":
+        return tags.dump(tags.from_xml(xml.parse(request.body.whole(_MAX_TAGS))))
+    return names.tagging(request.headers).get(OBJECT_TAGS, "") if sets_tags(request) else ""
+
+
+def sets_tags(request: S3Request) -> bool:
+    """Does a request make an object with the tags of its header? A copy that takes over the source's does not."""
+    if request.operation not in _MAKING or not request.header("X-Amz-Tagging"):
+        return False
+    return request.operation != "CopyObject" or request.header("X-Amz-Tagging-Directive") == "REPLACE"
+
+
+def described_actions(request: S3Request) -> tuple[str, ...]:
+    """The actions, besides that of the operation, that the headers of an upload ask for."""
+    further = ("s3:PutObjectTagging",) if sets_tags(request) else ()
+    return (*further, "s3:PutObjectAcl") if asks_for_acl(request.headers) else further
+
+
+def _pays(request: S3Request) -> bool:
+    """Does the identity agree to pay, if the bucket's owner does not?"""
+    sent = request.header("X-Amz-Request-Payer") or request.query.get("x-amz-request-payer", "")
+    return request.identity.known and sent == "requester"
+
+
+def _in(bucket: Name, key: str) -> Name:
+    return bucket._replace(object=key) if key else bucket
+
+
+def _no_such(bucket: Name) -> S3Error:
+    return S3Error("NoSuchBucket", "", {"BucketName": bucket.container or ""})
+
+
+def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:
+    """Raises S3Error AccessDenied for an ACL that the public access block keeps from being set."""
+    if block.block_acls and acl.public:
+        raise S3Error("AccessDenied")
+
+
+def sent_acl(context: Context, request: S3Request, bucket: BucketAccess, owners: Owners) -> Acl:
+    """Return the ACL that a request for `?acl` sets, by headers or in its body.
+
+    Raises S3Error AccessControlListNotSupported, AccessDenied, MalformedACLError, MissingSecurityHeader and others.
+    """
+    body = request.body.whole(context.settings.max_xml_body)
+    known = context.access.known
+    asked = from_headers(request.headers, owners, known)
+    if asked is None:
+        if not body:
+            raise S3Error("MissingSecurityHeader")
+        asked = acl_xml.from_xml(body, owners.owner, known)
+    if bucket.acls_disabled:
+        # The one ACL that says what holds anyway.
+        if request.header(CANNED_HEADER) == "bucket-owner-full-control" or (body and asked.private):
+            return acls.private(owners.bucket)
+        raise S3Error("AccessControlListNotSupported")
+    refuse_public(asked, bucket.block)
+    return asked

@@ -1,0 +1,187 @@
+"""What a request of the Swift API asks of the decision over access, and the answer if it is refused.
+
+A container is a bucket, whichever API it is spoken to by: each request comes to actions as bucket policies name them.
+Filters before put into environ what they know:
+
+- `objstore.realm`: the accounts that an identity system decides over (`access.identity.Realm`). Without it there is
+  no authentication, and everyone owns everything.
+- `objstore.identity`: who asks, absent for anonymous requests.
+- `objstore.bucket_defaults`: what counts for buckets that say nothing (`access.bucket.BucketDefaults`).
+- `objstore.preauthorized`: the request is made with the system's own rights, and the decision is not asked.
+
+A request by the right of an owner has `objstore.owner` in its environ from then on: only owners see and set lists,
+sync keys and the like.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from objstore.access import swift_acls
+from objstore.access.actions import CREATE_ACCOUNT, DELETE_ACCOUNT, UPDATE_ACCOUNT
+from objstore.access.bucket import NO_DEFAULTS, BucketDefaults
+from objstore.access.condition_keys import Circumstances
+from objstore.access.decision import PUBLIC_ACL_BLOCKED, Question, StoredObject
+from objstore.access.identity import ANYONE, Identity, Realm
+from objstore.access.judge import OBJECT_TAGS, Judge
+from objstore.core.errors import InvalidInput, NotFound
+from objstore.core.names import Name
+from objstore.core.versions import VERSION, entry
+from objstore.layers.interface import ObjectLayer, ReadOptions
+from objstore.web import requests
+from objstore.web.context import RequestContext
+from objstore.web.infos import ContainerInfo
+from objstore.web.requests import Environ
+from objstore.web.responses import Response, error, unauthorized
+
+LISTS = ("X-Container-Read", "X-Container-Write")
+_OF_ACCOUNTS = {
+    "GET": "s3:ListAllMyBuckets",
+    "HEAD": "s3:ListAllMyBuckets",
+    "PUT": CREATE_ACCOUNT,
+    "POST": UPDATE_ACCOUNT,
+    "DELETE": DELETE_ACCOUNT,
+}
+_OF_CONTAINERS = {
+    "GET": "s3:ListBucket",
+    "HEAD": "s3:ListBucket",
+    "PUT": "s3:CreateBucket",
+    "POST": "s3:PutBucketTagging",
+    "DELETE": "s3:DeleteBucket",
+}
+_OF_OBJECTS = {
+    "GET": "s3:GetObject",
+    "HEAD": "s3:GetObject",
+    "PUT": "s3:PutObject",
+    "POST": "s3:PutObject",
+    "DELETE": "s3:DeleteObject",
+}
+# Headers of a change that make further actions of it, by how their names begin.
+_FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
+_FURTHER_OF_CONTAINERS = {
+    **dict.fromkeys(LISTS, "s3:PutBucketAcl"),
+    "X-Container-Meta-Access-Control-": "s3:PutBucketCORS",
+}
+_CHANGES = ("PUT", "POST")
+# Headers that condition keys may be about; those of S3 mean nothing here.
+_TOLD_HEADERS = ("Referer", "User-Agent", "If-Match", "If-None-Match")
+_HEAD = ReadOptions(head=True)
+
+
+class Asking(NamedTuple):
+    """A request, as far as the decision is concerned."""
+
+    environ: Environ
+    context: RequestContext
+    method: str
+    name: Name
+
+
+class Permissions:
+    """Asks for the decision. layer: the object layer."""
+
+    def __init__(self, layer: ObjectLayer) -> None:
+        self._layer = layer
+        self._judge = Judge(layer)
+
+    def refusal(self, asking: Asking, info: ContainerInfo | None = None) -> Response | None:
+        """Return None if the request may go on, else the answer. info: of the container, if it is known."""
+        environ = asking.environ
+        realm: Realm | None = environ.get("objstore.realm")
+        if realm is None or environ.get("objstore.preauthorized"):
+            environ["objstore.owner"] = True
+            return None
+        identity: Identity = environ.get("objstore.identity", ANYONE)
+        defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
+        question = _question(asking, identity, realm)
+        source = _Source(asking, self._layer, defaults)
+        made = self._judge.decide(asking.context, question, source, info, defaults)
+        if made.owner:
+            environ["objstore.owner"] = True
+        if made.allowed:
+            return None
+        environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
+        if made is PUBLIC_ACL_BLOCKED:
+            return error(403, "Public ACLs are blocked")
+        return error(403) if identity.known else unauthorized(asking.name.account)
+
+
+def _question(asking: Asking, identity: Identity, realm: Realm) -> Question:
+    environ, method, name = asking.environ, asking.method, asking.name
+    headers = requests.headers(environ) if method in _CHANGES else {}
+    action, *further = actions_of(method, name, headers)
+    public = bool(further) and name.object is None and makes_public(headers)
+    referrer = requests.header(environ, "Referer")
+    return Question(identity, action, name, False, tuple(further), realm, referrer, public)
+
+
+def actions_of(method: str, name: Name, headers: Mapping[str, str]) -> list[str]:
+    """Return the actions of a request, as policies name them: first the one that must be allowed."""
+    if name.container is None:
+        return [_OF_ACCOUNTS[method]]
+    table, further = (_OF_OBJECTS, _FURTHER_OF_OBJECTS) if name.object else (_OF_CONTAINERS, _FURTHER_OF_CONTAINERS)
+    actions = dict.fromkeys((table[method],))
+    if method in _CHANGES:
+        sent = [header.replace("X-Remove-", "X-") for header in headers]
+        actions |= {action: None for start, action in further.items() if any(one.startswith(start) for one in sent)}
+    return list(actions)
+
+
+def makes_public(headers: Mapping[str, str]) -> bool:
+    """Does a change of a container set a list that lets in everyone?"""
+    return any(swift_acls.without_public(text) != text for text in (_sent_list(headers, name) for name in LISTS))
+
+
+def _sent_list(headers: Mapping[str, str], header: str) -> str:
+    """In normal form; a malformed one is refused further in."""
+    try:
+        return swift_acls.clean(header, headers.get(header, ""))
+    except InvalidInput:
+        return ""
+
+
+def listing_query(query: Mapping[str, str]) -> dict[str, str]:
+    """Return the query of a listing as S3 would ask it. `path=a` lists what is directly below `a/`."""
+    asked = {name: query[name] for name in ("prefix", "delimiter") if name in query}
+    if "path" in query:
+        path = query["path"].rstrip("/")
+        asked |= {"prefix": f"{path}/" if path else "", "delimiter": "/"}
+    if "limit" in query:
+        asked["max-keys"] = query["limit"]
+    return asked
+
+
+class _Source(NamedTuple):
+    """See `access.judge.Source`."""
+
+    asking: Asking
+    layer: ObjectLayer
+    defaults: BucketDefaults
+
+    def circumstances(self, keys: frozenset[str]) -> Circumstances:
+        environ, name = self.asking.environ, self.asking.name
+        sent = requests.headers(environ)
+        return Circumstances(
+            time.time(),
+            environ.get("REMOTE_ADDR", ""),
+            environ.get("wsgi.url_scheme") == "https",
+            str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
+            self.defaults.region,
+            {header: sent[header] for header in _TOLD_HEADERS if header in sent},
+            listing_query(requests.query(environ)) if name.object is None else {},
+        )
+
+    def stored(self) -> StoredObject:
+        name, context = self.asking.name, self.asking.context
+        try:
+            reply = self.layer.open(context, name, _HEAD)
+            reply.close()
+            version = reply.headers.get(VERSION)
+            if version:  # the tags are with the version
+                reply = self.layer.open(context, entry(name, version), _HEAD)
+                reply.close()
+        except NotFound:
+            return StoredObject()
+        return StoredObject(tags=reply.headers.get(OBJECT_TAGS, ""))
