@@ -12,6 +12,7 @@ from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
+from objstore.core.headers import POLICY_NAME
 from objstore.core.json_body import JsonBody
 from objstore.core.names import RESERVED, Name
 from objstore.core.timestamps import Timestamp
@@ -24,7 +25,6 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 
 # Headers of a node's answer that concern the connection to it.
 _HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
-POLICY_NAME = "X-Storage-Policy"
 _SMALL = 64 << 10  # bytes of content that are read before the answer begins
 _COUNTS = ("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used")
 

@@ -20,11 +20,12 @@ from objstore.web.write_conditions import WriteCondition
 class ReadOptions(NamedTuple):
     """Options of a read.
 
-    conditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, `Range` (of one range) and
-    `If-Range` as in HTTP (RFC 9110, 13 and 14), by their canonical names. head: without the content. newest: ask a
-    majority of the replicas for the newest version. raw: the stored object itself, not what a layer makes of it (the
-    list of a manifest). version: the data timestamp that the object must have, '' for any. policy: the storage policy,
-    None for the container's. expired: also an object whose time has come.
+    conditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, `Range` and `If-Range` as in
+    HTTP (RFC 9110, 13 and 14), by their canonical names; a `Range` of several ranges is ignored. head: without the
+    content; then a range is ignored. newest: ask a majority of the replicas for the newest version. raw: the stored
+    object itself, not what a layer makes of it (the list of a manifest). version: the data timestamp that the object
+    must have, else the status is 412; '' for any. policy: the storage policy, None for the container's. expired: also
+    an object whose time has come.
     """
 
     conditions: Mapping[str, str] = {}
@@ -39,11 +40,16 @@ class ReadOptions(NamedTuple):
 class Page(NamedTuple):
     """The rows of a listing whose names begin with `prefix`, after `marker` and before `end_marker`.
 
-    limit: of rows, None for as many as a node gives. delimiter: roll up what follows it. path: only what is directly
-    below that pseudo-directory, None for no such filter. reserved: list reserved names too. markers: list keys whose
+    Rows are in the order of the UTF-8 of their names; the markers change sides under `reverse`. An expired object is
+    listed until it is deleted.
+
+    limit: of rows, None for as many as a node gives (10,000 unless `limits` say otherwise), which is the limit in any
+    case. delimiter: names that have it behind the prefix are rolled up to one row `{"subdir": ...}`, which ends with
+    it. A group of the marker's very name is left out. path: only objects directly below that pseudo-directory, whatever
+    prefix and delimiter say; None for no such filter. reserved: list reserved names too. markers: list keys whose
     current version is a delete marker. data_times: show when the data were written, not when metadata changed.
-    majority: ask a majority of the replicas and list what any of them has, also rows that another knows to be
-    deleted; goes with a limit, and neither with a delimiter nor in reverse. A page may then be longer than its limit.
+    majority: ask a majority of the replicas and list what any of them has, also rows that another knows to be deleted;
+    goes with a limit, and neither with a delimiter nor in reverse. A page may then be longer than its limit.
     """
 
     prefix: str = ""
@@ -97,7 +103,8 @@ class Listing(NamedTuple):
 class Reply(Answer):
     """An object that was opened, or the outcome of a condition.
 
-    status: 200, 206, 304, 412 or 416. headers: canonical name to text. body: pieces of the content, to be read to
+    status: 200, 206, 304, 412 or 416; only the first two have a content and its length. headers: canonical name to
+    text, with those of `core.headers`. body: pieces of the content, to be read to
     the end or closed; it raises NodeFailure if no replica can go on.
     """
 
@@ -117,12 +124,13 @@ class RenameSource(NamedTuple):
 class PutOptions(NamedTuple):
     """Options of a PUT.
 
-    headers: what is kept with it, by canonical names: Content-Type (always), X-Delete-At, metadata. etag: MD5 that the
-    body must have, '' for any. timestamp: of the change, which then is final; None for now. condition: on what is
-    stored. policy: the storage policy, None for the container's. life: of the container, if the object depends on it
-    (see `core.lives`); '' for the one that the container has. late: further headers, asked for once the body was read.
-    listed: acknowledge it only once a majority of the container's replicas lists it. keep_segments: those of a manifest
-    that it replaces belong to another object now.
+    headers: what is kept with it, by canonical names: Content-Type (always), X-Delete-At, metadata. Others, and those
+    without a value, are passed over. etag: MD5 that the body must have, '' for any. timestamp: of the change, which
+    then is final: it loses against anything that is not older; None for now, or just after what is stored. condition:
+    on what is stored; an expired object is none. policy: the storage policy, None for the container's. life: of the
+    container, if the object depends on it (see `core.lives`); '' for the one that the container has. late: further
+    headers, asked for once the body was read. listed: acknowledge it only once a majority of the container's replicas
+    lists it. keep_segments: those of a manifest that it replaces belong to another object now.
     """
 
     headers: Mapping[str, str]
@@ -146,7 +154,10 @@ class PutResult(NamedTuple):
 
 
 class UpdateOptions(NamedTuple):
-    """New metadata of an object, in the place of what it has. The fields are those of `PutOptions`."""
+    """New metadata of an object, in the place of all that an update may replace (`core.metadata.replaced_by_post`).
+
+    The fields are those of `PutOptions`. The content type stays if the headers have none.
+    """
 
     headers: Mapping[str, str]
     timestamp: Timestamp | None = None
@@ -155,7 +166,10 @@ class UpdateOptions(NamedTuple):
 
 
 class DeleteOptions(NamedTuple):
-    """Options of a DELETE. delete_at: delete only an object that expires at this time; the rest as of `PutOptions`."""
+    """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
+
+    The rest is as of `PutOptions`.
+    """
 
     timestamp: Timestamp | None = None
     condition: WriteCondition | None = None
@@ -165,14 +179,17 @@ class DeleteOptions(NamedTuple):
 
 
 class DeleteResult(NamedTuple):
-    """existed: was there an object? segments: as of a `PutResult`."""
+    """existed: was there an object, and not expired (unless that was the condition)? segments: as of a `PutResult`."""
 
     existed: bool
     segments: tuple[str, ...] = ()
 
 
 class AccountOptions(NamedTuple):
-    """Changes of an account. headers: metadata, '' removes. timestamp: as of `PutOptions`."""
+    """Changes of an account. headers: metadata, '' removes; of two values of a key the newer one counts.
+
+    timestamp: of the change; None for now.
+    """
 
     headers: Mapping[str, str]
     timestamp: Timestamp | None = None
@@ -181,7 +198,8 @@ class AccountOptions(NamedTuple):
 class ContainerOptions(NamedTuple):
     """Changes of a container.
 
-    headers: metadata and ACLs, '' removes. timestamp: as of `PutOptions`. policy: the storage policy of a new
+    headers: metadata and ACLs, '' removes; of two values of a key the newer one counts. timestamp: as of `PutOptions`.
+    policy: the storage policy of a new
     container, None for the default one.
     """
 
@@ -191,13 +209,14 @@ class ContainerOptions(NamedTuple):
 
 
 class ObjectLayer(Protocol):
-    """The operations that a language can call.
+    """The operations that a language can call. `memory.MemoryLayer` is all of it in few lines.
 
-    Every operation may raise NodeFailure if too few nodes answer. Names are checked by the caller.
+    Every operation may raise NodeFailure if too few nodes answer. Names are checked by the caller. The conformance
+    suite, `test/unit/layers/test_layers_conformance_*.py`, holds every layer to what is said here.
     """
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
-        """Open an object. Raises NotFound."""
+        """Open an object. Raises NotFound, with the time of its deletion or expired change if that is known."""
         ...
 
     def container(self, context: RequestContext, name: Name) -> Listing:
@@ -217,7 +236,10 @@ class ObjectLayer(Protocol):
         ...
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
-        """Return the info of the container of a name, from the cache if possible. Its status says if it exists."""
+        """Return the info of the container of a name, from the cache if possible. Its status says if it exists.
+
+        All look-ups with one context see the same state, until an operation with this context changes the container.
+        """
         ...
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:
@@ -225,7 +247,7 @@ class ObjectLayer(Protocol):
         ...
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
-        """Store an object.
+        """Store an object, or nothing if it raises anything but NodeFailure.
 
         Raises NoContainer, ContainerReplaced, PreconditionFailed, Conflict (others change the name all the time, or
         have something newer than a final timestamp), ChecksumMismatch, LimitExceeded, NoSpace, and what reading the
@@ -238,24 +260,28 @@ class ObjectLayer(Protocol):
         ...
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
-        """Delete an object; it is no error if there is none. Raises what `put` does."""
+        """Delete an object; it is no error if there is none. Raises what `put` does.
+
+        The deletion counts even then: a final timestamp that is not newer loses against it.
+        """
         ...
 
     def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
         """Make a container, and its account if there is none; False if there was one, which is updated.
 
-        Raises NotFound (the account, if it is not made as needed), TooManyContainers, Conflict (another policy).
+        One that was deleted starts anew, without metadata, and in another life. Raises NotFound (the account, if it is
+        not made as needed), TooManyContainers, Conflict (another policy).
         """
         ...
 
     def update_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> None:
-        """Raises NoContainer."""
+        """Change the metadata of a container. Raises NoContainer."""
         ...
 
     def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
         """Delete an empty container; False if a replica was away, which may bring back what the others do not know.
 
-        Raises NotFound, Conflict (there is something in it).
+        Raises NotFound, Conflict (there is something in it, an expired object too, or it was made later than that).
         """
         ...
 

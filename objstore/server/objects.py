@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from objstore.core import metadata
+from objstore.core import expiry, metadata
 from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
@@ -274,13 +274,7 @@ def _content_type(request: Request) -> str:
 
 
 def _expired(headers: Mapping[str, str]) -> bool:
-    delete_at = headers.get("X-Delete-At")
-    if not delete_at:
-        return False
-    try:
-        return int(delete_at) <= time.time()
-    except ValueError:
-        raise InvalidInput(f"the stored X-Delete-At is not a number: {delete_at!r}") from None
+    return expiry.is_expired(headers, time.time())
 
 
 def _refusing(verb: Verb) -> Verb:

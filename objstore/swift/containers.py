@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from objstore.access import swift_acls
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.layer import POLICY_NAME
 from objstore.core.errors import ObjstoreError
+from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
 from objstore.layers.interface import ContainerOptions, ObjectLayer

@@ -14,6 +14,10 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from objstore.core.errors import MALFORMED, InvalidInput
+from objstore.core.headers import DATA_TIMESTAMP as DATA_TIMESTAMP
+from objstore.core.headers import DELETE_TIMESTAMP as DELETE_TIMESTAMP
+from objstore.core.headers import POLICY as POLICY
+from objstore.core.headers import STORED_TIMESTAMP as STORED_TIMESTAMP
 from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
 from objstore.core.nodes import Node
@@ -21,11 +25,7 @@ from objstore.core.numbers import whole
 
 # Headers between proxies and storage servers, each defined here only.
 TIMESTAMP = "X-Timestamp"
-POLICY = "X-Backend-Storage-Policy-Index"
 POLICY_DEFAULT = "X-Backend-Storage-Policy-Default"  # for a new container if the client chose none
-STORED_TIMESTAMP = "X-Backend-Timestamp"  # of the newest change a server has of the name
-DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
-DELETE_TIMESTAMP = "X-Backend-Delete-Timestamp"
 CONTENT_TYPE_TIMESTAMP = "X-Backend-Content-Type-Timestamp"
 CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: receivers of an object server's update
 EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expirer's queue

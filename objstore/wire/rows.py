@@ -8,12 +8,10 @@ from typing import NamedTuple, Protocol
 
 from objstore.core import listed_types
 from objstore.core.expiry_queue import Due
+from objstore.core.headers import OVERRIDE
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
-
-# With an object whose row shows other values than its own (for a manifest, the whole size).
-OVERRIDE = "X-Object-Sysmeta-Container-Update-Override-"
 
 
 class ListedObject(NamedTuple):

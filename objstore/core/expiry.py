@@ -1,0 +1,20 @@
+"""When objects expire: the one place that decides it, for servers and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.core.errors import InvalidInput
+
+DELETE_AT = "X-Delete-At"  # seconds since the epoch, with the object
+
+
+def is_expired(headers: Mapping[str, str], now: float) -> bool:
+    """True once the time of an object with these headers has come. Raises InvalidInput for a time that is no number."""
+    delete_at = headers.get(DELETE_AT)
+    if not delete_at:
+        return False
+    try:
+        return int(delete_at) <= now
+    except ValueError:
+        raise InvalidInput(f"{DELETE_AT} of a stored object is not a number: {delete_at!r}") from None

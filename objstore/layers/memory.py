@@ -1,0 +1,330 @@
+"""An object layer that keeps everything in memory: for tests, and to put a layer around while it is written.
+
+It keeps the contract of `interface.ObjectLayer` to the letter, as the conformance suite shows, and nothing else:
+it places nothing, and what expires stays until it is deleted, as long as nobody deletes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from objstore.core import expiry, metadata
+from objstore.core.errors import (
+    ChecksumMismatch,
+    Conflict,
+    ContainerReplaced,
+    InvalidInput,
+    NoContainer,
+    NotFound,
+    PreconditionFailed,
+)
+from objstore.core.headers import OVERRIDE, POLICY, POLICY_NAME, STORED_TIMESTAMP
+from objstore.core.limits import DEFAULT_LIMITS
+from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, shown_etag
+from objstore.core.names import RESERVED, Name
+from objstore.core.policies import ONE_POLICY, Policies
+from objstore.core.timestamps import ZERO, Clock, Timestamp
+from objstore.core.versions import MARKER_TYPE
+from objstore.layers.bodies import ObjectBody, whole
+from objstore.layers.interface import (
+    AccountOptions,
+    ContainerOptions,
+    DeleteOptions,
+    DeleteResult,
+    Listing,
+    Page,
+    PutOptions,
+    PutResult,
+    ReadOptions,
+    RenameSource,
+    Reply,
+    UpdateOptions,
+)
+from objstore.layers.memory_state import OF_ACCOUNTS, OF_CONTAINERS, Bearer, StoredObject, iso_date, listing, select
+from objstore.web import conditions, infos, ranges
+from objstore.web.context import RequestContext
+from objstore.web.infos import AccountInfo, ContainerInfo
+from objstore.web.responses import http_date
+from objstore.web.write_conditions import WriteCondition
+
+
+class MemoryLayer:
+    """See `layers.interface.ObjectLayer`. limit: bytes of an object. now: seconds since the epoch."""
+
+    def __init__(
+        self,
+        policies: Policies = ONE_POLICY,
+        limit: int = DEFAULT_LIMITS.max_file_size,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._policies = policies
+        self._limit = limit
+        self._now = now
+        self._clock = Clock(now)
+        self._bearers: dict[Name, Bearer] = {}
+        self._objects: dict[tuple[Name, int], StoredObject | Timestamp] = {}  # a timestamp: of its deletion
+
+    # Objects
+
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        stored = self._objects.get(self._key(context, name, options.policy))
+        if not isinstance(stored, StoredObject):
+            raise NotFound(name.path, stored)
+        if not options.expired and expiry.is_expired(stored.headers, self._now()):
+            raise NotFound(name.path, stored.changed)
+        headers, asked = stored.shown(), options.conditions
+        if options.version and Timestamp.parse(options.version) != stored.written:
+            return Reply(412, {STORED_TIMESTAMP: headers[STORED_TIMESTAMP]})
+        etag, size = shown_etag(stored.headers, stored.etag), len(stored.body)
+        verdict = conditions.evaluate("HEAD" if options.head else "GET", asked, etag, stored.changed)
+        if verdict is not None:
+            del headers["Content-Length"]
+            return Reply(verdict, headers)
+        if options.head:
+            return Reply(200, headers)
+        parsed = ranges.parse(asked.get("Range", "")) if options.version or MANIFEST not in headers else None
+        if (
+            parsed is None
+            or len(parsed) > 1
+            or not conditions.range_applies(asked.get("If-Range", ""), etag, stored.changed)
+        ):
+            return Reply(200, headers, [stored.body] if size else [])
+        spans = ranges.resolve(parsed, size)
+        if not spans:
+            del headers["Content-Length"], headers["Content-Type"]
+            return Reply(416, {**headers, "Content-Range": ranges.unsatisfied_range(size)})
+        start, stop = spans[0]
+        part = {"Content-Length": str(stop - start), "Content-Range": ranges.content_range(start, stop, size)}
+        return Reply(206, {**headers, **part}, [stored.body[start:stop]])
+
+    def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
+        metadata.check_sendable(options.headers)
+        self._existing(context, name)
+        content = whole(body, self._limit)
+        etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if options.etag and options.etag.strip('"').lower() != etag:
+            raise ChecksumMismatch(f"the body's MD5 is {etag}, not {options.etag}")
+        sent = {**options.headers, **(options.late() if options.late is not None else {})}
+        kept = {key: value for key, value in sent.items() if value and metadata.stored_with_object(key)}
+        kept["Content-Type"] = sent.get("Content-Type") or "application/octet-stream"
+        container = self._bearers.get(name.of_container)  # as it is now that the body has come
+        if container is None or not container.exists:
+            raise NoContainer("the container was deleted", ended=True)
+        if options.life and Timestamp.parse(options.life) != container.deleted:
+            raise ContainerReplaced("the container is another one now")
+        key = self._key(context, name, options.policy)
+        old = self._rename_source(key, options.rename) if options.rename is not None else None
+        stamp, replaced = self._changing(key, options.timestamp, options.condition)
+        self._objects[key] = StoredObject(stamp, stamp, etag, content, kept)
+        segments = _segments(replaced)
+        if old is not None:
+            segments += _segments(self._objects[old])
+            self._objects[old] = self._clock.now()
+        return PutResult(etag, stamp, segments)
+
+    def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
+        metadata.check_sendable(options.headers)
+        self._existing(context, name)
+        key = self._key(context, name, options.policy)
+        stamp, stored = self._changing(key, options.timestamp, options.condition)
+        if self._live(stored) is None:
+            raise NotFound(name.path, stored.changed if isinstance(stored, StoredObject) else stored)
+        assert isinstance(stored, StoredObject)
+        sent = {key: value for key, value in options.headers.items() if value and metadata.replaced_by_post(key)}
+        if options.headers.get("Content-Type"):
+            sent["Content-Type"] = options.headers["Content-Type"]
+        self._objects[key] = stored._replace(changed=stamp, headers=metadata.after_post(stored.headers, sent))
+
+    def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
+        self._existing(context, name)
+        key = self._key(context, name, options.policy)
+        due = options.delete_at
+        stored = self._objects.get(key)
+        if due is not None and not (isinstance(stored, StoredObject) and stored.headers.get("X-Delete-At") == str(due)):
+            raise PreconditionFailed("the object is not to be deleted at that time")
+        stamp, _ = self._changing(key, options.timestamp, options.condition)
+        self._objects[key] = stamp
+        existed = self._live(stored) is not None or (due is not None and isinstance(stored, StoredObject))
+        return DeleteResult(existed, _segments(stored))
+
+    def _key(self, context: RequestContext, name: Name, policy: int | None) -> tuple[Name, int]:
+        return name, self.container_info(context, name).policy_index if policy is None else policy
+
+    def _live(self, stored: StoredObject | Timestamp | None) -> StoredObject | None:
+        """The object as clients see it."""
+        return (
+            stored if isinstance(stored, StoredObject) and not expiry.is_expired(stored.headers, self._now()) else None
+        )
+
+    def _changing(
+        self, key: tuple[Name, int], final: Timestamp | None, condition: WriteCondition | None
+    ) -> tuple[Timestamp, StoredObject | Timestamp | None]:
+        """The timestamp of a change that may be made, and what it is made to. Raises Conflict, PreconditionFailed."""
+        stored = self._objects.get(key)
+        newest = stored.changed if isinstance(stored, StoredObject) else stored or ZERO
+        if final is not None and newest >= final:
+            raise Conflict("something newer is stored", newest)
+        if condition is not None:
+            live = self._live(stored)
+            condition.check(None if live is None else shown_etag(live.headers, live.etag))
+        return final or self._clock.after(newest), stored
+
+    def _rename_source(self, key: tuple[Name, int], rename: RenameSource) -> tuple[Name, int]:
+        name, policy = key
+        if rename.object in ("", name.object):
+            raise InvalidInput("the old name is not another name")
+        source = name._replace(object=rename.object), policy
+        try:
+            self._changing(source, None, WriteCondition(rename.etag))
+        except PreconditionFailed:
+            raise Conflict("the old name is not what it was") from None
+        return source
+
+    # Accounts and containers
+
+    def container(self, context: RequestContext, name: Name) -> Listing:
+        return Listing(self.list_objects(context, name, Page(limit=0)).headers)
+
+    def list_objects(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        bearer = self._bearer(name)
+        account = self._bearers.get(name.of_account)
+        if account is not None and not account.exists:
+            raise NotFound(f"the account of {name.path} is deleted")
+        all_rows = self._rows(name, bearer.policy, page.data_times)
+        if page.markers:
+            return listing({}, [{"name": marker} for marker in self._markers(name)])
+        headers = bearer.shown() | {POLICY: str(bearer.policy), "Last-Modified": http_date(bearer.put.ceiling)}
+        headers["X-Container-Object-Count"] = str(len(all_rows))
+        headers["X-Container-Bytes-Used"] = str(sum(row["bytes"] for row in all_rows))
+        policy = self._policies.get(bearer.policy)
+        if policy is not None:
+            headers[POLICY_NAME] = policy.name
+        return listing(headers, select(all_rows, page, page.reserved or RESERVED in name.path))
+
+    def account(self, context: RequestContext, name: Name) -> Listing:
+        return Listing(self.list_containers(context, name, Page(limit=0)).headers)
+
+    def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
+        shown = self._bearer(name).shown() if name in self._bearers else Bearer(self._clock.now()).shown()
+        rows = []
+        for child in sorted(child for child in self._bearers if child.account == name.account and child.container):
+            bearer = self._bearers[child]
+            if bearer.exists:
+                held = self._rows(child, bearer.policy)
+                size = sum(row["bytes"] for row in held)
+                policy = self._policies.get(bearer.policy)
+                row = {
+                    "name": child.container,
+                    "count": len(held),
+                    "bytes": size,
+                    "last_modified": iso_date(bearer.put),
+                }
+                rows.append(row | {"storage_policy": policy.name if policy else str(bearer.policy)})
+        shown["X-Account-Container-Count"] = str(len(rows))
+        shown["X-Account-Object-Count"] = str(sum(row["count"] for row in rows))
+        shown["X-Account-Bytes-Used"] = str(sum(row["bytes"] for row in rows))
+        return listing(shown, select(rows, page, page.reserved))
+
+    def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
+        return infos.look_up(context, name.of_container, ContainerInfo, self._head)
+
+    def account_info(self, context: RequestContext, account: str) -> AccountInfo:
+        return infos.look_up(context, Name(account), AccountInfo, self._head)
+
+    def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
+        account = self._bearers.get(name.of_account)
+        if account is None or not account.exists:
+            self.create_account(context, name.of_account, AccountOptions({}))
+        known = self._bearers.get(name)
+        policy = self._policies.default.index if options.policy is None else options.policy
+        if known is not None and known.exists and options.policy not in (None, known.policy):
+            raise Conflict("the container has another policy")
+        made = self._make(context, name, options.headers, OF_CONTAINERS, options.timestamp)
+        if made:
+            self._bearers[name].policy = policy
+        return made
+
+    def update_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> None:
+        self._existing(context, name)
+        metadata.check_sendable(options.headers)
+        self._bearers[name].set(options.headers, OF_CONTAINERS, options.timestamp or self._clock.now())
+        infos.forget(context, name)
+
+    def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
+        bearer = self._bearer(name)
+        if self._rows(name) or self._markers(name):
+            raise Conflict(f"{name.path} is not empty")
+        bearer.end(timestamp or self._clock.after(bearer.put))
+        infos.forget(context, name)
+        return True
+
+    def create_account(self, context: RequestContext, name: Name, options: AccountOptions) -> bool:
+        return self._make(context, name, options.headers, OF_ACCOUNTS, options.timestamp)
+
+    def update_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
+        if name not in self._bearers or not self._bearers[name].exists:
+            self.create_account(context, name, AccountOptions({}))
+        self._bearers[name].set(options.headers, OF_ACCOUNTS, options.timestamp or self._clock.now())
+        infos.forget(context, name)
+
+    def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
+        self._bearer(name).end(options.timestamp or self._clock.now())
+        infos.forget(context, name)
+
+    def _make(
+        self,
+        context: RequestContext,
+        name: Name,
+        headers: Mapping[str, str],
+        prefixes: tuple[str, ...],
+        final: Timestamp | None,
+    ) -> bool:
+        metadata.check_sendable(headers)
+        bearer = self._bearers.get(name)
+        stamp = final or self._clock.after(bearer.deleted if bearer else ZERO)
+        if bearer is not None and stamp <= bearer.deleted:
+            raise Conflict(f"{name.path} was deleted later", bearer.deleted)
+        made = bearer is None or not bearer.exists
+        bearer = self._bearers.setdefault(name, Bearer(stamp))
+        bearer.put = max(bearer.put, stamp)
+        bearer.set(headers, prefixes, stamp)
+        infos.forget(context, name)
+        return made
+
+    def _bearer(self, name: Name) -> Bearer:
+        """Raises NotFound."""
+        bearer = self._bearers.get(name)
+        if bearer is None or not bearer.exists:
+            raise NotFound(name.path, None if bearer is None else bearer.deleted)
+        return bearer
+
+    def _existing(self, context: RequestContext, name: Name) -> None:
+        if not self.container_info(context, name).exists:
+            raise NoContainer(f"there is no container {name.of_container.path}")
+
+    def _head(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
+        try:
+            return 204, (self.account if name.container is None else self.container)(context, name).headers
+        except NotFound:
+            return 404, {}
+
+    def _held(self, container: Name, policy: int | None) -> Iterable[tuple[str, StoredObject]]:
+        for (name, index), stored in self._objects.items():
+            if name.of_container == container and isinstance(stored, StoredObject) and policy in (None, index):
+                yield name.object or "", stored
+
+    def _rows(self, container: Name, policy: int | None = None, data_times: bool = False) -> list[dict[str, Any]]:
+        rows = (stored.row(name, data_times) for name, stored in self._held(container, policy))
+        return sorted((row for row in rows if row is not None), key=lambda row: str(row["name"]))
+
+    def _markers(self, container: Name) -> list[str]:
+        held = self._held(container, None)
+        return sorted(name for name, stored in held if stored.headers.get(f"{OVERRIDE}Content-Type") == MARKER_TYPE)
+
+
+def _segments(replaced: StoredObject | Timestamp | None) -> tuple[str, ...]:
+    owned = replaced.headers.get(MANIFEST_OWNS) if isinstance(replaced, StoredObject) else None
+    return (owned,) if owned else ()
