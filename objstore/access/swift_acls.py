@@ -80,7 +80,7 @@ def without_public(acl: str) -> str:
 
 @lru_cache(maxsize=1024)
 def parse(acl: str) -> ContainerAcl:
-    """What a container ACL in its normal form says; '' says nothing."""
+    """Parse a container ACL in its normal form; '' grants nothing."""
     items = [item for item in acl.split(",") if item]
     referrers = tuple(item[3:] for item in items if item.startswith(".r:"))
     return ContainerAcl(referrers, frozenset(item for item in items if not item.startswith(".r:")))
@@ -118,9 +118,9 @@ def groups_allowed(identity: Identity, acl: ContainerAcl) -> bool:
 
 
 def clean_account_acl(text: str) -> str:
-    """The canonical form of an account ACL: JSON in ASCII, keys sorted, '' where it says nothing.
+    """Return the canonical form of an account ACL: JSON in ASCII, keys sorted, '' if it grants nothing.
 
-    Raises InvalidInput for what is not an object of known levels to lists of names.
+    Raises InvalidInput unless it is an object of known levels to lists of names.
     """
     return format_account_acl(_checked(text)) if text.strip() else ""
 

@@ -94,7 +94,7 @@ def print_partitions(builder: RingBuilder, devices: set[int]) -> None:
 def print_rebalance(builder: RingBuilder, done: Rebalance) -> None:
     replicas = builder.slot_count
     click.echo(
-        f"Assigned {done.moved} of {replicas} replicas ({100 * done.moved / replicas:.2f}%) anew. "
+        f"Assigned {done.moved} of {replicas} replicas ({100 * done.moved / replicas:.2f}%). "
         f"Balance is now {balance(builder):.2f}, dispersion {dispersion(builder):.2f}."
     )
 

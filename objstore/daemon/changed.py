@@ -1,4 +1,4 @@
-"""Which of a device's databases are worth a look: those whose files have changed since they were last looked at."""
+"""The databases of a device whose files have changed since they were last checked."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ class ChangedDatabases:
 
 
 def looked_at(databases: Any, since: float) -> Iterator[Location | None]:
-    """Of all databases the place where its files have changed at or after `since` (seconds since the epoch), else None;
-    blocks."""
+    """Yield for each database its place if its files have changed at or after `since` (seconds since the epoch), else
+    None; blocks."""
     for location in databases.locations():
         path = databases.path(location)
         yield location if _changed(path) >= since or _changed(path + "-wal") >= since else None
 
 
 def _changed(path: str) -> float:
-    """When a file, or its inode, was changed last; -1 without one. Raises OSError."""
+    """Return the time of the last change of a file or its inode; -1 if it is missing. Raises OSError."""
     try:
         return os.stat(path).st_ctime
     except (FileNotFoundError, NotADirectoryError):

@@ -44,12 +44,11 @@ class Peers(NamedTuple):
         replicas: Iterable[int] | None = None,
         silent: Counter[int] | None = None,
     ) -> dict[int, int]:
-        """Send rows to the replicas, all at once; the status each answered, UNREACHABLE for none.
+        """Send rows to the replicas, all at once; return the status of each, UNREACHABLE for no answer.
 
-        replicas: indexes of those to be told, all without it. Ones that the ring no longer has are left out; where
-        it has none of them, all are told, so that rows for a ring that has changed are not lost.
-        silent: counts, by the ids of nodes, how often they did not answer. Those that did so several times are
-        not waited for any more.
+        replicas: indexes of the receivers; all by default. Indexes that the ring no longer has are ignored; if it has
+        none of them, all replicas get the rows, so that rows for a changed ring are not lost. silent: failure counts by
+        node id. Nodes that failed several times are not asked any more.
         """
         partition, nodes = self.place(name)
         everyone = dict(enumerate(nodes))

@@ -34,18 +34,18 @@ class PassResult(NamedTuple):
 
 
 def together(results: Sequence[PassResult]) -> PassResult:
-    """What several passes in a row say, each of which compared only a part of what did not change."""
+    """The combined result of several passes in a row, each of which compared only a part of the unchanged items."""
     first, last = results[0], results[-1]
     failed = frozenset[str]().union(*(result.failed_peers for result in results))
     return last._replace(began=first.began, rings=first.rings, failed_peers=failed)
 
 
 class Lane(Generic[Task]):
-    """What one device has to do in a pass, and how far it is.
+    """The work of one device in a pass, and its progress.
 
-    plan: what there is to do: tasks that come first, and the rest, both in order. do: does one, and says whether it
-    succeeded. at_end: called once all was tried; with False where the device went away, and the rest was left.
-    total, done: tasks. first, first_left: of those that come first. failures: tasks that did not succeed.
+    plan: the tasks: urgent ones first, then the rest, both in order. do: runs one, and returns whether it succeeded.
+    at_end: called at the end; with False if the device went away before. total, done: numbers of tasks. first,
+    first_left: of the urgent ones. failures: tasks that failed.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], 
 
 
 class FailedNodes:
-    """When nodes, by the addresses that rings name for replication, last could not be brought up to date."""
+    """Times of the last failure to update nodes, by their replication addresses in rings."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now

@@ -1,7 +1,7 @@
-"""What is seen of daemons: their state for /recon, and their numbers as metrics.
+"""The monitoring of daemons: their state for /recon, and their numbers as metrics.
 
-A daemon's state is told at the end of each pass, and every few seconds while one is under way. The last
-complete pass is known across restarts, as the state told before is read at the start.
+A daemon's state is written at the end of each pass, and every few seconds during a pass. The last complete pass
+survives restarts, as the previous state is read at the start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Series = tuple[str, str]  # name, device; without a device it is ''
 
 
 class Counts(Protocol):
-    """Where numbers go besides, such as statsd."""
+    """Another receiver of numbers, such as statsd."""
 
     def count(self, name: str, amount: float) -> None: ...
 
@@ -45,9 +45,9 @@ class Means(NamedTuple):
 
 
 def state(daemon: Daemon, told: Mapping[str, object], before: object) -> dict[str, object]:
-    """What is known of a daemon. Times are seconds since the epoch.
+    """The state of a daemon. Times are seconds since the epoch.
 
-    before: what it told when it ran last, in an earlier process.
+    before: state written by an earlier process.
     """
     known = _report(daemon.last_complete)
     if known is None and isinstance(before, Mapping):
@@ -70,7 +70,7 @@ def state(daemon: Daemon, told: Mapping[str, object], before: object) -> dict[st
 
 
 def _known(said: object) -> dict[str, object] | None:
-    """What a file says of a pass; None for what no `_report` was."""
+    """Return the report of a pass in a file; None if it is invalid."""
     names = ("began", "ended", "seconds", "units", "failures")
     if not isinstance(said, Mapping) or not all(isinstance(said.get(name), int | float) for name in names):
         return None
@@ -118,7 +118,7 @@ class Monitor:
     """Tells of daemons. `run` is for a green thread of its own."""
 
     def __init__(self, means: Means, interval: float = 5.0, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """interval: seconds between what is told during a pass."""
+        """interval: seconds between writes of the state during a pass."""
         self._means = means
         self._interval = interval
         self._monotonic = monotonic
@@ -134,7 +134,7 @@ class Monitor:
         self._ended.put(daemon)
 
     def run(self, daemons: Iterable[Daemon]) -> None:
-        """Until killed."""
+        """Run until killed."""
         daemons = list(daemons)
         self.tell_all(daemons)
         due = self._monotonic() + self._interval
@@ -191,7 +191,7 @@ class Monitor:
                 continue
             before = self._counted.get((daemon, name, device), 0.0)
             self._counted[daemon, name, device] = value
-            grown = value - before if value >= before else value  # a counter that began anew
+            grown = value - before if value >= before else value  # a counter that was reset
             self._family(full)[daemon, device].inc(grown)
             if grown and self._means.also is not None:
                 self._means.also.count(dotted.removesuffix("_total"), grown)

@@ -29,7 +29,7 @@ PeersOf = Callable[[str], Peers]
 
 
 class Reply(NamedTuple):
-    """What one replica answered. status: UNREACHABLE for none."""
+    """The answer of a replica. status: UNREACHABLE for no answer."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
 
 class Fate(Enum):
-    """What has become of an object on one replica that was asked to delete it."""
+    """The result of a deletion of an object on one replica."""
 
     ENDED = "deleted, or replaced by a deletion that is newer still"
     NEWER = "it holds something newer"
@@ -131,7 +131,7 @@ class ReplicaClient:
         return partition, [*primaries, *self._peers(_ring_of(name, policy)).ring().previous(partition)]
 
     def look(self, name: Name, policy: int) -> list[tuple[Node, Reply]]:
-        """What each of those has of an object, expired or not."""
+        """Return the state of an object on each node, expired or not."""
         partition, nodes = self.holders(name, policy)
         request = self.request("HEAD", name, partition, {EVEN_EXPIRED: "true"}, policy)
         return list(zip(nodes, self._ask_all(nodes, request), strict=True))
@@ -149,7 +149,7 @@ class ReplicaClient:
         return Reply(response.status, response.headers)
 
     def read(self, name: Name, headers: Mapping[str, str], query: str) -> NodeResponse | None:
-        """The good answer of any primary to a GET, whose body is to be read or closed; None where none has one."""
+        """Return the successful answer of any primary to a GET, whose body must be read or closed; None if all fail."""
         partition, nodes = self.place(name)
         request = self.request("GET", name, partition, headers, 0, query)
         for node in random.sample(nodes, len(nodes)):
@@ -173,7 +173,7 @@ class ReplicaClient:
     def tell(
         self, name: Name, rows: Iterable[Mapping[str, object]], at: Timestamp, headers: Mapping[str, str] | None = None
     ) -> bool:
-        """Merge rows into all replicas of a container or account; True where none is left that lacks them."""
+        """Merge rows into all replicas of a container or account; return True if all have them."""
         statuses = self._peers(name.kind).tell(name, rows, at, headers).values()
         # A replica without the database has nothing that the rows would have to change.
         return bool(statuses) and all(succeeded(status) or status == 404 for status in statuses)

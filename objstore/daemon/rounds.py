@@ -46,10 +46,10 @@ class Place(NamedTuple):
 
 
 class Round:
-    """Where a tour stands on a device.
+    """The progress of a tour on a device.
 
-    position: from where to go on, empty at the beginning. began: seconds since the epoch, 0 where no round is
-    under way. counts, findings: of this round; those of the last one that ended have `last_` before their names.
+    position: where to continue, empty at the beginning. began: seconds since the epoch, 0 if no round is under way.
+    counts, findings: of this round; those of the last completed one have the prefix `last_`.
     """
 
     __slots__ = (
@@ -106,7 +106,7 @@ class Round:
 
     @classmethod
     def read(cls, said: Mapping[str, object]) -> Round:
-        """What `said` gave. Raises TypeError and KeyError for anything else."""
+        """Decode the result of `said`. Raises TypeError and KeyError for anything else."""
         made = cls()
         for name in cls.__slots__:
             value, default = said[name], getattr(made, name)
@@ -192,7 +192,7 @@ class Rounds:
         self._stopping = True
 
     def check(self) -> None:
-        """Raises Interrupted where the daemon is to end; for work on a thing that takes long."""
+        """Raise Interrupted if the daemon must stop; for long work on one item."""
         if self._stopping:
             raise Interrupted
 
@@ -277,7 +277,7 @@ class Rounds:
         self._files.replace(path, data)
 
     def _load(self, place: Place) -> dict[str, Round]:
-        """What the file says; beginnings where there is none, or it cannot be read."""
+        """Return the progress in the file; a new round if the file is missing or cannot be read."""
         path = self._path(place)
         said: object = {}
         try:

@@ -28,10 +28,9 @@ _LAST_RETRY = 60.0
 class Pace(NamedTuple):
     """interval: seconds from the end of a pass to the beginning of the next.
 
-    rest: at least so many times the duration of the pass, so that a long one leaves the host time for its
-    other work. jitter: by which part the pause may be longer or shorter, so that hosts do not fall into step.
-    rate: units begun a second, at most; 0 for no bound. concurrency: units under way at once, of those
-    that are callables.
+    rest: minimum pause as a multiple of the duration of the pass, so that a long one leaves the host time for its other
+    work. jitter: share by which the pause varies, so that hosts do not synchronise. rate: limit of units per second; 0
+    for no limit. concurrency: units run at once, if they are callables.
     """
 
     interval: float
@@ -42,10 +41,9 @@ class Pace(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Of one pass. units: how many were done, of which `failures` raised. seconds: how long it took.
+    """The report of a pass. units: number done, of which `failures` raised. seconds: duration.
 
-    broke_off: did it end by an error? stopped: was it told to end before its own end? began, ended: seconds
-    since the epoch.
+    broke_off: it ended with an error. stopped: it was stopped before its end. began, ended: seconds since the epoch.
     """
 
     units: int
@@ -73,7 +71,7 @@ def pause(pace: Pace, duration: float, chance: float) -> float:
 
 
 def retry_pause(pace: Pace, broken: int, chance: float) -> float:
-    """Seconds to wait after the last of so many passes in a row that broke off."""
+    """Return the seconds to wait after a number of passes in a row that ended with an error."""
     longest = max(pace.interval, _LAST_RETRY)
     wait = min(min(pace.interval, _FIRST_RETRY) * 2.0 ** min(broken - 1, 32), longest)
     return wait * (1 + pace.jitter * (2 * chance - 1))
@@ -102,7 +100,7 @@ class _Crew:
             self._free.release()
 
     def wait(self) -> None:
-        """Until all that were begun have ended."""
+        """Wait until all units under way have ended."""
         if self._size > 1:
             for _ in range(self._size):
                 self._free.acquire()
@@ -153,7 +151,7 @@ class Daemon:
         self._throttle = Throttle(pace.rate, monotonic, self._stopping.wait)
 
     def run(self) -> None:
-        """Until `stop` is called."""
+        """Run passes until `stop` is called."""
         while not self._stopping.ready():
             report = self.run_once()
             if self._broken:

@@ -52,7 +52,7 @@ class Bounds(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """table: device ids [replica, partition], `len(tree.weight)` where there is no device.
+    """table: device ids [replica, partition], `len(tree.weight)` if there is no device.
 
     exists: cells that are there (a fractional last replica has fewer). movable: by partition.
     share: by level and domain (see `shares`).
@@ -114,10 +114,10 @@ def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
 
 
 class Relocation(NamedTuple):
-    """What moves a step of relocation makes.
+    """The moves that a step of relocation makes.
 
-    faulty_only: only of faulty partitions. from_excess: only from devices that hold too much.
-    most_change: in weighted faults.
+    faulty_only: only of faulty partitions. from_excess: only from devices that hold too much. most_change: limit of the
+    change in weighted faults.
     """
 
     faulty_only: bool
@@ -322,7 +322,7 @@ class _Search:
 
 
 def _first(keys: Ints, limit: Ints) -> Bools:
-    """Of entries in order of preference, the first limit[key] of each key."""
+    """Return the first limit[key] entries of each key, in order of preference."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     rank = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
@@ -332,7 +332,7 @@ def _first(keys: Ints, limit: Ints) -> Bools:
 
 
 def _disjoint(left: Ints, right: Ints) -> Bools:
-    """Of pairs in order of preference, those none of whose two members came up before."""
+    """Return pairs in order of preference, without pairs of which a member occurred before."""
     both = np.stack([left, right], axis=1).ravel()
     first = np.zeros(len(both), dtype=np.bool_)
     first[np.unique(both, return_index=True)[1]] = True

@@ -26,20 +26,20 @@ _NODE_FIELDS = frozenset(Node._fields) - {"id"}
 
 
 class Rebalance(NamedTuple):
-    """What a rebalance did. moved: replicas with another device than before; held: partitions that may not move yet."""
+    """The result of a rebalance. moved: replicas with another device than before; held: partitions that may not move
+    yet."""
 
     moved: int
     held: int
 
 
 class RingBuilder:
-    """devices: by id, None where an id is free. removed: ids that the next rebalance sets free.
+    """devices: by id, None for a free id. removed: ids that the next rebalance frees.
 
-    replicas: may be fractional. min_part_hours: for so long after a replica of a partition has moved, no other moves.
-    overload: how much more than its weight's share a device may take for a better spread (0.1: a tenth).
-    rows: for each replica the device id of each partition, uint32; empty before the first rebalance.
-    last_moved: by partition, Unix seconds. moves: where moved replicas were before. step: of a change of the
-    part power (see `ring.increase`).
+    replicas: may be fractional. min_part_hours: hours after a move of a replica of a partition before another may move.
+    overload: share by which a device may exceed its weight's share for a better spread (0.1: a tenth). rows: for each
+    replica the device id of each partition, uint32; empty before the first rebalance. last_moved: by partition, Unix
+    seconds. moves: former devices of moved replicas. step: of a change of the part power (see `ring.increase`).
     """
 
     def __init__(self, part_power: int, replicas: float, min_part_hours: float) -> None:
@@ -91,7 +91,8 @@ class RingBuilder:
         return [node.id for node in added]
 
     def remove(self, device: int) -> None:
-        """Take a device out for good: the next rebalance places all its replicas anew, whatever else holds."""
+        """Remove a device permanently: the next rebalance reassigns all its replicas, without regard to
+        min_part_hours."""
         self._present(device)
         self.removed.add(device)
         self.version += 1
@@ -131,10 +132,10 @@ class RingBuilder:
         self.version += 1
 
     def rebalance(self, now: float, seed: int | None = None) -> Rebalance:
-        """Assign anew with as few moves as it takes. now: Unix seconds.
+        """Reassign partitions with as few moves as possible. now: Unix seconds.
 
         The same builder and seed always give the same assignment; without a seed the builder's version is one.
-        Raises InvalidInput where no device has any weight, and while the part power is changed.
+        Raises InvalidInput if no device has any weight, and while the part power is changed.
         """
         if self.step:
             raise InvalidInput("partitions cannot move until the part power change is finished")
@@ -160,7 +161,7 @@ class RingBuilder:
         return movable
 
     def contents(self) -> RingContents:
-        """What the ring file says: the assignment of the last rebalance, and the devices as they are now."""
+        """Return the contents of the ring file: the assignment of the last rebalance, and the current devices."""
         if not self.rows:
             raise InvalidInput("there is nothing to write before the first rebalance")
         devices = [None if node is None or node.id in self.removed else node for node in self.devices]
@@ -224,7 +225,7 @@ class RingBuilder:
 
 
 def _place(node: Node) -> tuple[str, int, str]:
-    """What no two devices of a ring share."""
+    """Return the key that is unique per device of a ring."""
     return node.ip, node.port, node.device
 
 

@@ -50,7 +50,7 @@ def encode_builder(builder: RingBuilder) -> bytes:
 
 
 def decode_builder(buffer: bytes, source: str) -> RingBuilder:
-    """Raises ConfigError where the bytes are not an intact builder of this version."""
+    """Raises ConfigError if the bytes are not an intact builder of this version."""
     header, views = unseal(BUILDER, buffer, source)
     try:
         arrays = {name: np.array(view, dtype=np.uint32) for name, view in views.items()}

@@ -1,8 +1,8 @@
-"""What a builder's assignment is worth: its balance, its spread, and whether it is sound.
+"""The quality of a builder's assignment: its balance, its spread, and its errors.
 
-*Balance* of a device: by how many percent it holds more (or less) partitions than its weight's share, as far
-as no device holds two replicas of a partition. A ring's balance is that of its worst device.
-*Dispersion*: percent of the partitions with more replicas in a failure domain than the topology makes necessary.
+*Balance* of a device: the percentage by which it holds more (or fewer) partitions than its weight's share, limited by
+the rule that no device holds two replicas of a partition. A ring's balance is that of its worst device. *Dispersion*:
+percent of the partitions with more replicas in a failure domain than the topology makes necessary.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def balance(builder: RingBuilder) -> float:
 
 
 def is_balanced(builder: RingBuilder, percent: float) -> bool:
-    """Whether every device is within so many percent, or within one partition, of what its weight asks for."""
+    """Return whether every device is within a percentage, or one partition, of its weight's share."""
     return all(abs(load.balance) <= percent or abs(load.partitions - load.wanted) <= 1 for load in loads(builder))
 
 

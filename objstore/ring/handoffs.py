@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from objstore.core.nodes import Node
 
 LEVELS = 3  # region, zone, host
-# Devices looked at in vain before the walk gives way to ranking: by then, little of the ring's weight is left.
+# Number of unsuccessful draws before the walk switches to ranking: by then, little of the ring's weight is left.
 PATIENCE = 64
 _MASK = (1 << 64) - 1
 

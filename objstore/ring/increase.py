@@ -48,7 +48,7 @@ def cancel(builder: RingBuilder) -> None:
 
 
 def finish(builder: RingBuilder) -> None:
-    """When no device has anything left in partitions of the other part power."""
+    """End the change, when no device has data left in partitions of the other part power."""
     _require(builder, INCREASED, CANCELLED)
     _go_to(builder, "")
 

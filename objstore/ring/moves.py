@@ -12,7 +12,7 @@ import numpy as np
 
 from objstore.ring.ring_file import Moves
 
-# A move is forgotten after so many hours, or after so many times min_part_hours if that is longer.
+# A move is forgotten after these hours, or after this multiple of min_part_hours if that is longer.
 KEPT_HOURS = 168
 KEPT_MIN_PART_HOURS = 2
 

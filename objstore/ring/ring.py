@@ -20,7 +20,7 @@ class Ring:
     """An immutable ring.
 
     replica_count: may be fractional; with 2.5, half of the partitions have 3 replicas and half have 2.
-    version: counts the builder's changes. devices: by id; None where an id is not in use. step: of a change
+    version: counts the builder's changes. devices: by id; None for an unused id. step: of a change
     of the part power (see `ring.increase`), "" for none.
     """
 
@@ -39,7 +39,7 @@ class Ring:
 
     @classmethod
     def load(cls, path: str) -> Ring:
-        """The ring in a file; raises ConfigError where there is none, or it is damaged or of another version."""
+        """Load the ring of a file; raises ConfigError if it is missing, damaged or of another version."""
         try:
             # Not mapped: a process that reads a mapped page past the end of a shortened file dies of SIGBUS.
             with open(path, "rb") as file:
@@ -54,9 +54,9 @@ class Ring:
 
     @property
     def next_part_power(self) -> int | None:
-        """What the part power is to be once its change is finished; None while it is not changed.
+        """The part power after the current change; None if there is no change.
 
-        Meanwhile names lie in partitions of two part powers: what goes through partitions must leave them alone.
+        During a change names are in partitions of two part powers: code that walks partitions must not touch them.
         """
         if not self.step:
             return None

@@ -1,4 +1,4 @@
-"""Contents of a ring file, and their way to bytes and back. The format is told in doc/format_ring.md."""
+"""The contents of a ring file, and their encoding. See doc/format_ring.md for the format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_DEVICE = {2: 0xFFFF, 4: 0xFFFFFFFF}
 
 
 class Moves(NamedTuple):
-    """Where replicas were before they moved: parallel arrays, ordered by partition, newest first within it.
+    """Former devices of moved replicas: parallel arrays, ordered by partition, newest first within it.
 
     time: Unix seconds of the rebalance.
     """
@@ -53,7 +53,7 @@ class RingContents(NamedTuple):
 
 
 def id_width(device_count: int) -> int:
-    """Bytes of a device id in a ring with so many places in its device table."""
+    """Return the bytes of a device id for the size of a device table."""
     return 2 if device_count <= NO_DEVICE[2] else 4
 
 
@@ -75,7 +75,7 @@ def with_step(header: dict[str, object], step: str) -> tuple[int, dict[str, obje
 
 
 def step_of(header: dict[str, object]) -> str:
-    """Raises ValueError for one that is not known."""
+    """Raises ValueError for one that is unknown."""
     step = header.get("part_power_step", "")
     if step not in STEPS:
         raise ValueError(f"a part power step {step!r}")
@@ -83,7 +83,7 @@ def step_of(header: dict[str, object]) -> str:
 
 
 def decode_ring(buffer: bytes | memoryview, source: str) -> RingContents:
-    """The ring in `buffer`, as views into it; raises ConfigError where it is not an intact ring."""
+    """Decode the ring in `buffer`, as views into it; raises ConfigError if it is not a valid ring."""
     header, arrays = unseal(RING, buffer, source)
     try:
         contents = RingContents(

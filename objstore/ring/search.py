@@ -58,7 +58,7 @@ def parse_new(value: str, weight: float) -> Node:
 
 
 def new_node(fields: Mapping[str, Any]) -> Node:
-    """A device of these fields of `Node`; raises InvalidInput where needed ones are missing."""
+    """Make a device of these fields of `Node`; raises InvalidInput if required ones are missing."""
     missing = [name for name in _NEEDED if name not in fields]
     if missing:
         raise InvalidInput(f"the new device needs {', '.join(missing)}; the form is {FORM}")

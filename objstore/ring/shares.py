@@ -1,4 +1,4 @@
-"""How much of the ring each device shall hold.
+"""The share of the ring that each device should hold.
 
 A *share* is a number of replicas per partition: in a ring of 3 replicas all shares of one level of
 the tree (regions, zones, hosts, devices) add up to 3. A share x of a domain means that every
@@ -6,8 +6,8 @@ partition has floor(x) or ceil(x) replicas in it, which is the best spread that 
 
 Rules:
 1. A device's share follows its weight, up to one replica of each partition.
-2. With an overload o, a device may take up to (1 + o) times that, where this brings the replicas of a
-   partition into more domains; the region is looked at first, then zone, host and device.
+2. With an overload o, a device may take up to (1 + o) times that, if this spreads the replicas of a partition over
+   more domains; the region comes first, then zone, host and device.
 3. Among children of one domain, replicas are spread best when each child has as many as the next, give
    or take one; inside these bounds weights decide.
 4. Numbers of partitions are shares rounded down or up at every level, so that they never ask for a
@@ -38,7 +38,7 @@ class Tree(NamedTuple):
 
     domain[level][device id]: the domain that the device is in (at DEVICE level, its id).
     parent[level][domain]: the domain of the level above that holds it (0, the root, for regions).
-    weight: by device id; 0 where the id is not in use.
+    weight: by device id; 0 if the id is not in use.
     """
 
     domain: list[Ints]
@@ -115,7 +115,7 @@ def _split(total: float, weighted: Floats, limit: Floats, room: Floats) -> Float
 
 
 def _even_level(replicas: int, room: Floats) -> int:
-    """How many replicas every child with room has when so many are dealt out in turn, one to each."""
+    """Return the number of replicas of every child with space after replicas are dealt out in turn, one to each."""
     level = 0
     while level < replicas and np.minimum(room, level + 1).sum() <= replicas:
         level += 1

@@ -1,4 +1,4 @@
-"""Which addresses are this host's: how a daemon knows the devices of a ring that are its own."""
+"""The addresses of this host, by which a daemon finds its own devices in a ring."""
 
 from __future__ import annotations
 

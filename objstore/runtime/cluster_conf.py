@@ -79,7 +79,7 @@ class ClusterConf(NamedTuple):
 
 
 def load(directory: str) -> ClusterConf:
-    """What the file in `directory` says; raises ConfigError."""
+    """Read the file in `directory`; raises ConfigError."""
     path = os.path.join(directory, FILE_NAME)
     parser = configparser.ConfigParser(interpolation=None)
     try:

@@ -1,12 +1,11 @@
-"""The garbage collector of a server process, run by the clock.
+"""The garbage collector of a server process, run at intervals.
 
-The interpreter collects when many objects have been made. In a server that is either far too
-often (each large listing is looked through for cycles) or, with higher thresholds, almost never,
-while objects that refer to each other keep their buffers. So the thresholds are high and a full
-collection runs every so many seconds. What is there at the start is never looked through.
+The interpreter collects after a number of allocations. In a server that is either far too often (each large listing is
+searched for cycles) or, with higher thresholds, almost never, while cycles of objects keep their buffers alive. So the
+thresholds are high and a full collection runs at an interval. Objects that exist at the start are never searched.
 
-The allocator gives the system what lies free between pieces in use: after a rush of large
-bodies that can be hundreds of megabytes. That is cheap, and does not wait for a collection.
+The allocator also returns free memory to the system: after a burst of large bodies that can be hundreds of megabytes.
+That is cheap, and does not depend on a collection.
 """
 
 from __future__ import annotations

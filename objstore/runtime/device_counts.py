@@ -1,7 +1,7 @@
-"""What lies on a device for someone to look after: quarantined data, updates that wait; and its room.
+"""The counts of a device that operators watch: quarantined data, waiting updates, and free space.
 
-Counting looks at directories, which takes long on a disk that fails: each device is counted in a thread of its
-own, and who asks is told after a short wait what was counted last.
+Counting lists directories, which takes long on a failing disk: each device is counted in its own thread, and callers
+get the last counts after a short wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SPOOL = "async_pending"  # a directory a policy on each device: async_pending, a
 QUARANTINE = "quarantined"
 MOST = 100_000  # entries of one directory that are counted
 _HOLDS_PARTITIONS = re.compile(r"accounts|containers|objects(?:-\d+)?")
-MOST_NAMES = 20  # of quarantined data, told of each kind and device
+MOST_NAMES = 20  # of quarantined data, listed per kind and device
 
 
 class Usage(NamedTuple):
@@ -36,12 +36,12 @@ class Usage(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What was found on one device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
+    """The counts of a device. quarantined: by the directory's name (`objects`, `objects-1`, `containers`).
 
-    partitions: that have a directory, likewise. file_system: its number on this host, 0 where not known: devices that
-    are directories of the same one share its room. identity: of its root directory, '' if not known; another device in
-    the same place has another. at: when, in seconds since the epoch; late: it was asked for since,
-    and the device has not answered yet. error: by which the system refuses to look at the device.
+    partitions: number of directories, likewise. file_system: its number on this host, 0 if unknown: devices that are
+    directories of the same one share its space. identity: of its root directory, '' if unknown; another device in the
+    same place has another. at: time in seconds since the epoch; late: newer counts were requested, but the device has
+    not answered yet. error: of the system, if the device cannot be read.
     """
 
     mounted: bool
@@ -84,7 +84,7 @@ def is_device_name(name: str) -> bool:
 
 
 def usage(path: str) -> Usage | None:
-    """None where the device does not answer."""
+    """Return the counts, Return the counts, None if the device does not answer."""
     try:
         found = os.statvfs(path)
     except OSError:
@@ -182,7 +182,7 @@ class DeviceCounts:
         self._under_way: set[str] = set()
 
     def get(self, names: Iterable[str], patience: float = 2.0) -> dict[str, Counted]:
-        """What is known of each; waits for up to `patience` seconds. Blocks."""
+        """Return the counts of each device; waits for up to `patience` seconds. Blocks."""
         names = list(names)
         with self._changed:
             for name in names:
@@ -213,7 +213,7 @@ class DeviceCounts:
 
 
 def as_json(counted: Counted) -> dict[str, object]:
-    """Of one device, for /recon. Numbers of room are None where it is not known."""
+    """Return the report of a device for /recon. Numbers of space are None if unknown."""
     room = counted.usage
     kinds = {"accounts": 0, "containers": 0, "objects": 0}
     for kind, number in counted.quarantined.items():

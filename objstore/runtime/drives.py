@@ -28,7 +28,7 @@ _MOST_LINES = 20_000  # looked at in one go
 
 
 class Line(NamedTuple):
-    """What the kernel said. at: seconds since the epoch."""
+    """A line of the kernel's log. at: seconds since the epoch."""
 
     at: float
     text: str
@@ -76,7 +76,7 @@ def whole_drive(name: str) -> str:
 
 
 def failures(lines: Iterable[Line], since: float) -> dict[str, list[Line]]:
-    """Lines later than `since` (seconds since the epoch) that tell of failing drives, by the whole drive."""
+    """Return lines about failing drives later than `since` (seconds since the epoch), by the whole drive."""
     found: dict[str, list[Line]] = {}
     for line in lines:
         if line.at >= since:
@@ -87,9 +87,9 @@ def failures(lines: Iterable[Line], since: float) -> dict[str, list[Line]]:
 
 
 def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[Line]:
-    """What the kernel's log holds now; blocks shortly. Raises OSError where it may not be read.
+    """Return the current lines of the kernel's log; blocks shortly. Raises OSError if it may not be read.
 
-    Of /dev/kmsg (Documentation/ABI/testing/dev-kmsg of Linux) each read gives one record. Any other path is a text
+    Each read of /dev/kmsg (Documentation/ABI/testing/dev-kmsg of Linux) returns one record. Any other path is a text
     file as syslog daemons write it: its last lines, all dated by when the file last changed.
     """
     if path != KERNEL_MESSAGES:
@@ -129,7 +129,7 @@ def drives_of(root: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def probe(path: str, files: Files = FILES) -> str:
-    """Write, sync and read a small file below `path`; empty where that goes well, else why not. Blocks."""
+    """Write, sync and read a small file below `path`; empty if that goes well, else why not. Blocks."""
     directory = f"{path}/tmp"
     try:
         with contextlib.suppress(FileExistsError):
@@ -157,7 +157,7 @@ class Outs:
         return exists(os.path.join(self._directory, name))
 
     def returned(self) -> dict[str, float]:
-        """When devices were put back, by name, in seconds since the epoch."""
+        """Return the times at which devices were put back, by name, in seconds since the epoch."""
         try:
             names = [name for name in os.listdir(self._directory) if name.endswith(_RETURNED)]
         except FileNotFoundError:
@@ -167,7 +167,7 @@ class Outs:
         }
 
     def all(self) -> dict[str, Mapping[str, Any]]:
-        """What was noted, by name: `why` and `at` (seconds since the epoch)."""
+        """Return the notes by name: `why` and `at` (seconds since the epoch)."""
         found: dict[str, Mapping[str, object]] = {}
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._directory)):
@@ -184,7 +184,7 @@ class Outs:
             return {}  # made by hand
 
     def unwritable(self) -> str:
-        """Why no device can be taken out by this process; empty if it can."""
+        """Return why this process cannot take devices out; empty if it can."""
         path = self._directory if is_directory(self._directory) else os.path.dirname(self._directory)
         return "" if os.access(path, os.R_OK | os.W_OK | os.X_OK) else f"cannot write {path}"
 
@@ -194,7 +194,7 @@ class Outs:
         self._files.replace(os.path.join(self._directory, name), json.dumps({"why": why, "at": at}).encode())
 
     def put_back(self, name: str) -> bool:
-        """Use it again; False where it was not out."""
+        """Use it again; False if it was not out."""
         path = os.path.join(self._directory, name)
         if not exists(path):
             return False

@@ -56,7 +56,7 @@ _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.ENO
 
 
 def _file_system(path: str) -> str:
-    """The type of the file system a path is on, '' where that cannot be told."""
+    """Return the type of the file system of a path, '' if unknown."""
     try:
         device = os.stat(path).st_dev
         number = f"{os.major(device)}:{os.minor(device)}"
@@ -277,7 +277,8 @@ class Files:
         os.removexattr(path, name)
 
     def is_marked(self, path: str, name: str) -> bool:
-        """Has a directory, which is in memory, this extended attribute? False where there is no directory."""
+        """Return whether a directory, which is in memory, has this extended attribute; False if the directory is
+        missing."""
         if sys.platform != "linux":
             return self.attribute(path, name) is not None
         if _quick_libc.getxattr(path.encode("utf-8", "surrogateescape"), name.encode(), None, 0) >= 0:
@@ -339,9 +340,9 @@ class Files:
         return os.listdir(path)
 
     def replace(self, path: str, data: bytes, mode: int = 0o644, rights: Rights | None = None) -> None:
-        """Put a small file in place as a whole: readers, and a power cut, see the old or the new.
+        """Replace a small file as a whole: readers, and a power cut, see the old or the new content.
 
-        rights: in the place of those that `mode`, the umask and this process give.
+        rights: override those that `mode`, the umask and this process give.
         """
         file = self.create(f"{path}.{secrets.token_hex(6)}.tmp", mode)
         try:
@@ -365,7 +366,7 @@ class Files:
         os.close(fd)
 
     def attribute(self, file: int | str, name: str) -> bytes | None:
-        """The value of an extended attribute of a path or descriptor; None where it has none."""
+        """Return the value of an extended attribute of a path or descriptor; None if it is missing."""
         try:
             return os.getxattr(file, name)
         except AttributeError:
@@ -387,10 +388,9 @@ class Files:
         return done
 
     def read_cached(self, fd: int, buffer: bytearray | memoryview, offset: int) -> int:
-        """Read what memory already holds, perhaps less than asked, 0 at the end of the file.
+        """Read only cached data, perhaps less than requested; return 0 at the end of the file.
 
-        Raises BlockingIOError where the disk would have to be asked, and OSError ENOTSUP
-        where the file system cannot tell.
+        Raises BlockingIOError if the disk would be read, and OSError ENOTSUP if the file system does not support it.
         """
         return os.preadv(fd, (buffer,), offset, os.RWF_NOWAIT)
 
@@ -413,11 +413,11 @@ class Files:
         return os.fstat(fd).st_size
 
     def changed(self, fd: int) -> float:
-        """When the file, its names or its attributes last changed, in seconds since the epoch."""
+        """Return the time at which the file, its names or its attributes last changed, in seconds since the epoch."""
         return os.fstat(fd).st_ctime
 
     def modified(self, path: str) -> float:
-        """When the content last changed, in seconds since the epoch."""
+        """Return the time at which the content last changed, in seconds since the epoch."""
         return os.stat(path).st_mtime
 
     def space(self, path: str) -> Space:

@@ -62,12 +62,13 @@ def after_fork() -> None:
 
 
 def deadline(seconds: float | None, error: BaseException) -> Any:
-    """A context manager that raises `error` in this green thread after so many seconds."""
+    """A context manager that raises `error` in this green thread after a number of seconds."""
     return eventlet.timeout.Timeout(seconds, error)
 
 
 def later(seconds: float, call: Callable[..., object], *args: object) -> object:
-    """Call from the event loop after so many seconds; the result has `cancel()`. Must not wait."""
+    """Call a function from the event loop after a number of seconds; the result has `cancel()`. The function must not
+    wait."""
     return eventlet.hubs.get_hub().schedule_call_global(seconds, call, *args)
 
 
@@ -167,7 +168,7 @@ class Bound:
     __slots__ = ("_error", "_seconds", "_sweep", "_thread", "deadline")
 
     def __init__(self, seconds: float, error: Callable[[], BaseException]) -> None:
-        """seconds: 0 for no bound."""
+        """seconds: 0 for no limit."""
         self._seconds = seconds
         self._error = error
         self._sweep = _sweep()
@@ -213,7 +214,7 @@ class Watch:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a green thread waits here now."""
+        """True if a green thread is waiting here."""
         return self._reader is not None or self._writer is not None
 
     def readable(self, timeout: float | None = None) -> None:

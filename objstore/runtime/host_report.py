@@ -1,4 +1,4 @@
-"""What can be told of a storage host: its devices, rings, settings, daemons and load, read when asked for."""
+"""The report of a storage host: its devices, rings, settings, daemons and load, read at each request."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Host:
         return {"1m": one, "5m": five, "15m": fifteen, "processes": len(psutil.pids()), "cpus": psutil.cpu_count()}
 
     def sockstat(self) -> object:
-        """Sockets of this host by state; memory in bytes. Empty where the system does not tell."""
+        """Sockets of this host by state; memory in bytes. Empty if the system does not tell."""
         told: dict[str, int] = {}
         for path in ("/proc/net/sockstat", "/proc/net/sockstat6"):
             for protocol, fields in _fields_of(path):
@@ -87,7 +87,7 @@ class Host:
         return [_usage(name, found) for name, found in self.counted().items()]
 
     def quarantined(self) -> object:
-        """How many objects and databases lie in quarantine, and the names of some, by device and kind."""
+        """Return the numbers of quarantined objects and databases, and the names of some, by device and kind."""
         counts: dict[str, Any] = {"accounts": 0, "containers": 0, "objects": 0, "policies": {}}
         some: dict[str, dict[str, list[str]]] = {}
         for name in self._names():
@@ -111,7 +111,7 @@ class Host:
         return {os.path.join(self.paths.rings, name + _RING): told["md5"] for name, told in self.rings().items()}
 
     def rings(self) -> Any:
-        """Of each ring by name: MD5 of its file, when that was changed, and the ring's version."""
+        """Return for each ring by name: MD5 and change time of its file, and the ring's version."""
         told = {}
         for entry in device_counts.entries(self.paths.rings):
             if entry.name.endswith(_RING):
@@ -139,7 +139,7 @@ class Host:
         }
 
     def driveaudit(self) -> object:
-        """What the drive audit told last; None where there is none."""
+        """Return the last report of the drive audit; None if there is none."""
         return recon_files.read(self.paths.recon, "driveaudit")
 
     def summary(self) -> Any:
@@ -203,7 +203,7 @@ class Host:
 
 
 def md5_of(path: str) -> str:
-    """Of a file, in hex. Raises OSError."""
+    """Return the MD5 of a file, in hex. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -221,7 +221,7 @@ def settings_digest(cluster: cluster_conf.ClusterConf) -> dict[str, str]:
 
 
 def _digest(value: object, rounds: int = 1) -> str:
-    """rounds: so many more for what nobody is to guess from its digest."""
+    """rounds: additional ones for secrets, which must not be guessed from their digest."""
     data = json.dumps(value, sort_keys=True, default=str).encode()
     return hashlib.pbkdf2_hmac("sha256", data, b"objstore settings", rounds, 8).hex()
 

@@ -25,9 +25,9 @@ _DROP_SYN = (
 
 
 def bind(address: Address, count: int, backlog: int) -> list[socket.socket]:
-    """So many listening sockets on one address, between which the kernel spreads connections.
+    """Open listening sockets on one address, between which the kernel distributes connections.
 
-    address: a host and a port; port 0 takes a free one. ConfigError when it cannot be had.
+    address: a host and a port; port 0 chooses a free one. Raises ConfigError if it is not available.
     """
     host, port = address
     try:

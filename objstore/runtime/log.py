@@ -36,7 +36,7 @@ def destination(text: str) -> str:
 
 @dataclass(frozen=True)
 class LogSettings:
-    """Where a log goes, and which messages do."""
+    """The destination and the level of a log."""
 
     log_name: str = setting(str.strip, "objstore", "name at the start of each line")
     log_level: str = setting(choice(*_LEVELS), "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL")
@@ -93,10 +93,9 @@ class _Named(logging.Filter):
 
 
 def get_logger(values: LogSettings, name: str = "") -> logging.Logger:
-    """The logger of a server or daemon, set up as `values` say.
+    """Return the logger of a server or daemon, configured by `values`.
 
-    A log file that was moved away is opened anew. Asking again for the same name
-    with the same settings changes nothing.
+    A log file that was moved away is reopened. A second call with the same name and settings changes nothing.
     """
     log_name = name or values.log_name
     logger = logging.getLogger(f"objstore.{log_name}")
@@ -146,7 +145,7 @@ def _syslog_address(values: LogSettings) -> str | tuple[str, int]:
 
 
 class LineWriter(Protocol):
-    """Where lines of an access log go."""
+    """The destination of an access log."""
 
     def write(self, line: str) -> None:
         """Write one line, given without its end. Never raises: a full disk must not fail requests."""
@@ -156,12 +155,12 @@ class LineWriter(Protocol):
 class FileLines:
     """Each line is one write, so that workers can share a file, pipe or terminal.
 
-    A file that was moved away (rotated) is noticed within `watch` seconds, or by `reopen`. One
-    that has grown beyond `most` bytes is moved to `<path>.1`, in the place of the one before; 0 for no limit.
+    A file that was moved away (rotated) is noticed within `watch` seconds, or by `reopen`. One larger than `most` bytes
+    is moved to `<path>.1`, replacing an older one; 0 for no limit.
     """
 
     def __init__(self, path: str = "", fd: int = -1, watch: float = 1.0, most: int = 0) -> None:
-        """path: of a file; without one, lines go to the descriptor `fd`. Raises OSError where it cannot be opened."""
+        """path: of a file; without one, lines go to the descriptor `fd`. Raises OSError if it cannot be opened."""
         self._path = path
         self._most = most
         self._watch = watch
@@ -209,7 +208,7 @@ class FileLines:
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the path anew; the old file is kept where that fails."""
+        """Reopen the path; the old file stays open if that fails."""
         if self._path:
             try:
                 fd = self._open()
@@ -271,7 +270,7 @@ class SyslogLines:
         except OSError:
             self.lost += 1
             if self._socket is not None:
-                self._socket.close()  # the daemon may have been started anew
+                self._socket.close()  # the daemon may have been restarted
             self._socket = None
 
     def _connected(self) -> socket.socket:

@@ -40,7 +40,7 @@ from objstore.runtime.settings import setting
 
 @dataclass(frozen=True)
 class MetricsSettings:
-    """Where counters are published."""
+    """The settings of published counters."""
 
     metrics_directory: str = setting(
         str.strip, "", "directory in which the workers of a host share their counters; empty: each worker counts alone"
@@ -71,7 +71,7 @@ class Description(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """What one worker has counted. lines: its series, in the order of their cells; alive: do its gauges count?"""
+    """The counters of one worker. lines: its series, in the order of their cells; alive: whether its gauges count."""
 
     lines: Iterable[str]
     cells: Any
@@ -346,7 +346,7 @@ class Metrics:
         self._cells.publish()
 
     def worker(self) -> Worker:
-        """What this process has counted."""
+        """The counters of this process."""
         return Worker(self._cells.lines(), self._cells.values)
 
 
@@ -407,7 +407,7 @@ def render(counted: Iterable[Worker]) -> bytes:
 
 
 class _Collected:
-    """What generate_latest asks of a registry."""
+    """The interface of a registry that generate_latest needs."""
 
     def __init__(self, families: list[object]) -> None:
         self._families = families

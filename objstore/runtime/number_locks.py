@@ -57,7 +57,7 @@ class NumberLocks:
 
     def acquire(self, number: int, shared: bool = False) -> None:
         """Wait until the number is ours, or with `shared` nobody's alone. Hold one at a time."""
-        # A fork shares its parent's locks; a device that was mounted anew has another file.
+        # A fork shares its parent's locks; a device that was mounted again has another file.
         if self._pid != os.getpid() or self._monotonic() > self._good_until:
             self._open()
         flock = self._flock

@@ -238,7 +238,7 @@ def make_directory(path: str) -> None:
 
 
 def exposed(path: str) -> str:
-    """Why a file with secrets must not be used; empty if it may be, or is not there."""
+    """Return why a file with secrets must not be used; empty if it may be used, or is missing."""
     try:
         found = os.stat(path)
     except OSError:

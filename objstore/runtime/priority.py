@@ -27,7 +27,7 @@ def io_priority(text: str) -> str:
 
 @dataclass(frozen=True)
 class PrioritySettings:
-    """How far daemons give way to others."""
+    """The priorities of daemons."""
 
     daemon_nice: int = setting(niceness, "5", "niceness of the daemons that read all data, 0 to 19; see nice(1)")
     daemon_io_priority: str = setting(

@@ -1,4 +1,4 @@
-"""What the daemons of a host tell, as one JSON file a topic in a directory that /recon reads."""
+"""The status files of a host's daemons, one JSON file per topic in a directory that /recon reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from objstore.runtime.settings import setting
 
 @dataclass(frozen=True)
 class ReconSettings:
-    """Where the state of daemons is kept."""
+    """The settings of the daemons' status files."""
 
     recon_cache_path: str = setting(
         str.strip, "", "directory of the daemons' status files for /recon; empty: .recon under devices"
@@ -26,7 +26,7 @@ _END = ".json"
 
 
 def directory(recon_cache_path: str, devices: str) -> str:
-    """Where the files are. A name with a dot is none of a device."""
+    """Return the directory of the files. A name with a dot is not that of a device."""
     return recon_cache_path or os.path.join(devices, ".recon")
 
 
@@ -47,13 +47,13 @@ def write(path: str, topic: str, told: object, files: Files = FILES) -> None:
 
 
 def forget(path: str, topic: str) -> None:
-    """Let nothing be told of a topic any more. Raises OSError."""
+    """Remove the file of a topic. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(path, topic + _END))
 
 
 def read(path: str, topic: str) -> object:
-    """What was told of a topic; None where nothing was, or it cannot be read. Blocks."""
+    """Read the status of a topic; None if it is missing or cannot be read. Blocks."""
     try:
         with open(os.path.join(path, topic + _END), "rb") as file:
             return json.load(file)

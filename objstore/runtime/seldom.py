@@ -9,7 +9,7 @@ _MOST = 10_000
 
 
 class Seldom:
-    """Keys are to be few, such as the names of nodes; where they are many after all, things are told again."""
+    """Keys should be few, such as the names of nodes; if there are too many, events repeat."""
 
     def __init__(self, seconds: float = 600.0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -17,7 +17,7 @@ class Seldom:
         self._told: dict[Hashable, float] = {}
 
     def is_due(self, key: Hashable) -> bool:
-        """Was it not told for so long? If so, it counts as told now."""
+        """Return whether the interval has passed since the last event of the key; if so, it starts again."""
         now = self._monotonic()
         due = now - self._told.get(key, float("-inf")) >= self._seconds
         if due:

@@ -77,7 +77,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def rate(text: str) -> float:
-    """So much a second, mostly 0 for no bound."""
+    """So much a second, mostly 0 for no limit."""
     number = float(text)
     if not 0 <= number < float("inf"):
         raise ValueError("is not a number of at least 0")

@@ -54,7 +54,7 @@ class Statsd:
         sample_rate: float = 1.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """address: as `socket.connect` takes it. sample_rate: the part of `event`s that is told."""
+        """address: for `socket.connect`. sample_rate: the share of `event`s that is sent."""
         self._address = address
         self._family = family
         self._prefix = f"{prefix}." if prefix else ""

@@ -1,13 +1,12 @@
 """Pre-forked processes and the supervisor that keeps them running.
 
-A *role* is a kind of process, of which there are `count`; a *slot* is the place of one of
-them, with listening sockets of its own that outlive it: the parent holds them, so connections
-that wait for a dead worker are served by the one that takes its place. The parent does nothing
-else, and uses no event loop: what breaks a worker cannot break it.
+A *role* is a kind of process, of which there are `count`; a *slot* is the place of one of them, with its own listening
+sockets that outlive it: the parent holds them, so connections that wait for a dead worker are served by its successor.
+The parent does nothing else, and uses no event loop: a bug of a worker cannot break it.
 
-Signals to the parent: SIGTERM and SIGINT close the listening sockets, drain all processes and end
-(SIGINT a second time kills them); SIGHUP starts a new process in each slot and, once all are ready, drains the old
-ones, so that settings are read anew and no connection is refused.
+Signals to the parent: SIGTERM and SIGINT close the listening sockets, drain all processes and end (SIGINT a second time
+kills them); SIGHUP starts a new process in each slot and, when all are ready, drains the old ones, so that settings are
+reloaded and no connection is refused.
 """
 
 from __future__ import annotations

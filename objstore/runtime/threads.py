@@ -1,14 +1,12 @@
 """Offload: calls that may block the process run in operating system threads.
 
-A green thread that calls `run` waits while others go on. Threads start on first use, so
-that a pool made before a fork is good after it. Meant for one event loop: all calls of a
-pool come from the thread in which its first call was made.
+A green thread that calls `run` waits while others continue. Threads start at their first use, so that a pool made
+before a fork works after it. A pool belongs to one event loop: all its calls come from the thread of its first call.
 
-A pool or batcher that works for one device may have a *patience*: where calls wait and none
-has ended for so many seconds, the device is taken to be stuck, and further calls are refused
-at once. So those who wait for a dead device, with what they hold in memory, do not become more
-and more, and who asks can go elsewhere. When a call ends, further ones are taken again.
-A pool may let go of those who wait already, too; their calls stay with the threads until they end.
+A pool or batcher of one device may have a *patience*: if calls wait and none has ended for this number of seconds, the
+device counts as stuck, and further calls are refused at once. So the number of callers waiting for a dead device, and
+their memory, stays bounded, and callers can use another device. When a call ends, further ones are accepted again. A
+pool may also release the callers that wait already; their calls stay with the threads until they end.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ _Given = TypeVar("_Given", covariant=True)
 
 
 class Finish(Protocol[_Given]):
-    """Waits for the end of a call, for so many seconds at most (0: for ever), and gives its result."""
+    """Wait for the end of a call, with a timeout in seconds (0: none), and return its result."""
 
     def __call__(self, seconds: float = 0.0) -> _Given: ...
 
@@ -115,12 +113,12 @@ def _outcome(call: _Call) -> Any:
 
 
 class _Patience:
-    """Notes how calls go on, to tell when they do not. seconds: 0 waits for ever."""
+    """Watches the progress of calls, to detect when they stop. seconds: 0 waits forever."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._monotonic = monotonic
-        self._last = 0.0  # when a call ended, or one began where none was under way
+        self._last = 0.0  # when a call last ended, or began while none was under way
 
     def began(self, others: int) -> None:
         if not others:
@@ -138,7 +136,7 @@ class _Patience:
         return self._seconds - self.idle_for()
 
     def check(self, name: str, waiting: int) -> None:
-        """Raises DeviceUnavailable where calls wait in vain."""
+        """Raise DeviceUnavailable if calls make no progress."""
         if self._seconds and waiting > 0 and self.idle_for() > self._seconds:
             raise DeviceUnavailable(f"{name}: no progress for {self.idle_for():.0f} s, {waiting} calls are waiting")
 
@@ -174,7 +172,8 @@ class ThreadPool:
         return self.start(function, *args)()
 
     def run_within(self, seconds: float, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
-        """As `run`; raises DeviceUnavailable after so many seconds (0: never), as a pool that lets go does."""
+        """Run as `run`; raises DeviceUnavailable after a timeout in seconds (0: never), as a pool that releases callers
+        does."""
         return self.start(function, *args)(seconds)
 
     def iterate(self, items: Iterable[Item], size: int = 64) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Bounds on what background work takes: so many bytes, files or requests a second."""
+"""Rate limits of background work: bytes, files or requests per second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from objstore.runtime import green
 class Throttle:
     """Lets through `rate` a second on average; what was not used of the last second may be caught up.
 
-    rate: 0 for no bound. Shared by all who take from the same means; each waits its turn.
+    rate: 0 for no limit. Shared by all who take from the same means; each waits its turn.
     """
 
     def __init__(

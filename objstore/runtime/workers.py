@@ -1,4 +1,4 @@
-"""What a pre-forked process is, and what it knows of itself; `runtime.supervisor` keeps such processes running."""
+"""Pre-forked processes from their inside; `runtime.supervisor` keeps them running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Role:
 
 
 class Worker:
-    """What a child process knows of itself.
+    """The child process itself.
 
     sockets: listening, one for each address of its role, in that order.
     """
@@ -54,13 +54,13 @@ class Worker:
             self._ready_fd = -1
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """Call, in a green thread of its own, when the process is told to end its work."""
+        """Call a function, in its own green thread, when the process must finish its work."""
         self._callbacks.append(callback)
         if self.draining:
             green.spawn(callback)
 
     def wait_for_drain(self) -> None:
-        """Wait until the process is told to end its work."""
+        """Wait until the process must finish its work."""
         self._drain.wait()
 
     def start_drain(self) -> None:

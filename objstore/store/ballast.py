@@ -16,7 +16,7 @@ BALLAST = ".ballast"
 
 
 def is_missing(files: Files, root: str) -> bool:
-    """Is there no ballast? Also False if that is not known. Does not wait for the disk as a rule."""
+    """Is there no ballast? Also False if that is unknown. Does not wait for the disk as a rule."""
     try:
         files.modified(f"{root}/{BALLAST}")
     except FileNotFoundError:

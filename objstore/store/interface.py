@@ -41,11 +41,11 @@ from objstore.store.change import Change
 
 
 class ObjectData(NamedTuple):
-    """What is said of an object when its writer commits.
+    """The metadata of an object when its writer commits.
 
-    name: path form, `/account/container/object`. metadata: header names in canonical form
-    to text, all that is kept with the object besides the fields here. etag: MD5 of the
-    content in hex, where the caller knows it already; empty lets the writer compute it.
+    name: path form, `/account/container/object`. metadata: header names in canonical form to text, all that is stored
+    with the object in addition to the fields here. etag: MD5 of the content in hex, if the caller knows it already; if
+    empty, the writer computes it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class ObjectData(NamedTuple):
 
 
 class ObjectMetadata(NamedTuple):
-    """What a POST says. content_type: None leaves the type as it is."""
+    """The metadata of a POST. content_type: None keeps the type."""
 
     timestamp: Timestamp
     metadata: Mapping[str, str]
@@ -88,10 +88,10 @@ class Guard(Protocol):
     """Decides whether a change may be made. Called in any thread, perhaps again; must not wait."""
 
     def __call__(self, newest: Timestamp, look: Look) -> None:
-        """Raises an ObjstoreError to refuse; NameHeld to be asked again after some seconds.
+        """Raises an ObjstoreError to refuse; NameHeld to be called again after some seconds.
 
-        newest: timestamp of the newest change at the location, of any kind, ZERO where there is
-        none. look: gives the live object, None where there is none; raises Corrupt.
+        newest: timestamp of the newest change at the location, of any kind, ZERO if there is none. look: returns the
+        live object, None if there is none; raises Corrupt.
         """
         ...
 
@@ -131,9 +131,9 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"], Protocol):
         ...
 
     def commit(self, data: ObjectData, guard: Guard | None = None) -> ObjectInfo:
-        """Make the object durable and visible. Raises NoSpace, DeviceUnavailable, Conflict, and what the guard raises.
+        """Make the object durable and visible. Raises NoSpace, DeviceUnavailable, Conflict, and the guard's errors.
 
-        Closes the writer, come what may.
+        Always closes the writer.
         """
         ...
 
@@ -148,22 +148,22 @@ class ObjectStore(Protocol):
         ...
 
     def info(self, location: Location) -> ObjectInfo:
-        """What `open` would find, without keeping it open; raises the same."""
+        """Return the info of `open` without keeping it open; raises the same errors."""
         ...
 
     def create(self, location: Location, size: int | None, hashing: bool = True) -> ObjectWriter:
-        """Begin an object. size: bytes to come, None where not known.
+        """Begin an object. size: in bytes, None if unknown.
 
-        hashing: compute the MD5 while writing; without it the caller gives the etag at commit.
-        Raises NoSpace where the device would fall below its reserve, DeviceUnavailable.
+        hashing: compute the MD5 while writing; without it the caller gives the etag at commit. Raises NoSpace if the
+        device would fall below its reserve, DeviceUnavailable.
         """
         ...
 
     def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
-        """Lay metadata over a live object; raises NotFound as `open` does where there is none.
+        """Replace the metadata of a live object; raises NotFound as `open` does if there is none.
 
-        `change` is all the metadata that a POST can set: what it leaves out is gone. ahead: where there is no
-        object, keep it for one that is to come.
+        `change` is all the metadata that a POST can set: other items are removed. ahead: if there is no object, store
+        it for one that arrives later.
         """
         ...
 
@@ -299,7 +299,7 @@ class Note(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """What was quarantined of one name at a time. path: where it lies; at: since when, in seconds since the epoch."""
+    """The files of one name quarantined together. path: of their directory; at: time in seconds since the epoch."""
 
     hash: str
     path: str

@@ -59,7 +59,7 @@ class Leases:
         return exists(self._path(name_hash))
 
     def read(self, name_hash: str) -> Lease | None:
-        """What was written last; None where there is nothing, or half a lease of one who was killed."""
+        """Return the last lease written; None if there is none, or only half of one."""
         try:
             with open(self._path(name_hash), "rb") as file:
                 name, until, promise = json.loads(file.readline())
@@ -73,14 +73,14 @@ class Leases:
         return 0 < lease.until - self._now() <= MOST_SECONDS
 
     def is_recent(self, name_hash: str, seconds: float, wall: Callable[[], float] = time.time) -> bool:
-        """Was a lease or promise given within so many seconds?"""
+        """Return whether a lease or promise was given within a number of seconds."""
         try:
             return os.stat(self._path(name_hash)).st_mtime > wall() - seconds
         except FileNotFoundError:
             return False
 
     def write(self, name_hash: str, holder: str, seconds: float, promise: Timestamp) -> Lease:
-        """Replace what is there by a lease of so many seconds; of 0 for the promise alone."""
+        """Replace the lease by one of a number of seconds; 0 for the promise alone."""
         lease = Lease(holder, self._now() + seconds if seconds else 0.0, promise)
         line = json.dumps([lease.id, lease.until, promise.internal]).encode() + b"\n"
         path = self._path(name_hash)

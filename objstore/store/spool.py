@@ -1,7 +1,7 @@
-"""The spool of updates that a server could not deliver: kept on the device until it can.
+"""The spool of updates that a server could not deliver: stored on the device until it can.
 
-An object server that has stored an object tells the servers of its container; a container
-server those of its account. Who does not answer is told later, from here. An update is a
+An object server that has stored an object updates the servers of its container; a container server those of its
+account. Updates to servers that do not answer are sent later, from here. An update is a
 file
 
     <device>/async_pending[-<policy>]/<suffix>/<hash>-<timestamp>
@@ -10,7 +10,7 @@ with hash and suffix of the name that changed, holding one record (see
 `store.objects.format.encode_record`): JSON with a version and a checksum. Updates of one
 name do not replace each other: each may be needed by another server.
 
-Knows nothing of who is told, nor of what an update says.
+The spool knows nothing of the receivers and contents of updates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def spool_dir(policy_index: int) -> str:
 
 
 class SpooledUpdate(NamedTuple):
-    """hash: of the name that changed, 32 hex digits. payload: JSON; what is to be told, and to whom it still is."""
+    """hash: of the name that changed, 32 hex digits. payload: JSON; the update, and the receivers that still need
+    it."""
 
     hash: str
     timestamp: Timestamp
@@ -49,7 +50,7 @@ class SpooledUpdate(NamedTuple):
 
 
 def parse_file_name(name: str) -> tuple[str, Timestamp] | None:
-    """Hash and timestamp of an update's file name; None where it is no such name."""
+    """Return hash and timestamp of an update's file name; None for other names."""
     name_hash, _, stamp = name.partition("-")
     try:
         timestamp = Timestamp.parse(stamp)
@@ -116,13 +117,14 @@ class Spool:
                     yield SpooledUpdate(*parsed, payload)
 
     def count(self) -> int:
-        """How many updates wait, counted by their names."""
+        """Return the number of waiting updates, counted by their names."""
         suffixes = filter(is_suffix, self._entries(self._root))
         names = (name for suffix in suffixes for name in self._entries(f"{self._root}/{suffix}"))
         return sum(parse_file_name(name) is not None for name in names)
 
     def remove(self, update: SpooledUpdate) -> None:
-        """Forget an update; not an error where it is gone. May come back after a power cut, to be told again."""
+        """Remove an update; it is not an error if it is missing. It may reappear after a power cut, and is then sent
+        again."""
         with contextlib.suppress(FileNotFoundError):
             self._files.unlink(self._path(update))
 

@@ -34,12 +34,11 @@ _DATES = tuple(
 
 
 def evaluate(method: str, headers: Mapping[str, str], etag: str | None, last_modified: Timestamp | None) -> int | None:
-    """None where the request may go on, else the status that answers it: 304 or 412.
+    """Return None if the request may continue, else the status of its answer: 304 or 412.
 
-    headers: canonical name to text. etag: without quotes; None where nothing is stored under the
-    name. Then only a PUT is conditional: the others go on to the 404 that they would
-    have met anyway (13.2.1). The order of the steps is that of 13.2.2. A date that is
-    not understood is as if not sent; an empty list of tags is sent, and names none.
+    headers: canonical name to text. etag: without quotes; None if nothing is stored under the name. Then only a PUT is
+    conditional: other methods continue to their 404 (13.2.1). The order of the steps is that of 13.2.2. An invalid date
+    is ignored; an empty list of tags is valid, and names none.
     """
     wanted = headers.get("If-Match")
     unwanted = headers.get("If-None-Match")
@@ -96,9 +95,9 @@ def _date(text: str | None) -> int | None:
 
 
 def http_date_seconds(text: str, this_year: int | None = None) -> int | None:
-    """Seconds since the epoch of an HTTP date in any of its three forms (5.6.7), None for another text.
+    """Return seconds since the epoch of an HTTP date in any of its three forms (5.6.7), None for other text.
 
-    this_year: the year from which years of two digits are told, the running one unless given.
+    this_year: the reference for years of two digits, the current one unless given.
     """
     text = text.strip()
     for pattern in _DATES:

@@ -1,4 +1,4 @@
-"""What a client may send: names, metadata, sizes. Each check raises InvalidInput or LimitExceeded with the limit."""
+"""Limits of clients' input: names, metadata, sizes. Each check raises InvalidInput or LimitExceeded with the limit."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_metadata(kind: str, headers: Mapping[str, str], limits: Limits) -> Non
 
 
 def check_listing_limit(query: Mapping[str, str], most: int) -> str:
-    """'' where the limit of a listing is acceptable, else what is wrong; one that is no number counts as none."""
+    """Return '' if the limit of a listing is acceptable, else the error; a limit that is not a number is ignored."""
     limit = query.get("limit", "")
     if is_whole(limit) and ((number := whole(limit)) is None or number > most):
         return f"Maximum limit is {most}"
@@ -76,7 +76,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def delete_at(headers: Mapping[str, str], now: float) -> int | None:
-    """When the object is to go, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
+    """Return the expiry time of the object, in seconds since the epoch; X-Delete-After wins over X-Delete-At."""
     after, at = headers.get("X-Delete-After"), headers.get("X-Delete-At")
     if after is not None:
         seconds = _whole(after, "X-Delete-After") + int(now)
@@ -98,7 +98,7 @@ def _whole(text: str, name: str) -> int:
 
 
 def content_type(headers: Mapping[str, str], name: str) -> str:
-    """What is stored as an object's type: the client's, or a guess by the name's ending."""
+    """Return the content type to store: the client's, or a guess from the name's extension."""
     given = headers.get("Content-Type", "").strip()
     if given and headers.get("X-Detect-Content-Type", "").lower() not in ("true", "yes", "on", "1", "t", "y"):
         if not _is_utf8(given):

@@ -63,10 +63,10 @@ def preflight(
 def response_headers(
     origin: str, meta: Mapping[str, str], names: Iterable[str], settings: CorsSettings
 ) -> dict[str, str]:
-    """What to add to the response to an actual request that has an Origin header.
+    """Return headers to add to the response to an actual request that has an Origin header.
 
-    names: of the response's headers, canonical; metadata among them is exposed. Empty where
-    the origin is not allowed and the settings are strict: the browser then hides the response.
+    names: of the response's headers, canonical; metadata among them is exposed. Empty if the origin is not allowed and
+    the settings are strict: the browser then hides the response.
     """
     if settings.strict and not _is_allowed(origin, meta, settings):
         return {}

@@ -1,4 +1,4 @@
-"""What filters and the proxy know of an account or container without asking for it each time.
+"""Cached information about accounts and containers for filters and the proxy.
 
 An info is the answer to a HEAD of the account or container, kept in the cache that the
 `cache` filter provides, for as long as that says. A change through this host
@@ -60,9 +60,9 @@ Info = TypeVar("Info", AccountInfo, ContainerInfo)
 
 
 class Cache(Protocol):
-    """What the `cache` filter provides as environ['objstore.cache']; keys and values as here.
+    """The interface of environ['objstore.cache'], which the `cache` filter provides; keys and values as here.
 
-    info_ttl, missing_ttl: seconds to keep an info, and that there is nothing of a name.
+    info_ttl, missing_ttl: seconds to cache an info, and a negative look-up.
     """
 
     info_ttl: float

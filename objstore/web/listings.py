@@ -26,9 +26,9 @@ Listing = Sequence[Mapping[str, Any]]
 
 
 def negotiated(format: str, accept: str) -> str | None:
-    """The media type to answer with, None where nothing fits (406).
+    """Return the media type of the answer, None if none is acceptable (406).
 
-    format: the query's, which goes before the Accept header; an unknown one means text.
+    format: the query's, which takes precedence over the Accept header; an unknown one means text.
     """
     if format:
         return _BY_FORMAT.get(format.lower(), TEXT)

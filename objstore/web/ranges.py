@@ -31,7 +31,7 @@ class ByteRange(NamedTuple):
 
 
 def parse(header: str) -> tuple[ByteRange, ...] | None:
-    """What a Range header asks for; None where it is absent, malformed or of another unit."""
+    """Parse a Range header; None if it is absent, malformed or of another unit."""
     unit, _, specs = header.partition("=")
     if unit.strip().lower() != _UNIT:
         return None
@@ -62,9 +62,9 @@ def _parse_one(spec: str) -> ByteRange | None:
 
 
 def resolve(ranges: Sequence[ByteRange], size: int) -> list[Span]:
-    """The spans of an object of `size` bytes that the ranges mean, in their order, cut at its end.
+    """Return the spans of the ranges in an object of `size` bytes, in their order, cut at its end.
 
-    Empty where none can be satisfied or the ranges are abusive: the answer is then 416.
+    Empty if no range can be satisfied or the ranges are abusive: the answer is then 416.
     """
     if len(ranges) > MAX_RANGES:
         return []

@@ -97,11 +97,10 @@ def parameters(raw: str) -> dict[str, str]:
 
 
 def api_name(path: str, reserved: bool = False) -> tuple[str, Name] | None:
-    """Version and name of a native path `/v1/account[/container[/object]]`, None for another shape.
+    """Return version and name of a native path `/v1/account[/container[/object]]`, None for another shape.
 
-    A trailing slash after the account or container is ignored, as Swift does.
-    Raises InvalidInput where the path is not UTF-8, or holds NUL and not `reserved`: names with
-    NUL are the system's own.
+    A trailing slash after the account or container is ignored, as Swift does. Raises InvalidInput if the path is not
+    UTF-8, or holds NUL and `reserved` is false: names with NUL are reserved for the system.
     """
     parts = path.split("/", 4)
     if len(parts) < 3 or parts[0] or not parts[1] or not parts[2]:
@@ -122,7 +121,7 @@ def api_name(path: str, reserved: bool = False) -> tuple[str, Name] | None:
 
 
 def content_length(environ: Environ) -> int | None:
-    """The announced length of the body, None where there is none; raises InvalidInput."""
+    """Return the announced length of the body, None if there is none; raises InvalidInput."""
     text = environ.get("CONTENT_LENGTH")
     if not text:
         return None

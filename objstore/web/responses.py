@@ -116,7 +116,7 @@ def close_body(body: object) -> None:
 
 
 class Answer:
-    """What a WSGI app answered to a call: status, headers (canonical name to native value), body.
+    """The answer of a WSGI app to a call: status, headers (canonical name to native value), body.
 
     The body must be read to its end or closed.
     """

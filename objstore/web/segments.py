@@ -34,7 +34,7 @@ class Segment(NamedTuple):
 
 
 def parse(content: bytes) -> list[Segment]:
-    """Raises InvalidInput for what is no list of segments."""
+    """Parse a list of segments. Raises InvalidInput if it is malformed."""
     try:
         return [_segment(row) for row in json.loads(content)]
     except MALFORMED as error:
@@ -58,7 +58,7 @@ def dump(rows: Iterable[Mapping[str, object]]) -> bytes:
 
 
 class Whole:
-    """What segments make up together. size: in bytes."""
+    """The whole content of segments. size: in bytes."""
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         self.segments = [segment for segment in segments if segment.length]
@@ -66,7 +66,7 @@ class Whole:
         self.size = self._ends[-1] if self._ends else 0
 
     def reads(self, span: Span) -> Iterator[Segment]:
-        """What to read, in order, for the bytes of a span of the whole."""
+        """Return the segments to read, in order, for the bytes of a span of the whole."""
         position, stop = span
         index = bisect_right(self._ends, position)
         while position < stop:

@@ -33,6 +33,7 @@ class WriteCondition(NamedTuple):
         return {name: value for name, value in sent if value is not None}
 
     def check(self, etag: str | None) -> None:
-        """Raises PreconditionFailed. etag: as clients see it, without quotes; None where nothing is there."""
+        """Raise PreconditionFailed if the condition is not met. etag: as clients see it, without quotes; None if
+        nothing is stored."""
         if evaluate("PUT", self.headers, etag, None) is not None:
             raise PreconditionFailed("the condition does not hold", missing=etag is None)

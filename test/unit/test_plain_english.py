@@ -52,7 +52,7 @@ AVOID = {
     r"[Rr]aises \w+ where": "raises ... if",
     r"(who|whoever) asks": "the client, the caller",
     r"(goes|go|way) home": "moves to its primaries",
-    r"is no (number|directory|file|name|list|object|text)\b": "is not a ...",
+    r"(it|that|which|path|text) is no (number|directory|file|name|list|object|text)\b": "is not a ...",
 }
 AVOIDED = {re.compile(rf"(?<![\w-])(?:{pattern})" + ("" if pattern.endswith(r"\b") else r"\b")): plain
            for pattern, plain in AVOID.items()}  # fmt: skip

@@ -64,15 +64,15 @@ def is_to_be_reaped(info: AccountInfo, now: float, settings: Settings) -> bool:
 
 
 def due_at(info: AccountInfo, turn: int, settings: Settings) -> float:
-    """When a host may begin, in seconds since the epoch. turn: how many hosts go before it."""
+    """Return the time at which a host may begin, in seconds since the epoch. turn: number of hosts before it."""
     return info.delete_timestamp.seconds + settings.delay + turn * settings.takeover
 
 
 def is_newer(looks: Sequence[Reply], stamp: Timestamp) -> bool | None:
-    """Is anything of an object newer than the deletion? None where that can be learnt of too few replicas.
+    """Return whether any change of an object is newer than the deletion; None if too few replicas answer.
 
-    A POST is on a majority. A replica that lacks it would delete its copy as of a time before the POST but after the
-    content, which is the same everywhere, and end that everywhere.
+    A POST is on a majority. A replica that lacks it would delete its copy with a time before the POST but after the
+    content, which is the same everywhere, and so delete that everywhere.
     """
     if any(look.ok and look.stored > stamp for look in looks):
         return True
@@ -80,7 +80,7 @@ def is_newer(looks: Sequence[Reply], stamp: Timestamp) -> bool | None:
 
 
 class _Account:
-    """One that is being emptied. left: what has to be looked at again, or was deleted, in the last pass."""
+    """An account that is being emptied. left: items to check again, or deleted, in the last pass."""
 
     def __init__(self, device: DeviceAccounts, location: Location) -> None:
         self.device = device
@@ -142,7 +142,7 @@ class AccountReaper:
         return is_to_be_reaped(info, self._means.now(), self._settings) and (info.deleted or account.left > 0)
 
     def _info(self, device: DeviceAccounts, location: Location) -> AccountInfo | None:
-        """None where the database is gone, or in quarantine. Raises NOT_NOW."""
+        """Return the account, None if the database is removed or quarantined. Raises NOT_NOW."""
         try:
             info: AccountInfo | None = device.accounts.status(location)
             return info
@@ -189,7 +189,7 @@ class AccountReaper:
     # One container
 
     def _container(self, account: _Account, info: AccountInfo, listed: ListedContainer) -> Iterator[Callable[[], None]]:
-        """What there is to do for a container: delete its objects, or itself where it has none."""
+        """Yield the work for a container: delete its objects, or the container itself if it is empty."""
         name = Name(info.name.account, listed.name)
         stamp, marker, empty = info.delete_timestamp, "", True
         while True:

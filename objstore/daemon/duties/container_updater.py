@@ -91,7 +91,7 @@ class ContainerUpdater:
         return True
 
     def _report(self, containers: ContainerStore, location: Location) -> bool:
-        """Report a container if there is something to report; False where it has to be tried again soon."""
+        """Report a container if its totals changed; return False if it must be retried soon."""
         row = containers.unreported(location, self._clock.now())
         if row is None:
             return True
@@ -106,7 +106,8 @@ class ContainerUpdater:
         return True
 
     def _is_settled(self, row: ContainerRow, statuses: list[int]) -> bool:
-        """Has a container that was deleted long ago outlived its account? Nobody is left to be told then."""
+        """Return whether a container that was deleted long ago has outlived its account, so that no report is
+        needed."""
         age = self._now() - row.delete_timestamp.seconds
         return row.deleted and age > self._reclaim_age and _is_unknown(statuses)
 

@@ -38,7 +38,7 @@ _SYSTEM_PREFIX = "."
 
 
 class Look(enum.Enum):
-    """What a device says of an object."""
+    """The state of an object on a device."""
 
     FOUND = enum.auto()
     MISSING = enum.auto()
@@ -47,7 +47,7 @@ class Look(enum.Enum):
 
 
 class Verdict(enum.Enum):
-    """What is counted of each row."""
+    """The counts of rows."""
 
     SOUND = "sound"
     DELETED = "deleted"  # the object was deleted, and its container was not told
@@ -57,9 +57,9 @@ class Verdict(enum.Enum):
 
 
 class Rules(NamedTuple):
-    """rate: rows a second, 0 for no bound. grace: seconds for which nothing is said of a change. repair: rows without
-    an object; deletions: rows of objects that are known to be deleted. recent: age in seconds of the rows that `recent`
-    looks at, at `recent_rate`.
+    """Options. rate: rows per second, 0 for no limit. grace: minimum age in seconds of a reported change. repair: rows
+    without an object; deletions: rows of objects that are known to be deleted. recent: maximum age in seconds of the
+    rows that frequent rounds check, at `recent_rate`.
     """
 
     rate: float
@@ -71,7 +71,7 @@ class Rules(NamedTuple):
 
 
 def judge(primaries: Sequence[Look], others: Sequence[Look]) -> Verdict:
-    """What devices say of the object of a row. others: where it may be besides."""
+    """The states of a row's object on devices. others: other places where it may be."""
     if Look.FOUND in primaries or Look.FOUND in others:
         return Verdict.SOUND
     if Look.SILENT in primaries or not primaries:
@@ -102,8 +102,8 @@ class DanglingRows:
         logger: logging.Logger,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """objects: the object servers of a policy, None where there is no such. check: raises where the daemon is
-        to end."""
+        """objects: the object servers of a policy, None for an unknown policy. check: raises if the daemon must
+        stop."""
         self._objects = objects
         self._containers = containers
         self._is_own = is_own
@@ -197,7 +197,7 @@ class DanglingRows:
 
 
 def _ask(peers: Peers, nodes: Iterable[Node], request: NodeRequest, written: Timestamp) -> list[Look]:
-    """What each says, up to the first that has the object."""
+    """Return the state on each device, up to the first that has the object."""
     looks = []
     for node in nodes:
         looks.append(_look(peers, node, request, written))

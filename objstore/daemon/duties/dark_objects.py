@@ -41,7 +41,7 @@ _BATCH = 50  # objects whose containers are asked at a time
 
 
 class Verdict(enum.Enum):
-    """What is counted of each object."""
+    """The counts of objects."""
 
     LISTED = "listed"  # or deleted later, or moved
     DARK = "dark"
@@ -50,9 +50,9 @@ class Verdict(enum.Enum):
 
 
 class Answer(NamedTuple):
-    """Of one primary of a container. rows: what it has of the names asked for; None: it has no such container.
+    """The answer of a primary of a container. rows: its rows of the requested names; None: it lacks the container.
 
-    deleted: it had, and knows of the deletion.
+    deleted: the container was deleted there.
     """
 
     rows: tuple[RowStamp, ...] | None
@@ -60,11 +60,11 @@ class Answer(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """rate: objects a second, 0 for no bound. grace: seconds for which nothing is said of a change.
+    """Options. rate: objects per second, 0 for no limit.
 
-    repair: tell the container, or the expirer's queue, again. overdue: seconds by which the expirer must have come.
-    recent: age in seconds of the changes that `recent` looks at, at `recent_rate`.
-    repair_recent: it tells the container again.
+    grace: minimum age in seconds of a reported change. repair: update the container, or the expirer's queue, again.
+    overdue: seconds after which an expired object must be deleted. recent: maximum age in seconds of the changes that
+    frequent rounds check, at `recent_rate`. repair_recent: frequent rounds update the container again.
     """
 
     rate: float
@@ -100,16 +100,17 @@ def is_queued(answers: Iterable[Answer | None], row: str, timestamp: Timestamp) 
 
 
 def queue_timestamp(changed: Timestamp, when: int, now: float) -> Timestamp:
-    """The time of a row that is told to the queue again: that of the change, as far as clients can tell.
+    """Return the time of a row sent to the queue again: that of the change, for clients.
 
-    The expirer's deletion is dated just after, and so before anything that a client did later. It grows with time, so
-    that the row wins over the removal of one that was told before: an object may come back with an old device.
+    The expirer's deletion is dated just after it, and so before any later change of a client. It grows with time, so
+    that the row wins over the removal of an earlier one: an object may reappear with an old device.
     """
     return just_after(changed, max(0, round((now - when) * TICKS)))
 
 
 def judge(answers: Sequence[Answer | None], name: str, timestamp: Timestamp) -> Verdict:
-    """What the primaries of a container say of an object whose data is of `timestamp`; None where one is silent."""
+    """Return the verdict of a container's primaries on an object whose data is of `timestamp`; None if one does not
+    answer."""
     known = [answer for answer in answers if answer is not None]
     rows = [row for answer in known for row in answer.rows or ()]
     if any(row.name == name and row.timestamp >= timestamp for row in rows):
@@ -125,7 +126,8 @@ def judge(answers: Sequence[Answer | None], name: str, timestamp: Timestamp) -> 
 
 
 class Other(NamedTuple):
-    """What another primary of an object says. newest: of all it knows of the name; None where it knows nothing."""
+    """The state of an object on another primary. newest: timestamp of its newest change of the name; None if it has
+    none."""
 
     newest: Timestamp | None
 
@@ -237,7 +239,7 @@ class DarkObjects:
                 self._settle(found, each, judge(answers, each.name.object or "", each.info.data_timestamp), repair)
 
     def _ask(self, container: Name, names: list[str]) -> list[Answer | None]:
-        """What each primary says."""
+        """Return the answer of each primary."""
         partition, nodes = self._containers.place(container)
         request = named_request(container, partition, names)
         waits = [green.spawn(self._answer, node, request) for node in nodes]
@@ -270,7 +272,7 @@ class DarkObjects:
         self._logger.warning("%s", text)
 
     def _others(self, suspect: _Suspect) -> list[Other | None]:
-        """What the other primaries have of an object."""
+        """Return the states of an object on the other primaries."""
         peers = self._objects(suspect.location.policy)
         _, (_, *others) = peers.place(suspect.name)
         headers = {POLICY: str(suspect.location.policy), EVEN_EXPIRED: "true"}

@@ -23,7 +23,7 @@ _UNREADABLE_IN_A_ROW = 5  # databases, after which a round is broken off: the de
 
 
 class Rates(NamedTuple):
-    """Of one device, a second; 0 for no bound."""
+    """Limits per device and second; 0 for no limit."""
 
     databases: float = 0.0
     bytes: float = 0.0

@@ -1,9 +1,9 @@
 """Keeps the replicas of accounts and containers equal: this host's databases are pushed to the other primaries.
 
-A unit is a partition of a device; those that belong elsewhere come first. Each peer is told in one request what
-databases the partition has, and gets what it lacks. A database on a device that is no primary is removed when
-all primaries have it. What was deleted is forgotten after `reclaim_age`: rows when all primaries have them
-deleted too, a database when all primaries know.
+A unit is a partition of a device; those that belong elsewhere come first. Each peer gets a list of the partition's
+databases in one request, and then all that it lacks. A database on a device that is no primary is removed when all
+primaries have it. What was deleted is forgotten after `reclaim_age`: rows when all primaries have them deleted too, a
+database when all primaries know.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class DeviceReplicas(NamedTuple):
 
 
 class Around(NamedTuple):
-    """What a replicator works with. devices: those that can be used now. is_own: is a node a device of this host?"""
+    """The environment of a replicator. devices: those that can be used now. is_own: whether a node is a device of this
+    host."""
 
     devices: Callable[[], Iterable[DeviceReplicas]]
     ring: Callable[[], Ring]
@@ -63,7 +64,7 @@ class Around(NamedTuple):
 
 
 class Options(NamedTuple):
-    """reclaim_age, reclaim_interval in seconds; row_rate in rows a second, 0 for no bound; per_device: partitions at
+    """reclaim_age, reclaim_interval in seconds; row_rate in rows a second, 0 for no limit; per_device: partitions at
     once. compare_every: passes from one comparison of a partition in which nothing changes to the next."""
 
     reclaim_age: float = 7 * 86400.0
@@ -120,7 +121,7 @@ class DatabaseReplicator:
         self._throttle.take(amount)
 
     def told(self) -> Mapping[str, object]:
-        """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        """Return the numbers of the current or last pass, and, in names that end in `_total`, since the start."""
         return {
             **self._passes.report(),
             **{f"{name}_total": count for name, count in vars(self._sent).items()},
@@ -210,7 +211,7 @@ class DatabaseReplicator:
         return any(forgettable(own, before) or is_due(key, *due, interval) for key, own in summaries.items())
 
     def _before(self) -> Timestamp:
-        """What was deleted before may be forgotten."""
+        """Return the time before which deletions may be forgotten."""
         return Timestamp.from_seconds(max(0.0, self._now() - self._options.reclaim_age))
 
     def _leave(self, replicas: Replicas, work: _Partition, summaries: Mapping[str, Summary]) -> bool:
@@ -241,7 +242,7 @@ class DatabaseReplicator:
 
 
 class Told(NamedTuple):
-    """Where failures are logged, and which have been: one of a node would be one of each partition."""
+    """The log of failures, each written once: a failure of a node would repeat for each partition."""
 
     logger: logging.Logger
     seldom: Seldom
@@ -253,7 +254,7 @@ class Told(NamedTuple):
 
 
 class _Partition:
-    """What is done for the databases of one partition."""
+    """The work for the databases of one partition."""
 
     def __init__(
         self,
@@ -284,7 +285,7 @@ class _Partition:
         return confirmed.issuperset(node.id for node in self.part.peers)
 
     def push(self, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]) -> bool:
-        """Bring the primaries up to date; in the place of one whose device is gone the next of `spare`."""
+        """Update the primaries; instead of one whose device is gone, the next of `spare`."""
         self.failed_peers = {
             str(peer.for_replication) for peer in self.part.peers if not self._push_to(peer, summaries, spare, is_here)
         }
@@ -323,7 +324,7 @@ class _Partition:
         return succeeded
 
     def _bring(self, sender: Sender, node: Node, name_hash: str, summary: Summary, difference: Difference) -> bool:
-        """Raises NodeDeviceGone, and NodeFailure where the rest of the databases has no better chance."""
+        """Raises NodeDeviceGone, and NodeFailure if the rest of the databases has no better chance."""
         location = Location(self.part.partition, name_hash)
         if not difference.id and forgettable(summary, self._before):
             return True  # it is forgotten there
@@ -351,7 +352,7 @@ class _Partition:
         return False
 
     def _is_worth_trying(self, attempt: tuple[str, int, int]) -> bool:
-        """To send all rows again may be in vain, where a database counts wrongly: an auditor finds that."""
+        """Sending all rows again may not help if the totals of a database are wrong: an auditor finds that."""
         if len(self._sent_again) >= _MOST_SENT_AGAIN:
             self._sent_again.clear()
         return attempt not in self._sent_again
@@ -368,7 +369,7 @@ def _state(part: Part, summaries: Mapping[str, Summary]) -> int:
 
 
 def _quietly(call: Callable[..., object], *args: object) -> Any:
-    """What a removal returns; None where it has to be tried in a later pass."""
+    """Return the result of a removal; None if it must be retried in a later pass."""
     try:
         return call(*args)
     except (NotFound, Corrupt, LockTimeout):

@@ -1,8 +1,8 @@
-"""Takes failing disks out: those that the kernel complains of, and those that do not write or read any more.
+"""Takes failing disks out: those with errors in the kernel's log, and those that fail a write/read check.
 
-A device taken out is as one not mounted: other servers go elsewhere at once, and replicators make its copies whole on
-other devices. To take out several because of one faulty cable would do more harm than good, so
-that only so many are taken out by themselves; of others the operator is told.
+A device taken out is treated like one that is not mounted: other servers skip it at once, and replicators restore its
+copies on other devices. Taking out several because of one faulty cable would do more harm than good, so only a limited
+number is taken out automatically; others are reported to the operator.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Rules(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """Of one device. errors: lines about its drive; last: one of them. failed: probes in a row, and why."""
+    """The condition of a device. errors: number of log lines about its drive; last: one of them. failed: number of
+    failed probes in a row, and why."""
 
     errors: int = 0
     last: str = ""
@@ -40,7 +41,7 @@ class Condition(NamedTuple):
 
 
 def verdict(condition: Condition, rules: Rules) -> str:
-    """Why the device is to be taken out; empty where it is good enough."""
+    """Return why the device must be taken out; empty if it may stay."""
     if condition.failed >= rules.probes:
         return f"it failed {condition.failed} write/read checks in a row: {condition.why}"
     if condition.errors >= rules.errors:
@@ -49,9 +50,9 @@ def verdict(condition: Condition, rules: Rules) -> str:
 
 
 class Means(NamedTuple):
-    """How drives are looked at; all but `tell` may block. devices: path by name, of those in use.
+    """The checks of drives; all except `tell` may block. devices: path by name, of those in use.
 
-    lines: of the kernel's log. drives: of devices, the drive each is on. probe: why a path cannot be used, or ''.
+    lines: of the kernel's log. drives: the drive of each device. probe: why a path cannot be used, or ''.
     """
 
     devices: Callable[[], Mapping[str, str]]

@@ -40,7 +40,7 @@ _MOST_WAITING = 100_000  # rows of which that is remembered
 
 
 def turn(row: str, index: int, replicas: int) -> int:
-    """How many of the replicas of the queue's container go before the one of this index with this row."""
+    """Return the number of replicas of the queue's container that process this row before the one of this index."""
     return (index - zlib.crc32(row.encode("utf-8", "surrogateescape"))) % replicas
 
 
@@ -69,7 +69,7 @@ def may_be_kept(looks: Iterable[Reply], when: int, stamp: Timestamp, replicas: i
 
 
 def fate_of_kept(look: Reply, stamp: Timestamp) -> Fate:
-    """Of an object that nobody was asked to delete."""
+    """A row whose object no host deleted yet."""
     if not look.known:
         return Fate.UNKNOWN
     return Fate.NEWER if look.stored >= stamp else Fate.ABSENT
@@ -170,7 +170,7 @@ class Expirer:
         self._waiting, self._oldest = waiting, oldest
 
     def _containers(self, until: float) -> Iterator[Name]:
-        """The queue's containers that may hold what is due, or are to be deleted. Raises ObjstoreError."""
+        """Return the queue's containers that may hold due rows, or must be deleted. Raises ObjstoreError."""
         marker, account = "", self._settings.account
         while True:
             query = urlencode({"format": "json", "marker": marker, "end_marker": bound(int(until) + 1), "limit": _PAGE})
@@ -202,7 +202,7 @@ class Expirer:
                 yield _Queue(name, index, len(nodes), store, Location(partition, means.replicas.hash(name)))
 
     def _rows(self, queue: _Queue, until: float) -> Iterator[ListedObject]:
-        """What is due in a replica of a container."""
+        """Yield the due rows of a replica of a container."""
         query = ListingQuery(end_marker=bound(int(until) + 1), limit=_PAGE, data_times=True)
         while True:
             try:

@@ -32,7 +32,7 @@ _SLACK_SECONDS = 3600.0  # of file times against the clock
 
 
 class Rates(NamedTuple):
-    """Of one device, a second; 0 for no bound. quick_files: of the quick tour."""
+    """Limits per device and second; 0 for no limit. quick_files: of the quick tour."""
 
     bytes: float = 0.0
     files: float = 0.0

@@ -18,7 +18,7 @@ from objstore.runtime import green
 
 
 class Comparison:
-    """Of partitions of a place with a node that is a primary of each of them, by a ring."""
+    """The comparison of partitions of a place with a node that is a primary of each of them in a ring."""
 
     def __init__(self, place: Place, ring: Ring, node: Node, partitions: tuple[int, ...]) -> None:
         self.node = node
@@ -29,7 +29,7 @@ class Comparison:
         self._ended: Any = None
 
     def says_equal(self, partition: int, ring: Ring, peers: Peers, go_on: Callable[[], bool]) -> bool:
-        """Does the node have the partition as we do? False where that is not known, for whatever reason.
+        """Does the node have the partition as we do? False if that is unknown, for whatever reason.
 
         ring: the current one. go_on: asked before a request whether to make it. Raises what the engine raises.
         """
@@ -54,7 +54,7 @@ class Comparison:
         node = self.node.for_replication
         try:
             return frozenset(compare_many(peers.line(self._place, node), own))
-        except (NodeRefusal, Conflict):  # one by one they are compared, or it is said why they cannot be
+        except (NodeRefusal, Conflict):  # compared one by one, which reports the failures
             pass
         except NodeFailure as error:
             peers.failed(node, error)

@@ -32,10 +32,10 @@ def copy(
     stamp: Timestamp,
     took: Callable[[int], object],
 ) -> set[str]:
-    """Send the object to the primaries of another policy, as of `stamp`; what they took in fact, a look tells.
+    """Send the object to the primaries of another policy, as of `stamp`; a later check shows the result.
 
-    took: called with the number of bytes of each piece. Returns the segments (`core.manifests.MANIFEST_OWNS`) of
-    what was replaced. Raises NodeFailure where the source breaks off.
+    took: called with the number of bytes of each piece. Returns the segments (`core.manifests.MANIFEST_OWNS`) of the
+    replaced object. Raises NodeFailure if the source breaks off.
     """
     partition, _ = replicas.place(name, source.policy)
     asked = {EVEN_EXPIRED: "true", MATCH_TIMESTAMP: source.head.headers[DATA_TIMESTAMP]}

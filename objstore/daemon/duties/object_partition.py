@@ -26,7 +26,7 @@ from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ReplicaStore
 from objstore.wire.messages import Transport
 
-_STAND_INS = 3  # handoffs that are tried, at most, in the place of one device that is lost
+_STAND_INS = 3  # limit of handoffs tried instead of one lost device
 
 
 class Place(NamedTuple):
@@ -61,7 +61,7 @@ class Options(NamedTuple):
 
 
 class Peers:
-    """The way to other devices, and how they fared of late. counts: of all that was sent, by name."""
+    """Access to other devices, with their recent failures. counts: of all sent items, by name."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Peers:
 
 
 class Outcome(Enum):
-    """Of talking with a peer. LOST: its device is not there."""
+    """The result of a conversation with a peer. LOST: its device is missing."""
 
     DONE, FAILED, LOST = range(3)
 
@@ -144,9 +144,9 @@ class Part(NamedTuple):
 
 
 class PartitionWork:
-    """Its calls raise what the engine raises, and Conflict where a peer turns out to be this very device.
+    """Its calls raise the engine's errors, and Conflict if a peer turns out to be this device itself.
 
-    Each says whether all is done that was to be done.
+    Each returns whether all work succeeded.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class PartitionWork:
         return plan.flat(safe) == plan.flat(bundle)
 
     def _bundles(self, suffixes: Iterable[str]) -> Iterator[Changes]:
-        """What is to be offered of suffixes, as long as we may go on."""
+        """Yield the changes of suffixes to offer, until the daemon must stop."""
         parts = (
             plan.worth_sending(self._store.changes(self._part.partition, suffix), self._since, self._part.fits)
             for suffix in suffixes

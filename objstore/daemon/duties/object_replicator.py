@@ -31,8 +31,8 @@ _SPREAD = 0.6180339887498949  # of the golden ratio: fractions of its multiples 
 
 
 class Host(NamedTuple):
-    """What the replicator asks of its host. places: those that can be used now. is_own: of a node, whether it is a
-    device of this host's server. rest: waits while the host has too much to do, for some seconds at most."""
+    """The environment of the replicator. places: those that can be used now. is_own: whether a node is a device of this
+    host's server. rest: waits while the host's load is too high, for a limited time."""
 
     places: Callable[[], Iterable[Place]]
     is_own: Callable[[Node], bool]
@@ -94,7 +94,7 @@ class ObjectReplicator:
         self._stopping = True
 
     def told(self) -> Mapping[str, object]:
-        """Of the pass under way or the last one, and in names that end in `_total` since the start."""
+        """Return the numbers of the current or last pass, and, in names that end in `_total`, since the start."""
         told = self._passes.report()
         for device, (identity, since) in self._present.items():
             if device in told["devices"]:
@@ -147,7 +147,7 @@ class ObjectReplicator:
         return assign(ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node))
 
     def _replicate(self, task: Task) -> bool:
-        """Is all done that was to be done?"""
+        """Return whether all work succeeded."""
         if self._stopping:
             return False
         self._host.rest()
@@ -172,7 +172,7 @@ class ObjectReplicator:
             equal = {each.node for each in comparisons if each.says_equal(partition, ring, self._peers, go_on)}
             others = [node for node in peers if node not in equal]
             return work.keep_equal(others) if others else go_on()
-        except Conflict as error:  # what we are to the partition cannot be told
+        except Conflict as error:  # our role for the partition is unknown
             if not self._misnamed:  # so are all, most likely
                 self._peers.logger.error("cannot replicate partition %d of %s: %s", partition, place.device, error)
             self._misnamed = True

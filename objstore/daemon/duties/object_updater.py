@@ -1,10 +1,9 @@
-"""Delivers what object servers could not tell container servers: the updates in this host's spools.
+"""Delivers updates that object servers could not send to container servers: those in this host's spools.
 
-Updates for the same replicas of a container go in one request. One that some replicas have
-taken stays for the others. Replicas are indexes in the ring, whichever nodes they stand for at the time: a
-node that is new, and has no database yet, answers 404, and is told again until the database has come. An
-update of a container that no replica at all knows is given up after `give_up_after` seconds: by then the
-container is deleted and forgotten.
+Updates for the same replicas of a container go in one request. An update accepted by some replicas stays for the
+others. Replicas are indexes in the ring, so their nodes may change: a new node without the database answers 404, and is
+retried until the database arrives. An update of a container that no replica has is dropped after `give_up_after`
+seconds: by then the container is deleted and forgotten.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from objstore.store.spool import Spool, SpooledUpdate
 from objstore.wire.telling import failed, succeeded
 
 _BATCH = 256
-_PATIENCE = 60.0  # seconds for a look at so many, after which a spool is left alone until that has ended
+_PATIENCE = 60.0  # seconds to list them, after which a spool is skipped until the listing has ended
 GIVE_UP_AFTER = 7 * 86400.0
 
 
 class Target(NamedTuple):
-    """Whom an update is for, and how it is sent: updates of one target go in one request."""
+    """The receivers of an update: updates of one target go in one request."""
 
     container: Name
     replicas: tuple[int, ...]
@@ -50,7 +49,7 @@ def target_of(payload: Mapping[str, Any]) -> Target:
 
 
 def remaining(answers: Mapping[int, int], age: float, give_up_after: float) -> list[int]:
-    """The replicas that still have to be told. age: of the newest update sent, in seconds."""
+    """Return the replicas that still need the update. age: of the newest update sent, in seconds."""
     if is_unknown(answers) and age > give_up_after:
         return []
     return failed(answers)

@@ -1,12 +1,12 @@
 """Moves objects to the storage policy of their container; see doc/expiry.md.
 
-While its servers were cut off from each other a container can have been made twice, with different policies. Its
-databases agree on one of them; rows under another tell of objects that no reader finds. Each of those is copied
-to the container's policy, then deleted where it was. Let s be the time of its last change: its deletion is dated
-s + 1, the copy s + 2, in steps of the offset that clients do not see. So whatever a client did later is newer
-than both, and the copy is not taken for one that the deletion should have ended.
+While its servers were separated from each other, a container can have been created twice, with different policies. Its
+databases agree on one of them; rows under another list objects that no reader finds. Each of those is copied to the
+container's policy, then deleted under the wrong one. Let s be the time of its last change: its deletion is dated s + 1,
+the copy s + 2, in steps of the offset that clients do not see. So any later change of a client is newer than both, and
+the deletion does not apply to the copy.
 
-A deletion under a wrong policy is made under the container's too, as of its own time.
+A deletion under a wrong policy is repeated under the container's, with the same time.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def agreed(replies: Iterable[Reply], policy: int) -> bool:
 
 
 class Plan(NamedTuple):
-    """What to do with an object under a wrong policy.
+    """The treatment of an object under a wrong policy.
 
-    newest: its last change there. source: whence to copy it, None where it is under the container's policy already.
+    newest: its last change there. source: node to copy it from, None if it is under the container's policy already.
     """
 
     newest: Timestamp
@@ -82,10 +82,11 @@ class Plan(NamedTuple):
 
 
 def plan(wrong: Iterable[tuple[Node, Reply]], right: Iterable[Reply]) -> Plan | None:
-    """wrong: what nodes have under the wrong policy; right: what the primaries have under the container's.
+    """wrong: states of nodes under the wrong policy; right: states of the primaries under the container's.
 
-    None where it cannot be told yet, or the newest under the wrong policy is no live object. A POST that is on a
-    majority must be known of: what is copied without it, and then deleted as of a time before it, would lose it.
+    None if the decision is not possible yet, or the newest change under the wrong policy is not a live object. A POST
+    that is on a majority must be included: a copy without it, followed by a deletion with a time before it, would lose
+    it.
     """
     wrong, right = list(wrong), list(right)
     if sum(not reply.known for _, reply in wrong) > (len(wrong) - 1) // 2:
@@ -100,7 +101,7 @@ def plan(wrong: Iterable[tuple[Node, Reply]], right: Iterable[Reply]) -> Plan | 
 
 
 def holders(right: Iterable[Reply], newest: Timestamp) -> int:
-    """How many have this change, or what took its place."""
+    """Return the number of nodes that have this change, or a newer one."""
     return sum(reply.known and reply.stored >= newest for reply in right)
 
 
@@ -114,7 +115,7 @@ class _Container:
 
 
 class _Task(NamedTuple):
-    """What one row asks for. policy: the container's, where the object belongs."""
+    """The work for one row. policy: the container's, to which the object belongs."""
 
     container: Name
     row: ObjectRow
@@ -187,7 +188,7 @@ class Reconciler:
         return False
 
     def _agreed(self, found: Misplaced) -> bool:
-        """Until the replicas of a container agree on its policy, either may win."""
+        """Wait until the replicas of a container agree on its policy, as either may win."""
         policy = found.info.policy_index
         return agreed(self._means.replicas.ask("HEAD", found.info.name, {}), policy)
 

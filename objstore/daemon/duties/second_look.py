@@ -28,7 +28,7 @@ PartitionOf = Callable[[int, str], int]  # of a policy and a name hash
 
 
 class Retries:
-    """When each thing in quarantine is looked at again."""
+    """The times at which quarantined items are checked again."""
 
     def __init__(self, first: float) -> None:
         self._first = first
@@ -87,7 +87,7 @@ class SecondLook:
         return store.restore(quarantined, self._partition_of(policy, quarantined.hash))
 
     def databases(self, place: Place, found: Round) -> Iterator[Position]:
-        """Of places whose `store` is an AccountStore or ContainerStore."""
+        """The second look at places whose `store` is an AccountStore or ContainerStore."""
         replicas: Replicas = place.store
         for noted in replicas.unreadable():
             if self._now() - noted.at >= self._pause:

@@ -1,16 +1,16 @@
-"""Account and container databases: what an account holds, what a container holds, on one device.
+"""Account and container databases: the containers of an account and the objects of a container, on one device.
 
-Nouns. A *database* is one SQLite file for one account or container; a *row* says one thing it
-holds (an object, a container) or once held (a tombstone); *merging* a row keeps the newest of
-what was said, so that rows may come in any order and any number of times; *totals* count live
-rows by storage policy; a *row number* grows with every change and tells replicators what is new.
+Nouns. A *database* is one SQLite file for one account or container; a *row* lists one item it holds (an object, a
+container) or once held (a tombstone); *merging* a row keeps the newest state, so that rows may come in any order and
+any number of times; *totals* count live rows by storage policy; a *row number* grows with every change and shows
+replicators what is new.
 
-Promises. What a call changed would survive a power cut when it returns (unless the setting
-`synchronous` says otherwise). Rows waiting for one database share a transaction. A listing costs
-what it returns, not what it passes over. A damaged database is quarantined and never asked again.
-Every call suspends the calling green thread while a system thread does the work.
+Promises. The changes of a call survive a power cut after it returns (unless the setting `synchronous` is `normal`).
+Rows waiting for one database share a transaction. A listing costs in proportion to its result, not to the rows it
+skips. A damaged database is quarantined and never read again. Every call suspends the calling green thread while a
+system thread does the work.
 
-Knows nothing of HTTP, rings, peers and of what metadata means.
+The package knows nothing of HTTP, rings, peers and the meaning of metadata.
 """
 
 from objstore.store.databases.accounts import AccountInfo, AccountStore, AccountTotals, ListedContainer, NewAccount

@@ -39,9 +39,9 @@ class AccountStore(Replicas):
     contents = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled, _disown, AccountTotals)
 
     def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
-        """True where the account is new, or was deleted; False where it is there, and was brought up to date.
+        """Create or update the account; return True if it is new or was deleted.
 
-        Raises Conflict where it was deleted at or after `timestamp`.
+        Raises Conflict if it was deleted at or after `timestamp`.
         """
         new = NewAccount(name, timestamp, metadata)
         check_text(name.path)
@@ -67,5 +67,5 @@ class AccountStore(Replicas):
         return self._databases.read(location, db.list_containers, query, deleted_too)
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
-        """Mark as deleted, with all its containers. Raises Conflict where it was created at or after `timestamp`."""
+        """Mark as deleted, with all its containers. Raises Conflict if it was created at or after `timestamp`."""
         self._databases.write(location, db.DELETE, timestamp)

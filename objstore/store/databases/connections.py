@@ -142,9 +142,9 @@ class ConnectionCache:
 
 
 def damage_at(path: str) -> str:
-    """The damage that SQLite finds when it reads all of a database anew, '' for none.
+    """Return the damage that SQLite finds when it reads the whole database again, '' for none.
 
-    By a connection of its own, and not by reading the file: to close a descriptor of ours would end the locks that
+    With a separate connection, and not by reading the file: closing our own descriptor would release the locks that
     SQLite holds on it. Raises sqlite3.Error, OSError if it cannot be read.
     """
     connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=0, isolation_level=None)

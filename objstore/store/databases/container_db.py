@@ -60,12 +60,12 @@ class ContainerInfo(NamedTuple):
 
     @property
     def bytes_reported(self) -> int:
-        """What the account is told."""
+        """The report to the account."""
         return self.bytes_used - self.bytes_elsewhere
 
     @property
     def deleted(self) -> bool:
-        """A container with objects in it is there, whatever was said of its deletion."""
+        """A container with objects exists, even if a deletion is recorded."""
         return self.delete_timestamp > self.put_timestamp and self.empty
 
 
@@ -245,10 +245,10 @@ def merge_status(connection: Connection, peer: status.Status) -> None:
 
 
 def _policy_order(said: status.Status, deleted: Timestamp) -> tuple[int, int, int]:
-    """Of two copies the one with the least of these says the policy; `deleted`: the newest deletion.
+    """The sort key of copies: the least one determines the policy; `deleted`: the newest deletion.
 
-    A copy made after that deletion goes before one that was not. Of several made since, the
-    first has held objects for longest, so its policy means the fewest moves.
+    A copy created after that deletion precedes one that was not. Of several created since, the first has held objects
+    for longest, so its policy causes the fewest moves.
     """
     if said.status_changed_at > deleted:
         return 0, said.status_changed_at.raw, said.policy_index
@@ -281,7 +281,7 @@ def merge_rows(connection: Connection, batches: list[Batch]) -> list[LifeEnded |
 
 
 class _Gate(NamedTuple):
-    """Which rows a container takes. life: its deletion timestamp."""
+    """The rows that a container accepts. life: its deletion timestamp."""
 
     life: Timestamp
     deleted: bool
@@ -343,7 +343,7 @@ def markers(connection: Connection, limit: int) -> list[str]:
 
 
 def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
-    """Later than what was told when the container was made, by whichever clock that was: else it would not count."""
+    """Later than the report of the container's creation, by any clock: else the account would ignore it."""
     info = read_info(connection)
     current = (
         info.put_timestamp.internal,
@@ -376,7 +376,7 @@ def _set_reported(connection: Connection, row: ContainerRow) -> None:
 
 
 def forget_reports(connection: Connection) -> None:
-    """Let the account be told again. What another database told it, or one that was here before, may be wrong."""
+    """Report to the account again: the report of another database, or of a former one here, may be wrong."""
     connection.execute(
         "UPDATE info SET reported_put_timestamp = :never, reported_delete_timestamp = :never"
         " WHERE reported_put_timestamp != :never",

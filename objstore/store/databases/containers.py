@@ -28,11 +28,11 @@ def _settled(connection: Connection, info: ContainerInfo) -> bool:
 class ContainerStore(Replicas):
     """Container databases under `root`, a device's directory. See `Databases` for the errors of all calls.
 
-    A container that is deleted is NotFound, with the timestamp of the deletion, but still
-    takes rows of objects whose writers were answered: what was acknowledged must not be lost.
+    A deleted container is NotFound, with the timestamp of the deletion, but still accepts rows of objects whose writers
+    were answered: acknowledged objects must not be lost.
 
-    `status` is as `info`, also of a deleted container. It may be removed
-    when the account was told of its deletion.
+    `status` is as `info`, even for a deleted container. It may be removed after its deletion was reported to the
+    account.
     """
 
     contents = Contents(
@@ -42,10 +42,10 @@ class ContainerStore(Replicas):
     def create(
         self, location: Location, name: Name, timestamp: Timestamp, policy_index: int, metadata: Mapping[str, str]
     ) -> bool:
-        """True where the container is new, or was deleted; False where it is there, and was brought up to date.
+        """Create or update the container; return True if it is new or was deleted.
 
-        A container made anew after its deletion starts without metadata, perhaps with another
-        policy. Raises Conflict where it was deleted at or after `timestamp`.
+        A container created again after its deletion starts without metadata, perhaps with another policy. Raises
+        Conflict if it was deleted at or after `timestamp`.
         """
         new = NewContainer(name, timestamp, policy_index, metadata)
         check_text(name.path)
@@ -80,7 +80,7 @@ class ContainerStore(Replicas):
         return self._databases.read(location, db.list_rows, query)
 
     def rows_named(self, location: Location, names: Sequence[str]) -> Sequence[ObjectRow]:
-        """What there is of these names, in any policy, tombstones included."""
+        """Return the rows of these names, in any policy, including tombstones."""
         return self._databases.read(location, rows_named, names)
 
     def misplaced(self, location: Location, after: tuple[int, bool, str] | None, limit: int) -> Misplaced:
@@ -88,7 +88,7 @@ class ContainerStore(Replicas):
         return self._databases.apart(self._databases.read_here, location, misplaced, after, limit)
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
-        """Mark as deleted. Raises Conflict where it is not empty, or was created at or after `timestamp`."""
+        """Mark as deleted. Raises Conflict if it is not empty, or was created at or after `timestamp`."""
         self._databases.write(location, db.DELETE, timestamp)
 
     def shut(self, location: Location, until: float) -> None:
@@ -103,7 +103,7 @@ class ContainerStore(Replicas):
     # Reporting to the account
 
     def unreported(self, location: Location, now: Timestamp) -> ContainerRow | None:
-        """What the account should be told, as of `now`; None where it knows."""
+        """Return the report for the account, as of `now`; None if it is up to date."""
         return self._databases.read(location, db.unreported, now)
 
     def set_reported(self, location: Location, row: ContainerRow) -> None:
@@ -111,5 +111,5 @@ class ContainerStore(Replicas):
         self._databases.write(location, db.SET_REPORTED, row)
 
     def forget_reports(self, location: Location) -> None:
-        """The account is to be told again."""
+        """Request another report to the account."""
         self._databases.write(location, db.FORGET_REPORTS, None)

@@ -1,4 +1,4 @@
-"""What the kinds of databases differ in, and values about their replicas."""
+"""The differences between the kinds of databases, and values about their replicas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from objstore.store.databases.tables import RowTable, every_total
 
 
 class Contents(NamedTuple):
-    """What tells the kinds apart. settled: is nothing left to do for a database that is deleted, given its info?
+    """A kind of database. settled: whether no work is left for a deleted database, given its info.
 
-    disown: lets a copy of a peer's database forget what that peer did for itself. totals: makes a value of the totals
-    of a policy.
+    disown: removes from a copy of a peer's database the data that only concern the peer. totals: makes a value of the
+    totals of a policy.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """What became of a received file. id: of the database that has its rows; new: was there none?"""
+    """The result of a received file. id: of the database that has its rows; new: whether there was none."""
 
     id: str
     new: bool

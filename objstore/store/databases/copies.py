@@ -69,7 +69,7 @@ def _snapshot(databases: Databases, location: Location, table: tables.RowTable) 
 
 
 def _copy(connection: sqlite3.Connection, path: str) -> None:
-    """In one step, so that writers that go on do not make it begin anew: in WAL mode they need not wait."""
+    """In one step, so that concurrent writers do not restart it: in WAL mode they need not wait."""
     target = sqlite3.connect(path, isolation_level=None)
     try:
         target.execute("PRAGMA synchronous = OFF")
@@ -79,7 +79,7 @@ def _copy(connection: sqlite3.Connection, path: str) -> None:
 
 
 class Offered(NamedTuple):
-    """What a received file says. id, max_row: of the peer's database."""
+    """The contents of a received file. id, max_row: of the peer's database."""
 
     id: str
     max_row: int
@@ -117,7 +117,7 @@ class Receiving:
 
 
 def receive(databases: Databases, location: Location) -> Receiving:
-    """Raises LockTimeout where another peer sends the same."""
+    """Raises LockTimeout if another peer is sending the same."""
 
     def begin() -> Receiving:
         databases.directories.require_space()
@@ -134,7 +134,7 @@ def receive(databases: Databases, location: Location) -> Receiving:
 
 
 def verify(received: Receiving, contents: Contents, is_ours: Callable[[Any], bool]) -> Offered:
-    """What the file says; brings it to our version. Raises InvalidInput for a file that is damaged or not wanted."""
+    """Read the file and upgrade it to our version. Raises InvalidInput for a file that is damaged or not wanted."""
     try:
         with _opened(received.path) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -151,7 +151,7 @@ def verify(received: Receiving, contents: Contents, is_ours: Callable[[Any], boo
 
 
 def adopt(databases: Databases, location: Location, received: Receiving, offered: Offered, contents: Contents) -> str:
-    """Put a verified file in place under an id of its own, and return that; empty where there is a database already.
+    """Put a verified file in place under an id of its own, and return that; empty if there is a database already.
 
     Its rows have the numbers that they have in the original. So what the original knows of its peers, which of
     its rows they have and which of theirs it has, is true of the copy too.

@@ -1,4 +1,4 @@
-"""What a database file says, for an operator who looks at it."""
+"""The description of a database file for operators."""
 
 from __future__ import annotations
 

@@ -73,9 +73,8 @@ def one_by_one(write: Callable[[sqlite3.Connection, Any], object]) -> WriteMany:
 
 
 class Databases:
-    """root: of the device. Calls suspend the green thread, and raise, besides what is said of each:
-
-    NotFound (no such database), LockTimeout, NoSpace, DeviceUnavailable, Corrupt (the database
+    """root: of the device. Calls suspend the green thread, and raise, in addition to the errors of each: NotFound (no
+        such database), LockTimeout, NoSpace, DeviceUnavailable, Corrupt (the database
     is in quarantine now), ConfigError (written by a later version of this program).
     """
 
@@ -130,7 +129,7 @@ class Databases:
         """The outcome of one write; it and others are handed to `write_many` in one transaction.
 
         growing: it needs room, and is refused below the reserve of free space. make: the bytes of
-        the database where there is none yet.
+        the database if there is none yet.
         """
         writer = self._writers[int(location.hash[:8], 16) % len(self._writers)]
         write = _Write(location, write_many, argument, growing)
@@ -164,11 +163,11 @@ class Databases:
     def read_here(
         self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
     ) -> _Result:
-        """As `read`, in the calling thread, which is to be one of `apart`."""
+        """Read as `read`, in the calling thread, which must be one of `apart`."""
         return self._with_connection(location, self._read, function, args)
 
     def create(self, location: Location, image: Image) -> bool:
-        """Put a new database in place, durably; False where there is one already."""
+        """Put a new database in place, durably; False if there is one already."""
         return self._readers.run(self._create, location, image)
 
     def remove(self, location: Location, allowed: Allowed) -> bool:
@@ -334,7 +333,7 @@ class Databases:
             return self.directories.put_in_place(location, file)
 
     def _remove_if(self, connected: Connected, location: Location, allowed: Allowed) -> str:
-        """Under the lock of writers move a database away; where to, or empty where not allowed."""
+        """Move a database away under the lock of writers; return its new path, or empty if that is not allowed."""
         connection = _begin(connected)
         moved = self.directories.set_aside(location) if allowed(connection) else ""
         connection.execute("ROLLBACK")

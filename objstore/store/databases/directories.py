@@ -56,7 +56,7 @@ class Directories:
             raise lack
 
     def lack_of_space(self) -> ObjstoreError | None:
-        """What `require_space` raises."""
+        """Return the error of `require_space`."""
         if not self._reserve:
             return None
         try:
@@ -124,7 +124,7 @@ class Directories:
     # Coming
 
     def put_in_place(self, location: Location, file: OpenFile) -> bool:
-        """Make a file a database, durably, and close it before; False where there is one already."""
+        """Make a file a database, durably, and close it before; False if there is one already."""
         self._files.fsync(file.fd)
         file.close_descriptor()
         while True:
@@ -135,7 +135,7 @@ class Directories:
                     raise
 
     def _place(self, path: str, location: Location) -> bool:
-        """Give a new database its name; False where another creator was faster.
+        """Give a new database its name; False if another creator was faster.
 
         The directories above are made durable first: whoever sees the database may write to
         it, and SQLite itself syncs the directory the log is in.

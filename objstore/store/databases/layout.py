@@ -1,4 +1,4 @@
-"""Where databases are on a device: all their paths are built and parsed here.
+"""The paths of databases on a device: all of them are built and parsed here.
 
 `<root>/<directory of the kind>/<partition>/<suffix>/<hash>/<hash>.db`, beside it SQLite's
 `-wal` and `-shm`; damaged ones under `<root>/quarantined/<directory of the kind>/<hash>`. An empty file
@@ -65,7 +65,7 @@ def hash_of_quarantined(path: str) -> str:
 
 
 def removed_name(location: Location) -> str:
-    """What the directory of a database is called under `tmp` while it is deleted."""
+    """Return the name under `tmp` of a database's directory while it is deleted."""
     return f"{location.hash}-{secrets.token_hex(6)}"
 
 

@@ -23,12 +23,11 @@ _FEW_ROWS = 8
 
 
 class ListingQuery(NamedTuple):
-    """What to list; empty text stands for not given.
+    """The query of a listing; empty text means not given.
 
-    delimiter: of any length. path: where given, in the place of prefix and delimiter.
-    policy_index: None for the container's own. inclusive: a name equal to the marker counts.
-    reserved: return also the system's own names. limit: most items returned. data_times: date rows
-    by their data, in place of their last change.
+    delimiter: of any length. path: if given, replaces prefix and delimiter. policy_index: None for the container's own.
+    inclusive: include a name equal to the marker. reserved: include reserved names. limit: of items returned.
+    data_times: date rows by their data instead of their last change.
     """
 
     prefix: str = ""
@@ -70,7 +69,7 @@ class Span(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """How names are rolled up: up to and with the first `delimiter` at or behind character `start`.
+    """The roll-up of names: up to and including the first `delimiter` at or after character `start`.
 
     successor: the least text of the delimiter's length that is greater than it, so that the
     names of a group end before the group with this in the delimiter's place.
@@ -94,7 +93,7 @@ def after(name: str) -> str:
 
 
 def beyond(prefix: str) -> str | None:
-    """The least name greater than all that begin with the prefix; None where there is none."""
+    """Return the least name greater than all that begin with the prefix; None if there is none."""
     for index in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[index]) + 1
         if code == 0xD800:  # surrogates are no characters
@@ -156,7 +155,7 @@ def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[object]:
 
 
 class _Groups:
-    """How a query groups names."""
+    """Return the grouping of a query."""
 
     def __init__(self, query: ListingQuery) -> None:
         self.path = query.path is not None
@@ -185,7 +184,7 @@ class _Groups:
 
 
 def _grouping(query: ListingQuery) -> Grouping | None:
-    """For `Skim`; None where a query is not of its kind."""
+    """Return the parameters of `Skim`; None if the query is not of its kind."""
     successor = beyond(query.delimiter)
     if query.reverse or query.path is not None or successor is None or len(successor) != len(query.delimiter):
         return None
@@ -238,7 +237,7 @@ def _behind(span: Span, reverse: bool, name: str) -> Span:
 
 
 def _past(span: Span, reverse: bool, group: str, keep_own: bool) -> Span:
-    """What is left of a span behind a group; keep_own: an object named like the group is no part of it."""
+    """Return the rest of a span after a group; keep_own: an object named like the group is not part of it."""
     if reverse:
         return Span(span.lower, after(group) if keep_own else group)
     bound = beyond(group)

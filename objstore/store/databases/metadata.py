@@ -1,7 +1,7 @@
 """Metadata of accounts and containers: for each key the newest value, removals included.
 
-A value set is (text, Timestamp); the empty text is a removal, which has to be remembered so
-that an older value that arrives later does not bring the key back.
+A value is (text, Timestamp); the empty text is a removal, which is remembered so that an older value that arrives later
+does not restore the key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def merge(one: Mapping[str, tuple[str, Timestamp]], other: Mapping[str, tuple[st
 
 
 def since(metadata: Mapping[str, tuple[str, Timestamp]], deleted: Timestamp) -> Metadata:
-    """What was set after the deletion of what it belongs to: metadata ends with its bearer."""
+    """Return the metadata set after the deletion of its account or container: a deletion removes metadata too."""
     if deleted == ZERO:
         return dict(metadata)
     return {key: item for key, item in metadata.items() if item[1] > deleted}

@@ -45,7 +45,7 @@ def misplaced(connection: Connection, after: tuple[int, bool, str] | None, limit
 
 
 def _start(part: tuple[int, bool], after: tuple[int, bool, str] | None) -> str | None:
-    """The name behind which to read a part; None where all of it is before."""
+    """Return the name after which to read a part; None if all of it is before."""
     if after is None or part > after[:2]:
         return ""
     return after[2] if part == after[:2] else None

@@ -33,7 +33,7 @@ _SAMPLED = 100  # to choose them from
 
 
 class Replicas:
-    """What the stores of both kinds have in common. See `Databases` for the errors of all calls."""
+    """The common part of the stores of both kinds. See `Databases` for the errors of all calls."""
 
     contents: ClassVar[Contents]
 
@@ -64,11 +64,11 @@ class Replicas:
 
     @property
     def version(self) -> int:
-        """Of the tables of databases here."""
+        """The version of the tables of databases here."""
         return len(self.contents.kind.migrations)
 
     def set_metadata(self, location: Location, changes: Mapping[str, str], timestamp: Timestamp) -> None:
-        """Set keys, and remove those whose value is empty, where nothing newer was said of them."""
+        """Set keys, and remove those whose value is empty, unless they have a newer value."""
         self.merge_metadata(location, {key: (value, timestamp) for key, value in changes.items()})
 
     def merge_metadata(self, location: Location, metadata: Mapping[str, tuple[str, Timestamp]]) -> None:
@@ -140,7 +140,7 @@ class Replicas:
         return self._databases.read(location, tables.rows_since, self.contents.table, number, limit)
 
     def page_since(self, location: Location, own_id: str, number: int, limit: int) -> tables.Page:
-        """The same as text to be sent. Raises Conflict where the database is not `own_id`."""
+        """Return the same as text to send. Raises Conflict if the database is not `own_id`."""
         return self._databases.apart(self._databases.read_here, location, self._page_since, own_id, number, limit)
 
     def _page_since(self, connection: Connection, own_id: str, number: int, limit: int) -> tables.Page:
@@ -160,9 +160,9 @@ class Replicas:
         return [decode(line).normal() for line in lines]
 
     def take_rows(self, location: Location, rows: Rows) -> int:
-        """Join rows, and note in the same transaction that we have them; up to which number of the peer's we do.
+        """Merge rows, and record the sync point in the same transaction; return it.
 
-        What both have need not be sent back, which is noted too. Raises Conflict where the database is another.
+        Rows that both have need not be sent back, which is recorded too. Raises Conflict if the database is another.
         """
         growing = not all(row.deleted for row in rows.rows)
         return int(self._databases.write(location, self._take, rows, growing))
@@ -172,7 +172,7 @@ class Replicas:
         self._databases.write(location, self._merge, peer)
 
     def set_sync_point(self, location: Location, own_id: str, incoming: bool, remote_id: str, number: int) -> None:
-        """Raises Conflict where the database is not `own_id`."""
+        """Raises Conflict if the database is not `own_id`."""
         self._databases.write(location, status.SET_SYNC_POINT, (own_id, incoming, remote_id, number))
 
     def renew_id(self, location: Location, known: int) -> bool:
@@ -203,10 +203,9 @@ class Replicas:
     def place(
         self, location: Location, received: copies.Receiving, is_ours: Callable[[Any], bool], page: int
     ) -> Placed:
-        """Put a received file in place; where there is a database, join its rows, `page` at a time.
+        """Put a received file in place; if there is a database, merge its rows, `page` at a time.
 
-        is_ours: is this the info of what belongs at the location? Raises InvalidInput where it is not, or the file
-        is damaged.
+        is_ours: whether an info belongs to the location. Raises InvalidInput if it does not, or the file is damaged.
         """
         contents = self.contents
         offered = self._databases.apart(copies.verify, received, contents, is_ours)
@@ -234,7 +233,7 @@ class Replicas:
         self._databases.read_here(location, tables.audit, self.contents.table)
 
     def unreadable(self) -> list[Note]:
-        """The databases that the device failed to read of late."""
+        """Return the databases that the device failed to read recently."""
         noted: list[Note] = self._databases.apart(all_notes, *self._databases.tree)
         return noted
 

@@ -16,10 +16,9 @@ from objstore.core.timestamps import ZERO, Timestamp
 class ObjectRow(NamedTuple):
     """An object, or its tombstone, as a container knows it; the key is (name, policy_index).
 
-    timestamp: of the data or deletion. size in bytes. etag: hex MD5, or what listings show in
-    its place. The other two timestamps say when the content type and the metadata were last
-    set; None, or one before the data, stands for the time of the data. elsewhere: the bytes are
-    counted in another container of the account too, and the account is not told of these.
+    timestamp: of the data or deletion. size in bytes. etag: hex MD5, or the value that listings show instead. The other
+    two timestamps are those of the content type and the metadata; None, or one before the data, means the time of the
+    data. elsewhere: the bytes are counted in another container of the account too, and are not reported to the account.
     """
 
     name: str
@@ -106,7 +105,7 @@ class ContainerRow(NamedTuple):
 
     @property
     def deleted(self) -> bool:
-        """A container that has objects is there, whatever was said of its deletion."""
+        """A container with objects exists, even if a deletion is recorded."""
         return self.delete_timestamp > self.put_timestamp and self.object_count == 0
 
     def normal(self) -> ContainerRow:

@@ -109,7 +109,7 @@ CREATE UNIQUE INDEX container_row ON container (row);
 
 
 class Kind(NamedTuple):
-    """application_id: marks the file's header, so that a stray file can be told."""
+    """application_id: marks the file's header, so that a stray file can be recognised."""
 
     name: str
     directory: str

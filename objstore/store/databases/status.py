@@ -1,4 +1,4 @@
-"""What account and container databases alike say of themselves: times, metadata, sync points."""
+"""The status of account and container databases: times, metadata, sync points."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Info = TypeVar("_Info", bound=Any)
 
 
 class Status(NamedTuple):
-    """What is said of an account or container itself, and replicas agree on. policy_index: 0 for accounts."""
+    """The status of an account or container, on which replicas agree. policy_index: 0 for accounts."""
 
     name: Name
     created_at: Timestamp
@@ -71,7 +71,7 @@ def first(at: Timestamp, metadata: Mapping[str, str]) -> dict[str, object]:
 
 @contextlib.contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """What is read inside is of one instant."""
+    """Open a read transaction: all reads inside see the same state."""
     connection.execute("BEGIN")
     try:
         yield
@@ -129,7 +129,7 @@ def own_id(connection: Connection) -> str:
 
 
 def require_id(connection: Connection, expected: str) -> None:
-    """Raises Conflict where the database is another than the one that is meant, in whose place it has come."""
+    """Raise Conflict if another database has replaced the expected one."""
     if own_id(connection) != expected:
         raise Conflict(f"the database is not {expected} any more")
 

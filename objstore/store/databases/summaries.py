@@ -74,7 +74,8 @@ class Known:
         return known[1] if known is not None and known[0] == _stamp(path) else None
 
     def stamp(self, path: str) -> _Stamp | None:
-        """What the files are like before a summary is read; None where they may change and look the same."""
+        """Return the state of the files before a summary is read; None if they may change without a visible
+        difference."""
         stamp = _stamp(path)
         newest = max((changed for _, _, changed in stamp), default=0)
         return stamp if newest / 1e9 < time.time() - _SETTLING else None

@@ -18,7 +18,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.store.databases.failures import damage_of
 from objstore.store.databases.listing import Grouping, Span
 
-_ROWS_AT_ONCE = 32  # in one statement, where there are so many left, else one
+_ROWS_AT_ONCE = 32  # in one statement, if that many are left, else one
 _RECLAIM_PAGE = 1000
 
 
@@ -233,7 +233,7 @@ def rows_since(connection: Connection, table: RowTable, number: int, limit: int)
 class Page(NamedTuple):
     """Rows in order of their numbers, as JSON: an array of arrays, each what `RowTable.decode` takes.
 
-    last: number of the last one; that from which the page began where there are none.
+    last: number of the last one; that from which the page began if there are none.
     """
 
     text: str

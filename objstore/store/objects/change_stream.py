@@ -81,7 +81,7 @@ class Target(Protocol):
 
 
 class StreamReader:
-    """A change as bytes. data: reads the content, None where the record is all."""
+    """A change as bytes. data: reads the content, None if there is only a record."""
 
     def __init__(self, record: bytes, data: Content | None) -> None:
         self._record = record

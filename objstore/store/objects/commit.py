@@ -50,7 +50,7 @@ class Arrival:
     directory: the hash directory. change: that the file is of. content: pieces still to be written.
     file: where earlier pieces are, None for a new one. record: the metadata, for the attribute
     of a file with a trailer. size and checksums: of the whole content, for the trailer;
-    checksums None where there is no trailer. guard: may it be linked? twin: the other hash directory, or "".
+    checksums None without a trailer. guard: decides whether it may be linked. twin: the other hash directory, or "".
     """
 
     __slots__ = ("change", "checksums", "content", "directory", "file", "guard", "record", "size", "staged", "twin")
@@ -115,8 +115,8 @@ class KnownDirs:
     def ensure(self, path: str, levels: int) -> tuple[list[str], bool]:
         """Make a directory and up to `levels` above it.
 
-        Returns those whose names are not known to be durable, and whether `path` itself was made.
-        Raises FileNotFoundError where the one above all those is missing.
+        Returns those whose names may not be durable, and whether `path` itself was made. Raises FileNotFoundError if
+        the one above all those is missing.
         """
         parent = path.rpartition("/")[0]
         unsure = [] if not levels or parent in self._known else self.ensure(parent, levels - 1)[0]

@@ -22,12 +22,12 @@ from objstore.store.objects.records import check_fields
 
 
 def describe_file(path: str, files: Files = FILES) -> dict[str, object]:
-    """What a .data, .meta or .ts file says; reads all of it and changes nothing.
+    """Describe a .data, .meta or .ts file; reads all of it and changes nothing.
 
     Keys: path, kind, timestamp, content_type_timestamp, length (bytes of the file), sound,
     problems (a list of sentences), record (fields of the metadata), and of a .data file
     record_in (`attribute` or `trailer`), size, block_size, blocks, bad_blocks.
-    Raises OSError where the file cannot be opened.
+    Raises OSError if the file cannot be opened.
     """
     problems: list[str] = []
     said: dict[str, Any] = {"path": path, "problems": problems}
@@ -56,7 +56,7 @@ def describe_file(path: str, files: Files = FILES) -> dict[str, object]:
 
 
 def _noting(problems: list[str], call: Any) -> Any:
-    """The result of a call; a problem noted and None where it fails."""
+    """Return the result of a call; if it fails, record a problem and return None."""
     try:
         return call()
     except (Unsound, OSError) as error:

@@ -26,7 +26,7 @@ def read_trailer(files: Files, file: OpenFile) -> Trailer:
 
 
 def read_spilled(files: Files, file: OpenFile) -> bytes:
-    """The record that a .data file carries in its trailer; raises Unsound where it carries none."""
+    """Return the record in the trailer of a .data file; raises Unsound if there is none."""
     record = read_trailer(files, file).record
     if not record:
         raise Unsound("the file has no metadata")

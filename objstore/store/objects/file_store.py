@@ -46,11 +46,11 @@ TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any 
 
 
 class FileStoreSettings(NamedTuple):
-    """reserve: free space to be left. threads: for reads and writes that wait for this device.
+    """reserve: free space to keep. threads: for reads and writes that wait for this device.
 
-    background_threads: those of replication and audits, besides. patience: seconds, see `runtime.threads`.
-    ballast: bytes, see `store.ballast`. timeout: seconds that a read waits for one call; 0: for ever. recent: look-ups
-    kept in memory.
+    background_threads: additional ones of replication and audits. patience: seconds, see `runtime.threads`. ballast:
+    bytes, see `store.ballast`. timeout: seconds that a read waits for one call; 0: forever. recent: number of look-ups
+    cached in memory.
     """
 
     reserve: Reserve = Reserve(percent=1.0)

@@ -41,7 +41,7 @@ class Unsound(ValueError):
 
 
 class Trailer(NamedTuple):
-    """What follows the content. checksums: one a block; record: the spilled one, or b""."""
+    """The trailer after the content. checksums: one per block; record: the spilled one, or b""."""
 
     size: int
     checksums: array[int]
@@ -53,7 +53,7 @@ def count_blocks(size: int) -> int:
 
 
 def trailer_size(content_size: int, record_size: int = 0) -> int:
-    """Bytes of the trailer of so many bytes of content."""
+    """Return the size of the trailer for a size of content."""
     return 4 * count_blocks(content_size) + record_size + FOOTER.size
 
 

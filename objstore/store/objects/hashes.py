@@ -43,7 +43,7 @@ _GONE = frozenset({errno.ENODATA, errno.ENOENT, errno.ENOTSUP})
 
 
 class Marks:
-    """What changes owe to kept hashes; for one thread. ordered: see `Files.orders_names`."""
+    """The markers that changes put on stored hashes; for one thread. ordered: see `Files.orders_names`."""
 
     def __init__(self, files: Files, layout: Layout, ordered: Callable[[], bool]) -> None:
         self._files = files
@@ -85,7 +85,7 @@ class Marks:
             self.end()
 
     def put(self, directory: str, partition: int) -> bool:
-        """Put a marker; False where none can be put."""
+        """Put a marker; return False if that is impossible."""
         return self._set(directory, partition, _MARKER, replace=False)
 
     def keep(self, directory: str, partition: int, summary: Summary) -> None:
@@ -164,7 +164,7 @@ class Hasher:
         return found
 
     def suffixes(self, partition: int) -> dict[str, Summary]:
-        """Of those that hold anything."""
+        """Return the hashes of directories that are not empty."""
         with self._marks() as marks:
             kept = {each: marks.kept(self._layout.suffix_dir(partition, each)) for each in self._suffixes(partition)}
             found = {suffix: summary for suffix, summary in kept.items() if summary is not None}
@@ -251,7 +251,7 @@ class Hasher:
 
 
 def list_dir(files: Files, path: str) -> list[str]:
-    """The entries of a directory; none where there is no directory."""
+    """Return the entries of a directory; none if it is missing."""
     try:
         return files.list(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -259,10 +259,11 @@ def list_dir(files: Files, path: str) -> list[str]:
 
 
 def remove_empty(files: Files, layout: Layout, directory: str, ordered: bool) -> None:
-    """Remove a directory where it is empty; writers make it again where they need it.
+    """Remove an empty directory; writers create it again if they need it.
 
-    Where names become durable one by one, what was removed from it is made so first: a power cut must not bring it
-    back after a hash without it was kept. Writers are told, who may think that the directory's name is durable.
+    If names become durable one by one, the removals from it are made durable first: a power cut must not restore a name
+    after a hash without it was stored. Writers are notified, because they may assume that the directory's name is
+    durable.
     """
     with contextlib.suppress(OSError):
         if not ordered:

@@ -68,7 +68,7 @@ class Layout:
         return self.hash_dir(location._replace(partition=location.twin)) if location.twin is not None else ""
 
     def quarantine_dir(self, name_hash: str, attempt: int) -> str:
-        """Where a hash directory's bad files go; attempt: 0, 1, ... until the name is free."""
+        """Return the quarantine path of a hash directory's damaged files; attempt: 0, 1, ... until the name is free."""
         return f"{self.quarantined}/{name_hash}-{attempt}" if attempt else f"{self.quarantined}/{name_hash}"
 
     def unreadable_note(self, location: Location, change: Change) -> str:
@@ -90,7 +90,7 @@ class Layout:
         return name_hash if is_hash(name_hash) and (attempt.isdigit() or not dash) else None
 
     def parse_hash_dir(self, path: str) -> Location | None:
-        """The location whose hash directory a path is; None where it is none of this policy."""
+        """Return the location of a hash directory's path; None if it is not of this policy."""
         if not path.startswith(self.objects + "/"):
             return None
         parts = path[len(self.objects) + 1 :].split("/")

@@ -1,16 +1,16 @@
-"""Which changes of a name count, by what they are called alone.
+"""The live changes of a name, decided by their names alone.
 
 Rules:
 
 - Of data and tombstones the greatest timestamp wins, at equal timestamps the tombstone.
-- The metadata of a POST counts while it is newer than the winner; the newest counts.
-- The content type of a POST counts by the timestamp at which it was set, in the same way;
-  it may be set by an older change than the metadata.
-- A change that cannot count any more, whatever else arrives, is obsolete. Metadata newer than
+- The metadata of a POST applies while it is newer than the winner; the newest wins.
+- The content type of a POST applies by the timestamp at which it was set, in the same way; it may be set by an older
+  change than the metadata.
+- A change that cannot apply any more, regardless of later changes, is obsolete. Metadata newer than
   a tombstone is not: data between the two may still arrive.
 
-The winner of a set of changes is the winner of any of its subsets' winners, so that changes may
-arrive in any order, and obsolete ones be removed at any time, with the same end.
+The winner of a set of changes is the winner of any of its subsets' winners, so that changes may arrive in any order,
+and obsolete ones may be removed at any time, with the same result.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def reclaimable(changes: Iterable[Change]) -> list[Change]:
 
 
 def newest_of(changes: Iterable[Change]) -> Timestamp:
-    """The timestamp of the newest change, of whatever kind; ZERO where there is none."""
+    """The timestamp of the newest change, of whatever kind; ZERO if there is none."""
     return max((change.timestamp for change in changes), default=ZERO)
 
 

@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
 
 def look_up(files: Files, directory: str) -> Found | Liveness:
-    """The live object of a hash directory, or its liveness where there is no data.
+    """The live object of a hash directory, or its liveness if there is no data.
 
     Raises BadFile; OSError if the device fails, UnreadableFile among it; DeviceUnavailable.
     """
@@ -65,7 +65,7 @@ def look_up(files: Files, directory: str) -> Found | Liveness:
 
 
 def live_info(files: Files, directory: str) -> ObjectInfo | None:
-    """The live object of a hash directory, None where there is none; raises Corrupt and OSError."""
+    """Return the live object of a hash directory, None if there is none; raises Corrupt and OSError."""
     try:
         found = look_up(files, directory)
     except BadFile as error:
@@ -77,7 +77,7 @@ def live_info(files: Files, directory: str) -> ObjectInfo | None:
 
 
 class OpenChange(NamedTuple):
-    """file: None where the record is all. spilled: bytes of the record in the trailer."""
+    """file: None if there is only a record. spilled: bytes of the record in the trailer."""
 
     record: bytes
     file: OpenFile | None

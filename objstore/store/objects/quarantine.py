@@ -20,7 +20,7 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
     """Move a bad file, and all that are not newer, out of a hash directory; where they are now.
 
     File by file and not the directory as a whole: a change that arrived since the bad file
-    was read is newer, and stays. Empty where another was faster. Raises OSError.
+    was read is newer, and stays. Empty if another was faster. Raises OSError.
     """
     hash_dir = layout.hash_dir(location)
     try:

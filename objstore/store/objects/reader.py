@@ -18,7 +18,7 @@ from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, traile
 from objstore.store.objects.jobs import Job, close_after
 
 PIECE = 8 * BLOCK  # bytes read and given out at once
-AHEAD = PIECE // 2  # a cold read of so many bytes has the disk begin with as many more
+AHEAD = PIECE // 2  # a cold read of this many bytes starts a read-ahead of the same size
 _BUFFERS_KEPT = 8
 
 

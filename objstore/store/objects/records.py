@@ -29,7 +29,7 @@ class ContentType(NamedTuple):
 
 
 class MetaRecord(NamedTuple):
-    """What a .meta file says."""
+    """The contents of a .meta file."""
 
     timestamp: Timestamp
     headers: Mapping[str, str]
@@ -58,7 +58,7 @@ def info_of_data(data: ObjectData, size: int, etag: str) -> ObjectInfo:
 
 
 def read_data(fields: Fields, change: Change) -> ObjectInfo:
-    """The object of a .data file alone; raises Unsound where fields are missing or not its own."""
+    """Return the object of a .data file alone; raises Unsound if fields are missing or do not match."""
     stamp = change.timestamp
     try:
         size, headers = fields["size"], fields["headers"]
@@ -85,7 +85,7 @@ def meta_fields(record: MetaRecord) -> Fields:
 
 
 def read_meta(fields: Fields, change: Change) -> MetaRecord:
-    """What a .meta file says; raises Unsound where fields are missing or not its own."""
+    """Decode a .meta file; raises Unsound if fields are missing or do not match."""
     try:
         typed = None if change.content_type is None else ContentType(change.content_type, fields["content_type"])
         record = MetaRecord(change.timestamp, fields["headers"], typed)
@@ -104,10 +104,10 @@ def tombstone_fields(name: str, timestamp: Timestamp) -> Fields:
 
 
 def fold(first: MetaRecord | None, second: MetaRecord | None, since: Timestamp) -> MetaRecord | None:
-    """The one record that says what two say over data of the timestamp `since`.
+    """Combine two records over data of the timestamp `since`: the newer metadata with the newer content type, without
+    parts that are not newer than the data.
 
-    The newer metadata with the newer content type; what is not newer than the data is left
-    out. None where nothing is left.
+    None if nothing is left.
     """
     records = [record for record in (first, second) if record is not None and record.timestamp > since]
     if not records:

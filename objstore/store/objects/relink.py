@@ -42,7 +42,7 @@ class Step(NamedTuple):
     clean: bool
 
     def target(self, partition: int, name_hash: str) -> int | None:
-        """Where the files of a hash directory in a partition are to be: None for one that is of neither part power."""
+        """Return the partitions for the files of a hash directory: None if its partition is of neither part power."""
         right = partition_of(name_hash, self.right)
         if partition == right or any(partition == partition_of(name_hash, wrong) for wrong in self.wrong):
             return right
@@ -81,7 +81,7 @@ class Relinker:
         self._doubtful = False  # may directories above those have been removed and made again meanwhile?
 
     def begin(self) -> None:
-        """Let writers give files two names, or none of those that are to be removed any more."""
+        """Make writers give files two names, or stop them from creating names that will be removed."""
         cleanup = self._layout.cleanup
         if self._step.clean:
             with contextlib.suppress(FileExistsError):
@@ -123,7 +123,7 @@ class Relinker:
         return counts
 
     def bring(self, source: Location, destination: Location) -> int:
-        """Of one name; how many files. Durable on return."""
+        """Link the files of one name; return their number. Durable on return."""
         linked = self._locked(source, destination, self._carry)
         self._sync()
         return linked
@@ -219,7 +219,7 @@ def _removal_order(change: Change) -> tuple[bool, object]:
 
 
 class Progress:
-    """How far the work on a device has come, kept on it so that it can go on after a break."""
+    """The progress of the work on a device, stored on it so that it can continue after an interruption."""
 
     def __init__(
         self, files: Files, layout: Layout, step: Step, monotonic: Callable[[], float] = time.monotonic

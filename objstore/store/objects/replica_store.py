@@ -1,4 +1,4 @@
-"""The file engine with what replicators and auditors ask of it besides."""
+"""The file engine with the additional operations of replicators and auditors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Arguments = TypeVarTuple("_Arguments")
 class FileReplicaStore(FileStore):
     """A `store.interface.MendingStore`.
 
-    background: threads for what it does besides, so that clients' calls do not wait for it; other arguments as
+    background: threads for its additional operations, so that clients' calls do not wait for them; other arguments as
     FileStore's.
     """
 
@@ -197,7 +197,7 @@ class FileReplicaStore(FileStore):
     # What was found bad
 
     def unreadable(self) -> list[Note]:
-        """The files that the device failed to read of late."""
+        """Return the files that the device failed to read recently."""
         return self._run(all_notes, self._files, self.layout)
 
     def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
@@ -249,7 +249,7 @@ class FileReplicaStore(FileStore):
     # Steps
 
     def _run(self, function: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
-        """In a thread of the background; nothing at all is told from a device that is not there."""
+        """Run in a background thread; raises if the device is missing."""
         try:
             return self._background.run(self._on_device, function, args)
         except OSError as error:

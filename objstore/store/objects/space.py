@@ -14,7 +14,7 @@ from objstore.store.objects.room import Room
 
 
 class Reserve(NamedTuple):
-    """Free space to be left: so many bytes, and so many percent of the whole."""
+    """Free space to keep: in bytes, and in percent of the whole."""
 
     size: int = 0
     percent: float = 0.0

@@ -20,7 +20,7 @@ Choice = Callable[[list[Change]], Iterable[Change]]  # of the files there are, t
 
 
 class Upkeep(NamedTuple):
-    """What removing takes."""
+    """The dependencies of removal."""
 
     files: Files
     layout: Layout
@@ -93,7 +93,7 @@ class _Remover:
         return len(going)
 
     def _remove_obsolete(self, hash_dir: str, present: list[Change]) -> None:
-        """What a change made obsolete must not outlive it, and may go only once that change is durable."""
+        """Remove the changes that a change made obsolete, after that change is durable."""
         obsolete = decide(present).obsolete
         if obsolete:
             self._files.fsync_dir(hash_dir)

@@ -17,9 +17,9 @@ PIECE = 16 * BLOCK  # bytes read at once
 
 
 class Check:
-    """The check of one .data, .meta or .ts file; each method blocks, to be called in a thread.
+    """The check of one .data, .meta or .ts file; each method blocks, so call it in a thread.
 
-    Raises Unsound where the file is not what was written, OSError as the file system does.
+    Raises Unsound if the file is damaged, OSError as the file system does.
     """
 
     def __init__(self, files: Files, path: str, change: Change) -> None:

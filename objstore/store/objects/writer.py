@@ -19,14 +19,14 @@ from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.records import data_fields, info_of_data
 from objstore.store.objects.room import Room
 
-SMALL = 256 * 1024  # objects up to so many bytes touch the disk only at their commit
-LARGE_PIECE = 64 * 1024  # pieces from so many bytes on go to a thread by themselves
+SMALL = 256 * 1024  # objects up to this size in bytes touch the disk only at their commit
+LARGE_PIECE = 64 * 1024  # pieces of at least this size in bytes go to a thread by themselves
 GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
 WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
 
 
 class Tools(NamedTuple):
-    """What writing takes. root: the device's directory, for messages."""
+    """The dependencies of a writer. root: the device's directory, for messages."""
 
     files: Files
     pool: ThreadPool
@@ -179,7 +179,7 @@ class FileWriter:
         return self._content.md5.hexdigest()
 
     def checksums(self) -> array[int]:
-        """Of each block of all that was written."""
+        """Return the checksum of each block written."""
         if self._streams:
             self._flush()
             self._wait()
