@@ -73,9 +73,11 @@ def one_by_one(write: Callable[[sqlite3.Connection, Any], object]) -> WriteMany:
 
 
 class Databases:
-    """root: of the device. Calls suspend the green thread, and raise, in addition to the errors of each: NotFound (no
-        such database), LockTimeout, NoSpace, DeviceUnavailable, Corrupt (the database
-    is in quarantine now), ConfigError (written by a later version of this program).
+    """The databases of one kind on a device. root: of the device.
+
+    Calls suspend the green thread, and raise, in addition to the errors of each: NotFound (no such database),
+    LockTimeout, NoSpace, DeviceUnavailable, Corrupt (the database is in quarantine now), ConfigError (written by a
+    later version of this program).
     """
 
     def __init__(
