@@ -129,7 +129,7 @@ class Cluster:
         self.clock = clock or Clock()
         self._rings = rings
         self._limiter = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval)
-        self._timings = Timings()
+        self._timings = Timings() if settings.sorting_method == "timing" else None
         self._updates: dict[tuple[Name, int], Updates] = {}
         self.hashing = ThreadPool("md5", 2)
 
@@ -182,8 +182,7 @@ class Cluster:
         settings = self.settings
         primaries = place.primaries
         if len(primaries) > 1:
-            timings = self._timings if settings.sorting_method == "timing" else None
-            primaries = tuple(in_order(primaries, settings.read_affinity, self.transports.is_local, timings))
+            primaries = tuple(in_order(primaries, settings.read_affinity, self.transports.is_local, self._timings))
         number, times = settings.request_node_count
         former = place.former
         most = (number * len(primaries) if times else number) + len(former)
@@ -217,13 +216,15 @@ class Cluster:
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         """Call a node as `Transport.call`, and count its failures."""
-        started = time.monotonic()
+        timings = self._timings
+        started = 0.0 if timings is None else time.monotonic()
         try:
             response = self.transports.call(node, request)
         except NodeFailure as failure:
             self.note_failure(node, request, failure)
             raise
-        self._timings.add(node, time.monotonic() - started)
+        if timings is not None:
+            timings.add(node, time.monotonic() - started)
         self.note_answer(node, response.status)
         return response
 

@@ -69,6 +69,8 @@ class ClusterLayer:
         if not length:
             response.close()
             return Reply(status, shown)
+        if type(response.body) is tuple and sum(map(len, response.body)) == length:  # all of it is at hand
+            return Reply(status, shown, response.body)
         start = _first_byte(shown) if status == 206 else 0
         body = ResumedBody(cluster, place, sent, Found(node, response), (start, start + length))
         if length > _SMALL:
@@ -199,7 +201,10 @@ def _failure(name: Name, response: NodeResponse) -> ObjstoreError:
 
 
 def _without_hop(response: NodeResponse) -> dict[str, str]:
-    return {name: value for name, value in response.headers.items() if name not in _HOP}
+    headers = response.headers
+    if _HOP.isdisjoint(headers):
+        return headers
+    return {name: value for name, value in headers.items() if name not in _HOP}
 
 
 def _first_byte(headers: Mapping[str, str]) -> int:

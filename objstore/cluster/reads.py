@@ -56,25 +56,23 @@ class _Tally:
         self.deleted = ZERO  # newest tombstone seen
         self.missing: NodeResponse | None = None
         self.primaries = place.primaries
-        self._unheard = set(place.former)  # may hold data that a primary still lacks
+        self._place = place
+        self._heard: set[Node] = set()
         self._absent = 0  # primaries that have nothing, or nothing newer than a tombstone
 
     def take(self, node: Node, response: NodeResponse) -> bool:
         """Return whether this is the answer; others are closed and counted."""
-        if response.status < 500:
-            self._unheard.discard(node)
-        if response.status in GOOD:
-            if self.deleted == ZERO or stored_timestamp(response) >= self.deleted:
-                return True
-            response.close()
-            self._absent += node in self.primaries  # a deletion under way has not reached it yet
-            return False
+        if response.status in GOOD and (self.deleted is ZERO or stored_timestamp(response) >= self.deleted):
+            return True
         response.close()
+        if response.status < 500:
+            self._heard.add(node)
         if response.status == 404:
             stamp = stored_timestamp(response)
             if self.missing is None or stamp > self.deleted:
                 self.missing = response
             self.deleted = max(self.deleted, stamp)
+        if response.status == 404 or response.status in GOOD:  # a deletion under way has not reached that one yet
             self._absent += node in self.primaries
         return False
 
@@ -86,7 +84,8 @@ class _Tally:
         """
         replicas = len(self.primaries)
         enough = replicas - quorum_size(replicas) + 1
-        if self.missing is not None and self._absent - len(self._unheard) >= enough:
+        unheard = set(self._place.former) - self._heard  # these may have what a primary has not got yet
+        if self.missing is not None and self._absent - len(unheard) >= enough:
             return NodeResponse(404, self.missing.headers)
         return NodeResponse(503, {})
 

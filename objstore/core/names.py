@@ -7,6 +7,7 @@ A name is text: the percent-decoded bytes of a client, as UTF-8. Its path form i
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import NamedTuple
 
 from objstore.core.errors import InvalidInput
@@ -61,6 +62,7 @@ class HashSalt(NamedTuple):
     prefix: bytes
     suffix: bytes
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - a process has one; proxy and server ask for the same name in turn
     def hash(self, name: Name) -> str:
         """Return 32 hex digits that place the name (MD5 for an even spread, not for secrecy)."""
         path = name.path.encode("utf-8", "surrogateescape")

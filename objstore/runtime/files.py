@@ -38,10 +38,8 @@ class _OpenHow(ctypes.Structure):
 
 _OPENAT2 = 437  # on every architecture
 _RESOLVE_CACHED = 0x20
-_LOOK_CACHED = _OpenHow(getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
 _READ_CACHED = _OpenHow(os.O_RDONLY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
 _READ_HOW = ctypes.byref(_READ_CACHED)
-_HOW = ctypes.byref(_LOOK_CACHED)
 _HOW_SIZE = ctypes.sizeof(_OpenHow)
 _AT_FDCWD = -100
 if sys.platform == "linux":
@@ -315,16 +313,16 @@ class Files:
         """Open a file without asking the disk; None if that is not possible."""
         if sys.platform != "linux":
             return None
-        at = _quick_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(directory), _HOW, _HOW_SIZE)
-        if at < 0:
+        fd = _quick_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(f"{directory}/{name}"), _READ_HOW, _HOW_SIZE)
+        if fd < 0:
             return None
+        file = OpenFile(self, fd)
         try:
-            fd = _quick_libc.syscall(_OPENAT2, at, os.fsencode(name), _READ_HOW, _HOW_SIZE)
-            if fd < 0:
-                return None
-            return CachedFile(OpenFile(self, fd), stamp(os.fstat(at)), stamp(os.fstat(fd)))
-        finally:
-            _quick_libc.close(at)
+            # The open file keeps its directories in memory, so that looking at them does not wait either.
+            return CachedFile(file, stamp(os.stat(directory)), stamp(os.fstat(fd)))
+        except FileNotFoundError:  # removed in between
+            file.close()
+            return None
 
     def is_unlinked(self, fd: int) -> bool:
         """Has the last name of an open file been removed?"""

@@ -79,15 +79,14 @@ def decode_footer(footer: Buffer) -> tuple[int, int]:
 
 def decode_trailer(trailer: Buffer) -> Trailer:
     """The trailer, given exactly; raises Unsound."""
-    body = memoryview(trailer)
+    body = bytes(trailer)
     size, record_size = decode_footer(body[-FOOTER.size :])
     blocks = 4 * count_blocks(size)
     if blocks + record_size + FOOTER.size != len(body):
         raise Unsound("the trailer's length does not match its header")
-    if crc32c(body[:-4]) != _UNSIGNED.unpack(body[-4:])[0]:
+    if crc32c(body[:-4]) != _UNSIGNED.unpack_from(body, len(body) - 4)[0]:
         raise Unsound("the trailer's checksum does not match")
-    checksums = array("I", bytes(body[:blocks]))
-    return Trailer(size, _little_endian(checksums), bytes(body[blocks : blocks + record_size]))
+    return Trailer(size, _little_endian(array("I", body[:blocks])), body[blocks : blocks + record_size])
 
 
 def _little_endian(checksums: array[int]) -> array[int]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from array import array
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from awscrt.checksums import crc32c
 
-from objstore.core.errors import Corrupt, DeviceUnavailable, Unreadable
+from objstore.core.errors import Corrupt, DeviceUnavailable, ObjstoreError, Unreadable
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.disk_errors import UNREADABLE
@@ -84,31 +83,32 @@ class FileReader:
             return
         if self._file is None:
             raise ValueError("the reader is closed")
-        with self._judging():
+        try:
             if self.info.size <= BLOCK:
                 yield self._read_small(self._file)[start:stop]
             else:
                 yield from self._read_large(self._file, start, stop)
+        except (Unsound, OSError) as error:
+            raise self._judged(error) from error
 
     def checksums(self) -> array[int]:
         """Those of the content's blocks, as the trailer has them; raises what reading does."""
         if self._file is None:
             raise ValueError("the reader is closed")
-        with self._judging():
-            return self._read_checksums(self._file)
-
-    @contextlib.contextmanager
-    def _judging(self) -> Iterator[None]:
         try:
-            yield
-        except Unsound as error:
+            return self._read_checksums(self._file)
+        except (Unsound, OSError) as error:
+            raise self._judged(error) from error
+
+    def _judged(self, error: Unsound | OSError) -> ObjstoreError:
+        """What an error of reading means to the caller, once it was reported."""
+        if isinstance(error, Unsound):
             self._on_corrupt(str(error))
-            raise Corrupt(f"{self.info.name}: {error}") from error
-        except OSError as error:
-            if error.errno in UNREADABLE:
-                self._on_unreadable()
-                raise Unreadable(f"{self.info.name}: {error}") from error
-            raise DeviceUnavailable(f"{self.info.name}: {error}") from error
+            return Corrupt(f"{self.info.name}: {error}")
+        if error.errno in UNREADABLE:
+            self._on_unreadable()
+            return Unreadable(f"{self.info.name}: {error}")
+        return DeviceUnavailable(f"{self.info.name}: {error}")
 
     def _fill(self, file: OpenFile, view: memoryview, offset: int, enough: int) -> int:
         """Read into a view, from memory where it is there, else in a thread; the count of bytes.

@@ -45,12 +45,13 @@ class Recent:
     def __init__(self, files: Files, limit: int) -> None:
         self._files = files
         self._limit = limit
-        self._kept: OrderedDict[str, tuple[Found, tuple[Stamp, Stamp]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Found, str, tuple[Stamp, Stamp]]] = OrderedDict()
 
     def keep(self, directory: str, looked: Looked) -> None:
         if looked.stamps is None or not isinstance(looked.found, Found) or not self._limit:
             return
-        self._kept[directory] = looked.found._replace(file=None), looked.stamps  # type: ignore[arg-type]
+        found = looked.found._replace(file=None)  # type: ignore[arg-type]
+        self._kept[directory] = found, str(found.change), looked.stamps
         if len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
@@ -59,12 +60,12 @@ class Recent:
         kept = self._kept.get(directory)
         if kept is None:
             return None
-        found, stamps = kept
-        cached = self._files.open_cached(directory, str(found.change))
+        found, name, stamps = kept
+        cached = self._files.open_cached(directory, name)
         if cached is not None:
             if (cached.directory_stamp, cached.file_stamp) == stamps:
                 self._kept.move_to_end(directory)
-                return found._replace(file=cached.file)
+                return Found(found.change, cached.file, found.info, found.meta, found.spilled)
             cached.file.close()
         del self._kept[directory]
         return None
