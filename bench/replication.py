@@ -137,7 +137,7 @@ class Hosts:
         transports = remote_transports(conf)
         around = Surroundings(conf, storage_servers(conf, transports).devices, transports, log.from_conf(conf))
         work = OBJECT_REPLICATOR.make(around)
-        return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.told)
+        return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.status)
 
 
 def cpu_of(pids: list[int]) -> float:
@@ -170,14 +170,14 @@ def main() -> None:
         with hosts.peers() as pids:
             replicator = hosts.replicator()
             measure(f"{options.objects} objects of 4 KiB to empty devices", pids, replicator.run_once)
-            assert replicator.told()["sent_total"] == options.objects * options.peers, replicator.told()
+            assert replicator.status()["sent_total"] == options.objects * options.peers, replicator.status()
         hosts.empty()
         hosts.fill_all(options.unchanged)
         with hosts.peers() as pids:
             replicator = hosts.replicator()
             measure(f"{options.unchanged} equal objects, the first pass", pids, replicator.run_once)
             measure(f"{options.unchanged} equal objects, nothing changed", pids, replicator.run_once)
-            told = replicator.told()
+            told = replicator.status()
             assert told["sent_total"] == told["failures"] == 0, told
             print(f"{'partitions':<58} {told['partitions']:8}")
 

@@ -98,7 +98,7 @@ def make(names: Iterable[str], around: Surroundings, monitor: Monitor | None = N
     made = []
     for name in names:
         work = DUTIES[name].make(around)
-        daemon = Daemon(name, work.begin_pass, work.pace, around.logger, told=work.told)
+        daemon = Daemon(name, work.begin_pass, work.pace, around.logger, status=work.status)
         daemon.on_stop = work.stop
         if monitor is not None:
             daemon.on_pass_end = monitor.note_end
@@ -113,7 +113,7 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
     """
     directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, around.devices.root)
     means = Means(
-        partial(_tell_unless_running if by_hand else recon_files.write, directory),
+        partial(_write_unless_running if by_hand else recon_files.write, directory),
         partial(recon_files.read, directory),
         platform.node(),
         os.getpid(),
@@ -124,11 +124,11 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
     return Monitor(means)
 
 
-def _tell_unless_running(directory: str, name: str, told: Mapping[str, object]) -> None:
+def _write_unless_running(directory: str, name: str, status: Mapping[str, object]) -> None:
     """Raises OSError."""
     before = recon_files.read(directory, name)
-    if not isinstance(before, dict) or before.get("pid") == told["pid"] or not is_alive(before):
-        recon_files.write(directory, name, told)
+    if not isinstance(before, dict) or before.get("pid") == status["pid"] or not is_alive(before):
+        recon_files.write(directory, name, status)
 
 
 def lower_priority(around: Surroundings, group: Group) -> None:

@@ -249,7 +249,7 @@ def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
     user = read_users(data.users).get(name, User(""))
     account = UserTable([user], Prefixes([Prefix("AUTH_")])).logins[user.name].identity.account if user.name else ""
     plain = "" if is_hashed(user.key) else user.key
-    said = {
+    credentials = {
         "endpoint": endpoint,
         "auth_url": f"{endpoint}/auth/v1.0",
         "storage_url": f"{endpoint}/v1/{account}" if account else "",
@@ -258,5 +258,5 @@ def write_credentials(data: DataDir, endpoint: str) -> dict[str, str]:
         "access_key": user.access_key,
         "secret_key": user.secret_key,
     }
-    owners.replace(data.credentials, json.dumps(said, indent=2).encode() + b"\n", 0o600)
-    return said
+    owners.replace(data.credentials, json.dumps(credentials, indent=2).encode() + b"\n", 0o600)
+    return credentials

@@ -181,8 +181,8 @@ def _ready(supervisor: Supervisor, role: Role, logger: logging.Logger) -> None:
 def _shared(path: str, directory: str) -> dict[str, str]:
     """Return settings for data shared by the workers, unless the file sets them."""
     parser = processes.open_conf(path).parser
-    said = {option for section in parser.sections() for option in parser.options(section)} | parser.defaults().keys()
-    return {name: os.path.join(directory, entry) for name, entry in _SHARED.items() if name not in said}
+    options = {option for section in parser.sections() for option in parser.options(section)} | parser.defaults().keys()
+    return {name: os.path.join(directory, entry) for name, entry in _SHARED.items() if name not in options}
 
 
 def _remove_left_behind(directory: str) -> None:

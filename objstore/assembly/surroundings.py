@@ -118,13 +118,14 @@ class Surroundings:
 class Work(NamedTuple):
     """The work of a daemon, see `daemon.runner`.
 
-    told: returns numbers and texts by name, for monitoring; a number whose name ends in `_total` only grows. `devices`
+    status: returns numbers and texts by name, for monitoring; a number whose name ends in `_total` only grows.
+    `devices`
     may hold such by the name of a device. stop: makes long units end soon.
     """
 
     begin_pass: Pass
     pace: Pace
-    told: Callable[[], Mapping[str, object]] = dict
+    status: Callable[[], Mapping[str, object]] = dict
     stop: Callable[[], None] | None = None
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 _MARK = "scrypt:"
 _LOG_N, _R, _P = 14, 8, 1
-_MOST_MEMORY = 256 << 20  # bytes; limit of the cost of one check, which the users file sets
+_MAX_MEMORY = 256 << 20  # bytes; limit of the cost of one check, which the users file sets
 
 
 class _Hash(NamedTuple):
@@ -64,7 +64,7 @@ def _bytes(text: str) -> bytes:
 
 def _digest(key: str, by: _Hash) -> bytes:
     return hashlib.scrypt(
-        _bytes(key), salt=by.salt, n=1 << by.log_n, r=by.r, p=by.p, dklen=len(by.digest), maxmem=_MOST_MEMORY
+        _bytes(key), salt=by.salt, n=1 << by.log_n, r=by.r, p=by.p, dklen=len(by.digest), maxmem=_MAX_MEMORY
     )
 
 
@@ -76,7 +76,7 @@ def _parse(stored: str) -> _Hash:
         raise ValueError("is not scrypt:<log2 n>:<r>:<p>:<salt>:<hash>") from None
     # Half of OpenSSL's limit, as it needs a little more than 128 * n * r.
     affordable = 1 <= parsed.log_n <= 20 and 0 < parsed.r <= 64 and 0 < parsed.p <= 16
-    if not affordable or 128 * parsed.r * (parsed.p + (1 << parsed.log_n)) > _MOST_MEMORY // 2:
+    if not affordable or 128 * parsed.r * (parsed.p + (1 << parsed.log_n)) > _MAX_MEMORY // 2:
         raise ValueError("costs too much: n, r or p is out of range")
     if len(parsed.salt) < 8 or not 16 <= len(parsed.digest) <= 64:
         raise ValueError("has a salt or hash of the wrong length")

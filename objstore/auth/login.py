@@ -25,7 +25,7 @@ from objstore.web.requests import Environ, header, to_text
 from objstore.web.responses import Response, error, unauthorized
 
 _METHODS = ("GET", "HEAD")
-_MOST_KNOWN = 10_000
+_MAX_KNOWN = 10_000
 _THREADS = 2  # hashes computed at a time; others wait, without blocking other requests
 
 
@@ -43,13 +43,13 @@ class KeyChecker:
         time."""
         if not hashing.is_hashed(stored):
             return hashing.matches(stored, key)
-        said = f"{len(stored)}:{stored}{key}".encode("utf-8", "surrogateescape")
-        seen = blake2b(said, key=self._secret, digest_size=16).digest()
+        pair = f"{len(stored)}:{stored}{key}".encode("utf-8", "surrogateescape")
+        seen = blake2b(pair, key=self._secret, digest_size=16).digest()
         if seen in self._right:
             return True
         if not self._pool.run(hashing.matches, stored, key):
             return False
-        if len(self._right) >= _MOST_KNOWN:
+        if len(self._right) >= _MAX_KNOWN:
             del self._right[next(iter(self._right))]
         self._right[seen] = None
         return True
@@ -90,9 +90,9 @@ class LoginService:
         attempt = _attempt(environ, project)
         login = None if attempt is None else self._login(attempt)
         if login is None:
-            told = {"trans_id": environ.get("objstore.trans_id", "")}
+            extra = {"trans_id": environ.get("objstore.trans_id", "")}
             name = attempt.name if attempt else ""
-            self._logger.info("login of %r from %s refused", name, environ.get("REMOTE_ADDR", "-"), extra=told)
+            self._logger.info("login of %r from %s refused", name, environ.get("REMOTE_ADDR", "-"), extra=extra)
             return unauthorized(name.partition(":")[0] or project)
         return self._welcome(environ, login)
 

@@ -30,7 +30,7 @@ from objstore.auth.users import Login, User, UserTable
 _VERSION = 1
 _HEAD = struct.Struct(">BQ8s4s")
 _SIGNATURE = 32  # bytes
-_MOST_LENGTH = 2048  # characters; the longest name fits
+_MAX_LENGTH = 2048  # characters; the longest name fits
 
 
 class Token(NamedTuple):
@@ -50,17 +50,17 @@ class Tokens:
         life: float = 86400.0,
         prefix: str = "AUTH_",
         now: Callable[[], float] = time.time,
-        most_known: int = 10_000,
+        cache_limit: int = 10_000,
     ) -> None:
         """secret: the same in all proxies. life: of a token, in seconds. prefix: of accounts.
 
-        most_known: maximum number of cached tokens, about 500 bytes each.
+        cache_limit: maximum number of cached tokens, about 500 bytes each.
         """
         self._secret = secret
         self._life = life
         self._start = prefix + "tk"
         self._now = now
-        self._most_known = most_known
+        self._cache_limit = cache_limit
         self._table: UserTable | None = None
         self._known: dict[str, tuple[int, Login]] = {}
 
@@ -72,8 +72,8 @@ class Tokens:
     def issue(self, user: User) -> Token:
         expires = int(self._now() + self._life)
         head = _HEAD.pack(_VERSION, expires, self._fingerprint(user), secrets.token_bytes(4))
-        said = head + user.name.encode()
-        encoded = urlsafe_b64encode(said + self._sign(said)).rstrip(b"=").decode()
+        content = head + user.name.encode()
+        encoded = urlsafe_b64encode(content + self._sign(content)).rstrip(b"=").decode()
         return Token(self._start + encoded, expires)
 
     def seconds_left(self, token: Token) -> int:
@@ -89,39 +89,39 @@ class Tokens:
             known = self._read(token, table)
             if known is None:
                 return None
-            if len(self._known) >= self._most_known:
+            if len(self._known) >= self._cache_limit:
                 del self._known[next(iter(self._known))]  # the oldest
             self._known[token] = known
         return known[1] if self._now() < known[0] else None
 
     def _read(self, token: str, table: UserTable) -> tuple[int, Login] | None:
-        said = self._signed(token)
-        if said is None:
+        content = self._signed(token)
+        if content is None:
             return None
-        version, expires, fingerprint, _ = _HEAD.unpack_from(said)
+        version, expires, fingerprint, _ = _HEAD.unpack_from(content)
         if version != _VERSION:
             return None
-        login = table.logins.get(said[_HEAD.size :].decode("utf-8", "replace"))
+        login = table.logins.get(content[_HEAD.size :].decode("utf-8", "replace"))
         if login is None or not hmac.compare_digest(fingerprint, self._fingerprint(login.user)):
             return None
         return expires, login
 
     def _signed(self, token: str) -> bytes | None:
         """Return the content of a token, None if the signature is invalid."""
-        if not token.startswith(self._start) or len(token) > _MOST_LENGTH:
+        if not token.startswith(self._start) or len(token) > _MAX_LENGTH:
             return None
         encoded = token[len(self._start) :]
         try:
             data = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
         except (binascii.Error, ValueError):
             return None
-        said, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
-        if len(said) < _HEAD.size or not hmac.compare_digest(signature, self._sign(said)):
+        content, signature = data[:-_SIGNATURE], data[-_SIGNATURE:]
+        if len(content) < _HEAD.size or not hmac.compare_digest(signature, self._sign(content)):
             return None
-        return said
+        return content
 
-    def _sign(self, said: bytes) -> bytes:
-        return hmac.digest(self._secret, said, hashlib.sha256)
+    def _sign(self, content: bytes) -> bytes:
+        return hmac.digest(self._secret, content, hashlib.sha256)
 
     def _fingerprint(self, user: User) -> bytes:
         # The first byte separates the uses of the secret: the content of a token begins with its version.

@@ -26,7 +26,7 @@ _NO_GROUPS = frozenset({ADMIN, RESELLER_ADMIN})
 _NAME = re.compile(r"[^\s,:/*.\x00-\x1f\x7f][^\s,:/*\x00-\x1f\x7f]*:[^\s,/*\x00-\x1f\x7f]+\Z")
 _WORD = re.compile(r"[^\s,/\x00-\x1f\x7f]+\Z")
 _URL = re.compile(r"(?:https?://[^/\s]+|\$HOST)/(?:\S*/)?[^/\s]+/?\Z")
-_MOST_NAME = 256  # characters
+_MAX_NAME = 256  # characters
 
 
 SYSTEM = "."  # prefix of names of the system's accounts
@@ -131,7 +131,7 @@ def to_json(user: User) -> dict[str, object]:
 
 def check(user: User) -> None:
     """Raise ValueError with the reason if a user is invalid."""
-    if not _NAME.match(user.name) or not _is_utf8(user.name) or len(user.name) > _MOST_NAME:
+    if not _NAME.match(user.name) or not _is_utf8(user.name) or len(user.name) > _MAX_NAME:
         raise ValueError("a name must be ACCOUNT:USER, without spaces, commas, slashes and asterisks")
     for text in (user.key, user.secret_key, user.access_key, user.account, user.url, *user.groups):
         if not _is_utf8(text):

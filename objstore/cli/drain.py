@@ -114,10 +114,10 @@ def held_by(builder: RingBuilder, ids: Iterable[int]) -> int:
 
 def _would(changes: Iterable[Change]) -> Iterator[str]:
     for change in changes:
-        yield from _told(change, "would move")
+        yield from _moves(change, "would move")
 
 
-def _told(change: Change, move: str) -> Iterator[str]:
+def _moves(change: Change, move: str) -> Iterator[str]:
     devices = ", ".join(f"{node} (weight was {node.weight:g})" for node in change.devices)
     yield f"{change.ring}: {devices}"
     yield f"  {change.moved} replicas {move}, {change.stay} stay for now"
@@ -126,7 +126,7 @@ def _told(change: Change, move: str) -> Iterator[str]:
 def _lines(changes: Iterable[Change], found: Inside, one_place: bool, back: bool) -> Iterator[str]:
     waits = False
     for change in changes:
-        yield from _told(change, "move")
+        yield from _moves(change, "move")
         waits |= bool(change.stay)
     yield ""
     if not one_place:

@@ -101,10 +101,10 @@ def init(
         proxy_port=proxy_port,
     )
     user = cluster_dir.make(directory, plan)
-    click.echo(_told(directory, plan, user))
+    click.echo(_summary(directory, plan, user))
 
 
-def _told(directory: str, plan: Plan, user: User) -> str:
+def _summary(directory: str, plan: Plan, user: User) -> str:
     host = plan.hosts[0]
     ip = f"[{host.ip}]" if ":" in host.ip else host.ip
     endpoint = f"http://{ip}:{plan.proxy_port}"

@@ -80,10 +80,10 @@ def away_now(kind: str, ring: Ring, answers: Mapping[Server, Answer]) -> dict[in
         if node is None:
             continue
         answer = answers[server_of(kind, node)]
-        if answer.told is None:
+        if answer.report is None:
             found[node.id] = answer.error
         else:
-            device = answer.told["devices"].get(node.device)
+            device = answer.report["devices"].get(node.device)
             if not device or not device["mounted"]:
                 found[node.id] = "is not mounted"
     return found

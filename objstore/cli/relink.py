@@ -39,7 +39,7 @@ Examples:
 Exit status: 0 success, 1 some names belong to neither part power, 2 some device failed.
 """
 _STRAYS, _FAILED = 1, 2
-Tell = Callable[[int, int], object]
+Report = Callable[[int, int], object]
 
 
 class Job(NamedTuple):
@@ -143,29 +143,29 @@ def _names(devices: str, only: tuple[str, ...]) -> list[str]:
     return [name for name in there if not only or name in only]
 
 
-def _run(job: Job, rate: float, tell: Tell) -> Counts | OSError:
+def _run(job: Job, rate: float, report: Report) -> Counts | OSError:
     throttle = Throttle(rate, sleep=time.sleep)
     try:
-        return relink_device(FILES, job.root, job.policy, job.step, throttle.take, tell)
+        return relink_device(FILES, job.root, job.policy, job.step, throttle.take, report)
     except OSError as error:
         return error
 
 
 @contextmanager
-def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, Tell]]:
+def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, Report]]:
     """Show a bar for each job on a terminal; reporting progress raises InterruptedError after a stop was requested."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
 
-        def teller(job: Job) -> Tell:
+        def teller(job: Job) -> Report:
             task = progress.add_task(job.title, total=None)
 
-            def tell(done: int, total: int) -> None:
+            def report(done: int, total: int) -> None:
                 if stopped.is_set():
                     raise InterruptedError("stopped")
                 progress.update(task, completed=done, total=total)
 
-            return tell
+            return report
 
         yield {job: teller(job) for job in jobs}
 

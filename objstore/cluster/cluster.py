@@ -50,7 +50,7 @@ class Placement(NamedTuple):
         return bool(former) and len(self.primaries) - len(former) < quorum_size(len(self.primaries))
 
 
-_MOST_UPDATES = 4096
+_MAX_UPDATES = 4096
 
 
 class Updates(NamedTuple):
@@ -168,7 +168,7 @@ class Cluster:
             for share in range(shares)
         ]
         headers = tuple(UpdateTarget(name, place.partition, nodes).encode() for nodes in dealt)
-        if len(self._updates) >= _MOST_UPDATES:
+        if len(self._updates) >= _MAX_UPDATES:
             self._updates.clear()
         made = self._updates[name, shares] = Updates(place, headers)
         return made

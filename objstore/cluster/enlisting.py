@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from objstore.cluster.object_change import ObjectChange, Sent
-from objstore.cluster.object_rows import tell, tell_the_rest, tombstone
+from objstore.cluster.object_rows import send_row, send_the_rest, tombstone
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.sending import plain
 from objstore.cluster.writes import Written
@@ -41,12 +41,12 @@ class Tally(NamedTuple):
     refused: frozenset[int]
 
     @classmethod
-    def of(cls, written: Written, told: Mapping[int, int]) -> Tally:
+    def of(cls, written: Written, statuses: Mapping[int, int]) -> Tally:
         """Make a tally from the answers of object servers, and the statuses of replicas that the proxy updated
         itself."""
-        refused = _indexes(written, messages.REFUSED) | {index for index, status in told.items() if ended(status)}
+        refused = _indexes(written, messages.REFUSED) | {index for index, status in statuses.items() if ended(status)}
         taken = _indexes(written, messages.UPDATED) - _indexes(written, messages.SPOOLED)
-        taken |= {index for index, status in told.items() if succeeded(status)}
+        taken |= {index for index, status in statuses.items() if succeeded(status)}
         return cls(frozenset(taken - refused), frozenset(refused))
 
     def is_listed(self, replicas: int, by_majority: bool = False) -> bool:
@@ -93,14 +93,14 @@ class Enlisting:
         is unknown, and if a majority must have the row but has it only in spools: then the object stays.
         """
         written, change = sent.written, self._change
-        told = tell_the_rest(sent, row)
+        statuses = send_the_rest(sent, row)
         names = {name for answer in written.answers for name in answer.headers}
-        if not told and messages.REFUSED not in names and not (self._needs_majority and messages.SPOOLED in names):
+        if not statuses and messages.REFUSED not in names and not (self._needs_majority and messages.SPOOLED in names):
             return  # as nearly always
-        tally = Tally.of(written, told)
+        tally = Tally.of(written, statuses)
         if tally.is_listed(self._replicas, self._needs_majority):
             if tally.refused:
-                tell(change, tally.refused, row())
+                send_row(change, tally.refused, row())
             return
         refusal = self._again(row)
         if refusal is None:
@@ -109,7 +109,7 @@ class Enlisting:
             raise refusal
         if messages.OVERWRITTEN in names:
             # There was an object, so the container was not empty: it will be restored when that object's row arrives.
-            tell(change, range(self._replicas), row())
+            send_row(change, range(self._replicas), row())
             raise NodeFailure("the container was deleted, but will be recreated")
         _withdraw(change)
         raise refusal
@@ -126,11 +126,11 @@ class Enlisting:
                 continue
             if not self._is_the_same(container):
                 return ContainerReplaced("the container was deleted and created again")
-            told = tell(self._change, range(self._replicas), row(), container.life)
-            tally = Tally.of(_NOTHING, told)
+            statuses = send_row(self._change, range(self._replicas), row(), container.life)
+            tally = Tally.of(_NOTHING, statuses)
             if len(tally.taken) >= quorum_size(self._replicas):
                 if tally.refused:
-                    tell(self._change, tally.refused, row())
+                    send_row(self._change, tally.refused, row())
                 return None
         return NodeFailure("the container cannot be updated with the object")
 
@@ -147,4 +147,4 @@ class Enlisting:
 def _withdraw(change: ObjectChange) -> None:
     """Delete the written object, and nothing newer, as if it had never existed."""
     undone = plain.send(change.undone(), b"")
-    tell_the_rest(undone, functools.partial(tombstone, undone.change))
+    send_the_rest(undone, functools.partial(tombstone, undone.change))

@@ -31,27 +31,31 @@ def tombstone(change: ObjectChange) -> dict[str, Any]:
     return tombstone_row(name, change.timestamp, change.place.policy)
 
 
-def tell_the_rest(sent: Sent, make_row: Callable[[], Mapping[str, Any]]) -> dict[int, int]:
+def send_the_rest(sent: Sent, make_row: Callable[[], Mapping[str, Any]]) -> dict[int, int]:
     """Send the row to the container replicas that no object server updated, because it failed or is late, and to former
     ones that may have to answer for primaries without a database.
 
     Returns the status of each, by its index; former ones, which replace no primary, have negative indexes.
     """
-    told = {index for answer in sent.written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")}
+    statuses = {
+        index for answer in sent.written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")
+    }
     place = sent.change.updates.place
-    left = {index: node for index, node in enumerate(place.primaries) if str(index) not in told}
+    left = {index: node for index, node in enumerate(place.primaries) if str(index) not in statuses}
     if place.is_mostly_new:
         left.update((-1 - index, node) for index, node in enumerate(place.former))
-    return _tell(sent.change, left, make_row(), sent.change.life) if left else {}
+    return _send(sent.change, left, make_row(), sent.change.life) if left else {}
 
 
-def tell(change: ObjectChange, replicas: Iterable[int], listed: Mapping[str, Any], life: str = "") -> dict[int, int]:
+def send_row(
+    change: ObjectChange, replicas: Iterable[int], listed: Mapping[str, Any], life: str = ""
+) -> dict[int, int]:
     """Send a row to container replicas, by their indexes; return the status of each. life: as of an `ObjectChange`."""
     primaries = dict(enumerate(change.updates.place.primaries))
-    return _tell(change, {index: primaries[index] for index in replicas if index in primaries}, listed, life)
+    return _send(change, {index: primaries[index] for index in replicas if index in primaries}, listed, life)
 
 
-def _tell(change: ObjectChange, nodes: Mapping[int, Node], listed: Mapping[str, Any], life: str) -> dict[int, int]:
+def _send(change: ObjectChange, nodes: Mapping[int, Node], listed: Mapping[str, Any], life: str) -> dict[int, int]:
     """Send a row. Replicas that are down, or take longer than `update_timeout`, get it by replication of the
     container."""
     headers = {LIFE: life} if life else None

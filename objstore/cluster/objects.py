@@ -72,7 +72,7 @@ class Objects:
             raise NodeFailure("the expired object may be one that is being renamed")
         if sent.status != 204:
             raise failure(sent.status)
-        object_rows.tell_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
+        object_rows.send_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
         existed = any(answer.status == 204 for answer in sent.written.answers)
         return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))
 

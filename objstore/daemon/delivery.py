@@ -35,7 +35,7 @@ class Peers(NamedTuple):
         partition = ring.partition(self.salt.hash(name))
         return partition, ring.primaries(partition)
 
-    def tell(
+    def send_rows(
         self,
         name: Name,
         rows: Iterable[Mapping[str, object]],

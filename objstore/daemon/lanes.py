@@ -29,7 +29,7 @@ class PassResult(NamedTuple):
     handoffs_left: int
     failed_peers: frozenset[str]
 
-    def told(self) -> dict[str, object]:
+    def status(self) -> dict[str, object]:
         return {**self._asdict(), "failed_peers": sorted(self.failed_peers)}
 
 
@@ -60,11 +60,11 @@ class Lane(Generic[Task]):
         self._tasks: deque[tuple[Task, bool]] = deque()
         self._planned = False
         self._sound = True
-        self._told = False
+        self._finished = False
         self.under_way = 0
         self.total = self.done = self.first = self.first_left = self.failures = 0
 
-    def told(self) -> dict[str, int]:
+    def status(self) -> dict[str, int]:
         return dict(zip(_TOLD, (self.done, self.total, self.first, self.first_left, self.failures), strict=True))
 
     def begin(self, most: int) -> bool:
@@ -89,8 +89,8 @@ class Lane(Generic[Task]):
         finally:
             self._planned = True
             self.under_way -= 1
-            if not self._tasks and not self.under_way and not self._told:
-                self._told = True
+            if not self._tasks and not self.under_way and not self._finished:
+                self._finished = True
                 self._at_end(self._sound)
 
     def _make_plan(self) -> None:
@@ -121,8 +121,8 @@ def take_turns(lanes: Sequence[Lane[Task]], most: int) -> Iterator[Callable[[], 
         try:
             lane.unit()
         finally:
-            told, ended = ended, green.Event()
-            told.send(None)
+            event, ended = ended, green.Event()
+            event.send(None)
 
     def unit_of(lane: Lane[Task]) -> Callable[[], None]:
         return lambda: run(lane)
@@ -206,7 +206,7 @@ class Passes(Generic[Task]):
         for name, lane in self._lanes.items():
             result = results.get(name)
             ended = {"last_pass": result.ended} if result else {}
-            devices[name] = {**lane.told(), **ended, "compared": result.told() if result else None}
+            devices[name] = {**lane.status(), **ended, "compared": result.status() if result else None}
         sums = {key: sum(of_device[key] for of_device in devices.values()) for key in _TOLD}
         whole = self._lanes and self._lanes.keys() <= results.keys()
         oldest = {"oldest_pass": min(results[name].ended for name in self._lanes)} if whole else {}

@@ -44,7 +44,7 @@ class Means(NamedTuple):
     also: Counts | None = None
 
 
-def state(daemon: Daemon, told: Mapping[str, object], before: object) -> dict[str, object]:
+def state(daemon: Daemon, status: Mapping[str, object], before: object) -> dict[str, object]:
     """The state of a daemon. Times are seconds since the epoch.
 
     before: state written by an earlier process.
@@ -65,16 +65,16 @@ def state(daemon: Daemon, told: Mapping[str, object], before: object) -> dict[st
         "passes_broken_total": daemon.broken_total,
         "units_total": daemon.units_total,
         "failures_total": daemon.failures_total,
-        "told": told,
+        "told": status,
     }
 
 
-def _known(said: object) -> dict[str, object] | None:
+def _known(report: object) -> dict[str, object] | None:
     """Return the report of a pass in a file; None if it is invalid."""
     names = ("began", "ended", "seconds", "units", "failures")
-    if not isinstance(said, Mapping) or not all(isinstance(said.get(name), int | float) for name in names):
+    if not isinstance(report, Mapping) or not all(isinstance(report.get(name), int | float) for name in names):
         return None
-    return dict(said)
+    return dict(report)
 
 
 def _report(report: Report | None) -> dict[str, object] | None:
@@ -100,8 +100,8 @@ def numbers(state: Mapping[str, Any]) -> dict[Series, float]:
     return found | {(name, ""): float(value) for name, value in own.items()}
 
 
-def _flat(told: Mapping[str, object], prefix: str = "", device: str = "") -> Iterator[tuple[Series, float]]:
-    for key, value in told.items():
+def _flat(status: Mapping[str, object], prefix: str = "", device: str = "") -> Iterator[tuple[Series, float]]:
+    for key, value in status.items():
         if key == "devices" and not device and isinstance(value, Mapping):
             for name, of_device in value.items():
                 if isinstance(of_device, Mapping):
@@ -140,7 +140,7 @@ class Monitor:
         due = self._monotonic() + self._interval
         while True:
             try:
-                self.tell(self._ended.get(timeout=max(0.0, due - self._monotonic())))
+                self.write(self._ended.get(timeout=max(0.0, due - self._monotonic())))
             except green.QueueEmpty:
                 pass
             if self._monotonic() >= due:
@@ -149,20 +149,20 @@ class Monitor:
 
     def tell_all(self, daemons: Iterable[Daemon]) -> None:
         for daemon in daemons:
-            self.tell(daemon)
+            self.write(daemon)
 
-    def tell(self, daemon: Daemon) -> None:
+    def write(self, daemon: Daemon) -> None:
         """Write and count the state of a daemon as it is now."""
         try:
-            self._tell(daemon)
+            self._write(daemon)
         except Exception:  # one that tells nonsense must not hide the others
             self._means.logger.exception("%s: cannot report its state", daemon.name)
 
-    def _tell(self, daemon: Daemon) -> None:
+    def _write(self, daemon: Daemon) -> None:
         means = self._means
         if daemon.name not in self._before:
             self._before[daemon.name] = self._threads.run(means.read, daemon.name)
-        current = state(daemon, self._told(daemon), self._before[daemon.name])
+        current = state(daemon, self._status(daemon), self._before[daemon.name])
         self._count(daemon.name, numbers(current))
         try:
             whole = {**current, "pid": means.pid, "host": means.host, "updated": time.time()}
@@ -173,9 +173,9 @@ class Monitor:
                 means.logger.warning("%s: cannot write its state: %s", daemon.name, error)
             self._silent.add(daemon.name)
 
-    def _told(self, daemon: Daemon) -> Mapping[str, object]:
+    def _status(self, daemon: Daemon) -> Mapping[str, object]:
         try:
-            return daemon.told()
+            return daemon.status()
         except Exception:
             self._means.logger.exception("%s: cannot collect its status", daemon.name)
             return {}

@@ -170,11 +170,11 @@ class ReplicaClient:
         """Raises NodeFailure."""
         return self._transport.upload(node, request, length)
 
-    def tell(
+    def send_rows(
         self, name: Name, rows: Iterable[Mapping[str, object]], at: Timestamp, headers: Mapping[str, str] | None = None
     ) -> bool:
         """Merge rows into all replicas of a container or account; return True if all have them."""
-        statuses = self._peers(name.kind).tell(name, rows, at, headers).values()
+        statuses = self._peers(name.kind).send_rows(name, rows, at, headers).values()
         # A replica without the database has nothing that the rows would have to change.
         return bool(statuses) and all(succeeded(status) or status == 404 for status in statuses)
 

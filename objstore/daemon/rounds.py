@@ -29,8 +29,8 @@ _DIRECTORY = "rounds"
 _VERSION = 1
 _LOOK = 0.5  # seconds until the next look for something to do, while slices are under way
 _LEAST_CYCLE = 1.0  # seconds: a small store is not to be gone round without a rest
-_MOST_FINDINGS = 1000
-_MOST_TOLD = 20
+_MAX_FINDINGS = 1000
+_MAX_TOLD = 20
 
 
 class Interrupted(Exception):
@@ -91,25 +91,25 @@ class Round:
 
     def find(self, text: str) -> None:
         """Keep what was found for the operator; no more of it than can be looked through."""
-        if len(self.findings) < _MOST_FINDINGS:
+        if len(self.findings) < _MAX_FINDINGS:
             self.findings.append(text)
 
-    def said(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, object]:
         """All of it, for `read`."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def told(self) -> dict[str, object]:
+    def status(self) -> dict[str, object]:
         """The same for monitoring: None for a time that never was, and of what was found the first."""
         times = {name: getattr(self, name) or None for name in ("began", "last_began", "last_ended")}
-        shown = {"findings": self.findings[:_MOST_TOLD], "last_findings": self.last_findings[:_MOST_TOLD]}
-        return self.said() | times | shown
+        shown = {"findings": self.findings[:_MAX_TOLD], "last_findings": self.last_findings[:_MAX_TOLD]}
+        return self.as_json() | times | shown
 
     @classmethod
-    def read(cls, said: Mapping[str, object]) -> Round:
-        """Decode the result of `said`. Raises TypeError and KeyError for anything else."""
+    def read(cls, document: Mapping[str, object]) -> Round:
+        """Decode the result of `as_json`. Raises TypeError and KeyError for anything else."""
         made = cls()
         for name in cls.__slots__:
-            value, default = said[name], getattr(made, name)
+            value, default = document[name], getattr(made, name)
             kind: Any = (int, float) if isinstance(default, float) else type(default)
             if not isinstance(value, kind):
                 raise TypeError(f"{name} is {value!r}")
@@ -196,10 +196,10 @@ class Rounds:
         if self._stopping:
             raise Interrupted
 
-    def told(self) -> dict[str, object]:
+    def status(self) -> dict[str, object]:
         """For monitoring: totals since the start, and each device's rounds."""
         devices = {
-            name: {tour: found.told() for tour, found in rounds.items()} for name, rounds in self._rounds.items()
+            name: {tour: found.status() for tour, found in rounds.items()} for name, rounds in self._rounds.items()
         }
         return {**{f"{name}_total": amount for name, amount in self._totals.items()}, "devices": devices}
 
@@ -264,10 +264,10 @@ class Rounds:
         return f"{place.path}/{_DIRECTORY}/{self._duty}.json"
 
     def _save(self, place: Place) -> None:
-        said = {"version": _VERSION, "rounds": {tour: r.said() for tour, r in self._rounds[place.name].items()}}
+        document = {"version": _VERSION, "rounds": {tour: r.as_json() for tour, r in self._rounds[place.name].items()}}
         self._saved[place.name] = self._monotonic()
         try:
-            self._threads(place.name).run(self._write, self._path(place), json.dumps(said).encode())
+            self._threads(place.name).run(self._write, self._path(place), json.dumps(document).encode())
         except OSError as error:  # a full device is audited too
             self._logger.warning("%s: %s", self._duty, error)
 
@@ -279,22 +279,22 @@ class Rounds:
     def _load(self, place: Place) -> dict[str, Round]:
         """Return the progress in the file; a new round if the file is missing or cannot be read."""
         path = self._path(place)
-        said: object = {}
+        document: object = {}
         try:
             self._sweep(os.path.dirname(path))
             with open(path, "rb") as file:
-                said = json.load(file)["rounds"]
+                document = json.load(file)["rounds"]
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, TypeError) as error:
             self._logger.warning("%s: rounds start over: %s: %s", self._duty, path, error)
         self._saved[place.name] = self._monotonic()
-        return {tour.name: self._read(said, tour.name, path) for tour in self._tours}
+        return {tour.name: self._read(document, tour.name, path) for tour in self._tours}
 
-    def _read(self, said: Any, tour: str, path: str) -> Round:
+    def _read(self, document: Any, tour: str, path: str) -> Round:
         """A file that an older version wrote does not have all tours of today: those begin, and nothing is wrong."""
         try:
-            return Round.read(said[tour]) if tour in said else Round()
+            return Round.read(document[tour]) if tour in document else Round()
         except (ValueError, LookupError, TypeError) as error:
             self._logger.warning("%s: round %r starts over: %s: %r", self._duty, tour, path, error)
             return Round()

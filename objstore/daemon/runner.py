@@ -19,7 +19,7 @@ from objstore.runtime import green
 from objstore.runtime.throttle import Throttle
 
 Pass = Callable[[], Iterator[object]]
-Told = Callable[[], Mapping[str, object]]
+StatusSource = Callable[[], Mapping[str, object]]
 
 _FIRST_RETRY = 5.0  # seconds after the first pass in a row that broke off
 _LAST_RETRY = 60.0
@@ -119,16 +119,16 @@ class Daemon:
         logger: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
         *,
-        told: Told = dict,
+        status: StatusSource = dict,
         now: Callable[[], float] = time.time,
         on_pass_end: Callable[[Daemon], None] | None = None,
     ) -> None:
-        """begin_pass: makes the generator of one pass. told: numbers and texts by name, for monitoring.
+        """begin_pass: makes the generator of one pass. status: numbers and texts by name, for monitoring.
 
         on_pass_end: called after each pass, and must not raise.
         """
         self.name = name
-        self.told = told
+        self.status = status
         self.on_pass_end = on_pass_end
         self.on_stop: Callable[[], None] | None = None  # lets a unit that takes long know that it is to end
         self.started = now()

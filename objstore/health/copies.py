@@ -110,18 +110,18 @@ def returned(report: HostReport, kind: str, device: str) -> float:
 
 
 def _of_device(state: Mapping[str, Any], device: str) -> Mapping[str, Any]:
-    told: Mapping[str, object] = state.get("told", {}).get("devices", {}).get(device, {})
-    return told
+    report: Mapping[str, object] = state.get("told", {}).get("devices", {}).get(device, {})
+    return report
 
 
 def compared_by(report: HostReport, kind: str, device: str) -> Compared:
     assert report.summary is not None
     state: Mapping[str, Any] = report.summary["daemons"].get(REPLICATORS[kind], {})
-    told = _of_device(state, device)
+    of_device = _of_device(state, device)
     offset = report.offset or 0.0
-    if "compared" not in told and told.get("last_pass") and state.get("last"):  # of an older version
-        return Compared(state["last"]["began"] - offset, None, told.get("handoffs_left", 0), frozenset())
-    result = told.get("compared")
+    if "compared" not in of_device and of_device.get("last_pass") and state.get("last"):  # of an older version
+        return Compared(state["last"]["began"] - offset, None, of_device.get("handoffs_left", 0), frozenset())
+    result = of_device.get("compared")
     if not result:
         # Its work before its start is unknown: this matters only for devices that came back since.
         return Compared(returned(report, kind, device) - _JUST_BEFORE, None, 0, frozenset(), known=False)

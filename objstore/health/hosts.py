@@ -55,9 +55,11 @@ def reports(answers: Sequence[Answer] | Any, asked: float) -> list[HostReport]:
 def _report(ip: str, answers: Sequence[Answer], asked: float) -> HostReport:
     """Combine the answers of a host's servers: they see the same devices, so one answer suffices, except for their
     daemons."""
-    told = [answer.told for answer in answers if isinstance(answer.told, dict)]
-    silent = {f"{answer.server.kind} server at {answer.server}": answer.error for answer in answers if not answer.told}
-    if not told:
+    summaries = [answer.report for answer in answers if isinstance(answer.report, dict)]
+    silent = {
+        f"{answer.server.kind} server at {answer.server}": answer.error for answer in answers if not answer.report
+    }
+    if not summaries:
         return HostReport(ip, None, silent)
-    daemons = {name: state for summary in told for name, state in summary.get("daemons", {}).items()}
-    return HostReport(ip, {**told[0], "daemons": daemons}, silent, told[0].get("time", asked) - asked)
+    daemons = {name: state for summary in summaries for name, state in summary.get("daemons", {}).items()}
+    return HostReport(ip, {**summaries[0], "daemons": daemons}, silent, summaries[0].get("time", asked) - asked)

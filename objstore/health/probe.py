@@ -28,10 +28,10 @@ class Server(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answer of a server. told: its JSON; None with the reason in `error`."""
+    """The answer of a server. report: its JSON; None with the reason in `error`."""
 
     server: Server
-    told: Any
+    report: Any
     error: str = ""
 
 

@@ -14,7 +14,7 @@ NOTE = "note"  # worth knowing, no action required
 SEVERITIES = (CRITICAL, WARNING, UNDER_WAY, NOTE)
 
 MUCH_FULLER = 0.1  # than the average of all
-MOST_OFFSET = 1.0  # seconds between clocks
+MAX_OFFSET = 1.0  # seconds between clocks
 LATE_PASS = 86_400.0  # seconds after which a replicator's pass over a device is overdue
 MANY_SPOOLED = 1000
 
@@ -137,8 +137,8 @@ def _overdue_passes(state: ClusterState, reclaim_age: float) -> Iterator[Problem
 def _rings(state: ClusterState, _: float) -> Iterator[Problem]:
     for ring in state.rings:
         if len(ring.versions) > 1:
-            told = "; ".join(f"{version} on {_some(hosts)}" for version, hosts in sorted(ring.versions.items()))
-            yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts have different versions: {told}")
+            shown = "; ".join(f"{version} on {_some(hosts)}" for version, hosts in sorted(ring.versions.items()))
+            yield Problem(CRITICAL, f"{ring.name}.ring", f"hosts have different versions: {shown}")
         elif ring.digest and ring.versions and ring.here not in ring.versions:
             (version,) = ring.versions
             yield Problem(WARNING, f"{ring.name}.ring", f"hosts have version {version}, this host has {ring.here}")
@@ -148,8 +148,8 @@ def _mistaken_rings(state: ClusterState, _: float) -> Iterator[Problem]:
     """Find equal rings of two kinds of servers: they are never the same, as their ports differ."""
     for host in state.hosts:
         kinds: dict[str, str] = {}
-        for name, told in sorted((host.summary or {}).get("rings", {}).items()):
-            other = kinds.setdefault(told["md5"], name)
+        for name, ring in sorted((host.summary or {}).get("rings", {}).items()):
+            other = kinds.setdefault(ring["md5"], name)
             if other.partition("-")[0] != name.partition("-")[0]:
                 yield Problem(CRITICAL, f"{name}.ring", f"is the same file as {other}.ring on {host.ip}")
 
@@ -158,8 +158,8 @@ def _settings(state: ClusterState, _: float) -> Iterator[Problem]:
     for part in ("salt", "policies", "limits", "ages"):
         values = _by_value(state, lambda summary, part=part: str(summary["settings"].get(part)))  # type: ignore[misc]
         if len(values) > 1:
-            told = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
-            yield Problem(CRITICAL, "objstore.conf", f"hosts have different {part} (digests: {told})")
+            shown = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
+            yield Problem(CRITICAL, "objstore.conf", f"hosts have different {part} (digests: {shown})")
     for host in state.hosts:
         if host.summary and "error" in host.summary["settings"]:
             yield Problem(CRITICAL, host.ip, str(host.summary["settings"]["error"]))
@@ -168,8 +168,8 @@ def _settings(state: ClusterState, _: float) -> Iterator[Problem]:
 def _versions(state: ClusterState, _: float) -> Iterator[Problem]:
     values = _by_value(state, lambda summary: str(summary["version"]))
     if len(values) > 1:
-        told = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
-        yield Problem(NOTE, "objstore", f"hosts run different versions: {told}")
+        shown = "; ".join(f"{value} on {_some(hosts)}" for value, hosts in sorted(values.items()))
+        yield Problem(NOTE, "objstore", f"hosts run different versions: {shown}")
 
 
 def _clocks(state: ClusterState, _: float) -> Iterator[Problem]:
@@ -178,7 +178,7 @@ def _clocks(state: ClusterState, _: float) -> Iterator[Problem]:
         return
     median = known[len(known) // 2]
     for host in state.hosts:
-        if host.offset is not None and abs(host.offset - median) > MOST_OFFSET:
+        if host.offset is not None and abs(host.offset - median) > MAX_OFFSET:
             ahead = host.offset - median
             yield Problem(WARNING, host.ip, f"its clock is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}")
 
@@ -268,8 +268,8 @@ def _by_value(state: ClusterState, value: Callable[[Mapping[str, object]], str])
     found: dict[str, tuple[str, ...]] = {}
     for host in state.hosts:
         if host.summary is not None:
-            said = value(host.summary)
-            found[said] = (*found.get(said, ()), host.ip)
+            shown = value(host.summary)
+            found[shown] = (*found.get(shown, ()), host.ip)
     return found
 
 

@@ -171,9 +171,9 @@ def _assigned(rings: Iterable[tuple[str, Ring]]) -> dict[tuple[str, str], _Assig
 def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -> Iterator[Device]:
     assigned = _assigned(rings)
     by_ip = {report.ip: report for report in reports}
-    told = {(report.ip, name) for report in reports if report.summary for name in report.summary["devices"]}
+    reported = {(report.ip, name) for report in reports if report.summary for name in report.summary["devices"]}
     shares = _shares(reports, assigned)
-    for host, name in sorted(assigned.keys() | told):
+    for host, name in sorted(assigned.keys() | reported):
         yield _device(by_ip.get(host), host, name, assigned.get((host, name)), shares)
 
 
@@ -185,8 +185,8 @@ def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _A
             wanted = assigned[report.ip, name].wanted if (report.ip, name) in assigned else {}
             for kind, duty in REPLICATORS.items():
                 if wanted.get(kind):
-                    told = _of_device(report.summary["daemons"], duty, name)  # type: ignore[index]
-                    own = _partitions(found, kind) - told.get("handoffs_left", 0)
+                    reported = _of_device(report.summary["daemons"], duty, name)  # type: ignore[index]
+                    own = _partitions(found, kind) - reported.get("handoffs_left", 0)
                     parts[kind].append(min(1.0, max(0.0, own / wanted[kind])))
     most = {kind: [part for part in found if part > max(found) / 2] for kind, found in parts.items()}
     return {kind: sum(found) / len(found) if found else 0.0 for kind, found in most.items()}
@@ -254,8 +254,8 @@ def _device_state(
 
 def _of_device(states: Mapping[str, Any], duty: str, device: str) -> Mapping[str, Any]:
     """Return a daemon's report of one device."""
-    told: Mapping[str, object] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
-    return told
+    reported: Mapping[str, object] = states.get(duty, {}).get("told", {}).get("devices", {}).get(device, {})
+    return reported
 
 
 def _oldest(times: Iterable[float | None]) -> float | None:
@@ -343,7 +343,7 @@ def _ring_state(name: str, ring: Ring, digest: str, reports: Sequence[HostReport
     versions: dict[str, tuple[str, ...]] = {}
     for report in reports:
         if report.summary is not None:
-            told = report.summary["rings"].get(name)
-            version = "missing" if told is None else shown_version(told["version"], told["md5"])
+            reported = report.summary["rings"].get(name)
+            version = "missing" if reported is None else shown_version(reported["version"], reported["md5"])
             versions[version] = (*versions.get(version, ()), report.ip)
     return RingState(name, ring.version, digest, versions)

@@ -144,9 +144,9 @@ class Manifests(Passing):
 
 def _stored_list(reply: Reply) -> bytes:
     size = int(reply.headers["Content-Length"])
-    if size > segments.MOST_BYTES:
+    if size > segments.MAX_BYTES:
         reply.close()
-        raise InvalidInput(f"a list of segments of more than {segments.MOST_BYTES} bytes")
+        raise InvalidInput(f"a list of segments of more than {segments.MAX_BYTES} bytes")
     return reply.read()
 
 

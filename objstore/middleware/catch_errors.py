@@ -51,8 +51,8 @@ class CatchErrors:
         environ["objstore.trans_id"] = environ["HTTP_X_TRANS_ID"] = trans_id
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
-            told = [*headers, ("X-Trans-Id", trans_id), ("X-Openstack-Request-Id", trans_id)]
-            return start_response(status, told, exc_info) if exc_info else start_response(status, told)
+            named = [*headers, ("X-Trans-Id", trans_id), ("X-Openstack-Request-Id", trans_id)]
+            return start_response(status, named, exc_info) if exc_info else start_response(status, named)
 
         try:
             body = self.app(environ, start)

@@ -108,9 +108,9 @@ class Copy:
         if body.broken:
             answer.close()
             return _broken()
-        told = _told_of(copy, source, carried) if answer.ok else {}
+        about = _about_source(copy, source, carried) if answer.ok else {}
         return Response(
-            answer.status, {name: to_text(value) for name, value in answer.headers.items()} | told, answer.body
+            answer.status, {name: to_text(value) for name, value in answer.headers.items()} | about, answer.body
         )
 
     def _read(self, environ: Environ, copy: _Copy) -> Answer:
@@ -138,13 +138,13 @@ class Copy:
         """Add COPY to the methods of objects, as the app below does not know it."""
 
         def start(status: str, pairs: list[tuple[str, str]], exc_info: object = None) -> object:
-            told = [
+            about = [
                 (name, f"{value}, COPY")
                 if name.title() in ("Allow", "Access-Control-Allow-Methods") and "PUT" in value and "COPY" not in value
                 else (name, value)
                 for name, value in pairs
             ]
-            return start_response(status, told, exc_info) if exc_info else start_response(status, told)
+            return start_response(status, about, exc_info) if exc_info else start_response(status, about)
 
         parts = environ["PATH_INFO"].split("/", 4)
         is_object = len(parts) > 4 and parts[4]
@@ -238,14 +238,16 @@ def _put(environ: Environ, copy: _Copy, source: Answer, body: SourceBody, carrie
     return environ
 
 
-def _told_of(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[str, str]:
+def _about_source(copy: _Copy, source: Answer, carried: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of the response about the source, as in Swift."""
-    told = {name: value for name, value in carried.items() if name in OBJECT_HEADERS or name.startswith(_USER_METADATA)}
-    told["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
-    told["X-Copied-From-Account"] = quote(copy.source.account)
+    about = {
+        name: value for name, value in carried.items() if name in OBJECT_HEADERS or name.startswith(_USER_METADATA)
+    }
+    about["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
+    about["X-Copied-From-Account"] = quote(copy.source.account)
     if "Last-Modified" in source.headers:
-        told["X-Copied-From-Last-Modified"] = source.headers["Last-Modified"]
-    return told
+        about["X-Copied-From-Last-Modified"] = source.headers["Last-Modified"]
+    return about
 
 
 def _as_is(answer: Answer) -> WsgiApp:

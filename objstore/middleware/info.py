@@ -65,7 +65,7 @@ class Info:
         self._disallowed = tuple(disallowed_sections)
         self._digests = frozenset(digests)
         self._now = now
-        self._told: tuple[Sections, Sections] | None = None
+        self._collected: tuple[Sections, Sections] | None = None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/info" or self._names_bucket(environ):
@@ -106,12 +106,12 @@ class Info:
         )
 
     def _sections(self, is_admin: bool) -> Sections:
-        if self._told is None:
-            self._told = collected(self.app)
-        told, admin = self._told
+        if self._collected is None:
+            self._collected = collected(self.app)
+        public, admin = self._collected
         if is_admin:
-            return {**told, "admin": {**admin, "disallowed_sections": list(self._disallowed)}}
-        return without(told, self._disallowed)
+            return {**public, "admin": {**admin, "disallowed_sections": list(self._disallowed)}}
+        return without(public, self._disallowed)
 
 
 def sign(method: str, expires: int, key: bytes, digest: str = "sha1") -> bytes:
@@ -122,13 +122,13 @@ def sign(method: str, expires: int, key: bytes, digest: str = "sha1") -> bytes:
 def collected(app: object) -> tuple[Sections, Sections]:
     """Return the sections of a pipeline's apps: those for everyone, and the admin's. Apps nearer to the client take
     precedence."""
-    told: Sections = {}
+    public: Sections = {}
     admin: Sections = {}
     for each in pipeline.apps(app):
-        for method, into in (("info", told), ("admin_info", admin)):
+        for method, into in (("info", public), ("admin_info", admin)):
             for name, values in getattr(each, method, dict)().items():
                 into[name] = {**values, **into.get(name, {})}
-    return told, admin
+    return public, admin
 
 
 def without(sections: Sections, disallowed: Iterable[str]) -> Sections:

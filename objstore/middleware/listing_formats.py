@@ -64,9 +64,11 @@ def _taken_from(query: str) -> tuple[str, str]:
 def _converted(answer: Answer, kind: str, account: str, container: str, environ: Environ) -> WsgiApp:
     """Return the answer in the chosen format; unchanged if it is not a listing (an error, a page of staticweb)."""
     headers = {name: to_text(value) for name, value in answer.headers.items()}
-    told = headers.get("Content-Type", "").partition(";")[0].strip()
+    media_type = headers.get("Content-Type", "").partition(";")[0].strip()
     # A response without a body may have no type; the client still gets that of a GET.
-    is_listing = told == listings.JSON or (not told and (answer.status == 204 or environ["REQUEST_METHOD"] == "HEAD"))
+    is_listing = media_type == listings.JSON or (
+        not media_type and (answer.status == 204 or environ["REQUEST_METHOD"] == "HEAD")
+    )
     if answer.status not in (200, 204) or not is_listing or int(headers.get("Content-Length", 0)) > _LONGEST:
         return Response(answer.status, headers, answer.body)
     headers["Content-Type"] = f"{kind}; charset=utf-8"

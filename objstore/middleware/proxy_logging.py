@@ -267,8 +267,8 @@ def _policy_index(self: ProxyLogging, record: _Record) -> str:
 
 
 def _log_info(self: ProxyLogging, record: _Record) -> str:
-    told = record.environ.get("objstore.log_info")
-    return _quote_text(",".join(told)) if told else "-"
+    info = record.environ.get("objstore.log_info")
+    return _quote_text(",".join(info)) if info else "-"
 
 
 _Field = Callable[[ProxyLogging, _Record], str]

@@ -53,14 +53,14 @@ class Recon:
     def _answer(self, topic: str) -> Response:
         measure = TOPICS.get(topic)
         if measure is not None:
-            told = self._threads.run(measure, self._host)
+            report = self._threads.run(measure, self._host)
         elif _TOPIC.match(topic):
-            told = self._threads.run(recon_files.read, self._host.paths.recon, topic)
-            if told is None:
+            report = self._threads.run(recon_files.read, self._host.paths.recon, topic)
+            if report is None:
                 return error(404, f"Unknown topic {topic}")
         else:
             return error(404, "Invalid path")
-        return Response(200, {"Content-Type": "application/json"}, json.dumps(told).encode())
+        return Response(200, {"Content-Type": "application/json"}, json.dumps(report).encode())
 
 
 def host(values: ReconPageSettings, recon_cache_path: str) -> Host:

@@ -106,10 +106,10 @@ class CountedBody:
         try:
             piece: bytes = self._next()
         except StopIteration:
-            self._tell()
+            self._finish()
             raise
         except Exception as failure:
-            self._tell(status_of(failure))
+            self._finish(status_of(failure))
             raise
         self._sent += len(piece)
         return piece
@@ -118,9 +118,9 @@ class CountedBody:
         try:
             close_body(self._body)
         finally:
-            self._tell(closed=True)
+            self._finish(closed=True)
 
-    def _tell(self, failed: int = 0, closed: bool = False) -> None:
+    def _finish(self, failed: int = 0, closed: bool = False) -> None:
         end, self._end = self._end, None
         if end is not None:
             end(self._sent, failed, closed)

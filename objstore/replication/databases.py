@@ -26,7 +26,7 @@ VERSION = "version"  # with a file: version of its tables, so that a host that s
 STATUS, ROWS, FILE = "status", "rows", "file"
 
 
-class Told(NamedTuple):
+class DatabaseState(NamedTuple):
     """The state of one of the sender's databases. totals: as text that is equal if totals are."""
 
     hash: str
@@ -71,11 +71,11 @@ class Bounds(NamedTuple):
     file_part: float = 0.5
 
 
-def told(name_hash: str, summary: Summary) -> Told:
-    return Told(name_hash, summary.id, summary.max_row, summary.digest, json.dumps(summary.totals))
+def database_state(name_hash: str, summary: Summary) -> DatabaseState:
+    return DatabaseState(name_hash, summary.id, summary.max_row, summary.digest, json.dumps(summary.totals))
 
 
-def compare(theirs: Told, own: Summary | None) -> Difference | None:
+def compare(theirs: DatabaseState, own: Summary | None) -> Difference | None:
     """Return the receiver's answer about a database, None if it is equal. own: the receiver's."""
     if own is None:
         return Difference(theirs.hash)
@@ -125,14 +125,14 @@ def forgettable(own: Summary, before: Timestamp) -> bool:
 # On the wire
 
 
-def encode_comparison(databases: Iterable[Told]) -> bytes:
-    return json.dumps([list(told) for told in databases], separators=(",", ":")).encode()
+def encode_comparison(databases: Iterable[DatabaseState]) -> bytes:
+    return json.dumps([list(database_state) for database_state in databases], separators=(",", ":")).encode()
 
 
-def decode_comparison(body: bytes) -> list[Told]:
+def decode_comparison(body: bytes) -> list[DatabaseState]:
     """Raises InvalidInput."""
     lines = _lines(body, (str, str, int, str, str))
-    return [Told(*line) for line in lines]
+    return [DatabaseState(*line) for line in lines]
 
 
 def encode_differences(found: Iterable[Difference]) -> bytes:
@@ -155,8 +155,10 @@ def encode_rows(sender: str, receiver: str, after: int, page: Page) -> bytes:
 def decode_rows(body: bytes) -> Rows:
     """Return rows, still in their wire form. Raises InvalidInput."""
     try:
-        said = json.loads(body)
-        rows = Rows(str(said["to"]), str(said["from"]), int(said["after"]), int(said["last"]), said["rows"])
+        document = json.loads(body)
+        rows = Rows(
+            str(document["to"]), str(document["from"]), int(document["after"]), int(document["last"]), document["rows"]
+        )
     except MALFORMED as error:
         raise InvalidInput(f"not rows: {error!r}") from None
     if not isinstance(rows.rows, list) or not rows.remote_id:
@@ -194,8 +196,8 @@ def encode_point(point: int) -> bytes:
 def decode_point(body: bytes) -> int:
     """Return the number of the sender's last row that the receiver has. Raises InvalidInput."""
     try:
-        said: Mapping[str, Any] = json.loads(body)
-        return int(said["point"])
+        document: Mapping[str, Any] = json.loads(body)
+        return int(document["point"])
     except MALFORMED as error:
         raise InvalidInput(f"not a sync point: {error!r}") from None
 

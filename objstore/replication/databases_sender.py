@@ -20,6 +20,7 @@ from objstore.replication.databases import (
     Bounds,
     Difference,
     Way,
+    database_state,
     decode_differences,
     decode_point,
     decode_status,
@@ -27,7 +28,6 @@ from objstore.replication.databases import (
     encode_rows,
     encode_status,
     start,
-    told,
     way,
 )
 from objstore.store.databases.replicas import Replicas
@@ -75,7 +75,7 @@ class Sender:
         """Return by hash the databases that are not equal to the peer's."""
         found: dict[str, Difference] = {}
         for batch in _batches(summaries.items()):
-            request = self._request(partition, "", "", encode_comparison(told(*item) for item in batch))
+            request = self._request(partition, "", "", encode_comparison(database_state(*item) for item in batch))
             found.update((item.hash, item) for item in decode_differences(self._call(request)))
         for name_hash, difference in found.items():
             if name_hash not in summaries or difference.id == summaries[name_hash].id:
@@ -141,8 +141,8 @@ class Sender:
                 raise
         finally:
             snapshot.close()
-        said = json.loads(answer)
-        self._replicas.set_sync_point(location, snapshot.id, False, str(said["id"]), snapshot.max_row)
+        document = json.loads(answer)
+        self._replicas.set_sync_point(location, snapshot.id, False, str(document["id"]), snapshot.max_row)
         self._means.sent.files_sent += 1
         self._means.sent.file_bytes_sent += snapshot.size
 

@@ -70,22 +70,24 @@ class Receipt(NamedTuple):
     def decode(cls, body: bytes) -> Receipt:
         """Raises InvalidInput."""
         try:
-            said = json.loads(body)
-            return cls(int(said["frames"]), {int(index): str(why) for index, why in said["refused"].items()})
+            document = json.loads(body)
+            return cls(int(document["frames"]), {int(index): str(why) for index, why in document["refused"].items()})
         except MALFORMED as error:
             raise InvalidInput(f"not a receipt: {error!r}") from None
 
 
 def encode_changes(changes: Mapping[str, Sequence[Change]]) -> bytes:
-    said = {name_hash: [str(change) for change in of_name] for name_hash, of_name in changes.items()}
-    return _compact(said)
+    document = {name_hash: [str(change) for change in of_name] for name_hash, of_name in changes.items()}
+    return _compact(document)
 
 
 def decode_changes(body: bytes) -> Changes:
     """Raises InvalidInput."""
     try:
-        said = json.loads(body)
-        return {_hash(name_hash): tuple(_change(change) for change in changes) for name_hash, changes in said.items()}
+        document = json.loads(body)
+        return {
+            _hash(name_hash): tuple(_change(change) for change in changes) for name_hash, changes in document.items()
+        }
     except MALFORMED as error:
         raise InvalidInput(f"not a list of changes: {error}") from None
 
@@ -97,9 +99,9 @@ def encode_hashes(hashes: Mapping[str, str]) -> bytes:
 def decode_hashes(body: bytes) -> dict[str, str]:
     """Raises InvalidInput."""
     try:
-        said = json.loads(body)
-        if all(isinstance(suffix, str) and isinstance(found, str) for suffix, found in said.items()):
-            return {suffix: found for suffix, found in said.items() if is_suffix(suffix)}
+        document = json.loads(body)
+        if all(isinstance(suffix, str) and isinstance(found, str) for suffix, found in document.items()):
+            return {suffix: found for suffix, found in document.items() if is_suffix(suffix)}
     except MALFORMED:
         pass
     raise InvalidInput("not the hashes of suffixes")
@@ -112,9 +114,9 @@ def encode_partitions(hashes: Mapping[int, str]) -> bytes:
 def decode_partitions(body: bytes) -> dict[int, str]:
     """Decode hashes by partition. Raises InvalidInput."""
     try:
-        said = json.loads(body)
-        if all(_NUMBER(partition) and isinstance(found, str) for partition, found in said.items()):
-            return {int(partition): found for partition, found in said.items()}
+        document = json.loads(body)
+        if all(_NUMBER(partition) and isinstance(found, str) for partition, found in document.items()):
+            return {int(partition): found for partition, found in document.items()}
     except MALFORMED:
         pass
     raise InvalidInput("not the hashes of partitions")
@@ -127,16 +129,16 @@ def encode_numbers(partitions: Sequence[int]) -> bytes:
 def decode_numbers(body: bytes) -> set[int]:
     """Decode a list of partitions. Raises InvalidInput."""
     try:
-        said = json.loads(body)
+        document = json.loads(body)
     except MALFORMED:
-        said = None
-    if isinstance(said, list) and all(isinstance(partition, int) for partition in said):
-        return set(said)
+        document = None
+    if isinstance(document, list) and all(isinstance(partition, int) for partition in document):
+        return set(document)
     raise InvalidInput("not a list of partitions")
 
 
-def _compact(said: object) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode()
+def _compact(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _hash(text: str) -> str:

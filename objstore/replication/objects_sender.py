@@ -90,16 +90,16 @@ class Sender:
         bounds: Bounds,
         flow: Flow,
         logger: logging.Logger,
-        told: Seldom,
+        warnings: Seldom,
     ) -> None:
-        """told: limits the log lines about refused changes: a full peer refuses all."""
+        """warnings: limits the log lines about refused changes: a full peer refuses all."""
         self.node = line.node
         self._source = source
         self._line = line
         self._bounds = bounds
         self._flow = flow
         self._logger = logger
-        self._told = told
+        self._warnings = warnings
         self.sent = 0
         self.sent_bytes = 0
         self.refused = 0
@@ -177,8 +177,8 @@ class Sender:
             raise NodeFailure(f"reported {receipt.frames} changes for a request of {len(changes)}")
         for index, why in receipt.refused.items():
             if index < len(changes):
-                told = why != HELD and self._told.is_due((str(self.node), why))
-                level = logging.WARNING if told else logging.DEBUG
+                warnings = why != HELD and self._warnings.is_due((str(self.node), why))
+                level = logging.WARNING if warnings else logging.DEBUG
                 self._logger.log(level, "%s refused %s of %s: %s", self.node, changes[index][1], changes[index][0], why)
         stored = [index for index in range(len(changes)) if index not in receipt.refused]
         self.refused += len(changes) - len(stored)

@@ -34,7 +34,7 @@ Bools = NDArray[np.bool_]
 # replicas on one device are worst.
 FAULT_WEIGHT = (16**2, 16, 1, 16**4)
 _INACTIVE = 16**3  # of a replica on a device of weight 0
-_MOST_PROPOSALS = 100_000  # judged at once; bounds memory
+_MAX_PROPOSALS = 100_000  # judged at once; bounds memory
 _FEWEST_PROPOSALS = 2_000
 _PATIENCE = 6  # rounds without an accepted proposal before a step ends
 _PARTNERS = 32  # exchanges proposed for a replica in one round; more where there are few such replicas
@@ -116,13 +116,13 @@ def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
 class Relocation(NamedTuple):
     """The moves that a step of relocation makes.
 
-    faulty_only: only of faulty partitions. from_excess: only from devices that hold too much. most_change: limit of the
+    faulty_only: only of faulty partitions. from_excess: only from devices that hold too much. change_limit: of the
     change in weighted faults.
     """
 
     faulty_only: bool
     from_excess: bool
-    most_change: int
+    change_limit: int
 
 
 MEND = Relocation(True, True, -1)
@@ -180,7 +180,7 @@ class _Search:
             if not len(row):
                 return
             partition, once = np.unique(partition, return_index=True)
-            pick = self.random.permutation(len(once))[:_MOST_PROPOSALS]
+            pick = self.random.permutation(len(once))[:_MAX_PROPOSALS]
             device = devices()[: len(pick)]
             row, partition = row[once][pick[: len(device)]], partition[pick[: len(device)]]
             proposals = _Proposals(row, partition, device, self._fault(row, partition, device))
@@ -200,10 +200,10 @@ class _Search:
             row, partition = self._cells_of(partitions, givers)
             if not len(room) or not len(row):
                 return
-            sample = self.random.integers(len(row), size=min(_MOST_PROPOSALS, 4 * len(room) + _FEWEST_PROPOSALS))
+            sample = self.random.integers(len(row), size=min(_MAX_PROPOSALS, 4 * len(room) + _FEWEST_PROPOSALS))
             device = room[self.random.integers(len(room), size=len(sample))]
             proposals = self._judged(row[sample], partition[sample], device)
-            proposals = proposals.take(np.flatnonzero(proposals.change <= step.most_change))
+            proposals = proposals.take(np.flatnonzero(proposals.change <= step.change_limit))
             proposals = proposals.take(np.argsort(proposals.change, kind="stable"))
             proposals = proposals.take(_first(proposals.partition, np.ones_like(self.moved, dtype=np.int64)))
             if step.from_excess:
@@ -253,7 +253,7 @@ class _Search:
         first_cells, second_cells = np.nonzero(first), np.nonzero(second)
         if not len(first_cells[0]) or not len(second_cells[0]):
             return None
-        pick = self.random.permutation(len(first_cells[0]))[: _MOST_PROPOSALS // _PARTNERS]
+        pick = self.random.permutation(len(first_cells[0]))[: _MAX_PROPOSALS // _PARTNERS]
         pick = np.repeat(pick, max(_PARTNERS, _FEWEST_PROPOSALS // len(pick)))
         other = self.random.integers(len(second_cells[0]), size=len(pick))
         return (first_cells[0][pick], first_cells[1][pick]), (second_cells[0][other], second_cells[1][other])

@@ -14,9 +14,9 @@ def own_ips(bind_ip: str, named: str = "") -> frozenset[str]:
     named: what the operator says, separated by commas or blanks, where rings name it by others. Else
     `bind_ip`; where that means every address, those of all interfaces.
     """
-    told = named.replace(",", " ").split()
-    if told:
-        return frozenset(told)
+    addresses = named.replace(",", " ").split()
+    if addresses:
+        return frozenset(addresses)
     bound = bind_ip.strip("[]")
     if bound and not _is_any(bound):
         return frozenset({bound})

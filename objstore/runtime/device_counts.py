@@ -18,7 +18,7 @@ SPOOL = "async_pending"  # a directory a policy on each device: async_pending, a
 QUARANTINE = "quarantined"
 MOST = 100_000  # entries of one directory that are counted
 _HOLDS_PARTITIONS = re.compile(r"accounts|containers|objects(?:-\d+)?")
-MOST_NAMES = 20  # of quarantined data, listed per kind and device
+MAX_NAMES = 20  # of quarantined data, listed per kind and device
 
 
 class Usage(NamedTuple):
@@ -188,7 +188,7 @@ class DeviceCounts:
             for name in names:
                 self._begin(name)
             self._changed.wait_for(lambda: not self._under_way.intersection(names), patience)
-            return {name: self._told(name) for name in names}
+            return {name: self._last(name) for name in names}
 
     def _begin(self, name: str) -> None:
         known = self._known.get(name)
@@ -207,7 +207,7 @@ class DeviceCounts:
                 self._under_way.discard(name)
                 self._changed.notify_all()
 
-    def _told(self, name: str) -> Counted:
+    def _last(self, name: str) -> Counted:
         _, found = self._known.get(name, (0.0, Counted(False)))
         return found._replace(late=name in self._under_way)
 

@@ -24,7 +24,7 @@ OUT = ".out"
 _RETURNED = ".returned"
 KERNEL_MESSAGES = "/dev/kmsg"
 _PROBE = b"objstore looks whether this disk still writes and reads\n" * 64
-_MOST_LINES = 20_000  # looked at in one go
+_MAX_LINES = 20_000  # looked at in one go
 
 
 class Line(NamedTuple):
@@ -95,14 +95,14 @@ def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[Line]:
     if path != KERNEL_MESSAGES:
         changed = os.stat(path).st_mtime
         with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - 256 * _MOST_LINES))
-            for raw in file.read().splitlines()[-_MOST_LINES:]:
+            file.seek(max(0, os.path.getsize(path) - 256 * _MAX_LINES))
+            for raw in file.read().splitlines()[-_MAX_LINES:]:
                 yield Line(changed, raw.decode("utf-8", "replace"))
         return
     booted = time.time() - time.monotonic()
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             try:
                 record = os.read(fd, 8192)
             except BlockingIOError:

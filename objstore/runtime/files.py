@@ -23,7 +23,7 @@ Buffer = bytes | bytearray | memoryview
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
 _START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
-_MOST_VECTORS = 512  # half of Linux's IOV_MAX
+_MAX_VECTORS = 512  # half of Linux's IOV_MAX
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Calls that never wait need not hand the interpreter to other threads, which costs more than they do.
@@ -187,9 +187,9 @@ class Files:
 
     def write(self, fd: int, pieces: Sequence[Buffer]) -> None:
         """Append all the pieces."""
-        if len(pieces) > _MOST_VECTORS:
-            for first in range(0, len(pieces), _MOST_VECTORS):
-                self.write(fd, pieces[first : first + _MOST_VECTORS])
+        if len(pieces) > _MAX_VECTORS:
+            for first in range(0, len(pieces), _MAX_VECTORS):
+                self.write(fd, pieces[first : first + _MAX_VECTORS])
             return
         left = sum(map(len, pieces)) - os.writev(fd, pieces)
         if left:  # a short write: rare enough to be simple about it

@@ -61,17 +61,17 @@ class Host:
 
     def sockstat(self) -> object:
         """Sockets of this host by state; memory in bytes. Empty if the system does not tell."""
-        told: dict[str, int] = {}
+        report: dict[str, int] = {}
         for path in ("/proc/net/sockstat", "/proc/net/sockstat6"):
             for protocol, fields in _fields_of(path):
                 if protocol == "TCP":
-                    told["tcp_in_use"] = fields.get("inuse", 0)
-                    told["orphan"] = fields.get("orphan", 0)
-                    told["time_wait"] = fields.get("tw", 0)
-                    told["tcp_mem_allocated_bytes"] = fields.get("mem", 0) * os.sysconf("SC_PAGE_SIZE")
+                    report["tcp_in_use"] = fields.get("inuse", 0)
+                    report["orphan"] = fields.get("orphan", 0)
+                    report["time_wait"] = fields.get("tw", 0)
+                    report["tcp_mem_allocated_bytes"] = fields.get("mem", 0) * os.sysconf("SC_PAGE_SIZE")
                 elif protocol == "TCP6":
-                    told["tcp6_in_use"] = fields.get("inuse", 0)
-        return told
+                    report["tcp6_in_use"] = fields.get("inuse", 0)
+        return report
 
     def devices(self) -> object:
         return {self.paths.devices: self._names()}
@@ -99,7 +99,7 @@ class Host:
                 if base in ("accounts", "containers", "objects"):
                     counts[base] += len(names)
                 if names:
-                    some.setdefault(name, {})[kind] = sorted(names)[: device_counts.MOST_NAMES]
+                    some.setdefault(name, {})[kind] = sorted(names)[: device_counts.MAX_NAMES]
         return {**counts, "names": some}
 
     def async_pending(self) -> object:
@@ -108,15 +108,15 @@ class Host:
 
     def ringmd5(self) -> object:
         """MD5 of each ring file in hex: hosts whose values differ hold different rings."""
-        return {os.path.join(self.paths.rings, name + _RING): told["md5"] for name, told in self.rings().items()}
+        return {os.path.join(self.paths.rings, name + _RING): report["md5"] for name, report in self.rings().items()}
 
     def rings(self) -> Any:
         """Return for each ring by name: MD5 and change time of its file, and the ring's version."""
-        told = {}
+        report = {}
         for entry in device_counts.entries(self.paths.rings):
             if entry.name.endswith(_RING):
-                told[entry.name.removesuffix(_RING)] = self._ring(entry.path)
-        return told
+                report[entry.name.removesuffix(_RING)] = self._ring(entry.path)
+        return report
 
     def settings(self) -> object:
         """Digests of what must be the same on all hosts; secrets cannot be learned from them."""
@@ -131,10 +131,10 @@ class Host:
 
     def daemons(self) -> object:
         """The state of each daemon by name, as it told last; `alive`: is its process still there?"""
-        told = recon_files.read_all(self.paths.recon)
+        report = recon_files.read_all(self.paths.recon)
         return {
             name: {**state, "alive": is_alive(state)}
-            for name, state in told.items()
+            for name, state in report.items()
             if isinstance(state, dict) and "pid" in state and "passes_total" in state
         }
 

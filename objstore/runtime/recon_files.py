@@ -30,7 +30,7 @@ def directory(recon_cache_path: str, devices: str) -> str:
     return recon_cache_path or os.path.join(devices, ".recon")
 
 
-def write(path: str, topic: str, told: object, files: Files = FILES) -> None:
+def write(path: str, topic: str, status: object, files: Files = FILES) -> None:
     """Replace a topic's file in the directory `path`, which is made; readers see the old or the new. Blocks.
 
     Not synced: a power cut may leave an empty file, which counts as none. Raises OSError.
@@ -39,7 +39,7 @@ def write(path: str, topic: str, told: object, files: Files = FILES) -> None:
     final = os.path.join(path, topic + _END)
     file = files.create(f"{final}.{secrets.token_hex(6)}.tmp")
     try:
-        files.write(file.fd, (json.dumps(told, default=str).encode(),))
+        files.write(file.fd, (json.dumps(status, default=str).encode(),))
         files.rename(file.path, final)
         file.path = ""  # nothing left to remove
     finally:
@@ -67,4 +67,4 @@ def read_all(path: str) -> Mapping[str, object]:
         names = sorted(entry.removesuffix(_END) for entry in os.listdir(path) if entry.endswith(_END))
     except OSError:
         return {}
-    return {name: told for name in names if (told := read(path, name)) is not None}
+    return {name: status for name in names if (status := read(path, name)) is not None}

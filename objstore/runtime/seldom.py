@@ -14,14 +14,14 @@ class Seldom:
     def __init__(self, seconds: float = 600.0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._monotonic = monotonic
-        self._told: dict[Hashable, float] = {}
+        self._times: dict[Hashable, float] = {}
 
     def is_due(self, key: Hashable) -> bool:
         """Return whether the interval has passed since the last event of the key; if so, it starts again."""
         now = self._monotonic()
-        due = now - self._told.get(key, float("-inf")) >= self._seconds
+        due = now - self._times.get(key, float("-inf")) >= self._seconds
         if due:
-            if len(self._told) >= _MOST:
-                self._told.clear()
-            self._told[key] = now
+            if len(self._times) >= _MOST:
+                self._times.clear()
+            self._times[key] = now
         return due

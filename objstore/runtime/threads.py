@@ -67,7 +67,7 @@ class _Wakeups:
             self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._watcher = green.watch(self._fd, self._on_readable)
 
-    def tell(self, calls: Sequence[_Call]) -> None:
+    def wake(self, calls: Sequence[_Call]) -> None:
         self._done.extend(calls)
         os.eventfd_write(self._fd, 1)
 
@@ -244,7 +244,7 @@ class ThreadPool:
 
     def _work(self) -> None:
         get = self._queue.get
-        tell = self._wakeups.tell
+        wake = self._wakeups.wake
         while True:
             call = get()
             try:
@@ -257,7 +257,7 @@ class ThreadPool:
             with self._lock:
                 self._busy -= 1
                 self._patience.ended()
-            tell((call,))
+            wake((call,))
             del call
 
 
@@ -316,7 +316,7 @@ class Batcher:
             self._running = len(calls)
             self._settle(calls)
             self._running = 0
-            self._wakeups.tell(calls)
+            self._wakeups.wake(calls)
             del calls
 
     def _settle(self, calls: list[_Call]) -> None:

@@ -26,9 +26,9 @@ class AccountUpdater:
         self._transport = transport
         self._clock = clock
         self._logger = logger
-        self._told = Seldom()
+        self._warnings = Seldom()
 
-    def tell(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
+    def send(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
         """Send the row. An update that fails stays unreported in the container's database, for the daemon.
 
         With a deletion, totals have its time, because one that was refused a moment ago may have been counted.
@@ -48,7 +48,7 @@ class AccountUpdater:
 
         def warn(node: Node, why: object) -> None:
             extra = traces.of_log(request.headers)
-            level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
+            level = logging.WARNING if self._warnings.is_due((str(node), str(why))) else logging.DEBUG
             self._logger.log(level, "account update of %s to %s: %s", target.name.path, node, why, extra=extra)
 
         sent = rows_request(target.name, target.partition, [row], at.internal, headers)

@@ -46,7 +46,7 @@ class ContainerUpdater:
     def __init__(self, transport: Transport, logger: logging.Logger) -> None:
         self._transport = transport
         self._logger = logger
-        self._told = Seldom()
+        self._warnings = Seldom()
 
     def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
         """Send the row of an object's PUT or POST; return headers of the answer, which list the updated replicas."""
@@ -55,24 +55,24 @@ class ContainerUpdater:
         delete_at = info.metadata.get("X-Delete-At")
         if delete_at and EXPIRY_UPDATE in request.headers:
             self._expiry(request, delete_at, info.timestamp)
-        return self._tell(request, row)
+        return self._send(request, row)
 
     def delete(self, request: Request, timestamp: Timestamp) -> dict[str, str]:
         assert request.name.object is not None
-        return self._tell(request, tombstone_row(request.name.object, timestamp, request.location.policy))
+        return self._send(request, tombstone_row(request.name.object, timestamp, request.location.policy))
 
-    def _tell(self, request: Request, row: Mapping[str, object]) -> dict[str, str]:
+    def _send(self, request: Request, row: Mapping[str, object]) -> dict[str, str]:
         encoded = request.headers.get(CONTAINER_UPDATE)
         if not encoded:
             return {UPDATED: ""}
         target = UpdateTarget.decode(encoded)
         statuses = self._deliver(request, target, row, {})
-        told = {UPDATED: _indexes(index for index, _ in target.nodes)}
+        headers = {UPDATED: _indexes(index for index, _ in target.nodes)}
         missed = failed(statuses)
         if missed:
-            told[REFUSED] = _indexes(index for index in missed if ended(statuses[index]))
-            told[SPOOLED] = _indexes(index for index in missed if not ended(statuses[index]))
-        return told
+            headers[REFUSED] = _indexes(index for index in missed if ended(statuses[index]))
+            headers[SPOOLED] = _indexes(index for index in missed if not ended(statuses[index]))
+        return headers
 
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
         """Send a row of the expirer's queue, named by the object and its expiry time."""
@@ -93,7 +93,7 @@ class ContainerUpdater:
 
         def warn(node: Node, why: object) -> None:
             extra = traces.of_log(request.headers)
-            level = logging.WARNING if self._told.is_due((str(node), str(why))) else logging.DEBUG
+            level = logging.WARNING if self._warnings.is_due((str(node), str(why))) else logging.DEBUG
             self._logger.log(level, "container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
 
         statuses = tell_all(self._transport, dict(target.nodes), sent, warn)
@@ -132,5 +132,5 @@ def _indexes(indexes: Iterable[int]) -> str:
 
 def _spool_key(target: UpdateTarget, row: Mapping[str, object]) -> str:
     """Return a key that is unique per row and container: one change may spool several rows at one timestamp."""
-    said = f"{target.name.path}/{row['name']}".encode("utf-8", "surrogateescape")
-    return hashlib.md5(said, usedforsecurity=False).hexdigest()
+    path = f"{target.name.path}/{row['name']}".encode("utf-8", "surrogateescape")
+    return hashlib.md5(path, usedforsecurity=False).hexdigest()

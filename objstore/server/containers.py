@@ -60,7 +60,7 @@ class ContainerVerbs:
         _SETTABLE.check(info.metadata if info else {}, changes, self._limits)
         created = store.create(request.location, request.name, timestamp, policy, changes)
         info = store.info(request.location)
-        self._updater.tell(request, info)
+        self._updater.send(request, info)
         return answer(201 if created else 202, {messages.POLICY: str(info.policy_index)})
 
     def post(self, request: Request) -> NodeResponse:
@@ -85,7 +85,7 @@ class ContainerVerbs:
             if recreate is None:
                 raise
             store.create(request.location, request.name, request.timestamp(), recreate, {})
-            self._updater.tell(request, store.info(request.location))
+            self._updater.send(request, store.info(request.location))
             store.merge_rows(request.location, rows)
         return answer(202)
 
@@ -109,7 +109,7 @@ class ContainerVerbs:
             store.delete(request.location, timestamp)
         except Conflict:
             return error(409)
-        self._updater.tell(request, info, deleted_at=timestamp)
+        self._updater.send(request, info, deleted_at=timestamp)
         return answer(204)
 
     def get(self, request: Request) -> NodeResponse:

@@ -67,10 +67,10 @@ class DatabaseReplication:
 
     def _compare(self, request: ShareRequest, replicas: Replicas) -> NodeResponse:
         theirs = protocol.decode_comparison(request.body.read(self._limits.body))
-        if not all(_is_hash(told.hash) for told in theirs):
+        if not all(_is_hash(database.hash) for database in theirs):
             raise InvalidInput("not hashes of names")
-        own = replicas.summaries(Location(request.partition, told.hash) for told in theirs)
-        found = (protocol.compare(told, own.get(told.hash)) for told in theirs)
+        own = replicas.summaries(Location(request.partition, database.hash) for database in theirs)
+        found = (protocol.compare(database, own.get(database.hash)) for database in theirs)
         return answer(
             200, JSON, protocol.encode_differences(difference for difference in found if difference is not None)
         )
@@ -111,12 +111,12 @@ class DatabaseReplication:
             received.close()
         return answer(200, JSON, json.dumps(placed._asdict()).encode())
 
-    def _belongs(self, said: Any, location: Location) -> bool:
-        return self._salt.hash(said.name) == location.hash
+    def _belongs(self, status: Any, location: Location) -> bool:
+        return self._salt.hash(status.name) == location.hash
 
-    def _require_own(self, said: Any, location: Location) -> None:
-        if not self._belongs(said, location):
-            raise InvalidInput(f"{said.name.path} does not hash to {location.hash}")
+    def _require_own(self, status: Any, location: Location) -> None:
+        if not self._belongs(status, location):
+            raise InvalidInput(f"{status.name.path} does not hash to {location.hash}")
 
 
 def _is_hash(text: str) -> bool:

@@ -19,7 +19,7 @@ from objstore.wire.messages import NodeResponse
 
 LEASE_SECONDS = 5.0
 PROMISE_SECONDS = 2.0  # by which a change under a lease may be newer than the time its lease was given for
-_MOST_WAIT = 2.0
+_MAX_WAIT = 2.0
 _POLL = (0.002, 0.02)  # seconds between tries, at first and at most
 
 
@@ -106,6 +106,6 @@ def _holder(request: Request) -> str:
 def _wait(request: Request) -> float:
     text = request.headers.get(messages.LEASE_WAIT, "0")
     try:
-        return max(0.0, min(_MOST_WAIT, float(text)))
+        return max(0.0, min(_MAX_WAIT, float(text)))
     except ValueError:
         raise InvalidInput(f"{messages.LEASE_WAIT} is not a number of seconds") from None

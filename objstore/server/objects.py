@@ -74,8 +74,8 @@ class ObjectVerbs:
             except Overtaken:  # as if it had been made just before the change that overtook it
                 return answer(201, {"Etag": etag})
             guard.require()
-        told = self._updater.put(request, info)
-        return answer(201, {"Etag": info.etag, **told, **_replaced(guard.current), **_overwritten(guard.current)})
+        updated = self._updater.put(request, info)
+        return answer(201, {"Etag": info.etag, **updated, **_replaced(guard.current), **_overwritten(guard.current)})
 
     def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
         """Refuse before the body is read if it would be refused later; the guard makes the final decision."""
@@ -106,8 +106,8 @@ class ObjectVerbs:
         )
         store = request.device.objects(request.location.policy)
         store.post(request.location, change, self._guard(request, timestamp), ahead)
-        told = {} if ahead else self._updater.put(request, store.info(request.location))
-        return answer(202, {**told, "X-Timestamp": timestamp.internal})
+        updated = {} if ahead else self._updater.put(request, store.info(request.location))
+        return answer(202, {**updated, "X-Timestamp": timestamp.internal})
 
     def delete(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
@@ -118,10 +118,10 @@ class ObjectVerbs:
         guard = self._guard(request, timestamp, if_delete_at)
         store.delete(request.location, request.name.path, timestamp, guard)
         guard.require()
-        told = self._updater.delete(request, timestamp)
+        updated = self._updater.delete(request, timestamp)
         current = guard.current
         found = current is not None and (if_delete_at or not _expired(current.metadata))
-        headers = {messages.STORED_TIMESTAMP: timestamp.internal, **told, **_replaced(current)}
+        headers = {messages.STORED_TIMESTAMP: timestamp.internal, **updated, **_replaced(current)}
         return answer(204, headers) if found else error(404, headers=headers)
 
     def _guard(self, request: Request, timestamp: Timestamp, if_delete_at: str = "") -> WriteGuard:

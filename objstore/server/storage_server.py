@@ -48,7 +48,7 @@ class StorageServer:
         self._verbs = verbs
         self._replicate = replicate
         self._logger = logger
-        self._told = Seldom(_COMPLAINTS)  # by device
+        self._warnings = Seldom(_COMPLAINTS)  # by device
 
     def handle(self, device: str, asked: NodeRequest, body: Body) -> NodeResponse:
         """Answer a request to a device. body: that of the request, which holds none of it itself."""
@@ -85,13 +85,13 @@ class StorageServer:
         except ObjstoreError as failure:
             status = status_of(failure)
             if status >= 500 and self._is_news(device, status):
-                self._logger.warning("%s: %s", _told(device, asked), failure, extra=_trace(asked))
+                self._logger.warning("%s: %s", _shown(device, asked), failure, extra=_trace(asked))
             return of_failure(failure)
         except OSError as failure:
-            self._logger.exception("%s", _told(device, asked), extra=_trace(asked))
+            self._logger.exception("%s", _shown(device, asked), extra=_trace(asked))
             return error(507 if failure.errno in _OF_DEVICES else 500)
         except Exception:
-            self._logger.exception("%s", _told(device, asked), extra=_trace(asked))
+            self._logger.exception("%s", _shown(device, asked), extra=_trace(asked))
             return error(500)
 
     def _request(self, device: str, asked: NodeRequest, body: Body) -> Request:
@@ -117,7 +117,7 @@ class StorageServer:
         for name in metadata.not_sendable(response.headers):
             del response.headers[name]
             path = path_text(device, asked.partition, asked.name)
-            if self._told.is_due((path, name)):
+            if self._warnings.is_due((path, name)):
                 self._logger.error(
                     "%r: the stored header %r cannot be sent and is omitted", path, name, extra=_trace(asked)
                 )
@@ -131,16 +131,16 @@ class StorageServer:
                 request.device.require_same()
         except DeviceUnavailable as gone:
             if self._is_news(device, 507):
-                self._logger.warning("%s: %s", _told(device, asked), gone, extra=_trace(asked))
+                self._logger.warning("%s: %s", _shown(device, asked), gone, extra=_trace(asked))
             return of_failure(gone)
         return missing(failure.timestamp)
 
     def _is_news(self, device: str, status: int) -> bool:
         """Return whether to log a full or missing device: once a minute, because each request to it fails."""
-        return status != 507 or self._told.is_due(device)
+        return status != 507 or self._warnings.is_due(device)
 
 
-def _told(device: str, asked: NodeRequest) -> str:
+def _shown(device: str, asked: NodeRequest) -> str:
     """Return the request as the log shows it."""
     return f"{asked.method} {path_text(device, asked.partition, asked.name)}"
 

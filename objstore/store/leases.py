@@ -24,7 +24,7 @@ from objstore.core.errors import InvalidInput
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import exists
 
-MOST_SECONDS = 3600.0  # of a lease; one that seems to last longer was made before the machine's last start
+MAX_SECONDS = 3600.0  # of a lease; one that seems to last longer was made before the machine's last start
 KEPT_SECONDS = 600.0  # of a promise: more than any two clocks of a cluster differ
 _SWEEP_SECONDS = 60.0
 
@@ -70,7 +70,7 @@ class Leases:
             return None
 
     def is_live(self, lease: Lease) -> bool:
-        return 0 < lease.until - self._now() <= MOST_SECONDS
+        return 0 < lease.until - self._now() <= MAX_SECONDS
 
     def is_recent(self, name_hash: str, seconds: float, wall: Callable[[], float] = time.time) -> bool:
         """Return whether a lease or promise was given within a number of seconds."""

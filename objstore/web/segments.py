@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import MALFORMED, InvalidInput
 from objstore.web.ranges import Span
 
-MOST_BYTES = 16 << 20  # of a list: 10,000 rows with names of 1 KiB
+MAX_BYTES = 16 << 20  # of a list: 10,000 rows with names of 1 KiB
 
 
 class Segment(NamedTuple):

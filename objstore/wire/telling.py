@@ -30,7 +30,7 @@ def tell_all(
     note: called for each node that did not accept the rows, with the status or exception.
     """
 
-    def tell(node: Node) -> int:
+    def send(node: Node) -> int:
         try:
             response = transport.call(node, request)
             response.close()
@@ -42,8 +42,8 @@ def tell_all(
         return response.status
 
     if len(nodes) == 1:
-        return {index: tell(node) for index, node in nodes.items()}
-    waits = [(index, green.spawn(tell, node)) for index, node in nodes.items()]
+        return {index: send(node) for index, node in nodes.items()}
+    waits = [(index, green.spawn(send, node)) for index, node in nodes.items()]
     return {index: wait.wait() for index, wait in waits}
 
 

@@ -38,7 +38,7 @@ from harness.workloads import Buckets, Containers, Expiring, Metadata, Workload,
 
 Told = Callable[[str], None]
 
-_MOST_AT_ONCE = 3
+_MAX_AT_ONCE = 3
 _LONG = (8.0, 20.0)  # seconds of what is done in `LONG`
 _REST = (0.2, 2.0)  # seconds between the beginnings of faults
 _LAST_ROUND = 300 + 2 * SECONDS  # seconds in which clients end and a history is judged
@@ -72,7 +72,7 @@ class Driver:
             while (now := self._now()) < seconds and not failed:
                 self._end(now)
                 self._keep_to_the_disk(now)
-                if len(self._under_way) < _MOST_AT_ONCE:
+                if len(self._under_way) < _MAX_AT_ONCE:
                     (begin,) = chance.choices([*FAULTS], [*FAULTS.values()])
                     lasts = chance.uniform(*(_LONG if begin in LONG else (0.5, 6)))
                     late = begin in LONG and seconds - now < lasts  # would but lengthen the run

@@ -128,7 +128,7 @@ MUTANTS = (
     Mutant(
         "a lease of before the machine's start has ended",
         "objstore/store/leases.py",
-        "0 < lease.until - self._now() <= MOST_SECONDS",
+        "0 < lease.until - self._now() <= MAX_SECONDS",
         "0 < lease.until - self._now()",
         _unit("store/test_store_leases", "server/test_server_write_guard"),
     ),
@@ -294,7 +294,7 @@ MUTANTS = (
     Mutant(
         "a token is signed",
         "objstore/auth/tokens.py",
-        "or not hmac.compare_digest(signature, self._sign(said))",
+        "or not hmac.compare_digest(signature, self._sign(content))",
         "",
         _unit("auth/test_auth_tokens"),
     ),

@@ -22,7 +22,7 @@ from harness.faults import Mend
 from harness.processes import find
 from objstore.core.names import is_hash
 
-_MOST_DOUBLED = 2
+_MAX_DOUBLED = 2
 
 
 @dataclass
@@ -185,7 +185,7 @@ def _take_out(scene: Scene, host: int) -> Mend:
 
 def _double(scene: Scene) -> Begun | None:
     """The partitions of a policy, twice as many, while processes die and clocks jump; or it is cancelled half-way."""
-    if scene.doubling or scene.drained or scene.away or scene.doubled >= _MOST_DOUBLED:
+    if scene.doubling or scene.drained or scene.away or scene.doubled >= _MAX_DOUBLED:
         return None
     builder = scene.chance.choice(sorted(scene.cluster.etc.glob("object*.builder")))
     cancelled = scene.chance.random() < 0.3

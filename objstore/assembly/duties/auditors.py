@@ -249,7 +249,7 @@ def _dangling_rows(around: Surroundings) -> Work:
 
 
 def _work(rounds: Rounds, interval: float, concurrency: int) -> Work:
-    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.told, rounds.stop)
+    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.status, rounds.stop)
 
 
 OBJECT_AUDITOR = Duty("object-auditor", table(ObjectAuditorSettings), _object_auditor)

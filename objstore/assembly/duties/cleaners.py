@@ -105,7 +105,7 @@ def _object_expirer(around: Surroundings) -> Work:
         rate=values.object_expirer_rate,
         concurrency=values.object_expirer_concurrency,
     )
-    return Work(work.passes, pace, work.told)
+    return Work(work.passes, pace, work.status)
 
 
 def _account_reaper(around: Surroundings) -> Work:
@@ -125,7 +125,7 @@ def _account_reaper(around: Surroundings) -> Work:
         rate=values.account_reaper_rate,
         concurrency=values.account_reaper_concurrency,
     )
-    return Work(work.passes, pace, work.told)
+    return Work(work.passes, pace, work.status)
 
 
 def _container_reconciler(around: Surroundings) -> Work:
@@ -145,7 +145,7 @@ def _container_reconciler(around: Surroundings) -> Work:
     settings = reconciler.Settings(values.container_reconciler_takeover, around.cluster.reclaim_age)
     work = Reconciler(means, settings)
     pace = Pace(values.container_reconciler_interval, rest=4.0, concurrency=values.container_reconciler_concurrency)
-    return Work(work.passes, pace, work.told)
+    return Work(work.passes, pace, work.status)
 
 
 OBJECT_EXPIRER = Duty("object-expirer", table(ExpirerSettings), _object_expirer)

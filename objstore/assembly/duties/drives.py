@@ -40,7 +40,7 @@ def _drive_audit(around: Surroundings) -> Work:
         drives=partial(drives.drives_of, root),
         probe=drives.probe,
         outs=drives.Outs(root),
-        tell=partial(recon_files.write, directory, "driveaudit"),
+        report=partial(recon_files.write, directory, "driveaudit"),
     )
     rules = Rules(
         values.drive_audit_errors,
@@ -50,7 +50,7 @@ def _drive_audit(around: Surroundings) -> Work:
         values.drive_audit_most,
     )
     audit = DriveAudit(means, rules, around.logger)
-    return Work(audit.passes, Pace(values.drive_audit_interval), audit.told)
+    return Work(audit.passes, Pace(values.drive_audit_interval), audit.status)
 
 
 DRIVE_AUDIT = Duty("drive-audit", table(DriveAuditSettings), _drive_audit)

@@ -102,7 +102,7 @@ def _replicator(around: Surroundings) -> Work:
     host = Host(places, around.is_own, partial(rest, values.object_replicator_max_load))
     replicator = ObjectReplicator(host, peers, options)
     pace = Pace(values.object_replicator_interval, rest=0.5, concurrency=values.object_replicator_concurrency)
-    return Work(replicator.passes, pace, replicator.told, replicator.stop)
+    return Work(replicator.passes, pace, replicator.status, replicator.stop)
 
 
 def _tidying(device: Device, policy: int) -> Callable[[], object]:

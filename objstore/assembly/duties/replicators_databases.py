@@ -56,7 +56,7 @@ def _make(kind: str, around: Surroundings) -> Work:
     replicator = DatabaseReplicator(known, options)
     # One lane per device: the total is not limited, only the number per device.
     pace = Pace(values.interval, rest=1 / values.load - 1, concurrency=64)
-    return Work(replicator.passes, pace, replicator.told, replicator.stop)
+    return Work(replicator.passes, pace, replicator.status, replicator.stop)
 
 
 def _prefix(kind: str) -> str:

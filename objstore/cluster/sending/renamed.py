@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 
 from objstore.cluster.object_change import ObjectChange, Sent
-from objstore.cluster.object_rows import tell_the_rest, tombstone
+from objstore.cluster.object_rows import send_the_rest, tombstone
 from objstore.cluster.sending import streamed
 from objstore.cluster.sending.decided import DecidedWrite
 from objstore.core.errors import Conflict, InvalidInput, PreconditionFailed
@@ -79,7 +79,7 @@ class _Renaming:
         deleted = self._deletion.send_taken(b"")
         if deleted.status != 204:
             return sent._replace(written=sent.written._replace(status=503))
-        tell_the_rest(deleted, functools.partial(tombstone, deleted.change))
+        send_the_rest(deleted, functools.partial(tombstone, deleted.change))
         segments = deleted.written.all_of(REPLACED_SEGMENTS)
         answer = NodeResponse(204, {REPLACED_SEGMENTS: ",".join(segments)})
         return sent._replace(written=sent.written.joined(answer))

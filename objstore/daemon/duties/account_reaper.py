@@ -100,7 +100,7 @@ class AccountReaper:
         self._oldest: float | None = None
         self._counts = {"objects_reaped_total": 0, "containers_reaped_total": 0, "failed_total": 0}
 
-    def told(self) -> Mapping[str, object]:
+    def status(self) -> Mapping[str, object]:
         """waiting: deleted accounts with containers yet; oldest_seconds: since the first of them could be emptied."""
         age = max(0.0, self._means.now() - self._oldest) if self._oldest is not None else 0.0
         return {**self._counts, "waiting": len(self._accounts), "oldest_seconds": round(age)}
@@ -233,7 +233,7 @@ class AccountReaper:
         if Fate.NEWER in fates:
             return
         row = removal_row(name.object or "", stamp, policy, self._means.clock.now())
-        gone = Fate.UNKNOWN not in fates and replicas.tell(name.of_container, [row], stamp)
+        gone = Fate.UNKNOWN not in fates and replicas.send_rows(name.of_container, [row], stamp)
         self._counts["objects_reaped_total" if gone else "failed_total"] += 1
         account.left += 1
 
@@ -244,6 +244,6 @@ class AccountReaper:
         if gone:
             row = ContainerRow(name.container or "", listed.timestamp, stamp, policy_index=listed.policy_index)
             now = self._means.clock.now()
-            gone = replicas.tell(name.of_account, [container_row(row.name, row)], now)
+            gone = replicas.send_rows(name.of_account, [container_row(row.name, row)], now)
         self._counts["containers_reaped_total" if gone else "failed_total"] += 1
         account.left += 1

@@ -97,7 +97,7 @@ class ContainerUpdater:
             return True
         account = containers.status(location).name.of_account
         rows = [container_row(row.name, row)]
-        answers = self._accounts.tell(account, rows, row.reported_at, _headers(account), silent=self._silent)
+        answers = self._accounts.send_rows(account, rows, row.reported_at, _headers(account), silent=self._silent)
         statuses = list(answers.values())
         if not is_majority(statuses) and not self._is_settled(row, statuses):
             return self._refused(account, row.name, statuses)

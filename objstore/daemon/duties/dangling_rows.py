@@ -191,8 +191,8 @@ class DanglingRows:
         return judge([*first, *again], others)
 
     def _repair(self, container: Name, row: ObjectRow) -> bool:
-        said = tombstone_row(row.name, row.timestamp, row.policy_index)
-        statuses = self._containers.tell(container, [said], row.timestamp, {POLICY: str(row.policy_index)})
+        row_ = tombstone_row(row.name, row.timestamp, row.policy_index)
+        statuses = self._containers.send_rows(container, [row_], row.timestamp, {POLICY: str(row.policy_index)})
         return is_majority(statuses.values())
 
 

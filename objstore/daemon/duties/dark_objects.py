@@ -283,7 +283,7 @@ class DarkObjects:
         policy = suspect.location.policy
         row = object_row(ListedObject(*suspect.info)._replace(name=suspect.name.object or ""), policy)
         container = suspect.name.of_container
-        statuses = self._containers.tell(container, [row], suspect.info.timestamp, {POLICY: str(policy)})
+        statuses = self._containers.send_rows(container, [row], suspect.info.timestamp, {POLICY: str(policy)})
         return is_majority(statuses.values())
 
     # Objects that should have gone
@@ -310,7 +310,7 @@ class DarkObjects:
         """Put a row into the queue, whose container is made where it is missing."""
         now = self._now()
         row = queue_row(due, queue_timestamp(changed, due.when, now))
-        statuses = self._containers.tell(container, [row], Timestamp.from_seconds(now), {RECREATE: "0"})
+        statuses = self._containers.send_rows(container, [row], Timestamp.from_seconds(now), {RECREATE: "0"})
         return is_majority(statuses.values())
 
 

@@ -41,7 +41,7 @@ from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.summaries import Summary
 from objstore.wire.messages import Transport
 
-_MOST_SENT_AGAIN = 10_000
+_MAX_SENT_AGAIN = 10_000
 _SWEEP_AGE = 86_400.0  # of what a killed transfer or removal left, in seconds
 
 
@@ -104,7 +104,7 @@ class DatabaseReplicator:
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
         self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
-        self._told = Seldom()
+        self._failure_log = Seldom()
         self._removed = self._forgotten = self._reclaimed = self._failures = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -120,7 +120,7 @@ class DatabaseReplicator:
             raise Interrupted
         self._throttle.take(amount)
 
-    def told(self) -> Mapping[str, object]:
+    def status(self) -> Mapping[str, object]:
         """Return the numbers of the current or last pass, and, in names that end in `_total`, since the start."""
         return {
             **self._passes.report(),
@@ -179,8 +179,8 @@ class DatabaseReplicator:
             return True
         if not part.handoff and self._is_known_equal(device, part, summaries, due):
             return True
-        told = Told(self._around.logger, self._told)
-        work = _Partition(told, self._means, replicas, part, self._before(), self._sent_again)
+        failure_log = FailureLog(self._around.logger, self._failure_log)
+        work = _Partition(failure_log, self._means, replicas, part, self._before(), self._sent_again)
         try:
             succeeded = work.push(summaries, ring.handoffs(part.partition), partial(self._is_here, device))
         except Interrupted:
@@ -241,7 +241,7 @@ class DatabaseReplicator:
                 self._reclaimed += _quietly(replicas.reclaim, location, before, summary.max_row) or 0
 
 
-class Told(NamedTuple):
+class FailureLog(NamedTuple):
     """The log of failures, each written once: a failure of a node would repeat for each partition."""
 
     logger: logging.Logger
@@ -258,7 +258,7 @@ class _Partition:
 
     def __init__(
         self,
-        told: Told,
+        failure_log: FailureLog,
         means: Means,
         replicas: Replicas,
         part: Part,
@@ -270,8 +270,8 @@ class _Partition:
         self._sent_again = sent_again
         self.failures = 0
         self.failed_peers: set[str] = set()  # by their addresses for replication
-        self._told = told
-        self._logger = told.logger
+        self._failure_log = failure_log
+        self._logger = failure_log.logger
         self._means = means
         self._replicas = replicas
         self._before = before
@@ -300,13 +300,13 @@ class _Partition:
             try:
                 return self._push(node, summaries) and node is peer
             except NodeDeviceGone as error:
-                self._told.of_node(node, logging.INFO, error)
+                self._failure_log.of_node(node, logging.INFO, error)
                 node = next(spare, None)
                 if node is not None and is_here(node):
                     break  # this very device stands in
             except NodeFailure as error:
                 self.failures += 1
-                self._told.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
+                self._failure_log.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
                 break
         return False
 
@@ -353,7 +353,7 @@ class _Partition:
 
     def _is_worth_trying(self, attempt: tuple[str, int, int]) -> bool:
         """Sending all rows again may not help if the totals of a database are wrong: an auditor finds that."""
-        if len(self._sent_again) >= _MOST_SENT_AGAIN:
+        if len(self._sent_again) >= _MAX_SENT_AGAIN:
             self._sent_again.clear()
         return attempt not in self._sent_again
 
@@ -364,8 +364,8 @@ class _Partition:
 
 def _state(part: Part, summaries: Mapping[str, Summary]) -> int:
     """Equal where peers and databases are the same; only within this process."""
-    said = frozenset((key, own.id, own.max_row, own.digest) for key, own in summaries.items())
-    return hash((tuple(node.id for node in part.peers), said))
+    state = frozenset((key, own.id, own.max_row, own.digest) for key, own in summaries.items())
+    return hash((tuple(node.id for node in part.peers), state))
 
 
 def _quietly(call: Callable[..., object], *args: object) -> Any:

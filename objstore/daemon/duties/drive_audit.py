@@ -50,7 +50,7 @@ def verdict(condition: Condition, rules: Rules) -> str:
 
 
 class Means(NamedTuple):
-    """The checks of drives; all except `tell` may block. devices: path by name, of those in use.
+    """The checks of drives; all except `report` may block. devices: path by name, of those in use.
 
     lines: of the kernel's log. drives: the drive of each device. probe: why a path cannot be used, or ''.
     """
@@ -60,7 +60,7 @@ class Means(NamedTuple):
     drives: Callable[[Iterable[str]], Mapping[str, str]]
     probe: Callable[[str], str]
     outs: Outs
-    tell: Callable[[Mapping[str, object]], None]
+    report: Callable[[Mapping[str, object]], None]
 
 
 class DriveAudit:
@@ -82,7 +82,7 @@ class DriveAudit:
         self.conditions: dict[str, Condition] = {}
         self.taken_out = 0
 
-    def told(self) -> dict[str, object]:
+    def status(self) -> dict[str, object]:
         devices = {
             name: {"errors": condition.errors, "failed_probes": condition.failed}
             for name, condition in self.conditions.items()
@@ -106,12 +106,12 @@ class DriveAudit:
         for look in looks:
             look.wait()
             yield None
-        self._threads.run(self._tell)
+        self._threads.run(self._report)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """In a thread."""
         devices = {name: condition._asdict() for name, condition in self.conditions.items()}
-        self._means.tell(
+        self._means.report(
             {"devices": devices, "log_unreadable": self._log_unreadable, "outs_unwritable": self._unwritable}
         )
 

@@ -36,7 +36,7 @@ _PAGE = 1000
 _RETIRE_AFTER = 2 * 86400.0  # seconds after its time that an empty container of the queue is deleted
 _FIRST_WAIT = 30.0  # seconds until a row that could not be done with is tried again; doubles each time
 _LONGEST_WAIT = 3600.0
-_MOST_WAITING = 100_000  # rows of which that is remembered
+_MAX_WAITING = 100_000  # rows of which that is remembered
 
 
 def turn(row: str, index: int, replicas: int) -> int:
@@ -139,7 +139,7 @@ class Expirer:
         self._oldest: int | None = None
         self._counts = {"expired_total": 0, "dropped_total": 0, "failed_total": 0}
 
-    def told(self) -> Mapping[str, Any]:
+    def status(self) -> Mapping[str, Any]:
         """expired: objects deleted; dropped: rows taken from the queue; failed: tries after which a row stayed.
 
         waiting: rows found due, in the last pass, that had to wait for a replica. oldest_due_seconds: since when
@@ -236,17 +236,17 @@ class Expirer:
 
     def _expire(self, queue: _Queue, row: ListedObject, due: Due, context: RequestContext) -> None:
         fates: list[Fate] = []
-        told = True
+        removed = True
         container = self._means.layer.container_info(context, due.name)
         stamp = just_after(row.timestamp)
         if container.exists:
-            fates, told = self._delete(due, stamp, container.policy_index)
+            fates, removed = self._delete(due, stamp, container.policy_index)
         elif container.status in (404, 410):
             fates = [Fate.ABSENT]
         now = self._means.now()
         row_age, due_age = now - row.timestamp.seconds, now - due.when
         done = finished(fates, row_age, due_age, self._settings.give_up)
-        if not (done and (told or due_age > self._settings.give_up) and self._drop(queue.name, row.name, stamp)):
+        if not (done and (removed or due_age > self._settings.give_up) and self._drop(queue.name, row.name, stamp)):
             self._put_off(row.name)
             return
         self._waits.pop(row.name, None)
@@ -266,22 +266,24 @@ class Expirer:
         for owned in deletion.segments:
             self._means.free(name.account, owned)
         self._counts["expired_total"] += deletion.done
-        told = Fate.ENDED not in deletion.fates or self._tell(name.of_container, name.object or "", stamp, policy)
-        return deletion.fates, told
+        removed = Fate.ENDED not in deletion.fates or self._remove_row(
+            name.of_container, name.object or "", stamp, policy
+        )
+        return deletion.fates, removed
 
     def _drop(self, queue: Name, row: str, stamp: Timestamp) -> bool:
         """Remove a row from the queue. One that came later, for a later change of the object, stays."""
-        return self._tell(queue, row, stamp, 0)
+        return self._remove_row(queue, row, stamp, 0)
 
-    def _tell(self, container: Name, row: str, stamp: Timestamp, policy: int) -> bool:
+    def _remove_row(self, container: Name, row: str, stamp: Timestamp, policy: int) -> bool:
         removal = removal_row(row, stamp, policy, self._means.clock.now())
-        return self._means.replicas.tell(container, [removal], stamp)
+        return self._means.replicas.send_rows(container, [removal], stamp)
 
     def _put_off(self, row: str) -> None:
         self._counts["failed_total"] += 1
         last = self._waits.get(row)
         seconds = _FIRST_WAIT if last is None else min(2 * last.seconds, _LONGEST_WAIT)
-        if last is not None or len(self._waits) < _MOST_WAITING:
+        if last is not None or len(self._waits) < _MAX_WAITING:
             self._waits[row] = _Wait(self._means.now() + seconds, seconds)
 
     # The queue's containers

@@ -58,8 +58,8 @@ def _send(
 ) -> set[str]:
     partition, nodes = replicas.place(name, policy)
     kept = {key: value for key, value in response.headers.items() if metadata.stored_with_object(key)}
-    told = {key: response.headers[key] for key in ("Content-Type", "Etag")}
-    request = replicas.request("PUT", name, partition, {**kept, **told, TIMESTAMP: stamp.internal}, policy)
+    source_headers = {key: response.headers[key] for key in ("Content-Type", "Etag")}
+    request = replicas.request("PUT", name, partition, {**kept, **source_headers, TIMESTAMP: stamp.internal}, policy)
     length = int(response.headers["Content-Length"])
     receivers: list[_Receiver] = []
     try:

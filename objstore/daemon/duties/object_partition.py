@@ -82,7 +82,7 @@ class Peers:
         self._pause = pause
         self._monotonic = monotonic
         self._avoid: dict[tuple[str, int], dict[str, float]] = {}  # until when, by address and device, "" for all
-        self._told = Seldom(monotonic=monotonic)
+        self._warnings = Seldom(monotonic=monotonic)
 
     def line(self, place: Place, node: Node) -> Line:
         """Raises NodeFailure for one that did not answer recently."""
@@ -94,7 +94,7 @@ class Peers:
     def sender(self, part: Part, node: Node, bounds: Bounds) -> Sender:
         """Raises NodeFailure for one that did not answer recently."""
         source = Source(part.place.store, part.partition, part.place.policy)
-        return Sender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._told)
+        return Sender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._warnings)
 
     def ended(self, sender: Sender) -> None:
         """Count what was sent."""
@@ -114,7 +114,7 @@ class Peers:
         self.failures[name] += 1
         if isinstance(error, (NodeUnreachable, NodeTimeout)):
             self._leave_alone(node, now, isinstance(error, NodeUnreachable))
-        level = logging.WARNING if self._told.is_due((name, type(error))) else logging.DEBUG
+        level = logging.WARNING if self._warnings.is_due((name, type(error))) else logging.DEBUG
         self.logger.log(level, "%s: %s", node, error)
 
     def _leave_alone(self, node: Node, now: float, whole: bool) -> None:

@@ -93,14 +93,14 @@ class ObjectReplicator:
         """Let units under way end after the request that they have sent."""
         self._stopping = True
 
-    def told(self) -> Mapping[str, object]:
+    def status(self) -> Mapping[str, object]:
         """Return the numbers of the current or last pass, and, in names that end in `_total`, since the start."""
-        told = self._passes.report()
+        report = self._passes.report()
         for device, (identity, since) in self._present.items():
-            if device in told["devices"]:
-                told["devices"][device]["present"] = {"identity": identity.partition("/")[2], "since": since}
+            if device in report["devices"]:
+                report["devices"][device]["present"] = {"identity": identity.partition("/")[2], "since": since}
         return {
-            **told,
+            **report,
             **{f"{name}_total": self._peers.counts[name] for name in _COUNTED},
             "reclaimed_total": self._reclaimed,
             "peer_failures": dict(self._peers.failures),

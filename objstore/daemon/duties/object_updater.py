@@ -77,7 +77,7 @@ class ObjectUpdater:
         self._now = now
         self._threads = cache(lambda path: ThreadPool(f"object-updater:{path}", 1, _PATIENCE, lets_go=True))
         self._silent: Counter[int] = Counter()
-        self._told = Seldom()
+        self._warnings = Seldom()
         self.delivered = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
@@ -90,7 +90,7 @@ class ObjectUpdater:
                     yield partial(self._deliver, spool, target, group)
 
     def _next(self, spool: Spool, updates: Iterator[SpooledUpdate]) -> list[SpooledUpdate]:
-        """Some more updates; none where the device does not tell: it must not hold up the others."""
+        """Some more updates; none where the device does not send_rows: it must not hold up the others."""
         try:
             return self._threads(spool.directory).run(_take, updates)
         except (OSError, DeviceUnavailable) as error:
@@ -111,16 +111,16 @@ class ObjectUpdater:
         first = min(Timestamp.parse(row["timestamp"]) for row in rows)
         age = self._now() - max(update.timestamp for update in updates).seconds
         headers = dict(target.headers)
-        answers = self._containers.tell(target.container, rows, first, headers, target.replicas, self._silent)
+        answers = self._containers.send_rows(target.container, rows, first, headers, target.replicas, self._silent)
         if is_unknown(answers) and age > self._give_up_after:
             # Those told may have no database yet, and others one, from whom they get it by replication.
-            answers = self._containers.tell(target.container, rows, first, headers, silent=self._silent)
+            answers = self._containers.send_rows(target.container, rows, first, headers, silent=self._silent)
             left = [] if any(map(succeeded, answers.values())) else remaining(answers, age, self._give_up_after)
         else:
             left = remaining(answers, age, self._give_up_after)
         if left:
             # One of many, as a rule: where a host is away, those of all its containers wait.
-            level = logging.WARNING if self._told.is_due("waiting") else logging.DEBUG
+            level = logging.WARNING if self._warnings.is_due("waiting") else logging.DEBUG
             self._containers.logger.log(
                 level, "%d updates of %s are still waiting for replicas %s", len(updates), target.container.path, left
             )

@@ -67,8 +67,8 @@ class Means(NamedTuple):
 def agreed(replies: Iterable[Reply], policy: int) -> bool:
     """Do a container's replicas agree on its policy? A majority must say so, and none another."""
     replies = list(replies)
-    said = [reply.headers.get(POLICY, "0") for reply in replies if reply.ok]
-    return 2 * len(said) > len(replies) and all(one == str(policy) for one in said)
+    policies = [reply.headers.get(POLICY, "0") for reply in replies if reply.ok]
+    return 2 * len(policies) > len(replies) and all(one == str(policy) for one in policies)
 
 
 class Plan(NamedTuple):
@@ -136,7 +136,7 @@ class Reconciler:
         self._containers: dict[tuple[str, Location], _Container] = {}
         self._counts = {"moved_total": 0, "deleted_total": 0, "dropped_total": 0, "failed_total": 0, "bytes_total": 0}
 
-    def told(self) -> Mapping[str, object]:
+    def status(self) -> Mapping[str, object]:
         """moved: objects; deleted: where a deletion had been made under another policy; dropped: rows of nothing;
         failed: tries after which a row stayed; waiting: own replicas of containers with misplaced rows."""
         return {**self._counts, "waiting": len(self._containers)}
@@ -285,8 +285,8 @@ class Reconciler:
             headers["Content-Type"], headers,
         )  # fmt: skip
         row = object_row(listed, task.policy)
-        return self._means.replicas.tell(task.container, [row], reply.stored)
+        return self._means.replicas.send_rows(task.container, [row], reply.stored)
 
     def _tell_removal(self, task: _Task, stamp: Timestamp, policy: int) -> bool:
         row = removal_row(task.row.name, stamp, policy, self._means.clock.now())
-        return self._means.replicas.tell(task.container, [row], stamp)
+        return self._means.replicas.send_rows(task.container, [row], stamp)

@@ -244,15 +244,15 @@ def merge_status(connection: Connection, peer: status.Status) -> None:
     status.merge_metadata(connection, peer.metadata)
 
 
-def _policy_order(said: status.Status, deleted: Timestamp) -> tuple[int, int, int]:
+def _policy_order(info: status.Status, deleted: Timestamp) -> tuple[int, int, int]:
     """The sort key of copies: the least one determines the policy; `deleted`: the newest deletion.
 
     A copy created after that deletion precedes one that was not. Of several created since, the first has held objects
     for longest, so its policy causes the fewest moves.
     """
-    if said.status_changed_at > deleted:
-        return 0, said.status_changed_at.raw, said.policy_index
-    return 1, -said.status_changed_at.raw, said.policy_index
+    if info.status_changed_at > deleted:
+        return 0, info.status_changed_at.raw, info.policy_index
+    return 1, -info.status_changed_at.raw, info.policy_index
 
 
 class Writer(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.names import RESERVED
 
-MOST_ROWS = 1024  # read at once, so that a page of 1,000 is one step without Python's lock
+MAX_ROWS = 1024  # read at once, so that a page of 1,000 is one step without Python's lock
 _FEW_ROWS = 8
 
 
@@ -145,7 +145,7 @@ def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[object]:
     items: list[object] = []
     span = span_of(query)
     while not span.empty and len(items) < wanted:
-        most = min(MOST_ROWS, wanted - len(items))
+        most = min(MAX_ROWS, wanted - len(items))
         rows = fetch(span, query.reverse, most)
         items.extend(rows)
         if len(rows) < most:
@@ -200,7 +200,7 @@ def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) 
     group: str | None = None
     while not span.empty and len(items) < wanted:
         if grouping is not None and skim is not None and group is not None:
-            most = min(MOST_ROWS, wanted - len(items))
+            most = min(MAX_ROWS, wanted - len(items))
             rows = skim(span, grouping, most)
         else:
             rows = fetch(span, query.reverse, most)
@@ -209,7 +209,7 @@ def _grouped(query: ListingQuery, fetch: Fetch, skim: Skim | None, wanted: int) 
             break
         if group is None:
             span = _behind(span, query.reverse, rows[-1][0])
-            most = min(MOST_ROWS, most * 4)
+            most = min(MAX_ROWS, most * 4)
         else:
             span = _past(span, query.reverse, group, groups.path)
             most = max(_FEW_ROWS, most // 4)

@@ -349,11 +349,11 @@ def _taking(table: tables.RowTable) -> WriteMany:
 
 def _also_theirs(connection: Connection, table: tables.RowTable, rows: Sequence[object], had: int) -> int:
     """Up to which of our rows a peer has them that had those up to `had` and has now told us `rows`."""
-    told = {table.key(row): row for row in rows}
+    sent = {table.key(row): row for row in rows}
     while had < tables.last_row(connection):
         found = tables.rows_since(connection, table, had, _LOOKED_AT)
         for number, row in found:
-            if told.get(table.key(row)) != row:
+            if sent.get(table.key(row)) != row:
                 return had
             had = number
         if len(found) < _LOOKED_AT:

@@ -41,12 +41,12 @@ def status_of(info: Any) -> Status:
 
 def digest(status: Status) -> str:
     """Equal for replicas that say the same. Removed metadata does not count: each replica forgets it in its time."""
-    said = [
+    fields = [
         *(timestamp.internal for timestamp in status[1:5]),
         status.policy_index,
         md.dump({key: item for key, item in status.metadata.items() if item[0]}),
     ]
-    return hashlib.md5(json.dumps(said).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(json.dumps(fields).encode(), usedforsecurity=False).hexdigest()
 
 
 def live(info: _Info) -> _Info:

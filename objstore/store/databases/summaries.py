@@ -14,7 +14,7 @@ from objstore.store.databases.contents import Contents
 
 # A file that changed so short a time ago (in seconds) may change again without another time stamp.
 _SETTLING = 2.0
-_MOST_KNOWN = 50_000
+_MAX_KNOWN = 50_000
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -63,7 +63,7 @@ def _read(connection: Connection, contents: Contents) -> Summary:
 class Known:
     """Summaries by hash, each with what its files were like when it was read. For several threads."""
 
-    def __init__(self, most: int = _MOST_KNOWN) -> None:
+    def __init__(self, most: int = _MAX_KNOWN) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._known: dict[str, tuple[_Stamp, Summary]] = {}

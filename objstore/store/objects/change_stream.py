@@ -34,7 +34,7 @@ _VERSION = 1
 _HEADER = struct.Struct("<4sHHIQ")  # magic, version, reserved (0), bytes of record, bytes of content
 _CHECKSUM = struct.Struct("<I")  # CRC32C of the header
 HEADER_SIZE = _HEADER.size + _CHECKSUM.size
-MOST_RECORD = 16 * 1024 * 1024  # bytes; a record is some kilobytes
+MAX_RECORD = 16 * 1024 * 1024  # bytes; a record is some kilobytes
 
 
 def encode_header(record_size: int, content_size: int) -> bytes:
@@ -161,7 +161,7 @@ class StreamWriter:
         """The header is there."""
         record_size, content_size = decode_header(bytes(self._kept["header"]))
         trailer = trailer_size(content_size) if self._change.kind == DATA else 0
-        if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MOST_RECORD:
+        if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MAX_RECORD:
             raise InvalidInput("the length of the change does not match its header")
         self._parts.update(record=record_size, content=content_size, trailer=trailer)
         if self._change.kind == DATA:
@@ -208,7 +208,7 @@ def _check_received(record: bytes, change: Change) -> int:
 
 def _matches(trailer: Buffer, size: int, checksums: array[int]) -> bool:
     try:
-        said = decode_trailer(trailer)
+        decoded = decode_trailer(trailer)
     except Unsound as error:
         raise ChecksumMismatch(str(error)) from error
-    return said.size == size and said.checksums == checksums and not said.record
+    return decoded.size == size and decoded.checksums == checksums and not decoded.record

@@ -30,29 +30,29 @@ def describe_file(path: str, files: Files = FILES) -> dict[str, object]:
     Raises OSError if the file cannot be opened.
     """
     problems: list[str] = []
-    said: dict[str, Any] = {"path": path, "problems": problems}
+    facts: dict[str, Any] = {"path": path, "problems": problems}
     change = Change.parse(os.path.basename(path))
     if change is None:
         problems.append("not the name of an object's file")
     else:
-        said["kind"] = change.kind
-        said["timestamp"] = change.timestamp.internal
+        facts["kind"] = change.kind
+        facts["timestamp"] = change.timestamp.internal
         if change.content_type is not None:
-            said["content_type_timestamp"] = change.content_type.internal
+            facts["content_type_timestamp"] = change.content_type.internal
     file = files.open(path)
     try:
-        said["length"] = files.size(file.fd)
+        facts["length"] = files.size(file.fd)
         if change is None or change.kind == DATA:
-            _describe_data(files, file, said, problems)
+            _describe_data(files, file, facts, problems)
         else:
-            said["record"] = _noting(problems, lambda: decode_record(read_whole(files, file)))
+            facts["record"] = _noting(problems, lambda: decode_record(read_whole(files, file)))
     finally:
         file.close()
-    record = said.get("record")
+    record = facts.get("record")
     if change is not None and record:
-        _noting(problems, lambda: _check_record(record, change, said))
-    said["sound"] = not problems
-    return said
+        _noting(problems, lambda: _check_record(record, change, facts))
+    facts["sound"] = not problems
+    return facts
 
 
 def _noting(problems: list[str], call: Any) -> Any:
@@ -64,30 +64,30 @@ def _noting(problems: list[str], call: Any) -> Any:
         return None
 
 
-def _check_record(record: dict[str, object], change: Change, said: dict[str, object]) -> None:
+def _check_record(record: dict[str, object], change: Change, facts: dict[str, object]) -> None:
     size = check_fields(record, change)
-    if said.get("size", size) != size:
+    if facts.get("size", size) != size:
         raise Unsound("the size in the metadata does not match the trailer")
 
 
-def _describe_data(files: Files, file: OpenFile, said: dict[str, Any], problems: list[str]) -> None:
+def _describe_data(files: Files, file: OpenFile, facts: dict[str, Any], problems: list[str]) -> None:
     attribute = _noting(problems, lambda: files.attribute(file.fd, ATTRIBUTE))
     trailer = _noting(problems, lambda: read_trailer(files, file))
     if attribute is not None:
-        said["record_in"] = "attribute"
-        said["record"] = _noting(problems, lambda: decode_record(attribute))
+        facts["record_in"] = "attribute"
+        facts["record"] = _noting(problems, lambda: decode_record(attribute))
     elif trailer is not None and trailer.record:
-        said["record_in"] = "trailer"
-        said["record"] = _noting(problems, lambda: decode_record(trailer.record))
+        facts["record_in"] = "trailer"
+        facts["record"] = _noting(problems, lambda: decode_record(trailer.record))
     elif not problems:
         problems.append("the file has no metadata")
     if trailer is not None:
-        said["size"] = trailer.size
-        said["block_size"] = BLOCK
-        said["blocks"] = count_blocks(trailer.size)
-        said["bad_blocks"] = _noting(problems, lambda: _bad_blocks(files, file, trailer))
-        if said["bad_blocks"]:
-            problems.append(f"{len(said['bad_blocks'])} blocks do not match their checksums")
+        facts["size"] = trailer.size
+        facts["block_size"] = BLOCK
+        facts["blocks"] = count_blocks(trailer.size)
+        facts["bad_blocks"] = _noting(problems, lambda: _bad_blocks(files, file, trailer))
+        if facts["bad_blocks"]:
+            problems.append(f"{len(facts['bad_blocks'])} blocks do not match their checksums")
 
 
 def _bad_blocks(files: Files, file: OpenFile, trailer: Trailer) -> list[int]:

@@ -28,7 +28,7 @@ from objstore.store.objects.layout import Layout, ancestors, changes_among, file
 from objstore.store.objects.liveness import counting
 
 SETTLE_SECONDS = 1.0  # for writers that looked whether the cleaning up has begun just before it did
-_MOST_PASSES = 5
+_MAX_PASSES = 5
 _RETRIES = 10
 _SAVE_SECONDS = 1.0
 
@@ -276,9 +276,9 @@ def relink_device(
     policy: int,
     step: Step,
     take: Callable[[], object] = lambda: None,
-    tell: Callable[[int, int], object] = lambda done, total: None,
+    report: Callable[[int, int], object] = lambda done, total: None,
 ) -> Counts:
-    """All of a policy on a device. tell: called with how many partitions are done, of how many. Raises OSError.
+    """All of a policy on a device. report: called with how many partitions are done, of how many. Raises OSError.
 
     Cleaning up is done again until nothing is found any more that a writer left meanwhile.
     """
@@ -290,15 +290,15 @@ def relink_device(
     counts = Counts()
     try:
         relinker.begin()
-        for _ in range(_MOST_PASSES):
+        for _ in range(_MAX_PASSES):
             removed = counts.removed
             every = relinker.partitions()
             left = [partition for partition in every if progress.least is None or partition < progress.least]
-            tell(len(every) - len(left), len(every))
+            report(len(every) - len(left), len(every))
             for done, partition in enumerate(left, start=len(every) - len(left) + 1):
                 counts = counts.plus(relinker.relink(partition))
                 progress.done(partition)
-                tell(done, len(every))
+                report(done, len(every))
             progress.least = None
             if counts.removed == removed:
                 break

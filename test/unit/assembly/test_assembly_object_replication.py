@@ -36,9 +36,9 @@ def make(data: DataDir, **overrides: str) -> tuple[Surroundings, Work]:
 
 
 def run_once(work: Work) -> dict[str, Any]:
-    daemon = Daemon("object-replicator", work.begin_pass, work.pace, logging.getLogger("test"), told=work.told)
+    daemon = Daemon("object-replicator", work.begin_pass, work.pace, logging.getLogger("test"), told=work.status)
     assert daemon.run_once().complete
-    return dict(work.told())
+    return dict(work.status())
 
 
 def fill(around: Surroundings, size: int = 1) -> dict[Location, list[str]]:

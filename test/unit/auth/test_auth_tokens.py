@@ -95,7 +95,7 @@ def test_any_text_is_refused(text):
 
 
 def test_memory_of_tokens_is_bounded(clock):
-    tokens = Tokens(SECRET, now=clock, most_known=3)
+    tokens = Tokens(SECRET, now=clock, cache_limit=3)
     issued = [tokens.issue(USER).text for _ in range(10)]
     for token in (*issued, *issued):
         assert tokens.verify(token, TABLE)

@@ -76,7 +76,7 @@ def test_a_deleted_account_is_emptied(store: InProcess, reaper: Work) -> None:
     for container in POLICIES:
         for device in store.primaries(container):
             assert store.device(device).containers.status(store.location(container)).deleted
-    told = reaper.told()
+    told = reaper.status()
     assert (told["objects_reaped_total"], told["containers_reaped_total"], told["waiting"]) == (9, 3, 0)
     later = Timestamp.from_seconds(time.time() + 10)
     for device in store.primaries(ACCOUNT):
@@ -106,7 +106,7 @@ def test_nothing_goes_before_the_delay(store: InProcess) -> None:
     work = cleaners.ACCOUNT_REAPER.make(store.around(account_reaper_delay="1h"))
     run(work)
     assert len(contents(store)) == 27
-    assert work.told()["waiting"] == 3  # replicas
+    assert work.status()["waiting"] == 3  # replicas
 
 
 def test_what_is_written_to_an_account_made_again_stays(store: InProcess, reaper: Work) -> None:
@@ -186,7 +186,7 @@ def test_what_cannot_be_deleted_everywhere_is_tried_again(store: InProcess, reap
     run(reaper)
     store.net.down.clear()
     assert contents(store) != []
-    assert reaper.told()["failed_total"] > 0
+    assert reaper.status()["failed_total"] > 0
     run(reaper, passes=4)
     assert contents(store) == []
     assert listed(store) == [0, 0, 0]

@@ -395,7 +395,7 @@ def search_and_expire(store: InProcess) -> tuple[int, int]:
     run_pass(updaters.CONTAINER_UPDATER.make(around))
     expirer = cleaners.OBJECT_EXPIRER.make(around)
     run_pass(expirer)
-    return search.told().get("requeued_total", 0), expirer.told()["expired_total"]
+    return search.status().get("requeued_total", 0), expirer.status()["expired_total"]
 
 
 def test_an_object_whose_row_was_lost_goes_in_the_end(tmp_path: Path) -> None:
@@ -435,5 +435,5 @@ def test_one_whose_row_is_in_the_queue_is_told_of_and_left_to_the_expirer(tmp_pa
     time.sleep(max(0.0, when - time.time()) + 0.01)
     search = auditors.DARK_OBJECTS.make(store.around(dark_objects_action="repair", dark_objects_overdue="0"))
     run_pass(search)
-    told = search.told()
+    told = search.status()
     assert (told["overdue_total"], told["queued_total"], told.get("requeued_total", 0)) == (1, 1, 0)

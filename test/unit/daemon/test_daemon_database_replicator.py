@@ -61,8 +61,8 @@ class World:
             for unit in self.replicators[name].passes():
                 unit()
 
-    def told(self, name: str, what: str):
-        return self.replicators[name].told()[what]
+    def status(self, name: str, what: str):
+        return self.replicators[name].status()[what]
 
     def store(self, name: str):
         return self.cluster.device(name).containers
@@ -115,13 +115,13 @@ def test_replica_that_missed_rows_gets_those_alone(world: World, place: Location
         world.store(device).merge_rows(place, rows)
     world.run()
     world.run()
-    before = world.told("d1", "rows_sent_total")
+    before = world.status("d1", "rows_sent_total")
     world.store("d1").merge_rows(place, [world.row("new"), world.row("n003", True)])
     world.run("d1")
-    assert world.told("d1", "rows_sent_total") == before + 4
+    assert world.status("d1", "rows_sent_total") == before + 4
     assert_equal(world, place)
     assert "n003" not in names(world, "d3", place)
-    assert world.told("d1", "files_sent_total") == 0
+    assert world.status("d1", "files_sent_total") == 0
 
 
 def test_large_database_that_misses_a_thousand_rows_gets_a_thousand_rows(world: World, place: Location) -> None:
@@ -129,13 +129,13 @@ def test_large_database_that_misses_a_thousand_rows_gets_a_thousand_rows(world: 
         lose(world, device, place)
     world.store("d1").merge_rows(place, [world.row(f"n{number:05d}") for number in range(50_000)])
     world.run("d1")
-    assert (world.told("d1", "files_sent_total"), world.told("d1", "rows_sent_total")) == (2, 0)
+    assert (world.status("d1", "files_sent_total"), world.status("d1", "rows_sent_total")) == (2, 0)
     world.cluster.transport.down.add("d3")
     world.store("d1").merge_rows(place, [world.row(f"late{number}") for number in range(1000)])
     world.run()
     world.run()
-    assert [world.told(device, "rows_sent_total") for device in world.replicators] == [1000, 0, 0]
-    assert world.told("d1", "files_sent_total") == 2
+    assert [world.status(device, "rows_sent_total") for device in world.replicators] == [1000, 0, 0]
+    assert world.status("d1", "files_sent_total") == 2
     assert world.store("d2").info(place).object_count == 51_000
 
 
@@ -149,11 +149,11 @@ def test_equal_replicas_cost_nothing_more(world: World, place: Location) -> None
         world.store(device).merge_rows(place, [world.row("a"), world.row("b")])
     world.run()
     world.run()
-    sent = [world.told(device, "rows_sent_total") for device in world.replicators]
-    differences = [world.told(device, "differences_total") for device in world.replicators]
+    sent = [world.status(device, "rows_sent_total") for device in world.replicators]
+    differences = [world.status(device, "differences_total") for device in world.replicators]
     world.run()
-    assert sent == [world.told(device, "rows_sent_total") for device in world.replicators]
-    assert differences == [world.told(device, "differences_total") for device in world.replicators]
+    assert sent == [world.status(device, "rows_sent_total") for device in world.replicators]
+    assert differences == [world.status(device, "differences_total") for device in world.replicators]
 
 
 def test_rows_told_to_all_at_once_go_to_each_peer_once(world: World, place: Location) -> None:
@@ -168,10 +168,10 @@ def test_rows_told_to_all_at_once_go_to_each_peer_once(world: World, place: Loca
     rows = [world.row(f"n{number}") for number in range(20)]
     for device in world.replicators:
         world.store(device).merge_rows(place, rows)
-    before = sum(world.told(device, "rows_sent_total") for device in world.replicators)
+    before = sum(world.status(device, "rows_sent_total") for device in world.replicators)
     world.run()
     world.run()
-    assert sum(world.told(device, "rows_sent_total") for device in world.replicators) == before + 3 * len(rows)
+    assert sum(world.status(device, "rows_sent_total") for device in world.replicators) == before + 3 * len(rows)
 
 
 def test_peer_that_was_down_catches_up(world: World, place: Location) -> None:
@@ -180,7 +180,7 @@ def test_peer_that_was_down_catches_up(world: World, place: Location) -> None:
         world.store(device).merge_rows(place, [world.row("a")])
         world.store(device).set_metadata(place, {"X-Container-Meta-Color": "blue"}, world.cluster.clock.now())
     world.run("d1", "d2")
-    assert world.told("d1", "failures_total") == 1
+    assert world.status("d1", "failures_total") == 1
     world.cluster.transport.down.clear()
     world.run()
     assert_equal(world, place)
@@ -195,15 +195,15 @@ def test_lost_database_comes_back_as_a_file_with_an_id_of_its_own(world: World, 
     lost = world.store("d2").status(place).id
     assert world.store("d2").remove_moved(place, world.store("d2").summaries([place])[place.hash])
     world.run("d1")
-    assert world.told("d1", "files_sent_total") == 1
+    assert world.status("d1", "files_sent_total") == 1
     assert_equal(world, place)
     ids = {world.store(device).status(place).id for device in world.replicators}
     assert len(ids) == 3 and lost not in ids
-    before = sum(world.told(device, "rows_sent_total") for device in world.replicators)
+    before = sum(world.status(device, "rows_sent_total") for device in world.replicators)
     world.run()
     world.run()
     # The copy's peers are known to have all of its rows, and it all of theirs.
-    assert sum(world.told(device, "rows_sent_total") for device in world.replicators) == before
+    assert sum(world.status(device, "rows_sent_total") for device in world.replicators) == before
     assert not list(Path(world.store("d2").path(place)).parents[4].glob("tmp/*/*"))
 
 
@@ -211,13 +211,15 @@ def test_many_missing_rows_come_as_a_file_that_is_merged(world: World, place: Lo
     world.store("d1").merge_rows(place, [world.row(f"n{number:04d}") for number in range(1500)])
     world.store("d2").merge_rows(place, [world.row("own"), world.row("n0007", True)])
     world.run("d1")
-    assert world.told("d1", "files_sent_total") == 2
+    assert world.status("d1", "files_sent_total") == 2
     world.run()
     world.run()
     assert_equal(world, place)
     listed = names(world, "d1", place)
     assert "own" in listed and "n0007" not in listed and len(listed) == 1500
-    assert world.told("d3", "rows_sent_total") < 10 and not world.told("d3", "files_sent_total")  # it has little to say
+    assert world.status("d3", "rows_sent_total") < 10 and not world.status(
+        "d3", "files_sent_total"
+    )  # it has little to say
 
 
 def test_deletion_travels_and_a_replica_that_was_away_does_not_bring_the_container_back(
@@ -272,11 +274,11 @@ def test_tombstones_are_reclaimed_when_all_primaries_have_them(world: World, pla
         world.store(device).merge_rows(place, [old, new])
     world.run("d1", "d2")
     world.run("d1", "d2")
-    assert world.told("d1", "rows_reclaimed_total") == 0
+    assert world.status("d1", "rows_reclaimed_total") == 0
     world.cluster.transport.down.clear()
     world.run()
     world.run()
-    assert world.told("d1", "rows_reclaimed_total") == 1
+    assert world.status("d1", "rows_reclaimed_total") == 1
     world.run()
     for device in world.replicators:
         rows = world.store(device).rows_since(place, 0, 10)
@@ -290,8 +292,8 @@ def test_moved_database_comes_to_its_new_place_and_leaves_the_old(world: World, 
     world.ring = ring_of("d2", "d3", "d4")
     world.run("d1")  # their statuses become equal
     world.run("d1")
-    assert world.told("d1", "removed_total") == 1
-    assert world.told("d1", "handoffs_left") == 0
+    assert world.status("d1", "removed_total") == 1
+    assert world.status("d1", "handoffs_left") == 0
     assert not (Path(world.cluster.devices.root) / "d1" / "containers" / str(place.partition)).exists()
     world.run()
     assert_equal(world, place, "d2", "d3", "d4")
@@ -303,7 +305,7 @@ def test_moved_database_stays_while_a_primary_lacks_it(world: World, place: Loca
     world.ring = ring_of("d2", "d3", "d4")
     world.cluster.transport.down.add("d3")
     world.run("d1")
-    assert world.told("d1", "handoffs_left") == 1
+    assert world.status("d1", "handoffs_left") == 1
     assert os.path.exists(world.store("d1").path(place))
     world.cluster.transport.down.clear()
     world.run("d1")
@@ -467,7 +469,7 @@ def test_handoff_that_lost_rows_is_not_removed_before_its_new_ones_are_elsewhere
     world.ring = ring_of("d2", "d3", "d4")
     for _ in range(3):
         world.run("d1")
-    assert world.told("d1", "removed_total") == 1
+    assert world.status("d1", "removed_total") == 1
     assert names(world, "d2", place) == names(world, "d3", place) == ["a", "b", "c", "d", "new"]
 
 
@@ -518,7 +520,7 @@ def test_replicator_told_to_end_leaves_the_rest_of_a_partition(world: World, pla
 
     world.cluster.transport.call = stopping
     world.run("d1")
-    assert 0 < world.told("d1", "rows_sent_total") <= 7  # one page
+    assert 0 < world.status("d1", "rows_sent_total") <= 7  # one page
     world.cluster.transport.call = call
     world.replicators["d1"] = world.replicator("d1", "containers")
     world.run("d1")
@@ -602,9 +604,9 @@ def test_replicas_that_exchange_in_any_order_end_equal(cluster, steps: list[tupl
             assert_equal(world, place)
         else:
             assert not any(os.path.exists(world.store(device).path(place)) for device in _DEVICES)
-        sent = [world.told(device, "rows_sent_total") for device in _DEVICES]
+        sent = [world.status(device, "rows_sent_total") for device in _DEVICES]
         world.run()
-        assert [world.told(device, "rows_sent_total") for device in _DEVICES] == sent
+        assert [world.status(device, "rows_sent_total") for device in _DEVICES] == sent
         for device in _DEVICES:
             world.store(device).close()
 
@@ -619,17 +621,17 @@ def test_database_of_another_part_power_is_left_alone(world: World, place: Locat
     world.store("d1").merge_rows(place, [world.row("a")])
     world.run()
     assert names(world, "d1", place) == ["a"]
-    assert world.told("d1", "rows_sent_total") == 0
+    assert world.status("d1", "rows_sent_total") == 0
 
 
 def test_progress_is_told_by_device(world: World, place: Location) -> None:
     world.run("d1")
-    told = world.replicators["d1"].told()
+    told = world.replicators["d1"].status()
     assert told["partitions_done"] == told["partitions"] == 1 and told["handoffs_left"] == told["failures_total"] == 0
     assert told["devices"]["d1"]["last_pass"] == told["oldest_pass"] == world.time
     world.cluster.transport.down.add("d2")
     world.run("d1")
-    assert (world.told("d1", "failures"), world.told("d1", "failures_total")) == (1, 1)
+    assert (world.status("d1", "failures"), world.status("d1", "failures_total")) == (1, 1)
 
 
 def test_unchanged_partition_is_compared_in_every_second_pass(world: World, place: Location) -> None:
@@ -652,7 +654,7 @@ def test_unchanged_partition_is_compared_in_every_second_pass(world: World, plac
     world.run("d1")
     world.run("d1")
     assert names(world, "d2", place) == ["a"]
-    assert replicator.told()["failures_total"] == 0
+    assert replicator.status()["failures_total"] == 0
 
 
 def test_host_that_does_not_know_its_own_address_removes_nothing(world: World, place: Location) -> None:
@@ -667,4 +669,4 @@ def test_host_that_does_not_know_its_own_address_removes_nothing(world: World, p
         world.store("d1").merge_rows(place, rows)
         world.run("d1")
         assert os.path.exists(world.store("d1").path(place))
-        assert world.told("d1", "failures_total") > 0
+        assert world.status("d1", "failures_total") > 0

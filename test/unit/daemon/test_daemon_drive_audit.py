@@ -41,7 +41,7 @@ class Host:
     def __init__(self, root: Path, rules: Rules = RULES) -> None:
         self.lines: list[Line] = []
         self.bad: dict[str, Callable[[], str]] = {}
-        self.told: Mapping[str, Any] = {}
+        self.status: Mapping[str, Any] = {}
         self.outs = Outs(str(root))
         for name in ("d1", "d2"):
             (root / name).mkdir()
@@ -63,7 +63,7 @@ class Host:
         return self.bad[path]() if path in self.bad else ""
 
     def _tell(self, told: Mapping[str, Any]) -> None:
-        self.told = told
+        self.status = told
 
     def run(self, times: int = 1) -> None:
         for _ in range(times):
@@ -80,7 +80,7 @@ def test_sound_devices_stay(host: Host) -> None:
     host.lines = [Line(NOW, "EXT4-fs (sda1): mounted filesystem")]
     host.run(3)
     assert host.outs.all() == {}
-    assert host.told["devices"]["d1"]["errors"] == 0
+    assert host.status["devices"]["d1"]["errors"] == 0
 
 
 def test_a_drive_that_the_kernel_complains_of_goes_out_and_servers_refuse_it(host: Host) -> None:
@@ -90,7 +90,7 @@ def test_a_drive_that_the_kernel_complains_of_goes_out_and_servers_refuse_it(hos
     with pytest.raises(DeviceUnavailable):
         host.servers.get("d2")
     assert host.servers.get("d1")
-    assert host.audit.told()["taken_out_total"] == 1
+    assert host.audit.status()["taken_out_total"] == 1
 
 
 def test_errors_of_long_ago_do_not_count(host: Host) -> None:
@@ -156,7 +156,7 @@ def test_with_none_allowed_failures_are_only_told(tmp_path: Path) -> None:
     host.bad["d1"] = lambda: "Input/output error"
     host.run(3)
     assert host.outs.all() == {}
-    assert host.told["devices"]["d1"]["failed"] == 3
+    assert host.status["devices"]["d1"]["failed"] == 3
 
 
 def test_a_log_that_cannot_be_read_leaves_the_probes(host: Host) -> None:
@@ -167,7 +167,7 @@ def test_a_log_that_cannot_be_read_leaves_the_probes(host: Host) -> None:
     host.bad["d2"] = lambda: "Input/output error"
     host.run(2)
     assert list(host.outs.all()) == ["d2"]
-    assert "not permitted" in host.told["log_unreadable"]
+    assert "not permitted" in host.status["log_unreadable"]
 
 
 def test_a_device_put_back_is_used_again(host: Host) -> None:

@@ -45,7 +45,7 @@ def run(store: InProcess) -> Callable[[Work], dict[str, Any]]:
     def run_one(work: Work) -> dict[str, Any]:
         tell_account(store)
         run_pass(work)
-        return dict(work.told())
+        return dict(work.status())
 
     return run_one
 
@@ -188,7 +188,7 @@ def test_a_row_stays_until_every_replica_has_answered(store: InProcess, expirer:
     away = store.primaries(OBJECT)[0]
     store.net.down.add(away)
     run_pass(expirer)
-    told = expirer.told()
+    told = expirer.status()
     assert (told["expired_total"], told["dropped_total"], told["failed_total"]) == (1, 0, 1)
     store.net.down.clear()
     assert store.copies(OBJECT) == [away]
@@ -223,7 +223,7 @@ def test_hosts_share_the_rows(store: InProcess, run: Any) -> None:
     for host in (1, 2, 3, 4):
         work = cleaners.OBJECT_EXPIRER.make(store.around(host, **PROMPT))
         run_pass(work)
-        done.append(work.told()["expired_total"])
+        done.append(work.status()["expired_total"])
     assert sum(done) == 12
     assert max(done) < 12
     assert not any(store.copies(name) for name in names)
@@ -237,7 +237,7 @@ def test_another_host_takes_over(store: InProcess) -> None:
     for host in (1, 2, 3, 4):
         work = cleaners.OBJECT_EXPIRER.make(store.around(host, **PROMPT | {"object_expirer_takeover": "1"}))
         run_pass(work)
-        done.append(work.told()["expired_total"])
+        done.append(work.status()["expired_total"])
     first = next(index for index, count in enumerate(done) if count)
     assert sum(done) == 1
     assert first <= 1  # of four hosts three have the row: the first or second is one of these

@@ -38,7 +38,7 @@ class Duty:
 
     def __init__(self) -> None:
         self.fails = True
-        self.told: Mapping[str, Any] = {}
+        self.status: Mapping[str, Any] = {}
 
     def begin(self) -> Iterator[object]:
         yield
@@ -56,7 +56,7 @@ def duty() -> Duty:
 
 @pytest.fixture
 def daemon(duty: Duty) -> Daemon:
-    return Daemon("object-auditor", duty.begin, Pace(3600), LOGGER, told=lambda: duty.told, now=lambda: 1000.0)
+    return Daemon("object-auditor", duty.begin, Pace(3600), LOGGER, status=lambda: duty.status, now=lambda: 1000.0)
 
 
 def means(directory: Path, registry: Metrics, also: Sent | None = None) -> Means:
@@ -75,9 +75,9 @@ def monitor(tmp_path: Path, registry: Metrics) -> Monitor:
 
 
 def test_the_state_of_a_daemon_is_told(daemon: Daemon, duty: Duty, monitor: Monitor, tmp_path: Path) -> None:
-    duty.told = {"phase": "round 3", "done": 5}
+    duty.status = {"phase": "round 3", "done": 5}
     daemon.run_once()
-    monitor.tell(daemon)
+    monitor.write(daemon)
     told = recon_files.read(str(tmp_path), "object-auditor")
     assert (told["name"], told["pid"], told["host"], told["started"]) == ("object-auditor", 42, "h1", 1000.0)
     assert told["pass"] is None
@@ -88,7 +88,7 @@ def test_the_state_of_a_daemon_is_told(daemon: Daemon, duty: Duty, monitor: Moni
 def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
     def begin() -> Iterator[object]:
         yield
-        monitor.tell(daemon)
+        monitor.write(daemon)
         yield
 
     daemon = Daemon("relinker", begin, Pace(1), LOGGER, now=lambda: 5.0)
@@ -98,9 +98,9 @@ def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
 
 def test_the_last_complete_pass_is_known_after_a_restart(daemon: Daemon, tmp_path: Path) -> None:
     daemon.run_once()
-    Monitor(means(tmp_path, Metrics(LOGGER))).tell(daemon)
+    Monitor(means(tmp_path, Metrics(LOGGER))).write(daemon)
     again = Daemon("object-auditor", lambda: iter(()), Pace(1), LOGGER)
-    Monitor(means(tmp_path, Metrics(LOGGER))).tell(again)
+    Monitor(means(tmp_path, Metrics(LOGGER))).write(again)
     told = recon_files.read(str(tmp_path), "object-auditor")
     assert told["last"]["units"] == 2
     assert told["passes_total"] == 0
@@ -109,7 +109,7 @@ def test_the_last_complete_pass_is_known_after_a_restart(daemon: Daemon, tmp_pat
 def test_numbers_become_metrics_and_those_of_devices_have_a_label(
     daemon: Daemon, duty: Duty, registry: Metrics, monitor: Monitor
 ) -> None:
-    duty.told = {
+    duty.status = {
         "left": 4,
         "phase": "second",
         "hashed": {"bytes_total": 10},
@@ -117,9 +117,9 @@ def test_numbers_become_metrics_and_those_of_devices_have_a_label(
         "devices": {"d1": {"objects_total": 3, "rate": 1.5, "deep": {"er": True}}},
     }
     daemon.run_once()
-    monitor.tell(daemon)
-    duty.told = {**duty.told, "left": 1, "hashed": {"bytes_total": 25}}
-    monitor.tell(daemon)
+    monitor.write(daemon)
+    duty.status = {**duty.status, "left": 1, "hashed": {"bytes_total": 25}}
+    monitor.write(daemon)
     page = registry.render().decode()
     for line in (
         'objstore_daemon_left{daemon="object-auditor",device=""} 1.0',
@@ -140,18 +140,18 @@ def test_a_counter_that_begins_anew_goes_on_from_where_it_was(
     daemon: Daemon, duty: Duty, registry: Metrics, monitor: Monitor
 ) -> None:
     for value in (10, 12, 3):
-        duty.told = {"objects_total": value}
-        monitor.tell(daemon)
+        duty.status = {"objects_total": value}
+        monitor.write(daemon)
     assert b'objstore_daemon_objects_total{daemon="object-auditor",device=""} 15.0' in registry.render()
 
 
 def test_statsd_hears_of_what_has_grown(daemon: Daemon, duty: Duty, tmp_path: Path) -> None:
     sent = Sent()
     monitor = Monitor(means(tmp_path, Metrics(LOGGER), sent))
-    duty.told = {"left": 4, "devices": {"d1": {"objects_total": 3}}}
+    duty.status = {"left": 4, "devices": {"d1": {"objects_total": 3}}}
     daemon.run_once()
-    monitor.tell(daemon)
-    monitor.tell(daemon)
+    monitor.write(daemon)
+    monitor.write(daemon)
     assert sent.counted["object-auditor.d1.objects"] == 3
     assert sent.counted["object-auditor.units"] == 2
     assert sent.gauges["object-auditor.left"] == 4
@@ -169,15 +169,15 @@ def test_states_are_told_at_the_end_of_passes_and_during_long_ones(tmp_path: Pat
     daemon = Daemon("slow", begin, Pace(3600), LOGGER, on_pass_end=monitor.note_end)
     threads = [green.spawn(monitor.run, [daemon]), green.spawn(daemon.run)]
 
-    def told() -> Any:
+    def status() -> Any:
         return recon_files.read(str(tmp_path), "slow") or {"pass": None, "passes_total": -1}
 
     with green.deadline(5, AssertionError("nothing was told")):
-        while told()["pass"] is None:
+        while status()["pass"] is None:
             green.sleep(0.005)
-        assert told()["pass"]["units"] == 1
+        assert status()["pass"]["units"] == 1
         gate.send(None)
-        while told()["passes_total"] != 1:
+        while status()["passes_total"] != 1:
             green.sleep(0.005)
     daemon.stop()
     threads[1].wait()
@@ -189,16 +189,16 @@ def test_a_state_that_cannot_be_written_stops_nothing(
 ) -> None:
     (tmp_path / "file").touch()
     monitor = Monitor(means(tmp_path / "file" / "below", Metrics(LOGGER)))
-    monitor.tell(daemon)
-    monitor.tell(daemon)
+    monitor.write(daemon)
+    monitor.write(daemon)
     assert len([record for record in caplog.records if "cannot write its state" in record.message]) == 1
 
 
 def test_a_fault_in_what_a_daemon_tells_stops_nothing(monitor: Monitor, tmp_path: Path) -> None:
-    def told() -> Mapping[str, Any]:
+    def status() -> Mapping[str, Any]:
         raise KeyError("a fault of ours")
 
-    monitor.tell(Daemon("faulty", lambda: iter(()), Pace(1), LOGGER, told=told))
+    monitor.write(Daemon("faulty", lambda: iter(()), Pace(1), LOGGER, status=status))
     assert recon_files.read(str(tmp_path), "faulty")["told"] == {}
 
 
@@ -212,14 +212,14 @@ def test_state_that_no_daemon_wrote_is_passed_over(
     tmp_path: Path, registry: Metrics, daemon: Daemon, last: Any
 ) -> None:
     recon_files.write(str(tmp_path), daemon.name, {"last": last})
-    Monitor(means(tmp_path, registry)).tell(daemon)
+    Monitor(means(tmp_path, registry)).write(daemon)
     assert recon_files.read(str(tmp_path), daemon.name)["last"] is None
 
 
 def test_one_daemon_that_tells_nonsense_does_not_hide_the_others(
     tmp_path: Path, registry: Metrics, daemon: Daemon, duty: Duty, caplog: pytest.LogCaptureFixture
 ) -> None:
-    duty.told = {"amount_total": float("inf")} | {"devices": {"d1": {"again_total": 1}}}
+    duty.status = {"amount_total": float("inf")} | {"devices": {"d1": {"again_total": 1}}}
     other = Daemon("other", duty.begin, Pace(3600), LOGGER)
 
     class Failing(Metrics):

@@ -168,7 +168,7 @@ class Cluster:
         for _ in range(passes):
             for unit in replicator.passes():
                 unit()
-        return dict(replicator.told())
+        return dict(replicator.status())
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_where_nothing_changed_each_peer_is_asked_once_for_all_partitions(cluste
     pace = Pace(60.0, concurrency=concurrency)
     Daemon("test", replicator.passes, pace, logging.getLogger("test.replicator")).run_once()
     assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
-    told = replicator.told()
+    told = replicator.status()
     assert told["partitions_done"] == told["partitions"] == len(partitions(cluster, "d1"))
     assert (told["failures"], told["sent_total"], dict(told["peer_failures"])) == (0, 0, {})
     assert "last_pass" in told["devices"]["d1"]
@@ -335,7 +335,7 @@ def test_old_tombstones_are_removed_where_all_peers_have_them_too(cluster: Clust
     now[0] += 24 * 3600
     for unit in replicator.passes():
         unit()
-    assert replicator.told()["reclaimed_total"] == sum("d1" in cluster.primaries(name) for name in NAMES)
+    assert replicator.status()["reclaimed_total"] == sum("d1" in cluster.primaries(name) for name in NAMES)
 
 
 @pytest.mark.parametrize(("size", "together"), [(1, 10), (2000, 4), (4000, 2)])  # a change is its content and record
@@ -462,7 +462,7 @@ def test_old_tombstones_of_primaries_are_removed_once_an_interval(cluster: Clust
         now[0] += hours * 3600
         for unit in replicator.passes():
             unit()
-        assert least <= replicator.told()["reclaimed_total"] <= most
+        assert least <= replicator.status()["reclaimed_total"] <= most
 
 
 def test_a_lost_device_is_stood_in_for_by_a_handoff(cluster: Cluster) -> None:
@@ -640,7 +640,7 @@ def test_a_pass_that_is_stopped_is_not_complete(cluster: Cluster) -> None:
     for unit in replicator.passes():
         unit()
         replicator.stop()
-    told = replicator.told()
+    told = replicator.status()
     assert "last_pass" not in told["devices"]["d1"]
     assert told["failures"] == told["partitions"]
 

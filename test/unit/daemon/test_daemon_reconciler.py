@@ -59,10 +59,10 @@ def put_silver(
 def delete_silver(store: InProcess, stamp: Timestamp) -> None:
     for device in store.primaries(OBJECT, SILVER):
         assert store.ask(device, "DELETE", OBJECT, SILVER, X_Timestamp=stamp.internal).status in (204, 404)
-    tell(store, tombstone_row("o", stamp, SILVER))
+    send_rows(store, tombstone_row("o", stamp, SILVER))
 
 
-def tell(store: InProcess, row: dict[str, Any]) -> None:
+def send_rows(store: InProcess, row: dict[str, Any]) -> None:
     body = json.dumps([row]).encode()
     for device in store.primaries(CONTAINER):
         store.ask(device, "POST", CONTAINER, body=body, query="rows=1", X_Timestamp=row["timestamp"])
@@ -93,10 +93,10 @@ def test_an_object_is_moved_to_the_containers_policy(store: InProcess, reconcile
     assert waiting(store) == [0, 0, 0]
     info = store.device(store.primaries(CONTAINER)[0]).containers.info(store.location(CONTAINER))
     assert (info.object_count, info.bytes_used, info.row_count) == (1, len(body), 1)
-    told = reconciler.told()
+    told = reconciler.status()
     assert (told["moved_total"], told["failed_total"], told["bytes_total"]) == (1, 0, len(body))
     run_pass(reconciler)
-    assert reconciler.told()["waiting"] == 0
+    assert reconciler.status()["waiting"] == 0
 
 
 def test_what_a_post_said_goes_along(store: InProcess, reconciler: Work) -> None:
@@ -143,7 +143,7 @@ def test_a_deletion_under_a_wrong_policy_is_made_under_the_right_one(
     run_pass(reconciler)
     assert store("GET", OBJECT).status == expected
     assert waiting(store) == [0, 0, 0]
-    assert reconciler.told()["deleted_total"] == (expected == 404)
+    assert reconciler.status()["deleted_total"] == (expected == 404)
 
 
 def test_a_row_whose_object_was_deleted_meanwhile_goes(store: InProcess, reconciler: Work) -> None:
@@ -206,7 +206,7 @@ def test_a_promise_to_another_write_is_not_taken_for_the_copy(store: InProcess, 
     run_pass(reconciler)
     assert store.copies(OBJECT, GOLD) == []
     assert len(store.copies(OBJECT, SILVER)) == 3
-    assert reconciler.told()["failed_total"] == 1
+    assert reconciler.status()["failed_total"] == 1
 
 
 def test_a_replica_that_is_away_keeps_the_row(store: InProcess, reconciler: Work) -> None:

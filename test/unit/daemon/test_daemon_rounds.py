@@ -76,8 +76,8 @@ def test_a_round_is_made_once_in_a_cycle(tmp_path: Path) -> None:
     now.now += 100
     run(rounds)
     assert len(counting.seen) == 10
-    assert rounds.told()["things_total"] == 10
-    assert rounds.told()["devices"]["d1"]["full"]["last_counts"] == {"things": 5}
+    assert rounds.status()["things_total"] == 10
+    assert rounds.status()["devices"]["d1"]["full"]["last_counts"] == {"things": 5}
 
 
 def test_at_once_a_round_that_is_not_due_is_made_once(tmp_path: Path) -> None:
@@ -217,5 +217,5 @@ def test_what_is_found_is_kept_up_to_a_bound() -> None:
     for number in range(5000):
         found.find(str(number))
     assert len(found.findings) == 1000
-    assert len(found.told()["findings"]) == 20
-    assert Round.read(json.loads(json.dumps(found.said()))).said() == found.said()
+    assert len(found.status()["findings"]) == 20
+    assert Round.read(json.loads(json.dumps(found.as_json()))).said() == found.said()

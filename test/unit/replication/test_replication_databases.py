@@ -12,7 +12,17 @@ from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.replication import databases as protocol
-from objstore.replication.databases import Bounds, Difference, Told, Way, compare, forgettable, start, told, way
+from objstore.replication.databases import (
+    Bounds,
+    DatabaseState,
+    Difference,
+    Way,
+    compare,
+    forgettable,
+    start,
+    database_state,
+    way,
+)
 from objstore.store.databases.contents import Rows
 from objstore.store.databases.status import Status
 from objstore.store.databases.summaries import Summary
@@ -24,23 +34,23 @@ BOUNDS = Bounds(rows=10, file_rows=50, file_part=0.5)
 
 
 def test_peer_without_the_database_is_told_so() -> None:
-    assert compare(told(HASH, ME), None) == Difference(HASH)
+    assert compare(database_state(HASH, ME), None) == Difference(HASH)
 
 
 def test_peer_that_has_all_rows_and_the_same_status_says_nothing() -> None:
     own = ME._replace(id="peer", max_row=7, incoming={"me": 100})
-    assert compare(told(HASH, ME), own) is None
+    assert compare(database_state(HASH, ME), own) is None
 
 
 @pytest.mark.parametrize("max_row", [0, 100])
 def test_sender_that_asks_itself_hears_its_own_id(max_row: int) -> None:
     """It must not take itself for a peer that has all, and remove what it has."""
     own = ME._replace(max_row=max_row)
-    assert compare(told(HASH, own), own) == Difference(HASH, "me", max_row)
+    assert compare(database_state(HASH, own), own) == Difference(HASH, "me", max_row)
 
 
 def test_empty_databases_that_never_met_are_equal() -> None:
-    assert compare(told(HASH, ME._replace(max_row=0)), ME._replace(id="peer", max_row=0)) is None
+    assert compare(database_state(HASH, ME._replace(max_row=0)), ME._replace(id="peer", max_row=0)) is None
 
 
 @pytest.mark.parametrize(
@@ -49,8 +59,8 @@ def test_empty_databases_that_never_met_are_equal() -> None:
         ({"incoming": {"me": 40}}, Difference(HASH, "peer", 40)),
         ({"incoming": {}}, Difference(HASH, "peer", 0)),
         ({"incoming": {"me": 100}, "digest": "other"}, Difference(HASH, "peer", 100, status=True)),
-        ({"incoming": {"me": 101}}, Difference(HASH, "peer", 101)),  # it was told of rows that are lost
-        # It has rows that it has not told yet: no wonder that totals differ.
+        ({"incoming": {"me": 101}}, Difference(HASH, "peer", 101)),  # it was database_state of rows that are lost
+        # It has rows that it has not database_state yet: no wonder that totals differ.
         ({"incoming": {"me": 100}, "totals": ()}, None),
         (
             {"incoming": {"me": 100}, "outgoing": {"me": 100}, "totals": ()},
@@ -59,7 +69,7 @@ def test_empty_databases_that_never_met_are_equal() -> None:
     ],
 )
 def test_what_differs(changes: dict[str, object], expected: Difference | None) -> None:
-    assert compare(told(HASH, ME), ME._replace(id="peer", **changes)) == expected
+    assert compare(database_state(HASH, ME), ME._replace(id="peer", **changes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,8 +79,8 @@ def test_what_differs(changes: dict[str, object], expected: Difference | None) -
         ({}, Difference(HASH, "peer", 60), 60, Way.ROWS),
         ({}, Difference(HASH, "peer", 49), 49, Way.FILE),  # 51 of 100 rows are missing
         ({}, Difference(HASH, "peer", 50), 50, Way.ROWS),
-        ({"peer": 95}, Difference(HASH, "peer", 0), 95, Way.ROWS),  # it told us so many itself
-        ({"peer": 100}, Difference(HASH, "peer", 0), 100, Way.ROWS),  # and is told that it has all
+        ({"peer": 95}, Difference(HASH, "peer", 0), 95, Way.ROWS),  # it database_state us so many itself
+        ({"peer": 100}, Difference(HASH, "peer", 0), 100, Way.ROWS),  # and is database_state that it has all
         ({}, Difference(HASH, "peer", 100, status=True), 100, Way.NOTHING),
         ({"peer": 100}, Difference(HASH, "peer", 100, total=True), 0, Way.ROWS),  # of a file it would take nothing
         ({}, Difference(HASH, "peer", 101), 101, Way.RENEW),
@@ -98,8 +108,8 @@ _texts = st.text(max_size=5)
 _numbers = st.integers(0, 2**53)
 
 
-@given(st.lists(st.builds(Told, _texts, _texts, _numbers, _texts, _texts)))
-def test_comparisons_are_read_as_written(databases: list[Told]) -> None:
+@given(st.lists(st.builds(DatabaseState, _texts, _texts, _numbers, _texts, _texts)))
+def test_comparisons_are_read_as_written(databases: list[DatabaseState]) -> None:
     assert protocol.decode_comparison(protocol.encode_comparison(databases)) == databases
 
 

@@ -65,23 +65,23 @@ def ask(apps: Any) -> Ask:
     return ask
 
 
-def told(store: ContainerStore, **changes: Any) -> protocol.Told:
+def database_state(store: ContainerStore, **changes: Any) -> protocol.Told:
     summary = store.summaries([AT])[AT.hash]
-    return protocol.told(AT.hash, summary._replace(id="peer", max_row=0))._replace(**changes)
+    return protocol.database_state(AT.hash, summary._replace(id="peer", max_row=0))._replace(**changes)
 
 
 def test_databases_that_differ_are_named(ask: Ask, store: ContainerStore) -> None:
-    theirs = [told(store), told(store, hash="0" * 32)]
+    theirs = [database_state(store), database_state(store, hash="0" * 32)]
     answer = ask(body=protocol.encode_comparison(theirs), path="/d1/3")
     assert answer.status == 200
     assert protocol.decode_differences(answer.read()) == [protocol.Difference("0" * 32)]
-    body = protocol.encode_comparison([told(store, max_row=7, digest="another")])
+    body = protocol.encode_comparison([database_state(store, max_row=7, digest="another")])
     (found,) = protocol.decode_differences(ask(body=body, path="/d1/3").read())
     assert found == protocol.Difference(AT.hash, store.info(AT).id, 0, status=True)
 
 
 def test_databases_of_no_partition_are_not_compared(ask: Ask, store: ContainerStore) -> None:
-    assert ask(body=protocol.encode_comparison([told(store)]), path="/d1").status == 400
+    assert ask(body=protocol.encode_comparison([database_state(store)]), path="/d1").status == 400
 
 
 def test_rows_and_status_are_taken(ask: Ask, store: ContainerStore) -> None:
@@ -122,7 +122,7 @@ def test_what_no_peer_says_is_refused(ask: Ask, store: ContainerStore, query: st
 
 def test_paths_that_are_none_are_refused(ask: Ask, store: ContainerStore) -> None:
     assert ask("step=rows", b"{}", path="/d1/3/..").status == 400
-    body = protocol.encode_comparison([told(store, hash="../../x")])
+    body = protocol.encode_comparison([database_state(store, hash="../../x")])
     assert ask(body=body, path="/d1/3").status == 400
     assert ask(body=b"[]", path="/nowhere/3").status == 507
 

@@ -34,7 +34,7 @@ def test_what_is_no_list_is_refused(content):
 
 def test_ten_thousand_segments_fit():
     rows = [{"name": "/c/" + "n" * 1024, "hash": "0" * 32, "bytes": 5, "checksum": "x" * 60}] * 10_000
-    assert len(segments.dump(rows)) < segments.MOST_BYTES and json.loads(segments.dump(rows)) == rows
+    assert len(segments.dump(rows)) < segments.MAX_BYTES and json.loads(segments.dump(rows)) == rows
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), max_size=8), st.data())
