@@ -33,7 +33,7 @@ class Keys:
         return OWNER if access_key == "KEY" else None
 
     def has_account(self, account: str) -> bool:
-        return account == OWNER.account
+        return account == OWNER.identity.account
 
 
 class Stack:

@@ -44,7 +44,7 @@ class Keys:
         return OWNER if access_key == KEY else None
 
     def has_account(self, account: str) -> bool:
-        return account == OWNER.account
+        return account == OWNER.identity.account
 
 
 def checker(now: float = NOW_2013, region: str = "us-east-1", accepted: str = "", **rules: Any) -> Checker:
