@@ -31,7 +31,7 @@ class Operator(NamedTuple):
     wild: bool = False
 
 
-class Condition(NamedTuple):
+class PolicyCondition(NamedTuple):
     """operator: its name without qualifiers. qualifier: '', forallvalues or foranyvalue. key: in lower case."""
 
     operator: str
@@ -168,7 +168,7 @@ _TYPES: tuple[tuple[str, Callable[[str], object]], ...] = (
 )
 
 
-def named(operator: str, key: str, values: Sequence[str]) -> Condition:
+def named(operator: str, key: str, values: Sequence[str]) -> PolicyCondition:
     """The condition of one operator and key; raises ValueError for an operator or value that is none."""
     qualifier, colon, name = operator.lower().rpartition(":")
     if colon and qualifier not in _QUALIFIERS:
@@ -186,4 +186,4 @@ def named(operator: str, key: str, values: Sequence[str]) -> Condition:
                 check(value)
             except binascii.Error:
                 raise ValueError(value) from None
-    return Condition(name, qualifier, if_exists, key.lower(), tuple(values))
+    return PolicyCondition(name, qualifier, if_exists, key.lower(), tuple(values))

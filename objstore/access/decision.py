@@ -59,8 +59,8 @@ class Question(NamedTuple):
     pays: bool = False
 
 
-class StoredObject(NamedTuple):
-    """The object that an action is about. acl: None if there is no object. tags: URL-encoded."""
+class ObjectAccess(NamedTuple):
+    """What an object says of access. acl: None if there is no object. tags: URL-encoded."""
 
     acl: Acl | None = None
     tags: str = ""
@@ -78,7 +78,7 @@ class Facts(NamedTuple):
     has_grants: bool = True
     values: Values | None = None
     level: str | None = None
-    stored: StoredObject | None = None
+    stored: ObjectAccess | None = None
 
 
 class Need(Enum):
@@ -122,7 +122,8 @@ def decide(question: Question, facts: Facts) -> Decision | Need:
         return _of_account(question, facts, owns)
     bucket = facts.bucket
     if bucket is None:
-        return OWNER if owns and _says_nothing(question, facts) else Need.BUCKET
+        plain = not question.makes_public and is_plain(question.action, question.s3, facts.has_policy, facts.has_grants)
+        return OWNER if owns and plain else Need.BUCKET
     if question.makes_public and bucket.block.block_acls:
         return PUBLIC_ACL_BLOCKED
     if question.s3 and bucket.requester_pays and not owns and not question.pays:
@@ -130,6 +131,16 @@ def decide(question: Question, facts: Facts) -> Decision | Need:
         if level != ADMIN:
             return Need.LEVEL if level is None else UNPAID
     return _by_policy(question, facts, bucket, owns) or _granted(question, facts, bucket, owns)
+
+
+def is_plain(action: str, s3: bool, has_policy: bool, has_grants: bool) -> bool:
+    """Has a bucket nothing that could keep its owner from an action? OWNERS_ALWAYS count even if the policy is broken.
+
+    has_policy, has_grants: as of `Facts`.
+    """
+    if action in OWNERS_ALWAYS:
+        return True
+    return not has_policy and not (has_grants and s3 and ACTIONS[action].acl == "object")
 
 
 def denies(question: Question, facts: Facts) -> bool | Need:
@@ -155,15 +166,6 @@ def _owns_otherwise(question: Question) -> bool:
         return False
     realm, account = question.realm, question.name.account
     return account == question.identity.account if question.s3 else realm is None or not realm.is_system(account)
-
-
-def _says_nothing(question: Question, facts: Facts) -> bool:
-    """Has the bucket nothing that could bind its owner? OWNERS_ALWAYS counts even if the policy cannot be read."""
-    if question.action in OWNERS_ALWAYS:
-        return True
-    if facts.has_policy or question.makes_public:
-        return False
-    return not (facts.has_grants and question.s3 and ACTIONS[question.action].acl == "object")
 
 
 def _level(question: Question, facts: Facts) -> str | None:

@@ -13,7 +13,7 @@ from objstore.access import condition_keys, swift_acls
 from objstore.access import decision as rules
 from objstore.access.bucket import ACL_SYSMETA, NO_DEFAULTS, POLICY_SYSMETA, BucketDefaults, of_container
 from objstore.access.condition_keys import Circumstances, Subject
-from objstore.access.decision import Decision, Facts, Need, Question, StoredObject
+from objstore.access.decision import Decision, Facts, Need, ObjectAccess, Question, is_plain
 from objstore.layers.interface import ObjectLayer
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
@@ -25,16 +25,25 @@ OBJECT_TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
 _Answer = TypeVar("_Answer", Decision, bool)
 
 
-class Source(Protocol):
+class RequestFacts(Protocol):
     """What the language of a request can tell about it; asked only for what a decision needs."""
 
     def circumstances(self, keys: frozenset[str]) -> Circumstances:
         """Return how it is asked. keys: the condition keys that count, for what is costly to find out."""
         ...
 
-    def stored(self) -> StoredObject:
+    def stored(self) -> ObjectAccess:
         """Return the object that the question is about."""
         ...
+
+
+def lets_owner_pass(info: ContainerInfo, action: str, s3: bool) -> bool:
+    """Does the container of this info let its owner do an action, without a look at anything else?
+
+    `Judge.decide` would say the same. Most requests are such: asked first, it saves them the making of a question.
+    """
+    sysmeta = info.sysmeta
+    return is_plain(action, s3, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
 
 
 class Judge:
@@ -52,7 +61,7 @@ class Judge:
         self,
         context: RequestContext,
         question: Question,
-        source: Source,
+        source: RequestFacts,
         info: ContainerInfo | None = None,
         defaults: BucketDefaults = NO_DEFAULTS,
     ) -> Decision:
@@ -71,7 +80,7 @@ class Judge:
         self,
         context: RequestContext,
         question: Question,
-        source: Source,
+        source: RequestFacts,
         info: ContainerInfo,
         defaults: BucketDefaults = NO_DEFAULTS,
     ) -> bool:
@@ -89,7 +98,7 @@ class _Case(NamedTuple):
     layer: ObjectLayer
     context: RequestContext
     question: Question
-    source: Source
+    source: RequestFacts
     info: ContainerInfo | None
     defaults: BucketDefaults
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from objstore.access import actions
-from objstore.access.conditions import Condition, named
+from objstore.access.conditions import PolicyCondition, named
 from objstore.access.identity import Identity
 from objstore.access.patterns import Values, matches, matches_filled, variables
 from objstore.core.errors import InvalidInput
@@ -67,7 +67,7 @@ class Statement(NamedTuple):
     actions_named: bool
     resources: tuple[str, ...]
     resources_named: bool
-    conditions: tuple[Condition, ...]
+    conditions: tuple[PolicyCondition, ...]
 
     def applies(self, identity: Identity, action: str, resource: str, request: Values, filling: bool) -> bool:
         """resource: `bucket` or `bucket/key`."""
@@ -296,7 +296,7 @@ _PRINCIPAL_KINDS: dict[str, Callable[[str, set[str], set[str]], None]] = {
 }
 
 
-def _conditions(value: object) -> Iterable[Condition]:
+def _conditions(value: object) -> Iterable[PolicyCondition]:
     if not isinstance(value, dict):
         raise MalformedPolicy("Invalid policy syntax.")
     for operator, keys in value.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from objstore.access.bucket import BucketAccess
-from objstore.access.conditions import Condition, network
+from objstore.access.conditions import PolicyCondition, network
 from objstore.access.policy import Policy, Statement
 from objstore.access.swift_acls import without_public
 
@@ -47,7 +47,7 @@ def _grants_everyone(statement: Statement) -> bool:
     return not any(_ties(condition) for condition in statement.conditions)
 
 
-def _ties(condition: Condition) -> bool:
+def _ties(condition: PolicyCondition) -> bool:
     if condition.if_exists or condition.qualifier == "forallvalues":
         return False
     if condition.key == "aws:sourceip":

@@ -14,8 +14,8 @@ from objstore.access import bucket as buckets
 from objstore.access.acl import Acl
 from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
 from objstore.access.condition_keys import Circumstances, needs_request_tags
-from objstore.access.decision import Decision, Facts, Question, StoredObject, decide, may_let_anyone
-from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge
+from objstore.access.decision import Decision, Facts, ObjectAccess, Question, decide, may_let_anyone
+from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.s3 import acl_xml, current, tags, xml
@@ -68,10 +68,7 @@ class Access:
         version = request.query.get("versionId", "")
         action = operation.versioned_action if version and operation.versioned_action else operation.action
         if action:
-            further = described_actions(request) if operation.name in _MAKING else ()
-            if request.key:
-                name = name._replace(object=request.key)
-            self._check(context, request, action, Target(name, version), further)
+            self._check(context, request, action, name, request.key, version, operation.name in _MAKING)
 
     def denies(
         self, context: Context, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = ""
@@ -84,7 +81,7 @@ class Access:
         target = Target(_in(bucket, key), version_id)
         question = Question(request.identity, action, target.name, True)
         return self._judge.denies(
-            RequestContext.of(request.environ), question, _Source(context, request, target), info, self.defaults
+            RequestContext.of(request.environ), question, _S3Facts(context, request, target), info, self.defaults
         )
 
     def check_anonymous(self, context: Context, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
@@ -103,9 +100,9 @@ class Access:
 
         For what an operation does besides what its `action` says: the source of a copy, each key of a deletion.
         """
-        name = _in(context.buckets.resolve(request, bucket), key)
-        self._check(context, request, action, Target(name, version_id))
-        return name
+        name = context.buckets.resolve(request, bucket)
+        self._check(context, request, action, name, key, version_id)
+        return _in(name, key)
 
     def expect_owner(self, context: Context, request: S3Request, bucket: str, expected: str) -> None:
         """Hold a bucket's owner against an x-amz-source-expected-bucket-owner; raises S3Error AccessDenied."""
@@ -156,24 +153,41 @@ class Access:
             raise S3Error("AccessDenied")
 
     def _check(
-        self, context: Context, request: S3Request, action: str, target: Target, further: tuple[str, ...] = ()
+        self,
+        context: Context,
+        request: S3Request,
+        action: str,
+        name: Name,
+        key: str,
+        version: str,
+        making: bool = False,
     ) -> None:
+        """name: of the container. making: do the headers of the request describe a new object?"""
         asked = RequestContext.of(request.environ)
-        info = self._layer.container_info(asked, target.name)
+        info = self._layer.container_info(asked, name)
         if not info.exists:
-            raise _no_such(target.name)
-        pays = _PAYMENT_SYSMETA in info.sysmeta and _pays(request)
-        referrer = request.headers.get("Referer", "")
-        question = Question(request.identity, action, target.name, True, further, None, referrer, False, pays)
-        source = _Source(context, request, target)
-        made = self._judge.decide(asked, question, source, info, self.defaults)
+            raise _no_such(name)
+        identity = request.identity
+        if name.account in identity.accounts and lets_owner_pass(info, action, True):
+            return
+        target = Target(_in(name, key), version)
+        question = Question(
+            identity,
+            action,
+            target.name,
+            s3=True,
+            further=described_actions(request) if making else (),
+            referrer=request.header("Referer"),
+            pays=_PAYMENT_SYSMETA in info.sysmeta and _pays(request),
+        )
+        made = self._judge.decide(asked, question, _S3Facts(context, request, target), info, self.defaults)
         if not made.allowed:
             request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
             raise S3Error("AccessDenied")
 
 
-class _Source(NamedTuple):
-    """See `access.judge.Source`."""
+class _S3Facts(NamedTuple):
+    """See `access.judge.RequestFacts`."""
 
     context: Context
     request: S3Request
@@ -204,20 +218,20 @@ class _Source(NamedTuple):
             signed_at=signing.seconds,
         )
 
-    def stored(self) -> StoredObject:
+    def stored(self) -> ObjectAccess:
         try:
             stored = current.read(self.context, self.request, self.target, "HEAD")
         except S3Error as missing:
             if missing.code not in _MISSING:
                 raise
-            return StoredObject()
+            return ObjectAccess()
         stored.answer.close()
         return stored_object(stored.headers, self.target.name.account)
 
 
-def stored_object(headers: Mapping[str, str], account: str) -> StoredObject:
+def stored_object(headers: Mapping[str, str], account: str) -> ObjectAccess:
     """account: of the bucket."""
-    return StoredObject(acls.load(headers.get(OBJECT_ACL, ""), account), headers.get(OBJECT_TAGS, ""))
+    return ObjectAccess(acls.load(headers.get(OBJECT_ACL, ""), account), headers.get(OBJECT_TAGS, ""))
 
 
 def _tags_of(request: S3Request) -> str:

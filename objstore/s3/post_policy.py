@@ -37,7 +37,7 @@ class Sizes(NamedTuple):
         return Sizes(max(self.least, other.least), min(limits) if limits else None)
 
 
-class Condition(NamedTuple):
+class FormCondition(NamedTuple):
     """kind: `eq` or `starts-with`. field: in lower case. text: as messages show it."""
 
     kind: str
@@ -55,15 +55,15 @@ class Condition(NamedTuple):
         return all(value.strip().startswith(self.value) for value in values)
 
 
-class Policy(NamedTuple):
+class FormPolicy(NamedTuple):
     """expires: seconds since the epoch."""
 
     expires: float
-    conditions: tuple[Condition, ...]
+    conditions: tuple[FormCondition, ...]
     sizes: Sizes
 
 
-def parse(encoded: str) -> Policy:
+def parse(encoded: str) -> FormPolicy:
     """The policy of a form's field; raises S3Error InvalidPolicyDocument."""
     try:
         document = json.loads(base64.b64decode(encoded.encode("ascii"), validate=False))
@@ -80,14 +80,14 @@ def parse(encoded: str) -> Policy:
     conditions = document.get("conditions")
     if not isinstance(conditions, list):
         raise _invalid("Policy missing conditions.")
-    found: list[Condition] = []
+    found: list[FormCondition] = []
     sizes = Sizes()
     for one in conditions:
         if isinstance(one, list) and one and isinstance(one[0], str) and one[0].lower() == "content-length-range":
             sizes = sizes.narrowed(_sizes(one))
         else:
             found += _conditions(one)
-    return Policy(expires, tuple(found), sizes)
+    return FormPolicy(expires, tuple(found), sizes)
 
 
 def _sizes(one: list[object]) -> Sizes:
@@ -107,7 +107,7 @@ def _size(number: object) -> int:
     return size
 
 
-def _conditions(one: object) -> list[Condition]:
+def _conditions(one: object) -> list[FormCondition]:
     if isinstance(one, dict):
         if not one:
             raise _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
@@ -122,13 +122,13 @@ def _conditions(one: object) -> list[Condition]:
     return [_condition(kind, name[1:], value, json.dumps(one))]
 
 
-def _condition(kind: str, name: str, value: object, text: str) -> Condition:
+def _condition(kind: str, name: str, value: object, text: str) -> FormCondition:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise _invalid("Invalid Condition: the value is not a string.")
-    return Condition(kind, name.lower(), str(value), text)
+    return FormCondition(kind, name.lower(), str(value), text)
 
 
-def check(policy: Policy, fields: Mapping[str, str], now: float) -> None:
+def check(policy: FormPolicy, fields: Mapping[str, str], now: float) -> None:
     """fields: by lower-case name, with `bucket`. Raises S3Error AccessDenied."""
     if now > policy.expires:
         raise _denied("Policy expired.")

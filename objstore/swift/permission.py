@@ -23,9 +23,9 @@ from objstore.access import swift_acls
 from objstore.access.actions import CREATE_ACCOUNT, DELETE_ACCOUNT, UPDATE_ACCOUNT
 from objstore.access.bucket import NO_DEFAULTS, BucketDefaults
 from objstore.access.condition_keys import Circumstances
-from objstore.access.decision import PUBLIC_ACL_BLOCKED, Question, StoredObject
+from objstore.access.decision import PUBLIC_ACL_BLOCKED, ObjectAccess, Question
 from objstore.access.identity import ANYONE, Identity, Realm
-from objstore.access.judge import OBJECT_TAGS, Judge
+from objstore.access.judge import OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.errors import InvalidInput, NotFound
 from objstore.core.names import Name
 from objstore.core.versions import VERSION, entry
@@ -88,16 +88,20 @@ class Permissions:
 
     def refusal(self, asking: Asking, info: ContainerInfo | None = None) -> Response | None:
         """Return None if the request may go on, else the answer. info: of the container, if it is known."""
-        environ = asking.environ
+        environ, name = asking.environ, asking.name
         realm: Realm | None = environ.get("objstore.realm")
         if realm is None or environ.get("objstore.preauthorized"):
             environ["objstore.owner"] = True
             return None
         identity: Identity = environ.get("objstore.identity", ANYONE)
+        if name.account in identity.accounts and name.object is not None and realm.covers(name.account):
+            info = info or self._layer.container_info(asking.context, name)
+            if lets_owner_pass(info, _OF_OBJECTS[asking.method], False):
+                environ["objstore.owner"] = True
+                return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
-        question = _question(asking, identity, realm)
-        source = _Source(asking, self._layer, defaults)
-        made = self._judge.decide(asking.context, question, source, info, defaults)
+        source = _SwiftFacts(asking, self._layer, defaults)
+        made = self._judge.decide(asking.context, _question(asking, identity, realm), source, info, defaults)
         if made.owner:
             environ["objstore.owner"] = True
         if made.allowed:
@@ -105,16 +109,22 @@ class Permissions:
         environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
         if made is PUBLIC_ACL_BLOCKED:
             return error(403, "Public ACLs are blocked")
-        return error(403) if identity.known else unauthorized(asking.name.account)
+        return error(403) if identity.known else unauthorized(name.account)
 
 
 def _question(asking: Asking, identity: Identity, realm: Realm) -> Question:
     environ, method, name = asking.environ, asking.method, asking.name
     headers = requests.headers(environ) if method in _CHANGES else {}
     action, *further = actions_of(method, name, headers)
-    public = bool(further) and name.object is None and makes_public(headers)
-    referrer = requests.header(environ, "Referer")
-    return Question(identity, action, name, False, tuple(further), realm, referrer, public)
+    return Question(
+        identity,
+        action,
+        name,
+        further=tuple(further),
+        realm=realm,
+        referrer=requests.header(environ, "Referer"),
+        makes_public=bool(further) and name.object is None and makes_public(headers),
+    )
 
 
 def actions_of(method: str, name: Name, headers: Mapping[str, str]) -> list[str]:
@@ -153,8 +163,8 @@ def listing_query(query: Mapping[str, str]) -> dict[str, str]:
     return asked
 
 
-class _Source(NamedTuple):
-    """See `access.judge.Source`."""
+class _SwiftFacts(NamedTuple):
+    """See `access.judge.RequestFacts`."""
 
     asking: Asking
     layer: ObjectLayer
@@ -173,7 +183,7 @@ class _Source(NamedTuple):
             listing_query(requests.query(environ)) if name.object is None else {},
         )
 
-    def stored(self) -> StoredObject:
+    def stored(self) -> ObjectAccess:
         name, context = self.asking.name, self.asking.context
         try:
             reply = self.layer.open(context, name, _HEAD)
@@ -183,5 +193,5 @@ class _Source(NamedTuple):
                 reply = self.layer.open(context, entry(name, version), _HEAD)
                 reply.close()
         except NotFound:
-            return StoredObject()
-        return StoredObject(tags=reply.headers.get(OBJECT_TAGS, ""))
+            return ObjectAccess()
+        return ObjectAccess(tags=reply.headers.get(OBJECT_TAGS, ""))

@@ -28,8 +28,8 @@ from objstore.access.decision import (
     UNPAID,
     Decision,
     Facts,
+    ObjectAccess,
     Question,
-    StoredObject,
 )
 from objstore.access.decision import OWNER as BY_OWNER
 from objstore.access.identity import ANYONE, Identity, Realm
@@ -95,7 +95,7 @@ class Case(NamedTuple):
 def facts(acl: Acl = OWN, stored: Acl | None = OWN, level: str = "", values: Any = None, **more: Any) -> Facts:
     """stored: the ACL of the object, None if there is none. more: fields of the bucket."""
     bucket = BucketAccess("AUTH_owner", acl, **more)
-    return Facts(bucket, values=values, level=level, stored=StoredObject(stored))
+    return Facts(bucket, values=values, level=level, stored=ObjectAccess(stored))
 
 
 def _name(action: str) -> Name:

@@ -37,7 +37,7 @@ def request(
 
 def values(one: S3Request, *keys: str) -> dict[str, tuple[str, ...]]:
     context: Any = None
-    source = access._Source(context, one, Target(Name("AUTH_owner", "bucket", "key")))
+    source = access._S3Facts(context, one, Target(Name("AUTH_owner", "bucket", "key")))
     subject = Subject(source.circumstances(frozenset(keys)), identity("AUTH_a", "u"), "AUTH_owner")
     return {key: tuple(value) for key, value in condition_keys.gather(keys, subject).items()}
 
