@@ -19,9 +19,9 @@ from pathlib import Path
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.database_auditor import DatabaseAuditor
-from objstore.daemon.duties.database_auditor import Rates as DatabaseRates
-from objstore.daemon.duties.object_auditor import ALWAYS, NEVER, ObjectAuditor, Rates
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.duties.database_auditor import DatabaseRates as DatabaseRates
+from objstore.daemon.duties.object_auditor import ALWAYS, NEVER, ObjectAuditor, ObjectRates
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, DatabaseSettings, ObjectRow
 from objstore.store.interface import ObjectData
@@ -35,7 +35,7 @@ LARGE = 64 << 20
 SMALL = 4096
 ROWS = 10_000
 
-Tour = Callable[[Place, Round], Iterator[Position]]
+Tour = Callable[[SearchedPlace, Round], Iterator[Position]]
 
 
 def place_of(name: Name) -> Location:
@@ -75,7 +75,7 @@ def forget(root: str) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def report(what: str, tour: Tour, place: Place) -> None:
+def report(what: str, tour: Tour, place: SearchedPlace) -> None:
     found = Round()
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in tour(place, found):
@@ -91,23 +91,23 @@ def report(what: str, tour: Tour, place: Place) -> None:
 
 
 def auditor(etags: str) -> ObjectAuditor:
-    return ObjectAuditor(Rates(), etags, lambda: None, LOGGER)
+    return ObjectAuditor(ObjectRates(), etags, lambda: None, LOGGER)
 
 
 def main() -> None:
     directory = sys.argv[1] if len(sys.argv) > 1 else None
     large, small = (int(text) for text in (*sys.argv[2:4], *("8", "2000")[len(sys.argv[2:4]) :]))
     with tempfile.TemporaryDirectory(dir=directory) as root:
-        place = Place("large", f"{root}/large", {0: fill(f"{root}/large", large, LARGE)})
+        place = SearchedPlace("large", f"{root}/large", {0: fill(f"{root}/large", large, LARGE)})
         report("64 MiB, blocks", auditor(NEVER).full, place)
         report("64 MiB, blocks and MD5", auditor(ALWAYS).full, place)
         forget(place.path)
         report("64 MiB, blocks, from the disk", auditor(NEVER).full, place)
-        place = Place("small", f"{root}/small", {0: fill(f"{root}/small", small, SMALL)})
+        place = SearchedPlace("small", f"{root}/small", {0: fill(f"{root}/small", small, SMALL)})
         report("4 KiB, blocks", auditor(NEVER).full, place)
         report("4 KiB, blocks and MD5", auditor(ALWAYS).full, place)
         report("4 KiB, quick", auditor(NEVER).quick, place)
-        place = Place("containers", f"{root}/containers", containers(f"{root}/containers", 50))
+        place = SearchedPlace("containers", f"{root}/containers", containers(f"{root}/containers", 50))
         databases = DatabaseAuditor("container", SALT.hash, DatabaseRates(), lambda: None, LOGGER)
         report(f"container of {ROWS} rows", databases.full, place)
 

@@ -20,8 +20,8 @@ from objstore.cluster.cluster import Transports
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock
-from objstore.replication.databases import Bounds
-from objstore.replication.databases_sender import Means, Sender, Sent
+from objstore.replication.databases import DatabaseBounds
+from objstore.replication.databases_sender import DatabaseSender, SenderMeans, SentCounts
 from objstore.runtime import green
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, ListingQuery, ObjectRow
@@ -123,10 +123,10 @@ class Replicator:
         conf = {"ring_dir": root, "devices": os.path.dirname(device), "mount_check": "no", "log_to": "none"}
         apps = storage_servers(conf, Transports(None))
         self.peer: ContainerStore = apps.devices.get("d1").containers
-        self.sent = Sent()
+        self.sent = SentCounts()
         local = LocalTransport(apps.by_kind)
         node = Node(1, 1, 1, "127.0.0.1", 6201, "d1")
-        self._sender = Sender(source, node, Means(local, Bounds(), lambda rows: None, self.sent))
+        self._sender = DatabaseSender(source, node, SenderMeans(local, DatabaseBounds(), lambda rows: None, self.sent))
         self._source = source
 
     def push(self, location: Location) -> None:

@@ -18,7 +18,7 @@ import time
 from typing import NamedTuple
 
 from objstore.assembly.conf_text import Values, written
-from objstore.assembly.kinds import KINDS, Kind
+from objstore.assembly.kinds import KINDS, ServerKind
 from objstore.assembly.processes import run_apart
 from objstore.auth.users import User
 from objstore.auth.users_file import TOKEN_KEY_NAME, USERS_NAME, ensure_first_user, ensure_token_key
@@ -37,7 +37,7 @@ _GROWTH = 16  # factor by which devices can be added before the partitions are t
 _LEAST_POWER = 10
 
 
-class Host(NamedTuple):
+class PlannedHost(NamedTuple):
     """port: of its object server; the container server has the next, the account server the one after."""
 
     region: int
@@ -46,10 +46,10 @@ class Host(NamedTuple):
     port: int = FIRST_PORT
 
 
-class Plan(NamedTuple):
+class ClusterPlan(NamedTuple):
     """The plan of a new cluster. policies: names, by index. devices: on each host, named d1, d2, ..."""
 
-    hosts: tuple[Host, ...]
+    hosts: tuple[PlannedHost, ...]
     devices: int
     replicas: float
     part_power: int
@@ -63,7 +63,7 @@ class Plan(NamedTuple):
         return [f"d{number}" for number in range(1, self.devices + 1)]
 
 
-def parse_host(text: str) -> Host:
+def parse_host(text: str) -> PlannedHost:
     """Parse `[r<region>z<zone>-]<ip>[:<port>]`, an IPv6 address with a port in brackets. Raises InvalidInput."""
     match = _HOST.fullmatch(text.strip())
     address = match["address"] if match else text
@@ -79,7 +79,7 @@ def parse_host(text: str) -> Host:
     except ValueError:
         raise InvalidInput(f"not a host: {text!r}; the form is [r<region>z<zone>-]<ip>[:<port>]") from None
     assert match is not None  # the rest is not an address
-    return Host(int(match["region"] or 1), int(match["zone"] or 1), ip, number)
+    return PlannedHost(int(match["region"] or 1), int(match["zone"] or 1), ip, number)
 
 
 def usual_part_power(devices: int) -> int:
@@ -87,7 +87,7 @@ def usual_part_power(devices: int) -> int:
     return max(_LEAST_POWER, math.ceil(math.log2(max(1, devices) * _GROWTH * _PARTITIONS_A_DEVICE)))
 
 
-def make(directory: str, plan: Plan) -> User:
+def make(directory: str, plan: ClusterPlan) -> User:
     """Write everything; return the first user, whose keys are stored nowhere else. Raises InvalidInput, OSError."""
     devices = len(plan.hosts) * plan.devices
     if plan.replicas > devices:
@@ -114,7 +114,7 @@ def make(directory: str, plan: Plan) -> User:
 _INTRO = "The {server} of this cluster. `objstore config sample` lists all settings."
 
 
-def _values(kind: Kind, plan: Plan) -> Values:
+def _values(kind: ServerKind, plan: ClusterPlan) -> Values:
     default = {"ring_dir": "%(here)s"}
     if kind.name == "proxy":
         default |= {"bind_port": str(plan.proxy_port)}
@@ -146,7 +146,7 @@ def ring_names(policies: int) -> dict[str, str]:
     return {"account": "account", "container": "container"} | {ring_name(index): "object" for index in range(policies)}
 
 
-def write_rings(directory: str, plan: Plan) -> None:
+def write_rings(directory: str, plan: ClusterPlan) -> None:
     from objstore.ring.builder import RingBuilder  # numpy, which servers do without
     from objstore.ring.builder_file import save_builder, write_ring
 

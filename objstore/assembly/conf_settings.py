@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from objstore.assembly.conf_text import storage_table
 from objstore.assembly.daemons import DUTIES
-from objstore.assembly.kinds import KINDS, Kind, chosen_daemons, daemon_settings, process_settings
+from objstore.assembly.kinds import KINDS, ServerKind, chosen_daemons, daemon_settings, process_settings
 from objstore.assembly.processes import open_conf
 from objstore.assembly.sections import OURS, PATTERNS, all_filters, app_table, filter_table, unique
 from objstore.assembly.surroundings import TOLD_SETTINGS
@@ -38,7 +38,7 @@ _SECRET_FILES = ("users_file", "token_key_file", "key_file")
 _NEAR = 0.85  # similarity above which a name counts as misspelt
 
 
-class Problem(NamedTuple):
+class ConfProblem(NamedTuple):
     """A problem of a file. serious: an error, else a warning. at_start: no server starts or reloads with it."""
 
     path: str
@@ -97,7 +97,7 @@ def bare_name(option: str) -> str:
     return option.removeprefix("set ").removeprefix("get ").strip()
 
 
-class Part(NamedTuple):
+class PipelinePart(NamedTuple):
     """An app or filter of a pipeline. name: if it is ours, else ''. table: None if only it knows its settings."""
 
     section: str
@@ -125,7 +125,7 @@ def _cluster_file(path: str) -> str:
     return found if os.access(found, os.R_OK, effective_ids=True) else ""
 
 
-def problems_of(path: str) -> list[Problem]:
+def problems_of(path: str) -> list[ConfProblem]:
     """Return the problems of the settings of a file of any kind. Raises ConfigError if it cannot be read."""
     conf = Conf(path)
     if is_cluster_conf(conf):
@@ -139,12 +139,12 @@ def is_cluster_conf(conf: Conf) -> bool:
     return any(section in _CLUSTER_TABLES or section.startswith(_POLICY) for section in conf.sections)
 
 
-def _of_cluster(conf: Conf) -> Iterator[Problem]:
+def _of_cluster(conf: Conf) -> Iterator[ConfProblem]:
     for section in conf.sections:
         table = cluster_conf.POLICY if section.startswith(_POLICY) else _CLUSTER_TABLES.get(section)
         if table is None:
             near = _nearest(section, [*_CLUSTER_TABLES, f"{_POLICY}0"])
-            yield Problem(conf.path, section, f"is not a section of objstore.conf{near}", at_start=True)
+            yield ConfProblem(conf.path, section, f"is not a section of objstore.conf{near}", at_start=True)
         else:
             # Uninterpreted: a salt may contain text that PasteDeploy would read as a reference.
             yield from _unknown(conf, section, table)
@@ -152,7 +152,7 @@ def _of_cluster(conf: Conf) -> Iterator[Problem]:
     yield from _exposed(conf.path, conf.path, "")
 
 
-def _of_server(conf: Conf) -> Iterator[Problem]:
+def _of_server(conf: Conf) -> Iterator[ConfProblem]:
     """Yield problems of the sections, and of [DEFAULT], which may have the settings of all of them."""
     parts = [part_of(conf, section) for section in conf.sections if section.partition(":")[0] in ("app", "filter")]
     kind = kind_of(conf)
@@ -171,13 +171,13 @@ def _of_server(conf: Conf) -> Iterator[Problem]:
     yield from _secrets(conf)
 
 
-def _sections(conf: Conf) -> Iterator[Problem]:
+def _sections(conf: Conf) -> Iterator[ConfProblem]:
     """Yield problems of sections that PasteDeploy ignores, and of options that it ignores in the pipeline."""
     for section in conf.sections:
         kind = section.partition(":")[0]
         if kind not in _PASTE_SECTIONS:
             near = _nearest(kind, ["DEFAULT", *_PASTE_SECTIONS])
-            yield Problem(conf.path, section, f"is not a section of a server's file{near}", at_start=True)
+            yield ConfProblem(conf.path, section, f"is not a section of a server's file{near}", at_start=True)
     if MAIN in conf.names:
         yield from _unknown(conf, MAIN, (settings.Setting("pipeline", str, "", ""),))
 
@@ -189,7 +189,7 @@ def used_name(conf: Conf, section: str) -> str:
     return name if egg == OURS and use.startswith("egg:") else ""
 
 
-def kind_of(conf: Conf) -> Kind | None:
+def kind_of(conf: Conf) -> ServerKind | None:
     """Return the server at the end of the pipeline, if it is one of ours."""
     names = _pipeline(conf)
     section = f"app:{names[-1]}" if names else ""
@@ -200,18 +200,18 @@ def _pipeline(conf: Conf) -> list[str]:
     return conf.values(MAIN).get("pipeline", "").split() if MAIN in conf.names else []
 
 
-def part_of(conf: Conf, section: str) -> Part:
+def part_of(conf: Conf, section: str) -> PipelinePart:
     name = used_name(conf, section)
     if name:
-        return Part(section, name, filter_table(name) if section.startswith("filter:") else app_table(name))
+        return PipelinePart(section, name, filter_table(name) if section.startswith("filter:") else app_table(name))
     module = conf.values(section).get(_PASTE_FACTORY, "").partition(":")[0]
     ours = module.startswith(OURS + ".")
-    return Part(section, "", tuple(getattr(import_module(module), "SETTINGS", ())) if ours else None)
+    return PipelinePart(section, "", tuple(getattr(import_module(module), "SETTINGS", ())) if ours else None)
 
 
-def check_section(conf: Conf, section: str, table: Table, name: str = "") -> list[Problem]:
+def check_section(conf: Conf, section: str, table: Table, name: str = "") -> list[ConfProblem]:
     shadowed = [
-        Problem(
+        ConfProblem(
             conf.path,
             section,
             f"{option} is set in [DEFAULT] too, which takes precedence; write `set {option} = ...` here",
@@ -223,7 +223,7 @@ def check_section(conf: Conf, section: str, table: Table, name: str = "") -> lis
     return [*_unknown(conf, section, table, name), *shadowed, *wrong]
 
 
-def _unknown(conf: Conf, section: str, table: Table, name: str = "", cutoff: float = 0.0) -> Iterator[Problem]:
+def _unknown(conf: Conf, section: str, table: Table, name: str = "", cutoff: float = 0.0) -> Iterator[ConfProblem]:
     """Yield unknown names. cutoff: only names that are this similar to a setting, which are probably misspelt."""
     pattern = PATTERNS.get(name)
     known = [setting.name for setting in table]
@@ -232,12 +232,12 @@ def _unknown(conf: Conf, section: str, table: Table, name: str = "", cutoff: flo
             continue
         if section == "DEFAULT" and option in _names_of_all():
             text = f"{option} is a setting of other servers or filters, and has no effect here"
-            yield Problem(conf.path, section, text, serious=False)
+            yield ConfProblem(conf.path, section, text, serious=False)
             continue
         if cutoff and not get_close_matches(option, known, n=1, cutoff=cutoff):
             continue
         text = f"{option} is not a setting of this section{_nearest(option, known)}"
-        yield Problem(conf.path, section, text, at_start=True)
+        yield ConfProblem(conf.path, section, text, at_start=True)
 
 
 @cache
@@ -254,16 +254,16 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; {near[0]} is" if near else ""
 
 
-def _wrong(conf: Conf, section: str, table: Table, values: Mapping[str, str]) -> Iterator[Problem]:
+def _wrong(conf: Conf, section: str, table: Table, values: Mapping[str, str]) -> Iterator[ConfProblem]:
     for setting in table:
         if setting.name in values:
             try:
                 setting.read(values)
             except ConfigError as error:
-                yield Problem(conf.path, section, str(error), at_start=True)
+                yield ConfProblem(conf.path, section, str(error), at_start=True)
 
 
-def _secrets(conf: Conf) -> Iterator[Problem]:
+def _secrets(conf: Conf) -> Iterator[ConfProblem]:
     """Yield secrets that every user of the host can read: in the file itself, or in files that it names."""
     for section in ["DEFAULT", *conf.sections]:
         names = set(map(bare_name, conf.names.get(section, ())))
@@ -277,7 +277,7 @@ def _secrets(conf: Conf) -> Iterator[Problem]:
             yield from _exposed(conf.path, values.get(name, ""), section)
 
 
-def _exposed(path: str, secret: str, section: str) -> Iterator[Problem]:
+def _exposed(path: str, secret: str, section: str) -> Iterator[ConfProblem]:
     why = owners.exposed(secret)
     if why:
-        yield Problem(path, section, why, at_start=True)
+        yield ConfProblem(path, section, why, at_start=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from objstore.assembly.kinds import KINDS, Kind, process_settings
+from objstore.assembly.kinds import KINDS, ServerKind, process_settings
 from objstore.assembly.sections import app_table, filter_table, unique
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.settings import Table
@@ -53,12 +53,12 @@ def sample_name(kind: str) -> str:
     return f"{cluster_conf.FILE_NAME if kind == CLUSTER else KINDS[kind].conf_name}-sample"
 
 
-def written(kind: Kind, intro: str, values: Values) -> str:
+def written(kind: ServerKind, intro: str, values: Values) -> str:
     """Return a file with the usual pipeline and only these settings."""
     return _text(kind, intro, values, False)
 
 
-def _text(kind: Kind, intro: str, values: Values, full: bool) -> str:
+def _text(kind: ServerKind, intro: str, values: Values, full: bool) -> str:
     head = "".join(f"# {line}\n" for line in intro.splitlines())
     sections = [
         _section("DEFAULT", {}, values.get("DEFAULT", {}), process_settings(kind) if full else ()),

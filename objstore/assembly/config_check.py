@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterator, Mapping
 
 from objstore.assembly import conf_settings, pipeline_rules
-from objstore.assembly.conf_settings import MAIN, Conf, Part, Problem, kind_of, part_of, used_name
-from objstore.assembly.kinds import Kind, ProcessSettings
+from objstore.assembly.conf_settings import MAIN, Conf, ConfProblem, PipelinePart, kind_of, part_of, used_name
+from objstore.assembly.kinds import ProcessSettings, ServerKind
 from objstore.assembly.processes import import_pipeline
 from objstore.assembly.sections import OURS
 from objstore.auth.users_file import read_token_key, read_users
@@ -28,7 +28,7 @@ from objstore.runtime.owners import Owner
 _NEEDS_RINGS = {"container": ("account",), "object": ("container",)}  # for their daemons
 
 
-def check_pipeline(path: str) -> list[Problem]:
+def check_pipeline(path: str) -> list[ConfProblem]:
     """Return the problems of a file's pipeline alone: a quick check at a start."""
     try:
         conf = Conf(path)
@@ -38,21 +38,21 @@ def check_pipeline(path: str) -> list[Problem]:
     except ConfigError:
         return []  # making the pipeline reports it
     found = pipeline_rules.findings(kind, [name for name in parts if name])
-    return [Problem(path, MAIN, finding.text, finding.serious) for finding in found]
+    return [ConfProblem(path, MAIN, finding.text, finding.serious) for finding in found]
 
 
-def check(path: str) -> list[Problem]:
+def check(path: str) -> list[ConfProblem]:
     """Return all problems of a file of any kind, seen as the servers' user if this is root."""
     owner = None
     try:
         with owners.acting_as(owner := owner_of(path)):
             found = list(_check(path))
     except ConfigError as error:
-        found = [Problem(path, "", str(error).removeprefix(f"{path}: "))]
+        found = [ConfProblem(path, "", str(error).removeprefix(f"{path}: "))]
     return [_with_user(problem, owner) for problem in found]
 
 
-def _with_user(problem: Problem, owner: Owner | None) -> Problem:
+def _with_user(problem: ConfProblem, owner: Owner | None) -> ConfProblem:
     denied = problem.text.endswith(os.strerror(errno.EACCES))
     return problem._replace(text=f"{problem.text}, as user {owner}") if denied and owner else problem
 
@@ -67,7 +67,7 @@ def owner_of(path: str) -> Owner | None:
     return owners.of_devices(defaults.get("devices", "/srv/node"), defaults.get("user", ""))
 
 
-def _check(path: str) -> Iterator[Problem]:
+def _check(path: str) -> Iterator[ConfProblem]:
     conf = Conf(path)
     found = conf_settings.problems_of(path)
     yield from found
@@ -80,37 +80,39 @@ def _check(path: str) -> Iterator[Problem]:
         yield from _check_server(conf)
 
 
-def _check_server(conf: Conf) -> Iterator[Problem]:
+def _check_server(conf: Conf) -> Iterator[ConfProblem]:
     if MAIN not in conf.names:
-        yield Problem(conf.path, "", f"there is no [{MAIN}]")
+        yield ConfProblem(conf.path, "", f"there is no [{MAIN}]")
         return
     names = conf.values(MAIN).get("pipeline", "").split()
     if not names:
-        yield Problem(conf.path, MAIN, "pipeline is empty")
+        yield ConfProblem(conf.path, MAIN, "pipeline is empty")
         return
     wanted = [f"filter:{name}" for name in names[:-1]] + [f"app:{names[-1]}"]
     missing = [section for section in wanted if section not in conf.names]
     for section in missing:
-        yield Problem(conf.path, MAIN, f"the pipeline names {section.partition(':')[2]}, but there is no [{section}]")
+        yield ConfProblem(
+            conf.path, MAIN, f"the pipeline names {section.partition(':')[2]}, but there is no [{section}]"
+        )
     parts = [part_of(conf, section) for section in wanted if section in conf.names]
     for part in parts:
         if part.name and part.table is None:
-            yield Problem(conf.path, part.section, f"use = egg:{OURS}#{part.name}: there is no such filter or app")
+            yield ConfProblem(conf.path, part.section, f"use = egg:{OURS}#{part.name}: there is no such filter or app")
     for section in conf.sections:
         if section not in wanted and section != MAIN and section.partition(":")[0] in ("app", "filter"):
-            yield Problem(conf.path, section, "is not in the pipeline", serious=False)
+            yield ConfProblem(conf.path, section, "is not in the pipeline", serious=False)
     kind = kind_of(conf)
     if kind is not None:
         filters = [part.name for part in parts if part.section.startswith("filter:") and part.name]
         for finding in pipeline_rules.findings(kind.name, filters):
-            yield Problem(conf.path, MAIN, finding.text, finding.serious)
+            yield ConfProblem(conf.path, MAIN, finding.text, finding.serious)
         yield from _check_process(conf, kind)
         yield from _check_surroundings(conf, kind, parts)
     if not missing and all(part.table is not None or not part.name for part in parts):
         import_pipeline(conf.path)  # of external filters; raises ConfigError
 
 
-def _check_process(conf: Conf, kind: Kind) -> Iterator[Problem]:
+def _check_process(conf: Conf, kind: ServerKind) -> Iterator[ConfProblem]:
     """Check the certificate and the address."""
     try:
         section = kind.defaults | conf.defaults()
@@ -122,11 +124,11 @@ def _check_process(conf: Conf, kind: Kind) -> Iterator[Problem]:
         try:
             server_context(server.cert_file, server.key_file)
         except ConfigError as error:
-            yield Problem(conf.path, "DEFAULT", str(error))
+            yield ConfProblem(conf.path, "DEFAULT", str(error))
     why, serious = _cannot_bind(values.bind_ip.strip("[]"), values.bind_port)
     if why:
         where = f"bind_ip = {values.bind_ip}, bind_port = {values.bind_port}"
-        yield Problem(conf.path, "DEFAULT", f"{where}: {why}", serious)
+        yield ConfProblem(conf.path, "DEFAULT", f"{where}: {why}", serious)
 
 
 def _cannot_bind(host: str, port: int) -> tuple[str, bool]:
@@ -145,7 +147,7 @@ def _cannot_bind(host: str, port: int) -> tuple[str, bool]:
     return "", False
 
 
-def _check_surroundings(conf: Conf, kind: Kind, parts: list[Part]) -> Iterator[Problem]:
+def _check_surroundings(conf: Conf, kind: ServerKind, parts: list[PipelinePart]) -> Iterator[ConfProblem]:
     """Check the files and directories that the settings name."""
     for part in parts:
         values = conf.values(part.section)
@@ -159,16 +161,16 @@ def _check_surroundings(conf: Conf, kind: Kind, parts: list[Part]) -> Iterator[P
 
 def _check_rings(
     conf: Conf, values: Mapping[str, str], names: tuple[str, ...], policies: bool = False
-) -> Iterator[Problem]:
+) -> Iterator[ConfProblem]:
     """Check the rings. policies: the rings of all policies, accounts and containers are needed."""
     directory = values.get("ring_dir", "/etc/objstore")
     path = os.path.join(directory, cluster_conf.FILE_NAME)
     try:
         cluster = cluster_conf.load(directory)
         for problem in conf_settings.problems_of(path):
-            yield Problem(conf.path, "DEFAULT", f"ring_dir: {problem}")
+            yield ConfProblem(conf.path, "DEFAULT", f"ring_dir: {problem}")
     except ConfigError as error:
-        yield Problem(conf.path, "DEFAULT", f"ring_dir: {error}")
+        yield ConfProblem(conf.path, "DEFAULT", f"ring_dir: {error}")
         return
     if policies:
         names = ("account", "container", *(ring_name(policy.index) for policy in cluster.policies))
@@ -178,15 +180,15 @@ def _check_rings(
             Ring.load(path)
             if os.stat(path).st_mode & stat.S_IROTH:
                 text = f"every user of this host can read {path}; run `chmod o= {path}`"
-                yield Problem(conf.path, "DEFAULT", text, serious=False)
+                yield ConfProblem(conf.path, "DEFAULT", text, serious=False)
         except ConfigError as error:
-            yield Problem(conf.path, "DEFAULT", f"ring_dir: {error}")
+            yield ConfProblem(conf.path, "DEFAULT", f"ring_dir: {error}")
 
 
-def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[Problem]:
+def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[ConfProblem]:
     root = os.path.normpath(values.get("devices", "/srv/node"))
     if not is_directory(root):
-        yield Problem(conf.path, section, f"devices = {root}: no such directory on this host", serious=False)
+        yield ConfProblem(conf.path, section, f"devices = {root}: no such directory on this host", serious=False)
         return
     try:
         must_mount = settings.boolean(values.get("mount_check", "yes"))
@@ -198,13 +200,13 @@ def _check_devices(conf: Conf, section: str, values: Mapping[str, str]) -> Itera
             continue
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
             who = owners.current()
-            yield Problem(conf.path, section, f"{path} cannot be written by {who}; run `chown {who} {path}`")
+            yield ConfProblem(conf.path, section, f"{path} cannot be written by {who}; run `chown {who} {path}`")
 
 
-def _check_users(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[Problem]:
+def _check_users(conf: Conf, section: str, values: Mapping[str, str]) -> Iterator[ConfProblem]:
     for name, read in (("users_file", read_users), ("token_key_file", read_token_key)):
         if values.get(name):
             try:
                 read(values[name])
             except ConfigError as error:
-                yield Problem(conf.path, section, f"{name}: {error}")
+                yield ConfProblem(conf.path, section, f"{name}: {error}")

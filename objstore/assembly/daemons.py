@@ -12,7 +12,7 @@ from typing import NamedTuple
 from objstore.assembly.apps import StorageSettings
 from objstore.assembly.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
 from objstore.assembly.surroundings import Duty, Surroundings
-from objstore.daemon.monitor import Means, Monitor
+from objstore.daemon.monitor import Monitor, MonitorMeans
 from objstore.daemon.runner import Daemon
 from objstore.runtime import green, metrics, priority, recon_files, settings, statsd
 from objstore.runtime.host_report import is_alive
@@ -40,7 +40,7 @@ DUTIES: dict[str, Duty] = {
 }
 
 
-class Group(NamedTuple):
+class DaemonGroup(NamedTuple):
     """Daemons that share a process. heavy: they keep a core or a disk busy for long."""
 
     title: str
@@ -64,21 +64,21 @@ _LIGHT = "daemons"
 _ALL_HEAVY = "heavy daemons"
 
 
-def grouped(names: Iterable[str], most: int) -> list[Group]:
+def grouped(names: Iterable[str], most: int) -> list[DaemonGroup]:
     """Group daemons into at most `most` processes; light ones are combined last."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(_HEAVY.get(name, _LIGHT), []).append(name)
-    groups = [Group(title, tuple(members), title != _LIGHT) for title, members in found.items()]
+    groups = [DaemonGroup(title, tuple(members), title != _LIGHT) for title, members in found.items()]
     groups.sort(key=lambda group: group.heavy)
     while len(groups) > max(1, most):
         last, before = groups.pop(), groups.pop()
         heavy = before.heavy and last.heavy  # light daemons must not wait for the processor
-        groups.append(Group(_ALL_HEAVY if heavy else _LIGHT, before.names + last.names, heavy))
+        groups.append(DaemonGroup(_ALL_HEAVY if heavy else _LIGHT, before.names + last.names, heavy))
     return groups
 
 
-def roles(names: Iterable[str], most: int, run: Callable[[Group, Worker], None]) -> list[Role]:
+def roles(names: Iterable[str], most: int, run: Callable[[DaemonGroup, Worker], None]) -> list[Role]:
     """Return the processes of these daemons, for the supervisor."""
     return [Role(group.title, 1, partial(run, group)) for group in grouped(names, most)]
 
@@ -112,7 +112,7 @@ def make_monitor(around: Surroundings, by_hand: bool = False) -> Monitor:
     by_hand: the status of daemons that a server runs too is not written.
     """
     directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, around.devices.root)
-    means = Means(
+    means = MonitorMeans(
         partial(_write_unless_running if by_hand else recon_files.write, directory),
         partial(recon_files.read, directory),
         platform.node(),
@@ -131,7 +131,7 @@ def _write_unless_running(directory: str, name: str, status: Mapping[str, object
         recon_files.write(directory, name, status)
 
 
-def lower_priority(around: Surroundings, group: Group) -> None:
+def lower_priority(around: Surroundings, group: DaemonGroup) -> None:
     """Lower the priority of this process as configured. Raises ConfigError."""
     if group.heavy:
         values = around.read(priority.PrioritySettings)

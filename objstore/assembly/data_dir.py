@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from objstore.assembly.cluster_dir import FIRST_PORT, PORT_OFFSETS, Host, Plan, cluster_text, write_rings
+from objstore.assembly.cluster_dir import FIRST_PORT, PORT_OFFSETS, ClusterPlan, PlannedHost, cluster_text, write_rings
 from objstore.assembly.conf_text import Values, written
 from objstore.assembly.kinds import KINDS
 from objstore.assembly.processes import run_apart
@@ -176,7 +176,7 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
     if exists(data.cluster_conf):
         _check_numbers(data, devices, replicas)
     else:
-        plan = Plan((Host(1, 1, HOST),), devices or 1, replicas or 1, PART_POWER)
+        plan = ClusterPlan((PlannedHost(1, 1, HOST),), devices or 1, replicas or 1, PART_POWER)
         if plan.replicas > plan.devices:
             raise ConfigError(f"{plan.replicas} replicas need as many devices, not {plan.devices}")
         for name in plan.device_names:
@@ -199,7 +199,7 @@ def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> 
             )
 
 
-def _write_confs(data: DataDir, plan: Plan) -> None:
+def _write_confs(data: DataDir, plan: ClusterPlan) -> None:
     ensure_token_key(data.token_key)
     intro = "The proxy of `objstore serve`. `objstore config sample proxy` lists all settings."
     FILES.replace(data.proxy_conf, written(KINDS["proxy"], intro, _PROXY_VALUES).encode())

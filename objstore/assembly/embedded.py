@@ -102,11 +102,11 @@ def run_worker(worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     processes.serve_app(worker, app, processes.read_defaults(data.proxy_conf), logger)
 
 
-def _guarded_daemons(data: DataDir, group: daemons.Group, worker: Worker) -> None:
+def _guarded_daemons(data: DataDir, group: daemons.DaemonGroup, worker: Worker) -> None:
     _guarded(partial(run_daemons, group), data, worker)
 
 
-def run_daemons(group: daemons.Group, worker: Worker, data: DataDir, logger: logging.Logger) -> None:
+def run_daemons(group: daemons.DaemonGroup, worker: Worker, data: DataDir, logger: logging.Logger) -> None:
     """Run the daemons of all devices."""
     around = surroundings(data, logger)
     daemons.lower_priority(around, group)

@@ -15,7 +15,7 @@ from objstore.runtime.owners import OwnerSettings
 from objstore.runtime.settings import Setting, Table, setting, table
 
 
-class Kind(NamedTuple):
+class ServerKind(NamedTuple):
     """A kind of server. port: the default. filters: of the usual pipeline, in order. daemons: those that run beside the
     server."""
 
@@ -56,9 +56,11 @@ PROXY_FILTERS = (
     "copy",
 )
 KINDS = {
-    "proxy": Kind("proxy", 8080, PROXY_FILTERS),
-    "account": Kind("account", 6202, _STORAGE_FILTERS, ("account-auditor", "account-reaper", "account-replicator")),
-    "container": Kind(
+    "proxy": ServerKind("proxy", 8080, PROXY_FILTERS),
+    "account": ServerKind(
+        "account", 6202, _STORAGE_FILTERS, ("account-auditor", "account-reaper", "account-replicator")
+    ),
+    "container": ServerKind(
         "container",
         6201,
         _STORAGE_FILTERS,
@@ -71,7 +73,7 @@ KINDS = {
             "object-expirer",
         ),
     ),
-    "object": Kind(
+    "object": ServerKind(
         "object",
         6200,
         _STORAGE_FILTERS,
@@ -128,7 +130,7 @@ def daemon_settings(names: Iterable[str]) -> Table:
     return (*common, *(setting for name in names for setting in DUTIES[name].settings))
 
 
-def process_settings(kind: Kind) -> Table:
+def process_settings(kind: ServerKind) -> Table:
     """Return the settings of a server's process in `[DEFAULT]`."""
     found = (
         *table(ProcessSettings),

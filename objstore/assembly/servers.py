@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from objstore.assembly import conf_settings, daemons, processes
 from objstore.assembly.apps import StorageSettings, remote_transports, storage_servers
-from objstore.assembly.kinds import Kind, ProcessSettings, chosen_daemons
+from objstore.assembly.kinds import ProcessSettings, ServerKind, chosen_daemons
 from objstore.assembly.surroundings import DaemonSettings, Surroundings
 from objstore.core.errors import ConfigError
 from objstore.http.server import ServerSettings
@@ -48,7 +48,7 @@ class _Values(NamedTuple):
 class Launch(NamedTuple):
     """A server to run. overrides: settings that take precedence over the file's [DEFAULT]."""
 
-    kind: Kind
+    kind: ServerKind
     path: str
     overrides: Mapping[str, str]
 
@@ -143,11 +143,11 @@ def _surroundings(launch: Launch) -> Surroundings:
     return Surroundings(conf, devices, transports, log.from_conf(conf))
 
 
-def _guarded_daemons(launch: Launch, group: daemons.Group, worker: Worker) -> None:
+def _guarded_daemons(launch: Launch, group: daemons.DaemonGroup, worker: Worker) -> None:
     _guarded(partial(_run_daemons, group), launch, worker)
 
 
-def _run_daemons(group: daemons.Group, launch: Launch, worker: Worker) -> None:
+def _run_daemons(group: daemons.DaemonGroup, launch: Launch, worker: Worker) -> None:
     around = _surroundings(launch)
     daemons.lower_priority(around, group)
     monitor = daemons.make_monitor(around)

@@ -14,7 +14,7 @@ from objstore.cluster.cluster import Transports
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.nodes import Node
 from objstore.daemon.delivery import Peers
-from objstore.daemon.runner import Pace, Pass
+from objstore.daemon.runner import DaemonPace, Pass
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, settings
 from objstore.runtime.addresses import own_ips
@@ -124,7 +124,7 @@ class Work(NamedTuple):
     """
 
     begin_pass: Pass
-    pace: Pace
+    pace: DaemonPace
     status: Callable[[], Mapping[str, object]] = dict
     stop: Callable[[], None] | None = None
 

@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from objstore.assembly import conf_text, processes
-from objstore.assembly.conf_settings import Conf, Problem, kind_of
+from objstore.assembly.conf_settings import Conf, ConfProblem, kind_of
 from objstore.assembly.config_check import check as problems_of
 from objstore.assembly.config_check import owner_of
 from objstore.core.errors import ConfigError
@@ -53,7 +53,7 @@ def check(files: tuple[str, ...]) -> None:
     click.echo(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} valid")
 
 
-def _rehearsed(path: str) -> list[Problem]:
+def _rehearsed(path: str) -> list[ConfProblem]:
     """Return the problems found by making everything that a server makes at its start, in another process."""
     from objstore.assembly.servers import Launch, rehearse
 
@@ -62,12 +62,12 @@ def _rehearsed(path: str) -> list[Problem]:
         return []
     who = owners.current()
     if owner is not None and who.uid not in (0, owner.uid):
-        return [Problem(path, "", f"{who} cannot try all that {owner} does at a start: run this as root", False)]
+        return [ConfProblem(path, "", f"{who} cannot try all that {owner} does at a start: run this as root", False)]
     try:
         with tempfile.TemporaryDirectory() as shared, owners.acting_as(owner):
             processes.run_apart(partial(rehearse, Launch(kind, path, {"metrics_directory": shared})))
     except ConfigError as error:
-        return [Problem(path, "", str(error).removeprefix(f"{path}: "))]
+        return [ConfProblem(path, "", str(error).removeprefix(f"{path}: "))]
     return []
 
 

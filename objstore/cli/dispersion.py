@@ -63,7 +63,7 @@ class Sample(NamedTuple):
         return f"objects-{self.policy.index}"
 
 
-class Copies(NamedTuple):
+class SampleCopies(NamedTuple):
     """The copies found of one ring's samples. lacking: number of names by count of missing copies.
 
     missing: by device, the partitions whose copy it lacks.
@@ -222,7 +222,7 @@ def copies_of(found: Inside, sample: Sample, name: str) -> _Looked:
     return _Looked(partition, len(nodes), missing, failures)
 
 
-def tally(title: str, looked: Iterable[_Looked]) -> Copies:
+def tally(title: str, looked: Iterable[_Looked]) -> SampleCopies:
     lacking: Counter[int] = Counter()
     missing: dict[str, list[int]] = {}
     failures: dict[str, str] = {}
@@ -235,11 +235,11 @@ def tally(title: str, looked: Iterable[_Looked]) -> Copies:
         for node in one.missing:
             missing.setdefault(str(node), []).append(one.partition)
         failures |= one.failures
-    return Copies(title, names, wanted, found, {count: names for count, names in sorted(lacking.items()) if names},
+    return SampleCopies(title, names, wanted, found, {count: each for count, each in sorted(lacking.items()) if each},
                   missing, failures)  # fmt: skip
 
 
-def _lines(one: Copies) -> Iterator[str]:
+def _lines(one: SampleCopies) -> Iterator[str]:
     yield f"{one.title}: {one.percent:.2f}% of copies found ({one.found} of {one.wanted}, of {one.names} samples)"
     for count, names in one.lacking.items():
         yield f"  {names} samples lack {count} {'copy' if count == 1 else 'copies'}"

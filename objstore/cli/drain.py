@@ -31,7 +31,7 @@ Examples:
 _NOTE = "drained from "
 
 
-class Change(NamedTuple):
+class DrainedRing(NamedTuple):
     """The effect of draining on one ring. moved: replicas; stay: replicas that must move but may not yet."""
 
     ring: str
@@ -74,7 +74,7 @@ def _check(builders: Iterable[RingBuilder], devices: Iterable[str]) -> None:
             raise InvalidInput(f"no ring has {device}; give IP/DEVICE or IP as `objstore ring show` shows them")
 
 
-def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool) -> Change | None:
+def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool) -> DrainedRing | None:
     chosen = [node for node in builder.present if node.id in named(builder.present, devices)]
     if not chosen:
         return None
@@ -85,7 +85,7 @@ def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool)
             set_aside(builder, node)
     done = builder.rebalance(time.time())
     stay = done.held if back else held_by(builder, [node.id for node in chosen])
-    return Change(name, tuple(chosen), done.moved, stay)
+    return DrainedRing(name, tuple(chosen), done.moved, stay)
 
 
 def set_aside(builder: RingBuilder, node: Node) -> None:
@@ -112,18 +112,18 @@ def held_by(builder: RingBuilder, ids: Iterable[int]) -> int:
     return sum(int(device) in wanted for row in builder.rows for device in row)
 
 
-def _would(changes: Iterable[Change]) -> Iterator[str]:
+def _would(changes: Iterable[DrainedRing]) -> Iterator[str]:
     for change in changes:
         yield from _moves(change, "would move")
 
 
-def _moves(change: Change, move: str) -> Iterator[str]:
+def _moves(change: DrainedRing, move: str) -> Iterator[str]:
     devices = ", ".join(f"{node} (weight was {node.weight:g})" for node in change.devices)
     yield f"{change.ring}: {devices}"
     yield f"  {change.moved} replicas {move}, {change.stay} stay for now"
 
 
-def _lines(changes: Iterable[Change], found: Inside, one_place: bool, back: bool) -> Iterator[str]:
+def _lines(changes: Iterable[DrainedRing], found: Inside, one_place: bool, back: bool) -> Iterator[str]:
     waits = False
     for change in changes:
         yield from _moves(change, "move")

@@ -10,7 +10,7 @@ import click
 from objstore.core.errors import ObjstoreError
 
 
-class Failure(click.ClickException):
+class CommandFailure(click.ClickException):
     """Printed as `Error: <message>`; the command ends with status 2."""
 
     exit_code = 2
@@ -22,8 +22,8 @@ def clean_errors() -> Iterator[None]:
     try:
         yield
     except ObjstoreError as error:
-        raise Failure(str(error) or type(error).__name__) from error
+        raise CommandFailure(str(error) or type(error).__name__) from error
     except BrokenPipeError:
         raise  # click exits quietly if the reader of our output is gone
     except OSError as error:
-        raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
+        raise CommandFailure(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error

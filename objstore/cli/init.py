@@ -7,7 +7,7 @@ import os
 import click
 
 from objstore.assembly import cluster_dir
-from objstore.assembly.cluster_dir import Host, Plan
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost
 from objstore.assembly.kinds import KINDS
 from objstore.auth.users import User
 from objstore.core.errors import InvalidInput
@@ -21,11 +21,13 @@ Examples:
 """
 
 
-class HostParam(click.ParamType[Host]):
+class HostParam(click.ParamType[PlannedHost]):
     name = "HOST"
 
-    def convert(self, value: str | Host, param: click.Parameter | None, ctx: click.Context | None) -> Host:
-        if isinstance(value, Host):
+    def convert(
+        self, value: str | PlannedHost, param: click.Parameter | None, ctx: click.Context | None
+    ) -> PlannedHost:
+        if isinstance(value, PlannedHost):
             return value
         try:
             return cluster_dir.parse_host(value)
@@ -75,7 +77,7 @@ class HostParam(click.ParamType[Host]):
 )
 def init(
     directory: str,
-    hosts: tuple[Host, ...],
+    hosts: tuple[PlannedHost, ...],
     devices_per_host: int,
     replicas: int | None,
     part_power: int | None,
@@ -90,12 +92,12 @@ def init(
     `objstore ring`.
     """
     count = len(hosts) * devices_per_host
-    plan = Plan(
+    plan = ClusterPlan(
         hosts=hosts,
         devices=devices_per_host,
         replicas=replicas or min(3, count),
         part_power=part_power or cluster_dir.usual_part_power(count),
-        policies=policies or Plan._field_defaults["policies"],
+        policies=policies or ClusterPlan._field_defaults["policies"],
         devices_root=os.path.abspath(devices),
         mount_check=mount_check,
         proxy_port=proxy_port,
@@ -104,7 +106,7 @@ def init(
     click.echo(_summary(directory, plan, user))
 
 
-def _summary(directory: str, plan: Plan, user: User) -> str:
+def _summary(directory: str, plan: ClusterPlan, user: User) -> str:
     host = plan.hosts[0]
     ip = f"[{host.ip}]" if ":" in host.ip else host.ip
     endpoint = f"http://{ip}:{plan.proxy_port}"

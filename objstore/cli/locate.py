@@ -30,7 +30,7 @@ Examples:
 _DIRECTORIES = {"account": "accounts", "container": "containers"}
 
 
-class Place(NamedTuple):
+class LocatedDevice(NamedTuple):
     """A device that holds, or may hold, a name. path: its directory on that device's host."""
 
     role: str
@@ -38,11 +38,11 @@ class Place(NamedTuple):
     path: str
 
 
-class Found(NamedTuple):
+class LocatedName(NamedTuple):
     name: Name
     location: Location
     ring_name: str
-    places: tuple[Place, ...]
+    places: tuple[LocatedDevice, ...]
 
 
 @click.command(epilog=EXAMPLES)
@@ -81,7 +81,7 @@ def locate(
     click.echo("\n".join(_lines(found, data is not None)))
 
 
-def find(name: Name, directory: str, devices_root: str, policy: str | None, all_handoffs: bool) -> Found:
+def find(name: Name, directory: str, devices_root: str, policy: str | None, all_handoffs: bool) -> LocatedName:
     """Return the places of a name. Raises ConfigError for rings and configuration, InvalidInput for an unknown
     policy."""
     cluster = cluster_conf.load(directory)
@@ -95,11 +95,11 @@ def find(name: Name, directory: str, devices_root: str, policy: str | None, all_
     handoffs = islice(ring.handoffs(partition), None if all_handoffs else len(primaries))
     parts = (_DIRECTORIES.get(kind) or objects_dir(index), str(partition), location.suffix, name_hash)
 
-    def places(role: str, nodes: Iterable[Node]) -> Iterator[Place]:
-        return (Place(role, node, os.path.join(devices_root, node.device, *parts)) for node in nodes)
+    def places(role: str, nodes: Iterable[Node]) -> Iterator[LocatedDevice]:
+        return (LocatedDevice(role, node, os.path.join(devices_root, node.device, *parts)) for node in nodes)
 
     moved = places("before", ring.previous(partition))
-    return Found(name, location, kind, (*places("primary", primaries), *moved, *places("handoff", handoffs)))
+    return LocatedName(name, location, kind, (*places("primary", primaries), *moved, *places("handoff", handoffs)))
 
 
 def _policy_index(policies: Policies, text: str | None) -> int:
@@ -120,7 +120,7 @@ def _devices_root(directory: str) -> str:
     return os.path.normpath(conf.get("devices", "/srv/node"))
 
 
-def _lines(found: Found, in_process: bool) -> Iterator[str]:
+def _lines(found: LocatedName, in_process: bool) -> Iterator[str]:
     """Yield the lines of output. in_process: the servers of this host's devices have no port."""
     for part, text in zip(("account", "container", "object"), found.name, strict=True):
         if text is not None:
@@ -145,14 +145,14 @@ def _lines(found: Found, in_process: bool) -> Iterator[str]:
         yield (command if here else f"ssh {place.node.ip} {shlex.quote(command)}") + _note(place, here)
 
 
-def _note(place: Place, here: bool) -> str:
+def _note(place: LocatedDevice, here: bool) -> str:
     notes = [place.role] if place.role != "primary" else []
     if here and not exists(place.path):
         notes.append("missing")
     return f"  # {', '.join(notes)}" if notes else ""
 
 
-def _curl(found: Found, place: Place) -> str:
+def _curl(found: LocatedName, place: LocatedDevice) -> str:
     host = f"[{place.node.ip}]" if ":" in place.node.ip else place.node.ip
     request = NodeRequest("HEAD", found.location.partition, found.name, {})
     url = f"http://{host}:{place.node.port}{target(place.node, request)}"

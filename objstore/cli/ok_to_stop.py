@@ -16,7 +16,7 @@ from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
 from objstore.health.copies import judge_copies, may_lack
 from objstore.health.hosts import reports
-from objstore.health.probe import Answer, Server, ask, server_of, servers_of
+from objstore.health.probe import ServerAnswer, StorageHost, ask, server_of, servers_of
 from objstore.ring import Ring
 
 EXAMPLES = """\b
@@ -73,7 +73,7 @@ def named(nodes: Iterable[Node | None], what: Iterable[str]) -> frozenset[int]:
     )
 
 
-def away_now(kind: str, ring: Ring, answers: Mapping[Server, Answer]) -> dict[int, str]:
+def away_now(kind: str, ring: Ring, answers: Mapping[StorageHost, ServerAnswer]) -> dict[int, str]:
     """Return the devices that cannot be used now, by id, with the reason."""
     found = {}
     for node in ring.devices:

@@ -27,7 +27,7 @@ from objstore.runtime import cluster_conf, owners
 from objstore.runtime.device_counts import device_names
 from objstore.runtime.files import FILES, exists, is_directory
 from objstore.runtime.throttle import Throttle
-from objstore.store.objects.relink import Counts, Step, relink_device
+from objstore.store.objects.relink import RelinkCounts, Step, relink_device
 
 EXAMPLES = """\b
 Examples:
@@ -42,7 +42,7 @@ _STRAYS, _FAILED = 1, 2
 Report = Callable[[int, int], object]
 
 
-class Job(NamedTuple):
+class RelinkJob(NamedTuple):
     """One policy on one device."""
 
     root: str
@@ -89,7 +89,7 @@ def relink(
     if not steps:
         raise InvalidInput("no ring is at a step of a part power change that needs this")
     jobs = [
-        Job(os.path.join(devices, name), policy, step)
+        RelinkJob(os.path.join(devices, name), policy, step)
         for name in _names(devices, only)
         for policy, step in steps.items()
     ]
@@ -143,7 +143,7 @@ def _names(devices: str, only: tuple[str, ...]) -> list[str]:
     return [name for name in there if not only or name in only]
 
 
-def _run(job: Job, rate: float, report: Report) -> Counts | OSError:
+def _run(job: RelinkJob, rate: float, report: Report) -> RelinkCounts | OSError:
     throttle = Throttle(rate, sleep=time.sleep)
     try:
         return relink_device(FILES, job.root, job.policy, job.step, throttle.take, report)
@@ -152,12 +152,12 @@ def _run(job: Job, rate: float, report: Report) -> Counts | OSError:
 
 
 @contextmanager
-def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, Report]]:
+def _progress(jobs: list[RelinkJob], stopped: threading.Event) -> Iterator[dict[RelinkJob, Report]]:
     """Show a bar for each job on a terminal; reporting progress raises InterruptedError after a stop was requested."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
 
-        def teller(job: Job) -> Report:
+        def teller(job: RelinkJob) -> Report:
             task = progress.add_task(job.title, total=None)
 
             def report(done: int, total: int) -> None:
@@ -170,7 +170,7 @@ def _progress(jobs: list[Job], stopped: threading.Event) -> Iterator[dict[Job, R
         yield {job: teller(job) for job in jobs}
 
 
-def _report(results: list[tuple[Job, Counts | OSError]]) -> int:
+def _report(results: list[tuple[RelinkJob, RelinkCounts | OSError]]) -> int:
     status = 0
     for job, found in results:
         if isinstance(found, OSError):

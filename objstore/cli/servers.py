@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from objstore.assembly.kinds import KINDS, Kind
+from objstore.assembly.kinds import KINDS, ServerKind
 from objstore.assembly.servers import Launch, run
 from objstore.cli.failures import clean_errors
 
@@ -24,7 +24,7 @@ Examples:
 """
 
 
-def command(kind: Kind) -> click.Command:
+def command(kind: ServerKind) -> click.Command:
     """The command that runs one kind of server."""
 
     def callback(conf: str, **options: str | None) -> None:

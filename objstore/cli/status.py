@@ -23,7 +23,7 @@ from objstore.cli import store_options
 from objstore.health.hosts import gather
 from objstore.health.probe import TIMEOUT
 from objstore.health.problems import CRITICAL, NOTE, UNDER_WAY, WARNING, Problem, problems
-from objstore.health.state import ClusterState, Device, judge
+from objstore.health.state import ClusterState, DeviceState, judge
 
 EXAMPLES = """\b
 Examples:
@@ -191,7 +191,7 @@ def headline(state: ClusterState, wrong: Iterable[Problem]) -> str:
     return f"{verdict}: {answering} of {len(state.hosts)} hosts, {usable} of {len(state.devices)} devices{full}"
 
 
-def _rooms(devices: Iterable[Device]) -> Iterable[Device]:
+def _rooms(devices: Iterable[DeviceState]) -> Iterable[DeviceState]:
     """Return one device of each file system: those on the same one share its space."""
     return {(one.host, one.file_system or one.name): one for one in devices if one.size}.values()
 
@@ -226,7 +226,7 @@ def _progress(state: ClusterState) -> Table:
 
 
 # Columns of the table of devices: title, whether narrow terminals show it, whether it is a number, and its cells.
-_COLUMNS: tuple[tuple[str, bool, bool, Callable[[Device, float], RenderableType]], ...] = (
+_COLUMNS: tuple[tuple[str, bool, bool, Callable[[DeviceState, float], RenderableType]], ...] = (
     ("host", True, False, lambda device, _: device.host),
     ("device", True, False, lambda device, _: device.name),
     ("state", True, False, lambda device, _: _shown_state(device)),
@@ -253,7 +253,7 @@ def _devices(state: ClusterState, width: int) -> Table:
     return table
 
 
-def _shown_state(device: Device) -> Text:
+def _shown_state(device: DeviceState) -> Text:
     good = device.state == "ok"
     return Text("draining" if good and device.draining else device.state, style="" if good else "bold red")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.failures import failure
 from objstore.cluster.former import write_database
-from objstore.cluster.writes import Written
+from objstore.cluster.writes import WriteResult
 from objstore.core.names import Name
 from objstore.layers.interface import AccountOptions
 from objstore.web import infos
@@ -14,7 +14,7 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
 
 
-class Accounts:
+class AccountChanges:
     """The part of `layers.interface.ObjectLayer` that changes accounts."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -37,14 +37,14 @@ class Accounts:
         """Create the account of a name if it does not exist; later operations notice a failure."""
         self._write(context, "PUT", name.of_account, AccountOptions({}))
 
-    def _write(self, context: RequestContext, method: str, name: Name, options: AccountOptions) -> Written:
+    def _write(self, context: RequestContext, method: str, name: Name, options: AccountOptions) -> WriteResult:
         timestamp = options.timestamp or self._cluster.clock.now()
         place = self._cluster.place(name)
         headers = {**options.headers, messages.TIMESTAMP: timestamp.internal, **context.trace}
         sent = NodeRequest(method, place.partition, name, headers)
         return write_database(self._cluster, place, [sent] * len(place.primaries))
 
-    def _done(self, context: RequestContext, name: Name, written: Written) -> Written:
+    def _done(self, context: RequestContext, name: Name, written: WriteResult) -> WriteResult:
         infos.forget(context, name)
         if written.status >= 300:
             raise failure(written.status)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from objstore.cluster.accounts import Accounts
+from objstore.cluster.accounts import AccountChanges
 from objstore.cluster.cluster import Cluster
 from objstore.cluster.failures import failure
 from objstore.cluster.former import Former, write_database
 from objstore.cluster.infos import Infos, existing
-from objstore.cluster.writes import Written, write
+from objstore.cluster.writes import WriteResult, write
 from objstore.core.errors import NotFound, TooManyContainers
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -21,10 +21,10 @@ from objstore.wire import messages
 from objstore.wire.messages import NodeRequest
 
 
-class Containers:
+class ContainerChanges:
     """The part of `layers.interface.ObjectLayer` that changes containers."""
 
-    def __init__(self, cluster: Cluster, known: Infos, accounts: Accounts) -> None:
+    def __init__(self, cluster: Cluster, known: Infos, accounts: AccountChanges) -> None:
         self._cluster = cluster
         self._known = known
         self._accounts = accounts
@@ -65,7 +65,7 @@ class Containers:
             self._shut(context, name, "0")
         raise failure(written.status)
 
-    def _shut(self, context: RequestContext, name: Name, value: str) -> Written:
+    def _shut(self, context: RequestContext, name: Name, value: str) -> WriteResult:
         """Refuse new objects (1), with 409 if there are any, or accept them again (0)."""
         place = self._cluster.place(name)
         sent = NodeRequest("POST", place.partition, name, context.trace, f"{messages.SHUT}={value}")
@@ -86,7 +86,7 @@ class Containers:
 
     def _write(
         self, context: RequestContext, method: str, name: Name, headers: Mapping[str, str], final: Timestamp | None
-    ) -> Written:
+    ) -> WriteResult:
         """Send a change to all replicas, each of which updates some of the account's."""
         cluster = self._cluster
         place = cluster.place(name)

@@ -20,7 +20,7 @@ from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.object_rows import send_row, send_the_rest, tombstone
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.sending import plain
-from objstore.cluster.writes import Written
+from objstore.cluster.writes import WriteResult
 from objstore.core.errors import ContainerReplaced, NoContainer, NodeFailure, ObjstoreError
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
@@ -29,7 +29,7 @@ from objstore.web.infos import ContainerInfo
 from objstore.wire import messages
 from objstore.wire.telling import ended, succeeded
 
-_NOTHING = Written(0, ())
+_NOTHING = WriteResult(0, ())
 _TRIES = 10  # to send the row again to a container that exists after all
 _PAUSE = 0.04  # seconds, times the number of tries so far
 
@@ -41,7 +41,7 @@ class Tally(NamedTuple):
     refused: frozenset[int]
 
     @classmethod
-    def of(cls, written: Written, statuses: Mapping[int, int]) -> Tally:
+    def of(cls, written: WriteResult, statuses: Mapping[int, int]) -> Tally:
         """Make a tally from the answers of object servers, and the statuses of replicas that the proxy updated
         itself."""
         refused = _indexes(written, messages.REFUSED) | {index for index, status in statuses.items() if ended(status)}
@@ -58,7 +58,7 @@ class Tally(NamedTuple):
         return (not self.refused and not by_majority) or len(self.taken) >= quorum_size(replicas)
 
 
-def _indexes(written: Written, header: str) -> set[int]:
+def _indexes(written: WriteResult, header: str) -> set[int]:
     texts = (answer.headers.get(header, "") for answer in written.answers)
     return {int(index) for text in texts for index in text.split(",") if index}
 

@@ -19,7 +19,7 @@ from objstore.cluster.cluster import Cluster, Placement
 from objstore.cluster.object_change import ObjectPlace
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.reads import stored_timestamp
-from objstore.cluster.writes import REPLACED, Written, attempt, write
+from objstore.cluster.writes import REPLACED, WriteResult, attempt, write
 from objstore.core.errors import NodeFailure
 from objstore.core.manifests import MANIFEST_OWNS, REPLACED_SEGMENTS
 from objstore.core.nodes import Node
@@ -78,7 +78,7 @@ class Former:
         return answer
 
 
-def write_database(cluster: Cluster, place: Placement, requests: list[NodeRequest]) -> Written:
+def write_database(cluster: Cluster, place: Placement, requests: list[NodeRequest]) -> WriteResult:
     """Write a change of an account or container. A PUT creates databases only if a majority of the replicas has none.
 
     A replica that lacks its database while others have theirs stays without one until replication restores it
@@ -100,11 +100,11 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
         return known
     have = sum(answer.ok or answer.status == 409 for answer in known.answers)
     if former.silent and have + former.silent >= quorum_size(len(place.primaries)):
-        return Written(503, known.answers)  # it may exist
+        return WriteResult(503, known.answers)  # it may exist
     return write(cluster, place, requests, grace=cluster.settings.creation_timeout)
 
 
-class Stored(NamedTuple):
+class StoredState(NamedTuple):
     """The stored state of a name that most of its primaries may still lack.
 
     newest: timestamp of its newest change. unmoved: headers of the live object, if only former nodes have it.
@@ -113,7 +113,7 @@ class Stored(NamedTuple):
     newest: Timestamp = ZERO
     unmoved: dict[str, str] | None = None
 
-    def join(self, written: Written) -> Written:
+    def join(self, written: WriteResult) -> WriteResult:
         """Return the outcome of a change, with the answer that a primary with the stored state would have given."""
         if self.unmoved is None or written.status >= 300:
             return written
@@ -122,11 +122,11 @@ class Stored(NamedTuple):
         return written.joined(answer)
 
 
-def stored(place: ObjectPlace) -> Stored:
+def stored(place: ObjectPlace) -> StoredState:
     """Return the stored state of an object before a plain change; nodes that do not answer are skipped."""
     nodes = place.nodes
     if not nodes.is_mostly_new:
-        return Stored()
+        return StoredState()
     request = place.request("HEAD")
 
     def ask(node: Node) -> NodeResponse:
@@ -142,4 +142,4 @@ def stored(place: ObjectPlace) -> Stored:
     moved = max(stored_timestamp(answer) for node, answer in answers if node in nodes.primaries)
     newest = max((answer for _, answer in answers), key=stored_timestamp)
     stamp = stored_timestamp(newest)
-    return Stored(stamp, newest.headers if newest.status == 200 and stamp > moved else None)
+    return StoredState(stamp, newest.headers if newest.status == 200 and stamp > moved else None)

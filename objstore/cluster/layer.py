@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from objstore.cluster.accounts import Accounts
+from objstore.cluster.accounts import AccountChanges
 from objstore.cluster.cluster import Cluster, Placement
-from objstore.cluster.containers import Containers
+from objstore.cluster.containers import ContainerChanges
 from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
@@ -41,10 +41,10 @@ class ClusterLayer:
         self._cluster = cluster
         objects = Objects(cluster, self, limit)
         self.put, self.update, self.delete = objects.put, objects.update, objects.delete
-        accounts = Accounts(cluster)
+        accounts = AccountChanges(cluster)
         self.create_account, self.update_account = accounts.create_account, accounts.update_account
         self.delete_account = accounts.delete_account
-        containers = Containers(cluster, self, accounts)
+        containers = ContainerChanges(cluster, self, accounts)
         self.create_container, self.update_container = containers.create_container, containers.update_container
         self.delete_container = containers.delete_container
 

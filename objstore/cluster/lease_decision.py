@@ -12,7 +12,7 @@ from objstore.cluster.quorum import quorum_size
 from objstore.core.timestamps import ZERO, Timestamp
 
 
-class Seen(NamedTuple):
+class NodeState(NamedTuple):
     """The state of a name on one node.
 
     newest: of its newest change. etag: of the live object as clients see it, None if there is none.
@@ -25,25 +25,25 @@ class Seen(NamedTuple):
     promise: Timestamp = ZERO
 
 
-def newest(seen: Sequence[Seen]) -> Seen:
+def newest(seen: Sequence[NodeState]) -> NodeState:
     """Return the newest state. Of two nodes with the same change, one may have only that: metadata of an object that
     has not arrived."""
     return max(seen, key=lambda one: (one.newest, one.etag is not None))
 
 
-def is_settled(seen: Sequence[Seen], stand_ins: Sequence[Seen], replicas: int) -> bool:
+def is_settled(seen: Sequence[NodeState], stand_ins: Sequence[NodeState], replicas: int) -> bool:
     """Return whether the newest change is on a majority of the replicas. Else it may still be under way, and be
     retried."""
     top = newest([*seen, *stand_ins]).newest
     return top == ZERO or sum(one.newest == top for one in seen) >= quorum_size(replicas)
 
 
-def bounds(seen: Sequence[Seen]) -> tuple[Timestamp, Timestamp]:
+def bounds(seen: Sequence[NodeState]) -> tuple[Timestamp, Timestamp]:
     """Return bounds: a change must be newer than the first and not newer than the second."""
     return max(max(one.floor, one.newest) for one in seen), min(one.promise for one in seen)
 
 
-def must_be_made_again(seen: Sequence[Seen], own: Timestamp, replicas: int) -> bool:
+def must_be_made_again(seen: Sequence[NodeState], own: Timestamp, replicas: int) -> bool:
     """Return whether a change must be retried that a majority accepted and a node refused for a newer one.
 
     The newer one may be the remains of an attempt that failed before this change began; then the change must be retried

@@ -21,7 +21,7 @@ from objstore.wire.messages import NodeRequest
 Row = dict[str, Any]
 
 
-class Answer(NamedTuple):
+class ReplicaListing(NamedTuple):
     """The answer of a replica. rows: None if it lacks the container. deleted: time of its deletion, or ZERO."""
 
     rows: list[Row] | None
@@ -64,7 +64,7 @@ def _order(row: Row) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> Answer | None:
+def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> ReplicaListing | None:
     """Ask a replica; return None if it does not answer."""
     try:
         response = cluster.call(node, request)
@@ -73,5 +73,5 @@ def _ask(cluster: Cluster, node: Node, request: NodeRequest) -> Answer | None:
     except NodeFailure:
         return None
     if response.status == 404:
-        return Answer(None, stored_timestamp(response))
-    return Answer(rows) if response.status == 200 else None
+        return ReplicaListing(None, stored_timestamp(response))
+    return ReplicaListing(rows) if response.status == 200 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 
-from objstore.cluster.lease_decision import Seen
+from objstore.cluster.lease_decision import NodeState
 from objstore.cluster.object_change import ObjectPlace
 from objstore.cluster.quorum import quorum_size
 from objstore.cluster.reads import stored_timestamp
@@ -34,7 +34,7 @@ class NameLease:
 
     def __init__(self, place: ObjectPlace) -> None:
         self.id = secrets.token_hex(8)
-        self.granted: dict[Node, Seen] = {}
+        self.granted: dict[Node, NodeState] = {}
         self._place = place
         self._cluster = place.cluster
         self._closed = False  # leases granted from now on are given back at once
@@ -94,7 +94,7 @@ class NameLease:
         elif self._closed:
             self._unlock(node, False)
         else:
-            self.granted[node] = Seen(
+            self.granted[node] = NodeState(
                 stored_timestamp(response),
                 response.headers.get("Etag"),
                 Timestamp.parse(response.headers[messages.LEASE_FLOOR]),
@@ -118,16 +118,16 @@ class NameLease:
             pass  # it expires
 
 
-def stored_states(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen]:
+def stored_states(place: ObjectPlace, nodes: Iterable[Node]) -> list[NodeState]:
     """Return the state of a name on each node that answers and has the name or its deletion."""
     return [seen for seen in probe(place, nodes) if seen is not None and (seen.newest > ZERO or seen.etag is not None)]
 
 
-def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
+def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[NodeState | None]:
     """Return the state of a name on each node, None for one that does not answer."""
     request = place.request("HEAD")
 
-    def ask(node: Node) -> Seen | None:
+    def ask(node: Node) -> NodeState | None:
         try:
             response = place.cluster.call(node, request)
             response.close()
@@ -135,7 +135,7 @@ def probe(place: ObjectPlace, nodes: Iterable[Node]) -> list[Seen | None]:
             return None
         stamp = stored_timestamp(response)
         if response.status == 200:
-            return Seen(stamp, shown_etag(response.headers, response.headers["Etag"]))
-        return Seen(stamp) if response.status == 404 else None
+            return NodeState(stamp, shown_etag(response.headers, response.headers["Etag"]))
+        return NodeState(stamp) if response.status == 404 else None
 
     return [wait.wait() for wait in [green.spawn(ask, node) for node in nodes]]

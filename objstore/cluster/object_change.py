@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from objstore.cluster.cluster import Cluster, Placement, Updates
-from objstore.cluster.writes import Written
+from objstore.cluster.writes import WriteResult
 from objstore.core.errors import Conflict
 from objstore.core.expiry_queue import ExpiryQueue
 from objstore.core.lives import LIFE
@@ -150,7 +150,7 @@ class ObjectChange(NamedTuple):
 class Sent(NamedTuple):
     """The result of a change. change: with its last timestamp and all headers. size: bytes of its body."""
 
-    written: Written
+    written: WriteResult
     change: ObjectChange
     size: int = 0
 

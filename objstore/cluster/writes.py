@@ -27,13 +27,13 @@ REPLACED = frozenset({500, 502, 503, 504, 507})
 Ask = Callable[[Cluster, Node, Iterable[Node], NodeRequest], NodeResponse]
 
 
-class Written(NamedTuple):
+class WriteResult(NamedTuple):
     """The result of a write. answers: of the nodes that answered in time."""
 
     status: int
     answers: tuple[NodeResponse, ...]
 
-    def joined(self, *answers: NodeResponse) -> Written:
+    def joined(self, *answers: NodeResponse) -> WriteResult:
         """Return the same result with more answers."""
         return self._replace(answers=self.answers + answers)
 
@@ -62,7 +62,7 @@ def write(
     alike: Callable[[int], int] = lambda status: status,
     ask: Ask | None = None,
     grace: float | None = None,
-) -> Written:
+) -> WriteResult:
     """Send `requests[i]` to the node of replica i, all at once.
 
     alike: maps equivalent statuses to one, for the vote. ask: replaces `attempt`. grace: seconds to wait for the rest
@@ -81,7 +81,7 @@ def write(
         answers = tuple(
             gather(cluster, jobs, lambda got: quorum.decided([alike(answer.status) for answer in got], replicas), grace)
         )
-    return Written(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
+    return WriteResult(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
 
 
 def gather(

@@ -24,7 +24,7 @@ _LABELS = ("daemon", "device")
 Series = tuple[str, str]  # name, device; without a device it is ''
 
 
-class Counts(Protocol):
+class NumberReceiver(Protocol):
     """Another receiver of numbers, such as statsd."""
 
     def count(self, name: str, amount: float) -> None: ...
@@ -32,7 +32,7 @@ class Counts(Protocol):
     def gauge(self, name: str, value: float) -> None: ...
 
 
-class Means(NamedTuple):
+class MonitorMeans(NamedTuple):
     """write, read: of a daemon's state by its name; may block, and raise OSError. host: this one's name."""
 
     write: Callable[[str, Mapping[str, object]], None]
@@ -41,7 +41,7 @@ class Means(NamedTuple):
     pid: int
     logger: logging.Logger
     registry: Metrics
-    also: Counts | None = None
+    also: NumberReceiver | None = None
 
 
 def state(daemon: Daemon, status: Mapping[str, object], before: object) -> dict[str, object]:
@@ -117,7 +117,9 @@ def _flat(status: Mapping[str, object], prefix: str = "", device: str = "") -> I
 class Monitor:
     """Tells of daemons. `run` is for a green thread of its own."""
 
-    def __init__(self, means: Means, interval: float = 5.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, means: MonitorMeans, interval: float = 5.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         """interval: seconds between writes of the state during a pass."""
         self._means = means
         self._interval = interval

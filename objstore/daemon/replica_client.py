@@ -28,7 +28,7 @@ ALLOW_RESERVED = "X-Backend-Allow-Reserved-Names"
 PeersOf = Callable[[str], Peers]
 
 
-class Reply(NamedTuple):
+class ReplicaReply(NamedTuple):
     """The answer of a replica. status: UNREACHABLE for no answer."""
 
     status: int
@@ -59,7 +59,7 @@ class Fate(Enum):
     UNKNOWN = "could not be reached"
 
 
-def fate(deletion: Reply, look: Reply | None, stamp: Timestamp) -> Fate:
+def fate(deletion: ReplicaReply, look: ReplicaReply | None, stamp: Timestamp) -> Fate:
     """deletion, look: the replica's answers to DELETE and, where that was refused as too old (409), to HEAD."""
     if deletion.ok:
         return Fate.ENDED
@@ -80,7 +80,7 @@ class Deletion(NamedTuple):
     fates: list[Fate]
     done: bool
     segments: list[str]
-    looks: list[Reply]
+    looks: list[ReplicaReply]
 
 
 class ReplicaClient:
@@ -106,7 +106,7 @@ class ReplicaClient:
         sent = {**headers, messages.POLICY: str(policy)} if policy and name.object is not None else dict(headers)
         return NodeRequest(method, partition, name, sent, query)
 
-    def ask(self, method: str, name: Name, headers: Mapping[str, str], policy: int = 0) -> list[Reply]:
+    def ask(self, method: str, name: Name, headers: Mapping[str, str], policy: int = 0) -> list[ReplicaReply]:
         """The reply of each primary, bodies left out."""
         partition, nodes = self.place(name, policy)
         return self._ask_all(nodes, self.request(method, name, partition, headers, policy))
@@ -117,7 +117,7 @@ class ReplicaClient:
         sent = {TIMESTAMP: stamp.internal, **(headers or {})}
         replies = self._ask_all(nodes, self.request("DELETE", name, partition, sent, policy))
         refused = [index for index, reply in enumerate(replies) if reply.status == 409]
-        looks: dict[int, Reply] = {}
+        looks: dict[int, ReplicaReply] = {}
         if refused:
             look = self.request("HEAD", name, partition, {EVEN_EXPIRED: "true"}, policy)
             looks = dict(zip(refused, self._ask_all([nodes[index] for index in refused], look), strict=True))
@@ -130,23 +130,23 @@ class ReplicaClient:
         partition, primaries = self.place(name, policy)
         return partition, [*primaries, *self._peers(_ring_of(name, policy)).ring().previous(partition)]
 
-    def look(self, name: Name, policy: int) -> list[tuple[Node, Reply]]:
+    def look(self, name: Name, policy: int) -> list[tuple[Node, ReplicaReply]]:
         """Return the state of an object on each node, expired or not."""
         partition, nodes = self.holders(name, policy)
         request = self.request("HEAD", name, partition, {EVEN_EXPIRED: "true"}, policy)
         return list(zip(nodes, self._ask_all(nodes, request), strict=True))
 
-    def _ask_all(self, nodes: Iterable[Node], request: NodeRequest) -> list[Reply]:
+    def _ask_all(self, nodes: Iterable[Node], request: NodeRequest) -> list[ReplicaReply]:
         waits = [green.spawn(self._ask, node, request) for node in nodes]
         return [wait.wait() for wait in waits]
 
-    def _ask(self, node: Node, request: NodeRequest) -> Reply:
+    def _ask(self, node: Node, request: NodeRequest) -> ReplicaReply:
         try:
             response = self._transport.call(node, request)
             response.close()
         except NodeFailure:
-            return Reply(UNREACHABLE)
-        return Reply(response.status, response.headers)
+            return ReplicaReply(UNREACHABLE)
+        return ReplicaReply(response.status, response.headers)
 
     def read(self, name: Name, headers: Mapping[str, str], query: str) -> NodeResponse | None:
         """Return the successful answer of any primary to a GET, whose body must be read or closed; None if all fail."""

@@ -37,7 +37,7 @@ class Interrupted(Exception):
     """The daemon is to end: what is under way is given up, and done again after the next start."""
 
 
-class Place(NamedTuple):
+class SearchedPlace(NamedTuple):
     """A device that can be used now. path: its directory; store: what the tours need of it."""
 
     name: str
@@ -119,7 +119,7 @@ class Round:
 
 # Does its work from a round's position on, and counts what it does; yields after each thing the position from which
 # to go on. It begins a thing again that was not done to its end.
-Work = Callable[[Place, Round], Iterator[Position]]
+Work = Callable[[SearchedPlace, Round], Iterator[Position]]
 
 
 class Tour(NamedTuple):
@@ -136,7 +136,7 @@ class Rounds:
     def __init__(
         self,
         duty: str,
-        places: Callable[[], Iterable[Place]],
+        places: Callable[[], Iterable[SearchedPlace]],
         tours: Iterable[Tour],
         logger: logging.Logger,
         files: Files = FILES,
@@ -203,14 +203,14 @@ class Rounds:
         }
         return {**{f"{name}_total": amount for name, amount in self._totals.items()}, "devices": devices}
 
-    def _is_due(self, place: Place, tour: Tour) -> bool:
+    def _is_due(self, place: SearchedPlace, tour: Tour) -> bool:
         key = (place.name, tour.name)
         if key in self._busy or self._monotonic() < self._not_before.get(key, float("-inf")):
             return False
         rounds = self._rounds.get(place.name)
         return rounds is None or key in self._wanted or rounds[tour.name].is_due(tour.cycle, self._now())
 
-    def _slice(self, place: Place, tour: Tour) -> None:
+    def _slice(self, place: SearchedPlace, tour: Tour) -> None:
         key = (place.name, tour.name)
         try:
             if place.name not in self._rounds:
@@ -226,7 +226,7 @@ class Rounds:
         finally:
             self._busy.discard(key)
 
-    def _go_on(self, place: Place, tour: Tour, found: Round) -> None:
+    def _go_on(self, place: SearchedPlace, tour: Tour, found: Round) -> None:
         now = self._now()
         key = (place.name, tour.name)
         if self._stopping or not (key in self._wanted or found.is_due(tour.cycle, now)):
@@ -260,10 +260,10 @@ class Rounds:
 
     # The file on the device
 
-    def _path(self, place: Place) -> str:
+    def _path(self, place: SearchedPlace) -> str:
         return f"{place.path}/{_DIRECTORY}/{self._duty}.json"
 
-    def _save(self, place: Place) -> None:
+    def _save(self, place: SearchedPlace) -> None:
         document = {"version": _VERSION, "rounds": {tour: r.as_json() for tour, r in self._rounds[place.name].items()}}
         self._saved[place.name] = self._monotonic()
         try:
@@ -276,7 +276,7 @@ class Rounds:
             self._files.mkdir(os.path.dirname(path))
         self._files.replace(path, data)
 
-    def _load(self, place: Place) -> dict[str, Round]:
+    def _load(self, place: SearchedPlace) -> dict[str, Round]:
         """Return the progress in the file; a new round if the file is missing or cannot be read."""
         path = self._path(place)
         document: object = {}

@@ -25,7 +25,7 @@ _FIRST_RETRY = 5.0  # seconds after the first pass in a row that broke off
 _LAST_RETRY = 60.0
 
 
-class Pace(NamedTuple):
+class DaemonPace(NamedTuple):
     """interval: seconds from the end of a pass to the beginning of the next.
 
     rest: minimum pause as a multiple of the duration of the pass, so that a long one leaves the host time for its other
@@ -65,12 +65,12 @@ class Report(NamedTuple):
         return not self.broke_off and not self.stopped
 
 
-def pause(pace: Pace, duration: float, chance: float) -> float:
+def pause(pace: DaemonPace, duration: float, chance: float) -> float:
     """Seconds to wait after a pass that took `duration`. chance: from 0 to 1, by chance."""
     return max(pace.interval, pace.rest * duration) * (1 + pace.jitter * (2 * chance - 1))
 
 
-def retry_pause(pace: Pace, broken: int, chance: float) -> float:
+def retry_pause(pace: DaemonPace, broken: int, chance: float) -> float:
     """Return the seconds to wait after a number of passes in a row that ended with an error."""
     longest = max(pace.interval, _LAST_RETRY)
     wait = min(min(pace.interval, _FIRST_RETRY) * 2.0 ** min(broken - 1, 32), longest)
@@ -115,7 +115,7 @@ class Daemon:
         self,
         name: str,
         begin_pass: Pass,
-        pace: Pace,
+        pace: DaemonPace,
         logger: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
         *,

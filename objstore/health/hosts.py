@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from objstore.assembly.data_dir import HOST, DataDir, is_served
 from objstore.assembly.inside import Inside
-from objstore.health.probe import TIMEOUT, Answer, ask, servers_of
+from objstore.health.probe import TIMEOUT, ServerAnswer, ask, servers_of
 from objstore.ring import Ring
 from objstore.runtime import recon_files
 from objstore.runtime.host_report import Host, Paths
@@ -44,15 +44,15 @@ def _ring_version(path: str) -> int:
     return Ring.load(path).version
 
 
-def reports(answers: Sequence[Answer] | Any, asked: float) -> list[HostReport]:
+def reports(answers: Sequence[ServerAnswer] | Any, asked: float) -> list[HostReport]:
     """Return the reports of hosts. asked: time of the answers, by our clock."""
-    by_ip: dict[str, list[Answer]] = {}
+    by_ip: dict[str, list[ServerAnswer]] = {}
     for answer in answers:
         by_ip.setdefault(answer.server.ip, []).append(answer)
     return [_report(ip, of_host, asked) for ip, of_host in sorted(by_ip.items())]
 
 
-def _report(ip: str, answers: Sequence[Answer], asked: float) -> HostReport:
+def _report(ip: str, answers: Sequence[ServerAnswer], asked: float) -> HostReport:
     """Combine the answers of a host's servers: they see the same devices, so one answer suffices, except for their
     daemons."""
     summaries = [answer.report for answer in answers if isinstance(answer.report, dict)]

@@ -15,7 +15,7 @@ TIMEOUT = 5.0
 _AT_ONCE = 64
 
 
-class Server(NamedTuple):
+class StorageHost(NamedTuple):
     """A storage server. kind: account, container or object."""
 
     kind: str
@@ -27,45 +27,45 @@ class Server(NamedTuple):
         return f"{host}:{self.port}"
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """The answer of a server. report: its JSON; None with the reason in `error`."""
 
-    server: Server
+    server: StorageHost
     report: Any
     error: str = ""
 
 
-def servers_of(rings: Iterable[tuple[str, Ring]]) -> list[Server]:
+def servers_of(rings: Iterable[tuple[str, Ring]]) -> list[StorageHost]:
     """Return the servers of rings (by name), in order, each once."""
     found = {
-        Server(name.partition("-")[0], node.ip, node.port) for name, ring in rings for node in ring.devices if node
+        StorageHost(name.partition("-")[0], node.ip, node.port) for name, ring in rings for node in ring.devices if node
     }
     return sorted(found, key=lambda server: (server.ip, server.port))
 
 
-def ask(servers: Iterable[Server], topic: str, timeout: float = TIMEOUT) -> dict[Server, Answer]:
+def ask(servers: Iterable[StorageHost], topic: str, timeout: float = TIMEOUT) -> dict[StorageHost, ServerAnswer]:
     """Ask each server for /recon/<topic>; timeout in seconds, of connecting and of each read."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return {answer.server: answer for answer in pool.map(lambda server: _ask(server, topic, timeout), servers)}
 
 
-def _ask(server: Server, topic: str, timeout: float) -> Answer:
+def _ask(server: StorageHost, topic: str, timeout: float) -> ServerAnswer:
     connection = http.client.HTTPConnection(server.ip, server.port, timeout=timeout)
     try:
         connection.request("GET", f"/recon/{topic}")
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:
-            return Answer(server, None, f"answered {response.status}")
-        return Answer(server, json.loads(body))
+            return ServerAnswer(server, None, f"answered {response.status}")
+        return ServerAnswer(server, json.loads(body))
     except TimeoutError:
-        return Answer(server, None, f"no answer within {timeout:g} s")
+        return ServerAnswer(server, None, f"no answer within {timeout:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Answer(server, None, why)
+        return ServerAnswer(server, None, why)
     finally:
         connection.close()
 
 
-def server_of(kind: str, node: Node) -> Server:
-    return Server(kind, node.ip, node.port)
+def server_of(kind: str, node: Node) -> StorageHost:
+    return StorageHost(kind, node.ip, node.port)

@@ -212,7 +212,7 @@ def _drive_audit(state: ClusterState, _: float) -> Iterator[Problem]:
                 yield Problem(WARNING, f"{host.ip}/{device}", f"failed its write/read check: {found['why']}")
 
 
-class _Search(NamedTuple):
+class _SearchedCount(NamedTuple):
     """A count of a search that requires attention. done: name of the count of repaired items."""
 
     duty: str
@@ -223,15 +223,15 @@ class _Search(NamedTuple):
 
 
 _SEARCHES = (
-    _Search(
+    _SearchedCount(
         "dark-objects",
         "objects that no container lists",
         ("dark", "without_container", "misplaced"),
         "repaired",
         "auditing",
     ),
-    _Search("dark-objects", "objects that should have expired long ago", ("overdue",), "requeued", "expiry"),
-    _Search("dangling-rows", "listing rows without an object", ("dangling", "unseen"), "repaired", "auditing"),
+    _SearchedCount("dark-objects", "objects that should have expired long ago", ("overdue",), "requeued", "expiry"),
+    _SearchedCount("dangling-rows", "listing rows without an object", ("dangling", "unseen"), "repaired", "auditing"),
 )
 
 

@@ -17,7 +17,7 @@ _LACKS_DEVIATIONS = 5.0  # of a number of partitions that are not empty by chanc
 AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
-class Device(NamedTuple):
+class DeviceState(NamedTuple):
     """A disk. state: `ok`, or why it cannot be used, or `not in rings`; why: it was taken out, or fails.
 
     Sizes in bytes, None if unknown.
@@ -71,7 +71,7 @@ class Device(NamedTuple):
         return lacking if self.state == "ok" and has_room and lacking > plain else 0
 
 
-class Duty(NamedTuple):
+class DutyState(NamedTuple):
     """A daemon on all its hosts. dead: hosts on which it no longer runs; ended, seconds: of the oldest last complete
     pass; failures: units that failed in the last passes."""
 
@@ -114,8 +114,8 @@ def shown_version(version: int | None, digest: str) -> str:
 class ClusterState(NamedTuple):
     at: float
     hosts: Sequence[HostReport]
-    devices: Sequence[Device]
-    duties: Sequence[Duty]
+    devices: Sequence[DeviceState]
+    duties: Sequence[DutyState]
     progress: Sequence[Progress]
     rings: Sequence[RingState]
     copies: Copies
@@ -168,7 +168,7 @@ def _assigned(rings: Iterable[tuple[str, Ring]]) -> dict[tuple[str, str], _Assig
     return found
 
 
-def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -> Iterator[Device]:
+def _devices(reports: Sequence[HostReport], rings: Sequence[tuple[str, Ring]]) -> Iterator[DeviceState]:
     assigned = _assigned(rings)
     by_ip = {report.ip: report for report in reports}
     reported = {(report.ip, name) for report in reports if report.summary for name in report.summary["devices"]}
@@ -199,12 +199,12 @@ def _partitions(found: Mapping[str, Any], kind: str) -> int:
 
 def _device(
     report: HostReport | None, host: str, name: str, assigned: _Assigned | None, shares: Mapping[str, float]
-) -> Device:
+) -> DeviceState:
     summary = report.summary if report is not None else None
     found = summary["devices"].get(name) if summary else None
     found = found or {}
     states = summary["daemons"] if summary else {}
-    return Device(
+    return DeviceState(
         host=host,
         name=name,
         state=_device_state(summary, name, found, assigned),
@@ -264,7 +264,7 @@ def _oldest(times: Iterable[float | None]) -> float | None:
     return min((time for time in known if time), default=None) if all(known) else None
 
 
-def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
+def _duties(reports: Sequence[HostReport]) -> Iterator[DutyState]:
     states: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for report in reports:
         for name, state in (report.summary or {}).get("daemons", {}).items():
@@ -272,7 +272,7 @@ def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
     for name, found in sorted(states.items()):
         last = [state["last"] for _, state in found]
         complete = [report for report in last if report]
-        yield Duty(
+        yield DutyState(
             name,
             len(found),
             tuple(host for host, state in found if not state.get("alive", True)),
@@ -283,7 +283,7 @@ def _duties(reports: Sequence[HostReport]) -> Iterator[Duty]:
         )
 
 
-def _progress(reports: Sequence[HostReport], devices: Sequence[Device], now: float) -> Iterator[Progress]:
+def _progress(reports: Sequence[HostReport], devices: Sequence[DeviceState], now: float) -> Iterator[Progress]:
     """Return the progress of copies being restored, of replication passes, and of partitions moving to their
     primaries."""
     lost = [device for device in devices if device.is_lost]

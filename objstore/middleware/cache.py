@@ -122,7 +122,7 @@ class _Entry(NamedTuple):
 
 
 class LocalCache:
-    """The cache of one worker, `web.infos.Cache`. The least recently used entry is dropped first."""
+    """The cache of one worker, `web.infos.CacheFilter`. The least recently used entry is dropped first."""
 
     info_ttl = infos.TTL
     missing_ttl = infos.TTL_MISSING
@@ -171,7 +171,7 @@ class LocalCache:
 
 
 class MemcachedCache:
-    """A cache in memcached, `web.infos.Cache`. client: of pymemcache, or with its methods.
+    """A cache in memcached, `web.infos.CacheFilter`. client: of pymemcache, or with its methods.
 
     Calls run in threads, as they would stall the event loop. A generation that memcached has evicted counts as 0, which
     invalidates all values of other generations.
@@ -233,7 +233,7 @@ def _number(raw: bytes | None) -> int:
     return int(raw) if raw else 0
 
 
-class Cache:
+class CacheFilter:
     """The filter."""
 
     def __init__(self, app: WsgiApp, *, cache: infos.Cache) -> None:
@@ -272,7 +272,7 @@ def _server(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], Cache]:
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], CacheFilter]:
     conf = {**global_conf, **local_conf}
     values = settings.read(CacheSettings, conf, "filter:cache")
     made: LocalCache | MemcachedCache
@@ -282,4 +282,4 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[
         made = LocalCache(generations(log.from_conf(conf), values.shared_file), values.cache_entries)
     made.info_ttl = values.info_ttl
     made.missing_ttl = values.missing_ttl
-    return lambda app: Cache(app, cache=made)
+    return lambda app: CacheFilter(app, cache=made)

@@ -17,8 +17,8 @@ from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases.contents import Rows
 from objstore.store.databases.status import Status
-from objstore.store.databases.summaries import Summary
-from objstore.store.databases.tables import Page
+from objstore.store.databases.summaries import DatabaseSummary
+from objstore.store.databases.tables import RowPage
 
 # The query's `step` in a request about one database. A request about a partition is a comparison.
 STEP = "step"
@@ -60,7 +60,7 @@ class Way(enum.Enum):
     FILE = "as a whole file"
 
 
-class Bounds(NamedTuple):
+class DatabaseBounds(NamedTuple):
     """Bounds. rows: in one request. file_rows: minimum number of missing rows to send a file.
 
     file_part: share of a database's rows that must be missing to send its file instead.
@@ -71,11 +71,11 @@ class Bounds(NamedTuple):
     file_part: float = 0.5
 
 
-def database_state(name_hash: str, summary: Summary) -> DatabaseState:
+def database_state(name_hash: str, summary: DatabaseSummary) -> DatabaseState:
     return DatabaseState(name_hash, summary.id, summary.max_row, summary.digest, json.dumps(summary.totals))
 
 
-def compare(theirs: DatabaseState, own: Summary | None) -> Difference | None:
+def compare(theirs: DatabaseState, own: DatabaseSummary | None) -> Difference | None:
     """Return the receiver's answer about a database, None if it is equal. own: the receiver's."""
     if own is None:
         return Difference(theirs.hash)
@@ -89,7 +89,7 @@ def compare(theirs: DatabaseState, own: Summary | None) -> Difference | None:
     return Difference(theirs.hash, own.id, point, status, total) if differs else None
 
 
-def start(own: Summary, found: Difference) -> int:
+def start(own: DatabaseSummary, found: Difference) -> int:
     """Return the number of the row after which a sender begins.
 
     A receiver may not know yet that it has rows which the sender knows it has: those that it sent itself; and those of
@@ -98,7 +98,7 @@ def start(own: Summary, found: Difference) -> int:
     return 0 if found.total else max(found.point, own.outgoing.get(found.id, 0))
 
 
-def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
+def way(own: DatabaseSummary, found: Difference, bounds: DatabaseBounds) -> Way:
     """Return the way to update a receiver."""
     if not found.id:
         return Way.FILE
@@ -114,7 +114,7 @@ def way(own: Summary, found: Difference, bounds: Bounds) -> Way:
     return Way.FILE if cheaper else Way.ROWS
 
 
-def forgettable(own: Summary, before: Timestamp) -> bool:
+def forgettable(own: DatabaseSummary, before: Timestamp) -> bool:
     """Return whether it was deleted long enough ago to be removed, and not sent to peers that have none.
 
     Not while work is left for it: an account whose containers are not deleted yet must not get lost.
@@ -145,7 +145,7 @@ def decode_differences(body: bytes) -> list[Difference]:
     return [Difference(*line) for line in lines]
 
 
-def encode_rows(sender: str, receiver: str, after: int, page: Page) -> bytes:
+def encode_rows(sender: str, receiver: str, after: int, page: RowPage) -> bytes:
     """Encode rows of a database for another, both identified by their ids: all of the sender's rows after number
     `after`."""
     ids = f'"from":{json.dumps(sender)},"to":{json.dumps(receiver)}'

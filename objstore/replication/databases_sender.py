@@ -17,7 +17,7 @@ from objstore.replication.databases import (
     STATUS,
     STEP,
     VERSION,
-    Bounds,
+    DatabaseBounds,
     Difference,
     Way,
     database_state,
@@ -32,7 +32,7 @@ from objstore.replication.databases import (
 )
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.status import status_of
-from objstore.store.databases.summaries import Summary
+from objstore.store.databases.summaries import DatabaseSummary
 from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share, Transport
 
 _COMPARED = 1000  # databases in one request
@@ -42,7 +42,7 @@ _SENT_ROWS_FOR_FILE = 4096  # bytes of a file that weigh as much as a row
 
 
 @dataclass
-class Sent:
+class SentCounts:
     """Counts of sent items since the start."""
 
     rows_sent: int = 0
@@ -52,26 +52,26 @@ class Sent:
     differences: int = 0
 
 
-class Means(NamedTuple):
+class SenderMeans(NamedTuple):
     """take_rows: called with the number of rows before they are sent, to limit their rate; it raises if the daemon must
     stop."""
 
     transport: Transport
-    bounds: Bounds
+    bounds: DatabaseBounds
     take_rows: Callable[[float], object]
-    sent: Sent
+    sent: SentCounts
 
 
-class Sender:
+class DatabaseSender:
     """Sends from `replicas` to the peer's `node`. Calls raise NodeFailure, NodeDeviceGone if the peer's device is
     missing, and the errors of the own databases."""
 
-    def __init__(self, replicas: Replicas, node: Node, means: Means) -> None:
+    def __init__(self, replicas: Replicas, node: Node, means: SenderMeans) -> None:
         self._replicas = replicas
         self._node = node
         self._means = means
 
-    def compare(self, partition: int, summaries: Mapping[str, Summary]) -> dict[str, Difference]:
+    def compare(self, partition: int, summaries: Mapping[str, DatabaseSummary]) -> dict[str, Difference]:
         """Return by hash the databases that are not equal to the peer's."""
         found: dict[str, Difference] = {}
         for batch in _batches(summaries.items()):
@@ -83,7 +83,7 @@ class Sender:
         self._means.sent.differences += len(found)
         return found
 
-    def bring(self, location: Location, own: Summary, found: Difference) -> None:
+    def bring(self, location: Location, own: DatabaseSummary, found: Difference) -> None:
         """Send the peer all that it lacks of a database, as of `own` or later. Raises Conflict if the database is no
         longer `own`."""
         match way(own, found, self._means.bounds):
@@ -99,7 +99,7 @@ class Sender:
         if found.status:
             self._exchange_status(location)
 
-    def _send_rows(self, location: Location, own: Summary, found: Difference) -> None:
+    def _send_rows(self, location: Location, own: DatabaseSummary, found: Difference) -> None:
         point = start(own, found)
         while True:
             page = self._replicas.page_since(location, own.id, point, self._means.bounds.rows)
@@ -163,13 +163,13 @@ class Sender:
         if response.status == 507:
             raise NodeDeviceGone(f"{self._node}: the device is missing or full")
         if response.status == _BUSY:
-            raise Busy(f"{self._node} is busy")
+            raise PeerBusy(f"{self._node} is busy")
         if response.status == _NO_USE:
             raise Unusable(f"{self._node} cannot use the database it received")
         raise NodeFailure(f"{self._node} answered {response.status}")
 
 
-class Busy(NodeFailure):
+class PeerBusy(NodeFailure):
     """The peer must be asked again later."""
 
 
@@ -187,7 +187,7 @@ def check_own(replicas: Replicas, location: Location) -> bool:
     return True
 
 
-def _batches(items: Iterable[tuple[str, Summary]]) -> Iterator[list[tuple[str, Summary]]]:
+def _batches(items: Iterable[tuple[str, DatabaseSummary]]) -> Iterator[list[tuple[str, DatabaseSummary]]]:
     left = iter(items)
     while batch := list(islice(left, _COMPARED)):
         yield batch

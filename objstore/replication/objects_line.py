@@ -18,7 +18,7 @@ _OBJECTS = Share("object")
 _BUSY_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before a busy peer is asked again
 
 
-class Line:
+class PeerLine:
     """The connection from a device here to a peer, for one policy.
 
     Its calls raise NodeFailure if the peer does not answer correctly: NodeDeviceGone if its device is missing,
@@ -85,7 +85,7 @@ class Line:
         return NodeRequest(REPLICATE, partition, _OBJECTS, every, f"step={step}", body)
 
 
-def compare_many(line: Line, own: Mapping[int, str]) -> set[int]:
+def compare_many(line: PeerLine, own: Mapping[int, str]) -> set[int]:
     """Return the partitions, of those with given hashes, that are known to be equal on the peer."""
     response = line.call(COMPARE_MANY, None, encode_partitions(own))
     return own.keys() - line.decoded(decode_numbers, response)

@@ -48,7 +48,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class Bounds(NamedTuple):
+class ReceiverBounds(NamedTuple):
     """Bounds of one request. writers: changes written at once. small: maximum size of a change held in memory, in
     bytes; larger ones are written as they arrive, one by one."""
 
@@ -70,7 +70,7 @@ class Receiver:
         store: ReplicaStore,
         partition: int,
         policy: int,
-        bounds: Bounds,
+        bounds: ReceiverBounds,
         guard: Callable[[str, Timestamp], Guard | None] = lambda name_hash, timestamp: None,
     ) -> None:
         """guard: of a change, by the hash of its name and its time."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, NodeFailure, NotFound, Unreadable
 from objstore.core.names import Location
-from objstore.replication.objects_line import Line
+from objstore.replication.objects_line import PeerLine
 from objstore.replication.objects_messages import (
     COMPARE,
     HELD,
@@ -30,7 +30,7 @@ from objstore.store.interface import ChangeReader, ReplicaStore
 _PIECE = 256 << 10  # bytes sent at a time: a low rate must not cause long pauses for the peer
 
 
-class Bounds(NamedTuple):
+class SenderBounds(NamedTuple):
     """Bounds of one request with changes: maximum of bytes and changes.
 
     large: a change of more bytes is sent in its own request, piece by piece.
@@ -48,7 +48,7 @@ class Flow(NamedTuple):
     take_changes: Callable[[int], object]
 
 
-class Source(NamedTuple):
+class ObjectSource(NamedTuple):
     """The store that changes are sent from."""
 
     store: ReplicaStore
@@ -65,7 +65,7 @@ class _Batch:
         self.pieces: list[bytes] = []
         self.size = 0
 
-    def has_room(self, size: int, bounds: Bounds) -> bool:
+    def has_room(self, size: int, bounds: SenderBounds) -> bool:
         return not self.changes or (len(self.changes) < bounds.changes and self.size + size <= bounds.bytes)
 
     def add(self, change: NamedChange, content: bytes) -> None:
@@ -75,7 +75,7 @@ class _Batch:
         self.size += len(content)
 
 
-class Sender:
+class ObjectSender:
     """Raises NodeFailure if the peer does not answer correctly, NodeDeviceGone if its device is missing, Conflict if
     the peer is the sending device itself; DeviceUnavailable if our own fails.
 
@@ -85,9 +85,9 @@ class Sender:
 
     def __init__(
         self,
-        source: Source,
-        line: Line,
-        bounds: Bounds,
+        source: ObjectSource,
+        line: PeerLine,
+        bounds: SenderBounds,
         flow: Flow,
         logger: logging.Logger,
         warnings: Seldom,

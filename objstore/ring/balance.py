@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from objstore.ring.shares import DEVICE, LEVELS, Floats, Ints, Tree, round_shares
+from objstore.ring.shares import DEVICE, LEVELS, DomainTree, Floats, Ints, round_shares
 from objstore.ring.spread import Table, spread
 
 Bools = NDArray[np.bool_]
@@ -43,7 +43,7 @@ _PARTNERS = 32  # exchanges proposed for a replica in one round; more where ther
 _Cells = tuple[Ints, Ints]  # rows and partitions
 
 
-class Bounds(NamedTuple):
+class ShareBounds(NamedTuple):
     """By level and domain: how many replicas of one partition. The entry after the last stands for "no device"."""
 
     domain: list[Ints]
@@ -51,25 +51,25 @@ class Bounds(NamedTuple):
     most: list[Ints]
 
 
-class Problem(NamedTuple):
+class BalanceProblem(NamedTuple):
     """table: device ids [replica, partition], `len(tree.weight)` if there is no device.
 
     exists: cells that are there (a fractional last replica has fewer). movable: by partition.
     share: by level and domain (see `shares`).
     """
 
-    tree: Tree
+    tree: DomainTree
     table: Table
     exists: Bools
     movable: Bools
     share: list[Floats]
 
 
-def bounds_of(tree: Tree, share: list[Floats]) -> Bounds:
+def bounds_of(tree: DomainTree, share: list[Floats]) -> ShareBounds:
     def extended(values: Floats | Ints, last: int) -> Ints:
         return np.append(values, last).astype(np.int64)
 
-    return Bounds(
+    return ShareBounds(
         [extended(tree.domain[level], len(share[level])) for level in LEVELS],
         [extended(np.floor(share[level]), 0) for level in LEVELS],
         # A replica on a device of weight 0 is a fault of its own kind, not one of spread.
@@ -77,7 +77,7 @@ def bounds_of(tree: Tree, share: list[Floats]) -> Bounds:
     )
 
 
-def targets(problem: Problem) -> Ints:
+def targets(problem: BalanceProblem) -> Ints:
     """Partitions that each device shall hold; where rounding leaves a choice, devices keep what they have."""
     tree, share = problem.tree, problem.share
     total = int(problem.exists.sum())
@@ -90,7 +90,7 @@ def targets(problem: Problem) -> Ints:
     return round_shares(tree, wanted, total, prefer)[DEVICE]
 
 
-def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
+def rebalanced(problem: BalanceProblem, random: np.random.Generator) -> Table:
     """The next table; cells without a device stay so only where no device has any weight."""
     tree, table = problem.tree, problem.table
     if not tree.weight.any() or not table.size:
@@ -99,7 +99,7 @@ def rebalanced(problem: Problem, random: np.random.Generator) -> Table:
     if np.all(table[problem.exists] == len(tree.weight)):
         lengths = [int(row.sum()) for row in problem.exists]
         table = np.where(problem.exists, spread(tree, target, lengths, random), len(tree.weight)).astype(np.int32)
-    search = _Search(problem, table, target, random)
+    search = _MoveSearch(problem, table, target, random)
     search.place()
     search.exchange(fresh_only=True)
     search.relocate(MEND)
@@ -142,10 +142,10 @@ class _Proposals(NamedTuple):
         return _Proposals(*(values[which] for values in self))
 
 
-class _Search:
+class _MoveSearch:
     """The table in change. fresh: cells that have a new device; moved: partitions with such a cell."""
 
-    def __init__(self, problem: Problem, table: Table, target: Ints, random: np.random.Generator) -> None:
+    def __init__(self, problem: BalanceProblem, table: Table, target: Ints, random: np.random.Generator) -> None:
         self.table = table.copy()
         self.exists = problem.exists
         self.movable = problem.movable

@@ -14,7 +14,7 @@ import numpy as np
 
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
-from objstore.ring.balance import Problem, rebalanced
+from objstore.ring.balance import BalanceProblem, rebalanced
 from objstore.ring.moves import MoveLog
 from objstore.ring.ring_file import NO_DEVICE, RingContents, id_width
 from objstore.ring.shares import shares, tree_of
@@ -146,7 +146,7 @@ class RingBuilder:
         before, exists = self._cells()
         table = np.where(self._usable_mask(usable)[before], before, len(usable)).astype(np.int32)
         movable = self.movable(now)
-        problem = Problem(tree, table, exists, movable, shares(tree, self.replicas, self.overload))
+        problem = BalanceProblem(tree, table, exists, movable, shares(tree, self.replicas, self.overload))
         after = rebalanced(problem, np.random.default_rng(self.version if seed is None else seed))
         changed = (after != before) & exists
         self._record(before, after, changed, usable, int(now))

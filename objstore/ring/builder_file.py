@@ -19,11 +19,11 @@ from objstore.core.nodes import Node
 from objstore.ring.builder import RingBuilder
 from objstore.ring.moves import MoveLog
 from objstore.ring.ring_file import encode_ring, step_of, with_step
-from objstore.ring.sealed import Kind, seal, unseal
+from objstore.ring.sealed import FileKind, seal, unseal
 from objstore.runtime import owners
 from objstore.runtime.files import FILES, Files, exists
 
-BUILDER = Kind(b"OBJSBLDR", 2, "builder file")
+BUILDER = FileKind(b"OBJSBLDR", 2, "builder file")
 BUILDER_SUFFIX = ".builder"
 RING_SUFFIX = ".ring"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from objstore.core.nodes import Node
 from objstore.ring.builder import NOBODY, RingBuilder
-from objstore.ring.shares import LEVELS, Ints, Tree, shares, tree_of, weighted_shares
+from objstore.ring.shares import LEVELS, DomainTree, Ints, shares, tree_of, weighted_shares
 
 # The balance of a device that has partitions and should have none.
 UNBOUNDED = 999.99
@@ -148,7 +148,7 @@ def _balance(partitions: int, wanted: float) -> float:
     return UNBOUNDED if partitions else 0.0
 
 
-def _counts(builder: RingBuilder, tree: Tree, level: int) -> tuple[Ints, Ints, Ints]:
+def _counts(builder: RingBuilder, tree: DomainTree, level: int) -> tuple[Ints, Ints, Ints]:
     """Triples of partition, domain, and how many replicas of the one the other has (at least one)."""
     domains = len(tree.parent[level])
     keys = [np.flatnonzero(row != NOBODY) * domains + tree.domain[level][row[row != NOBODY]] for row in builder.rows]
@@ -156,7 +156,7 @@ def _counts(builder: RingBuilder, tree: Tree, level: int) -> tuple[Ints, Ints, I
     return pairs // domains, pairs % domains, count
 
 
-def _domain_names(usable: list[Node | None], tree: Tree, level: int) -> dict[int, str]:
+def _domain_names(usable: list[Node | None], tree: DomainTree, level: int) -> dict[int, str]:
     """By number, in the order in which an operator reads them."""
     named = {}
     for node in usable:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import MALFORMED, ConfigError
 from objstore.core.nodes import Node
-from objstore.ring.sealed import Kind, seal, unseal
+from objstore.ring.sealed import FileKind, seal, unseal
 
-RING = Kind(b"OBJSRING", 2, "ring file")
+RING = FileKind(b"OBJSRING", 2, "ring file")
 # The id that stands for "no device": the largest number that the row's item can hold.
 NO_DEVICE = {2: 0xFFFF, 4: 0xFFFFFFFF}
 

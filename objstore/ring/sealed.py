@@ -34,7 +34,7 @@ TYPE_CODES: dict[int, Literal["B", "H", "I", "Q"]] = {
 }  # item bytes to the struct module's code
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """magic: 8 bytes; version: the newest that is read; name: for messages ("ring file")."""
 
     magic: bytes
@@ -49,7 +49,7 @@ class Sealed(NamedTuple):
     arrays: dict[str, memoryview]
 
 
-def seal(kind: Kind, version: int, header: Mapping[str, object], arrays: Mapping[str, memoryview]) -> bytes:
+def seal(kind: FileKind, version: int, header: Mapping[str, object], arrays: Mapping[str, memoryview]) -> bytes:
     """The bytes of a file. The same contents always give the same bytes. version: the oldest that can say them."""
     listed = [[name, view.itemsize, len(view)] for name, view in arrays.items()]
     text = json.dumps({**header, "arrays": listed}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -62,7 +62,7 @@ def seal(kind: Kind, version: int, header: Mapping[str, object], arrays: Mapping
     return body + hashlib.sha256(body).digest()
 
 
-def unseal(kind: Kind, buffer: bytes | memoryview, source: str) -> Sealed:
+def unseal(kind: FileKind, buffer: bytes | memoryview, source: str) -> Sealed:
     """Contents of a file; arrays are views into `buffer`, not copies.
 
     source: the file's name, for messages. Raises ConfigError for anything but an intact file of this kind, of a

@@ -33,7 +33,7 @@ LEVELS = (REGION, ZONE, HOST, DEVICE)
 _TINY = 1e-7  # differences below it are rounding errors of the arithmetic
 
 
-class Tree(NamedTuple):
+class DomainTree(NamedTuple):
     """Failure domains, numbered from 0 at each level.
 
     domain[level][device id]: the domain that the device is in (at DEVICE level, its id).
@@ -51,7 +51,7 @@ class Tree(NamedTuple):
         return sums.astype(np.float64, copy=False)
 
 
-def tree_of(devices: Sequence[Node | None]) -> Tree:
+def tree_of(devices: Sequence[Node | None]) -> DomainTree:
     """The tree of a device table; an id that is not in use counts as a device of weight 0 in a place of its own."""
     numbers: list[dict[tuple[object, ...], int]] = [{} for _ in LEVELS]
     domain = np.zeros((len(LEVELS), len(devices)), dtype=np.int64)
@@ -65,10 +65,10 @@ def tree_of(devices: Sequence[Node | None]) -> Tree:
                 parents[level].append(above)
             domain[level, device] = above = number
     weight = np.array([0.0 if node is None else node.weight for node in devices], dtype=np.float64)
-    return Tree(list(domain), [np.array(parent, dtype=np.int64) for parent in parents], weight)
+    return DomainTree(list(domain), [np.array(parent, dtype=np.int64) for parent in parents], weight)
 
 
-def weighted_shares(tree: Tree, replicas: float) -> Floats:
+def weighted_shares(tree: DomainTree, replicas: float) -> Floats:
     """Rule 1. With fewer devices than replicas, a device may hold several replicas of a partition."""
     active = int(np.count_nonzero(tree.weight))
     if not active:
@@ -77,7 +77,7 @@ def weighted_shares(tree: Tree, replicas: float) -> Floats:
     return _scaled(replicas, tree.weight, np.zeros_like(tree.weight), np.where(tree.weight > 0, most, 0.0))
 
 
-def shares(tree: Tree, replicas: float, overload: float = 0.0) -> list[Floats]:
+def shares(tree: DomainTree, replicas: float, overload: float = 0.0) -> list[Floats]:
     """Rules 1 to 3: for each level the share of each domain."""
     weighted = weighted_shares(tree, replicas)
     if overload > 0:
@@ -86,7 +86,7 @@ def shares(tree: Tree, replicas: float, overload: float = 0.0) -> list[Floats]:
     return [np.where(np.abs(x - np.rint(x)) < _TINY, np.rint(x), x) for x in found]
 
 
-def _dispersed(tree: Tree, replicas: float, weighted: Floats, overload: float) -> Floats:
+def _dispersed(tree: DomainTree, replicas: float, weighted: Floats, overload: float) -> Floats:
     active = tree.weight > 0
     most = max(1.0, replicas / max(1, int(active.sum())))
     limit = np.minimum(most, weighted * (1 + overload))
@@ -147,7 +147,7 @@ def _scaled(total: float, weights: Floats, lower: Floats, upper: Floats) -> Floa
     return found
 
 
-def round_shares(tree: Tree, wanted: Sequence[Floats], total: int, prefer: Sequence[Floats]) -> list[Ints]:
+def round_shares(tree: DomainTree, wanted: Sequence[Floats], total: int, prefer: Sequence[Floats]) -> list[Ints]:
     """Rule 4: whole numbers that add up to `total` at each level.
 
     wanted: for each level what each domain should have. prefer: for each level, which domain should be rounded up

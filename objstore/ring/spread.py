@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from objstore.ring.shares import DEVICE, LEVELS, Ints, Tree, round_shares
+from objstore.ring.shares import DEVICE, LEVELS, DomainTree, Ints, round_shares
 
 Table = NDArray[np.int32]
 
@@ -24,7 +24,7 @@ GROUPS = 64
 SMALLEST_GROUP = 64  # partitions; smaller ones would not get whole numbers of many devices
 
 
-def spread(tree: Tree, target: Ints, lengths: list[int], random: np.random.Generator) -> Table:
+def spread(tree: DomainTree, target: Ints, lengths: list[int], random: np.random.Generator) -> Table:
     """A table of device ids, [replica, partition].
 
     target: partitions of each device; adds up to the lengths' sum. lengths: of the rows; only the last may be
@@ -54,7 +54,7 @@ def _groups(count: int, last: int) -> list[tuple[int, int]]:
     return list(pairwise(bounds))
 
 
-def _lay(tree: Tree, number: list[Ints], rows: int, columns: int, random: np.random.Generator) -> Table:
+def _lay(tree: DomainTree, number: list[Ints], rows: int, columns: int, random: np.random.Generator) -> Table:
     """One group: the line of devices, cut into rows."""
     keys = [random.random(len(tree.parent[level]))[tree.domain[level]] for level in reversed(LEVELS)]
     order = np.lexsort(keys)

@@ -27,7 +27,7 @@ _PROBE = b"objstore looks whether this disk still writes and reads\n" * 64
 _MAX_LINES = 20_000  # looked at in one go
 
 
-class Line(NamedTuple):
+class KernelLine(NamedTuple):
     """A line of the kernel's log. at: seconds since the epoch."""
 
     at: float
@@ -75,9 +75,9 @@ def whole_drive(name: str) -> str:
     return re.sub(r"\d+$", "", name) if re.match(r"(?:sd|vd|xvd|hd)", name) else name
 
 
-def failures(lines: Iterable[Line], since: float) -> dict[str, list[Line]]:
+def failures(lines: Iterable[KernelLine], since: float) -> dict[str, list[KernelLine]]:
     """Return lines about failing drives later than `since` (seconds since the epoch), by the whole drive."""
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[KernelLine]] = {}
     for line in lines:
         if line.at >= since:
             name = drive_that_fails(line.text)
@@ -86,7 +86,7 @@ def failures(lines: Iterable[Line], since: float) -> dict[str, list[Line]]:
     return found
 
 
-def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[Line]:
+def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[KernelLine]:
     """Return the current lines of the kernel's log; blocks shortly. Raises OSError if it may not be read.
 
     Each read of /dev/kmsg (Documentation/ABI/testing/dev-kmsg of Linux) returns one record. Any other path is a text
@@ -97,7 +97,7 @@ def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[Line]:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - 256 * _MAX_LINES))
             for raw in file.read().splitlines()[-_MAX_LINES:]:
-                yield Line(changed, raw.decode("utf-8", "replace"))
+                yield KernelLine(changed, raw.decode("utf-8", "replace"))
         return
     booted = time.time() - time.monotonic()
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -112,7 +112,7 @@ def kernel_lines(path: str = KERNEL_MESSAGES) -> Iterator[Line]:
             head, _, text = record.decode("utf-8", "replace").partition(";")
             fields = head.split(",")
             if len(fields) > 2 and fields[2].isdigit():
-                yield Line(booted + int(fields[2]) / 1e6, text.partition("\n")[0])
+                yield KernelLine(booted + int(fields[2]) / 1e6, text.partition("\n")[0])
     finally:
         os.close(fd)
 

@@ -92,7 +92,7 @@ class Space(NamedTuple):
     free: int
 
 
-class Rights(NamedTuple):
+class FileRights(NamedTuple):
     """Owner, group and mode that a file is to have. uid, gid: -1 to leave them as they are."""
 
     uid: int
@@ -337,7 +337,7 @@ class Files:
     def list(self, path: str) -> list[str]:
         return os.listdir(path)
 
-    def replace(self, path: str, data: bytes, mode: int = 0o644, rights: Rights | None = None) -> None:
+    def replace(self, path: str, data: bytes, mode: int = 0o644, rights: FileRights | None = None) -> None:
         """Replace a small file as a whole: readers, and a power cut, see the old or the new content.
 
         rights: override those that `mode`, the umask and this process give.

@@ -70,7 +70,7 @@ class Description(NamedTuple):
         return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
 
-class Worker(NamedTuple):
+class WorkerCounters(NamedTuple):
     """The counters of one worker. lines: its series, in the order of their cells; alive: whether its gauges count."""
 
     lines: Iterable[str]
@@ -345,9 +345,9 @@ class Metrics:
         """Let the other processes of the directory see what this one has counted; a thread does so regularly, too."""
         self._cells.publish()
 
-    def worker(self) -> Worker:
+    def worker(self) -> WorkerCounters:
         """The counters of this process."""
-        return Worker(self._cells.lines(), self._cells.values)
+        return WorkerCounters(self._cells.lines(), self._cells.values)
 
 
 class Measured(NamedTuple):
@@ -359,14 +359,14 @@ class Measured(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-def measured(values: Iterable[Measured]) -> Worker:
+def measured(values: Iterable[Measured]) -> WorkerCounters:
     """Gauges to be rendered beside what workers have counted."""
     values = list(values)
     lines = [
         json.dumps([*Description("gauge", one.name, one.help, tuple(one.labels)), tuple(one.labels.values())])
         for one in values
     ]
-    return Worker(lines, [one.value for one in values])
+    return WorkerCounters(lines, [one.value for one in values])
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -376,7 +376,7 @@ def from_conf(conf: Mapping[str, str]) -> Metrics:
     return Metrics(log.from_conf(conf), settings.read(MetricsSettings, conf, "metrics").metrics_directory)
 
 
-def workers(directory: str) -> Iterator[Worker]:
+def workers(directory: str) -> Iterator[WorkerCounters]:
     """All that have counted in a directory, living and ended."""
     for entry in sorted(os.listdir(directory)) if is_directory(directory) else ():  # nothing was counted yet
         if entry.endswith(".names"):
@@ -386,10 +386,10 @@ def workers(directory: str) -> Iterator[Worker]:
                 lines = _lines(file.read())
                 alive = not _lock(file, fcntl.LOCK_SH)
             with open(base + ".cells", "rb") as cells:
-                yield Worker(lines, memoryview(_whole(cells.read())).cast("d"), alive)
+                yield WorkerCounters(lines, memoryview(_whole(cells.read())).cast("d"), alive)
 
 
-def render(counted: Iterable[Worker]) -> bytes:
+def render(counted: Iterable[WorkerCounters]) -> bytes:
     """Sum up the series of all workers, and write them in Prometheus' text format."""
     sums: dict[Description, dict[tuple[str, ...], list[float]]] = {}
     for worker in counted:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
-from objstore.runtime.files import FILES, Files, Rights, exists, is_directory
+from objstore.runtime.files import FILES, FileRights, Files, exists, is_directory
 from objstore.runtime.settings import setting
 
 PRIVATE = 0o077  # the umask of commands, and the default of servers
@@ -197,12 +197,12 @@ def replace(path: str, data: bytes, mode: int = 0o644, files: Files = FILES) -> 
     files.replace(path, data, mode, _rights(path, mode))
 
 
-def _rights(path: str, mode: int) -> Rights | None:
+def _rights(path: str, mode: int) -> FileRights | None:
     is_root = os.geteuid() == 0
     try:
         found = os.stat(path)
         kept = stat.S_IMODE(found.st_mode) & (mode | 0o060)
-        return Rights(found.st_uid, found.st_gid, kept) if is_root else Rights(-1, -1, kept)
+        return FileRights(found.st_uid, found.st_gid, kept) if is_root else FileRights(-1, -1, kept)
     except FileNotFoundError:
         pass
     if not is_root:
@@ -210,7 +210,7 @@ def _rights(path: str, mode: int) -> Rights | None:
     directory = os.stat(os.path.dirname(path) or ".")
     # A directory that is open to a group alone is that group's.
     shared = directory.st_mode & 0o040 if not directory.st_mode & _OTHERS else 0
-    return Rights(directory.st_uid, directory.st_gid, mode & ~_umask() | shared)
+    return FileRights(directory.st_uid, directory.st_gid, mode & ~_umask() | shared)
 
 
 def _umask() -> int:

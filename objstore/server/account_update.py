@@ -11,7 +11,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
 from objstore.runtime.seldom import Seldom
 from objstore.server.request import Request
-from objstore.store.databases import ContainerInfo
+from objstore.store.databases import ContainerStatus
 from objstore.web import traces
 from objstore.wire import messages
 from objstore.wire.messages import Transport, UpdateTarget
@@ -28,7 +28,7 @@ class AccountUpdater:
         self._logger = logger
         self._warnings = Seldom()
 
-    def send(self, request: Request, info: ContainerInfo, deleted_at: Timestamp | None = None) -> None:
+    def send(self, request: Request, info: ContainerStatus, deleted_at: Timestamp | None = None) -> None:
         """Send the row. An update that fails stays unreported in the container's database, for the daemon.
 
         With a deletion, totals have its time, because one that was refused a moment ago may have been counted.

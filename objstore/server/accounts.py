@@ -20,7 +20,7 @@ from objstore.server.devices import Devices
 from objstore.server.listing_query import iso_date, listing_query, rows_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
-from objstore.store.databases import AccountInfo, ContainerRow, ListedContainer, Subdir, live_metadata
+from objstore.store.databases import AccountStatus, ContainerRow, ListedContainer, Subdir, live_metadata
 from objstore.wire import messages
 from objstore.wire.messages import NodeResponse
 
@@ -120,7 +120,7 @@ def _row(reported_at: Timestamp, item: Mapping[str, Any]) -> ContainerRow:
     )
 
 
-def _info_headers(info: AccountInfo) -> dict[str, str]:
+def _info_headers(info: AccountStatus) -> dict[str, str]:
     return {
         "X-Account-Container-Count": str(info.container_count),
         "X-Account-Object-Count": str(info.object_count),

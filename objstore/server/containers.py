@@ -22,7 +22,7 @@ from objstore.server.devices import Devices
 from objstore.server.listing_query import listing_query, objects_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
-from objstore.store.databases import ContainerInfo, ObjectRow, Writer, live_metadata
+from objstore.store.databases import ContainerStatus, ObjectRow, Writer, live_metadata
 from objstore.web.responses import http_date
 from objstore.wire import messages, named_rows
 from objstore.wire.messages import NodeResponse
@@ -153,7 +153,7 @@ def _row(item: Mapping[str, Any]) -> ObjectRow:
     )
 
 
-def _info_headers(info: ContainerInfo) -> dict[str, str]:
+def _info_headers(info: ContainerStatus) -> dict[str, str]:
     changed = max([info.put_timestamp, *(stamp for _, stamp in info.metadata.values())])
     return {
         "X-Container-Object-Count": str(info.object_count),

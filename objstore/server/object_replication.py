@@ -26,7 +26,7 @@ from objstore.replication.objects_messages import (
     encode_hashes,
     encode_numbers,
 )
-from objstore.replication.objects_receiver import Bounds, Receiver, differing
+from objstore.replication.objects_receiver import Receiver, ReceiverBounds, differing
 from objstore.runtime.settings import duration, positive, setting, size
 from objstore.server.answers import JSON, answer, error
 from objstore.server.request import ShareRequest
@@ -86,7 +86,11 @@ class ObjectReplication:
     def _receiver(self, request: ShareRequest) -> Receiver:
         guard = partial(PeersGuard, request.device.leases(request.policy))
         return Receiver(
-            _store(request), request.partition, request.policy, Bounds(self._limits.writers, self._limits.small), guard
+            _store(request),
+            request.partition,
+            request.policy,
+            ReceiverBounds(self._limits.writers, self._limits.small),
+            guard,
         )
 
     def _compare_many(self, request: ShareRequest) -> NodeResponse:

@@ -290,7 +290,7 @@ class ReplicaStore(ObjectStore, Protocol):
 READABLE, GONE, QUARANTINED, UNCLEAR = "readable", "gone", "quarantined", "unclear"  # what a second look finds
 
 
-class Note(NamedTuple):
+class QuarantineNote(NamedTuple):
     """A change that the device failed to read. at: when it first did, in seconds since the epoch."""
 
     location: Location
@@ -309,11 +309,11 @@ class Quarantined(NamedTuple):
 class MendingStore(ReplicaStore, Protocol):
     """An engine that looks a second time at what was read wrong, as `daemon.duties.second_look` asks it to."""
 
-    def unreadable(self) -> list[Note]:
+    def unreadable(self) -> list[QuarantineNote]:
         """Return the changes that the device failed to read a short time ago."""
         ...
 
-    def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
+    def look_again(self, noted: QuarantineNote, read: Callable[[int], object]) -> str:
         """Read a noted change again: READABLE, GONE, QUARANTINED, or UNCLEAR if others cannot be read either.
 
         read: see `ReplicaStore.verify`.

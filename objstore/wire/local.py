@@ -20,7 +20,7 @@ from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse
 SILENCE = 3600.0  # seconds: the sender's own limits, for clients, are shorter and end the upload
 
 
-class Server(Protocol):
+class LocalServer(Protocol):
     """A storage server of this host."""
 
     def handle(self, device: str, request: NodeRequest, body: Body) -> NodeResponse:
@@ -35,7 +35,7 @@ class LocalTransport:
     that it may take to store a complete body, and to answer a replicator. NodeTimeout afterwards.
     """
 
-    def __init__(self, servers: Mapping[str, Server], timeout: float = 60.0, patience: float = 60.0) -> None:
+    def __init__(self, servers: Mapping[str, LocalServer], timeout: float = 60.0, patience: float = 60.0) -> None:
         self._servers = servers
         self._timeout = timeout
         self._patience = max(timeout, patience)
@@ -49,7 +49,7 @@ class LocalTransport:
         return LocalUpload(self._servers[request.name.kind], node, request, length, self._timeout, self._patience)
 
 
-def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: float) -> NodeResponse:
+def _ask(server: LocalServer, node: Node, request: NodeRequest, body: Body, timeout: float) -> NodeResponse:
     """Return the server's answer; its exceptions become a NodeFailure. timeout: seconds for each piece of the answer's
     body."""
     try:
@@ -60,10 +60,10 @@ def _ask(server: Server, node: Node, request: NodeRequest, body: Body, timeout: 
         raise NodeFailure(f"{node} {request.name.path}: {type(error).__name__}: {error}") from error
     if type(response.body) is tuple or type(response.body) is JsonBody:
         return response
-    return NodeResponse(response.status, response.headers, _Body(response, timeout), response.close)
+    return NodeResponse(response.status, response.headers, _LocalBody(response, timeout), response.close)
 
 
-class _Body:
+class _LocalBody:
     """A response body that raises NodeFailure. timeout: seconds for each piece."""
 
     def __init__(self, response: NodeResponse, timeout: float) -> None:
@@ -157,7 +157,7 @@ class LocalUpload:
     """See `wire.messages.Upload`."""
 
     def __init__(
-        self, server: Server, node: Node, request: NodeRequest, length: int | None, timeout: float, patience: float
+        self, server: LocalServer, node: Node, request: NodeRequest, length: int | None, timeout: float, patience: float
     ) -> None:
         """timeout, patience: as LocalTransport has them."""
         self._pipe = Pipe(timeout)
@@ -170,7 +170,7 @@ class LocalUpload:
         body = Body(self._pipe.read_chunk, length, announced=True, trailers=self._trailers)
         green.spawn(self._serve, server, node, request, body)
 
-    def _serve(self, server: Server, node: Node, request: NodeRequest, body: Body) -> None:
+    def _serve(self, server: LocalServer, node: Node, request: NodeRequest, body: Body) -> None:
         try:
             self._response = _ask(server, node, request, body, self._timeout)
         except NodeFailure as error:

@@ -76,10 +76,10 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _received(response: client.Response) -> NodeResponse:
     headers = {name: value if value.isascii() else to_text(value) for name, value in response.headers.items()}
-    return NodeResponse(response.status, headers, _Body(response), response.close)
+    return NodeResponse(response.status, headers, _RemoteBody(response), response.close)
 
 
-class _Body:
+class _RemoteBody:
     """A body whose errors are those of a node."""
 
     def __init__(self, response: client.Response) -> None:

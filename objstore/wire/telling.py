@@ -13,14 +13,14 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 UNREACHABLE = 0  # instead of a status
 
 
-class Caller(Protocol):
+class NodeCaller(Protocol):
     """The part of a `Transport` used here."""
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse: ...
 
 
 def tell_all(
-    transport: Caller,
+    transport: NodeCaller,
     nodes: Mapping[int, Node],
     request: NodeRequest,
     note: Callable[[Node, object], object] = lambda node, why: None,

@@ -15,7 +15,7 @@ from objstore.cluster.cluster import Transports
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.daemon.runner import Daemon, Pace, Report
+from objstore.daemon.runner import Daemon, DaemonPace, Report
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import write_ring
 from objstore.server.devices import Device
@@ -150,7 +150,7 @@ class InProcess:
 
 def run_pass(work: Work, concurrency: int = 4) -> Report:
     """One pass of a daemon; nothing of it may fail."""
-    daemon = Daemon("test", work.begin_pass, Pace(1.0, concurrency=concurrency), logging.getLogger("test.daemon"))
+    daemon = Daemon("test", work.begin_pass, DaemonPace(1.0, concurrency=concurrency), logging.getLogger("test.daemon"))
     report = daemon.run_once()
     assert not report.failed
     return report

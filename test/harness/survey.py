@@ -25,7 +25,7 @@ from objstore.store.databases.status import digest, status_of
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.layout import changes_among
 from objstore.store.objects.liveness import decide
-from objstore.store.objects.lookup import BadFile, Found, look_up
+from objstore.store.objects.lookup import BadFile, LiveObject, look_up
 
 
 class Disk(NamedTuple):
@@ -165,7 +165,7 @@ def read_directory(path: str) -> Held:
         found = look_up(FILES, path)
     except (BadFile, ObjstoreError, OSError) as error:
         return Held(files, f"{type(error).__name__}: {error}")
-    if not isinstance(found, Found):
+    if not isinstance(found, LiveObject):
         return Held(files, None)
     found.file.close()
     return Held(files, found.info)

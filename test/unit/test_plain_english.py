@@ -24,7 +24,7 @@ PAGES = sorted([*ROOT.glob("doc/**/*.md"), ROOT / "README.md"])
 # Pages with words to avoid as examples.
 EXAMPLES = {ROOT / "doc" / "style.md"}
 # Packages that are being rewritten; see doc/style.md.
-REWRITTEN = ("s3", "layers", "http")
+REWRITTEN = ("s3", "layers", "http", "access")
 
 CLAUSE = re.compile(
     r"(What(ever)?|Who(ever|m|se)?|Where|Which|Whether|How|Why|When|Until|Of|So many|That)\b", re.IGNORECASE

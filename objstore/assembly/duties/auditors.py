@@ -12,10 +12,10 @@ from objstore.core.policies import ring_name
 from objstore.daemon.delivery import Peers
 from objstore.daemon.duties import dangling_rows, dark_objects, database_auditor
 from objstore.daemon.duties.database_auditor import DatabaseAuditor
-from objstore.daemon.duties.object_auditor import ETAGS, ObjectAuditor, Rates
+from objstore.daemon.duties.object_auditor import ETAGS, ObjectAuditor, ObjectRates
 from objstore.daemon.duties.second_look import SecondLook
-from objstore.daemon.rounds import Place, Rounds, Tour
-from objstore.daemon.runner import Pace
+from objstore.daemon.rounds import Rounds, SearchedPlace, Tour
+from objstore.daemon.runner import DaemonPace
 from objstore.runtime.settings import choice, duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
 from objstore.server.devices import Device
@@ -69,8 +69,8 @@ class DatabaseAuditorSettings:
     concurrency: int = setting(positive, "4", "number of devices audited at once")
 
 
-def _places(around: Surroundings, store: Callable[[Device], object]) -> Callable[[], Iterator[Place]]:
-    return lambda: (Place(name, device.path, store(device)) for name, device in around.available())
+def _places(around: Surroundings, store: Callable[[Device], object]) -> Callable[[], Iterator[SearchedPlace]]:
+    return lambda: (SearchedPlace(name, device.path, store(device)) for name, device in around.available())
 
 
 def _object_stores(around: Surroundings, device: Device) -> dict[int, object]:
@@ -80,7 +80,7 @@ def _object_stores(around: Surroundings, device: Device) -> dict[int, object]:
 
 def _object_auditor(around: Surroundings) -> Work:
     values = around.read(ObjectAuditorSettings)
-    rates = Rates(
+    rates = ObjectRates(
         values.object_auditor_bytes_per_second,
         values.object_auditor_files_per_second,
         values.object_auditor_quick_files_per_second,
@@ -108,7 +108,7 @@ def _object_auditor(around: Surroundings) -> Work:
 
 def _database_auditor(kind: str, store: Callable[[Device], object], around: Surroundings) -> Work:
     values = around.read(DatabaseAuditorSettings, f"{kind}_auditor_")
-    rates = database_auditor.Rates(values.databases_per_second, values.bytes_per_second)
+    rates = database_auditor.DatabaseRates(values.databases_per_second, values.bytes_per_second)
     auditor = DatabaseAuditor(kind, around.cluster.salt.hash, rates, lambda: rounds.check(), around.logger)
     second_look = SecondLook(
         lambda _, name_hash: around.ring(kind)().partition(name_hash),
@@ -189,7 +189,7 @@ class DanglingRowsSettings(SearchSettings):
 
 def _dark_objects(around: Surroundings) -> Work:
     values = around.read(DarkObjectsSettings, "dark_objects_")
-    rules = dark_objects.Rules(
+    rules = dark_objects.DarkObjectsRules(
         values.per_second,
         values.grace,
         values.action == REPAIR,
@@ -219,7 +219,7 @@ def _dark_objects(around: Surroundings) -> Work:
 
 def _dangling_rows(around: Surroundings) -> Work:
     values = around.read(DanglingRowsSettings, "dangling_rows_")
-    rules = dangling_rows.Rules(
+    rules = dangling_rows.DanglingRowsRules(
         values.per_second,
         values.grace,
         values.action == REPAIR,
@@ -249,7 +249,7 @@ def _dangling_rows(around: Surroundings) -> Work:
 
 
 def _work(rounds: Rounds, interval: float, concurrency: int) -> Work:
-    return Work(rounds.passes, Pace(interval, concurrency=concurrency), rounds.status, rounds.stop)
+    return Work(rounds.passes, DaemonPace(interval, concurrency=concurrency), rounds.status, rounds.stop)
 
 
 OBJECT_AUDITOR = Duty("object-auditor", table(ObjectAuditorSettings), _object_auditor)

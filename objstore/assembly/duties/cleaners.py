@@ -13,7 +13,7 @@ from objstore.daemon.duties.account_reaper import AccountReaper, DeviceAccounts
 from objstore.daemon.duties.expirer import Expirer
 from objstore.daemon.duties.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replica_client import ReplicaClient
-from objstore.daemon.runner import Pace
+from objstore.daemon.runner import DaemonPace
 from objstore.layers.segment_reclaim import Reclaimer
 from objstore.runtime.settings import duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
@@ -83,7 +83,7 @@ def _object_expirer(around: Surroundings) -> Work:
         return around.devices.get(device).containers
 
     values = around.read(ExpirerSettings)
-    means = expirer.Means(
+    means = expirer.ExpirerMeans(
         ReplicaClient(around.peers, around.transport),
         around.store,
         around.store.layer,
@@ -93,14 +93,14 @@ def _object_expirer(around: Surroundings) -> Work:
         Clock(),
         around.logger,
     )
-    settings = expirer.Settings(
+    settings = expirer.ExpirerOptions(
         values.object_expirer_account,
         values.object_expirer_margin,
         values.object_expirer_takeover,
         around.cluster.reclaim_age,
     )
     work = Expirer(means, settings)
-    pace = Pace(
+    pace = DaemonPace(
         values.object_expirer_interval,
         rate=values.object_expirer_rate,
         concurrency=values.object_expirer_concurrency,
@@ -114,12 +114,12 @@ def _account_reaper(around: Surroundings) -> Work:
 
     values = around.read(ReaperSettings)
     replicas = ReplicaClient(around.peers, around.transport)
-    means = account_reaper.Means(replicas, devices, around.is_own, Clock(), around.logger)
-    settings = account_reaper.Settings(
+    means = account_reaper.ReaperMeans(replicas, devices, around.is_own, Clock(), around.logger)
+    settings = account_reaper.ReaperOptions(
         values.account_reaper_delay, values.account_reaper_takeover, values.account_reaper_warn_after
     )
     work = AccountReaper(means, settings)
-    pace = Pace(
+    pace = DaemonPace(
         values.account_reaper_interval,
         rest=4.0,
         rate=values.account_reaper_rate,
@@ -133,7 +133,7 @@ def _container_reconciler(around: Surroundings) -> Work:
         return (DeviceContainers(name, device.containers) for name, device in around.available())
 
     values = around.read(ReconcilerSettings)
-    means = reconciler.Means(
+    means = reconciler.ReconcilerMeans(
         ReplicaClient(around.peers, around.transport),
         devices,
         around.is_own,
@@ -142,9 +142,11 @@ def _container_reconciler(around: Surroundings) -> Work:
         _freeing(around, values.container_reconciler_free_delay),
         around.logger,
     )
-    settings = reconciler.Settings(values.container_reconciler_takeover, around.cluster.reclaim_age)
+    settings = reconciler.ReconcilerOptions(values.container_reconciler_takeover, around.cluster.reclaim_age)
     work = Reconciler(means, settings)
-    pace = Pace(values.container_reconciler_interval, rest=4.0, concurrency=values.container_reconciler_concurrency)
+    pace = DaemonPace(
+        values.container_reconciler_interval, rest=4.0, concurrency=values.container_reconciler_concurrency
+    )
     return Work(work.passes, pace, work.status)
 
 

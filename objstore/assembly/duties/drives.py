@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
-from objstore.daemon.duties.drive_audit import DriveAudit, Means, Rules
-from objstore.daemon.runner import Pace
+from objstore.daemon.duties.drive_audit import DriveAudit, DriveChecks, DriveRules
+from objstore.daemon.runner import DaemonPace
 from objstore.runtime import drives, recon_files
 from objstore.runtime.settings import duration, positive, setting, table
 
@@ -34,7 +34,7 @@ def _drive_audit(around: Surroundings) -> Work:
     values = around.read(DriveAuditSettings)
     root = around.devices.root
     directory = recon_files.directory(around.read(recon_files.ReconSettings).recon_cache_path, root)
-    means = Means(
+    means = DriveChecks(
         devices=lambda: {name: os.path.join(root, name) for name, _ in around.available()},
         lines=partial(drives.kernel_lines, values.drive_audit_log),
         drives=partial(drives.drives_of, root),
@@ -42,7 +42,7 @@ def _drive_audit(around: Surroundings) -> Work:
         outs=drives.Outs(root),
         report=partial(recon_files.write, directory, "driveaudit"),
     )
-    rules = Rules(
+    rules = DriveRules(
         values.drive_audit_errors,
         values.drive_audit_window,
         values.drive_audit_probes,
@@ -50,7 +50,7 @@ def _drive_audit(around: Surroundings) -> Work:
         values.drive_audit_most,
     )
     audit = DriveAudit(means, rules, around.logger)
-    return Work(audit.passes, Pace(values.drive_audit_interval), audit.status)
+    return Work(audit.passes, DaemonPace(values.drive_audit_interval), audit.status)
 
 
 DRIVE_AUDIT = Duty("drive-audit", table(DriveAuditSettings), _drive_audit)

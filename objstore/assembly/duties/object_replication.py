@@ -11,13 +11,13 @@ from typing import Any, cast
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.policies import ring_name
-from objstore.daemon.duties.object_partition import Options, Peers, Place
-from objstore.daemon.duties.object_replicator import Host, ObjectReplicator
-from objstore.daemon.runner import Pace
+from objstore.daemon.duties.object_partition import ObjectPeers, ObjectReplicationOptions, ReplicatedPlace
+from objstore.daemon.duties.object_replicator import ObjectReplicator, ReplicatorHost
+from objstore.daemon.runner import DaemonPace
 from objstore.http.client import ClientSettings, Pool
 from objstore.replication.objects_messages import boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
-from objstore.replication.objects_sender import Bounds, Flow
+from objstore.replication.objects_sender import Flow, SenderBounds
 from objstore.runtime import green
 from objstore.runtime.settings import duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
@@ -72,22 +72,22 @@ def _replicator(around: Surroundings) -> Work:
     on_disk = [policy.index for policy in around.cluster.policies if policy.engine != "memory"]
     rings = {policy: around.ring(ring_name(policy)) for policy in on_disk}
 
-    def places() -> Iterator[Place]:
+    def places() -> Iterator[ReplicatedPlace]:
         for name, device in around.available():
             for policy, ring in rings.items():
                 store = cast(ReplicaStore, device.objects(policy))
                 try:
-                    yield Place(name, policy, store, ring, identity(device.path), _tidying(device, policy))
+                    yield ReplicatedPlace(name, policy, store, ring, identity(device.path), _tidying(device, policy))
                 except OSError as error:
                     around.logger.error("%s: %s", name, error)
 
-    options = Options(
+    options = ObjectReplicationOptions(
         around.cluster.reclaim_age,
         values.object_replicator_reclaim_interval,
         values.object_replicator_handoff_delete,
         values.object_replicator_offer,
         values.object_replicator_per_device,
-        Bounds(
+        SenderBounds(
             values.object_replicator_batch_size, values.object_replicator_batch_files, values.object_replicator_large
         ),
         values.object_replicator_compare,
@@ -98,10 +98,10 @@ def _replicator(around: Surroundings) -> Work:
     )
     client = replace(around.read(ClientSettings), node_timeout=values.object_replicator_timeout)
     transport = around.transport.with_remote(HttpTransport(Pool(client)))
-    peers = Peers(transport, flow, values.object_replicator_peer_pause, around.logger)
-    host = Host(places, around.is_own, partial(rest, values.object_replicator_max_load))
+    peers = ObjectPeers(transport, flow, values.object_replicator_peer_pause, around.logger)
+    host = ReplicatorHost(places, around.is_own, partial(rest, values.object_replicator_max_load))
     replicator = ObjectReplicator(host, peers, options)
-    pace = Pace(values.object_replicator_interval, rest=0.5, concurrency=values.object_replicator_concurrency)
+    pace = DaemonPace(values.object_replicator_interval, rest=0.5, concurrency=values.object_replicator_concurrency)
     return Work(replicator.passes, pace, replicator.status, replicator.stop)
 
 

@@ -8,9 +8,14 @@ from functools import partial
 from operator import attrgetter
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
-from objstore.daemon.duties.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
-from objstore.daemon.runner import Pace
-from objstore.replication.databases import Bounds
+from objstore.daemon.duties.database_replicator import (
+    Around,
+    DatabaseReplicationOptions,
+    DatabaseReplicator,
+    DeviceReplicas,
+)
+from objstore.daemon.runner import DaemonPace
+from objstore.replication.databases import DatabaseBounds
 from objstore.runtime.settings import duration, positive, rate, setting, table
 
 
@@ -45,17 +50,17 @@ def _make(kind: str, around: Surroundings) -> Work:
     values = around.read(DatabaseReplicatorSettings, _prefix(kind))
     devices = partial(_devices, around, f"{kind}s")
     known = Around(devices, around.ring(kind), around.is_own, around.transport, around.logger)
-    options = Options(
+    options = DatabaseReplicationOptions(
         around.cluster.reclaim_age,
         values.reclaim_interval,
         values.rows_per_second,
         values.concurrency,
         values.compare_every,
-        Bounds(values.rows, values.file_rows, values.file_part),
+        DatabaseBounds(values.rows, values.file_rows, values.file_part),
     )
     replicator = DatabaseReplicator(known, options)
     # One lane per device: the total is not limited, only the number per device.
-    pace = Pace(values.interval, rest=1 / values.load - 1, concurrency=64)
+    pace = DaemonPace(values.interval, rest=1 / values.load - 1, concurrency=64)
     return Work(replicator.passes, pace, replicator.status, replicator.stop)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from objstore.assembly.surroundings import Duty, Surroundings, Work
 from objstore.core.names import Location
 from objstore.core.timestamps import Clock
-from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.duties.container_updater import ReportedContainers, TotalsUpdater
 from objstore.daemon.duties.object_updater import ObjectUpdater
-from objstore.daemon.runner import Pace
+from objstore.daemon.runner import DaemonPace
 from objstore.runtime.settings import duration, positive, setting, table
 
 
@@ -32,12 +32,12 @@ class ObjectUpdaterSettings:
 
 
 def _container_updater(around: Surroundings) -> Work:
-    def containers() -> Iterator[DeviceContainers]:
-        return (DeviceContainers(name, device.containers) for name, device in around.available())
+    def containers() -> Iterator[ReportedContainers]:
+        return (ReportedContainers(name, device.containers) for name, device in around.available())
 
     values = around.read(ContainerUpdaterSettings)
     # Searching for changes takes time if there are many containers, so it must pause.
-    pace = Pace(values.container_updater_interval, rest=4.0, concurrency=values.container_updater_concurrency)
+    pace = DaemonPace(values.container_updater_interval, rest=4.0, concurrency=values.container_updater_concurrency)
     ring = around.ring("container")
 
     def is_primary(device: str, location: Location) -> bool:
@@ -45,7 +45,7 @@ def _container_updater(around: Surroundings) -> Work:
         nodes = found.primaries(location.partition) if found.partition(location.hash) == location.partition else ()
         return any(node.device == device and around.is_own(node) for node in nodes)
 
-    updater = ContainerUpdater(
+    updater = TotalsUpdater(
         containers, is_primary, around.peers("account"), Clock(), reclaim_age=around.cluster.reclaim_age
     )
     return Work(updater.passes, pace, lambda: {"reported_total": updater.reported})
@@ -59,7 +59,7 @@ def _object_updater(around: Surroundings) -> Work:
 
     values = around.read(ObjectUpdaterSettings)
     updater = ObjectUpdater(spools, around.peers("container"))
-    pace = Pace(values.object_updater_interval, rest=1.0, concurrency=values.object_updater_concurrency)
+    pace = DaemonPace(values.object_updater_interval, rest=1.0, concurrency=values.object_updater_concurrency)
     return Work(updater.passes, pace, lambda: {"delivered_total": updater.delivered})
 
 

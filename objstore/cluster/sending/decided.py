@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from objstore.cluster import lease_decision
 from objstore.cluster.former import Former
-from objstore.cluster.lease_decision import Seen
+from objstore.cluster.lease_decision import NodeState
 from objstore.cluster.name_lease import NameLease, probe, stored_states
 from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.quorum import quorum_size
-from objstore.cluster.writes import Written, attempt, gather
+from objstore.cluster.writes import WriteResult, attempt, gather
 from objstore.core.errors import Conflict, NodeFailure, PreconditionFailed
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
@@ -53,7 +53,7 @@ def _send_alone(change: ObjectChange, condition: WriteCondition, body: bytes) ->
         if answer.status == 412:
             raise PreconditionFailed("the condition does not hold", messages.MISSING in answer.headers)
         status = 204 if answer.status == 404 and change.method == "DELETE" else answer.status
-        sent = Sent(Written(status, (answer,)), change, len(body))
+        sent = Sent(WriteResult(status, (answer,)), change, len(body))
         newer = change.newer_than(sent.written.conflict)
         if newer is None:
             return sent
@@ -87,7 +87,7 @@ class DecidedWrite:
         """
         self._take(self._judge)
 
-    def _take(self, judge: Callable[[Sequence[Seen], bool], bool]) -> None:
+    def _take(self, judge: Callable[[Sequence[NodeState], bool], bool]) -> None:
         """Take the lease, again and again until `judge` accepts the states of the nodes.
 
         judge: called with the states, and whether time is left to wait.
@@ -113,7 +113,7 @@ class DecidedWrite:
                 lease.release()
             green.sleep(_PAUSE * (0.2 + random.random()))
 
-    def _judge(self, seen: Sequence[Seen], patient: bool) -> bool:
+    def _judge(self, seen: Sequence[NodeState], patient: bool) -> bool:
         spares = self._place.nodes.spares()
         # Handoffs may have changes of primaries that could not be asked.
         lacking = self._replicas - len(seen)
@@ -134,7 +134,7 @@ class DecidedWrite:
         self.change = stamped
         return True
 
-    def _probe_former(self, granted: int) -> list[Seen]:
+    def _probe_former(self, granted: int) -> list[NodeState]:
         """Return the state on former nodes. Raises NodeFailure if too few former primaries answer.
 
         granted: number of primaries that answered; each former node that does not answer cancels one of them.
@@ -152,7 +152,7 @@ class DecidedWrite:
         unchanged."""
         own = self.change.timestamp
 
-        def judge(seen: Sequence[Seen], patient: bool) -> bool:
+        def judge(seen: Sequence[NodeState], patient: bool) -> bool:
             if not lease_decision.must_be_made_again(seen, own, self._replicas):
                 raise Conflict("it was replaced by newer changes")
             return self._stamp(*lease_decision.bounds(seen))
@@ -196,7 +196,7 @@ class DecidedWrite:
     def _under(self, request: NodeRequest) -> NodeRequest:
         return request._replace(headers={**request.headers, **self.trailers})
 
-    def collect(self, leased: Sequence[bool], jobs: Sequence[Callable[[], NodeResponse]]) -> Written:
+    def collect(self, leased: Sequence[bool], jobs: Sequence[Callable[[], NodeResponse]]) -> WriteResult:
         """Run the jobs; the change succeeds when a majority of the replicas accepted it under the lease.
 
         leased: for each job, whether its node changes the name under the lease.
@@ -224,9 +224,9 @@ class DecidedWrite:
             raise
         if len(taken) >= needed:
             status = next((answer.status for answer in taken if answer.ok), 204)
-            return Written(status, tuple(answers))
+            return WriteResult(status, tuple(answers))
         self._lease.release(abandon=True)
-        return Written(_failure([answer.status for answer in refused], bool(taken)), tuple(answers))
+        return WriteResult(_failure([answer.status for answer in refused], bool(taken)), tuple(answers))
 
 
 def _failure(statuses: Sequence[int], some: bool) -> int:

@@ -13,7 +13,7 @@ from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.reads import stored_timestamp
 from objstore.cluster.sending.decided import DecidedWrite
 from objstore.cluster.sending.plain import look_back
-from objstore.cluster.writes import REPLACED, Written, gather, stand_ins
+from objstore.cluster.writes import REPLACED, WriteResult, gather, stand_ins
 from objstore.core.errors import ChecksumMismatch, InvalidInput, NodeFailure, NodeTimeout
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO
@@ -26,7 +26,7 @@ from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
 
 
-class Sender:
+class BodySender:
     """One node's copy of the body: a queue, and a green thread that sends its pieces."""
 
     def __init__(self, cluster: Cluster, node: Node, request: NodeRequest, upload: Upload) -> None:
@@ -145,13 +145,13 @@ class PutStream:
             self._write.check_early()
         self._change, unmoved = look_back(self._change)
         connected = self._connect()
-        senders = [sender for sender in connected if isinstance(sender, Sender)]
+        senders = [sender for sender in connected if isinstance(sender, BodySender)]
         answers = tuple(answer for answer in connected if isinstance(answer, NodeResponse))
         try:
             if len(senders) < self._needed:
                 for sender in senders:
                     sender.abort()
-                return Sent(Written(self._verdict(answers), answers), self._change)
+                return Sent(WriteResult(self._verdict(answers), answers), self._change)
             md5 = _Md5(self._cluster.hashing) if self._replicas > 1 else None
             size = self._stream(senders, md5)
             trailers = self._trailers(md5)
@@ -168,7 +168,7 @@ class PutStream:
     def _verdict(self, answers: Sequence[NodeResponse]) -> int:
         return quorum.verdict([answer.status for answer in answers], self._replicas)
 
-    def _connect(self) -> Sequence[Sender | NodeResponse]:
+    def _connect(self) -> Sequence[BodySender | NodeResponse]:
         """Return a sender for each node that wants the body, the answer of each that does not."""
         extra = {"Expect": "100-continue"}
         if self._replicas > 1:
@@ -189,10 +189,10 @@ class PutStream:
                 return opened
             self._change = newer
             for one in opened:
-                if isinstance(one, Sender):
+                if isinstance(one, BodySender):
                     one.abort()
 
-    def _open(self, nodes: Iterator[Node], request: NodeRequest) -> Sender | NodeResponse:
+    def _open(self, nodes: Iterator[Node], request: NodeRequest) -> BodySender | NodeResponse:
         status = 503
         for node in nodes:
             upload: Upload | None = None
@@ -209,7 +209,7 @@ class PutStream:
                     upload.abort()
                 raise
             if early is None:
-                return Sender(self._cluster, node, request, upload)
+                return BodySender(self._cluster, node, request, upload)
             early.close()
             upload.abort()
             self._cluster.note_answer(node, early.status)
@@ -218,7 +218,7 @@ class PutStream:
             status = early.status
         return NodeResponse(status, {})
 
-    def _stream(self, senders: list[Sender], md5: _Md5 | None) -> int:
+    def _stream(self, senders: list[BodySender], md5: _Md5 | None) -> int:
         """Send the body; return its size."""
         size = 0
         for piece in pieces(self._body, self._limit):
@@ -243,7 +243,9 @@ class PutStream:
         self._change = self._change.with_headers(late)
         return trailers
 
-    def _finish(self, senders: list[Sender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]) -> Written:
+    def _finish(
+        self, senders: list[BodySender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]
+    ) -> WriteResult:
         self._change = self._change.renewed()
         sent = {**trailers, messages.TIMESTAMP: self._change.timestamp.internal}
         got = gather(
@@ -254,11 +256,15 @@ class PutStream:
         everyone = (*answers, *got)
         status = self._verdict(everyone)
         # The body is gone: only the client can retry a change that a decided one overtook.
-        return Written(503 if status == 409 and not self._change.final else status, everyone)
+        return WriteResult(503 if status == 409 and not self._change.final else status, everyone)
 
     def _finish_decided(
-        self, write: DecidedWrite, senders: list[Sender], answers: tuple[NodeResponse, ...], trailers: Mapping[str, str]
-    ) -> Written:
+        self,
+        write: DecidedWrite,
+        senders: list[BodySender],
+        answers: tuple[NodeResponse, ...],
+        trailers: Mapping[str, str],
+    ) -> WriteResult:
         """Finish a decided change: the lease is held only for the change, however slow the body was."""
         (self._decide or write.decide)()
         self._change = write.change.with_headers(self._change.headers)
@@ -273,7 +279,7 @@ class PutStream:
         return written._replace(answers=answers + written.answers)
 
 
-def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sender | NodeResponse]:
+def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[BodySender | NodeResponse]:
     """Return the results of `PutStream._open`, as `writes.gather` does; if it raises, no upload continues.
 
     After `needed` nodes are ready, each that takes `open_timeout` longer is replaced by the next.
@@ -281,10 +287,10 @@ def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sen
     ended = green.Queue()
     for wait in waits:
         wait.link(ended.put)
-    opened: dict[Any, Sender | NodeResponse] = {}
+    opened: dict[Any, BodySender | NodeResponse] = {}
     fault: InvalidInput | None = None
     while len(opened) < len(waits):
-        ready = sum(isinstance(one, Sender) for one in opened.values())
+        ready = sum(isinstance(one, BodySender) for one in opened.values())
         try:
             wait = ended.get(timeout=cluster.settings.open_timeout if ready >= needed else None)
         except green.QueueEmpty:
@@ -303,6 +309,6 @@ def _all_opened(cluster: Cluster, waits: Sequence[Any], needed: int) -> list[Sen
     if fault is None:
         return [opened[wait] for wait in waits]
     for one in opened.values():
-        if isinstance(one, Sender):
+        if isinstance(one, BodySender):
             one.abort()
     raise fault

@@ -20,8 +20,8 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
-from objstore.daemon.replica_client import ALLOW_RESERVED, Fate, ReplicaClient, Reply, removal_row
-from objstore.store.databases import AccountInfo, AccountStore, ContainerRow, ListedContainer, ListingQuery
+from objstore.daemon.replica_client import ALLOW_RESERVED, Fate, ReplicaClient, ReplicaReply, removal_row
+from objstore.store.databases import AccountStatus, AccountStore, ContainerRow, ListedContainer, ListingQuery
 from objstore.wire.messages import MARKERS, POLICY, STORED_TIMESTAMP, TIMESTAMP
 from objstore.wire.rows import container_row
 
@@ -29,7 +29,7 @@ _PAGE = 1000
 _WARN_AGAIN = 86400.0
 
 
-class Settings(NamedTuple):
+class ReaperOptions(NamedTuple):
     """All in seconds. delay: from the deletion of an account to that of what is in it. takeover: after which the
     next replica's host does what one has left undone. warn_after: how long that may take."""
 
@@ -45,7 +45,7 @@ class DeviceAccounts(NamedTuple):
     accounts: AccountStore
 
 
-class Means(NamedTuple):
+class ReaperMeans(NamedTuple):
     """devices: those that can be used now."""
 
     replicas: ReplicaClient
@@ -56,19 +56,19 @@ class Means(NamedTuple):
     now: Callable[[], float] = time.time
 
 
-def is_to_be_reaped(info: AccountInfo, now: float, settings: Settings) -> bool:
+def is_to_be_reaped(info: AccountStatus, now: float, settings: ReaperOptions) -> bool:
     """May there be anything in the account that went with its last deletion? Not where it is in use again for long."""
     if info.delete_timestamp == ZERO or not info.container_count:
         return False
     return info.deleted or now < due_at(info, 0, settings) + settings.warn_after
 
 
-def due_at(info: AccountInfo, turn: int, settings: Settings) -> float:
+def due_at(info: AccountStatus, turn: int, settings: ReaperOptions) -> float:
     """Return the time at which a host may begin, in seconds since the epoch. turn: number of hosts before it."""
     return info.delete_timestamp.seconds + settings.delay + turn * settings.takeover
 
 
-def is_newer(looks: Sequence[Reply], stamp: Timestamp) -> bool | None:
+def is_newer(looks: Sequence[ReplicaReply], stamp: Timestamp) -> bool | None:
     """Return whether any change of an object is newer than the deletion; None if too few replicas answer.
 
     A POST is on a majority. A replica that lacks it would delete its copy with a time before the POST but after the
@@ -92,7 +92,7 @@ class _Account:
 class AccountReaper:
     """Its `passes` are for a `runner.Daemon`."""
 
-    def __init__(self, means: Means, settings: Settings) -> None:
+    def __init__(self, means: ReaperMeans, settings: ReaperOptions) -> None:
         self._means = means
         self._settings = settings
         self._changed = ChangedDatabases("account-reaper", now=means.now)
@@ -137,14 +137,14 @@ class AccountReaper:
         if info is not None and is_to_be_reaped(info, self._means.now(), self._settings):
             self._accounts.setdefault((device.name, location), _Account(device, location)).left += 1
 
-    def _goes_on(self, account: _Account, info: AccountInfo) -> bool:
+    def _goes_on(self, account: _Account, info: AccountStatus) -> bool:
         # One that is in use again is left alone once all that is in it is newer, until it changes.
         return is_to_be_reaped(info, self._means.now(), self._settings) and (info.deleted or account.left > 0)
 
-    def _info(self, device: DeviceAccounts, location: Location) -> AccountInfo | None:
+    def _info(self, device: DeviceAccounts, location: Location) -> AccountStatus | None:
         """Return the account, None if the database is removed or quarantined. Raises NOT_NOW."""
         try:
-            info: AccountInfo | None = device.accounts.status(location)
+            info: AccountStatus | None = device.accounts.status(location)
             return info
         except NOT_NOW:
             raise
@@ -152,7 +152,7 @@ class AccountReaper:
             self._means.logger.debug("account %s on %s: %s", location.hash, device.name, error)
         return None
 
-    def _is_ours(self, account: _Account, info: AccountInfo) -> bool:
+    def _is_ours(self, account: _Account, info: AccountStatus) -> bool:
         partition, nodes = self._means.replicas.place(info.name)
         for turn, node in enumerate(nodes):
             if node.device == account.device.name and self._means.is_own(node):
@@ -160,7 +160,7 @@ class AccountReaper:
                 return on_time and partition == account.location.partition
         return False
 
-    def _warn(self, account: _Account, info: AccountInfo) -> None:
+    def _warn(self, account: _Account, info: AccountStatus) -> None:
         now = self._means.now()
         late = now - due_at(info, 0, self._settings)
         if late > self._settings.warn_after and now > account.warned + _WARN_AGAIN:
@@ -170,7 +170,7 @@ class AccountReaper:
                 info.container_count,
             )  # fmt: skip
 
-    def _reap(self, account: _Account, info: AccountInfo) -> Iterator[Callable[[], None]]:
+    def _reap(self, account: _Account, info: AccountStatus) -> Iterator[Callable[[], None]]:
         account.left = 0
         query = ListingQuery(limit=_PAGE, reserved=True)
         while True:
@@ -188,7 +188,9 @@ class AccountReaper:
 
     # One container
 
-    def _container(self, account: _Account, info: AccountInfo, listed: ListedContainer) -> Iterator[Callable[[], None]]:
+    def _container(
+        self, account: _Account, info: AccountStatus, listed: ListedContainer
+    ) -> Iterator[Callable[[], None]]:
         """Yield the work for a container: delete its objects, or the container itself if it is empty."""
         name = Name(info.name.account, listed.name)
         stamp, marker, empty = info.delete_timestamp, "", True

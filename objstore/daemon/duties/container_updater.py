@@ -30,19 +30,19 @@ from objstore.wire.telling import is_majority
 _SYSTEM_PREFIX = "."
 
 
-class DeviceContainers(NamedTuple):
+class ReportedContainers(NamedTuple):
     """The containers of one device. name: of the device."""
 
     name: str
     containers: ContainerStore
 
 
-class ContainerUpdater:
+class TotalsUpdater:
     """Its `passes` are for a `runner.Daemon`."""
 
     def __init__(
         self,
-        devices: Callable[[], Iterable[DeviceContainers]],
+        devices: Callable[[], Iterable[ReportedContainers]],
         is_primary: Callable[[str, Location], bool],
         accounts: Peers,
         clock: Clock,
@@ -70,7 +70,7 @@ class ContainerUpdater:
             for location in self._changed.of(device.name, device.containers):
                 yield partial(self._look, device, location)
 
-    def _look(self, device: DeviceContainers, location: Location) -> None:
+    def _look(self, device: ReportedContainers, location: Location) -> None:
         do = self._report if self._is_primary(device.name, location) else self._withdraw
         try:
             done = do(device.containers, location)

@@ -24,7 +24,7 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.delivery import Peers
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ObjectRow
@@ -46,7 +46,7 @@ class Look(enum.Enum):
     SILENT = enum.auto()  # it cannot tell
 
 
-class Verdict(enum.Enum):
+class RowVerdict(enum.Enum):
     """The counts of rows."""
 
     SOUND = "sound"
@@ -56,7 +56,7 @@ class Verdict(enum.Enum):
     UNCERTAIN = "uncertain"
 
 
-class Rules(NamedTuple):
+class DanglingRowsRules(NamedTuple):
     """Options. rate: rows per second, 0 for no limit. grace: minimum age in seconds of a reported change. repair: rows
     without an object; deletions: rows of objects that are known to be deleted. recent: maximum age in seconds of the
     rows that frequent rounds check, at `recent_rate`.
@@ -70,15 +70,15 @@ class Rules(NamedTuple):
     recent_rate: float = 0.0
 
 
-def judge(primaries: Sequence[Look], others: Sequence[Look]) -> Verdict:
+def judge(primaries: Sequence[Look], others: Sequence[Look]) -> RowVerdict:
     """The states of a row's object on devices. others: other places where it may be."""
     if Look.FOUND in primaries or Look.FOUND in others:
-        return Verdict.SOUND
+        return RowVerdict.SOUND
     if Look.SILENT in primaries or not primaries:
-        return Verdict.UNCERTAIN
+        return RowVerdict.UNCERTAIN
     if Look.DELETED in primaries:
-        return Verdict.DELETED
-    return Verdict.UNSEEN if Look.SILENT in others else Verdict.DANGLING
+        return RowVerdict.DELETED
+    return RowVerdict.UNSEEN if Look.SILENT in others else RowVerdict.DANGLING
 
 
 def is_old(row: ObjectRow, now: float, grace: float) -> bool:
@@ -97,7 +97,7 @@ class DanglingRows:
         objects: Callable[[int], Peers | None],
         containers: Peers,
         is_own: Callable[[Node], bool],
-        rules: Rules,
+        rules: DanglingRowsRules,
         check: Callable[[], None],
         logger: logging.Logger,
         now: Callable[[], float] = time.time,
@@ -115,13 +115,13 @@ class DanglingRows:
         self._recent_throttle = Throttle(rules.recent_rate)
         self._threads = cache(lambda device: ThreadPool(f"dangling-rows:{device}", 1))
 
-    def tour(self, place: Place, found: Round) -> Iterator[Position]:
+    def tour(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         return self._all(place, found, self._throttle)
 
-    def recent(self, place: Place, found: Round) -> Iterator[Position]:
+    def recent(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         return self._all(place, found, self._recent_throttle, self._now() - self._rules.recent)
 
-    def _all(self, place: Place, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
+    def _all(self, place: SearchedPlace, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
         *begun, row = found.position or [None, 0]
         for location in self._threads(place.name).iterate(place.store.locations(found.position[:3])):
             self._check()
@@ -138,7 +138,7 @@ class DanglingRows:
                 self._logger.warning("%s: rows of %s: %s", place.name, location.hash, error)
 
     def _container(
-        self, place: Place, found: Round, location: Location, after: int, throttle: Throttle, since: float
+        self, place: SearchedPlace, found: Round, location: Location, after: int, throttle: Throttle, since: float
     ) -> Iterator[Position]:
         name = place.store.status(location).name
         if name.account.startswith(_SYSTEM_PREFIX):
@@ -164,21 +164,21 @@ class DanglingRows:
     def _row(self, found: Round, container: Name, row: ObjectRow) -> None:
         peers = self._objects(row.policy_index)
         name = container._replace(object=row.name)
-        verdict = Verdict.UNCERTAIN if peers is None else self._search(peers, name, row)
+        verdict = RowVerdict.UNCERTAIN if peers is None else self._search(peers, name, row)
         found.count(rows=1, **{verdict.value: 1})
-        if verdict not in (Verdict.DANGLING, Verdict.UNSEEN, Verdict.DELETED):
+        if verdict not in (RowVerdict.DANGLING, RowVerdict.UNSEEN, RowVerdict.DELETED):
             return
         text = f"dangling: {name.path} of {row.timestamp} in policy {row.policy_index}"
         seen_before = text in found.last_findings
         found.find(text)
-        known = verdict is Verdict.DELETED and self._rules.deletions
-        if known or (verdict is Verdict.DANGLING and self._rules.repair and seen_before):
+        known = verdict is RowVerdict.DELETED and self._rules.deletions
+        if known or (verdict is RowVerdict.DANGLING and self._rules.repair and seen_before):
             done = self._repair(container, row)
             found.count(**{"repaired" if done else "failed": 1})
             text += ", reported to its container as deleted" if done else ", could not be reported to its container"
         self._logger.warning("%s", text)
 
-    def _search(self, peers: Peers, name: Name, row: ObjectRow) -> Verdict:
+    def _search(self, peers: Peers, name: Name, row: ObjectRow) -> RowVerdict:
         partition, primaries = peers.place(name)
         request = NodeRequest("HEAD", partition, name, {POLICY: str(row.policy_index), EVEN_EXPIRED: "true"})
         first = _ask(peers, primaries, request, row.timestamp)

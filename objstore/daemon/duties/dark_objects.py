@@ -28,7 +28,7 @@ from objstore.core.timestamps import TICKS, Timestamp, just_after
 from objstore.core.versions import UNLISTED
 from objstore.daemon import stored_names
 from objstore.daemon.delivery import Peers
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime import green
 from objstore.runtime.throttle import Throttle
 from objstore.store.interface import ObjectInfo
@@ -40,7 +40,7 @@ from objstore.wire.telling import is_majority
 _BATCH = 50  # objects whose containers are asked at a time
 
 
-class Verdict(enum.Enum):
+class ObjectVerdict(enum.Enum):
     """The counts of objects."""
 
     LISTED = "listed"  # or deleted later, or moved
@@ -49,7 +49,7 @@ class Verdict(enum.Enum):
     UNCERTAIN = "uncertain"  # what its container lacks, or that it is overdue
 
 
-class Answer(NamedTuple):
+class PrimaryAnswer(NamedTuple):
     """The answer of a primary of a container. rows: its rows of the requested names; None: it lacks the container.
 
     deleted: the container was deleted there.
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
     deleted: bool = False
 
 
-class Rules(NamedTuple):
+class DarkObjectsRules(NamedTuple):
     """Options. rate: objects per second, 0 for no limit.
 
     grace: minimum age in seconds of a reported change. repair: update the container, or the expirer's queue, again.
@@ -89,7 +89,7 @@ def has_ended(info: ObjectInfo, by: float) -> bool:
     return delete_at.isdecimal() and int(delete_at) <= by
 
 
-def is_queued(answers: Iterable[Answer | None], row: str, timestamp: Timestamp) -> bool:
+def is_queued(answers: Iterable[PrimaryAnswer | None], row: str, timestamp: Timestamp) -> bool:
     """Does any primary of the queue's container have the row of a change, or of a later one?
 
     A removal of the row may be there as well; the row of a later time than both counts.
@@ -108,21 +108,21 @@ def queue_timestamp(changed: Timestamp, when: int, now: float) -> Timestamp:
     return just_after(changed, max(0, round((now - when) * TICKS)))
 
 
-def judge(answers: Sequence[Answer | None], name: str, timestamp: Timestamp) -> Verdict:
+def judge(answers: Sequence[PrimaryAnswer | None], name: str, timestamp: Timestamp) -> ObjectVerdict:
     """Return the verdict of a container's primaries on an object whose data is of `timestamp`; None if one does not
     answer."""
     known = [answer for answer in answers if answer is not None]
     rows = [row for answer in known for row in answer.rows or ()]
     if any(row.name == name and row.timestamp >= timestamp for row in rows):
-        return Verdict.LISTED
+        return ObjectVerdict.LISTED
     if 2 * len(known) <= len(answers):
-        return Verdict.UNCERTAIN
+        return ObjectVerdict.UNCERTAIN
     having = [answer for answer in known if answer.rows is not None]
     if not having:
-        return Verdict.NO_CONTAINER
+        return ObjectVerdict.NO_CONTAINER
     if 2 * len(having) <= len(answers) or any(answer.deleted for answer in known):
-        return Verdict.UNCERTAIN
-    return Verdict.DARK
+        return ObjectVerdict.UNCERTAIN
+    return ObjectVerdict.DARK
 
 
 class Other(NamedTuple):
@@ -157,7 +157,7 @@ class DarkObjects:
         objects: Callable[[int], Peers],
         containers: Peers,
         is_own: Callable[[Node], bool],
-        rules: Rules,
+        rules: DarkObjectsRules,
         check: Callable[[], None],
         logger: logging.Logger,
         now: Callable[[], float] = time.time,
@@ -173,13 +173,13 @@ class DarkObjects:
         self._throttle = Throttle(rules.rate)
         self._recent_throttle = Throttle(rules.recent_rate)
 
-    def tour(self, place: Place, found: Round) -> Iterator[Position]:
+    def tour(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         return self._search(place, found, self._throttle)
 
-    def recent(self, place: Place, found: Round) -> Iterator[Position]:
+    def recent(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         return self._search(place, found, self._recent_throttle, self._now() - self._rules.recent)
 
-    def _search(self, place: Place, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
+    def _search(self, place: SearchedPlace, found: Round, throttle: Throttle, since: float = 0.0) -> Iterator[Position]:
         def wanted(policy: int, partition: int) -> bool:
             primaries = self._objects(policy).ring().primaries(partition)
             return bool(primaries) and primaries[0].device == place.name and self._is_own(primaries[0])
@@ -196,7 +196,7 @@ class DarkObjects:
                 yield position  # at which the batch has begun, or behind
         self._look_at(place, found, batch, recent=since > 0)
 
-    def _look_at(self, place: Place, found: Round, batch: list[Location], recent: bool) -> None:
+    def _look_at(self, place: SearchedPlace, found: Round, batch: list[Location], recent: bool) -> None:
         suspects = []
         for location in batch:
             self._check()
@@ -205,7 +205,7 @@ class DarkObjects:
                 suspects.append(suspect)
         self._judge(found, suspects, self._rules.repair or (recent and self._rules.repair_recent))
 
-    def _suspect(self, place: Place, found: Round, location: Location, overdue: bool) -> _Suspect | None:
+    def _suspect(self, place: SearchedPlace, found: Round, location: Location, overdue: bool) -> _Suspect | None:
         """An object that ought to be listed."""
         try:
             info = place.store[location.policy].info(location)
@@ -238,34 +238,36 @@ class DarkObjects:
             for each in members:
                 self._settle(found, each, judge(answers, each.name.object or "", each.info.data_timestamp), repair)
 
-    def _ask(self, container: Name, names: list[str]) -> list[Answer | None]:
+    def _ask(self, container: Name, names: list[str]) -> list[PrimaryAnswer | None]:
         """Return the answer of each primary."""
         partition, nodes = self._containers.place(container)
         request = named_request(container, partition, names)
         waits = [green.spawn(self._answer, node, request) for node in nodes]
         return [wait.wait() for wait in waits]
 
-    def _answer(self, node: Node, request: NodeRequest) -> Answer | None:
+    def _answer(self, node: Node, request: NodeRequest) -> PrimaryAnswer | None:
         try:
             response = self._containers.transport.call(node, request)
             body = response.read()
             if response.status == 404:
-                return Answer(None, STORED_TIMESTAMP in response.headers)
-            return Answer(tuple(decode_rows(body))) if response.ok else None
+                return PrimaryAnswer(None, STORED_TIMESTAMP in response.headers)
+            return PrimaryAnswer(tuple(decode_rows(body))) if response.ok else None
         except (NodeFailure, InvalidInput) as failure:
             self._logger.debug("rows of %s at %s: %s", request.name.path, node, failure)
             return None
 
-    def _settle(self, found: Round, suspect: _Suspect, verdict: Verdict, repair: bool) -> None:
-        if verdict in (Verdict.DARK, Verdict.NO_CONTAINER) and not is_newest(self._others(suspect), suspect.info):
-            verdict = Verdict.UNCERTAIN  # replicators make the copies equal first
+    def _settle(self, found: Round, suspect: _Suspect, verdict: ObjectVerdict, repair: bool) -> None:
+        if verdict in (ObjectVerdict.DARK, ObjectVerdict.NO_CONTAINER) and not is_newest(
+            self._others(suspect), suspect.info
+        ):
+            verdict = ObjectVerdict.UNCERTAIN  # replicators make the copies equal first
         found.count(**{verdict.value: 1})
-        if verdict not in (Verdict.DARK, Verdict.NO_CONTAINER):
+        if verdict not in (ObjectVerdict.DARK, ObjectVerdict.NO_CONTAINER):
             return
         path, policy = suspect.name.path, suspect.location.policy
         text = f"{verdict.value}: {path} of {suspect.info.data_timestamp} in policy {policy}"
         found.find(text)
-        if verdict is Verdict.DARK and repair:
+        if verdict is ObjectVerdict.DARK and repair:
             done = self._repair(suspect)
             found.count(**{"repaired" if done else "failed": 1})
             text += ", reported to its container again" if done else ", could not be reported to its container"

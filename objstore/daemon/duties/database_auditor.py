@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location, Name
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.threads import ThreadPool
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases.layout import position
@@ -22,7 +22,7 @@ from objstore.store.databases.layout import position
 _UNREADABLE_IN_A_ROW = 5  # databases, after which a round is broken off: the device is at fault
 
 
-class Rates(NamedTuple):
+class DatabaseRates(NamedTuple):
     """Limits per device and second; 0 for no limit."""
 
     databases: float = 0.0
@@ -36,7 +36,7 @@ class DatabaseAuditor:
         self,
         kind: str,
         hash_of: Callable[[Name], str],
-        rates: Rates,
+        rates: DatabaseRates,
         check: Callable[[], None],
         logger: logging.Logger,
     ) -> None:
@@ -50,7 +50,7 @@ class DatabaseAuditor:
         self._bytes = cache(lambda device: Throttle(rates.bytes))
         self._threads = cache(lambda device: ThreadPool(f"{kind}-auditor:{device}", 1))
 
-    def full(self, place: Place, found: Round) -> Iterator[Position]:
+    def full(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         for location in self._threads(place.name).iterate(place.store.locations(found.position[:3])):
             self._check()
             self._databases(place.name).take()
@@ -60,7 +60,7 @@ class DatabaseAuditor:
             self._audit(place, found, location)
             yield position(location)
 
-    def _audit(self, place: Place, found: Round, location: Location) -> None:
+    def _audit(self, place: SearchedPlace, found: Round, location: Location) -> None:
         try:
             place.store.audit(location)
             name = place.store.status(location).name

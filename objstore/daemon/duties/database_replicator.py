@@ -32,13 +32,13 @@ from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import DeviceWork, FailedNodes, Passes
 from objstore.daemon.rounds import Interrupted
 from objstore.replication.assignment import assign, has_come
-from objstore.replication.databases import Bounds, Difference, forgettable
-from objstore.replication.databases_sender import Busy, Means, Sender, Sent, Unusable, check_own
+from objstore.replication.databases import DatabaseBounds, Difference, forgettable
+from objstore.replication.databases_sender import DatabaseSender, PeerBusy, SenderMeans, SentCounts, Unusable, check_own
 from objstore.ring import Ring
 from objstore.runtime.seldom import Seldom
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases.replicas import Replicas
-from objstore.store.databases.summaries import Summary
+from objstore.store.databases.summaries import DatabaseSummary
 from objstore.wire.messages import Transport
 
 _MAX_SENT_AGAIN = 10_000
@@ -63,7 +63,7 @@ class Around(NamedTuple):
     logger: logging.Logger
 
 
-class Options(NamedTuple):
+class DatabaseReplicationOptions(NamedTuple):
     """reclaim_age, reclaim_interval in seconds; row_rate in rows a second, 0 for no limit; per_device: partitions at
     once. compare_every: passes from one comparison of a partition in which nothing changes to the next."""
 
@@ -72,10 +72,10 @@ class Options(NamedTuple):
     row_rate: float = 0.0
     per_device: int = 1
     compare_every: int = 1
-    bounds: Bounds = Bounds()
+    bounds: DatabaseBounds = DatabaseBounds()
 
 
-class Part(NamedTuple):
+class DatabasePart(NamedTuple):
     """A partition of a device; peers and handoff: as of `Assignment`."""
 
     partition: int
@@ -91,16 +91,18 @@ def is_due(name_hash: str, since: float, until: float, interval: float) -> bool:
 class DatabaseReplicator:
     """Its `passes` are for a `runner.Daemon`."""
 
-    def __init__(self, around: Around, options: Options, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, around: Around, options: DatabaseReplicationOptions, now: Callable[[], float] = time.time
+    ) -> None:
         self._around = around
         self._options = options
         self._now = now
-        self._sent = Sent()
+        self._sent = SentCounts()
         self._throttle = Throttle(options.row_rate)
         self._stopping = False
-        self._means = Means(around.transport, options.bounds, self._take_rows, self._sent)
+        self._means = SenderMeans(around.transport, options.bounds, self._take_rows, self._sent)
         self._failed = FailedNodes(now)
-        self._passes: Passes[Part] = Passes(self._failed, options.per_device, options.compare_every, now)
+        self._passes: Passes[DatabasePart] = Passes(self._failed, options.per_device, options.compare_every, now)
         self._since: dict[str, float] = {}  # by device: up to when it was decided what is due
         self._equal: dict[tuple[str, int], tuple[int, int]] = {}  # see `_is_known_equal`
         self._sent_again: set[tuple[str, int, int]] = set()  # see `_Partition`
@@ -131,7 +133,7 @@ class DatabaseReplicator:
             "failures_total": self._failures,
         }
 
-    def _work(self, device: DeviceReplicas) -> DeviceWork[Part]:
+    def _work(self, device: DeviceReplicas) -> DeviceWork[DatabasePart]:
         began = self._now()
         since = self._since.get(device.name, began)
 
@@ -146,7 +148,7 @@ class DatabaseReplicator:
             end,
         )
 
-    def _plan(self, device: DeviceReplicas) -> tuple[list[Part], list[Part]]:
+    def _plan(self, device: DeviceReplicas) -> tuple[list[DatabasePart], list[DatabasePart]]:
         device.replicas.sweep(self._now() - _SWEEP_AGE)
         ring = self._around.ring()
         partitions = [number for number in device.replicas.partitions() if number < ring.partition_count]
@@ -157,15 +159,15 @@ class DatabaseReplicator:
         parts = [self._part(device, ring, partition) for partition in partitions]
         return [part for part in parts if part.handoff], [part for part in parts if not part.handoff]
 
-    def _part(self, device: DeviceReplicas, ring: Ring, partition: int) -> Part:
-        return Part(partition, *assign(ring.primaries(partition), partial(self._is_here, device)))
+    def _part(self, device: DeviceReplicas, ring: Ring, partition: int) -> DatabasePart:
+        return DatabasePart(partition, *assign(ring.primaries(partition), partial(self._is_here, device)))
 
     def _is_here(self, device: DeviceReplicas, node: Node) -> bool:
         return node.device == device.name and self._around.is_own(node)
 
     # One partition
 
-    def _partition(self, device: DeviceReplicas, due: tuple[float, float], planned: Part) -> bool:
+    def _partition(self, device: DeviceReplicas, due: tuple[float, float], planned: DatabasePart) -> bool:
         """Bring all peers up to date with a partition; did that succeed?"""
         ring = self._around.ring()  # perhaps newer than the plan
         part = self._part(device, ring, planned.partition)
@@ -196,7 +198,11 @@ class DatabaseReplicator:
         return succeeded
 
     def _is_known_equal(
-        self, device: DeviceReplicas, part: Part, summaries: Mapping[str, Summary], due: tuple[float, float]
+        self,
+        device: DeviceReplicas,
+        part: DatabasePart,
+        summaries: Mapping[str, DatabaseSummary],
+        due: tuple[float, float],
     ) -> bool:
         """Were the peers found equal a short time ago, and has nothing changed, nor is there anything to forget?"""
         key, state = (device.name, part.partition), _state(part, summaries)
@@ -206,7 +212,7 @@ class DatabaseReplicator:
         self._equal[key] = (state, passes + 1)
         return True
 
-    def _is_any_due(self, summaries: Mapping[str, Summary], due: tuple[float, float]) -> bool:
+    def _is_any_due(self, summaries: Mapping[str, DatabaseSummary], due: tuple[float, float]) -> bool:
         before, interval = self._before(), self._options.reclaim_interval
         return any(forgettable(own, before) or is_due(key, *due, interval) for key, own in summaries.items())
 
@@ -214,7 +220,7 @@ class DatabaseReplicator:
         """Return the time before which deletions may be forgotten."""
         return Timestamp.from_seconds(max(0.0, self._now() - self._options.reclaim_age))
 
-    def _leave(self, replicas: Replicas, work: _Partition, summaries: Mapping[str, Summary]) -> bool:
+    def _leave(self, replicas: Replicas, work: _Partition, summaries: Mapping[str, DatabaseSummary]) -> bool:
         """Remove what all primaries have from where it does not belong; is nothing left?"""
         left = 0
         for name_hash, summary in summaries.items():
@@ -227,7 +233,7 @@ class DatabaseReplicator:
         return not left
 
     def _reclaim(
-        self, replicas: Replicas, work: _Partition, summaries: Mapping[str, Summary], due: tuple[float, float]
+        self, replicas: Replicas, work: _Partition, summaries: Mapping[str, DatabaseSummary], due: tuple[float, float]
     ) -> None:
         """Forget what was deleted, where all primaries know of it."""
         before = self._before()
@@ -259,9 +265,9 @@ class _Partition:
     def __init__(
         self,
         failure_log: FailureLog,
-        means: Means,
+        means: SenderMeans,
         replicas: Replicas,
-        part: Part,
+        part: DatabasePart,
         before: Timestamp,
         sent_again: set[tuple[str, int, int]],
     ) -> None:
@@ -284,7 +290,9 @@ class _Partition:
             return len(confirmed) >= len(self.part.peers)
         return confirmed.issuperset(node.id for node in self.part.peers)
 
-    def push(self, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]) -> bool:
+    def push(
+        self, summaries: Mapping[str, DatabaseSummary], spare: Iterator[Node], is_here: Callable[[Node], bool]
+    ) -> bool:
         """Update the primaries; instead of one whose device is gone, the next of `spare`."""
         self.failed_peers = {
             str(peer.for_replication) for peer in self.part.peers if not self._push_to(peer, summaries, spare, is_here)
@@ -292,7 +300,11 @@ class _Partition:
         return not self.failed_peers
 
     def _push_to(
-        self, peer: Node, summaries: Mapping[str, Summary], spare: Iterator[Node], is_here: Callable[[Node], bool]
+        self,
+        peer: Node,
+        summaries: Mapping[str, DatabaseSummary],
+        spare: Iterator[Node],
+        is_here: Callable[[Node], bool],
     ) -> bool:
         """Is this primary itself up to date then?"""
         node: Node | None = peer
@@ -306,12 +318,12 @@ class _Partition:
                     break  # this very device stands in
             except NodeFailure as error:
                 self.failures += 1
-                self._failure_log.of_node(node, logging.INFO if isinstance(error, Busy) else logging.WARNING, error)
+                self._failure_log.of_node(node, logging.INFO if isinstance(error, PeerBusy) else logging.WARNING, error)
                 break
         return False
 
-    def _push(self, node: Node, summaries: Mapping[str, Summary]) -> bool:
-        sender = Sender(self._replicas, node.for_replication, self._means)
+    def _push(self, node: Node, summaries: Mapping[str, DatabaseSummary]) -> bool:
+        sender = DatabaseSender(self._replicas, node.for_replication, self._means)
         found = sender.compare(self.part.partition, summaries)
         succeeded = True
         for name_hash, summary in summaries.items():
@@ -323,7 +335,9 @@ class _Partition:
                 succeeded = False
         return succeeded
 
-    def _bring(self, sender: Sender, node: Node, name_hash: str, summary: Summary, difference: Difference) -> bool:
+    def _bring(
+        self, sender: DatabaseSender, node: Node, name_hash: str, summary: DatabaseSummary, difference: Difference
+    ) -> bool:
         """Raises NodeDeviceGone, and NodeFailure if the rest of the databases has no better chance."""
         location = Location(self.part.partition, name_hash)
         if not difference.id and forgettable(summary, self._before):
@@ -337,7 +351,7 @@ class _Partition:
             if difference.total:
                 self._sent_again.add((name_hash, node.id, summary.max_row))
             return not difference.total
-        except Busy as error:
+        except PeerBusy as error:
             self._logger.debug("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
         except Unusable as error:
             self._failed(error)
@@ -362,7 +376,7 @@ class _Partition:
         self._logger.warning("%s partition %d: %s", self._replicas.kind, self.part.partition, error)
 
 
-def _state(part: Part, summaries: Mapping[str, Summary]) -> int:
+def _state(part: DatabasePart, summaries: Mapping[str, DatabaseSummary]) -> int:
     """Equal where peers and databases are the same; only within this process."""
     state = frozenset((key, own.id, own.max_row, own.digest) for key, own in summaries.items())
     return hash((tuple(node.id for node in part.peers), state))

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from objstore.runtime import green
-from objstore.runtime.drives import Line, Outs, failures
+from objstore.runtime.drives import KernelLine, Outs, failures
 from objstore.runtime.threads import ThreadPool
 
 
-class Rules(NamedTuple):
+class DriveRules(NamedTuple):
     """errors: lines of the kernel about a drive within `window` seconds that are too many. probes: failures to write
     and read in a row that are. patience: seconds that a probe may take. most: devices to be out at a time at most;
     0 only tells."""
@@ -30,7 +30,7 @@ class Rules(NamedTuple):
     most: int = 1
 
 
-class Condition(NamedTuple):
+class DriveCondition(NamedTuple):
     """The condition of a device. errors: number of log lines about its drive; last: one of them. failed: number of
     failed probes in a row, and why."""
 
@@ -40,7 +40,7 @@ class Condition(NamedTuple):
     why: str = ""
 
 
-def verdict(condition: Condition, rules: Rules) -> str:
+def verdict(condition: DriveCondition, rules: DriveRules) -> str:
     """Return why the device must be taken out; empty if it may stay."""
     if condition.failed >= rules.probes:
         return f"it failed {condition.failed} write/read checks in a row: {condition.why}"
@@ -49,14 +49,14 @@ def verdict(condition: Condition, rules: Rules) -> str:
     return ""
 
 
-class Means(NamedTuple):
+class DriveChecks(NamedTuple):
     """The checks of drives; all except `report` may block. devices: path by name, of those in use.
 
     lines: of the kernel's log. drives: the drive of each device. probe: why a path cannot be used, or ''.
     """
 
     devices: Callable[[], Mapping[str, str]]
-    lines: Callable[[], Iterable[Line]]
+    lines: Callable[[], Iterable[KernelLine]]
     drives: Callable[[Iterable[str]], Mapping[str, str]]
     probe: Callable[[str], str]
     outs: Outs
@@ -67,7 +67,7 @@ class DriveAudit:
     """Its `passes` are for a `runner.Daemon`; a unit is one device."""
 
     def __init__(
-        self, means: Means, rules: Rules, logger: logging.Logger, now: Callable[[], float] = time.time
+        self, means: DriveChecks, rules: DriveRules, logger: logging.Logger, now: Callable[[], float] = time.time
     ) -> None:
         self._means = means
         self._rules = rules
@@ -79,7 +79,7 @@ class DriveAudit:
         self._failed: Counter[str] = Counter()
         self._log_unreadable = ""
         self._unwritable = ""
-        self.conditions: dict[str, Condition] = {}
+        self.conditions: dict[str, DriveCondition] = {}
         self.taken_out = 0
 
     def status(self) -> dict[str, object]:
@@ -122,7 +122,7 @@ class DriveAudit:
             self._logger.error("cannot take out a failing device: %s", why)
         self._unwritable = why
 
-    def _errors(self, names: list[str]) -> dict[str, list[Line]]:
+    def _errors(self, names: list[str]) -> dict[str, list[KernelLine]]:
         """Lines about each device's drive, later than its return if it was out before; in a thread."""
         try:
             found = failures(self._means.lines(), self._now() - self._rules.window)
@@ -139,11 +139,11 @@ class DriveAudit:
             if drive in found
         }
 
-    def _look(self, name: str, path: str, lines: list[Line]) -> None:
+    def _look(self, name: str, path: str, lines: list[KernelLine]) -> None:
         why = self._probe(name, path)
         self._failed[name] = self._failed[name] + 1 if why else 0
         last = lines[-1].text if lines else ""
-        condition = self.conditions[name] = Condition(len(lines), last, self._failed[name], why)
+        condition = self.conditions[name] = DriveCondition(len(lines), last, self._failed[name], why)
         if why:
             self._logger.warning("%s failed its write/read check: %s", name, why)
         reason = verdict(condition, self._rules)

@@ -24,9 +24,9 @@ from objstore.core.expiry_queue import Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
-from objstore.daemon.replica_client import Fate, ReplicaClient, Reply, removal_row
+from objstore.daemon.replica_client import Fate, ReplicaClient, ReplicaReply, removal_row
 from objstore.layers.interface import ObjectLayer
-from objstore.store.databases import ContainerStore, ListedObject, ListingQuery
+from objstore.store.databases import ContainerStore, ListingQuery, ObjectItem
 from objstore.web.context import RequestContext
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import call
@@ -55,7 +55,7 @@ def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: f
     return Fate.ENDED in fates or Fate.NEWER in fates or row_age > give_up
 
 
-def may_be_kept(looks: Iterable[Reply], when: int, stamp: Timestamp, replicas: int) -> bool:
+def may_be_kept(looks: Iterable[ReplicaReply], when: int, stamp: Timestamp, replicas: int) -> bool:
     """Was the object's end taken back, or may it have been, where that can be learnt of too few?
 
     A POST which did that is on a majority. A replica that lacks it would delete its copy as of a time
@@ -68,14 +68,14 @@ def may_be_kept(looks: Iterable[Reply], when: int, stamp: Timestamp, replicas: i
     return newest is not None and newest.stored >= stamp and newest.headers.get("X-Delete-At") != str(when)
 
 
-def fate_of_kept(look: Reply, stamp: Timestamp) -> Fate:
+def fate_of_kept(look: ReplicaReply, stamp: Timestamp) -> Fate:
     """A row whose object no host deleted yet."""
     if not look.known:
         return Fate.UNKNOWN
     return Fate.NEWER if look.stored >= stamp else Fate.ABSENT
 
 
-def newer_to_go(looks: Iterable[Reply], when: int, stamp: Timestamp) -> Timestamp | None:
+def newer_to_go(looks: Iterable[ReplicaReply], when: int, stamp: Timestamp) -> Timestamp | None:
     """The newest version that replicas have which is to go at the same time, though the row is of an older one.
 
     So it is with an object that was moved to another policy; a row of its own would come to the same.
@@ -84,7 +84,7 @@ def newer_to_go(looks: Iterable[Reply], when: int, stamp: Timestamp) -> Timestam
     return max((stored for stored in due if stored >= stamp), default=None)
 
 
-class Settings(NamedTuple):
+class ExpirerOptions(NamedTuple):
     """account: of the queue. Others in seconds. margin: by which clocks of hosts may differ. takeover: after which
     the next replica does what one has left undone. give_up: see `finished`."""
 
@@ -94,7 +94,7 @@ class Settings(NamedTuple):
     give_up: float = 7 * 86400.0
 
 
-class Means(NamedTuple):
+class ExpirerMeans(NamedTuple):
     """store: a proxy without filters. layer: its object layer. containers: the container databases of an own
     device, by its name.
 
@@ -131,7 +131,7 @@ class _Wait(NamedTuple):
 class Expirer:
     """Its `passes` are for a `runner.Daemon`."""
 
-    def __init__(self, means: Means, settings: Settings) -> None:
+    def __init__(self, means: ExpirerMeans, settings: ExpirerOptions) -> None:
         self._means = means
         self._settings = settings
         self._waits: dict[str, _Wait] = {}
@@ -201,7 +201,7 @@ class Expirer:
                     continue
                 yield _Queue(name, index, len(nodes), store, Location(partition, means.replicas.hash(name)))
 
-    def _rows(self, queue: _Queue, until: float) -> Iterator[ListedObject]:
+    def _rows(self, queue: _Queue, until: float) -> Iterator[ObjectItem]:
         """Yield the due rows of a replica of a container."""
         query = ListingQuery(end_marker=bound(int(until) + 1), limit=_PAGE, data_times=True)
         while True:
@@ -217,7 +217,7 @@ class Expirer:
                 return
             query = query._replace(marker=listing.items[-1].name)
 
-    def _parse(self, queue: _Queue, row: ListedObject) -> Due | None:
+    def _parse(self, queue: _Queue, row: ObjectItem) -> Due | None:
         try:
             return parse_row(row.name)
         except InvalidInput as error:
@@ -234,7 +234,7 @@ class Expirer:
 
     # One object
 
-    def _expire(self, queue: _Queue, row: ListedObject, due: Due, context: RequestContext) -> None:
+    def _expire(self, queue: _Queue, row: ObjectItem, due: Due, context: RequestContext) -> None:
         fates: list[Fate] = []
         removed = True
         container = self._means.layer.container_info(context, due.name)

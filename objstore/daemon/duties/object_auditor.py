@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
 from objstore.daemon import stored_names
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.throttle import Throttle
 from objstore.store.interface import ReplicaStore
 
@@ -31,7 +31,7 @@ _UNREADABLE_IN_A_ROW = 5  # files, after which a round is broken off
 _SLACK_SECONDS = 3600.0  # of file times against the clock
 
 
-class Rates(NamedTuple):
+class ObjectRates(NamedTuple):
     """Limits per device and second; 0 for no limit. quick_files: of the quick tour."""
 
     bytes: float = 0.0
@@ -52,7 +52,7 @@ def hashed_since(etags: str, last_began: float) -> float:
 class ObjectAuditor:
     """Its `full` and `quick` are the work of tours, over places whose `store` is a mapping of policies to engines."""
 
-    def __init__(self, rates: Rates, etags: str, check: Callable[[], None], logger: logging.Logger) -> None:
+    def __init__(self, rates: ObjectRates, etags: str, check: Callable[[], None], logger: logging.Logger) -> None:
         """check: raises where the daemon is to end; asked while a large object is read."""
         self._etags = etags
         self._check = check
@@ -63,7 +63,7 @@ class ObjectAuditor:
         self._files = cache(lambda device: Throttle(rates.files))
         self._quick_files = cache(lambda device: Throttle(rates.quick_files))
 
-    def full(self, place: Place, found: Round) -> Iterator[Position]:
+    def full(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         since = hashed_since(self._etags, found.last_began)
         throttle = self._bytes(place.name)
 
@@ -76,13 +76,13 @@ class ObjectAuditor:
             self._audit(place, found, location, partial(_verify, read=read, hashed_since=since))
             yield position
 
-    def quick(self, place: Place, found: Round) -> Iterator[Position]:
+    def quick(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         for position, location in self._objects(place, found):
             self._quick_files(place.name).take()
             self._audit(place, found, location, partial(_verify, read=_unread, content=False))
             yield position
 
-    def _objects(self, place: Place, found: Round) -> Iterator[tuple[Position, Location]]:
+    def _objects(self, place: SearchedPlace, found: Round) -> Iterator[tuple[Position, Location]]:
         def pass_over(where: Position, error: DeviceUnavailable) -> bool:
             key = (place.name, *where)
             self._tries[key] = self._tries.get(key, 0) + 1
@@ -96,7 +96,7 @@ class ObjectAuditor:
 
         return stored_names.objects(place.store, found.position, pass_over=pass_over)
 
-    def _audit(self, place: Place, found: Round, location: Location, verify: Callable[..., int]) -> None:
+    def _audit(self, place: SearchedPlace, found: Round, location: Location, verify: Callable[..., int]) -> None:
         unreadable = self._unreadable.pop(place.name, 0)
         try:
             found.count(objects=1, bytes=verify(place.store[location.policy], location))

@@ -10,7 +10,7 @@ from typing import Any
 
 from objstore.core.errors import Conflict, NodeFailure, NodeRefusal
 from objstore.core.nodes import Node
-from objstore.daemon.duties.object_partition import Peers, Place
+from objstore.daemon.duties.object_partition import ObjectPeers, ReplicatedPlace
 from objstore.replication import objects_plan as plan
 from objstore.replication.objects_line import compare_many
 from objstore.ring import Ring
@@ -20,7 +20,7 @@ from objstore.runtime import green
 class Comparison:
     """The comparison of partitions of a place with a node that is a primary of each of them in a ring."""
 
-    def __init__(self, place: Place, ring: Ring, node: Node, partitions: tuple[int, ...]) -> None:
+    def __init__(self, place: ReplicatedPlace, ring: Ring, node: Node, partitions: tuple[int, ...]) -> None:
         self.node = node
         self._place = place
         self._ring = ring
@@ -28,7 +28,7 @@ class Comparison:
         self._equal: frozenset[int] = frozenset()
         self._ended: Any = None
 
-    def says_equal(self, partition: int, ring: Ring, peers: Peers, go_on: Callable[[], bool]) -> bool:
+    def says_equal(self, partition: int, ring: Ring, peers: ObjectPeers, go_on: Callable[[], bool]) -> bool:
         """Does the node have the partition as we do? False if that is unknown, for whatever reason.
 
         ring: the current one. go_on: asked before a request whether to make it. Raises what the engine raises.
@@ -47,7 +47,7 @@ class Comparison:
             self._ended.wait()
         return partition in self._equal
 
-    def _ask(self, peers: Peers) -> frozenset[int]:
+    def _ask(self, peers: ObjectPeers) -> frozenset[int]:
         own = self._place.store.kept_hashes(self._partitions)
         if len(own) < 2:  # the request is worth no more than that of the partition
             return frozenset()
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compared(
-    place: Place, ring: Ring, peers: Mapping[int, Sequence[Node]], most: int
+    place: ReplicatedPlace, ring: Ring, peers: Mapping[int, Sequence[Node]], most: int
 ) -> dict[int, tuple[Comparison, ...]]:
     """The comparisons that each partition is in. peers: of each partition. most: partitions in a comparison."""
     found: dict[int, tuple[Comparison, ...]] = {}

@@ -12,22 +12,22 @@ from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
-from objstore.daemon.replica_client import ReplicaClient, Reply
+from objstore.daemon.replica_client import ReplicaClient, ReplicaReply
 from objstore.wire.messages import DATA_TIMESTAMP, EVEN_EXPIRED, MATCH_TIMESTAMP, TIMESTAMP, NodeResponse, Upload
 
 
-class Source(NamedTuple):
+class PolicyCopySource(NamedTuple):
     """A version of an object. head: a node's reply to HEAD of it."""
 
     node: Node
     policy: int
-    head: Reply
+    head: ReplicaReply
 
 
 def copy(
     replicas: ReplicaClient,
     name: Name,
-    source: Source,
+    source: PolicyCopySource,
     policy: int,
     stamp: Timestamp,
     took: Callable[[int], object],
@@ -41,7 +41,7 @@ def copy(
     asked = {EVEN_EXPIRED: "true", MATCH_TIMESTAMP: source.head.headers[DATA_TIMESTAMP]}
     response = replicas.open(source.node, replicas.request("GET", name, partition, asked, source.policy))
     try:
-        if response.status != 200 or Reply(200, response.headers).stored != source.head.stored:
+        if response.status != 200 or ReplicaReply(200, response.headers).stored != source.head.stored:
             raise NodeFailure(f"{name.path} has changed at {source.node}")
         return _send(replicas, name, response, policy, stamp, took)
     finally:

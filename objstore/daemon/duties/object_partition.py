@@ -17,10 +17,10 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.lanes import FailedNodes
 from objstore.replication import objects_plan as plan
-from objstore.replication.objects_line import Line
+from objstore.replication.objects_line import PeerLine
 from objstore.replication.objects_messages import Changes
 from objstore.replication.objects_plan import NamedChange
-from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
+from objstore.replication.objects_sender import Flow, ObjectSender, ObjectSource, SenderBounds
 from objstore.ring import Ring
 from objstore.runtime.seldom import Seldom
 from objstore.store.interface import ReplicaStore
@@ -29,7 +29,7 @@ from objstore.wire.messages import Transport
 _STAND_INS = 3  # limit of handoffs tried instead of one lost device
 
 
-class Place(NamedTuple):
+class ReplicatedPlace(NamedTuple):
     """The objects of one policy on one device of this host.
 
     ring: gives the current one. identity: see `objects_messages.device_identity`. tidy: removes what crashed writers
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     tidy: Callable[[], object]
 
 
-class Options(NamedTuple):
+class ObjectReplicationOptions(NamedTuple):
     """Ages and intervals in seconds. handoff_delete: primaries that must have what a handoff removes, or plan.ALL.
 
     offer: names in one offer. per_device: partitions of a device worked on at once. compare: partitions compared with
@@ -56,11 +56,11 @@ class Options(NamedTuple):
     handoff_delete: int = plan.ALL
     offer: int = 1000
     per_device: int = 4
-    bounds: Bounds = Bounds()
+    bounds: SenderBounds = SenderBounds()
     compare: int = 500
 
 
-class Peers:
+class ObjectPeers:
     """Access to other devices, with their recent failures. counts: of all sent items, by name."""
 
     def __init__(
@@ -84,19 +84,19 @@ class Peers:
         self._avoid: dict[tuple[str, int], dict[str, float]] = {}  # until when, by address and device, "" for all
         self._warnings = Seldom(monotonic=monotonic)
 
-    def line(self, place: Place, node: Node) -> Line:
+    def line(self, place: ReplicatedPlace, node: Node) -> PeerLine:
         """Raises NodeFailure for one that did not answer recently."""
         avoid = self._avoid.get(node.address, {})
         if max(avoid.get("", 0.0), avoid.get(node.device, 0.0)) > self._monotonic():
             raise NodeFailure("did not answer recently")
-        return Line(self._transport, node, place.policy, place.identity)
+        return PeerLine(self._transport, node, place.policy, place.identity)
 
-    def sender(self, part: Part, node: Node, bounds: Bounds) -> Sender:
+    def sender(self, part: ObjectPart, node: Node, bounds: SenderBounds) -> ObjectSender:
         """Raises NodeFailure for one that did not answer recently."""
-        source = Source(part.place.store, part.partition, part.place.policy)
-        return Sender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._warnings)
+        source = ObjectSource(part.place.store, part.partition, part.place.policy)
+        return ObjectSender(source, self.line(part.place, node), bounds, self._flow, self.logger, self._warnings)
 
-    def ended(self, sender: Sender) -> None:
+    def ended(self, sender: ObjectSender) -> None:
         """Count what was sent."""
         self.counts["sent"] += sender.sent
         self.counts["sent_bytes"] += sender.sent_bytes
@@ -132,10 +132,10 @@ class Outcome(Enum):
     DONE, FAILED, LOST = range(3)
 
 
-class Part(NamedTuple):
+class ObjectPart(NamedTuple):
     """A partition of a place, and the ring that says whose it is."""
 
-    place: Place
+    place: ReplicatedPlace
     partition: int
     ring: Ring
 
@@ -150,7 +150,12 @@ class PartitionWork:
     """
 
     def __init__(
-        self, part: Part, peers: Peers, options: Options, since: Timestamp, go_on: Callable[[], bool] = lambda: True
+        self,
+        part: ObjectPart,
+        peers: ObjectPeers,
+        options: ObjectReplicationOptions,
+        since: Timestamp,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         """since: older tombstones are not sent. go_on: asked between requests whether to."""
         self._part = part
@@ -170,13 +175,13 @@ class PartitionWork:
         self._stand_in(outcomes.count(Outcome.LOST), bring)
         return all(outcome is Outcome.DONE for outcome in outcomes) and self._go_on()
 
-    def _stand_in(self, lost: int, bring: Callable[[Sender], None]) -> None:
+    def _stand_in(self, lost: int, bring: Callable[[ObjectSender], None]) -> None:
         """As many handoffs get what the devices that are lost should have."""
         candidates = islice(self._part.ring.handoffs(self._part.partition), lost * _STAND_INS)
         while lost and (node := next(candidates, None)) is not None:
             lost -= self._talk(node, bring) is Outcome.DONE
 
-    def _bring(self, own_hash: str, sender: Sender) -> None:
+    def _bring(self, own_hash: str, sender: ObjectSender) -> None:
         theirs = sender.compare(own_hash)
         if theirs is not None:
             differing = plan.differing(self._store.suffix_hashes(self._part.partition), theirs)
@@ -214,7 +219,7 @@ class PartitionWork:
         )
         return takewhile(lambda _: self._go_on(), plan.bundles(parts, self._options.offer))
 
-    def _talk(self, node: Node, talk: Callable[[Sender], object]) -> Outcome:
+    def _talk(self, node: Node, talk: Callable[[ObjectSender], object]) -> Outcome:
         try:
             sender = self._peers.sender(self._part, node.for_replication, self._options.bounds)
             try:
@@ -229,5 +234,5 @@ class PartitionWork:
             return Outcome.LOST if isinstance(error, NodeDeviceGone) else Outcome.FAILED
 
 
-def _settle(bundle: Changes, confirmed: set[NamedChange], sender: Sender) -> None:
+def _settle(bundle: Changes, confirmed: set[NamedChange], sender: ObjectSender) -> None:
     confirmed |= sender.settle(bundle)

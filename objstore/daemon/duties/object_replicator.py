@@ -20,7 +20,13 @@ from objstore.core.nodes import Node
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.object_comparison import Comparison, compared
-from objstore.daemon.duties.object_partition import Options, Part, PartitionWork, Peers, Place
+from objstore.daemon.duties.object_partition import (
+    ObjectPart,
+    ObjectPeers,
+    ObjectReplicationOptions,
+    PartitionWork,
+    ReplicatedPlace,
+)
 from objstore.daemon.lanes import DeviceWork, Passes
 from objstore.replication.assignment import Assignment, assign, has_come
 from objstore.ring import Ring
@@ -30,11 +36,11 @@ _AT_A_TIME = 1000  # partitions planned before other green threads have a turn
 _SPREAD = 0.6180339887498949  # of the golden ratio: fractions of its multiples are spread evenly
 
 
-class Host(NamedTuple):
+class ReplicatorHost(NamedTuple):
     """The environment of the replicator. places: those that can be used now. is_own: whether a node is a device of this
     host's server. rest: waits while the host's load is too high, for a limited time."""
 
-    places: Callable[[], Iterable[Place]]
+    places: Callable[[], Iterable[ReplicatedPlace]]
     is_own: Callable[[Node], bool]
     rest: Callable[[], object]
 
@@ -43,7 +49,7 @@ class Task(NamedTuple):
     """span: from when to when it is looked whether the partition is due for reclaiming. comparisons: those that the
     partition is in."""
 
-    place: Place
+    place: ReplicatedPlace
     partition: int
     span: tuple[float, float]
     comparisons: tuple[Comparison, ...] = ()
@@ -52,7 +58,13 @@ class Task(NamedTuple):
 class ObjectReplicator:
     """Its `passes` are for a `runner.Daemon`."""
 
-    def __init__(self, host: Host, peers: Peers, options: Options, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        host: ReplicatorHost,
+        peers: ObjectPeers,
+        options: ObjectReplicationOptions,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._host = host
         self._peers = peers
         self._options = options
@@ -70,13 +82,13 @@ class ObjectReplicator:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
         self._misnamed = False
         self._left.clear()
-        places: dict[str, list[Place]] = {}
+        places: dict[str, list[ReplicatedPlace]] = {}
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)
         self._present = {device: self._presence(device, found[0].identity) for device, found in places.items()}
         yield from self._passes.units({device: self._work(device, found) for device, found in places.items()})
 
-    def _work(self, device: str, places: list[Place]) -> DeviceWork[Task]:
+    def _work(self, device: str, places: list[ReplicatedPlace]) -> DeviceWork[Task]:
         return DeviceWork(
             partial(self._plan, places),
             self._replicate,
@@ -106,7 +118,7 @@ class ObjectReplicator:
             "peer_failures": dict(self._peers.failures),
         }
 
-    def _plan(self, places: list[Place]) -> tuple[list[Task], list[Task]]:
+    def _plan(self, places: list[ReplicatedPlace]) -> tuple[list[Task], list[Task]]:
         """Handoff partitions, and the others, each in an order by chance: hosts then meet at different ones."""
         handoffs: list[Task] = []
         others: list[Task] = []
@@ -126,7 +138,7 @@ class ObjectReplicator:
         random.shuffle(handoffs)
         return handoffs, others
 
-    def _sorted(self, place: Place, ring: Ring) -> tuple[dict[int, tuple[Node, ...]], list[int]]:
+    def _sorted(self, place: ReplicatedPlace, ring: Ring) -> tuple[dict[int, tuple[Node, ...]], list[int]]:
         """The peers of partitions that are at home, by partition; and handoff partitions."""
         at_home: dict[int, tuple[Node, ...]] = {}
         handoffs: list[int] = []
@@ -143,7 +155,7 @@ class ObjectReplicator:
                 green.sleep(0)
         return at_home, handoffs
 
-    def _assign(self, place: Place, partition: int, ring: Ring) -> Assignment:
+    def _assign(self, place: ReplicatedPlace, partition: int, ring: Ring) -> Assignment:
         return assign(ring.primaries(partition), lambda node: node.device == place.device and self._host.is_own(node))
 
     def _replicate(self, task: Task) -> bool:
@@ -160,7 +172,7 @@ class ObjectReplicator:
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)
         if handoff or has_come(partition * _SPREAD % 1.0, self._options.reclaim_interval, since, until):
             self._reclaimed += place.store.reclaim(partition, oldest)
-        part = Part(place, partition, ring)
+        part = ObjectPart(place, partition, ring)
 
         def go_on() -> bool:
             return not self._stopping and place.ring() is ring

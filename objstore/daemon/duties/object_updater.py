@@ -30,7 +30,7 @@ _PATIENCE = 60.0  # seconds to list them, after which a spool is skipped until t
 GIVE_UP_AFTER = 7 * 86400.0
 
 
-class Target(NamedTuple):
+class UpdateReceivers(NamedTuple):
     """The receivers of an update: updates of one target go in one request."""
 
     container: Name
@@ -38,12 +38,12 @@ class Target(NamedTuple):
     headers: tuple[tuple[str, str], ...]
 
 
-def target_of(payload: Mapping[str, Any]) -> Target:
+def target_of(payload: Mapping[str, Any]) -> UpdateReceivers:
     """Raises InvalidInput for a payload that no object server has written."""
     try:
         headers = tuple(sorted((str(name), str(value)) for name, value in payload["headers"].items()))
         replicas = tuple(sorted(int(index) for index in payload["replicas"]))
-        return Target(Name.parse(payload["container"]), replicas, headers)
+        return UpdateReceivers(Name.parse(payload["container"]), replicas, headers)
     except MALFORMED as error:
         raise InvalidInput(f"not an update of a container: {error!r}") from None
 
@@ -97,8 +97,8 @@ class ObjectUpdater:
             self._containers.logger.warning("%s cannot be read: %s", spool.directory, error)
             return []
 
-    def _grouped(self, updates: Iterable[SpooledUpdate]) -> dict[Target, list[SpooledUpdate]]:
-        groups: dict[Target, list[SpooledUpdate]] = {}
+    def _grouped(self, updates: Iterable[SpooledUpdate]) -> dict[UpdateReceivers, list[SpooledUpdate]]:
+        groups: dict[UpdateReceivers, list[SpooledUpdate]] = {}
         for update in updates:
             try:
                 groups.setdefault(target_of(update.payload), []).append(update)
@@ -106,7 +106,7 @@ class ObjectUpdater:
                 self._containers.logger.error("cannot deliver spooled update %s: %s", update.file_name, error)
         return groups
 
-    def _deliver(self, spool: Spool, target: Target, updates: list[SpooledUpdate]) -> None:
+    def _deliver(self, spool: Spool, target: UpdateReceivers, updates: list[SpooledUpdate]) -> None:
         rows = [update.payload["row"] for update in updates]
         first = min(Timestamp.parse(row["timestamp"]) for row in rows)
         age = self._now() - max(update.timestamp for update in updates).seconds

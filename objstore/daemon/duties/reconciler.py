@@ -22,8 +22,8 @@ from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
-from objstore.daemon.duties.object_copy import Source, copy
-from objstore.daemon.replica_client import Fate, ReplicaClient, Reply, removal_row
+from objstore.daemon.duties.object_copy import PolicyCopySource, copy
+from objstore.daemon.replica_client import Fate, ReplicaClient, ReplicaReply, removal_row
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore, ObjectRow
 from objstore.store.databases.misplaced import Misplaced
@@ -33,7 +33,7 @@ from objstore.wire.rows import ListedObject, object_row
 _PAGE = 500
 
 
-class Settings(NamedTuple):
+class ReconcilerOptions(NamedTuple):
     """In seconds. takeover: after which the next replica's host does what one has left undone. give_up: after which
     a row is believed to be of nothing where no replica has the object: longer than any device may be away."""
 
@@ -48,7 +48,7 @@ class DeviceContainers(NamedTuple):
     containers: ContainerStore
 
 
-class Means(NamedTuple):
+class ReconcilerMeans(NamedTuple):
     """devices: those that can be used now. throttle: bytes copied.
 
     free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that are left to no one.
@@ -64,24 +64,24 @@ class Means(NamedTuple):
     now: Callable[[], float] = time.time
 
 
-def agreed(replies: Iterable[Reply], policy: int) -> bool:
+def agreed(replies: Iterable[ReplicaReply], policy: int) -> bool:
     """Do a container's replicas agree on its policy? A majority must say so, and none another."""
     replies = list(replies)
     policies = [reply.headers.get(POLICY, "0") for reply in replies if reply.ok]
     return 2 * len(policies) > len(replies) and all(one == str(policy) for one in policies)
 
 
-class Plan(NamedTuple):
+class RowPlan(NamedTuple):
     """The treatment of an object under a wrong policy.
 
     newest: its last change there. source: node to copy it from, None if it is under the container's policy already.
     """
 
     newest: Timestamp
-    source: tuple[Node, Reply] | None
+    source: tuple[Node, ReplicaReply] | None
 
 
-def plan(wrong: Iterable[tuple[Node, Reply]], right: Iterable[Reply]) -> Plan | None:
+def plan(wrong: Iterable[tuple[Node, ReplicaReply]], right: Iterable[ReplicaReply]) -> RowPlan | None:
     """wrong: states of nodes under the wrong policy; right: states of the primaries under the container's.
 
     None if the decision is not possible yet, or the newest change under the wrong policy is not a live object. A POST
@@ -97,10 +97,10 @@ def plan(wrong: Iterable[tuple[Node, Reply]], right: Iterable[Reply]) -> Plan | 
         return None
     if 2 * sum(reply.known for reply in right) <= len(right):
         return None
-    return Plan(newest, None if holders(right, newest) == len(right) else wrong[place])
+    return RowPlan(newest, None if holders(right, newest) == len(right) else wrong[place])
 
 
-def holders(right: Iterable[Reply], newest: Timestamp) -> int:
+def holders(right: Iterable[ReplicaReply], newest: Timestamp) -> int:
     """Return the number of nodes that have this change, or a newer one."""
     return sum(reply.known and reply.stored >= newest for reply in right)
 
@@ -129,7 +129,7 @@ class _Task(NamedTuple):
 class Reconciler:
     """Its `passes` are for a `runner.Daemon`."""
 
-    def __init__(self, means: Means, settings: Settings) -> None:
+    def __init__(self, means: ReconcilerMeans, settings: ReconcilerOptions) -> None:
         self._means = means
         self._settings = settings
         self._changed = ChangedDatabases("container-reconciler", now=means.now)
@@ -234,7 +234,7 @@ class Reconciler:
         if todo is None:
             return self._absent(task, [reply for _, reply in wrong])
         if todo.source is not None:
-            source = Source(todo.source[0], old_policy, todo.source[1])
+            source = PolicyCopySource(todo.source[0], old_policy, todo.source[1])
             replaced = copy(replicas, name, source, task.policy, just_after(todo.newest, 2), self._took)
             self._free(task, replaced - {source.head.headers.get(MANIFEST_OWNS, "")})
             right = replicas.ask("HEAD", name, {EVEN_EXPIRED: "true"}, task.policy)
@@ -254,7 +254,7 @@ class Reconciler:
         for owned in sorted(segments):
             self._means.free(task.container.account, owned)
 
-    def _absent(self, task: _Task, replies: list[Reply]) -> str:
+    def _absent(self, task: _Task, replies: list[ReplicaReply]) -> str:
         """The wrong policy has no live object: it was deleted, or is not there yet, or its row is of nothing."""
         if not all(reply.known for reply in replies):
             return "failed"
@@ -276,7 +276,7 @@ class Reconciler:
         self._counts["bytes_total"] += size
         self._means.throttle.take(size)
 
-    def _tell_row(self, task: _Task, reply: Reply) -> bool:
+    def _tell_row(self, task: _Task, reply: ReplicaReply) -> bool:
         """List the object under the container's policy."""
         headers = reply.headers
         data = Timestamp.parse(headers[DATA_TIMESTAMP])

@@ -15,7 +15,7 @@ from functools import cache, partial
 
 from objstore.core.errors import DeviceUnavailable, ObjstoreError
 from objstore.core.names import Name
-from objstore.daemon.rounds import Place, Position, Round
+from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases.replicas import Replicas
 from objstore.store.interface import MendingStore, Quarantined
@@ -75,7 +75,7 @@ class SecondLook:
         self._now = now
         self._retries = Retries(pause)
 
-    def objects(self, place: Place, found: Round) -> Iterator[Position]:
+    def objects(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         for policy, store in sorted(place.store.items()):
             for _ in self._unreadable(place, found, store):
                 yield []
@@ -86,7 +86,7 @@ class SecondLook:
     def _restore_object(self, store: MendingStore, policy: int, quarantined: Quarantined) -> bool:
         return store.restore(quarantined, self._partition_of(policy, quarantined.hash))
 
-    def databases(self, place: Place, found: Round) -> Iterator[Position]:
+    def databases(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         """The second look at places whose `store` is an AccountStore or ContainerStore."""
         replicas: Replicas = place.store
         for noted in replicas.unreadable():
@@ -104,7 +104,7 @@ class SecondLook:
         for _ in self._quarantined(place, found, replicas.quarantined(), restore):
             yield []
 
-    def _unreadable(self, place: Place, found: Round, store: MendingStore) -> Iterator[None]:
+    def _unreadable(self, place: SearchedPlace, found: Round, store: MendingStore) -> Iterator[None]:
         throttle = self._throttle(place.name)
 
         def read(count: int) -> None:
@@ -120,7 +120,7 @@ class SecondLook:
             yield
 
     def _quarantined(
-        self, place: Place, found: Round, entries: Sequence[Quarantined], restore: Callable[[Quarantined], bool]
+        self, place: SearchedPlace, found: Round, entries: Sequence[Quarantined], restore: Callable[[Quarantined], bool]
     ) -> Iterator[None]:
         errors = 0
         for quarantined in entries:

@@ -13,37 +13,37 @@ system thread does the work.
 The package knows nothing of HTTP, rings, peers and the meaning of metadata.
 """
 
-from objstore.store.databases.accounts import AccountInfo, AccountStore, AccountTotals, ListedContainer, NewAccount
+from objstore.store.databases.accounts import AccountStatus, AccountStore, AccountTotals, ListedContainer, NewAccount
 from objstore.store.databases.containers import (
-    ContainerInfo,
+    ContainerStatus,
     ContainerStore,
-    ListedObject,
     NewContainer,
+    ObjectItem,
     PolicyTotals,
     Writer,
 )
 from objstore.store.databases.describe import describe_database
-from objstore.store.databases.listing import Listing, ListingQuery, Subdir
+from objstore.store.databases.listing import ListingPage, ListingQuery, Subdir
 from objstore.store.databases.metadata import live_metadata
 from objstore.store.databases.rows import ContainerRow, ObjectRow
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.tables import NumberedRow
 
 __all__ = [
-    "AccountInfo",
+    "AccountStatus",
     "AccountStore",
     "AccountTotals",
-    "ContainerInfo",
     "ContainerRow",
+    "ContainerStatus",
     "ContainerStore",
     "DatabaseSettings",
     "ListedContainer",
-    "ListedObject",
-    "Listing",
+    "ListingPage",
     "ListingQuery",
     "NewAccount",
     "NewContainer",
     "NumberedRow",
+    "ObjectItem",
     "ObjectRow",
     "PolicyTotals",
     "Subdir",

@@ -11,7 +11,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery, collect
+from objstore.store.databases.listing import ListingPage, ListingQuery, collect
 from objstore.store.databases.rows import ContainerRow, join_containers, read_timestamp
 
 
@@ -23,7 +23,7 @@ class NewAccount(NamedTuple):
     metadata: Mapping[str, str] = {}
 
 
-class AccountInfo(NamedTuple):
+class AccountStatus(NamedTuple):
     """Counts are of live containers, as they last reported; bytes_used in bytes.
 
     metadata: as `live_metadata` takes it. id: of this database, unlike that of any other copy.
@@ -110,12 +110,12 @@ FROM info i
 """
 
 
-def read_info(connection: Connection) -> AccountInfo:
+def read_info(connection: Connection) -> AccountStatus:
     (account, created, put, deleted, changed, containers, objects, size, metadata, id_) = connection.execute(
         _INFO
     ).fetchone()
     delete_timestamp = read_timestamp(deleted)
-    return AccountInfo(
+    return AccountStatus(
         Name(account),
         read_timestamp(created),
         read_timestamp(put),
@@ -129,7 +129,7 @@ def read_info(connection: Connection) -> AccountInfo:
     )
 
 
-def live_info(connection: Connection) -> AccountInfo:
+def live_info(connection: Connection) -> AccountStatus:
     return status.live(read_info(connection))
 
 
@@ -169,12 +169,12 @@ def merge_rows(connection: Connection, batches: list[list[ContainerRow]]) -> lis
     return [None] * len(batches)
 
 
-def list_containers(connection: Connection, query: ListingQuery, deleted_too: bool) -> Listing:
+def list_containers(connection: Connection, query: ListingQuery, deleted_too: bool) -> ListingPage:
     with status.snapshot(connection):
         info = read_info(connection) if deleted_too else live_info(connection)
         rows = tables.LiveRows(connection, CONTAINERS, 0)
         items, more = collect(query, rows.fetch, rows.skim, _listed)
-    return Listing(info, items, more)
+    return ListingPage(info, items, more)
 
 
 def _listed(values: list[Any]) -> ListedContainer:

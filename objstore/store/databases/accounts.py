@@ -10,16 +10,16 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import account_db as db
 from objstore.store.databases import schema
-from objstore.store.databases.account_db import AccountInfo, AccountTotals, ListedContainer, NewAccount
+from objstore.store.databases.account_db import AccountStatus, AccountTotals, ListedContainer, NewAccount
 from objstore.store.databases.contents import Contents
-from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.rows import ContainerRow, check_text
 
-__all__ = ["AccountInfo", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
+__all__ = ["AccountStatus", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
 
 
-def _settled(connection: Connection, info: AccountInfo) -> bool:
+def _settled(connection: Connection, info: AccountStatus) -> bool:
     return info.container_count == 0
 
 
@@ -47,7 +47,7 @@ class AccountStore(Replicas):
         check_text(name.path)
         return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
 
-    def info(self, location: Location) -> AccountInfo:
+    def info(self, location: Location) -> AccountStatus:
         return self._databases.read(location, db.live_info)
 
     def merge_rows(
@@ -62,7 +62,7 @@ class AccountStore(Replicas):
         make = None if create_with is None else partial(db.image, create_with)
         self._databases.write(location, db.merge_rows, normal, growing, make)
 
-    def list(self, location: Location, query: ListingQuery, deleted_too: bool = False) -> Listing:
+    def list(self, location: Location, query: ListingQuery, deleted_too: bool = False) -> ListingPage:
         """ListedContainers and Subdirs, with the account's info. deleted_too: also of a deleted account."""
         return self._databases.read(location, db.list_containers, query, deleted_too)
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from objstore.core.errors import Corrupt
 from objstore.store.databases import schema
-from objstore.store.databases.failures import Failure, Replaced, classify, damage_of
+from objstore.store.databases.failures import FailureKind, Replaced, classify, damage_of
 from objstore.store.databases.settings import DatabaseSettings
 
 _LOG_KEPT = 8 << 20  # bytes; a log that has grown beyond is cut back at its next reset
@@ -46,7 +46,7 @@ def identity(path: str) -> tuple[int, int]:
 class ConnectionCache:
     """At most `settings.open_databases` idle connections to databases of one kind."""
 
-    def __init__(self, kind: schema.Kind, settings: DatabaseSettings) -> None:
+    def __init__(self, kind: schema.DatabaseKind, settings: DatabaseSettings) -> None:
         self._kind = kind
         self._settings = settings
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ def damage_at(path: str) -> str:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         return damage_of(verdict)
     except sqlite3.DatabaseError as error:
-        if classify(error) is Failure.CORRUPT:
+        if classify(error) is FailureKind.CORRUPT:
             return str(error)
         raise
     finally:

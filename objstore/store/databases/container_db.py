@@ -14,7 +14,7 @@ from objstore.core.versions import MARKER_TYPE
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
-from objstore.store.databases.listing import Listing, ListingQuery, Subdir, collect
+from objstore.store.databases.listing import ListingPage, ListingQuery, Subdir, collect
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
 
@@ -27,7 +27,7 @@ class NewContainer(NamedTuple):
     metadata: Mapping[str, str] = {}
 
 
-class ContainerInfo(NamedTuple):
+class ContainerStatus(NamedTuple):
     """object_count, bytes_used: of the container's policy. bytes_elsewhere: those of the bytes that another
     container of the account counts too. row_count: live rows of all policies. markers: has it delete markers?
 
@@ -69,7 +69,7 @@ class ContainerInfo(NamedTuple):
         return self.delete_timestamp > self.put_timestamp and self.empty
 
 
-class ListedObject(NamedTuple):
+class ObjectItem(NamedTuple):
     """timestamp: of the last change, by PUT or POST. size in bytes."""
 
     name: str
@@ -155,13 +155,13 @@ FROM info i LEFT JOIN policy_stat p ON p.policy_index = i.policy_index
 """
 
 
-def read_info(connection: Connection) -> ContainerInfo:
+def read_info(connection: Connection) -> ContainerStatus:
     row = connection.execute(_INFO).fetchone()
     account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, elsewhere, marked = (
         row
     )
     delete_timestamp = read_timestamp(deleted)
-    info = ContainerInfo(
+    info = ContainerStatus(
         Name(account, container),
         read_timestamp(created),
         read_timestamp(put),
@@ -180,7 +180,7 @@ def read_info(connection: Connection) -> ContainerInfo:
     return info if info.revived else info._replace(metadata=md.since(info.metadata, delete_timestamp))
 
 
-def live_info(connection: Connection) -> ContainerInfo:
+def live_info(connection: Connection) -> ContainerStatus:
     return status.live(read_info(connection))
 
 
@@ -215,7 +215,7 @@ def _delete(connection: Connection, timestamp: Timestamp) -> None:
     connection.execute("UPDATE info SET shut_until = 0")
 
 
-def _empty_info(connection: Connection) -> ContainerInfo:
+def _empty_info(connection: Connection) -> ContainerStatus:
     info = live_info(connection)
     if not info.empty:
         raise Conflict(f"{info.name.path} is not empty")
@@ -303,11 +303,11 @@ def _gate(connection: Connection) -> _Gate:
 _OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size, content_type, etag")
 
 
-def list_objects(connection: Connection, query: ListingQuery) -> Listing:
+def list_objects(connection: Connection, query: ListingQuery) -> ListingPage:
     return _list(connection, query, _listed)
 
 
-def list_rows(connection: Connection, query: ListingQuery) -> Listing:
+def list_rows(connection: Connection, query: ListingQuery) -> ListingPage:
     """As `list_objects`, each object as the list [name, time of its change as text, size, content type, etag]."""
     listing = _list(connection, query, None)
     _check_times([item[1][:16] for item in listing.items if item.__class__ is not Subdir])
@@ -322,19 +322,19 @@ def _check_times(texts: list[str]) -> None:
         raise ValueError("a row of a listing has no timestamp")
 
 
-def _list(connection: Connection, query: ListingQuery, show: Callable[[list[Any]], object] | None) -> Listing:
+def _list(connection: Connection, query: ListingQuery, show: Callable[[list[Any]], object] | None) -> ListingPage:
     with status.snapshot(connection):
         info = live_info(connection)
         policy_index = info.policy_index if query.policy_index is None else query.policy_index
         table = _OBJECTS_BY_DATA if query.data_times else OBJECTS
         rows = tables.LiveRows(connection, table, policy_index)
         items, more = collect(query, rows.fetch, rows.skim, show)
-    return Listing(info, items, more)
+    return ListingPage(info, items, more)
 
 
-def _listed(values: list[Any]) -> ListedObject:
+def _listed(values: list[Any]) -> ObjectItem:
     name, changed, size, content_type, etag = values
-    return ListedObject(name, read_timestamp(changed), size, content_type, etag)
+    return ObjectItem(name, read_timestamp(changed), size, content_type, etag)
 
 
 def markers(connection: Connection, limit: int) -> list[str]:

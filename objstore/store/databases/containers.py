@@ -10,18 +10,18 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import container_db as db
 from objstore.store.databases import schema
-from objstore.store.databases.container_db import ContainerInfo, ListedObject, NewContainer, PolicyTotals, Writer
+from objstore.store.databases.container_db import ContainerStatus, NewContainer, ObjectItem, PolicyTotals, Writer
 from objstore.store.databases.contents import Contents
-from objstore.store.databases.listing import Listing, ListingQuery
+from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
 from objstore.store.databases.replicas import Replicas
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 
-__all__ = ["ContainerInfo", "ContainerStore", "ListedObject", "NewContainer", "PolicyTotals", "Writer"]
+__all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "PolicyTotals", "Writer"]
 
 
-def _settled(connection: Connection, info: ContainerInfo) -> bool:
+def _settled(connection: Connection, info: ContainerStatus) -> bool:
     return db.unreported(connection, info.delete_timestamp) is None
 
 
@@ -51,7 +51,7 @@ class ContainerStore(Replicas):
         check_text(name.path)
         return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
 
-    def info(self, location: Location) -> ContainerInfo:
+    def info(self, location: Location) -> ContainerStatus:
         return self._databases.read(location, db.live_info)
 
     def merge_rows(
@@ -71,11 +71,11 @@ class ContainerStore(Replicas):
         make = None if create_with is None else partial(db.image, create_with)
         self._databases.write(location, db.merge_rows, db.Batch(normal, writer), growing, make)
 
-    def list(self, location: Location, query: ListingQuery) -> Listing:
-        """ListedObjects and Subdirs, with the container's info."""
+    def list(self, location: Location, query: ListingQuery) -> ListingPage:
+        """Return ObjectItems and Subdirs, with the container's info."""
         return self._databases.read(location, db.list_objects, query)
 
-    def list_rows(self, location: Location, query: ListingQuery) -> Listing:
+    def list_rows(self, location: Location, query: ListingQuery) -> ListingPage:
         """The same with objects as they are stored: lists of name, time of change (text), size, content type, etag."""
         return self._databases.read(location, db.list_rows, query)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from objstore.store.databases.schema import Kind
+from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.status import Status
 from objstore.store.databases.tables import RowTable, every_total
 
@@ -18,7 +18,7 @@ class Contents(NamedTuple):
     totals of a policy.
     """
 
-    kind: Kind
+    kind: DatabaseKind
     table: RowTable
     read_info: Callable[[Connection], Any]
     merge_status: Callable[[Connection, Status], None]

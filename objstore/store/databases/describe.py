@@ -10,7 +10,7 @@ from objstore.runtime.files import exists
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.accounts import AccountStore
 from objstore.store.databases.containers import ContainerStore
-from objstore.store.databases.failures import Failure, classify
+from objstore.store.databases.failures import FailureKind, classify
 
 _CONTENTS = {store.contents.kind.application_id: store.contents for store in (AccountStore, ContainerStore)}
 
@@ -47,9 +47,9 @@ def describe_database(path: str) -> dict[str, object]:
         }
     except sqlite3.DatabaseError as error:
         match classify(error):
-            case Failure.CORRUPT:
+            case FailureKind.CORRUPT:
                 raise Corrupt(f"{path}: {error}") from error
-            case Failure.OTHER:
+            case FailureKind.OTHER:
                 raise InvalidInput(f"{path}: {error}") from error
             case _:
                 raise DeviceUnavailable(f"{path}: {error}") from error

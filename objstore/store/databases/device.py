@@ -21,8 +21,8 @@ from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.databases.connections import Connected, ConnectionCache, damage_at
 from objstore.store.databases.directories import Directories
-from objstore.store.databases.failures import Failure, Replaced, classify
-from objstore.store.databases.schema import Kind
+from objstore.store.databases.failures import FailureKind, Replaced, classify
+from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.unreadable import note
 
@@ -42,7 +42,7 @@ Image = Callable[[], bytes]
 Allowed = Callable[[sqlite3.Connection], bool]
 
 
-class Tree(NamedTuple):
+class DatabaseTree(NamedTuple):
     """The directory of a kind on a device, as functions of `layout` take it."""
 
     files: Files
@@ -83,14 +83,14 @@ class Databases:
     def __init__(
         self,
         root: str,
-        kind: Kind,
+        kind: DatabaseKind,
         files: Files,
         settings: DatabaseSettings,
         on_quarantine: Callable[[Location, str], None] = lambda *_: None,
     ) -> None:
         """on_quarantine: called with the location and the reason, in a thread."""
         self._on_quarantine = on_quarantine
-        self.tree = Tree(files, root, kind.directory)
+        self.tree = DatabaseTree(files, root, kind.directory)
         self._root = root
         self._kind = kind
         self._files = files
@@ -221,7 +221,7 @@ class Databases:
 
     def _settle(self, connected: Connected, error: Exception) -> None:
         """End the transaction of a connection whose user failed, and keep it unless it may be the reason."""
-        sound = not isinstance(error, sqlite3.Error | Replaced) or classify(error) is Failure.BUSY
+        sound = not isinstance(error, sqlite3.Error | Replaced) or classify(error) is FailureKind.BUSY
         if sound and connected.connection.in_transaction:
             try:
                 connected.connection.execute("ROLLBACK")
@@ -238,17 +238,17 @@ class Databases:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise self._missing(location) from None
         failure = classify(error)
-        if failure is Failure.FULL:
+        if failure is FailureKind.FULL:
             raise NoSpace(f"{path}: {error}") from error
-        if failure is Failure.CORRUPT:
+        if failure is FailureKind.CORRUPT:
             raise self._confirmed(location, connected, error) from error
-        if failure is Failure.UNREADABLE:
+        if failure is FailureKind.UNREADABLE:
             self._connections.forget(path)  # what they remember of the disk may be wrong
             if not self._is_there(location):
                 raise self._missing(location) from error
             note(*self.tree, location)
             raise Unreadable(f"{path}: {error}") from error
-        return failure is Failure.BUSY
+        return failure is FailureKind.BUSY
 
     def _is_there(self, location: Location) -> bool:
         with self.directories.translated():

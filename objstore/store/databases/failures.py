@@ -18,7 +18,7 @@ class Replaced(Exception):
     """Another file has taken the place of the one that was opened: try again with that."""
 
 
-class Failure(enum.Enum):
+class FailureKind(enum.Enum):
     BUSY = "others hold the database; it can be tried again"
     FULL = "the device is full"
     CORRUPT = "SQLite takes the file for damaged, which must be confirmed"
@@ -28,41 +28,41 @@ class Failure(enum.Enum):
 
 # By extended code if the primary one says too little, else by primary code (the low byte).
 _EXTENDED = {
-    sqlite3.SQLITE_IOERR_SHMSIZE: Failure.FULL,  # no room for the -shm file
-    sqlite3.SQLITE_IOERR_NOMEM: Failure.OTHER,
-    sqlite3.SQLITE_IOERR_BLOCKED: Failure.BUSY,
-    sqlite3.SQLITE_READONLY_DBMOVED: Failure.BUSY,  # another file has taken its place
-    sqlite3.SQLITE_CANTOPEN_DIRTYWAL: Failure.UNREADABLE,
+    sqlite3.SQLITE_IOERR_SHMSIZE: FailureKind.FULL,  # no room for the -shm file
+    sqlite3.SQLITE_IOERR_NOMEM: FailureKind.OTHER,
+    sqlite3.SQLITE_IOERR_BLOCKED: FailureKind.BUSY,
+    sqlite3.SQLITE_READONLY_DBMOVED: FailureKind.BUSY,  # another file has taken its place
+    sqlite3.SQLITE_CANTOPEN_DIRTYWAL: FailureKind.UNREADABLE,
 }
 _PRIMARY = {
-    sqlite3.SQLITE_BUSY: Failure.BUSY,
-    sqlite3.SQLITE_LOCKED: Failure.BUSY,
-    sqlite3.SQLITE_PROTOCOL: Failure.BUSY,
-    sqlite3.SQLITE_FULL: Failure.FULL,
-    sqlite3.SQLITE_CORRUPT: Failure.CORRUPT,
-    sqlite3.SQLITE_NOTADB: Failure.CORRUPT,
-    sqlite3.SQLITE_CANTOPEN: Failure.UNREADABLE,
-    sqlite3.SQLITE_IOERR: Failure.UNREADABLE,
-    sqlite3.SQLITE_READONLY: Failure.UNREADABLE,
-    sqlite3.SQLITE_PERM: Failure.UNREADABLE,
-    sqlite3.SQLITE_AUTH: Failure.OTHER,
-    sqlite3.SQLITE_NOLFS: Failure.UNREADABLE,
+    sqlite3.SQLITE_BUSY: FailureKind.BUSY,
+    sqlite3.SQLITE_LOCKED: FailureKind.BUSY,
+    sqlite3.SQLITE_PROTOCOL: FailureKind.BUSY,
+    sqlite3.SQLITE_FULL: FailureKind.FULL,
+    sqlite3.SQLITE_CORRUPT: FailureKind.CORRUPT,
+    sqlite3.SQLITE_NOTADB: FailureKind.CORRUPT,
+    sqlite3.SQLITE_CANTOPEN: FailureKind.UNREADABLE,
+    sqlite3.SQLITE_IOERR: FailureKind.UNREADABLE,
+    sqlite3.SQLITE_READONLY: FailureKind.UNREADABLE,
+    sqlite3.SQLITE_PERM: FailureKind.UNREADABLE,
+    sqlite3.SQLITE_AUTH: FailureKind.OTHER,
+    sqlite3.SQLITE_NOLFS: FailureKind.UNREADABLE,
 }
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CODE_IN_VERDICT = re.compile(r"error code=(\d+)|Failed to read")
 
 
-def classify(error: Exception) -> Failure:
+def classify(error: Exception) -> FailureKind:
     if isinstance(error, Replaced):
-        return Failure.BUSY
+        return FailureKind.BUSY
     if isinstance(error, Corrupt):
-        return Failure.CORRUPT
+        return FailureKind.CORRUPT
     if isinstance(error, OSError):
-        return Failure.UNREADABLE
+        return FailureKind.UNREADABLE
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # not from the library, or raised by Python's module itself
-        return Failure.OTHER
-    return _EXTENDED.get(code) or _PRIMARY.get(code & 0xFF, Failure.OTHER)
+        return FailureKind.OTHER
+    return _EXTENDED.get(code) or _PRIMARY.get(code & 0xFF, FailureKind.OTHER)
 
 
 def damage_of(verdict: str) -> str:

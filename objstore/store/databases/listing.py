@@ -49,7 +49,7 @@ class Subdir(NamedTuple):
     name: str
 
 
-class Listing(NamedTuple):
+class ListingPage(NamedTuple):
     """info: of the account or container at the same instant. more: would go on behind the last item."""
 
     info: Any

@@ -7,14 +7,14 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from objstore.store.databases import status, tables
-from objstore.store.databases.container_db import OBJECTS, ContainerInfo, read_info
+from objstore.store.databases.container_db import OBJECTS, ContainerStatus, read_info
 from objstore.store.databases.rows import ObjectRow
 
 
 class Misplaced(NamedTuple):
     """info: of the container at the same instant. more: would go on behind the last row."""
 
-    info: ContainerInfo
+    info: ContainerStatus
     rows: list[ObjectRow]
     more: bool
 

@@ -20,8 +20,8 @@ from objstore.store.databases.restore import all_quarantined, copy_to
 from objstore.store.databases.rows import check_text
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.status import Status
-from objstore.store.databases.summaries import Known, Summary, read_summary
-from objstore.store.databases.unreadable import Note, all_notes, forget_note
+from objstore.store.databases.summaries import DatabaseSummary, Known, read_summary
+from objstore.store.databases.unreadable import UnreadableNote, all_notes, forget_note
 from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Quarantined
 from objstore.store.objects.layout import Layout
 from objstore.store.objects.unreadable import others_read_well as objects_read_well
@@ -107,12 +107,12 @@ class Replicas:
         """The info, also of what is deleted."""
         return self._databases.read(location, self.contents.read_info)
 
-    def summaries(self, locations: Iterable[Location]) -> dict[str, Summary]:
+    def summaries(self, locations: Iterable[Location]) -> dict[str, DatabaseSummary]:
         """By hash, of those that are there and sound. One that has not changed since it was last asked for is not
         opened."""
         return self._databases.apart(self._summaries, list(locations))
 
-    def _summaries(self, locations: list[Location]) -> dict[str, Summary]:
+    def _summaries(self, locations: list[Location]) -> dict[str, DatabaseSummary]:
         found = {}
         for location in locations:
             try:
@@ -121,7 +121,7 @@ class Replicas:
                 self._known.forget(location.hash)
         return found
 
-    def _summary(self, location: Location) -> Summary:
+    def _summary(self, location: Location) -> DatabaseSummary:
         path = self.path(location)
         with self._databases.directories.translated():
             summary = self._known.get(location.hash, path)
@@ -139,11 +139,11 @@ class Replicas:
         """Rows with greater numbers, tombstones included, in order of their numbers."""
         return self._databases.read(location, tables.rows_since, self.contents.table, number, limit)
 
-    def page_since(self, location: Location, own_id: str, number: int, limit: int) -> tables.Page:
+    def page_since(self, location: Location, own_id: str, number: int, limit: int) -> tables.RowPage:
         """Return the same as text to send. Raises Conflict if the database is not `own_id`."""
         return self._databases.apart(self._databases.read_here, location, self._page_since, own_id, number, limit)
 
-    def _page_since(self, connection: Connection, own_id: str, number: int, limit: int) -> tables.Page:
+    def _page_since(self, connection: Connection, own_id: str, number: int, limit: int) -> tables.RowPage:
         with status.snapshot(connection):
             status.require_id(connection, own_id)
             return tables.page_since(connection, self.contents.table, number, limit)
@@ -232,17 +232,17 @@ class Replicas:
         """As `audit`, in the calling thread."""
         self._databases.read_here(location, tables.audit, self.contents.table)
 
-    def unreadable(self) -> list[Note]:
+    def unreadable(self) -> list[UnreadableNote]:
         """Return the databases that the device failed to read recently."""
-        noted: list[Note] = self._databases.apart(all_notes, *self._databases.tree)
+        noted: list[UnreadableNote] = self._databases.apart(all_notes, *self._databases.tree)
         return noted
 
-    def look_again(self, noted: Note) -> str:
+    def look_again(self, noted: UnreadableNote) -> str:
         """Read a noted database again: READABLE, GONE, QUARANTINED, or UNCLEAR if others cannot be read either."""
         verdict: str = self._databases.apart(self._look_again, noted)
         return verdict
 
-    def _look_again(self, noted: Note) -> str:
+    def _look_again(self, noted: UnreadableNote) -> str:
         location = noted.location
         verdict = READABLE
         try:
@@ -293,7 +293,7 @@ class Replicas:
 
         return self._remove(location, forgettable)
 
-    def remove_moved(self, location: Location, as_it_was: Summary) -> bool:
+    def remove_moved(self, location: Location, as_it_was: DatabaseSummary) -> bool:
         """Remove a database that is safe elsewhere, if it has not changed since; did it?"""
 
         def unchanged(connection: Connection) -> bool:

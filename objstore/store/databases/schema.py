@@ -108,7 +108,7 @@ CREATE UNIQUE INDEX container_row ON container (row);
 )
 
 
-class Kind(NamedTuple):
+class DatabaseKind(NamedTuple):
     """application_id: marks the file's header, so that a stray file can be recognised."""
 
     name: str
@@ -117,12 +117,12 @@ class Kind(NamedTuple):
     migrations: tuple[str, ...]
 
 
-CONTAINER = Kind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3))
-ACCOUNT = Kind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
+CONTAINER = DatabaseKind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3))
+ACCOUNT = DatabaseKind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
 KINDS = (CONTAINER, ACCOUNT)
 
 
-def migrate(connection: sqlite3.Connection, kind: Kind) -> None:
+def migrate(connection: sqlite3.Connection, kind: DatabaseKind) -> None:
     """Bring a database to the newest version. Raises ConfigError for one that is newer still."""
     newest = len(kind.migrations)
     if version(connection) == newest:
@@ -147,7 +147,7 @@ def version(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
-def new_image(kind: Kind, info: Mapping[str, object]) -> bytes:
+def new_image(kind: DatabaseKind, info: Mapping[str, object]) -> bytes:
     """The bytes of a new database in WAL mode. info: the columns of its line in that table.
 
     Made in memory, so that creating a database on disk is writing one file.

@@ -19,7 +19,7 @@ _MAX_KNOWN = 50_000
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-class Summary(NamedTuple):
+class DatabaseSummary(NamedTuple):
     """id: of the database. max_row: number of the newest row. digest: of the status.
 
     totals: by policy index, not zero. incoming, outgoing: sync points by the id of a peer's database.
@@ -37,7 +37,7 @@ class Summary(NamedTuple):
     settled: bool
 
 
-def read_summary(connection: Connection, contents: Contents) -> Summary:
+def read_summary(connection: Connection, contents: Contents) -> DatabaseSummary:
     """Within a transaction or without: then it begins and ends one, so that all is of one instant."""
     if connection.in_transaction:
         return _read(connection, contents)
@@ -45,9 +45,9 @@ def read_summary(connection: Connection, contents: Contents) -> Summary:
         return _read(connection, contents)
 
 
-def _read(connection: Connection, contents: Contents) -> Summary:
+def _read(connection: Connection, contents: Contents) -> DatabaseSummary:
     info = contents.read_info(connection)
-    return Summary(
+    return DatabaseSummary(
         info.id,
         tables.last_row(connection),
         status.digest(status.status_of(info)),
@@ -66,9 +66,9 @@ class Known:
     def __init__(self, most: int = _MAX_KNOWN) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Stamp, Summary]] = {}
+        self._known: dict[str, tuple[_Stamp, DatabaseSummary]] = {}
 
-    def get(self, name_hash: str, path: str) -> Summary | None:
+    def get(self, name_hash: str, path: str) -> DatabaseSummary | None:
         """The summary, if the database at the path is as it was when that was read."""
         known = self._known.get(name_hash)
         return known[1] if known is not None and known[0] == _stamp(path) else None
@@ -80,7 +80,7 @@ class Known:
         newest = max((changed for _, _, changed in stamp), default=0)
         return stamp if newest / 1e9 < time.time() - _SETTLING else None
 
-    def put(self, name_hash: str, stamp: _Stamp | None, summary: Summary) -> None:
+    def put(self, name_hash: str, stamp: _Stamp | None, summary: DatabaseSummary) -> None:
         with self._lock:
             if stamp is None:
                 self._known.pop(name_hash, None)

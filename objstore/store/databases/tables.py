@@ -230,7 +230,7 @@ def rows_since(connection: Connection, table: RowTable, number: int, limit: int)
     return [NumberedRow(values[0], table.decode([values[-1], *values[1:-1]])) for values in json.loads(text)]
 
 
-class Page(NamedTuple):
+class RowPage(NamedTuple):
     """Rows in order of their numbers, as JSON: an array of arrays, each what `RowTable.decode` takes.
 
     last: number of the last one; that from which the page began if there are none.
@@ -241,14 +241,14 @@ class Page(NamedTuple):
     last: int
 
 
-def page_since(connection: Connection, table: RowTable, number: int, limit: int) -> Page:
+def page_since(connection: Connection, table: RowTable, number: int, limit: int) -> RowPage:
     """As `rows_since`, to be sent as they are."""
     text, count, last = connection.execute(
         f"SELECT json_group_array(json_array(deleted, {', '.join(table.columns)})), count(*), max(row) FROM"
         f" (SELECT * FROM {table.name} WHERE row > ? ORDER BY row LIMIT ?)",
         (number, limit),
     ).fetchone()
-    return Page(text, count, number if last is None else last)
+    return RowPage(text, count, number if last is None else last)
 
 
 def every_total(connection: Connection, table: RowTable) -> list[tuple[int, ...]]:

@@ -14,7 +14,7 @@ from objstore.runtime.files import Files
 from objstore.store.databases import layout
 
 
-class Note(NamedTuple):
+class UnreadableNote(NamedTuple):
     """at: when the database first could not be read, in seconds since the epoch."""
 
     location: Location
@@ -34,12 +34,14 @@ def note(files: Files, root: str, kind_directory: str, location: Location) -> No
         file.close()
 
 
-def all_notes(files: Files, root: str, kind_directory: str) -> list[Note]:
+def all_notes(files: Files, root: str, kind_directory: str) -> list[UnreadableNote]:
     """Raises OSError."""
     noted = []
     for location in layout.all_unreadable(files, root, kind_directory):
         with contextlib.suppress(FileNotFoundError):
-            noted.append(Note(location, files.modified(layout.unreadable_note(root, kind_directory, location))))
+            noted.append(
+                UnreadableNote(location, files.modified(layout.unreadable_note(root, kind_directory, location)))
+            )
     return noted
 
 

@@ -64,7 +64,7 @@ class Content(Protocol):
     def close(self) -> None: ...
 
 
-class Target(Protocol):
+class StreamTarget(Protocol):
     """The writer of an engine, which takes an object's content."""
 
     size: int
@@ -120,7 +120,7 @@ class StreamWriter:
         self,
         change: Change,
         length: int,
-        create: Callable[[int], Target],
+        create: Callable[[int], StreamTarget],
         lay: Callable[[bytes], None],
         guard: Guard | None = None,
     ) -> None:
@@ -134,7 +134,7 @@ class StreamWriter:
         self._came = 0
         self._parts = {"header": HEADER_SIZE, "record": 0, "content": 0, "trailer": 0}  # bytes still to come
         self._kept = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
-        self._data: Target | None = None
+        self._data: StreamTarget | None = None
 
     def write(self, data: Buffer) -> None:
         """As ObjectWriter.write; raises ChecksumMismatch and InvalidInput as soon as it can be seen."""

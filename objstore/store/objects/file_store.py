@@ -25,7 +25,7 @@ from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number
 from objstore.store.objects.liveness import newest_of
-from objstore.store.objects.lookup import BadFile, Found, UnreadableFile, live_info
+from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, live_info
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
 from objstore.store.objects.recent import Looked, Recent, look
@@ -237,7 +237,7 @@ class FileStore:
             except OSError as error:
                 raise translate(error, self.root) from error
 
-    def _find(self, location: Location) -> Found:
+    def _find(self, location: Location) -> LiveObject:
         """The live object; from memory, else in a thread: a device that hangs must not hold up the others."""
         self._catch_up(location)
         directory = self.layout.hash_dir(location)
@@ -255,7 +255,7 @@ class FileStore:
         except OSError as error:
             raise translate(error, self.root) from error
         found = looked.found
-        if isinstance(found, Found):
+        if isinstance(found, LiveObject):
             self._recent.keep(directory, looked)
             return found
         if found.tombstone is not None:

@@ -29,7 +29,7 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.store.change import Change
 from objstore.store.objects.layout import Layout, changes_among
 from objstore.store.objects.liveness import counting
-from objstore.store.objects.summaries import NOTHING, Summary, of_partition, of_suffix
+from objstore.store.objects.summaries import NOTHING, SuffixSummary, of_partition, of_suffix
 
 HASH_ATTRIBUTE = "user.objstore.hash"
 _MARKER = b"?"
@@ -88,12 +88,12 @@ class Marks:
         """Put a marker; return False if that is impossible."""
         return self._set(directory, partition, _MARKER, replace=False)
 
-    def keep(self, directory: str, partition: int, summary: Summary) -> None:
+    def keep(self, directory: str, partition: int, summary: SuffixSummary) -> None:
         """In place of the marker, where that is still there."""
         oldest = "-" if summary.oldest is None else f"{summary.oldest:010d}"
         self._set(directory, partition, f"{summary.hash} {oldest}".encode(), replace=True)
 
-    def kept(self, directory: str) -> Summary | None:
+    def kept(self, directory: str) -> SuffixSummary | None:
         try:
             value = self._files.attribute(directory, HASH_ATTRIBUTE)
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class Marks:
         match = _KEPT(value or b"")
         if match is None:
             return None
-        return Summary(match[1].decode(), None if match[2] == b"-" else int(match[2]))
+        return SuffixSummary(match[1].decode(), None if match[2] == b"-" else int(match[2]))
 
     def close(self) -> None:
         self._locks.close()
@@ -147,7 +147,7 @@ class Hasher:
         self._layout = layout
         self._ordered = ordered
 
-    def partition(self, partition: int) -> Summary:
+    def partition(self, partition: int) -> SuffixSummary:
         directory = self._layout.partition_dir(partition)
         with self._marks() as marks:
             return marks.kept(directory) or self._alone(partition, marks, self._hash_partition)
@@ -163,7 +163,7 @@ class Hasher:
                         found[partition] = kept.hash
         return found
 
-    def suffixes(self, partition: int) -> dict[str, Summary]:
+    def suffixes(self, partition: int) -> dict[str, SuffixSummary]:
         """Return the hashes of directories that are not empty."""
         with self._marks() as marks:
             kept = {each: marks.kept(self._layout.suffix_dir(partition, each)) for each in self._suffixes(partition)}
@@ -204,7 +204,7 @@ class Hasher:
     def _suffixes(self, partition: int) -> list[str]:
         return sorted(filter(is_suffix, list_dir(self._files, self._layout.partition_dir(partition))))
 
-    def _hash_partition(self, partition: int, marks: Marks) -> Summary:
+    def _hash_partition(self, partition: int, marks: Marks) -> SuffixSummary:
         directory = self._layout.partition_dir(partition)
         kept = marks.kept(directory)  # by another hasher meanwhile
         if kept is not None:
@@ -220,7 +220,7 @@ class Hasher:
             marks.keep(directory, partition, summary)
         return summary
 
-    def _hash_suffixes(self, partition: int, marks: Marks) -> dict[str, Summary]:
+    def _hash_suffixes(self, partition: int, marks: Marks) -> dict[str, SuffixSummary]:
         found = {}
         for suffix in self._suffixes(partition):
             kept = marks.kept(self._layout.suffix_dir(partition, suffix))
@@ -229,7 +229,7 @@ class Hasher:
                 found[suffix] = summary
         return found
 
-    def _hash_suffix(self, partition: int, suffix: str, marks: Marks) -> Summary:
+    def _hash_suffix(self, partition: int, suffix: str, marks: Marks) -> SuffixSummary:
         directory = self._layout.suffix_dir(partition, suffix)
         marked = marks.put(directory, partition)
         changes = self.changes(partition, suffix)

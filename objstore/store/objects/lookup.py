@@ -34,7 +34,7 @@ class UnreadableFile(OSError):
         self.change = change
 
 
-class Found(NamedTuple):
+class LiveObject(NamedTuple):
     """An open object. meta: what its .meta files say. spilled: bytes of its record in the trailer."""
 
     change: Change
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     spilled: int
 
 
-def look_up(files: Files, directory: str) -> Found | Liveness:
+def look_up(files: Files, directory: str) -> LiveObject | Liveness:
     """The live object of a hash directory, or its liveness if there is no data.
 
     Raises BadFile; OSError if the device fails, UnreadableFile among it; DeviceUnavailable.
@@ -70,7 +70,7 @@ def live_info(files: Files, directory: str) -> ObjectInfo | None:
         found = look_up(files, directory)
     except BadFile as error:
         raise Corrupt(f"{directory}: {error}") from error
-    if not isinstance(found, Found):
+    if not isinstance(found, LiveObject):
         return None
     found.file.close()
     return found.info
@@ -119,7 +119,7 @@ def holds_record(files: Files, path: str, change: Change, record: bytes) -> bool
         file.close()
 
 
-def _open(files: Files, directory: str, change: Change, live: Liveness) -> Found:
+def _open(files: Files, directory: str, change: Change, live: Liveness) -> LiveObject:
     file = None
     try:
         file = files.open(file_path(directory, change))
@@ -130,11 +130,11 @@ def _open(files: Files, directory: str, change: Change, live: Liveness) -> Found
             spilled = len(record)
         info = read_data(decode_record(record), change)
         if live.meta is None:
-            return Found(change, file, info, None, spilled)
+            return LiveObject(change, file, info, None, spilled)
         first = _read_meta(files, directory, live.meta)
         older = live.content_type if live.content_type != live.meta else None
         meta = fold(first, _read_meta(files, directory, older) if older is not None else None, change.timestamp)
-        return Found(change, file, lay_over(info, meta), meta, spilled)
+        return LiveObject(change, file, lay_over(info, meta), meta, spilled)
     except BaseException as error:
         if file is not None:
             file.close()

@@ -33,7 +33,7 @@ from objstore.store.objects.records import (
     read_meta,
     tombstone_fields,
 )
-from objstore.store.objects.summaries import Summary, of_partition, of_suffix
+from objstore.store.objects.summaries import SuffixSummary, of_partition, of_suffix
 
 PIECE = 1024 * 1024
 
@@ -215,7 +215,7 @@ class MemoryStore:
     def suffix_hashes(self, partition: int) -> dict[str, str]:
         return {suffix: summary.hash for suffix, summary in self._summaries(partition).items()}
 
-    def _summaries(self, partition: int) -> dict[str, Summary]:
+    def _summaries(self, partition: int) -> dict[str, SuffixSummary]:
         suffixes = {name_hash[-3:] for name_hash in self._kept if self._partitions[name_hash] == partition}
         return {suffix: of_suffix(self.changes(partition, suffix)) for suffix in suffixes}
 

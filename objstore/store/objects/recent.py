@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from objstore.runtime.files import Files, Stamp
 from objstore.store.objects.liveness import Liveness
-from objstore.store.objects.lookup import Found, look_up
+from objstore.store.objects.lookup import LiveObject, look_up
 
 _SETTLED = 1_000_000_000  # nanoseconds after which another change of a directory has another time
 
@@ -22,7 +22,7 @@ _SETTLED = 1_000_000_000  # nanoseconds after which another change of a director
 class Looked(NamedTuple):
     """The result of a look-up, and the stamps of its directory and file; None if it is too fresh to be kept."""
 
-    found: Found | Liveness
+    found: LiveObject | Liveness
     stamps: tuple[Stamp, Stamp] | None
 
 
@@ -34,7 +34,7 @@ def look(files: Files, directory: str, now: Callable[[], int] = time.time_ns) ->
     except FileNotFoundError:
         pass
     found = look_up(files, directory)
-    if before is None or not isinstance(found, Found) or now() - before.changed < _SETTLED:
+    if before is None or not isinstance(found, LiveObject) or now() - before.changed < _SETTLED:
         return Looked(found, None)
     return Looked(found, (before, files.stamp(found.file.fd)))
 
@@ -45,17 +45,17 @@ class Recent:
     def __init__(self, files: Files, limit: int) -> None:
         self._files = files
         self._limit = limit
-        self._kept: OrderedDict[str, tuple[Found, str, tuple[Stamp, Stamp]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[LiveObject, str, tuple[Stamp, Stamp]]] = OrderedDict()
 
     def keep(self, directory: str, looked: Looked) -> None:
-        if looked.stamps is None or not isinstance(looked.found, Found) or not self._limit:
+        if looked.stamps is None or not isinstance(looked.found, LiveObject) or not self._limit:
             return
         found = looked.found._replace(file=None)  # type: ignore[arg-type]
         self._kept[directory] = found, str(found.change), looked.stamps
         if len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
-    def find(self, directory: str) -> Found | None:
+    def find(self, directory: str) -> LiveObject | None:
         """The live object, open; None if the disk must be asked."""
         kept = self._kept.get(directory)
         if kept is None:
@@ -65,7 +65,7 @@ class Recent:
         if cached is not None:
             if (cached.directory_stamp, cached.file_stamp) == stamps:
                 self._kept.move_to_end(directory)
-                return Found(found.change, cached.file, found.info, found.meta, found.spilled)
+                return LiveObject(found.change, cached.file, found.info, found.meta, found.spilled)
             cached.file.close()
         del self._kept[directory]
         return None

@@ -49,7 +49,7 @@ class Step(NamedTuple):
         return None
 
 
-class Counts(NamedTuple):
+class RelinkCounts(NamedTuple):
     """names: of objects that were looked at. linked, removed: files. strays: names in partitions of neither kind."""
 
     names: int = 0
@@ -57,8 +57,8 @@ class Counts(NamedTuple):
     removed: int = 0
     strays: int = 0
 
-    def plus(self, other: Counts) -> Counts:
-        return Counts(*(mine + more for mine, more in zip(self, other, strict=True)))
+    def plus(self, other: RelinkCounts) -> RelinkCounts:
+        return RelinkCounts(*(mine + more for mine, more in zip(self, other, strict=True)))
 
 
 class Relinker:
@@ -101,9 +101,9 @@ class Relinker:
         """Greatest first: those that relinking makes are then mostly behind us."""
         return sorted(map(int, filter(is_partition, list_dir(self._files, self._layout.objects))), reverse=True)
 
-    def relink(self, partition: int) -> Counts:
+    def relink(self, partition: int) -> RelinkCounts:
         """All names of a partition; durable on return."""
-        counts = Counts()
+        counts = RelinkCounts()
         moving = []
         for name_hash in self._names(partition):
             self._take()
@@ -114,11 +114,11 @@ class Relinker:
                 destination = source._replace(partition=target)
                 moving.append((source, destination))
                 linked = self._locked(source, destination, self._carry)
-            counts = counts.plus(Counts(1, linked, 0, target is None))
+            counts = counts.plus(RelinkCounts(1, linked, 0, target is None))
         self._sync()
         if self._step.clean:
             for source, destination in moving:
-                counts = counts.plus(Counts(removed=self._locked(source, destination, self._clear)))
+                counts = counts.plus(RelinkCounts(removed=self._locked(source, destination, self._clear)))
                 self._remove_dirs(self._layout.hash_dir(source))
         return counts
 
@@ -218,7 +218,7 @@ def _removal_order(change: Change) -> tuple[bool, object]:
     return change.kind == METADATA, change.timestamp
 
 
-class Progress:
+class RelinkProgress:
     """The progress of the work on a device, stored on it so that it can continue after an interruption."""
 
     def __init__(
@@ -277,17 +277,17 @@ def relink_device(
     step: Step,
     take: Callable[[], object] = lambda: None,
     report: Callable[[int, int], object] = lambda done, total: None,
-) -> Counts:
+) -> RelinkCounts:
     """All of a policy on a device. report: called with how many partitions are done, of how many. Raises OSError.
 
     Cleaning up is done again until nothing is found any more that a writer left meanwhile.
     """
     layout = Layout(root, policy)
     if not files.is_dir(layout.objects):
-        return Counts()
+        return RelinkCounts()
     relinker = Relinker(files, layout, step, take)
-    progress = Progress(files, layout, step)
-    counts = Counts()
+    progress = RelinkProgress(files, layout, step)
+    counts = RelinkCounts()
     try:
         relinker.begin()
         for _ in range(_MAX_PASSES):

@@ -15,7 +15,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE, translate
-from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Guard, Note, Quarantined
+from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Guard, Quarantined, QuarantineNote
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
@@ -196,11 +196,11 @@ class FileReplicaStore(FileStore):
 
     # What was found bad
 
-    def unreadable(self) -> list[Note]:
+    def unreadable(self) -> list[QuarantineNote]:
         """Return the files that the device failed to read recently."""
         return self._run(all_notes, self._files, self.layout)
 
-    def look_again(self, noted: Note, read: Callable[[int], object]) -> str:
+    def look_again(self, noted: QuarantineNote, read: Callable[[int], object]) -> str:
         """Read a noted file again: READABLE, GONE, QUARANTINED, or UNCLEAR if other files cannot be read either.
 
         read: see `verify`.

@@ -18,7 +18,7 @@ from objstore.store.change import Change
 from objstore.store.objects.liveness import reclaimable
 
 
-class Summary(NamedTuple):
+class SuffixSummary(NamedTuple):
     """hash: 32 hex digits, or "" of nothing. oldest: whole seconds of the oldest change that may be reclaimed."""
 
     hash: str
@@ -29,20 +29,20 @@ class Summary(NamedTuple):
         return self.oldest is not None and self.oldest * TICKS < before.raw
 
 
-NOTHING = Summary("", None)
+NOTHING = SuffixSummary("", None)
 
 
-def of_suffix(changes: Mapping[str, Iterable[Change]]) -> Summary:
+def of_suffix(changes: Mapping[str, Iterable[Change]]) -> SuffixSummary:
     """changes: by name hash, those that count, in order."""
     lines = [f"{name_hash} {change}" for name_hash, of_name in sorted(changes.items()) for change in of_name]
     ages = (change.timestamp.raw // TICKS for of_name in changes.values() for change in reclaimable(of_name))
-    return Summary(_digest(lines), min(ages, default=None))
+    return SuffixSummary(_digest(lines), min(ages, default=None))
 
 
-def of_partition(suffixes: Mapping[str, Summary]) -> Summary:
+def of_partition(suffixes: Mapping[str, SuffixSummary]) -> SuffixSummary:
     lines = [f"{suffix} {summary.hash}" for suffix, summary in sorted(suffixes.items()) if summary.hash]
     ages = (summary.oldest for summary in suffixes.values() if summary.oldest is not None)
-    return Summary(_digest(lines), min(ages, default=None))
+    return SuffixSummary(_digest(lines), min(ages, default=None))
 
 
 def _digest(lines: list[str]) -> str:

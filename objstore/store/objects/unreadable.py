@@ -17,7 +17,7 @@ from objstore.core.names import Location, is_hash, is_suffix
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE
-from objstore.store.interface import Note
+from objstore.store.interface import QuarantineNote
 from objstore.store.objects.hashes import list_dir
 from objstore.store.objects.layout import Layout, changes_among, file_path, is_partition
 
@@ -37,14 +37,14 @@ def note(files: Files, layout: Layout, location: Location, change: Change) -> No
         file.close()
 
 
-def all_notes(files: Files, layout: Layout) -> list[Note]:
+def all_notes(files: Files, layout: Layout) -> list[QuarantineNote]:
     """Raises OSError."""
     noted = []
     for entry in list_dir(files, layout.unreadable):
         parsed = layout.parse_unreadable_note(entry)
         if parsed is not None:
             with contextlib.suppress(FileNotFoundError):
-                noted.append(Note(*parsed, files.modified(f"{layout.unreadable}/{entry}")))
+                noted.append(QuarantineNote(*parsed, files.modified(f"{layout.unreadable}/{entry}")))
     return noted
 
 

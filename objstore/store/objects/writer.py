@@ -35,7 +35,7 @@ class Tools(NamedTuple):
     root: str
 
 
-class Content:
+class UnwrittenContent:
     """The part of a writer that threads work on: checksums, hash and file.
 
     One call at a time; each holds the file open until it ends.
@@ -107,7 +107,7 @@ class FileWriter:
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = Content(hashing, room)
+        self._content = UnwrittenContent(hashing, room)
         self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from objstore.assembly import conf_text
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.conf_settings import refuse
 from objstore.assembly.config_check import check, check_pipeline
 from objstore.assembly.data_dir import DataDir, prepare
@@ -26,7 +26,7 @@ ETC = Path(__file__).parents[3] / "etc"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cluster")
     (directory / "node").mkdir()
-    make(str(directory), Plan((Host(1, 1, "10.0.0.1"),), 1, 1, 4, devices_root=str(directory / "node")))
+    make(str(directory), ClusterPlan((PlannedHost(1, 1, "10.0.0.1"),), 1, 1, 4, devices_root=str(directory / "node")))
     return directory
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.assembly.apps import remote_transports, storage_servers
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.daemons import DUTIES, grouped
 from objstore.assembly.kinds import KINDS, daemon_choice
 from objstore.assembly.servers import Launch
@@ -83,7 +83,8 @@ def test_every_duty_runs_beside_one_server() -> None:
 
 def test_a_server_runs_the_daemons_chosen_in_processes_of_their_kind(start: Callable[..., Any], tmp_path: Path) -> None:
     make(
-        str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "node"), mount_check=False)
+        str(tmp_path),
+        ClusterPlan((PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "node"), mount_check=False),
     )
     (tmp_path / "node" / "d1").mkdir(parents=True)
     conf = tmp_path / "object-server.conf"
@@ -106,7 +107,7 @@ def test_a_server_runs_the_daemons_chosen_in_processes_of_their_kind(start: Call
 
 
 def test_a_daemon_that_a_server_does_not_have_is_told_at_its_start(start: Callable[..., Any], tmp_path: Path) -> None:
-    make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path)))
+    make(str(tmp_path), ClusterPlan((PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path)))
     conf = tmp_path / "object-server.conf"
     conf.write_text(conf.read_text().replace("[DEFAULT]\n", "[DEFAULT]\ndaemons = container-updater\n"))
     server = start("objstore-object-server", str(conf), "--bind-port", "0")
@@ -116,7 +117,9 @@ def test_a_daemon_that_a_server_does_not_have_is_told_at_its_start(start: Callab
 
 def test_a_server_whose_file_names_no_port_knows_its_own_devices_by_the_port_of_its_kind(tmp_path: Path) -> None:
     """Daemons took such a port for 0, and so no device of the rings for theirs."""
-    plan = Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "node"), mount_check=False)
+    plan = ClusterPlan(
+        (PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "node"), mount_check=False
+    )
     make(str(tmp_path), plan)
     (tmp_path / "node" / "d1").mkdir(parents=True)
     path = tmp_path / "object-server.conf"

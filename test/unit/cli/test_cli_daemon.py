@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.main import main
 from objstore.runtime import recon_files
@@ -47,7 +47,7 @@ def test_one_pass_in_a_directory_of_serve(data: DataDir) -> None:
 
 
 def test_what_is_not_done_shows_in_the_status(tmp_path: Path) -> None:
-    make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
+    make(str(tmp_path), ClusterPlan((PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
     done = run(str(tmp_path / "object-server.conf"), "object-updater", "--once")  # there are no devices
     assert done.returncode == 1
     assert "object-updater stopped on an error" in done.stdout
@@ -95,7 +95,7 @@ def test_without_once_it_runs_until_told_to_stop(data: DataDir, tmp_path: Path) 
     ("kind", "name", "said"), [("object", "container-updater", "no daemon container-updater"), ("proxy", "", "none")]
 )
 def test_a_daemon_of_another_server_is_refused(kind: str, name: str, said: str, tmp_path: Path) -> None:
-    make(str(tmp_path), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
+    make(str(tmp_path), ClusterPlan((PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(tmp_path / "devices")))
     done = run(str(tmp_path / f"{kind}-server.conf"), name or "object-updater", "--once")
     assert done.returncode == 2
     assert said in done.stderr

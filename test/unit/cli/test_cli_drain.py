@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.cli.drain import held_by
 from objstore.cli.main import main
 from objstore.core.nodes import Node
@@ -20,7 +20,7 @@ RINGS = ("account", "container", "object")
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
     """Four hosts with two devices each, whose partitions may all move."""
-    make(str(tmp_path), Plan(tuple(Host(1, zone, f"10.0.0.{zone}") for zone in range(1, 5)), 2, 3, 6))
+    make(str(tmp_path), ClusterPlan(tuple(PlannedHost(1, zone, f"10.0.0.{zone}") for zone in range(1, 5)), 2, 3, 6))
     for ring in RINGS:
         assert run("ring", "pretend-min-part-hours-passed", str(tmp_path / f"{ring}.builder")).exit_code == 0
     return tmp_path

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.assembly.cluster_dir import Host, parse_host, usual_part_power
+from objstore.assembly.cluster_dir import PlannedHost, parse_host, usual_part_power
 from objstore.assembly.config_check import check
 from objstore.cli.main import main
 from objstore.core.errors import InvalidInput
@@ -26,15 +26,15 @@ def init(directory: Path, *options: str) -> str:
 @pytest.mark.parametrize(
     ("text", "host"),
     [
-        ("10.0.0.1", Host(1, 1, "10.0.0.1", 6200)),
-        ("10.0.0.1:7000", Host(1, 1, "10.0.0.1", 7000)),
-        ("r2z3-10.0.0.1", Host(2, 3, "10.0.0.1", 6200)),
-        ("z3-10.0.0.1:7000", Host(1, 3, "10.0.0.1", 7000)),
-        ("r2-fd00::1", Host(2, 1, "fd00::1", 6200)),
-        ("r2z1-[fd00::1]:7000", Host(2, 1, "fd00::1", 7000)),
+        ("10.0.0.1", PlannedHost(1, 1, "10.0.0.1", 6200)),
+        ("10.0.0.1:7000", PlannedHost(1, 1, "10.0.0.1", 7000)),
+        ("r2z3-10.0.0.1", PlannedHost(2, 3, "10.0.0.1", 6200)),
+        ("z3-10.0.0.1:7000", PlannedHost(1, 3, "10.0.0.1", 7000)),
+        ("r2-fd00::1", PlannedHost(2, 1, "fd00::1", 6200)),
+        ("r2z1-[fd00::1]:7000", PlannedHost(2, 1, "fd00::1", 7000)),
     ],
 )
-def test_hosts_are_read(text: str, host: Host) -> None:
+def test_hosts_are_read(text: str, host: PlannedHost) -> None:
     assert parse_host(text) == host
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.locate import find
 from objstore.cli.main import main
@@ -32,8 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataDir:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cluster")
-    hosts = tuple(Host(1, zone, f"10.0.0.{zone}") for zone in range(1, 6))
-    make(str(directory), Plan(hosts, 1, 3, 6, ("gold", "silver"), devices_root="/mnt"))
+    hosts = tuple(PlannedHost(1, zone, f"10.0.0.{zone}") for zone in range(1, 6))
+    make(str(directory), ClusterPlan(hosts, 1, 3, 6, ("gold", "silver"), devices_root="/mnt"))
     return directory
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner, Result
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.cli.main import main
 from objstore.cli.ok_to_stop import judge, named
 from objstore.ring import Ring
@@ -23,8 +23,8 @@ from objstore.ring import Ring
 def etc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four hosts with two devices each, at ports where nobody listens."""
     directory = tmp_path_factory.mktemp("etc")
-    hosts = tuple(Host(1, zone, f"127.1.0.{zone}", 1) for zone in range(1, 5))
-    make(str(directory), Plan(hosts, 2, 3, 6))
+    hosts = tuple(PlannedHost(1, zone, f"127.1.0.{zone}", 1) for zone in range(1, 5))
+    make(str(directory), ClusterPlan(hosts, 2, 3, 6))
     return directory
 
 
@@ -151,7 +151,10 @@ def answering(tmp_path: Path) -> Iterator[Cluster]:
     threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
     for thread in threads:
         thread.start()
-    make(str(tmp_path), Plan(tuple(Host(1, zone, f"127.2.0.{zone}", port) for zone in range(1, 5)), 2, 3, 6))
+    make(
+        str(tmp_path),
+        ClusterPlan(tuple(PlannedHost(1, zone, f"127.2.0.{zone}", port) for zone in range(1, 5)), 2, 3, 6),
+    )
     version = Ring.load(str(tmp_path / "object.ring")).version
     summaries = {f"127.2.0.{host}": summary(version, host == 4) for host in range(1, 5)}
     for server in servers:

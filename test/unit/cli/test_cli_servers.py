@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.kinds import KINDS
 from objstore.cli.servers import command
 
@@ -60,7 +60,7 @@ def test_a_cluster_of_two_hosts_made_by_init(
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cluster")
-    make(str(directory), Plan((Host(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(directory)))
+    make(str(directory), ClusterPlan((PlannedHost(1, 1, "127.0.0.1"),), 1, 1, 4, devices_root=str(directory)))
     return directory
 
 

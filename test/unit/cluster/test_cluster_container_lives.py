@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from objstore.cluster.enlisting import Tally
-from objstore.cluster.writes import Written
+from objstore.cluster.writes import WriteResult
 from objstore.core.lives import ENDED, LIFE, PARTLY
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO
@@ -214,7 +214,7 @@ def test_row_that_waited_in_a_spool_brings_its_container_back_as_it_was(tmp_path
     store = faults.Store(tmp_path, 3, 3)
     assert store("POST", CONTAINER, X_Container_Meta_Color="red").status == 204
     spooled = NodeResponse(201, {messages.UPDATED: "0,1,2", messages.SPOOLED: "0,1,2"})
-    assert Tally.of(Written(201, (spooled,)), {}).is_listed(3)
+    assert Tally.of(WriteResult(201, (spooled,)), {}).is_listed(3)
     assert store("DELETE", CONTAINER).status == 204
     row = {**tombstone_row("late", ZERO.next(), 0), "deleted": False}
     place = store.cluster.place(CONTAINER)
@@ -242,4 +242,4 @@ def test_row_that_waited_in_a_spool_brings_its_container_back_as_it_was(tmp_path
 def test_a_refusal_counts_unless_a_majority_has_the_row(taken: str, refused: str, listed: bool) -> None:
     told = ",".join(filter(None, (taken, refused)))
     answer = NodeResponse(201, {messages.UPDATED: told, messages.REFUSED: refused})
-    assert Tally.of(Written(201, (answer,)), {}).is_listed(3) == listed
+    assert Tally.of(WriteResult(201, (answer,)), {}).is_listed(3) == listed

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.cluster.lease_decision import Seen, bounds, is_settled, must_be_made_again, newest
+from objstore.cluster.lease_decision import NodeState, bounds, is_settled, must_be_made_again, newest
 from objstore.core.timestamps import ZERO, Timestamp
 
 
-def seen(*stamps: int) -> list[Seen]:
-    return [Seen(Timestamp(stamp)) for stamp in stamps]
+def seen(*stamps: int) -> list[NodeState]:
+    return [NodeState(Timestamp(stamp)) for stamp in stamps]
 
 
 # states of those that gave the lease, of those that stand in for others, replicas
@@ -62,16 +62,16 @@ def test_made_again(states: list[int], own: int, replicas: int, expected: bool) 
 
 
 def test_the_newest_says_what_is_there() -> None:
-    states = [Seen(Timestamp(5), "five"), Seen(Timestamp(6), None), Seen(Timestamp(4), "four")]
+    states = [NodeState(Timestamp(5), "five"), NodeState(Timestamp(6), None), NodeState(Timestamp(4), "four")]
     assert newest(states).etag is None
     assert newest(states[::2]).etag == "five"
 
 
 def test_a_change_is_newer_than_all_and_within_every_promise() -> None:
     states = [
-        Seen(Timestamp(5), None, ZERO, Timestamp(90)),
-        Seen(Timestamp(4), None, Timestamp(40), Timestamp(80)),
-        Seen(Timestamp(3), None, ZERO, Timestamp(99)),
+        NodeState(Timestamp(5), None, ZERO, Timestamp(90)),
+        NodeState(Timestamp(4), None, Timestamp(40), Timestamp(80)),
+        NodeState(Timestamp(3), None, ZERO, Timestamp(99)),
     ]
     assert bounds(states) == (Timestamp(40), Timestamp(80))
     assert bounds(states[::2]) == (Timestamp(5), Timestamp(90))

@@ -12,7 +12,7 @@ import pytest
 
 from objstore.cluster.cluster import Cluster, Placement, Transports
 from objstore.cluster.settings import ClusterSettings
-from objstore.cluster.writes import Written, attempt, stand_ins, write
+from objstore.cluster.writes import WriteResult, attempt, stand_ins, write
 from objstore.core.errors import NodeUnreachable
 from objstore.core.names import HashSalt, Name
 from objstore.core.nodes import Node
@@ -70,7 +70,7 @@ class World:
         nodes, spares = self.cluster.write_order(self.place)
         return attempt(self.cluster, nodes[0], spares, self.request()).status
 
-    def write(self, **options: Any) -> Written:
+    def write(self, **options: Any) -> WriteResult:
         return write(self.cluster, self.place, [self.request()] * len(self.primaries), **options)
 
 

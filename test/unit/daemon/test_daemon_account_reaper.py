@@ -14,9 +14,9 @@ from objstore.assembly.surroundings import Work
 from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.core.versions import MARKER_TYPE, UNLISTED
-from objstore.daemon.duties.account_reaper import Settings, due_at, is_newer, is_to_be_reaped
-from objstore.daemon.replica_client import Reply
-from objstore.store.databases import AccountInfo
+from objstore.daemon.duties.account_reaper import ReaperOptions, due_at, is_newer, is_to_be_reaped
+from objstore.daemon.replica_client import ReplicaReply
+from objstore.store.databases import AccountStatus
 
 ACCOUNT = Name("AUTH_t")
 GOLD, SILVER, HIDDEN = Name("AUTH_t", "gold"), Name("AUTH_t", "silver"), Name("AUTH_t", "\x00parts\x00gold")
@@ -159,8 +159,8 @@ def test_an_object_with_newer_metadata_stays_also_where_a_replica_lacks_them(sto
 STAMP = Timestamp(5)
 
 
-def has(raw: int, status: int = 200) -> Reply:
-    return Reply(status, {"X-Backend-Timestamp": Timestamp(raw).internal})
+def has(raw: int, status: int = 200) -> ReplicaReply:
+    return ReplicaReply(status, {"X-Backend-Timestamp": Timestamp(raw).internal})
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ def has(raw: int, status: int = 200) -> Reply:
         ([has(4), has(4), has(4)], False),
         ([has(4), has(6), has(4)], True),
         ([has(4), has(6, 404), has(4)], False),  # deleted since
-        ([has(4), has(4), Reply(0)], False),
-        ([has(4), Reply(507), Reply(0)], None),
-        ([has(4), Reply(0)], None),
-        ([Reply(404)] * 3, False),
+        ([has(4), has(4), ReplicaReply(0)], False),
+        ([has(4), ReplicaReply(507), ReplicaReply(0)], None),
+        ([has(4), ReplicaReply(0)], None),
+        ([ReplicaReply(404)] * 3, False),
     ],
 )
-def test_whether_an_object_is_newer_than_the_deletion(looks: list[Reply], expected: bool | None) -> None:
+def test_whether_an_object_is_newer_than_the_deletion(looks: list[ReplicaReply], expected: bool | None) -> None:
     assert is_newer(looks, STAMP) is expected
 
 
@@ -242,11 +242,11 @@ def test_a_pass_with_nothing_to_do_asks_no_one(store: InProcess, reaper: Work) -
 )
 def test_which_accounts_are_worth_a_look(put: int, deleted: int, containers: int, now: int, expected: bool) -> None:
     put_at, deleted_at = (Timestamp.from_seconds(seconds) for seconds in (put, deleted))
-    info = AccountInfo(ACCOUNT, put_at, put_at, deleted_at, ZERO, containers, 0, 0, {}, "id")
-    assert is_to_be_reaped(info, now, Settings(warn_after=1000)) is expected
+    info = AccountStatus(ACCOUNT, put_at, put_at, deleted_at, ZERO, containers, 0, 0, {}, "id")
+    assert is_to_be_reaped(info, now, ReaperOptions(warn_after=1000)) is expected
 
 
 def test_hosts_take_turns() -> None:
     at = Timestamp.from_seconds(1000)
-    info = AccountInfo(ACCOUNT, ZERO, ZERO, at, ZERO, 1, 0, 0, {}, "id")
-    assert [due_at(info, turn, Settings(delay=50, takeover=7)) for turn in range(3)] == [1050, 1057, 1064]
+    info = AccountStatus(ACCOUNT, ZERO, ZERO, at, ZERO, 1, 0, 0, {}, "id")
+    assert [due_at(info, turn, ReaperOptions(delay=50, takeover=7)) for turn in range(3)] == [1050, 1057, 1064]

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from objstore.core.errors import Conflict, NotFound
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
-from objstore.daemon.duties.database_replicator import Around, DatabaseReplicator, DeviceReplicas, Options
+from objstore.daemon.duties.container_updater import ReportedContainers, TotalsUpdater
+from objstore.daemon.duties.database_replicator import (
+    Around,
+    DatabaseReplicationOptions,
+    DatabaseReplicator,
+    DeviceReplicas,
+)
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.store.databases import ContainerStore, ObjectRow
@@ -50,14 +55,14 @@ class World:
             self.cluster.transport,
             logging.getLogger("test"),
         )
-        return DatabaseReplicator(around, Options())
+        return DatabaseReplicator(around, DatabaseReplicationOptions())
 
-    def _updater(self, name: str) -> ContainerUpdater:
+    def _updater(self, name: str) -> TotalsUpdater:
         def is_primary(device: str, place: Location) -> bool:
             return any(node.device == device for node in self.ring.primaries(place.partition))
 
-        devices = [DeviceContainers(name, self.store(name))]
-        return ContainerUpdater(lambda: devices, is_primary, self.cluster.peers, self.cluster.clock, full_interval=0.0)
+        devices = [ReportedContainers(name, self.store(name))]
+        return TotalsUpdater(lambda: devices, is_primary, self.cluster.peers, self.cluster.clock, full_interval=0.0)
 
     def run(self, daemon) -> None:
         for unit in daemon.passes():

@@ -12,7 +12,7 @@ import pytest
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon.changed import looked_at
-from objstore.daemon.duties.container_updater import ContainerUpdater, DeviceContainers
+from objstore.daemon.duties.container_updater import ReportedContainers, TotalsUpdater
 from objstore.store.databases import ContainerRow, ObjectRow
 
 RunPass = Callable[..., int]
@@ -34,11 +34,11 @@ def now() -> Time:
 
 
 @pytest.fixture
-def updater(cluster: Any, now: Time) -> ContainerUpdater:
-    def devices() -> list[DeviceContainers]:
-        return [DeviceContainers(name, cluster.device(name).containers) for name in cluster.devices.names()]
+def updater(cluster: Any, now: Time) -> TotalsUpdater:
+    def devices() -> list[ReportedContainers]:
+        return [ReportedContainers(name, cluster.device(name).containers) for name in cluster.devices.names()]
 
-    return ContainerUpdater(devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
+    return TotalsUpdater(devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
 
 
 def put_object(cluster: Any, location: Location, name: str, size: int) -> None:
@@ -53,7 +53,7 @@ def totals(cluster: Any, account: Location) -> list[tuple[int, int, int]]:
     return [(info.container_count, info.object_count, info.bytes_used) for info in found]
 
 
-def test_an_account_learns_what_its_containers_hold(cluster: Any, updater: ContainerUpdater, run_pass: RunPass) -> None:
+def test_an_account_learns_what_its_containers_hold(cluster: Any, updater: TotalsUpdater, run_pass: RunPass) -> None:
     account = cluster.make_account("a")
     one, two = cluster.make_container("a", "one"), cluster.make_container("a", "two")
     put_object(cluster, one, "x", 10)
@@ -66,7 +66,7 @@ def test_an_account_learns_what_its_containers_hold(cluster: Any, updater: Conta
 
 
 def test_a_container_made_by_a_clock_that_was_ahead_is_reported_all_the_same(
-    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:
     """When it is made its account is told that it is empty, as of that time; what is told later must be newer."""
     account = cluster.make_account("a")
@@ -81,7 +81,7 @@ def test_a_container_made_by_a_clock_that_was_ahead_is_reported_all_the_same(
 
 
 def test_an_account_is_not_told_of_bytes_that_count_elsewhere(
-    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:
     account = cluster.make_account("a")
     one = cluster.make_container("a", "one")
@@ -96,7 +96,7 @@ def test_an_account_is_not_told_of_bytes_that_count_elsewhere(
 
 
 def test_a_pass_looks_only_at_what_has_changed(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass
 ) -> None:
     cluster.make_account("a")
     for number in range(5):
@@ -122,9 +122,7 @@ def test_a_database_has_changed_when_its_log_has(cluster: Any) -> None:
     assert set(looked_at(containers, 0.0)) == {place, other}
 
 
-def test_every_so_often_a_pass_looks_at_all(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
-) -> None:
+def test_every_so_often_a_pass_looks_at_all(cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass) -> None:
     cluster.make_account("a")
     cluster.make_container("a", "c")
     run_pass(updater)
@@ -136,7 +134,7 @@ def test_every_so_often_a_pass_looks_at_all(
 
 
 def test_a_clock_set_back_makes_the_next_pass_look_at_all(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass
 ) -> None:
     cluster.make_account("a")
     cluster.make_container("a", "c")
@@ -148,7 +146,7 @@ def test_a_clock_set_back_makes_the_next_pass_look_at_all(
 
 
 def test_with_one_account_server_down_the_majority_is_enough(
-    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:
     account = cluster.make_account("a")
     place = cluster.make_container("a", "c")
@@ -160,7 +158,7 @@ def test_with_one_account_server_down_the_majority_is_enough(
 
 
 def test_without_a_majority_the_report_is_made_again(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass
 ) -> None:
     account = cluster.make_account("a")
     place = cluster.make_container("a", "c")
@@ -175,7 +173,7 @@ def test_without_a_majority_the_report_is_made_again(
 
 
 def test_a_container_without_its_account_waits_for_the_next_full_pass(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass
 ) -> None:
     place = cluster.make_container("a", "c")
     now.ahead = 60
@@ -185,7 +183,7 @@ def test_a_container_without_its_account_waits_for_the_next_full_pass(
 
 
 def test_a_system_account_comes_to_be_by_its_first_container(
-    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:
     place = cluster.make_container(".expiring_objects", "c")
     put_object(cluster, place, "x", 0)
@@ -193,7 +191,7 @@ def test_a_system_account_comes_to_be_by_its_first_container(
     assert totals(cluster, cluster.location(Name(".expiring_objects"))) == [(1, 1, 0)] * 3
 
 
-def test_a_deleted_container_is_reported_as_gone(cluster: Any, updater: ContainerUpdater, run_pass: RunPass) -> None:
+def test_a_deleted_container_is_reported_as_gone(cluster: Any, updater: TotalsUpdater, run_pass: RunPass) -> None:
     account = cluster.make_account("a")
     place = cluster.make_container("a", "c")
     run_pass(updater)
@@ -204,7 +202,7 @@ def test_a_deleted_container_is_reported_as_gone(cluster: Any, updater: Containe
     assert totals(cluster, account) == [(0, 0, 0)] * 3
 
 
-def test_a_damaged_database_stops_nothing(cluster: Any, updater: ContainerUpdater, run_pass: RunPass) -> None:
+def test_a_damaged_database_stops_nothing(cluster: Any, updater: TotalsUpdater, run_pass: RunPass) -> None:
     account = cluster.make_account("a")
     bad, good = cluster.make_container("a", "bad"), cluster.make_container("a", "good")
     put_object(cluster, good, "x", 3)
@@ -226,8 +224,8 @@ def test_what_is_on_another_device_than_a_primary_reports_nothing(cluster: Any, 
     account, place = cluster.make_account("a"), cluster.make_container("a", "c")
     put_object(cluster, place, "x", 7)
     handoff = cluster.cluster_device("d4")
-    devices = [DeviceContainers(name, cluster.device(name).containers) for name in ("d1", "d2", "d3", "d4")]
-    updater = ContainerUpdater(lambda: devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
+    devices = [ReportedContainers(name, cluster.device(name).containers) for name in ("d1", "d2", "d3", "d4")]
+    updater = TotalsUpdater(lambda: devices, cluster.is_primary, cluster.peers, cluster.clock, now=now)
     run_pass(updater)
     assert totals(cluster, account) == [(1, 1, 7)] * 3
     handoff.containers.create(place, Name("a", "c"), cluster.clock.now(), 0, {})
@@ -237,7 +235,7 @@ def test_what_is_on_another_device_than_a_primary_reports_nothing(cluster: Any, 
 
 @pytest.mark.parametrize(("days", "settled"), [(6, False), (8, True)])
 def test_a_container_deleted_long_ago_whose_account_is_gone_has_nothing_left_to_report(
-    cluster: Any, updater: ContainerUpdater, now: Time, run_pass: RunPass, days: int, settled: bool
+    cluster: Any, updater: TotalsUpdater, now: Time, run_pass: RunPass, days: int, settled: bool
 ) -> None:
     """Its databases could not be forgotten else."""
     place = cluster.make_container("a", "c")
@@ -250,7 +248,7 @@ def test_a_container_deleted_long_ago_whose_account_is_gone_has_nothing_left_to_
 
 
 def test_an_account_server_that_does_not_answer_is_waited_for_a_few_times_in_a_pass(
-    cluster: Any, updater: ContainerUpdater, run_pass: RunPass
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:
     cluster.make_account("a")
     for number in range(5):

@@ -9,8 +9,8 @@ import pytest
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.daemon.duties.dangling_rows import DanglingRows, Look, Rules, Verdict, is_old, judge
-from objstore.daemon.rounds import Place, Round
+from objstore.daemon.duties.dangling_rows import DanglingRows, DanglingRowsRules, Look, RowVerdict, is_old, judge
+from objstore.daemon.rounds import Round, SearchedPlace
 from objstore.store.databases import ListingQuery, ObjectRow
 from objstore.store.interface import ObjectData
 
@@ -25,20 +25,20 @@ def at(seconds: int) -> Timestamp:
 @pytest.mark.parametrize(
     ("primaries", "others", "verdict"),
     [
-        ([F], [], Verdict.SOUND),
-        ([M, M, F], [], Verdict.SOUND),
-        ([S, S, F], [], Verdict.SOUND),
-        ([M, M, M], [F], Verdict.SOUND),
-        ([M, M, M], [S, F], Verdict.SOUND),
-        ([M, M, M], [], Verdict.DANGLING),
-        ([M, M, M], [M, M], Verdict.DANGLING),
-        ([M, M, M], [M, S], Verdict.UNSEEN),
-        ([M, M, S], [], Verdict.UNCERTAIN),
-        ([M, M, S], [M], Verdict.UNCERTAIN),
-        ([], [], Verdict.UNCERTAIN),
+        ([F], [], RowVerdict.SOUND),
+        ([M, M, F], [], RowVerdict.SOUND),
+        ([S, S, F], [], RowVerdict.SOUND),
+        ([M, M, M], [F], RowVerdict.SOUND),
+        ([M, M, M], [S, F], RowVerdict.SOUND),
+        ([M, M, M], [], RowVerdict.DANGLING),
+        ([M, M, M], [M, M], RowVerdict.DANGLING),
+        ([M, M, M], [M, S], RowVerdict.UNSEEN),
+        ([M, M, S], [], RowVerdict.UNCERTAIN),
+        ([M, M, S], [M], RowVerdict.UNCERTAIN),
+        ([], [], RowVerdict.UNCERTAIN),
     ],
 )
-def test_what_devices_say_of_an_object(primaries: list[Look], others: list[Look], verdict: Verdict) -> None:
+def test_what_devices_say_of_an_object(primaries: list[Look], others: list[Look], verdict: RowVerdict) -> None:
     assert judge(primaries, others) is verdict
 
 
@@ -86,14 +86,14 @@ class World:
                 {0: self.cluster.peers}.get,
                 self.cluster.peers,
                 lambda node: True,
-                Rules(0, 3600, repair, deletions, recent),
+                DanglingRowsRules(0, 3600, repair, deletions, recent),
                 lambda: None,
                 logging.getLogger("test.daemon"),
                 lambda: NOW,
             )
             found.begin(NOW)
             tour = search.recent if recent else search.tour
-            for position in tour(Place(device, "", self.cluster.device(device).containers), found):
+            for position in tour(SearchedPlace(device, "", self.cluster.device(device).containers), found):
                 found.position = position
             found.end(NOW)
             whole.count(**found.last_counts)
@@ -179,13 +179,13 @@ def test_a_round_goes_on_within_a_container(world: World) -> None:
         {0: world.cluster.peers}.get,
         world.cluster.peers,
         lambda node: True,
-        Rules(0, 3600, False),
+        DanglingRowsRules(0, 3600, False),
         lambda: None,
         logging.getLogger("test.daemon"),
         lambda: NOW,
     )
     first = world.cluster.ring.primaries(world.container.partition)[0].device
-    place = Place(first, "", world.cluster.device(first).containers)
+    place = SearchedPlace(first, "", world.cluster.device(first).containers)
     positions = list(search.tour(place, Round()))
     assert len(positions) == 30
     again = Round()

@@ -17,11 +17,11 @@ from objstore.core.timestamps import TICKS, Timestamp
 from objstore.core.versions import UNLISTED
 from objstore.daemon.delivery import Peers
 from objstore.daemon.duties.dark_objects import (
-    Answer,
     DarkObjects,
+    DarkObjectsRules,
+    ObjectVerdict,
     Other,
-    Rules,
-    Verdict,
+    PrimaryAnswer,
     has_ended,
     is_listed,
     is_newest,
@@ -29,7 +29,7 @@ from objstore.daemon.duties.dark_objects import (
     judge,
     queue_timestamp,
 )
-from objstore.daemon.rounds import Place, Round
+from objstore.daemon.rounds import Round, SearchedPlace
 from objstore.store.databases import ListingQuery, ObjectRow
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
 from objstore.wire.named_rows import RowStamp
@@ -48,38 +48,38 @@ def row(seconds: int, deleted: bool = False, name: str = "o", policy: int = 0) -
     return RowStamp(name, at(seconds), deleted, policy)
 
 
-NOTHING = Answer(())
-HAS_NONE = Answer(None)
-DELETED = Answer(None, deleted=True)
+NOTHING = PrimaryAnswer(())
+HAS_NONE = PrimaryAnswer(None)
+DELETED = PrimaryAnswer(None, deleted=True)
 
 
 @pytest.mark.parametrize(
     ("answers", "verdict"),
     [
-        ([NOTHING] * 3, Verdict.DARK),
-        ([NOTHING, NOTHING, None], Verdict.DARK),
-        ([NOTHING, NOTHING, HAS_NONE], Verdict.DARK),  # a new disk, to which it was not brought yet
-        ([NOTHING], Verdict.DARK),
-        ([NOTHING, None, None], Verdict.UNCERTAIN),
-        ([None] * 3, Verdict.UNCERTAIN),
-        ([], Verdict.UNCERTAIN),
-        ([NOTHING, None], Verdict.UNCERTAIN),
-        ([NOTHING, HAS_NONE, HAS_NONE], Verdict.UNCERTAIN),
-        ([NOTHING, NOTHING, DELETED], Verdict.UNCERTAIN),
-        ([HAS_NONE] * 3, Verdict.NO_CONTAINER),
-        ([DELETED, DELETED, None], Verdict.NO_CONTAINER),
-        ([HAS_NONE, None, None], Verdict.UNCERTAIN),
-        ([Answer((row(5),)), NOTHING, NOTHING], Verdict.LISTED),
-        ([Answer((row(5),)), None, None], Verdict.LISTED),
-        ([Answer((row(5, deleted=True),)), NOTHING, NOTHING], Verdict.LISTED),
-        ([Answer((row(9, deleted=True),)), NOTHING, NOTHING], Verdict.LISTED),
-        ([Answer((row(9, policy=1),)), NOTHING, NOTHING], Verdict.LISTED),
-        ([Answer((row(4),))] * 3, Verdict.DARK),  # of what was there before
-        ([Answer((row(4, deleted=True),))] * 3, Verdict.DARK),
-        ([Answer((row(5, name="other"),))] * 3, Verdict.DARK),
+        ([NOTHING] * 3, ObjectVerdict.DARK),
+        ([NOTHING, NOTHING, None], ObjectVerdict.DARK),
+        ([NOTHING, NOTHING, HAS_NONE], ObjectVerdict.DARK),  # a new disk, to which it was not brought yet
+        ([NOTHING], ObjectVerdict.DARK),
+        ([NOTHING, None, None], ObjectVerdict.UNCERTAIN),
+        ([None] * 3, ObjectVerdict.UNCERTAIN),
+        ([], ObjectVerdict.UNCERTAIN),
+        ([NOTHING, None], ObjectVerdict.UNCERTAIN),
+        ([NOTHING, HAS_NONE, HAS_NONE], ObjectVerdict.UNCERTAIN),
+        ([NOTHING, NOTHING, DELETED], ObjectVerdict.UNCERTAIN),
+        ([HAS_NONE] * 3, ObjectVerdict.NO_CONTAINER),
+        ([DELETED, DELETED, None], ObjectVerdict.NO_CONTAINER),
+        ([HAS_NONE, None, None], ObjectVerdict.UNCERTAIN),
+        ([PrimaryAnswer((row(5),)), NOTHING, NOTHING], ObjectVerdict.LISTED),
+        ([PrimaryAnswer((row(5),)), None, None], ObjectVerdict.LISTED),
+        ([PrimaryAnswer((row(5, deleted=True),)), NOTHING, NOTHING], ObjectVerdict.LISTED),
+        ([PrimaryAnswer((row(9, deleted=True),)), NOTHING, NOTHING], ObjectVerdict.LISTED),
+        ([PrimaryAnswer((row(9, policy=1),)), NOTHING, NOTHING], ObjectVerdict.LISTED),
+        ([PrimaryAnswer((row(4),))] * 3, ObjectVerdict.DARK),  # of what was there before
+        ([PrimaryAnswer((row(4, deleted=True),))] * 3, ObjectVerdict.DARK),
+        ([PrimaryAnswer((row(5, name="other"),))] * 3, ObjectVerdict.DARK),
     ],
 )
-def test_what_containers_say_of_an_object(answers: list[Answer | None], verdict: Verdict) -> None:
+def test_what_containers_say_of_an_object(answers: list[PrimaryAnswer | None], verdict: ObjectVerdict) -> None:
     assert judge(answers, "o", at(5)) is verdict
 
 
@@ -127,16 +127,16 @@ def test_when_an_object_has_ended() -> None:
     [
         ([], False),
         ([None, HAS_NONE, NOTHING], False),
-        ([None, HAS_NONE, Answer((row(5),))], True),
-        ([Answer((row(6),))], True),
-        ([Answer((row(4),))], False),
-        ([Answer((row(5, name="other"),))], False),
-        ([Answer((row(5, deleted=True),))], False),
-        ([Answer((row(5),)), Answer((row(5, deleted=True),))], False),  # not everywhere removed yet
-        ([Answer((row(7),)), Answer((row(6, deleted=True),))], True),
+        ([None, HAS_NONE, PrimaryAnswer((row(5),))], True),
+        ([PrimaryAnswer((row(6),))], True),
+        ([PrimaryAnswer((row(4),))], False),
+        ([PrimaryAnswer((row(5, name="other"),))], False),
+        ([PrimaryAnswer((row(5, deleted=True),))], False),
+        ([PrimaryAnswer((row(5),)), PrimaryAnswer((row(5, deleted=True),))], False),  # not everywhere removed yet
+        ([PrimaryAnswer((row(7),)), PrimaryAnswer((row(6, deleted=True),))], True),
     ],
 )
-def test_whether_a_row_is_in_the_queue(answers: list[Answer | None], queued: bool) -> None:
+def test_whether_a_row_is_in_the_queue(answers: list[PrimaryAnswer | None], queued: bool) -> None:
     assert is_queued(answers, "o", at(5)) is queued
 
 
@@ -180,12 +180,12 @@ class World:
                 lambda policy: self.cluster.peers,
                 containers or self.cluster.peers,
                 lambda node: True,
-                Rules(0, 3600, repair, recent=recent, repair_recent=recent > 0),
+                DarkObjectsRules(0, 3600, repair, recent=recent, repair_recent=recent > 0),
                 lambda: None,
                 logging.getLogger("test.daemon"),
                 lambda: NOW,
             )
-            place = Place(device, self.cluster.device(device).path, {0: self.cluster.device(device).objects(0)})
+            place = SearchedPlace(device, self.cluster.device(device).path, {0: self.cluster.device(device).objects(0)})
             for _ in search.recent(place, found) if recent else search.tour(place, found):
                 pass
             whole.count(**found.counts)
@@ -313,13 +313,13 @@ def test_the_objects_of_other_hosts_are_left_to_them(world: World) -> None:
         lambda policy: world.cluster.peers,
         world.cluster.peers,
         lambda node: False,
-        Rules(0, 3600, False),
+        DarkObjectsRules(0, 3600, False),
         lambda: None,
         logging.getLogger("test.daemon"),
     )
     found = Round()
     device = world.cluster.device("d1")
-    assert not list(search.tour(Place("d1", device.path, {0: device.objects(0)}), found))
+    assert not list(search.tour(SearchedPlace("d1", device.path, {0: device.objects(0)}), found))
     assert not found.counts
 
 

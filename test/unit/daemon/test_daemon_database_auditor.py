@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from objstore.core.names import Location, Name
-from objstore.daemon.duties.database_auditor import DatabaseAuditor, Rates
-from objstore.daemon.rounds import Place, Round
+from objstore.daemon.duties.database_auditor import DatabaseAuditor, DatabaseRates
+from objstore.daemon.rounds import Round, SearchedPlace
 from objstore.store.databases import ObjectRow
 
 
 def audit(cluster: Any, kind: str = "container", device: str = "d1") -> Round:
     store = cluster.device(device).containers if kind == "container" else cluster.device(device).accounts
-    auditor = DatabaseAuditor(kind, cluster.salt.hash, Rates(), lambda: None, logging.getLogger("test.daemon"))
+    auditor = DatabaseAuditor(kind, cluster.salt.hash, DatabaseRates(), lambda: None, logging.getLogger("test.daemon"))
     found = Round()
-    for position in auditor.full(Place(device, cluster.device(device).path, store), found):
+    for position in auditor.full(SearchedPlace(device, cluster.device(device).path, store), found):
         found.position = position
     return found
 
@@ -104,8 +104,10 @@ def test_the_audit_goes_on_from_a_position(cluster: Any) -> None:
     for number in range(10):
         cluster.make_container("a", f"c{number}")
     store = cluster.device("d1").containers
-    auditor = DatabaseAuditor("container", cluster.salt.hash, Rates(), lambda: None, logging.getLogger("test.daemon"))
-    place = Place("d1", cluster.device("d1").path, store)
+    auditor = DatabaseAuditor(
+        "container", cluster.salt.hash, DatabaseRates(), lambda: None, logging.getLogger("test.daemon")
+    )
+    place = SearchedPlace("d1", cluster.device("d1").path, store)
     positions = list(auditor.full(place, Round()))
     assert len(positions) == 10
     again = Round()

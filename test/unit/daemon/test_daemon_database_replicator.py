@@ -20,12 +20,12 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.database_replicator import (
     Around,
+    DatabaseReplicationOptions,
     DatabaseReplicator,
     DeviceReplicas,
-    Options,
     is_due,
 )
-from objstore.replication.databases import Bounds
+from objstore.replication.databases import DatabaseBounds
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.store.databases import ContainerRow, ListingQuery, ObjectRow
@@ -41,7 +41,9 @@ class World:
         self.cluster = cluster
         self.ring = ring
         self.time = 1_700_000_000.0
-        self.options = Options(AGE, reclaim_interval=1.0, bounds=Bounds(rows=7, file_rows=1000))
+        self.options = DatabaseReplicationOptions(
+            AGE, reclaim_interval=1.0, bounds=DatabaseBounds(rows=7, file_rows=1000)
+        )
         self.replicators = {name: self.replicator(name, "containers") for name in cluster.devices.names()}
 
     def replicator(self, name: str, kind: str) -> DatabaseReplicator:
@@ -380,7 +382,7 @@ def test_totals_that_do_not_agree_make_all_rows_be_sent_again(world: World, plac
 
 def test_totals_of_many_rows_that_do_not_agree_are_mended_row_by_row(world: World, place: Location) -> None:
     """As a file all rows were taken for known, as their numbers are."""
-    world.options = world.options._replace(bounds=Bounds(rows=7, file_rows=10))
+    world.options = world.options._replace(bounds=DatabaseBounds(rows=7, file_rows=10))
     world.replicators = {name: world.replicator(name, "containers") for name in world.replicators}
     rows = [world.row(f"n{number:02d}") for number in range(30)]
     for device in world.replicators:

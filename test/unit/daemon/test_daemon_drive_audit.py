@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.duties.drive_audit import Condition, DriveAudit, Means, Rules, verdict
-from objstore.runtime.drives import Line, Outs
+from objstore.daemon.duties.drive_audit import DriveAudit, DriveChecks, DriveCondition, DriveRules, verdict
+from objstore.runtime.drives import KernelLine, Outs
 from objstore.server.devices import Devices, Makers
 
-RULES = Rules(errors=3, window=60, probes=2, patience=0.2, most=1)
+RULES = DriveRules(errors=3, window=60, probes=2, patience=0.2, most=1)
 NOW = 1000.0
 LOGGER = logging.getLogger("test")
 
@@ -24,22 +24,22 @@ LOGGER = logging.getLogger("test")
 @pytest.mark.parametrize(
     ("condition", "out"),
     [
-        (Condition(), False),
-        (Condition(errors=2, last="I/O error"), False),
-        (Condition(errors=3, last="I/O error"), True),
-        (Condition(failed=1, why="Input/output error"), False),
-        (Condition(failed=2, why="Input/output error"), True),
+        (DriveCondition(), False),
+        (DriveCondition(errors=2, last="I/O error"), False),
+        (DriveCondition(errors=3, last="I/O error"), True),
+        (DriveCondition(failed=1, why="Input/output error"), False),
+        (DriveCondition(failed=2, why="Input/output error"), True),
     ],
 )
-def test_a_device_goes_out_after_enough_errors_or_failed_probes(condition: Condition, out: bool) -> None:
+def test_a_device_goes_out_after_enough_errors_or_failed_probes(condition: DriveCondition, out: bool) -> None:
     assert bool(verdict(condition, RULES)) is out
 
 
 class Host:
     """Devices d1 and d2 on drives sda and sdb, which do as they are told."""
 
-    def __init__(self, root: Path, rules: Rules = RULES) -> None:
-        self.lines: list[Line] = []
+    def __init__(self, root: Path, rules: DriveRules = RULES) -> None:
+        self.lines: list[KernelLine] = []
         self.bad: dict[str, Callable[[], str]] = {}
         self.status: Mapping[str, Any] = {}
         self.outs = Outs(str(root))
@@ -47,7 +47,7 @@ class Host:
             (root / name).mkdir()
         self.servers = Devices(str(root), Makers(*[None] * 4), False, check_interval=0)  # type: ignore[arg-type]
         self.audit = DriveAudit(
-            Means(self._devices, lambda: self.lines, self._drives, self._probe, self.outs, self._tell),
+            DriveChecks(self._devices, lambda: self.lines, self._drives, self._probe, self.outs, self._tell),
             rules,
             LOGGER,
             lambda: NOW,
@@ -77,14 +77,14 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_sound_devices_stay(host: Host) -> None:
-    host.lines = [Line(NOW, "EXT4-fs (sda1): mounted filesystem")]
+    host.lines = [KernelLine(NOW, "EXT4-fs (sda1): mounted filesystem")]
     host.run(3)
     assert host.outs.all() == {}
     assert host.status["devices"]["d1"]["errors"] == 0
 
 
 def test_a_drive_that_the_kernel_complains_of_goes_out_and_servers_refuse_it(host: Host) -> None:
-    host.lines = [Line(NOW - 1, f"I/O error, dev sdb, sector {number}") for number in range(3)]
+    host.lines = [KernelLine(NOW - 1, f"I/O error, dev sdb, sector {number}") for number in range(3)]
     host.run()
     assert list(host.outs.all()) == ["d2"]
     with pytest.raises(DeviceUnavailable):
@@ -94,20 +94,20 @@ def test_a_drive_that_the_kernel_complains_of_goes_out_and_servers_refuse_it(hos
 
 
 def test_errors_of_long_ago_do_not_count(host: Host) -> None:
-    host.lines = [Line(NOW - 100, "I/O error, dev sdb, sector 1")] * 3
+    host.lines = [KernelLine(NOW - 100, "I/O error, dev sdb, sector 1")] * 3
     host.run()
     assert host.outs.all() == {}
 
 
 def test_errors_before_a_device_was_put_back_do_not_count(host: Host, tmp_path: Path) -> None:
     """A disk with a new cable was taken out again at the next look, for the errors that it had before."""
-    host.lines = [Line(NOW - 30, "I/O error, dev sdb, sector 1")] * 3
+    host.lines = [KernelLine(NOW - 30, "I/O error, dev sdb, sector 1")] * 3
     host.run()
     assert host.outs.put_back("d2")
     os.utime(tmp_path / ".out" / ".d2.returned", (NOW - 20, NOW - 20))
     host.run()
     assert host.outs.all() == {}
-    host.lines += [Line(NOW - 10, "I/O error, dev sdb, sector 1")] * 3
+    host.lines += [KernelLine(NOW - 10, "I/O error, dev sdb, sector 1")] * 3
     host.run()
     assert list(host.outs.all()) == ["d2"]
 
@@ -140,7 +140,7 @@ def test_a_device_that_hangs_goes_out_and_holds_up_no_other(host: Host) -> None:
     host.bad["d1"] = hang
     host.run(2)
     assert list(host.outs.all()) == ["d1"]
-    assert host.audit.conditions["d2"] == Condition()
+    assert host.audit.conditions["d2"] == DriveCondition()
     release.set()
 
 
@@ -160,7 +160,7 @@ def test_with_none_allowed_failures_are_only_told(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_read_leaves_the_probes(host: Host) -> None:
-    def unreadable() -> list[Line]:
+    def unreadable() -> list[KernelLine]:
         raise PermissionError(1, "Operation not permitted")
 
     host.audit._means = host.audit._means._replace(lines=unreadable)

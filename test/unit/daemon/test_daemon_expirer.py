@@ -16,7 +16,7 @@ from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.expirer import finished, may_be_kept, turn
-from objstore.daemon.replica_client import Fate, Reply, fate
+from objstore.daemon.replica_client import Fate, ReplicaReply, fate
 from objstore.runtime import green
 from objstore.web.responses import Answer
 
@@ -293,17 +293,20 @@ AT_ROW, AT_POST = {"X-Backend-Timestamp": Timestamp(100).internal}, {"X-Backend-
 @pytest.mark.parametrize(
     "looks, expected",
     [
-        ([Reply(200, AT_ROW | ENDS)] * 3, False),
-        ([Reply(200, AT_ROW | ENDS), Reply(404), Reply(404)], False),
-        ([Reply(200, AT_ROW | ENDS), Reply(200, AT_POST | LATER), Reply(200, AT_POST | LATER)], True),
-        ([Reply(200, AT_ROW | ENDS), Reply(200, AT_POST), Reply(0)], True),
-        ([Reply(200, AT_ROW | ENDS), Reply(200, AT_POST | ENDS), Reply(404)], False),
-        ([Reply(200, AT_ROW | ENDS), Reply(200, AT_ROW | ENDS), Reply(0)], False),
-        ([Reply(200, AT_ROW | ENDS), Reply(507), Reply(0)], True),
-        ([Reply(404), Reply(404, AT_POST), Reply(404)], False),
+        ([ReplicaReply(200, AT_ROW | ENDS)] * 3, False),
+        ([ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(404), ReplicaReply(404)], False),
+        (
+            [ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(200, AT_POST | LATER), ReplicaReply(200, AT_POST | LATER)],
+            True,
+        ),
+        ([ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(200, AT_POST), ReplicaReply(0)], True),
+        ([ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(200, AT_POST | ENDS), ReplicaReply(404)], False),
+        ([ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(0)], False),
+        ([ReplicaReply(200, AT_ROW | ENDS), ReplicaReply(507), ReplicaReply(0)], True),
+        ([ReplicaReply(404), ReplicaReply(404, AT_POST), ReplicaReply(404)], False),
     ],
 )
-def test_an_end_that_may_have_been_taken_back_ends_nothing(looks: list[Reply], expected: bool) -> None:
+def test_an_end_that_may_have_been_taken_back_ends_nothing(looks: list[ReplicaReply], expected: bool) -> None:
     assert may_be_kept(looks, WHEN, STAMP, 3) is expected
 
 
@@ -318,18 +321,22 @@ OLDER, NEWER = ({"X-Backend-Timestamp": Timestamp(raw).internal} for raw in (99,
 @pytest.mark.parametrize(
     "deletion, look, expected",
     [
-        (Reply(204), None, Fate.ENDED),
-        (Reply(412), None, Fate.ABSENT),
-        (Reply(0), None, Fate.UNKNOWN),
-        (Reply(507), None, Fate.UNKNOWN),
-        (Reply(409), Reply(200, NEWER), Fate.NEWER),
-        (Reply(409), Reply(404, NEWER), Fate.ENDED),
-        (Reply(409), Reply(200, OLDER), Fate.UNKNOWN),  # promised to a conditional write, which may never come
-        (Reply(409), Reply(404), Fate.ABSENT),
-        (Reply(409), Reply(0), Fate.UNKNOWN),
+        (ReplicaReply(204), None, Fate.ENDED),
+        (ReplicaReply(412), None, Fate.ABSENT),
+        (ReplicaReply(0), None, Fate.UNKNOWN),
+        (ReplicaReply(507), None, Fate.UNKNOWN),
+        (ReplicaReply(409), ReplicaReply(200, NEWER), Fate.NEWER),
+        (ReplicaReply(409), ReplicaReply(404, NEWER), Fate.ENDED),
+        (
+            ReplicaReply(409),
+            ReplicaReply(200, OLDER),
+            Fate.UNKNOWN,
+        ),  # promised to a conditional write, which may never come
+        (ReplicaReply(409), ReplicaReply(404), Fate.ABSENT),
+        (ReplicaReply(409), ReplicaReply(0), Fate.UNKNOWN),
     ],
 )
-def test_what_answers_say_of_an_object(deletion: Reply, look: Reply | None, expected: Fate) -> None:
+def test_what_answers_say_of_an_object(deletion: ReplicaReply, look: ReplicaReply | None, expected: Fate) -> None:
     assert fate(deletion, look, STAMP) is expected
 
 

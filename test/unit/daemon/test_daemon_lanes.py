@@ -9,12 +9,12 @@ import pytest
 
 from objstore.core.errors import DeviceUnavailable
 from objstore.daemon.lanes import Lane, take_turns
-from objstore.daemon.runner import Daemon, Pace
+from objstore.daemon.runner import Daemon, DaemonPace
 from objstore.runtime import green
 
 
 def run(lanes: list[Lane[str]], most: int = 2, concurrency: int = 4) -> None:
-    pace = Pace(60.0, concurrency=concurrency)
+    pace = DaemonPace(60.0, concurrency=concurrency)
     Daemon("test", lambda: take_turns(lanes, most), pace, logging.getLogger("test.lanes")).run_once()
 
 

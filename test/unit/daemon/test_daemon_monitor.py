@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.monitor import Means, Monitor, numbers
-from objstore.daemon.runner import Daemon, Pace
+from objstore.daemon.monitor import Monitor, MonitorMeans, numbers
+from objstore.daemon.runner import Daemon, DaemonPace
 from objstore.runtime import green, recon_files
 from objstore.runtime.metrics import Metrics
 
@@ -56,12 +56,16 @@ def duty() -> Duty:
 
 @pytest.fixture
 def daemon(duty: Duty) -> Daemon:
-    return Daemon("object-auditor", duty.begin, Pace(3600), LOGGER, status=lambda: duty.status, now=lambda: 1000.0)
+    return Daemon(
+        "object-auditor", duty.begin, DaemonPace(3600), LOGGER, status=lambda: duty.status, now=lambda: 1000.0
+    )
 
 
-def means(directory: Path, registry: Metrics, also: Sent | None = None) -> Means:
+def means(directory: Path, registry: Metrics, also: Sent | None = None) -> MonitorMeans:
     path = str(directory)
-    return Means(partial(recon_files.write, path), partial(recon_files.read, path), "h1", 42, LOGGER, registry, also)
+    return MonitorMeans(
+        partial(recon_files.write, path), partial(recon_files.read, path), "h1", 42, LOGGER, registry, also
+    )
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
         monitor.write(daemon)
         yield
 
-    daemon = Daemon("relinker", begin, Pace(1), LOGGER, now=lambda: 5.0)
+    daemon = Daemon("relinker", begin, DaemonPace(1), LOGGER, now=lambda: 5.0)
     daemon.run_once()
     assert recon_files.read(str(tmp_path), "relinker")["pass"] == {"began": 5.0, "units": 1, "failures": 0}
 
@@ -99,7 +103,7 @@ def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
 def test_the_last_complete_pass_is_known_after_a_restart(daemon: Daemon, tmp_path: Path) -> None:
     daemon.run_once()
     Monitor(means(tmp_path, Metrics(LOGGER))).write(daemon)
-    again = Daemon("object-auditor", lambda: iter(()), Pace(1), LOGGER)
+    again = Daemon("object-auditor", lambda: iter(()), DaemonPace(1), LOGGER)
     Monitor(means(tmp_path, Metrics(LOGGER))).write(again)
     told = recon_files.read(str(tmp_path), "object-auditor")
     assert told["last"]["units"] == 2
@@ -166,7 +170,7 @@ def test_states_are_told_at_the_end_of_passes_and_during_long_ones(tmp_path: Pat
         yield
 
     monitor = Monitor(means(tmp_path, Metrics(LOGGER)), interval=0.02)
-    daemon = Daemon("slow", begin, Pace(3600), LOGGER, on_pass_end=monitor.note_end)
+    daemon = Daemon("slow", begin, DaemonPace(3600), LOGGER, on_pass_end=monitor.note_end)
     threads = [green.spawn(monitor.run, [daemon]), green.spawn(daemon.run)]
 
     def status() -> Any:
@@ -198,7 +202,7 @@ def test_a_fault_in_what_a_daemon_tells_stops_nothing(monitor: Monitor, tmp_path
     def status() -> Mapping[str, Any]:
         raise KeyError("a fault of ours")
 
-    monitor.write(Daemon("faulty", lambda: iter(()), Pace(1), LOGGER, status=status))
+    monitor.write(Daemon("faulty", lambda: iter(()), DaemonPace(1), LOGGER, status=status))
     assert recon_files.read(str(tmp_path), "faulty")["told"] == {}
 
 
@@ -220,7 +224,7 @@ def test_one_daemon_that_tells_nonsense_does_not_hide_the_others(
     tmp_path: Path, registry: Metrics, daemon: Daemon, duty: Duty, caplog: pytest.LogCaptureFixture
 ) -> None:
     duty.status = {"amount_total": float("inf")} | {"devices": {"d1": {"again_total": 1}}}
-    other = Daemon("other", duty.begin, Pace(3600), LOGGER)
+    other = Daemon("other", duty.begin, DaemonPace(3600), LOGGER)
 
     class Failing(Metrics):
         def counters(self, *args: Any, **options: Any) -> Any:

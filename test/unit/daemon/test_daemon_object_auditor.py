@@ -13,8 +13,8 @@ from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon import stored_names
-from objstore.daemon.duties.object_auditor import ALWAYS, FIRST, NEVER, ObjectAuditor, Rates, hashed_since
-from objstore.daemon.rounds import Interrupted, Place, Round
+from objstore.daemon.duties.object_auditor import ALWAYS, FIRST, NEVER, ObjectAuditor, ObjectRates, hashed_since
+from objstore.daemon.rounds import Interrupted, Round, SearchedPlace
 from objstore.store.change import Change
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStoreSettings
@@ -33,7 +33,7 @@ class Device:
         settings = FileStoreSettings(Reserve(), threads=2)
         self.root = root
         self.stores = {policy: FileReplicaStore(str(root), policy, settings=settings) for policy in (0, 1)}
-        self.place = Place("d1", str(root), self.stores)
+        self.place = SearchedPlace("d1", str(root), self.stores)
 
     def put(self, text: str, content: bytes, policy: int = 0, etag: str = "") -> Path:
         """The path of the new object's file."""
@@ -49,13 +49,15 @@ class Device:
     def audit(self, etags: str = FIRST, check: Callable[[], None] = lambda: None, last_began: float = 0.0) -> Round:
         found = Round()
         found.last_began = last_began
-        for _ in ObjectAuditor(Rates(), etags, check, logging.getLogger("test.daemon")).full(self.place, found):
+        for _ in ObjectAuditor(ObjectRates(), etags, check, logging.getLogger("test.daemon")).full(self.place, found):
             pass
         return found
 
     def audit_quickly(self) -> Round:
         found = Round()
-        for _ in ObjectAuditor(Rates(), FIRST, lambda: None, logging.getLogger("test.daemon")).quick(self.place, found):
+        for _ in ObjectAuditor(ObjectRates(), FIRST, lambda: None, logging.getLogger("test.daemon")).quick(
+            self.place, found
+        ):
             pass
         return found
 
@@ -165,12 +167,12 @@ def test_a_directory_that_cannot_be_listed_is_passed_over_in_the_end() -> None:
             return 0
 
     seen: list[str] = []
-    auditor, found = ObjectAuditor(Rates(), FIRST, lambda: None, logging.getLogger("test.daemon")), Round()
+    auditor, found = ObjectAuditor(ObjectRates(), FIRST, lambda: None, logging.getLogger("test.daemon")), Round()
     for _ in range(2):
         with pytest.raises(DeviceUnavailable):
-            for position in auditor.full(Place("d1", "", {0: Torn()}), found):
+            for position in auditor.full(SearchedPlace("d1", "", {0: Torn()}), found):
                 found.position = position
-    list(auditor.full(Place("d1", "", {0: Torn()}), found))
+    list(auditor.full(SearchedPlace("d1", "", {0: Torn()}), found))
     assert seen == ["aaa", "aaa", "aaa", "ccc"]
     assert found.counts == {"objects": 4, "bytes": 0, "errors": 1}
 

@@ -18,12 +18,12 @@ from objstore.core.errors import Corrupt, NodeTimeout, NodeUnreachable, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp
-from objstore.daemon.duties.object_partition import Options, Peers, Place
-from objstore.daemon.duties.object_replicator import Host, ObjectReplicator
-from objstore.daemon.runner import Daemon, Pace
+from objstore.daemon.duties.object_partition import ObjectPeers, ObjectReplicationOptions, ReplicatedPlace
+from objstore.daemon.duties.object_replicator import ObjectReplicator, ReplicatorHost
+from objstore.daemon.runner import Daemon, DaemonPace
 from objstore.replication.objects_messages import FAILED, Receipt, boot_identity, device_identity
 from objstore.replication.objects_plan import ALL
-from objstore.replication.objects_sender import Bounds, Flow
+from objstore.replication.objects_sender import Flow, SenderBounds
 from objstore.ring import Ring, increase
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import green
@@ -95,7 +95,7 @@ class Cluster:
         self.network = Network(LocalTransport(self.storage.by_kind))
         self.clock = Clock()
         self.ring = self.rebalanced()
-        self.options = Options(WEEK, bounds=Bounds(bytes=10_000, changes=10, large=5_000))
+        self.options = ObjectReplicationOptions(WEEK, bounds=SenderBounds(bytes=10_000, changes=10, large=5_000))
         self.is_own: Callable[[Node], bool] = lambda node: True
         self.peer_pause = 0.0
 
@@ -153,14 +153,14 @@ class Cluster:
         names = devices or tuple(self.storage.devices.names())
         identity = partial(device_identity, boot_identity())
 
-        def places() -> Iterator[Place]:
+        def places() -> Iterator[ReplicatedPlace]:
             for name in names:
                 path = str(self.root / "devices" / name)
-                yield Place(name, 0, self.store(name), lambda: self.ring, identity(path), lambda: None)
+                yield ReplicatedPlace(name, 0, self.store(name), lambda: self.ring, identity(path), lambda: None)
 
         logger = logging.getLogger("test.replicator")
-        peers = Peers(self.network, Flow(lambda _: None, lambda _: None), self.peer_pause, logger)
-        return ObjectReplicator(Host(places, self.is_own, lambda: None), peers, self.options, now)
+        peers = ObjectPeers(self.network, Flow(lambda _: None, lambda _: None), self.peer_pause, logger)
+        return ObjectReplicator(ReplicatorHost(places, self.is_own, lambda: None), peers, self.options, now)
 
     def run(self, *devices: str, passes: int = 1) -> dict[str, Any]:
         """What the replicator of these devices tells after so many passes."""
@@ -226,7 +226,7 @@ def partitions(cluster: Cluster, *devices: str) -> set[int]:
 def test_where_nothing_changed_each_peer_is_asked_once_for_all_partitions(cluster: Cluster, concurrency: int) -> None:
     settle(cluster, NAMES)
     replicator = cluster.replicator("d1")
-    pace = Pace(60.0, concurrency=concurrency)
+    pace = DaemonPace(60.0, concurrency=concurrency)
     Daemon("test", replicator.passes, pace, logging.getLogger("test.replicator")).run_once()
     assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
     told = replicator.status()

@@ -17,7 +17,7 @@ from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.reconciler import agreed, plan
-from objstore.daemon.replica_client import Reply
+from objstore.daemon.replica_client import ReplicaReply
 from objstore.store.databases import ObjectRow
 from objstore.wire.rows import tombstone_row
 
@@ -273,15 +273,15 @@ def test_a_pass_with_nothing_to_do_asks_no_one(store: InProcess, reconciler: Wor
 HERE, THERE = Node(1, 1, 1, "127.0.0.1", 6200, "d1"), Node(2, 1, 1, "127.0.0.2", 6200, "d2")
 
 
-def has(raw: int) -> Reply:
-    return Reply(200, {"X-Backend-Timestamp": Timestamp(raw).internal})
+def has(raw: int) -> ReplicaReply:
+    return ReplicaReply(200, {"X-Backend-Timestamp": Timestamp(raw).internal})
 
 
-def gone(raw: int = 0) -> Reply:
-    return Reply(404, {"X-Backend-Timestamp": Timestamp(raw).internal} if raw else {})
+def gone(raw: int = 0) -> ReplicaReply:
+    return ReplicaReply(404, {"X-Backend-Timestamp": Timestamp(raw).internal} if raw else {})
 
 
-DOWN = Reply(0)
+DOWN = ReplicaReply(0)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ DOWN = Reply(0)
         ([has(5), gone()], [has(4)] * 3, (5, HERE)),
     ],
 )
-def test_what_is_to_be_done_with_an_object(wrong: list[Reply], right: list[Reply], expected: Any) -> None:
+def test_what_is_to_be_done_with_an_object(wrong: list[ReplicaReply], right: list[ReplicaReply], expected: Any) -> None:
     found = plan(list(zip((HERE, THERE, HERE), wrong, strict=False)), right)
     if expected is None:
         assert found is None
@@ -313,8 +313,8 @@ def test_what_is_to_be_done_with_an_object(wrong: list[Reply], right: list[Reply
         assert (found.source[0] if found.source else None) == source
 
 
-def says(policy: int) -> Reply:
-    return Reply(204, {"X-Backend-Storage-Policy-Index": str(policy)})
+def says(policy: int) -> ReplicaReply:
+    return ReplicaReply(204, {"X-Backend-Storage-Policy-Index": str(policy)})
 
 
 @pytest.mark.parametrize(
@@ -328,5 +328,5 @@ def says(policy: int) -> Reply:
         ([says(1), gone(), gone()], False),
     ],
 )
-def test_when_replicas_agree_on_a_policy(replies: list[Reply], expected: bool) -> None:
+def test_when_replicas_agree_on_a_policy(replies: list[ReplicaReply], expected: bool) -> None:
     assert agreed(replies, 1) is expected

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.rounds import Place, Position, Round, Rounds, Tour
+from objstore.daemon.rounds import Position, Round, Rounds, SearchedPlace, Tour
 
 LOGGER = logging.getLogger("test.daemon")
 
@@ -36,7 +36,7 @@ class Counting:
         self.seen: list[tuple[str, int]] = []
         self.broken: set[str] = set()
 
-    def work(self, place: Place, found: Round) -> Iterator[Position]:
+    def work(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
         (start,) = found.position or [0]
         for number in range(start, self.last):
             if place.name in self.broken:
@@ -46,10 +46,10 @@ class Counting:
             yield [number + 1]
 
 
-def places(root: Path, *names: str) -> list[Place]:
+def places(root: Path, *names: str) -> list[SearchedPlace]:
     for name in names:
         (root / name).mkdir(exist_ok=True)
-    return [Place(name, str(root / name), None) for name in names]
+    return [SearchedPlace(name, str(root / name), None) for name in names]
 
 
 def run(rounds: Rounds, most: int = 1000) -> list[BaseException]:
@@ -167,7 +167,7 @@ def test_while_a_device_hangs_the_others_go_their_rounds(tmp_path: Path) -> None
 def test_told_to_end_a_slice_breaks_off_and_is_saved(tmp_path: Path) -> None:
     counting = Counting()
 
-    def work(place: Place, found: Round) -> Iterator[Position]:
+    def work(place: SearchedPlace, found: Round) -> Iterator[Position]:
         for position in counting.work(place, found):
             rounds.check()
             yield position
@@ -218,4 +218,4 @@ def test_what_is_found_is_kept_up_to_a_bound() -> None:
         found.find(str(number))
     assert len(found.findings) == 1000
     assert len(found.status()["findings"]) == 20
-    assert Round.read(json.loads(json.dumps(found.as_json()))).said() == found.said()
+    assert Round.read(json.loads(json.dumps(found.as_json()))).as_json() == found.as_json()

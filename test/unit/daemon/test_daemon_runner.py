@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.core.errors import DeviceUnavailable
-from objstore.daemon.runner import Daemon, Pace, pause, retry_pause
+from objstore.daemon.runner import Daemon, DaemonPace, pause, retry_pause
 from objstore.runtime import green
 
 LOGGER = logging.getLogger("test.runner")
-FAST = Pace(0.001)
+FAST = DaemonPace(0.001)
 
 
 class Duty:
@@ -61,7 +61,7 @@ def test_a_pass_that_fails_does_not_end_the_daemon(error: Exception, caplog: pyt
 
 
 def test_a_waiting_daemon_stops_at_once() -> None:
-    daemon = Daemon("idle", lambda: iter(()), Pace(3600), LOGGER)
+    daemon = Daemon("idle", lambda: iter(()), DaemonPace(3600), LOGGER)
     thread = green.spawn(daemon.run)
     green.sleep(0.01)
     daemon.stop()
@@ -83,7 +83,7 @@ def test_others_get_their_turn_between_units() -> None:
 
 @given(st.floats(0, 1e4), st.floats(0, 10), st.floats(0, 1e3), st.floats(0, 1))
 def test_pauses_keep_the_pace(interval: float, rest: float, duration: float, chance: float) -> None:
-    pace = Pace(interval, rest, jitter=0.2)
+    pace = DaemonPace(interval, rest, jitter=0.2)
     wanted = max(interval, rest * duration)
     assert wanted * 0.8 - 1e-6 <= pause(pace, duration, chance) <= wanted * 1.2 + 1e-6
 
@@ -111,7 +111,7 @@ def parallel(gate: Gate, units: int, concurrency: int, **options: object) -> Dae
         for _ in range(units):
             yield gate.unit
 
-    return Daemon("gate", begin, Pace(3600, concurrency=concurrency, **options), LOGGER)  # type: ignore[arg-type]
+    return Daemon("gate", begin, DaemonPace(3600, concurrency=concurrency, **options), LOGGER)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 50])
@@ -136,7 +136,9 @@ def test_a_unit_that_raises_is_counted_and_the_pass_goes_on(caplog: pytest.LogCa
 
     for concurrency in (1, 2):
         done.clear()
-        daemon = Daemon("units", lambda: (partial(unit, n) for n in range(5)), Pace(1, concurrency=concurrency), LOGGER)
+        daemon = Daemon(
+            "units", lambda: (partial(unit, n) for n in range(5)), DaemonPace(1, concurrency=concurrency), LOGGER
+        )
         report = daemon.run_once()
         assert sorted(done) == [0, 3, 4]
         assert (report.units, report.failures, report.broke_off, report.failed) == (5, 2, False, True)
@@ -159,7 +161,7 @@ def test_a_daemon_told_to_stop_lets_the_units_under_way_end() -> None:
 
 
 def test_a_pass_is_bound_in_units_a_second_and_stops_while_it_waits() -> None:
-    daemon = Daemon("slow", lambda: iter([None] * 1000), Pace(0, rate=10), LOGGER)
+    daemon = Daemon("slow", lambda: iter([None] * 1000), DaemonPace(0, rate=10), LOGGER)
     thread = green.spawn(daemon.run)
     green.sleep(0.05)
     assert 0 < daemon.units <= 12  # what was not used of the second before may be caught up
@@ -183,7 +185,7 @@ def test_the_generator_is_closed_after_its_units_have_ended() -> None:
         order.append("unit")
         daemon.stop()
 
-    daemon = Daemon("closing", begin, Pace(0, concurrency=2), LOGGER)
+    daemon = Daemon("closing", begin, DaemonPace(0, concurrency=2), LOGGER)
     daemon.run()
     assert order[-1] == "closed"
     assert order.count("closed") == 1
@@ -205,7 +207,7 @@ def test_a_pass_that_broke_off_is_told_as_such() -> None:
 
 @given(st.floats(0, 1e5), st.integers(1, 100), st.floats(0, 1))
 def test_what_broke_off_is_tried_again_soon_then_later_and_later(interval: float, broken: int, chance: float) -> None:
-    pace = Pace(interval, jitter=0.2)
+    pace = DaemonPace(interval, jitter=0.2)
     wait = retry_pause(pace, broken, chance)
     assert wait <= max(interval, 60) * 1.2
     assert broken > 1 or wait <= 6

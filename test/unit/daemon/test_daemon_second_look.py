@@ -13,9 +13,9 @@ import pytest
 from objstore.core.errors import Corrupt, DeviceUnavailable, NotFound, Unreadable
 from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.daemon.duties.object_auditor import FIRST, ObjectAuditor, Rates
+from objstore.daemon.duties.object_auditor import FIRST, ObjectAuditor, ObjectRates
 from objstore.daemon.duties.second_look import Retries, SecondLook
-from objstore.daemon.rounds import Place, Round
+from objstore.daemon.rounds import Round, SearchedPlace
 from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.throttle import Throttle
@@ -49,7 +49,7 @@ class World:
         self.root = root
         self.files = FailingFiles()
         self.store = FileReplicaStore(str(root), 0, self.files, FileStoreSettings(Reserve(), threads=2))
-        self.place = Place("d1", str(root), {0: self.store})
+        self.place = SearchedPlace("d1", str(root), {0: self.store})
         self.now = time.time()
         self.look = SecondLook(
             lambda policy, name_hash: partition_of(name_hash, 4),
@@ -145,7 +145,7 @@ def test_a_file_that_was_deleted_meanwhile_is_forgotten(world: World) -> None:
 def test_the_auditor_notes_what_it_cannot_read_and_goes_on(world: World) -> None:
     world.fail("o1", "o2")
     found = Round()
-    for _ in ObjectAuditor(Rates(), FIRST, lambda: None, LOGGER).full(world.place, found):
+    for _ in ObjectAuditor(ObjectRates(), FIRST, lambda: None, LOGGER).full(world.place, found):
         pass
     assert found.counts == {"objects": 8, "bytes": 56, "errors": 2}
     assert world.pass_over(301).counts == {"quarantined": 2}
@@ -154,7 +154,7 @@ def test_the_auditor_notes_what_it_cannot_read_and_goes_on(world: World) -> None
 def test_the_auditor_stops_when_file_after_file_cannot_be_read(world: World) -> None:
     world.fail(*(f"o{number}" for number in range(10)))
     with pytest.raises(DeviceUnavailable):
-        list(ObjectAuditor(Rates(), FIRST, lambda: None, LOGGER).full(world.place, Round()))
+        list(ObjectAuditor(ObjectRates(), FIRST, lambda: None, LOGGER).full(world.place, Round()))
     assert world.quarantined() == []
 
 

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from objstore.assembly.cluster_dir import Host, Plan, make
+from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.data_dir import DataDir, locked, prepare
 from objstore.cli.main import main
 from objstore.cli.status import exit_status, shown_age, shown_size, view
 from objstore.health.hosts import HostReport, reports
-from objstore.health.probe import Answer, Server
+from objstore.health.probe import ServerAnswer, StorageHost
 from objstore.health.problems import CRITICAL, NOTE, UNDER_WAY, WARNING, Problem, problems
 from objstore.health.state import ClusterState, estimate, judge
 from objstore.ring import Ring
@@ -36,7 +36,7 @@ MD5S = {"account": "a123456789abcdef", "container": "c123456789abcdef", "object"
 def rings(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Ring]]:
     """Of four hosts with one device each."""
     etc = tmp_path_factory.mktemp("etc")
-    make(str(etc), Plan(tuple(Host(1, zone, f"10.0.0.{zone}") for zone in range(1, 5)), 1, 3, 6))
+    make(str(etc), ClusterPlan(tuple(PlannedHost(1, zone, f"10.0.0.{zone}") for zone in range(1, 5)), 1, 3, 6))
     return [(name, Ring.load(str(etc / f"{name}.ring"))) for name in ("account", "container", "object")]
 
 
@@ -171,8 +171,11 @@ def test_what_one_host_says_is_found_to_be_wrong(
 
 
 def test_a_host_that_does_not_answer_is_told_once_and_its_device_is_away(rings: list[tuple[str, Ring]]) -> None:
-    server = Server("object", "10.0.0.1", 6200)
-    answers = [Answer(server, None, "refused"), Answer(server._replace(kind="account", port=6202), None, "refused")]
+    server = StorageHost("object", "10.0.0.1", 6200)
+    answers = [
+        ServerAnswer(server, None, "refused"),
+        ServerAnswer(server._replace(kind="account", port=6202), None, "refused"),
+    ]
     well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]
     state = judge([*reports(answers, NOW), *well], rings, NOW)
     (problem,) = problems(state, WEEK)
@@ -182,8 +185,8 @@ def test_a_host_that_does_not_answer_is_told_once_and_its_device_is_away(rings: 
 
 def test_one_of_a_hosts_servers_that_does_not_answer_is_named(rings: list[tuple[str, Ring]]) -> None:
     answers = [
-        Answer(Server("object", "10.0.0.1", 6200), summary()),
-        Answer(Server("account", "10.0.0.1", 6202), None, "refused"),
+        ServerAnswer(StorageHost("object", "10.0.0.1", 6200), summary()),
+        ServerAnswer(StorageHost("account", "10.0.0.1", 6202), None, "refused"),
     ]
     (report,) = reports(answers, NOW)
     well = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(2, 5)]

@@ -13,24 +13,24 @@ from objstore.core.names import Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.replication import databases as protocol
 from objstore.replication.databases import (
-    Bounds,
+    DatabaseBounds,
     DatabaseState,
     Difference,
     Way,
     compare,
+    database_state,
     forgettable,
     start,
-    database_state,
     way,
 )
 from objstore.store.databases.contents import Rows
 from objstore.store.databases.status import Status
-from objstore.store.databases.summaries import Summary
-from objstore.store.databases.tables import Page
+from objstore.store.databases.summaries import DatabaseSummary
+from objstore.store.databases.tables import RowPage
 
 HASH = "0" * 32
-ME = Summary("me", 100, "digest", ((0, 5, 50),), False, ZERO, {}, {}, False)
-BOUNDS = Bounds(rows=10, file_rows=50, file_part=0.5)
+ME = DatabaseSummary("me", 100, "digest", ((0, 5, 50),), False, ZERO, {}, {}, False)
+BOUNDS = DatabaseBounds(rows=10, file_rows=50, file_part=0.5)
 
 
 def test_peer_without_the_database_is_told_so() -> None:
@@ -119,7 +119,7 @@ def test_differences_are_read_as_written(found: list[Difference]) -> None:
 
 
 def test_rows_are_read_as_written() -> None:
-    body = protocol.encode_rows("me", "you", 5, Page(json.dumps([[0, "a"], [1, "b"]]), 2, 9))
+    body = protocol.encode_rows("me", "you", 5, RowPage(json.dumps([[0, "a"], [1, "b"]]), 2, 9))
     rows = protocol.decode_rows(body)
     assert rows == Rows("you", "me", 5, 9, [[0, "a"], [1, "b"]])
     assert protocol.decode_point(protocol.encode_point(9)) == 9

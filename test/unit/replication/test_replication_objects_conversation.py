@@ -12,7 +12,7 @@ from objstore.core.errors import NodeFailure
 from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.timestamps import TICKS, Timestamp
-from objstore.replication.objects_line import Line
+from objstore.replication.objects_line import PeerLine
 from objstore.replication.objects_messages import (
     COMPARE,
     OFFER,
@@ -23,9 +23,9 @@ from objstore.replication.objects_messages import (
     encode_hashes,
 )
 from objstore.replication.objects_plan import flat
-from objstore.replication.objects_receiver import Bounds as ReceiverBounds
 from objstore.replication.objects_receiver import Receiver
-from objstore.replication.objects_sender import Bounds, Flow, Sender, Source
+from objstore.replication.objects_receiver import ReceiverBounds as ReceiverBounds
+from objstore.replication.objects_sender import Flow, ObjectSender, ObjectSource, SenderBounds
 from objstore.runtime.seldom import Seldom
 from objstore.store.change import DATA, Change
 from objstore.store.interface import Guard, ObjectData
@@ -35,7 +35,7 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 
 HERE = Location(5, "0123456789abcdef0123456789abcdef")
 NODE = Node(0, 1, 1, "127.0.0.1", 6200, "d1")
-BOUNDS = Bounds()
+BOUNDS = SenderBounds()
 
 
 class Upload:
@@ -92,10 +92,10 @@ def every_change(store: MemoryStore) -> Changes:
     return {name: found for suffix in suffixes for name, found in store.changes(HERE.partition, suffix).items()}
 
 
-def sender(store: MemoryStore, peer: Peer, bounds: Bounds = BOUNDS) -> Sender:
+def sender(store: MemoryStore, peer: Peer, bounds: SenderBounds = BOUNDS) -> ObjectSender:
     flow = Flow(lambda count: None, lambda count: None)
-    source = Source(store, HERE.partition, 0)
-    return Sender(source, Line(peer, NODE, 0, "own"), bounds, flow, logging.getLogger("test"), Seldom())
+    source = ObjectSource(store, HERE.partition, 0)
+    return ObjectSender(source, PeerLine(peer, NODE, 0, "own"), bounds, flow, logging.getLogger("test"), Seldom())
 
 
 def test_a_peer_that_has_the_same_needs_one_request() -> None:
@@ -115,7 +115,7 @@ def test_a_peer_gets_what_it_lacks_small_changes_together_and_large_ones_alone()
     put(mine, 8)
     put(theirs, 8, when=2)
     peer = Peer(theirs)
-    ours = sender(mine, peer, Bounds(changes=3, large=4000))
+    ours = sender(mine, peer, SenderBounds(changes=3, large=4000))
     assert ours.settle(every_change(mine)) == flat(every_change(mine))
     assert sorted(peer.requests) == ["offer", "send", "send", "send", "upload"]
     assert (ours.sent, ours.refused) == (8, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
-from objstore.replication.objects_receiver import Bounds, Receiver
+from objstore.replication.objects_receiver import Receiver, ReceiverBounds
 from objstore.runtime.files import Files
 from objstore.store.change import TOMBSTONE, Change
 from objstore.store.objects.replica_store import FileReplicaStore
@@ -38,12 +38,12 @@ def test_a_change_is_said_to_be_here_only_once_it_is_durable(tmp_path: Path, age
     then = os.stat(directory).st_mtime - age
     os.utime(directory, (then, then))
     files.synced.clear()
-    receiver = Receiver(store, HERE.partition, 0, Bounds())
+    receiver = Receiver(store, HERE.partition, 0, ReceiverBounds())
     assert receiver.missing({HERE.hash: (TOMB,)}) == {}
     assert (directory in files.synced) is synced
 
 
 def test_what_is_lacking_is_told(tmp_path: Path) -> None:
     store = FileReplicaStore(str(tmp_path))
-    receiver = Receiver(store, HERE.partition, 0, Bounds())
+    receiver = Receiver(store, HERE.partition, 0, ReceiverBounds())
     assert receiver.missing({HERE.hash: (TOMB,)}) == {HERE.hash: (TOMB,)}

@@ -18,7 +18,7 @@ from objstore.replication.objects_messages import (
     encode_hashes,
     encode_head,
 )
-from objstore.replication.objects_receiver import Bounds, Receiver
+from objstore.replication.objects_receiver import Receiver, ReceiverBounds
 from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 from objstore.store.interface import ReplicaStore
 from objstore.store.objects.memory_store import MemoryStore
@@ -67,7 +67,7 @@ def test_an_offer_is_understood_and_made_the_same() -> None:
 
 
 def test_changes_are_taken_sent_and_hashed_the_same(store: ReplicaStore) -> None:
-    receiver = Receiver(store, PARTITION, 0, Bounds())
+    receiver = Receiver(store, PARTITION, 0, ReceiverBounds())
     assert receiver.compare(PARTITION_HASH) == {}
     assert receiver.missing(decode_changes(OFFER)) == CHANGES
     assert receiver.receive([SEND]) == Receipt(3, {})

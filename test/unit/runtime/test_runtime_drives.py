@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.runtime.drives import Line, Outs, drive_that_fails, failures, kernel_lines, probe, whole_drive
+from objstore.runtime.drives import KernelLine, Outs, drive_that_fails, failures, kernel_lines, probe, whole_drive
 from objstore.runtime.files import Files
 
 COMPLAINTS = {
@@ -81,7 +81,7 @@ def test_a_partition_belongs_to_its_drive(name: str, whole: str) -> None:
 
 
 def test_failures_are_counted_by_drive_since_a_time() -> None:
-    lines = [Line(at, f"I/O error, dev sdb{at}, sector 1") for at in range(1, 6)] + [Line(9, HARMLESS[0])]
+    lines = [KernelLine(at, f"I/O error, dev sdb{at}, sector 1") for at in range(1, 6)] + [KernelLine(9, HARMLESS[0])]
     found = failures(lines, 3)
     assert {drive: len(lines) for drive, lines in found.items()} == {"sdb": 3}
 

@@ -14,7 +14,7 @@ from objstore.runtime.files import Files
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileStore, FileStoreSettings
 from objstore.store.objects.liveness import Liveness
-from objstore.store.objects.lookup import Found, look_up
+from objstore.store.objects.lookup import LiveObject, look_up
 from objstore.store.objects.space import Reserve
 
 HERE = Location(5, "0123456789abcdef0123456789abcdef")
@@ -71,7 +71,7 @@ def writer(tmp_path: Path) -> Writer:
 def test_an_object_that_is_overwritten_after_the_listing_is_looked_up_again(writer: Writer, times: int) -> None:
     """A live object was a 404 for a reader amid an overwrite; the rule had no test."""
     found = look_up(Racing(writer.put, times), writer.directory)
-    assert isinstance(found, Found)
+    assert isinstance(found, LiveObject)
     assert found.info.data_timestamp == Timestamp(1 + times)
     found.file.close()
 
@@ -88,7 +88,7 @@ def test_an_object_that_is_deleted_and_made_again_after_the_listing_is_there(wri
         writer.put()
 
     found = look_up(Racing(act, 1), writer.directory)
-    assert isinstance(found, Found)
+    assert isinstance(found, LiveObject)
     found.file.close()
 
 

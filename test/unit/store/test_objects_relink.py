@@ -26,7 +26,7 @@ from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStoreSettings
 from objstore.store.objects.layout import Layout
-from objstore.store.objects.relink import Counts, Relinker, Step, relink_device
+from objstore.store.objects.relink import RelinkCounts, Relinker, Step, relink_device
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -77,9 +77,9 @@ def state(store: Any, at: Location) -> Any:
         return reader.info, b"".join(bytes(piece) for piece in reader.read(0, 1 << 40))
 
 
-def relinked(root: Any, step: Step, files: Any = FILES) -> Counts:
+def relinked(root: Any, step: Step, files: Any = FILES) -> RelinkCounts:
     relinker = Relinker(files, Layout(str(root), 0), step)
-    counts = Counts()
+    counts = RelinkCounts()
     try:
         for partition in relinker.partitions():
             counts = counts.plus(relinker.relink(partition))

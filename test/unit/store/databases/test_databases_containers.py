@@ -21,9 +21,9 @@ from objstore.runtime.files import FILES
 from objstore.store.databases import (
     ContainerStore,
     DatabaseSettings,
-    ListedObject,
     ListingQuery,
     NewContainer,
+    ObjectItem,
     ObjectRow,
     PolicyTotals,
     Subdir,
@@ -306,8 +306,8 @@ def test_listing_shows_what_lives_with_its_last_change(container: ContainerStore
     container.merge_rows(AT, [put("a", 20, 5), posted, put("x", 20), gone("x", 21)])
     listing = container.list(AT, ListingQuery())
     assert listing.items == [
-        ListedObject("a", at(20), 5, "text/plain", "e" * 32),
-        ListedObject("b", at(40), 1, "image/png", "e" * 32),
+        ObjectItem("a", at(20), 5, "text/plain", "e" * 32),
+        ObjectItem("b", at(40), 1, "image/png", "e" * 32),
     ]
     assert (listing.info.object_count, listing.more) == (2, False)
 

@@ -16,7 +16,7 @@ from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.databases import ContainerStore, DatabaseSettings, ListingQuery, ObjectRow
-from objstore.store.databases.failures import Failure, classify, damage_of
+from objstore.store.databases.failures import FailureKind, classify, damage_of
 from objstore.store.interface import Quarantined
 
 SALT = HashSalt(b"", b"salt")
@@ -27,7 +27,7 @@ NOT_OF_THE_DEVICE = {"SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_NOMEM", "SQLITE_IOERR
 IO_ERRORS = [name for name in dir(sqlite3) if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN"))]
 
 
-def failure(name: str) -> Failure:
+def failure(name: str) -> FailureKind:
     error = sqlite3.OperationalError(name)
     error.sqlite_errorcode = getattr(sqlite3, name)
     return classify(error)
@@ -36,27 +36,27 @@ def failure(name: str) -> Failure:
 @pytest.mark.parametrize("name", [name for name in IO_ERRORS if name not in NOT_OF_THE_DEVICE])
 def test_an_io_error_is_no_damage(name: str) -> None:
     """SQLite calls EIO in a read SQLITE_IOERR_CORRUPTFS; databases were quarantined for it at once."""
-    assert failure(name) is Failure.UNREADABLE
+    assert failure(name) is FailureKind.UNREADABLE
 
 
 @pytest.mark.parametrize(
     ("name", "meaning"),
     [
-        ("SQLITE_CORRUPT", Failure.CORRUPT),
-        ("SQLITE_CORRUPT_INDEX", Failure.CORRUPT),
-        ("SQLITE_NOTADB", Failure.CORRUPT),
-        ("SQLITE_FULL", Failure.FULL),
-        ("SQLITE_IOERR_SHMSIZE", Failure.FULL),
-        ("SQLITE_BUSY", Failure.BUSY),
-        ("SQLITE_BUSY_RECOVERY", Failure.BUSY),
-        ("SQLITE_BUSY_SNAPSHOT", Failure.BUSY),
-        ("SQLITE_LOCKED", Failure.BUSY),
-        ("SQLITE_READONLY_DBMOVED", Failure.BUSY),
-        ("SQLITE_READONLY", Failure.UNREADABLE),
-        ("SQLITE_CONSTRAINT", Failure.OTHER),
+        ("SQLITE_CORRUPT", FailureKind.CORRUPT),
+        ("SQLITE_CORRUPT_INDEX", FailureKind.CORRUPT),
+        ("SQLITE_NOTADB", FailureKind.CORRUPT),
+        ("SQLITE_FULL", FailureKind.FULL),
+        ("SQLITE_IOERR_SHMSIZE", FailureKind.FULL),
+        ("SQLITE_BUSY", FailureKind.BUSY),
+        ("SQLITE_BUSY_RECOVERY", FailureKind.BUSY),
+        ("SQLITE_BUSY_SNAPSHOT", FailureKind.BUSY),
+        ("SQLITE_LOCKED", FailureKind.BUSY),
+        ("SQLITE_READONLY_DBMOVED", FailureKind.BUSY),
+        ("SQLITE_READONLY", FailureKind.UNREADABLE),
+        ("SQLITE_CONSTRAINT", FailureKind.OTHER),
     ],
 )
-def test_other_codes(name: str, meaning: Failure) -> None:
+def test_other_codes(name: str, meaning: FailureKind) -> None:
     assert failure(name) is meaning
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from objstore.core.errors import ConfigError
 from objstore.store.databases import schema
-from objstore.store.databases.failures import Failure, classify
+from objstore.store.databases.failures import FailureKind, classify
 
-OLD = schema.Kind("thing", "things", 7, ("CREATE TABLE info (a TEXT);",))
+OLD = schema.DatabaseKind("thing", "things", 7, ("CREATE TABLE info (a TEXT);",))
 NEW = OLD._replace(migrations=(*OLD.migrations, "ALTER TABLE info ADD COLUMN b INTEGER DEFAULT 5; CREATE TABLE t (x);"))
 
 
@@ -43,7 +43,7 @@ def test_migration_that_fails_changes_nothing(path: str) -> None:
 
 
 @pytest.mark.parametrize("kind", schema.KINDS, ids=lambda kind: kind.name)
-def test_application_ids_differ(kind: schema.Kind) -> None:
+def test_application_ids_differ(kind: schema.DatabaseKind) -> None:
     assert [other.application_id for other in schema.KINDS].count(kind.application_id) == 1
 
 
@@ -52,8 +52,8 @@ def test_full_database_is_told_from_others(path: str) -> None:
     connection.execute("PRAGMA max_page_count = 2")
     with pytest.raises(sqlite3.Error) as caught:
         connection.execute("INSERT INTO info VALUES (?)", ("x" * 100_000,))
-    assert classify(caught.value) is Failure.FULL
+    assert classify(caught.value) is FailureKind.FULL
     with pytest.raises(sqlite3.Error) as caught:
         connection.execute("SELECT no FROM info")
-    assert classify(caught.value) is Failure.OTHER
+    assert classify(caught.value) is FailureKind.OTHER
     connection.close()
