@@ -35,11 +35,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import serve
 from load import MIB, Target, usage
 
-from objstore.core.names import Name
+from objstore.core.names import Name, hidden
 from objstore.core.timestamps import Timestamp
+from objstore.layers.versions import names
 from objstore.runtime.files import FILES
-from objstore.s3.native import hidden
-from objstore.s3.versions import names
 from objstore.store.databases import ContainerStore, ObjectRow
 
 REGION = "us-east-1"

@@ -11,7 +11,7 @@ from objstore.cluster.containers import ContainerChanges
 from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
-from objstore.core.errors import InvalidInput, NodeFailure, NotFound, ObjstoreError
+from objstore.core.errors import InvalidInput, NoContainer, NodeFailure, NotFound, ObjstoreError
 from objstore.core.headers import POLICY_NAME
 from objstore.core.json_body import JsonBody
 from objstore.core.names import RESERVED, Name
@@ -130,7 +130,7 @@ class ClusterLayer:
         account = self.account_info(context, name.account)
         if not account.exists:
             if account.status in (404, 410):
-                raise NotFound(f"the account of {name.path} is deleted")
+                raise NoContainer(f"the account of {name.path} is deleted")
             raise NodeFailure(f"the account of {name.path} cannot be read")
 
     def _ask_account(
@@ -194,7 +194,9 @@ def _failure(name: Name, response: NodeResponse) -> ObjstoreError:
     body = response.read()
     if response.status == 404:
         stamp = response.headers.get(messages.STORED_TIMESTAMP)
-        return NotFound(name.path, Timestamp.parse(stamp) if stamp else None)
+        deleted = Timestamp.parse(stamp) if stamp else None
+        is_container = name.kind == "container"
+        return NoContainer(name.path, timestamp=deleted) if is_container else NotFound(name.path, deleted)
     if response.status < 500:
         return InvalidInput(body.decode("utf-8", "replace"))
     return NodeFailure(f"{name.path} cannot be read: {response.status}")

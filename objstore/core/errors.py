@@ -25,6 +25,10 @@ class MetadataTooLarge(InvalidInput):
     """The metadata of a name is larger than the servers accept."""
 
 
+class BadVersionId(InvalidInput):
+    """No version has an id like this."""
+
+
 class NotSupported(InvalidInput):
     """The request is valid but not supported here; the message names it."""
 
@@ -52,9 +56,21 @@ class NotFound(ObjstoreError):
 class NoContainer(NotFound):
     """The container of an object does not exist. ended: it was deleted while the object was written."""
 
-    def __init__(self, message: str = "", ended: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "", ended: bool = False, timestamp: object = None) -> None:
+        super().__init__(message, timestamp)
         self.ended = ended
+
+
+class NoSuchVersion(NotFound):
+    """The object has no version with that id."""
+
+
+class DeleteMarker(NotFound):
+    """What was asked for is a delete marker. version_id: its id. timestamp: when it was made."""
+
+    def __init__(self, message: str, version_id: str, timestamp: object) -> None:
+        super().__init__(message, timestamp)
+        self.version_id = version_id
 
 
 class Conflict(ObjstoreError):
@@ -149,3 +165,12 @@ class NodeRefusal(NodeFailure):
 
 class NodeDeviceGone(NodeFailure):
     """The node answers, but reports that its device is missing."""
+
+
+# After these a change may have been made all the same, or may yet come to be.
+_UNCLEAR = (NoSpace, DeviceUnavailable, LockTimeout, NodeFailure)
+
+
+def is_refusal(failure: ObjstoreError) -> bool:
+    """Is it sure that the change that failed so was not made?"""
+    return not isinstance(failure, _UNCLEAR)

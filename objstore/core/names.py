@@ -53,6 +53,11 @@ class Name(NamedTuple):
         return cls(*parts)
 
 
+def hidden(kind: str, container: str) -> str:
+    """The name of a system container that belongs to another one: its `versions`, its `parts`."""
+    return f"{RESERVED}{kind}{RESERVED}{container}"
+
+
 class HashSalt(NamedTuple):
     """Secrets of the cluster around every hashed path, so that clients cannot aim at a partition.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -25,7 +25,7 @@ class ReadOptions(NamedTuple):
     content; then a range is ignored. newest: ask a majority of the replicas for the newest version. raw: the stored
     object itself, not what a layer makes of it (the list of a manifest). version: the data timestamp that the object
     must have, else the status is 412; '' for any. policy: the storage policy, None for the container's. expired: also
-    an object whose time has come.
+    an object whose time has come. version_id: of the version to read, '' for the current one.
     """
 
     conditions: Mapping[str, str] = {}
@@ -35,6 +35,7 @@ class ReadOptions(NamedTuple):
     version: str = ""
     policy: int | None = None
     expired: bool = False
+    version_id: str = ""
 
 
 class Page(NamedTuple):
@@ -92,7 +93,7 @@ class Listing(NamedTuple):
         return self.body.encode() if isinstance(self.body, JsonBody) else self.body
 
     @property
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         """The rows as values."""
         if isinstance(self.body, JsonBody):
             rows: list[dict[str, Any]] = self.body.value()
@@ -105,16 +106,29 @@ class Reply(Answer):
 
     status: 200, 206, 304, 412 or 416; only the first two have a content and its length. headers: canonical name to
     text, with those of `core.headers`. body: pieces of the content, to be read to
-    the end or closed; it raises NodeFailure if no replica can go on.
+    the end or closed; it raises NodeFailure if no replica can go on. version_id: '' if the container never kept
+    versions.
     """
 
-    __slots__ = ()
+    __slots__ = ("version_id",)
+
+    def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = (), version_id: str = "") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.version_id = version_id
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return int(self.headers.get("Content-Length", 0))
 
 
 class RenameSource(NamedTuple):
     """The old name of an object that is put under a new one: it is deleted in the same stroke.
 
-    object: in the same container. etag: that it must still have; else Conflict.
+    Where versions are kept it is marked as deleted afterwards. object: in the same container. etag: that it must still
+    have; else Conflict.
     """
 
     object: str
@@ -130,7 +144,8 @@ class PutOptions(NamedTuple):
     on what is stored; an expired object is none. policy: the storage policy, None for the container's. life: of the
     container, if the object depends on it (see `core.lives`); '' for the one that the container has. late: further
     headers, asked for once the body was read. listed: acknowledge it only once a majority of the container's replicas
-    lists it. keep_segments: those of a manifest that it replaces belong to another object now.
+    lists it. keep_segments: those of a manifest that it replaces belong to another object now. data_policy: the storage
+    policy that keeps the content, if not that of the container.
     """
 
     headers: Mapping[str, str]
@@ -143,32 +158,41 @@ class PutOptions(NamedTuple):
     rename: RenameSource | None = None
     listed: bool = False
     keep_segments: bool = False
+    data_policy: int | None = None
 
 
 class PutResult(NamedTuple):
-    """etag: the MD5 of the body. segments: of manifests that the object replaced, as values of MANIFEST_OWNS."""
+    """etag: the MD5 of the body; of a manifest in a container that keeps versions, that of the whole.
+
+    segments: of manifests that the object replaced, as values of MANIFEST_OWNS. version_id: '' if the container never
+    kept versions.
+    """
 
     etag: str
     timestamp: Timestamp
     segments: tuple[str, ...] = ()
+    version_id: str = ""
 
 
 class UpdateOptions(NamedTuple):
     """New metadata of an object, in the place of all that an update may replace (`core.metadata.replaced_by_post`).
 
-    The fields are those of `PutOptions`. The content type stays if the headers have none.
+    The fields are those of `PutOptions`. The content type stays if the headers have none. version_id: of the version to
+    change, '' for the current one.
     """
 
     headers: Mapping[str, str]
     timestamp: Timestamp | None = None
     condition: WriteCondition | None = None
     policy: int | None = None
+    version_id: str = ""
 
 
 class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
-    The rest is as of `PutOptions`.
+    version_id: of the version to delete for good. Without it the object itself is deleted; where versions are kept, a
+    delete marker becomes the current version. The rest is as of `PutOptions`.
     """
 
     timestamp: Timestamp | None = None
@@ -176,13 +200,49 @@ class DeleteOptions(NamedTuple):
     policy: int | None = None
     delete_at: int | None = None
     keep_segments: bool = False
+    version_id: str = ""
 
 
 class DeleteResult(NamedTuple):
-    """existed: was there an object, and not expired (unless that was the condition)? segments: as of a `PutResult`."""
+    """existed: was there an object, and not expired (unless that was the condition)? segments: as of a `PutResult`.
+
+    marker: a delete marker was made, or one was deleted; version_id is then that of the marker.
+    """
 
     existed: bool
     segments: tuple[str, ...] = ()
+    version_id: str = ""
+    marker: bool = False
+
+
+class VersionsPage(NamedTuple):
+    """Which versions of a container to list; '' for what is not given.
+
+    key_marker: keys up to and with it are passed over, or, with a version_marker, its versions up to and with that id.
+    limit: of the rows that are read at a time.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    version_marker: str = ""
+    limit: int = 1000
+
+
+class Version(NamedTuple):
+    """A version of a key. row: as of a listing, with `hash`, `bytes`, `last_modified`."""
+
+    key: str
+    version_id: str
+    latest: bool
+    marker: bool
+    row: Mapping[str, Any]
+
+
+class Group(NamedTuple):
+    """Keys rolled up by the delimiter."""
+
+    key: str
 
 
 class AccountOptions(NamedTuple):
@@ -220,11 +280,11 @@ class ObjectLayer(Protocol):
         ...
 
     def container(self, context: RequestContext, name: Name) -> Listing:
-        """The headers of a container as it is now. Raises NotFound."""
+        """The headers of a container as it is now. Raises NoContainer."""
         ...
 
     def list_objects(self, context: RequestContext, name: Name, page: Page) -> Listing:
-        """Some rows of a container. Raises NotFound, InvalidInput."""
+        """Some rows of a container. Raises NoContainer, InvalidInput."""
         ...
 
     def account(self, context: RequestContext, name: Name) -> Listing:
@@ -295,4 +355,26 @@ class ObjectLayer(Protocol):
 
     def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
         """Delete an account; what is in it goes later. Raises NotFound."""
+        ...
+
+
+class VersionedLayer(ObjectLayer, Protocol):
+    """An object layer that keeps versions, for containers that have versioning enabled (`layers.versions`).
+
+    `open`, `update` and `delete` then raise BadVersionId, NoSuchVersion, and DeleteMarker for a name whose current
+    version is one, or for one by its id.
+    """
+
+    def list_versions(self, context: RequestContext, name: Name, page: VersionsPage) -> Iterator[Version | Group]:
+        """The versions of a container: keys ascending by their UTF-8 bytes, of each the newest first.
+
+        Raises NotFound.
+        """
+        ...
+
+    def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
+        """The version, of all of a name, whose manifest owns the segments with this prefix; only its headers.
+
+        What an attempt left that never counted is deleted, so that no two versions own the same segments.
+        """
         ...

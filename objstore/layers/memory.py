@@ -192,7 +192,7 @@ class MemoryLayer:
         bearer = self._bearer(name)
         account = self._bearers.get(name.of_account)
         if account is not None and not account.exists:
-            raise NotFound(f"the account of {name.path} is deleted")
+            raise NoContainer(f"the account of {name.path} is deleted")
         all_rows = self._rows(name, bearer.policy, page.data_times)
         if page.markers:
             return listing({}, [{"name": marker} for marker in self._markers(name)])
@@ -298,7 +298,9 @@ class MemoryLayer:
         """Raises NotFound."""
         bearer = self._bearers.get(name)
         if bearer is None or not bearer.exists:
-            raise NotFound(name.path, None if bearer is None else bearer.deleted)
+            deleted = None if bearer is None else bearer.deleted
+            is_container = name.kind == "container"
+            raise NoContainer(name.path, timestamp=deleted) if is_container else NotFound(name.path, deleted)
         return bearer
 
     def _existing(self, context: RequestContext, name: Name) -> None:

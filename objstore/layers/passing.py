@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from objstore.layers.interface import ObjectLayer
 
+# Operations that only layers outside of `versions` have (`interface.VersionedLayer`).
+_VERSIONED = ("list_versions", "find_owner")
+
 
 class Passing:
     """The operations of `inner`, but for those that a subclass defines. Passing one on costs no call."""
@@ -17,5 +20,8 @@ class Passing:
         self.create_container, self.update_container = inner.create_container, inner.update_container
         self.create_account, self.update_account = inner.create_account, inner.update_account
         self.delete_container, self.delete_account = inner.delete_container, inner.delete_account
+        for name in _VERSIONED:
+            if hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
         for name in [name for name in vars(self) if hasattr(type(self), name)]:
             delattr(self, name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from objstore.layers import manifests
+from objstore.layers import manifests, placement, versions
 from objstore.layers.stack import Registry
 from objstore.runtime.settings import setting, table
 
 # Outermost first.
-LAYERS = Registry((manifests.KIND,))
+LAYERS = Registry((placement.KIND, versions.KIND, manifests.KIND))
 
 
 @dataclass(frozen=True)

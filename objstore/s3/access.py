@@ -21,11 +21,10 @@ from objstore.layers.interface import ObjectLayer
 from objstore.s3 import acl_xml, current, tags, xml
 from objstore.s3 import headers as names
 from objstore.s3.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
+from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 from objstore.s3.settings import S3Settings
-from objstore.s3.stored import Target
-from objstore.web.context import RequestContext
 
 if TYPE_CHECKING:
     from objstore.access.identity import AccessKeys
@@ -77,12 +76,10 @@ class Access:
 
         For what comes with an action that is allowed: the tags of the source of a copy, or of an object that is read.
         """
-        info = context.native.container(request.environ, bucket)
+        info = context.layer.container_info(request.context, bucket)
         target = Target(_in(bucket, key), version_id)
         question = Question(request.identity, action, target.name, True)
-        return self._judge.denies(
-            RequestContext.of(request.environ), question, _S3Facts(context, request, target), info, self.defaults
-        )
+        return self._judge.denies(request.context, question, _S3Facts(context, request, target), info, self.defaults)
 
     def check_anonymous(self, context: Context, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
         """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
@@ -137,7 +134,7 @@ class Access:
 
     def bucket(self, context: Context, request: S3Request, name: Name) -> BucketAccess:
         """Return what the bucket of a name says of access; raises S3Error NoSuchBucket."""
-        info = context.native.container(request.environ, name)
+        info = context.layer.container_info(request.context, name)
         if not info.exists:
             raise _no_such(name)
         return buckets.of_container(name, info, self.defaults)
@@ -163,7 +160,7 @@ class Access:
         making: bool = False,
     ) -> None:
         """name: of the container. making: do the headers of the request describe a new object?"""
-        asked = RequestContext.of(request.environ)
+        asked = request.context
         info = self._layer.container_info(asked, name)
         if not info.exists:
             raise _no_such(name)
@@ -220,12 +217,11 @@ class _S3Facts(NamedTuple):
 
     def stored(self) -> ObjectAccess:
         try:
-            stored = current.read(self.context, self.request, self.target, "HEAD")
+            stored = current.read(self.context, self.request, self.target, current.HEAD)
         except S3Error as missing:
             if missing.code not in _MISSING:
                 raise
             return ObjectAccess()
-        stored.answer.close()
         return stored_object(stored.headers, self.target.name.account)
 
 

@@ -32,8 +32,19 @@ _MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ig
 class Payload:
     """See `request.Body`. source: a wsgi.input; the length that it was announced with is the server's to hold."""
 
-    def __init__(self, source: Any, declared: Declared, seed: Seed | None, pool: ThreadPool) -> None:
-        """seed: of the request's signature. Raises S3Error if chunks are signed and the request is not."""
+    def __init__(
+        self,
+        source: Any,
+        declared: Declared,
+        seed: Seed | None,
+        pool: ThreadPool,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """seed: of the request's signature. check: raises if the client has gone within the body.
+
+        Raises S3Error if chunks are signed and the request is not.
+        """
+        self._check = check
         self.length = declared.length
         self.algorithm = declared.algorithm
         self.checksums: Mapping[str, str] = {}
@@ -63,7 +74,11 @@ class Payload:
             if self._ended and not self._got:  # a body of no bytes has been checked already
                 self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
 
-    def read_chunk(self, most: int = MIB) -> bytes:
+    def check(self) -> None:
+        if self._check is not None:
+            self._check()
+
+    def read_chunk(self, most: int = MIB, /) -> bytes:
         """The next bytes, up to `most`; b'' at the end. Raises S3Error if the body is not what was declared."""
         if self._ended:
             return b""

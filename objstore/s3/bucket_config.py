@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from objstore.core.names import Name
+from objstore.layers import documents
 from objstore.s3 import xml
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -19,10 +20,10 @@ VERSIONING = "versioning"
 def read(context: Context, request: S3Request, kind: str) -> str:
     """What the request's bucket says of a kind, '' for nothing; raises S3Error NoSuchBucket."""
     name = context.buckets.resolve(request, request.bucket)
-    info = context.native.container(request.environ, name)
+    info = context.layer.container_info(request.context, name)
     if not info.exists:
         raise S3Error("NoSuchBucket", "", {"BucketName": request.bucket})
-    return context.native.config(info, kind)
+    return documents.read(info.sysmeta, kind)
 
 
 def read_or(context: Context, request: S3Request, kind: str, missing: str) -> str:
@@ -36,7 +37,7 @@ def read_or(context: Context, request: S3Request, kind: str, missing: str) -> st
 def keep(context: Context, request: S3Request, kind: str, document: str) -> None:
     """Keep a document of the request's bucket; '' removes it. Raises S3Error NoSuchBucket, InvalidRequest."""
     name = context.buckets.resolve(request, request.bucket)
-    context.native.set_config(request.environ, name, kind, document)
+    documents.keep(context.layer, request.context, name, kind, document)
 
 
 def name_for_others(context: Context, request: S3Request) -> Name:

@@ -34,20 +34,35 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from objstore.core.lives import PARTLY
-from objstore.core.names import Name
+from objstore.core.errors import Conflict, NotFound, PreconditionFailed
+from objstore.core.names import Name, hidden
+from objstore.core.policies import Policies
+from objstore.layers import listings
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import (
+    ContainerOptions,
+    DeleteOptions,
+    Page,
+    PutOptions,
+    ReadOptions,
+    VersionedLayer,
+    VersionsPage,
+)
+from objstore.layers.placement import DATA
+from objstore.layers.placement import kind as placed
+from objstore.layers.versions.keys import KIND as VERSIONS
 from objstore.runtime import green
-from objstore.s3 import bucket_names, versions
+from objstore.s3 import bucket_names
 from objstore.s3.errors import S3Error
-from objstore.s3.native import Native, hidden, unexpected
+from objstore.s3.multipart.names import KIND as PARTS
 from objstore.s3.request import S3Request
 from objstore.s3.settings import S3Settings
 from objstore.web import infos
 from objstore.web.context import RequestContext
-from objstore.web.requests import Environ
+from objstore.web.write_conditions import WriteCondition
 
 ACCOUNT = ".buckets"
 GRACE = 600.0  # seconds that a vacant entry is its owner's alone
@@ -58,6 +73,7 @@ _HELD = "X-Object-Sysmeta-Bucket-Held"
 _EXPECTED = ("X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner")
 _TRIES = 5  # to win or lose against others who want the same name at once
 _PAUSE = 0.05  # seconds between tries
+_PAGE = 1000  # rows of a listing
 
 
 class Entry(NamedTuple):
@@ -81,12 +97,12 @@ class Buckets:
 
     def __init__(
         self,
-        native: Native,
+        layer: VersionedLayer,
         settings: S3Settings,
         now: Callable[[], float] = time.time,
-        kinds: Sequence[str] = ("versions", "parts"),
+        kinds: Sequence[str] = (VERSIONS, PARTS),
     ) -> None:
-        self._native = native
+        self._layer = layer
         self._settings = settings
         self._now = now
         self._kinds = kinds
@@ -107,14 +123,14 @@ class Buckets:
         return name
 
     def _resolved(self, request: S3Request, bucket: str) -> Name:
-        entry = self.entry(request.environ, bucket)
+        entry = self.entry(request.context, bucket)
         if entry.account:
             if entry.account != request.account and self._is_ambiguous(request, entry, bucket):
                 raise S3Error("BucketAlreadyExists", _AMBIGUOUS, {"BucketName": bucket})
             return Name(entry.account, bucket)
         if request.account:
             name = Name(request.account, bucket)
-            if self._native.container(request.environ, name).exists:
+            if self._layer.container_info(request.context, name).exists:
                 return name
         bucket_names.check(bucket, dns_compliant=False)  # containers of Swift can have any name
         raise no_such(bucket)
@@ -122,30 +138,29 @@ class Buckets:
     def _is_ambiguous(self, request: S3Request, entry: Entry, bucket: str) -> bool:
         if not request.account or entry.account in map(request.header, _EXPECTED):
             return False
-        return self._native.container(request.environ, Name(request.account, bucket)).exists
+        return self._layer.container_info(request.context, Name(request.account, bucket)).exists
 
-    def entry(self, environ: Environ, bucket: str) -> Entry:
+    def entry(self, context: RequestContext, bucket: str) -> Entry:
         """What the registry has of a name, perhaps from the cache."""
         place = place_of(bucket)
-        known = environ.setdefault("objstore.infos", {})  # of this request
-        found: Entry | None = known.get(place)
+        found: Entry | None = context.infos.get(place)
         if found is not None:
             return found
-        cache: infos.Cache | None = environ.get("objstore.cache")
+        cache = context.cache
         if cache is None:
-            found = self._read(environ, place)
+            found = self._read(context, place)
         else:
             key = infos.cache_key(place)
             found = cache.get(key, Entry)
             if found is None:
                 token = cache.token(key)
-                found = self._read(environ, place)
+                found = self._read(context, place)
                 cache.set(key, found, cache.info_ttl if found.account else cache.missing_ttl, token)
-        known[place] = found
+        context.infos[place] = found
         return found
 
-    def create(self, request: S3Request, bucket: str, headers: Mapping[str, str]) -> bool:
-        """Make a bucket of the requester's account, its container with these headers of configuration.
+    def create(self, request: S3Request, bucket: str, options: ContainerOptions) -> bool:
+        """Make a bucket of the requester's account, with these options for its container.
 
         True for a new one, False for one that was the account's already, which is left as it is.
         Raises S3Error InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
@@ -153,18 +168,18 @@ class Buckets:
         bucket_names.check(bucket, self._settings.dns_compliant_bucket_names)
         if bucket in self._native_paths:  # by path style it would stand where something else is
             raise S3Error("InvalidBucketName", "", {"BucketName": bucket})
-        environ, name = request.environ, Name(request.account, bucket)
+        context, name = request.context, Name(request.account, bucket)
         place = place_of(bucket)
         for _ in range(_TRIES):
-            entry = self._read(environ, place)
-            if entry.account not in ("", request.account) and not self._is_abandoned(environ, entry, bucket):
+            entry = self._read(context, place)
+            if entry.account not in ("", request.account) and not self._is_abandoned(context, entry, bucket):
                 raise S3Error("BucketAlreadyExists", "", {"BucketName": bucket})
-            exists = self._native.exists(environ, name)
+            exists = self._exists(context, name)
             if exists and entry.account == request.account:
                 return False
             if not exists:
-                self._check_count(environ, name)
-            if self._write(environ, place, entry, request.account):
+                self._check_count(context, name)
+            if self._write(context, place, entry, request.account):
                 break
             green.sleep(_PAUSE)
         else:
@@ -172,8 +187,8 @@ class Buckets:
         if exists:
             return False
         for account in {entry.account or request.account, request.account}:
-            self._clear_hidden(environ, Name(account, bucket))
-        self._native.done(environ, "PUT", name, (201, 202), headers=headers)
+            self._clear_hidden(context, Name(account, bucket))
+        self._layer.create_container(context, name, options)
         return True
 
     def claim(self, request: S3Request) -> None:
@@ -181,10 +196,10 @@ class Buckets:
 
         Raises S3Error BucketAlreadyExists if another account gets the name meanwhile.
         """
-        if not request.account or self.entry(request.environ, request.bucket).account:
+        if not request.account or self.entry(request.context, request.bucket).account:
             return
         name = Name(request.account, request.bucket)
-        if self._native.container(request.environ, name).exists:
+        if self._layer.container_info(request.context, name).exists:
             self.register(request, name)
 
     def register(self, request: S3Request, name: Name) -> None:
@@ -193,43 +208,51 @@ class Buckets:
         Raises S3Error BucketAlreadyExists where another account has the name.
         """
         assert name.container is not None
-        if self.entry(request.environ, name.container).account == name.account:
+        if self.entry(request.context, name.container).account == name.account:
             return
         place = place_of(name.container)
-        if not self._write(request.environ, place, NOBODYS, name.account):
-            entry = self._read(request.environ, place)
+        if not self._write(request.context, place, NOBODYS, name.account):
+            entry = self._read(request.context, place)
             if entry.account != name.account:
                 raise S3Error("BucketAlreadyExists", "", {"BucketName": name.container})
 
     def delete(self, request: S3Request, name: Name) -> None:
         """Delete an empty bucket, with its uploads under way. Raises S3Error BucketNotEmpty, NoSuchBucket."""
-        environ, bucket = request.environ, name.container
+        context, bucket = request.context, name.container
         assert bucket is not None
-        entry = self._read(environ, place_of(bucket))
-        if versions.any_left(self._native, environ, name):
-            raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
-        answer = self._native.done(environ, "DELETE", name, (204, 404, 409))
-        if answer.status == 409:
-            raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
-        self._clear_hidden(environ, name)
+        entry = self._read(context, place_of(bucket))
+        whole = existed = True
+        try:
+            if next(self._layer.list_versions(context, name, VersionsPage(limit=10)), None) is not None:
+                raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
+            whole = self._layer.delete_container(context, name)
+        except NotFound:
+            existed = False
+        except Conflict:
+            raise S3Error("BucketNotEmpty", "", {"BucketName": bucket}) from None
+        self._clear_hidden(context, name)
         if entry.account == name.account:
             place = place_of(bucket)
-            if PARTLY in answer.headers:
-                self._write(environ, place, entry, name.account, self._now() + self._settings.deleted_name_hold)
+            if whole:
+                self._remove(context, place, entry)
             else:
-                self._native.done(environ, "DELETE", place, (204, 404, 409, 412), headers={"If-Match": entry.etag})
-                self._forget(environ, place)
-        if answer.status == 404:
+                self._write(context, place, entry, name.account, self._now() + self._settings.deleted_name_hold)
+        if not existed:
             raise no_such(bucket)
 
-    def _read(self, environ: Environ, place: Name) -> Entry:
-        answer = self._native.ask(environ, "HEAD", place)
-        answer.close()
-        if answer.status == 404:
+    def _exists(self, context: RequestContext, container: Name) -> bool:
+        """Is there a container? Asked anew, as the cache may be behind."""
+        try:
+            self._layer.container(context, container)
+        except NotFound:
+            return False
+        return True
+
+    def _read(self, context: RequestContext, place: Name) -> Entry:
+        try:
+            headers = self._layer.open(context, place, ReadOptions(head=True)).headers
+        except NotFound:
             return NOBODYS
-        if not answer.ok:
-            raise unexpected(answer.status)
-        headers = answer.headers
         return Entry(
             headers.get(_OWNER, ""),
             float(headers.get(_CREATED, "0")),
@@ -238,70 +261,95 @@ class Buckets:
             float(headers.get(_HELD, "0")),
         )
 
-    def _write(self, environ: Environ, place: Name, seen: Entry, account: str, held: float = 0.0) -> bool:
+    def _write(self, context: RequestContext, place: Name, seen: Entry, account: str, held: float = 0.0) -> bool:
         """Put the name down as an account's; False where the entry is not, or no longer, as it was seen.
 
         held: until when, for a bucket that was deleted; the entry then goes by itself.
         """
-        condition = {"If-Match": seen.etag} if seen.account else {"If-None-Match": "*"}
         headers = {
-            **condition,
             "Content-Type": "text/plain",
             _OWNER: account,
             _CREATED: f"{self._now():.5f}",
             _REGION: self._settings.region,
             **({_HELD: f"{held:.5f}", "X-Delete-At": str(math.ceil(held))} if held else {}),
         }
-        body = secrets.token_hex(16).encode()  # so that every write has an etag of its own
-        ok = (201, 404, 409, 412)
-        answer = self._native.done(environ, "PUT", place, ok, headers=headers, body=body)
-        if answer.status == 404 and not seen.account:
-            self._native.done(environ, "PUT", place.of_container, (201, 202))
-            answer = self._native.done(environ, "PUT", place, ok, headers=headers, body=body)
-        self._forget(environ, place)
-        return answer.status == 201
+        options = PutOptions(
+            headers, condition=WriteCondition(seen.etag) if seen.account else WriteCondition(None, "*")
+        )
+        try:
+            written = self._put(context, place, options)
+        except NotFound:
+            if seen.account:
+                return False
+            self._layer.create_container(context, place.of_container, ContainerOptions({}))
+            written = self._put(context, place, options)
+        finally:
+            infos.forget(context, place)
+        return written
 
-    def _forget(self, environ: Environ, place: Name) -> None:
-        infos.forget(RequestContext.of(environ), place)
+    def _put(self, context: RequestContext, place: Name, options: PutOptions) -> bool:
+        try:
+            # So that every write has an etag of its own.
+            self._layer.put(context, place, options, BytesBody(secrets.token_hex(16).encode()))
+        except (PreconditionFailed, Conflict):
+            return False
+        return True
 
-    def _is_abandoned(self, environ: Environ, entry: Entry, bucket: str) -> bool:
+    def _remove(self, context: RequestContext, place: Name, seen: Entry) -> None:
+        try:
+            self._layer.delete(context, place, DeleteOptions(condition=WriteCondition(seen.etag)))
+        except (NotFound, PreconditionFailed, Conflict):
+            pass
+        infos.forget(context, place)
+
+    def _is_abandoned(self, context: RequestContext, entry: Entry, bucket: str) -> bool:
         if max(entry.created + GRACE, entry.held) >= self._now():
             return False
-        return not self._native.exists(environ, Name(entry.account, bucket))
+        return not self._exists(context, Name(entry.account, bucket))
 
-    def _check_count(self, environ: Environ, name: Name) -> None:
-        answer = self._native.done(environ, "HEAD", name.of_account, (200, 204, 404))
+    def _check_count(self, context: RequestContext, name: Name) -> None:
         most = self._settings.max_buckets_per_account
-        if int(answer.headers.get("X-Account-Container-Count", "0")) < most:
+        try:
+            headers = self._layer.account(context, name.of_account).headers
+        except NotFound:
+            return
+        if int(headers.get("X-Account-Container-Count", "0")) < most:
             return
         # Hidden containers were counted too; buckets are those that a listing shows.
-        pages = self._native.pages(environ, name.of_account, {})
-        if sum(1 for _ in itertools.islice(pages, most)) >= most:
+        rows = listings.rows(self._layer, context, name.of_account, Page(limit=_PAGE))
+        if sum(1 for _ in itertools.islice(rows, most)) >= most:
             raise S3Error("TooManyBuckets")
 
-    def _clear_hidden(self, environ: Environ, name: Name) -> None:
+    def _clear_hidden(self, context: RequestContext, name: Name) -> None:
         """Delete what belonged to a bucket that is no more: parts, versions that never counted, lost data."""
         assert name.container is not None
         for kind in self._kinds:
-            self._clear(environ, Name(name.account, hidden(kind, name.container)), name)
+            self._clear(context, Name(name.account, hidden(kind, name.container)), name)
 
-    def _clear(self, environ: Environ, name: Name, bucket: Name) -> None:
+    def _clear(self, context: RequestContext, name: Name, bucket: Name) -> None:
         """Delete a hidden container with all that is in it, where it is there, and as long as its bucket is not."""
-        assert name.container is not None
-        while True:
-            try:
-                rows = self._native.listing(environ, name, {"limit": "1000"})
-            except S3Error as missing:
-                if missing.code == "NoSuchBucket":
-                    return
-                raise
-            if self._native.exists(environ, bucket):
-                return  # it was made again, and some of this may be its
-            for row in rows:
-                self._native.done(environ, "DELETE", Name(name.account, name.container, row["name"]), (204, 404))
-            if len(rows) < 1000:
-                break
-        self._native.done(environ, "DELETE", name, (204, 404, 409))
+        try:
+            while True:
+                rows = self._layer.list_objects(context, name, Page(limit=_PAGE)).rows
+                if self._exists(context, bucket):
+                    return  # it was made again, and some of this may be its
+                for row in rows:
+                    self._layer.delete(context, name._replace(object=str(row["name"])), DeleteOptions())
+                if len(rows) < _PAGE:
+                    break
+        except NotFound:
+            return
+        try:
+            self._layer.delete_container(context, name)
+        except (NotFound, Conflict):
+            pass
+
+
+def hidden_kinds(policies: Policies) -> list[str]:
+    """The kinds of all hidden containers that a bucket can have."""
+    indexes = [policy.index for policy in policies]
+    elsewhere = [placed(plain, index) for plain in (DATA, PARTS) for index in indexes] if len(indexes) > 1 else []
+    return [VERSIONS, PARTS, *elsewhere]
 
 
 def place_of(bucket: str) -> Name:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from objstore.core.listed import DEFAULT_TYPE, class_header
 from objstore.core.manifests import MANIFEST
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import PutResult, ReadOptions, Reply
+from objstore.layers.outflow import Outflow
 from objstore.s3 import checksums, current, objects, reading
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Stored, Target, Upload, Written
+from objstore.s3.current import Target, Upload
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.objects import CopySource
-from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 
 SOURCE = "X-Amz-Copy-Source"
@@ -46,21 +49,21 @@ def _directive(headers: Mapping[str, str], header: str, noun: str) -> bool:
 
 
 def open_source(
-    context: Context, request: S3Request, source: Target, method: str = "GET", prefix: str = _CONDITIONS
-) -> Stored:
+    context: Context, request: S3Request, source: Target, head: bool = False, prefix: str = _CONDITIONS
+) -> Reply:
     """The source, conditions on it judged; prefix: of the headers that set them.
 
     Raises S3Error PreconditionFailed, InvalidRequest (a delete marker by its version), and what `current.read` raises.
     """
     asked = reading.conditions_of(request.headers, prefix)
     try:
-        stored = current.read(context, request, source, method, asked.tags)
+        stored = current.read(context, request, source, ReadOptions(asked.tags, head=head))
     except S3Error as refused:
         if refused.extra.get("ResourceType") == "DeleteMarker":
             raise S3Error("InvalidRequest", _MARKER, None, refused.headers) from None
         raise
     if reading.verdict(stored, asked) is not None:
-        stored.answer.close()
+        stored.close()
         raise S3Error("PreconditionFailed", "", {"Condition": prefix.lower() + _failed(asked)})
     return stored
 
@@ -69,10 +72,10 @@ def _failed(asked: reading.Conditions) -> str:
     return next(iter((*asked.tags, *asked.dates)), "").lower()
 
 
-def check_size(stored: Stored) -> None:
+def check_size(stored: Reply) -> None:
     """Raises S3Error InvalidRequest for a source that cannot be copied at once."""
     if stored.size > objects.MOST_PUT:
-        stored.answer.close()
+        stored.close()
         raise S3Error(
             "InvalidRequest",
             "The specified copy source is larger than the maximum allowable size for a copy source: "
@@ -94,7 +97,7 @@ def check_change(request: S3Request, source: CopySource, chosen: Directives) -> 
 
 
 def kept_of_copy(
-    context: Context, request: S3Request, stored: Stored, source: Target, chosen: Directives
+    context: Context, request: S3Request, stored: Reply, source: Target, chosen: Directives
 ) -> dict[str, str]:
     """What is kept with a copy besides its bytes and checksum; ACL, storage class and redirect are the request's.
 
@@ -105,14 +108,14 @@ def kept_of_copy(
         kept = {
             name: value for name, value in kept.items() if name.startswith(("X-Object-Sysmeta-", names.ACL, names.TAGS))
         }
-        kept = {"Content-Type": names.DEFAULT_TYPE, **kept, **names.copied_metadata(stored.headers)}
+        kept = {"Content-Type": DEFAULT_TYPE, **kept, **names.copied_metadata(stored.headers)}
     if not chosen.tags:
         kept.pop(names.TAGS, None)
         tags = stored.headers.get(names.TAGS, "")
         if tags:
             _check_tags(context, request, source)
             kept[names.TAGS] = tags
-    return kept | names.listed_class(kept)
+    return kept | class_header(kept)
 
 
 def _check_tags(context: Context, request: S3Request, source: Target) -> None:
@@ -124,7 +127,7 @@ def _check_tags(context: Context, request: S3Request, source: Target) -> None:
         raise S3Error("AccessDenied")
 
 
-def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksum | None, str]:
+def checksum_wanted(headers: Mapping[str, str], stored: Reply) -> tuple[Checksum | None, str]:
     """The checksum of the source where it is that of the copy too, or the algorithm to compute one by."""
     known = names.checksum(stored.headers)
     asked = headers.get("X-Amz-Checksum-Algorithm")
@@ -136,22 +139,21 @@ def checksum_wanted(headers: Mapping[str, str], stored: Stored) -> tuple[Checksu
 
 
 class Summed:
-    """A stream whose checksum is computed as it is read."""
+    """A body whose checksum is computed as it is read."""
 
-    def __init__(self, source: Any, algorithm: str) -> None:
+    def __init__(self, source: ObjectBody, algorithm: str) -> None:
+        self.length = source.length
         self._source = source
         self._algorithm = algorithm
         self._digest = checksums.ALGORITHMS[algorithm].new()
 
-    def read_chunk(self, most: int = 1 << 20) -> object:
+    def check(self) -> None:
+        self._source.check()
+
+    def read_chunk(self, most: int, /) -> bytes:
         piece = self._source.read_chunk(most)
         self._digest.update(piece)
         return piece
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._source.read(size)
-        self._digest.update(data)
-        return data
 
     @property
     def checksum(self) -> Checksum:
@@ -159,39 +161,41 @@ class Summed:
         return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
 
 
-def expected(stored: Stored) -> dict[str, str]:
+def expected(stored: Reply) -> dict[str, str]:
     """The header by which a PUT fails unless it writes just the bytes of this object; none where only a list of
     parts is known by its MD5."""
     return {} if MANIFEST in stored.headers else {"Etag": stored.headers.get("Etag", "")}
 
 
 class Copied(NamedTuple):
-    written: Written
+    written: PutResult
     checksum: Checksum
 
 
 def transfer(
     context: Context,
     request: S3Request,
-    stored: Stored,
+    stored: Reply,
     target: Target,
     kept: Mapping[str, str],
     conditions: Mapping[str, str],
 ) -> Copied:
     """Write what was opened as a new object. Raises what `current.write` raises."""
     known, algorithm = checksum_wanted(request.headers, stored)
-    flow: Any = Outflow(stored.answer, stored.size)
-    stream = Summed(flow, algorithm) if known is None else flow
-    current_checksum: Callable[[], Checksum] = lambda: known if known is not None else stream.checksum  # noqa: E731
+    flow = Outflow(stored, stored.size)
+    body: ObjectBody = flow
+    if known is None:
+        body = summed = Summed(flow, algorithm)
+
+    def checksum() -> Checksum:
+        return summed.checksum if known is None else known
+
+    def late() -> dict[str, str]:
+        return {names.CHECKSUM: checksum().dump()}
+
+    upload = Upload({**kept, **expected(stored)}, body, late, conditions)
     try:
-        upload = Upload(
-            {**kept, **expected(stored)},
-            stream=stream,
-            length=stored.size,
-            late=lambda: {names.CHECKSUM: current_checksum().dump()},
-            conditions=conditions,
-        )
         written = current.write(context, request, target.name, upload)
     finally:
         flow.close()
-    return Copied(written, current_checksum())
+    return Copied(written, checksum())

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from objstore.access.patterns import matches
 from objstore.core.names import Name
 from objstore.core.text import is_header_name
+from objstore.layers import documents
 from objstore.s3 import bucket_config, xml
 from objstore.s3.addressing import Address
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
+from objstore.web.context import RequestContext
 from objstore.web.requests import Environ
 from objstore.web.responses import Response
 
@@ -124,11 +126,11 @@ def load(kept: str) -> list[Rule]:
 
 def _rules_of(context: Context, environ: Environ, bucket: str) -> list[Rule]:
     """The rules of a bucket, none where there is no such bucket. Who has set rules has registered it."""
-    account = context.buckets.entry(environ, bucket).account if bucket else ""
+    account = context.buckets.entry(RequestContext.of(environ), bucket).account if bucket else ""
     if not account:
         return []
-    info = context.native.container(environ, Name(account, bucket))
-    return load(context.native.config(info, bucket_config.CORS)) if info.exists else []
+    info = context.layer.container_info(RequestContext.of(environ), Name(account, bucket))
+    return load(documents.read(info.sysmeta, bucket_config.CORS)) if info.exists else []
 
 
 def preflight(context: Context, environ: Environ, headers: Mapping[str, str], address: Address) -> Response:

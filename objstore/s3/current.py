@@ -1,91 +1,95 @@
-"""Reading, writing, changing and deleting the data of objects: the one way from operations to `native`.
+"""Reading, writing, changing and deleting objects: the one way from operations to the object layer.
 
-Operations say what they want of a key, or of a version of it; whether the bucket keeps versions, and
-where, is decided here alone. Statuses of native answers become S3's errors here.
+Operations say what they want of a key, or of a version of it; the layer knows whether the bucket keeps versions, and
+where. Its errors become S3's here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from objstore.core.lives import LIFE
-from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
+from objstore.core import errors as core
+from objstore.core.errors import ObjstoreError
+from objstore.core.listed import STORAGE_CLASS
+from objstore.core.manifests import MANIFEST_ETAG
 from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import (
+    DeleteOptions,
+    DeleteResult,
+    PutResult,
+    ReadOptions,
+    RenameSource,
+    Reply,
+)
+from objstore.layers.options import put_options, update_options
+from objstore.s3 import failures
 from objstore.s3 import headers as names
-from objstore.s3 import placement, versions
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.native import NOTHING_THERE, ended, unexpected
 from objstore.s3.request import S3Request
-from objstore.s3.stored import NULL, READ_RESULTS, Deleted, Stored, Target, Upload, Written, missing, refused
+from objstore.web.responses import http_date
+from objstore.web.write_conditions import WriteCondition
 
-__all__ = [
-    "NULL",
-    "READ_RESULTS",
-    "Deleted",
-    "Stored",
-    "Target",
-    "Upload",
-    "Written",
-    "change",
-    "delete",
-    "missing",
-    "read",
-    "refused",
-    "write",
-]
-
+NULL = "null"  # the version that a bucket without versioning has of each key
+HEAD = ReadOptions(head=True)
+GET = ReadOptions()
+RAW = ReadOptions(raw=True)
 _TRIES = 5  # of a change of metadata while the object is written again and again
+_NOTHING: Mapping[str, str] = {}
 
 
-def read(
-    context: Context,
-    request: S3Request,
-    target: Target,
-    method: str = "GET",
-    headers: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
-) -> Stored:
+class Target(NamedTuple):
+    """An object, and the version of it that is meant, '' for the current one."""
+
+    name: Name
+    version: str = ""
+
+
+class Upload(NamedTuple):
+    """What to write: headers as kept, and an Etag that the body must have.
+
+    late, rename: see `PutOptions`. conditions: If-Match and If-None-Match, decided at the commit.
+    """
+
+    headers: Mapping[str, str]
+    body: ObjectBody
+    late: Callable[[], Mapping[str, str]] | None = None
+    conditions: Mapping[str, str] = _NOTHING
+    rename: RenameSource | None = None
+
+
+def read(context: Context, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
     """Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version)."""
-    if versions.state(context, request, target.name):
-        return versions.read(context, request, target, method, headers, query)
-    if target.version not in ("", NULL):
-        raise versions.unknown(target)
-    answer = context.native.ask(request.environ, method, target.name, headers=headers, query=query)
-    if answer.status in READ_RESULTS:
-        return Stored(answer)
-    answer.close()
-    raise missing(target) if answer.status == 404 else unexpected(answer.status)
+    if target.version:
+        options = options._replace(version_id=target.version)
+    try:
+        return context.layer.open(request.context, target.name, options)
+    except core.DeleteMarker as marker:
+        raise _marker_error(request, target, marker) from None
+    except (core.NotFound, core.BadVersionId) as failure:
+        raise _error(failure, target) from None
 
 
-def write(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
-    """Make an object the current one. Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey
-    (If-Match on nothing), NoSuchBucket, and what reading the body raises."""
-    return placement.write(context, request, name, upload, partial(_commit, context, request, name))
+def write(context: Context, request: S3Request, name: Name, upload: Upload) -> PutResult:
+    """Make an object the current one; the etag that clients know it by, without quotes.
 
-
-def _commit(context: Context, request: S3Request, name: Name, upload: Upload) -> Written:
-    if versions.state(context, request, name):
-        return versions.write(context, request, name, upload)
-    headers = {**upload.headers, **upload.conditions}
-    if MANIFEST in headers:  # what it lists is deleted with the bucket
-        headers[LIFE] = context.native.container(request.environ, name).life
-    answer = context.native.ask(
-        request.environ,
-        "PUT",
-        name,
-        headers=headers,
-        body=upload.body,
-        stream=upload.stream,
-        length=upload.length,
-        late=upload.late,
-    )
-    answer.close()
-    if answer.status != 201:
-        raise ended(answer, name) or refused(answer.status, Target(name), upload.conditions)
-    etag = upload.headers.get(MANIFEST_ETAG) or names.etag(answer.headers)
-    return Written(etag, answer.headers.get("Last-Modified", ""))
+    Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match on nothing), NoSuchBucket, and
+    what reading the body raises.
+    """
+    assert name.object is not None
+    try:
+        options = put_options({**upload.headers, **upload.conditions}, name.object, time.time(), upload.late)
+        chosen = upload.headers.get(STORAGE_CLASS)
+        if chosen is not None or upload.rename is not None:
+            options = options._replace(data_policy=context.classes.policy_index(chosen), rename=upload.rename)
+        result = context.layer.put(request.context, name, options, upload.body)
+    except ObjstoreError as failure:
+        raise _error(failure, Target(name), upload.conditions or (upload.rename and {"If-Match": ""})) from None
+    return result._replace(etag=(upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"'))
 
 
 def change(context: Context, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:
@@ -93,39 +97,64 @@ def change(context: Context, request: S3Request, target: Target, changed: Mappin
 
     Raises as `read` does.
     """
-    if versions.state(context, request, target.name):
-        return versions.change(context, request, target, changed)
+    name = target.name
+    assert name.object is not None
     for _ in range(_TRIES):
-        stored = read(context, request, target, "HEAD")
-        stored.answer.close()
+        stored = read(context, request, target, HEAD)
         # What is said again must be of this object, and not stand with one written meanwhile.
         kept = {**names.reposted(stored.headers, changed), "If-Match": names.quoted_etag(stored.headers)}
-        answer = context.native.ask(request.environ, "POST", target.name, headers=kept)
-        answer.close()
-        if answer.status == 202:
+        try:
+            options = update_options(kept, name.object, time.time())._replace(version_id=stored.version_id)
+            context.layer.update(request.context, name, options)
             return stored.version_id
-        if answer.status not in (404, 409, 412):
-            raise unexpected(answer.status)
-    raise missing(target) if answer.status == 404 else S3Error("OperationAborted")
+        except (core.NotFound, core.Conflict, core.PreconditionFailed) as failure:
+            gone = isinstance(failure, core.NotFound)
+    raise missing(target) if gone else S3Error("OperationAborted")
 
 
-def delete(
-    context: Context, request: S3Request, target: Target, conditions: Mapping[str, str] | None = None
-) -> Deleted:
+def delete(context: Context, request: S3Request, target: Target, if_match: str = "") -> DeleteResult:
     """Delete an object or a version of it; one that is not there is no error, unless a condition asks for it.
 
-    conditions: If-Match. Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on
-    nothing).
+    Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on nothing), NoSuchBucket.
     """
-    if versions.state(context, request, target.name):
-        return versions.delete(context, request, target, conditions or {})
-    if target.version not in ("", NULL):
-        versions.check_id(target)
-        return Deleted(target.version)
-    answer = context.native.ask(request.environ, "DELETE", target.name, headers=conditions)
-    answer.close()
-    if answer.status in (200, 204) or (answer.status == 404 and not conditions):
-        return Deleted()
-    if answer.status == 412 and NOTHING_THERE in answer.headers:
-        raise missing(target)
-    raise refused(answer.status, target, conditions or {})
+    condition = WriteCondition(if_match) if if_match else None
+    options = DeleteOptions(condition=condition, version_id=target.version)
+    try:
+        return context.layer.delete(request.context, target.name, options)
+    except ObjstoreError as failure:
+        raise _error(failure, target, {"If-Match": if_match} if if_match else None) from None
+
+
+def missing(target: Target) -> S3Error:
+    """The error for an object, or a version, that is not there."""
+    key = target.name.object or ""
+    if target.version:
+        return S3Error("NoSuchVersion", "", {"Key": key, "VersionId": target.version})
+    return S3Error("NoSuchKey", "", {"Key": key})
+
+
+def _error(failure: ObjstoreError, target: Target, conditions: Mapping[str, str] | None = None) -> S3Error:
+    """The error of an operation on an object. conditions: of the request, as far as there are any."""
+    if isinstance(failure, core.BadVersionId):
+        extra = {"ArgumentName": "versionId", "ArgumentValue": target.version}
+        return S3Error("InvalidArgument", str(failure), extra)
+    if isinstance(failure, core.PreconditionFailed) and not failure.missing:
+        condition = next((name for name in ("If-Match", "If-None-Match") if name in (conditions or ())), "")
+        return S3Error("PreconditionFailed", "", {"Condition": condition} if condition else None)
+    if isinstance(failure, (core.NotFound, core.PreconditionFailed)) and not isinstance(failure, core.NoContainer):
+        return missing(target)
+    if isinstance(failure, core.Conflict) and not isinstance(failure, core.ContainerReplaced) and conditions:
+        return S3Error("ConditionalRequestConflict")
+    return failures.from_core(failure)
+
+
+def _marker_error(request: S3Request, target: Target, marker: core.DeleteMarker) -> S3Error:
+    """The error for a delete marker: it has nothing to read."""
+    headers = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id}
+    if not target.version:
+        error = missing(target)
+        error.headers.update(headers)
+        return error
+    assert isinstance(marker.timestamp, Timestamp)
+    headers |= {"Last-Modified": http_date(marker.timestamp.ceiling), "Allow": "DELETE"}
+    return S3Error("MethodNotAllowed", "", {"Method": request.method, "ResourceType": "DeleteMarker"}, headers)

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from objstore.core.numbers import whole
+from objstore.layers.interface import DeleteResult
 from objstore.s3 import current, dates
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Deleted, Target
+from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 
@@ -37,7 +38,7 @@ def of_headers(headers: Mapping[str, str]) -> Conditions:
     )
 
 
-def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> Deleted:
+def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> DeleteResult:
     """Raises what `current.delete` raises, and S3Error InvalidArgument.
 
     With conditions of size and date alone, deleting what is not there is no error.
@@ -51,14 +52,13 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Con
         except S3Error as failure:
             if failure.code != "NoSuchKey" or etag:
                 raise
-            return Deleted()
-    return current.delete(context, request, target, {"If-Match": etag} if etag else None)
+            return DeleteResult(False)
+    return current.delete(context, request, target, etag or "")
 
 
 def _looked_up(context: Context, request: S3Request, target: Target, conditions: Conditions) -> str:
     """The tag of the object that fulfils the conditions: the deletion is then held to be of that one."""
-    stored = current.read(context, request, target, "HEAD")
-    stored.answer.close()
+    stored = current.read(context, request, target, current.HEAD)
     size, seconds = _numbers(conditions)
     if size is not None and size != stored.size:
         raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-size"})

@@ -11,10 +11,15 @@ from objstore.web.responses import Response
 # The first class that fits counts: subclasses stand before their bases.
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.ChecksumMismatch, "BadDigest"),
+    (core.TooManyContainers, "TooManyBuckets"),
     (core.LimitExceeded, "EntityTooLarge"),
+    (core.MetadataTooLarge, "MetadataTooLarge"),
     (core.InvalidInput, "InvalidRequest"),
+    (core.NoContainer, "NoSuchBucket"),
     (core.NotFound, "NoSuchKey"),
     (core.Conflict, "OperationAborted"),
+    (core.NameHeld, "OperationAborted"),
+    (core.PreconditionFailed, "PreconditionFailed"),
     (core.BodyTruncated, "IncompleteBody"),
     (core.BodyTimeout, "RequestTimeout"),
     (core.NoSpace, "ServiceUnavailable"),

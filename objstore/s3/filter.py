@@ -14,6 +14,7 @@ from objstore.access.identity import AccessKeys
 from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
+from objstore.layers.interface import VersionedLayer
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
 from objstore.s3 import (
@@ -31,15 +32,13 @@ from objstore.s3 import (
 from objstore.s3.access import Access
 from objstore.s3.addressing import Address
 from objstore.s3.body import EMPTY, Payload
-from objstore.s3.buckets import Buckets
+from objstore.s3.buckets import Buckets, hidden_kinds
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.form_upload import FormUploads
 from objstore.s3.incoming import Incoming
-from objstore.s3.native import Native
 from objstore.s3.operation import Level
 from objstore.s3.operations import OPERATIONS
-from objstore.s3.placement import hidden_kinds
 from objstore.s3.request import S3Request
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
@@ -53,6 +52,7 @@ from objstore.web.responses import Response
 
 __all__ = ["SETTINGS", "S3Filter", "filter_factory"]
 
+_CHECK_BODY = "objstore.check_body"  # of the HTTP server: raises if the client has gone within the body
 _SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
 _HASHING_THREADS = 2
 # Of most requests without a body, nothing is to be checked.
@@ -90,10 +90,10 @@ class S3Filter:
         self._no_body = Payload(EMPTY, declared.NOTHING, None, self._pool)
         self._no_body.settle_empty()
         self._forms = FormUploads(self._checker, self._pool, values.region, now)
-        native = Native(app)
+        layer: VersionedLayer = pipeline.find(app, "layer")
         classes = StorageClasses(values.storage_classes, policies)
-        buckets = Buckets(native, values, kinds=hidden_kinds(policies))
-        self._context = Context(native, buckets, Access(native.layer, values, keys), values, classes)
+        buckets = Buckets(layer, values, kinds=hidden_kinds(policies))
+        self._context = Context(layer, buckets, Access(layer, values, keys), values, classes)
         self._router = Router(OPERATIONS)
 
     def info(self) -> dict[str, object]:
@@ -214,7 +214,7 @@ class S3Filter:
         said = declared.read(headers, proof.payload, proof.words, asked)
         if sent.method == "POST":
             said = said._replace(document=True)
-        return Payload(environ["wsgi.input"], said, proof.seed, self._pool)
+        return Payload(environ["wsgi.input"], said, proof.seed, self._pool, environ.get(_CHECK_BODY))
 
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"

@@ -15,8 +15,8 @@ from email.errors import HeaderParseError
 from typing import NamedTuple
 
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
-from objstore.core import listed_types
 from objstore.core.errors import InvalidInput
+from objstore.core.listed import DEFAULT_TYPE, STORAGE_CLASS, class_header
 from objstore.core.metadata import not_sendable
 from objstore.core.text import is_header_name, to_native
 from objstore.core.timestamps import Timestamp
@@ -29,23 +29,18 @@ from objstore.web.responses import http_date
 # Fixed when the object is written.
 CHECKSUM = "X-Object-Sysmeta-S3-Checksum"
 ETAG = "X-Object-Sysmeta-S3-Etag"  # where it is not the MD5
-STORAGE_CLASS = "X-Object-Sysmeta-S3-Storage-Class"
 REDIRECT = "X-Object-Sysmeta-S3-Website-Redirect"
 ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # asked for by the uploader
 # Changed later; a POST replaces these and the user metadata together.
 ACL = OBJECT_ACL
 TAGS = OBJECT_TAGS
 EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose value is empty
-LISTED_ETAG = "X-Object-Sysmeta-Container-Update-Override-Etag"
-
-LISTED_TYPE = "X-Object-Sysmeta-Container-Update-Override-Content-Type"
 
 USER = "X-Amz-Meta-"
 _KEPT_USER = "X-Object-Meta-"
 _DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
 MOST_METADATA = 2048  # bytes of names and values
 MOST_SYSTEM_METADATA = 8192  # likewise, with the user metadata
-DEFAULT_TYPE = "binary/octet-stream"
 _LONGEST_ENCODED = 4 * MOST_METADATA  # characters of a value in which encoded words are read
 # Charsets of encoded words. Python knows many more, among them some that give what is no text.
 _CHARSETS = {name: name for name in ("ascii", "us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "windows-1252")}
@@ -146,7 +141,7 @@ def described(
     if _ENCRYPTION in headers:
         kept[ENCRYPTION] = headers[_ENCRYPTION]
     _sendable(kept)
-    return kept | listed_class(kept)
+    return kept | class_header(kept)
 
 
 def encryption(kept: Mapping[str, str]) -> dict[str, str]:
@@ -159,12 +154,6 @@ def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE)
     if chosen not in classes:
         raise S3Error("InvalidStorageClass", "", {"StorageClassRequested": chosen})
     return {} if chosen == STANDARD else {STORAGE_CLASS: chosen}
-
-
-def listed_class(kept: Mapping[str, str]) -> dict[str, str]:
-    """What makes listings tell the storage class of an object with these headers; nothing for the standard one."""
-    chosen = kept.get(STORAGE_CLASS)
-    return {LISTED_TYPE: listed_types.write(kept.get("Content-Type", DEFAULT_TYPE), chosen)} if chosen else {}
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:

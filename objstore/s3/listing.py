@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from objstore.layers.interface import Page
 from objstore.s3 import acl_xml, xml
 from objstore.s3.context import Context
 from objstore.s3.dates import listed
@@ -38,7 +39,7 @@ class Asked(NamedTuple):
     encode: Callable[[str], str]
 
 
-class Page(NamedTuple):
+class KeysPage(NamedTuple):
     """last: the name to go on after; '' where the listing is at its end."""
 
     keys: Sequence[Row]
@@ -94,21 +95,21 @@ def url_encoded(text: str) -> str:
     return quote(text, safe="/")
 
 
-def page(context: Context, request: S3Request, asked: Asked) -> Page:
+def page(context: Context, request: S3Request, asked: Asked) -> KeysPage:
     """Raises S3Error NoSuchBucket."""
     bucket = context.buckets.resolve(request, request.bucket)
     if not asked.limit:
-        return Page((), (), "")
-    wanted = {"prefix": asked.prefix, "delimiter": asked.delimiter, "marker": asked.after}
-    query = {"limit": str(asked.limit + 1), **{name: value for name, value in wanted.items() if value}}
-    rows = context.native.listing(request.environ, bucket, query)
+        return KeysPage((), (), "")
+    # A change of tags is no modification to S3: rows have the dates of the data.
+    wanted = Page(asked.prefix, asked.delimiter, asked.after, limit=asked.limit + 1, data_times=True)
+    rows = context.layer.list_objects(request.context, bucket, wanted).rows
     cut = len(rows) > asked.limit
     if cut:
         del rows[asked.limit :]
     last = (rows[-1].get("name") or rows[-1]["subdir"]) if cut else ""
     if not asked.delimiter:
-        return Page(rows, (), last)
-    return Page([row for row in rows if "name" in row], [row["subdir"] for row in rows if "subdir" in row], last)
+        return KeysPage(rows, (), last)
+    return KeysPage([row for row in rows if "name" in row], [row["subdir"] for row in rows if "subdir" in row], last)
 
 
 # The document.

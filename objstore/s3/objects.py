@@ -79,7 +79,7 @@ def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
 def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
     """The body of a request as what to write; its checksum is kept with the object once it is known. Raises S3Error."""
     body = request.body
-    length = checked_length(body.length)
+    checked_length(body.length)
     if not body.algorithm:
         body.want(checksums.DEFAULT)
     body.settle_empty()
@@ -88,7 +88,7 @@ def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
         checksum = checksum_of(request)
         return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    return Upload(kept, stream=body, length=length, late=late, conditions=write_conditions(request.headers))
+    return Upload(kept, body, late, write_conditions(request.headers))
 
 
 def checksum_of(request: S3Request) -> Checksum | None:

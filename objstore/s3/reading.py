@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
+from objstore.layers.interface import ReadOptions, Reply
 from objstore.s3 import current, objects
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Stored, Target
+from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.request import S3Request
@@ -26,7 +27,6 @@ from objstore.web.responses import Response
 
 MOST_PARTS = 10_000
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d{1,5})\Z")
-_ITSELF = {"multipart-manifest": "get"}
 _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
 
 
@@ -60,9 +60,9 @@ def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
     return Conditions(tags, dates)
 
 
-def verdict(stored: Stored, asked: Conditions) -> int | None:
+def verdict(stored: Reply, asked: Conditions) -> int | None:
     """304 or 412 where a condition does not hold, after the store has judged the tags."""
-    status = stored.answer.status
+    status = stored.status
     if asked.dates and status in (200, 206, 304):
         modified = Timestamp.from_seconds(names.modified(stored.headers))
         judged = conditions.evaluate("GET", asked.dates, names.etag(stored.headers), modified)
@@ -95,11 +95,12 @@ def answer(context: Context, request: S3Request) -> Response:
         if request.header("If-Range"):
             wanted["If-Range"] = request.header("If-Range")
     nothing = bool(parts and not wanted_range)  # an empty part of an object that is not
-    stored = current.read(context, request, target, "HEAD" if nothing else request.method, wanted)
+    head = nothing or request.method == "HEAD"
+    stored = current.read(context, request, target, ReadOptions(wanted, head=head))
     try:
         response = _response(request, stored, asked, wanted.get("Range", ""), part)
     except S3Error:
-        stored.answer.close()
+        stored.close()
         raise
     if _TAGGED in response.headers and tags_denied(context, request, target):
         del response.headers[_TAGGED]
@@ -119,7 +120,7 @@ def tags_denied(context: Context, request: S3Request, target: Target) -> bool:
     return context.access.denies(context, request, action, name.of_container, name.object, target.version)
 
 
-def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:
+def _response(request: S3Request, stored: Reply, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:
     judged = verdict(stored, asked)
     if judged == 412:
         raise failed_condition(asked)
@@ -127,9 +128,9 @@ def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_rang
     if stored.version_id:
         said["x-amz-version-id"] = stored.version_id
     if judged == 304:
-        stored.answer.close()
+        stored.close()
         return Response(304, {name: said[name] for name in (*_SHOWN_304, "x-amz-version-id") if name in said})
-    status = stored.answer.status
+    status = stored.status
     if status == 416:
         raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
     if request.method == "HEAD" and wanted_range and status == 200:
@@ -138,10 +139,10 @@ def _response(request: S3Request, stored: Stored, asked: Conditions, wanted_rang
         checksum = _checksum_of(stored, part, status)
         if checksum is not None:
             said.update(checksum.headers())
-    return Response(status, said, stored.answer.body)
+    return Response(status, said, stored.body)
 
 
-def _checksum_of(stored: Stored, part: _Part | None, status: int) -> Checksum | None:
+def _checksum_of(stored: Reply, part: _Part | None, status: int) -> Checksum | None:
     """The checksum of the bytes of an answer: of the part, or of the whole. None for a range.
 
     SDKs hold the header against the bytes that come, whatever it is of.
@@ -214,7 +215,7 @@ class _Part(NamedTuple):
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
     """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
-    raw = current.read(context, request, target, "GET", query=_ITSELF)
+    raw = current.read(context, request, target, current.RAW)
     etag = raw.headers.get(MANIFEST_ETAG) or names.etag(raw.headers)
     rows = _rows(raw)
     count = len(rows) if _PARTS.match(etag) else 0  # data of another storage class are one segment, and no part
@@ -227,12 +228,12 @@ def _part(context: Context, request: S3Request, target: Target, number: int) -> 
     return _Part(f"bytes={start}-{start + size - 1}" if size else "", f'"{etag}"', count, checksum)
 
 
-def _rows(raw: Stored) -> list[dict[str, Any]]:
+def _rows(raw: Reply) -> list[dict[str, Any]]:
     """The list (`web.segments`) that was read; empty for an object that is none."""
     if MANIFEST not in raw.headers:
-        raw.answer.close()
+        raw.close()
         return []
-    listed: list[dict[str, object]] = json.loads(raw.answer.read())
+    listed: list[dict[str, object]] = json.loads(raw.read())
     return listed
 
 
@@ -244,4 +245,4 @@ def parts_count(headers: Mapping[str, str]) -> int:
 
 def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, object]]:
     """The parts of an object, in order, with what its list says of each."""
-    return _rows(current.read(context, request, target, "GET", query=_ITSELF))
+    return _rows(current.read(context, request, target, current.RAW))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from objstore.access.identity import ANYONE, Credential
 from objstore.core.names import Name
 from objstore.s3.signature.signing import Signing
+from objstore.web.context import RequestContext
 from objstore.web.requests import Environ
 
 
@@ -16,15 +17,19 @@ class Body(Protocol):
 
     Reading it verifies what was declared of it: the SHA-256, the chunk signatures, Content-MD5,
     the checksums (in headers or trailers). The last read raises S3Error where it is not so, and
-    so does `read`: what was read may be used only once the end was reached. As a `wsgi.input`
-    it makes a native PUT fail whole.
+    so does `read`: what was read may be used only once the end was reached. As the body of a put
+    (`layers.bodies.ObjectBody`) it makes that fail whole.
     """
 
     length: int | None  # bytes of the payload, None where not announced
     algorithm: str  # of the checksum that comes with it or is asked for, in capitals; '' for none
     checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete once the end was read
 
-    def read_chunk(self, most: int = ...) -> bytes:
+    def check(self) -> None:
+        """Raise if the client is known to have gone; reads nothing."""
+        ...
+
+    def read_chunk(self, most: int = ..., /) -> bytes:
         """The next bytes, b'' at the end."""
         ...
 
@@ -82,6 +87,11 @@ class S3Request:
         self.signing = signing
         self.operation = ""
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
+
+    @property
+    def context(self) -> RequestContext:
+        """What the object layer is given with each call."""
+        return RequestContext.of(self.environ)
 
     @property
     def version_id(self) -> str:

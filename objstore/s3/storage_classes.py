@@ -34,7 +34,8 @@ def mapping(text: str) -> dict[str, str]:
 
 
 class StorageClasses:
-    """names: of the classes that an upload can ask for. policies: all of the store.
+    """names: of the classes that an upload can ask for. policies: all of the store. of_buckets: index of the policy of
+    new buckets, None for the default one.
 
     Raises ConfigError for a policy that is not there or takes no new containers.
     """
@@ -44,7 +45,7 @@ class StorageClasses:
         self.policies = policies
         self._mapped = {name: self._policy(name, policy) for name, policy in mapped.items()}
         standard = self._mapped.pop(STANDARD, None)
-        self.bucket_headers = {"X-Storage-Policy": standard.name} if standard is not None else {}
+        self.of_buckets = None if standard is None else standard.index
 
     def _policy(self, name: str, policy: str) -> StoragePolicy:
         found = self.policies.by_name(policy)
@@ -53,10 +54,10 @@ class StorageClasses:
             raise ConfigError(f"storage_classes: the storage policy {policy!r} of {name} {fault}")
         return found
 
-    def policy(self, name: str, bucket: int) -> StoragePolicy | None:
-        """The policy for objects of a class, None where it is the bucket's own. bucket: index of that."""
-        found = self._mapped.get(name)
-        return found if found is not None and found.index != bucket else None
+    def policy_index(self, name: str | None) -> int | None:
+        """The policy that keeps objects of a class, None for the bucket's own. name: None for the standard class."""
+        found = self._mapped.get(name or STANDARD)
+        return None if found is None else found.index
 
 
 UNMAPPED = StorageClasses({})

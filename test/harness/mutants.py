@@ -235,10 +235,10 @@ MUTANTS = (
     # Lives of objects
     Mutant(
         "data are kept when their manifest may exist",
-        "objstore/s3/placement.py",
-        "if refusal.status < 500:",
+        "objstore/layers/placement.py",
+        "if is_refusal(failure):",
         "if True:",
-        _unit("s3/test_s3_placement"),
+        _unit("layers/test_layers_placement"),
     ),
     Mutant(
         "an end that was taken back is not carried out",

@@ -11,18 +11,21 @@ import secrets
 import time
 from typing import NamedTuple
 
+from objstore.core.errors import Conflict, NotFound, PreconditionFailed
+from objstore.core.listed import LISTED_SIZE
 from objstore.core.names import Name
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import DeleteOptions, PutOptions, ReadOptions
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.multipart import names, uploads
 from objstore.s3.multipart.uploads import Upload
-from objstore.s3.native import unexpected
 from objstore.s3.request import S3Request
+from objstore.web.write_conditions import WriteCondition
 
 COMPLETING, UNSURE, DONE, ABORTED = "completing", "unsure", "done", "aborted"
-# Seconds after which the one who made a claim is taken for dead. No native request takes as long.
+# Seconds after which the one who made a claim is taken for dead. No write takes as long.
 LEASE = 300.0
-_SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
 
 
 class Claim(NamedTuple):
@@ -45,14 +48,12 @@ def _name(context: Context, request: S3Request, upload: Upload) -> Name:
 
 def look(context: Context, request: S3Request, upload: Upload) -> Claim | None:
     """The claim on an upload, None where there is none."""
-    answer = context.native.ask(request.environ, "GET", _name(context, request, upload))
-    body = answer.read()
-    if answer.status == 404:
+    try:
+        stored = context.layer.open(request.context, _name(context, request, upload), ReadOptions())
+    except NotFound:
         return None
-    if answer.status != 200:
-        raise unexpected(answer.status)
-    said = json.loads(body)
-    return Claim(said["state"], said["since"], said["size"], answer.headers["Etag"])
+    claim = json.loads(stored.read())
+    return Claim(claim["state"], claim["since"], claim["size"], stored.headers["Etag"])
 
 
 def make(
@@ -61,31 +62,29 @@ def make(
     """Make the claim, in the place of `over` where that is given; None where someone else was faster."""
     since = time.time()
     said = {"state": state, "since": since, "size": size, "by": secrets.token_hex(8)}
-    headers = {
-        "Content-Type": "application/json",
-        _SIZE: str(-size),
-        **({"If-Match": over.etag} if over is not None else {"If-None-Match": "*"}),
-    }
-    answer = context.native.ask(
-        request.environ, "PUT", _name(context, request, upload), headers=headers, body=json.dumps(said).encode()
-    )
-    answer.close()
-    if answer.status == 201:
-        return Claim(state, since, size, answer.headers["Etag"])
-    if answer.status in (404, 409, 412):
+    headers = {"Content-Type": "application/json", LISTED_SIZE: str(-size)}
+    condition = WriteCondition(None, "*") if over is None else WriteCondition(over.etag)
+    body = BytesBody(json.dumps(said).encode())
+    try:
+        result = context.layer.put(
+            request.context, _name(context, request, upload), PutOptions(headers, condition=condition), body
+        )
+    except (NotFound, Conflict, PreconditionFailed):
         return None
-    raise unexpected(answer.status)
+    return Claim(state, since, size, result.etag)
 
 
 def withdraw(context: Context, request: S3Request, upload: Upload, claim: Claim) -> None:
     """Give up a claim that came to nothing; one that another has taken over stays."""
     name = _name(context, request, upload)
-    headers = {"If-Match": claim.etag}
-    context.native.done(request.environ, "DELETE", name, (204, 404, 409, 412), headers=headers)
+    try:
+        context.layer.delete(request.context, name, DeleteOptions(condition=WriteCondition(claim.etag)))
+    except (NotFound, Conflict, PreconditionFailed):
+        pass
 
 
 def remove(context: Context, request: S3Request, upload: Upload) -> None:
-    context.native.done(request.environ, "DELETE", _name(context, request, upload), (204, 404))
+    uploads.drop(context, request, _name(context, request, upload))
 
 
 def is_aborted(context: Context, request: S3Request, upload: Upload) -> bool:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import ObjstoreError
-from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owned_prefix, owns
+from objstore.core.listed import LISTED_ETAG, LISTED_SIZE
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
 from objstore.core.names import Name
-from objstore.s3 import current, objects, versions
+from objstore.layers.bodies import BytesBody
+from objstore.s3 import current, objects
 from objstore.s3 import headers as kept_headers
 from objstore.s3.context import Context
-from objstore.s3.current import Stored, Target
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import Checksum
 from objstore.s3.multipart import claims, names, parts, plan, uploads
@@ -28,8 +29,6 @@ from objstore.s3.request import S3Request
 from objstore.web import segments
 
 _PART_XML = 512  # bytes of a part in the document, at most
-_ITSELF = {"multipart-manifest": "get"}
-_LISTED_SIZE = "X-Object-Sysmeta-Container-Update-Override-Size"
 
 
 class Completed(NamedTuple):
@@ -74,25 +73,11 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
     if not names.is_id(upload_id):
         return None
     name, prefix = objects.name_of(context, request), names.prefix(upload_id)
-    if versions.state(context, request, name):
-        stored = versions.earlier(context, request, name, prefix)
-    else:
-        stored = _current(context, request, name)
-    if stored is None or owned_prefix(stored.headers) != prefix:
+    stored = context.layer.find_owner(request.context, name, prefix)
+    if stored is None:
         return None
     checksum = kept_headers.checksum(stored.headers)
     return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id, stored.headers)
-
-
-def _current(context: Context, request: S3Request, name: Name) -> Stored | None:
-    try:
-        stored = current.read(context, request, Target(name), "HEAD", {"X-Newest": "true"}, _ITSELF)
-    except S3Error as missing:
-        if missing.status == 404:
-            return None
-        raise
-    stored.answer.close()
-    return stored
 
 
 def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> Claim | Completed:
@@ -154,13 +139,13 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
         MANIFEST_ETAG: planned.etag,
         MANIFEST_SIZE: str(planned.size),
         MANIFEST_OWNS: owns(container.container, names.prefix(record.upload.id)),
-        kept_headers.LISTED_ETAG: planned.etag,
-        _LISTED_SIZE: str(planned.size),
+        LISTED_ETAG: planned.etag,
+        LISTED_SIZE: str(planned.size),
     }
     if planned.checksum is not None:
         headers[kept_headers.CHECKSUM] = planned.checksum.dump()
     body = segments.dump(planned.rows(container.container))
-    return current.Upload(headers, body=body)
+    return current.Upload(headers, BytesBody(body))
 
 
 def _unused(found: Sequence[Part], planned: Plan) -> list[str]:

@@ -15,7 +15,9 @@ import secrets
 import time
 from typing import NamedTuple
 
-KIND = "parts"  # of `native.hidden`
+from objstore.layers.interface import Page
+
+KIND = "parts"  # of `core.names.hidden`
 RECORDS = "u/"
 _SEPARATOR = "\x00"
 BEHIND = "\x7f"  # greater than any tail
@@ -59,9 +61,11 @@ def prefix(upload_id: str) -> str:
     return f"p/{upload_id}/"
 
 
-def numbers(upload_id: str, after: int = 0) -> dict[str, str]:
-    """The query of a listing that has the parts behind number `after`, and nothing else."""
-    return {"prefix": prefix(upload_id), "marker": f"p/{upload_id}/{after:05d}/~", "end_marker": f"p/{upload_id}/:"}
+def numbers(upload_id: str, after: int = 0) -> Page:
+    """The listing that has the parts behind number `after`, and nothing else."""
+    return Page(
+        prefix(upload_id), marker=f"p/{upload_id}/{after:05d}/~", end_marker=f"p/{upload_id}/:", data_times=True
+    )
 
 
 def new_part(upload_id: str, number: int) -> str:

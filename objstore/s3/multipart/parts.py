@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from objstore.core.errors import NoContainer, NotFound
+from objstore.core.listed import LISTED_TYPE
 from objstore.core.numbers import whole
+from objstore.layers import listings
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import PutOptions, PutResult
 from objstore.runtime import green
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
 from objstore.s3.multipart import claims, names, uploads
 from objstore.s3.multipart.uploads import Upload
 from objstore.s3.request import S3Request
-from objstore.s3.stored import Target, refused
 
 _TYPE = "application/octet-stream"
-_LISTED_TYPE = "X-Object-Sysmeta-Container-Update-Override-Content-Type"
 _AT = "at"
 _AT_ONCE = 8  # deletions
 _PAGE = 5000
@@ -38,11 +41,6 @@ class Part(NamedTuple):
     checksums: Mapping[str, str]
 
 
-class Written(NamedTuple):
-    etag: str
-    modified: str  # HTTP date
-
-
 def number_of(request: S3Request, most: int) -> int:
     """The part number of a request; raises S3Error InvalidArgument."""
     text = request.query.get("partNumber", "")
@@ -60,45 +58,40 @@ def write(
     context: Context,
     request: S3Request,
     upload: Upload,
-    stream: object,
-    length: int | None,
+    body: ObjectBody,
     checksums: Callable[[], Mapping[str, str]],
-) -> Written:
+) -> PutResult:
     """Keep one more attempt at the part that the request names.
 
-    length: of the stream, None if it is not known. checksums: known once the stream was read. Raises S3Error
-    InvalidArgument, NoSuchUpload where the upload was aborted meanwhile, and what reading the stream raises.
+    checksums: known once the body was read. Raises S3Error InvalidArgument, NoSuchUpload if the upload was aborted
+    meanwhile, and what reading the body raises.
     """
     number = number_of(request, context.settings.max_parts)
     name = uploads.place(context, request, upload)._replace(object=names.new_part(upload.id, number))
 
     def late() -> dict[str, str]:
         # Which attempt counts is told by when it ended; the name must be there before.
-        return {_LISTED_TYPE: f"{_TYPE};{urlencode({_AT: f'{time.time():.6f}', **checksums()})}"}
+        return {LISTED_TYPE: f"{_TYPE};{urlencode({_AT: f'{time.time():.6f}', **checksums()})}"}
 
-    answer = context.native.ask(
-        request.environ, "PUT", name, headers={"Content-Type": _TYPE}, stream=stream, length=length, late=late
-    )
-    answer.close()
-    if answer.status == 404:  # the bucket's uploads are gone with it
-        raise uploads.no_such(upload.id)
-    if answer.status != 201:
-        raise refused(answer.status, Target(name), {})
+    try:
+        result = context.layer.put(request.context, name, PutOptions({"Content-Type": _TYPE}, late=late), body)
+    except NoContainer:  # the bucket's uploads are gone with it
+        raise uploads.no_such(upload.id) from None
     if claims.is_aborted(context, request, upload):
-        context.native.done(request.environ, "DELETE", name, (204, 404))
+        uploads.drop(context, request, name)
         raise uploads.no_such(upload.id)
-    return Written(answer.headers["Etag"], answer.headers["Last-Modified"])
+    return result
 
 
 def attempts(context: Context, request: S3Request, upload: Upload, after: int = 0) -> Iterator[Part]:
     """All attempts at parts behind number `after`, by number."""
     container = uploads.place(context, request, upload)
+    page = names.numbers(upload.id, after)._replace(limit=_PAGE)
     try:
-        for row in context.native.pages(request.environ, container, names.numbers(upload.id, after), _PAGE):
+        for row in listings.rows(context.layer, request.context, container, page):
             yield _read(row)
-    except S3Error as missing:
-        if missing.code != "NoSuchBucket":
-            raise
+    except NotFound:
+        return
 
 
 def _read(row: Mapping[str, Any]) -> Part:
@@ -126,7 +119,7 @@ def delete(context: Context, request: S3Request, upload: Upload, found: Iterable
     container = uploads.place(context, request, upload)
 
     def drop(name: str) -> None:
-        context.native.done(request.environ, "DELETE", container._replace(object=name), (204, 404))
+        uploads.drop(context, request, container._replace(object=name))
 
     waits: list[Any] = []
     for name in found:

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from objstore.core.names import Name
-from objstore.layers.interface import Reply
-from objstore.s3 import placement
+from objstore.core.errors import Conflict, NotFound
+from objstore.core.listed import STORAGE_CLASS
+from objstore.core.names import Name, hidden
+from objstore.layers import hidden as hidden_containers
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import DeleteOptions, PutOptions, ReadOptions, Reply
+from objstore.layers.placement import kind as placed
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
-from objstore.s3.headers import STORAGE_CLASS
 from objstore.s3.multipart import names
-from objstore.s3.native import hidden, unexpected
 from objstore.s3.request import S3Request
 from objstore.s3.storage_classes import STANDARD
 
@@ -65,52 +67,47 @@ def place(context: Context, request: S3Request, upload: Upload | None = None) ->
     bucket = context.buckets.resolve(request, request.bucket)
     assert bucket.container is not None
     policy = upload.policy if upload is not None else None
-    kind = names.KIND if policy is None else placement.kind(names.KIND, policy)
+    kind = names.KIND if policy is None else placed(names.KIND, policy)
     return Name(bucket.account, hidden(kind, bucket.container))
 
 
 def begin(context: Context, request: S3Request, algorithm: str, type: str, kept: Mapping[str, str]) -> Upload:
     """A new upload under the request's key. Raises S3Error NoSuchBucket."""
     storage_class = kept.get(STORAGE_CLASS, STANDARD)
-    policy = placement.elsewhere(context, request, context.buckets.resolve(request, request.bucket), kept)
-    index = policy.index if policy is not None else None
-    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, index)
-    container = place(context, request)
+    bucket = context.buckets.resolve(request, request.bucket)
+    policy = _policy(context, request, bucket, kept)
+    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, policy)
+    layer = context.layer
     if policy is not None:
-        bucket = context.buckets.resolve(request, request.bucket)
-        placement.make_container(context, request, bucket, place(context, request, upload), policy)
-    sent = {"Content-Type": upload.listed}
+        hidden_containers.make(layer, request.context, place(context, request, upload), bucket, policy)
+    options = PutOptions({"Content-Type": upload.listed})
     body = json.dumps({"kept": dict(kept)}).encode()
-    name = container._replace(object=names.record(upload.key, upload.id))
-    answer = context.native.done(request.environ, "PUT", name, (201, 404, 409), headers=sent, body=body)
-    if answer.status != 201:
-        _make(context, request, container)
-        answer = context.native.done(request.environ, "PUT", name, (201, 404, 409), headers=sent, body=body)
-        if answer.status != 201:  # the container is being deleted, with its bucket
-            raise context.native.lost(request.environ, context.buckets.resolve(request, request.bucket))
+    name = place(context, request)._replace(object=names.record(upload.key, upload.id))
+    try:
+        layer.put(request.context, name, options, BytesBody(body))
+        return upload
+    except (NotFound, Conflict):
+        hidden_containers.make(layer, request.context, name, bucket)
+    try:
+        layer.put(request.context, name, options, BytesBody(body))
+    except (NotFound, Conflict):  # the container is being deleted, with its bucket
+        raise hidden_containers.gone(layer, request.context, bucket) from None
     return upload
 
 
-def _make(context: Context, request: S3Request, container: Name) -> None:
-    """Make the hidden container, with the bucket's storage policy."""
-    bucket = context.buckets.resolve(request, request.bucket)
-    answer = context.native.done(request.environ, "HEAD", bucket, (200, 204, 404))
-    if answer.status == 404:
-        raise context.native.lost(request.environ, bucket)
-    policy = answer.headers.get("X-Storage-Policy")
-    headers = {"X-Storage-Policy": policy} if policy else {}
-    made = context.native.done(request.environ, "PUT", container, (201, 202, 404, 409), headers=headers)
-    if made.status >= 400:
-        raise context.native.lost(request.environ, bucket)
+def _policy(context: Context, request: S3Request, bucket: Name, kept: Mapping[str, str]) -> int | None:
+    """The storage policy of an object with these headers, None if it is the bucket's."""
+    policy = context.classes.policy_index(kept.get(STORAGE_CLASS))
+    if policy is None:
+        return None
+    container = context.layer.container_info(request.context, bucket)
+    return policy if container.exists and container.policy_index != policy else None
 
 
 def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> Upload | None:
     """The upload of that id under the request's key, None if there is none. newest: as a majority knows it."""
-    answer = _ask(context, request, "HEAD", upload_id, {"X-Newest": "true"} if newest else None)
-    if answer is None:
-        return None
-    answer.close()
-    return _read(request.key, upload_id, answer.headers["Content-Type"])
+    stored = _open(context, request, upload_id, ReadOptions(head=True, newest=newest))
+    return None if stored is None else _read(request.key, upload_id, stored.headers["Content-Type"])
 
 
 def existing(context: Context, request: S3Request) -> Upload:
@@ -123,31 +120,33 @@ def existing(context: Context, request: S3Request) -> Upload:
 
 def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
     """The record of an upload, None where there is none."""
-    answer = _ask(context, request, "GET", upload_id)
-    if answer is None:
+    stored = _open(context, request, upload_id, ReadOptions())
+    if stored is None:
         return None
-    upload = _read(request.key, upload_id, answer.headers["Content-Type"])
-    return Record(upload, json.loads(answer.read())["kept"])
+    upload = _read(request.key, upload_id, stored.headers["Content-Type"])
+    return Record(upload, json.loads(stored.read())["kept"])
 
 
-def _ask(
-    context: Context, request: S3Request, method: str, upload_id: str, headers: Mapping[str, str] | None = None
-) -> Reply | None:
+def _open(context: Context, request: S3Request, upload_id: str, options: ReadOptions) -> Reply | None:
     if not names.is_id(upload_id):
         return None
     name = place(context, request)._replace(object=names.record(request.key, upload_id))
-    answer = context.native.ask(request.environ, method, name, headers=headers)
-    if answer.status == 200:
-        return answer
-    answer.close()
-    if answer.status != 404:
-        raise unexpected(answer.status)
-    return None
+    try:
+        return context.layer.open(request.context, name, options)
+    except NotFound:
+        return None
 
 
 def remove(context: Context, request: S3Request, upload: Upload) -> None:
-    name = place(context, request)._replace(object=names.record(upload.key, upload.id))
-    context.native.done(request.environ, "DELETE", name, (204, 404))
+    drop(context, request, place(context, request)._replace(object=names.record(upload.key, upload.id)))
+
+
+def drop(context: Context, request: S3Request, name: Name) -> None:
+    """Delete a part, record or claim. It is no error if it is gone, be it with its container."""
+    try:
+        context.layer.delete(request.context, name, DeleteOptions())
+    except NotFound:
+        pass
 
 
 def read_row(row: Mapping[str, Any]) -> Upload:

@@ -25,6 +25,7 @@ from objstore.core.errors import MALFORMED, ObjstoreError
 from objstore.core.metadata import check_sendable
 from objstore.core.timestamps import Timestamp
 from objstore.http.request_head import HeadLimits, parse_head
+from objstore.layers.versions import names as versions
 from objstore.replication import databases, objects_messages
 from objstore.ring.ring_file import RING, RingContents, decode_ring, encode_ring
 from objstore.ring.sealed import seal
@@ -38,7 +39,6 @@ from objstore.s3.operations.object import delete_many
 from objstore.s3.operations.uploads import part_copy as upload_part_copy
 from objstore.s3.signature import Checker, SignatureRules
 from objstore.s3.signature.times import Window
-from objstore.s3.versions import names as versions
 from objstore.store.change import Change
 from objstore.store.databases import account_db, container_db
 from objstore.store.databases import metadata as database_metadata

@@ -16,6 +16,7 @@ from harness.in_process import InProcess
 from harness.s3 import Signer
 
 from objstore.access.identity import Credential, Identity
+from objstore.assembly.apps import proxy_app
 from objstore.http.request_head import HeadLimits, RequestRefused, parse_head
 from objstore.middleware.copy import Copy
 from objstore.runtime import settings
@@ -41,7 +42,7 @@ class Stack:
 
     def __init__(self, root: Path) -> None:
         store = InProcess(root, devices=1, replicas=1)
-        below: Any = Copy(store.proxy)
+        below: Any = Copy(proxy_app(store.conf, store.transports))
         self.app = S3Filter(below, settings.read(S3Settings, {}), keys=Keys(), logger=LOGGER)
 
     def send(self, method: str, target: str, headers: dict[str, str], body: bytes) -> int:

@@ -43,8 +43,10 @@ def test_a_container_is_made_once(shelf: Shelf, other: Name) -> None:
 
 
 def test_a_container_that_is_not_there(shelf: Shelf, other: Name) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NoContainer):
         shelf.layer.container(shelf.context, other)
+    with pytest.raises(NoContainer):
+        shelf.layer.list_objects(shelf.context, other, Page())
     with pytest.raises(NoContainer):
         shelf.layer.update_container(shelf.context, other, ContainerOptions({}))
     with pytest.raises(NotFound):
@@ -115,7 +117,7 @@ def test_an_expired_object_keeps_its_container_until_it_is_deleted(shelf: Shelf)
 def test_a_container_that_is_made_again_starts_anew(shelf: Shelf, other: Name) -> None:
     create(shelf, other, {"X-Container-Meta-A": "1"})
     shelf.layer.delete_container(shelf.context, other)
-    with pytest.raises(NotFound) as missing:
+    with pytest.raises(NoContainer) as missing:
         shelf.layer.container(shelf.context, other)
     deleted = missing.value.timestamp
     assert create(shelf, other, policy=1)

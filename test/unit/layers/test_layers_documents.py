@@ -13,13 +13,12 @@ from objstore.core.errors import InvalidInput
 from objstore.http.request_head import HeadLimits
 from objstore.http.response_head import MAX_HEAD
 from objstore.layers import documents
-from objstore.layers.documents import PREFIX as CONFIG
 from objstore.s3 import cors, xml
 
 
 def sysmeta(sent: dict[str, str]) -> dict[str, str]:
     """As a container tells what was set."""
-    prefix = CONFIG.removesuffix("S3-")
+    prefix = documents.PREFIX.removesuffix("S3-")
     return {name[len(prefix) :].lower(): value for name, value in sent.items() if value}
 
 

@@ -13,12 +13,14 @@ import pytest
 from harness.layer_over_app import LayerOverApp
 
 from objstore.access.identity import Credential, Identity
-from objstore.core.names import Name
+from objstore.core.names import Name, hidden
 from objstore.core.text import HEADER_NAME
+from objstore.layers.interface import ContainerOptions
+from objstore.layers.versions import Versions
 from objstore.s3.buckets import ACCOUNT, GRACE, Buckets, place_of
 from objstore.s3.errors import S3Error
-from objstore.s3.native import Native, hidden
 from objstore.s3.request import S3Request
+from objstore.web.context import RequestContext
 from objstore.web.requests import Environ, StartResponse, api_name
 
 BUCKET = "bucket"
@@ -29,7 +31,7 @@ class Crash(Exception):
 
 
 class Shop:
-    """A native store. left: changes that still work before a crash, None for all."""
+    """A store. left: changes that still work before a crash, None for all."""
 
     def __init__(self) -> None:
         self.layer = LayerOverApp(self)
@@ -115,7 +117,7 @@ class World:
         self.now = 1_000_000.0
         chosen = {"dns_compliant_bucket_names": True, "region": "us-east-1", "max_buckets_per_account": 3}
         chosen |= {"native_paths": ("v1.0", "info"), **settings}
-        self.buckets = Buckets(Native(self.shop, lambda: self.now), SimpleNamespace(**chosen), lambda: self.now)
+        self.buckets = Buckets(Versions(self.shop.layer), SimpleNamespace(**chosen), lambda: self.now)
 
     def request(self, account: str, headers: dict[str, str] | None = None) -> S3Request:
         environ: Environ = {"REQUEST_METHOD": "PUT"}
@@ -123,13 +125,13 @@ class World:
         return S3Request(environ, BUCKET, "", {}, headers or {}, None, credential)  # type: ignore[arg-type]
 
     def create(self, account: str, bucket: str = BUCKET) -> bool:
-        return self.buckets.create(self.request(account), bucket, {})
+        return self.buckets.create(self.request(account), bucket, ContainerOptions({}))
 
     def delete(self, account: str) -> None:
         self.buckets.delete(self.request(account), Name(account, BUCKET))
 
     def owner(self) -> str:
-        return self.buckets.entry({}, BUCKET).account
+        return self.buckets.entry(RequestContext(), BUCKET).account
 
     def code(self, account: str, bucket: str = BUCKET) -> str:
         """The code that creating ends with, '' for none."""

@@ -195,12 +195,12 @@ def test_ids_grow_and_are_told_from_other_text():
 
 def test_parts_lie_between_the_bounds_of_their_listing():
     upload_id = names.new_id()
-    query = names.numbers(upload_id, 3)
+    page = names.numbers(upload_id, 3)
     for number, inside in ((1, False), (3, False), (4, True), (10_000, True)):
         name = names.new_part(upload_id, number)
-        assert (query["marker"] < name < query["end_marker"]) is inside and names.number_of(name) == number
-    assert not names.claim(upload_id) < query["end_marker"]
-    assert not names.prefix(upload_id) + "reading-x" < query["end_marker"]
+        assert (page.marker < name < page.end_marker) is inside and names.number_of(name) == number
+    assert not names.claim(upload_id) < page.end_marker
+    assert not names.prefix(upload_id) + "reading-x" < page.end_marker
 
 
 def test_an_upload_is_read_back_from_its_row():

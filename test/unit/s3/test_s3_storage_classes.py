@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from objstore.core.errors import ConfigError
+from objstore.core.listed import STORAGE_CLASS
 from objstore.core.policies import Policies, StoragePolicy
 from objstore.s3 import headers
 from objstore.s3.errors import S3Error
@@ -21,12 +22,12 @@ POLICIES = Policies(
 
 def test_classes_have_the_policies_that_are_named_for_them() -> None:
     classes = StorageClasses(mapping("STANDARD=gold, STANDARD_IA = ICE,"), POLICIES)
-    found = classes.policy("STANDARD_IA", 0)
-    assert found is not None and found.name == "cold"
-    assert classes.policy("STANDARD_IA", 1) is None
-    assert classes.policy("STANDARD", 1) is None
-    assert classes.policy("ONEZONE_IA", 0) is None
-    assert classes.bucket_headers == {"X-Storage-Policy": "gold"}
+    assert classes.policy_index("STANDARD_IA") == 1
+    assert classes.policy_index("STANDARD") is None
+    assert classes.policy_index(None) is None
+    assert classes.policy_index("ONEZONE_IA") is None
+    assert classes.of_buckets == 0
+    assert UNMAPPED.of_buckets is None
 
 
 @pytest.mark.parametrize("text", ["cold", "STANDARD_IA=", "=cold", "SMALL=cold", "GLACIER=cold, GLACIER=cold"])
@@ -46,4 +47,4 @@ def test_classes_that_need_restoring_can_be_asked_for_where_they_have_a_policy()
     with pytest.raises(S3Error):
         headers.described(asked, UNMAPPED.names)
     kept = headers.described(asked, StorageClasses({"GLACIER": "cold"}, POLICIES).names)
-    assert kept[headers.STORAGE_CLASS] == "GLACIER"
+    assert kept[STORAGE_CLASS] == "GLACIER"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from objstore.access import acl
 from objstore.access.bucket import ACL
+from objstore.layers import documents
 from objstore.s3 import acl_xml, bucket_config
 from objstore.s3.access import sent_acl
 from objstore.s3.acl_headers import Owners
@@ -24,7 +25,7 @@ def put(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
     asked = sent_acl(context, request, kept, Owners(kept.owner, kept.owner))
     name = bucket_config.name_for_others(context, request)
-    context.native.set_config(request.environ, name, ACL, acl.dump(asked, kept.owner))
+    documents.keep(context.layer, request.context, name, ACL, acl.dump(asked, kept.owner))
     return Response(200)
 
 

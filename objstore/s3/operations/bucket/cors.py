@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from objstore.layers import documents
 from objstore.s3 import bucket_config, cors
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
@@ -17,7 +18,7 @@ def get(context: Context, request: S3Request) -> Response:
 def put(context: Context, request: S3Request) -> Response:
     rules = cors.from_xml(bucket_config.sent_xml(context, request, "CORSConfiguration"))
     name = bucket_config.name_for_others(context, request)  # browsers ask before anyone has signed
-    context.native.set_config(request.environ, name, bucket_config.CORS, cors.dump(rules))
+    documents.keep(context.layer, request.context, name, bucket_config.CORS, cors.dump(rules))
     return Response(200)
 
 

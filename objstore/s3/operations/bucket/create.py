@@ -6,6 +6,7 @@ from objstore.access import acl
 from objstore.access.acl import Acl
 from objstore.access.bucket import ACL, BUCKET_OWNER_ENFORCED, OWNERSHIP, OWNERSHIPS
 from objstore.layers import documents
+from objstore.layers.interface import ContainerOptions
 from objstore.s3 import xml
 from objstore.s3.access import refuse_public
 from objstore.s3.acl_headers import Owners, asks_for_acl, from_headers
@@ -27,10 +28,11 @@ def create(context: Context, request: S3Request) -> Response:
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
     kept = acl.dump(granted, request.account)
-    headers = documents.headers(ACL, kept) | context.classes.bucket_headers
+    headers = documents.headers(ACL, kept)
     if ownership:
         headers |= documents.headers(OWNERSHIP, ownership)
-    if not context.buckets.create(request, request.bucket, headers):
+    options = ContainerOptions(headers, policy=context.classes.of_buckets)
+    if not context.buckets.create(request, request.bucket, options):
         if context.settings.region != _CLASSIC:
             raise S3Error("BucketAlreadyOwnedByYou", "", {"BucketName": request.bucket})
         _reset_acl(context, request, granted)
@@ -44,7 +46,7 @@ def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
     if bucket.acls_disabled and not granted.private:
         raise S3Error("AccessControlListNotSupported")
     refuse_public(granted, bucket.block)
-    context.native.set_config(request.environ, name, ACL, acl.dump(granted, request.account))
+    documents.keep(context.layer, request.context, name, ACL, acl.dump(granted, request.account))
 
 
 def _check_location(body: bytes, settings: S3Settings) -> None:

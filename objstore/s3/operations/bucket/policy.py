@@ -5,6 +5,7 @@ from __future__ import annotations
 from objstore.access import condition_keys, policy
 from objstore.access.bucket import POLICY
 from objstore.access.public import is_public, is_public_bucket
+from objstore.layers import documents
 from objstore.s3 import bucket_config, xml
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -40,7 +41,7 @@ def put(context: Context, request: S3Request) -> Response:
     if kept.block.block_policy and is_public(asked):
         raise S3Error("AccessDenied")
     name = bucket_config.name_for_others(context, request)
-    context.native.set_config(request.environ, name, POLICY, text)
+    documents.keep(context.layer, request.context, name, POLICY, text)
     return Response(204)
 
 

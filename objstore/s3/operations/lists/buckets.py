@@ -7,7 +7,10 @@ import binascii
 from itertools import islice
 from typing import Any
 
+from objstore.core.errors import NotFound
 from objstore.core.names import Name
+from objstore.layers import listings
+from objstore.layers.interface import Page
 from objstore.s3 import acl_xml, bucket_config, dates, xml
 from objstore.s3.context import Context
 from objstore.s3.errors import S3Error
@@ -24,12 +27,11 @@ def list_buckets(context: Context, request: S3Request) -> Response:
     most = _most(query.get("max-buckets"))
     rows: list[dict[str, Any]] = []
     if query.get("bucket-region", context.settings.region) == context.settings.region:
-        asked = {"marker": _marker(query.get("continuation-token", "")), "prefix": prefix}
+        asked = Page(prefix, marker=_marker(query.get("continuation-token", "")), limit=1000)
         try:
-            rows = list(islice(context.native.pages(request.environ, Name(request.account), asked), most + 1))
-        except S3Error as missing:
-            if missing.code != "NoSuchBucket":  # an account that has not come to be has no buckets
-                raise
+            rows = list(islice(listings.rows(context.layer, request.context, Name(request.account), asked), most + 1))
+        except NotFound:
+            pass  # an account that has not come to be has no buckets
     shown = rows[:most]
     return bucket_config.answer(
         xml.document(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from objstore.core.errors import NotFound
+from objstore.layers.interface import Page
 from objstore.s3 import dates, listing, xml
 from objstore.s3.acl_xml import owner
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
 from objstore.s3.listing import Asked
 from objstore.s3.multipart import names, uploads
 from objstore.s3.multipart.uploads import Upload
@@ -17,7 +18,7 @@ from objstore.s3.request import S3Request
 from objstore.web.responses import Response
 
 
-class Page(NamedTuple):
+class UploadsPage(NamedTuple):
     """next: key and id to go on after; empty where the listing is at its end."""
 
     uploads: list[Upload]
@@ -50,21 +51,16 @@ def list_uploads(context: Context, request: S3Request) -> Response:
     return Response(200, {"Content-Type": "application/xml"}, xml.document("ListMultipartUploadsResult", result))
 
 
-def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) -> Page:
+def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) -> UploadsPage:
     container = uploads.place(context, request)
     if not asked.limit:
-        return Page([], [])
-    query = {"prefix": names.RECORDS + asked.prefix, "limit": str(asked.limit + 1)}
-    if asked.delimiter:
-        query["delimiter"] = asked.delimiter
-    if asked.after:
-        query["marker"] = _marker(asked, id_marker)
+        return UploadsPage([], [])
+    marker = _marker(asked, id_marker) if asked.after else ""
+    wanted = Page(names.RECORDS + asked.prefix, asked.delimiter, marker, limit=asked.limit + 1)
     try:
-        rows = context.native.listing(request.environ, container, query)
-    except S3Error as missing:
-        if missing.code != "NoSuchBucket":
-            raise
-        return Page([], [])
+        rows = context.layer.list_objects(request.context, container, wanted).rows
+    except NotFound:
+        return UploadsPage([], [])
     cut = len(rows) > asked.limit
     del rows[asked.limit :]
     following = ("", "")
@@ -74,7 +70,7 @@ def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) ->
             following = names.read_record(last["name"])
         else:
             following = (last["subdir"].removeprefix(names.RECORDS), "")
-    return Page(
+    return UploadsPage(
         [uploads.read_row(row) for row in rows if "name" in row],
         [row["subdir"].removeprefix(names.RECORDS) for row in rows if "subdir" in row],
         following,

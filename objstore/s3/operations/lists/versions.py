@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from objstore.s3 import listing, versions, xml
+from objstore.layers.interface import Group, Version, VersionsPage
+from objstore.layers.versions.names import parse_id
+from objstore.s3 import listing, xml
 from objstore.s3.context import Context
+from objstore.s3.current import NULL
 from objstore.s3.dates import listed
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
-from objstore.s3.stored import NULL
-from objstore.s3.versions.history import Asked, Group, History, Version
-from objstore.s3.versions.names import parse_id
 from objstore.web.responses import Response
 
 
@@ -23,11 +23,10 @@ def list_versions(context: Context, request: S3Request) -> Response:
     asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
     _check_marker(query.get("key-marker"), marker)
     bucket = context.buckets.resolve(request, request.bucket)
-    kept = bool(versions.state(context, request, bucket))
-    history = History(context.native, request.environ, bucket, kept)
     # With an empty key marker, S3 lists from the start, whatever the version is.
-    wanted = Asked(asked.prefix, asked.delimiter, asked.after, marker if asked.after else "", asked.limit + 2)
-    found = list(islice(history.list(wanted), asked.limit + 1)) if asked.limit else []
+    wanted = VersionsPage(asked.prefix, asked.delimiter, asked.after, marker if asked.after else "", asked.limit + 2)
+    rows = context.layer.list_versions(request.context, bucket, wanted)
+    found = list(islice(rows, asked.limit + 1)) if asked.limit else []
     cut = len(found) > asked.limit
     del found[asked.limit :]
     last = found[-1] if cut else None

@@ -14,8 +14,7 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = current.read(context, request, target, "HEAD")
-    stored.answer.close()
+    stored = current.read(context, request, target, current.HEAD)
     kept = context.access.bucket(context, request, target.name.of_container)
     if kept.acls_disabled:
         shown = acl.private(kept.owner)
@@ -28,8 +27,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = current.read(context, request, target, "HEAD")
-    stored.answer.close()
+    stored = current.read(context, request, target, current.HEAD)
     kept = context.access.bucket(context, request, target.name.of_container)
     owner = acl.load(stored.headers.get(headers.ACL, ""), kept.owner).owner
     asked = sent_acl(context, request, kept, Owners(owner, kept.owner))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from objstore.core.listed import STORAGE_CLASS
 from objstore.core.numbers import whole
+from objstore.layers.interface import Reply
 from objstore.s3 import current, objects, reading, xml
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Stored, Target
+from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
@@ -29,8 +31,7 @@ def attributes(context: Context, request: S3Request) -> Response:
     reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
     if context.access.denies(context, request, reading_it, target.name.of_container, request.key, target.version):
         raise S3Error("AccessDenied")
-    stored = current.read(context, request, target, "HEAD")
-    stored.answer.close()
+    stored = current.read(context, request, target, current.HEAD)
     checksum = names.checksum(stored.headers)
     told: dict[str, object] = {
         "ETag": names.etag(stored.headers),
@@ -38,7 +39,7 @@ def attributes(context: Context, request: S3Request) -> Response:
         if checksum is not None
         else None,
         "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in asked else None,
-        "StorageClass": stored.headers.get(names.STORAGE_CLASS, STANDARD),
+        "StorageClass": stored.headers.get(STORAGE_CLASS, STANDARD),
         "ObjectSize": stored.size,
     }
     said = {
@@ -62,7 +63,7 @@ def _asked(request: S3Request) -> frozenset[str]:
     return asked
 
 
-def _parts(context: Context, request: S3Request, target: Target, stored: Stored) -> Elements | None:
+def _parts(context: Context, request: S3Request, target: Target, stored: Reply) -> Elements | None:
     """None for an object that was uploaded in one piece. Single parts are told only where their checksums are known."""
     count = reading.parts_count(stored.headers)
     if not count:

@@ -29,7 +29,7 @@ def copy(context: Context, request: S3Request) -> Response:
         kept = copying.kept_of_copy(context, request, stored, target, chosen)
         copied = copying.transfer(context, request, stored, Target(name), kept, conditions)
     finally:
-        stored.answer.close()
+        stored.close()
     said = {
         "Content-Type": "application/xml",
         **objects.version_header(copied.written.version_id),
@@ -39,7 +39,7 @@ def copy(context: Context, request: S3Request) -> Response:
         said["x-amz-copy-source-version-id"] = stored.version_id
     checksum = copied.checksum
     result = [
-        ("LastModified", dates.of_http(copied.written.modified)),
+        ("LastModified", dates.iso(copied.written.timestamp.ceiling)),
         ("ETag", f'"{copied.written.etag}"'),
         ("ChecksumType", checksum.type),
         (f"Checksum{checksum.algorithm}", checksum.value),

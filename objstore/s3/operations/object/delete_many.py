@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from objstore.core.errors import ObjstoreError
+from objstore.layers.interface import DeleteResult
 from objstore.runtime import green
 from objstore.s3 import addressing, checksums, deleting, failures, xml
 from objstore.s3.context import Context
-from objstore.s3.current import Deleted, Target
+from objstore.s3.current import Target
 from objstore.s3.deleting import Conditions
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
@@ -30,7 +31,7 @@ class Item(NamedTuple):
     conditions: Conditions
 
 
-Outcome = Deleted | S3Error
+Outcome = DeleteResult | S3Error
 
 
 def delete_many(context: Context, request: S3Request) -> Response:
@@ -71,7 +72,7 @@ def _item(element: Any) -> Item:
 
 def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iterable[Outcome]:
     """The outcome of each, several under way at once: each waits for its disk most of the time."""
-    outcomes: list[Outcome] = [Deleted()] * len(items)
+    outcomes: list[Outcome] = [DeleteResult(False)] * len(items)
     waiting = iter(enumerate(items))
 
     def work() -> None:
@@ -95,7 +96,7 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
         return deleting.delete(context, request, Target(name, version), item.conditions)
     except S3Error as failure:
         if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:
-            return Deleted(version)
+            return DeleteResult(False, (), version)
         return failure
     except ObjstoreError as failure:
         return failures.from_core(failure)

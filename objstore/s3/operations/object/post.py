@@ -8,10 +8,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from objstore.s3 import checksums, current, form_upload, objects, xml
 from objstore.s3 import headers as names
 from objstore.s3.context import Context
+from objstore.s3.current import Upload
 from objstore.s3.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.request import S3Request
-from objstore.s3.stored import Upload
 from objstore.web.responses import Response
 
 _NO_FORM = "Bucket POST must be of the enclosure-type multipart/form-data"
@@ -30,7 +30,7 @@ def post(context: Context, request: S3Request) -> Response:
         checksum = objects.checksum_of(request)
         return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    written = current.write(context, request, name, Upload(kept, stream=request.body, late=late))
+    written = current.write(context, request, name, Upload(kept, request.body, late))
     headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **names.encryption(kept)}
     return _answer(request, fields, headers)
 

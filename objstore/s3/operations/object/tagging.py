@@ -11,8 +11,7 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     """Return an empty set if the object has no tags."""
-    stored = current.read(context, request, objects.target(context, request), "HEAD")
-    stored.answer.close()
+    stored = current.read(context, request, objects.target(context, request), current.HEAD)
     kept = tags.load(stored.headers.get(headers.TAGS, ""))
     said = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
     return Response(200, said, tags.to_xml(kept))

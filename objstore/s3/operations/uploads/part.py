@@ -29,7 +29,7 @@ def upload(context: Context, request: S3Request) -> Response:
     def known() -> Mapping[str, str]:
         return request.body.checksums if length != 0 else {kept: _of_nothing(kept), **request.body.checksums}
 
-    written = parts.write(context, request, upload, request.body, length, known)
+    written = parts.write(context, request, upload, request.body, known)
     told = upload.algorithm or sent or checksums.DEFAULT
     said = {"ETag": f'"{written.etag}"', Checksum(told, "").header: known().get(told, "")}
     return Response(200, said)

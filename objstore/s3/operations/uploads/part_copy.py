@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
+from objstore.layers.interface import ReadOptions, Reply
+from objstore.layers.outflow import Outflow
 from objstore.s3 import checksums, copying, current, dates, objects, xml
 from objstore.s3.context import Context
-from objstore.s3.current import Stored
 from objstore.s3.errors import S3Error
 from objstore.s3.headers import quoted_etag
 from objstore.s3.multipart import parts, uploads
 from objstore.s3.objects import CopySource
 from objstore.s3.operation import Operation
-from objstore.s3.outflow import Outflow
 from objstore.s3.request import S3Request
 from objstore.web.responses import Response
 
@@ -25,8 +25,7 @@ def copy(context: Context, request: S3Request) -> Response:
     asked = _asked_range(request.header(RANGE))
     target = CopySource(request.header(copying.SOURCE)).target(context, request)
     upload = uploads.existing(context, request)
-    judged = copying.open_source(context, request, target, "HEAD")
-    judged.answer.close()
+    judged = copying.open_source(context, request, target, head=True)
     wanted = {"If-Match": quoted_etag(judged.headers)}
     length = judged.size
     if asked is not None:
@@ -38,21 +37,21 @@ def copy(context: Context, request: S3Request) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy source: "
             f"{objects.MOST_PUT}",
         )
-    stored = current.read(context, request, target, "GET", wanted)
-    if stored.answer.status not in (200, 206):  # it was replaced in this very moment
-        stored.answer.close()
+    stored = current.read(context, request, target, ReadOptions(wanted))
+    if stored.status not in (200, 206):  # it was replaced in this very moment
+        stored.close()
         raise S3Error("PreconditionFailed")
     algorithm = upload.algorithm or checksums.DEFAULT
-    flow = Outflow(stored.answer, length)
+    flow = Outflow(stored, length)
     stream = copying.Summed(flow, algorithm)
     try:
-        written = parts.write(context, request, upload, stream, length, lambda: {algorithm: stream.checksum.value})
+        written = parts.write(context, request, upload, stream, lambda: {algorithm: stream.checksum.value})
     finally:
         flow.close()
     said = {"Content-Type": "application/xml"}
     if stored.version_id:
         said["x-amz-copy-source-version-id"] = stored.version_id
-    result = [("LastModified", dates.of_http(written.modified)), ("ETag", f'"{written.etag}"')]
+    result = [("LastModified", dates.iso(written.timestamp.ceiling)), ("ETag", f'"{written.etag}"')]
     if upload.algorithm:
         result.append((f"Checksum{algorithm}", stream.checksum.value))
     return Response(200, said, xml.document("CopyPartResult", result))
@@ -73,7 +72,7 @@ def _asked_range(text: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _check_range(asked: tuple[int, int], stored: Stored, text: str) -> int:
+def _check_range(asked: tuple[int, int], stored: Reply, text: str) -> int:
     """The bytes of a range; raises S3Error InvalidRange for one that the source has not whole."""
     if asked[1] >= stored.size:
         raise S3Error(

@@ -1,4 +1,4 @@
-"""Deleting versions for good. Where it is the current one, the next newest becomes current first.
+"""Deleting versions for good. If it is the current one, the next newest becomes current first.
 
 The pointer moves before the entry goes, so that what is current can be read at every moment. All moves are
 made at the timestamp right after the one that was seen: they lose against any write since.
@@ -6,69 +6,60 @@ made at the timestamp right after the one that was seen: they lose against any w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from objstore.core.errors import Conflict
 from objstore.core.timestamps import Timestamp
+from objstore.layers.interface import DeleteResult
+from objstore.layers.versions import names, states, writes
+from objstore.layers.versions.keys import ABSENT, PRESENT, Key, Move, Seen, move_to
+from objstore.layers.versions.names import NULL, Ref
 from objstore.runtime import green
-from objstore.s3.errors import S3Error
-from objstore.s3.native import unexpected
-from objstore.s3.request import S3Request
-from objstore.s3.stored import NULL, Deleted, Target
-from objstore.s3.versions import names, states, writes
-from objstore.s3.versions.keys import Key, Move, Seen, move_to
-from objstore.s3.versions.names import Ref
-
-if TYPE_CHECKING:
-    from objstore.s3.context import Context
+from objstore.web.write_conditions import WriteCondition
 
 _FEW = 5  # rows of a listing of what comes next
 
 
-def delete(context: Context, request: S3Request, target: Target, conditions: Mapping[str, str]) -> Deleted:
-    """As `current.delete`."""
-    if not target.version:
-        return writes.mark_deleted(context, request, target.name, conditions)
-    key = Key(context.native, request.environ, target.name)
-    if target.version == NULL:
-        return _remove_null(key, conditions)
-    ref = states.parse(target)
-    marker = _remove(key, ref, conditions)
-    return Deleted(target.version, marker)
+def remove(key: Key, version_id: str, condition: WriteCondition | None) -> DeleteResult:
+    """Delete a version for good. Raises BadVersionId, PreconditionFailed, Conflict (others change it all the time)."""
+    if version_id == NULL:
+        return _remove_null(key, condition)
+    ref = states.parse(version_id)
+    existed = _remove(key, ref, condition)
+    return DeleteResult(existed, (), version_id, existed and ref.marker)
 
 
-def _remove(key: Key, ref: Ref, conditions: Mapping[str, str]) -> bool:
-    """Was it there as a delete marker?"""
+def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
+    """Was it there?"""
     head = key.head(ref)
     if head is None:
         return False
-    if conditions:
-        etag = writes.etag_of(head.headers)
-        writes.check(Seen(None, ref.stamp, {"Etag": etag}), conditions, key.name)
+    writes.check(Seen(None, ref.stamp, head.headers), condition)
     step_aside(key, ref)
     key.drop(ref)
     step_aside(key, ref)  # another's deletion may have made it current meanwhile
-    return ref.marker
+    return True
 
 
-def _remove_null(key: Key, conditions: Mapping[str, str]) -> Deleted:
+def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
     seen = key.look(newest=True)
     if seen is not None and seen.ref is None:
-        writes.check(seen, conditions, key.name)
+        writes.check(seen, condition)
         step_aside(key, None)
         for ref in list(key.nulls(majority=True)):
             key.drop(ref)
-        return Deleted(NULL)
+        return DeleteResult(True, (), NULL)
     found = [ref for ref in key.nulls(majority=True) if seen is not None and (seen.ref == ref or seen.replaces(ref))]
-    marker = False
+    existed = marker = False
     for index, ref in enumerate(found):
-        was_marker = _remove(key, ref, {} if index else conditions)
-        marker = marker or (index == 0 and was_marker)
-    return Deleted(NULL, marker)
+        removed = _remove(key, ref, None if index else condition)
+        existed = existed or removed
+        marker = marker or (index == 0 and removed and ref.marker)
+    return DeleteResult(existed, (), NULL, marker)
 
 
 def step_aside(key: Key, ref: Ref | None) -> None:
-    """Make the next newest version the current one where this one is it. ref: None for a plain object.
+    """Make the next newest version the current one, if this one is. ref: None for a plain object.
 
     It is searched for again once the pointer is moved: another deletion may have taken it meanwhile, or a slow write
     may have found the version that goes still there, and so have become a past one, newer than what was found.
@@ -81,20 +72,17 @@ def step_aside(key: Key, ref: Ref | None) -> None:
         following = _next(key, seen)
         if pointer.moved and pointer.names(following):
             return
-        status = _point(key, following, pointer)
-        if status in (201, 204):
+        if _point(key, following, pointer):
             there = following is not None
             pointer = _Pointer(following.ref if following else None, there, names.successor(pointer.written), True)
             continue
-        if status not in writes.MOVED:
-            raise unexpected(status)
         green.sleep(writes.PAUSE * attempt)
         now = key.look(newest=True)
         if (now is not None) != pointer.there or (now is not None and now.ref != pointer.ref):
             return
         if now is not None:
             pointer = pointer._replace(written=now.written)
-    raise S3Error("OperationAborted")
+    raise Conflict("others change the key all the time")
 
 
 class _Pointer(NamedTuple):
@@ -110,16 +98,16 @@ class _Pointer(NamedTuple):
         return not self.there if move is None else self.there and self.ref == move.ref
 
 
-def _point(key: Key, following: Move | None, pointer: _Pointer) -> int:
-    """The status, as of `Key.point`, but 204 for a pointer that is deleted, as there is nothing to name."""
+def _point(key: Key, following: Move | None, pointer: _Pointer) -> bool:
+    """Move the pointer, or delete it if there is nothing to name; False if another came first."""
     stamp = names.successor(pointer.written)
     if following is None:
-        return key.remove_pointer(stamp, {"If-Match": "*"})
-    return key.point(following, stamp, {"If-Match": "*"} if pointer.there else {"If-None-Match": "*"})
+        return key.remove_pointer(stamp)
+    return key.point(following, stamp, PRESENT if pointer.there else ABSENT)
 
 
 def _next(key: Key, seen: Seen) -> Move | None:
-    """To the newest version older than what is seen; where that is a null version, the other nulls go with it.
+    """To the newest version older than what is seen; if that is a null version, the other nulls go with it.
 
     Entries that others have deleted are passed over: their rows may stay listed for a while.
     """

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from harness.in_process import InProcess
 
-from objstore.core.errors import NodeFailure
+from objstore.core.errors import DeleteMarker, NodeFailure, NotFound
+from objstore.core.listed import LISTED_ETAG
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
 from objstore.core.names import Name
-from objstore.s3 import current
-from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import LISTED_ETAG
-from objstore.s3.native import Native
-from objstore.s3.request import S3Request
-from objstore.s3.stored import Target, Upload
-from objstore.s3.versions import earlier
-from objstore.s3.versions.history import Asked, History, Version
+from objstore.layers import documents
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import (
+    ContainerOptions,
+    DeleteOptions,
+    PutOptions,
+    ReadOptions,
+    Version,
+    VersionsPage,
+)
+from objstore.layers.versions import CONFIG, Versions
+from objstore.web.context import RequestContext
+from objstore.web.write_conditions import WriteCondition
 from objstore.wire.messages import NodeRequest
 
 BUCKET = Name("AUTH_t", "b")
@@ -33,39 +37,38 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.store = InProcess(root)
-        self.native = Native(self.store.proxy)
-        self._context = Context(self.native, None, None, SimpleNamespace())  # type: ignore[arg-type]
-        assert self.native.ask({}, "PUT", BUCKET).status == 201
+        self.layer = Versions(self.store.proxy.layer)
+        assert self.layer.create_container(RequestContext(), BUCKET, ContainerOptions({}))
         self.set_state("Enabled")
         self.put("first", b"")  # makes the container of entries
 
     def set_state(self, state: str) -> None:
-        self.native.set_config({}, BUCKET, "versioning", state)
-
-    def _request(self) -> S3Request:
-        return S3Request({"REQUEST_METHOD": "GET"}, "b", "", {}, {}, None, None)  # type: ignore[arg-type]
+        documents.keep(self.layer, RequestContext(), BUCKET, CONFIG, state)
 
     def put(self, key: str, data: bytes, headers: Mapping[str, str] | None = None, **conditions: str) -> str:
-        given = {name.replace("_", "-"): value for name, value in conditions.items()}
-        upload = Upload({"Content-Type": "text/plain", **(headers or {})}, body=data, conditions=given)
+        condition = WriteCondition(**conditions) if conditions else None
+        options = PutOptions({"Content-Type": "text/plain", **(headers or {})}, condition=condition)
         name = BUCKET._replace(object=key)
-        return current.write(self._context, self._request(), name, upload).version_id or "null"
+        return self.layer.put(RequestContext(), name, options, BytesBody(data)).version_id or "null"
 
     def earlier(self, key: str, prefix: str) -> str | None:
         """Id of the version that an upload has become."""
-        stored = earlier(self._context, self._request(), BUCKET._replace(object=key), prefix)
-        return stored and stored.version_id
+        reply = self.layer.find_owner(RequestContext(), BUCKET._replace(object=key), prefix)
+        return reply and reply.version_id
 
     def delete(self, key: str, version: str = "") -> str:
-        return current.delete(self._context, self._request(), Target(BUCKET._replace(object=key), version)).version_id
+        options = DeleteOptions(version_id=version)
+        return self.layer.delete(RequestContext(), BUCKET._replace(object=key), options).version_id
 
     def current(self, key: str) -> str | None:
         """Id of the version that is read, None for none."""
         try:
-            stored = current.read(self._context, self._request(), Target(BUCKET._replace(object=key)), "HEAD")
-        except S3Error as error:
-            return error.headers.get("x-amz-version-id")
-        return stored.version_id or "null"
+            reply = self.layer.open(RequestContext(), BUCKET._replace(object=key), ReadOptions(head=True))
+        except DeleteMarker as marker:
+            return marker.version_id
+        except NotFound:
+            return None
+        return reply.version_id or "null"
 
     @contextmanager
     def rows_lost(self, *replicas: int) -> Iterator[None]:
@@ -85,7 +88,7 @@ class World:
         """Ids of the versions that some replica's listing shows."""
         found: set[str] = set()
         for _ in range(20):
-            items = History(self.native, {}, BUCKET).list(Asked(prefix=key))
+            items = self.layer.list_versions(RequestContext(), BUCKET, VersionsPage(prefix=key))
             found.update(item.version_id for item in items if isinstance(item, Version) and item.key == key)
         return found
 
@@ -104,7 +107,7 @@ def _put(world: World, key: str) -> str:
 
 
 def _put_conditionally(world: World, key: str) -> str:
-    return world.put(key, b"older", If_None_Match="*")
+    return world.put(key, b"older", if_none_match="*")
 
 
 OLDER = pytest.mark.parametrize("older", [_mark, _put, _put_conditionally])
@@ -130,9 +133,8 @@ def test_a_version_that_too_few_replicas_list_is_not_acknowledged(
     world: World, older: Callable[[World, str], str]
 ) -> None:
     first = world.put("k", b"first")
-    with world.rows_lost(0, 1), pytest.raises(S3Error) as error:
-        older(world, "k") if older is not _put_conditionally else world.put("k", b"x", If_Match="*")
-    assert error.value.code == "ServiceUnavailable"
+    with world.rows_lost(0, 1), pytest.raises(NodeFailure):
+        older(world, "k") if older is not _put_conditionally else world.put("k", b"x", if_match="*")
     assert world.current("k") == first
     assert world.listed("k") == {first}
     assert older(world, "k2")  # all is well again
@@ -201,7 +203,7 @@ def test_an_upload_that_one_replica_alone_has_as_current_is_written_again_when_i
     def breaks(device: str, request: NodeRequest) -> bool:
         return request.method == "PUT" and request.name == pointer and device != alone
 
-    with world.broken(breaks), pytest.raises(S3Error):
+    with world.broken(breaks), pytest.raises(NodeFailure):
         world.put("k", b"[]", headers=headers)
     done = world.earlier("k", "prefix")
     world.store.net.down = {alone}

@@ -1,4 +1,4 @@
-"""What was read of one object as the body of another's PUT."""
+"""Contents of objects as contents of others."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ _PIECE = 1 << 20
 
 
 class Outflow:
-    """What was read of one object as the body of another's PUT.
+    """An open object as the body of another's PUT (`layers.bodies.ObjectBody`).
 
     Where the source fails or ends early, reading raises BodyTruncated, so that the PUT keeps nothing.
     """
 
     def __init__(self, source: Reply, size: int) -> None:
+        self.length: int | None = size
         self._source = source
         self._pieces: Iterator[bytes] = iter(source.body)
         self._left = size
         self._piece: Any = b""
 
-    def read_chunk(self, most: int = _PIECE) -> Any:
+    def check(self) -> None:
+        pass
+
+    def read_chunk(self, most: int = _PIECE, /) -> Any:
         """Up to `most` bytes; b'' at the end."""
         while not self._piece:
             try:
@@ -43,17 +47,6 @@ class Outflow:
             whole = memoryview(self._piece)
             piece, self._piece = whole[:most], whole[most:]
         return piece
-
-    def read(self, size: int = -1) -> bytes:
-        pieces = []
-        left = size if size >= 0 else None
-        while left is None or left:
-            piece = bytes(self.read_chunk(_PIECE if left is None else left))
-            if not piece:
-                break
-            pieces.append(piece)
-            left = None if left is None else left - len(piece)
-        return b"".join(pieces)
 
     def close(self) -> None:
         self._source.close()

@@ -1,6 +1,6 @@
-"""Listing versions: the rows of the bucket and those of its entries, merged key by key.
+"""Listing versions: the rows of the container and those of its entries, merged key by key.
 
-A key's row in the bucket is that of its pointer, and was made at the timestamp of the version
+A key's row in the container is that of its pointer, and was made at the timestamp of the version
 that is current: where the newest entry has the same, they belong together, and nothing else need be asked. Only
 where that is not so (the current version was deleted by id, a write is under way) the pointer itself is
 read. A key without entries has a plain object.
@@ -8,49 +8,22 @@ read. A key without entries has a plain object.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
+from objstore.core.errors import NotFound
 from objstore.core.names import Name
-from objstore.s3.errors import S3Error
-from objstore.s3.native import Native
-from objstore.s3.stored import NULL
-from objstore.s3.versions import names
-from objstore.s3.versions.keys import Key, Seen
-from objstore.s3.versions.names import Ref
-from objstore.web.requests import Environ
+from objstore.layers import listings
+from objstore.layers.interface import Group, Page, Version, VersionsPage
+from objstore.layers.versions import names
+from objstore.layers.versions.keys import Key, Seen
+from objstore.layers.versions.names import NULL, Ref
 
 Row = Mapping[str, Any]
 _GREATEST = "\U0010ffff"
 _END = _GREATEST * 1100  # longer than any key
-
-
-class Asked(NamedTuple):
-    """What to list, '' for what is not given. key_marker: keys up to and with it are passed over, or, with a
-    version_marker, its versions up to and with that id. page: rows of one native listing."""
-
-    prefix: str = ""
-    delimiter: str = ""
-    key_marker: str = ""
-    version_marker: str = ""
-    page: int = 1000
-
-
-class Version(NamedTuple):
-    """row: as of a native listing, with `hash`, `bytes`, `last_modified`."""
-
-    key: str
-    version_id: str
-    latest: bool
-    marker: bool
-    row: Row
-
-
-class Group(NamedTuple):
-    """Keys rolled up by the delimiter."""
-
-    key: str
 
 
 class _Held(NamedTuple):
@@ -61,65 +34,77 @@ class _Held(NamedTuple):
     receipt: bool
 
 
-class History:
-    """The versions of a bucket. kept: did it ever keep any, so that there may be entries?"""
+def versions(container: Key, page: VersionsPage, kept: bool) -> Iterator[Version | Group]:
+    """See `VersionedLayer.list_versions`. container: its name is that of the container.
 
-    def __init__(self, native: Native, environ: Environ, bucket: Name, kept: bool = True) -> None:
-        self._native = native
-        self._environ = environ
-        self._bucket = bucket
-        self._kept = kept
+    kept: did the container ever keep versions, so that there may be entries?
+    """
+    history = _History(container, page)
+    if page.version_marker and kept:
+        yield from history.rest()
+    keys = _Stream(history.keys())
+    entries = _Stream(history.entries() if kept else iter(()))
+    while keys.head is not None or entries.head is not None:
+        key = min(keys.key, entries.key)
+        if (keys.is_group and keys.key == key) or (entries.is_group and entries.key == key):
+            for stream in (keys, entries):
+                while stream.key == key and stream.head is not None:
+                    stream.take()
+            yield Group(key)
+            continue
+        row = keys.take() if keys.key == key else None
+        if entries.key != key:
+            assert row is not None
+            yield Version(key, NULL, True, False, row)
+            continue
+        first = entries.take()
+        if row is not None and entries.key != key and _stamp(row) == _stamp(first):
+            # Most are so: one version, which is current.
+            yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
+            continue
+        yield from history.of_key(key, row, _Lookahead(_held(chain((first,), _taken(entries, key)))))
 
-    def list(self, asked: Asked) -> Iterator[Version | Group]:
-        """Keys ascending by their UTF-8 bytes, versions of a key newest first. Raises S3Error NoSuchBucket."""
-        if asked.version_marker and self._kept:
-            yield from self._rest(asked)
-        keys = _Stream(self._keys(asked))
-        entries = _Stream(self._entries(asked) if self._kept else iter(()))
-        while keys.head is not None or entries.head is not None:
-            key = min(keys.key, entries.key)
-            if (keys.is_group and keys.key == key) or (entries.is_group and entries.key == key):
-                for stream in (keys, entries):
-                    while stream.key == key and stream.head is not None:
-                        stream.take()
-                yield Group(key)
-                continue
-            row = keys.take() if keys.key == key else None
-            if entries.key != key:
-                assert row is not None
-                yield Version(key, NULL, True, False, row)
-                continue
-            first = entries.take()
-            if row is not None and entries.key != key and _stamp(row) == _stamp(first):
-                # Most are so: one version, which is current.
-                yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
-                continue
-            yield from self._of_key(key, row, _Lookahead(_held(chain((first,), _taken(entries, key)))))
 
-    def _keys(self, asked: Asked) -> Iterator[Row]:
-        query = _query(asked.prefix, asked.delimiter, asked.key_marker)
-        return self._native.pages(self._environ, self._bucket, query, asked.page)
+class _History:
+    """The versions of a container. container: a key of it, of which only the container counts."""
 
-    def _entries(self, asked: Asked) -> Iterator[Row]:
-        container = Key(self._native, self._environ, self._bucket).container
+    def __init__(self, container: Key, page: VersionsPage) -> None:
+        self._container = container
+        self._asked = page
+
+    def keys(self) -> Iterator[Row]:
+        """The rows of keys. Raises NotFound."""
+        return self._rows(self._container.name, self._asked.key_marker)
+
+    def entries(self) -> Iterator[Row]:
+        """The rows of entries; none if the hidden container is not there."""
+        asked = self._asked
+        container = self._container.container
         marker = asked.key_marker
         group = _group(marker, asked)
         if marker and group != marker:
             marker += names.SEPARATOR + names.BEHIND
         try:
             if asked.delimiter and names.ALPHABET.issuperset(asked.delimiter):  # it may stand in what follows the keys
-                yield from self._regrouped(container, asked, marker)
+                yield from self._regrouped(container, marker)
             else:
-                query = _query(asked.prefix, asked.delimiter, marker)
-                yield from self._native.pages(self._environ, container, query, asked.page)
-        except S3Error as missing:
-            if missing.code != "NoSuchBucket":
-                raise
+                yield from self._rows(container, marker)
+        except NotFound:
+            return
 
-    def _regrouped(self, container: Name, asked: Asked, marker: str) -> Iterator[Row]:
+    def _rows(self, container: Name, marker: str) -> Iterator[Row]:
+        asked = self._asked
+        return self._read(container, Page(asked.prefix, asked.delimiter, marker))
+
+    def _read(self, container: Name, page: Page) -> Iterator[Row]:
+        page = page._replace(limit=self._asked.limit, data_times=True)
+        return listings.rows(self._container.layer, self._container.context, container, page)
+
+    def _regrouped(self, container: Name, marker: str) -> Iterator[Row]:
+        asked = self._asked
         known = asked.key_marker
         while True:
-            for row in self._native.pages(self._environ, container, _query(asked.prefix, "", marker), asked.page):
+            for row in self._read(container, Page(asked.prefix, marker=marker)):
                 group = _group(row["name"].rpartition(names.SEPARATOR)[0], asked)
                 if group:
                     if group != known:
@@ -130,7 +115,8 @@ class History:
             else:
                 return
 
-    def _of_key(self, key: str, row: Row | None, entries: _Lookahead) -> Iterator[Version]:
+    def of_key(self, key: str, row: Row | None, entries: _Lookahead) -> Iterator[Version]:
+        """The versions of a key with entries. row: that of the key itself."""
         first = entries.first
         if first is None:
             if row is not None:
@@ -149,36 +135,26 @@ class History:
             yield Version(key, NULL, True, False, row)
         yield from _older(key, seen.plain_ref, entries, lambda _: False)
 
-    def _rest(self, asked: Asked) -> Iterator[Version]:
+    def rest(self) -> Iterator[Version]:
         """The versions of the marker's key behind the marker."""
+        asked = self._asked
         key = self._key(asked.key_marker)
         seen = key.look()
         if seen is None or not key.text.startswith(asked.prefix):
             return
-        start: Ref | None
-        if asked.version_marker != NULL:
-            start = names.parse_id(asked.version_marker)
-        elif seen.ref is None:
-            start = None
-        else:
-            start = _null_of(key, seen)
+        null = functools.cache(lambda: None if seen.ref is None else _null_of(key, seen))
+        start = names.parse_id(asked.version_marker) if asked.version_marker != NULL else null()
         marker = names.receipt(key.text, start) if start is not None else ""
-        rows = self._native.pages(
-            self._environ, key.container, _query(key.text + names.SEPARATOR, "", marker), asked.page
-        )
-        if seen.ref is None:
-            counts: Callable[[Ref], bool] = lambda _: False  # noqa: E731
-        else:
-            counts = lambda ref: ref == _null_of(key, seen)  # noqa: E731
+        rows = self._read(key.container, Page(key.text + names.SEPARATOR, marker=marker))
         current = seen.plain_ref if seen.ref is None else seen.ref
         try:
-            yield from _older(key.text, current, _held(rows), counts, seen.ref is not None)
-        except S3Error as missing:
-            if missing.code != "NoSuchBucket":
-                raise
+            yield from _older(key.text, current, _held(rows), lambda ref: ref == null(), seen.ref is not None)
+        except NotFound:
+            return
 
     def _key(self, key: str) -> Key:
-        return Key(self._native, self._environ, self._bucket._replace(object=key))
+        container = self._container
+        return container._replace(name=container.name._replace(object=key))
 
 
 def _older(
@@ -198,16 +174,6 @@ def _older(
         if ref.null and not null_counts(ref):
             continue
         yield Version(key, ref.version_id, latest, ref.marker, held.row)
-
-
-def any_left(native: Native, environ: Environ, bucket: Name) -> bool:
-    """Is there any version or delete marker in a bucket? What does not count is not asked for."""
-    try:
-        return next(History(native, environ, bucket).list(Asked(page=10)), None) is not None
-    except S3Error as missing:
-        if missing.code != "NoSuchBucket":
-            raise
-        return False
 
 
 class _First:
@@ -313,14 +279,9 @@ def _stamp(row: Row) -> tuple[str, int]:
     return row["last_modified"], row.get("offset", 0)
 
 
-def _group(key: str, asked: Asked) -> str:
+def _group(key: str, asked: VersionsPage) -> str:
     """What a key is rolled up into, '' for nothing."""
     if not asked.delimiter or not key.startswith(asked.prefix):
         return ""
     end = key.find(asked.delimiter, len(asked.prefix))
     return key[: end + len(asked.delimiter)] if end >= 0 else ""
-
-
-def _query(prefix: str, delimiter: str, marker: str) -> dict[str, str]:
-    given = {"prefix": prefix, "delimiter": delimiter, "marker": marker}
-    return {name: value for name, value in given.items() if value}

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,26 +21,39 @@ from objstore.assembly.apps import storage_servers
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
+from objstore.core.errors import (
+    Conflict,
+    DeleteMarker,
+    NoSuchVersion,
+    NotFound,
+    ObjstoreError,
+    PreconditionFailed,
+)
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
-from objstore.layers.interface import ObjectLayer
+from objstore.layers import documents
+from objstore.layers.bodies import BytesBody, ObjectBody
+from objstore.layers.interface import (
+    ContainerOptions,
+    DeleteOptions,
+    Group,
+    ObjectLayer,
+    Page,
+    PutOptions,
+    ReadOptions,
+    Version,
+    VersionsPage,
+)
 from objstore.layers.manifests import Manifests
+from objstore.layers.versions import CONFIG, Versions, names
+from objstore.layers.versions.names import KINDS, Ref
 from objstore.ring import Ring
 from objstore.ring.builder import RingBuilder
 from objstore.runtime import cluster_conf, green, settings
 from objstore.runtime.cluster_conf import FILE_NAME
-from objstore.s3 import current
-from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.native import Native
-from objstore.s3.request import S3Request
-from objstore.s3.stored import Target, Upload
-from objstore.s3.versions import any_left, names
-from objstore.s3.versions.history import Asked, Group, History, Version
-from objstore.s3.versions.names import KINDS, Ref
-from objstore.swift.app import ProxyApp
 from objstore.web.context import RequestContext
+from objstore.web.write_conditions import WriteCondition
 from objstore.wire.local import LocalTransport
 
 LOGGER = logging.getLogger("test")
@@ -79,9 +91,8 @@ class Gate:
     before: called with the name of each change.
     """
 
-    def __init__(self, app: ProxyApp) -> None:
-        self.app = app
-        self.layer = Gated(self, app.layer)
+    def __init__(self, layer: ObjectLayer) -> None:
+        self.layer: Any = Gated(self, layer)
         self.left: int | None = None
         self.pause: Callable[[], float] | None = None
         self.before: Callable[[Name], None] | None = None
@@ -104,17 +115,18 @@ class Waiting:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.length: int | None = len(data)
         self.asked = self.go = False
 
-    def read_chunk(self, most: int = 1 << 20) -> bytes:
+    def check(self) -> None:
+        pass
+
+    def read_chunk(self, most: int, /) -> bytes:
         self.asked = True
         while not self.go:
             green.sleep(0.001)
         data, self._data = self._data, b""
         return data
-
-    def read(self, size: int = -1) -> bytes:
-        return self.read_chunk()
 
 
 class Shown(NamedTuple):
@@ -144,65 +156,66 @@ class World:
         transports.use_local(local, frozenset({("127.0.0.1", 6200)}))
         rings = {name: lambda: ring for name in ("account", "container", "object")}
         cluster = Cluster(settings.read(ClusterSettings, {}), known.salt, known.policies, rings, transports, LOGGER)  # type: ignore[arg-type]
-        layer = Manifests(ClusterLayer(cluster, known.limits.max_file_size), 120.0, LOGGER)
-        self.gate = Gate(ProxyApp(cluster, known.limits, layer))
-        self.native = Native(self.gate)
+        self.gate = Gate(Manifests(ClusterLayer(cluster, known.limits.max_file_size), 120.0, LOGGER))
+        self.layer = Versions(self.gate.layer)
         self.key = "k"
-        self.context = Context(self.native, None, None, SimpleNamespace())  # type: ignore[arg-type]
-        assert self.native.ask({}, "PUT", BUCKET).status == 201
-
-    def request(self) -> S3Request:
-        return S3Request({"REQUEST_METHOD": "GET"}, "b", "", {}, {}, None, None)  # type: ignore[arg-type]
+        assert self.layer.create_container(RequestContext(), BUCKET, ContainerOptions({}))
 
     def set_state(self, state: str) -> None:
-        self.native.set_config({}, BUCKET, "versioning", state)
+        documents.keep(self.layer, RequestContext(), BUCKET, CONFIG, state)
 
     def put(self, key: str, data: bytes, **conditions: str) -> str:
-        given = {name.replace("_", "-"): value for name, value in conditions.items()}
-        name = BUCKET._replace(object=key)
-        upload = Upload({"Content-Type": "text/plain"}, body=data, conditions=given)
-        return current.write(self.context, self.request(), name, upload).version_id or "null"
+        return self.put_body(key, BytesBody(data), **conditions)
 
-    def get(self, key: str, version: str = "") -> tuple[str, bytes] | str:
-        """Version id and data, or the code of the error."""
+    def put_body(self, key: str, body: ObjectBody, **conditions: str) -> str:
+        condition = WriteCondition(**conditions) if conditions else None
+        options = PutOptions({"Content-Type": "text/plain"}, condition=condition)
+        return self.layer.put(RequestContext(), BUCKET._replace(object=key), options, body).version_id or "null"
+
+    def get(self, key: str, version: str = "") -> tuple[str, bytes] | ObjstoreError:
+        """Version id and data, or the error."""
         try:
-            stored = current.read(self.context, self.request(), Target(BUCKET._replace(object=key), version))
-        except S3Error as error:
-            return error.code
-        return stored.version_id or "null", stored.answer.read()
+            reply = self.layer.open(RequestContext(), BUCKET._replace(object=key), ReadOptions(version_id=version))
+        except ObjstoreError as error:
+            return error
+        return reply.version_id or "null", reply.read()
 
     def delete(self, key: str, version: str = "") -> str:
-        return current.delete(self.context, self.request(), Target(BUCKET._replace(object=key), version)).version_id
+        options = DeleteOptions(version_id=version)
+        return self.layer.delete(RequestContext(), BUCKET._replace(object=key), options).version_id
 
-    def items(self, asked: Asked | None = None) -> list[Version | Group]:
-        return list(History(self.native, {}, BUCKET).list(asked or Asked()))
+    def items(self, page: VersionsPage | None = None) -> list[Version | Group]:
+        return list(self.layer.list_versions(RequestContext(), BUCKET, page or VersionsPage()))
+
+    def any_left(self) -> bool:
+        return bool(self.items(VersionsPage(limit=10)))
 
     def shown(self, key: str) -> list[Shown]:
         """The versions of a key as they are listed; fails where reading does not agree."""
         found = []
-        for item in self.items(Asked(prefix=key)):
+        for item in self.items(VersionsPage(prefix=key)):
             assert isinstance(item, Version)
             if item.key == key:
                 found.append(Shown(item.version_id, item.latest, self._data(item)))
         latest = [one for one in found if one.latest]
         assert len(latest) == (1 if found else 0)
         assert found[:1] == latest
-        listed = {row["name"]: row for row in self.native.listing({}, BUCKET, {})}
+        listed = {row["name"]: row for row in self.layer.list_objects(RequestContext(), BUCKET, Page()).rows}
         if latest and latest[0].data is not None:
             assert self.get(key) == (latest[0].version_id, latest[0].data)
             assert listed[key]["bytes"] == len(latest[0].data)
         else:
-            with pytest.raises(S3Error) as missing:
-                current.read(self.context, self.request(), Target(BUCKET._replace(object=key)))
-            assert missing.value.code == "NoSuchKey"
-            assert missing.value.headers.get("x-amz-version-id") == (latest[0].version_id if latest else None)
+            missing = self.get(key)
+            assert isinstance(missing, NotFound) and not isinstance(missing, NoSuchVersion)
+            marker = missing.version_id if isinstance(missing, DeleteMarker) else None
+            assert marker == (latest[0].version_id if latest else None)
             assert key not in listed
         return found
 
     def _data(self, item: Version) -> bytes | None:
         got = self.get(item.key, item.version_id)
         if item.marker:
-            assert got == "MethodNotAllowed"
+            assert isinstance(got, DeleteMarker)
             return None
         assert isinstance(got, tuple)
         assert got[0] == item.version_id
@@ -287,9 +300,9 @@ class History_(RuleBasedStateMachine):
         there = bool(self.model) and self.model[0][1] is not None
         data = b"x" * self.count
         try:
-            version = self.world.put("k", data, **({"If_None_Match": "*"} if create else {"If_Match": "*"}))
-        except S3Error as error:
-            assert error.code == ("PreconditionFailed" if create else "NoSuchKey")
+            version = self.world.put("k", data, **({"if_none_match": "*"} if create else {"if_match": "*"}))
+        except PreconditionFailed as error:
+            assert error.missing == (not create)
             assert create == there
             return
         assert create != there
@@ -319,7 +332,7 @@ class History_(RuleBasedStateMachine):
     @invariant()
     def is_as_the_model_says(self) -> None:
         assert [(one.version_id, one.data) for one in self.world.shown("k")] == self.model
-        assert any_left(self.world.native, {}, BUCKET) == bool(self.model)
+        assert self.world.any_left() == bool(self.model)
 
 
 TestHistory = History_.TestCase
@@ -335,7 +348,7 @@ def _put(world: World) -> None:
 
 def _put_conditionally(world: World) -> None:
     there = isinstance(world.get(world.key), tuple)
-    world.put(world.key, b"new", **({"If_Match": "*"} if there else {"If_None_Match": "*"}))
+    world.put(world.key, b"new", **({"if_match": "*"} if there else {"if_none_match": "*"}))
 
 
 def _mark(world: World) -> None:
@@ -374,7 +387,7 @@ def _marked(world: World) -> None:
 
 def _conditional(world: World) -> None:
     world.set_state("Enabled")
-    world.put(world.key, b"first", If_None_Match="*")
+    world.put(world.key, b"first", if_none_match="*")
 
 
 def _suspended(world: World) -> None:
@@ -436,14 +449,14 @@ def test_a_refused_write_never_shows_even_if_its_writer_died(world: World) -> No
     first = world.put("k", b"first")
     ref = names.new_ref(names.Kind(conditional=True), names.parse_id(first).stamp)  # type: ignore[union-attr]
     container = Name(BUCKET.account, "\0versions\0b", names.entry("k", ref))
-    headers = {"X-Timestamp": ref.stamp.internal}
-    assert world.native.ask({}, "PUT", container, headers=headers, body=b"refused").status == 201
+    options = PutOptions({"Content-Type": "text/plain"}, timestamp=ref.stamp)
+    world.layer.put(RequestContext(), container, options, BytesBody(b"refused"))
     second = world.put("k", b"second")
     assert [one.version_id for one in world.shown("k")] == [second, first]
     for version in (second, first):
         world.delete("k", version)
     assert world.shown("k") == []
-    assert not any_left(world.native, {}, BUCKET)
+    assert not world.any_left()
 
 
 # Many at once.
@@ -491,14 +504,14 @@ def test_of_many_who_count_under_a_condition_no_count_is_lost(world: World) -> N
     def work() -> None:
         for _ in range(4):
             while True:
-                _, data = world.get("k")
+                _, data = world.get("k")  # type: ignore[misc]
                 try:
                     new = b"%d" % (int(data) + 1)
-                    world.put("k", new, If_Match=hashlib.md5(data).hexdigest())
+                    world.put("k", new, if_match=hashlib.md5(data).hexdigest())
                     done.append(new)
                     break
-                except S3Error as error:
-                    assert error.code in ("PreconditionFailed", "ConditionalRequestConflict")
+                except (PreconditionFailed, Conflict):
+                    pass
 
     world.gate.pause = lambda: chance.random() * 0.003
     for thread in [green.spawn(work) for _ in range(4)]:
@@ -512,12 +525,10 @@ def test_a_write_that_one_under_a_condition_has_overtaken_comes_later(world: Wor
     world.set_state("Enabled")
     world.put("k", b"first")
     body = Waiting(b"slow")
-    name = BUCKET._replace(object="k")
-    upload = Upload({"Content-Type": "text/plain"}, stream=body, length=4)
-    slow = green.spawn(current.write, world.context, world.request(), name, upload)
+    slow = green.spawn(world.put_body, "k", body)
     while not body.asked:
         green.sleep(0.001)
-    under_condition = world.put("k", b"under a condition", If_Match="*")
+    under_condition = world.put("k", b"under a condition", if_match="*")
     body.go = True
     slow.wait()
     shown = world.shown("k")
@@ -534,8 +545,7 @@ def test_a_slow_write_that_ends_while_what_has_overtaken_it_is_deleted_becomes_c
     if older:
         world.put("k", b"older")
     body = Waiting(b"slow")
-    upload = Upload({"Content-Type": "text/plain"}, stream=body, length=4)
-    slow = green.spawn(current.write, world.context, world.request(), BUCKET._replace(object="k"), upload)
+    slow = green.spawn(world.put_body, "k", body)
     while not body.asked:
         green.sleep(0.001)
     newest = world.put("k", b"newest")
@@ -554,10 +564,10 @@ def test_a_slow_write_that_ends_while_what_has_overtaken_it_is_deleted_becomes_c
 # Listings.
 
 
-def pages(world: World, asked: Asked, size: int) -> Iterator[list[Version | Group]]:
+def pages(world: World, asked: VersionsPage, size: int) -> Iterator[list[Version | Group]]:
     while True:
         found = []
-        for item in History(world.native, {}, BUCKET).list(asked._replace(page=size + 2)):
+        for item in world.layer.list_versions(RequestContext(), BUCKET, asked._replace(limit=size + 2)):
             if len(found) == size:
                 break
             found.append(item)
@@ -584,7 +594,7 @@ def test_pages_of_any_size_amount_to_the_whole(world: World, prefix: str, delimi
     for item in world.items():
         if isinstance(item, Version) and chance.random() < 0.2:
             world.delete(item.key, item.version_id)
-    asked = Asked(prefix=prefix, delimiter=delimiter)
+    asked = VersionsPage(prefix=prefix, delimiter=delimiter)
     whole = world.items(asked)
     expected: list[Any] = []
     for item in world.items():

@@ -1,0 +1,37 @@
+"""Hidden containers: where layers keep what belongs to the objects of a container (`core.names.hidden`)."""
+
+from __future__ import annotations
+
+from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NotFound, ObjstoreError
+from objstore.core.headers import POLICY
+from objstore.core.names import Name
+from objstore.layers.interface import ContainerOptions, ObjectLayer
+from objstore.web.context import RequestContext
+
+
+def make(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name, policy: int | None = None) -> None:
+    """Make the hidden container of a name, if it is not there yet.
+
+    owner: whose it is, or a name in that. policy: its storage policy, None for that of its owner. Raises NoContainer,
+    ContainerReplaced if the owner is being deleted.
+    """
+    if layer.container_info(context, name).exists:
+        return
+    try:
+        if policy is None:
+            policy = int(layer.container(context, owner.of_container).headers.get(POLICY, 0))
+        layer.create_container(context, name.of_container, ContainerOptions({}, policy=policy))
+    except (NotFound, Conflict):
+        raise gone(layer, context, owner) from None
+
+
+def gone(layer: ObjectLayer, context: RequestContext, owner: Name) -> ObjstoreError:
+    """The error if a hidden container is not there: it went with its owner, or with a former life of that.
+
+    In the latter case the same request may be sent again.
+    """
+    try:
+        layer.container(context, owner.of_container)
+    except NotFound:
+        return NoContainer(f"{owner.of_container.path} was deleted", ended=True)
+    return ContainerReplaced(f"{owner.of_container.path} was deleted and made again")

@@ -1,0 +1,17 @@
+"""Versions of objects, in containers where versioning is or was enabled.
+
+Nouns: a *version* of a key is data or a *delete marker*; its *entry* holds it, an object in the
+hidden container `versions` of the container (`names`). The *pointer*, under the key itself, names the *current*
+version (`keys`). The *null* version is the one that writes replace while versioning is suspended; a
+*plain* object, from before the container kept versions, is one. A *receipt* says that a version written under
+a condition was the current one.
+
+Promises: an answered write is kept until its version is deleted by id, whoever else writes the key at
+once; the newest version is the current one, the one that reads and listings agree on; what was never
+answered is never current over what was. How is told in `writes` and `removal`, and in doc/versioning.md.
+"""
+
+from objstore.layers.versions.layer import KIND, Versions
+from objstore.layers.versions.states import CONFIG, ENABLED, SUSPENDED, state
+
+__all__ = ["CONFIG", "ENABLED", "KIND", "SUSPENDED", "Versions", "state"]

@@ -1,0 +1,297 @@
+"""One key of a container that keeps versions: its pointer, and the entries of its versions.
+
+The *pointer* is the object under the key in the container itself. It says which entry is the current
+version, and is the one thing that a write changes at last, so that to write is to move it. In listings of keys, and
+for readers without this layer, it is a manifest of that entry's bytes. If the current version of a key is a delete
+marker the pointer is there too, but has no row.
+
+An entry *counts* if it is not newer than the version that the pointer names. A newer one is
+on its way, was refused, or is left of a writer that died: it is as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
+from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
+from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_SIZE, class_header
+from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
+from objstore.core.metadata import OBJECT_HEADERS, user_prefix
+from objstore.core.names import Name, hidden
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, UNLISTED, VERSION
+from objstore.layers import hidden as containers
+from objstore.layers import listings
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import DeleteOptions, ObjectLayer, Page, PutOptions, ReadOptions, Reply
+from objstore.layers.versions import names
+from objstore.layers.versions.names import Ref
+from objstore.web import segments
+from objstore.web.context import RequestContext
+from objstore.web.write_conditions import WriteCondition
+
+KIND = "versions"
+_USER = user_prefix("Object")
+# Headers of an entry that its pointer does not take over: they would act twice.
+_OWN = frozenset({"X-Delete-At", "X-Static-Large-Object", "X-Object-Manifest"})
+PAGE = 1000
+ABSENT = WriteCondition(if_none_match="*")
+PRESENT = WriteCondition(if_match="*")
+
+
+class Seen(NamedTuple):
+    """What lies under the key. ref: the current version, None for a *plain* object: data written before the container
+    kept versions, whose version id is null. written: its last change. headers: of the object itself.
+    """
+
+    ref: Ref | None
+    written: Timestamp
+    headers: Mapping[str, str]
+
+    @property
+    def marker(self) -> bool:
+        return self.ref is not None and self.ref.marker
+
+    @property
+    def null(self) -> bool:
+        return self.ref is None or self.ref.null
+
+    @property
+    def etag(self) -> str:
+        """As clients know it, and as conditions of a change are judged; without quotes."""
+        return etag_of(self.headers)
+
+    @property
+    def latest(self) -> Timestamp:
+        """What a newer version's timestamp must be greater than."""
+        return self.written if self.ref is None else max(self.written, self.ref.stamp)
+
+    @property
+    def plain_ref(self) -> Ref:
+        """The version that a plain object is, once it is an entry."""
+        return Ref(Timestamp.parse(self.headers[DATA_TIMESTAMP]), "n")
+
+    @property
+    def conditional(self) -> bool:
+        return self.ref is not None and self.ref.conditional
+
+    def same_data(self, headers: Mapping[str, str]) -> bool:
+        """Are these the headers of the same data? headers: as `headers`."""
+        return headers[DATA_TIMESTAMP] == self.headers[DATA_TIMESTAMP]
+
+    def replaces(self, ref: Ref) -> bool:
+        """Is the current version newer than this one?"""
+        return (self.plain_ref if self.ref is None else self.ref).stamp > ref.stamp
+
+
+class Move(NamedTuple):
+    """Where a pointer is to point. stored: headers of the entry, its own Etag among them. size: its bytes."""
+
+    ref: Ref
+    stored: Mapping[str, str]
+    size: int
+
+
+class Key(NamedTuple):
+    """name: of the pointer; its object is the key."""
+
+    layer: ObjectLayer
+    context: RequestContext
+    name: Name
+
+    @property
+    def text(self) -> str:
+        assert self.name.object is not None
+        return self.name.object
+
+    @property
+    def container(self) -> Name:
+        assert self.name.container is not None
+        return Name(self.name.account, hidden(KIND, self.name.container))
+
+    def entry(self, ref: Ref) -> Name:
+        return self.container._replace(object=names.entry(self.text, ref))
+
+    def receipt(self, ref: Ref) -> Name:
+        return self.container._replace(object=names.receipt(self.text, ref))
+
+    def look(self, newest: bool = False) -> Seen | None:
+        """What lies under the key, None for nothing. newest: ask a majority, as those must who change it."""
+        reply = self._head(self.name, newest)
+        if reply is None:
+            return None
+        headers = reply.headers
+        tail = headers.get(VERSION)
+        return Seen(names.parse_tail(tail) if tail else None, Timestamp.parse(headers[STORED_TIMESTAMP]), headers)
+
+    def head(self, ref: Ref) -> Reply | None:
+        """The headers of an entry, None if it is gone."""
+        return self._head(self.entry(ref))
+
+    def _head(self, name: Name, newest: bool = False) -> Reply | None:
+        try:
+            return self.layer.open(self.context, name, ReadOptions(head=True, newest=newest, raw=True))
+        except NotFound:
+            return None
+
+    def make_container(self) -> None:
+        """Make the hidden container, with the storage policy of the other. Raises NoContainer, ContainerReplaced."""
+        containers.make(self.layer, self.context, self.container, self.name)
+
+    def refs(self, before: Ref | None = None, page: int = PAGE, majority: bool = False) -> Iterator[Ref]:
+        """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt.
+
+        majority: miss none whose write was answered, as those must not who delete or move by what they find here. One
+        that was deleted may be among them.
+        """
+        marker = names.receipt(self.text, before) if before is not None else ""
+        held: Ref | None = None
+        for row in self._rows(marker, page, majority):
+            found = names.parse_entry(row["name"])
+            if found.receipt:
+                if found.ref == held:
+                    yield held
+                held = None
+            elif found.ref.conditional:
+                held = found.ref
+            else:
+                held = None
+                yield found.ref
+
+    def uploaded(self) -> Iterator[Ref]:
+        """The entries that were uploaded by parts, newest first, whether they count or not."""
+        for row in self._rows("", PAGE, majority=True):
+            found = names.parse_entry(row["name"])
+            if "-" in row["hash"] and not found.receipt:
+                yield found.ref
+
+    def _rows(self, marker: str, page: int, majority: bool) -> Iterator[dict[str, Any]]:
+        """The rows of the key's entries; none if the hidden container is not there."""
+        asked = Page(self.text + names.SEPARATOR, marker=marker, limit=page, data_times=True, majority=majority)
+        try:
+            yield from listings.rows(self.layer, self.context, self.container, asked)
+        except NotFound:
+            return
+
+    def nulls(self, majority: bool = False) -> Iterator[Ref]:
+        """Those of `refs` whose version id is null."""
+        return (ref for ref in self.refs(majority=majority) if ref.null)
+
+    def give_receipt(self, ref: Ref) -> None:
+        """Say for good that a conditional version was the current one."""
+        if ref.conditional:
+            self._put_small(self.receipt(ref))
+
+    def put_marker(self, ref: Ref) -> None:
+        """The entry of a delete marker."""
+        self._put_small(self.entry(ref), ref.stamp)
+
+    def _put_small(self, name: Name, stamp: Timestamp | None = None) -> None:
+        options = PutOptions({"Content-Type": MARKER_TYPE}, timestamp=stamp, listed=True)
+        try:
+            self.layer.put(self.context, name, options, BytesBody(b""))
+            return
+        except (NotFound, Conflict):
+            # The container is of a life before this one, as other hosts may have ended it.
+            self.make_container()
+        try:
+            self.layer.put(self.context, name, options, BytesBody(b""))
+        except (NotFound, Conflict):
+            raise containers.gone(self.layer, self.context, self.name) from None
+
+    def drop(self, ref: Ref, keep: bool = False) -> None:
+        """Delete an entry for good. keep: but not the segments that are its own."""
+        self._delete(self.entry(ref), DeleteOptions(keep_segments=keep))
+        if ref.conditional:
+            self._delete(self.receipt(ref), DeleteOptions())
+
+    def _delete(self, name: Name, options: DeleteOptions) -> None:
+        try:
+            self.layer.delete(self.context, name, options)
+        except NotFound:
+            pass
+
+    def point(self, move: Move, stamp: Timestamp | None, condition: WriteCondition | None, keep: bool = False) -> bool:
+        """Move the pointer; False if it was moved meanwhile.
+
+        stamp: when the change counts as made, None for after all that is there. keep: the segments of what is replaced
+        go on in an entry. Raises NoContainer, ContainerReplaced if the container was deleted since the request began:
+        the entry may have gone with it.
+        """
+        life = self.layer.container_info(self.context, self.name).life
+        options = PutOptions(_pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
+        try:
+            self.layer.put(self.context, self.name, options, BytesBody(self._list(move)))
+        except ContainerReplaced:
+            raise
+        except (PreconditionFailed, Conflict):
+            return False
+        return True
+
+    def _list(self, move: Move) -> bytes:
+        """The content of the pointer: the segments that its entry is made of, or the entry as the only one."""
+        if move.ref.marker:
+            return b"[]"
+        entry = self.entry(move.ref)
+        if move.stored.get(MANIFEST) == FORM:
+            try:
+                return self.layer.open(self.context, entry, ReadOptions(raw=True)).read()
+            except NotFound:
+                raise NodeFailure(f"{entry.path} cannot be read") from None
+        etag = move.stored["Etag"].strip('"')
+        return segments.dump([{"name": f"/{entry.container}/{entry.object}", "hash": etag, "bytes": move.size}])
+
+    def remove_pointer(self, stamp: Timestamp) -> bool:
+        """Delete what lies under the key; False if it was moved meanwhile."""
+        try:
+            self.layer.delete(self.context, self.name, DeleteOptions(stamp, PRESENT))
+        except NoContainer:
+            raise
+        except (NotFound, PreconditionFailed, Conflict):
+            return False
+        return True
+
+
+def etag_of(headers: Mapping[str, str]) -> str:
+    """The etag that clients know an object by, without quotes. headers: its own, Etag among them."""
+    return shown_etag(headers, headers.get("Etag", "").strip('"'))
+
+
+def _pointing(move: Move) -> dict[str, str]:
+    """The headers of a pointer."""
+    ref, stored = move.ref, move.stored
+    if ref.marker:
+        return {
+            "Content-Type": MARKER_TYPE,
+            VERSION: ref.tail,
+            DELETED: "true",
+            UNLISTED: "true",
+            MANIFEST: FORM,
+            MANIFEST_ETAG: ref.tail,
+            MANIFEST_SIZE: "0",
+        }
+    etag = etag_of(stored)
+    listed_size = stored.get(MANIFEST_SIZE) or str(move.size)
+    return {
+        "Content-Type": stored.get("Content-Type", DEFAULT_TYPE),
+        **{name: value for name, value in stored.items() if _taken_over(name)},
+        VERSION: ref.tail,
+        MANIFEST: FORM,
+        MANIFEST_ETAG: etag,
+        MANIFEST_SIZE: listed_size,
+        **class_header(stored),
+        LISTED_ETAG: etag,
+        LISTED_SIZE: listed_size,
+        COUNTED_ELSEWHERE: "true",
+    }
+
+
+def _taken_over(name: str) -> bool:
+    return name not in _OWN and (name in OBJECT_HEADERS or name.startswith(_USER))
+
+
+def move_to(ref: Ref, head: Reply) -> Move:
+    """head: of the entry itself."""
+    return Move(ref, head.headers, head.size)

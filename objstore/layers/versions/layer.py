@@ -1,0 +1,110 @@
+"""The layer: each operation on an object as one on the versions of its key, if its container keeps any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from objstore.core.errors import NotFound, PreconditionFailed
+from objstore.core.manifests import owned_prefix
+from objstore.core.names import Name
+from objstore.core.versions import keeps_versions
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import (
+    DeleteOptions,
+    DeleteResult,
+    Group,
+    PutOptions,
+    PutResult,
+    ReadOptions,
+    RenameSource,
+    Reply,
+    UpdateOptions,
+    Version,
+    VersionsPage,
+)
+from objstore.layers.passing import Passing
+from objstore.layers.stack import LayerKind
+from objstore.layers.versions import history, reads, removal, states, writes
+from objstore.layers.versions.keys import Key
+from objstore.layers.versions.names import NULL
+from objstore.web.context import RequestContext
+from objstore.web.write_conditions import WriteCondition
+
+
+class Versions(Passing):
+    """The layer around `inner`: see `layers.interface.VersionedLayer`."""
+
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        if keeps_versions(self.container_info(context, name).sysmeta):
+            return reads.open_version(Key(self.inner, context, name), options)
+        if options.version_id not in ("", NULL):
+            raise states.unknown(name, options.version_id)
+        return self.inner.open(context, name, options)
+
+    def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
+        enabled = self._enabled(context, name)
+        if enabled is None:
+            return self.inner.put(context, name, options, body)
+        result = writes.put(Key(self.inner, context, name), options, body, enabled)
+        if options.rename is not None:
+            self._end_rename(context, name, options.rename)
+        return result
+
+    def _end_rename(self, context: RequestContext, name: Name, source: RenameSource) -> None:
+        """Mark the old name as deleted, unless it has other content by now."""
+        options = DeleteOptions(condition=WriteCondition(if_match=source.etag))
+        try:
+            self.delete(context, name._replace(object=source.object), options)
+        except PreconditionFailed:
+            pass
+
+    def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
+        if self._enabled(context, name) is not None:
+            reads.update(Key(self.inner, context, name), options)
+            return
+        if options.version_id not in ("", NULL):
+            raise states.unknown(name, options.version_id)
+        self.inner.update(context, name, options)
+
+    def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
+        enabled = self._enabled(context, name)
+        version_id = options.version_id
+        if enabled is None:
+            if version_id in ("", NULL):
+                return self.inner.delete(context, name, options)
+            states.parse(version_id)
+            return DeleteResult(False, (), version_id)
+        key = Key(self.inner, context, name)
+        if version_id:
+            return removal.remove(key, version_id, options.condition)
+        return writes.mark_deleted(key, options.condition, enabled)
+
+    def list_versions(self, context: RequestContext, name: Name, page: VersionsPage) -> Iterator[Version | Group]:
+        """See `VersionedLayer.list_versions`."""
+        return history.versions(Key(self.inner, context, name), page, self._enabled(context, name) is not None)
+
+    def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
+        """See `VersionedLayer.find_owner`."""
+        if self._enabled(context, name) is not None:
+            return writes.find_owner(Key(self.inner, context, name), prefix)
+        try:
+            reply = self.inner.open(context, name, ReadOptions(head=True, newest=True, raw=True))
+        except NotFound:
+            return None
+        return reply if owned_prefix(reply.headers) == prefix else None
+
+    def _enabled(self, context: RequestContext, name: Name) -> bool | None:
+        """Is versioning enabled? None if the container never kept versions."""
+        container = self.container_info(context, name)
+        if not keeps_versions(container.sysmeta):
+            return None
+        state = states.state(container)
+        return state == states.ENABLED if state else None
+
+
+KIND = LayerKind(
+    "versions",
+    lambda inner, deps: Versions(inner),
+    outside_of=("manifests", "encryption"),
+    needed="writes to buckets that keep versions would replace the current one",
+)

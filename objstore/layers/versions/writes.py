@@ -1,0 +1,249 @@
+"""Writing versions and delete markers: the entry first, the pointer last.
+
+Rules, in order:
+
+1. The key is looked at, and the version gets a timestamp greater than all that is there.
+2. Its data are written to an entry of their own, at that timestamp. Nobody sees it yet.
+3. What is under the key is made safe: a plain object becomes an entry; a version written under a
+   condition gets its receipt.
+4. The pointer is moved, at the version's timestamp. Of several writers the newest version wins,
+   in whatever order they come; a version that finds a newer one already there is a past version from the
+   start. A client's condition is judged with this change, by the store.
+5. A version written under a condition gets its receipt. The client is answered.
+
+A writer that dies before 4 leaves an entry that does not count while it is the newest. If later writes
+make it count, a write that was never answered has taken effect before them, as it may; one under a
+condition never does, for want of a receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+from objstore.core.errors import (
+    Conflict,
+    ContainerReplaced,
+    NoContainer,
+    NodeFailure,
+    NotFound,
+    ObjstoreError,
+    is_refusal,
+)
+from objstore.core.manifests import owned_prefix
+from objstore.core.metadata import stored_with_object
+from objstore.core.timestamps import Timestamp
+from objstore.core.versions import VERSION
+from objstore.layers import hidden
+from objstore.layers.bodies import ObjectBody
+from objstore.layers.interface import DeleteResult, PutOptions, PutResult, ReadOptions, Reply
+from objstore.layers.outflow import Outflow
+from objstore.layers.versions import names
+from objstore.layers.versions.keys import ABSENT, Key, Move, Seen, etag_of, move_to
+from objstore.layers.versions.names import Kind, Ref
+from objstore.runtime import green
+from objstore.web.write_conditions import WriteCondition
+
+TRIES = 20
+PAUSE = 0.005  # seconds, times the number of tries so far
+_MOST_LOOKED_AT = 1000  # versions, newest first, for the one that an upload became
+_NOTHING: Mapping[str, str] = {}
+
+
+def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutResult:
+    """Make an object the current version. enabled: else it is a null version. Raises as `ObjectLayer.put`."""
+    key.make_container()
+    condition = options.condition
+    seen = key.look(newest=True)
+    check(seen, condition)  # a refusal need not cost an upload
+    ref = names.new_ref(Kind(null=not enabled, conditional=condition is not None), seen and seen.latest)
+    entry = options._replace(timestamp=ref.stamp, condition=None, life="", rename=None, listed=True)
+    try:
+        result = key.layer.put(key.context, key.entry(ref), entry, body)
+    except NoContainer:
+        raise hidden.gone(key.layer, key.context, key.name) from None
+    stored = {**options.headers, "Etag": result.etag}
+    if body.length is None:
+        head = key.head(ref)
+        if head is None:
+            raise NodeFailure(f"{key.entry(ref).path} was written, and cannot be read")
+        move = move_to(ref, head)
+    else:
+        move = Move(ref, stored, body.length)
+    ref = _commit(key, move, seen, condition, enabled)
+    return PutResult(etag_of(stored), ref.stamp, version_id=ref.version_id)
+
+
+def mark_deleted(key: Key, condition: WriteCondition | None, enabled: bool) -> DeleteResult:
+    """Make a delete marker the current version."""
+    key.make_container()
+    seen = key.look(newest=True)
+    check(seen, condition)
+    kind = Kind(marker=True, null=not enabled, conditional=condition is not None)
+    ref = names.new_ref(kind, seen and seen.latest)
+    key.put_marker(ref)
+    ref = _commit(key, Move(ref, _NOTHING, 0), seen, condition, enabled)
+    return DeleteResult(seen is not None and not seen.marker, (), ref.version_id, marker=True)
+
+
+def check(seen: Seen | None, condition: WriteCondition | None) -> None:
+    """Raises PreconditionFailed if the condition of a change does not hold."""
+    if condition is not None:
+        condition.check(None if seen is None or seen.marker else seen.etag)
+
+
+def _commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, enabled: bool) -> Ref:
+    """Move the pointer; the version that it is now. If versioning is suspended, it replaces the last null version."""
+    ref = commit(key, move, seen, condition, preserve=enabled)
+    if not enabled:
+        _drop_older_nulls(key, ref)
+    return ref
+
+
+def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, preserve: bool) -> Ref:
+    """Move the pointer, unless a newer version is there; the version that it is now. Its entry is dropped if that is
+    refused.
+
+    preserve: a plain object that is replaced becomes a past version. Raises Conflict after too many tries, and for a
+    newer version if there is a condition.
+    """
+    odd = False  # the store has something newer under the key than can be seen
+    for attempt in range(TRIES):
+        try:
+            check(seen, condition)
+            if seen is not None and seen.replaces(move.ref):
+                if condition is not None:
+                    raise Conflict("a newer version is the current one")
+                if not seen.conditional:
+                    return move.ref
+                move = _renewed(key, move, seen)  # its condition held without this version: that comes later, then
+            moved = _move(key, move, seen, condition, preserve, odd)
+        except ObjstoreError as failure:
+            if is_refusal(failure):
+                key.drop(move.ref, keep=True)  # an upload by parts goes on
+                raise
+            seen = key.look(newest=True)
+            if seen is None or seen.ref != move.ref:
+                raise  # it may be moved all the same: the entry must stay
+            _confirm(key, move, seen, preserve)
+            break
+        if moved:
+            break
+        green.sleep(PAUSE * attempt)
+        before, seen = seen, key.look(newest=True)
+        odd = (before and before.written) == (seen and seen.written)
+        if seen is not None and seen.ref == move.ref:
+            _confirm(key, move, seen, preserve)
+            break
+    else:
+        key.drop(move.ref, keep=True)
+        raise Conflict("others change the key all the time")
+    key.give_receipt(move.ref)
+    return move.ref
+
+
+def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, preserve: bool, odd: bool) -> bool:
+    """Move the pointer, what is under the key made safe; False if another came first."""
+    stamp: Timestamp | None = move.ref.stamp
+    keep = False
+    if seen is not None and seen.ref is None:
+        if preserve:
+            if not _preserve(key, seen):
+                return False
+            keep = True
+        condition = condition or _as_seen(seen)
+    elif seen is not None and seen.ref is not None:
+        key.give_receipt(seen.ref)
+        if seen.marker and condition is not None:  # to the client there is nothing: only If-None-Match comes here
+            condition = _as_seen(seen)
+    if odd:  # a tombstone, or what a conditional writer that died was promised: the store finds a later time
+        stamp = None
+        condition = condition or _as_seen(seen)
+    elif seen is not None and seen.written >= move.ref.stamp:
+        stamp = names.successor(seen.written)
+        condition = condition or _as_seen(seen)
+    return key.point(move, stamp, condition, keep)
+
+
+def _confirm(key: Key, move: Move, seen: Seen, keep: bool) -> None:
+    """Write a pointer again that at least one replica has: after an unclear answer too few may have it.
+
+    That another has moved it since is as good, as this version was the current one then.
+    """
+    key.point(move, names.successor(seen.written), _as_seen(seen), keep)
+
+
+def _as_seen(seen: Seen | None) -> WriteCondition:
+    """The condition that under the key is still what was seen."""
+    return ABSENT if seen is None else WriteCondition(if_match=f'"{seen.etag}"')
+
+
+def _preserve(key: Key, seen: Seen) -> bool:
+    """Make the plain object under a key an entry too; False if it is no longer there."""
+    try:
+        source = key.layer.open(key.context, key.name, ReadOptions(raw=True))
+    except NotFound:
+        return False
+    if VERSION in source.headers or not seen.same_data(source.headers):
+        source.close()
+        return False
+    try:
+        _copy(key, source, seen.plain_ref)
+    except ContainerReplaced:
+        raise
+    except Conflict:
+        pass  # Another writer has preserved it already; at one timestamp there is but one content.
+    return True
+
+
+def _renewed(key: Key, move: Move, seen: Seen) -> Move:
+    """The same version once more, newer than what is there."""
+    ref = Ref(names.new_stamp(seen.latest), move.ref.letter)
+    if ref.marker:
+        key.put_marker(ref)
+    else:
+        try:
+            source = key.layer.open(key.context, key.entry(move.ref), ReadOptions(raw=True))
+        except NotFound:
+            raise NodeFailure(f"{key.entry(move.ref).path} cannot be read") from None
+        _copy(key, source, ref)
+    key.drop(move.ref, keep=True)
+    return move._replace(ref=ref)
+
+
+def _copy(key: Key, source: Reply, ref: Ref) -> None:
+    """Write what was opened as an entry, with all that is kept with it."""
+    headers = source.headers
+    kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
+    kept["Content-Type"] = headers["Content-Type"]
+    options = PutOptions(kept, headers["Etag"], ref.stamp, listed=True)
+    flow = Outflow(source, source.size)
+    try:
+        key.layer.put(key.context, key.entry(ref), options, flow)
+    except NoContainer:
+        raise ContainerReplaced(f"{key.name.of_container.path} was deleted meanwhile") from None
+    finally:
+        flow.close()
+
+
+def _drop_older_nulls(key: Key, ref: Ref) -> None:
+    """A null version takes the place of the one before it."""
+    for old in list(key.nulls()):
+        if old.stamp < ref.stamp:
+            key.drop(old)
+
+
+def find_owner(key: Key, prefix: str) -> Reply | None:
+    """See `VersionedLayer.find_owner`: the version that an upload by parts became, if it was completed before."""
+    seen = key.look(newest=True)
+    for ref in list(islice(key.uploaded(), _MOST_LOOKED_AT)):
+        head = key.head(ref)
+        if head is None or owned_prefix(head.headers) != prefix:
+            continue
+        if seen is not None and (seen.ref == ref or (seen.replaces(ref) and ref in set(key.refs(majority=True)))):
+            if seen.ref == ref:
+                _confirm(key, move_to(ref, head), seen, keep=True)
+            head.version_id = ref.version_id
+            return head
+        key.drop(ref, keep=True)
+    return None
