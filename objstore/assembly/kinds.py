@@ -53,7 +53,6 @@ PROXY_FILTERS = (
     "s3",
     "listing_formats",
     "tempauth",
-    "copy",
 )
 KINDS = {
     "proxy": ServerKind("proxy", 8080, PROXY_FILTERS),

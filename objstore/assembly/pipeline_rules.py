@@ -32,17 +32,13 @@ _HEADERS = "clients could send internal headers of the cluster"
 ORDER = (
     Before("gatekeeper", "cache", _HEADERS),
     Before("gatekeeper", "tempauth", _HEADERS),
-    Before("gatekeeper", "copy", _HEADERS),
     Before("gatekeeper", "s3", _HEADERS),
     Before("healthcheck", "tempauth", "health checks have no token"),
     Before("proxy_logging", "tempauth", "refused requests would not be logged"),
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
-    Before("cache", "copy", "it looks accounts and containers up through the cache"),
     Before("cache", "s3", "it looks buckets up through the cache"),
     Before("s3", "tempauth", "signatures are read before users are known"),
     Before("s3", "listing_formats", "S3's listings are made of JSON ones"),
-    Before("tempauth", "copy", "both sides of a copy must be allowed to the user"),
-    Before("listing_formats", "copy", "it turns the listings of what follows into other formats"),
 )
 NEEDED_BY_PROXY = (
     Needed(FIRST, True, "errors would not be answered, and requests would have no transaction id"),
@@ -54,7 +50,6 @@ NEEDED_BY_PROXY = (
     Needed("info", False, "clients cannot ask for limits and features"),
     Needed("s3", False, "S3 requests are refused"),
     Needed("listing_formats", False, "listings are JSON only"),
-    Needed("copy", False, "COPY and X-Copy-From do not work"),
 )
 
 

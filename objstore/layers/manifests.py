@@ -48,7 +48,9 @@ _OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG)
 class ManifestsSettings:
     """Settings of the layer."""
 
-    free_delay: float = setting(duration, "2m", "time that segments outlive their manifest, for those who read it")
+    free_delay: float = setting(
+        duration, "2m", "time to keep segments after their manifest is gone, for reads under way"
+    )
 
 
 class Manifests(Passing):

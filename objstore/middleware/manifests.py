@@ -19,11 +19,12 @@ SETTINGS = table(ManifestsSettings)
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], WsgiApp]:
-    values = settings.read(ManifestsSettings, {**global_conf, **local_conf}, "filter:manifests")
+    conf = {**global_conf, **local_conf}
+    values = settings.read(ManifestsSettings, conf, "filter:manifests")
 
     def make(app: WsgiApp) -> WsgiApp:
         layer = stack.find(pipeline.find(app, "layer"), Manifests)
-        if layer is not None and "free_delay" in local_conf:
+        if layer is not None and "free_delay" in conf:
             layer.reclaimer.delay = values.free_delay
         return app
 

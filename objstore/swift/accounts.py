@@ -12,7 +12,6 @@ from objstore.web import requests
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _KEPT = (metadata.user_prefix("Account"), metadata.sysmeta_prefix("Account"))
 _REMOVE = "X-Remove-Account-Meta-"
 

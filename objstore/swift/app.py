@@ -11,9 +11,10 @@ from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.swift import accounts, containers, unsupported
+from objstore.swift import unsupported
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
+from objstore.swift.object_copy import ObjectCopy
 from objstore.swift.object_delete import ObjectDelete
 from objstore.swift.object_get import ObjectGet
 from objstore.swift.object_post import ObjectPost
@@ -42,21 +43,21 @@ class ProxyApp:
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer
         self._permissions = Permissions(layer)
-        read = ObjectGet(layer)
+        read, put = ObjectGet(layer), ObjectPut(limits, layer)
+        self.copies = ObjectCopy(layer, put, limits.max_file_size)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,
             Containers(cluster, limits, layer).verbs,
             {
                 "GET": read,
                 "HEAD": read,
-                "PUT": ObjectPut(limits, layer),
+                "PUT": put,
                 "POST": ObjectPost(limits, layer),
                 "DELETE": ObjectDelete(limits, layer),
+                "COPY": self.copies,
             },
         )
-        # COPY is a filter's verb, but browsers may ask for it too.
-        objects = ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
-        self._allowed = tuple((*methods, "OPTIONS") for methods in (accounts.METHODS, containers.METHODS, objects))
+        self._allowed = tuple((*methods, "OPTIONS") for methods in self._verbs)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -82,6 +83,8 @@ class ProxyApp:
         if method == "OPTIONS":
             return self._options(environ, name, depth)
         verb = self._verbs[depth].get(method)
+        if method == "PUT" and depth == 2 and "HTTP_X_COPY_FROM" in environ:
+            verb = self.copies
         if verb is None:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})
         try:

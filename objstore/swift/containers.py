@@ -25,7 +25,6 @@ from objstore.web.errors import response_for
 from objstore.web.infos import ContainerInfo
 from objstore.web.responses import Response, error
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 # Stored with a container; other headers of a request are not.
 _KEPT = ("X-Container-Meta-", "X-Container-Sysmeta-", "X-Container-Read", "X-Container-Write", "X-Container-Sync-")
 # Headers that a client may remove by X-Remove-*: never system metadata, in any spelling.

@@ -50,7 +50,7 @@ class ObjectGet:
             reply = self._layer.open(request.context, request.name, options)
         except NotFound:
             return error(404)
-        return _response(request, reply, options.raw)
+        return response(request, reply, options.raw)
 
     def _several_ranges(self, request: ProxyRequest, options: ReadOptions) -> Response | None:
         """Return multipart/byteranges (RFC 9110 14.6), each part read separately; None if there is only one range."""
@@ -65,18 +65,18 @@ class ObjectGet:
         except NotFound:
             return error(404)
         if reply.status != 200:
-            return _response(request, reply, False)
+            return response(request, reply, False)
         headers = _client_view(request, reply, False)
         size, etag = int(headers["Content-Length"]), headers["Etag"]
         if_range = request.headers.get("If-Range", "")
         if not range_applies(if_range, etag, Timestamp.parse(headers["X-Timestamp"])):
-            return _response(request, layer.open(context, name, options), False)
+            return response(request, layer.open(context, name, options), False)
         spans = ranges.resolve(parsed, size)
         if not spans:
             return error(416, headers={**_of_failure(headers), "Content-Range": ranges.unsatisfied_range(size)})
         pinned = _pinned(options, reply)
         if len(spans) == 1:
-            return _response(request, layer.open(context, name, _of_span(pinned, *spans[0])), False)
+            return response(request, layer.open(context, name, _of_span(pinned, *spans[0])), False)
         multipart = ranges.Multipart(ranges.new_boundary(), spans, headers["Content-Type"], size)
         headers["Content-Type"] = multipart.content_type
         headers["Content-Length"] = str(multipart.content_length)
@@ -140,7 +140,8 @@ def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
     return options._replace(conditions={}, newest=False, version=reply.headers[messages.DATA_TIMESTAMP])
 
 
-def _response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
+def response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
+    """The answer to a read, as far as this client may see it."""
     headers = _client_view(request, reply, raw)
     if reply.status in (412, 416):
         return error(reply.status, headers=_of_failure(headers))

@@ -7,7 +7,8 @@ import time
 from objstore.core.errors import ContainerReplaced, NoContainer, PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.lives import ENDED
-from objstore.layers.interface import ObjectLayer, PutOptions
+from objstore.layers import copies
+from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, segments_header, writable
 from objstore.web import constraints
@@ -22,13 +23,17 @@ class ObjectPut:
         self._limits = limits
         self._layer = layer
 
-    def __call__(self, request: ProxyRequest) -> Response:
+    def __call__(self, request: ProxyRequest, source: Reply | None = None) -> Response:
+        """source: what is copied, in place of the request's body."""
         refused = writable(request, self._layer) or self._refuse(request)
         if refused is not None:
             return refused
         options = self._options(request)
         try:
-            result = self._layer.put(request.context, request.name, options, WsgiBody(request.environ))
+            if source is None:
+                result = self._layer.put(request.context, request.name, options, WsgiBody(request.environ))
+            else:
+                result = copies.copy(self._layer, request.context, source, request.name, options)
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)
         except NoContainer as failed:

@@ -47,6 +47,10 @@ class ProxyRequest:
         self._headers: dict[str, str] | None = None
         self._permissions = permissions
 
+    def derived(self, environ: Environ, name: Name) -> ProxyRequest:
+        """A request that this one amounts to, of the same client."""
+        return ProxyRequest(environ, name, self._permissions)
+
     @property
     def headers(self) -> dict[str, str]:
         if self._headers is None:

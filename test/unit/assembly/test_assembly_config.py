@@ -105,13 +105,13 @@ def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
 
 
 def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", " copy proxy-server", " copy ratelimit proxy-server")
+    said = problems(cluster, "proxy-server.conf", " tempauth proxy-server", " tempauth ratelimit proxy-server")
     assert said == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
 
 
 def test_a_filter_that_does_not_exist_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "egg:objstore#copy", "egg:objstore#kopy")
-    assert "[filter:copy] use = egg:objstore#kopy: there is no such filter or app" in said
+    said = problems(cluster, "proxy-server.conf", "egg:objstore#info", "egg:objstore#inffo")
+    assert "[filter:info] use = egg:objstore#inffo: there is no such filter or app" in said
 
 
 def test_a_section_outside_of_the_pipeline_is_a_warning(cluster: Path) -> None:
@@ -180,11 +180,14 @@ def test_the_usual_pipelines_break_no_rule() -> None:
         assert findings(kind.name, kind.filters) == []
 
 
-def test_authentication_after_copies_is_told() -> None:
-    order = [name for name in PROXY_FILTERS if name != "tempauth"] + ["tempauth"]
+def test_s3_after_authentication_is_told() -> None:
+    order = [name for name in PROXY_FILTERS if name != "s3"] + ["s3"]
     found = findings("proxy", order)
-    assert [finding.text.partition(":")[0] for finding in found] == ["copy comes before tempauth"]
-    assert found[0].serious
+    assert "s3" in found[0].text and "tempauth" in found[0].text and found[0].serious
+
+
+def test_pipelines_may_name_filters_whose_work_the_proxy_does_now() -> None:
+    assert findings("proxy", (*PROXY_FILTERS, "copy", "manifests")) == []
 
 
 def test_errors_must_be_caught_first() -> None:

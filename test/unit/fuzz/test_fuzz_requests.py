@@ -18,7 +18,6 @@ from harness.s3 import Signer
 from objstore.access.identity import Credential, Identity
 from objstore.assembly.apps import proxy_app
 from objstore.http.request_head import HeadLimits, RequestRefused, parse_head
-from objstore.middleware.copy import Copy
 from objstore.runtime import settings
 from objstore.s3.filter import S3Filter
 from objstore.s3.settings import S3Settings
@@ -42,7 +41,7 @@ class Stack:
 
     def __init__(self, root: Path) -> None:
         store = InProcess(root, devices=1, replicas=1)
-        below: Any = Copy(proxy_app(store.conf, store.transports))
+        below = proxy_app(store.conf, store.transports)
         self.app = S3Filter(below, settings.read(S3Settings, {}), keys=Keys(), logger=LOGGER)
 
     def send(self, method: str, target: str, headers: dict[str, str], body: bytes) -> int:

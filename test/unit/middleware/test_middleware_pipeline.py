@@ -14,7 +14,7 @@ from objstore.web.responses import Response, call
 
 DOC = Path(__file__).parents[3] / "doc" / "middleware.md"
 FILTERS = (
-    "catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy_logging", "cache", "info", "listing_formats", "copy",
+    "catch_errors", "gatekeeper", "healthcheck", "metrics", "proxy_logging", "cache", "info", "listing_formats",
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def settings_of(name):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", [*FILTERS, "manifests", "recon", "storage_logging"])
+@pytest.mark.parametrize("name", [*FILTERS, "copy", "manifests", "recon", "storage_logging"])
 def test_the_page_tells_every_setting(name):
     if import_module(f"objstore.middleware.{name}").SETTINGS:
         assert settings_of(name) in DOC.read_text()

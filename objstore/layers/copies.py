@@ -1,0 +1,58 @@
+"""Copies within the store: the metadata that a copy carries over, and the content of one object put as another.
+
+Each API decides by its own rules who may copy, which source is meant and what a request may replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.core.expiry import DELETE_AT
+from objstore.core.manifests import MANIFEST
+from objstore.core.metadata import TRANSIENT_SYSMETA, is_sysmeta, stored_with_object
+from objstore.core.names import Name
+from objstore.layers.interface import ObjectLayer, PutOptions, PutResult, Reply
+from objstore.layers.outflow import Outflow
+from objstore.web.context import RequestContext
+
+# What makes an object a large one: the bytes of a copy are its own.
+_LARGE = frozenset({"X-Object-Manifest", "X-Static-Large-Object"})
+
+
+def carried(source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = False) -> dict[str, str]:
+    """Return the headers that a copy takes over from its source, given those that its request sent.
+
+    The request's own have precedence. fresh: take over only the content type, and system metadata even if the request
+    has it. A copy of a manifest is no manifest: it takes over none of its system metadata.
+    """
+    kept = {}
+    of_manifest = MANIFEST in source
+    for name, value in source.items():
+        if name in _LARGE or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
+            continue
+        if (name == DELETE_AT and "X-Delete-After" in sent) or (of_manifest and is_sysmeta(name)):
+            continue
+        if is_sysmeta(name) if fresh else name not in sent:
+            kept[name] = value
+    if not sent.get("Content-Type") and "Content-Type" in source:
+        kept["Content-Type"] = source["Content-Type"]
+    return kept
+
+
+def etag_of_content(source: Reply) -> str:
+    """The MD5 of the bytes that were opened; '' if it is not known: of a range, or the segments of a manifest."""
+    etag = source.headers.get("Etag", "").strip('"')
+    whole = source.status == 200 and not (_LARGE | {MANIFEST}) & source.headers.keys()
+    return etag if whole and len(etag) == 32 else ""
+
+
+def copy(layer: ObjectLayer, context: RequestContext, source: Reply, target: Name, options: PutOptions) -> PutResult:
+    """Put what was opened as another object, and close it. Nothing is stored unless it is the source's bytes.
+
+    Raises what `ObjectLayer.put` does; BodyTruncated if the source breaks off.
+    """
+    body = Outflow(source, int(source.headers["Content-Length"]))
+    try:
+        return layer.put(context, target, options._replace(etag=etag_of_content(source) or options.etag), body)
+    finally:
+        body.close()

@@ -1,0 +1,160 @@
+"""Copies made by the server: the COPY method, and PUT with X-Copy-From (Swift: Server Side Copy).
+
+The source is read, and the destination written, with the rights of the one who asks. Headers of the request are for
+the PUT, except Range and conditions, which choose the source. The source's metadata is carried over unless the request
+replaces it; X-Fresh-Metadata: true leaves all behind but its content type and system metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+from objstore.core.errors import BodyTruncated, InvalidInput, NotFound
+from objstore.core.metadata import OBJECT_HEADERS, is_sysmeta, user_prefix
+from objstore.core.names import Name
+from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native
+from objstore.layers import copies
+from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
+from objstore.swift import object_get
+from objstore.swift.object_put import ObjectPut
+from objstore.swift.request import TRUE, ProxyRequest
+from objstore.web import ranges
+from objstore.web.requests import Environ, content_length, header
+from objstore.web.responses import Response, error
+
+_CONDITIONS = ("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+# Headers that are not the PUT's.
+_OF_COPY = (
+    "X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account", "X-Fresh-Metadata", *_CONDITIONS,
+)  # fmt: skip
+_USER_METADATA = user_prefix("Object")
+
+
+class _Malformed(Exception):
+    """412 with a message."""
+
+
+class _Copy(NamedTuple):
+    source: Name
+    target: Name
+    fresh: bool
+
+
+class ObjectCopy:
+    """The verb for COPY, and for PUT with X-Copy-From. max_size: bytes of a source."""
+
+    def __init__(self, layer: ObjectLayer, put: ObjectPut, max_size: int) -> None:
+        self._layer = layer
+        self._put = put
+        self.max_size = max_size
+
+    def __call__(self, request: ProxyRequest) -> Response:
+        try:
+            copy = _asked(request)
+        except _Malformed as malformed:
+            return error(412, str(malformed))
+        reader = request.derived(_part(request, "GET", copy.source), copy.source)
+        refused = reader.permit(self._layer.container_info(reader.context, reader.name))
+        if refused is not None:
+            return refused
+        conditions = {name: request.headers[name] for name in _CONDITIONS if name in request.headers}
+        if len(ranges.parse(conditions.get("Range", "")) or ()) > 1:
+            return error(400, "A copy takes one range of its source")
+        try:  # the newest: a copy must not be of an older object than the one last written
+            source = self._layer.open(reader.context, reader.name, ReadOptions(conditions, newest=True))
+        except NotFound:
+            return error(404)
+        try:
+            if source.status not in (200, 206):
+                return object_get.response(reader, source, False)
+            if int(source.headers["Content-Length"]) > self.max_size:
+                return error(413)
+            return self._write(request, copy, source)
+        finally:
+            source.close()
+
+    def _write(self, request: ProxyRequest, copy: _Copy, source: Reply) -> Response:
+        carried = copies.carried(source.headers, request.headers, copy.fresh)
+        writer = _writer(request, copy, source.headers["Content-Length"], carried)
+        try:
+            response = self._put(writer, source)
+        except BodyTruncated:
+            return error(503, "The source of the copy broke off")
+        if response.status == 201:
+            response.headers |= _shown(copy, source, carried)
+        return response
+
+
+def _part(request: ProxyRequest, method: str, name: Name) -> Environ:
+    """The environ of one of the two requests that a copy amounts to. The access log sees what both note."""
+    environ = request.environ
+    environ.setdefault("objstore.log_info", [])
+    version = environ["PATH_INFO"].split("/", 2)[1]
+    return {**environ, "REQUEST_METHOD": method, "PATH_INFO": to_native(f"/{version}{name.path}")}
+
+
+def _writer(request: ProxyRequest, copy: _Copy, length: str, carried: Mapping[str, str]) -> ProxyRequest:
+    """The PUT of the destination."""
+    environ = _part(request, "PUT", copy.target)
+    for name in _OF_COPY:
+        environ.pop(ENVIRON_KEY[name], None)
+    if copy.fresh:
+        for key in [key for key in environ if key[:5] == "HTTP_" and is_sysmeta(HEADER_NAME[key])]:
+            del environ[key]
+    for name, value in carried.items():
+        environ[ENVIRON_KEY[name]] = to_native(value)
+    environ["CONTENT_LENGTH"] = length
+    return request.derived(environ, copy.target)
+
+
+def _asked(request: ProxyRequest) -> _Copy:
+    """The copy that a request asks for.
+
+    Raises InvalidInput (400) for a body, _Malformed (412) for wrong headers.
+    """
+    environ = request.environ
+    if content_length(environ) or "HTTP_TRANSFER_ENCODING" in environ:
+        raise InvalidInput("Copy requests require a zero byte body")
+    fresh = header(environ, "X-Fresh-Metadata").strip().lower() in TRUE
+    other = _named(request, "Destination" if request.method == "COPY" else "X-Copy-From")
+    source, target = (request.name, other) if request.method == "COPY" else (other, request.name)
+    return _Copy(source, target, fresh)
+
+
+def _named(request: ProxyRequest, which: str) -> Name:
+    """The object that a header `/container/object` names, in the account of a second header or that of the request."""
+    environ, account = request.environ, request.name.account
+    native = environ.get(ENVIRON_KEY[which])
+    if not native:
+        raise _Malformed(f"{which} header required")
+    parts = _unquoted(native, which).removeprefix("/").split("/", 1)
+    if len(parts) < 2 or not all(parts):
+        raise _Malformed(f"{which} header must be of the form <container name>/<object name>")
+    other = environ.get(ENVIRON_KEY[f"{which}-Account"])
+    if other:
+        account = _unquoted(other, f"{which}-Account")
+        if "/" in account:
+            raise _Malformed("Account name cannot contain slashes")
+    return Name(account, *parts)
+
+
+def _unquoted(native: str, which: str) -> str:
+    try:
+        text = unquote_to_bytes(native.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _Malformed(f"{which} header must be UTF-8") from None
+    if "\x00" in text:
+        raise _Malformed(f"{which} header must not contain NUL")
+    return text
+
+
+def _shown(copy: _Copy, source: Reply, carried: Mapping[str, str]) -> dict[str, str]:
+    """The headers of the response that describe the source, as in Swift."""
+    shown = {key: text for key, text in carried.items() if key in OBJECT_HEADERS or key.startswith(_USER_METADATA)}
+    shown["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
+    shown["X-Copied-From-Account"] = quote(copy.source.account)
+    if "Last-Modified" in source.headers:
+        shown["X-Copied-From-Last-Modified"] = source.headers["Last-Modified"]
+    return shown
