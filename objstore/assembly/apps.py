@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
+from objstore.core.limits import Limits
 from objstore.core.names import Location
 from objstore.core.policies import ring_name
 from objstore.core.timestamps import Clock
 from objstore.http.client import ClientSettings, Pool
 from objstore.layers import registry
+from objstore.layers.interface import ObjectLayer
 from objstore.layers.registry import LAYERS, StackSettings
 from objstore.layers.stack import Deps
 from objstore.ring import Ring, RingLoader
@@ -81,6 +83,7 @@ class UpdateSettings:
 
 
 _WHERE = "storage server"
+_PROXY = "app:proxy-server"
 
 
 class StorageServers(NamedTuple):
@@ -178,23 +181,33 @@ def remote_transports(conf: Mapping[str, str]) -> Transports:
     return Transports(HttpTransport(Pool(settings.read(ClientSettings, conf, "client"))))
 
 
-def proxy_app(
-    conf: Mapping[str, str], transports: Transports | None = None, layers: Sequence[str] | None = None
-) -> ProxyApp:
-    """The proxy, without the filters before it. layers: in place of those in the settings.
+def cluster_layer(conf: Mapping[str, str], transports: Transports | None = None) -> ObjectLayer:
+    """The object layer without those around the cluster: for daemons and commands.
 
     Raises ConfigError for settings and rings.
     """
-    values = settings.read(ClusterSettings, conf, "app:proxy-server")
-    if layers is None:
-        layers = settings.read(StackSettings, conf, "app:proxy-server").layers
+    cluster, limits = _cluster(conf, transports)
+    return ClusterLayer(cluster, limits.max_file_size)
+
+
+def proxy_app(
+    conf: Mapping[str, str], transports: Transports | None = None, layers: Sequence[str] | None = None
+) -> ProxyApp:
+    """The proxy, without the filters before it. layers: in place of those in the settings; raises as above."""
+    order = settings.read(StackSettings, conf, _PROXY).layers if layers is None else layers
+    cluster, limits = _cluster(conf, transports)
+    layer = ClusterLayer(cluster, limits.max_file_size)
+    return ProxyApp(cluster, limits, LAYERS.build(layer, Deps(conf, cluster.policies, cluster.logger), order))
+
+
+def _cluster(conf: Mapping[str, str], transports: Transports | None) -> tuple[Cluster, Limits]:
+    values = settings.read(ClusterSettings, conf, _PROXY)
     known = cluster_conf.load(values.ring_dir)
     logger = log.from_conf(conf, "proxy-server")
     names = ["account", "container", *(ring_name(policy.index) for policy in known.policies)]
     rings = {name: _ring(values, name, logger) for name in names}
-    cluster = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
-    inner = ClusterLayer(cluster, known.limits.max_file_size)
-    return ProxyApp(cluster, known.limits, LAYERS.build(inner, Deps(conf, known.policies, logger), layers))
+    made = Cluster(values, known.salt, known.policies, rings, transports or remote_transports(conf), logger)
+    return made, known.limits
 
 
 def _ring(values: ClusterSettings, name: str, logger: logging.Logger) -> Callable[[], Ring]:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.assembly import processes
-from objstore.assembly.apps import in_process, proxy_app, remote_transports
+from objstore.assembly.apps import cluster_layer, in_process, remote_transports
 from objstore.assembly.data_dir import LOCAL_ADDRESSES, DataDir
 from objstore.cluster.cluster import Transports
 from objstore.core.errors import ConfigError
 from objstore.core.policies import ring_name
+from objstore.layers.interface import ObjectLayer
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, owners
 from objstore.runtime.cluster_conf import FILE_NAME, ClusterConf
 from objstore.runtime.files import exists
 from objstore.runtime.host_report import md5_of
 from objstore.server.devices import Devices
-from objstore.swift.app import ProxyApp
 
 USUAL_DIRECTORY = "/etc/objstore"
 _QUIET = {"log_to": "none"}  # the command reports failures
@@ -46,9 +46,9 @@ class Inside(NamedTuple):
         """Raises OSError."""
         return md5_of(os.path.join(self.directory, f"{name}.ring"))
 
-    def proxy(self) -> ProxyApp:
-        """Make a proxy without filters, in this process."""
-        return proxy_app({**self.conf, "ring_dir": self.directory}, self.transport)
+    def layer(self) -> ObjectLayer:
+        """Make the object layer of the cluster, in this process."""
+        return cluster_layer({**self.conf, "ring_dir": self.directory}, self.transport)
 
 
 def of_cluster(directory: str) -> Inside:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, TypeVar
 
-from objstore.assembly.apps import StorageSettings, proxy_app
+from objstore.assembly.apps import StorageSettings, cluster_layer
 from objstore.cluster.cluster import Transports
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.nodes import Node
 from objstore.daemon.delivery import Peers
 from objstore.daemon.runner import DaemonPace, Pass
+from objstore.layers.interface import ObjectLayer
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, settings
 from objstore.runtime.addresses import own_ips
@@ -24,7 +25,6 @@ from objstore.runtime.recon_files import ReconSettings
 from objstore.runtime.settings import duration, positive, setting, table
 from objstore.runtime.statsd import StatsdSettings
 from objstore.server.devices import Device, Devices
-from objstore.swift.app import ProxyApp
 
 Address = tuple[str, int]
 
@@ -110,9 +110,9 @@ class Surroundings:
                 self.logger.debug("%s", error)
 
     @cached_property
-    def store(self) -> ProxyApp:
-        """Make a proxy without filters and layers, in this process: for operations that clients could do too."""
-        return proxy_app(self.conf, self.transport, layers=())
+    def layer(self) -> ObjectLayer:
+        """The object layer of the cluster, in this process: for operations that clients could do too."""
+        return cluster_layer(self.conf, self.transport)
 
 
 class Work(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,16 +19,15 @@ from rich.progress import track
 
 from objstore.assembly.inside import Inside
 from objstore.cli import store_options
-from objstore.core.errors import NodeFailure, ObjstoreError
+from objstore.core.errors import NodeFailure, NotFound, ObjstoreError
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.policies import StoragePolicy, ring_name
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import ContainerOptions, ObjectLayer, Page, PutOptions
 from objstore.ring import Ring
 from objstore.runtime import green
-from objstore.swift.app import ProxyApp
-from objstore.web.requests import Environ
-from objstore.web.responses import call
-from objstore.web.subrequests import subrequest
+from objstore.web.context import RequestContext
 from objstore.wire.messages import POLICY, NodeRequest
 
 EXAMPLES = """\b
@@ -43,9 +41,6 @@ ACCOUNT = ".dispersion"
 INCOMPLETE = 1  # exit status
 _PAGE = 10_000
 _SHOWN = 8  # partitions listed per device
-# Requests of this command, not of a client.
-_NOBODY: Environ = {"REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "localhost", "SERVER_PORT": "0",
-                    "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr}  # fmt: skip
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -98,18 +93,20 @@ def dispersion() -> None:
 def populate(data: str | None, ring_dir: str | None, coverage: float, concurrency: int) -> None:
     """Put samples into a percentage of each ring's partitions; existing samples count."""
     found = store_options.opened(data, ring_dir)
-    proxy = found.proxy()
+    layer = found.layer()
     for sample in samples(found):
-        there = set(listed(proxy, sample))
+        there = set(listed(layer, sample))
         if sample.policy is not None:
-            headers = {"X-Storage-Policy": sample.policy.name}
-            _succeed(proxy, "PUT", Name(ACCOUNT, sample.container()), headers)
+            _create(layer, Name(ACCOUNT, sample.container()), sample.policy)
         partitions = {partition_of(found, sample, name) for name in there}
         wanted = max(1, round(sample.ring.partition_count * coverage / 100))
         names = list(new_names(lambda name, of=sample: partition_of(found, of, name), partitions, wanted))  # type: ignore[misc]
 
         def put(name: str, of: Sample = sample) -> None:
-            _succeed(proxy, "PUT", _name(of, name), {"Content-Type": "text/plain"}, name.encode() if of.policy else b"")
+            if of.policy is None:
+                _create(layer, _name(of, name), None)
+            else:
+                _put(layer, _name(of, name))
 
         for _ in _shown(_concurrently(put, names, concurrency), len(names), sample.title):
             pass
@@ -127,10 +124,10 @@ def populate(data: str | None, ring_dir: str | None, coverage: float, concurrenc
 def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: int) -> None:
     """Ask every primary for its copy of each sample. Exit status: 0 all present, 1 some are missing."""
     found = store_options.opened(data, ring_dir)
-    proxy = found.proxy()
+    layer = found.layer()
     reports = []
     for sample in samples(found):
-        names = listed(proxy, sample)
+        names = listed(layer, sample)
         looked = _concurrently(lambda name, of=sample: copies_of(found, of, name), names, concurrency)  # type: ignore[misc]
         reports.append(tally(sample.title, _shown(looked, len(names), sample.title)))
     if not any(one.names for one in reports):
@@ -175,22 +172,20 @@ def new_names(partition: Callable[[str], int], covered: set[int], wanted: int) -
             yield name
 
 
-def listed(proxy: ProxyApp, sample: Sample) -> list[str]:
+def listed(layer: ObjectLayer, sample: Sample) -> list[str]:
     """Return the names of existing samples."""
     place = Name(ACCOUNT) if sample.policy is None else Name(ACCOUNT, sample.container())
+    ask = layer.list_containers if sample.policy is None else layer.list_objects
     names: list[str] = []
     while True:
-        marker = names[-1] if names else ""
-        answer = call(proxy, _request("GET", place, query=f"format=json&limit={_PAGE}&prefix=sample-&marker={marker}"))
-        if answer.status == 404:
+        page = Page("sample-", marker=names[-1] if names else "", limit=_PAGE)
+        try:
+            rows = ask(RequestContext(), place, page).rows
+        except NotFound:
             return []
-        body = answer.read()
-        if not answer.ok:
-            raise ObjstoreError(f"listing {place.path} was answered {answer.status}")
-        page = [row["name"] for row in json.loads(body)] if body else []
-        if not page:
+        if not rows:
             return names
-        names += page
+        names += [str(row["name"]) for row in rows]
 
 
 class _Looked(NamedTuple):
@@ -250,25 +245,27 @@ def _lines(one: SampleCopies) -> Iterator[str]:
         yield f"  {node} lacks {len(partitions)}, of partitions {some}{more}{why}"
 
 
-def _request(
-    method: str, name: Name, headers: dict[str, str] | None = None, query: str = "", body: bytes = b""
-) -> Environ:
-    return subrequest(
-        _NOBODY, method, f"/v1{name.path}", source="dispersion", headers=headers, query=query, body=body,
-        preauthorized=True,
-    )  # fmt: skip
+def _create(layer: ObjectLayer, name: Name, policy: StoragePolicy | None) -> None:
+    """Make a container. Raises ObjstoreError if the store refuses it several times."""
+    options = ContainerOptions({}, policy=None if policy is None else policy.index)
+    _succeed(lambda: layer.create_container(RequestContext(), name, options))
 
 
-def _succeed(proxy: ProxyApp, method: str, name: Name, headers: dict[str, str], body: bytes = b"") -> None:
-    """Send a request; raises ObjstoreError if the store refuses it several times."""
-    for pause in (0.1, 1.0, None):
-        answer = call(proxy, _request(method, name, headers, body=body))
-        answer.read()
-        if answer.ok:
+def _put(layer: ObjectLayer, name: Name) -> None:
+    """Store an object whose content is its name; raises as `_create`."""
+    content = (name.object or "").encode()
+    options = PutOptions({"Content-Type": "text/plain"})
+    _succeed(lambda: layer.put(RequestContext(), name, options, BytesBody(content)))
+
+
+def _succeed(change: Callable[[], object]) -> None:
+    for pause in (0.1, 1.0):
+        try:
+            change()
             return
-        if pause is None:
-            raise ObjstoreError(f"{method} {name.path} was answered {answer.status}")
-        green.sleep(pause)
+        except ObjstoreError:
+            green.sleep(pause)
+    change()
 
 
 def _concurrently(do: Callable[[_T], _U], items: Sequence[_T], most: int) -> Iterator[_U]:

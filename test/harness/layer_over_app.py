@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.subrequests import subrequest
 from objstore.cluster.failures import failure
 from objstore.core.errors import NoContainer, NodeFailure, NotFound
 from objstore.core.lives import ENDED, LIFE, PARTLY
@@ -31,7 +32,6 @@ from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, ContainerInfo
 from objstore.web.requests import WsgiApp
 from objstore.web.responses import Answer, call
-from objstore.web.subrequests import subrequest
 
 
 class LayerOverApp:

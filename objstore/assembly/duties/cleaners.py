@@ -75,7 +75,7 @@ class ReconcilerSettings:
 
 def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
     """Return a function that deletes orphaned segments after a delay, given their account and `MANIFEST_OWNS`."""
-    return partial(Reclaimer(around.store.layer, delay, around.logger).free, RequestContext())
+    return partial(Reclaimer(around.layer, delay, around.logger).free, RequestContext())
 
 
 def _object_expirer(around: Surroundings) -> Work:
@@ -85,8 +85,7 @@ def _object_expirer(around: Surroundings) -> Work:
     values = around.read(ExpirerSettings)
     means = expirer.ExpirerMeans(
         ReplicaClient(around.peers, around.transport),
-        around.store,
-        around.store.layer,
+        around.layer,
         around.is_own,
         containers,
         _freeing(around, values.object_expirer_free_delay),

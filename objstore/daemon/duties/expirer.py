@@ -11,26 +11,21 @@ object, and nothing that was written later, wherever that may be.
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
-from objstore.core.errors import DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
+from objstore.core.errors import Conflict, DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
 from objstore.core.expiry_queue import Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
 from objstore.daemon.replica_client import Fate, ReplicaClient, ReplicaReply, removal_row
-from objstore.layers.interface import ObjectLayer
+from objstore.layers.interface import ObjectLayer, Page
 from objstore.store.databases import ContainerStore, ListingQuery, ObjectItem
 from objstore.web.context import RequestContext
-from objstore.web.requests import WsgiApp
-from objstore.web.responses import call
-from objstore.web.subrequests import subrequest
 
 _PAGE = 1000
 _RETIRE_AFTER = 2 * 86400.0  # seconds after its time that an empty container of the queue is deleted
@@ -95,15 +90,13 @@ class ExpirerOptions(NamedTuple):
 
 
 class ExpirerMeans(NamedTuple):
-    """store: a proxy without filters. layer: its object layer. containers: the container databases of an own
-    device, by its name.
+    """layer: that of the cluster. containers: the container databases of an own device, by its name.
 
     free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that a deleted manifest
     leaves to no one.
     """
 
     replicas: ReplicaClient
-    store: WsgiApp
     layer: ObjectLayer
     is_own: Callable[[Node], bool]
     containers: Callable[[str], ContainerStore]
@@ -173,15 +166,13 @@ class Expirer:
         """Return the queue's containers that may hold due rows, or must be deleted. Raises ObjstoreError."""
         marker, account = "", self._settings.account
         while True:
-            query = urlencode({"format": "json", "marker": marker, "end_marker": bound(int(until) + 1), "limit": _PAGE})
-            made = subrequest({}, "GET", f"/v1/{account}", source="expirer", query=query, preauthorized=True)
-            answer = call(self._means.store, made)
-            body = answer.read()
-            if answer.status == 404:
+            page = Page(marker=marker, end_marker=bound(int(until) + 1), limit=_PAGE)
+            try:
+                rows: list[dict[str, Any]] = self._means.layer.list_containers(
+                    RequestContext(), Name(account), page
+                ).rows
+            except NotFound:
                 return
-            if not answer.ok:
-                raise ObjstoreError(f"the listing of {account} was answered {answer.status}")
-            rows = json.loads(body) if body else []
             for row in rows:
                 # An account knows within seconds that one has rows. Most are empty long before they are deleted.
                 if row["count"] or self._is_old(row["name"], self._means.now()):
@@ -303,8 +294,9 @@ class Expirer:
         return container.isdigit() and int(container) <= now - _RETIRE_AFTER - self._settings.margin
 
     def _delete_container(self, name: Name) -> None:
-        made = subrequest({}, "DELETE", f"/v1{name.path}", source="expirer", preauthorized=True)
-        answer = call(self._means.store, made)
-        answer.close()
-        if not answer.ok and answer.status not in (404, 409):  # 409: another replica has rows yet
-            self._means.logger.warning("cannot delete %s of the queue: %s", name.path, answer.status)
+        try:
+            self._means.layer.delete_container(RequestContext(), name)
+        except (NotFound, Conflict):  # another replica has rows yet
+            pass
+        except ObjstoreError as failure:
+            self._means.logger.warning("cannot delete %s of the queue: %s", name.path, failure)
