@@ -40,85 +40,53 @@ class RequestFacts(Protocol):
 def lets_owner_pass(info: ContainerInfo, action: str, s3: bool) -> bool:
     """Does the container of this info let its owner do an action, without a look at anything else?
 
-    `Judge.decide` would say the same. Most requests are such: asked first, it saves them the making of a question.
+    `decide` would say the same. Most requests are such: asked first, it saves them the making of a question.
     """
     sysmeta = info.sysmeta
     return is_plain(action, s3, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
 
 
-class Judge:
-    """Decides about questions, by `decision.decide`. layer: the object layer, which knows containers and accounts.
+class Judge(NamedTuple):
+    """Decides about a question by `decision`, and fetches what that needs.
 
-    Both methods take the request's context, the source of further facts, and what counts for buckets that say nothing;
-    info: of the container, if it is known. They raise MalformedPolicy if the policy cannot be read, and what the layer
-    and the source raise.
+    layer: the object layer, which knows containers and accounts. context: of the request. request: what it can tell.
+    info: of the container, None to look it up. defaults: what counts for buckets that say nothing. Both methods raise
+    MalformedPolicy if the policy cannot be read, and what layer and request raise.
     """
-
-    def __init__(self, layer: ObjectLayer) -> None:
-        self._layer = layer
-
-    def decide(
-        self,
-        context: RequestContext,
-        question: Question,
-        source: RequestFacts,
-        info: ContainerInfo | None = None,
-        defaults: BucketDefaults = NO_DEFAULTS,
-    ) -> Decision:
-        if question.name.container is None:
-            facts = Facts()
-        else:
-            info = info or self._layer.container_info(context, question.name)
-            sysmeta = info.sysmeta
-            facts = Facts(None, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
-        made = rules.decide(question, facts)
-        if isinstance(made, Decision):
-            return made
-        return _Case(self._layer, context, question, source, info, defaults).settle(rules.decide, facts, made)
-
-    def denies(
-        self,
-        context: RequestContext,
-        question: Question,
-        source: RequestFacts,
-        info: ContainerInfo,
-        defaults: BucketDefaults = NO_DEFAULTS,
-    ) -> bool:
-        """Does the bucket's policy deny it, whoever else allows it?"""
-        facts = Facts(has_policy=POLICY_SYSMETA in info.sysmeta)
-        made = rules.denies(question, facts)
-        if isinstance(made, bool):
-            return made
-        return _Case(self._layer, context, question, source, info, defaults).settle(rules.denies, facts, made)
-
-
-class _Case(NamedTuple):
-    """A question, and where the facts about it come from."""
 
     layer: ObjectLayer
     context: RequestContext
     question: Question
-    source: RequestFacts
-    info: ContainerInfo | None
-    defaults: BucketDefaults
+    request: RequestFacts
+    info: ContainerInfo | None = None
+    defaults: BucketDefaults = NO_DEFAULTS
 
-    def settle(self, rule: Callable[[Question, Facts], _Answer | Need], facts: Facts, need: Need) -> _Answer:
-        """Fetch what the rule needs until it answers."""
-        while True:
-            facts = self._with(need, facts)
-            made = rule(self.question, facts)
-            if not isinstance(made, Need):
-                return made
-            need = made
+    def decide(self) -> Decision:
+        return self._settled(rules.decide)
+
+    def denies(self) -> bool:
+        """Does the bucket's policy deny it, whoever else allows it?"""
+        return self._settled(rules.denies)
+
+    def _settled(self, rule: Callable[[Question, Facts], _Answer | Need]) -> _Answer:
+        """The answer of a rule, once it has what it needs."""
+        question, info, facts = self.question, self.info, Facts()
+        if question.name.container is not None:
+            info = info or self.layer.container_info(self.context, question.name)
+            sysmeta = info.sysmeta
+            facts = Facts(None, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
+        while isinstance(made := rule(question, facts), Need):
+            if made is Need.BUCKET and info is not None:
+                facts = facts._replace(bucket=of_container(question.name, info, self.defaults))
+            else:
+                facts = self._with(made, facts)
+        return made
 
     def _with(self, need: Need, facts: Facts) -> Facts:
-        if need is Need.BUCKET:
-            assert self.info is not None
-            return facts._replace(bucket=of_container(self.question.name, self.info, self.defaults))
         if need is Need.LEVEL:
             return facts._replace(level=self._level())
         if need is Need.STORED:
-            return facts._replace(stored=self.source.stored())
+            return facts._replace(stored=self.request.stored())
         return self._with_values(facts)
 
     def _level(self) -> str:
@@ -131,7 +99,7 @@ class _Case(NamedTuple):
         assert bucket is not None and bucket.policy is not None
         keys = bucket.policy.keys
         if facts.stored is None and question.name.object is not None and condition_keys.needs_stored_tags(keys):
-            facts = facts._replace(stored=self.source.stored())
+            facts = facts._replace(stored=self.request.stored())
         tags = facts.stored.tags if facts.stored is not None else ""
-        subject = Subject(self.source.circumstances(keys), question.identity, bucket.owner, tags)
+        subject = Subject(self.request.circumstances(keys), question.identity, bucket.owner, tags)
         return facts._replace(values=condition_keys.gather(keys, subject))

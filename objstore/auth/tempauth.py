@@ -17,7 +17,6 @@ from objstore.access import swift_acls
 from objstore.access.identity import AccessKeys, Identity
 from objstore.auth import prefixes as prefixes_
 from objstore.auth import users as users_
-from objstore.auth.keys import TableKeys
 from objstore.auth.login import LoginService
 from objstore.auth.prefixes import Prefixes
 from objstore.auth.tokens import Tokens
@@ -77,7 +76,7 @@ class TempAuth:
 
     def __init__(self, app: WsgiApp, *, users: Users, tokens: Tokens, login: LoginService, prefixes: Prefixes) -> None:
         self.app = app
-        self.access_keys: AccessKeys = TableKeys(users)
+        self.access_keys: AccessKeys = users
         self._users = users
         self._tokens = tokens
         self._login = login

@@ -17,6 +17,7 @@ import string
 import time
 from collections.abc import Iterator, Mapping
 
+from objstore.access.identity import Credential
 from objstore.auth import hashing, users
 from objstore.auth.prefixes import Prefix, Prefixes
 from objstore.auth.users import User, UserTable
@@ -117,6 +118,13 @@ class Users:
         self._table = self._read()
         self._interval = interval
         self._next_check = 0.0
+
+    def find(self, access_key: str) -> Credential | None:
+        """See `access.identity.AccessKeys`: the pairs of users, and `project:user` with its key if that is plain."""
+        return self.current().credentials.get(access_key)
+
+    def has_account(self, account: str) -> bool:
+        return account in self.current().accounts
 
     def current(self) -> UserTable:
         """Return the table: the same object until something changes."""

@@ -21,10 +21,12 @@ from objstore.layers.interface import ObjectLayer
 from objstore.s3 import acl_xml, current, tags, xml
 from objstore.s3 import headers as names
 from objstore.s3.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
+from objstore.s3.buckets import no_such
 from objstore.s3.current import Target
 from objstore.s3.errors import S3Error
 from objstore.s3.request import S3Request
 from objstore.s3.settings import S3Settings
+from objstore.web.infos import ContainerInfo
 
 if TYPE_CHECKING:
     from objstore.access.identity import AccessKeys
@@ -49,7 +51,6 @@ class Access:
 
     def __init__(self, layer: ObjectLayer, settings: S3Settings, keys: AccessKeys | None = None) -> None:
         self._layer = layer
-        self._judge = Judge(layer)
         self._keys = keys
         self.defaults = BucketDefaults(
             settings.default_object_ownership, settings.default_public_access_block, settings.region
@@ -79,7 +80,7 @@ class Access:
         info = context.layer.container_info(request.context, bucket)
         target = Target(_in(bucket, key), version_id)
         question = Question(request.identity, action, target.name, True)
-        return self._judge.denies(request.context, question, _S3Facts(context, request, target), info, self.defaults)
+        return self._judge(context, request, question, target, info).denies()
 
     def check_anonymous(self, context: Context, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
         """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
@@ -136,7 +137,7 @@ class Access:
         """Return what the bucket of a name says of access; raises S3Error NoSuchBucket."""
         info = context.layer.container_info(request.context, name)
         if not info.exists:
-            raise _no_such(name)
+            raise no_such(name.container or "")
         return buckets.of_container(name, info, self.defaults)
 
     def known(self, account: str) -> bool:
@@ -160,10 +161,9 @@ class Access:
         making: bool = False,
     ) -> None:
         """name: of the container. making: do the headers of the request describe a new object?"""
-        asked = request.context
-        info = self._layer.container_info(asked, name)
+        info = self._layer.container_info(request.context, name)
         if not info.exists:
-            raise _no_such(name)
+            raise no_such(name.container or "")
         identity = request.identity
         if name.account in identity.accounts and lets_owner_pass(info, action, True):
             return
@@ -177,10 +177,16 @@ class Access:
             referrer=request.header("Referer"),
             pays=_PAYMENT_SYSMETA in info.sysmeta and _pays(request),
         )
-        made = self._judge.decide(asked, question, _S3Facts(context, request, target), info, self.defaults)
+        made = self._judge(context, request, question, target, info).decide()
         if not made.allowed:
             request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
             raise S3Error("AccessDenied")
+
+    def _judge(
+        self, context: Context, request: S3Request, question: Question, target: Target, info: ContainerInfo
+    ) -> Judge:
+        facts = _S3Facts(context, request, target)
+        return Judge(self._layer, request.context, question, facts, info, self.defaults)
 
 
 class _S3Facts(NamedTuple):
@@ -258,10 +264,6 @@ def _pays(request: S3Request) -> bool:
 
 def _in(bucket: Name, key: str) -> Name:
     return bucket._replace(object=key) if key else bucket
-
-
-def _no_such(bucket: Name) -> S3Error:
-    return S3Error("NoSuchBucket", "", {"BucketName": bucket.container or ""})
 
 
 def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:

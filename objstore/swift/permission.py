@@ -84,7 +84,6 @@ class Permissions:
 
     def __init__(self, layer: ObjectLayer) -> None:
         self._layer = layer
-        self._judge = Judge(layer)
 
     def refusal(self, asking: Asking, info: ContainerInfo | None = None) -> Response | None:
         """Return None if the request may go on, else the answer. info: of the container, if it is known."""
@@ -100,8 +99,8 @@ class Permissions:
                 environ["objstore.owner"] = True
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
-        source = _SwiftFacts(asking, self._layer, defaults)
-        made = self._judge.decide(asking.context, _question(asking, identity, realm), source, info, defaults)
+        question, facts = _question(asking, identity, realm), _SwiftFacts(asking, self._layer, defaults)
+        made = Judge(self._layer, asking.context, question, facts, info, defaults).decide()
         if made.owner:
             environ["objstore.owner"] = True
         if made.allowed:

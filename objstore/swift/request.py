@@ -76,12 +76,6 @@ class ProxyRequest:
         given = self.environ.get("HTTP_X_TIMESTAMP")
         return Timestamp.parse(given) if given else None
 
-    @property
-    def given_policy(self) -> int | None:
-        """The storage policy that a trusted filter sets for an object, None for that of the container."""
-        given = self.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
-        return int(given) if given else None
-
 
 def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response without a body, as Swift answers a change."""

@@ -306,6 +306,13 @@ MUTANTS = (
         _unit("access/test_access_decision"),
     ),
     Mutant(
+        "an owner passes unseen only if nothing binds owners",
+        "objstore/access/decision.py",
+        "return not has_policy and not (has_grants",
+        "return not (has_grants",
+        _unit("access/test_access_decision"),
+    ),
+    Mutant(
         "a policy's Deny binds what comes with an action",
         "objstore/access/decision.py",
         'if any(_verdict(question, action, facts, bucket) == "deny" for action in question.further):',

@@ -10,7 +10,7 @@ from unit.access.cases import ANYONE, BUCKET, KEY, OTHER, OWN, OWNER, REALM, gra
 
 from objstore.access import acl
 from objstore.access.acl import Acl
-from objstore.access.bucket import ACL, OWNERSHIP, POLICY, PUBLIC_ACCESS, BucketDefaults
+from objstore.access.bucket import ACL, NO_DEFAULTS, OWNERSHIP, POLICY, PUBLIC_ACCESS, BucketDefaults
 from objstore.access.condition_keys import Circumstances
 from objstore.access.decision import (
     ALLOWED_BY_ACCOUNT,
@@ -88,9 +88,8 @@ def made(kinds: dict[str, str], level: str = "", **headers: str) -> Layer:
     return layer
 
 
-def decided(layer: Layer, question: Question, defaults: BucketDefaults | None = None, **told: Any) -> Decision:
-    source = Telling(layer, **told)
-    return Judge(layer).decide(RequestContext(), question, source, None, *([defaults] if defaults else []))
+def decided(layer: Layer, question: Question, defaults: BucketDefaults = NO_DEFAULTS, **told: Any) -> Decision:
+    return Judge(layer, RequestContext(), question, Telling(layer, **told), None, defaults).decide()
 
 
 BY_TAG = policy(statement("Deny", Condition={"StringEquals": {"s3:ExistingObjectTag/team": "red"}}))
@@ -158,9 +157,8 @@ def test_a_policy_that_cannot_be_read_lets_in_only_who_mends_it() -> None:
 def test_a_denial_by_itself() -> None:
     layer = made({POLICY: BY_ADDRESS})
     info = layer.container_info(RequestContext(), BUCKET)
-    judge = Judge(layer)
-    assert judge.denies(RequestContext(), READ, Telling(layer), info)
-    assert not judge.denies(RequestContext(), READ, Telling(layer, ip="192.0.2.1"), info)
+    assert Judge(layer, RequestContext(), READ, Telling(layer), info).denies()
+    assert not Judge(layer, RequestContext(), READ, Telling(layer, ip="192.0.2.1"), info).denies()
 
 
 @pytest.mark.parametrize(
