@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from objstore.access import acl as acls
@@ -228,12 +227,10 @@ class _S3Facts(NamedTuple):
             if missing.code not in _MISSING:
                 raise
             return ObjectAccess()
-        return stored_object(stored.headers, self.target.name.account)
-
-
-def stored_object(headers: Mapping[str, str], account: str) -> ObjectAccess:
-    """account: of the bucket."""
-    return ObjectAccess(acls.load(headers.get(OBJECT_ACL, ""), account), headers.get(OBJECT_TAGS, ""))
+        headers = stored.headers
+        return ObjectAccess(
+            acls.load(headers.get(OBJECT_ACL, ""), self.target.name.account), headers.get(OBJECT_TAGS, "")
+        )
 
 
 def _tags_of(request: S3Request) -> str:

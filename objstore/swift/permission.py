@@ -38,26 +38,17 @@ from objstore.web.responses import Response, error, unauthorized
 
 LISTS = ("X-Container-Read", "X-Container-Write")
 _OF_ACCOUNTS = {
-    "GET": "s3:ListAllMyBuckets",
-    "HEAD": "s3:ListAllMyBuckets",
-    "PUT": CREATE_ACCOUNT,
-    "POST": UPDATE_ACCOUNT,
+    "GET": "s3:ListAllMyBuckets", "HEAD": "s3:ListAllMyBuckets", "PUT": CREATE_ACCOUNT, "POST": UPDATE_ACCOUNT,
     "DELETE": DELETE_ACCOUNT,
-}
+}  # fmt: skip
 _OF_CONTAINERS = {
-    "GET": "s3:ListBucket",
-    "HEAD": "s3:ListBucket",
-    "PUT": "s3:CreateBucket",
-    "POST": "s3:PutBucketTagging",
+    "GET": "s3:ListBucket", "HEAD": "s3:ListBucket", "PUT": "s3:CreateBucket", "POST": "s3:PutBucketTagging",
     "DELETE": "s3:DeleteBucket",
-}
+}  # fmt: skip
 _OF_OBJECTS = {
-    "GET": "s3:GetObject",
-    "HEAD": "s3:GetObject",
-    "PUT": "s3:PutObject",
-    "POST": "s3:PutObject",
+    "GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject",
     "DELETE": "s3:DeleteObject",
-}
+}  # fmt: skip
 # Headers of a change that make further actions of it, by how their names begin.
 _FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
 _FURTHER_OF_CONTAINERS = {
@@ -70,37 +61,30 @@ _TOLD_HEADERS = ("Referer", "User-Agent", "If-Match", "If-None-Match")
 _HEAD = ReadOptions(head=True)
 
 
-class Asking(NamedTuple):
-    """A request, as far as the decision is concerned."""
-
-    environ: Environ
-    context: RequestContext
-    method: str
-    name: Name
-
-
 class Permissions:
     """Asks for the decision. layer: the object layer."""
 
     def __init__(self, layer: ObjectLayer) -> None:
         self._layer = layer
 
-    def refusal(self, asking: Asking, info: ContainerInfo | None = None) -> Response | None:
+    def refusal(
+        self, environ: Environ, context: RequestContext, name: Name, info: ContainerInfo | None = None
+    ) -> Response | None:
         """Return None if the request may go on, else the answer. info: of the container, if it is known."""
-        environ, name = asking.environ, asking.name
         realm: Realm | None = environ.get("objstore.realm")
         if realm is None or environ.get("objstore.preauthorized"):
             environ["objstore.owner"] = True
             return None
         identity: Identity = environ.get("objstore.identity", ANYONE)
         if name.account in identity.accounts and name.object is not None and realm.covers(name.account):
-            info = info or self._layer.container_info(asking.context, name)
-            if lets_owner_pass(info, _OF_OBJECTS[asking.method], False):
+            info = info or self._layer.container_info(context, name)
+            if lets_owner_pass(info, _OF_OBJECTS[environ["REQUEST_METHOD"]], False):
                 environ["objstore.owner"] = True
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
-        question, facts = _question(asking, identity, realm), _SwiftFacts(asking, self._layer, defaults)
-        made = Judge(self._layer, asking.context, question, facts, info, defaults).decide()
+        question = _question(environ, name, identity, realm)
+        facts = _SwiftFacts(environ, context, name, self._layer, defaults.region)
+        made = Judge(self._layer, context, question, facts, info, defaults).decide()
         if made.owner:
             environ["objstore.owner"] = True
         if made.allowed:
@@ -111,8 +95,8 @@ class Permissions:
         return error(403) if identity.known else unauthorized(name.account)
 
 
-def _question(asking: Asking, identity: Identity, realm: Realm) -> Question:
-    environ, method, name = asking.environ, asking.method, asking.name
+def _question(environ: Environ, name: Name, identity: Identity, realm: Realm) -> Question:
+    method = environ["REQUEST_METHOD"]
     headers = requests.headers(environ) if method in _CHANGES else {}
     action, *further = actions_of(method, name, headers)
     return Question(
@@ -165,31 +149,32 @@ def listing_query(query: Mapping[str, str]) -> dict[str, str]:
 class _SwiftFacts(NamedTuple):
     """See `access.judge.RequestFacts`."""
 
-    asking: Asking
+    environ: Environ
+    context: RequestContext
+    name: Name
     layer: ObjectLayer
-    defaults: BucketDefaults
+    region: str
 
     def circumstances(self, keys: frozenset[str]) -> Circumstances:
-        environ, name = self.asking.environ, self.asking.name
+        environ = self.environ
         sent = requests.headers(environ)
         return Circumstances(
             time.time(),
             environ.get("REMOTE_ADDR", ""),
             environ.get("wsgi.url_scheme") == "https",
             str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
-            self.defaults.region,
+            self.region,
             {header: sent[header] for header in _TOLD_HEADERS if header in sent},
-            listing_query(requests.query(environ)) if name.object is None else {},
+            listing_query(requests.query(environ)) if self.name.object is None else {},
         )
 
     def stored(self) -> ObjectAccess:
-        name, context = self.asking.name, self.asking.context
         try:
-            reply = self.layer.open(context, name, _HEAD)
+            reply = self.layer.open(self.context, self.name, _HEAD)
             reply.close()
             version = reply.headers.get(VERSION)
             if version:  # the tags are with the version
-                reply = self.layer.open(context, entry(name, version), _HEAD)
+                reply = self.layer.open(self.context, entry(self.name, version), _HEAD)
                 reply.close()
         except NotFound:
             return ObjectAccess()

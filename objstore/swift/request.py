@@ -12,7 +12,7 @@ from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ObjectLayer, Page
-from objstore.swift.permission import Asking, Permissions
+from objstore.swift.permission import Permissions
 from objstore.web import requests
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
@@ -59,7 +59,7 @@ class ProxyRequest:
 
     def permit(self, info: ContainerInfo | None = None) -> Response | None:
         """Return None if the request is permitted, else the refusal. info: of the container, if it is known."""
-        return self._permissions.refusal(Asking(self.environ, self.context, self.method, self.name), info)
+        return self._permissions.refusal(self.environ, self.context, self.name, info)
 
     @property
     def owner(self) -> bool:

@@ -1,4 +1,4 @@
-"""Someone calls us: WSGI requests read, responses made, ranges, conditions, listings, ACLs, cached infos.
+"""Someone calls us: WSGI requests read, responses made, ranges, conditions, listings, cached infos.
 
 Text conventions: a *native* string is what PEP 3333 puts into environ (bytes decoded as
 latin-1); everything inside objstore is text (those bytes decoded as UTF-8, with undecodable

@@ -11,7 +11,7 @@ from objstore.auth.tempauth import TempAuth, filter_factory
 from objstore.auth.users import User
 from objstore.auth.users_file import editing
 from objstore.core.errors import ConfigError
-from objstore.swift.permission import Asking, Permissions
+from objstore.swift.permission import Permissions
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo, from_headers
 from objstore.web.requests import api_name, header
@@ -46,9 +46,8 @@ class Storage:
             return Response(404)(environ, start_response)
         name = named[1]
         acl = self.acls.get(name.of_container.path, "") if name.container else ""
-        asking = Asking(environ, RequestContext.of(environ), environ["REQUEST_METHOD"], name)
         info = from_headers(ContainerInfo, 204, {"X-Container-Read": acl, "X-Container-Write": acl})
-        refusal = self.permissions.refusal(asking, info)
+        refusal = self.permissions.refusal(environ, RequestContext.of(environ), name, info)
         if refusal is not None:
             return refusal(environ, start_response)
         answer = {}

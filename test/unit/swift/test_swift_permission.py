@@ -19,7 +19,7 @@ from objstore.core.names import Name
 from objstore.runtime import settings
 from objstore.s3.filter import S3Filter
 from objstore.s3.settings import S3Settings
-from objstore.swift.permission import Asking, Permissions, actions_of, listing_query
+from objstore.swift.permission import Permissions, actions_of, listing_query
 from objstore.web.context import RequestContext
 from objstore.web.errors import response_for
 from objstore.web.responses import Response
@@ -48,7 +48,7 @@ class Below:
         name = Name.parse(environ["PATH_INFO"].removeprefix("/v1"))
         context = RequestContext.of(environ)
         try:
-            refusal = self.permissions.refusal(Asking(environ, context, environ["REQUEST_METHOD"], name))
+            refusal = self.permissions.refusal(environ, context, name)
         except ObjstoreError as failure:
             refusal = response_for(failure)
         return (refusal or Response(200))(environ, start_response)
