@@ -25,7 +25,7 @@ from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, DatabaseSettings, ObjectRow
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -45,7 +45,7 @@ def place_of(name: Name) -> Location:
 
 def fill(root: str, count: int, size: int) -> FileReplicaStore:
     os.mkdir(root)
-    store = FileReplicaStore(root, settings=FileStoreSettings(Reserve(), threads=2))
+    store = FileReplicaStore(root, settings=FileSettings(Reserve(), threads_per_disk=2, ballast=0))
     content = os.urandom(size)
     for number in range(count):
         name = Name("AUTH_bench", "c", str(number))

@@ -17,7 +17,7 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.space import Reserve
 
 SMALL = os.urandom(4096)
@@ -78,7 +78,7 @@ def main() -> None:
     parent = sys.argv[1] if len(sys.argv) > 1 else None
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 500
     with tempfile.TemporaryDirectory(dir=parent) as root:
-        store = FileStore(root, settings=FileStoreSettings(Reserve()))
+        store = FileStore(root, settings=FileSettings(Reserve(), ballast=0))
         put(store, 0, SMALL)
         report("PUT 4 KiB", count, lambda number: put(store, number, SMALL))
         put_at_once(store, count, 16)

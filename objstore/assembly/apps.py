@@ -39,7 +39,6 @@ from objstore.server.object_replication import ObjectReplication, ObjectReplicat
 from objstore.server.objects import object_server
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import AccountStore, ContainerStore, DatabaseSettings
-from objstore.store.objects import file_store
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
@@ -145,13 +144,13 @@ def in_process(
 
 def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterConf, logger: logging.Logger) -> Makers:
     databases = replace(settings.read(DatabaseSettings, conf, _WHERE), patience=values.disk_patience)
-    files = file_store.settings_of(settings.read(FileSettings, conf, _WHERE))
-    files = files._replace(patience=values.disk_patience, timeout=values.disk_timeout)
+    files = settings.read(FileSettings, conf, _WHERE)
+    files = replace(files, patience=values.disk_patience, timeout=values.disk_timeout)
 
     @cache
     def threads(path: str) -> ThreadPool:
         """Make the threads of one device, for the objects of all its policies."""
-        return ThreadPool(f"disk:{path}", files.threads, files.patience)
+        return ThreadPool(f"disk:{path}", files.threads_per_disk, files.patience)
 
     def objects(path: str, policy: int) -> Any:
         found = cluster.policies.get(policy)

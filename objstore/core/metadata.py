@@ -42,14 +42,9 @@ def sysmeta_prefix(kind: str) -> str:
     return f"X-{kind}-Sysmeta-"
 
 
-_USER = tuple(user_prefix(kind) for kind in KINDS)
 _SYS = tuple(sysmeta_prefix(kind) for kind in KINDS)
 _OBJECT_POSTED = (user_prefix("Object"), TRANSIENT_SYSMETA)
 _OBJECT_STORED = (*_OBJECT_POSTED, sysmeta_prefix("Object"))
-
-
-def is_user(header: str) -> bool:
-    return header.startswith(_USER)
 
 
 def is_sysmeta(header: str) -> bool:

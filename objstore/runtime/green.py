@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import warnings
 from collections.abc import Callable
 from math import inf
@@ -70,11 +69,6 @@ def later(seconds: float, call: Callable[..., object], *args: object) -> object:
     """Call a function from the event loop after a number of seconds; the result has `cancel()`. The function must not
     wait."""
     return eventlet.hubs.get_hub().schedule_call_global(seconds, call, *args)
-
-
-def wait_readable(sock: object, timeout: float | None = None) -> None:
-    """Wait until the socket (or descriptor) can be read; TimeoutError after `timeout` seconds."""
-    eventlet.hubs.trampoline(sock, read=True, timeout=timeout, timeout_exc=TimeoutError("not readable in time"))
 
 
 def wait_writable(sock: object, timeout: float | None = None) -> None:
@@ -194,7 +188,7 @@ class Bound:
 class Watch:
     """Waits for one socket, for one green thread at a time.
 
-    Cheaper than `wait_readable` for a connection that lives long: the descriptor stays in the
+    Cheaper than a trampoline of eventlet for a connection that lives long: the descriptor stays in the
     event loop's set between waits (it leaves it when data comes that no one waits for), and
     timeouts need no timer. They are coarse: up to `SWEEP_SECONDS` late.
     Close it before the socket: descriptors are used again.
@@ -284,6 +278,3 @@ class Watch:
 
 def _ignore(*_: object) -> None:
     pass
-
-
-TLS_WAIT = (ssl.SSLWantReadError, ssl.SSLWantWriteError)

@@ -238,10 +238,6 @@ class ThreadPool:
                     self._patience.check(self._name, self._busy)
         return _outcome(call)
 
-    def slow_for(self) -> float:
-        """Seconds for which no call has ended though some are under way; 0 without any."""
-        return self._patience.idle_for() if self._busy else 0.0
-
     def _work(self) -> None:
         get = self._queue.get
         wake = self._wakeups.wake

@@ -40,7 +40,6 @@ class Worker:
         self._ready_fd = ready_fd
         self._grace = grace
         self._drain = green.Event()
-        self._callbacks: list[Callable[[], None]] = []
         self.draining = False
 
     def ready(self) -> None:
@@ -52,12 +51,6 @@ class Worker:
                 pass  # the parent has gone, which the drain that follows is for
             os.close(self._ready_fd)
             self._ready_fd = -1
-
-    def on_drain(self, callback: Callable[[], None]) -> None:
-        """Call a function, in its own green thread, when the process must finish its work."""
-        self._callbacks.append(callback)
-        if self.draining:
-            green.spawn(callback)
 
     def wait_for_drain(self) -> None:
         """Wait until the process must finish its work."""
@@ -71,5 +64,3 @@ class Worker:
         # The last resort, for when the parent is no longer there to kill us.
         signal.alarm(int(self._grace) + 2)
         self._drain.send(None)
-        for callback in self._callbacks:
-            green.spawn(callback)

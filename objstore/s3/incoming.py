@@ -19,7 +19,6 @@ _MOST_PARAMETERS = 1000
 _REMEMBERED = 4096
 # When an unencoded `+` in a path is a space.
 NEVER, V2, ALWAYS = "never", "v2", "always"
-BAD_URI = "Couldn't parse the specified URI."
 
 
 class Incoming(NamedTuple):

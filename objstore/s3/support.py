@@ -95,9 +95,5 @@ def _request(one: Documented) -> str:
     return f"`{one.method} {_PATHS[one.level]}{query}`{header}"
 
 
-def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |\n"

@@ -26,7 +26,6 @@ from objstore.core.numbers import whole
 # Headers between proxies and storage servers, each defined here only.
 TIMESTAMP = "X-Timestamp"
 POLICY_DEFAULT = "X-Backend-Storage-Policy-Default"  # for a new container if the client chose none
-CONTENT_TYPE_TIMESTAMP = "X-Backend-Content-Type-Timestamp"
 CONTAINER_UPDATE = "X-Backend-Container-Update"  # an `UpdateTarget`: receivers of an object server's update
 EXPIRY_UPDATE = "X-Backend-Expiry-Update"  # likewise, the container of the expirer's queue
 UPDATED = (

@@ -7,7 +7,6 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
 from objstore.core.names import Location, is_hash, is_suffix
@@ -45,29 +44,12 @@ _NOTES = 1000
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
-class FileStoreSettings(NamedTuple):
-    """reserve: free space to keep. threads: for reads and writes that wait for this device.
-
-    background_threads: additional ones of replication and audits. patience: seconds, see `runtime.threads`. ballast:
-    bytes, see `store.ballast`. timeout: seconds that a read waits for one call; 0: forever. recent: number of look-ups
-    cached in memory.
-    """
-
-    reserve: Reserve = Reserve(percent=1.0)
-    threads: int = 4
-    background_threads: int = 2
-    patience: float = 0.0
-    ballast: int = 0
-    timeout: float = 0.0
-    recent: int = 2048
-
-
-DEFAULT_SETTINGS = FileStoreSettings()
-
-
 @dataclass(frozen=True)
 class FileSettings:
-    """Settings of the files of a device, as operators know them."""
+    """Settings of the files of a device.
+
+    patience: seconds, see `runtime.threads`. timeout: seconds that a read waits for one call; 0: forever.
+    """
 
     fallocate_reserve: Reserve = setting(Reserve.parse, "1%", "free space reserved on a device: bytes or percent")
     ballast: int = setting(size, "4M", "space set aside on a device for deletions when it is full; 0: none")
@@ -76,16 +58,11 @@ class FileSettings:
         int, "2048", "number of objects per device whose metadata each process caches; 0: none"
     )
     background_threads_per_disk: int = setting(positive, "2", "number of threads per device for replication and audits")
+    patience: float = 0.0
+    timeout: float = 0.0
 
 
-def settings_of(values: FileSettings) -> FileStoreSettings:
-    return FileStoreSettings(
-        values.fallocate_reserve,
-        values.threads_per_disk,
-        values.background_threads_per_disk,
-        ballast=values.ballast,
-        recent=values.recent_lookups,
-    )
+DEFAULT_SETTINGS = FileSettings(ballast=0)
 
 
 class FileStore:
@@ -101,7 +78,7 @@ class FileStore:
         root: str,
         policy: int = 0,
         files: Files = FILES,
-        settings: FileStoreSettings = DEFAULT_SETTINGS,
+        settings: FileSettings = DEFAULT_SETTINGS,
         batching: Callable[..., Runs] = Batcher,
         pool: ThreadPool | None = None,
         on_quarantine: Callable[[Location, str], None] | None = None,
@@ -114,13 +91,13 @@ class FileStore:
         self._on_quarantine = on_quarantine
         self._ordered = functools.cache(lambda: files.orders_names(self.root))
         committer = Committer(files, self.layout, self._known, self._ordered)
-        pool = pool or ThreadPool(f"disk:{self.root}", settings.threads, settings.patience)
+        pool = pool or ThreadPool(f"disk:{self.root}", settings.threads_per_disk, settings.patience)
         commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers(), settings.timeout)
-        self._recent = Recent(files, settings.recent)
+        self._recent = Recent(files, settings.recent_lookups)
         self._noted: dict[tuple[Location, Change], float] = {}  # when last, by the monotonic clock
-        self._space = SpaceGuard(files, self.root, settings.reserve)
+        self._space = SpaceGuard(files, self.root, settings.fallocate_reserve)
 
     # The contract
 

@@ -48,7 +48,10 @@ class FileReplicaStore(FileStore):
     def __init__(self, *args: Any, background: ThreadPool | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._background = background or ThreadPool(
-            f"background:{self.root}", self.settings.background_threads, _GIVE_UP * self.settings.patience, lets_go=True
+            f"background:{self.root}",
+            self.settings.background_threads_per_disk,
+            _GIVE_UP * self.settings.patience,
+            lets_go=True,
         )
         self._hasher = Hasher(self._files, self.layout, self._ordered)
         self._upkeep = Upkeep(self._files, self.layout, self._known, self._ordered)

@@ -17,7 +17,7 @@ from objstore.daemon.duties.object_auditor import ALWAYS, FIRST, NEVER, ObjectAu
 from objstore.daemon.rounds import Interrupted, Round, SearchedPlace
 from objstore.store.change import Change
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.format import BLOCK
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
@@ -30,7 +30,7 @@ class Device:
 
     def __init__(self, root: Path) -> None:
         root.mkdir()
-        settings = FileStoreSettings(Reserve(), threads=2)
+        settings = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
         self.root = root
         self.stores = {policy: FileReplicaStore(str(root), policy, settings=settings) for policy in (0, 1)}
         self.place = SearchedPlace("d1", str(root), self.stores)

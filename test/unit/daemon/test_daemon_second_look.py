@@ -20,7 +20,7 @@ from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.throttle import Throttle
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
@@ -48,7 +48,7 @@ class World:
         root.mkdir()
         self.root = root
         self.files = FailingFiles()
-        self.store = FileReplicaStore(str(root), 0, self.files, FileStoreSettings(Reserve(), threads=2))
+        self.store = FileReplicaStore(str(root), 0, self.files, FileSettings(Reserve(), threads_per_disk=2, ballast=0))
         self.place = SearchedPlace("d1", str(root), {0: self.store})
         self.now = time.time()
         self.look = SecondLook(

@@ -37,8 +37,9 @@ class Script:
 
     def _run(self) -> None:
         self.sock.setblocking(False)
+        watch = green.Watch(self.sock)
         for act in self._acts:
-            green.wait_readable(self.sock)
+            watch.readable()
             sock, peer = self.sock.accept()
             sock.setblocking(False)
             self.connections += 1

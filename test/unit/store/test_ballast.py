@@ -21,7 +21,7 @@ from objstore.store.databases.device import Databases
 from objstore.store.databases.schema import CONTAINER
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.space import Reserve
 from objstore.store.spool import Spool, SpooledUpdate
 
@@ -52,7 +52,7 @@ def device(tmp_path: Path) -> Device:
 
 @pytest.fixture
 def store(tmp_path: Path, device: Device) -> FileStore:
-    return FileStore(str(tmp_path), files=device, settings=FileStoreSettings(Reserve(), threads=2, ballast=SIZE))
+    return FileStore(str(tmp_path), files=device, settings=FileSettings(Reserve(), threads_per_disk=2, ballast=SIZE))
 
 
 def put(store: FileStore, when: int) -> None:
@@ -69,7 +69,7 @@ def test_a_device_gets_its_ballast_with_the_first_write(store: FileStore, device
 
 def test_without_room_or_when_switched_off_there_is_none(tmp_path: Path, device: Device) -> None:
     narrow = Reserve((1 << 29) - SIZE)
-    for settings in (FileStoreSettings(narrow, ballast=SIZE), FileStoreSettings(Reserve(), ballast=0)):
+    for settings in (FileSettings(narrow, ballast=SIZE), FileSettings(Reserve(), ballast=0)):
         put(FileStore(str(tmp_path), files=device, settings=settings), 1)
         assert not device.ballast.exists()
 

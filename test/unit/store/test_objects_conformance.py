@@ -14,7 +14,7 @@ from objstore.core.errors import NotFound
 from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.space import Reserve
 
@@ -31,7 +31,7 @@ def new_store(kind: str, root: Any) -> Any:
     if kind == "memory":
         return MemoryStore()
     root.mkdir()
-    return FileStore(str(root), settings=FileStoreSettings(Reserve()))
+    return FileStore(str(root), settings=FileSettings(Reserve(), ballast=0))
 
 
 def at(seconds: int) -> Timestamp:

@@ -21,7 +21,7 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.layout import lock_number
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
@@ -42,7 +42,7 @@ OLD, NEW, LARGE = b"old" * 100, b"new" * 200, b"large" * 50_000
 
 def store_at(root: str, files: Any = None) -> FileStore:
     arguments = {} if files is None else {"files": files}
-    return FileStore(root, settings=FileStoreSettings(Reserve()), batching=Inline, pool=POOL, **arguments)
+    return FileStore(root, settings=FileSettings(Reserve(), ballast=0), batching=Inline, pool=POOL, **arguments)
 
 
 def put(store: FileStore, when: int, content: bytes, location: Location = HERE) -> None:
@@ -275,7 +275,9 @@ def test_a_group_is_answered_only_when_all_of_it_is_durable(tmp_path: Path) -> N
             def all(self) -> list[Any]:
                 return self.run_batch(self.gathered)  # type: ignore[no-any-return]
 
-        store = FileStore(str(root), files=files, settings=FileStoreSettings(Reserve()), batching=Gather, pool=POOL)
+        store = FileStore(
+            str(root), files=files, settings=FileSettings(Reserve(), ballast=0), batching=Gather, pool=POOL
+        )
         put(store, 5, NEW)
         put(store, 4, b"middle")
         put(store, 3, b"elsewhere", OTHER)
@@ -301,7 +303,7 @@ def test_a_directory_removed_as_empty_and_made_again_by_another_is_made_durable_
     files = FaultyFiles(str(root))
     store = store_at(str(root), files)
     put(store, 1, OLD)
-    daemon = FileReplicaStore(str(root), files=files, settings=FileStoreSettings(Reserve()), batching=Inline)
+    daemon = FileReplicaStore(str(root), files=files, settings=FileSettings(Reserve(), ballast=0), batching=Inline)
     daemon.forget(HERE, present(daemon, HERE))
     assert store.partitions() == []
     for directory in (store.layout.partition_dir(5), store.layout.suffix_dir(5, HERE.suffix)):

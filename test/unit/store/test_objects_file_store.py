@@ -20,13 +20,13 @@ from objstore.runtime import green, settings
 from objstore.runtime.files import Buffer, Files, OpenFile, Space
 from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.describe import describe_file
-from objstore.store.objects.file_store import FileSettings, FileStore, FileStoreSettings, settings_of
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.format import BLOCK
 from objstore.store.objects.space import Reserve, SpaceGuard
 
 HERE = Location(5, "0123456789abcdef0123456789abcdef")
 NAME = "/a/c/o"
-NO_RESERVE = FileStoreSettings(Reserve(), threads=2)
+NO_RESERVE = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
 
 
 @pytest.fixture
@@ -537,7 +537,7 @@ class Scarce(Files):
 
 
 def test_the_reserve_is_kept(tmp_path: Path) -> None:
-    store = FileStore(str(tmp_path), settings=FileStoreSettings(Reserve.parse("10%")), files=Scarce(1500))
+    store = FileStore(str(tmp_path), settings=FileSettings(Reserve.parse("10%"), ballast=0), files=Scarce(1500))
     store.create(HERE, 400).close()
     with pytest.raises(NoSpace):
         store.create(HERE, 200)
@@ -568,7 +568,7 @@ def test_bad_reserves(text: str) -> None:
 
 def test_the_settings_table() -> None:
     values = settings.read(FileSettings, {"threads_per_disk": "7"})
-    assert settings_of(values) == FileStoreSettings(Reserve(percent=1.0), 7, ballast=4 << 20)
+    assert values == FileSettings(Reserve(percent=1.0), threads_per_disk=7, ballast=4 << 20)
 
 
 def test_a_sound_file_is_described(store: FileStore) -> None:

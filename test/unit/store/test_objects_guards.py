@@ -15,7 +15,7 @@ from objstore.core.names import Location
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.runtime import green
 from objstore.store.interface import Guard, Look, ObjectData, ObjectInfo, ObjectMetadata
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.space import Reserve
 
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return MemoryStore() if request.param == "memory" else FileStore(str(tmp_path), settings=NO_RESERVE)
 
 
-NO_RESERVE = FileStoreSettings(Reserve())
+NO_RESERVE = FileSettings(Reserve(), ballast=0)
 
 
 def put(store: Any, when: int, content: bytes = b"content", guard: Guard | None = None) -> ObjectInfo:

@@ -27,7 +27,7 @@ from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 from objstore.store.interface import ObjectData, ObjectMetadata
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.hashes import HASH_ATTRIBUTE, Hasher
 from objstore.store.objects.layout import Layout
 from objstore.store.objects.replica_store import FileReplicaStore
@@ -58,7 +58,7 @@ SEEDS = (None, 1, 2, 3)
 
 
 def store_at(root: str, files: Any = FILES, pool: Any = POOL) -> FileReplicaStore:
-    settings = FileStoreSettings(Reserve())
+    settings = FileSettings(Reserve(), ballast=0)
     return FileReplicaStore(root, files=files, settings=settings, batching=Inline, pool=pool, background=pool)
 
 

@@ -12,7 +12,7 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.liveness import Liveness
 from objstore.store.objects.lookup import LiveObject, look_up
 from objstore.store.objects.space import Reserve
@@ -39,7 +39,7 @@ class Writer:
     """Puts and deletes one object, newer each time."""
 
     def __init__(self, root: Path) -> None:
-        self._store = FileStore(str(root), settings=FileStoreSettings(Reserve()))
+        self._store = FileStore(str(root), settings=FileSettings(Reserve(), ballast=0))
         self._root = root
         self._when = 0
 

@@ -14,12 +14,12 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.store.interface import ObjectData, ObjectMetadata
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.recent import Looked, Recent, look
 from objstore.store.objects.space import Reserve
 
 HERE = Location(5, "0123456789abcdef0123456789abcdef")
-SETTINGS = FileStoreSettings(Reserve(), threads=2)
+SETTINGS = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
 
 
 class Counting(Files):

@@ -24,7 +24,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.threads import ThreadPool
 from objstore.store.interface import ObjectData, ObjectMetadata
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.layout import Layout
 from objstore.store.objects.relink import RelinkCounts, Relinker, Step, relink_device
 from objstore.store.objects.replica_store import FileReplicaStore
@@ -49,7 +49,7 @@ POOL = ThreadPool("relink-tests", 1)
 
 
 def store_at(root: Any, files: Any = FILES) -> FileReplicaStore:
-    options = FileStoreSettings(Reserve())
+    options = FileSettings(Reserve(), ballast=0)
     return FileReplicaStore(str(root), files=files, settings=options, batching=Inline, pool=POOL, background=POOL)
 
 
@@ -225,7 +225,7 @@ def test_work_that_broke_off_goes_on_where_it_was(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        relink_device(FILES, str(tmp_path), 0, RELINK, tell=stop_at)
+        relink_device(FILES, str(tmp_path), 0, RELINK, report=stop_at)
     relink_device(FILES, str(tmp_path), 0, RELINK)
     for path in (tmp_path / "objects").glob("*/*/*"):
         assert state(store, Location(partition_of(path.name, POWER + 1), path.name)) is not None

@@ -18,7 +18,7 @@ from objstore.core.timestamps import TICKS, Timestamp
 from objstore.runtime.files import Files
 from objstore.store.change import Change
 from objstore.store.interface import ObjectData, ObjectMetadata
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.hashes import HASH_ATTRIBUTE
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
@@ -32,7 +32,7 @@ NAME = "/a/c/o"
 def new_store(root: Path, files: Files | None = None) -> FileReplicaStore:
     root.mkdir(exist_ok=True)
     options: dict[str, Any] = {} if files is None else {"files": files}
-    return FileReplicaStore(str(root), settings=FileStoreSettings(Reserve(), threads=2), **options)
+    return FileReplicaStore(str(root), settings=FileSettings(Reserve(), threads_per_disk=2, ballast=0), **options)
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_forgetting_takes_these_changes_only_and_directories_left_empty(store: F
 def test_a_full_device_takes_deletions_from_peers_and_no_data(tmp_path: Path, store: FileReplicaStore) -> None:
     put(store, 1)
     (tmp_path / "full").mkdir()
-    full = FileReplicaStore(str(tmp_path / "full"), settings=FileStoreSettings(Reserve(1 << 60)))
+    full = FileReplicaStore(str(tmp_path / "full"), settings=FileSettings(Reserve(1 << 60), ballast=0))
     with pytest.raises(NoSpace):
         copy(store, full, HERE, Change(at(1), "data"))
     delete(store, 2)

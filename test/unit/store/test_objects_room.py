@@ -10,13 +10,13 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files, Space
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.room import FIRST_STEP, LARGEST_STEP, Room, next_end
 from objstore.store.objects.space import Reserve, SpaceGuard
 
 MIB = 1 << 20
 GIB = 1 << 30
-NO_RESERVE = FileStoreSettings(Reserve(), threads=2)
+NO_RESERVE = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
 PLACE = Location(1, "0" * 32)
 
 

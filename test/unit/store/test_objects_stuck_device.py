@@ -18,13 +18,13 @@ from objstore.runtime import green
 from objstore.runtime.files import Files, OpenFile
 from objstore.store.change import Change
 from objstore.store.interface import ObjectData
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.reader import AHEAD, PIECE
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
 PATIENCE = 0.3
-SETTINGS = FileStoreSettings(Reserve(), threads=2, patience=PATIENCE)
+SETTINGS = FileSettings(Reserve(), threads_per_disk=2, patience=PATIENCE, ballast=0)
 LOCATION = Location(3, "0123456789abcdef0123456789abcdef")
 
 
@@ -118,7 +118,8 @@ def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -
     waiting = [green.spawn(outcome, call) for call in calls]
     assert all(isinstance(wait.wait(), DeviceUnavailable) for wait in waiting)
     disk.goes_on.set()
-    while store._background.slow_for():
+    give_up = time.monotonic() + 10
+    while isinstance(outcome(store.partitions), DeviceUnavailable) and time.monotonic() < give_up:
         green.sleep(0.01)
     assert store.partitions() == [3]
 

@@ -19,7 +19,7 @@ from objstore.core.timestamps import TICKS, Timestamp
 from objstore.store.change import DATA, METADATA, TOMBSTONE, Change
 from objstore.store.interface import Look, ObjectData, ObjectMetadata, ReplicaStore
 from objstore.store.objects.change_stream import HEADER_SIZE, encode_header
-from objstore.store.objects.file_store import FileStoreSettings
+from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
@@ -35,7 +35,7 @@ def new_store(engine: str, root: Path) -> ReplicaStore:
     if engine == "memory":
         return MemoryStore()
     root.mkdir()
-    return FileReplicaStore(str(root), settings=FileStoreSettings(Reserve(), threads=2))
+    return FileReplicaStore(str(root), settings=FileSettings(Reserve(), threads_per_disk=2, ballast=0))
 
 
 @pytest.fixture(params=ENGINES)

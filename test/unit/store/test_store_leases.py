@@ -13,7 +13,7 @@ from objstore.core.names import Location
 from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.store.leases import MAX_SECONDS, Leases, boot_time
-from objstore.store.objects.file_store import FileStore, FileStoreSettings
+from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.space import Reserve
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -111,7 +111,7 @@ def test_of_many_processes_one_holds_a_lease(tmp_path: Path) -> None:
             status = 1
             try:
                 green.after_fork()
-                store = FileStore(str(tmp_path), settings=FileStoreSettings(Reserve()))
+                store = FileStore(str(tmp_path), settings=FileSettings(Reserve(), ballast=0))
                 leases = Leases(str(tmp_path))
                 won = 0
 
