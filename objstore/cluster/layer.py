@@ -83,7 +83,8 @@ class ClusterLayer:
             body.close()
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
-        return infos.look_up(context, name.of_container, ContainerInfo, self._head_container)
+        container = name if name.object is None else name.of_container
+        return infos.look_up(context, container, ContainerInfo, self._head_container)
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:
         return infos.look_up(context, Name(account), AccountInfo, self._head_account)

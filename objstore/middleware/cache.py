@@ -22,6 +22,7 @@ import mmap
 import os
 import random
 import struct
+import sys
 import time
 import zlib
 from collections import OrderedDict
@@ -89,9 +90,10 @@ class GenerationFile:
     def __getitem__(self, place: int) -> int | None:
         """Return the number at a place; None if it cannot be read."""
         try:
-            return int(_NUMBER.unpack(os.pread(self._fd, _NUMBER.size, place * _NUMBER.size))[0])
-        except (OSError, struct.error):
+            data = os.pread(self._fd, _NUMBER.size, place * _NUMBER.size)
+        except OSError:
             return None
+        return int.from_bytes(data, sys.byteorder) if len(data) == _NUMBER.size else None
 
     def __setitem__(self, place: int, number: int) -> None:
         try:

@@ -51,6 +51,7 @@ class ProxyLoggingSettings:
 SETTINGS = (*table(ProxyLoggingSettings), *table(statsd.StatsdSettings), *table(metrics.MetricsSettings))
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.~/:-]")
+_BEYOND_URLS = re.compile(r"[^A-Za-z0-9_.~/:%?&=-]")
 # Each character of a native string to its encoding; twice as fast as `quote`.
 _ENCODED = {code: quote(chr(code), "/:", encoding="latin-1") for code in range(256)}
 _SECRET_PARAMETER = re.compile(
@@ -66,15 +67,18 @@ def _percent_encoded(native: str) -> str:
     """Encode every byte except the unreserved, `/` and `:` as %XX; `%3F` for a character that is not a byte."""
     if not _UNSAFE.search(native):
         return native
+    if not _BEYOND_URLS.search(native):  # the target of a request, mostly: much quicker than `translate`
+        return native.replace("%", "%25").replace("?", "%3F").replace("&", "%26").replace("=", "%3D")
     return (native if native.isascii() else native.encode("latin-1", "replace").decode("latin-1")).translate(_ENCODED)
 
 
 class _Quoted(dict[str, str]):
     """Maps text to its quoted form, cached for up to 4,096 short texts: addresses, programs, tokens repeat."""
 
+    def __init__(self) -> None:
+        super().__init__({"": "-"})
+
     def __missing__(self, text: str) -> str:
-        if not text:
-            return "-"
         quoted = _percent_encoded(text)
         if len(self) < 4096 and len(text) <= 256:
             self[text] = quoted
@@ -268,7 +272,10 @@ def _policy_index(self: ProxyLogging, record: _Record) -> str:
 
 def _log_info(self: ProxyLogging, record: _Record) -> str:
     info = record.environ.get("objstore.log_info")
-    return _quote_text(",".join(info)) if info else "-"
+    if not info:
+        return "-"
+    text = ",".join(info)
+    return self._quoted[text] if text.isascii() else _quote_text(text)
 
 
 _Field = Callable[[ProxyLogging, _Record], str]

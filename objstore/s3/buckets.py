@@ -35,6 +35,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from objstore.core.errors import Conflict, NotFound, PreconditionFailed
@@ -352,6 +353,7 @@ def hidden_kinds(policies: Policies) -> list[str]:
     return [VERSIONS, PARTS, *elsewhere]
 
 
+@lru_cache(maxsize=4096)
 def place_of(bucket: str) -> Name:
     """Where the entry of a name is kept."""
     digest = hashlib.md5(bucket.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()

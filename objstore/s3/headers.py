@@ -249,12 +249,12 @@ def shown(headers: Mapping[str, str]) -> dict[str, str]:
         elif name.startswith(_KEPT_USER):
             text = value if value.isascii() else encoded(value)
             said[_said_name(name[len(_KEPT_USER) :])] = text
-    for key in filter(None, headers.get(EMPTY, "").split(",")):
-        said[USER.lower() + key] = ""
+    if EMPTY in headers:
+        for key in filter(None, headers[EMPTY].split(",")):
+            said[USER.lower() + key] = ""
     said["ETag"] = quoted_etag(headers)
     said["Last-Modified"] = http_date(modified(headers))
-    tagged = tags.count(headers.get(TAGS, ""))
-    if tagged:
+    if TAGS in headers and (tagged := tags.count(headers[TAGS])):
         said["x-amz-tagging-count"] = str(tagged)
     return said
 

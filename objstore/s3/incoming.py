@@ -6,6 +6,7 @@ Header names keep their underscores, the path its encoding, the query its order 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -17,6 +18,7 @@ from objstore.web.requests import headers as environ_headers
 
 _MOST_PARAMETERS = 1000
 _REMEMBERED = 4096
+_SHORT = 256  # characters; longer texts are not kept in memory
 # When an unencoded `+` in a path is a space.
 NEVER, V2, ALWAYS = "never", "v2", "always"
 
@@ -72,6 +74,11 @@ def decoded(raw: str) -> str:
     """Text of a name or value of a query; raises S3Error InvalidURI where it is not UTF-8."""
     if "%" not in raw and "+" not in raw and raw.isascii():
         return raw
+    return _unquoted(raw) if len(raw) <= _SHORT else _unquoted.__wrapped__(raw)
+
+
+@lru_cache(maxsize=_REMEMBERED)  # the credential of a URL is the same for a day
+def _unquoted(raw: str) -> str:
     try:
         return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:

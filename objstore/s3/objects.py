@@ -24,7 +24,8 @@ MOST_PUT = declared.MOST_PUT
 
 def name_of(context: Context, request: S3Request) -> Name:
     """The native name of what a request names; raises S3Error NoSuchBucket."""
-    return context.buckets.resolve(request, request.bucket)._replace(object=request.key)
+    bucket = context.buckets.resolve(request, request.bucket)
+    return Name(bucket.account, bucket.container, request.key)
 
 
 def new_object(context: Context, request: S3Request) -> Name:

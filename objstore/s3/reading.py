@@ -40,11 +40,17 @@ class Conditions(NamedTuple):
     dates: dict[str, str]
 
 
+_CONDITIONAL = frozenset({"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"})
+_UNCONDITIONAL = Conditions({}, {})
+
+
 def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
     """The conditions that count (RFC 9110, 13.2.2): a date beside an entity tag of the same sense does not.
 
     prefix: of the headers' names, `X-Amz-Copy-Source-` for those on a source.
     """
+    if not prefix and _CONDITIONAL.isdisjoint(headers):
+        return _UNCONDITIONAL
     match, unmatched = headers.get(f"{prefix}If-Match"), headers.get(f"{prefix}If-None-Match")
     since, until = headers.get(f"{prefix}If-Modified-Since"), headers.get(f"{prefix}If-Unmodified-Since")
     tags = {}
@@ -176,6 +182,8 @@ def _unsatisfied(wanted_range: str, size: str) -> S3Error:
 
 def _overrides(request: S3Request) -> dict[str, str]:
     """Headers that the query sets in place of the object's."""
+    if names.OVERRIDES.keys().isdisjoint(request.query):
+        return {}
     found = {name: request.query[key] for key, name in names.OVERRIDES.items() if request.query.get(key)}
     if found and not request.identity.known:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")

@@ -54,9 +54,9 @@ class Router:
 
     def _selected(self, method: str, level: Level, query: Mapping[str, str]) -> str:
         """The sub-resource that a query names, '' for none."""
-        names = [name for name in query if name in self._all_names]
-        if not names:
+        if self._all_names.isdisjoint(query):
             return ""
+        names = [name for name in query if name in self._all_names]
         ours = [name for name in names if name in self._names[level]]
         if len(ours) > 1:
             raise S3Error(

@@ -18,6 +18,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 ANY_REGION = "any"
 _PARAMETERS = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
+_SIGNING_ALONE = frozenset({*_PARAMETERS, "X-Amz-Algorithm"})
 # Parameters that are of the signature itself; other `x-amz-` ones stand for headers.
 OWN_PARAMETERS = frozenset(
     name.lower() for name in (*_PARAMETERS, "X-Amz-Algorithm", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
@@ -220,13 +221,13 @@ def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payloads: 
     pairs = incoming.pairs
     if claim.expires is not None:
         pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
-    first = ""
     for payload in payloads:
-        for form in (canonical.request, canonical.request_as_sent):
+        # Most signers send what they sign, and then there is nothing to encode anew.
+        for form in (canonical.request_as_sent, canonical.request):
             text = form(incoming, pairs, claim.signed_headers, payload)
             if matches(key, string_to_sign(claim.scope, signed.timestamp, text), claim.signature):
                 return text
-            first = first or text
+    first = canonical.request(incoming, pairs, claim.signed_headers, payloads[0])
     raise mismatch(claim.access_key, string_to_sign(claim.scope, signed.timestamp, first), claim.signature, first)
 
 
@@ -262,6 +263,8 @@ def headers_in_query(incoming: Incoming) -> dict[str, str]:
 
     Raises S3Error InvalidArgument for a name or value that no header can have.
     """
+    if incoming.query.keys() <= _SIGNING_ALONE:
+        return {}
     return {
         canonical_name: text
         for name, value in incoming.query.items()
