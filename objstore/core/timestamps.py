@@ -34,6 +34,10 @@ class Timestamp(NamedTuple):
 
         Raises InvalidInput for other text. Digits after the fifth are dropped.
         """
+        if len(text) == 16 and text[10] == ".":  # the internal form of nearly all
+            digits = text[:10] + text[11:]
+            if digits.isdecimal() and digits.isascii():
+                return cls(int(digits))
         match = _TEXT.match(text)
         if match is None:
             raise InvalidInput(f"not a timestamp: {text[:60]!r}")

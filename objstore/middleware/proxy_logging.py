@@ -184,7 +184,9 @@ class ProxyLogging:
         if record.input is not None and record.input.gone:
             record.status = 499
         self._count(record)
-        self._write(self._line % tuple([field(self, record) for field in self._fields]))
+        quoted, value = self._quoted, record.environ.get
+        texts = [quoted[value(one, "")] if isinstance(one, str) else one(self, record) for one in self._fields]
+        self._write(self._line % tuple(texts))
 
     def _count(self, record: _Record) -> None:
         kind = record.environ.get("objstore.kind") or _kind(record.path)
@@ -281,10 +283,6 @@ def _log_info(self: ProxyLogging, record: _Record) -> str:
 _Field = Callable[[ProxyLogging, _Record], str]
 
 
-def _from_environ(key: str) -> _Field:
-    return lambda self, record: self._quoted[record.environ.get(key, "")]
-
-
 def _of_name(index: int) -> _Field:
     def part(self: ProxyLogging, record: _Record) -> str:
         parts = record.path.split("/", 4)
@@ -294,25 +292,26 @@ def _of_name(index: int) -> _Field:
     return part
 
 
-_FIELDS: dict[str, _Field] = {
+# A text is a key of environ.
+_FIELDS: dict[str, _Field | str] = {
     "client_ip": _client_ip,
-    "remote_addr": _from_environ("REMOTE_ADDR"),
+    "remote_addr": "REMOTE_ADDR",
     "end_time.datetime": lambda self, record: self._date(record.end),
     "start_time.datetime": lambda self, record: self._date(record.start),
     "method": lambda self, record: self._quoted[record.method],
     "path": ProxyLogging._path,
-    "protocol": _from_environ("SERVER_PROTOCOL"),
+    "protocol": "SERVER_PROTOCOL",
     "status_int": lambda self, record: str(record.status),
-    "referer": _from_environ("HTTP_REFERER"),
-    "user_agent": _from_environ("HTTP_USER_AGENT"),
+    "referer": "HTTP_REFERER",
+    "user_agent": "HTTP_USER_AGENT",
     "auth_token": ProxyLogging._token,
     "bytes_recvd": lambda self, record: str(record.input.count or "-") if record.input is not None else "-",
     "bytes_sent": lambda self, record: str(record.sent or "-"),
-    "client_etag": _from_environ("HTTP_ETAG"),
+    "client_etag": "HTTP_ETAG",
     "transaction_id": lambda self, record: record.environ.get("objstore.trans_id") or "-",
     "headers": ProxyLogging._request_headers,
     "request_time": lambda self, record: f"{record.end - record.start:.4f}",
-    "source": _from_environ("objstore.source"),
+    "source": "objstore.source",
     "log_info": _log_info,
     "start_time": lambda self, record: f"{record.start:.9f}",
     "end_time": lambda self, record: f"{record.end:.9f}",
@@ -320,14 +319,14 @@ _FIELDS: dict[str, _Field] = {
     "account": _of_name(2),
     "container": _of_name(3),
     "object": _of_name(4),
-    "domain": _from_environ("HTTP_HOST"),
+    "domain": "HTTP_HOST",
 }
 
 
-def _compile(template: str) -> tuple[str, list[_Field]]:
+def _compile(template: str) -> tuple[str, list[_Field | str]]:
     """Compile a template to a format for `%` and its fields; raises ConfigError for an unknown field."""
     line = ""
-    fields = []
+    fields: list[_Field | str] = []
     try:
         for text, name, _, _ in Formatter().parse(template):
             line += text.replace("%", "%%")

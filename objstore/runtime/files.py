@@ -131,19 +131,13 @@ class OpenFile:
         self.close()
 
 
-class Stamp(NamedTuple):
-    """Differs after each change of a file, its names or attributes, or of a directory's entries.
-
-    changed: in nanoseconds since the epoch, as coarse as the system's clock.
-    """
-
-    device: int
-    inode: int
-    changed: int
+# Device, inode, and time of change in nanoseconds since the epoch, as coarse as the system's clock. It differs after
+# each change of a file, its names or attributes, or of a directory's entries.
+Stamp = tuple[int, int, int]
 
 
 def stamp(found: os.stat_result) -> Stamp:
-    return Stamp(found.st_dev, found.st_ino, found.st_ctime_ns)
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 class CachedFile(NamedTuple):

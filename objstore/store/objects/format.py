@@ -77,6 +77,18 @@ def decode_footer(footer: Buffer) -> tuple[int, int]:
     return size, record_size
 
 
+def check_one_block(file: memoryview, size: int) -> None:
+    """Check the checksums of a whole file whose content, of `size` bytes, is one block; raises Unsound."""
+    said, record_size = decode_footer(file[-FOOTER.size :])
+    end = len(file) - _UNSIGNED.size
+    if said != size or size + trailer_size(size, record_size) != len(file):
+        raise Unsound("the trailer's length does not match its header")
+    if crc32c(file[size:end]) != _UNSIGNED.unpack_from(file, end)[0]:
+        raise Unsound("the trailer's checksum does not match")
+    if crc32c(file[:size]) != _UNSIGNED.unpack_from(file, size)[0]:
+        raise Unsound("the content's checksum does not match")
+
+
 def decode_trailer(trailer: Buffer) -> Trailer:
     """The trailer, given exactly; raises Unsound."""
     body = bytes(trailer)

@@ -13,7 +13,7 @@ from objstore.runtime.files import Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.disk_errors import UNREADABLE
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.format import BLOCK, Unsound, decode_trailer, trailer_size
+from objstore.store.objects.format import BLOCK, Unsound, check_one_block, decode_trailer, trailer_size
 from objstore.store.objects.jobs import Job, close_after
 
 PIECE = 8 * BLOCK  # bytes read and given out at once
@@ -130,18 +130,15 @@ class FileReader:
         self._job = Job(self._disk.pool, _read_at, files, file, view[done:], offset + done)
         return done + int(self._job.wait(self._disk.timeout))
 
-    def _read_small(self, file: OpenFile) -> memoryview:
+    def _read_small(self, file: OpenFile) -> bytes:
         """The content of one block, read together with its trailer."""
         size = self.info.size
         whole = size + trailer_size(size, self._spilled)
         view = memoryview(bytearray(whole + 1))  # one more, to see that the file ends there
         if self._fill(file, view, 0, whole) != whole:
             raise Unsound("the file's length does not match its metadata")
-        trailer = decode_trailer(view[size:whole])
-        content = view[:size]
-        if trailer.size != size or crc32c(content) != trailer.checksums[0]:
-            raise Unsound("the content's checksum does not match")
-        return content
+        check_one_block(view[:whole], size)
+        return bytes(view[:size])
 
     def _read_large(self, file: OpenFile, start: int, stop: int) -> Iterator[memoryview]:
         checksums = self._read_checksums(file)

@@ -34,7 +34,7 @@ def look(files: Files, directory: str, now: Callable[[], int] = time.time_ns) ->
     except FileNotFoundError:
         pass
     found = look_up(files, directory)
-    if before is None or not isinstance(found, LiveObject) or now() - before.changed < _SETTLED:
+    if before is None or not isinstance(found, LiveObject) or now() - before[2] < _SETTLED:
         return Looked(found, None)
     return Looked(found, (before, files.stamp(found.file.fd)))
 
