@@ -144,7 +144,7 @@ class ProxyLogging:
         self._now = now
         self._quoted = _Quoted()
         self._dates: dict[int, str] = {}
-        self._line, self._fields = _compile(template)
+        self._line, self._further = _compile(template)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if "objstore.logged" in environ or ("objstore.source" in environ and not self._subrequests):
@@ -184,9 +184,7 @@ class ProxyLogging:
         if record.input is not None and record.input.gone:
             record.status = 499
         self._count(record)
-        quoted, value = self._quoted, record.environ.get
-        texts = [quoted[value(one, "")] if isinstance(one, str) else one(self, record) for one in self._fields]
-        self._write(self._line % tuple(texts))
+        self._write(self._line % self._texts(record))
 
     def _count(self, record: _Record) -> None:
         kind = record.environ.get("objstore.kind") or _kind(record.path)
@@ -207,6 +205,44 @@ class ProxyLogging:
             name = f"proxy-server.{kind}.{method}.{record.status}"  # as Swift calls it
             self._statsd.request(name, record.end - record.start, received + record.sent)
 
+    def _texts(self, record: _Record) -> dict[str, str]:
+        """The fields of a line, as they stand in it."""
+        environ, quoted = record.environ, self._quoted
+        value = environ.get
+        texts = {
+            "client_ip": quoted[_client_ip(environ)],
+            "remote_addr": quoted[value("REMOTE_ADDR", "")],
+            "end_time.datetime": self._date(record.end),
+            "method": quoted[record.method],
+            "path": self._path(record),
+            "protocol": quoted[value("SERVER_PROTOCOL", "")],
+            "status_int": str(record.status),
+            "referer": quoted[value("HTTP_REFERER", "")],
+            "user_agent": quoted[value("HTTP_USER_AGENT", "")],
+            "auth_token": quoted[self._obscured(value("HTTP_X_AUTH_TOKEN", ""))],
+            "bytes_recvd": str(record.input.count or "-") if record.input is not None else "-",
+            "bytes_sent": str(record.sent or "-"),
+            "client_etag": quoted[value("HTTP_ETAG", "")],
+            "transaction_id": value("objstore.trans_id") or "-",
+            "headers": self._request_headers(environ) if self._log_headers else "-",
+            "request_time": f"{record.end - record.start:.4f}",
+            "source": quoted[value("objstore.source", "")],
+            "log_info": self._log_info(value("objstore.log_info")),
+            "start_time": f"{record.start:.9f}",
+            "end_time": f"{record.end:.9f}",
+            "policy_index": quoted[_policy_index(record)],
+        }
+        if self._further:
+            texts |= self._further_texts(record)
+        return texts
+
+    def _further_texts(self, record: _Record) -> dict[str, str]:
+        """Fields that few templates have."""
+        parts = [_percent_encoded(part) or "-" for part in record.path.split("/", 4)[2:]]
+        names = zip(("account", "container", "object"), [*parts, "-", "-", "-"], strict=False)
+        domain = self._quoted[record.environ.get("HTTP_HOST", "")]
+        return {**dict(names), "start_time.datetime": self._date(record.start), "domain": domain}
+
     def _date(self, seconds: float) -> str:
         second = int(seconds)
         text = self._dates.get(second)
@@ -214,9 +250,6 @@ class ProxyLogging:
             self._dates.clear()
             text = self._dates[second] = time.strftime("%d/%b/%Y/%H/%M/%S", time.gmtime(second))
         return text
-
-    def _token(self, record: _Record) -> str:
-        return self._quoted[self._obscured(record.environ.get("HTTP_X_AUTH_TOKEN", ""))]
 
     def _obscured(self, secret: str) -> str:
         return secret if len(secret) <= self._reveal else secret[: self._reveal] + "..."
@@ -230,12 +263,16 @@ class ProxyLogging:
             path = _SECRET_PARAMETER.sub(lambda match: match[1] + self._obscured(match[2]), path)
         return _percent_encoded(path)
 
-    def _request_headers(self, record: _Record) -> str:
-        if not self._log_headers:
+    def _log_info(self, entries: list[str] | None) -> str:
+        if not entries:
             return "-"
+        text = ",".join(entries)
+        return self._quoted[text] if text.isascii() else _quote_text(text)
+
+    def _request_headers(self, environ: Environ) -> str:
         lines = [
             f"{name}: {self._obscured(value) if name in _SECRET_HEADERS else value}"
-            for name, value in request_headers(record.environ).items()
+            for name, value in request_headers(environ).items()
             if not self._headers_only or name in self._headers_only
         ]
         return _quote_text("\n".join(lines))
@@ -254,90 +291,47 @@ def _quote_text(text: str) -> str:
     return quote(text, "/:", errors="surrogateescape") or "-"
 
 
-def _client_ip(self: ProxyLogging, record: _Record) -> str:
+def _client_ip(environ: Environ) -> str:
     """Return the client's address from the headers of proxies in front of us. A client can forge it: for statistics
     only."""
-    environ = record.environ
-    text = environ.get("HTTP_X_CLUSTER_CLIENT_IP")
-    if not text:
+    address: str = environ.get("HTTP_X_CLUSTER_CLIENT_IP", "")
+    if not address:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        text = forwarded.split(",", 1)[0].strip() if forwarded else environ.get("REMOTE_ADDR", "")
-    return self._quoted[text]
+        address = forwarded.split(",", 1)[0].strip() if forwarded else environ.get("REMOTE_ADDR", "")
+    return address
 
 
-def _policy_index(self: ProxyLogging, record: _Record) -> str:
+def _policy_index(record: _Record) -> str:
     for name, value in record.headers:
         if name == "X-Backend-Storage-Policy-Index":
-            return self._quoted[value]
-    return self._quoted[record.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "")]
+            return value
+    index: str = record.environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX", "")
+    return index
 
 
-def _log_info(self: ProxyLogging, record: _Record) -> str:
-    info = record.environ.get("objstore.log_info")
-    if not info:
-        return "-"
-    text = ",".join(info)
-    return self._quoted[text] if text.isascii() else _quote_text(text)
+# Names of all fields that a template can have.
+_FIELDS = frozenset(name for _, name, _, _ in Formatter().parse(TEMPLATE) if name)
+_FURTHER = frozenset({"start_time.datetime", "account", "container", "object", "domain"})
 
 
-_Field = Callable[[ProxyLogging, _Record], str]
+def _compile(template: str) -> tuple[str, bool]:
+    """Compile a template to a format for `%`, and tell if it has further fields than the usual ones.
 
-
-def _of_name(index: int) -> _Field:
-    def part(self: ProxyLogging, record: _Record) -> str:
-        parts = record.path.split("/", 4)
-        text = parts[index] if len(parts) > index else ""
-        return _percent_encoded(text) or "-"
-
-    return part
-
-
-# A text is a key of environ.
-_FIELDS: dict[str, _Field | str] = {
-    "client_ip": _client_ip,
-    "remote_addr": "REMOTE_ADDR",
-    "end_time.datetime": lambda self, record: self._date(record.end),
-    "start_time.datetime": lambda self, record: self._date(record.start),
-    "method": lambda self, record: self._quoted[record.method],
-    "path": ProxyLogging._path,
-    "protocol": "SERVER_PROTOCOL",
-    "status_int": lambda self, record: str(record.status),
-    "referer": "HTTP_REFERER",
-    "user_agent": "HTTP_USER_AGENT",
-    "auth_token": ProxyLogging._token,
-    "bytes_recvd": lambda self, record: str(record.input.count or "-") if record.input is not None else "-",
-    "bytes_sent": lambda self, record: str(record.sent or "-"),
-    "client_etag": "HTTP_ETAG",
-    "transaction_id": lambda self, record: record.environ.get("objstore.trans_id") or "-",
-    "headers": ProxyLogging._request_headers,
-    "request_time": lambda self, record: f"{record.end - record.start:.4f}",
-    "source": "objstore.source",
-    "log_info": _log_info,
-    "start_time": lambda self, record: f"{record.start:.9f}",
-    "end_time": lambda self, record: f"{record.end:.9f}",
-    "policy_index": _policy_index,
-    "account": _of_name(2),
-    "container": _of_name(3),
-    "object": _of_name(4),
-    "domain": "HTTP_HOST",
-}
-
-
-def _compile(template: str) -> tuple[str, list[_Field | str]]:
-    """Compile a template to a format for `%` and its fields; raises ConfigError for an unknown field."""
+    Raises ConfigError for an unknown field.
+    """
     line = ""
-    fields: list[_Field | str] = []
+    further = False
     try:
         for text, name, _, _ in Formatter().parse(template):
             line += text.replace("%", "%%")
             if name is not None:
-                fields.append(_FIELDS[name])
-                line += "%s"
-    except KeyError as error:
-        raise ConfigError(f"log_msg_template: there is no field {error}") from None
+                if name not in _FIELDS | _FURTHER:
+                    raise ConfigError(f"log_msg_template: there is no field {name!r}")
+                further = further or name in _FURTHER
+                line += f"%({name})s"
     except ValueError as error:
         raise ConfigError(f"log_msg_template: {error}") from None
-    return line, fields
+    return line, further
 
 
 def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WsgiApp], ProxyLogging]:
