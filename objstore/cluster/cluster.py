@@ -183,29 +183,30 @@ class Cluster:
         primaries = place.primaries
         if len(primaries) > 1:
             primaries = tuple(in_order(primaries, settings.read_affinity, self.transports.is_local, self._timings))
+        seen: set[int] = set()
+        if primaries and not self._limiter.limited(primaries[0]):
+            seen.add(primaries[0].id)
+            yield primaries[0]  # its answer is good mostly, and the others need not be known
         number, times = settings.request_node_count
         former = place.former
-        most = (number * len(primaries) if times else number) + len(former)
+        most = (number * len(primaries) if times else number) + len(former) - len(seen)
         candidates = itertools.chain(primaries, former, place.spares())
-        none = True
-        for node in itertools.islice(self._unlimited(candidates), most):
-            none = False
-            yield node
-        if none:
+        yield from itertools.islice(self._unlimited(candidates, seen), most)
+        if not seen:
             yield from primaries
 
     def write_order(self, place: Placement) -> tuple[list[Node], Iterator[Node]]:
         """Return the nodes to write to, one per replica, and the handoffs for nodes that fail."""
         affinity = self.settings.write_affinity
         if not affinity:
-            return list(place.primaries), self._unlimited(place.spares())
+            return list(place.primaries), self._unlimited(place.spares(), set())
         everyone = [*place.primaries, *itertools.islice(place.spares(), 4 * len(place.primaries))]
         preferred = in_order(everyone, affinity, self.transports.is_local, None, shuffle=lambda _: None)
         count = len(place.primaries)
-        return preferred[:count], self._unlimited(iter(preferred[count:]))
+        return preferred[:count], self._unlimited(iter(preferred[count:]), set())
 
-    def _unlimited(self, nodes: Iterator[Node]) -> Iterator[Node]:
-        seen: set[int] = set()
+    def _unlimited(self, nodes: Iterator[Node], seen: set[int]) -> Iterator[Node]:
+        """The nodes that did not fail recently, each once. seen: ids of those to leave out; the others are added."""
         for node in nodes:
             if node.id not in seen and not self._limiter.limited(node):
                 seen.add(node.id)

@@ -15,6 +15,8 @@ from objstore.core.nodes import Node
 from objstore.ring.handoffs import HandoffOrder, Topology
 from objstore.ring.ring_file import INCREASED, PREPARED, RingContents, decode_ring
 
+_MAX_KNOWN = 4096  # partitions whose primaries are kept as values
+
 
 class Ring:
     """An immutable ring.
@@ -36,6 +38,7 @@ class Ring:
         self._last_length = len(self._rows[-1])
         self._moves = contents.moves
         self._topology: Topology | None = None
+        self._known: dict[int, tuple[Node, ...]] = {}  # primaries by partition, as far as they were looked up
 
     @classmethod
     def load(cls, path: str) -> Ring:
@@ -78,6 +81,14 @@ class Ring:
 
         There are fewer than the replica count where the ring has too few devices.
         """
+        known = self._known.get(partition)
+        if known is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            known = self._known[partition] = self._primaries(partition)
+        return known
+
+    def _primaries(self, partition: int) -> tuple[Node, ...]:
         rows = self._rows if partition < self._last_length else self._full_rows
         ids = [row[partition] for row in rows]
         devices = self.devices

@@ -28,7 +28,6 @@ _FREE = frozenset({"X-Amz-Content-Sha256", "X-Amz-User-Agent"})
 _DIGITS = re.compile(r"-?[0-9]{1,19}\Z")
 _MAX_NUMBER = (1 << 63) - 1  # S3 reads no larger number
 _ISO = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
-_DATE = re.compile(r"[0-9]{8}\Z")
 
 _HEADER_ERROR = "AuthorizationHeaderMalformed"
 _QUERY_ERROR = "AuthorizationQueryParametersError"
@@ -133,6 +132,7 @@ def of_query(incoming: Incoming, longest: float) -> Claim:
     return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
 
 
+@lru_cache(maxsize=256)
 def _life(text: str, longest: float) -> int:
     if not _DIGITS.match(text) or abs(int(text)) > _MAX_NUMBER:
         raise S3Error(_QUERY_ERROR, "X-Amz-Expires should be a number")
@@ -148,6 +148,7 @@ def _life(text: str, longest: float) -> int:
     return life
 
 
+@lru_cache(maxsize=1024)
 def _names(text: str, error: str) -> tuple[str, ...]:
     """The signed headers in lower case; raises S3Error `error` for text that no header's name can be."""
     if not text.isascii() or min(text, default="~") <= " ":
@@ -158,7 +159,7 @@ def _names(text: str, error: str) -> tuple[str, ...]:
 def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
     """Raises S3Error if the claim is for another day, region or service than this. regions: our own first;
     `any` among them accepts all."""
-    if not _DATE.match(claim.date) or claim.date != signed.timestamp[:8]:
+    if claim.date != signed.timestamp[:8]:
         raise S3Error(
             claim.error,
             f'{claim.about}Invalid credential date "{claim.date}". This date is not the same as X-Amz-Date: '
