@@ -1,4 +1,4 @@
-"""Authentication: users and their keys, tokens, and the identity of who asks, for `access` to decide about.
+"""Authentication: users and their keys, tokens, and the identity of clients, which `access` uses in its decisions.
 
 - A *user* is `project:name`, with a key, groups, and perhaps a pair of S3 keys (`users`).
   Users are in a file that may change at any time, or in the configuration (`users_file`).

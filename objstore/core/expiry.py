@@ -1,4 +1,4 @@
-"""When objects expire: the one place that decides it, for servers and layers."""
+"""The expiry of objects, decided in one place for servers and layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DELETE_AT = "X-Delete-At"  # seconds since the epoch, with the object
 
 
 def is_expired(headers: Mapping[str, str], now: float) -> bool:
-    """True once the time of an object with these headers has come. Raises InvalidInput for a time that is no number."""
+    """Return whether an object with these headers has expired. Raises InvalidInput for a time that is not a number."""
     delete_at = headers.get(DELETE_AT)
     if not delete_at:
         return False

@@ -1,16 +1,16 @@
-"""What a request of the Swift API asks of the decision over access, and the answer if it is refused.
+"""Access checks of the Swift API: the question to `access` for each request, and the answer to a refused one.
 
-A container is a bucket, whichever API it is spoken to by: each request comes to actions as bucket policies name them.
-Filters before put into environ what they know:
+A container is a bucket in both APIs: each request maps to actions of bucket policies.
+Earlier filters put their knowledge into environ:
 
-- `objstore.realm`: the accounts that an identity system decides over (`access.identity.Realm`). Without it there is
+- `objstore.realm`: the accounts that an identity system controls (`access.identity.Realm`). Without it there is
   no authentication, and everyone owns everything.
-- `objstore.identity`: who asks, absent for anonymous requests.
-- `objstore.bucket_defaults`: what counts for buckets that say nothing (`access.bucket.BucketDefaults`).
-- `objstore.preauthorized`: the request is made with the system's own rights, and the decision is not asked.
+- `objstore.identity`: the client, absent for anonymous requests.
+- `objstore.bucket_defaults`: defaults of buckets without their own settings (`access.bucket.BucketDefaults`).
+- `objstore.preauthorized`: the request is made with the system's rights, and is not checked.
 
-A request by the right of an owner has `objstore.owner` in its environ from then on: only owners see and set lists,
-sync keys and the like.
+A request with the rights of an owner has `objstore.owner` in its environ: only owners see and set ACLs, sync keys and
+the like.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class FileReader:
             raise self._judged(error) from error
 
     def _judged(self, error: Unsound | OSError) -> ObjstoreError:
-        """What an error of reading means to the caller, once it was reported."""
+        """Return the error for the caller after an error of reading was reported."""
         if isinstance(error, Unsound):
             self._on_corrupt(str(error))
             return Corrupt(f"{self.info.name}: {error}")
