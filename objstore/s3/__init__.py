@@ -1,10 +1,11 @@
 """The S3 language in, operations on the object layer, and back.
 
-Nouns: a *request* is an S3 request whose bucket, key, signature and body framing are understood
-(`request`); an *operation* is one of S3's verbs, one file each under `operations`, found by the
-*router* from method, level and sub-resource; *current* reads and changes objects through the object layer, which
-knows of versions and other storage policies. `access` asks who may do what. Errors are
-`S3Error`s with S3's codes; those of the layer become such by one table (`failures`).
+Nouns: a *request* is an S3 request whose bucket, key, signature and body framing are understood (`request`); an
+*operation* is one of S3's verbs, listed in `operations` by resource and found by the *router* from method, level and
+sub-resource. `data` reads and changes objects through the object layer, which keeps versions and places content in
+other storage policies; `multipart` does so for uploads in parts, `buckets` for buckets and their documents. `access`
+asks who may do what. `language` has S3's errors (`S3Error`, and the table that makes them from those of the layer),
+XML, dates, checksums and tags.
 
 A bucket is a container of the account that owns it; who that is stands in one registry across
 accounts (`buckets`). Configuration of a bucket is kept in its container's system metadata,

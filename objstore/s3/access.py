@@ -17,13 +17,13 @@ from objstore.access.decision import Decision, Facts, ObjectAccess, Question, de
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.s3 import acl_xml, current, tags, xml
-from objstore.s3 import headers as names
-from objstore.s3.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
-from objstore.s3.buckets import no_such
-from objstore.s3.current import Target
-from objstore.s3.errors import S3Error
-from objstore.s3.request import S3Request
+from objstore.s3.buckets.registry import no_such
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_store import Target
+from objstore.s3.language import acl_xml, tags, xml
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
+from objstore.s3.request.s3_request import S3Request
 from objstore.s3.settings import S3Settings
 from objstore.web.infos import ContainerInfo
 
@@ -222,7 +222,7 @@ class _S3Facts(NamedTuple):
 
     def stored(self) -> ObjectAccess:
         try:
-            stored = current.read(self.context, self.request, self.target, current.HEAD)
+            stored = object_store.read(self.context, self.request, self.target, object_store.HEAD)
         except S3Error as missing:
             if missing.code not in _MISSING:
                 raise
@@ -237,7 +237,7 @@ def _tags_of(request: S3Request) -> str:
     """The tags that a request sets, by the same reading that stores them. Raises S3Error for malformed ones."""
     if request.operation == "PutObjectTagging":
         return tags.dump(tags.from_xml(xml.parse(request.body.whole(_MAX_TAGS))))
-    return names.tagging(request.headers).get(OBJECT_TAGS, "") if sets_tags(request) else ""
+    return object_headers.tagging(request.headers).get(OBJECT_TAGS, "") if sets_tags(request) else ""
 
 
 def sets_tags(request: S3Request) -> bool:

@@ -17,35 +17,27 @@ from objstore.core.text import to_native
 from objstore.layers.interface import VersionedLayer
 from objstore.runtime import log, settings
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import (
-    addressing,
-    amz_headers,
-    checksums,
-    cors,
-    declared,
-    empty,
-    failures,
-    form_upload,
-    incoming,
-    welcome,
-)
+from objstore.s3 import welcome
 from objstore.s3.access import Access
-from objstore.s3.addressing import Address
-from objstore.s3.body import EMPTY, Payload
-from objstore.s3.buckets import Buckets, hidden_kinds
+from objstore.s3.buckets import cors
+from objstore.s3.buckets.registry import Buckets, hidden_kinds
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.form_upload import FormUploads
-from objstore.s3.incoming import Incoming
+from objstore.s3.data.storage_classes import StorageClasses
+from objstore.s3.language import checksums, failures
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Level
 from objstore.s3.operations import OPERATIONS
-from objstore.s3.request import S3Request
+from objstore.s3.request import addressing, amz_headers, declared, empty, form_upload, incoming
+from objstore.s3.request.addressing import Address
+from objstore.s3.request.body import EMPTY, Payload
+from objstore.s3.request.form_upload import FormUploads
+from objstore.s3.request.incoming import Incoming
+from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.signature import Checker, Proof, SignatureRules
+from objstore.s3.request.signature.keys import EMPTY_SHA256
+from objstore.s3.request.signature.times import Window
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
-from objstore.s3.signature import Checker, Proof, SignatureRules
-from objstore.s3.signature.keys import EMPTY_SHA256
-from objstore.s3.signature.times import Window
-from objstore.s3.storage_classes import StorageClasses
 from objstore.web import pipeline, requests
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from objstore.s3.catalog import CATALOG
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Level, Operation
 
 _RESOURCE_TYPES = {"service": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from objstore.runtime.settings import boolean, choice, duration, positive, setting, size, table, words
-from objstore.s3 import amz_headers, incoming
-from objstore.s3.storage_classes import mapping
+from objstore.s3.data.storage_classes import mapping
+from objstore.s3.request import amz_headers, incoming
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from objstore.s3 import checksums, declared
-from objstore.s3.amz_headers import HEADERS, Treatment
 from objstore.s3.catalog import CATALOG, Documented
+from objstore.s3.language import checksums
 from objstore.s3.operation import Operation
 from objstore.s3.operations import OPERATIONS
+from objstore.s3.request import declared
+from objstore.s3.request.amz_headers import HEADERS, Treatment
 from objstore.s3.settings import SETTINGS
 
 _HEAD = """\

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from objstore.s3.addressing import Address
+from objstore.s3.request.addressing import Address
 from objstore.web.requests import Environ
 from objstore.web.responses import Response
 

@@ -332,5 +332,5 @@ FIGURES = (
     ("doc/operating.md", "`umask = 077`", default(owners.OwnerSettings, "umask"), 0o077),
     ("doc/failures.md", "`conn_timeout` (0.5 s)", default(ClientSettings, "conn_timeout"), 0.5),
     ("doc/failures.md", "`node_timeout` (10 s)", default(ClientSettings, "node_timeout"), 10.0),
-    ("doc/commands.md", "3 | `status` alone", status.COPIES_UNDER_WAY, 3),
+    ("doc/commands.md", "3 | only `status`", status.COPIES_UNDER_WAY, 3),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from objstore.s3.context import Context
 from objstore.s3.multipart import claims, completion, parts, uploads
 from objstore.s3.multipart.uploads import Upload
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 
 
 def abort(context: Context, request: S3Request) -> None:

@@ -17,10 +17,10 @@ from objstore.core.names import Name
 from objstore.layers.bodies import BytesBody
 from objstore.layers.interface import DeleteOptions, PutOptions, ReadOptions
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names, uploads
 from objstore.s3.multipart.uploads import Upload
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.write_conditions import WriteCondition
 
 COMPLETING, UNSURE, DONE, ABORTED = "completing", "unsure", "done", "aborted"

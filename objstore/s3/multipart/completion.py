@@ -15,17 +15,17 @@ from objstore.core.listed import LISTED_ETAG, LISTED_SIZE
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE, owns
 from objstore.core.names import Name
 from objstore.layers.bodies import BytesBody
-from objstore.s3 import current, objects
-from objstore.s3 import headers as kept_headers
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import Checksum
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_headers import Checksum
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import claims, names, parts, plan, uploads
 from objstore.s3.multipart.claims import Claim
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.plan import Plan, Rules
 from objstore.s3.multipart.uploads import Record, Upload
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.s3_request import S3Request
 from objstore.web import segments
 
 _PART_XML = 512  # bytes of a part in the document, at most
@@ -76,7 +76,7 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
     stored = context.layer.find_owner(request.context, name, prefix)
     if stored is None:
         return None
-    checksum = kept_headers.checksum(stored.headers)
+    checksum = object_headers.checksum(stored.headers)
     return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id, stored.headers)
 
 
@@ -117,7 +117,7 @@ def _commit(
     upload = record.upload
     try:
         manifest = _manifest(context, request, record, planned)._replace(conditions=conditions)
-        written = current.write(context, request, objects.name_of(context, request), manifest)
+        written = object_store.write(context, request, objects.name_of(context, request), manifest)
     except S3Error as refused:
         if refused.status < 500:
             claims.withdraw(context, request, upload, claim)
@@ -130,7 +130,7 @@ def _commit(
     return Completed(planned.etag, planned.checksum, written.version_id, record.kept)
 
 
-def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> current.Upload:
+def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> object_store.Upload:
     container: Name = uploads.place(context, request, record.upload)
     assert container.container is not None
     headers = {
@@ -143,9 +143,9 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
         LISTED_SIZE: str(planned.size),
     }
     if planned.checksum is not None:
-        headers[kept_headers.CHECKSUM] = planned.checksum.dump()
+        headers[object_headers.CHECKSUM] = planned.checksum.dump()
     body = segments.dump(planned.rows(container.container))
-    return current.Upload(headers, BytesBody(body))
+    return object_store.Upload(headers, BytesBody(body))
 
 
 def _unused(found: Sequence[Part], planned: Plan) -> list[str]:

@@ -15,10 +15,10 @@ from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import PutOptions, PutResult
 from objstore.runtime import green
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import claims, names, uploads
 from objstore.s3.multipart.uploads import Upload
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 
 _TYPE = "application/octet-stream"
 _AT = "at"

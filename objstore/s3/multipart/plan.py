@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from objstore.s3 import checksums, xml
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import Checksum
+from objstore.s3.data.object_headers import Checksum
+from objstore.s3.language import checksums, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import sums
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.uploads import COMPOSITE, Upload

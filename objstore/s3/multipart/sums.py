@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from awscrt import checksums as crt
 
-from objstore.s3 import checksums
-from objstore.s3.headers import Checksum
+from objstore.s3.data.object_headers import Checksum
+from objstore.s3.language import checksums
 from objstore.s3.multipart.uploads import COMPOSITE, FULL_OBJECT
 
 _COMBINE: dict[str, Callable[[int, int, int], int]] = {

@@ -16,10 +16,10 @@ from objstore.layers.bodies import BytesBody
 from objstore.layers.interface import DeleteOptions, PutOptions, ReadOptions, Reply
 from objstore.layers.placement import kind as placed
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.data.storage_classes import STANDARD
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names
-from objstore.s3.request import S3Request
-from objstore.s3.storage_classes import STANDARD
+from objstore.s3.request.s3_request import S3Request
 
 _TYPE = "application/x-upload"
 COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"

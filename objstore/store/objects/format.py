@@ -79,9 +79,9 @@ def decode_footer(footer: Buffer) -> tuple[int, int]:
 
 def check_one_block(file: memoryview, size: int) -> None:
     """Check the checksums of a whole file whose content, of `size` bytes, is one block; raises Unsound."""
-    said, record_size = decode_footer(file[-FOOTER.size :])
+    stated_size, record_size = decode_footer(file[-FOOTER.size :])
     end = len(file) - _UNSIGNED.size
-    if said != size or size + trailer_size(size, record_size) != len(file):
+    if stated_size != size or size + trailer_size(size, record_size) != len(file):
         raise Unsound("the trailer's length does not match its header")
     if crc32c(file[size:end]) != _UNSIGNED.unpack_from(file, end)[0]:
         raise Unsound("the trailer's checksum does not match")

@@ -29,16 +29,20 @@ from objstore.layers.versions import names as versions
 from objstore.replication import databases, objects_messages
 from objstore.ring.ring_file import RING, RingContents, decode_ring, encode_ring
 from objstore.ring.sealed import seal
-from objstore.s3 import acl_xml, addressing, cors, dates, headers, incoming, listing, post_policy, tags, xml
-from objstore.s3.acl_headers import Owners, from_headers
-from objstore.s3.errors import S3Error
-from objstore.s3.form import Form, boundary_of
+from objstore.s3.buckets import cors
+from objstore.s3.data import object_headers
+from objstore.s3.language import acl_xml, dates, tags, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import plan
-from objstore.s3.objects import CopySource
+from objstore.s3.operations.lists import listing
 from objstore.s3.operations.object import delete_many
+from objstore.s3.operations.objects import CopySource
 from objstore.s3.operations.uploads import part_copy as upload_part_copy
-from objstore.s3.signature import Checker, SignatureRules
-from objstore.s3.signature.times import Window
+from objstore.s3.request import addressing, incoming, post_policy
+from objstore.s3.request.acl_headers import Owners, from_headers
+from objstore.s3.request.form import Form, boundary_of
+from objstore.s3.request.signature import Checker, SignatureRules
+from objstore.s3.request.signature.times import Window
 from objstore.store.change import Change
 from objstore.store.databases import account_db, container_db
 from objstore.store.databases import metadata as database_metadata
@@ -210,11 +214,11 @@ TRAILER = format.encode_trailer(3, array("I", [1]))
 
 
 def metadata(text: str) -> None:
-    check_sendable(headers.described({"X-Amz-Meta-A": text, "Content-Type": text, "Expires": text}))
+    check_sendable(object_headers.described({"X-Amz-Meta-A": text, "Content-Type": text, "Expires": text}))
 
 
 def named(text: str) -> None:
-    check_sendable(headers.described({f"X-Amz-Meta-{text}": "a"}))
+    check_sendable(object_headers.described({f"X-Amz-Meta-{text}": "a"}))
 
 
 def judged(text: str) -> object:
@@ -239,7 +243,7 @@ S3: dict[str, Decoder] = {
     "policy of a form, encoded": Decoder("text", post_policy.parse, (base64.b64encode(POST_POLICY.encode()).decode(),)),
     "form": Decoder("bytes", form, (f"{FORM}--x--\r\n",)),
     "boundary": Decoder("text", boundary_of, ('multipart/form-data; boundary="x"', "multipart/form-data;boundary=x")),
-    "encoded word": Decoder("text", headers.decoded, ("=?UTF-8?B?Z3LDvG4=?= =?iso-8859-1?q?=FC?=",)),
+    "encoded word": Decoder("text", object_headers.decoded, ("=?UTF-8?B?Z3LDvG4=?= =?iso-8859-1?q?=FC?=",)),
     "metadata": Decoder("text", metadata, ("plain", "=?UTF-8?B?Z3LDvG4=?=", "grün")),
     "metadata's name": Decoder("text", named, ("a", "a-b_c.d%")),
     "copy source": Decoder("text", CopySource, ("/b/k?versionId=v", "b/a%20b")),

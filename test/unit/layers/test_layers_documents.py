@@ -13,7 +13,8 @@ from objstore.core.errors import InvalidInput
 from objstore.http.request_head import HeadLimits
 from objstore.http.response_head import MAX_HEAD
 from objstore.layers import documents
-from objstore.s3 import cors, xml
+from objstore.s3.buckets import cors
+from objstore.s3.language import xml
 
 
 def sysmeta(sent: dict[str, str]) -> dict[str, str]:

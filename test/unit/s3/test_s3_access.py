@@ -12,9 +12,9 @@ from objstore.access import condition_keys
 from objstore.access.condition_keys import Subject
 from objstore.core.names import Name
 from objstore.s3 import access
-from objstore.s3.current import Target
-from objstore.s3.request import S3Request
-from objstore.s3.signature import Signing
+from objstore.s3.data.object_store import Target
+from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.signature import Signing
 
 V4, V2 = "AWS4-HMAC-SHA256", "AWS"
 HASH = "e3b0c442"

@@ -6,9 +6,10 @@ import pytest
 
 from objstore.access import acl
 from objstore.access.acl import ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY, Acl, Grant
-from objstore.s3 import acl_headers, acl_xml
-from objstore.s3.acl_headers import Owners
-from objstore.s3.errors import S3Error
+from objstore.s3.language import acl_xml
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import acl_headers
+from objstore.s3.request.acl_headers import Owners
 
 ME = Grant("me", "FULL_CONTROL")
 OWN = Owners("me", "me")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3.addressing import bucket_of_host, locate
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.addressing import bucket_of_host, locate
 
 DOMAINS = ("s3.example.com", "local")
 

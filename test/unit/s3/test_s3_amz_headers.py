@@ -10,9 +10,9 @@ from typing import Any
 import botocore
 import pytest
 
-from objstore.s3 import amz_headers
-from objstore.s3.amz_headers import HEADERS, PREFIXES, Treatment
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import amz_headers
+from objstore.s3.request.amz_headers import HEADERS, PREFIXES, Treatment
 
 MODEL = Path(botocore.__file__).parent / "data/s3/2006-03-01/service-2.json.gz"
 # It answers a Lambda function, and no request of this store is one.

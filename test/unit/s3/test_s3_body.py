@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import checksums, declared
-from objstore.s3.aws_chunked import ChunkDecoder
-from objstore.s3.body import Payload
-from objstore.s3.errors import S3Error
-from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
+from objstore.s3.language import checksums
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import declared
+from objstore.s3.request.aws_chunked import ChunkDecoder
+from objstore.s3.request.body import Payload
+from objstore.s3.request.signature.keys import EMPTY_SHA256, Seed, derive
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"

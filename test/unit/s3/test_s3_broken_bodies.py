@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from objstore.core.errors import BodyTruncated
 from objstore.runtime.threads import ThreadPool
-from objstore.s3 import acl_xml, declared, tags, xml
-from objstore.s3.aws_chunked import ChunkDecoder
-from objstore.s3.body import Payload
-from objstore.s3.declared import FRAMINGS
-from objstore.s3.errors import S3Error
+from objstore.s3.language import acl_xml, tags, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import plan
 from objstore.s3.operations.object import delete_many
-from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
+from objstore.s3.request import declared
+from objstore.s3.request.aws_chunked import ChunkDecoder
+from objstore.s3.request.body import Payload
+from objstore.s3.request.declared import FRAMINGS
+from objstore.s3.request.signature.keys import EMPTY_SHA256, Seed, derive
 
 POOL = ThreadPool("test-broken", 1)
 STAMP, SCOPE, START = "20240506T070809Z", "20240506/us-east-1/s3/aws4_request", "0" * 64

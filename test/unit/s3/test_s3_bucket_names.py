@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.s3 import bucket_names
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import bucket_names
 
 GOOD = ["abc", "a.b", "a-b", "1234", "my.bucket-1", "a" * 63, "192.168.1.1.x"]
 BAD = [

@@ -17,9 +17,9 @@ from objstore.core.names import Name, hidden
 from objstore.core.text import HEADER_NAME
 from objstore.layers.interface import ContainerOptions
 from objstore.layers.versions import Versions
-from objstore.s3.buckets import ACCOUNT, GRACE, Buckets, place_of
-from objstore.s3.errors import S3Error
-from objstore.s3.request import S3Request
+from objstore.s3.buckets.registry import ACCOUNT, GRACE, Buckets, place_of
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.context import RequestContext
 from objstore.web.requests import Environ, StartResponse, api_name
 

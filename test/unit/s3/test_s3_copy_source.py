@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3 import reading
-from objstore.s3.errors import S3Error
-from objstore.s3.objects import CopySource, write_conditions
+from objstore.s3.language.errors import S3Error
+from objstore.s3.operations.object import reading
+from objstore.s3.operations.objects import CopySource, write_conditions
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=40)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.s3 import cors, xml
-from objstore.s3.cors import Rule
-from objstore.s3.errors import S3Error
+from objstore.s3.buckets import cors
+from objstore.s3.buckets.cors import Rule
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
 
 RULE = Rule(("http://*.example.com", "https://one"), ("GET", "PUT"), ("x-*", "Content-Type"), ("ETag",), 30, "first")
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from objstore.s3 import checksums, declared
-from objstore.s3.declared import PLAIN
-from objstore.s3.errors import S3Error
+from objstore.s3.language import checksums
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import declared
+from objstore.s3.request.declared import PLAIN
 
 CRC32, CRC32C, SHA1 = "X-Amz-Checksum-Crc32", "X-Amz-Checksum-Crc32C", "X-Amz-Checksum-Sha1"
 SDK, TRAILER = checksums.ANNOUNCEMENT, "X-Amz-Trailer"

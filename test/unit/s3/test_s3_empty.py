@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from objstore.s3 import deleting, empty
-from objstore.s3.errors import S3Error
-from objstore.s3.objects import CopySource
+from objstore.s3.language.errors import S3Error
+from objstore.s3.operations.object import deleting
 from objstore.s3.operations.object.delete_many import read
-from objstore.s3.reading import conditions_of
+from objstore.s3.operations.object.reading import conditions_of
+from objstore.s3.operations.objects import CopySource
+from objstore.s3.request import empty
 
 
 @pytest.mark.parametrize("name", sorted(empty.QUERY))

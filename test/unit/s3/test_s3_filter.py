@@ -14,9 +14,9 @@ from objstore.access.identity import Credential
 from objstore.core import errors
 from objstore.core.errors import ConfigError
 from objstore.runtime import settings
-from objstore.s3 import failures
-from objstore.s3.errors import ERRORS, S3Error
 from objstore.s3.filter import S3Filter, filter_factory
+from objstore.s3.language import failures
+from objstore.s3.language.errors import ERRORS, S3Error
 from objstore.s3.settings import S3Settings
 
 V4 = "AWS4-HMAC-SHA256 Credential=a/20240506/us-east-1/s3/aws4_request,SignedHeaders=host,Signature=x"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objstore.s3 import post_policy
-from objstore.s3.errors import S3Error
-from objstore.s3.form import Form, boundary_of
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import post_policy
+from objstore.s3.request.form import Form, boundary_of
 
 BOUNDARY = "xYz"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3 import headers
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import Checksum
+from objstore.s3.data import object_headers
+from objstore.s3.data.object_headers import Checksum
+from objstore.s3.language.errors import S3Error
 
 NAMES = st.text(st.sampled_from("abcxyz019-_.%!"), min_size=1, max_size=20)
 
@@ -23,7 +23,7 @@ def native(kept: Mapping[str, str]) -> dict[str, str]:
 @given(st.dictionaries(NAMES, st.sampled_from(["", "plain", "a  b", "=?"]), max_size=8))
 def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> None:
     sent = {f"x-amz-meta-{name}".title(): value for name, value in metadata.items()}
-    said = headers.shown(native(headers.user_metadata(sent)))
+    said = object_headers.shown(native(object_headers.user_metadata(sent)))
     prefix = "x-amz-meta-"
     assert {name[len(prefix) :]: value for name, value in said.items() if name.startswith(prefix)} == metadata
 
@@ -46,20 +46,20 @@ def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> N
     ],
 )
 def test_encoded_words(value: str, text: str) -> None:
-    assert headers.decoded(value) == text
+    assert object_headers.decoded(value) == text
 
 
 def test_bytes_that_are_no_text_go_out_as_they_came() -> None:
-    assert headers.encoded("\udce9") == "\udce9"
-    assert headers.decoded(headers.encoded("é")) == "é"
-    assert headers.encoded("e") == "e"
+    assert object_headers.encoded("\udce9") == "\udce9"
+    assert object_headers.decoded(object_headers.encoded("é")) == "é"
+    assert object_headers.encoded("e") == "e"
 
 
 @pytest.mark.parametrize("value", ["=?utf-8?b?YQ1i?=", "=?utf-8?q?=00?=", "=?utf-8?q?a=0Ab?=", "a\x01b"])
 def test_metadata_that_decodes_to_controls_is_refused(value: str) -> None:
     """It was checked before it was decoded, and stored."""
     with pytest.raises(S3Error) as caught:
-        headers.described({"X-Amz-Meta-A": value})
+        object_headers.described({"X-Amz-Meta-A": value})
     assert (caught.value.code, caught.value.extra["ArgumentName"]) == ("InvalidArgument", "x-amz-meta-a")
 
 
@@ -67,14 +67,14 @@ def test_metadata_that_decodes_to_controls_is_refused(value: str) -> None:
 @pytest.mark.parametrize("value", ["v", ""])
 def test_metadata_whose_name_is_no_token_is_refused(name: str, value: str) -> None:
     with pytest.raises(S3Error) as caught:
-        headers.described({name: value})
+        object_headers.described({name: value})
     assert caught.value.code == "InvalidArgument"
 
 
 def test_metadata_is_measured_in_bytes_of_names_and_values() -> None:
-    assert headers.user_metadata({"X-Amz-Meta-A": "é" * 1023 + "x"})
+    assert object_headers.user_metadata({"X-Amz-Meta-A": "é" * 1023 + "x"})
     with pytest.raises(S3Error) as caught:
-        headers.user_metadata({"X-Amz-Meta-A": "é" * 1024})
+        object_headers.user_metadata({"X-Amz-Meta-A": "é" * 1024})
     assert (caught.value.code, caught.value.extra["Size"]) == ("MetadataTooLarge", "2049")
 
 
@@ -92,9 +92,9 @@ def test_a_checksum_is_kept(algorithm: str, value: str, kind: str, parts: int) -
 
 def test_the_date_is_that_of_the_data_rounded_up() -> None:
     both = {"X-Timestamp": "1700000009.50000", "X-Backend-Data-Timestamp": "1700000000.00001_0000000000000001"}
-    assert headers.modified(both) == 1700000001
-    assert headers.modified({"X-Timestamp": "1700000009.00000"}) == 1700000009
-    assert headers.modified({"Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}) == 1700000000
+    assert object_headers.modified(both) == 1700000001
+    assert object_headers.modified({"X-Timestamp": "1700000009.00000"}) == 1700000009
+    assert object_headers.modified({"Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}) == 1700000000
 
 
 def test_a_change_says_everything_again() -> None:
@@ -103,16 +103,16 @@ def test_a_change_says_everything_again() -> None:
         "Cache-Control": "no-store",
         "X-Object-Meta-A": "grün",
         "X-Delete-At": "2000000000",
-        headers.TAGS: "a=b",
-        headers.ACL: "acl",
-        headers.CHECKSUM: "{}",
+        object_headers.TAGS: "a=b",
+        object_headers.ACL: "acl",
+        object_headers.CHECKSUM: "{}",
         "Etag": "x",
     }
-    assert headers.reposted(stored, {headers.TAGS: "c=d", headers.ACL: ""}) == {
+    assert object_headers.reposted(stored, {object_headers.TAGS: "c=d", object_headers.ACL: ""}) == {
         "Cache-Control": "no-store",
         "X-Object-Meta-A": "grün",
         "X-Delete-At": "2000000000",
-        headers.TAGS: "c=d",
+        object_headers.TAGS: "c=d",
     }
 
 
@@ -122,25 +122,25 @@ ENCRYPTION = "X-Amz-Server-Side-Encryption"
 
 
 def test_aes256_is_kept_with_the_object_and_shown() -> None:
-    kept = headers.described({ENCRYPTION: "AES256"})
-    assert headers.encryption(kept) == {"x-amz-server-side-encryption": "AES256"}
-    assert headers.shown(native(kept))["x-amz-server-side-encryption"] == "AES256"
-    assert headers.encryption(headers.described({})) == {}
+    kept = object_headers.described({ENCRYPTION: "AES256"})
+    assert object_headers.encryption(kept) == {"x-amz-server-side-encryption": "AES256"}
+    assert object_headers.shown(native(kept))["x-amz-server-side-encryption"] == "AES256"
+    assert object_headers.encryption(object_headers.described({})) == {}
 
 
 @pytest.mark.parametrize(
     ("name", "value", "setting", "code"),
     [
-        ("", "AES256", headers.REFUSE, "NotImplemented"),
-        ("", "aws:kms", headers.ACCEPT, "NotImplemented"),
-        ("", "aws:kms:dsse", headers.ACCEPT, "NotImplemented"),
-        ("", "", headers.ACCEPT, "InvalidArgument"),
-        ("", "aes256", headers.ACCEPT, "InvalidArgument"),
-        ("-Customer-Algorithm", "AES256", headers.ACCEPT, "NotImplemented"),
-        ("-Aws-Kms-Key-Id", "key", headers.ACCEPT, "NotImplemented"),
+        ("", "AES256", object_headers.REFUSE, "NotImplemented"),
+        ("", "aws:kms", object_headers.ACCEPT, "NotImplemented"),
+        ("", "aws:kms:dsse", object_headers.ACCEPT, "NotImplemented"),
+        ("", "", object_headers.ACCEPT, "InvalidArgument"),
+        ("", "aes256", object_headers.ACCEPT, "InvalidArgument"),
+        ("-Customer-Algorithm", "AES256", object_headers.ACCEPT, "NotImplemented"),
+        ("-Aws-Kms-Key-Id", "key", object_headers.ACCEPT, "NotImplemented"),
     ],
 )
 def test_other_encryption_is_refused(name: str, value: str, setting: str, code: str) -> None:
     with pytest.raises(S3Error) as raised:
-        headers.described({ENCRYPTION + name: value}, encryption=setting)
+        object_headers.described({ENCRYPTION + name: value}, encryption=setting)
     assert raised.value.code == code

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from objstore.s3 import listing, xml
-from objstore.s3.errors import S3Error
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
+from objstore.s3.operations.lists import listing
 
 
 @given(st.text(min_size=1, max_size=200).filter(lambda text: text.isprintable()))

@@ -10,7 +10,7 @@ from awscrt import checksums as crt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names, parts, plan, sums
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.plan import Asked, Rules

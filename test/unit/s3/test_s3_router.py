@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.router import Router
 

@@ -20,16 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.access.identity import Credential, Identity
-from objstore.s3 import incoming
-from objstore.s3.addressing import locate
-from objstore.s3.errors import S3Error
-from objstore.s3.incoming import Incoming
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operations import OPERATIONS
+from objstore.s3.request import incoming
+from objstore.s3.request.addressing import locate
+from objstore.s3.request.incoming import Incoming
+from objstore.s3.request.signature import Checker, Proof, SignatureRules, Signing
+from objstore.s3.request.signature.keys import EMPTY_SHA256, Seed, derive
+from objstore.s3.request.signature.times import Window
+from objstore.s3.request.signature.v2 import RESOURCE_PARAMETERS, YOUNG_PARAMETERS
 from objstore.s3.router import Router
-from objstore.s3.signature import Checker, Proof, SignatureRules, Signing
-from objstore.s3.signature.keys import EMPTY_SHA256, Seed, derive
-from objstore.s3.signature.times import Window
-from objstore.s3.signature.v2 import RESOURCE_PARAMETERS, YOUNG_PARAMETERS
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

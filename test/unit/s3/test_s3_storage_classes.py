@@ -7,9 +7,9 @@ import pytest
 from objstore.core.errors import ConfigError
 from objstore.core.listed import STORAGE_CLASS
 from objstore.core.policies import Policies, StoragePolicy
-from objstore.s3 import headers
-from objstore.s3.errors import S3Error
-from objstore.s3.storage_classes import UNMAPPED, StorageClasses, mapping
+from objstore.s3.data import object_headers
+from objstore.s3.data.storage_classes import UNMAPPED, StorageClasses, mapping
+from objstore.s3.language.errors import S3Error
 
 POLICIES = Policies(
     [
@@ -45,6 +45,6 @@ def test_a_policy_must_be_there_and_take_containers(policy: str) -> None:
 def test_classes_that_need_restoring_can_be_asked_for_where_they_have_a_policy() -> None:
     asked = {"X-Amz-Storage-Class": "GLACIER"}
     with pytest.raises(S3Error):
-        headers.described(asked, UNMAPPED.names)
-    kept = headers.described(asked, StorageClasses({"GLACIER": "cold"}, POLICIES).names)
+        object_headers.described(asked, UNMAPPED.names)
+    kept = object_headers.described(asked, StorageClasses({"GLACIER": "cold"}, POLICIES).names)
     assert kept[STORAGE_CLASS] == "GLACIER"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3 import headers, tags, xml
-from objstore.s3.errors import S3Error
+from objstore.s3.data import object_headers
+from objstore.s3.language import tags, xml
+from objstore.s3.language.errors import S3Error
 
 LETTERS = st.sampled_from("abzAZ09 _.:/=+-@é\u4e2d\u3000\t")
 WORDS = st.text(LETTERS, max_size=20)
@@ -41,7 +42,7 @@ def test_blanks_that_xml_cannot_have_are_refused(letter: str) -> None:
 def test_the_kept_form_of_the_longest_tags_fits_a_header_line(letter: str) -> None:
     """Blanks that are not ASCII took nine characters each, which was more than a line between servers may have."""
     some = {f"{number}" + letter * 127: letter * 256 for number in range(10)}
-    line = f"{headers.TAGS}: {tags.dump(tags.checked(some.items()))}"
+    line = f"{object_headers.TAGS}: {tags.dump(tags.checked(some.items()))}"
     assert len(line.encode()) < 16384
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.s3 import dates, xml
-from objstore.s3.errors import S3Error
+from objstore.s3.language import dates, xml
+from objstore.s3.language.errors import S3Error
 
 S3 = xml.NAMESPACE
 

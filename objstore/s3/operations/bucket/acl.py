@@ -5,12 +5,13 @@ from __future__ import annotations
 from objstore.access import acl
 from objstore.access.bucket import ACL
 from objstore.layers import documents
-from objstore.s3 import acl_xml, bucket_config
 from objstore.s3.access import sent_acl
-from objstore.s3.acl_headers import Owners
+from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
+from objstore.s3.language import acl_xml
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.acl_headers import Owners
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from objstore.layers import documents
-from objstore.s3 import bucket_config, cors
+from objstore.s3.buckets import bucket_config, cors
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -7,15 +7,15 @@ from objstore.access.acl import Acl
 from objstore.access.bucket import ACL, BUCKET_OWNER_ENFORCED, OWNERSHIP, OWNERSHIPS
 from objstore.layers import documents
 from objstore.layers.interface import ContainerOptions
-from objstore.s3 import xml
 from objstore.s3.access import refuse_public
-from objstore.s3.acl_headers import Owners, asks_for_acl, from_headers
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.acl_headers import Owners, asks_for_acl, from_headers
+from objstore.s3.request.s3_request import S3Request
+from objstore.s3.request.signature.v4 import ANY_REGION
 from objstore.s3.settings import S3Settings
-from objstore.s3.signature.v4 import ANY_REGION
 from objstore.web.responses import Response
 
 _CLASSIC = "us-east-1"  # the region that a bucket without a constraint is in, and whose owners may create it again

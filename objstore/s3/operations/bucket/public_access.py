@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from objstore.access.bucket import PUBLIC_ACCESS, PublicAccessBlock, read_block
-from objstore.s3 import bucket_config, xml
+from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 FLAGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")

@@ -11,11 +11,12 @@ from objstore.core.errors import NotFound
 from objstore.core.names import Name
 from objstore.layers import listings
 from objstore.layers.interface import Page
-from objstore.s3 import acl_xml, bucket_config, dates, xml
+from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language import acl_xml, dates, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 MOST = 10_000

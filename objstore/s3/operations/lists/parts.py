@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from objstore.s3 import dates, listing, xml
-from objstore.s3.acl_xml import owner
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language import dates, xml
+from objstore.s3.language.acl_xml import owner
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import parts, uploads
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.uploads import Upload
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations.lists import listing
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 _MARKER = "part-number-marker"

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from objstore.core.errors import NotFound
 from objstore.layers.interface import Page
-from objstore.s3 import dates, listing, xml
-from objstore.s3.acl_xml import owner
 from objstore.s3.context import Context
-from objstore.s3.listing import Asked
+from objstore.s3.language import dates, xml
+from objstore.s3.language.acl_xml import owner
 from objstore.s3.multipart import names, uploads
 from objstore.s3.multipart.uploads import Upload
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations.lists import listing
+from objstore.s3.operations.lists.listing import Asked
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -7,13 +7,14 @@ from itertools import islice
 
 from objstore.layers.interface import Group, Version, VersionsPage
 from objstore.layers.versions.names import parse_id
-from objstore.s3 import listing, xml
 from objstore.s3.context import Context
-from objstore.s3.current import NULL
-from objstore.s3.dates import listed
-from objstore.s3.errors import S3Error
+from objstore.s3.data.object_store import NULL
+from objstore.s3.language import xml
+from objstore.s3.language.dates import listed
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations.lists import listing
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from objstore.access import acl
-from objstore.s3 import acl_xml, bucket_config, current, headers, objects
 from objstore.s3.access import sent_acl
-from objstore.s3.acl_headers import Owners
+from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.language import acl_xml
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.acl_headers import Owners
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = current.read(context, request, target, current.HEAD)
+    stored = object_store.read(context, request, target, object_store.HEAD)
     kept = context.access.bucket(context, request, target.name.of_container)
     if kept.acls_disabled:
         shown = acl.private(kept.owner)
     else:
-        shown = acl.load(stored.headers.get(headers.ACL, ""), kept.owner)
+        shown = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner)
     response = bucket_config.answer(acl_xml.to_xml(shown))
     response.headers.update(objects.version_header(stored.version_id))
     return response
@@ -27,13 +30,13 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = current.read(context, request, target, current.HEAD)
+    stored = object_store.read(context, request, target, object_store.HEAD)
     kept = context.access.bucket(context, request, target.name.of_container)
-    owner = acl.load(stored.headers.get(headers.ACL, ""), kept.owner).owner
+    owner = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner).owner
     asked = sent_acl(context, request, kept, Owners(owner, kept.owner))
     if not asked.private:
         context.buckets.register(request, target.name.of_container)
-    version_id = current.change(context, request, target, {headers.ACL: acl.dump(asked, kept.owner)})
+    version_id = object_store.change(context, request, target, {object_headers.ACL: acl.dump(asked, kept.owner)})
     return Response(200, objects.version_header(version_id))
 
 

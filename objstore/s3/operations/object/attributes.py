@@ -8,14 +8,16 @@ from typing import Any
 from objstore.core.listed import STORAGE_CLASS
 from objstore.core.numbers import whole
 from objstore.layers.interface import Reply
-from objstore.s3 import current, objects, reading, xml
-from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Target
-from objstore.s3.errors import S3Error
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_store import Target
+from objstore.s3.data.storage_classes import STANDARD
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
-from objstore.s3.storage_classes import STANDARD
+from objstore.s3.operations import objects
+from objstore.s3.operations.object import reading
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response, http_date
 
 ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
@@ -31,10 +33,10 @@ def attributes(context: Context, request: S3Request) -> Response:
     reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
     if context.access.denies(context, request, reading_it, target.name.of_container, request.key, target.version):
         raise S3Error("AccessDenied")
-    stored = current.read(context, request, target, current.HEAD)
-    checksum = names.checksum(stored.headers)
+    stored = object_store.read(context, request, target, object_store.HEAD)
+    checksum = object_headers.checksum(stored.headers)
     told: dict[str, object] = {
-        "ETag": names.etag(stored.headers),
+        "ETag": object_headers.etag(stored.headers),
         "Checksum": [(f"Checksum{checksum.algorithm}", checksum.value), ("ChecksumType", checksum.type)]
         if checksum is not None
         else None,
@@ -44,7 +46,7 @@ def attributes(context: Context, request: S3Request) -> Response:
     }
     said = {
         "Content-Type": "application/xml",
-        "Last-Modified": http_date(names.modified(stored.headers)),
+        "Last-Modified": http_date(object_headers.modified(stored.headers)),
         **objects.version_header(stored.version_id),
     }
     elements = [(name, told[name]) for name in ATTRIBUTES if name in asked]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from objstore.s3 import copying, dates, objects, xml
 from objstore.s3.context import Context
-from objstore.s3.current import Target
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import encryption
-from objstore.s3.objects import CopySource
+from objstore.s3.data.object_headers import encryption
+from objstore.s3.data.object_store import Target
+from objstore.s3.language import dates, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.operations.object import copying
+from objstore.s3.operations.objects import CopySource
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

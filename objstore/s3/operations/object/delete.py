@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from objstore.s3 import deleting, objects
 from objstore.s3.context import Context
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.operations.object import deleting
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from objstore.core.errors import ObjstoreError
 from objstore.layers.interface import DeleteResult
 from objstore.runtime import green
-from objstore.s3 import addressing, checksums, deleting, failures, xml
 from objstore.s3.context import Context
-from objstore.s3.current import Target
-from objstore.s3.deleting import Conditions
-from objstore.s3.errors import S3Error
+from objstore.s3.data.object_store import Target
+from objstore.s3.language import checksums, failures, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations.object import deleting
+from objstore.s3.operations.object.deleting import Conditions
+from objstore.s3.request import addressing
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

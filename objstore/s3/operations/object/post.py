@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
-from objstore.s3 import checksums, current, form_upload, objects, xml
-from objstore.s3 import headers as names
 from objstore.s3.context import Context
-from objstore.s3.current import Upload
-from objstore.s3.errors import S3Error
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_store import Upload
+from objstore.s3.language import checksums, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request import form_upload
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 _NO_FORM = "Bucket POST must be of the enclosure-type multipart/form-data"
@@ -28,10 +30,14 @@ def post(context: Context, request: S3Request) -> Response:
 
     def late() -> dict[str, str]:
         checksum = objects.checksum_of(request)
-        return {names.CHECKSUM: checksum.dump()} if checksum is not None else {}
+        return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    written = current.write(context, request, name, Upload(kept, request.body, late))
-    headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **names.encryption(kept)}
+    written = object_store.write(context, request, name, Upload(kept, request.body, late))
+    headers = {
+        "ETag": f'"{written.etag}"',
+        **objects.version_header(written.version_id),
+        **object_headers.encryption(kept),
+    }
     return _answer(request, fields, headers)
 
 

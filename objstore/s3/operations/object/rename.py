@@ -12,14 +12,15 @@ from objstore.core.listed import LISTED_ETAG, class_header
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.layers.interface import RenameSource, Reply
 from objstore.layers.outflow import Outflow
-from objstore.s3 import copying, current, objects
-from objstore.s3 import headers as names
-from objstore.s3.addressing import check_key
 from objstore.s3.context import Context
-from objstore.s3.current import Target, Upload
-from objstore.s3.errors import S3Error
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_store import Target, Upload
+from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.operations.object import copying
+from objstore.s3.request.addressing import check_key
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 SOURCE = "X-Amz-Rename-Source"
@@ -40,9 +41,9 @@ def rename(context: Context, request: S3Request) -> Response:
             {**_kept(stored), **copying.expected(stored)},
             flow,
             conditions=objects.write_conditions(request.headers),
-            rename=RenameSource(key, names.quoted_etag(stored.headers)),
+            rename=RenameSource(key, object_headers.quoted_etag(stored.headers)),
         )
-        current.write(context, request, objects.name_of(context, request), upload)
+        object_store.write(context, request, objects.name_of(context, request), upload)
     finally:
         flow.close()
     return Response(200)
@@ -69,10 +70,10 @@ def _source_key(request: S3Request) -> str:
 
 def _kept(stored: Reply) -> dict[str, str]:
     """All that is kept with the source. The tag of an object made of parts stays what it was."""
-    kept = names.copied_metadata(stored.headers) | names.carried(stored.headers, _KEPT)
-    if MANIFEST in stored.headers or names.ETAG in stored.headers:
-        etag = names.etag(stored.headers)
-        kept |= {names.ETAG: etag, MANIFEST_ETAG: etag, LISTED_ETAG: etag}
+    kept = object_headers.copied_metadata(stored.headers) | object_headers.carried(stored.headers, _KEPT)
+    if MANIFEST in stored.headers or object_headers.ETAG in stored.headers:
+        etag = object_headers.etag(stored.headers)
+        kept |= {object_headers.ETAG: etag, MANIFEST_ETAG: etag, LISTED_ETAG: etag}
     return kept | class_header(kept)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from objstore.s3 import current, headers, objects, tags, xml
 from objstore.s3.context import Context
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.language import tags, xml
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
     """Return an empty set if the object has no tags."""
-    stored = current.read(context, request, objects.target(context, request), current.HEAD)
-    kept = tags.load(stored.headers.get(headers.TAGS, ""))
+    stored = object_store.read(context, request, objects.target(context, request), object_store.HEAD)
+    kept = tags.load(stored.headers.get(object_headers.TAGS, ""))
     said = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
     return Response(200, said, tags.to_xml(kept))
 
@@ -20,12 +22,12 @@ def get(context: Context, request: S3Request) -> Response:
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
     kept = tags.from_xml(xml.parse(request.body.whole(context.settings.max_xml_body)))
-    version_id = current.change(context, request, target, {headers.TAGS: tags.dump(kept)})
+    version_id = object_store.change(context, request, target, {object_headers.TAGS: tags.dump(kept)})
     return Response(200, objects.version_header(version_id))
 
 
 def delete(context: Context, request: S3Request) -> Response:
-    version_id = current.change(context, request, objects.target(context, request), {headers.TAGS: ""})
+    version_id = object_store.change(context, request, objects.target(context, request), {object_headers.TAGS: ""})
     return Response(204, objects.version_header(version_id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from objstore.s3.context import Context
 from objstore.s3.multipart import abortion
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

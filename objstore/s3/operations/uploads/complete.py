@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from objstore.s3 import objects, xml
 from objstore.s3.context import Context
-from objstore.s3.headers import encryption
+from objstore.s3.data.object_headers import encryption
+from objstore.s3.language import xml
 from objstore.s3.multipart import completion
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from objstore.s3 import checksums, objects, xml
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import encryption
+from objstore.s3.data.object_headers import encryption
+from objstore.s3.language import checksums, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import uploads
 from objstore.s3.multipart.sums import TYPES
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 _ALGORITHM, _TYPE = "X-Amz-Checksum-Algorithm", "X-Amz-Checksum-Type"

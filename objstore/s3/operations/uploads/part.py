@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from objstore.s3 import checksums, objects
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import Checksum, refuse_unsupported
+from objstore.s3.data.object_headers import Checksum, refuse_unsupported
+from objstore.s3.language import checksums
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import parts, uploads
 from objstore.s3.multipart.uploads import COMPOSITE, Upload
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 

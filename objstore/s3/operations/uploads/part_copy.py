@@ -6,14 +6,17 @@ import re
 
 from objstore.layers.interface import ReadOptions, Reply
 from objstore.layers.outflow import Outflow
-from objstore.s3 import checksums, copying, current, dates, objects, xml
 from objstore.s3.context import Context
-from objstore.s3.errors import S3Error
-from objstore.s3.headers import quoted_etag
+from objstore.s3.data import object_store
+from objstore.s3.data.object_headers import quoted_etag
+from objstore.s3.language import checksums, dates, xml
+from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import parts, uploads
-from objstore.s3.objects import CopySource
 from objstore.s3.operation import Operation
-from objstore.s3.request import S3Request
+from objstore.s3.operations import objects
+from objstore.s3.operations.object import copying
+from objstore.s3.operations.objects import CopySource
+from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 RANGE = "X-Amz-Copy-Source-Range"
@@ -37,7 +40,7 @@ def copy(context: Context, request: S3Request) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy source: "
             f"{objects.MOST_PUT}",
         )
-    stored = current.read(context, request, target, ReadOptions(wanted))
+    stored = object_store.read(context, request, target, ReadOptions(wanted))
     if stored.status not in (200, 206):  # it was replaced in this very moment
         stored.close()
         raise S3Error("PreconditionFailed")

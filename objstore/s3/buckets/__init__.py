@@ -1,0 +1,1 @@
+"""Buckets: the registry of who owns which name, and the configuration documents of a bucket."""

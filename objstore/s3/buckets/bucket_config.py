@@ -1,0 +1,59 @@
+"""Configuration documents of buckets: reading them from the container, keeping them, answering with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from objstore.core.names import Name
+from objstore.layers import documents
+from objstore.s3.context import Context
+from objstore.s3.language import xml
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.s3_request import S3Request
+from objstore.web.responses import Response
+
+CORS = "cors"
+TAGGING = "tagging"
+VERSIONING = "versioning"
+
+
+def read(context: Context, request: S3Request, kind: str) -> str:
+    """What the request's bucket says of a kind, '' for nothing; raises S3Error NoSuchBucket."""
+    name = context.buckets.resolve(request, request.bucket)
+    info = context.layer.container_info(request.context, name)
+    if not info.exists:
+        raise S3Error("NoSuchBucket", "", {"BucketName": request.bucket})
+    return documents.read(info.sysmeta, kind)
+
+
+def read_or(context: Context, request: S3Request, kind: str, missing: str) -> str:
+    """The same; raises S3Error with the code `missing` where there is nothing."""
+    kept = read(context, request, kind)
+    if not kept:
+        raise S3Error(missing, "", {"BucketName": request.bucket})
+    return kept
+
+
+def keep(context: Context, request: S3Request, kind: str, document: str) -> None:
+    """Keep a document of the request's bucket; '' removes it. Raises S3Error NoSuchBucket, InvalidRequest."""
+    name = context.buckets.resolve(request, request.bucket)
+    documents.keep(context.layer, request.context, name, kind, document)
+
+
+def name_for_others(context: Context, request: S3Request) -> Name:
+    """The request's bucket, registered, before something is said of it that concerns other accounts."""
+    name = context.buckets.resolve(request, request.bucket)
+    context.buckets.register(request, name)
+    return name
+
+
+def sent_xml(context: Context, request: S3Request, root: str) -> Any:
+    """The root of the request's document; raises S3Error MissingRequestBodyError, MalformedXML."""
+    body = request.body.whole(context.settings.max_xml_body)
+    if not body:
+        raise S3Error("MissingRequestBodyError")
+    return xml.parse(body, root)
+
+
+def answer(document: bytes, status: int = 200) -> Response:
+    return Response(status, {"Content-Type": "application/xml"}, document)

@@ -1,0 +1,128 @@
+"""The checksums that S3 clients send and ask for (S3 User Guide: Checking object integrity)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from awscrt import checksums as crt
+
+from objstore.s3.language.errors import S3Error
+
+
+class Digest(Protocol):
+    def update(self, data: Any, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Crc:
+    """A CRC that can be fed in pieces. function: of (data, value so far)."""
+
+    __slots__ = ("_function", "_size", "_value")
+
+    def __init__(self, function: Callable[[object, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: object, /) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+class Algorithm(NamedTuple):
+    """size: of a checksum, in bytes."""
+
+    new: Callable[[], Digest]
+    size: int
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "CRC32": Algorithm(lambda: Crc(crt.crc32, 4), 4),
+    "CRC32C": Algorithm(lambda: Crc(crt.crc32c, 4), 4),
+    "CRC64NVME": Algorithm(lambda: Crc(crt.crc64nvme, 8), 8),
+    "SHA1": Algorithm(lambda: hashlib.sha1(usedforsecurity=False), 20),
+    "SHA256": Algorithm(hashlib.sha256, 32),
+}
+DEFAULT = "CRC64NVME"  # what S3 keeps of an object whose uploader gave no checksum
+PREFIX = "X-Amz-Checksum-"
+BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
+# The header by which SDKs name the algorithm of the checksum that they send.
+ANNOUNCEMENT = "X-Amz-Sdk-Checksum-Algorithm"
+TRAILER = "X-Amz-Trailer"  # names the header that follows the body
+# Headers with the same beginning that are no checksums.
+OTHERS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
+
+
+def header_of(algorithm: str) -> str:
+    """The canonical name of the header that holds a checksum of this algorithm."""
+    return PREFIX + algorithm.title()
+
+
+def known(algorithm: str, header: str) -> str:
+    """An algorithm's name in capitals; raises S3Error InvalidRequest for one that a header names and we lack."""
+    name = algorithm.strip().upper()
+    if name not in ALGORITHMS:
+        raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
+    return name
+
+
+def sent(headers: Mapping[str, str]) -> list[str]:
+    """The names of the checksum headers of a request, those of unknown algorithms too."""
+    return [name for name in headers if name[:15] == PREFIX and name not in OTHERS]
+
+
+def is_declaration(name: str) -> bool:
+    """Does a header of this name declare the checksum of a body, beside the trailer's?"""
+    return name == ANNOUNCEMENT or (name[:15] == PREFIX and name not in OTHERS)
+
+
+def without(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers but those that declare a checksum of the body."""
+    return {name: value for name, value in headers.items() if name != TRAILER and not is_declaration(name)}
+
+
+def named(headers: Mapping[str, str]) -> str:
+    """The algorithm of the checksum that headers declare; '' for none, or one that is unknown."""
+    announced = headers.get(ANNOUNCEMENT, "").strip().upper()
+    if announced in ALGORITHMS:
+        return announced
+    return next((BY_HEADER[name] for name in sent(headers) if name in BY_HEADER), "")
+
+
+def decode(algorithm: str, value: str, where: str) -> bytes:
+    """The bytes of a checksum in base64; raises S3Error InvalidRequest if they cannot be of this algorithm.
+
+    where: the place that the value comes from, for the message.
+    """
+    try:
+        checksum = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        checksum = b""
+    if len(checksum) != ALGORITHMS[algorithm].size or encode(checksum) != value:
+        raise S3Error("InvalidRequest", f"Value for {where} is invalid.")
+    return checksum
+
+
+def is_valid(algorithm: str, value: str) -> bool:
+    """Is this base64, in its canonical form, of as many bytes as the algorithm's checksums have?"""
+    try:
+        decode(algorithm, value, "")
+    except S3Error:
+        return False
+    return True
+
+
+def raw(value: str) -> bytes:
+    """The bytes of a checksum that we wrote."""
+    return base64.b64decode(value)
+
+
+def encode(checksum: bytes) -> str:
+    return base64.b64encode(checksum).decode()

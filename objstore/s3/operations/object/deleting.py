@@ -1,0 +1,95 @@
+"""Deleting objects under conditions: by entity tag, and by size and date of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from objstore.core.numbers import whole
+from objstore.layers.interface import DeleteResult
+from objstore.s3.context import Context
+from objstore.s3.data import object_headers, object_store
+from objstore.s3.data.object_store import Target
+from objstore.s3.language import dates
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.s3_request import S3Request
+
+
+class Conditions(NamedTuple):
+    """What must be so of the object, None for anything.
+
+    modified: an HTTP or ISO date, to the second. size: in bytes.
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+    size: str | None = None
+
+
+NONE = Conditions()
+
+
+def of_headers(headers: Mapping[str, str]) -> Conditions:
+    return Conditions(
+        headers.get("If-Match"),
+        headers.get("X-Amz-If-Match-Last-Modified-Time"),
+        headers.get("X-Amz-If-Match-Size"),
+    )
+
+
+def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> DeleteResult:
+    """Raises what `current.delete` raises, and S3Error InvalidArgument.
+
+    With conditions of size and date alone, deleting what is not there is no error.
+    """
+    etag = conditions.etag
+    if etag == "":  # no object has it
+        raise S3Error("PreconditionFailed", "", {"Condition": "If-Match"})
+    if conditions.modified is not None or conditions.size is not None:
+        try:
+            etag = _looked_up(context, request, target, conditions)
+        except S3Error as failure:
+            if failure.code != "NoSuchKey" or etag:
+                raise
+            return DeleteResult(False)
+    return object_store.delete(context, request, target, etag or "")
+
+
+def _looked_up(context: Context, request: S3Request, target: Target, conditions: Conditions) -> str:
+    """The tag of the object that fulfils the conditions: the deletion is then held to be of that one."""
+    stored = object_store.read(context, request, target, object_store.HEAD)
+    size, seconds = _numbers(conditions)
+    if size is not None and size != stored.size:
+        raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-size"})
+    if seconds is not None and seconds != object_headers.modified(stored.headers):
+        raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-last-modified-time"})
+    etag = object_headers.etag(stored.headers)
+    if conditions.etag and conditions.etag.strip('"') not in (etag, "*"):
+        raise S3Error("PreconditionFailed", "", {"Condition": "If-Match"})
+    return f'"{etag}"'
+
+
+def _numbers(conditions: Conditions) -> tuple[int | None, int | None]:
+    size = None
+    if conditions.size is not None:
+        size = whole(conditions.size)
+        if size is None:
+            extra = {"ArgumentName": "x-amz-if-match-size", "ArgumentValue": conditions.size}
+            raise S3Error("InvalidArgument", "", extra)
+    if conditions.modified is None:
+        return size, None
+    seconds = dates.parse_http(conditions.modified)
+    if seconds is None:
+        seconds = _iso(conditions.modified)
+    if seconds is None:
+        extra = {"ArgumentName": "x-amz-if-match-last-modified-time", "ArgumentValue": conditions.modified}
+        raise S3Error("InvalidArgument", "", extra)
+    return size, int(seconds)
+
+
+def _iso(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

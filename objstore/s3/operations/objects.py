@@ -1,0 +1,139 @@
+"""What operations on objects share: naming, what an upload keeps, where a copy comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from objstore.core.names import Name
+from objstore.s3.context import Context
+from objstore.s3.data import object_headers
+from objstore.s3.data.object_headers import Checksum
+from objstore.s3.data.object_store import Target, Upload
+from objstore.s3.language import checksums
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request import declared
+from objstore.s3.request.addressing import check_key
+from objstore.s3.request.s3_request import S3Request
+
+_NOT_OF_WHOLE_OBJECTS = {
+    "partNumber": "A part must be sent with the uploadId of its upload",
+    "versionId": "This operation does not accept a version-id.",
+}
+MOST_PUT = declared.MOST_PUT
+
+
+def name_of(context: Context, request: S3Request) -> Name:
+    """The native name of what a request names; raises S3Error NoSuchBucket."""
+    bucket = context.buckets.resolve(request, request.bucket)
+    return Name(bucket.account, bucket.container, request.key)
+
+
+def new_object(context: Context, request: S3Request) -> Name:
+    """The native name of a whole object to be written.
+
+    Raises S3Error NoSuchBucket, and InvalidArgument for one who means a part, or a version that there is.
+    """
+    for name, message in _NOT_OF_WHOLE_OBJECTS.items():
+        if name in request.query:
+            extra = {"ArgumentName": name, "ArgumentValue": request.query[name]}
+            raise S3Error("InvalidArgument", message, extra)
+    return name_of(context, request)
+
+
+def target(context: Context, request: S3Request) -> Target:
+    """The object, or the version of it, that a request names; raises S3Error NoSuchBucket."""
+    return Target(name_of(context, request), request.version_id)
+
+
+def write_conditions(headers: Mapping[str, str]) -> dict[str, str]:
+    """If-Match and If-None-Match of a request that changes an object.
+
+    Raises S3Error NotImplemented for an If-None-Match of anything but `*`, as S3 does.
+    """
+    asked = {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
+    if asked.get("If-None-Match", "*").strip() != "*":
+        raise S3Error("NotImplemented", extra={"Header": "If-None-Match"})
+    return asked
+
+
+def version_header(version_id: str) -> dict[str, str]:
+    return {"x-amz-version-id": version_id} if version_id else {}
+
+
+def checked_length(length: int | None) -> int | None:
+    """The announced length of an upload, None for HTTP chunks without one; raises S3Error EntityTooLarge."""
+    if length is not None and length > MOST_PUT:
+        raise declared.too_large(length)
+    return length
+
+
+def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
+    """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
+    kept = object_headers.described(request.headers, context.classes.names, context.settings.server_side_encryption)
+    kept.update(object_headers.tagging(request.headers))
+    acl = context.access.new_object_acl(context, request)
+    if acl:
+        kept[object_headers.ACL] = acl
+    return kept
+
+
+def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
+    """The body of a request as what to write; its checksum is kept with the object once it is known. Raises S3Error."""
+    body = request.body
+    checked_length(body.length)
+    if not body.algorithm:
+        body.want(checksums.DEFAULT)
+    body.settle_empty()
+
+    def late() -> dict[str, str]:
+        checksum = checksum_of(request)
+        return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
+
+    return Upload(kept, body, late, write_conditions(request.headers))
+
+
+def checksum_of(request: S3Request) -> Checksum | None:
+    """Of the request's body, once it was read."""
+    body = request.body
+    if not body.length and not body.checksums:
+        return Checksum(checksums.DEFAULT, checksums.encode(checksums.ALGORITHMS[checksums.DEFAULT].new().digest()))
+    return next((Checksum(name, value) for name, value in body.checksums.items()), None)
+
+
+class CopySource:
+    """Which object x-amz-copy-source names: `/bucket/key?versionId=id`, percent-encoded."""
+
+    __slots__ = ("bucket", "key", "version")
+
+    def __init__(self, header: str) -> None:
+        """Raises S3Error InvalidArgument, NoSuchKey, KeyTooLongError."""
+        path, _, query = header.partition("?")
+        if query == "versionId=":
+            extra = {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header}
+            raise S3Error("InvalidArgument", "Version id cannot be the empty string", extra)
+        if query and not query.startswith("versionId="):
+            raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
+        try:
+            text = unquote(path, errors="strict").removeprefix("/")
+            self.version = unquote(query.removeprefix("versionId="), errors="strict")
+            header.encode()  # bytes that are not UTF-8 and not percent-encoded
+        except UnicodeError:
+            raise _bad_source("Invalid copy source encoding.", header) from None
+        self.bucket, _, self.key = text.partition("/")
+        if not self.bucket or not self.key or "\0" in text:
+            raise _bad_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", header)
+        check_key(self.key)
+
+    def target(self, context: Context, request: S3Request) -> Target:
+        """Raises S3Error NoSuchBucket, and AccessDenied for who may not read it."""
+        action = "s3:GetObjectVersion" if self.version else "s3:GetObject"
+        expected = request.header("X-Amz-Source-Expected-Bucket-Owner")
+        context.access.expect_owner(context, request, self.bucket, expected)
+        return Target(
+            context.access.require(context, request, action, self.bucket, self.key, self.version), self.version
+        )
+
+
+def _bad_source(message: str, header: str) -> S3Error:
+    return S3Error("InvalidArgument", message, {"ArgumentName": "x-amz-copy-source", "ArgumentValue": header})

@@ -1,0 +1,79 @@
+"""Which bucket and key a request names: `/bucket/key` of any host, or `/key` of `bucket.domain`.
+
+Keys are taken as they were sent, percent-decoded once: `a//b`, `a/../b` and a leading slash
+are keys like any other (S3 User Guide: Virtual hosting of buckets, Object key naming).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from objstore.s3.language.errors import S3Error
+
+MOST_KEY = 1024  # bytes of UTF-8
+
+
+class Address(NamedTuple):
+    """bucket and key are '' where the request names none; by_host: the bucket stands in the host's name."""
+
+    bucket: str
+    key: str
+    by_host: bool = False
+
+
+def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
+    """The bucket that a Host header names below one of our domains, '' for a domain itself, None for other hosts."""
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    name = name.lower().rstrip(".")
+    for domain in domains:
+        if name == domain:
+            return ""
+        if name.endswith("." + domain):
+            return name[: -len(domain) - 1]
+    return None
+
+
+def locate(path: str, host: str, domains: Sequence[str], plus: bool = False) -> Address:
+    """The address of a raw path; raises S3Error InvalidURI, KeyTooLongError.
+
+    plus: a `+` that is not encoded is a space.
+    """
+    text = _decoded(path.replace("+", " ") if plus else path)
+    bucket = bucket_of_host(host, domains) if domains else None
+    if bucket:
+        address = Address(bucket, text[1:], True)
+    else:
+        bucket, _, key = text[1:].partition("/")
+        address = Address(bucket, key)
+        if key and not bucket:
+            raise S3Error("InvalidBucketName", extra={"BucketName": ""})
+    if len(address.key) > MOST_KEY // 4:
+        check_key(address.key)
+    return address
+
+
+def check_key(key: str) -> None:
+    """Raises S3Error KeyTooLongError, and InvalidURI for a key that is not UTF-8 (from a header, not encoded there)."""
+    try:
+        size = len(key.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise S3Error("InvalidURI") from None
+    if size > MOST_KEY:
+        raise S3Error("KeyTooLongError", extra={"Size": str(size), "MaxSizeAllowed": str(MOST_KEY)})
+
+
+def _decoded(path: str) -> str:
+    if path[:1] != "/":
+        raise S3Error("InvalidURI")
+    if "%" not in path and path.isascii():
+        text = path
+    else:
+        try:
+            text = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
+        except UnicodeDecodeError:
+            raise S3Error("InvalidURI") from None
+    if "\0" in text:  # names with NUL are the system's own
+        raise S3Error("InvalidURI")
+    return text

@@ -1,0 +1,89 @@
+"""Which headers of S3's own, `x-amz-...`, a request may have: an allow-list, which a test holds against an SDK's model.
+
+What would change the meaning of a request, and is not there, is refused with 501 and never passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from objstore.s3.language.errors import S3Error
+
+AMZ = "X-Amz-"
+REFUSE, IGNORE = "refuse", "ignore"  # unknown headers of a request that changes something
+
+
+class Treatment(Enum):
+    """Of a header, by whatever operation S3 documents it for; it means nothing to others, as in S3."""
+
+    DONE = "done, or refused by the operation itself"
+    HARMLESS = "ignored: it asks for nothing that could differ here"
+    REFUSED = "refused with 501"
+
+
+# Any name that begins so: user metadata, checksums (the body's declaration looks at them), grants.
+PREFIXES = ("X-Amz-Meta-", "X-Amz-Checksum-", "X-Amz-Grant-")
+
+_DONE = """
+    X-Amz-Acl X-Amz-Algorithm X-Amz-Bucket-Object-Lock-Enabled X-Amz-Content-Sha256 X-Amz-Copy-Source
+    X-Amz-Copy-Source-If-Match X-Amz-Copy-Source-If-Modified-Since X-Amz-Copy-Source-If-None-Match
+    X-Amz-Copy-Source-If-Unmodified-Since X-Amz-Copy-Source-Range X-Amz-Credential X-Amz-Date
+    X-Amz-Decoded-Content-Length X-Amz-Expected-Bucket-Owner X-Amz-Expires X-Amz-If-Match-Last-Modified-Time
+    X-Amz-If-Match-Size X-Amz-Max-Parts X-Amz-Metadata-Directive X-Amz-Mp-Object-Size X-Amz-Object-Attributes
+    X-Amz-Object-Lock-Legal-Hold X-Amz-Object-Lock-Mode X-Amz-Object-Lock-Retain-Until-Date X-Amz-Object-Ownership
+    X-Amz-Part-Number-Marker X-Amz-Rename-Source X-Amz-Rename-Source-If-Match X-Amz-Rename-Source-If-Modified-Since
+    X-Amz-Rename-Source-If-None-Match X-Amz-Rename-Source-If-Unmodified-Since X-Amz-Request-Payer
+    X-Amz-Sdk-Checksum-Algorithm X-Amz-Security-Token X-Amz-Server-Side-Encryption X-Amz-Signature X-Amz-Signedheaders
+    X-Amz-Source-Expected-Bucket-Owner X-Amz-Storage-Class X-Amz-Tagging X-Amz-Tagging-Directive X-Amz-Trailer
+    X-Amz-Website-Redirect-Location
+"""
+# No locks, MFA, annotations or restored objects are here that these could be about; the others tell of the client.
+_HARMLESS = """
+    X-Amz-Api-Version X-Amz-Bypass-Governance-Retention X-Amz-Cf-Id X-Amz-Client-Token
+    X-Amz-Confirm-Remove-Self-Bucket-Access X-Amz-Id-2 X-Amz-Mfa X-Amz-Object-Annotation-Directive
+    X-Amz-Optional-Object-Attributes X-Amz-Request-Id X-Amz-Te X-Amz-User-Agent
+"""
+_REFUSED = """
+    X-Amz-Bucket-Namespace X-Amz-Bucket-Object-Lock-Token X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm
+    X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5
+    X-Amz-Create-Session-Mode X-Amz-If-Match-Initiated-Time X-Amz-Object-If-Match X-Amz-Object-Lock-Event-Hold
+    X-Amz-Object-Lock-Event-Hold-Duration-Days X-Amz-Object-Lock-Event-Hold-Duration-Years X-Amz-Object-Version-Id
+    X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id X-Amz-Server-Side-Encryption-Bucket-Key-Enabled
+    X-Amz-Server-Side-Encryption-Context X-Amz-Server-Side-Encryption-Customer-Algorithm
+    X-Amz-Server-Side-Encryption-Customer-Key X-Amz-Server-Side-Encryption-Customer-Key-Md5
+    X-Amz-Skip-Destination-Validation X-Amz-Transition-Default-Minimum-Object-Size X-Amz-Write-Offset-Bytes
+"""
+HEADERS: dict[str, Treatment] = {
+    name: treatment
+    for names, treatment in (
+        (_DONE, Treatment.DONE),
+        (_HARMLESS, Treatment.HARMLESS),
+        (_REFUSED, Treatment.REFUSED),
+    )
+    for name in names.split()
+}
+# Values of refused headers that ask for what is there.
+_AS_IT_IS = {
+    "X-Amz-Bucket-Namespace": "global",
+    "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled": "false",
+    "X-Amz-Skip-Destination-Validation": "false",
+}
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def check(method: str, headers: Mapping[str, str], unknown: str = REFUSE) -> None:
+    """Raises S3Error NotImplemented. unknown: REFUSE or IGNORE. Unknown headers of reads are ignored in any case."""
+    for name, value in headers.items():
+        treatment = HEADERS.get(name)
+        if treatment is None:
+            is_unknown = name[:6] == AMZ and not name.startswith(PREFIXES)
+            refused = is_unknown and unknown == REFUSE and method not in _READS
+        else:
+            refused = treatment is Treatment.REFUSED and value != _AS_IT_IS.get(name)
+        if refused:
+            raise S3Error(
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented.",
+                {"Header": name.lower()},
+            )

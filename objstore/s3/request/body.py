@@ -1,0 +1,290 @@
+"""A request's payload: what was sent, without framing, and proof that it is what was declared.
+
+Large pieces are hashed in a thread while the next piece is on its way. With a known length the
+check comes before the last byte is handed out, so that a reader who counts cannot miss it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.runtime import green
+from objstore.runtime.threads import ThreadPool
+from objstore.s3.language import checksums
+from objstore.s3.language.checksums import Digest
+from objstore.s3.language.errors import S3Error, incomplete, wrong_count
+from objstore.s3.request.aws_chunked import ChunkDecoder, Event
+from objstore.s3.request.declared import MOST_PUT, Declared, too_large
+from objstore.s3.request.signature.keys import Seed
+
+MIB = 1 << 20
+EMPTY = io.BytesIO()  # a wsgi.input without anything in it
+_INLINE = 65536  # bytes below which a thread costs more than the hashing
+_MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
+_EVENTS = 1000  # chunks that are decoded at a time, in a few milliseconds
+_MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
+
+
+class Payload:
+    """See `request.Body`. source: a wsgi.input; the length that it was announced with is the server's to hold."""
+
+    def __init__(
+        self,
+        source: Any,
+        declared: Declared,
+        seed: Seed | None,
+        pool: ThreadPool,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """seed: of the request's signature. check: raises if the client has gone within the body.
+
+        Raises S3Error if chunks are signed and the request is not.
+        """
+        self._check = check
+        self.length = declared.length
+        self.algorithm = declared.algorithm
+        self.checksums: Mapping[str, str] = {}
+        self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
+        self._declared = declared
+        self._pool = pool
+        self._seed = seed
+        self._decoder = ChunkDecoder(declared.framing, declared.length or 0) if declared.framing.chunked else None
+        if declared.framing.signed and seed is None:
+            raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
+        self._piece = b""  # was received, and holds more chunks than are decoded at a time
+        self._chunk = hashlib.sha256()  # of the signed chunk under way
+        self._got = 0
+        self._ended = False
+        self._whole: bytes | None = None
+        self._pending: Callable[[], object] | None = None
+        self._sha256 = hashlib.sha256() if declared.sha256 else None
+        self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
+        self._digests: dict[str, Digest] = {}
+        if declared.algorithm:
+            self.want(declared.algorithm)
+
+    def want(self, algorithm: str) -> None:
+        """Compute one more checksum; before anything is read."""
+        if algorithm not in self._digests:
+            digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
+            if self._ended and not self._got:  # a body of no bytes has been checked already
+                self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
+
+    def check(self) -> None:
+        if self._check is not None:
+            self._check()
+
+    def read_chunk(self, most: int = MIB, /) -> bytes:
+        """The next bytes, up to `most`; b'' at the end. Raises S3Error if the body is not what was declared."""
+        if self._ended:
+            return b""
+        data = self._next(most)
+        self._got += len(data)
+        if self.length is not None and self._got > self.length:
+            raise self._excess(self.length)
+        if self._got > MOST_PUT:  # of a body without an announced length
+            raise too_large(self._got)
+        if not data or self._got == self.length:
+            self._finish()
+        return data
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = -1 if size is None else size
+        pieces = []
+        while left:
+            piece = self.read_chunk(MIB if left < 0 else min(left, MIB))
+            if not piece:
+                break
+            pieces.append(piece)
+            if left > 0:
+                left -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def whole(self, most: int) -> bytes:
+        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading if the length is known.
+
+        Whoever asks again, the decision over access or the operation itself, gets the same.
+        """
+        if self._whole is not None:
+            return self._whole
+        if self.length is not None and self.length > most:
+            raise _too_long(most)
+        data = self.read(most + 1)
+        if len(data) > most:
+            raise _too_long(most)
+        if not self._ended:
+            self.read_chunk()
+        self._whole = data
+        return data
+
+    def settle_empty(self) -> None:
+        """Check a body of no bytes at once: nobody will read it. A length that is not known is left alone."""
+        if self.length == 0 and not self._ended:
+            self._finish()
+
+    # Getting bytes
+
+    def _next(self, most: int) -> bytes:
+        """Bytes of the payload, b'' at its end; hashing of them has begun."""
+        decoder = self._decoder
+        if decoder is None:
+            data = self._receive(most)
+            if data:
+                self._hash([data])
+            return data
+        while not decoder.done:
+            events = self._decode(decoder, most)
+            data = _bytes_of(events)
+            if events:
+                self._hash(events if self._declared.framing.signed else [data])
+            if data:
+                return data
+        return b""
+
+    def _decode(self, decoder: ChunkDecoder, most: int) -> list[Event]:
+        """The next events of a body in chunks; [] at its end."""
+        start = 0
+        if self._piece:
+            green.sleep()  # so many chunks are work enough: others have their turn
+            start = decoder.at
+        else:
+            self._piece = self._receive(most)
+            if not self._piece:
+                decoder.end()
+                return []
+        events = decoder.feed(self._piece, start, _EVENTS)
+        if decoder.done or decoder.at == len(self._piece):
+            self._piece = b""
+        return events
+
+    def _receive(self, most: int) -> bytes:
+        try:
+            return self._read(most)
+        except BodyTruncated:
+            raise incomplete() from None
+        except BodyTimeout:
+            raise S3Error("RequestTimeout") from None
+
+    # Hashing
+
+    def _hash(self, events: list[Any]) -> None:
+        size = sum(len(event) for event in events if not isinstance(event, str))
+        self._settle()
+        if size < _INLINE:
+            self._update(events)
+        elif self._sha256 or self._md5 or self._digests or self._declared.framing.signed:
+            self._pending = self._pool.start(self._update, events)
+
+    def _update(self, events: list[Event]) -> None:
+        seed = self._seed if self._declared.framing.signed else None
+        for event in events:
+            if isinstance(event, str):
+                assert seed is not None
+                seed.check_chunk(self._chunk.hexdigest(), event)
+                self._chunk = hashlib.sha256()
+                continue
+            if seed is not None:
+                self._chunk.update(event)
+            if self._sha256 is not None:
+                self._sha256.update(event)
+            if self._md5 is not None:
+                self._md5.update(event)
+            for digest in self._digests.values():
+                digest.update(event)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending()
+
+    # The end
+
+    def _finish(self) -> None:
+        self._end_framing()
+        self._settle()
+        if self.length is not None and self._got != self.length:
+            raise wrong_count(self.length, self._got)
+        self._check_hashes()
+        self._check_trailer()
+        self.checksums = {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
+        self._check_checksum()
+        self._ended = True
+
+    def _end_framing(self) -> None:
+        """Read the chunks' end, and what follows it. Raises S3Error if there are more bytes than announced."""
+        decoder = self._decoder
+        if decoder is None:
+            return
+        data = self._next(MIB)
+        if data:
+            assert self.length is not None
+            self._got += len(data)
+            raise self._excess(self.length)
+        left = _MAX_IGNORED
+        while left > 0 and (data := self._receive(left)):
+            left -= len(data)
+
+    def _excess(self, length: int) -> S3Error:
+        """The error for more than `length` bytes: counts the rest, up to a limit."""
+        self._settle()
+        decoder = self._decoder
+        while self._got - length < _MAX_COUNTED and not (decoder is not None and decoder.done):
+            if decoder is not None:
+                self._got += len(_bytes_of(self._decode(decoder, MIB)))
+                continue
+            data = self._receive(MIB)
+            if not data:
+                break
+            self._got += len(data)
+        return wrong_count(length, self._got)
+
+    def _check_hashes(self) -> None:
+        declared = self._declared
+        if self._sha256 is not None:
+            computed = self._sha256.hexdigest()
+            if computed != declared.sha256.lower():  # no secret: whoever sends the body knows both
+                raise S3Error(
+                    "XAmzContentSHA256Mismatch",
+                    extra={"ClientComputedContentSHA256": declared.sha256, "S3ComputedContentSHA256": computed},
+                )
+        if self._md5 is not None:
+            md5 = self._md5.digest()
+            if md5 != declared.md5:
+                expected = checksums.encode(declared.md5) if declared.document else declared.md5.hex()
+                raise S3Error(
+                    "BadDigest",
+                    "The Content-MD5 you specified did not match what we received.",
+                    {"ExpectedDigest": expected, "CalculatedDigest": checksums.encode(md5)},
+                )
+
+    def _check_trailer(self) -> None:
+        decoder, declared = self._decoder, self._declared
+        if decoder is None or not declared.framing.trailer:
+            return
+        if declared.framing.signed and (decoder.trailers or decoder.trailer_signature):
+            assert self._seed is not None
+            self._seed.check_trailer(decoder.signed_trailer or b"\n", decoder.trailer_signature)
+        if set(decoder.trailers) != ({declared.trailer} if declared.trailer else set()):
+            raise S3Error("MalformedTrailerError")
+
+    def _check_checksum(self) -> None:
+        declared = self._declared
+        expected = declared.checksum
+        if declared.trailer:
+            assert self._decoder is not None
+            where = f"{declared.trailer.lower()} trailing header"
+            expected = checksums.decode(declared.algorithm, self._decoder.trailers[declared.trailer], where)
+        if expected and checksums.encode(expected) != self.checksums[declared.algorithm]:
+            raise S3Error("BadDigest", f"The {declared.algorithm} you specified did not match the calculated checksum.")
+
+
+def _bytes_of(events: list[Event]) -> bytes:
+    return b"".join([event for event in events if isinstance(event, memoryview)])
+
+
+def _too_long(limit: int) -> S3Error:
+    return S3Error("MaxMessageLengthExceeded", extra={"MaxMessageLengthBytes": str(limit)})

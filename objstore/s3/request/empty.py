@@ -1,0 +1,48 @@
+"""Parameters and headers that a request may leave out, but not send empty.
+
+Beyond this check '' stands for "not sent" in both: what was sent empty, and would do another thing than was asked
+if it counted as not sent, does not get there. What is not listed here may be empty (`prefix`, `max-keys`, of which
+clients send all in every listing, x-amz-tagging), or is refused by its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from objstore.s3.language.errors import S3Error
+
+QUERY = {
+    "versionId": "Version id cannot be the empty string",
+    "partNumber": "Part number must be an integer between 1 and 10000, inclusive",
+    "version-id-marker": "A version-id marker cannot be empty.",
+    "continuation-token": "The continuation token provided is incorrect",
+}
+HEADERS = frozenset(
+    {
+        "X-Amz-Copy-Source-Range", "X-Amz-Source-Expected-Bucket-Owner", "X-Amz-Expected-Bucket-Owner",
+        "X-Amz-Copy-Source-If-Match", "X-Amz-Copy-Source-If-None-Match", "X-Amz-Copy-Source-If-Modified-Since",
+        "X-Amz-Copy-Source-If-Unmodified-Since", "X-Amz-Rename-Source-If-Match", "X-Amz-Rename-Source-If-None-Match",
+        "X-Amz-Rename-Source-If-Modified-Since", "X-Amz-Rename-Source-If-Unmodified-Since",
+        "X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size", "X-Amz-Mp-Object-Size", "X-Amz-Max-Parts",
+        "X-Amz-Part-Number-Marker", "X-Amz-Acl", "X-Amz-Object-Ownership", "X-Amz-Checksum-Algorithm",
+        "X-Amz-Checksum-Type",
+    }
+)  # fmt: skip
+# An empty list of entity tags names none: a read is refused by If-Match and not by If-None-Match (RFC 9110, 13.1).
+# Of a change it is more likely a client's fault.
+_OF_CHANGES = frozenset({"If-Match", "If-None-Match"})
+_READS = frozenset({"GET", "HEAD"})
+
+
+def check(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Raises S3Error InvalidArgument."""
+    for name, value in query.items():
+        if not value and name in QUERY:
+            raise _refused(QUERY[name], name)
+    for name, value in headers.items():
+        if not value and (name in HEADERS or (name in _OF_CHANGES and method not in _READS)):
+            raise _refused("The value of the header is empty.", name.lower())
+
+
+def _refused(message: str, name: str) -> S3Error:
+    return S3Error("InvalidArgument", message, {"ArgumentName": name, "ArgumentValue": ""})

@@ -1,0 +1,168 @@
+"""Which way a request is signed, and the one answer to it: a `Proof`, or the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from objstore.access.identity import AccessKeys, Credential
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.incoming import Incoming
+from objstore.s3.request.signature import times, v2, v4
+from objstore.s3.request.signature.keys import Seed, SigningKeys
+from objstore.s3.request.signature.signing import BY_FORM, BY_HEADER, BY_URL, V2, V4, Signing
+from objstore.s3.request.signature.times import Signed, Window
+
+_SEVERAL = (
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or "
+    "the Authorization header should be specified"
+)
+
+
+class Proof(NamedTuple):
+    """credential: None for anonymous requests. payload: what X-Amz-Content-Sha256 says of the body, '' for nothing.
+
+    seed: for the signatures of a body in chunks, None if it cannot have any.
+    headers: those that came in a presigned URL's query.
+    words: see `declared.read`. signing: how the request is signed, None if it is not.
+    """
+
+    credential: Credential | None
+    payload: str
+    seed: Seed | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
+    words: bool = True
+    signing: Signing | None = None
+
+
+class SignatureRules(NamedTuple):
+    """What is accepted. regions: our own first, then others that a claim may name; `any` among them for all.
+    old: are signatures of version 2 accepted?"""
+
+    regions: tuple[str, ...] = ("us-east-1",)
+    window: Window = Window(900, 604800)
+    old: bool = True
+
+
+class Checker:
+    """keys: who has which access key. now: the clock."""
+
+    def __init__(self, keys: AccessKeys, rules: SignatureRules, now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._rules = rules
+        self._window = rules.window
+        self._now = now
+        self._signing_keys = SigningKeys()
+
+    def check(self, incoming: Incoming, bucket_of_host: str = "") -> Proof:
+        """bucket_of_host: the bucket where it is part of the host's name. Raises S3Error for a bad signature."""
+        authorization = incoming.headers.get("Authorization", "")
+        query = incoming.query
+        in_query = ("X-Amz-Algorithm" in query or "X-Amz-Credential" in query, "AWSAccessKeyId" in query)
+        if sum(in_query) + bool(authorization) > 1:
+            raise S3Error(
+                "InvalidArgument", _SEVERAL, {"ArgumentName": "Authorization", "ArgumentValue": authorization}
+            )
+        if authorization.startswith(v4.ALGORITHM):
+            return self._v4(incoming, v4.of_header(authorization))
+        if authorization.startswith("AWS "):
+            return self._v2(incoming, v2.of_header(authorization), bucket_of_host)
+        if authorization:
+            raise S3Error(
+                "InvalidArgument",
+                "Unsupported Authorization Type",
+                {"ArgumentName": "Authorization", "ArgumentValue": authorization},
+            )
+        if in_query[0]:
+            return self._v4(incoming, v4.of_query(incoming, self._window.life))
+        if in_query[1]:
+            return self._v2(incoming, v2.of_query(incoming), bucket_of_host)
+        return Proof(None, incoming.headers.get("X-Amz-Content-Sha256", ""))
+
+    def _v4(self, incoming: Incoming, claim: v4.Claim) -> Proof:
+        in_query = claim.expires is not None
+        signed = times.of_text(incoming.query["X-Amz-Date"]) if in_query else times.of_headers(incoming)
+        v4.check_scope(claim, signed, self._rules.regions)
+        self._check_time(incoming, signed, claim.expires)
+        credential = self.credential(claim.access_key)
+        _refuse_token(incoming)
+        v4.check_signed_headers(claim, incoming)
+        payloads = v4.payloads_of(claim, incoming)
+        key = self._signing_keys.get(credential.secret_key, claim.date, claim.region)
+        text = v4.check_signature(claim, incoming, signed, payloads, key)
+        payload = payloads[0]
+        # The last line of what is signed is the body's hash, or what stands for it.
+        signing = Signing(V4, BY_URL if in_query else BY_HEADER, text.rpartition("\n")[2], signed.seconds)
+        if in_query:
+            return Proof(credential, payload, None, v4.headers_in_query(incoming), words=False, signing=signing)
+        seed = None
+        if payload[:9] == "STREAMING":
+            seed = Seed(key, signed.timestamp, claim.scope, claim.signature, claim.access_key, text)
+        return Proof(credential, payload, seed, signing=signing)
+
+    def _check_time(self, incoming: Incoming, signed: Signed, life: int | None) -> None:
+        if life is not None:
+            times.check_life(signed.seconds, life, self._now(), self._window)
+        else:
+            times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
+
+    def _v2(self, incoming: Incoming, claim: v2.Claim, bucket_of_host: str) -> Proof:
+        self.refuse_old()
+        in_query = claim.expires is not None
+        seconds = None
+        if claim.expires is not None:
+            times.check_end(claim.expires, self._now(), self._window)
+        else:
+            seconds = times.of_headers(incoming).seconds
+            times.check_skew(seconds, _shown_date(incoming), self._now(), self._window)
+        credential = self.credential(claim.access_key)
+        _refuse_token(incoming)
+        v2.check_signature(claim, incoming, bucket_of_host, credential.secret_key)
+        headers = v2.headers_in_query(incoming) if in_query else {}
+        payload = (headers | incoming.headers).get("X-Amz-Content-Sha256", "")
+        signing = Signing(V2, BY_URL if in_query else BY_HEADER, payload, seconds)
+        return Proof(credential, payload, None, headers, words=False, signing=signing)
+
+    def form_by_v4(self, credential: str, signature: str, date: str, policy: str) -> tuple[Credential, Signing]:
+        """Check the signature of a form's policy; the arguments are fields of the form. Raises S3Error."""
+        claim = v4.of_form(credential, signature)
+        signed = times.of_text(date)
+        v4.check_scope(claim, signed, self._rules.regions)
+        found = self.credential(claim.access_key)
+        key = self._signing_keys.get(found.secret_key, claim.date, claim.region)
+        if not v4.matches(key, policy, claim.signature):
+            raise v4.mismatch(claim.access_key, policy, claim.signature)
+        return found, Signing(V4, BY_FORM, v4.UNSIGNED, signed.seconds)
+
+    def form_by_v2(self, access_key: str, signature: str, policy: str) -> tuple[Credential, Signing]:
+        """The same for version 2."""
+        self.refuse_old()
+        found = self.credential(access_key)
+        if not v2.matches(found.secret_key, policy, signature):
+            raise v4.mismatch(access_key, policy, signature)
+        return found, Signing(V2, BY_FORM)
+
+    def refuse_old(self) -> None:
+        """Raises S3Error InvalidRequest if version 2 is switched off."""
+        if not self._rules.old:
+            raise S3Error(
+                "InvalidRequest",
+                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+            )
+
+    def credential(self, access_key: str) -> Credential:
+        """Whose key it is; raises S3Error InvalidAccessKeyId."""
+        found = self._keys.find(access_key)
+        if found is None:
+            raise S3Error("InvalidAccessKeyId", extra={"AWSAccessKeyId": access_key})
+        return found
+
+
+def _shown_date(incoming: Incoming) -> str:
+    return incoming.headers.get("X-Amz-Date") or incoming.headers.get("Date", "")
+
+
+def _refuse_token(incoming: Incoming) -> None:
+    """Session tokens belong to temporary keys, which we do not give out."""
+    if "X-Amz-Security-Token" in incoming.headers or "X-Amz-Security-Token" in incoming.query:
+        raise S3Error("InvalidToken")

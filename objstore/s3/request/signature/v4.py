@@ -1,0 +1,274 @@
+"""Signature Version 4 (S3 API: Authenticating requests, AWS Signature Version 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from objstore.s3.language.errors import S3Error
+from objstore.s3.request.incoming import Incoming, as_header
+from objstore.s3.request.signature import canonical
+from objstore.s3.request.signature.times import Signed
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+ANY_REGION = "any"
+_PARAMETERS = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
+_SIGNING_ALONE = frozenset({*_PARAMETERS, "X-Amz-Algorithm"})
+# Parameters that are of the signature itself; other `x-amz-` ones stand for headers.
+OWN_PARAMETERS = frozenset(
+    name.lower() for name in (*_PARAMETERS, "X-Amz-Algorithm", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
+)
+# Headers that may come unsigned: one is what the string to sign holds in any case, the other is for statistics.
+_FREE = frozenset({"X-Amz-Content-Sha256", "X-Amz-User-Agent"})
+_DIGITS = re.compile(r"-?[0-9]{1,19}\Z")
+_MAX_NUMBER = (1 << 63) - 1  # S3 reads no larger number
+_ISO = re.compile(r"[0-9]{8}T[0-9]{6}Z\Z")
+
+_HEADER_ERROR = "AuthorizationHeaderMalformed"
+_QUERY_ERROR = "AuthorizationQueryParametersError"
+_MISSING = (
+    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
+    "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+)
+
+
+class Claim(NamedTuple):
+    """What a request says of its signature. expires: seconds that a URL lives, None for a signature in headers."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+    terminal: str
+    signed_headers: tuple[str, ...]
+    signature: str
+    expires: int | None = None
+
+    @property
+    def scope(self) -> str:
+        return f"{self.date}/{self.region}/{self.service}/{self.terminal}"
+
+    @property
+    def error(self) -> str:
+        return _HEADER_ERROR if self.expires is None else _QUERY_ERROR
+
+    @property
+    def about(self) -> str:
+        """How messages about the credential begin."""
+        if self.expires is None:
+            return "The authorization header is malformed; "
+        return "Error parsing the X-Amz-Credential parameter; "
+
+
+def of_header(authorization: str) -> Claim:
+    """The claim of an Authorization header; raises S3Error AuthorizationHeaderMalformed."""
+    # What is besides the signature repeats from request to request.
+    before, named, rest = authorization[len(ALGORITHM) :].rpartition("Signature=")
+    signature, _, after = rest.partition(",")
+    if not named or not signature.strip():
+        raise _missing_field("Signature")
+    claim = _of_fields(f"{before},{after}")
+    return claim._replace(signature=signature.strip())
+
+
+@lru_cache(maxsize=1024)
+def _of_fields(text: str) -> Claim:
+    """The claim of an Authorization header but for its signature."""
+    fields = {}
+    for field in text.split(","):
+        name, _, value = field.strip().partition("=")
+        fields[name] = value.strip()
+    for wanted in ("Credential", "SignedHeaders"):
+        if not fields.get(wanted):
+            raise _missing_field(wanted)
+    parts = fields["Credential"].rsplit("/", 4)
+    if len(parts) != 5:
+        raise S3Error(
+            _HEADER_ERROR,
+            "The authorization header is malformed; the Credential is mal-formed; "
+            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+        )
+    key, date, region, service, terminal = parts
+    return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"], _HEADER_ERROR), "")
+
+
+def _missing_field(name: str) -> S3Error:
+    return S3Error(_HEADER_ERROR, f"The authorization header is malformed; missing {name}.")
+
+
+def of_form(credential: str, signature: str) -> Claim:
+    """The claim of a form, whose policy is what is signed; raises S3Error AuthorizationHeaderMalformed."""
+    if "," in credential or "," in signature:
+        raise S3Error(_HEADER_ERROR, "The authorization header is malformed; a field contains a comma.")
+    return of_header(f"{ALGORITHM} Credential={credential},SignedHeaders=host,Signature={signature}")
+
+
+def of_query(incoming: Incoming, longest: float) -> Claim:
+    """The claim of a presigned URL, good for `longest` seconds at most; raises S3Error
+    AuthorizationQueryParametersError."""
+    query = incoming.query
+    if query.get("X-Amz-Algorithm") != ALGORITHM:
+        raise S3Error(_QUERY_ERROR, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"')
+    for name in _PARAMETERS:
+        if not query.get(name):
+            raise S3Error(_QUERY_ERROR, _MISSING)
+    parts = query["X-Amz-Credential"].rsplit("/", 4)
+    if len(parts) != 5:
+        raise S3Error(
+            _QUERY_ERROR,
+            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; "
+            'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
+        )
+    if not _ISO.match(query["X-Amz-Date"]):
+        raise S3Error(_QUERY_ERROR, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    expires = _life(query["X-Amz-Expires"], longest)
+    key, date, region, service, terminal = parts
+    names = _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR)
+    return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
+
+
+@lru_cache(maxsize=256)
+def _life(text: str, longest: float) -> int:
+    if not _DIGITS.match(text) or abs(int(text)) > _MAX_NUMBER:
+        raise S3Error(_QUERY_ERROR, "X-Amz-Expires should be a number")
+    life = int(text)
+    if life < 0:
+        raise S3Error(_QUERY_ERROR, "X-Amz-Expires must be non-negative")
+    if life > longest:
+        raise S3Error(
+            _QUERY_ERROR,
+            f"X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less "
+            f"than {int(longest)} seconds",
+        )
+    return life
+
+
+@lru_cache(maxsize=1024)
+def _names(text: str, error: str) -> tuple[str, ...]:
+    """The signed headers in lower case; raises S3Error `error` for text that no header's name can be."""
+    if not text.isascii() or min(text, default="~") <= " ":
+        raise S3Error(error, "SignedHeaders must be names of headers separated by semicolons")
+    return tuple(text.lower().split(";"))
+
+
+def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
+    """Raises S3Error if the claim is for another day, region or service than this. regions: our own first;
+    `any` among them accepts all."""
+    if claim.date != signed.timestamp[:8]:
+        raise S3Error(
+            claim.error,
+            f'{claim.about}Invalid credential date "{claim.date}". This date is not the same as X-Amz-Date: '
+            f'"{signed.timestamp[:8]}".',
+        )
+    if claim.region not in regions and ANY_REGION not in regions:
+        raise S3Error(
+            claim.error,
+            f"{claim.about}the region '{claim.region}' is wrong; expecting '{regions[0]}'",
+            {"Region": regions[0]},
+        )
+    if claim.service != "s3":
+        raise S3Error(
+            claim.error,
+            f'{claim.about}incorrect service "{claim.service}". This endpoint belongs to "s3".',
+        )
+    if claim.terminal != "aws4_request":
+        raise S3Error(
+            claim.error,
+            f'{claim.about}incorrect terminal "{claim.terminal}". This endpoint uses "aws4_request".',
+        )
+
+
+def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
+    """Raises S3Error AccessDenied where a header that matters was not signed: anyone on the way could have added it."""
+    signed = claim.signed_headers
+    unsigned = [
+        name.lower()
+        for name in incoming.headers
+        if name[:6] == "X-Amz-" and name not in _FREE and name.lower() not in signed
+    ]
+    if "host" not in signed and ":authority" not in signed:
+        unsigned.insert(0, "host")
+    if unsigned:
+        raise S3Error(
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+            {"HeadersNotSigned": ", ".join(unsigned)},
+        )
+
+
+def payloads_of(claim: Claim, incoming: Incoming) -> tuple[str, ...]:
+    """What can stand for the body in the canonical request. The first is what the request says of its body.
+
+    Raises S3Error InvalidRequest if it must say that and does not.
+    """
+    sent = incoming.headers.get("X-Amz-Content-Sha256", "")
+    if claim.expires is None:
+        if not sent:
+            raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+        return (sent,)
+    if sent and "x-amz-content-sha256" in claim.signed_headers:
+        return (sent,)
+    presigned = incoming.query.get("X-Amz-Content-Sha256") or UNSIGNED
+    return (sent, presigned) if sent else (presigned,)
+
+
+def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
+    """Return the canonical request that was signed. key: the signing key. Raises S3Error SignatureDoesNotMatch."""
+    pairs = incoming.pairs
+    if claim.expires is not None:
+        pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
+    for payload in payloads:
+        # Most signers send what they sign, and then there is nothing to encode anew.
+        for form in (canonical.request_as_sent, canonical.request):
+            text = form(incoming, pairs, claim.signed_headers, payload)
+            if matches(key, string_to_sign(claim.scope, signed.timestamp, text), claim.signature):
+                return text
+    first = canonical.request(incoming, pairs, claim.signed_headers, payloads[0])
+    raise mismatch(claim.access_key, string_to_sign(claim.scope, signed.timestamp, first), claim.signature, first)
+
+
+def string_to_sign(scope: str, timestamp: str, canonical_request: str) -> str:
+    digest = hashlib.sha256(canonical_request.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
+
+
+def matches(key: bytes, to_sign: str, signature: str) -> bool:
+    expected = hmac.digest(key, to_sign.encode("utf-8", "surrogateescape"), "sha256").hex()
+    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+
+
+def mismatch(access_key: str, to_sign: str, signature: str, canonical_request: str = "") -> S3Error:
+    """The error that tells a client what we made of its request, byte by byte, as S3 does."""
+    extra = {
+        "AWSAccessKeyId": access_key,
+        "StringToSign": to_sign,
+        "SignatureProvided": signature,
+        "StringToSignBytes": _hex(to_sign),
+    }
+    if canonical_request:
+        extra |= {"CanonicalRequest": canonical_request, "CanonicalRequestBytes": _hex(canonical_request)}
+    return S3Error("SignatureDoesNotMatch", extra=extra)
+
+
+def _hex(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").hex(" ")
+
+
+def headers_in_query(incoming: Incoming) -> dict[str, str]:
+    """Headers that a presigned URL carries in its query (`x-amz-acl`, `x-amz-meta-a`), as some SDKs move them there.
+
+    Raises S3Error InvalidArgument for a name or value that no header can have.
+    """
+    if incoming.query.keys() <= _SIGNING_ALONE:
+        return {}
+    return {
+        canonical_name: text
+        for name, value in incoming.query.items()
+        if name not in _PARAMETERS and name[:6].lower() == "x-amz-" and name.lower() not in OWN_PARAMETERS
+        for canonical_name, text in (as_header(name, value),)
+    }
