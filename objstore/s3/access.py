@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from objstore.access import acl as acls
 from objstore.access import bucket as buckets
@@ -14,23 +14,19 @@ from objstore.access.acl import Acl
 from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
 from objstore.access.condition_keys import Circumstances, needs_request_tags
 from objstore.access.decision import Decision, Facts, ObjectAccess, Question, decide, may_let_anyone
+from objstore.access.identity import AccessKeys
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.s3.buckets.registry import no_such
+from objstore.s3.buckets.registry import Buckets, no_such
 from objstore.s3.data import object_headers, object_store
-from objstore.s3.data.object_store import Target
+from objstore.s3.data.object_store import S3Objects, Target
 from objstore.s3.language import acl_xml, tags, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
 from objstore.s3.request.s3_request import S3Request
 from objstore.s3.settings import S3Settings
 from objstore.web.infos import ContainerInfo
-
-if TYPE_CHECKING:
-    from objstore.access.identity import AccessKeys
-    from objstore.s3.context import Context
-    from objstore.s3.operation import Operation
 
 # Operations whose headers say what a new object is to be like.
 _MAKING = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
@@ -48,76 +44,83 @@ _MAX_TAGS = 64 * 1024  # bytes of a Tagging document
 class Access:
     """keys: who has which access key; None if any canonical id is taken for someone's."""
 
-    def __init__(self, layer: ObjectLayer, settings: S3Settings, keys: AccessKeys | None = None) -> None:
+    def __init__(
+        self,
+        layer: ObjectLayer,
+        buckets: Buckets,
+        objects: S3Objects,
+        settings: S3Settings,
+        keys: AccessKeys | None = None,
+    ) -> None:
         self._layer = layer
+        self._buckets = buckets
+        self._objects = objects
+        self._max_body = settings.max_xml_body
         self._keys = keys
         self.defaults = BucketDefaults(
             settings.default_object_ownership, settings.default_public_access_block, settings.region
         )
 
-    def check(self, context: Context, request: S3Request, operation: Operation) -> None:
+    def check(self, request: S3Request, action: str, versioned_action: str) -> None:
         """Raises S3Error AccessDenied for an identity that may not do the operation, NoSuchBucket."""
-        if not request.bucket or operation.name == "CreateBucket":
+        if not request.bucket or request.operation == "CreateBucket":
             self._check_account(request)
             return
-        name = context.buckets.resolve(request, request.bucket)
+        name = self._buckets.resolve(request, request.bucket)
         expected = request.headers.get(_EXPECTED_OWNER)
         if expected is not None and expected != name.account:
             raise S3Error("AccessDenied")
         version = request.query.get("versionId", "")
-        action = operation.versioned_action if version and operation.versioned_action else operation.action
+        if version and versioned_action:
+            action = versioned_action
         if action:
-            self._check(context, request, action, name, request.key, version, operation.name in _MAKING)
+            self._check(request, action, name, request.key, version, request.operation in _MAKING)
 
-    def denies(
-        self, context: Context, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = ""
-    ) -> bool:
+    def denies(self, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = "") -> bool:
         """Does the policy of a bucket deny an action? bucket: its container.
 
         For what comes with an action that is allowed: the tags of the source of a copy, or of an object that is read.
         """
-        info = context.layer.container_info(request.context, bucket)
+        info = self._layer.container_info(request.context, bucket)
         target = Target(_in(bucket, key), version_id)
         question = Question(request.identity, action, target.name, True)
-        return self._judge(context, request, question, target, info).denies()
+        return self._judge(request, question, target, info).denies()
 
-    def check_anonymous(self, context: Context, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
+    def check_anonymous(self, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
         """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
 
         For operations on many keys, each of which is checked by itself: before their body is read and taken apart.
         Raises S3Error NoSuchBucket.
         """
-        if not request.identity.known and not may_let_anyone(self.bucket(context, request, bucket), actions):
+        if not request.identity.known and not may_let_anyone(self.bucket(request, bucket), actions):
             raise S3Error("AccessDenied")
 
-    def require(
-        self, context: Context, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = ""
-    ) -> Name:
+    def require(self, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = "") -> Name:
         """Return the native name, of the bucket or of the key in it, that may be acted upon. Raises S3Error as `check`.
 
         For what an operation does besides what its `action` says: the source of a copy, each key of a deletion.
         """
-        name = context.buckets.resolve(request, bucket)
-        self._check(context, request, action, name, key, version_id)
+        name = self._buckets.resolve(request, bucket)
+        self._check(request, action, name, key, version_id)
         return _in(name, key)
 
-    def expect_owner(self, context: Context, request: S3Request, bucket: str, expected: str) -> None:
+    def expect_owner(self, request: S3Request, bucket: str, expected: str) -> None:
         """Hold a bucket's owner against an x-amz-source-expected-bucket-owner; raises S3Error AccessDenied."""
-        if expected and context.buckets.resolve(request, bucket).account != expected:
+        if expected and self._buckets.resolve(request, bucket).account != expected:
             raise S3Error("AccessDenied")
 
-    def new_object_acl(self, context: Context, request: S3Request) -> str:
+    def new_object_acl(self, request: S3Request) -> str:
         """Return the value of OBJECT_ACL for an object that the request writes into its bucket.
 
         '' if the ACL need not be stored. Raises S3Error AccessControlListNotSupported, AccessDenied if public ACLs are
         blocked, InvalidArgument, InvalidRequest, NoSuchBucket.
         """
         headers = request.headers
-        name = context.buckets.resolve(request, request.bucket)
+        name = self._buckets.resolve(request, request.bucket)
         asks = asks_for_acl(headers)
         if not asks and (not request.account or request.account == name.account):
             return ""
-        bucket = self.bucket(context, request, name)
+        bucket = self.bucket(request, name)
         canned = headers.get(CANNED_HEADER)
         if bucket.acls_disabled:
             if asks and canned != "bucket-owner-full-control":
@@ -129,15 +132,35 @@ class Access:
         acl = from_headers(headers, Owners(owner, name.account), self.known) or acls.private(owner)
         refuse_public(acl, bucket.block)
         if not acl.private:
-            context.buckets.register(request, name)
+            self._buckets.register(request, name)
         return acls.dump(acl, name.account)
 
-    def bucket(self, context: Context, request: S3Request, name: Name) -> BucketAccess:
+    def bucket(self, request: S3Request, name: Name) -> BucketAccess:
         """Return what the bucket of a name says of access; raises S3Error NoSuchBucket."""
-        info = context.layer.container_info(request.context, name)
+        info = self._layer.container_info(request.context, name)
         if not info.exists:
             raise no_such(name.container or "")
         return buckets.of_container(name, info, self.defaults)
+
+    def sent_acl(self, request: S3Request, bucket: BucketAccess, owners: Owners) -> Acl:
+        """Return the ACL that a request for `?acl` sets, by headers or in its body.
+
+        Raises S3Error AccessControlListNotSupported, AccessDenied, MalformedACLError, MissingSecurityHeader and others.
+        """
+        body = request.body.whole(self._max_body)
+        known = self.known
+        asked = from_headers(request.headers, owners, known)
+        if asked is None:
+            if not body:
+                raise S3Error("MissingSecurityHeader")
+            asked = acl_xml.from_xml(body, owners.owner, known)
+        if bucket.acls_disabled:
+            # The one ACL that says what holds anyway.
+            if request.header(CANNED_HEADER) == "bucket-owner-full-control" or (body and asked.private):
+                return acls.private(owners.bucket)
+            raise S3Error("AccessControlListNotSupported")
+        refuse_public(asked, bucket.block)
+        return asked
 
     def known(self, account: str) -> bool:
         """Is this the canonical id of someone?"""
@@ -151,7 +174,6 @@ class Access:
 
     def _check(
         self,
-        context: Context,
         request: S3Request,
         action: str,
         name: Name,
@@ -176,22 +198,20 @@ class Access:
             referrer=request.header("Referer"),
             pays=_PAYMENT_SYSMETA in info.sysmeta and _pays(request),
         )
-        made = self._judge(context, request, question, target, info).decide()
+        made = self._judge(request, question, target, info).decide()
         if not made.allowed:
             request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
             raise S3Error("AccessDenied")
 
-    def _judge(
-        self, context: Context, request: S3Request, question: Question, target: Target, info: ContainerInfo
-    ) -> Judge:
-        facts = _S3Facts(context, request, target)
+    def _judge(self, request: S3Request, question: Question, target: Target, info: ContainerInfo) -> Judge:
+        facts = _S3Facts(self._objects, request, target)
         return Judge(self._layer, request.context, question, facts, info, self.defaults)
 
 
 class _S3Facts(NamedTuple):
     """See `access.judge.RequestFacts`."""
 
-    context: Context
+    objects: S3Objects
     request: S3Request
     target: Target
 
@@ -222,7 +242,7 @@ class _S3Facts(NamedTuple):
 
     def stored(self) -> ObjectAccess:
         try:
-            stored = object_store.read(self.context, self.request, self.target, object_store.HEAD)
+            stored = self.objects.read(self.request, self.target, object_store.HEAD)
         except S3Error as missing:
             if missing.code not in _MISSING:
                 raise
@@ -267,24 +287,3 @@ def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:
     """Raises S3Error AccessDenied for an ACL that the public access block keeps from being set."""
     if block.block_acls and acl.public:
         raise S3Error("AccessDenied")
-
-
-def sent_acl(context: Context, request: S3Request, bucket: BucketAccess, owners: Owners) -> Acl:
-    """Return the ACL that a request for `?acl` sets, by headers or in its body.
-
-    Raises S3Error AccessControlListNotSupported, AccessDenied, MalformedACLError, MissingSecurityHeader and others.
-    """
-    body = request.body.whole(context.settings.max_xml_body)
-    known = context.access.known
-    asked = from_headers(request.headers, owners, known)
-    if asked is None:
-        if not body:
-            raise S3Error("MissingSecurityHeader")
-        asked = acl_xml.from_xml(body, owners.owner, known)
-    if bucket.acls_disabled:
-        # The one ACL that says what holds anyway.
-        if request.header(CANNED_HEADER) == "bucket-owner-full-control" or (body and asked.private):
-            return acls.private(owners.bucket)
-        raise S3Error("AccessControlListNotSupported")
-    refuse_public(asked, bucket.block)
-    return asked

@@ -22,6 +22,7 @@ from objstore.s3.access import Access
 from objstore.s3.buckets import cors
 from objstore.s3.buckets.registry import Buckets, hidden_kinds
 from objstore.s3.context import Context
+from objstore.s3.data.object_store import S3Objects
 from objstore.s3.data.storage_classes import StorageClasses
 from objstore.s3.language import checksums, failures
 from objstore.s3.language.errors import S3Error
@@ -85,7 +86,9 @@ class S3Filter:
         layer: VersionedLayer = pipeline.find(app, "layer")
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(layer, values, kinds=hidden_kinds(policies))
-        self._context = Context(layer, buckets, Access(layer, values, keys), values, classes)
+        objects = S3Objects(layer, classes)
+        access = Access(layer, buckets, objects, values, keys)
+        self._context = Context(layer, objects, buckets, access, values, classes)
         self._router = Router(OPERATIONS)
 
     def info(self) -> dict[str, object]:
@@ -220,7 +223,7 @@ class S3Filter:
         request.operation = operation.name
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
-        self._context.access.check(self._context, request, operation)
+        self._context.access.check(request, operation.action, operation.versioned_action)
         if request.bucket and request.method not in _READING and operation.name not in _OF_LIVES:
             self._context.buckets.claim(request)
         if operation.name in _UPLOADS and not declared.has_length(request.headers):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from objstore.s3.context import Context
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
-
-if TYPE_CHECKING:
-    from objstore.s3.context import Context
 
 Level = Literal["service", "bucket", "object"]
 

@@ -20,14 +20,15 @@ from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import (
     DeleteOptions,
     DeleteResult,
+    ObjectLayer,
     PutResult,
     ReadOptions,
     RenameSource,
     Reply,
 )
 from objstore.layers.options import put_options, update_options
-from objstore.s3.context import Context
 from objstore.s3.data import object_headers
+from objstore.s3.data.storage_classes import UNMAPPED, StorageClasses
 from objstore.s3.language import failures
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.s3_request import S3Request
@@ -62,70 +63,74 @@ class Upload(NamedTuple):
     rename: RenameSource | None = None
 
 
-def read(context: Context, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
-    """Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version)."""
-    if target.version:
-        options = options._replace(version_id=target.version)
-    try:
-        return context.layer.open(request.context, target.name, options)
-    except core.DeleteMarker as marker:
-        raise _marker_error(request, target, marker) from None
-    except (core.NotFound, core.BadVersionId) as failure:
-        raise _error(failure, target) from None
+class S3Objects:
+    """Objects of buckets, and versions of them. classes: the storage classes that uploads may ask for."""
 
+    def __init__(self, layer: ObjectLayer, classes: StorageClasses = UNMAPPED) -> None:
+        self._layer = layer
+        self._classes = classes
 
-def write(context: Context, request: S3Request, name: Name, upload: Upload) -> PutResult:
-    """Make an object the current one; the etag that clients know it by, without quotes.
-
-    Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match on nothing), NoSuchBucket, and
-    what reading the body raises.
-    """
-    assert name.object is not None
-    try:
-        options = put_options({**upload.headers, **upload.conditions}, name.object, time.time(), upload.late)
-        chosen = upload.headers.get(STORAGE_CLASS)
-        if chosen is not None or upload.rename is not None:
-            options = options._replace(data_policy=context.classes.policy_index(chosen), rename=upload.rename)
-        result = context.layer.put(request.context, name, options, upload.body)
-    except ObjstoreError as failure:
-        raise _error(failure, Target(name), upload.conditions or (upload.rename and {"If-Match": ""})) from None
-    return result._replace(etag=(upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"'))
-
-
-def change(context: Context, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:
-    """Set some of what may be changed later (`headers.ACL`, `headers.TAGS`; '' removes). The version id, or ''.
-
-    Raises as `read` does.
-    """
-    name = target.name
-    assert name.object is not None
-    for _ in range(_TRIES):
-        stored = read(context, request, target, HEAD)
-        # What is said again must be of this object, and not stand with one written meanwhile.
-        kept = {
-            **object_headers.reposted(stored.headers, changed),
-            "If-Match": object_headers.quoted_etag(stored.headers),
-        }
+    def read(self, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
+        """Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version)."""
+        if target.version:
+            options = options._replace(version_id=target.version)
         try:
-            options = update_options(kept, name.object, time.time())._replace(version_id=stored.version_id)
-            context.layer.update(request.context, name, options)
-            return stored.version_id
-        except (core.NotFound, core.Conflict, core.PreconditionFailed) as failure:
-            gone = isinstance(failure, core.NotFound)
-    raise missing(target) if gone else S3Error("OperationAborted")
+            return self._layer.open(request.context, target.name, options)
+        except core.DeleteMarker as marker:
+            raise _marker_error(request, target, marker) from None
+        except (core.NotFound, core.BadVersionId) as failure:
+            raise _error(failure, target) from None
 
+    def write(self, request: S3Request, name: Name, upload: Upload) -> PutResult:
+        """Make an object the current one; the etag that clients know it by, without quotes.
 
-def delete(context: Context, request: S3Request, target: Target, if_match: str = "") -> DeleteResult:
-    """Delete an object or a version of it; one that is not there is no error, unless a condition asks for it.
+        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match on nothing), NoSuchBucket,
+        and what reading the body raises.
+        """
+        assert name.object is not None
+        try:
+            options = put_options({**upload.headers, **upload.conditions}, name.object, time.time(), upload.late)
+            chosen = upload.headers.get(STORAGE_CLASS)
+            if chosen is not None or upload.rename is not None:
+                options = options._replace(data_policy=self._classes.policy_index(chosen), rename=upload.rename)
+            result = self._layer.put(request.context, name, options, upload.body)
+        except ObjstoreError as failure:
+            raise _error(failure, Target(name), upload.conditions or (upload.rename and {"If-Match": ""})) from None
+        return result._replace(etag=(upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"'))
 
-    Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on nothing), NoSuchBucket.
-    """
-    condition = WriteCondition(if_match) if if_match else None
-    options = DeleteOptions(condition=condition, version_id=target.version)
-    try:
-        return context.layer.delete(request.context, target.name, options)
-    except ObjstoreError as failure:
-        raise _error(failure, target, {"If-Match": if_match} if if_match else None) from None
+    def change(self, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:
+        """Set some of what may be changed later (`headers.ACL`, `headers.TAGS`; '' removes). The version id, or ''.
+
+        Raises as `read` does.
+        """
+        name = target.name
+        assert name.object is not None
+        for _ in range(_TRIES):
+            stored = self.read(request, target, HEAD)
+            # What is said again must be of this object, and not stand with one written meanwhile.
+            kept = {
+                **object_headers.reposted(stored.headers, changed),
+                "If-Match": object_headers.quoted_etag(stored.headers),
+            }
+            try:
+                options = update_options(kept, name.object, time.time())._replace(version_id=stored.version_id)
+                self._layer.update(request.context, name, options)
+                return stored.version_id
+            except (core.NotFound, core.Conflict, core.PreconditionFailed) as failure:
+                gone = isinstance(failure, core.NotFound)
+        raise missing(target) if gone else S3Error("OperationAborted")
+
+    def delete(self, request: S3Request, target: Target, if_match: str = "") -> DeleteResult:
+        """Delete an object or a version of it; one that is not there is no error, unless a condition asks for it.
+
+        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on nothing), NoSuchBucket.
+        """
+        condition = WriteCondition(if_match) if if_match else None
+        options = DeleteOptions(condition=condition, version_id=target.version)
+        try:
+            return self._layer.delete(request.context, target.name, options)
+        except ObjstoreError as failure:
+            raise _error(failure, target, {"If-Match": if_match} if if_match else None) from None
 
 
 def missing(target: Target) -> S3Error:

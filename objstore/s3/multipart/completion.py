@@ -117,7 +117,7 @@ def _commit(
     upload = record.upload
     try:
         manifest = _manifest(context, request, record, planned)._replace(conditions=conditions)
-        written = object_store.write(context, request, objects.name_of(context, request), manifest)
+        written = context.objects.write(request, objects.name_of(context, request), manifest)
     except S3Error as refused:
         if refused.status < 500:
             claims.withdraw(context, request, upload, claim)

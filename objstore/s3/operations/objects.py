@@ -72,7 +72,7 @@ def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
     """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
     kept = object_headers.described(request.headers, context.classes.names, context.settings.server_side_encryption)
     kept.update(object_headers.tagging(request.headers))
-    acl = context.access.new_object_acl(context, request)
+    acl = context.access.new_object_acl(request)
     if acl:
         kept[object_headers.ACL] = acl
     return kept
@@ -129,10 +129,8 @@ class CopySource:
         """Raises S3Error NoSuchBucket, and AccessDenied for who may not read it."""
         action = "s3:GetObjectVersion" if self.version else "s3:GetObject"
         expected = request.header("X-Amz-Source-Expected-Bucket-Owner")
-        context.access.expect_owner(context, request, self.bucket, expected)
-        return Target(
-            context.access.require(context, request, action, self.bucket, self.key, self.version), self.version
-        )
+        context.access.expect_owner(request, self.bucket, expected)
+        return Target(context.access.require(request, action, self.bucket, self.key, self.version), self.version)
 
 
 def _bad_source(message: str, header: str) -> S3Error:

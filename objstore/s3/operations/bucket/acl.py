@@ -5,7 +5,6 @@ from __future__ import annotations
 from objstore.access import acl
 from objstore.access.bucket import ACL
 from objstore.layers import documents
-from objstore.s3.access import sent_acl
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
 from objstore.s3.language import acl_xml
@@ -16,15 +15,15 @@ from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
-    kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
+    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     # Where ACLs are disabled, what they said does not count.
     shown = acl.private(kept.owner) if kept.acls_disabled else kept.acl
     return bucket_config.answer(acl_xml.to_xml(shown))
 
 
 def put(context: Context, request: S3Request) -> Response:
-    kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
-    asked = sent_acl(context, request, kept, Owners(kept.owner, kept.owner))
+    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
+    asked = context.access.sent_acl(request, kept, Owners(kept.owner, kept.owner))
     name = bucket_config.name_for_others(context, request)
     documents.keep(context.layer, request.context, name, ACL, acl.dump(asked, kept.owner))
     return Response(200)

@@ -41,8 +41,8 @@ def create(context: Context, request: S3Request) -> Response:
 
 def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
     """Creating a bucket again resets its ACL and nothing else, by the rules of PutBucketAcl. Raises S3Error."""
-    name = context.access.require(context, request, "s3:PutBucketAcl", request.bucket)
-    bucket = context.access.bucket(context, request, name)
+    name = context.access.require(request, "s3:PutBucketAcl", request.bucket)
+    bucket = context.access.bucket(request, name)
     if bucket.acls_disabled and not granted.private:
         raise S3Error("AccessControlListNotSupported")
     refuse_public(granted, bucket.block)

@@ -32,7 +32,7 @@ def put(context: Context, request: S3Request) -> Response:
     ownership = xml.text(rules[0], "ObjectOwnership")
     if ownership not in OWNERSHIPS:
         raise S3Error("MalformedXML")
-    kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
+    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     if ownership == BUCKET_OWNER_ENFORCED and any(grant.grantee != kept.owner for grant in kept.acl.grants):
         raise S3Error("InvalidBucketAclWithObjectOwnership")
     bucket_config.keep(context, request, OWNERSHIP, ownership)

@@ -23,7 +23,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def status(context: Context, request: S3Request) -> Response:
     """Report whether policy or ACLs make the bucket public; also without a policy."""
-    bucket = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
+    bucket = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     return bucket_config.answer(xml.document("PolicyStatus", [("IsPublic", is_public_bucket(bucket))]))
 
 
@@ -38,7 +38,7 @@ def put(context: Context, request: S3Request) -> Response:
         raise S3Error("MalformedPolicy") from None
     asked = policy.parse(text, request.bucket)
     condition_keys.check_keys(asked)
-    kept = context.access.bucket(context, request, context.buckets.resolve(request, request.bucket))
+    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     if kept.block.block_policy and is_public(asked):
         raise S3Error("AccessDenied")
     name = bucket_config.name_for_others(context, request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from objstore.access import acl
-from objstore.s3.access import sent_acl
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers, object_store
@@ -17,8 +16,8 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = object_store.read(context, request, target, object_store.HEAD)
-    kept = context.access.bucket(context, request, target.name.of_container)
+    stored = context.objects.read(request, target, object_store.HEAD)
+    kept = context.access.bucket(request, target.name.of_container)
     if kept.acls_disabled:
         shown = acl.private(kept.owner)
     else:
@@ -30,13 +29,13 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    stored = object_store.read(context, request, target, object_store.HEAD)
-    kept = context.access.bucket(context, request, target.name.of_container)
+    stored = context.objects.read(request, target, object_store.HEAD)
+    kept = context.access.bucket(request, target.name.of_container)
     owner = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner).owner
-    asked = sent_acl(context, request, kept, Owners(owner, kept.owner))
+    asked = context.access.sent_acl(request, kept, Owners(owner, kept.owner))
     if not asked.private:
         context.buckets.register(request, target.name.of_container)
-    version_id = object_store.change(context, request, target, {object_headers.ACL: acl.dump(asked, kept.owner)})
+    version_id = context.objects.change(request, target, {object_headers.ACL: acl.dump(asked, kept.owner)})
     return Response(200, objects.version_header(version_id))
 
 

@@ -31,9 +31,9 @@ def attributes(context: Context, request: S3Request) -> Response:
     asked = _asked(request)
     target = objects.target(context, request)
     reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
-    if context.access.denies(context, request, reading_it, target.name.of_container, request.key, target.version):
+    if context.access.denies(request, reading_it, target.name.of_container, request.key, target.version):
         raise S3Error("AccessDenied")
-    stored = object_store.read(context, request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, object_store.HEAD)
     checksum = object_headers.checksum(stored.headers)
     told: dict[str, object] = {
         "ETag": object_headers.etag(stored.headers),

@@ -11,7 +11,7 @@ from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import PutResult, ReadOptions, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.data.object_headers import Checksum
 from objstore.s3.data.object_store import Target, Upload
 from objstore.s3.language import checksums
@@ -59,7 +59,7 @@ def open_source(
     """
     asked = reading.conditions_of(request.headers, prefix)
     try:
-        stored = object_store.read(context, request, source, ReadOptions(asked.tags, head=head))
+        stored = context.objects.read(request, source, ReadOptions(asked.tags, head=head))
     except S3Error as refused:
         if refused.extra.get("ResourceType") == "DeleteMarker":
             raise S3Error("InvalidRequest", _MARKER, None, refused.headers) from None
@@ -127,7 +127,7 @@ def _check_tags(context: Context, request: S3Request, source: Target) -> None:
     if reading.tags_denied(context, request, source):
         raise S3Error("AccessDenied")
     bucket = context.buckets.resolve(request, request.bucket)
-    if context.access.denies(context, request, "s3:PutObjectTagging", bucket, request.key):
+    if context.access.denies(request, "s3:PutObjectTagging", bucket, request.key):
         raise S3Error("AccessDenied")
 
 
@@ -199,7 +199,7 @@ def transfer(
 
     upload = Upload({**kept, **expected(stored)}, body, late, conditions)
     try:
-        written = object_store.write(context, request, target.name, upload)
+        written = context.objects.write(request, target.name, upload)
     finally:
         flow.close()
     return Copied(written, checksum())

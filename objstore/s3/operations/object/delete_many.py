@@ -38,7 +38,7 @@ Outcome = DeleteResult | S3Error
 
 def delete_many(context: Context, request: S3Request) -> Response:
     bucket = context.buckets.resolve(request, request.bucket)
-    context.access.check_anonymous(context, request, _ACTIONS, bucket)
+    context.access.check_anonymous(request, _ACTIONS, bucket)
     if not any(name in request.headers for name in _CHECKED):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     body = request.body.whole(MOST_BODY)
@@ -94,7 +94,7 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
         return S3Error("NoSuchVersion")
     try:
         addressing.check_key(item.key)
-        name = context.access.require(context, request, action, request.bucket, item.key, version)
+        name = context.access.require(request, action, request.bucket, item.key, version)
         return deleting.delete(context, request, Target(name, version), item.conditions)
     except S3Error as failure:
         if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:

@@ -53,12 +53,12 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Con
             if failure.code != "NoSuchKey" or etag:
                 raise
             return DeleteResult(False)
-    return object_store.delete(context, request, target, etag or "")
+    return context.objects.delete(request, target, etag or "")
 
 
 def _looked_up(context: Context, request: S3Request, target: Target, conditions: Conditions) -> str:
     """The tag of the object that fulfils the conditions: the deletion is then held to be of that one."""
-    stored = object_store.read(context, request, target, object_store.HEAD)
+    stored = context.objects.read(request, target, object_store.HEAD)
     size, seconds = _numbers(conditions)
     if size is not None and size != stored.size:
         raise S3Error("PreconditionFailed", "", {"Condition": "x-amz-if-match-size"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from objstore.s3.context import Context
-from objstore.s3.data import object_store
 from objstore.s3.data.object_headers import encryption
 from objstore.s3.operation import Operation
 from objstore.s3.operations import objects
@@ -15,7 +14,7 @@ def put(context: Context, request: S3Request) -> Response:
     name = objects.new_object(context, request)
     kept = objects.kept_of_upload(context, request)
     upload = objects.upload(request, kept)
-    written = object_store.write(context, request, name, upload)
+    written = context.objects.write(request, name, upload)
     said = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **encryption(kept)}
     checksum = objects.checksum_of(request)
     if checksum is not None:

@@ -102,7 +102,7 @@ def answer(context: Context, request: S3Request) -> Response:
             wanted["If-Range"] = request.header("If-Range")
     nothing = bool(parts and not wanted_range)  # an empty part of an object that is not
     head = nothing or request.method == "HEAD"
-    stored = object_store.read(context, request, target, ReadOptions(wanted, head=head))
+    stored = context.objects.read(request, target, ReadOptions(wanted, head=head))
     try:
         response = _response(request, stored, asked, wanted.get("Range", ""), part)
     except S3Error:
@@ -123,7 +123,7 @@ def tags_denied(context: Context, request: S3Request, target: Target) -> bool:
     name = target.name
     assert name.object is not None
     action = "s3:GetObjectVersionTagging" if target.version else "s3:GetObjectTagging"
-    return context.access.denies(context, request, action, name.of_container, name.object, target.version)
+    return context.access.denies(request, action, name.of_container, name.object, target.version)
 
 
 def _response(request: S3Request, stored: Reply, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:
@@ -223,7 +223,7 @@ class _Part(NamedTuple):
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
     """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
-    raw = object_store.read(context, request, target, object_store.RAW)
+    raw = context.objects.read(request, target, object_store.RAW)
     etag = raw.headers.get(MANIFEST_ETAG) or object_headers.etag(raw.headers)
     rows = _rows(raw)
     count = len(rows) if _PARTS.match(etag) else 0  # data of another storage class are one segment, and no part
@@ -253,4 +253,4 @@ def parts_count(headers: Mapping[str, str]) -> int:
 
 def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, object]]:
     """The parts of an object, in order, with what its list says of each."""
-    return _rows(object_store.read(context, request, target, object_store.RAW))
+    return _rows(context.objects.read(request, target, object_store.RAW))

@@ -13,7 +13,7 @@ from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.layers.interface import RenameSource, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
-from objstore.s3.data import object_headers, object_store
+from objstore.s3.data import object_headers
 from objstore.s3.data.object_store import Target, Upload
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
@@ -31,8 +31,8 @@ _KEPT = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S
 def rename(context: Context, request: S3Request) -> Response:
     key = _source_key(request)
     bucket = request.bucket
-    context.access.require(context, request, "s3:GetObject", bucket, key)
-    source = Target(context.access.require(context, request, "s3:DeleteObject", bucket, key))
+    context.access.require(request, "s3:GetObject", bucket, key)
+    source = Target(context.access.require(request, "s3:DeleteObject", bucket, key))
     stored = copying.open_source(context, request, source, prefix=_SOURCE_CONDITIONS)
     copying.check_size(stored)
     flow = Outflow(stored, stored.size)
@@ -43,7 +43,7 @@ def rename(context: Context, request: S3Request) -> Response:
             conditions=objects.write_conditions(request.headers),
             rename=RenameSource(key, object_headers.quoted_etag(stored.headers)),
         )
-        object_store.write(context, request, objects.name_of(context, request), upload)
+        context.objects.write(request, objects.name_of(context, request), upload)
     finally:
         flow.close()
     return Response(200)

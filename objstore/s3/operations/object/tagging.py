@@ -13,7 +13,7 @@ from objstore.web.responses import Response
 
 def get(context: Context, request: S3Request) -> Response:
     """Return an empty set if the object has no tags."""
-    stored = object_store.read(context, request, objects.target(context, request), object_store.HEAD)
+    stored = context.objects.read(request, objects.target(context, request), object_store.HEAD)
     kept = tags.load(stored.headers.get(object_headers.TAGS, ""))
     said = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
     return Response(200, said, tags.to_xml(kept))
@@ -22,12 +22,12 @@ def get(context: Context, request: S3Request) -> Response:
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
     kept = tags.from_xml(xml.parse(request.body.whole(context.settings.max_xml_body)))
-    version_id = object_store.change(context, request, target, {object_headers.TAGS: tags.dump(kept)})
+    version_id = context.objects.change(request, target, {object_headers.TAGS: tags.dump(kept)})
     return Response(200, objects.version_header(version_id))
 
 
 def delete(context: Context, request: S3Request) -> Response:
-    version_id = object_store.change(context, request, objects.target(context, request), {object_headers.TAGS: ""})
+    version_id = context.objects.change(request, objects.target(context, request), {object_headers.TAGS: ""})
     return Response(204, objects.version_header(version_id))
 
 

@@ -7,7 +7,6 @@ import re
 from objstore.layers.interface import ReadOptions, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
-from objstore.s3.data import object_store
 from objstore.s3.data.object_headers import quoted_etag
 from objstore.s3.language import checksums, dates, xml
 from objstore.s3.language.errors import S3Error
@@ -40,7 +39,7 @@ def copy(context: Context, request: S3Request) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy source: "
             f"{objects.MOST_PUT}",
         )
-    stored = object_store.read(context, request, target, ReadOptions(wanted))
+    stored = context.objects.read(request, target, ReadOptions(wanted))
     if stored.status not in (200, 206):  # it was replaced in this very moment
         stored.close()
         raise S3Error("PreconditionFailed")
