@@ -13,7 +13,7 @@ from typing import NamedTuple
 from objstore.core import errors as core
 from objstore.core.errors import ObjstoreError
 from objstore.core.listed import STORAGE_CLASS
-from objstore.core.manifests import MANIFEST_ETAG
+from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.bodies import ObjectBody
@@ -90,6 +90,8 @@ class S3Objects:
         assert name.object is not None
         try:
             options = put_options({**upload.headers, **upload.conditions}, name.object, time.time(), upload.late)
+            if MANIFEST in upload.headers:  # what it lists is deleted with the bucket
+                options = options._replace(life=self._layer.container_info(request.context, name).life)
             chosen = upload.headers.get(STORAGE_CLASS)
             if chosen is not None or upload.rename is not None:
                 options = options._replace(data_policy=self._classes.policy_index(chosen), rename=upload.rename)
