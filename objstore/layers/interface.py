@@ -192,7 +192,7 @@ class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
     version_id: of the version to delete for good. Without it the object itself is deleted; where versions are kept, a
-    delete marker becomes the current version. The rest is as of `PutOptions`.
+    delete marker becomes the current version. mark_missing: even if there is no object. The rest is as of `PutOptions`.
     """
 
     timestamp: Timestamp | None = None
@@ -201,6 +201,7 @@ class DeleteOptions(NamedTuple):
     delete_at: int | None = None
     keep_segments: bool = False
     version_id: str = ""
+    mark_missing: bool = True
 
 
 class DeleteResult(NamedTuple):

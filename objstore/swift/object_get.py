@@ -9,7 +9,7 @@ from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.metadata import sysmeta_prefix
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift.request import TRUE, ProxyRequest, client_headers
+from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, client_headers
 from objstore.web import ranges
 from objstore.web.conditions import range_applies
 from objstore.web.responses import Response, error
@@ -135,6 +135,8 @@ def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
 
 def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
     """Return the same read of this version only: all parts must belong together."""
+    if reply.version_id:
+        return options._replace(conditions={}, newest=False, version_id=reply.version_id)
     if MANIFEST in reply.headers:  # a range together with a version would apply to the list
         return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'}, newest=False)
     return options._replace(conditions={}, newest=False, version=reply.headers[messages.DATA_TIMESTAMP])
@@ -155,6 +157,8 @@ def response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
 def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, str]:
     headers = client_headers(request, reply.headers)
     headers["Accept-Ranges"] = "bytes"
+    if reply.version_id:
+        headers[VERSION_ID] = reply.version_id
     if MANIFEST in headers and not request.trusted:
         # A copy must not inherit them: its bytes differ.
         headers = {name: value for name, value in headers.items() if not name.startswith(_SYSTEM)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from objstore.core.errors import PreconditionFailed
+from objstore.core.errors import NotSupported, PreconditionFailed
 from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.numbers import whole
@@ -28,7 +28,8 @@ OWNER_HEADERS = frozenset(
         "X-Container-Meta-Temp-Url-Key", "X-Container-Meta-Temp-Url-Key-2", "X-Account-Access-Control",
     }
 )  # fmt: skip
-_KEEPS_VERSIONS = "This container keeps versions of its objects. Change them through the S3 API."
+VERSION_ID = "X-Object-Version-Id"
+_EXPIRY = frozenset({"X-Delete-At", "X-Delete-After"})
 # Values that clients send for yes.
 TRUE = ("true", "1", "yes", "on", "t", "y")
 HTML = "text/html; charset=UTF-8"
@@ -121,16 +122,21 @@ def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Re
 
 
 def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
-    """Return None if the client may change objects of the container, else the refusal."""
+    """Return None if the client may change objects of the container, else the refusal. Raises NotSupported."""
     container = layer.container_info(request.context, request.name)
     refused = request.permit(container)
     if refused is not None:
         return refused
     if not container.exists:
         return missing(container.status)
-    if keeps_versions(container.sysmeta) and not request.trusted:
-        return error(409, _KEEPS_VERSIONS)
+    if keeps_versions(container.sysmeta) and not _EXPIRY.isdisjoint(request.headers):
+        raise NotSupported("Objects of a container that keeps versions cannot expire")
     return None
+
+
+def version_header(version_id: str) -> dict[str, str]:
+    """Return the header with the version of an object; none for a container that never kept versions."""
+    return {VERSION_ID: version_id} if version_id else {}
 
 
 def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Response:

@@ -77,7 +77,7 @@ class Versions(Passing):
         key = Key(self.inner, context, name)
         if version_id:
             return removal.remove(key, version_id, options.condition)
-        return writes.mark_deleted(key, options.condition, enabled)
+        return writes.mark_deleted(key, options, enabled)
 
     def list_versions(self, context: RequestContext, name: Name, page: VersionsPage) -> Iterator[Version | Group]:
         """See `VersionedLayer.list_versions`."""

@@ -30,7 +30,7 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
     """Open a version. Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
     version_id = options.version_id
     for _ in range(_TRIES):
-        place = locate(key, version_id)
+        place = locate(key, version_id, options.newest)
         try:
             reply = key.layer.open(key.context, place.name, options)
         except NotFound:
@@ -57,11 +57,11 @@ def update(key: Key, options: UpdateOptions) -> None:
     raise missing(key.name, options.version_id)
 
 
-def locate(key: Key, version_id: str) -> Place:
-    """Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
+def locate(key: Key, version_id: str, newest: bool = False) -> Place:
+    """newest: as of `ReadOptions`. Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
     if version_id not in ("", NULL):
         return _not_a_marker(key, states.parse(version_id), version_id)
-    seen = key.look()
+    seen = key.look(newest)
     if version_id == NULL:
         if seen is not None and seen.null:
             return Place(key.name, None) if seen.ref is None else _not_a_marker(key, seen.ref, version_id)

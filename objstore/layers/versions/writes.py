@@ -34,10 +34,9 @@ from objstore.core.manifests import owned_prefix
 from objstore.core.metadata import stored_with_object
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import VERSION
-from objstore.layers import hidden
+from objstore.layers import copies, hidden
 from objstore.layers.bodies import ObjectBody
-from objstore.layers.interface import DeleteResult, PutOptions, PutResult, ReadOptions, Reply
-from objstore.layers.outflow import Outflow
+from objstore.layers.interface import DeleteOptions, DeleteResult, PutOptions, PutResult, ReadOptions, Reply
 from objstore.layers.versions import names
 from objstore.layers.versions.keys import ABSENT, Key, Move, Seen, etag_of, move_to
 from objstore.layers.versions.names import Kind, Ref
@@ -74,16 +73,20 @@ def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutRe
     return PutResult(etag_of(stored), ref.stamp, version_id=ref.version_id)
 
 
-def mark_deleted(key: Key, condition: WriteCondition | None, enabled: bool) -> DeleteResult:
-    """Make a delete marker the current version."""
+def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResult:
+    """Make a delete marker the current version. Raises as `ObjectLayer.delete`."""
+    condition = options.condition
     key.make_container()
     seen = key.look(newest=True)
     check(seen, condition)
+    existed = seen is not None and not seen.marker
+    if not existed and not options.mark_missing:
+        return DeleteResult(False)
     kind = Kind(marker=True, null=not enabled, conditional=condition is not None)
     ref = names.new_ref(kind, seen and seen.latest)
     key.put_marker(ref)
     ref = _commit(key, Move(ref, _NOTHING, 0), seen, condition, enabled)
-    return DeleteResult(seen is not None and not seen.marker, (), ref.version_id, marker=True)
+    return DeleteResult(existed, (), ref.version_id, marker=True)
 
 
 def check(seen: Seen | None, condition: WriteCondition | None) -> None:
@@ -217,13 +220,10 @@ def _copy(key: Key, source: Reply, ref: Ref) -> None:
     kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
     kept["Content-Type"] = headers["Content-Type"]
     options = PutOptions(kept, headers["Etag"], ref.stamp, listed=True)
-    flow = Outflow(source, source.size)
     try:
-        key.layer.put(key.context, key.entry(ref), options, flow)
+        copies.copy(key.layer, key.context, source, key.entry(ref), options)
     except NoContainer:
         raise ContainerReplaced(f"{key.name.of_container.path} was deleted meanwhile") from None
-    finally:
-        flow.close()
 
 
 def _drop_older_nulls(key: Key, ref: Ref) -> None:

@@ -640,3 +640,37 @@ class TestThroughSwift:
         assert owner.get(f"{versioned}/k").status == 404
         assert owner.head(f"{versioned}/k").status == 404
         assert owner.get(versioned).body == b""
+
+    def test_a_put_makes_a_version(self, s3: Any, owner: Any, versioned: str) -> None:
+        first = put(s3, versioned, "k", b"first")
+        answer = owner.put(f"{versioned}/k", b"second")
+        second = answer.headers["X-Object-Version-Id"]
+        assert answer.status == 201
+        assert answer.headers["Etag"] == s3.head_object(Bucket=versioned, Key="k")["ETag"].strip('"')
+        assert ids(s3, versioned) == [("k", second, True), ("k", first, False)]
+        assert owner.get(f"{versioned}/k").headers["X-Object-Version-Id"] == second
+        assert body(s3, versioned, "k") == b"second"
+        assert body(s3, versioned, "k", VersionId=first) == b"first"
+
+    def test_a_deletion_makes_a_marker_if_there_is_an_object(self, s3: Any, owner: Any, versioned: str) -> None:
+        version = put(s3, versioned, "k", b"data")
+        answer = owner.delete(f"{versioned}/k")
+        marker = answer.headers["X-Object-Version-Id"]
+        assert answer.status == 204
+        assert owner.get(f"{versioned}/k").status == 404
+        for key in ("k", "never"):
+            assert owner.delete(f"{versioned}/{key}").status == 404
+        found = [(one["Key"], one["VersionId"], one["Marker"]) for one in listed(s3, versioned)]
+        assert found == [("k", version, False), ("k", marker, True)]
+        s3.delete_object(Bucket=versioned, Key="k", VersionId=marker)
+        assert owner.get(f"{versioned}/k").body == b"data"
+
+    def test_a_copy_makes_a_version_and_a_post_none(self, s3: Any, owner: Any, versioned: str) -> None:
+        first = put(s3, versioned, "k", b"data")
+        put(s3, versioned, "other", b"other")
+        copied = owner.put(f"{versioned}/k", b"", {"X-Copy-From": f"{versioned}/other"}).headers["X-Object-Version-Id"]
+        assert owner.post(f"{versioned}/k", {"X-Object-Meta-Color": "blue"}).status == 202
+        assert [one for one in ids(s3, versioned) if one[0] == "k"] == [("k", copied, True), ("k", first, False)]
+        assert s3.head_object(Bucket=versioned, Key="k")["Metadata"] == {"color": "blue"}
+        assert s3.head_object(Bucket=versioned, Key="k", VersionId=first)["Metadata"] == {}
+        assert body(s3, versioned, "k") == b"other"

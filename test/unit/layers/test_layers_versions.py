@@ -22,6 +22,7 @@ from objstore.cluster.cluster import Cluster, Transports
 from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
 from objstore.core.errors import (
+    BadVersionId,
     Conflict,
     DeleteMarker,
     NoSuchVersion,
@@ -42,6 +43,8 @@ from objstore.layers.interface import (
     Page,
     PutOptions,
     ReadOptions,
+    RenameSource,
+    UpdateOptions,
     Version,
     VersionsPage,
 )
@@ -457,6 +460,66 @@ def test_a_refused_write_never_shows_even_if_its_writer_died(world: World) -> No
         world.delete("k", version)
     assert world.shown("k") == []
     assert not world.any_left()
+
+
+# Options.
+
+
+def name(key: str) -> Name:
+    return BUCKET._replace(object=key)
+
+
+def test_no_marker_is_made_for_what_is_not_there_if_the_caller_wants_none(world: World) -> None:
+    world.set_state("Enabled")
+    unmarked = DeleteOptions(mark_missing=False)
+    assert not world.layer.delete(RequestContext(), name("k"), unmarked).existed
+    assert world.shown("k") == []
+    world.put("k", b"data")
+    result = world.layer.delete(RequestContext(), name("k"), unmarked)
+    assert result.existed and result.marker
+    assert not world.layer.delete(RequestContext(), name("k"), unmarked).marker
+    assert [one.data for one in world.shown("k")] == [None, b"data"]
+
+
+def test_an_object_that_is_renamed_leaves_a_marker_unless_it_has_other_content(world: World) -> None:
+    world.set_state("Enabled")
+    world.put("old", b"data")
+    for etag, data in (("0" * 32, b"data"), (hashlib.md5(b"data").hexdigest(), None)):
+        options = PutOptions({"Content-Type": "text/plain"}, rename=RenameSource("old", etag))
+        world.layer.put(RequestContext(), name("new"), options, BytesBody(b"data"))
+        assert world.shown("old")[0].data == data
+    assert [one.data for one in world.shown("new")] == [b"data", b"data"]
+
+
+def test_metadata_is_that_of_the_version_that_is_named(world: World) -> None:
+    world.put("k", b"plain")
+    world.set_state("Enabled")
+    versions = ["null", world.put("k", b"first"), world.put("k", b"second")]
+    for version in versions:
+        options = UpdateOptions({"X-Object-Meta-Of": version}, version_id=version)
+        world.layer.update(RequestContext(), name("k"), options)
+    for version in versions:
+        reply = world.layer.open(RequestContext(), name("k"), ReadOptions(head=True, version_id=version))
+        assert (reply.version_id, reply.headers["X-Object-Meta-Of"]) == (version, version)
+    world.layer.update(RequestContext(), name("k"), UpdateOptions({"X-Object-Meta-Of": "the current one"}))
+    reply = world.layer.open(RequestContext(), name("k"), ReadOptions(head=True))
+    assert (reply.version_id, reply.headers["X-Object-Meta-Of"]) == (versions[-1], "the current one")
+
+
+@pytest.mark.parametrize("state", ["", "Enabled"])
+def test_a_version_that_is_not_there(world: World, state: str) -> None:
+    world.put("k", b"data")
+    world.set_state(state)
+    other = names.new_ref(names.Kind()).version_id
+    for operation, options in (("open", ReadOptions), ("update", UpdateOptions)):
+        for version, error in ((other, NoSuchVersion), ("of another kind", BadVersionId)):
+            asked = options(headers={}, version_id=version) if options is UpdateOptions else options(version_id=version)
+            with pytest.raises(error):
+                getattr(world.layer, operation)(RequestContext(), name("k"), asked)
+    assert not world.layer.delete(RequestContext(), name("k"), DeleteOptions(version_id=other)).existed
+    with pytest.raises(BadVersionId):
+        world.layer.delete(RequestContext(), name("k"), DeleteOptions(version_id="of another kind"))
+    assert world.get("k", "null") == ("null", b"data")
 
 
 # Many at once.
