@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.core.listed import DEFAULT_TYPE, class_header
-from objstore.core.manifests import MANIFEST
+from objstore.layers import copies
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import PutResult, ReadOptions, Reply
 from objstore.layers.outflow import Outflow
@@ -165,12 +165,6 @@ class Summed:
         return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
 
 
-def expected(stored: Reply) -> dict[str, str]:
-    """The header by which a PUT fails unless it writes just the bytes of this object; none where only a list of
-    parts is known by its MD5."""
-    return {} if MANIFEST in stored.headers else {"Etag": stored.headers.get("Etag", "")}
-
-
 class Copied(NamedTuple):
     written: PutResult
     checksum: Checksum
@@ -197,7 +191,7 @@ def transfer(
     def late() -> dict[str, str]:
         return {object_headers.CHECKSUM: checksum().dump()}
 
-    upload = Upload({**kept, **expected(stored)}, body, late, conditions)
+    upload = Upload({**kept, "Etag": copies.etag_of_content(stored)}, body, late, conditions)
     try:
         written = context.objects.write(request, target.name, upload)
     finally:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from objstore.core.listed import LISTED_ETAG, class_header
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
+from objstore.layers import copies
 from objstore.layers.interface import RenameSource, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
@@ -38,7 +39,7 @@ def rename(context: Context, request: S3Request) -> Response:
     flow = Outflow(stored, stored.size)
     try:
         upload = Upload(
-            {**_kept(stored), **copying.expected(stored)},
+            {**_kept(stored), "Etag": copies.etag_of_content(stored)},
             flow,
             conditions=objects.write_conditions(request.headers),
             rename=RenameSource(key, object_headers.quoted_etag(stored.headers)),
