@@ -7,6 +7,7 @@ from typing import NamedTuple
 from objstore.access import acl as acls
 from objstore.access.acl import Acl
 from objstore.access.policy import Policy, parse
+from objstore.access.swift_acls import without_public
 from objstore.core.names import Name
 from objstore.layers import documents
 from objstore.web.infos import ContainerInfo
@@ -75,11 +76,16 @@ class BucketAccess(NamedTuple):
     def acls_disabled(self) -> bool:
         return self.ownership == BUCKET_OWNER_ENFORCED
 
+    def list_for(self, word: str) -> str:
+        """Return Swift's list that grants to `read`, `list` or `write`, without what its block makes it ignore."""
+        text = self.write_acl if word == "write" else self.read_acl
+        return without_public(text) if self.block.ignore_acls else text
+
     @property
     def lets_others_write(self) -> bool:
         """May there be objects of others? Only if others may write."""
         by_policy = self.policy is not None and self.policy.lets_write
-        return by_policy or self.acl.lets_others_write or bool(self.write_acl)
+        return by_policy or self.acl.lets_others_write or bool(self.list_for("write"))
 
 
 def of_container(name: Name, info: ContainerInfo, defaults: BucketDefaults = NO_DEFAULTS) -> BucketAccess:

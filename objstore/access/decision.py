@@ -262,10 +262,8 @@ def _acl_allows(question: Question, bucket: BucketAccess, acl: Acl, owns: bool =
 def _list_allows(question: Question, bucket: BucketAccess) -> bool:
     """Does X-Container-Read or X-Container-Write let the identity in, by name or, to read, by its Referer?"""
     word = ACTIONS[question.action].swift
-    text = bucket.write_acl if word == "write" else bucket.read_acl
-    if bucket.block.ignore_acls:
-        text = swift_acls.without_public(text)
-    if not word or not text:
+    text = bucket.list_for(word) if word else ""
+    if not text:
         return False
     listed = swift_acls.parse(text)
     if question.identity.known and swift_acls.groups_allowed(question.identity, listed):

@@ -35,10 +35,8 @@ def is_public_bucket(bucket: BucketAccess) -> bool:
     block, policy = bucket.block, bucket.policy
     if policy is not None and not block.restrict_buckets and is_public(policy):
         return True
-    if block.ignore_acls:
-        return False
-    lists = (bucket.read_acl, bucket.write_acl)
-    return (bucket.acl.public and not bucket.acls_disabled) or any(without_public(text) != text for text in lists)
+    by_acl = bucket.acl.public and not bucket.acls_disabled and not block.ignore_acls
+    return by_acl or any(without_public(text) != text for text in map(bucket.list_for, ("read", "write")))
 
 
 def _grants_everyone(statement: Statement) -> bool:

@@ -321,9 +321,9 @@ MUTANTS = (
     ),
     Mutant(
         "a public access block makes lists of Swift count for nothing that let in everyone",
-        "objstore/access/decision.py",
-        "text = swift_acls.without_public(text)",
-        "pass",
+        "objstore/access/bucket.py",
+        "return without_public(text) if self.block.ignore_acls else text",
+        "return text",
         _unit("access/test_access_decision"),
     ),
     Mutant(

@@ -126,6 +126,8 @@ _S3_OWNER = [
     s3("the owner deletes an object of another", OWNER, "DeleteObject", facts(PUBLIC_WRITE, OTHERS), BY_OWNER),
     s3("where a Swift list lets others write there are objects of others", OWNER, "GetObject",
        facts(stored=OTHERS, write_acl="other"), NOT_GRANTED),
+    s3("a Swift list for everyone does not, if it is ignored", OWNER, "GetObject",
+       facts(stored=OTHERS, write_acl="*:*", block=IGNORES), BY_OWNER),
     s3("where a policy lets others write there are objects of others", OWNER, "GetObject",
        facts(stored=OTHERS, policy=policy(statement("Allow", {"AWS": "AUTH_other"}))), NOT_GRANTED),
     s3("the owner is denied by the policy", OWNER, "GetObject", facts(policy=DENY_ALL), DENIED_BY_POLICY),
