@@ -66,7 +66,7 @@ class NoSuchVersion(NotFound):
 
 
 class DeleteMarker(NotFound):
-    """The current or requested version is a delete marker. version_id: its id. timestamp: when it was made."""
+    """The requested version is a delete marker. version_id: its id. timestamp: of its creation."""
 
     def __init__(self, message: str, version_id: str, timestamp: object) -> None:
         super().__init__(message, timestamp)

@@ -15,6 +15,7 @@ DEFAULT_TYPE = "binary/octet-stream"  # of an object that came through S3 withou
 
 
 def class_header(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the header with which listings show the storage class of an object; nothing for the standard one."""
+    """Return the headers that make listings show the storage class of an object with these headers; none for the
+    standard class."""
     chosen = headers.get(STORAGE_CLASS)
     return {LISTED_TYPE: listed_types.write(headers.get("Content-Type", DEFAULT_TYPE), chosen)} if chosen else {}

@@ -1,8 +1,8 @@
 """Copies made by the server: the COPY method, and PUT with X-Copy-From (Swift: Server Side Copy).
 
-The source is read, and the destination written, with the rights of the client. Headers of the request are for the
-PUT, except Range and conditions, which choose the source. The source's metadata is carried over unless the request
-replaces it; X-Fresh-Metadata: true leaves all behind but its content type and system metadata.
+The source is read, and the destination written, with the rights of the client. Headers of the request are for the PUT,
+except Range and conditions, which select the source. The source's metadata is copied unless the request replaces it;
+with X-Fresh-Metadata: true only its content type and system metadata are.
 """
 
 from __future__ import annotations
