@@ -13,9 +13,9 @@ import click
 
 from objstore.assembly.inside import Inside
 from objstore.cli import store_options
-from objstore.cli.ok_to_stop import named
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
+from objstore.health.stopping import named
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import keep, load_builder, locked
 

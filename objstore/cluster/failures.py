@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from objstore.core import errors
+from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
+from objstore.wire import messages
+from objstore.wire.messages import NodeResponse
 
 _ERRORS: dict[int, type[errors.ObjstoreError]] = {
     400: errors.InvalidInput,
@@ -21,3 +25,16 @@ _ERRORS: dict[int, type[errors.ObjstoreError]] = {
 def failure(status: int) -> errors.ObjstoreError:
     """Return the error for the status of the majority: InvalidInput or NodeFailure for one that is not in the table."""
     return _ERRORS.get(status, errors.InvalidInput if 400 <= status < 500 else errors.NodeFailure)()
+
+
+def read_failure(name: Name, response: NodeResponse) -> errors.ObjstoreError:
+    """Return the error for an unsuccessful answer to a read of a name."""
+    body = response.read()
+    if response.status == 404:
+        stamp = response.headers.get(messages.STORED_TIMESTAMP)
+        deleted = Timestamp.parse(stamp) if stamp else None
+        is_container = name.kind == "container"
+        return errors.NoContainer(name.path, timestamp=deleted) if is_container else errors.NotFound(name.path, deleted)
+    if response.status < 500:
+        return errors.InvalidInput(body.decode("utf-8", "replace"))
+    return errors.NodeFailure(f"{name.path} cannot be read: {response.status}")

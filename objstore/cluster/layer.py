@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from objstore.cluster import failures
 from objstore.cluster.accounts import AccountChanges
 from objstore.cluster.cluster import Cluster, Placement
 from objstore.cluster.containers import ContainerChanges
 from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
-from objstore.core.errors import InvalidInput, NoContainer, NodeFailure, NotFound, ObjstoreError
+from objstore.core.errors import NoContainer, NodeFailure, NotFound
 from objstore.core.headers import POLICY_NAME
 from objstore.core.json_body import JsonBody
 from objstore.core.names import RESERVED, Name
-from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import Listing, Page, ReadOptions, Reply
 from objstore.web import infos
 from objstore.web.context import RequestContext
@@ -59,7 +59,7 @@ class ClusterLayer:
             if options.policy is None and container.status >= 500:
                 # The container's policy was unknown: this may have been the wrong ring.
                 raise NodeFailure(f"the storage policy of {name.path} is unknown")
-            raise _failure(name, response)
+            raise failures.read_failure(name, response)
         shown = _without_hop(response)
         status = response.status
         if options.head or status not in (200, 206):
@@ -158,7 +158,7 @@ class ClusterLayer:
         sent = NodeRequest(method, place.partition, name, {**headers, **context.trace}, query)
         response, _ = read(self._cluster, place, sent)
         if not response.ok:
-            raise _failure(name, response)
+            raise failures.read_failure(name, response)
         return Listing(_without_hop(response), response.body if type(response.body) is JsonBody else response.read())
 
     def _head_container(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
@@ -188,19 +188,6 @@ def _object_request(
     if options.version:
         headers[messages.MATCH_TIMESTAMP] = options.version
     return NodeRequest("HEAD" if options.head else "GET", place.partition, name, headers)
-
-
-def _failure(name: Name, response: NodeResponse) -> ObjstoreError:
-    """Return the error for an unsuccessful answer."""
-    body = response.read()
-    if response.status == 404:
-        stamp = response.headers.get(messages.STORED_TIMESTAMP)
-        deleted = Timestamp.parse(stamp) if stamp else None
-        is_container = name.kind == "container"
-        return NoContainer(name.path, timestamp=deleted) if is_container else NotFound(name.path, deleted)
-    if response.status < 500:
-        return InvalidInput(body.decode("utf-8", "replace"))
-    return NodeFailure(f"{name.path} cannot be read: {response.status}")
 
 
 def _without_hop(response: NodeResponse) -> dict[str, str]:

@@ -39,7 +39,7 @@ LAYERS = {
     "s3": "core runtime web layers access",
     "assembly": "core runtime http ring store wire web replication layers server daemon cluster access swift auth"
     " middleware s3",
-    "health": "core runtime ring assembly",
+    "health": "core runtime ring cluster assembly",
     "cli": "core runtime http ring store wire web replication layers server daemon cluster access swift auth"
     " middleware s3 assembly health",
 }

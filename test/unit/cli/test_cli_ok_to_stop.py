@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.cli.main import main
-from objstore.cli.ok_to_stop import judge, named
+from objstore.health.stopping import judge_ring, named
 from objstore.ring import Ring
 
 
@@ -38,7 +38,7 @@ def ids(ring: Ring, *hosts: str) -> frozenset[int]:
 
 
 def test_one_host_of_four_may_be_stopped(ring: Ring) -> None:
-    assert judge("object", ring, frozenset(), ids(ring, "127.1.0.1")).without_majority == 0
+    assert judge_ring("object", ring, frozenset(), ids(ring, "127.1.0.1")).without_majority == 0
 
 
 def test_of_two_hosts_those_partitions_are_counted_that_both_hold(ring: Ring) -> None:
@@ -46,14 +46,14 @@ def test_of_two_hosts_those_partitions_are_counted_that_both_hold(ring: Ring) ->
     shared = sum(
         {"127.1.0.1", "127.1.0.2"} <= {node.ip for node in ring.primaries(part)} for part in range(ring.partition_count)
     )
-    found = judge("object", ring, frozenset(), stopping)
+    found = judge_ring("object", ring, frozenset(), stopping)
     assert found.without_majority == shared > 0
     assert found.without_any == found.already == 0
 
 
 def test_what_is_away_already_counts_too(ring: Ring) -> None:
     away = ids(ring, "127.1.0.1", "127.1.0.2")
-    found = judge("object", ring, away, ids(ring, "127.1.0.3"))
+    found = judge_ring("object", ring, away, ids(ring, "127.1.0.3"))
     assert 0 < found.already < found.without_majority
     assert found.without_any > 0
 
