@@ -11,6 +11,7 @@ from objstore.store.objects.format import (
     BlockChecksums,
     Trailer,
     Unsound,
+    check_one_block,
     decode_footer,
     decode_record,
     decode_trailer,
@@ -35,6 +36,22 @@ def test_a_trailer_survives_the_round_trip(size: int, record: bytes) -> None:
     assert len(trailer) == trailer_size(size, len(record))
     assert decode_trailer(trailer) == Trailer(size, checksums, record)
     assert decode_footer(trailer[-FOOTER.size :]) == (size, len(record))
+
+
+@given(st.binary(min_size=1, max_size=40), st.binary(max_size=20), st.data())
+def test_a_file_of_one_block_is_sound_only_as_it_was_written(
+    content: bytes, record: bytes, data: st.DataObject
+) -> None:
+    file = bytearray(content + encode_trailer(len(content), array("I", [crc32c(content)]), record))
+    check_one_block(memoryview(file), len(content))
+    with pytest.raises(Unsound):
+        check_one_block(memoryview(file)[:-1], len(content))
+    with pytest.raises(Unsound):
+        check_one_block(memoryview(file), len(content) + 1)
+    bit = data.draw(st.integers(0, 8 * len(file) - 1))
+    file[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(Unsound):
+        check_one_block(memoryview(file), len(content))
 
 
 @given(st.integers(0, 8 * 70 - 1))

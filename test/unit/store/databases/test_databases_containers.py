@@ -312,6 +312,23 @@ def test_listing_shows_what_lives_with_its_last_change(container: ContainerStore
     assert (listing.info.object_count, listing.more) == (2, False)
 
 
+def test_rows_of_a_listing_are_as_they_are_stored(container: ContainerStore) -> None:
+    container.merge_rows(AT, [put("a", 20, 5), ObjectRow("b/c", Timestamp(30, 7), size=1)])
+    rows = container.list_rows(AT, ListingQuery(delimiter="/")).items
+    assert rows == [["a", at(20).internal, 5, "text/plain", "e" * 32], Subdir("b/")]
+    assert container.list_rows(AT, ListingQuery(prefix="b")).items[0][1] == Timestamp(30, 7).internal
+    assert container.list_rows(AT, ListingQuery(prefix="none")).items == []
+
+
+@pytest.mark.parametrize("stamp", ["", "1500000000", "150000000x.00000", "1500000000,00000", "1500000000.0000"])
+def test_a_row_without_a_timestamp_is_not_listed(container: ContainerStore, stamp: str) -> None:
+    container.merge_rows(AT, [put("a", 20), put("b", 20)])
+    with sqlite3.connect(container._databases.path(AT)) as connection:
+        connection.execute("UPDATE object SET timestamp = ? WHERE name = 'b'", (stamp,))
+    with pytest.raises(ValueError, match="no timestamp"):
+        container.list_rows(AT, ListingQuery())
+
+
 def test_listing_is_in_order_of_bytes_with_reserved_names_hidden(container: ContainerStore) -> None:
     container.merge_rows(AT, [put(name, 20) for name in ("é", "z", "Z", "\x00seg/1", "\U0001f600", "\uffee", 'q"\\')])
     assert names(container) == ["Z", 'q"\\', "z", "é", "\uffee", "\U0001f600"]
