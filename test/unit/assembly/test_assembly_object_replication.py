@@ -36,7 +36,7 @@ def make(data: DataDir, **overrides: str) -> tuple[Surroundings, Work]:
 
 
 def run_once(work: Work) -> dict[str, Any]:
-    daemon = Daemon("object-replicator", work.begin_pass, work.pace, logging.getLogger("test"), told=work.status)
+    daemon = Daemon("object-replicator", work.begin_pass, work.pace, logging.getLogger("test"), status=work.status)
     assert daemon.run_once().complete
     return dict(work.status())
 
