@@ -17,7 +17,7 @@ import secrets
 import time
 from typing import NamedTuple
 
-from objstore.assembly.conf_text import Values, written
+from objstore.assembly.conf_text import Values, config_text
 from objstore.assembly.kinds import KINDS, ServerKind
 from objstore.assembly.processes import run_apart
 from objstore.auth.users import User
@@ -100,7 +100,7 @@ def make(directory: str, plan: ClusterPlan) -> User:
     os.makedirs(directory, exist_ok=True)
     run_apart(lambda: write_rings(directory, plan))
     for kind in KINDS.values():
-        text = written(kind, _INTRO.format(server=kind.server), _values(kind, plan))
+        text = config_text(kind, _INTRO.format(server=kind.server), _values(kind, plan))
         FILES.replace(os.path.join(directory, kind.conf_name), text.encode())
     ensure_token_key(os.path.join(directory, TOKEN_KEY_NAME))
     user = ensure_first_user(os.path.join(directory, USERS_NAME))

@@ -53,7 +53,7 @@ def sample_name(kind: str) -> str:
     return f"{cluster_conf.FILE_NAME if kind == CLUSTER else KINDS[kind].conf_name}-sample"
 
 
-def written(kind: ServerKind, intro: str, values: Values) -> str:
+def config_text(kind: ServerKind, intro: str, values: Values) -> str:
     """Return a file with the usual pipeline and only these settings."""
     return _text(kind, intro, values, False)
 

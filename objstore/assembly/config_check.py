@@ -63,7 +63,11 @@ def owner_of(path: str) -> Owner | None:
     kind = kind_of(conf)
     defaults = conf.defaults() if kind is not None else {}
     if kind is None or kind.name == "proxy":
-        return owners.named(defaults["user"]) if defaults.get("user") else owners.of_path(os.path.dirname(path) or ".")
+        return (
+            owners.owner_named(defaults["user"])
+            if defaults.get("user")
+            else owners.of_path(os.path.dirname(path) or ".")
+        )
     return owners.of_devices(defaults.get("devices", "/srv/node"), defaults.get("user", ""))
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from objstore.assembly.cluster_dir import FIRST_PORT, PORT_OFFSETS, ClusterPlan, PlannedHost, cluster_text, write_rings
-from objstore.assembly.conf_text import Values, written
+from objstore.assembly.conf_text import Values, config_text
 from objstore.assembly.kinds import KINDS
 from objstore.assembly.processes import run_apart
 from objstore.auth.hashing import is_hashed
@@ -202,7 +202,7 @@ def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> 
 def _write_confs(data: DataDir, plan: ClusterPlan) -> None:
     ensure_token_key(data.token_key)
     intro = "The proxy of `objstore serve`. `objstore config sample proxy` lists all settings."
-    FILES.replace(data.proxy_conf, written(KINDS["proxy"], intro, _PROXY_VALUES).encode())
+    FILES.replace(data.proxy_conf, config_text(KINDS["proxy"], intro, _PROXY_VALUES).encode())
     FILES.replace(data.storage_conf, STORAGE_CONF.encode())
     # Last: its presence shows that the directory is complete.
     FILES.replace(data.cluster_conf, cluster_text(plan.policies).encode(), 0o600)

@@ -85,7 +85,7 @@ def run(launch: Launch) -> int:
 def _leave_root(launch: Launch, values: _Values, paths: list[str]) -> None:
     """Switch to the servers' user, with access to its files. paths: existing ones, which get that owner."""
     if not launch.kind.daemons:
-        owner = owners.named(values.owner.user) if values.owner.user else None
+        owner = owners.owner_named(values.owner.user) if values.owner.user else None
         owners.prepare(paths, owner)
         owners.become(owner)
         return

@@ -62,12 +62,12 @@ class Tokens:
         self._now = now
         self._cache_limit = cache_limit
         self._table: UserTable | None = None
-        self._known: dict[str, tuple[int, Login]] = {}
+        self._cache: dict[str, tuple[int, Login]] = {}
 
     @property
     def known(self) -> int:
         """The number of cached tokens."""
-        return len(self._known)
+        return len(self._cache)
 
     def issue(self, user: User) -> Token:
         expires = int(self._now() + self._life)
@@ -82,16 +82,16 @@ class Tokens:
     def verify(self, token: str, table: UserTable) -> Login | None:
         """Return the login of a token; None if it is forged, expired, or older than its user's key."""
         if table is not self._table:
-            self._known.clear()
+            self._cache.clear()
             self._table = table
-        known = self._known.get(token)
+        known = self._cache.get(token)
         if known is None:
             known = self._read(token, table)
             if known is None:
                 return None
-            if len(self._known) >= self._cache_limit:
-                del self._known[next(iter(self._known))]  # the oldest
-            self._known[token] = known
+            if len(self._cache) >= self._cache_limit:
+                del self._cache[next(iter(self._cache))]  # the oldest
+            self._cache[token] = known
         return known[1] if self._now() < known[0] else None
 
     def _read(self, token: str, table: UserTable) -> tuple[int, Login] | None:

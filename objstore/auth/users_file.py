@@ -114,7 +114,7 @@ class Users:
         self._logger = logger
         self._conf = conf
         self._path = path
-        self._seen = self._signature() if path else None
+        self._last_signature = self._signature() if path else None
         self._table = self._read()
         self._interval = interval
         self._next_check = 0.0
@@ -131,12 +131,12 @@ class Users:
         if self._path and (now := time.monotonic()) >= self._next_check:
             self._next_check = now + self._interval
             seen = self._signature()
-            if seen != self._seen:
+            if seen != self._last_signature:
                 self._reload(seen)
         return self._table
 
     def _reload(self, seen: tuple[int, ...] | None) -> None:
-        self._seen = seen
+        self._last_signature = seen
         try:
             self._table = self._read()
         except ConfigError as error:

@@ -31,7 +31,7 @@ Examples:
 """
 
 
-def _listed() -> str:
+def _daemon_list() -> str:
     lines = [f"  {kind.server}: {', '.join(kind.daemons)}" for kind in KINDS.values() if kind.daemons]
     return "\b\nDaemons:\n" + "\n".join(lines)
 
@@ -42,7 +42,7 @@ def _listed() -> str:
     "CONF is the configuration file of an account, container or object server, or the storage-server.conf of a "
     "directory of `objstore serve`. They may run beside the server's own daemons: work done twice does no harm.\n\n"
     "With --once auditors and searches make a whole round of each device, even if it is not due.\n\n"
-    "Exit status with --once: 0 success, 1 something failed.\n\n" + _listed(),
+    "Exit status with --once: 0 success, 1 something failed.\n\n" + _daemon_list(),
 )
 @click.argument("conf", type=click.Path(dir_okay=False))
 @click.argument("names", nargs=-1, metavar="[NAME]...")

@@ -108,7 +108,7 @@ def populate(data: str | None, ring_dir: str | None, coverage: float, concurrenc
             else:
                 _put(layer, _name(of, name))
 
-        for _ in _shown(_concurrently(put, names, concurrency), len(names), sample.title):
+        for _ in _with_progress(_concurrently(put, names, concurrency), len(names), sample.title):
             pass
         click.echo(
             f"{sample.title}: {len(names)} new samples, {len(there) + len(names)} in all, in {wanted} partitions"
@@ -129,7 +129,7 @@ def report(data: str | None, ring_dir: str | None, as_json: bool, concurrency: i
     for sample in samples(found):
         names = listed(layer, sample)
         looked = _concurrently(lambda name, of=sample: copies_of(found, of, name), names, concurrency)  # type: ignore[misc]
-        reports.append(tally(sample.title, _shown(looked, len(names), sample.title)))
+        reports.append(tally(sample.title, _with_progress(looked, len(names), sample.title)))
     if not any(one.names for one in reports):
         raise ObjstoreError("there are no samples; `objstore dispersion populate` makes them")
     if as_json:
@@ -277,7 +277,7 @@ def _concurrently(do: Callable[[_T], _U], items: Sequence[_T], most: int) -> Ite
         running += [green.spawn(do, item) for item in itertools.islice(left, 1)]
 
 
-def _shown(results: Iterator[_U], total: int, title: str) -> Iterable[_U]:
+def _with_progress(results: Iterator[_U], total: int, title: str) -> Iterable[_U]:
     """Yield the items, with a progress bar on a terminal."""
     console = Console(stderr=True)
     return track(results, title, total=total, console=console, transient=True, disable=not console.is_terminal)

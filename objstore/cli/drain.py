@@ -15,7 +15,7 @@ from objstore.assembly.inside import Inside
 from objstore.cli import store_options
 from objstore.core.errors import InvalidInput
 from objstore.core.nodes import Node
-from objstore.health.stopping import named
+from objstore.health.stopping import device_ids
 from objstore.ring.builder import RingBuilder
 from objstore.ring.builder_file import keep, load_builder, locked
 
@@ -70,12 +70,12 @@ def _check(builders: Iterable[RingBuilder], devices: Iterable[str]) -> None:
     """Raises InvalidInput for a device that no ring has."""
     known = [builder.present for builder in builders]
     for device in devices:
-        if not any(named(nodes, [device]) for nodes in known):
+        if not any(device_ids(nodes, [device]) for nodes in known):
             raise InvalidInput(f"no ring has {device}; give IP/DEVICE or IP as `objstore ring show` shows them")
 
 
 def _change(name: str, builder: RingBuilder, devices: Iterable[str], back: bool) -> DrainedRing | None:
-    chosen = [node for node in builder.present if node.id in named(builder.present, devices)]
+    chosen = [node for node in builder.present if node.id in device_ids(builder.present, devices)]
     if not chosen:
         return None
     for node in chosen:

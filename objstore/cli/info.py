@@ -62,10 +62,10 @@ def _lines(facts: dict[str, object], indent: str = "") -> Iterator[str]:
                 else:
                     yield f"{indent}  {item}"
         else:
-            yield f"{indent}{key:<{width}}  {_shown(value)}".rstrip()
+            yield f"{indent}{key:<{width}}  {_formatted(value)}".rstrip()
 
 
-def _shown(value: object) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value in ({}, []):

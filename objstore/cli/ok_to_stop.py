@@ -14,7 +14,7 @@ from objstore.core.errors import InvalidInput
 from objstore.health.copies import judge_copies
 from objstore.health.hosts import reports
 from objstore.health.probe import ask, servers_of
-from objstore.health.stopping import StopReport, judge_stop, named
+from objstore.health.stopping import StopReport, device_ids, judge_stop
 from objstore.ring import Ring
 
 EXAMPLES = """\b
@@ -60,7 +60,7 @@ def ok_to_stop(hosts: tuple[str, ...], ring_dir: str, as_json: bool) -> None:
 def _check_names(hosts: Iterable[str], rings: Iterable[tuple[str, Ring]]) -> None:
     """Refuse unknown names: a misspelt host would seem safe to stop."""
     for host in hosts:
-        if not any(named(ring.devices, [host]) for _, ring in rings):
+        if not any(device_ids(ring.devices, [host]) for _, ring in rings):
             raise InvalidInput(f"no ring has devices of {host}; give IP, IP:PORT or IP/DEVICE as in the rings")
 
 

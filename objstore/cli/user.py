@@ -166,7 +166,7 @@ def list_(data: str, as_json: bool) -> None:
         known = users_file.read_users(path) if exists(path) else {}
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    shown = [_shown(known[name]) for name in sorted(known)]
+    shown = [_formatted(known[name]) for name in sorted(known)]
     if as_json:
         Console(soft_wrap=True).print_json(data=shown)
         return
@@ -179,7 +179,7 @@ def list_(data: str, as_json: bool) -> None:
     Console(width=Console(width=_WIDEST).measure(table).maximum).print(table)
 
 
-def _shown(one: User) -> dict[str, Any]:
+def _formatted(one: User) -> dict[str, Any]:
     kind = "-" if not one.key else "hashed" if hashing.is_hashed(one.key) else "plain"
     return {
         "name": one.name,

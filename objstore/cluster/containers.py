@@ -26,11 +26,11 @@ class ContainerChanges:
 
     def __init__(self, cluster: Cluster, known: Infos, accounts: AccountChanges) -> None:
         self._cluster = cluster
-        self._known = known
+        self._infos = known
         self._accounts = accounts
 
     def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
-        account = self._known.account_info(context, name.account)
+        account = self._infos.account_info(context, name.account)
         self._check_count(context, name, account)
         self._have_account(context, name, account)
         if options.policy is None:
@@ -45,7 +45,7 @@ class ContainerChanges:
         return written.status == 201
 
     def update_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> None:
-        existing(self._known, context, name)
+        existing(self._infos, context, name)
         written = self._write(context, "POST", name, options.headers, options.timestamp)
         if written.status >= 300:
             raise failure(written.status)
@@ -74,7 +74,7 @@ class ContainerChanges:
 
     def _check_count(self, context: RequestContext, name: Name, account: AccountInfo) -> None:
         limit = self._cluster.settings.max_containers_per_account
-        if 0 < limit <= account.container_count and not self._known.container_info(context, name).exists:
+        if 0 < limit <= account.container_count and not self._infos.container_info(context, name).exists:
             raise TooManyContainers(f"Reached container limit of {limit}")
 
     def _have_account(self, context: RequestContext, name: Name, account: AccountInfo) -> None:

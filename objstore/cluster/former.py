@@ -42,7 +42,7 @@ class Former:
     def __init__(self, cluster: Cluster, place: Placement) -> None:
         self.silent = 0
         self._cluster = cluster
-        self._left = list(place.former)
+        self._remaining = list(place.former)
 
     def attempt(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
         """Attempt as `writes.attempt`; if the node lacks the name, a former node that has it answers instead.
@@ -50,8 +50,8 @@ class Former:
         Each former node replaces only one node, so that no copy is counted twice.
         """
         answer = attempt(cluster, node, spares, request)
-        while self._left and knows_nothing(answer):
-            answer = self._ask(self._left.pop(0), request)
+        while self._remaining and knows_nothing(answer):
+            answer = self._ask(self._remaining.pop(0), request)
         return answer
 
     def attempt_primary(
@@ -63,8 +63,8 @@ class Former:
     def attempt_post(self, cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:
         """Attempt as `attempt`, for metadata of an object: the node stores it too, until the data arrives."""
         answer = attempt(cluster, node, spares, request)
-        while self._left and knows_nothing(answer):
-            answer = self._ask(self._left.pop(0), request)
+        while self._remaining and knows_nothing(answer):
+            answer = self._ask(self._remaining.pop(0), request)
             if answer.ok:
                 ahead = {**request.headers, messages.AHEAD_OF_DATA: "true"}
                 kept = attempt(cluster, node, (), request._replace(headers=ahead))
@@ -122,7 +122,7 @@ class StoredState(NamedTuple):
         return written.joined(answer)
 
 
-def stored(place: ObjectPlace) -> StoredState:
+def read_stored_state(place: ObjectPlace) -> StoredState:
     """Return the stored state of an object before a plain change; nodes that do not answer are skipped."""
     nodes = place.nodes
     if not nodes.is_mostly_new:

@@ -38,7 +38,7 @@ class NameLease:
         self._place = place
         self._cluster = place.cluster
         self._closed = False  # leases granted from now on are given back at once
-        self._held = 0  # nodes on which another holds the name
+        self._contended = 0  # nodes on which another holds the name
         self._failed = 0
 
     def acquire(self, stamp: Timestamp, seconds: float) -> bool:
@@ -53,7 +53,7 @@ class NameLease:
         try:
             for node in nodes:
                 self._ask(node, stamp, wait)
-                if self.granted or self._held:
+                if self.granted or self._contended:
                     break
             if self.granted:
                 jobs = [lambda node=node: self._ask(node, stamp, _FOLLOWERS_WAIT) for node in nodes]
@@ -65,7 +65,7 @@ class NameLease:
         if len(self.granted) >= needed:
             return True
         self.release()
-        if self._failed > replicas - needed or not self._held:
+        if self._failed > replicas - needed or not self._contended:
             raise NodeFailure(f"too few nodes of {self._place.name.path} can be asked for its lease")
         return False
 
@@ -88,7 +88,7 @@ class NameLease:
                 green.spawn(self._unlock, node, False)  # it may have given the lease, or still give it
             return NodeResponse(503, {})
         if response.status == 409:
-            self._held += 1
+            self._contended += 1
         elif response.status != 200:
             self._failed += 1
         elif self._closed:

@@ -32,12 +32,12 @@ class Objects:
 
     def __init__(self, cluster: Cluster, known: Infos, limit: int) -> None:
         self._cluster = cluster
-        self._known = known
+        self._infos = known
         self._limit = limit
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
         metadata.check_sendable(options.headers)
-        container = existing(self._known, context, name)
+        container = existing(self._infos, context, name)
         content = self._at_hand(body)
         headers = {**options.headers, "Etag": options.etag} if options.etag else options.headers
         if options.late is not None and content is not None:
@@ -59,13 +59,13 @@ class Objects:
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
         metadata.check_sendable(options.headers)
-        place = self._place(context, name, existing(self._known, context, name), options.policy)
+        place = self._place(context, name, existing(self._infos, context, name), options.policy)
         sent = sending.send(ObjectChange.of(place, "POST", options.headers, options.timestamp, options.condition))
         if sent.status != 202:
             raise failure(sent.status)
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
-        place = self._place(context, name, existing(self._known, context, name), options.policy)
+        place = self._place(context, name, existing(self._infos, context, name), options.policy)
         headers = {} if options.delete_at is None else {"X-If-Delete-At": str(options.delete_at)}
         sent = sending.send(ObjectChange.of(place, "DELETE", headers, options.timestamp, options.condition))
         if sent.status == 412 and place.nodes.is_mostly_new:
@@ -83,7 +83,7 @@ class Objects:
 
     def _look_again(self, context: RequestContext, name: Name) -> ContainerInfo:
         infos.forget(context, name.of_container)
-        return self._known.container_info(context, name)
+        return self._infos.container_info(context, name)
 
     def _place(self, context: RequestContext, name: Name, container: ContainerInfo, policy: int | None) -> ObjectPlace:
         return ObjectPlace.of(self._cluster, name, container.policy_index if policy is None else policy, context.trace)

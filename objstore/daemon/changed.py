@@ -41,14 +41,14 @@ class ChangedDatabases:
         self._logger = logger
         self._threads = cache(lambda device: ThreadPool(f"{name}:{device}", 1, patience, lets_go=True))
         self._since: dict[str, float] = {}
-        self._looked: dict[str, float] = {}  # as `_since` will be, unless something is missed
+        self._checked_at: dict[str, float] = {}  # as `_since` will be, unless something is missed
         self._missed: set[str] = set()
         self._last_full = self._last_begin = 0.0
 
     def begin(self) -> None:
         """To be called at the begin of each pass, when all units of the one before have ended."""
-        self._since |= {device: at for device, at in self._looked.items() if device not in self._missed}
-        self._looked.clear()
+        self._since |= {device: at for device, at in self._checked_at.items() if device not in self._missed}
+        self._checked_at.clear()
         self._missed.clear()
         now = self._now()
         # A clock that was set back makes changes look older than they are.
@@ -68,7 +68,7 @@ class ChangedDatabases:
             self.missed(device)
             if self._logger is not None:
                 self._logger.warning("%s: cannot list databases: %s", device, error)
-        self._looked[device] = started - _SLACK_SECONDS
+        self._checked_at[device] = started - _SLACK_SECONDS
 
     def missed(self, device: str) -> None:
         """One of those taken in this pass could not be looked at: they come again in the next."""

@@ -51,7 +51,7 @@ def state(daemon: Daemon, status: Mapping[str, object], before: object) -> dict[
     """
     known = _report(daemon.last_complete)
     if known is None and isinstance(before, Mapping):
-        known = _known(before.get("last"))
+        known = _valid_report(before.get("last"))
     under_way = None
     if daemon.began is not None:
         under_way = {"began": daemon.began, "units": daemon.units, "failures": daemon.failures}
@@ -69,7 +69,7 @@ def state(daemon: Daemon, status: Mapping[str, object], before: object) -> dict[
     }
 
 
-def _known(report: object) -> dict[str, object] | None:
+def _valid_report(report: object) -> dict[str, object] | None:
     """Return the report of a pass in a file; None if it is invalid."""
     names = ("began", "ended", "seconds", "units", "failures")
     if not isinstance(report, Mapping) or not all(isinstance(report.get(name), int | float) for name in names):

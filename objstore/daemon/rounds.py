@@ -162,7 +162,7 @@ class Rounds:
         self._save_interval = save_interval
         self._retry_after = retry_after
         self._at_once = at_once
-        self._wanted: set[tuple[str, str]] = set()  # devices and tours of which a round is made though it is not due
+        self._requested_tours: set[tuple[str, str]] = set()  # devices and tours to run although not due
         self._threads = cache(lambda device: ThreadPool(f"{duty}:{device}", 1))  # so that one that hangs holds no other
         self._rounds: dict[str, dict[str, Round]] = {}  # by device and tour
         self._saved: dict[str, float] = {}
@@ -208,7 +208,7 @@ class Rounds:
         if key in self._busy or self._monotonic() < self._not_before.get(key, float("-inf")):
             return False
         rounds = self._rounds.get(place.name)
-        return rounds is None or key in self._wanted or rounds[tour.name].is_due(tour.cycle, self._now())
+        return rounds is None or key in self._requested_tours or rounds[tour.name].is_due(tour.cycle, self._now())
 
     def _slice(self, place: SearchedPlace, tour: Tour) -> None:
         key = (place.name, tour.name)
@@ -216,7 +216,7 @@ class Rounds:
             if place.name not in self._rounds:
                 loaded = self._threads(place.name).run(self._load, place)
                 if self._rounds.setdefault(place.name, loaded) is loaded and self._at_once:
-                    self._wanted.update((place.name, each.name) for each in self._tours)
+                    self._requested_tours.update((place.name, each.name) for each in self._tours)
             self._go_on(place, tour, self._rounds[place.name][tour.name])
         except Interrupted:
             self._save(place)
@@ -229,7 +229,7 @@ class Rounds:
     def _go_on(self, place: SearchedPlace, tour: Tour, found: Round) -> None:
         now = self._now()
         key = (place.name, tour.name)
-        if self._stopping or not (key in self._wanted or found.is_due(tour.cycle, now)):
+        if self._stopping or not (key in self._requested_tours or found.is_due(tour.cycle, now)):
             return
         if not found.began:
             found.begin(now)
@@ -242,7 +242,7 @@ class Rounds:
                 self._totals[name] = self._totals.get(name, 0) + amount - before.get(name, 0)
         if ended:
             found.end(self._now())
-            self._wanted.discard(key)
+            self._requested_tours.discard(key)
             self._logger.debug("%s: %s of %s: %s", self._duty, tour.name, place.name, found.last_counts)
         else:
             self._under_way[key] = steps

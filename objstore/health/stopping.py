@@ -47,7 +47,7 @@ def judge_ring(
     return StopJudgement(name, ring.partition_count, lacking, lost, already)
 
 
-def named(nodes: Iterable[Node | None], what: Iterable[str]) -> frozenset[int]:
+def device_ids(nodes: Iterable[Node | None], what: Iterable[str]) -> frozenset[int]:
     """Return the ids of devices on the given hosts, servers (IP:PORT) or disks (IP/DEVICE). Unknown names are
     ignored."""
     wanted = set(what)
@@ -107,7 +107,7 @@ def judge_stop(
     needed: dict[str, str] = {}
     for name, ring in rings:
         unusable = away_now(name.partition("-")[0], ring, answers)
-        stopping = named(ring.devices, hosts)
+        stopping = device_ids(ring.devices, hosts)
         incomplete = frozenset(may_lack(copies, ring)) - unusable.keys()
         judgements.append(judge_ring(name, ring, incomplete | unusable.keys(), stopping, name in copies.moving))
         away |= {str(ring.devices[device]): why for device, why in unusable.items() if device not in stopping}

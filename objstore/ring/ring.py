@@ -38,7 +38,7 @@ class Ring:
         self._last_length = len(self._rows[-1])
         self._moves = contents.moves
         self._topology: Topology | None = None
-        self._known: dict[int, tuple[Node, ...]] = {}  # primaries by partition, as far as they were looked up
+        self._primaries_cache: dict[int, tuple[Node, ...]] = {}  # primaries by partition, as far as they were looked up
 
     @classmethod
     def load(cls, path: str) -> Ring:
@@ -81,11 +81,11 @@ class Ring:
 
         There are fewer than the replica count where the ring has too few devices.
         """
-        known = self._known.get(partition)
+        known = self._primaries_cache.get(partition)
         if known is None:
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            known = self._known[partition] = self._primaries(partition)
+            if len(self._primaries_cache) >= _MAX_KNOWN:
+                self._primaries_cache.clear()
+            known = self._primaries_cache[partition] = self._primaries(partition)
         return known
 
     def _primaries(self, partition: int) -> tuple[Node, ...]:

@@ -178,7 +178,7 @@ class DeviceCounts:
         self._age = age
         self._monotonic = monotonic
         self._changed = threading.Condition()
-        self._known: dict[str, tuple[float, Counted]] = {}
+        self._counts: dict[str, tuple[float, Counted]] = {}
         self._under_way: set[str] = set()
 
     def get(self, names: Iterable[str], patience: float = 2.0) -> dict[str, Counted]:
@@ -191,7 +191,7 @@ class DeviceCounts:
             return {name: self._last(name) for name in names}
 
     def _begin(self, name: str) -> None:
-        known = self._known.get(name)
+        known = self._counts.get(name)
         if name in self._under_way or (known is not None and self._monotonic() - known[0] < self._age):
             return
         self._under_way.add(name)
@@ -203,12 +203,12 @@ class DeviceCounts:
             found = self._count(name)
         finally:
             with self._changed:
-                self._known[name] = self._monotonic(), found
+                self._counts[name] = self._monotonic(), found
                 self._under_way.discard(name)
                 self._changed.notify_all()
 
     def _last(self, name: str) -> Counted:
-        _, found = self._known.get(name, (0.0, Counted(False)))
+        _, found = self._counts.get(name, (0.0, Counted(False)))
         return found._replace(late=name in self._under_way)
 
 

@@ -59,7 +59,7 @@ class Owner(NamedTuple):
         return self.name or str(self.uid)
 
 
-def named(name: str) -> Owner:
+def owner_named(name: str) -> Owner:
     """Raises ConfigError."""
     try:
         entry = pwd.getpwnam(name)
@@ -95,7 +95,7 @@ def of_devices(root: str, user: str = "") -> Owner | None:
     Mount points often belong to root; what is mounted there belongs to the servers' user. None if nothing tells.
     """
     if user:
-        return named(user)
+        return owner_named(user)
     paths = [root]
     with contextlib.suppress(OSError):
         paths += sorted(entry.path for entry in os.scandir(root) if entry.is_dir())

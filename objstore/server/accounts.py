@@ -81,10 +81,10 @@ class AccountVerbs:
         if request.method == "HEAD":
             return answer(204, headers)
         listing = store.list(request.location, listing_query(request, self._limits.account_listing_limit))
-        rows = rows_body(lambda: [self._shown(item) for item in listing.items])
+        rows = rows_body(lambda: [self._shown_headers(item) for item in listing.items])
         return NodeResponse(200, headers | LISTING, rows)
 
-    def _shown(self, item: ListedContainer | Subdir) -> dict[str, object]:
+    def _shown_headers(self, item: ListedContainer | Subdir) -> dict[str, object]:
         if isinstance(item, Subdir):
             return {"subdir": item.name}
         return {

@@ -68,7 +68,7 @@ class ContainerVerbs:
         if "rows" in asked:
             return self._merge(request)
         if named_rows.QUERY in asked:
-            return self._named(request)
+            return self._named_rows(request)
         if messages.SHUT in asked:
             return self._shut(request, asked[messages.SHUT] == "1")
         return post_metadata(request, request.device.containers, _SETTABLE, self._limits)
@@ -89,7 +89,7 @@ class ContainerVerbs:
             store.merge_rows(request.location, rows)
         return answer(202)
 
-    def _named(self, request: Request) -> NodeResponse:
+    def _named_rows(self, request: Request) -> NodeResponse:
         names = named_rows.decode_names(request.body.read(MAX_ROWS_BODY))
         rows = request.device.containers.rows_named(request.location, names)
         return answer(200, JSON, named_rows.encode_rows(rows))

@@ -48,7 +48,7 @@ class Device:
         self._makers = makers
         self._stores: dict[object, Any] = {}
 
-    def _kept(self, key: object, make: Callable[[str, *_Arguments], _Store], *args: *_Arguments) -> _Store:
+    def _store(self, key: object, make: Callable[[str, *_Arguments], _Store], *args: *_Arguments) -> _Store:
         store: _Store | None = self._stores.get(key)
         if store is None:
             store = self._stores[key] = make(self.path, *args)
@@ -76,26 +76,26 @@ class Device:
                 release()
 
     def objects(self, policy: int) -> ObjectStore:
-        return self._kept(policy, self._makers.objects, policy)
+        return self._store(policy, self._makers.objects, policy)
 
     def leases(self, policy: int) -> Leases:
-        return self._kept(("leases", policy), Leases, policy)
+        return self._store(("leases", policy), Leases, policy)
 
     @property
     def containers(self) -> ContainerStore:
-        return self._kept("containers", self._makers.containers)
+        return self._store("containers", self._makers.containers)
 
     @property
     def accounts(self) -> AccountStore:
-        return self._kept("accounts", self._makers.accounts)
+        return self._store("accounts", self._makers.accounts)
 
     def spool(self, policy: int) -> Spool:
-        return self._kept(("spool", policy), self._makers.spool, policy)
+        return self._store(("spool", policy), self._makers.spool, policy)
 
     @property
     def threads(self) -> ThreadPool:
         """Threads in which calls of the spools wait for the device, so that other calls do not wait with them."""
-        return self._kept("threads", lambda path: ThreadPool(f"spool:{path}", 1, self._makers.patience))
+        return self._store("threads", lambda path: ThreadPool(f"spool:{path}", 1, self._makers.patience))
 
 
 class Devices:

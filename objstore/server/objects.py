@@ -130,7 +130,7 @@ class ObjectVerbs:
         return WriteGuard(_leases(request), request.location.hash, timestamp, lease, check)
 
     def lock(self, request: Request) -> NodeResponse:
-        return lease_verbs.lock(request, _leases(request), self._lease_seconds, _shown)
+        return lease_verbs.lock(request, _leases(request), self._lease_seconds, _shown_headers)
 
     def get(self, request: Request) -> NodeResponse:
         try:
@@ -300,7 +300,7 @@ def _live_etag(info: ObjectInfo | None) -> str | None:
     return None if info is None or _expired(info.metadata) else shown_etag(info.metadata, info.etag)
 
 
-def _shown(info: ObjectInfo) -> dict[str, str]:
+def _shown_headers(info: ObjectInfo) -> dict[str, str]:
     etag = _live_etag(info)
     return {} if etag is None else {"Etag": etag}
 

@@ -85,13 +85,13 @@ class StorageServer:
         except ObjstoreError as failure:
             status = status_of(failure)
             if status >= 500 and self._is_news(device, status):
-                self._logger.warning("%s: %s", _shown(device, asked), failure, extra=_trace(asked))
+                self._logger.warning("%s: %s", _description(device, asked), failure, extra=_trace(asked))
             return of_failure(failure)
         except OSError as failure:
-            self._logger.exception("%s", _shown(device, asked), extra=_trace(asked))
+            self._logger.exception("%s", _description(device, asked), extra=_trace(asked))
             return error(507 if failure.errno in _OF_DEVICES else 500)
         except Exception:
-            self._logger.exception("%s", _shown(device, asked), extra=_trace(asked))
+            self._logger.exception("%s", _description(device, asked), extra=_trace(asked))
             return error(500)
 
     def _request(self, device: str, asked: NodeRequest, body: Body) -> Request:
@@ -131,7 +131,7 @@ class StorageServer:
                 request.device.require_same()
         except DeviceUnavailable as gone:
             if self._is_news(device, 507):
-                self._logger.warning("%s: %s", _shown(device, asked), gone, extra=_trace(asked))
+                self._logger.warning("%s: %s", _description(device, asked), gone, extra=_trace(asked))
             return of_failure(gone)
         return missing(failure.timestamp)
 
@@ -140,7 +140,7 @@ class StorageServer:
         return status != 507 or self._warnings.is_due(device)
 
 
-def _shown(device: str, asked: NodeRequest) -> str:
+def _description(device: str, asked: NodeRequest) -> str:
     """Return the request as the log shows it."""
     return f"{asked.method} {path_text(device, asked.partition, asked.name)}"
 

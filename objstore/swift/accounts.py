@@ -7,7 +7,7 @@ from objstore.core import metadata
 from objstore.core.errors import NotFound
 from objstore.core.limits import Limits
 from objstore.layers.interface import AccountOptions, ObjectLayer
-from objstore.swift.request import ProxyRequest, client_headers, listed, page_of, plain
+from objstore.swift.request import ProxyRequest, client_headers, listing_answer, page_of, plain
 from objstore.web import requests
 from objstore.web.constraints import check_listing_limit, check_metadata
 from objstore.web.responses import Response, error
@@ -42,7 +42,7 @@ class Accounts:
             return error(404)
         headers = client_headers(request, listing.headers)
         self._name_policies(headers)
-        return listed(request, headers, listing.content)
+        return listing_answer(request, headers, listing.content)
 
     def _name_policies(self, headers: dict[str, str]) -> None:
         for policy in self._cluster.policies:

@@ -14,7 +14,7 @@ from objstore.swift.request import (
     OWNER_HEADERS,
     ProxyRequest,
     client_headers,
-    listed,
+    listing_answer,
     page_of,
     plain,
     without_owner_headers,
@@ -57,13 +57,13 @@ class Containers:
         if problem:
             return error(412, problem)
         shown = client_headers(request, listing.headers)
-        return listed(request, shown, listing.content)
+        return listing_answer(request, shown, listing.content)
 
     def put(self, request: ProxyRequest) -> Response:
         refused = request.permit()
         if refused is not None:
             return refused
-        headers = self._kept(request)
+        headers = self._stored_headers(request)
         check_name(request.name, self._limits)
         name = request.headers.get(POLICY_NAME, "")
         policy = self._cluster.policies.by_name(name) if name else None
@@ -79,7 +79,7 @@ class Containers:
         refused = request.permit()
         if refused is not None:
             return refused
-        options = ContainerOptions(self._kept(request), request.given_timestamp)
+        options = ContainerOptions(self._stored_headers(request), request.given_timestamp)
         self._layer.update_container(request.context, request.name, options)
         return plain(204)
 
@@ -90,7 +90,7 @@ class Containers:
         everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
         return plain(204, None if everywhere else {PARTLY: "true"})
 
-    def _kept(self, request: ProxyRequest) -> dict[str, str]:
+    def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
         """Return metadata as nodes store it: removals as empty values, ACLs in their normal form."""
         sent = without_owner_headers(request)
         changes = {name: value for name, value in sent.items() if name.startswith(_KEPT)}

@@ -52,7 +52,7 @@ class ObjectCopy:
 
     def __call__(self, request: ProxyRequest) -> Response:
         try:
-            copy = _asked(request)
+            copy = _parse_copy(request)
         except _Malformed as malformed:
             return error(412, str(malformed))
         reader = request.derived(_part(request, "GET", copy.source), copy.source)
@@ -83,7 +83,7 @@ class ObjectCopy:
         except BodyTruncated:
             return error(503, "The source of the copy broke off")
         if response.status == 201:
-            response.headers |= _shown(copy, source, carried)
+            response.headers |= _answer_headers(copy, source, carried)
         return response
 
 
@@ -109,7 +109,7 @@ def _writer(request: ProxyRequest, copy: _Copy, length: str, carried: Mapping[st
     return request.derived(environ, copy.target)
 
 
-def _asked(request: ProxyRequest) -> _Copy:
+def _parse_copy(request: ProxyRequest) -> _Copy:
     """The copy that a request asks for.
 
     Raises InvalidInput (400) for a body, _Malformed (412) for wrong headers.
@@ -118,12 +118,12 @@ def _asked(request: ProxyRequest) -> _Copy:
     if content_length(environ) or "HTTP_TRANSFER_ENCODING" in environ:
         raise InvalidInput("Copy requests require a zero byte body")
     fresh = header(environ, "X-Fresh-Metadata").strip().lower() in TRUE
-    other = _named(request, "Destination" if request.method == "COPY" else "X-Copy-From")
+    other = _named_object(request, "Destination" if request.method == "COPY" else "X-Copy-From")
     source, target = (request.name, other) if request.method == "COPY" else (other, request.name)
     return _Copy(source, target, fresh)
 
 
-def _named(request: ProxyRequest, which: str) -> Name:
+def _named_object(request: ProxyRequest, which: str) -> Name:
     """The object that a header `/container/object` names, in the account of a second header or that of the request."""
     environ, account = request.environ, request.name.account
     native = environ.get(ENVIRON_KEY[which])
@@ -150,7 +150,7 @@ def _unquoted(native: str, which: str) -> str:
     return text
 
 
-def _shown(copy: _Copy, source: Reply, carried: Mapping[str, str]) -> dict[str, str]:
+def _answer_headers(copy: _Copy, source: Reply, carried: Mapping[str, str]) -> dict[str, str]:
     """The headers of the response that describe the source, as in Swift."""
     shown = {key: text for key, text in carried.items() if key in OBJECT_HEADERS or key.startswith(_USER_METADATA)}
     shown["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")

@@ -114,7 +114,7 @@ def page_of(request: ProxyRequest, query: Mapping[str, str]) -> Page:
     )
 
 
-def listed(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Response:
+def listing_answer(request: ProxyRequest, headers: dict[str, str], content: bytes) -> Response:
     """Return the answer to a GET or HEAD of an account or container."""
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Length"] = str(len(content))

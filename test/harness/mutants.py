@@ -207,7 +207,7 @@ MUTANTS = (
     Mutant(
         "what a peer sent is verified before it is visible",
         "objstore/store/objects/change_stream.py",
-        'or not _matches(self._kept["trailer"], size, checksums)',
+        'or not _matches(self._buffers["trailer"], size, checksums)',
         "",
         _unit("store/test_replica_conformance"),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from objstore.cluster.former import Former, StoredState, stored
+from objstore.cluster.former import Former, StoredState, read_stored_state
 from objstore.cluster.object_change import ObjectChange, Sent
 from objstore.cluster.sending.decided import DecidedWrite
 from objstore.cluster.writes import write
@@ -44,5 +44,5 @@ def _overtaken(sent: Sent, body: bytes, rival: Timestamp) -> Sent:
 
 def look_back(change: ObjectChange) -> tuple[ObjectChange, StoredState]:
     """Return the change with a timestamp newer than those of former nodes, and the state that only these have."""
-    found = stored(change.place)
+    found = read_stored_state(change.place)
     return change.newer_than(found.newest) or change, found

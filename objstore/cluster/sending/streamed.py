@@ -134,7 +134,7 @@ class PutStream:
         self._body = body
         self._limit = limit
         self._replicas = change.place.replicas
-        self._needed = quorum.quorum_size(self._replicas)
+        self._majority = quorum.quorum_size(self._replicas)
         self._write = write
         self._decide = decide
 
@@ -148,7 +148,7 @@ class PutStream:
         senders = [sender for sender in connected if isinstance(sender, BodySender)]
         answers = tuple(answer for answer in connected if isinstance(answer, NodeResponse))
         try:
-            if len(senders) < self._needed:
+            if len(senders) < self._majority:
                 for sender in senders:
                     sender.abort()
                 return Sent(WriteResult(self._verdict(answers), answers), self._change)
@@ -181,7 +181,7 @@ class PutStream:
                 green.spawn(self._open, stand_ins(self._cluster, node, spares), request)
                 for node, request in zip(nodes, self._change.requests(b"", extra), strict=True)
             ]
-            opened = _all_opened(self._cluster, waits, self._needed)
+            opened = _all_opened(self._cluster, waits, self._majority)
             answers = [one for one in opened if isinstance(one, NodeResponse)]
             conflict = max((stored_timestamp(answer) for answer in answers if answer.status == 409), default=ZERO)
             newer = self._change.newer_than(conflict)
@@ -227,7 +227,7 @@ class PutStream:
                 md5.update(piece)
             for sender in senders:
                 sender.put(piece)
-            if sum(not sender.failed for sender in senders) < self._needed:
+            if sum(not sender.failed for sender in senders) < self._majority:
                 raise NodeFailure("too few nodes are left to store the body")
         return size
 

@@ -100,7 +100,7 @@ class TotalsUpdater:
         answers = self._accounts.send_rows(account, rows, row.reported_at, _headers(account), silent=self._silent)
         statuses = list(answers.values())
         if not is_majority(statuses) and not self._is_settled(row, statuses):
-            return self._refused(account, row.name, statuses)
+            return self._is_final_refusal(account, row.name, statuses)
         containers.set_reported(location, row)
         self.reported += 1
         return True
@@ -111,7 +111,7 @@ class TotalsUpdater:
         age = self._now() - row.delete_timestamp.seconds
         return row.deleted and age > self._reclaim_age and _is_unknown(statuses)
 
-    def _refused(self, account: Name, container: str, statuses: list[int]) -> bool:
+    def _is_final_refusal(self, account: Name, container: str, statuses: list[int]) -> bool:
         if _is_unknown(statuses):
             self._accounts.logger.debug("no account for %s/%s", account.path, container)
             return True  # seen again in the next full pass

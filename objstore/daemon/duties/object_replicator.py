@@ -72,16 +72,16 @@ class ObjectReplicator:
         self._started = now()
         self._stopping = False
         self._misnamed = False  # was a device of ours, in this pass, taken for a peer's?
-        self._left: set[str] = set()  # devices of which this pass leaves partitions alone, while a ring changes
+        self._skipped_devices: set[str] = set()  # devices with partitions that a ring change reserves
         self._passes: Passes[Task] = Passes(peers.failed_nodes, options.per_device, now=now)
-        self._looked: dict[tuple[str, int], float] = {}  # by device and policy, up to when reclaiming is seen to
+        self._reclaimed_until: dict[tuple[str, int], float] = {}  # by device and policy
         self._present: dict[str, tuple[str, float]] = {}  # by device: which one it is, and since when it is there
         self._reclaimed = 0
 
     def passes(self) -> Iterator[Callable[[], None]]:
         """One pass; a unit is a partition, or the look at what partitions a device has."""
         self._misnamed = False
-        self._left.clear()
+        self._skipped_devices.clear()
         places: dict[str, list[ReplicatedPlace]] = {}
         for place in self._host.places():
             places.setdefault(place.device, []).append(place)
@@ -93,7 +93,7 @@ class ObjectReplicator:
             partial(self._plan, places),
             self._replicate,
             lambda: {ring_name(one.policy): one.ring().version for one in places},
-            lambda: not self._stopping and device not in self._left,
+            lambda: not self._stopping and device not in self._skipped_devices,
         )
 
     def _presence(self, device: str, identity: str) -> tuple[str, float]:
@@ -126,11 +126,11 @@ class ObjectReplicator:
             place.tidy()
             ring = place.ring()
             if ring.next_part_power is not None:
-                self._left.add(place.device)
+                self._skipped_devices.add(place.device)
                 continue  # names lie in partitions of two part powers, and stay on their devices
             key = place.device, place.policy
-            span = self._looked.get(key, self._started), self._now()
-            self._looked[key] = span[1]
+            span = self._reclaimed_until.get(key, self._started), self._now()
+            self._reclaimed_until[key] = span[1]
             peers, of_others = self._sorted(place, ring)
             comparisons = compared(place, ring, peers, self._options.compare)
             others += [Task(place, each, span, comparisons.get(each, ())) for each in peers]
@@ -166,7 +166,7 @@ class ObjectReplicator:
         place, partition, (since, until), comparisons = task
         ring = place.ring()  # perhaps a newer one than when the pass began
         if partition >= ring.partition_count or ring.next_part_power is not None:
-            self._left.add(place.device)
+            self._skipped_devices.add(place.device)
             return False
         peers, handoff = self._assign(place, partition, ring)
         oldest = Timestamp.from_seconds(self._now() - self._options.reclaim_age)

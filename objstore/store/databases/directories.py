@@ -89,7 +89,7 @@ class Directories:
 
     def is_worked_at(self, location: Location, idle: float) -> bool:
         """Has anything changed in a workplace of a database in the last `idle` seconds?"""
-        for name in layout.removed(self._files, self._temporary):
+        for name in layout.list_removed(self._files, self._temporary):
             if name.startswith(location.hash):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     for file in self._files.list(f"{self._temporary}/{name}"):
@@ -105,7 +105,7 @@ class Directories:
     def sweep(self, before: float) -> int:
         """Delete what those left who were killed, begun before a time (in seconds); how many."""
         swept = 0
-        for name in layout.removed(self._files, self._temporary):
+        for name in layout.list_removed(self._files, self._temporary):
             path = f"{self._temporary}/{name}"
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(path).st_mtime < before:

@@ -69,7 +69,7 @@ def removed_name(location: Location) -> str:
     return f"{location.hash}-{secrets.token_hex(6)}"
 
 
-def removed(files: Files, temporary: str) -> list[str]:
+def list_removed(files: Files, temporary: str) -> list[str]:
     """Names in `tmp` that are those of directories being deleted."""
     return _names(files, temporary, _REMOVED)
 

@@ -163,7 +163,7 @@ class _Groups:
         self._delimiter = "/" if self.path else query.delimiter
         self._self = prefix_of(query) if self.path else ""
         # The bound at the lower end; Swift leaves a group of exactly that name out.
-        self._known = "" if query.inclusive else query.end_marker if query.reverse else query.marker
+        self._marker_group = "" if query.inclusive else query.end_marker if query.reverse else query.marker
 
     def of(self, name: str) -> str | None:
         """The group that a name is rolled up into; None for one that stands for itself."""
@@ -176,7 +176,7 @@ class _Groups:
         return name[:end]
 
     def shows(self, group: str) -> bool:
-        return not self.path and group != self._known
+        return not self.path and group != self._marker_group
 
     def hides(self, name: str) -> bool:
         """A path's own marker object is not in it."""

@@ -47,7 +47,7 @@ class Replicas:
         """root: of the device. on_quarantine: called with the location and the reason, in a thread."""
         contents = self.contents
         self._databases = Databases(root, contents.kind, files, settings or DatabaseSettings(), on_quarantine)
-        self._known = Known()
+        self._summary_cache = Known()
         self._take = _taking(contents.table)
         self._merge = one_by_one(contents.merge_status)
         self._renew = one_by_one(self._renew_id)
@@ -118,17 +118,17 @@ class Replicas:
             try:
                 found[location.hash] = self._summary(location)
             except (NotFound, Corrupt):
-                self._known.forget(location.hash)
+                self._summary_cache.forget(location.hash)
         return found
 
     def _summary(self, location: Location) -> DatabaseSummary:
         path = self.path(location)
         with self._databases.directories.translated():
-            summary = self._known.get(location.hash, path)
-            stamp = self._known.stamp(path) if summary is None else None
+            summary = self._summary_cache.get(location.hash, path)
+            stamp = self._summary_cache.stamp(path) if summary is None else None
         if summary is None:
             summary = self._databases.read_here(location, read_summary, self.contents)
-            self._known.put(location.hash, stamp, summary)
+            self._summary_cache.put(location.hash, stamp, summary)
         return summary
 
     def max_row(self, location: Location) -> int:
@@ -325,7 +325,7 @@ class Replicas:
     def _remove(self, location: Location, allowed: Callable[[Connection], bool]) -> bool:
         removed = self._databases.remove(location, allowed)
         if removed:
-            self._known.forget(location.hash)
+            self._summary_cache.forget(location.hash)
         return removed
 
     def sweep(self, before: float) -> int:

@@ -66,11 +66,11 @@ class Known:
     def __init__(self, most: int = _MAX_KNOWN) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Stamp, DatabaseSummary]] = {}
+        self._cache: dict[str, tuple[_Stamp, DatabaseSummary]] = {}
 
     def get(self, name_hash: str, path: str) -> DatabaseSummary | None:
         """The summary, if the database at the path is as it was when that was read."""
-        known = self._known.get(name_hash)
+        known = self._cache.get(name_hash)
         return known[1] if known is not None and known[0] == _stamp(path) else None
 
     def stamp(self, path: str) -> _Stamp | None:
@@ -83,14 +83,14 @@ class Known:
     def put(self, name_hash: str, stamp: _Stamp | None, summary: DatabaseSummary) -> None:
         with self._lock:
             if stamp is None:
-                self._known.pop(name_hash, None)
-            elif name_hash in self._known or len(self._known) < self._most:
+                self._cache.pop(name_hash, None)
+            elif name_hash in self._cache or len(self._cache) < self._most:
                 # When it is full, the rest is read each time; to forget the oldest would forget all in each round.
-                self._known[name_hash] = (stamp, summary)
+                self._cache[name_hash] = (stamp, summary)
 
     def forget(self, name_hash: str) -> None:
         with self._lock:
-            self._known.pop(name_hash, None)
+            self._cache.pop(name_hash, None)
 
 
 def _stamp(path: str) -> _Stamp:

@@ -133,7 +133,7 @@ class StreamWriter:
         self._guard = guard
         self._came = 0
         self._parts = {"header": HEADER_SIZE, "record": 0, "content": 0, "trailer": 0}  # bytes still to come
-        self._kept = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
+        self._buffers = {"header": bytearray(), "record": bytearray(), "trailer": bytearray()}
         self._data: StreamTarget | None = None
 
     def write(self, data: Buffer) -> None:
@@ -153,13 +153,13 @@ class StreamWriter:
                 assert self._data is not None
                 self._data.write(taken)
             else:
-                self._kept[part] += taken
+                self._buffers[part] += taken
             if part == "header" and not self._parts[part]:
                 self._begin()
 
     def _begin(self) -> None:
         """The header is there."""
-        record_size, content_size = decode_header(bytes(self._kept["header"]))
+        record_size, content_size = decode_header(bytes(self._buffers["header"]))
         trailer = trailer_size(content_size) if self._change.kind == DATA else 0
         if self._length != HEADER_SIZE + record_size + content_size + trailer or record_size > MAX_RECORD:
             raise InvalidInput("the length of the change does not match its header")
@@ -171,13 +171,13 @@ class StreamWriter:
         try:
             if self._came != self._length:
                 raise ChecksumMismatch(f"only {self._came} bytes of {self._length} arrived")
-            record = bytes(self._kept["record"])
+            record = bytes(self._buffers["record"])
             size = _check_received(record, self._change)
             if self._data is None:
                 self._lay(record)
                 return
             checksums = self._data.checksums()
-            if self._data.size != size or not _matches(self._kept["trailer"], size, checksums):
+            if self._data.size != size or not _matches(self._buffers["trailer"], size, checksums):
                 raise ChecksumMismatch("the content does not match its checksums")
             self._data.commit_record(self._change, record, self._guard)
         finally:

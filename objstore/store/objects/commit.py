@@ -109,7 +109,7 @@ class KnownDirs:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._known: set[str] = set()
+        self._known_dirs: set[str] = set()
         self._removals = 0
 
     def ensure(self, path: str, levels: int) -> tuple[list[str], bool]:
@@ -119,31 +119,31 @@ class KnownDirs:
         the one above all those is missing.
         """
         parent = path.rpartition("/")[0]
-        unsure = [] if not levels or parent in self._known else self.ensure(parent, levels - 1)[0]
+        unsure = [] if not levels or parent in self._known_dirs else self.ensure(parent, levels - 1)[0]
         try:
             self._files.mkdir(path)
         except FileExistsError:
-            return (unsure if path in self._known else [*unsure, path]), False
+            return (unsure if path in self._known_dirs else [*unsure, path]), False
         except FileNotFoundError:
-            if parent not in self._known:
+            if parent not in self._known_dirs:
                 raise
-            self._known.discard(parent)  # someone removed it as empty
+            self._known_dirs.discard(parent)  # someone removed it as empty
             return self.ensure(path, levels)
         return [*unsure, path], True
 
     def add(self, path: str) -> None:
-        if len(self._known) >= _KNOWN_MOST:
-            self._known.clear()
-        self._known.add(path)
+        if len(self._known_dirs) >= _KNOWN_MOST:
+            self._known_dirs.clear()
+        self._known_dirs.add(path)
 
     def trust(self, removals: int) -> None:
         """Nothing is known any more where directories were removed since the last call; see `Layout.removals`."""
         if removals != self._removals:
             self._removals = removals
-            self._known.clear()
+            self._known_dirs.clear()
 
     def forget(self, path: str) -> None:
-        self._known.discard(path)
+        self._known_dirs.discard(path)
 
 
 class Committer:
@@ -153,7 +153,7 @@ class Committer:
         """ordered: see `Files.orders_names`; asked for when the device is first used."""
         self._files = files
         self._layout = layout
-        self._known = known
+        self._known_dirs = known
         self._locks = NumberLocks(layout.locks)
         self._marks = Marks(files, layout, ordered)
         self._ordered = ordered
@@ -190,7 +190,7 @@ class Committer:
             try:
                 return self._files.create_hidden(partition_dir, temporary)
             except FileNotFoundError:
-                self._known.ensure(partition_dir, 1)
+                self._known_dirs.ensure(partition_dir, 1)
         raise DeviceUnavailable(f"{partition_dir} could not be made durable")
 
     def run(self, arrivals: Sequence[Arrival]) -> list[BaseException | None]:
@@ -200,7 +200,7 @@ class Committer:
         """
         outcomes: list[BaseException | None] = [None] * len(arrivals)
         try:
-            group = _Group(self._files, self._layout, self._known, self._ordered(), self._locks, self._marks)
+            group = _Group(self._files, self._layout, self._known_dirs, self._ordered(), self._locks, self._marks)
         except OSError as error:
             for arrival in arrivals:
                 if arrival.file is not None:
@@ -252,7 +252,7 @@ class _Group:
         self._files = files
         self._cleanup = layout.cleanup
         self._removals = layout.removals
-        self._known = known
+        self._known_dirs = known
         self._ordered = ordered
         self._locks = locks
         self._marks = marks
@@ -281,8 +281,8 @@ class _Group:
                 self._link_alone(arrival)
                 return
             except FileNotFoundError:  # someone removed the directory while it was empty, or the file as obsolete
-                self._known.forget(directory)
-                self._known.forget(arrival.twin)
+                self._known_dirs.forget(directory)
+                self._known_dirs.forget(arrival.twin)
             finally:
                 self._locks.release(number)
         raise DeviceUnavailable(f"{directory} could not be made durable")
@@ -291,7 +291,7 @@ class _Group:
         """With the name locked: list, ask the guard, link."""
         directory = arrival.directory
         assert arrival.file is not None
-        unsure, made = self._known.ensure(directory, 3)
+        unsure, made = self._known_dirs.ensure(directory, 3)
         self._unsure.setdefault(directory, []).extend(unsure)
         changes = [] if made else changes_among(self._files.list(directory))
         path = file_path(directory, arrival.change)
@@ -319,7 +319,7 @@ class _Group:
             arrival.twin = ""
             return
         directory = arrival.twin
-        self._unsure.setdefault(directory, []).extend(self._known.ensure(directory, 3)[0])
+        self._unsure.setdefault(directory, []).extend(self._known_dirs.ensure(directory, 3)[0])
         path = file_path(directory, arrival.change)
         try:
             with self._marks.changing(directory):
@@ -343,7 +343,7 @@ class _Group:
         for path in unsure:
             if not self._ordered:
                 self._sync_once(path.rpartition("/")[0])
-            self._known.add(path)
+            self._known_dirs.add(path)
 
     def _sync_once(self, directory: str) -> None:
         if directory not in self._synced:

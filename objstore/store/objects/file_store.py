@@ -87,16 +87,16 @@ class FileStore:
         self.root = self.layout.root
         self.settings = settings
         self._files = files
-        self._known = KnownDirs(files)
+        self._known_dirs = KnownDirs(files)
         self._on_quarantine = on_quarantine
         self._ordered = functools.cache(lambda: files.orders_names(self.root))
-        committer = Committer(files, self.layout, self._known, self._ordered)
+        committer = Committer(files, self.layout, self._known_dirs, self._ordered)
         pool = pool or ThreadPool(f"disk:{self.root}", settings.threads_per_disk, settings.patience)
         commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
         self._tools = Tools(files, pool, committer, commits, self.root)
         self._disk = Disk(files, pool, Buffers(), settings.timeout)
         self._recent = Recent(files, settings.recent_lookups)
-        self._noted: dict[tuple[Location, Change], float] = {}  # when last, by the monotonic clock
+        self._note_times: dict[tuple[Location, Change], float] = {}  # when last, by the monotonic clock
         self._space = SpaceGuard(files, self.root, settings.fallocate_reserve)
 
     # The contract
@@ -261,18 +261,18 @@ class FileStore:
     def _note_unreadable(self, location: Location, change: Change) -> None:
         """For a second look; without waiting, as the device may hang."""
         now = time.monotonic()
-        if now - self._noted.get((location, change), -_NOTE_AGAIN) < _NOTE_AGAIN:
+        if now - self._note_times.get((location, change), -_NOTE_AGAIN) < _NOTE_AGAIN:
             return
-        if len(self._noted) >= _NOTES:
-            self._noted.clear()
-        self._noted[location, change] = now
+        if len(self._note_times) >= _NOTES:
+            self._note_times.clear()
+        self._note_times[location, change] = now
         self._tools.pool.later(note, self._files, self.layout, location, change)
 
     def _quarantine(self, location: Location, change: Change, why: str) -> None:
         marks = Marks(self._files, self.layout, self._ordered)
         try:
             for place in location.both:
-                self._tools.pool.run(quarantine, self._files, self.layout, self._known, marks, place, change)
+                self._tools.pool.run(quarantine, self._files, self.layout, self._known_dirs, marks, place, change)
         except OSError as error:
             raise DeviceUnavailable(f"{self.root}: cannot quarantine {location.hash}/{change}: {error}") from error
         finally:

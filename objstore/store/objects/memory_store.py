@@ -135,18 +135,18 @@ class MemoryStore:
     """Objects of one policy in a dictionary; for one process. A `store.interface.ReplicaStore`."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[Change, Kept]] = {}  # by name hash: whatever the partition, it is the same name
+        self._changes: dict[str, dict[Change, Kept]] = {}  # by name hash: whatever the partition, it is the same name
         self._partitions: dict[str, int] = {}  # by name hash, the one that was last given
 
     def lay(self, location: Location, change: Change, kept: Kept, guard: Guard | None = None) -> None:
         """Add one change, and drop what is obsolete with it."""
-        while guard is not None and change not in self._kept.get(location.hash, {}):
+        while guard is not None and change not in self._changes.get(location.hash, {}):
             try:
                 self.exclusively(location, guard)
                 break
             except NameHeld as held:
                 green.sleep(held.seconds)
-        at_location = self._kept.setdefault(location.hash, {})
+        at_location = self._changes.setdefault(location.hash, {})
         self._partitions[location.hash] = location.partition
         if at_location.setdefault(change, kept) != kept:
             raise Conflict(f"{location.hash}/{change} already holds another change", change.timestamp)
@@ -154,7 +154,7 @@ class MemoryStore:
             del at_location[obsolete]
 
     def _live(self, location: Location) -> tuple[Liveness, dict[Change, Kept]]:
-        at_location = self._kept.get(location.hash, {})
+        at_location = self._changes.get(location.hash, {})
         return decide(at_location), at_location
 
     def _find(self, location: Location) -> tuple[ObjectInfo, MetaRecord | None, bytes]:
@@ -185,7 +185,7 @@ class MemoryStore:
             return None
 
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
-        return call(newest_of(self._kept.get(location.hash, {})), lambda: self._live_info(location))
+        return call(newest_of(self._changes.get(location.hash, {})), lambda: self._live_info(location))
 
     def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
         own = record = meta_record(change)
@@ -203,7 +203,7 @@ class MemoryStore:
     # What replicators and auditors ask
 
     def partitions(self) -> list[int]:
-        return sorted({self._partitions[name_hash] for name_hash in self._kept})
+        return sorted({self._partitions[name_hash] for name_hash in self._changes})
 
     def partition_hash(self, partition: int) -> str:
         return of_partition(self._summaries(partition)).hash
@@ -216,13 +216,13 @@ class MemoryStore:
         return {suffix: summary.hash for suffix, summary in self._summaries(partition).items()}
 
     def _summaries(self, partition: int) -> dict[str, SuffixSummary]:
-        suffixes = {name_hash[-3:] for name_hash in self._kept if self._partitions[name_hash] == partition}
+        suffixes = {name_hash[-3:] for name_hash in self._changes if self._partitions[name_hash] == partition}
         return {suffix: of_suffix(self.changes(partition, suffix)) for suffix in suffixes}
 
     def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
         return {
             name_hash: tuple(sorted(kept))
-            for name_hash, kept in self._kept.items()
+            for name_hash, kept in self._changes.items()
             if self._partitions[name_hash] == partition and name_hash[-3:] == suffix
         }
 
@@ -231,12 +231,12 @@ class MemoryStore:
             raise InvalidInput("changes of an invalid hash are offered")
         lacking = {}
         for name_hash, changes in offered.items():
-            own = self._kept.get(name_hash, {}).keys()
+            own = self._changes.get(name_hash, {}).keys()
             lacking[name_hash] = tuple(sorted(set(counting(own | set(changes))) - own))
         return {name_hash: changes for name_hash, changes in lacking.items() if changes}
 
     def read_change(self, location: Location, change: Change) -> StreamReader:
-        kept = self._kept.get(location.hash, {}).get(change)
+        kept = self._changes.get(location.hash, {}).get(change)
         if kept is None:
             raise NotFound(f"{location.hash}/{change}")
         data = MemoryReader(*kept) if isinstance(kept, Data) else None
@@ -251,15 +251,15 @@ class MemoryStore:
         return StreamWriter(change, length, lambda size: self.create(location, size, hashing=False), lay, guard)
 
     def forget(self, location: Location, changes: Iterable[Change]) -> None:
-        at_location = self._kept.get(location.hash, {})
+        at_location = self._changes.get(location.hash, {})
         for change in set(changes).intersection(at_location):
             del at_location[change]
         if not at_location:
-            self._kept.pop(location.hash, None)
+            self._changes.pop(location.hash, None)
 
     def reclaim(self, partition: int, before: Timestamp) -> int:
         count = 0
-        for name_hash, kept in list(self._kept.items()):
+        for name_hash, kept in list(self._changes.items()):
             if self._partitions[name_hash] == partition:
                 old = [change for change in reclaimable(kept) if change.timestamp < before]
                 self.forget(Location(partition, name_hash), old)
@@ -269,9 +269,9 @@ class MemoryStore:
     def verify(
         self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
     ) -> int:
-        if location.hash not in self._kept:
+        if location.hash not in self._changes:
             raise NotFound(location.hash)
-        sizes = [kept.info.size for kept in self._kept[location.hash].values() if isinstance(kept, Data) and content]
+        sizes = [kept.info.size for kept in self._changes[location.hash].values() if isinstance(kept, Data) and content]
         for size in sizes:
             read(size)
         return sum(sizes)

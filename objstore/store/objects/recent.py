@@ -45,27 +45,27 @@ class Recent:
     def __init__(self, files: Files, limit: int) -> None:
         self._files = files
         self._limit = limit
-        self._kept: OrderedDict[str, tuple[LiveObject, str, tuple[Stamp, Stamp]]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[LiveObject, str, tuple[Stamp, Stamp]]] = OrderedDict()
 
     def keep(self, directory: str, looked: Looked) -> None:
         if looked.stamps is None or not isinstance(looked.found, LiveObject) or not self._limit:
             return
         found = looked.found._replace(file=None)  # type: ignore[arg-type]
-        self._kept[directory] = found, str(found.change), looked.stamps
-        if len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        self._entries[directory] = found, str(found.change), looked.stamps
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
 
     def find(self, directory: str) -> LiveObject | None:
         """The live object, open; None if the disk must be asked."""
-        kept = self._kept.get(directory)
+        kept = self._entries.get(directory)
         if kept is None:
             return None
         found, name, stamps = kept
         cached = self._files.open_cached(directory, name)
         if cached is not None:
             if (cached.directory_stamp, cached.file_stamp) == stamps:
-                self._kept.move_to_end(directory)
+                self._entries.move_to_end(directory)
                 return LiveObject(found.change, cached.file, found.info, found.meta, found.spilled)
             cached.file.close()
-        del self._kept[directory]
+        del self._entries[directory]
         return None

@@ -72,7 +72,7 @@ class Relinker:
         self._layout = layout
         self._step = step
         self._take = take
-        self._known = KnownDirs(files)
+        self._known_dirs = KnownDirs(files)
         self._ordered = files.orders_names(layout.root)
         self._locks = NumberLocks(layout.locks)
         self._marks = Marks(files, layout, lambda: self._ordered)
@@ -140,7 +140,7 @@ class Relinker:
             try:
                 return act(old, new)
             except FileNotFoundError:  # a directory was removed as empty, or a file as obsolete, by another
-                self._known.forget(new)
+                self._known_dirs.forget(new)
                 if attempt == _RETRIES - 1:
                     raise
             finally:
@@ -157,14 +157,14 @@ class Relinker:
         if not missing and trusted:
             return 0
         self._look_at_removals()
-        unsure, _ = self._known.ensure(new, 3)
+        unsure, _ = self._known_dirs.ensure(new, 3)
         with self._marks.changing(new):
             for change in missing:
                 with contextlib.suppress(FileExistsError):
                     self._files.link_again(file_path(old, change), file_path(new, change))
         for path in unsure:
             self._unsynced[path.rpartition("/")[0]] = None
-            self._known.add(path)
+            self._known_dirs.add(path)
         self._unsynced.pop(new, None)
         self._unsynced[new] = None
         return len(missing)
@@ -202,7 +202,7 @@ class Relinker:
             removed = self._files.count(self._layout.removals)
             if removed != self._removed:
                 self._removed = removed
-                self._known.trust(removed)
+                self._known_dirs.trust(removed)
                 self._doubtful = bool(self._unsynced)
 
     def _remove_dirs(self, hash_dir: str) -> None:

@@ -54,7 +54,7 @@ class FileReplicaStore(FileStore):
             lets_go=True,
         )
         self._hasher = Hasher(self._files, self.layout, self._ordered)
-        self._upkeep = Upkeep(self._files, self.layout, self._known, self._ordered)
+        self._upkeep = Upkeep(self._files, self.layout, self._known_dirs, self._ordered)
         self._background_tools = self._tools._replace(pool=self._background)
         self._background_disk = self._disk._replace(pool=self._background, timeout=0.0)
 

@@ -65,7 +65,7 @@ class _Remover:
     def __init__(self, upkeep: Upkeep) -> None:
         self._files = upkeep.files
         self._layout = upkeep.layout
-        self._known = upkeep.known
+        self._known_dirs = upkeep.known
         self._ordered = upkeep.ordered
         self._locks = NumberLocks(upkeep.layout.locks)
         self._marks = Marks(upkeep.files, upkeep.layout, upkeep.ordered)
@@ -112,5 +112,5 @@ class _Remover:
         for directory in (hash_dir, suffix_dir, partition_dir):
             if list_dir(self._files, directory):
                 return
-            self._known.forget(directory)
+            self._known_dirs.forget(directory)
             remove_empty(self._files, self._layout, directory, self._ordered())

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.cli.main import main
-from objstore.health.stopping import judge_ring, named
+from objstore.health.stopping import device_ids, judge_ring
 from objstore.ring import Ring
 
 
@@ -34,7 +34,7 @@ def ring(etc: Path) -> Ring:
 
 
 def ids(ring: Ring, *hosts: str) -> frozenset[int]:
-    return named(ring.devices, hosts)
+    return device_ids(ring.devices, hosts)
 
 
 def test_one_host_of_four_may_be_stopped(ring: Ring) -> None:

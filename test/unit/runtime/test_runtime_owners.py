@@ -109,7 +109,7 @@ def test_the_servers_user_is_the_one_of_the_setting_or_the_owner_of_the_devices(
     assert owners.of_devices(str(tmp_path)) == Owner(12345, 12345)
     found = owners.of_devices(str(tmp_path), "nobody")
     assert found is not None
-    assert found.uid == owners.named("nobody").uid
+    assert found.uid == owners.owner_named("nobody").uid
     with pytest.raises(ConfigError, match="there is no such user"):
         owners.of_devices(str(tmp_path), "nobody-at-all")
 
