@@ -16,7 +16,7 @@ DATA ?= ./data
 BIND ?= 127.0.0.1:8080
 JOBS ?= 2
 SECONDS ?= 60
-BENCH ?= $(filter-out bench/load.py,$(sort $(wildcard bench/*.py)))
+BENCH ?= $(filter-out bench/load.py bench/compare.py,$(sort $(wildcard bench/*.py)))
 CODE := objstore test bench bin setup.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -76,7 +76,8 @@ torture: $(VENV)/.installed-test
 mutate: $(VENV)/.installed-test
 	cd test && ../$(BIN)/python -m harness.mutate --jobs $(JOBS) $(ONLY)
 
-# `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs already.
+# `make bench BENCH=bench/serve.py` runs one of them. load.py puts load on a store that runs
+# already; compare.py measures against another tree.
 bench: $(VENV)/.installed
 	@for program in $(BENCH); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 

@@ -135,7 +135,7 @@ def _put(target: Target, path: str, body: bytes) -> None:
         sys.exit(f"PUT {path}: {status}")
 
 
-def _put_all(target: Target, paths: Iterable[str], body: bytes) -> None:
+def put_all(target: Target, paths: Iterable[str], body: bytes) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda path: _put(target, path, body), paths))
 
@@ -145,21 +145,26 @@ def prepare(target: Target, name: str) -> list[str]:
     case = CASES[name]
     if name == "list":
         listed = f"{CONTAINER}-listed"
-        _put_all(target, [target.path(f"row-{number:06d}", listed) for number in range(LISTED)], b"")
+        put_all(target, [target.path(f"row-{number:06d}", listed) for number in range(LISTED)], b"")
         return [f"{target.path(container=listed)}?format=json&limit={LISTED}"]
     written = case.method in ("PUT", "DELETE")
     paths = [target.path(f"{'written' if written else 'read'}-{case.size}-{n}") for n in range(case.names)]
     if case.method == "DELETE":
         paths = [target.path(f"written-{CASES['put4k'].size}-{n}") for n in range(case.names)]
     if not written:
-        _put_all(target, paths, os.urandom(case.size))
+        put_all(target, paths, os.urandom(case.size))
     return paths
 
 
 def measure(target: Target, name: str, seconds: int) -> Figures:
     """Run one case."""
-    case = CASES[name]
-    paths = prepare(target, name)
+    figures = run(target, CASES[name], prepare(target, name), seconds)
+    # DELETE comes to names a second time, which are then missing.
+    return figures._replace(errors=0) if name == "delete4k" else figures
+
+
+def run(target: Target, case: Case, paths: Sequence[str], seconds: int) -> Figures:
+    """Ask for the paths in turn. Their container and what is read must be there."""
     with tempfile.TemporaryDirectory(prefix="objstore-bench-") as directory:
         script, targets, body = (Path(directory, file) for file in ("load.lua", "targets", "body"))
         script.write_text(_SCRIPT)
@@ -177,8 +182,6 @@ def measure(target: Target, name: str, seconds: int) -> Figures:
     if not lines:
         sys.exit(f"wrk failed: {done.stdout}{done.stderr}")
     requests, duration, errors, median, slow = map(int, lines[0])
-    if name == "delete4k":
-        errors = 0  # it comes to names a second time, which are then missing
     return Figures(requests, duration / 1e6, errors, after - before, memory, median / 1e3, slow / 1e3)
 
 
