@@ -21,8 +21,8 @@ class Circumstances(NamedTuple):
 
     headers: those of the request that keys are about, canonical name to text. query: `prefix`, `delimiter`,
     `max-keys` of a listing. creates: `true` for what makes an object, `false` for what prepares one, else ''.
-    auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. version_id: of
-    the object. tags: URL-encoded, of the object that is to be.
+    auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. tags: URL-encoded,
+    of the object that is to be.
     """
 
     now: float = 0.0
@@ -37,7 +37,6 @@ class Circumstances(NamedTuple):
     signature_version: str = ""
     payload: str = ""
     signed_at: float | None = None
-    version_id: str = ""
     tags: str = ""
 
 
@@ -48,6 +47,7 @@ class Subject(NamedTuple):
     identity: Identity
     owner: str = ""
     stored_tags: str = ""
+    version_id: str = ""
 
 
 Found = Iterable[str]
@@ -220,5 +220,5 @@ _READERS: dict[str, Callable[[Subject], Found]] = {
     "s3:tlsversion": lambda subject: _some(subject.circumstances.tls_version),
     "s3:x-amz-content-sha256": lambda subject: _some(subject.circumstances.payload),
     "s3:x-amz-copy-source": _copy_source,
-    "s3:versionid": lambda subject: _some(subject.circumstances.version_id),
+    "s3:versionid": lambda subject: _some(subject.version_id),
 }

@@ -46,6 +46,7 @@ class Question(NamedTuple):
     the S3 API? further: actions that come with it, which no policy may deny (the tags and the ACL of a new object).
     realm: the accounts that the identity system decides over, None for all. referrer: the Referer header.
     makes_public: would it set an ACL that lets in everyone? pays: does the identity agree to pay for the request?
+    version_id: of the object, '' for the current version.
     """
 
     identity: Identity
@@ -57,6 +58,7 @@ class Question(NamedTuple):
     referrer: str = ""
     makes_public: bool = False
     pays: bool = False
+    version_id: str = ""
 
 
 class ObjectAccess(NamedTuple):

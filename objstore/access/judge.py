@@ -7,14 +7,16 @@ account, the tags and the ACL of an object are looked up only if they can matter
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from objstore.access import condition_keys, swift_acls
 from objstore.access import decision as rules
+from objstore.access.acl import load
 from objstore.access.bucket import ACL_SYSMETA, NO_DEFAULTS, POLICY_SYSMETA, BucketDefaults, of_container
 from objstore.access.condition_keys import Circumstances, Subject
 from objstore.access.decision import Decision, Facts, Need, ObjectAccess, Question, is_plain
-from objstore.layers.interface import ObjectLayer
+from objstore.core.errors import BadVersionId, NotFound
+from objstore.layers.interface import ObjectLayer, ReadOptions
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 
@@ -25,16 +27,8 @@ OBJECT_TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
 _Answer = TypeVar("_Answer", Decision, bool)
 
 
-class RequestFacts(Protocol):
-    """What the language of a request can tell about it; asked only for what a decision needs."""
-
-    def circumstances(self, keys: frozenset[str]) -> Circumstances:
-        """Return how it is asked. keys: the condition keys that count, for what is costly to find out."""
-        ...
-
-    def stored(self) -> ObjectAccess:
-        """Return the object that the question is about."""
-        ...
+# Says how something is asked for; the keys are the condition keys that count, for what is costly to find out.
+Describe = Callable[[frozenset[str]], Circumstances]
 
 
 def lets_owner_pass(info: ContainerInfo, action: str, s3: bool) -> bool:
@@ -49,15 +43,15 @@ def lets_owner_pass(info: ContainerInfo, action: str, s3: bool) -> bool:
 class Judge(NamedTuple):
     """Decides about a question by `decision`, and fetches what that needs.
 
-    layer: the object layer, which knows containers and accounts. context: of the request. request: what it can tell.
+    layer: the object layer, which knows accounts, containers and objects. context, circumstances: of the request.
     info: of the container, None to look it up. defaults: what counts for buckets that say nothing. Both methods raise
-    MalformedPolicy if the policy cannot be read, and what layer and request raise.
+    MalformedPolicy if the policy cannot be read, and what the layer and `circumstances` raise.
     """
 
     layer: ObjectLayer
     context: RequestContext
     question: Question
-    request: RequestFacts
+    circumstances: Describe
     info: ContainerInfo | None = None
     defaults: BucketDefaults = NO_DEFAULTS
 
@@ -86,7 +80,7 @@ class Judge(NamedTuple):
         if need is Need.LEVEL:
             return facts._replace(level=self._level())
         if need is Need.STORED:
-            return facts._replace(stored=self.request.stored())
+            return facts._replace(stored=self._stored())
         return self._with_values(facts)
 
     def _level(self) -> str:
@@ -94,12 +88,22 @@ class Judge(NamedTuple):
         text = info.sysmeta.get(swift_acls.ACCOUNT_ACL_SYSMETA, "")
         return swift_acls.account_level(text, self.question.identity.groups)
 
+    def _stored(self) -> ObjectAccess:
+        name, version_id = self.question.name, self.question.version_id
+        try:
+            reply = self.layer.open(self.context, name, ReadOptions(head=True, version_id=version_id))
+        except (NotFound, BadVersionId):
+            return ObjectAccess()
+        reply.close()
+        headers = reply.headers
+        return ObjectAccess(load(headers.get(OBJECT_ACL, ""), name.account), headers.get(OBJECT_TAGS, ""))
+
     def _with_values(self, facts: Facts) -> Facts:
         bucket, question = facts.bucket, self.question
         assert bucket is not None and bucket.policy is not None
         keys = bucket.policy.keys
         if facts.stored is None and question.name.object is not None and condition_keys.needs_stored_tags(keys):
-            facts = facts._replace(stored=self.request.stored())
+            facts = facts._replace(stored=self._stored())
         tags = facts.stored.tags if facts.stored is not None else ""
-        subject = Subject(self.request.circumstances(keys), question.identity, bucket.owner, tags)
+        subject = Subject(self.circumstances(keys), question.identity, bucket.owner, tags, question.version_id)
         return facts._replace(values=condition_keys.gather(keys, subject))

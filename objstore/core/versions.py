@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from objstore.core.names import RESERVED, Name
-
 VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
 DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
 # With an object without a row: the container's servers get a deletion.
@@ -21,11 +19,6 @@ LISTED = "X-Backend-Listed-By-Majority"
 # The content type of a delete marker's pointer. Its row is a deletion of this type: no listing shows it, but the
 # container is not empty while it is there.
 MARKER_TYPE = "application/x-delete-marker"
-
-
-def entry(name: Name, version: str) -> Name:
-    """The object that holds a version of a name. version: as the pointer has it under VERSION."""
-    return Name(name.account, f"{RESERVED}versions{RESERVED}{name.container}", f"{name.object}\0{version}")
 
 
 def keeps_versions(sysmeta: Mapping[str, str]) -> bool:

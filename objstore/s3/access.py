@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from functools import partial
 
 from objstore.access import acl as acls
 from objstore.access import bucket as buckets
 from objstore.access.acl import Acl
 from objstore.access.bucket import BucketAccess, BucketDefaults, PublicAccessBlock
 from objstore.access.condition_keys import Circumstances, needs_request_tags
-from objstore.access.decision import Decision, Facts, ObjectAccess, Question, decide, may_let_anyone
+from objstore.access.decision import Decision, Facts, Question, decide, may_let_anyone
 from objstore.access.identity import AccessKeys
-from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Judge, lets_owner_pass
+from objstore.access.judge import OBJECT_TAGS, Judge, lets_owner_pass
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.s3.buckets.registry import Buckets, no_such
-from objstore.s3.data import object_headers, object_store
-from objstore.s3.data.object_store import S3Objects, Target
+from objstore.s3.data import object_headers
 from objstore.s3.language import acl_xml, tags, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.acl_headers import CANNED_HEADER, Owners, asks_for_acl, from_headers
@@ -36,7 +35,6 @@ _CREATES = {
     "RenameObject": "true", "CreateMultipartUpload": "false", "UploadPart": "false", "UploadPartCopy": "false",
 }  # fmt: skip
 _EXPECTED_OWNER = "X-Amz-Expected-Bucket-Owner"
-_MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")  # the last for a delete marker
 _PAYMENT_SYSMETA = f"s3-{buckets.REQUEST_PAYMENT}-0"
 _MAX_TAGS = 64 * 1024  # bytes of a Tagging document
 
@@ -48,13 +46,11 @@ class Access:
         self,
         layer: ObjectLayer,
         buckets: Buckets,
-        objects: S3Objects,
         settings: S3Settings,
         keys: AccessKeys | None = None,
     ) -> None:
         self._layer = layer
         self._buckets = buckets
-        self._objects = objects
         self._max_body = settings.max_xml_body
         self._keys = keys
         self.defaults = BucketDefaults(
@@ -82,9 +78,8 @@ class Access:
         For what comes with an action that is allowed: the tags of the source of a copy, or of an object that is read.
         """
         info = self._layer.container_info(request.context, bucket)
-        target = Target(_in(bucket, key), version_id)
-        question = Question(request.identity, action, target.name, True)
-        return self._judge(request, question, target, info).denies()
+        question = Question(request.identity, action, _in(bucket, key), True, version_id=version_id)
+        return self._judge(request, question, info).denies()
 
     def check_anonymous(self, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
         """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
@@ -172,15 +167,7 @@ class Access:
         if not (isinstance(made, Decision) and made.allowed):
             raise S3Error("AccessDenied")
 
-    def _check(
-        self,
-        request: S3Request,
-        action: str,
-        name: Name,
-        key: str,
-        version: str,
-        making: bool = False,
-    ) -> None:
+    def _check(self, request: S3Request, action: str, name: Name, key: str, version: str, making: bool = False) -> None:
         """name: of the container. making: do the headers of the request describe a new object?"""
         info = self._layer.container_info(request.context, name)
         if not info.exists:
@@ -188,69 +175,48 @@ class Access:
         identity = request.identity
         if name.account in identity.accounts and lets_owner_pass(info, action, True):
             return
-        target = Target(_in(name, key), version)
         question = Question(
             identity,
             action,
-            target.name,
+            _in(name, key),
             s3=True,
             further=described_actions(request) if making else (),
             referrer=request.header("Referer"),
             pays=_PAYMENT_SYSMETA in info.sysmeta and _pays(request),
+            version_id=version,
         )
-        made = self._judge(request, question, target, info).decide()
+        made = self._judge(request, question, info).decide()
         if not made.allowed:
             request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
             raise S3Error("AccessDenied")
 
-    def _judge(self, request: S3Request, question: Question, target: Target, info: ContainerInfo) -> Judge:
-        facts = _S3Facts(self._objects, request, target)
-        return Judge(self._layer, request.context, question, facts, info, self.defaults)
+    def _judge(self, request: S3Request, question: Question, info: ContainerInfo) -> Judge:
+        return Judge(self._layer, request.context, question, partial(circumstances, request), info, self.defaults)
 
 
-class _S3Facts(NamedTuple):
-    """See `access.judge.RequestFacts`."""
-
-    objects: S3Objects
-    request: S3Request
-    target: Target
-
-    def circumstances(self, keys: frozenset[str]) -> Circumstances:
-        request = self.request
-        environ, signing = request.environ, request.signing
-        asked = Circumstances(
-            time.time(),
-            request.source_ip,
-            environ.get("wsgi.url_scheme") == "https",
-            str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
-            request.region,
-            request.headers,
-            request.query,
-            _CREATES.get(request.operation, ""),
-            payload=request.header("X-Amz-Content-Sha256"),
-            version_id=self.target.version,
-            tags=_tags_of(request) if needs_request_tags(keys) else "",
-        )
-        if signing is None:
-            return asked
-        return asked._replace(
-            auth_type=signing.type,
-            signature_version=signing.version,
-            payload=signing.payload,
-            signed_at=signing.seconds,
-        )
-
-    def stored(self) -> ObjectAccess:
-        try:
-            stored = self.objects.read(self.request, self.target, object_store.HEAD)
-        except S3Error as missing:
-            if missing.code not in _MISSING:
-                raise
-            return ObjectAccess()
-        headers = stored.headers
-        return ObjectAccess(
-            acls.load(headers.get(OBJECT_ACL, ""), self.target.name.account), headers.get(OBJECT_TAGS, "")
-        )
+def circumstances(request: S3Request, keys: frozenset[str]) -> Circumstances:
+    """See `access.judge.Describe`."""
+    environ, signing = request.environ, request.signing
+    asked = Circumstances(
+        time.time(),
+        request.source_ip,
+        environ.get("wsgi.url_scheme") == "https",
+        str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
+        request.region,
+        request.headers,
+        request.query,
+        _CREATES.get(request.operation, ""),
+        payload=request.header("X-Amz-Content-Sha256"),
+        tags=_tags_of(request) if needs_request_tags(keys) else "",
+    )
+    if signing is None:
+        return asked
+    return asked._replace(
+        auth_type=signing.type,
+        signature_version=signing.version,
+        payload=signing.payload,
+        signed_at=signing.seconds,
+    )
 
 
 def _tags_of(request: S3Request) -> str:

@@ -87,7 +87,7 @@ class S3Filter:
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(layer, values, kinds=hidden_kinds(policies))
         objects = S3Objects(layer, classes)
-        access = Access(layer, buckets, objects, values, keys)
+        access = Access(layer, buckets, values, keys)
         self._context = Context(layer, objects, buckets, access, values, classes)
         self._router = Router(OPERATIONS)
 

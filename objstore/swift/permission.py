@@ -17,19 +17,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
 
 from objstore.access import swift_acls
 from objstore.access.actions import CREATE_ACCOUNT, DELETE_ACCOUNT, UPDATE_ACCOUNT
 from objstore.access.bucket import NO_DEFAULTS, BucketDefaults
 from objstore.access.condition_keys import Circumstances
-from objstore.access.decision import PUBLIC_ACL_BLOCKED, ObjectAccess, Question
+from objstore.access.decision import PUBLIC_ACL_BLOCKED, Question
 from objstore.access.identity import ANYONE, Identity, Realm
-from objstore.access.judge import OBJECT_TAGS, Judge, lets_owner_pass
-from objstore.core.errors import InvalidInput, NotFound
+from objstore.access.judge import Judge, lets_owner_pass
+from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
-from objstore.core.versions import VERSION, entry
-from objstore.layers.interface import ObjectLayer, ReadOptions
+from objstore.layers.interface import ObjectLayer
 from objstore.web import requests
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
@@ -58,7 +57,6 @@ _FURTHER_OF_CONTAINERS = {
 _CHANGES = ("PUT", "POST")
 # Headers that condition keys may be about; those of S3 mean nothing here.
 _TOLD_HEADERS = ("Referer", "User-Agent", "If-Match", "If-None-Match")
-_HEAD = ReadOptions(head=True)
 
 
 class Permissions:
@@ -83,8 +81,8 @@ class Permissions:
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
         question = _question(environ, name, identity, realm)
-        facts = _SwiftFacts(environ, context, name, self._layer, defaults.region)
-        made = Judge(self._layer, context, question, facts, info, defaults).decide()
+        describe = partial(circumstances, environ, name, defaults.region)
+        made = Judge(self._layer, context, question, describe, info, defaults).decide()
         if made.owner:
             environ["objstore.owner"] = True
         if made.allowed:
@@ -146,36 +144,15 @@ def listing_query(query: Mapping[str, str]) -> dict[str, str]:
     return asked
 
 
-class _SwiftFacts(NamedTuple):
-    """See `access.judge.RequestFacts`."""
-
-    environ: Environ
-    context: RequestContext
-    name: Name
-    layer: ObjectLayer
-    region: str
-
-    def circumstances(self, keys: frozenset[str]) -> Circumstances:
-        environ = self.environ
-        sent = requests.headers(environ)
-        return Circumstances(
-            time.time(),
-            environ.get("REMOTE_ADDR", ""),
-            environ.get("wsgi.url_scheme") == "https",
-            str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
-            self.region,
-            {header: sent[header] for header in _TOLD_HEADERS if header in sent},
-            listing_query(requests.query(environ)) if self.name.object is None else {},
-        )
-
-    def stored(self) -> ObjectAccess:
-        try:
-            reply = self.layer.open(self.context, self.name, _HEAD)
-            reply.close()
-            version = reply.headers.get(VERSION)
-            if version:  # the tags are with the version
-                reply = self.layer.open(self.context, entry(self.name, version), _HEAD)
-                reply.close()
-        except NotFound:
-            return ObjectAccess()
-        return ObjectAccess(tags=reply.headers.get(OBJECT_TAGS, ""))
+def circumstances(environ: Environ, name: Name, region: str, keys: frozenset[str]) -> Circumstances:
+    """See `access.judge.Describe`."""
+    sent = requests.headers(environ)
+    return Circumstances(
+        time.time(),
+        environ.get("REMOTE_ADDR", ""),
+        environ.get("wsgi.url_scheme") == "https",
+        str(environ.get("SSL_PROTOCOL", "")).removeprefix("TLSv"),
+        region,
+        {header: sent[header] for header in _TOLD_HEADERS if header in sent},
+        listing_query(requests.query(environ)) if name.object is None else {},
+    )

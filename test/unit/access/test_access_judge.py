@@ -21,15 +21,15 @@ from objstore.access.decision import (
     LISTER,
     NOT_GRANTED,
     Decision,
-    ObjectAccess,
     Question,
 )
 from objstore.access.decision import OWNER as BY_OWNER
-from objstore.access.judge import Judge, lets_owner_pass
+from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS, Describe, Judge, lets_owner_pass
 from objstore.access.policy import MalformedPolicy
 from objstore.core.names import Name
 from objstore.layers import documents
-from objstore.layers.interface import AccountOptions, ContainerOptions
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import AccountOptions, ContainerOptions, DeleteOptions, PutOptions, ReadOptions, Reply
 from objstore.layers.memory import MemoryLayer
 from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, ContainerInfo
@@ -52,22 +52,30 @@ class Layer(MemoryLayer):
         self.asked.append("account")
         return super().account_info(context, account)
 
+    def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        asked = [*self.asked, "object"]
+        try:
+            return super().open(context, name, options)
+        finally:
+            self.asked[:] = asked  # what the layer itself looks up does not count
 
-class Telling:
-    """A source that notes what it is asked for."""
+    def keep(self, stored: Acl | None = OWN, tags: str = "") -> None:
+        """Put the object with an ACL and tags, or remove it."""
+        if stored is None:
+            self.delete(RequestContext(), KEY, DeleteOptions())
+        else:
+            kept = {OBJECT_ACL: acl.dump(stored, "AUTH_owner"), OBJECT_TAGS: tags, "Content-Type": "text/plain"}
+            headers = {name: value for name, value in kept.items() if value}
+            self.put(RequestContext(), KEY, PutOptions(headers), BytesBody(b""))
+        self.asked.clear()
 
-    def __init__(self, layer: Layer, stored: Acl | None = OWN, tags: str = "", ip: str = "10.0.0.1") -> None:
-        self._layer = layer
-        self._stored = ObjectAccess(stored, tags)
-        self._ip = ip
 
-    def circumstances(self, keys: frozenset[str]) -> Circumstances:
-        self._layer.asked.append("circumstances")
-        return Circumstances(source_ip=self._ip)
+def telling(layer: Layer, ip: str = "10.0.0.1") -> Describe:
+    def describe(keys: frozenset[str]) -> Circumstances:
+        layer.asked.append("circumstances")
+        return Circumstances(source_ip=ip)
 
-    def stored(self) -> ObjectAccess:
-        self._layer.asked.append("object")
-        return self._stored
+    return describe
 
 
 def policy(*statements: dict[str, Any]) -> str:
@@ -89,7 +97,9 @@ def made(kinds: dict[str, str], level: str = "", **headers: str) -> Layer:
 
 
 def decided(layer: Layer, question: Question, defaults: BucketDefaults = NO_DEFAULTS, **told: Any) -> Decision:
-    return Judge(layer, RequestContext(), question, Telling(layer, **told), None, defaults).decide()
+    ip = told.pop("ip", "10.0.0.1")
+    layer.keep(**told)
+    return Judge(layer, RequestContext(), question, telling(layer, ip), None, defaults).decide()
 
 
 BY_TAG = policy(statement("Deny", Condition={"StringEquals": {"s3:ExistingObjectTag/team": "red"}}))
@@ -134,7 +144,6 @@ LOOKS: list[tuple[str, Layer, Question, dict[str, Any], Decision, list[str]]] = 
 def test_what_is_looked_at(
     layer: Layer, question: Question, told: dict[str, Any], outcome: Decision, asked: list[str]
 ) -> None:
-    layer.asked.clear()
     assert decided(layer, question, **told) == outcome
     assert layer.asked == asked
 
@@ -157,8 +166,8 @@ def test_a_policy_that_cannot_be_read_lets_in_only_who_mends_it() -> None:
 def test_a_denial_by_itself() -> None:
     layer = made({POLICY: BY_ADDRESS})
     info = layer.container_info(RequestContext(), BUCKET)
-    assert Judge(layer, RequestContext(), READ, Telling(layer), info).denies()
-    assert not Judge(layer, RequestContext(), READ, Telling(layer, ip="192.0.2.1"), info).denies()
+    assert Judge(layer, RequestContext(), READ, telling(layer), info).denies()
+    assert not Judge(layer, RequestContext(), READ, telling(layer, "192.0.2.1"), info).denies()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from harness.identities import identity
 
 from objstore.access import condition_keys
 from objstore.access.condition_keys import Subject
-from objstore.core.names import Name
 from objstore.s3 import access
-from objstore.s3.data.object_store import Target
 from objstore.s3.request.s3_request import S3Request
 from objstore.s3.request.signature import Signing
 
@@ -36,9 +34,8 @@ def request(
 
 
 def values(one: S3Request, *keys: str) -> dict[str, tuple[str, ...]]:
-    context: Any = None
-    source = access._S3Facts(context, one, Target(Name("AUTH_owner", "bucket", "key")))
-    subject = Subject(source.circumstances(frozenset(keys)), identity("AUTH_a", "u"), "AUTH_owner")
+    asked = access.circumstances(one, frozenset(keys))
+    subject = Subject(asked, identity("AUTH_a", "u"), "AUTH_owner")
     return {key: tuple(value) for key, value in condition_keys.gather(keys, subject).items()}
 
 
