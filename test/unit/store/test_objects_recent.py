@@ -108,4 +108,4 @@ def test_no_more_than_the_limit_is_kept(tmp_path: Path) -> None:
     recent = Recent(FILES, 3)
     for number in range(10):
         recent.keep(f"/{number}", Looked(looked.found, looked.stamps))
-    assert list(recent._kept) == ["/7", "/8", "/9"]
+    assert list(recent._entries) == ["/7", "/8", "/9"]
