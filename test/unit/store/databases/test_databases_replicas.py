@@ -118,11 +118,11 @@ def test_what_is_known_of_one_database_is_not_noted_of_the_one_that_took_its_pla
 
 def test_what_was_removed_is_not_remembered(source: ContainerStore) -> None:
     os.utime(source.path(AT))
-    known = source._known
+    known = source._summary_cache
     source.close()
     known.put(AT.hash, ((1, 2, 3),), source.summaries([AT])[AT.hash])
     assert source.remove_moved(AT, source.summaries([AT])[AT.hash])
-    assert not known._known
+    assert not known._cache
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ def test_no_more_summaries_are_remembered_than_may_be(tmp_path: Path, source: Co
     known = Known(2)
     for name_hash in ("a", "b", "c"):
         known.put(name_hash, ((1, 2, 3),), summary)
-    assert [known._known.get(name_hash) is not None for name_hash in ("a", "b", "c")] == [True, True, False]
+    assert [known._cache.get(name_hash) is not None for name_hash in ("a", "b", "c")] == [True, True, False]
     assert known.get("a", str(path)) is None  # the file is another
     assert known.stamp(str(path)) is None  # it has just changed
     known.put("a", None, summary)
     known.put("c", ((1, 2, 3),), summary)
-    assert known._known.keys() == {"b", "c"}
+    assert known._cache.keys() == {"b", "c"}
