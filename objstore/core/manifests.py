@@ -18,8 +18,6 @@ MANIFEST_OWNS = "X-Object-Sysmeta-Manifest-Owns"
 
 # With the answer to a PUT or DELETE: MANIFEST_OWNS of the object that was replaced or deleted; several with a comma.
 REPLACED_SEGMENTS = "X-Backend-Replaced-Segments"
-# With a DELETE: keep the segments, which belong to another name now (the object was renamed).
-KEEP_SEGMENTS = "X-Backend-Keep-Segments"
 
 
 def shown_etag(metadata: Mapping[str, str], etag: str) -> str:

@@ -14,8 +14,6 @@ DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
 UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"
 # With an object whose bytes are the version's: the account counts them there.
 COUNTED_ELSEWHERE = "X-Object-Sysmeta-Container-Update-Override-Elsewhere"
-# With PUT of an object, from the system: answer 201 only if a majority of the container's replicas has its row.
-LISTED = "X-Backend-Listed-By-Majority"
 # The content type of a delete marker's pointer. Its row is a deletion of this type: no listing shows it, but the
 # container is not empty while it is there.
 MARKER_TYPE = "application/x-delete-marker"

@@ -11,10 +11,8 @@ from urllib.parse import unquote
 from objstore.core import metadata
 from objstore.core.errors import InvalidInput
 from objstore.core.lives import LIFE
-from objstore.core.manifests import KEEP_SEGMENTS
 from objstore.core.numbers import is_whole, whole
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import LISTED
 from objstore.layers.interface import DeleteOptions, PutOptions, RenameSource, UpdateOptions
 from objstore.web import constraints
 from objstore.web.write_conditions import RENAME_ETAG, RENAME_SOURCE, WriteCondition
@@ -42,8 +40,6 @@ def put_options(
         sent.get(LIFE, ""),
         late,
         _rename(sent) if RENAME_SOURCE in sent else None,
-        LISTED in sent,
-        KEEP_SEGMENTS in sent,
     )
 
 
@@ -64,7 +60,7 @@ def delete_options(sent: Mapping[str, str]) -> DeleteOptions:
     if due is not None and not is_whole(due):
         raise InvalidInput(f"Bad {_IF_DELETE_AT} header value")
     delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # none is due so late
-    return DeleteOptions(_timestamp(sent), WriteCondition.sent(sent), _policy(sent), delete_at, KEEP_SEGMENTS in sent)
+    return DeleteOptions(_timestamp(sent), WriteCondition.sent(sent), _policy(sent), delete_at)
 
 
 def _timestamp(sent: Mapping[str, str]) -> Timestamp | None:

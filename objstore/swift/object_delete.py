@@ -6,7 +6,7 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import delete_options
-from objstore.swift.request import ProxyRequest, condition_refusal, plain, segments_header, version_header, writable
+from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.responses import Response, error
 
@@ -28,5 +28,5 @@ class ObjectDelete:
             result = self._layer.delete(request.context, request.name, options)
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)
-        headers = segments_header(result.segments) | version_header(result.version_id)
+        headers = version_header(result.version_id)
         return plain(204, headers) if result.existed else error(404, headers=headers)

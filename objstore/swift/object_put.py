@@ -10,9 +10,9 @@ from objstore.core.lives import ENDED
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
-from objstore.swift.request import ProxyRequest, condition_refusal, plain, segments_header, version_header, writable
+from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
-from objstore.web.requests import LATE_HEADERS, WsgiBody, content_length, has_body
+from objstore.web.requests import WsgiBody, content_length, has_body
 from objstore.web.responses import Response, error, http_date
 
 
@@ -41,7 +41,7 @@ class ObjectPut:
         except ContainerReplaced:
             return error(409, headers={ENDED: "true"})
         headers = {"Etag": result.etag, "Last-Modified": http_date(result.timestamp.ceiling)}
-        return plain(201, headers | segments_header(result.segments) | version_header(result.version_id))
+        return plain(201, headers | version_header(result.version_id))
 
     def _refuse(self, request: ProxyRequest) -> Response | None:
         headers = request.headers
@@ -59,6 +59,5 @@ class ObjectPut:
 
     def _options(self, request: ProxyRequest) -> PutOptions:
         assert request.name.object is not None
-        late = request.environ.get(LATE_HEADERS)
-        options = put_options(request.headers, request.name.object, time.time(), late)
-        return options if request.trusted else options._replace(life="", rename=None, listed=False)
+        options = put_options(request.headers, request.name.object, time.time())
+        return options if request.trusted else options._replace(life="", rename=None)

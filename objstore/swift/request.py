@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from objstore.core.errors import NotSupported, PreconditionFailed
-from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
@@ -143,11 +142,6 @@ def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Resp
     """Return a 412; or a 404 to a PUT with the system's rights if If-Match meets nothing (S3: NoSuchKey)."""
     headers = {messages.MISSING: "true"} if failed.missing else None
     return error(404 if failed.missing and request.trusted and request.method == "PUT" else 412, headers=headers)
-
-
-def segments_header(segments: tuple[str, ...]) -> dict[str, str]:
-    """Return the header with segments of replaced manifests, for the filter that deletes them."""
-    return {REPLACED_SEGMENTS: ",".join(segments)} if segments else {}
 
 
 def missing(status: int) -> Response:

@@ -17,7 +17,6 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 __all__ = [
     "ENVIRON_KEY",
-    "LATE_HEADERS",
     "Environ",
     "StartResponse",
     "WsgiApp",
@@ -34,10 +33,6 @@ __all__ = [
     "to_text",
     "vouch",
 ]
-
-# A function of a trusted filter, called once the body of an object's PUT was read to its end: further
-# headers to keep with the object (its checksum, which a client may send after the body). ASCII.
-LATE_HEADERS = "objstore.late_headers"
 
 
 def vouch(environ: Environ) -> None:
