@@ -7,7 +7,7 @@ All are objects of the bucket's hidden container `parts` (`names`).
 
 Promises:
 
-- The object is made by one native PUT of a manifest of the parts: readers see what was there or the
+- The object is made by one put of a manifest of the parts: readers see what was there or the
   new object. Parts are never overwritten in place, so what a manifest lists stays as it is.
 - Of completions and abortions of one upload, one has its way: who first makes the claim, which a
   conditional PUT decides. The others are told OperationAborted while it lasts, and NoSuchUpload after it.
