@@ -52,12 +52,12 @@ class Trip(NamedTuple):
 
 # Those of today, which must not grow by more than a tenth.
 NOTED = {
-    "Swift GET 4 KiB": Trip(57, 167, 191),
-    "Swift list": Trip(55, 189, 231),
-    "S3 GET 4 KiB": Trip(70, 230, 296),
-    "S3 list": Trip(65, 226, 352),
-    "S3 PUT 4 KiB": Trip(99, 382, 534),
-    "S3 PUT If-Match": Trip(102, 398, 571),
+    "Swift GET 4 KiB": Trip(57, 146, 161),
+    "Swift list": Trip(55, 169, 202),
+    "S3 GET 4 KiB": Trip(69, 198, 248),
+    "S3 list": Trip(65, 198, 307),
+    "S3 PUT 4 KiB": Trip(100, 362, 498),
+    "S3 PUT If-Match": Trip(102, 374, 528),
 }
 # Those of version 0.1.
 FORMER = {
