@@ -1,6 +1,6 @@
-"""What S3 asks of the decision over access: its requests as questions, and what a request says of ACLs.
+"""Access control of S3 requests: the questions that a request puts, and the ACLs that it sets.
 
-`access.decision` decides; here a request's own words are read for it, and refusals become S3's errors.
+`access.decision` decides; this module makes its questions from requests, and S3's errors from refusals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.s3.settings import S3Settings
 from objstore.web.infos import ContainerInfo
 
-# Operations whose headers say what a new object is to be like.
+# Operations whose headers describe a new object.
 _MAKING = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 # Operations that make an object, and those that only prepare one, for `s3:ObjectCreationOperation`.
 _CREATES = {
@@ -40,7 +40,10 @@ _MAX_TAGS = 64 * 1024  # bytes of a Tagging document
 
 
 class Access:
-    """keys: who has which access key; None if any canonical id is taken for someone's."""
+    """The checks of requests against policies, ACLs and the settings of the store.
+
+    keys: the access keys and their owners; None if any text is valid as a canonical id.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,10 @@ class Access:
         )
 
     def check(self, request: S3Request, action: str, versioned_action: str) -> None:
-        """Raises S3Error AccessDenied for an identity that may not do the operation, NoSuchBucket."""
+        """Refuse an operation that the identity may not do.
+
+        Raises S3Error AccessDenied, NoSuchBucket.
+        """
         if not request.bucket or request.operation == "CreateBucket":
             self._check_account(request)
             return
@@ -73,34 +79,39 @@ class Access:
             self._check(request, action, name, request.key, version, request.operation in _MAKING)
 
     def denies(self, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = "") -> bool:
-        """Does the policy of a bucket deny an action? bucket: its container.
+        """Return whether the policy of a bucket denies an action. bucket: its container.
 
-        For what comes with an action that is allowed: the tags of the source of a copy, or of an object that is read.
+        For an action that belongs to an allowed one: reading the tags of the source of a copy, or of an object that is
+        read.
         """
         info = self._layer.container_info(request.context, bucket)
         question = Question(request.identity, action, _in(bucket, key), True, version_id=version_id)
         return self._judge(request, question, info).denies()
 
     def check_anonymous(self, request: S3Request, actions: tuple[str, ...], bucket: Name) -> None:
-        """Raises S3Error AccessDenied for an anonymous request if nothing lets it do one of the actions to any key.
+        """Refuse an anonymous request if nothing lets it do one of the actions to any key.
 
-        For operations on many keys, each of which is checked by itself: before their body is read and taken apart.
-        Raises S3Error NoSuchBucket.
+        For operations on many keys, each with a check of its own: before their body is read and parsed. Raises S3Error
+        AccessDenied, NoSuchBucket.
         """
         if not request.identity.known and not may_let_anyone(self.bucket(request, bucket), actions):
             raise S3Error("AccessDenied")
 
     def require(self, request: S3Request, action: str, bucket: str, key: str = "", version_id: str = "") -> Name:
-        """Return the native name, of the bucket or of the key in it, that may be acted upon. Raises S3Error as `check`.
+        """Return the native name, of the bucket or of the key in it, after a check of the action.
 
-        For what an operation does besides what its `action` says: the source of a copy, each key of a deletion.
+        For what an operation does in addition to its `action`: reading the source of a copy, deleting each of several
+        keys. Raises S3Error as `check`.
         """
         name = self._buckets.resolve(request, bucket)
         self._check(request, action, name, key, version_id)
         return _in(name, key)
 
     def expect_owner(self, request: S3Request, bucket: str, expected: str) -> None:
-        """Hold a bucket's owner against an x-amz-source-expected-bucket-owner; raises S3Error AccessDenied."""
+        """Compare a bucket's owner with an x-amz-source-expected-bucket-owner.
+
+        Raises S3Error AccessDenied if they differ.
+        """
         if expected and self._buckets.resolve(request, bucket).account != expected:
             raise S3Error("AccessDenied")
 
@@ -112,63 +123,65 @@ class Access:
         """
         headers = request.headers
         name = self._buckets.resolve(request, request.bucket)
-        asks = asks_for_acl(headers)
-        if not asks and (not request.account or request.account == name.account):
+        has_acl = asks_for_acl(headers)
+        if not has_acl and (not request.account or request.account == name.account):
             return ""
         bucket = self.bucket(request, name)
         canned = headers.get(CANNED_HEADER)
         if bucket.acls_disabled:
-            if asks and canned != "bucket-owner-full-control":
+            if has_acl and canned != "bucket-owner-full-control":
                 raise S3Error("AccessControlListNotSupported")
             return ""
         owner = request.account or name.account
         if bucket.ownership == buckets.BUCKET_OWNER_PREFERRED and canned == "bucket-owner-full-control":
             owner = name.account
-        acl = from_headers(headers, Owners(owner, name.account), self.known) or acls.private(owner)
+        acl = from_headers(headers, Owners(owner, name.account), self.has_account) or acls.private(owner)
         refuse_public(acl, bucket.block)
         if not acl.private:
             self._buckets.register(request, name)
         return acls.dump(acl, name.account)
 
     def bucket(self, request: S3Request, name: Name) -> BucketAccess:
-        """Return what the bucket of a name says of access; raises S3Error NoSuchBucket."""
+        """Return the access settings of the bucket of a name; raises S3Error NoSuchBucket."""
         info = self._layer.container_info(request.context, name)
         if not info.exists:
             raise no_such(name.container or "")
         return buckets.of_container(name, info, self.defaults)
 
-    def sent_acl(self, request: S3Request, bucket: BucketAccess, owners: Owners) -> Acl:
+    def requested_acl(self, request: S3Request, bucket: BucketAccess, owners: Owners) -> Acl:
         """Return the ACL that a request for `?acl` sets, by headers or in its body.
 
         Raises S3Error AccessControlListNotSupported, AccessDenied, MalformedACLError, MissingSecurityHeader and others.
         """
         body = request.body.whole(self._max_body)
-        known = self.known
-        asked = from_headers(request.headers, owners, known)
-        if asked is None:
+        acl = from_headers(request.headers, owners, self.has_account)
+        if acl is None:
             if not body:
                 raise S3Error("MissingSecurityHeader")
-            asked = acl_xml.from_xml(body, owners.owner, known)
+            acl = acl_xml.from_xml(body, owners.owner, self.has_account)
         if bucket.acls_disabled:
-            # The one ACL that says what holds anyway.
-            if request.header(CANNED_HEADER) == "bucket-owner-full-control" or (body and asked.private):
+            # The one ACL that changes nothing.
+            if request.header(CANNED_HEADER) == "bucket-owner-full-control" or (body and acl.private):
                 return acls.private(owners.bucket)
             raise S3Error("AccessControlListNotSupported")
-        refuse_public(asked, bucket.block)
-        return asked
+        refuse_public(acl, bucket.block)
+        return acl
 
-    def known(self, account: str) -> bool:
-        """Is this the canonical id of someone?"""
+    def has_account(self, account: str) -> bool:
+        """Return whether this is the canonical id of an account."""
         return self._keys is None or self._keys.has_account(account)
 
     def _check_account(self, request: S3Request) -> None:
-        """To list buckets and to make one is up to those who administer the account."""
-        made = decide(Question(request.identity, "s3:ListAllMyBuckets", Name(request.account), True), Facts())
-        if not (isinstance(made, Decision) and made.allowed):
+        """Refuse to list or create buckets unless the identity administers the account."""
+        decision = decide(Question(request.identity, "s3:ListAllMyBuckets", Name(request.account), True), Facts())
+        if not (isinstance(decision, Decision) and decision.allowed):
             raise S3Error("AccessDenied")
 
     def _check(self, request: S3Request, action: str, name: Name, key: str, version: str, making: bool = False) -> None:
-        """name: of the container. making: do the headers of the request describe a new object?"""
+        """Refuse an action on a container, or on a key in it, that the identity may not do.
+
+        name: of the container. making: True if the headers of the request describe a new object.
+        """
         info = self._layer.container_info(request.context, name)
         if not info.exists:
             raise no_such(name.container or "")
@@ -185,9 +198,9 @@ class Access:
             pays=_PAYMENT_SYSMETA in info.sysmeta and _pays(request),
             version_id=version,
         )
-        made = self._judge(request, question, info).decide()
-        if not made.allowed:
-            request.environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")
+        decision = self._judge(request, question, info).decide()
+        if not decision.allowed:
+            request.environ.setdefault("objstore.log_info", []).append(f"denied:{decision.rule}")
             raise S3Error("AccessDenied")
 
     def _judge(self, request: S3Request, question: Question, info: ContainerInfo) -> Judge:
@@ -195,9 +208,9 @@ class Access:
 
 
 def circumstances(request: S3Request, keys: frozenset[str]) -> Circumstances:
-    """See `access.judge.Describe`."""
+    """Return the values of condition keys for a request; see `access.judge.Describe`. keys: those of the policy."""
     environ, signing = request.environ, request.signing
-    asked = Circumstances(
+    values = Circumstances(
         time.time(),
         request.source_ip,
         environ.get("wsgi.url_scheme") == "https",
@@ -210,8 +223,8 @@ def circumstances(request: S3Request, keys: frozenset[str]) -> Circumstances:
         tags=_tags_of(request) if needs_request_tags(keys) else "",
     )
     if signing is None:
-        return asked
-    return asked._replace(
+        return values
+    return values._replace(
         auth_type=signing.type,
         signature_version=signing.version,
         payload=signing.payload,
@@ -220,29 +233,29 @@ def circumstances(request: S3Request, keys: frozenset[str]) -> Circumstances:
 
 
 def _tags_of(request: S3Request) -> str:
-    """The tags that a request sets, by the same reading that stores them. Raises S3Error for malformed ones."""
+    """Return the tags that a request sets, in the form in which they are stored. Raises S3Error for malformed ones."""
     if request.operation == "PutObjectTagging":
         return tags.dump(tags.from_xml(xml.parse(request.body.whole(_MAX_TAGS))))
     return object_headers.tagging(request.headers).get(OBJECT_TAGS, "") if sets_tags(request) else ""
 
 
 def sets_tags(request: S3Request) -> bool:
-    """Does a request make an object with the tags of its header? A copy that takes over the source's does not."""
+    """Return whether a request makes an object with the tags of its header: not a copy with the tags of its source."""
     if request.operation not in _MAKING or not request.header("X-Amz-Tagging"):
         return False
     return request.operation != "CopyObject" or request.header("X-Amz-Tagging-Directive") == "REPLACE"
 
 
 def described_actions(request: S3Request) -> tuple[str, ...]:
-    """The actions, besides that of the operation, that the headers of an upload ask for."""
+    """Return the actions that the headers of an upload need in addition to that of the operation."""
     further = ("s3:PutObjectTagging",) if sets_tags(request) else ()
     return (*further, "s3:PutObjectAcl") if asks_for_acl(request.headers) else further
 
 
 def _pays(request: S3Request) -> bool:
-    """Does the identity agree to pay, if the bucket's owner does not?"""
-    sent = request.header("X-Amz-Request-Payer") or request.query.get("x-amz-request-payer", "")
-    return request.identity.known and sent == "requester"
+    """Return whether the identity agrees to pay, if the bucket's owner does not."""
+    payer = request.header("X-Amz-Request-Payer") or request.query.get("x-amz-request-payer", "")
+    return request.identity.known and payer == "requester"
 
 
 def _in(bucket: Name, key: str) -> Name:
@@ -250,6 +263,6 @@ def _in(bucket: Name, key: str) -> Name:
 
 
 def refuse_public(acl: Acl, block: PublicAccessBlock) -> None:
-    """Raises S3Error AccessDenied for an ACL that the public access block keeps from being set."""
+    """Refuse a public ACL if the public access block forbids it; raises S3Error AccessDenied."""
     if block.block_acls and acl.public:
         raise S3Error("AccessDenied")

@@ -1,6 +1,6 @@
-"""All operations that S3 documents (S3 API reference: Actions), and the requests that ask for them.
+"""All operations that S3 documents (S3 API reference: Actions), and the requests that select them.
 
-What is here and has no file under `operations` is answered NotImplemented.
+The answer to an operation without a file under `operations` is NotImplemented.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Documented(NamedTuple):
-    """See `operation.Operation` for the fields."""
+    """An operation of the S3 documentation; see `operation.Operation` for the fields."""
 
     name: str
     method: str
@@ -22,12 +22,12 @@ _COPY = "X-Amz-Copy-Source"
 
 
 def _rows(level: str, *rows: str) -> tuple[Documented, ...]:
-    """Rows of `NAME METHOD [SUBRESOURCE]`."""
-    found = []
+    """Return the operations of a level from rows of `NAME METHOD [SUBRESOURCE]`."""
+    operations = []
     for row in rows:
         name, method, *rest = row.split()
-        found.append(Documented(name, method, level, rest[0] if rest else ""))
-    return tuple(found)
+        operations.append(Documented(name, method, level, rest[0] if rest else ""))
+    return tuple(operations)
 
 
 CATALOG: tuple[Documented, ...] = (

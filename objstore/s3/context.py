@@ -1,4 +1,4 @@
-"""The parts that operations use: the object layer, objects, buckets, the decision over access, settings."""
+"""The parts that operations use: the object layer, objects, buckets, access control, settings."""
 
 from __future__ import annotations
 

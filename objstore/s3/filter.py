@@ -1,7 +1,7 @@
-"""The S3 API as a filter of the proxy's pipeline: what speaks S3 is answered here, all else passes.
+"""The S3 API as a filter of the proxy's pipeline: it answers S3 requests, all others pass.
 
-A request is S3's where it is signed as S3's are. An unsigned one is, unless its path is the native API's
-(setting `native_paths`) or it has a token; the host `bucket.domain` makes it S3's whatever its path.
+A request is an S3 request if its signature has the form of S3's. An unsigned one is, unless it has a token or its path
+is of the native API (setting `native_paths`); with a host `bucket.domain` it is one for any path.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ __all__ = ["SETTINGS", "S3Filter", "filter_factory"]
 _CHECK_BODY = "objstore.check_body"  # of the HTTP server: raises if the client has gone within the body
 _SIGNED_QUERY = ("X-Amz-Algorithm=", "X-Amz-Credential=", "AWSAccessKeyId=")
 _HASHING_THREADS = 2
-# Of most requests without a body, nothing is to be checked.
+# Methods whose bodies no operation reads.
 _READING = frozenset({"GET", "HEAD"})
-_UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, an empty object would be stored
+_UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, the store would create an empty object
 _OF_LIVES = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
-_NOTHING_SAID = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
+_UNDECLARED = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
 class S3Filter:
-    """app: the pipeline below, in which some filter has `access_keys`. policies: of the store.
+    """The filter `s3`. app: the pipeline below, in which a filter has `access_keys`. policies: of the store.
 
-    Raises ConfigError for storage classes of policies that are not there.
+    Raises ConfigError if `storage_classes` names a missing policy.
     """
 
     def __init__(
@@ -129,23 +129,23 @@ class S3Filter:
         return False
 
     def names_bucket(self, environ: Environ) -> bool:
-        """Does the host of a request name a bucket? For filters before this one that have paths of their own."""
+        """Return whether the host of a request names a bucket. For earlier filters that have paths of their own."""
         return bool(self._domains and addressing.bucket_of_host(environ.get("HTTP_HOST", ""), self._domains))
 
     def _answer(self, environ: Environ) -> Response:
         address = Address("", "")
-        environ["objstore.operation"] = "none"  # until one is found
+        environ["objstore.operation"] = "none"  # until the router selects one
         try:
-            sent = incoming.read(environ)
-            plus = "+" in sent.path and incoming.means_space(sent, self._values.plus_in_path)
-            address = addressing.locate(sent.path, sent.headers.get("Host", ""), self._domains, plus)
+            received = incoming.read(environ)
+            plus = "+" in received.path and incoming.means_space(received, self._values.plus_in_path)
+            address = addressing.locate(received.path, received.headers.get("Host", ""), self._domains, plus)
             if (page := welcome.page(environ, address)) is not None:
                 return page
             environ["objstore.kind"] = "object" if address.key else "container" if address.bucket else "account"
-            if sent.method == "OPTIONS":
-                response = cors.preflight(self._context, environ, sent.headers, address)
+            if received.method == "OPTIONS":
+                response = cors.preflight(self._context, environ, received.headers, address)
             else:
-                response = self._perform(self._request(environ, sent, address))
+                response = self._perform(self._request(environ, received, address))
         except S3Error as error:
             if error.code == "InternalError":
                 self._log(environ, error)
@@ -169,54 +169,54 @@ class S3Filter:
         try:
             return cors.response_headers(self._context, environ, requests.headers(environ), address.bucket)
         except (S3Error, ObjstoreError):
-            return {}  # the answer itself is worth more
+            return {}  # the client needs the answer more than its CORS headers
 
-    def _request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
-        if form_upload.is_form(sent, address):
-            request = self._forms.request(environ, sent, address)
+    def _request(self, environ: Environ, received: Incoming, address: Address) -> S3Request:
+        if form_upload.is_form(received, address):
+            request = self._forms.request(environ, received, address)
         else:
-            request = self._signed(environ, sent, address)
+            request = self._signed(environ, received, address)
         if request.identity.known:
             requests.vouch(environ)
             environ["objstore.identity"] = request.identity
             environ["REMOTE_USER"] = to_native(request.identity.user)
         return request
 
-    def _signed(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
-        proof = self._checker.check(sent, address.bucket if address.by_host else "")
-        # A URL is signed before its body is there: a checksum in its query is not held against the body.
-        headers = sent.headers
+    def _signed(self, environ: Environ, received: Incoming, address: Address) -> S3Request:
+        proof = self._checker.check(received, address.bucket if address.by_host else "")
+        # A URL is signed before its body exists, so a checksum in its query is not compared with the body.
+        headers = received.headers
         if proof.headers:
             headers = {**checksums.without(proof.headers), **headers}
-        body = self._body(environ, sent, headers, proof)
+        body = self._body(environ, received, headers, proof)
         if proof.words and proof.payload in declared.FRAMINGS:
             _strip_aws_chunked(headers)
         region = self._values.region
         return S3Request(
-            environ, address.bucket, address.key, sent.query, headers, body, proof.credential, region, proof.signing
+            environ, address.bucket, address.key, received.query, headers, body, proof.credential, region, proof.signing
         )
 
-    def _body(self, environ: Environ, sent: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
-        if sent.method in _READING:
-            if proof.words and proof.payload not in _NOTHING_SAID:
+    def _body(self, environ: Environ, received: Incoming, headers: dict[str, str], proof: Proof) -> Payload:
+        if received.method in _READING:
+            if proof.words and proof.payload not in _UNDECLARED:
                 declared.framing_of(proof.payload)
-            return self._no_body  # S3 compares nothing with a body that no operation reads
-        if sent.method == "DELETE" and proof.payload in _NOTHING_SAID and not has_body(environ):
+            return self._no_body  # S3 does not check a body that no operation reads
+        if received.method == "DELETE" and proof.payload in _UNDECLARED and not has_body(environ):
             return self._no_body
-        if sent.method == "POST" and "uploadId" in sent.query:  # the checksum is of the object that is completed
+        if received.method == "POST" and "uploadId" in received.query:  # the checksum is that of the whole object
             headers = {name: value for name, value in headers.items() if not checksums.is_declaration(name)}
-        asked = checksums.named(proof.headers) if proof.headers else ""
-        said = declared.read(headers, proof.payload, proof.words, asked)
-        if sent.method == "POST":
-            said = said._replace(document=True)
-        return Payload(environ["wsgi.input"], said, proof.seed, self._pool, environ.get(_CHECK_BODY))
+        algorithm = checksums.declared_algorithm(proof.headers) if proof.headers else ""
+        declaration = declared.read(headers, proof.payload, proof.words, algorithm)
+        if received.method == "POST":
+            declaration = declaration._replace(document=True)
+        return Payload(environ["wsgi.input"], declaration, proof.seed, self._pool, environ.get(_CHECK_BODY))
 
     def _perform(self, request: S3Request) -> Response:
         level: Level = "object" if request.key else "bucket" if request.bucket else "service"
         empty.check(request.method, request.query, request.headers)
         amz_headers.check(request.method, request.headers, self._values.unknown_amz_headers)
         if form_upload.FIELDS in request.environ:
-            # What is signed is an upload: neither query nor fields make another operation of it.
+            # The signature is of an upload: neither query nor fields select another operation.
             operation = self._router.route("POST", "bucket", {}, {})
         else:
             operation = self._router.route(request.method, level, request.query, request.headers)
@@ -247,13 +247,13 @@ class S3Filter:
 
 
 def _strip_aws_chunked(headers: dict[str, str]) -> None:
-    """Remove `aws-chunked`, in any case: it is how the body came, not how the object is coded."""
+    """Remove `aws-chunked`, in any case: it is the framing of the body, not a coding of the object."""
     coding = headers.get("Content-Encoding")
     if coding is None or "aws-chunked" not in coding.lower():
         return
-    kept = [part.strip() for part in coding.split(",") if part.strip().lower() not in ("aws-chunked", "")]
-    if kept:
-        headers["Content-Encoding"] = ", ".join(kept)
+    codings = [part.strip() for part in coding.split(",") if part.strip().lower() not in ("aws-chunked", "")]
+    if codings:
+        headers["Content-Encoding"] = ", ".join(codings)
     else:
         del headers["Content-Encoding"]
 

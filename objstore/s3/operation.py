@@ -1,4 +1,4 @@
-"""What an operation is, and what it is given to work with."""
+"""An operation of S3: the request that selects it, its actions and its handler."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ Level = Literal["service", "bucket", "object"]
 class Operation(NamedTuple):
     """One of S3's operations; each module of `operations` lists its own as OPERATIONS.
 
-    name: as AWS documents it (`PutObject`). subresource: the query key that selects it (`acl`,
-    `uploads`, `list-type`), '' for none. header: a canonical header that selects it over the
-    one without (`X-Amz-Copy-Source`). action: what policies call it (`s3:PutObject`), checked
-    against bucket and key before the handler runs; '' where the handler checks by itself.
-    versioned_action: in its place where the request names a version. note: for the table of what is
-    supported (`support`), what of the operation is not there; '' where all of it is.
+    name: as AWS documents it (`PutObject`). subresource: the query key that selects it (`acl`, `uploads`,
+    `list-type`), '' for none. header: a canonical header that selects it over the one without (`X-Amz-Copy-Source`).
+    action: its name in policies (`s3:PutObject`), checked against bucket and key before the handler runs; '' if the
+    handler checks by itself. versioned_action: the action of a request that names a version. note: the missing parts
+    of the operation, for the table in `support`; '' if it is complete.
     """
 
     name: str

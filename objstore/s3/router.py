@@ -1,4 +1,4 @@
-"""From method, level and sub-resource to the operation, by one table made from the list in `operations`."""
+"""The table from method, level and sub-resource to the operation, made from the list in `operations`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _RESOURCE_TYPES = {"service": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}
 
 
 class Router:
-    """Raises ValueError where two operations answer the same request."""
+    """The selection of operations. Raises ValueError if two operations answer the same request."""
 
-    def __init__(self, known: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[Operation]) -> None:
         # Of several operations for the same sub-resource, those that need a header come first.
         self._table: dict[tuple[str, str, str], list[Operation]] = {}
-        for operation in sorted(known, key=lambda one: not one.header):
+        for operation in sorted(operations, key=lambda operation: not operation.header):
             row = self._table.setdefault((operation.method, operation.level, operation.subresource), [])
             if any(other.header == operation.header for other in row):
                 raise ValueError(f"{operation.name} and {row[-1].name} answer the same request")
             row.append(operation)
-        self._documented = {(one.method, one.level, one.subresource) for one in CATALOG}
-        documented = [(one.level, one.subresource) for one in CATALOG]
+        self._documented = {(row.method, row.level, row.subresource) for row in CATALOG}
+        documented = [(row.level, row.subresource) for row in CATALOG]
         selecting = {(level, name) for _, level, name in self._table if name} | {row for row in documented if row[1]}
         self._names: dict[str, frozenset[str]] = {
             level: frozenset(name for other, name in selecting if other == level) for level in _RESOURCE_TYPES
@@ -31,10 +31,13 @@ class Router:
         self._all_names = frozenset(name for _, name in selecting)
 
     def route(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
-        """Raises S3Error NotImplemented, MethodNotAllowed, InvalidArgument, InvalidRequest."""
+        """Return the operation that a request selects.
+
+        Raises S3Error NotImplemented, MethodNotAllowed, InvalidArgument, InvalidRequest.
+        """
         name = self._selected(method, level, query) if query else ""
         row = self._table.get((method, level, name))
-        if row is None and method == "HEAD":  # what it says besides does not matter: HEAD has no documents
+        if row is None and method == "HEAD":  # ignores other sub-resources: HEAD returns no document
             row = self._table.get((method, level, ""))
         if row is not None:
             for operation in row:
@@ -53,7 +56,7 @@ class Router:
         )
 
     def _selected(self, method: str, level: Level, query: Mapping[str, str]) -> str:
-        """The sub-resource that a query names, '' for none."""
+        """Return the sub-resource that a query names, '' for none."""
         if self._all_names.isdisjoint(query):
             return ""
         names = [name for name in query if name in self._all_names]
@@ -68,8 +71,8 @@ class Router:
             return ours[0]
         if method == "HEAD" or level == "service":
             return ""
-        what = "key" if level == "object" else "bucket"
-        raise S3Error("InvalidRequest", f"There is no such thing as the ?{names[0]} sub-resource for a {what}")
+        resource = "key" if level == "object" else "bucket"
+        raise S3Error("InvalidRequest", f"There is no such thing as the ?{names[0]} sub-resource for a {resource}")
 
     def _allowed(self, level: Level, name: str) -> list[str]:
         return sorted({method for method, other, sub in self._table if (other, sub) == (level, name)})

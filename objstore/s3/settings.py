@@ -12,7 +12,7 @@ from objstore.s3.request import amz_headers, incoming
 
 @dataclass(frozen=True)
 class S3Settings:
-    """Settings of the filter."""
+    """The settings of the filter `s3`."""
 
     region: str = setting(str.strip, "us-east-1", "region of this store, in signatures and locations")
     accepted_regions: tuple[str, ...] = setting(

@@ -1,4 +1,4 @@
-"""doc/s3_support.md: which of S3's operations are there, made from the catalog and the operations themselves."""
+"""The page doc/s3_support.md: the supported operations of S3, made from the catalog and the operations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _TAIL = """
 | setting | default | |
 | --- | --- | --- |
 """
-# Operations that are answered elsewhere than in a file of `operations`, or never asked for.
+# Operations that have an answer elsewhere than in a file of `operations`, or that no client requests.
 _SPECIAL = {
     "OptionsObject": ("yes", "CORS preflight"),
     "ListDirectoryBuckets": ("no", "there are no directory buckets; the request lists the general ones"),
@@ -54,12 +54,13 @@ _SPECIAL = {
 
 
 def document() -> str:
-    """The text of doc/s3_support.md."""
-    rows = [_row(one, OPERATIONS) for one in sorted(CATALOG)]
+    """Return the text of doc/s3_support.md."""
+    rows = [_row(documented, OPERATIONS) for documented in sorted(CATALOG)]
     count = [row[2] for row in rows]
     operations = "".join(_line(row) for row in rows)
     settings = "".join(
-        _line((f"`{one.name}`", f"`{one.default}`" if one.default else "", one.help)) for one in SETTINGS
+        _line((f"`{setting.name}`", f"`{setting.default}`" if setting.default else "", setting.help))
+        for setting in SETTINGS
     )
     tail = _TAIL.format(
         payloads=", ".join(f"`{name}`" for name in declared.FRAMINGS),
@@ -75,25 +76,25 @@ def _headers(treatment: Treatment) -> str:
     return ", ".join(f"`{name.lower()}`" for name, treated in HEADERS.items() if treated is treatment)
 
 
-def _row(one: Documented, known: Iterable[Operation]) -> tuple[str, str, str, str]:
-    request = _request(one)
-    if one.name in _SPECIAL:
-        return (one.name, request, *_SPECIAL[one.name])
-    for operation in known:
-        if (operation.method, operation.level, operation.subresource, operation.header) == one[1:]:
-            return (one.name, request, "partly" if operation.note else "yes", operation.note)
-    return (one.name, request, "no", "")
+def _row(documented: Documented, operations: Iterable[Operation]) -> tuple[str, str, str, str]:
+    request = _request(documented)
+    if documented.name in _SPECIAL:
+        return (documented.name, request, *_SPECIAL[documented.name])
+    for operation in operations:
+        if (operation.method, operation.level, operation.subresource, operation.header) == documented[1:]:
+            return (documented.name, request, "partly" if operation.note else "yes", operation.note)
+    return (documented.name, request, "no", "")
 
 
 _PATHS = {"service": "/", "bucket": "/bucket", "object": "/bucket/key"}
 
 
-def _request(one: Documented) -> str:
-    if not one.method:
+def _request(documented: Documented) -> str:
+    if not documented.method:
         return ""
-    query = f"?{one.subresource}" if one.subresource else ""
-    header = f" with `{one.header.lower()}`" if one.header else ""
-    return f"`{one.method} {_PATHS[one.level]}{query}`{header}"
+    query = f"?{documented.subresource}" if documented.subresource else ""
+    header = f" with `{documented.header.lower()}`" if documented.header else ""
+    return f"`{documented.method} {_PATHS[documented.level]}{query}`{header}"
 
 
 def _line(cells: Iterable[str]) -> str:

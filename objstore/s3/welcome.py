@@ -1,4 +1,4 @@
-"""The page for a person who opens the store's address in a browser, who would see an XML error otherwise."""
+"""The page for a person who opens the store's address in a browser; it replaces the XML error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PAGE = b"""\
 
 
 def page(environ: Environ, address: Address) -> Response | None:
-    """For an anonymous GET of `/` that asks for HTML, as browsers do and S3 clients do not; None for all else."""
+    """Return the page for an anonymous GET of `/` that accepts HTML, as those of browsers do; None for all others."""
     if address.bucket or environ["PATH_INFO"] != "/" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         return None
     if "HTTP_AUTHORIZATION" in environ or environ["QUERY_STRING"]:

@@ -1,1 +1,1 @@
-"""The words of S3: errors, XML documents, dates, checksums and tags. Knows nothing of the store."""
+"""The formats of S3: errors, XML documents, dates, checksums and tags. Knows nothing of the store."""

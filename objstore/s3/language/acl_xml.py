@@ -1,4 +1,4 @@
-"""ACLs as S3's documents write them: `AccessControlPolicy` in and out."""
+"""ACLs as S3's documents write them: `AccessControlPolicy` read and written."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CHILD = {"CanonicalUser": "ID", "Group": "URI", "AmazonCustomerByEmail": "Email
 
 
 def display_name(account: str) -> str:
-    """Accounts have no other name than their own."""
+    """Return the name of an account for people: accounts have no other than their id."""
     return account
 
 
 def owner(account: str) -> list[tuple[str, str]]:
-    """What an `Owner` or `Initiator` element holds."""
+    """Return the content of an `Owner` or `Initiator` element."""
     return [("ID", account), ("DisplayName", display_name(account))]
 
 
@@ -39,22 +39,23 @@ def _typed(kind: str) -> str:
     return xml.attributes("Grantee", xmlns__xsi=xml.XSI, xsi__type=kind)
 
 
-def from_xml(document: bytes, expected_owner: str, known: Callable[[str], bool]) -> Acl:
-    """The ACL of a document, whose owner must be the one that is there: it cannot be changed.
+def from_xml(document: bytes, expected_owner: str, is_account: Callable[[str], bool]) -> Acl:
+    """Return the ACL of a document, whose owner must be the present one: it cannot change.
 
-    Raises S3Error MalformedACLError, AccessDenied, InvalidArgument, UnresolvableGrantByEmailAddress, InvalidRequest.
+    is_account: returns whether a text is a canonical id. Raises S3Error MalformedACLError, AccessDenied,
+    InvalidArgument, UnresolvableGrantByEmailAddress, InvalidRequest.
     """
     try:
         root = xml.parse(document, "AccessControlPolicy")
     except S3Error:
         raise S3Error("MalformedACLError") from None
-    named = root.find("Owner")
-    if named is None or root.find("AccessControlList") is None:
+    owner_element = root.find("Owner")
+    if owner_element is None or root.find("AccessControlList") is None:
         raise S3Error("MalformedACLError")
-    if xml.text(named, "ID") != expected_owner:
+    if xml.text(owner_element, "ID") != expected_owner:
         raise S3Error("AccessDenied")
     grants = tuple(_grant(element) for element in root.find("AccessControlList"))
-    return checked(Acl(expected_owner, grants), known)
+    return checked(Acl(expected_owner, grants), is_account)
 
 
 def _grant(element: Any) -> Grant:

@@ -1,4 +1,4 @@
-"""The checksums that S3 clients send and ask for (S3 User Guide: Checking object integrity)."""
+"""The checksums that S3 clients send and request (S3 User Guide: Checking object integrity)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Digest(Protocol):
 
 
 class Crc:
-    """A CRC that can be fed in pieces. function: of (data, value so far)."""
+    """A CRC that is computed in pieces. function: of (data, value so far)."""
 
     __slots__ = ("_function", "_size", "_value")
 
@@ -37,7 +37,7 @@ class Crc:
 
 
 class Algorithm(NamedTuple):
-    """size: of a checksum, in bytes."""
+    """A checksum algorithm. size: of a checksum, in bytes."""
 
     new: Callable[[], Digest]
     size: int
@@ -50,56 +50,60 @@ ALGORITHMS: dict[str, Algorithm] = {
     "SHA1": Algorithm(lambda: hashlib.sha1(usedforsecurity=False), 20),
     "SHA256": Algorithm(hashlib.sha256, 32),
 }
-DEFAULT = "CRC64NVME"  # what S3 keeps of an object whose uploader gave no checksum
+DEFAULT = "CRC64NVME"  # what S3 stores for an object uploaded without a checksum
 PREFIX = "X-Amz-Checksum-"
 BY_HEADER = {f"{PREFIX}{name.title()}": name for name in ALGORITHMS}
 # The header by which SDKs name the algorithm of the checksum that they send.
 ANNOUNCEMENT = "X-Amz-Sdk-Checksum-Algorithm"
 TRAILER = "X-Amz-Trailer"  # names the header that follows the body
-# Headers with the same beginning that are no checksums.
-OTHERS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
+# Headers with the same prefix that are not checksums.
+_NOT_CHECKSUMS = frozenset({f"{PREFIX}Algorithm", f"{PREFIX}Mode", f"{PREFIX}Type"})
 
 
 def header_of(algorithm: str) -> str:
-    """The canonical name of the header that holds a checksum of this algorithm."""
+    """Return the canonical name of the header that holds a checksum of this algorithm."""
     return PREFIX + algorithm.title()
 
 
-def known(algorithm: str, header: str) -> str:
-    """An algorithm's name in capitals; raises S3Error InvalidRequest for one that a header names and we lack."""
+def algorithm_name(algorithm: str, header: str) -> str:
+    """Return an algorithm's name in capitals; raises S3Error InvalidRequest if the algorithm is unknown.
+
+    header: the header with the name, for the message.
+    """
     name = algorithm.strip().upper()
     if name not in ALGORITHMS:
         raise S3Error("InvalidRequest", f"Value for {header.lower()} header is invalid.")
     return name
 
 
-def sent(headers: Mapping[str, str]) -> list[str]:
-    """The names of the checksum headers of a request, those of unknown algorithms too."""
-    return [name for name in headers if name[:15] == PREFIX and name not in OTHERS]
+def header_names(headers: Mapping[str, str]) -> list[str]:
+    """Return the names of the checksum headers of a request, including those of unknown algorithms."""
+    return [name for name in headers if name[:15] == PREFIX and name not in _NOT_CHECKSUMS]
 
 
 def is_declaration(name: str) -> bool:
-    """Does a header of this name declare the checksum of a body, beside the trailer's?"""
-    return name == ANNOUNCEMENT or (name[:15] == PREFIX and name not in OTHERS)
+    """Return whether a header of this name, other than the trailer's, declares the checksum of a body."""
+    return name == ANNOUNCEMENT or (name[:15] == PREFIX and name not in _NOT_CHECKSUMS)
 
 
 def without(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers but those that declare a checksum of the body."""
+    """Return the headers without those that declare a checksum of the body."""
     return {name: value for name, value in headers.items() if name != TRAILER and not is_declaration(name)}
 
 
-def named(headers: Mapping[str, str]) -> str:
-    """The algorithm of the checksum that headers declare; '' for none, or one that is unknown."""
+def declared_algorithm(headers: Mapping[str, str]) -> str:
+    """Return the algorithm of the checksum that headers declare; '' for none, or an unknown one."""
     announced = headers.get(ANNOUNCEMENT, "").strip().upper()
     if announced in ALGORITHMS:
         return announced
-    return next((BY_HEADER[name] for name in sent(headers) if name in BY_HEADER), "")
+    return next((BY_HEADER[name] for name in header_names(headers) if name in BY_HEADER), "")
 
 
 def decode(algorithm: str, value: str, where: str) -> bytes:
-    """The bytes of a checksum in base64; raises S3Error InvalidRequest if they cannot be of this algorithm.
+    """Return the bytes of a checksum in base64.
 
-    where: the place that the value comes from, for the message.
+    where: the place of the value, for the message. Raises S3Error InvalidRequest if the algorithm cannot have such a
+    value.
     """
     try:
         checksum = base64.b64decode(value, validate=True)
@@ -111,7 +115,7 @@ def decode(algorithm: str, value: str, where: str) -> bytes:
 
 
 def is_valid(algorithm: str, value: str) -> bool:
-    """Is this base64, in its canonical form, of as many bytes as the algorithm's checksums have?"""
+    """Return whether this is base64, in its canonical form, of as many bytes as the algorithm's checksums have."""
     try:
         decode(algorithm, value, "")
     except S3Error:
@@ -120,7 +124,7 @@ def is_valid(algorithm: str, value: str) -> bool:
 
 
 def raw(value: str) -> bytes:
-    """The bytes of a checksum that we wrote."""
+    """Return the bytes of a checksum that this module encoded."""
     return base64.b64decode(value)
 
 

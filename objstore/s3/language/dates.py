@@ -1,7 +1,7 @@
 """Dates as S3 writes them. Seconds are rounded up everywhere.
 
-A client that compares the time of its file with ours must not find an object older than the
-upload that made it: `aws s3 sync` would send the file again.
+A client that compares the time of its file with ours must not see an object older than the upload that made it: `aws
+s3 sync` would send the file again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["http_date", "iso", "listed", "of_http", "parse_http", "parse_iso", "
 
 
 def iso(seconds: float) -> str:
-    """ISO 8601 as in S3's documents: `2024-05-06T07:08:09.000Z`."""
+    """Return ISO 8601 as in S3's documents: `2024-05-06T07:08:09.000Z`."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(math.ceil(seconds)))
 
 
 def listed(stamp: str) -> str:
-    """The date of a listing's row (`2024-05-06T07:08:09.123456`, UTC) as S3 lists it."""
+    """Return the date of a listing's row (`2024-05-06T07:08:09.123456`, UTC) as S3 lists it."""
     return f"{stamp[:19]}.000Z" if stamp[19:] in ("", ".000000") else _next_second(stamp[:19])
 
 
@@ -34,13 +34,13 @@ def _next_second(stamp: str) -> str:
 
 
 def of_http(text: str) -> str:
-    """An HTTP date as in S3's documents; '' for one that is none."""
+    """Return an HTTP date as in S3's documents; '' for text that is not a date."""
     seconds = parse_http(text)
     return "" if seconds is None else iso(seconds)
 
 
 def parse_http(text: str) -> float | None:
-    """Seconds of an HTTP date (RFC 9110, 5.6.7), None for text that is none."""
+    """Return the seconds of an HTTP date (RFC 9110, 5.6.7), None for text that is not a date."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
@@ -49,7 +49,7 @@ def parse_http(text: str) -> float | None:
 
 @lru_cache(maxsize=256)  # many requests of one second
 def parse_iso_basic(text: str) -> float | None:
-    """Seconds of `20240506T070809Z`, None for text that is not of this form."""
+    """Return the seconds of `20240506T070809Z`, None for text that is not of this form."""
     if len(text) != 16 or text[8] != "T" or text[15] != "Z" or not text.isascii():
         return None
     day, clock = text[:8], text[9:15]
@@ -64,12 +64,12 @@ def parse_iso_basic(text: str) -> float | None:
 
 
 def parse_iso(text: str) -> float | None:
-    """Seconds of an ISO 8601 date with its time zone (`2024-05-06T07:08:09.000Z`), None for another text."""
+    """Return the seconds of an ISO 8601 date with its time zone (`2024-05-06T07:08:09.000Z`), None for another text."""
     try:
-        found = datetime.fromisoformat(text.strip())
+        date = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
     try:
-        return found.timestamp() if found.tzinfo is not None else None
-    except OverflowError:  # the first or last day there is, in another zone
+        return date.timestamp() if date.tzinfo is not None else None
+    except OverflowError:  # the first or last day of the calendar, in another zone
         return None

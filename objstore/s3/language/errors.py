@@ -163,7 +163,7 @@ ERRORS: dict[str, Meaning] = {
 class S3Error(Exception):
     """An error to answer with. code: a key of ERRORS. extra: further elements of the error document, in order.
 
-    headers: to send along (`x-amz-delete-marker`, `Allow`).
+    headers: of the answer (`x-amz-delete-marker`, `Allow`).
     """
 
     def __init__(
@@ -183,12 +183,12 @@ class S3Error(Exception):
 
 
 def incomplete() -> S3Error:
-    """The error for a body that ends too early, or whose framing is broken."""
+    """Return the error for a body that ends too early, or has broken framing."""
     return S3Error("IncompleteBody")
 
 
 def wrong_count(expected: int, provided: int) -> S3Error:
-    """The error for a body of another number of bytes than was announced."""
+    """Return the error for a body whose number of bytes is not the announced one."""
     return S3Error(
         "IncompleteBody",
         "You did not provide the number of bytes specified by the Content-Length HTTP header",

@@ -1,4 +1,4 @@
-"""How errors leave: S3's document, and the one table from core errors to S3's."""
+"""The answers to failed requests: S3's error document, and the one table from core errors to S3's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from objstore.s3.language import xml
 from objstore.s3.language.errors import S3Error
 from objstore.web.responses import Response
 
-# The first class that fits counts: subclasses stand before their bases.
+# The first matching class counts: subclasses precede their bases.
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.ChecksumMismatch, "BadDigest"),
     (core.TooManyContainers, "TooManyBuckets"),
@@ -27,25 +27,25 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.LockTimeout, "ServiceUnavailable"),
     (core.NodeFailure, "ServiceUnavailable"),
 )
-# Errors that tell which bucket or key they are about.
+# Errors that name their bucket or key.
 _OF_BUCKET = frozenset({"NoSuchBucket", "BucketNotEmpty", "BucketAlreadyExists", "BucketAlreadyOwnedByYou"})
 _OF_KEY = frozenset({"NoSuchKey"})
 _RETRY_AFTER = "1"  # seconds
 
 
 def from_core(failure: BaseException) -> S3Error:
-    """The S3 error for one of our own; InternalError for any that has no meaning to a client."""
+    """Return the S3 error for one of our own; InternalError for any without a meaning to a client."""
     if isinstance(failure, MalformedPolicy):
         return S3Error("MalformedPolicy", str(failure), {"Detail": failure.detail} if failure.detail else None)
     for kind, code in _CODES:
         if isinstance(failure, kind):
-            told = str(failure) if isinstance(failure, core.InvalidInput) else ""
-            return S3Error(code, told)
+            message = str(failure) if isinstance(failure, core.InvalidInput) else ""
+            return S3Error(code, message)
     return S3Error("InternalError")
 
 
 def respond(error: S3Error, bucket: str, key: str, request_id: str) -> Response:
-    """The response to a request that failed: besides code, message and ids it holds what the error itself has."""
+    """Return the response to a failed request, with code, message, ids and the elements of the error itself."""
     if error.status == 304:
         return Response(304, error.headers)
     extra = dict(error.extra)
@@ -65,7 +65,10 @@ def respond(error: S3Error, bucket: str, key: str, request_id: str) -> Response:
 
 
 def _retry(error: S3Error) -> dict[str, str]:
-    """When to try again: in seconds for all clients, in milliseconds for AWS's SDKs, which read only that."""
+    """Return headers with the time to retry.
+
+    In seconds for all clients, in milliseconds for AWS's SDKs, which read no other.
+    """
     if error.status != 503:
         return {}
     seconds = error.headers.get("Retry-After", _RETRY_AFTER)

@@ -145,7 +145,7 @@ def has_length(headers: Mapping[str, str]) -> bool:
 
 def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes, str]:
     """The algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
-    sent = checksums.sent(headers)
+    sent = checksums.header_names(headers)
     trailers = _trailers(headers.get(checksums.TRAILER, ""))
     if not sent and not trailers and checksums.ANNOUNCEMENT not in headers:
         return "", b"", ""

@@ -146,6 +146,6 @@ def test_a_malformed_hash_comes_before_a_malformed_md5_only_if_words_are_read() 
 def test_checksums_of_a_query_are_left_out_and_name_an_algorithm() -> None:
     query = {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32", TRAILER: CRC32, CRC32: VALUE, SDK: "CRC32"}
     assert checksums.without(query) == {"X-Amz-Acl": "private", "X-Amz-Checksum-Algorithm": "CRC32"}
-    assert checksums.named(query) == "CRC32"
-    assert checksums.named({SHA1: "x"}) == "SHA1"
-    assert checksums.named({SDK: "nonsense", "X-Amz-Checksum-Bad": "x"}) == ""
+    assert checksums.declared_algorithm(query) == "CRC32"
+    assert checksums.declared_algorithm({SHA1: "x"}) == "SHA1"
+    assert checksums.declared_algorithm({SDK: "nonsense", "X-Amz-Checksum-Bad": "x"}) == ""

@@ -67,7 +67,7 @@ def test_what_is_no_tag_set(pairs: list[tuple[str, str]], code: str) -> None:
 
 def test_buckets_have_more() -> None:
     pairs = [(str(number), "") for number in range(50)]
-    assert len(tags.checked(pairs, tags.MOST_OF_BUCKET)) == 50
+    assert len(tags.checked(pairs, tags.MAX_OF_BUCKET)) == 50
 
 
 def test_a_header_that_is_not_utf_8() -> None:

@@ -23,7 +23,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
-    asked = context.access.sent_acl(request, kept, Owners(kept.owner, kept.owner))
+    asked = context.access.requested_acl(request, kept, Owners(kept.owner, kept.owner))
     name = bucket_config.name_for_others(context, request)
     documents.keep(context.layer, request.context, name, ACL, acl.dump(asked, kept.owner))
     return Response(200)

@@ -80,7 +80,7 @@ def _ownership(request: S3Request) -> str:
 
 def _acl(context: Context, request: S3Request, ownership: str) -> Acl:
     owners = Owners(request.account, request.account)
-    granted = from_headers(request.headers, owners, context.access.known) or acl.private(request.account)
+    granted = from_headers(request.headers, owners, context.access.has_account) or acl.private(request.account)
     if ownership == BUCKET_OWNER_ENFORCED and asks_for_acl(request.headers) and not granted.private:
         raise S3Error("InvalidBucketAclWithObjectOwnership")
     return granted

@@ -32,7 +32,7 @@ def put(context: Context, request: S3Request) -> Response:
     stored = context.objects.read(request, target, object_store.HEAD)
     kept = context.access.bucket(request, target.name.of_container)
     owner = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner).owner
-    asked = context.access.sent_acl(request, kept, Owners(owner, kept.owner))
+    asked = context.access.requested_acl(request, kept, Owners(owner, kept.owner))
     if not asked.private:
         context.buckets.register(request, target.name.of_container)
     version_id = context.objects.change(request, target, {object_headers.ACL: acl.dump(asked, kept.owner)})

@@ -135,7 +135,7 @@ def checksum_wanted(headers: Mapping[str, str], stored: Reply) -> tuple[Checksum
     """The checksum of the source where it is that of the copy too, or the algorithm to compute one by."""
     known = object_headers.checksum(stored.headers)
     asked = headers.get("X-Amz-Checksum-Algorithm")
-    algorithm = checksums.known(asked, "x-amz-checksum-algorithm") if asked else ""
+    algorithm = checksums.algorithm_name(asked, "x-amz-checksum-algorithm") if asked else ""
     whole = known is not None and known.type == "FULL_OBJECT"
     if known is not None and whole and algorithm in ("", known.algorithm):
         return known._replace(parts=0), ""
