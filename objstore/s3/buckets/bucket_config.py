@@ -1,4 +1,4 @@
-"""Configuration documents of buckets: reading them from the container, keeping them, answering with them."""
+"""Configuration documents of buckets: read from the container, stored in it, and sent to clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERSIONING = "versioning"
 
 
 def read(context: Context, request: S3Request, kind: str) -> str:
-    """What the request's bucket says of a kind, '' for nothing; raises S3Error NoSuchBucket."""
+    """Return the document of a kind of the request's bucket, '' for none; raises S3Error NoSuchBucket."""
     name = context.buckets.resolve(request, request.bucket)
     info = context.layer.container_info(request.context, name)
     if not info.exists:
@@ -27,28 +27,28 @@ def read(context: Context, request: S3Request, kind: str) -> str:
 
 
 def read_or(context: Context, request: S3Request, kind: str, missing: str) -> str:
-    """The same; raises S3Error with the code `missing` where there is nothing."""
-    kept = read(context, request, kind)
-    if not kept:
+    """Return the same; raises S3Error with the code `missing` if there is no document."""
+    document = read(context, request, kind)
+    if not document:
         raise S3Error(missing, "", {"BucketName": request.bucket})
-    return kept
+    return document
 
 
 def keep(context: Context, request: S3Request, kind: str, document: str) -> None:
-    """Keep a document of the request's bucket; '' removes it. Raises S3Error NoSuchBucket, InvalidRequest."""
+    """Store a document of the request's bucket; '' removes it. Raises S3Error NoSuchBucket, InvalidRequest."""
     name = context.buckets.resolve(request, request.bucket)
     documents.keep(context.layer, request.context, name, kind, document)
 
 
 def name_for_others(context: Context, request: S3Request) -> Name:
-    """The request's bucket, registered, before something is said of it that concerns other accounts."""
+    """Return the name of the request's bucket, registered first: for a change that concerns other accounts."""
     name = context.buckets.resolve(request, request.bucket)
     context.buckets.register(request, name)
     return name
 
 
-def sent_xml(context: Context, request: S3Request, root: str) -> Any:
-    """The root of the request's document; raises S3Error MissingRequestBodyError, MalformedXML."""
+def request_xml(context: Context, request: S3Request, root: str) -> Any:
+    """Return the root of the request's document; raises S3Error MissingRequestBodyError, MalformedXML."""
     body = request.body.whole(context.settings.max_xml_body)
     if not body:
         raise S3Error("MissingRequestBodyError")

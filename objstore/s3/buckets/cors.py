@@ -1,7 +1,7 @@
 """Cross-origin requests of browsers by a bucket's rules (S3 user guide, "Using cross-origin resource sharing").
 
-The first rule that fits decides. What is said here gives no access: it tells a browser what to
-show to a script, and every request is judged as if it came from none.
+The first matching rule decides. CORS gives no access: it controls which answers a browser shows to a script, and every
+request has the rights that it would have without an Origin.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from objstore.web.requests import Environ
 from objstore.web.responses import Response
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
-MOST_RULES = 100
+MAX_RULES = 100
 _VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
 
 
 class Rule(NamedTuple):
-    """origins, headers: patterns with at most one `*`. max_age: seconds, -1 where it is not said."""
+    """A CORSRule. origins, headers: patterns with at most one `*`. max_age: in seconds, -1 if it is not set."""
 
     origins: tuple[str, ...]
     methods: tuple[str, ...]
@@ -42,19 +42,19 @@ class Rule(NamedTuple):
         return method in self.methods and any(matches(pattern, origin) for pattern in self.origins)
 
     def lets_send(self, names: Iterable[str]) -> bool:
-        """names: of headers, in lower case."""
+        """Return whether a request may have these headers. names: in lower case."""
         return all(any(matches(pattern.lower(), name) for pattern in self.headers) for name in names)
 
 
 def from_xml(root: Any) -> list[Rule]:
-    """The rules of a CORSConfiguration; raises S3Error MalformedXML, InvalidRequest."""
+    """Return the rules of a CORSConfiguration; raises S3Error MalformedXML, InvalidRequest."""
     xml.only(root, ("CORSRule",))
     rules = [_rule(element) for element in root]
     if not rules:
         raise S3Error("MalformedXML")
-    if len(rules) > MOST_RULES:
+    if len(rules) > MAX_RULES:
         raise S3Error(
-            "InvalidRequest", f"The number of CORS rules should not exceed allowed limit of {MOST_RULES} rules."
+            "InvalidRequest", f"The number of CORS rules should not exceed allowed limit of {MAX_RULES} rules."
         )
     return rules
 
@@ -73,10 +73,10 @@ def _rule(element: Any) -> Rule:
             raise S3Error(
                 "InvalidRequest", f"Found unsupported HTTP method in CORS config. Unsupported method is {method}"
             )
-    for what, patterns in (("AllowedOrigin", rule.origins), ("AllowedHeader", rule.headers)):
+    for element_name, patterns in (("AllowedOrigin", rule.origins), ("AllowedHeader", rule.headers)):
         for pattern in patterns:
             if pattern.count("*") > 1:
-                raise S3Error("InvalidRequest", f'{what} "{pattern}" can not have more than one wildcard.')
+                raise S3Error("InvalidRequest", f'{element_name} "{pattern}" can not have more than one wildcard.')
     for name in (*rule.exposed, *(pattern.replace("*", "") for pattern in rule.headers)):
         if name and "*" not in name and not is_header_name(name):
             raise S3Error("InvalidRequest", f'"{name}" in the CORS configuration is not the name of a header.')
@@ -89,12 +89,12 @@ def _rule(element: Any) -> Rule:
     return rule._replace(max_age=_max_age(texts("MaxAgeSeconds")), id=xml.text(element, "ID"))
 
 
-def _max_age(given: Sequence[str]) -> int:
-    if not given:
+def _max_age(texts: Sequence[str]) -> int:
+    if not texts:
         return -1
-    if not (given[0].isascii() and given[0].isdigit() and len(given[0]) < 10):
+    if not (texts[0].isascii() and texts[0].isdigit() and len(texts[0]) < 10):
         raise S3Error("MalformedXML")
-    return int(given[0])
+    return int(texts[0])
 
 
 def to_xml(rules: Iterable[Rule]) -> bytes:
@@ -116,17 +116,17 @@ def dump(rules: Iterable[Rule]) -> str:
     return json.dumps(list(rules), separators=(",", ":"))
 
 
-def load(kept: str) -> list[Rule]:
-    if not kept:
+def load(text: str) -> list[Rule]:
+    if not text:
         return []
     return [
         Rule(tuple(origins), tuple(methods), tuple(headers), tuple(exposed), max_age, name)
-        for origins, methods, headers, exposed, max_age, name in json.loads(kept)
+        for origins, methods, headers, exposed, max_age, name in json.loads(text)
     ]
 
 
 def _rules_of(context: Context, environ: Environ, bucket: str) -> list[Rule]:
-    """The rules of a bucket, none where there is no such bucket. Who has set rules has registered it."""
+    """Return the rules of a bucket, [] if there is no such bucket. A bucket with rules is registered."""
     account = context.buckets.entry(RequestContext.of(environ), bucket).account if bucket else ""
     if not account:
         return []
@@ -135,7 +135,7 @@ def _rules_of(context: Context, environ: Environ, bucket: str) -> list[Rule]:
 
 
 def preflight(context: Context, environ: Environ, headers: Mapping[str, str], address: Address) -> Response:
-    """The answer to OPTIONS; raises S3Error AccessForbidden where no rule lets the request be made, BadRequest."""
+    """Return the answer to OPTIONS; raises S3Error AccessForbidden if no rule allows the request, BadRequest."""
     origin, method = headers.get("Origin", ""), headers.get("Access-Control-Request-Method", "")
     if not origin:
         raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
@@ -146,36 +146,36 @@ def preflight(context: Context, environ: Environ, headers: Mapping[str, str], ad
     if not rules:
         message = "CORSResponse: CORS is not enabled for this bucket."
         raise S3Error("AccessForbidden", message, forbidden, {"Vary": _VARY})
-    sent = headers.get("Access-Control-Request-Headers", "").lower().split(",")
-    wanted = [name.strip() for name in sent if name.strip()]
-    rule = next((rule for rule in rules if rule.fits(origin, method) and rule.lets_send(wanted)), None)
+    names = headers.get("Access-Control-Request-Headers", "").lower().split(",")
+    requested = [name.strip() for name in names if name.strip()]
+    rule = next((rule for rule in rules if rule.fits(origin, method) and rule.lets_send(requested)), None)
     if rule is None:
         raise S3Error("AccessForbidden", "", forbidden, {"Vary": _VARY})
-    answer = _said(rule, origin)
-    if wanted:
-        answer["Access-Control-Allow-Headers"] = ", ".join(wanted)
+    answer = _rule_headers(rule, origin)
+    if requested:
+        answer["Access-Control-Allow-Headers"] = ", ".join(requested)
     if rule.max_age >= 0:
         answer["Access-Control-Max-Age"] = str(rule.max_age)
     return Response(200, answer)
 
 
 def response_headers(context: Context, environ: Environ, headers: Mapping[str, str], bucket: str) -> dict[str, str]:
-    """What to add to the answer, also an error, of a request that has an Origin; nothing where no rule fits."""
+    """Return the CORS headers of the answer, also of an error, to a request with an Origin; {} if no rule matches."""
     origin = headers.get("Origin", "")
     method = headers.get("Access-Control-Request-Method") or environ["REQUEST_METHOD"]
     rule = next((rule for rule in _rules_of(context, environ, bucket) if rule.fits(origin, method)), None)
-    return _said(rule, origin) if rule is not None else {}
+    return _rule_headers(rule, origin) if rule is not None else {}
 
 
-def _said(rule: Rule, origin: str) -> dict[str, str]:
+def _rule_headers(rule: Rule, origin: str) -> dict[str, str]:
     anyone = "*" in rule.origins
-    said = {
+    headers = {
         "Access-Control-Allow-Origin": "*" if anyone else origin,
         "Access-Control-Allow-Methods": ", ".join(rule.methods),
         "Vary": _VARY,
     }
     if not anyone:
-        said["Access-Control-Allow-Credentials"] = "true"
+        headers["Access-Control-Allow-Credentials"] = "true"
     if rule.exposed:
-        said["Access-Control-Expose-Headers"] = ", ".join(rule.exposed)
-    return said
+        headers["Access-Control-Expose-Headers"] = ", ".join(rule.exposed)
+    return headers

@@ -1,30 +1,30 @@
-"""Whose a bucket is: the registry of bucket names, one for all accounts.
+"""The registry of bucket names and their owners, one for all accounts.
 
-A registered bucket has an *entry*: an object of its name in the hidden account `.buckets`, in one of 256
-containers by the name's hash. The entry is made by a PUT with `If-None-Match: *`, so that of all who want
-a name exactly one gets it, and changed and deleted with `If-Match` of what was read. A container that Swift made
-has no entry; it is a bucket to its own account, and is registered when that account first changes something in it
-through S3: from then on no other account gets its name.
+A registered bucket has an *entry*: an object of its name in the hidden account `.buckets`, in one of 256 containers by
+the name's hash. The entry is made by a PUT with `If-None-Match: *`, so that exactly one of several concurrent clients
+gets a name, and it is changed and deleted with `If-Match` of the entry that was read. A container that Swift made has
+no entry; it is a bucket to its own account, and is registered when that account first changes something in it through
+S3: from then on no other account gets its name.
 
-Order of writes, so that a crash between any two leaves nothing wrong:
+Order of writes, so that a crash between any two leaves a consistent state:
 
 - create: entry, then container. An entry without a container is *vacant*: the bucket does not exist. Its
-  owner takes it up again by creating the bucket; anyone else may once it is older than `GRACE`, which is
-  longer than any creation under way.
-- delete: the container, its hidden containers (versions, parts, data of other storage classes), then the entry. What
-  a crash leaves is a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
+  owner takes the name again by creating the bucket; another account may if the entry is older than `GRACE`,
+  which is longer than any creation in progress.
+- delete: the container, its hidden containers (versions, parts, data of other storage classes), then the entry. A
+  crash leaves a vacant entry, perhaps with parts; deleting the bucket again, or creating it, clears them first.
 
-Hidden containers are cleared only while the bucket's container is not there: what a bucket that was made again has in
-them was written later than what is listed then. A writer of the deleted bucket that is still at work has its last
-step refused (`core.lives`), so nothing it was answered for is in them.
+Hidden containers are cleared only while the bucket's container is missing: a bucket that was made again has written
+its data in them after the listing. If a writer of the deleted bucket is still at work, its last step is refused
+(`core.lives`), so none of its acknowledged data is in them.
 
-A replica of the container that was away when it was deleted may know of an object that the others do not, and bring
-the bucket back. So the entry is *held* then: for a while (`deleted_name_hold`) no other account can have the name.
+A replica of the container that was away when it was deleted may have an object that the others do not, and bring the
+bucket back. So the entry is *held* then: for a time (`deleted_name_hold`) no other account can have the name.
 
 The container of a registered bucket can also be deleted through Swift: that leaves a vacant entry too.
 
-Swift's containers have names of their own in each account. So an account may have one of a name that is another's
-bucket: see `resolve`, and doc/decisions/bucket_names_and_containers.md.
+Swift's containers have names of their own in each account. So an account may have a container with the name of another
+account's bucket: see `resolve`, and doc/decisions/bucket_names_and_containers.md.
 """
 
 from __future__ import annotations
@@ -66,21 +66,22 @@ from objstore.web.context import RequestContext
 from objstore.web.write_conditions import WriteCondition
 
 ACCOUNT = ".buckets"
-GRACE = 600.0  # seconds that a vacant entry is its owner's alone
+GRACE = 600.0  # seconds in which only its owner can take a vacant entry
 _OWNER = "X-Object-Sysmeta-Bucket-Owner"
 _CREATED = "X-Object-Sysmeta-Bucket-Created"
 _REGION = "X-Object-Sysmeta-Bucket-Region"
 _HELD = "X-Object-Sysmeta-Bucket-Held"
 _EXPECTED = ("X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner")
-_TRIES = 5  # to win or lose against others who want the same name at once
+_TRIES = 5  # of writing an entry, against concurrent writers
 _PAUSE = 0.05  # seconds between tries
 _PAGE = 1000  # rows of a listing
 
 
 class Entry(NamedTuple):
-    """What the registry has of a name. account: '' for a name that nobody has. created: seconds since the epoch.
+    """The registry's entry for a name. account: '' if nobody has the name. created: seconds since the epoch.
 
-    etag: changes with every write of the entry. held: until when a deleted bucket's name is its owner's.
+    etag: changes with every write of the entry. held: the end, in seconds since the epoch, of the time in which only
+    the owner of a deleted bucket can have its name.
     """
 
     account: str = ""
@@ -94,7 +95,7 @@ NOBODYS = Entry()
 
 
 class Buckets:
-    """kinds: of the hidden containers that buckets can have."""
+    """The buckets of all accounts. kinds: of the hidden containers that buckets can have."""
 
     def __init__(
         self,
@@ -110,13 +111,13 @@ class Buckets:
         self._native_paths = frozenset(path.strip("/").partition("/")[0] for path in settings.native_paths)
 
     def resolve(self, request: S3Request, bucket: str) -> Name:
-        """The container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName where there is no such name.
+        """Return the container of a bucket; raises S3Error NoSuchBucket, InvalidBucketName if there is no such name.
 
-        BucketAlreadyExists where the requester's account has a container of this name, and the bucket is another's:
-        which of the two is meant is not clear, unless the request names the owner that it expects.
+        Raises BucketAlreadyExists if the requester's account has a container of this name, and the bucket is
+        another's: which of the two is meant is not clear, unless the request names the owner that it expects.
 
-        From the cache where it is there. That the container exists is not sure: one deleted through
-        Swift is found to be missing when it is asked for.
+        The entry may come from the cache, and the container may be missing: for one deleted through Swift, the
+        operation on it fails.
         """
         name = request.containers.get(bucket)
         if name is None:
@@ -142,32 +143,32 @@ class Buckets:
         return self._layer.container_info(request.context, Name(request.account, bucket)).exists
 
     def entry(self, context: RequestContext, bucket: str) -> Entry:
-        """What the registry has of a name, perhaps from the cache."""
+        """Return the registry's entry for a name, perhaps from the cache."""
         place = place_of(bucket)
-        found: Entry | None = context.infos.get(place)
-        if found is not None:
-            return found
+        entry: Entry | None = context.infos.get(place)
+        if entry is not None:
+            return entry
         cache = context.cache
         if cache is None:
-            found = self._read(context, place)
+            entry = self._read(context, place)
         else:
             key = infos.cache_key(place)
-            found = cache.get(key, Entry)
-            if found is None:
+            entry = cache.get(key, Entry)
+            if entry is None:
                 token = cache.token(key)
-                found = self._read(context, place)
-                cache.set(key, found, cache.info_ttl if found.account else cache.missing_ttl, token)
-        context.infos[place] = found
-        return found
+                entry = self._read(context, place)
+                cache.set(key, entry, cache.info_ttl if entry.account else cache.missing_ttl, token)
+        context.infos[place] = entry
+        return entry
 
     def create(self, request: S3Request, bucket: str, options: ContainerOptions) -> bool:
         """Make a bucket of the requester's account, with these options for its container.
 
-        True for a new one, False for one that was the account's already, which is left as it is.
-        Raises S3Error InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
+        Return True for a new bucket, False if the account has it already; it is unchanged then. Raises S3Error
+        InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
         """
         bucket_names.check(bucket, self._settings.dns_compliant_bucket_names)
-        if bucket in self._native_paths:  # by path style it would stand where something else is
+        if bucket in self._native_paths:  # its path would be that of another API
             raise S3Error("InvalidBucketName", "", {"BucketName": bucket})
         context, name = request.context, Name(request.account, bucket)
         place = place_of(bucket)
@@ -193,7 +194,7 @@ class Buckets:
         return True
 
     def claim(self, request: S3Request) -> None:
-        """Register the requester's container of Swift that it changes through S3, if nobody has the name.
+        """Register the requester's container of Swift before a change through S3, if nobody has the name.
 
         Raises S3Error BucketAlreadyExists if another account gets the name meanwhile.
         """
@@ -206,7 +207,7 @@ class Buckets:
     def register(self, request: S3Request, name: Name) -> None:
         """Register a container that Swift made, before a change through S3 or an ACL that concerns other accounts.
 
-        Raises S3Error BucketAlreadyExists where another account has the name.
+        Raises S3Error BucketAlreadyExists if another account has the name.
         """
         assert name.container is not None
         if self.entry(request.context, name.container).account == name.account:
@@ -218,15 +219,15 @@ class Buckets:
                 raise S3Error("BucketAlreadyExists", "", {"BucketName": name.container})
 
     def delete(self, request: S3Request, name: Name) -> None:
-        """Delete an empty bucket, with its uploads under way. Raises S3Error BucketNotEmpty, NoSuchBucket."""
+        """Delete an empty bucket, with its uploads in progress. Raises S3Error BucketNotEmpty, NoSuchBucket."""
         context, bucket = request.context, name.container
         assert bucket is not None
         entry = self._read(context, place_of(bucket))
-        whole = existed = True
+        complete = existed = True
         try:
             if next(self._layer.list_versions(context, name, VersionsPage(limit=10)), None) is not None:
                 raise S3Error("BucketNotEmpty", "", {"BucketName": bucket})
-            whole = self._layer.delete_container(context, name)
+            complete = self._layer.delete_container(context, name)
         except NotFound:
             existed = False
         except Conflict:
@@ -234,7 +235,7 @@ class Buckets:
         self._clear_hidden(context, name)
         if entry.account == name.account:
             place = place_of(bucket)
-            if whole:
+            if complete:
                 self._remove(context, place, entry)
             else:
                 self._write(context, place, entry, name.account, self._now() + self._settings.deleted_name_hold)
@@ -242,7 +243,7 @@ class Buckets:
             raise no_such(bucket)
 
     def _exists(self, context: RequestContext, container: Name) -> bool:
-        """Is there a container? Asked anew, as the cache may be behind."""
+        """Return whether a container exists. Not from the cache, which may be out of date."""
         try:
             self._layer.container(context, container)
         except NotFound:
@@ -262,10 +263,10 @@ class Buckets:
             float(headers.get(_HELD, "0")),
         )
 
-    def _write(self, context: RequestContext, place: Name, seen: Entry, account: str, held: float = 0.0) -> bool:
-        """Put the name down as an account's; False where the entry is not, or no longer, as it was seen.
+    def _write(self, context: RequestContext, place: Name, current: Entry, account: str, held: float = 0.0) -> bool:
+        """Write an account into the entry of a name. Return False if the entry is not `current`.
 
-        held: until when, for a bucket that was deleted; the entry then goes by itself.
+        held: the end of the hold of a deleted bucket, in seconds since the epoch; the entry expires then.
         """
         headers = {
             "Content-Type": "text/plain",
@@ -275,12 +276,12 @@ class Buckets:
             **({_HELD: f"{held:.5f}", "X-Delete-At": str(math.ceil(held))} if held else {}),
         }
         options = PutOptions(
-            headers, condition=WriteCondition(seen.etag) if seen.account else WriteCondition(None, "*")
+            headers, condition=WriteCondition(current.etag) if current.account else WriteCondition(None, "*")
         )
         try:
             written = self._put(context, place, options)
         except NotFound:
-            if seen.account:
+            if current.account:
                 return False
             self._layer.create_container(context, place.of_container, ContainerOptions({}))
             written = self._put(context, place, options)
@@ -290,15 +291,15 @@ class Buckets:
 
     def _put(self, context: RequestContext, place: Name, options: PutOptions) -> bool:
         try:
-            # So that every write has an etag of its own.
+            # A random body, so that every write has an etag of its own.
             self._layer.put(context, place, options, BytesBody(secrets.token_hex(16).encode()))
         except (PreconditionFailed, Conflict):
             return False
         return True
 
-    def _remove(self, context: RequestContext, place: Name, seen: Entry) -> None:
+    def _remove(self, context: RequestContext, place: Name, current: Entry) -> None:
         try:
-            self._layer.delete(context, place, DeleteOptions(condition=WriteCondition(seen.etag)))
+            self._layer.delete(context, place, DeleteOptions(condition=WriteCondition(current.etag)))
         except (NotFound, PreconditionFailed, Conflict):
             pass
         infos.forget(context, place)
@@ -309,31 +310,31 @@ class Buckets:
         return not self._exists(context, Name(entry.account, bucket))
 
     def _check_count(self, context: RequestContext, name: Name) -> None:
-        most = self._settings.max_buckets_per_account
+        limit = self._settings.max_buckets_per_account
         try:
             headers = self._layer.account(context, name.of_account).headers
         except NotFound:
             return
-        if int(headers.get("X-Account-Container-Count", "0")) < most:
+        if int(headers.get("X-Account-Container-Count", "0")) < limit:
             return
-        # Hidden containers were counted too; buckets are those that a listing shows.
+        # The count includes hidden containers; a listing has the buckets alone.
         rows = listings.rows(self._layer, context, name.of_account, Page(limit=_PAGE))
-        if sum(1 for _ in itertools.islice(rows, most)) >= most:
+        if sum(1 for _ in itertools.islice(rows, limit)) >= limit:
             raise S3Error("TooManyBuckets")
 
     def _clear_hidden(self, context: RequestContext, name: Name) -> None:
-        """Delete what belonged to a bucket that is no more: parts, versions that never counted, lost data."""
+        """Delete the remains of a deleted bucket: parts, versions that never counted, lost data."""
         assert name.container is not None
         for kind in self._kinds:
             self._clear(context, Name(name.account, hidden(kind, name.container)), name)
 
     def _clear(self, context: RequestContext, name: Name, bucket: Name) -> None:
-        """Delete a hidden container with all that is in it, where it is there, and as long as its bucket is not."""
+        """Delete a hidden container and its objects, if it exists, as long as its bucket does not."""
         try:
             while True:
                 rows = self._layer.list_objects(context, name, Page(limit=_PAGE)).rows
                 if self._exists(context, bucket):
-                    return  # it was made again, and some of this may be its
+                    return  # another creation made it, and some of the rows may be its own
                 for row in rows:
                     self._layer.delete(context, name._replace(object=str(row["name"])), DeleteOptions())
                 if len(rows) < _PAGE:
@@ -347,7 +348,7 @@ class Buckets:
 
 
 def hidden_kinds(policies: Policies) -> list[str]:
-    """The kinds of all hidden containers that a bucket can have."""
+    """Return the kinds of all hidden containers that a bucket can have."""
     indexes = [policy.index for policy in policies]
     elsewhere = [placed(plain, index) for plain in (DATA, PARTS) for index in indexes] if len(indexes) > 1 else []
     return [VERSIONS, PARTS, *elsewhere]
@@ -355,7 +356,7 @@ def hidden_kinds(policies: Policies) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def place_of(bucket: str) -> Name:
-    """Where the entry of a name is kept."""
+    """Return the name of the object with the entry of a bucket name."""
     digest = hashlib.md5(bucket.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
     return Name(ACCOUNT, digest[:2], bucket)
 

@@ -1,7 +1,7 @@
-"""S3's headers of objects and ours: what a request says is kept under which name, and how it is said back.
+"""The headers of S3 objects: those of requests, their stored names, and those of answers.
 
-Names of ours are canonical; those of S3's answers are lower case, since SDKs give the names of
-user metadata to their callers as they came.
+Stored names are canonical; names in S3's answers are lower case, since SDKs give the names of user metadata to their
+callers unchanged.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from objstore.s3.language.errors import S3Error
 from objstore.web.conditions import http_date_seconds
 from objstore.web.responses import http_date
 
-# Fixed when the object is written.
+# Set when the object is written.
 CHECKSUM = "X-Object-Sysmeta-S3-Checksum"
-ETAG = "X-Object-Sysmeta-S3-Etag"  # where it is not the MD5
+ETAG = "X-Object-Sysmeta-S3-Etag"  # if it is not the MD5
 REDIRECT = "X-Object-Sysmeta-S3-Website-Redirect"
-ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # asked for by the uploader
+ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # requested by the uploader
 # Changed later; a POST replaces these and the user metadata together.
 ACL = OBJECT_ACL
 TAGS = OBJECT_TAGS
 EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose value is empty
 
 USER = "X-Amz-Meta-"
-_KEPT_USER = "X-Object-Meta-"
+_STORED_USER = "X-Object-Meta-"
 _DATA_TIMESTAMP = "X-Backend-Data-Timestamp"
-MOST_METADATA = 2048  # bytes of names and values
-MOST_SYSTEM_METADATA = 8192  # likewise, with the user metadata
-_LONGEST_ENCODED = 4 * MOST_METADATA  # characters of a value in which encoded words are read
-# Charsets of encoded words. Python knows many more, among them some that give what is no text.
+MAX_METADATA = 2048  # bytes of names and values
+MAX_SYSTEM_METADATA = 8192  # likewise, with the user metadata
+_MAX_ENCODED = 4 * MAX_METADATA  # characters of a value that is searched for encoded words
+# Charsets of encoded words. Python has many more, some of which do not result in text.
 _CHARSETS = {name: name for name in ("ascii", "us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "windows-1252")}
 
-# Said and kept alike.
+# The same in requests, in the store and in answers.
 SYSTEM_HEADERS = (
     "Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires",
 )  # fmt: skip
@@ -72,7 +72,11 @@ _LOCK = ("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz
 
 
 class Checksum(NamedTuple):
-    """algorithm: in capitals (`CRC32C`). value: base64. type: FULL_OBJECT or COMPOSITE. parts: 0 where in one piece."""
+    """A checksum of an object.
+
+    algorithm: in capitals (`CRC32C`). value: base64. type: FULL_OBJECT or COMPOSITE. parts: their number, 0 if the
+    object was not uploaded in parts.
+    """
 
     algorithm: str
     value: str
@@ -84,31 +88,32 @@ class Checksum(NamedTuple):
         return f"x-amz-checksum-{self.algorithm.lower()}"
 
     def headers(self) -> dict[str, str]:
-        """As an answer says it."""
+        """Return the headers of an answer."""
         return {self.header: self.value, "x-amz-checksum-type": self.type}
 
     def dump(self) -> str:
-        kept = {"algorithm": self.algorithm, "value": self.value, "type": self.type}
-        return json.dumps({**kept, "parts": self.parts} if self.parts else kept, separators=(",", ":"))
+        document = {"algorithm": self.algorithm, "value": self.value, "type": self.type}
+        return json.dumps({**document, "parts": self.parts} if self.parts else document, separators=(",", ":"))
 
     @classmethod
-    def load(cls, kept: str) -> Checksum | None:
-        return cls(**json.loads(kept)) if kept else None
+    def load(cls, text: str) -> Checksum | None:
+        return cls(**json.loads(text)) if text else None
 
 
-# From a request to what is kept.
+# From a request to the store
 
 
 def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> None:
-    """Raises S3Error for what would silently not be done: encryption, locks, appending.
+    """Refuse a request for encryption, locks or appending, which would be ignored otherwise.
 
-    encryption: of AES256, ACCEPT or REFUSE.
+    encryption: the treatment of AES256, ACCEPT or REFUSE. Raises S3Error InvalidArgument, NotImplemented,
+    InvalidRequest.
     """
-    asked = headers.get(_ENCRYPTION)
-    if asked is not None and asked not in _ALGORITHMS:
-        extra = {"ArgumentName": _ENCRYPTION.lower(), "ArgumentValue": asked}
+    algorithm = headers.get(_ENCRYPTION)
+    if algorithm is not None and algorithm not in _ALGORITHMS:
+        extra = {"ArgumentName": _ENCRYPTION.lower(), "ArgumentValue": algorithm}
         raise S3Error("InvalidArgument", "The encryption method specified is not supported", extra)
-    if asked is not None and (asked != _ACCEPTED or encryption != ACCEPT):
+    if algorithm is not None and (algorithm != _ACCEPTED or encryption != ACCEPT):
         raise S3Error("NotImplemented", "", {"Header": _ENCRYPTION.lower()})
     for name in _UNSUPPORTED:
         if name in headers:
@@ -120,45 +125,48 @@ def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> 
 def described(
     headers: Mapping[str, str], classes: Container[str] = AT_ONCE, encryption: str = ACCEPT
 ) -> dict[str, str]:
-    """What an upload says of the object besides tags and ACL, as it is kept. classes: that it can ask for.
+    """Return the stored headers of an upload, without tags and ACL. classes: the available storage classes.
 
     encryption: see `refuse_unsupported`. Raises S3Error MetadataTooLarge, InvalidStorageClass,
     InvalidRedirectLocation, NotImplemented, InvalidArgument, InvalidRequest.
     """
     refuse_unsupported(headers, encryption)
-    kept = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
-    kept.setdefault("Content-Type", DEFAULT_TYPE)
-    kept.update(user_metadata(headers))
-    kept.update(storage_class(headers, classes))
-    size = sum(len(name) + len(to_native(value)) for name, value in kept.items())
-    if size > MOST_SYSTEM_METADATA:
-        raise S3Error("MetadataTooLarge", "", {"Size": str(size), "MaxSizeAllowed": str(MOST_SYSTEM_METADATA)})
+    stored = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
+    stored.setdefault("Content-Type", DEFAULT_TYPE)
+    stored.update(user_metadata(headers))
+    stored.update(storage_class(headers, classes))
+    size = sum(len(name) + len(to_native(value)) for name, value in stored.items())
+    if size > MAX_SYSTEM_METADATA:
+        raise S3Error("MetadataTooLarge", "", {"Size": str(size), "MaxSizeAllowed": str(MAX_SYSTEM_METADATA)})
     redirect = headers.get("X-Amz-Website-Redirect-Location")
     if redirect is not None:
         if not redirect.startswith(("/", "http://", "https://")):
             raise S3Error("InvalidRedirectLocation")
-        kept[REDIRECT] = redirect
+        stored[REDIRECT] = redirect
     if _ENCRYPTION in headers:
-        kept[ENCRYPTION] = headers[_ENCRYPTION]
-    _sendable(kept)
-    return kept | class_header(kept)
+        stored[ENCRYPTION] = headers[_ENCRYPTION]
+    _check_sendable(stored)
+    return stored | class_header(stored)
 
 
-def encryption(kept: Mapping[str, str]) -> dict[str, str]:
-    """The header of an answer to an upload that asked for encryption."""
-    return {_SHOWN[ENCRYPTION]: kept[ENCRYPTION]} if ENCRYPTION in kept else {}
+def encryption(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the encryption header of the answer to an upload, if the upload requested encryption.
+
+    stored: the stored headers of the object.
+    """
+    return {_SHOWN[ENCRYPTION]: stored[ENCRYPTION]} if ENCRYPTION in stored else {}
 
 
 def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE) -> dict[str, str]:
-    chosen = headers.get("X-Amz-Storage-Class", STANDARD)
-    if chosen not in classes:
-        raise S3Error("InvalidStorageClass", "", {"StorageClassRequested": chosen})
-    return {} if chosen == STANDARD else {STORAGE_CLASS: chosen}
+    requested = headers.get("X-Amz-Storage-Class", STANDARD)
+    if requested not in classes:
+        raise S3Error("InvalidStorageClass", "", {"StorageClassRequested": requested})
+    return {} if requested == STANDARD else {STORAGE_CLASS: requested}
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """The user metadata of a request, as kept."""
-    kept = {}
+    """Return the user metadata of a request, as stored headers."""
+    stored = {}
     empty = []
     size = 0
     for name, value in headers.items():
@@ -168,19 +176,19 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
         text = decoded(value)
         size += len(to_native(key)) + len(text.encode("utf-8", "surrogateescape"))
         if text:
-            kept[_KEPT_USER + _kept_name(key)] = text
+            stored[_STORED_USER + _stored_name(key)] = text
         else:
             empty.append(_empty_name(key))
-    if size > MOST_METADATA:
-        extra = {"Size": str(size), "MaxSizeAllowed": str(MOST_METADATA)}
+    if size > MAX_METADATA:
+        extra = {"Size": str(size), "MaxSizeAllowed": str(MAX_METADATA)}
         raise S3Error("MetadataTooLarge", "", extra)
     if empty:
-        kept[EMPTY] = ",".join(empty)
-    return kept
+        stored[EMPTY] = ",".join(empty)
+    return stored
 
 
-def _kept_name(key: str) -> str:
-    """WSGI takes an underscore of a name for a hyphen; here the two are different names."""
+def _stored_name(key: str) -> str:
+    """Return the stored form of a name: WSGI turns an underscore into a hyphen, and S3 distinguishes them."""
     return key.replace("%", "%25").replace("_", "%5F") if "_" in key or "%" in key else key
 
 
@@ -190,14 +198,17 @@ def _empty_name(key: str) -> str:
     return key.lower()
 
 
-def _said_name(kept: str) -> str:
-    name = USER.lower() + kept.lower()
+def _answer_name(stored_name: str) -> str:
+    name = USER.lower() + stored_name.lower()
     return name.replace("%5f", "_").replace("%25", "%") if "%" in name else name
 
 
 def decoded(value: str) -> str:
-    """A header's value with its encoded words (RFC 2047) read; as it is if they are broken or of another charset."""
-    if "=?" not in value or len(value) > _LONGEST_ENCODED:
+    """Return a header's value with its encoded words (RFC 2047) decoded.
+
+    The value is unchanged if they are broken or of another charset.
+    """
+    if "=?" not in value or len(value) > _MAX_ENCODED:
         return value
     try:
         parts = email.header.decode_header(value)
@@ -210,17 +221,17 @@ def decoded(value: str) -> str:
         return value
 
 
-def _sendable(kept: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers, which an answer can have; raises S3Error InvalidArgument. They have been decoded by now."""
-    for name in not_sendable(kept):
-        said = _said_name(name[len(_KEPT_USER) :]) if name.startswith(_KEPT_USER) else name.lower()
+def _check_sendable(stored: Mapping[str, str]) -> Mapping[str, str]:
+    """Refuse decoded headers that no answer can have; raises S3Error InvalidArgument."""
+    for name in not_sendable(stored):
+        name_of_answer = _answer_name(name[len(_STORED_USER) :]) if name.startswith(_STORED_USER) else name.lower()
         message = "The header has a name or value that HTTP cannot represent."
-        raise S3Error("InvalidArgument", message, {"ArgumentName": said})
-    return kept
+        raise S3Error("InvalidArgument", message, {"ArgumentName": name_of_answer})
+    return stored
 
 
 def encoded(text: str) -> str:
-    """Text as S3 says it in a header: what is not ASCII as an encoded word; bytes that are no text as they came."""
+    """Return text as a header of S3: an encoded word if it is not ASCII; bytes that are not text stay unchanged."""
     if text.isascii():
         return text
     try:
@@ -230,37 +241,37 @@ def encoded(text: str) -> str:
 
 
 def tagging(headers: Mapping[str, str]) -> dict[str, str]:
-    """What x-amz-tagging asks to keep; raises S3Error InvalidTag, InvalidArgument, BadRequest."""
+    """Return the stored header of the tags in x-amz-tagging; raises S3Error InvalidTag, InvalidArgument, BadRequest."""
     text = headers.get("X-Amz-Tagging")
-    kept = tags.dump(tags.from_header(text)) if text else ""
-    return {TAGS: kept} if kept else {}
+    stored = tags.dump(tags.from_header(text)) if text else ""
+    return {TAGS: stored} if stored else {}
 
 
-# From what is kept to an answer.
+# From the store to an answer
 
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a GET or HEAD of an object, without its checksum and version."""
-    said = {"Accept-Ranges": "bytes"}
+    """Return the headers of the answer to a GET or HEAD of an object, without its checksum and version."""
+    answer = {"Accept-Ranges": "bytes"}
     for name, value in headers.items():
         plain = _SHOWN.get(name)
         if plain is not None:
-            said[plain] = value
-        elif name.startswith(_KEPT_USER):
+            answer[plain] = value
+        elif name.startswith(_STORED_USER):
             text = value if value.isascii() else encoded(value)
-            said[_said_name(name[len(_KEPT_USER) :])] = text
+            answer[_answer_name(name[len(_STORED_USER) :])] = text
     if EMPTY in headers:
         for key in filter(None, headers[EMPTY].split(",")):
-            said[USER.lower() + key] = ""
-    said["ETag"] = quoted_etag(headers)
-    said["Last-Modified"] = http_date(modified(headers))
+            answer[USER.lower() + key] = ""
+    answer["ETag"] = quoted_etag(headers)
+    answer["Last-Modified"] = http_date(modified(headers))
     if TAGS in headers and (tagged := tags.count(headers[TAGS])):
-        said["x-amz-tagging-count"] = str(tagged)
-    return said
+        answer["x-amz-tagging-count"] = str(tagged)
+    return answer
 
 
 def etag(headers: Mapping[str, str]) -> str:
-    """Without quotes."""
+    """Return the entity tag, without quotes."""
     return (headers.get(ETAG) or headers.get("Etag", "")).strip('"')
 
 
@@ -269,7 +280,10 @@ def quoted_etag(headers: Mapping[str, str]) -> str:
 
 
 def modified(headers: Mapping[str, str]) -> int:
-    """Seconds since the epoch at which the data was written, rounded up: tagging leaves it as it is."""
+    """Return the time at which the data was written, in seconds since the epoch, rounded up.
+
+    A change of tags does not change it.
+    """
     for name in (_DATA_TIMESTAMP, "X-Timestamp"):
         try:
             return Timestamp.parse(headers.get(name, "")).ceiling
@@ -283,21 +297,24 @@ def checksum(headers: Mapping[str, str]) -> Checksum | None:
 
 
 def carried(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    """The kept headers whose names begin so, values as text: to be written again."""
+    """Return the stored headers with these prefixes, as text for another write."""
     return {name: value for name, value in headers.items() if name.startswith(prefixes)}
 
 
 def copied_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a copy takes over of its source: user metadata and the system headers."""
-    kept = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
-    return kept | carried(headers, (_KEPT_USER, EMPTY))
+    """Return the headers that a copy takes from its source: user metadata and the system headers."""
+    system = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
+    return system | carried(headers, (_STORED_USER, EMPTY))
 
 
 def reposted(headers: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
-    """All that a POST must say to change some items (to '' to remove them) and leave the rest."""
-    kept = {name: headers[name] for name in SYSTEM_HEADERS[1:] if headers.get(name)}
-    kept |= carried(
-        headers, (_KEPT_USER, "X-Object-Transient-Sysmeta-", "X-Delete-At", "X-Object-Manifest", "X-Robots-Tag")
+    """Return the complete headers of a POST that changes some headers and preserves the others.
+
+    changed: values by name, '' to remove the header.
+    """
+    posted = {name: headers[name] for name in SYSTEM_HEADERS[1:] if headers.get(name)}
+    posted |= carried(
+        headers, (_STORED_USER, "X-Object-Transient-Sysmeta-", "X-Delete-At", "X-Object-Manifest", "X-Robots-Tag")
     )
-    kept.update(changed)
-    return {name: value for name, value in kept.items() if value}
+    posted.update(changed)
+    return {name: value for name, value in posted.items() if value}

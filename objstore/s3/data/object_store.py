@@ -1,7 +1,7 @@
 """Reading, writing, changing and deleting objects: the one way from operations to the object layer.
 
-Operations say what they want of a key, or of a version of it; the layer knows whether the bucket keeps versions, and
-where. Its errors become S3's here.
+Operations name a key, or a version of it; the layer has the versioning of the bucket, and the place of the data. This
+module turns its errors into S3's.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import http_date
 from objstore.web.write_conditions import WriteCondition
 
-NULL = "null"  # the version that a bucket without versioning has of each key
+NULL = "null"  # the version of each key in a bucket without versioning
 HEAD = ReadOptions(head=True)
 GET = ReadOptions()
 RAW = ReadOptions(raw=True)
-_TRIES = 5  # of a change of metadata while the object is written again and again
+_TRIES = 5  # of a change of metadata during concurrent writes
 _NOTHING: Mapping[str, str] = {}
 
 
 class Target(NamedTuple):
-    """An object, and the version of it that is meant, '' for the current one."""
+    """An object, and the requested version of it, '' for the current one."""
 
     name: Name
     version: str = ""
 
 
 class Upload(NamedTuple):
-    """What to write: headers as kept, and an Etag that the body must have.
+    """An object to write: stored headers, among them an Etag that the body must have, and the body.
 
     late, rename: see `PutOptions`. conditions: If-Match and If-None-Match, decided at the commit.
     """
@@ -64,14 +64,17 @@ class Upload(NamedTuple):
 
 
 class S3Objects:
-    """Objects of buckets, and versions of them. classes: the storage classes that uploads may ask for."""
+    """Objects of buckets, and versions of them. classes: the available storage classes."""
 
     def __init__(self, layer: ObjectLayer, classes: StorageClasses = UNMAPPED) -> None:
         self._layer = layer
         self._classes = classes
 
     def read(self, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
-        """Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version)."""
+        """Open an object or a version of it.
+
+        Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version).
+        """
         if target.version:
             options = options._replace(version_id=target.version)
         try:
@@ -82,40 +85,40 @@ class S3Objects:
             raise _error(failure, target) from None
 
     def write(self, request: S3Request, name: Name, upload: Upload) -> PutResult:
-        """Make an object the current one; the etag that clients know it by, without quotes.
+        """Make an object the current one; the result has the etag for clients, without quotes.
 
-        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match on nothing), NoSuchBucket,
-        and what reading the body raises.
+        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match without an object),
+        NoSuchBucket, and the errors of reading the body.
         """
         assert name.object is not None
         try:
             options = put_options({**upload.headers, **upload.conditions}, name.object, time.time(), upload.late)
-            if MANIFEST in upload.headers:  # what it lists is deleted with the bucket
+            if MANIFEST in upload.headers:  # the listed parts are deleted with the bucket
                 options = options._replace(life=self._layer.container_info(request.context, name).life)
-            chosen = upload.headers.get(STORAGE_CLASS)
-            if chosen is not None or upload.rename is not None:
-                options = options._replace(data_policy=self._classes.policy_index(chosen), rename=upload.rename)
+            storage_class = upload.headers.get(STORAGE_CLASS)
+            if storage_class is not None or upload.rename is not None:
+                options = options._replace(data_policy=self._classes.policy_index(storage_class), rename=upload.rename)
             result = self._layer.put(request.context, name, options, upload.body)
         except ObjstoreError as failure:
             raise _error(failure, Target(name), upload.conditions or (upload.rename and {"If-Match": ""})) from None
         return result._replace(etag=(upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"'))
 
     def change(self, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:
-        """Set some of what may be changed later (`headers.ACL`, `headers.TAGS`; '' removes). The version id, or ''.
+        """Set some changeable headers (`headers.ACL`, `headers.TAGS`; '' removes), and return the version id or ''.
 
-        Raises as `read` does.
+        Raises S3Error as `read` does, and OperationAborted if other writes prevent the change.
         """
         name = target.name
         assert name.object is not None
         for _ in range(_TRIES):
             stored = self.read(request, target, HEAD)
-            # What is said again must be of this object, and not stand with one written meanwhile.
-            kept = {
+            # The headers that are written again are of this object; a newer one must not get them.
+            posted = {
                 **object_headers.reposted(stored.headers, changed),
                 "If-Match": object_headers.quoted_etag(stored.headers),
             }
             try:
-                options = update_options(kept, name.object, time.time())._replace(version_id=stored.version_id)
+                options = update_options(posted, name.object, time.time())._replace(version_id=stored.version_id)
                 self._layer.update(request.context, name, options)
                 return stored.version_id
             except (core.NotFound, core.Conflict, core.PreconditionFailed) as failure:
@@ -123,9 +126,10 @@ class S3Objects:
         raise missing(target) if gone else S3Error("OperationAborted")
 
     def delete(self, request: S3Request, target: Target, if_match: str = "") -> DeleteResult:
-        """Delete an object or a version of it; one that is not there is no error, unless a condition asks for it.
+        """Delete an object or a version of it. A missing one is not an error, unless there is a condition.
 
-        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition on nothing), NoSuchBucket.
+        Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (a condition without an object),
+        NoSuchBucket.
         """
         condition = WriteCondition(if_match) if if_match else None
         options = DeleteOptions(condition=condition, version_id=target.version)
@@ -136,7 +140,7 @@ class S3Objects:
 
 
 def missing(target: Target) -> S3Error:
-    """The error for an object, or a version, that is not there."""
+    """Return the error for a missing object or version."""
     key = target.name.object or ""
     if target.version:
         return S3Error("NoSuchVersion", "", {"Key": key, "VersionId": target.version})
@@ -144,7 +148,7 @@ def missing(target: Target) -> S3Error:
 
 
 def _error(failure: ObjstoreError, target: Target, conditions: Mapping[str, str] | None = None) -> S3Error:
-    """The error of an operation on an object. conditions: of the request, as far as there are any."""
+    """Return the error of an operation on an object. conditions: of the request, if it has any."""
     if isinstance(failure, core.BadVersionId):
         extra = {"ArgumentName": "versionId", "ArgumentValue": target.version}
         return S3Error("InvalidArgument", str(failure), extra)
@@ -159,7 +163,7 @@ def _error(failure: ObjstoreError, target: Target, conditions: Mapping[str, str]
 
 
 def _marker_error(request: S3Request, target: Target, marker: core.DeleteMarker) -> S3Error:
-    """The error for a delete marker: it has nothing to read."""
+    """Return the error for reading a delete marker."""
     headers = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id}
     if not target.version:
         error = missing(target)

@@ -1,6 +1,6 @@
-"""Aborting an upload: the claim, then the parts, then the record, so that one who dies midway can be followed.
+"""Aborting an upload: the claim, then the parts, then the record, so that another request can finish after a crash.
 
-The claim goes last: while it is there, a part that arrives late is refused and deleted.
+The claim goes last: while it exists, a part that arrives late is refused and deleted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from objstore.s3.request.s3_request import S3Request
 
 
 def abort(context: Context, request: S3Request) -> None:
-    """Raises S3Error NoSuchUpload, OperationAborted while the upload is being completed."""
+    """Abort the upload of a request. Raises S3Error NoSuchUpload, OperationAborted while a completion is running."""
     upload = uploads.existing(context, request)
     _claim(context, request, upload)
     parts.delete(context, request, upload, (part.name for part in parts.attempts(context, request, upload)))
@@ -23,13 +23,13 @@ def abort(context: Context, request: S3Request) -> None:
 def _claim(context: Context, request: S3Request, upload: Upload) -> None:
     if claims.make(context, request, upload, claims.ABORTED, 0) is not None:
         return
-    other = claims.look(context, request, upload)
-    if other is None or not other.over:
+    current = claims.read(context, request, upload)
+    if current is None or not current.over:
         raise claims.in_progress()
-    if other.state == claims.ABORTED:  # go on where that one stopped
+    if current.state == claims.ABORTED:  # continue the interrupted abortion
         return
-    if other.state == claims.DONE or completion.committed(context, request, upload.id) is not None:
+    if current.state == claims.DONE or completion.committed(context, request, upload.id) is not None:
         uploads.remove(context, request, upload)
         raise uploads.no_such(upload.id)
-    if claims.make(context, request, upload, claims.ABORTED, 0, other) is None:
+    if claims.make(context, request, upload, claims.ABORTED, 0, current) is None:
         raise claims.in_progress()

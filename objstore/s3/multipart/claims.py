@@ -1,7 +1,7 @@
-"""Claims: who completes an upload, or aborts it. One object for each upload, made and replaced by conditional PUTs.
+"""Claims: the decision who completes an upload, or aborts it.
 
-Its row counts the negative of the object's size, so that the bytes of parts that have become an
-object count once. It goes with the parts.
+A claim is one object for each upload, made and replaced by conditional PUTs. Its row counts the negative of the
+object's size, so that the bytes of parts that have become an object count once. It is removed after the parts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.web.write_conditions import WriteCondition
 
 COMPLETING, UNSURE, DONE, ABORTED = "completing", "unsure", "done", "aborted"
-# Seconds after which the one who made a claim is taken for dead. No write takes as long.
+# Seconds after which the owner of a claim is treated as dead. No write takes as long.
 LEASE = 300.0
 
 
 class Claim(NamedTuple):
-    """state: COMPLETING, UNSURE whether that took effect, DONE or ABORTED. since: in seconds. etag: its own."""
+    """A claim on an upload.
+
+    state: COMPLETING, UNSURE whether that took effect, DONE or ABORTED. since: seconds since the epoch. size: of the
+    object, in bytes. etag: of the claim.
+    """
 
     state: str
     since: float
@@ -38,7 +42,7 @@ class Claim(NamedTuple):
 
     @property
     def over(self) -> bool:
-        """Is no one at work on it any more?"""
+        """True if its owner has finished or is dead."""
         return self.state != COMPLETING or self.since + LEASE < time.time()
 
 
@@ -46,8 +50,8 @@ def _name(context: Context, request: S3Request, upload: Upload) -> Name:
     return uploads.place(context, request, upload)._replace(object=names.claim(upload.id))
 
 
-def look(context: Context, request: S3Request, upload: Upload) -> Claim | None:
-    """The claim on an upload, None where there is none."""
+def read(context: Context, request: S3Request, upload: Upload) -> Claim | None:
+    """Return the claim on an upload, None if there is none."""
     try:
         stored = context.layer.open(request.context, _name(context, request, upload), ReadOptions())
     except NotFound:
@@ -57,14 +61,14 @@ def look(context: Context, request: S3Request, upload: Upload) -> Claim | None:
 
 
 def make(
-    context: Context, request: S3Request, upload: Upload, state: str, size: int, over: Claim | None = None
+    context: Context, request: S3Request, upload: Upload, state: str, size: int, replaced: Claim | None = None
 ) -> Claim | None:
-    """Make the claim, in the place of `over` where that is given; None where someone else was faster."""
+    """Make the claim, or replace `replaced` by it; return None if another request was faster."""
     since = time.time()
-    said = {"state": state, "since": since, "size": size, "by": secrets.token_hex(8)}
+    document = {"state": state, "since": since, "size": size, "by": secrets.token_hex(8)}
     headers = {"Content-Type": "application/json", LISTED_SIZE: str(-size)}
-    condition = WriteCondition(None, "*") if over is None else WriteCondition(over.etag)
-    body = BytesBody(json.dumps(said).encode())
+    condition = WriteCondition(None, "*") if replaced is None else WriteCondition(replaced.etag)
+    body = BytesBody(json.dumps(document).encode())
     try:
         result = context.layer.put(
             request.context, _name(context, request, upload), PutOptions(headers, condition=condition), body
@@ -75,7 +79,7 @@ def make(
 
 
 def withdraw(context: Context, request: S3Request, upload: Upload, claim: Claim) -> None:
-    """Give up a claim that came to nothing; one that another has taken over stays."""
+    """Remove a claim whose operation failed; one that another request has taken stays."""
     name = _name(context, request, upload)
     try:
         context.layer.delete(request.context, name, DeleteOptions(condition=WriteCondition(claim.etag)))
@@ -88,8 +92,8 @@ def remove(context: Context, request: S3Request, upload: Upload) -> None:
 
 
 def is_aborted(context: Context, request: S3Request, upload: Upload) -> bool:
-    """Was the upload aborted before this moment? Of one that was completed it is not so."""
-    claim = look(context, request, upload)
+    """Return whether the upload was aborted before this moment. False for a completed one."""
+    claim = read(context, request, upload)
     if claim is not None:
         return claim.state == ABORTED
     return uploads.find(context, request, upload.id) is None

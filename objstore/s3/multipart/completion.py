@@ -1,8 +1,7 @@
-"""Completing an upload: the claim, the one PUT that makes the object, and what is left to tidy.
+"""Completing an upload: the claim, the one PUT that makes the object, and the removal of the remains.
 
-A refusal of that PUT withdraws the claim, so that the upload goes on. Where it is not known whether
-the PUT took effect, the claim stays as unsure: the upload can be completed again, which
-writes the same manifest once more.
+A refusal of that PUT withdraws the claim, so that the upload goes on. If it is not known whether the PUT took effect,
+the claim becomes unsure: the upload can be completed again, which writes the same manifest once more.
 """
 
 from __future__ import annotations
@@ -28,48 +27,53 @@ from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
 from objstore.web import segments
 
-_PART_XML = 512  # bytes of a part in the document, at most
+_MAX_PART_XML = 512  # maximum bytes of a part in the document
 
 
 class Completed(NamedTuple):
-    """etag: without quotes. version_id: '' where the bucket never kept versions. kept: the headers of the object."""
+    """A completed upload.
+
+    etag: without quotes. version_id: '' if the bucket never had versioning. headers: the stored headers of the object.
+    """
 
     etag: str
     checksum: Checksum | None
     version_id: str
-    kept: Mapping[str, str]
+    headers: Mapping[str, str]
 
 
 def complete(context: Context, request: S3Request) -> Completed:
-    """What the request asks for. Raises S3Error: those of `plan`, NoSuchUpload, OperationAborted, and those of
-    `current.write`."""
+    """Complete the upload of a request.
+
+    Raises S3Error: those of `plan`, NoSuchUpload, OperationAborted, and those of writing the object.
+    """
     settings = context.settings
-    document = request.body.whole(max(settings.max_xml_body, settings.max_parts * _PART_XML))
-    asked = plan.read(document, settings.max_parts)
+    document = request.body.whole(max(settings.max_xml_body, settings.max_parts * _MAX_PART_XML))
+    requested = plan.read(document, settings.max_parts)
     conditions = objects.write_conditions(request.headers)
     upload_id = request.query["uploadId"]
     record = uploads.load(context, request, upload_id)
     if record is None:
-        done = committed(context, request, upload_id)
-        if done is None or not plan.makes(asked, done.etag):
+        completed = committed(context, request, upload_id)
+        if completed is None or not plan.makes(requested, completed.etag):
             raise uploads.no_such(upload_id)
-        return done
-    found = list(parts.attempts(context, request, record.upload))
+        return completed
+    attempts = list(parts.attempts(context, request, record.upload))
     rules = Rules(settings.min_part_size, settings.max_object_size, settings.max_parts)
-    counting = {part.number: part for part in parts.counting(found)}
-    planned = plan.make(asked, counting, record.upload, request.headers, rules)
-    claimed = _claim(context, request, record.upload, planned.size)
-    if isinstance(claimed, Completed):
-        if claimed.etag != planned.etag:
+    counting = {part.number: part for part in parts.counting(attempts)}
+    planned = plan.make(requested, counting, record.upload, request.headers, rules)
+    claim = _claim(context, request, record.upload, planned.size)
+    if isinstance(claim, Completed):
+        if claim.etag != planned.etag:
             raise uploads.no_such(upload_id)
-        return claimed
-    done = _commit(context, request, record, planned, claimed, conditions)
-    _tidy(context, request, record.upload, claimed, _unused(found, planned))
-    return done
+        return claim
+    completed = _commit(context, request, record, planned, claim, conditions)
+    _tidy(context, request, record.upload, claim, _unused(attempts, planned))
+    return completed
 
 
 def committed(context: Context, request: S3Request, upload_id: str) -> Completed | None:
-    """The object, or the version of it, that an upload has become; None where it became none."""
+    """Return the object, or the version of it, that an upload has become; None if there is none."""
     if not names.is_id(upload_id):
         return None
     name, prefix = objects.name_of(context, request), names.prefix(upload_id)
@@ -81,26 +85,26 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
 
 
 def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> Claim | Completed:
-    """The claim to complete; what is there where one who died has completed it already."""
+    """Return the claim to complete, or the object if an interrupted request has completed the upload already."""
     claim = claims.make(context, request, upload, claims.COMPLETING, size)
     if claim is not None:
         if uploads.find(context, request, upload.id, newest=True) is None:
-            # Aborted to the end since the record was read: its parts are gone, and the claim that said so as well.
+            # Aborted to the end since the record was read: its parts are gone, and so is the claim of the abortion.
             claims.withdraw(context, request, upload, claim)
             raise uploads.no_such(upload.id)
         return claim
-    other = claims.look(context, request, upload)
-    if other is None or not other.over:
+    current = claims.read(context, request, upload)
+    if current is None or not current.over:
         raise claims.in_progress()
-    if other.state == claims.ABORTED:
+    if current.state == claims.ABORTED:
         raise uploads.no_such(upload.id)
-    done = committed(context, request, upload.id)
-    if done is not None or other.state == claims.DONE:
+    completed = committed(context, request, upload.id)
+    if completed is not None or current.state == claims.DONE:
         uploads.remove(context, request, upload)
-        if done is None:  # it was, and has been replaced since
+        if completed is None:  # replaced by another object since
             raise uploads.no_such(upload.id)
-        return done
-    claim = claims.make(context, request, upload, claims.COMPLETING, size, other)
+        return completed
+    claim = claims.make(context, request, upload, claims.COMPLETING, size, current)
     if claim is None:
         raise claims.in_progress()
     return claim
@@ -127,14 +131,14 @@ def _commit(
     except ObjstoreError:
         claims.make(context, request, upload, claims.UNSURE, planned.size, claim)
         raise
-    return Completed(planned.etag, planned.checksum, written.version_id, record.kept)
+    return Completed(planned.etag, planned.checksum, written.version_id, record.headers)
 
 
 def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> object_store.Upload:
     container: Name = uploads.place(context, request, record.upload)
     assert container.container is not None
     headers = {
-        **record.kept,
+        **record.headers,
         MANIFEST: FORM,
         MANIFEST_ETAG: planned.etag,
         MANIFEST_SIZE: str(planned.size),
@@ -148,18 +152,17 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
     return object_store.Upload(headers, BytesBody(body))
 
 
-def _unused(found: Sequence[Part], planned: Plan) -> list[str]:
+def _unused(attempts: Sequence[Part], planned: Plan) -> list[str]:
     used = {part.name for part in planned.parts}
-    return [part.name for part in found if part.name not in used]
+    return [part.name for part in attempts if part.name not in used]
 
 
 def _tidy(context: Context, request: S3Request, upload: Upload, claim: Claim, unused: Sequence[str]) -> None:
-    """Forget the upload, and the parts that were not taken. Where that fails nothing is lost by it."""
+    """Delete the upload and the unused parts. A failure loses no data."""
     try:
         if unused and claims.make(context, request, upload, claims.DONE, claim.size, claim) is not None:
-            parts.delete(
-                context, request, upload, unused
-            )  # nobody has taken over, or can: no other manifest lists them
+            # The claim is DONE, so no other completion can list these parts in a manifest.
+            parts.delete(context, request, upload, unused)
         uploads.remove(context, request, upload)
     except (S3Error, ObjstoreError):
         pass

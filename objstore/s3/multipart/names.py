@@ -34,7 +34,7 @@ class RecordName(NamedTuple):
 
 
 def new_id() -> str:
-    """32 hex digits; later ones are greater."""
+    """Return a new id of 32 hex digits; later ones are greater."""
     return f"{time.time_ns() // 1000:014x}{secrets.token_hex(9)}"
 
 
@@ -52,17 +52,17 @@ def read_record(name: str) -> RecordName:
 
 
 def behind(key: str) -> str:
-    """A marker behind all records of a key."""
+    """Return a marker behind all records of a key."""
     return RECORDS + key + _SEPARATOR + BEHIND
 
 
 def prefix(upload_id: str) -> str:
-    """Of all that belongs to an upload but its record."""
+    """Return the prefix of all names of an upload except its record."""
     return f"p/{upload_id}/"
 
 
 def numbers(upload_id: str, after: int = 0) -> Page:
-    """The listing that has the parts behind number `after`, and nothing else."""
+    """Return the page of a listing of the parts with numbers behind `after`."""
     return Page(
         prefix(upload_id), marker=f"p/{upload_id}/{after:05d}/~", end_marker=f"p/{upload_id}/:", data_times=True
     )

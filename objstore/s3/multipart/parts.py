@@ -1,4 +1,4 @@
-"""Parts of an upload: written, listed, deleted."""
+"""Parts of an upload: written, listed and deleted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from objstore.s3.request.s3_request import S3Request
 
 _TYPE = "application/octet-stream"
 _AT = "at"
-_AT_ONCE = 8  # deletions
+_MAX_DELETIONS = 8  # at a time
 _PAGE = 5000
 
 
 class Part(NamedTuple):
-    """An attempt at a part. ended: when its body did, in seconds. modified: as in rows of listings.
+    """An attempt at a part.
 
-    checksums: by algorithm, base64.
+    etag: the MD5, in hex. size: in bytes. modified: as in rows of listings. ended: the time at which its body ended,
+    in seconds since the epoch. checksums: by algorithm, base64.
     """
 
     number: int
@@ -41,14 +42,14 @@ class Part(NamedTuple):
     checksums: Mapping[str, str]
 
 
-def number_of(request: S3Request, most: int) -> int:
-    """The part number of a request; raises S3Error InvalidArgument."""
+def number_of(request: S3Request, limit: int) -> int:
+    """Return the part number of a request, 1 to `limit`; raises S3Error InvalidArgument."""
     text = request.query.get("partNumber", "")
     number = whole(text)
-    if number is None or not 1 <= number <= most:
+    if number is None or not 1 <= number <= limit:
         raise S3Error(
             "InvalidArgument",
-            f"Part number must be an integer between 1 and {most}, inclusive",
+            f"Part number must be an integer between 1 and {limit}, inclusive",
             {"ArgumentName": "partNumber", "ArgumentValue": text},
         )
     return number
@@ -61,21 +62,21 @@ def write(
     body: ObjectBody,
     checksums: Callable[[], Mapping[str, str]],
 ) -> PutResult:
-    """Keep one more attempt at the part that the request names.
+    """Store another attempt at the part that the request names.
 
-    checksums: known once the body was read. Raises S3Error InvalidArgument, NoSuchUpload if the upload was aborted
-    meanwhile, and what reading the body raises.
+    checksums: returns them after the body was read. Raises S3Error InvalidArgument, NoSuchUpload if the upload was
+    aborted meanwhile, and the errors of reading the body.
     """
     number = number_of(request, context.settings.max_parts)
     name = uploads.place(context, request, upload)._replace(object=names.new_part(upload.id, number))
 
     def late() -> dict[str, str]:
-        # Which attempt counts is told by when it ended; the name must be there before.
+        # The end of an attempt decides which counts; it needs a name before.
         return {LISTED_TYPE: f"{_TYPE};{urlencode({_AT: f'{time.time():.6f}', **checksums()})}"}
 
     try:
         result = context.layer.put(request.context, name, PutOptions({"Content-Type": _TYPE}, late=late), body)
-    except NoContainer:  # the bucket's uploads are gone with it
+    except NoContainer:  # deleted with its bucket
         raise uploads.no_such(upload.id) from None
     if claims.is_aborted(context, request, upload):
         uploads.drop(context, request, name)
@@ -84,7 +85,7 @@ def write(
 
 
 def attempts(context: Context, request: S3Request, upload: Upload, after: int = 0) -> Iterator[Part]:
-    """All attempts at parts behind number `after`, by number."""
+    """Return all attempts at parts with numbers behind `after`, by number."""
     container = uploads.place(context, request, upload)
     page = names.numbers(upload.id, after)._replace(limit=_PAGE)
     try:
@@ -95,16 +96,16 @@ def attempts(context: Context, request: S3Request, upload: Upload, after: int = 
 
 
 def _read(row: Mapping[str, Any]) -> Part:
-    said = dict(parse_qsl(row["content_type"].partition(";")[2]))
-    ended = float(said.pop(_AT, 0))
+    fields = dict(parse_qsl(row["content_type"].partition(";")[2]))
+    ended = float(fields.pop(_AT, 0))
     name = row["name"]
-    return Part(names.number_of(name), name, row["hash"], int(row["bytes"]), row["last_modified"], ended, said)
+    return Part(names.number_of(name), name, row["hash"], int(row["bytes"]), row["last_modified"], ended, fields)
 
 
-def counting(found: Iterable[Part]) -> Iterator[Part]:
-    """Of the attempts at each part, in order of numbers, the one that counts."""
+def counting(parts: Iterable[Part]) -> Iterator[Part]:
+    """Return the attempt that counts of each part, by number. parts: attempts by number."""
     last: Part | None = None
-    for part in found:
+    for part in parts:
         if last is not None and part.number != last.number:
             yield last
             last = None
@@ -114,7 +115,7 @@ def counting(found: Iterable[Part]) -> Iterator[Part]:
         yield last
 
 
-def delete(context: Context, request: S3Request, upload: Upload, found: Iterable[str]) -> None:
+def delete(context: Context, request: S3Request, upload: Upload, part_names: Iterable[str]) -> None:
     """Delete parts of an upload by their names."""
     container = uploads.place(context, request, upload)
 
@@ -122,8 +123,8 @@ def delete(context: Context, request: S3Request, upload: Upload, found: Iterable
         uploads.drop(context, request, container._replace(object=name))
 
     waits: list[Any] = []
-    for name in found:
-        if len(waits) == _AT_ONCE:
+    for name in part_names:
+        if len(waits) == _MAX_DELETIONS:
             waits.pop(0).wait()
         waits.append(green.spawn(drop, name))
     for wait in waits:

@@ -1,4 +1,4 @@
-"""What a request for completion asks for, held against the parts there are. Pure; raises S3's errors."""
+"""The plan of a completion, from its request and the parts of the upload. Pure; raises S3's errors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIZE = "X-Amz-Mp-Object-Size"
 _TYPE = "X-Amz-Checksum-Type"
 
 
-class Asked(NamedTuple):
-    """A part of the request. etag: without quotes. checksums: by algorithm, base64, as sent."""
+class RequestedPart(NamedTuple):
+    """A part in the request for completion. etag: without quotes. checksums: by algorithm, base64, as sent."""
 
     number: int
     etag: str
@@ -28,15 +28,18 @@ class Asked(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """smallest: bytes of any part but the last. largest: of the object. parts: most of them."""
+    """The limits of an upload: bytes of any part except the last, bytes of the object, number of parts."""
 
-    smallest: int
-    largest: int
-    parts: int
+    min_part_size: int
+    max_object_size: int
+    max_parts: int
 
 
 class Plan(NamedTuple):
-    """The object to be. etag: without quotes. checksum: None where the parts have none that make one."""
+    """The object that a completion makes. etag: without quotes.
+
+    checksum: None if the parts lack the checksums for it.
+    """
 
     parts: Sequence[Part]
     size: int
@@ -44,7 +47,7 @@ class Plan(NamedTuple):
     checksum: Checksum | None
 
     def rows(self, container: str) -> list[dict[str, object]]:
-        """The manifest's list. container: where the parts are."""
+        """Return the rows of the manifest. container: that of the parts."""
         algorithm = self.checksum.algorithm if self.checksum is not None else ""
         return [
             {
@@ -57,76 +60,82 @@ class Plan(NamedTuple):
         ]
 
 
-def read(document: bytes, most: int) -> list[Asked]:
-    """The parts that a CompleteMultipartUpload document lists. Raises S3Error MalformedXML, InvalidArgument,
-    InvalidPartOrder."""
+def read(document: bytes, max_parts: int) -> list[RequestedPart]:
+    """Return the parts that a CompleteMultipartUpload document lists. max_parts: the greatest valid number.
+
+    Raises S3Error MalformedXML, InvalidArgument, InvalidPartOrder.
+    """
     root = xml.parse(document, "CompleteMultipartUpload")
-    asked = [_asked(element, most) for element in root.iterchildren("Part")]
-    if not asked or len(asked) != len(root):
+    requested = [_requested_part(element, max_parts) for element in root.iterchildren("Part")]
+    if not requested or len(requested) != len(root):
         raise S3Error("MalformedXML")
-    for before, part in pairwise(asked):
-        if part.number <= before.number:
+    for previous, part in pairwise(requested):
+        if part.number <= previous.number:
             raise S3Error("InvalidPartOrder")
-    return asked
+    return requested
 
 
-def _asked(element: Any, most: int) -> Asked:
+def _requested_part(element: Any, max_parts: int) -> RequestedPart:
     number, etag = xml.text(element, "PartNumber"), xml.text(element, "ETag")
     if not (number.isascii() and number.isdigit() and len(number) < 10) or element.find("ETag") is None:
         raise S3Error("MalformedXML")
-    if not 1 <= int(number) <= most:
+    if not 1 <= int(number) <= max_parts:
         raise S3Error(
             "InvalidArgument",
-            f"PartNumber must be an integer between 1 and {most}, inclusive",
+            f"PartNumber must be an integer between 1 and {max_parts}, inclusive",
             {"ArgumentName": "PartNumber", "ArgumentValue": number},
         )
-    found = {name: xml.text(element, f"Checksum{name}") for name in sorted(checksums.ALGORITHMS)}
-    sent = {name: value for name, value in found.items() if value}
-    if len(sent) > 1 or any(not checksums.is_valid(name, value) for name, value in sent.items()):
+    values = {name: xml.text(element, f"Checksum{name}") for name in sorted(checksums.ALGORITHMS)}
+    part_checksums = {name: value for name, value in values.items() if value}
+    if len(part_checksums) > 1 or any(not checksums.is_valid(name, value) for name, value in part_checksums.items()):
         raise S3Error(
             "InvalidArgument",
             "Invalid Base64 or multiple checksums present in request",
             {
                 "ArgumentName": "Checksum",
-                "ArgumentValue": "".join(f"{name}:{value};" for name, value in sent.items()),
+                "ArgumentValue": "".join(f"{name}:{value};" for name, value in part_checksums.items()),
             },
         )
-    return Asked(int(number), etag.strip('"'), sent)
+    return RequestedPart(int(number), etag.strip('"'), part_checksums)
 
 
-def makes(asked: Sequence[Asked], etag: str) -> bool:
-    """Do these parts make up the object with this entity tag?"""
-    parts = [part.etag for part in asked]
+def makes(requested: Sequence[RequestedPart], etag: str) -> bool:
+    """Return whether these parts make up the object with this entity tag."""
+    parts = [part.etag for part in requested]
     return all(_MD5.match(part) for part in parts) and sums.etag(parts) == etag
 
 
 def make(
-    asked: Sequence[Asked], found: Mapping[int, Part], upload: Upload, headers: Mapping[str, str], rules: Rules
+    requested: Sequence[RequestedPart],
+    attempts: Mapping[int, Part],
+    upload: Upload,
+    headers: Mapping[str, str],
+    rules: Rules,
 ) -> Plan:
-    """The object that the parts make. found: the attempts that count, by number. headers: of the request.
+    """Return the plan of the object. attempts: those that count, by number. headers: of the request.
 
     Raises S3Error InvalidPart, EntityTooSmall, EntityTooLarge, InvalidRequest, BadDigest.
     """
     _check_type(upload, headers)
     expected = _declared(upload, headers)
     if upload.algorithm and upload.type == COMPOSITE:
-        _check_composite(asked, upload, expected)
-    parts = [_chosen(part, found.get(part.number), upload) for part in asked]
+        _check_composite(requested, upload, expected)
+    parts = [_chosen(part, attempts.get(part.number), upload) for part in requested]
     for part in parts[:-1]:
-        if part.size < rules.smallest:
+        if part.size < rules.min_part_size:
             raise S3Error(
                 "EntityTooSmall",
                 "",
                 {
                     "ProposedSize": str(part.size),
-                    "MinSizeAllowed": str(rules.smallest),
+                    "MinSizeAllowed": str(rules.min_part_size),
                     "PartNumber": str(part.number),
                     "ETag": part.etag,
                 },
             )
     size = sum(part.size for part in parts)
-    if size > rules.largest:
-        raise S3Error("EntityTooLarge", "", {"ProposedSize": str(size), "MaxSizeAllowed": str(rules.largest)})
+    if size > rules.max_object_size:
+        raise S3Error("EntityTooLarge", "", {"ProposedSize": str(size), "MaxSizeAllowed": str(rules.max_object_size)})
     _check_size(size, headers)
     checksum = _checksum(parts, upload)
     if expected and checksum is not None and upload.type != COMPOSITE and expected != checksum.value:
@@ -135,8 +144,8 @@ def make(
 
 
 def _check_type(upload: Upload, headers: Mapping[str, str]) -> None:
-    asked = headers.get(_TYPE)
-    if asked is not None and asked.upper() != upload.type:
+    requested = headers.get(_TYPE)
+    if requested is not None and requested.upper() != upload.type:
         raise S3Error(
             "InvalidRequest",
             f"The upload was created using the {upload.type} checksum mode. The complete request must use the same "
@@ -145,7 +154,7 @@ def _check_type(upload: Upload, headers: Mapping[str, str]) -> None:
 
 
 def _declared(upload: Upload, headers: Mapping[str, str]) -> str:
-    """The checksum of the whole that the request says, '' for none; of an algorithm that is not the upload's too."""
+    """Return the checksum of the whole object in the request, of the upload's algorithm; '' for none."""
     algorithm = upload.algorithm or checksums.DEFAULT
     header = checksums.header_of(algorithm)
     value = headers.get(header, "")
@@ -157,10 +166,10 @@ def _declared(upload: Upload, headers: Mapping[str, str]) -> str:
     return value
 
 
-def _check_composite(asked: Sequence[Asked], upload: Upload, expected: str) -> None:
-    """The checksums of a request must be there for each part and, where it says one of the whole, make that up."""
+def _check_composite(requested: Sequence[RequestedPart], upload: Upload, expected: str) -> None:
+    """Check that a request has the checksum of each part, and that `expected`, if not '', is their composite."""
     name = upload.algorithm
-    for part in asked:
+    for part in requested:
         if not part.checksums:
             raise S3Error(
                 "InvalidRequest",
@@ -174,24 +183,26 @@ def _check_composite(asked: Sequence[Asked], upload: Upload, expected: str) -> N
                 f"The {other.lower()} you specified for part {part.number} did not match what we received.",
             )
     if expected:
-        value = sums.composite(name, [part.checksums[name] for part in asked]).value
+        value = sums.composite(name, [part.checksums[name] for part in requested]).value
         if expected not in (value, value.partition("-")[0]):
             raise _bad_digest(name)
 
 
-def _chosen(asked: Asked, part: Part | None, upload: Upload) -> Part:
-    if part is None or part.etag != asked.etag or not asked.checksums.items() <= part.checksums.items():
-        raise S3Error("InvalidPart", "", {"UploadId": upload.id, "PartNumber": str(asked.number), "ETag": asked.etag})
+def _chosen(requested: RequestedPart, part: Part | None, upload: Upload) -> Part:
+    if part is None or part.etag != requested.etag or not requested.checksums.items() <= part.checksums.items():
+        raise S3Error(
+            "InvalidPart", "", {"UploadId": upload.id, "PartNumber": str(requested.number), "ETag": requested.etag}
+        )
     return part
 
 
 def _check_size(size: int, headers: Mapping[str, str]) -> None:
-    said = headers.get(_SIZE)
-    if said is None:
+    text = headers.get(_SIZE)
+    if text is None:
         return
-    if not (said.isascii() and said.isdigit()):
+    if not (text.isascii() and text.isdigit()):
         raise S3Error("InvalidRequest", f"Value for {_SIZE.lower()} header is invalid.")
-    if int(said[:20]) != size:
+    if int(text[:20]) != size:
         raise S3Error("InvalidRequest", f"The provided '{_SIZE.lower()}' header does not match what was computed")
 
 

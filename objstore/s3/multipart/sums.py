@@ -1,7 +1,7 @@
 """Etags and checksums of an object from those of its parts (S3 User Guide: Checking object integrity).
 
-A composite checksum is that of the parts' checksums, one after the other, with the number of parts
-behind it. That of the full object can be computed for CRCs, which combine.
+A composite checksum is that of the concatenated checksums of the parts, followed by the number of parts. That of the
+full object can be computed for CRCs, which combine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMBINE: dict[str, Callable[[int, int, int], int]] = {
     "CRC32C": crt.combine_crc32c,
     "CRC64NVME": crt.combine_crc64nvme,
 }
-# Which types an algorithm can have, the default first.
+# The types that an algorithm can have, the default first.
 TYPES = {
     "CRC32": (COMPOSITE, FULL_OBJECT),
     "CRC32C": (COMPOSITE, FULL_OBJECT),
@@ -31,21 +31,21 @@ TYPES = {
 
 
 def etag(parts: Sequence[str]) -> str:
-    """`md5-of-md5s-N`, without quotes. parts: MD5s in hex."""
-    whole = hashlib.md5(b"".join(map(bytes.fromhex, parts)), usedforsecurity=False)
-    return f"{whole.hexdigest()}-{len(parts)}"
+    """Return `md5-of-md5s-N`, without quotes. parts: MD5s in hex."""
+    md5 = hashlib.md5(b"".join(map(bytes.fromhex, parts)), usedforsecurity=False)
+    return f"{md5.hexdigest()}-{len(parts)}"
 
 
 def composite(algorithm: str, parts: Sequence[str]) -> Checksum:
-    """parts: checksums of the parts, in base64."""
-    whole = checksums.ALGORITHMS[algorithm].new()
+    """Return the composite checksum. parts: checksums of the parts, in base64."""
+    digest = checksums.ALGORITHMS[algorithm].new()
     for part in parts:
-        whole.update(checksums.raw(part))
-    return Checksum(algorithm, f"{checksums.encode(whole.digest())}-{len(parts)}", COMPOSITE, len(parts))
+        digest.update(checksums.raw(part))
+    return Checksum(algorithm, f"{checksums.encode(digest.digest())}-{len(parts)}", COMPOSITE, len(parts))
 
 
 def full(algorithm: str, parts: Iterable[tuple[str, int]]) -> Checksum:
-    """Of the object whose parts have these checksums (base64) and sizes."""
+    """Return the full checksum of an object. parts: checksum in base64, and size in bytes, of each."""
     combine = _COMBINE[algorithm]
     value = count = 0
     for part, size in parts:

@@ -1,4 +1,4 @@
-"""Uploads under way: their records made, looked up, listed and removed."""
+"""Uploads in progress: their records made, found, listed and removed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"
 
 
 class Upload(NamedTuple):
-    """started: seconds since the epoch. account: of the one who began it, '' for anonymous.
+    """An upload in progress.
 
-    algorithm: of the checksums, in capitals, '' where none was chosen; type: COMPOSITE or FULL_OBJECT.
-    policy: index of the storage policy that keeps its parts, None for the bucket's.
+    started: seconds since the epoch. account: that of the client that began it, '' for anonymous. algorithm: of the
+    checksums, in capitals, '' if the client chose none. type: COMPOSITE or FULL_OBJECT. policy: index of the storage
+    policy of its parts, None for the bucket's.
     """
 
     key: str
@@ -43,8 +44,8 @@ class Upload(NamedTuple):
 
     @property
     def listed(self) -> str:
-        """What a listing's row says of it, as a content type."""
-        said = {
+        """The content type of its row in listings, with its fields as parameters."""
+        fields = {
             "started": f"{self.started:.3f}",
             "account": self.account,
             "class": self.storage_class,
@@ -52,18 +53,21 @@ class Upload(NamedTuple):
             "type": self.type,
             **({} if self.policy is None else {"policy": self.policy}),
         }
-        return f"{_TYPE};{urlencode(said)}"
+        return f"{_TYPE};{urlencode(fields)}"
 
 
 class Record(NamedTuple):
-    """kept: the headers of the object to be, but its bytes and checksum."""
+    """The record of an upload. headers: the stored headers of the object, except those of its content and checksum."""
 
     upload: Upload
-    kept: Mapping[str, str]
+    headers: Mapping[str, str]
 
 
 def place(context: Context, request: S3Request, upload: Upload | None = None) -> Name:
-    """The bucket's hidden container of records, or that of all else of an upload. Raises S3Error NoSuchBucket."""
+    """Return the bucket's hidden container of records, or that of the parts and claim of an upload.
+
+    Raises S3Error NoSuchBucket.
+    """
     bucket = context.buckets.resolve(request, request.bucket)
     assert bucket.container is not None
     policy = upload.policy if upload is not None else None
@@ -71,17 +75,17 @@ def place(context: Context, request: S3Request, upload: Upload | None = None) ->
     return Name(bucket.account, hidden(kind, bucket.container))
 
 
-def begin(context: Context, request: S3Request, algorithm: str, type: str, kept: Mapping[str, str]) -> Upload:
-    """A new upload under the request's key. Raises S3Error NoSuchBucket."""
-    storage_class = kept.get(STORAGE_CLASS, STANDARD)
+def begin(context: Context, request: S3Request, algorithm: str, type: str, headers: Mapping[str, str]) -> Upload:
+    """Begin an upload under the request's key. headers: the stored ones of the object. Raises S3Error NoSuchBucket."""
+    storage_class = headers.get(STORAGE_CLASS, STANDARD)
     bucket = context.buckets.resolve(request, request.bucket)
-    policy = _policy(context, request, bucket, kept)
+    policy = _policy(context, request, bucket, headers)
     upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, policy)
     layer = context.layer
     if policy is not None:
         hidden_containers.make(layer, request.context, place(context, request, upload), bucket, policy)
     options = PutOptions({"Content-Type": upload.listed})
-    body = json.dumps({"kept": dict(kept)}).encode()
+    body = json.dumps({"kept": dict(headers)}).encode()
     name = place(context, request)._replace(object=names.record(upload.key, upload.id))
     try:
         layer.put(request.context, name, options, BytesBody(body))
@@ -90,14 +94,14 @@ def begin(context: Context, request: S3Request, algorithm: str, type: str, kept:
         hidden_containers.make(layer, request.context, name, bucket)
     try:
         layer.put(request.context, name, options, BytesBody(body))
-    except (NotFound, Conflict):  # the container is being deleted, with its bucket
+    except (NotFound, Conflict):  # another request deletes the container, with its bucket
         raise hidden_containers.gone(layer, request.context, bucket) from None
     return upload
 
 
-def _policy(context: Context, request: S3Request, bucket: Name, kept: Mapping[str, str]) -> int | None:
-    """The storage policy of an object with these headers, None if it is the bucket's."""
-    policy = context.classes.policy_index(kept.get(STORAGE_CLASS))
+def _policy(context: Context, request: S3Request, bucket: Name, headers: Mapping[str, str]) -> int | None:
+    """Return the index of the storage policy of an object with these headers, None if it is the bucket's."""
+    policy = context.classes.policy_index(headers.get(STORAGE_CLASS))
     if policy is None:
         return None
     container = context.layer.container_info(request.context, bucket)
@@ -105,21 +109,21 @@ def _policy(context: Context, request: S3Request, bucket: Name, kept: Mapping[st
 
 
 def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> Upload | None:
-    """The upload of that id under the request's key, None if there is none. newest: as a majority knows it."""
+    """Return the upload of that id under the request's key, None if there is none. newest: read from a majority."""
     stored = _open(context, request, upload_id, ReadOptions(head=True, newest=newest))
     return None if stored is None else _read(request.key, upload_id, stored.headers["Content-Type"])
 
 
 def existing(context: Context, request: S3Request) -> Upload:
-    """The upload that the request's query names; raises S3Error NoSuchUpload."""
-    found = find(context, request, request.query["uploadId"])
-    if found is None:
+    """Return the upload that the request's query names; raises S3Error NoSuchUpload."""
+    upload = find(context, request, request.query["uploadId"])
+    if upload is None:
         raise no_such(request.query["uploadId"])
-    return found
+    return upload
 
 
 def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
-    """The record of an upload, None where there is none."""
+    """Return the record of an upload, None if there is none."""
     stored = _open(context, request, upload_id, ReadOptions())
     if stored is None:
         return None
@@ -142,7 +146,7 @@ def remove(context: Context, request: S3Request, upload: Upload) -> None:
 
 
 def drop(context: Context, request: S3Request, name: Name) -> None:
-    """Delete a part, record or claim. It is no error if it is gone, be it with its container."""
+    """Delete a part, record or claim. It is not an error if it, or its container, is missing."""
     try:
         context.layer.delete(request.context, name, DeleteOptions())
     except NotFound:
@@ -150,22 +154,22 @@ def drop(context: Context, request: S3Request, name: Name) -> None:
 
 
 def read_row(row: Mapping[str, Any]) -> Upload:
-    """The upload of a row of a listing."""
+    """Return the upload of a row of a listing."""
     name = names.read_record(row["name"])
     return _read(name.key, name.id, row["content_type"])
 
 
 def _read(key: str, upload_id: str, listed: str) -> Upload:
-    said = dict(parse_qsl(listed.partition(";")[2], keep_blank_values=True))
+    fields = dict(parse_qsl(listed.partition(";")[2], keep_blank_values=True))
     return Upload(
         key,
         upload_id,
-        float(said["started"]),
-        said["account"],
-        said["class"],
-        said["algorithm"],
-        said["type"],
-        int(said["policy"]) if "policy" in said else None,
+        float(fields["started"]),
+        fields["account"],
+        fields["class"],
+        fields["algorithm"],
+        fields["type"],
+        int(fields["policy"]) if "policy" in fields else None,
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names, parts, plan, sums
 from objstore.s3.multipart.parts import Part
-from objstore.s3.multipart.plan import Asked, Rules
+from objstore.s3.multipart.plan import RequestedPart, Rules
 from objstore.s3.multipart.uploads import COMPOSITE, FULL_OBJECT, Upload, read_row
 
 RULES = Rules(5, 100, 10)
@@ -30,7 +30,7 @@ def part(number, body, **checksums):
 
 
 def made(parts_, upload=UPLOAD, headers=None, asked=None, rules=RULES):
-    asked = asked or [Asked(one.number, one.etag, {}) for one in parts_]
+    asked = asked or [RequestedPart(one.number, one.etag, {}) for one in parts_]
     return plan.make(asked, {one.number: one for one in parts_}, upload, headers or {}, rules)
 
 
@@ -51,12 +51,12 @@ def document(*rows):
 
 def test_a_document_is_read():
     rows = '<PartNumber>1</PartNumber><ETag>"a"</ETag>', "<PartNumber>3</PartNumber><ETag>b</ETag>"
-    assert plan.read(document(*rows), 10) == [Asked(1, "a", {}), Asked(3, "b", {})]
+    assert plan.read(document(*rows), 10) == [RequestedPart(1, "a", {}), RequestedPart(3, "b", {})]
 
 
 def test_checksums_are_read():
     row = "<PartNumber>1</PartNumber><ETag>a</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32>"
-    assert plan.read(document(row), 10) == [Asked(1, "a", {"CRC32": "AAAAAA=="})]
+    assert plan.read(document(row), 10) == [RequestedPart(1, "a", {"CRC32": "AAAAAA=="})]
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,15 @@ def test_only_the_list_that_an_object_was_made_of_makes_it():
     """Any list was taken for that of the first completion."""
     first, second = part(1, b"first"), part(2, b"second")
     etag = made([first, second]).etag
-    one, two = Asked(1, first.etag, {}), Asked(2, second.etag, {})
+    one, two = RequestedPart(1, first.etag, {}), RequestedPart(2, second.etag, {})
     assert plan.makes([one, two], etag)
-    for other in ([one], [two, one], [one, two, two], [one, Asked(2, "", {})], [one, Asked(2, "nonsense", {})]):
+    for other in (
+        [one],
+        [two, one],
+        [one, two, two],
+        [one, RequestedPart(2, "", {})],
+        [one, RequestedPart(2, "nonsense", {})],
+    ):
         assert not plan.makes(other, etag)
 
 
@@ -123,9 +129,13 @@ def test_objects_must_not_be_too_large():
 
 def test_parts_must_be_those_that_are_meant():
     there = part(1, b"12345", CRC32="AAAAAA==")
-    for asked in (Asked(2, there.etag, {}), Asked(1, "other", {}), Asked(1, there.etag, {"SHA1": "x"})):
+    for asked in (
+        RequestedPart(2, there.etag, {}),
+        RequestedPart(1, "other", {}),
+        RequestedPart(1, there.etag, {"SHA1": "x"}),
+    ):
         assert code_of(made, [there], asked=[asked]) == "InvalidPart"
-    assert made([there], asked=[Asked(1, there.etag, {"CRC32": "AAAAAA=="})]).size == 5
+    assert made([there], asked=[RequestedPart(1, there.etag, {"CRC32": "AAAAAA=="})]).size == 5
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     """ACLs can be disabled only if the ACL of the bucket grants nothing to others."""
-    root = bucket_config.sent_xml(context, request, "OwnershipControls")
+    root = bucket_config.request_xml(context, request, "OwnershipControls")
     rules = root.findall("Rule")
     if len(rules) != 1 or len(root) != 1:
         raise S3Error("MalformedXML")

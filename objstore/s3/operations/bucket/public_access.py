@@ -28,7 +28,7 @@ _TRUTHS = {"true": True, "false": False, "": False}
 
 def put(context: Context, request: S3Request) -> Response:
     """A flag that is left out is false."""
-    root = bucket_config.sent_xml(context, request, "PublicAccessBlockConfiguration")
+    root = bucket_config.request_xml(context, request, "PublicAccessBlockConfiguration")
     xml.only(root, FLAGS)
     texts = [xml.text(root, flag).lower() for flag in FLAGS]
     if any(text not in _TRUTHS for text in texts):

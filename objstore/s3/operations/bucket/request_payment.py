@@ -19,7 +19,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     """With Requester, others must agree to pay (`X-Amz-Request-Payer`); the access check asks for it."""
-    root = bucket_config.sent_xml(context, request, "RequestPaymentConfiguration")
+    root = bucket_config.request_xml(context, request, "RequestPaymentConfiguration")
     payer = xml.text(root, "Payer")
     if payer not in ("BucketOwner", "Requester"):
         raise S3Error("MalformedXML")

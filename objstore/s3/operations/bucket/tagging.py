@@ -16,7 +16,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 
 def put(context: Context, request: S3Request) -> Response:
-    root = bucket_config.sent_xml(context, request, "Tagging")
+    root = bucket_config.request_xml(context, request, "Tagging")
     kept = tags.dump(tags.from_xml(root, tags.MAX_OF_BUCKET))
     bucket_config.keep(context, request, bucket_config.TAGGING, kept)
     return Response(204)

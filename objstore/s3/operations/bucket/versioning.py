@@ -21,7 +21,7 @@ STATES = ("Enabled", "Suspended")
 
 
 def put(context: Context, request: S3Request) -> Response:
-    root = bucket_config.sent_xml(context, request, "VersioningConfiguration")
+    root = bucket_config.request_xml(context, request, "VersioningConfiguration")
     xml.only(root, ("Status", "MfaDelete"))
     if xml.text(root, "MfaDelete") == "Enabled":
         raise S3Error("NotImplemented")

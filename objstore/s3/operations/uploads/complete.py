@@ -25,7 +25,7 @@ def complete(context: Context, request: S3Request) -> Response:
     said = {
         "Content-Type": "application/xml",
         **objects.version_header(done.version_id),
-        **encryption(done.kept),
+        **encryption(done.headers),
     }
     return Response(200, said, xml.document("CompleteMultipartUploadResult", result))
 
