@@ -1,4 +1,4 @@
-"""wsgi.input: a request's body as PEP 3333 wants it, and in large pieces for those who stream it."""
+"""wsgi.input: a request's body as PEP 3333 requires it, and in large pieces for callers that stream it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RequestBody:
-    """Raises BodyTruncated, BodyTimeout or ClientGone from every reading method."""
+    """The body of a request. Every reading method raises BodyTruncated, BodyTimeout or ClientGone."""
 
     __slots__ = ("_ahead", "_source", "_stream", "_timeout", "awaits_continue")
 
     def __init__(self, source: Source, stream: Stream, awaits_continue: bool, timeout: float) -> None:
-        """awaits_continue: the client sends nothing before it has seen a 100."""
+        """awaits_continue: the client sends nothing until it receives a 100."""
         self._source = source
         self._stream = stream
         self._timeout = timeout
@@ -29,16 +29,16 @@ class RequestBody:
         return self._source.ended
 
     def is_passable(self, most: int) -> bool:
-        """Whether what is left can be read and dropped for no more than `most` bytes, as far as is known."""
+        """Return whether the rest, as far as its length is known, is at most `most` bytes, to be read and dropped."""
         return self._source.ended or (not self.awaits_continue and self._source.at_least <= most)
 
     def check(self) -> None:
-        """Raise BodyTruncated if the client is seen to have closed before the end of the body."""
+        """Raise BodyTruncated if the client has visibly closed before the end of the body."""
         if self._source.is_cut_off():
             raise BodyTruncated("the client closed before the end of the body")
 
     def read_chunk(self, most: int = MIB) -> bytes:
-        """What can be had at once, up to `most` bytes, in runs as long as the sender's speed allows; b'' at the end."""
+        """Return the next run, up to `most` bytes and as long as the sender's speed allows; b'' at the end."""
         if self._ahead:
             data, self._ahead = self._ahead[:most], self._ahead[most:]
             return data
@@ -47,7 +47,7 @@ class RequestBody:
         return self._source.piece(most)
 
     def read(self, size: int | None = -1) -> bytes:
-        """Exactly `size` bytes unless the body ends before; all that is left without a size."""
+        """Return exactly `size` bytes unless the body ends before; the rest of the body without a size."""
         left = -1 if size is None else size
         runs = []
         while left:
@@ -60,7 +60,7 @@ class RequestBody:
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Part of the buffer is filled, without a copy where the framing allows it; 0 at the end."""
+        """Fill part of the buffer, without a copy if possible; return the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         if self._ahead:
             data = self.read_chunk(len(view))
@@ -103,10 +103,10 @@ class RequestBody:
         try:
             self._stream.send_all([_CONTINUE], self._timeout)
         except OSError as error:
-            raise ClientGone("the client closed before its body was asked for") from error
+            raise ClientGone("the client closed before its body was requested") from error
 
     def drain(self, most: int) -> bool:
-        """Drop up to `most` bytes of what is left; whether that was all of it."""
+        """Drop up to `most` bytes of the rest; return whether the body has ended."""
         while not self._source.ended:
             if most <= 0:
                 return False
@@ -115,7 +115,7 @@ class RequestBody:
 
 
 class EmptyBody(RequestBody):
-    """Of requests that have no body: one serves them all."""
+    """The body of requests without one. It is shared by all of them."""
 
     __slots__ = ()
 

@@ -15,7 +15,7 @@ MAX_TRAILER_COUNT = 64
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)\Z")
-# What RFC 9110, section 6.5.1 forbids in trailers: framing, routing, authentication.
+# Fields that RFC 9110, section 6.5.1 forbids in trailers: framing, routing, authentication.
 _NOT_IN_TRAILERS = frozenset(
     {"Content-Length", "Transfer-Encoding", "Host", "Trailer", "Connection", "Content-Encoding", "Content-Type"}
     | {"Authorization", "Expect", "Range", "Te", "Upgrade", "Content-Range", "Cookie", "Set-Cookie"}
@@ -26,11 +26,11 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 
 class ChunkedDecoder:
-    """Fed with bytes as they come; gives back those of the body.
+    """A decoder that takes bytes as they come and returns those of the body.
 
-    at: where `feed` stopped in what it was given last. done: the message is complete; `rest` then
-    holds the bytes after it, `trailers` its trailers, names in Title-Case. sure: bytes that must still
-    come, for certain.
+    at: index in the last data given to `feed` at which it stopped. done: the message is complete; `rest` then
+    holds the bytes after it, `trailers` its trailers, names in Title-Case. sure: minimum number of bytes that must
+    still come.
     """
 
     __slots__ = ("_left", "_line", "_state", "at", "done", "rest", "trailers")
@@ -50,7 +50,7 @@ class ChunkedDecoder:
         return self._left + 7 if self._state == _DATA else 1
 
     def feed(self, data: bytes, start: int = 0, limit: int = sys.maxsize) -> list[memoryview]:
-        """The body's runs in `data[start:]`, up to `limit` of them; BodyTruncated when the coding is broken."""
+        """Return up to `limit` runs of the body in `data[start:]`. Raises BodyTruncated if the coding is broken."""
         runs: list[memoryview] = []
         at = start
         end = len(data)
@@ -75,15 +75,15 @@ class ChunkedDecoder:
         return runs
 
     def _take_line(self, data: bytes, at: int) -> int:
-        """A size line, or the line end after a chunk's data."""
-        most = MAX_SIZE_LINE if self._state == _SIZE else 0
-        found = data.find(b"\n", at, at + most + 2)
-        upto = found + 1 if found >= 0 else len(data)
+        """Take a size line, or the line end after a chunk's data; return the index after it."""
+        limit = MAX_SIZE_LINE if self._state == _SIZE else 0
+        newline = data.find(b"\n", at, at + limit + 2)
+        upto = newline + 1 if newline >= 0 else len(data)
         self._line += data[at:upto]
         line = self._line
-        if len(line) > most + 2:
+        if len(line) > limit + 2:
             raise BodyTruncated("a chunk's line is too long")
-        if found < 0:
+        if newline < 0:
             return upto
         if line[-2:] != b"\r\n":
             raise BodyTruncated("a chunk's line does not end with CR LF")
@@ -99,7 +99,7 @@ class ChunkedDecoder:
             self._state = _DATA
         else:
             self._state = _TRAILERS
-            self._line = b"\r\n"  # so that an end without trailers looks as one with them
+            self._line = b"\r\n"  # so that an end without trailers looks like one with trailers
         return upto
 
     def _take_trailers(self, data: bytes, at: int) -> int:
@@ -140,7 +140,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def end_of_chunks(trailers: Mapping[str, str] | None) -> bytes:
-    """The last chunk and the trailers; InvalidInput for names or values that cannot be sent."""
+    """Return the last chunk and the trailers. Raises InvalidInput if a name or value cannot be sent."""
     if not trailers:
         return LAST_CHUNK
     lines = ["0"]

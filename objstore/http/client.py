@@ -1,10 +1,10 @@
 """The client side of HTTP/1.1: requests to storage nodes over pooled keep-alive connections.
 
-When a kept connection turns out to have been closed by the node, the request goes out once more,
-on a new one, if that cannot do it twice: either the kernel took no byte of it, or it is
-idempotent, no byte of an answer has come, and none of its body came from a stream that cannot be
-read again (RFC 9112, section 9.3.1). GET, HEAD, OPTIONS, PUT and DELETE are idempotent: storage
-nodes order changes by the timestamps these carry. The caller may say otherwise.
+If the node has closed an idle connection, the request is sent again on a new one, unless it could
+then take effect twice: either the kernel took no byte of it, or it is idempotent, no byte of an
+answer has come, and none of its body came from a stream that cannot be read again (RFC 9112,
+section 9.3.1). GET, HEAD, OPTIONS, PUT and DELETE are idempotent: storage nodes order changes by
+the timestamps in these requests. The caller can override this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from objstore.runtime.settings import duration, positive, setting
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """How long storage nodes may take, and how many connections are kept."""
+    """Timeouts of requests to storage nodes, and limits of idle connections."""
 
     conn_timeout: float = setting(duration, "0.5s", "timeout to connect to a node")
     node_timeout: float = setting(duration, "10s", "timeout for a node to begin its answer")
@@ -34,11 +34,11 @@ class ClientSettings:
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
-_WITH_LENGTH = frozenset({"PUT", "POST"})  # RFC 9110, section 8.6: told even when there is no body
+_WITH_LENGTH = frozenset({"PUT", "POST"})  # RFC 9110, section 8.6: Content-Length is sent even without a body
 
 
 class Pool:
-    """Sends requests; one for each event loop."""
+    """The connections of one event loop to storage nodes; sends requests."""
 
     def __init__(self, options: ClientSettings) -> None:
         self._idle = IdleConnections(options.max_idle_connections, options.idle_timeout)
@@ -55,10 +55,10 @@ class Pool:
         timeouts: Timeouts | None = None,
         idempotent: bool | None = None,
     ) -> Response:
-        """Send a request whose body is at hand; the answer, once its head has come.
+        """Send a request whose body is in memory; return the answer as soon as its head has come.
 
         address: an IP address and a port. target: percent-encoded path and query. headers: latin-1,
-        without Host and the framing ones. Raises InvalidInput for what cannot be sent,
+        without Host and the framing ones. Raises InvalidInput if the request cannot be sent,
         NodeUnreachable, NodeTimeout or NodeFailure.
         """
         length = len(body) if body or method in _WITH_LENGTH else None
@@ -73,7 +73,7 @@ class Pool:
                 return self._exchange(stream, request, pieces)
             except Stale as stale:
                 if stale.taken and not request.idempotent:
-                    raise NodeFailure(f"the node closed a kept connection: {stale}") from None
+                    raise NodeFailure(f"the node closed an idle connection: {stale}") from None
         try:
             return self._exchange(connect(address, request.timeouts.connect), request, pieces)
         except Stale as stale:
@@ -87,7 +87,7 @@ class Pool:
             if not stale.taken:
                 stream.close()
                 raise
-            early = True  # the node may have answered before it broke off
+            early = True  # the node may have answered before it closed the connection
         except BaseException:
             stream.close()
             raise
@@ -106,7 +106,7 @@ class Pool:
         timeouts: Timeouts | None = None,
         idempotent: bool | None = None,
     ) -> Upload:
-        """Begin a request whose body is sent bit by bit.
+        """Begin a request whose body is sent in pieces.
 
         length: of the body in bytes; None sends it chunked. Raises as `request` does.
         """
@@ -129,11 +129,11 @@ class Pool:
 
     @property
     def idle(self) -> int:
-        """How many connections are kept for reuse now."""
+        """The number of idle connections."""
         return len(self._idle)
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed by their responses' ends."""
+        """Close the idle connections; those in use are closed when their responses end."""
         self._idle.close()
 
 

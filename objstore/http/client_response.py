@@ -1,4 +1,4 @@
-"""A node's answer, as the caller has it."""
+"""The answer of a node, for the caller."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from objstore.http.response_head import ResponseHead
 from objstore.http.source import NO_BODY, ChunkedSource, LengthSource, Source, UntilCloseSource
 from objstore.http.stream import MIB, Stream
 
-_DRAIN = 65536  # a rest of a body up to this size is read rather than the connection closed
+_DRAIN = 65536  # bytes; a rest of a body up to this size is read to keep the connection
 
 
 class Response:
-    """An answer, whose body is read from the connection as it is asked for.
+    """An answer, whose body is read from the connection on demand.
 
     The connection goes back to the pool when the body has been read to its end; call `close`
-    where that is not certain. trailers: filled in at the end of a chunked body.
+    if that is not certain. trailers: filled in at the end of a chunked body.
     """
 
     __slots__ = ("_idle", "_source", "_stream", "headers", "reason", "status", "trailers")
 
     def __init__(self, head: ResponseHead, stream: Stream, idle: IdleConnections | None, timeout: float) -> None:
-        """idle: where the connection goes when the body has been read; None if it cannot be used again."""
+        """idle: the pool that gets the connection when the body has been read; None if it cannot be used again."""
         self.status = head.status
         self.reason = head.reason
         self.headers = head.headers
@@ -44,14 +44,14 @@ class Response:
         return UntilCloseSource(stream, timeout)
 
     def read_chunk(self, most: int = MIB) -> bytes:
-        """The next run of the body, as long as can be had without much waiting; b'' at the end.
+        """Return the next run of the body, as long as is available without much waiting; b'' at the end.
 
-        Raises NodeTimeout after silence, NodeFailure when the body broke off or was closed.
+        Raises NodeTimeout after silence, NodeFailure if the body is truncated or was closed.
         """
         if self._stream is None and not self._source.ended:
             raise NodeFailure("the answer has been closed before its end")
         try:
-            # When the source has ended, it may still hold decoded bytes that no one has asked for.
+            # When the source has ended, it may still hold decoded bytes that have not been read.
             data = self._source.piece(most)
         except BodyTimeout as error:
             self.abort()
@@ -64,7 +64,7 @@ class Response:
         return data
 
     def iter(self, size: int = MIB) -> Iterator[bytes]:
-        """The body in runs of up to `size` bytes; closes at the end, or when the caller stops early."""
+        """Yield the body in runs of up to `size` bytes; close at the end, or when the caller stops early."""
         try:
             while data := self.read_chunk(size):
                 yield data
@@ -72,12 +72,12 @@ class Response:
             self.close()
 
     def read(self) -> bytes:
-        """All of the body that is left."""
+        """Return the rest of the body."""
         runs = list(iter(self.read_chunk, b""))
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
     def close(self) -> None:
-        """Have done with the answer: a short rest of the body is read, a long one costs the connection."""
+        """Finish the answer: read a short rest of the body; for a long one, close the connection."""
         left = _DRAIN
         while self._stream is not None:
             if left <= 0 or self._idle is None or self._source.at_least > left:

@@ -19,7 +19,7 @@ from objstore.runtime import green
 
 WSGIApp = Callable[[dict[str, object], Callable[..., object]], Iterable[Buffer]]
 
-_RECV = 65536  # a small object's PUT comes whole
+_RECV = 65536  # enough for the whole PUT of a small object
 
 
 class Drained(Exception):
@@ -27,7 +27,7 @@ class Drained(Exception):
 
 
 class Service(NamedTuple):
-    """What all connections of a server share. Times are in seconds, sizes in bytes."""
+    """The application, limits and timeouts that all connections of a server share. In seconds and bytes."""
 
     app: WSGIApp
     logger: logging.Logger
@@ -45,8 +45,8 @@ class Service(NamedTuple):
 class Connection:
     """A member of the server's crowd.
 
-    environ: what the environ of each request begins with.
-    idle_since: when the wait for a next request began, on the monotonic clock; None within a request.
+    environ: the initial environ of each request.
+    idle_since: start of the wait for the next request, on the monotonic clock; None within a request.
     known: the application vouches for the client of this request, or of the last one if it is idle.
     """
 
@@ -61,7 +61,7 @@ class Connection:
         self.environ = {**environ, "objstore.vouch": self._vouch}
 
     def _vouch(self) -> None:
-        """For the application: the client of this request is known, and not to be ended for newcomers."""
+        """For the application: the client of this request is known; its connection must not be ended for newcomers."""
         self.known = True
 
     @property
@@ -78,19 +78,19 @@ class Connection:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether it is the client that keeps the connection from going on."""
+        """True if the connection waits for its client."""
         return self.stream.watch.is_waiting
 
     def make_room(self) -> None:
         """For the event loop only: end the connection for a newcomer, if it still waits for its client."""
         if self.idle_since is None:
-            self.stream.shut()  # whatever the application makes of it: no answer is sent and lingered over
+            self.stream.shut()  # no answer is sent, and no time spent lingering, whatever the application does
             self.stream.watch.throw(ClientGone("it had to make room for others"))
         else:
             self.end_if_idle()
 
     def run(self) -> None:
-        """Serve requests until either side wants no more, then close."""
+        """Serve requests until either side ends the connection, then close."""
         stream = self.stream
         try:
             try:
@@ -106,10 +106,10 @@ class Connection:
             stream.abort()
             raise
         finally:
-            self.environ = {}  # which refers to this connection
+            self.environ = {}  # it refers to this connection
 
     def _serve_all(self) -> None:
-        """Serve one request after the other; the connection is closed then."""
+        """Serve one request after the other, then close the connection."""
         stream = self.stream
         while True:
             head_bytes = self._next_head()
@@ -119,14 +119,14 @@ class Connection:
             if not self._serve(parse_head(head_bytes, self._service.limits, self.environ.copy())):
                 return
             if stream.has_unread or stream.tls:
-                # The next request may be here already: others have their turn before it.
+                # The next request may have come already: other connections get their turn first.
                 green.sleep()
 
     def end_if_idle(self, grace: float = 0.0) -> None:
         """For the event loop only: close a connection between two requests, unless the next has come.
 
-        grace: seconds that the client still has for a request if it has been busy until now;
-        one that is under way would otherwise meet a closed connection.
+        grace: seconds that a client busy until now still has for a request; one that is
+        under way would otherwise meet a closed connection.
         """
         if self.idle_since is None or not self.stream.is_quiet():
             return
@@ -139,7 +139,7 @@ class Connection:
     # The head
 
     def _next_head(self) -> bytes:
-        """The next head's bytes; b'' when the connection has ended or been idle for too long."""
+        """Return the next head's bytes; b'' if the connection has ended or has been idle for too long."""
         stream = self.stream
         service = self._service
         try:
@@ -152,7 +152,7 @@ class Connection:
         self._pace.begin()
         self.idle_since = None
         if data[:1] < b"!":
-            data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2; old clients end a body so
+            data = data.lstrip(b"\r\n")  # RFC 9112, section 2.2; old clients end a body with CR LF
         end = end_of_head(data, service.limits)
         if end < 0:
             if not (data := self._rest_of_head(data)):
@@ -178,15 +178,15 @@ class Connection:
                 raise RequestRefused(408, "The request's head did not come in time") from None
             if not more:
                 return b""
-            looked = max(0, len(data) - 3)
+            start = max(0, len(data) - 3)
             data = data + more if data else more.lstrip(b"\r\n")
-            if end_of_head(data, limits, looked) >= 0:
+            if end_of_head(data, limits, start) >= 0:
                 return data
 
     # The request
 
     def _serve(self, head: RequestHead) -> bool:
-        """Answer one request; whether the connection can have another. If not, it is closed."""
+        """Answer one request; return whether the connection can have another. If not, it is closed."""
         service = self._service
         environ = head.environ
         body = self._body(head)
@@ -232,7 +232,7 @@ class Connection:
         return body
 
     def _drop_body(self, body: RequestBody, responder: Responder) -> bool:
-        """Make way for the next request past a body that the application left; False if the connection is closed."""
+        """Drop the unread body so that the next request can be read; return False if the connection is closed."""
         if responder.keep_alive:
             try:
                 if body.drain(self._service.answering.drain_size):
@@ -253,7 +253,7 @@ class Connection:
     # Failures
 
     def _failed(self, responder: Responder, body: RequestBody, error: Exception) -> None:
-        """Answer for an application that raised; break the connection if an answer has begun."""
+        """Answer a request whose application raised; abort the connection if an answer has begun."""
         service = self._service
         environ_of_error = "%s:%s: %s: %s"
         if isinstance(error, (BodyTruncated, BodyTimeout)):
@@ -284,7 +284,7 @@ class Connection:
 
 
 def base_environ(scheme: str, local: tuple[str, int], peer: tuple[str, int]) -> dict[str, object]:
-    """What all requests of a connection have in common."""
+    """Return the part of environ that all requests of a connection share."""
     return {
         "SCRIPT_NAME": "",
         "SERVER_NAME": local[0],

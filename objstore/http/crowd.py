@@ -1,10 +1,10 @@
-"""Which connections must end when there are too many: room for newcomers, whatever others do.
+"""The choice of connections to end when there are too many, so that newcomers always find room.
 
-A *guest* is a connection whose client the application has not vouched for in this request. Nobody
-needs a key to be one, so guests are limited, by address and in all. A newcomer takes the place
-of the guest that has kept the server waiting longest for the least; then that of a known client's
-connection that has been idle longest. A known client's request is never ended, nor is one for
-which the server does not wait: it works on an answer, or on what it has received.
+A *guest* is a connection whose client the application has not vouched for in this request. A guest
+needs no key, so guests are limited, by address and in all. A newcomer replaces the guest that has
+kept the server waiting longest for the fewest bytes; then a known client's connection that has
+been idle longest. A known client's request is never ended, nor is one for which the server does
+not wait: it works on an answer, or on data that it has received.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
-# Seconds that each connection has before it may have to go: enough for a request that has been sent.
+# Seconds after which a connection can be ended: enough for a request that has been sent.
 FIRST_SECONDS = 0.2
 # Bytes that count as much as the first second does.
 _WORTH = 65536
-_SHARE = 8  # of connections, one in so many is ended at a time, so that not all are looked at for each newcomer
-# If too few could go, the others are looked at again after so many seconds.
+_SHARE = 8  # one connection of this number is ended at a time, so that not all are checked for each newcomer
+# Seconds after which the others are checked again, if too few could be ended.
 AGAIN_SECONDS = FIRST_SECONDS / 4
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Member(Protocol):
-    """A connection. since: when its request, or the wait for one, began. moved: bytes since then, both ways."""
+    """A connection. since: start of its request, or of the wait for one. moved: bytes since then, both ways."""
 
     known: bool
 
@@ -48,7 +48,7 @@ M = TypeVar("M", bound=Member)
 
 
 def must_go(members: Collection[M], number: int, now: float) -> list[M]:
-    """Up to `number` connections to end, those that are missed least first."""
+    """Return up to `number` connections to end, those that are missed least first."""
     return heapq.nlargest(number, (one for one in members if _may_go(one, now)), key=lambda one: _burden(one, now))
 
 
@@ -71,11 +71,11 @@ class Neighbours(Generic[M]):
 
     def __init__(self) -> None:
         self.members: set[M] = set()
-        self._unseen = 0  # newcomers that cannot make too many guests, whoever they are
-        self._again = -inf  # before then, no one else can go
+        self._unseen = 0  # newcomers that cannot make too many guests, even if all are guests
+        self._again = -inf  # before this time, no other connection can be ended
 
     def too_many(self, limit: int, now: float) -> list[M]:
-        """Return the guests that must go for one newcomer; limit: of guests."""
+        """Return the guests that must end for one newcomer; limit: of guests."""
         self._unseen -= 1
         if self._unseen >= 0 or len(self.members) < limit or now < self._again:
             return []
@@ -89,7 +89,7 @@ class Neighbours(Generic[M]):
 
 
 class Exempt:
-    """Addresses that no limit of guests holds for: load balancers, behind which all clients have one address."""
+    """Addresses exempt from the limit of guests: load balancers, behind which all clients have one address."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
@@ -106,8 +106,8 @@ class Exempt:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Read addresses and networks, separated by commas or white space; ValueError for others."""
+    """Return addresses and networks, separated by commas or white space. Raises ValueError for others."""
     try:
         return tuple(ipaddress.ip_network(word) for word in text.replace(",", " ").split())
     except ValueError as error:
-        raise ValueError(f"is no list of addresses and networks: {error}") from None
+        raise ValueError(f"is not a list of addresses and networks: {error}") from None

@@ -1,4 +1,4 @@
-"""What sending a request and reading an answer's head consist of, and how they fail."""
+"""Sending a request and reading the head of its answer, and the errors of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
 class Timeouts(NamedTuple):
-    """In seconds. connect: to a node; answer: for the head of its answer; body: of silence within a body."""
+    """Timeouts in seconds. connect: to a node; answer: for the head of its answer; body: of silence within a body."""
 
     connect: float = 0.5
     answer: float = 10.0
@@ -34,7 +34,7 @@ class Stale(Exception):
 
 
 class Request(NamedTuple):
-    """What of a request is needed to send it, and to send it again."""
+    """The parts of a request that are needed to send it, and to send it again."""
 
     address: Address
     method: str
@@ -44,7 +44,7 @@ class Request(NamedTuple):
 
 
 def send(stream: Stream, pieces: list[Buffer], timeout: float) -> None:
-    """Raises Stale when the connection is broken, NodeTimeout when the node takes nothing for too long."""
+    """Send the pieces. Raises Stale if the connection is broken, NodeTimeout if the node takes nothing in time."""
     try:
         stream.send_all(pieces, timeout)
     except SentInPart as error:
@@ -56,9 +56,9 @@ def send(stream: Stream, pieces: list[Buffer], timeout: float) -> None:
 
 
 def read_head(stream: Stream, method: str, timeout: float, interim: bool = False) -> ResponseHead:
-    """The next head on the connection, which is closed on errors.
+    """Return the next head on the connection, which is closed on errors.
 
-    interim: a 100 is wanted too. Raises Stale if the connection ends before a byte has come,
+    interim: also return a 100. Raises Stale if the connection ends before a byte has come,
     NodeTimeout, NodeFailure.
     """
     try:
@@ -96,7 +96,7 @@ def _head_bytes(stream: Stream, timeout: float) -> bytes:
         raise NodeFailure(f"{_name(stream)}: {error}") from None
     if not data:
         raise Stale(True, "closed before the answer")
-    raise NodeFailure(f"{_name(stream)}: the answer's head broke off")
+    raise NodeFailure(f"{_name(stream)}: the answer's head is truncated")
 
 
 def _name(stream: Stream) -> str:
@@ -114,7 +114,7 @@ def _host(address: Address) -> str:
 
 
 def make_head(address: Address, method: str, target: str, headers: Mapping[str, str], framing: str | None) -> bytes:
-    """The head's bytes; InvalidInput for what would not arrive as it was meant."""
+    """Return the head's bytes. Raises InvalidInput if a part of it would be read differently by the node."""
     line = f"{method} {target}"
     if _REQUEST_LINE.match(line) is None:
         raise InvalidInput("a method or target that cannot be sent")
@@ -127,7 +127,7 @@ def make_head(address: Address, method: str, target: str, headers: Mapping[str, 
         lines.append(framing)
     lines.append("\r\n")
     text = "\r\n".join(lines)
-    # One a line, one more within the first, and what the framing has.
+    # One for each line, one more within the first, and those of the framing.
     breaks = len(lines) + 1 + (framing.count("\r\n") if framing else 0)
     if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
         raise InvalidInput("CR, LF or NUL in a header value")

@@ -1,4 +1,4 @@
-"""A least speed for clients: what the server waits for must come, or be taken, in a bounded time."""
+"""The minimum speed of clients: bytes that the server waits for must come, or be taken, in a bounded time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class TooSlow(TimeoutError):
 
 
 class Pace:
-    """Waits for a client within one request, however its bytes are spread. Only time spent waiting counts.
+    """The waits for a client within one request. Only time spent waiting counts.
 
-    The silence that is allowed is the caller's to bound; this ends a client that trickles.
+    The caller limits the silence within one wait; this ends a client that trickles.
     """
 
     __slots__ = ("_longest", "_mark", "_rate", "_waited", "_window", "began")
@@ -34,7 +34,7 @@ class Pace:
         self._mark = 0
 
     def wait(self, wait: Callable[[float], None], timeout: float, moved: int) -> None:
-        """Call `wait(timeout)`, which raises TimeoutError; TooSlow if the client is, or the request takes too long.
+        """Call `wait(timeout)`, which raises TimeoutError. Raises TooSlow if the client or the whole request is.
 
         moved: bytes of this request so far.
         """

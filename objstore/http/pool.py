@@ -15,17 +15,17 @@ Address = tuple[str, int]
 
 
 class IdleConnections:
-    """At most `most` of them for each address, each for at most `seconds`; the last used is used next."""
+    """Idle connections: up to `limit` for each address, each for `seconds` at most; the last used is used next."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
-        self._most = most
+    def __init__(self, limit: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        self._limit = limit
         self._seconds = seconds
         self._clock = clock
         self._idle: dict[Address, deque[tuple[float, Stream]]] = {}
         self._timer: Any = None
 
     def take(self, address: Address) -> Stream | None:
-        """One that the other end has not closed; None if there is none."""
+        """Return a connection that the other end has not closed; None if there is none."""
         idle = self._idle.get(address)
         oldest = self._clock() - self._seconds
         while idle:
@@ -36,12 +36,12 @@ class IdleConnections:
         return None
 
     def give(self, stream: Stream) -> None:
-        """Keep a connection that stands between two messages; close one too many, the oldest."""
+        """Store a connection that is between two messages; above the limit, close the oldest."""
         idle = self._idle.get(stream.peer)
         if idle is None:
             idle = self._idle[stream.peer] = deque()
         idle.append((self._clock(), stream))
-        if len(idle) > self._most:
+        if len(idle) > self._limit:
             idle.popleft()[1].close()
         if self._timer is None:
             self._timer = green.later(self._seconds, self._expire)
@@ -59,7 +59,7 @@ class IdleConnections:
         return sum(map(len, self._idle.values()))
 
     def close(self) -> None:
-        """Close all that are idle now."""
+        """Close all idle connections."""
         for idle in self._idle.values():
             while idle:
                 idle.pop()[1].close()
@@ -70,7 +70,7 @@ class IdleConnections:
 
 
 def connect(address: Address, timeout: float) -> Stream:
-    """A new connection; NodeUnreachable if it is refused, NodeTimeout after so many seconds."""
+    """Return a new connection. Raises NodeUnreachable if it is refused, NodeTimeout after `timeout` seconds."""
     try:
         return Stream(green.connect(address, timeout), address)
     except TimeoutError:

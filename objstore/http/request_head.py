@@ -1,7 +1,7 @@
 """The head of a request: bytes in, a WSGI environ and the body's framing out, or a refusal.
 
-llhttp reads the header fields; the request line and all rules on which request smuggling turns
-are checked here: what two servers in a row could read in two ways is refused
+llhttp reads the header fields; the request line and all rules that matter for request smuggling
+are checked here: a request that two servers in a row could read in two ways is refused
 (RFC 9112, sections 2.2, 3, 5, 6 and 11.2).
 """
 
@@ -34,7 +34,7 @@ _SINGLE = {
 
 
 class RequestRefused(InvalidInput):
-    """The request cannot be taken; the message says why.
+    """The request is refused; the message gives the reason.
 
     status: of the answer, after which the connection is closed.
     """
@@ -45,7 +45,10 @@ class RequestRefused(InvalidInput):
 
 
 class HeadLimits(NamedTuple):
-    """line: of the request line, field: of one header line, head: of all header lines, all in bytes."""
+    """Limits of a head. line: of the request line, field: of one header line, head: of all header lines, in bytes.
+
+    fields: number of header lines.
+    """
 
     line: int = 8192
     field: int = 8192
@@ -53,12 +56,12 @@ class HeadLimits(NamedTuple):
     fields: int = 200
 
 
-# Codings of RFC 9112, section 7, that we do not have (501); anything else is malformed (400).
+# Codings of RFC 9112, section 7, that are not supported (501); anything else is malformed (400).
 _KNOWN_CODINGS = re.compile(r"(?:(?:x-)?gzip|deflate|(?:x-)?compress)\s*,\s*chunked\Z", re.ASCII | re.IGNORECASE)
 
 
 class RequestHead(NamedTuple):
-    """length: of the body in bytes, -1 where it is chunked."""
+    """A head that was read. length: of the body in bytes, -1 if it is chunked."""
 
     method: str
     environ: dict[str, object]
@@ -69,7 +72,7 @@ class RequestHead(NamedTuple):
 
 
 class HeaderLines:
-    """The fields as they were sent, pairs of (name, value): what environ's names have lost."""
+    """The fields as they were sent, pairs of (name, value); environ does not keep the spelling of names."""
 
     __slots__ = ("_head",)
 
@@ -119,9 +122,9 @@ def _is_host(value: str) -> bool:
 
 
 def end_of_head(data: bytes, limits: HeadLimits, start: int = 0) -> int:
-    """The index after the head's empty line; -1 while it has not come.
+    """Return the index after the head's empty line; -1 while it has not come.
 
-    start: where to go on looking. RequestRefused as soon as it is certain that no good head can come of it.
+    start: index at which the search continues. Raises RequestRefused as soon as no valid head can follow.
     """
     end = data.find(b"\r\n\r\n", start)
     if end >= 0:
@@ -137,7 +140,7 @@ def end_of_head(data: bytes, limits: HeadLimits, start: int = 0) -> int:
 
 
 def parse_head(head: bytes, limits: HeadLimits, environ: dict[str, Any]) -> RequestHead:
-    """Read a head that ends with its empty line; fills `environ`, which holds what all requests share.
+    """Read a head that ends with its empty line, and add to `environ`, which holds the part that all requests share.
 
     Raises RequestRefused.
     """
@@ -187,7 +190,7 @@ def _read_fields(lines: memoryview, environ: dict[str, object]) -> None:
         parser.feed_data(b"GET / HTTP/1.1\r\n")
         parser.feed_data(lines)
     except HttpParserUpgrade:
-        pass  # an offer that we may pass over: RFC 9110, section 7.8
+        pass  # an offer that a server may ignore: RFC 9110, section 7.8
     except HttpParserError as error:
         cause = error.__context__
         if isinstance(cause, RequestRefused):
@@ -205,7 +208,7 @@ def _read_target(method: str, target: str, environ: dict[str, object]) -> None:
             match = _ABSOLUTE.match(target)
             if match is None:
                 raise RequestRefused(400, "The request target is neither a path nor a URL")
-            # RFC 9112, section 3.2.2: the target's host goes before the header.
+            # RFC 9112, section 3.2.2: the target's host takes precedence over the header.
             if "HTTP_HOST" in environ:
                 environ["HTTP_HOST"] = match[1]
             target = (match[2] or "/") + (match[3] or "")
@@ -250,6 +253,6 @@ def _keep_alive(connection: str | None, http10: bool) -> bool:
 
 
 def _expects_continue(environ: dict[str, Any], http10: bool) -> bool:
-    """Whether the client waits for a 100. Other expectations are ignored (RFC 9110, section 10.1.1)."""
+    """Return whether the client waits for a 100. Other expectations are ignored (RFC 9110, section 10.1.1)."""
     members = environ["HTTP_EXPECT"].lower().split(",")
     return not http10 and any(member.strip() == "100-continue" for member in members)

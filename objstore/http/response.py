@@ -1,4 +1,4 @@
-"""One answer: from what a WSGI application says to bytes on a stream (PEP 3333; RFC 9112, section 6)."""
+"""One answer: from the result of a WSGI application to bytes on a stream (PEP 3333; RFC 9112, section 6)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REASONS = {
 
 
 class BadResponse(ObjstoreError):
-    """The application broke the rules of WSGI or of HTTP; the message says which."""
+    """The application broke a rule of WSGI or of HTTP; the message names the rule."""
 
 
 class Dates:
@@ -51,9 +51,10 @@ class Dates:
 
 
 class Answering(NamedTuple):
-    """What all answers of a server share. timeout: seconds that a client may take nothing; drain_size: in bytes.
+    """The settings that all answers of a server share. timeout: seconds that a client may take nothing.
 
-    keep_alive: seconds that an idle connection is kept.
+    drain_size: maximum bytes of an unread body that are read to keep the connection. keep_alive: idle timeout of a
+    connection in seconds.
     """
 
     dates: Dates
@@ -63,7 +64,7 @@ class Answering(NamedTuple):
     keep_alive: float
 
 
-# Headers that the server reads as well, or answers for itself.
+# Headers that the server reads as well, or sends itself.
 _READ = {"content-length": 1, "date": 2, "connection": 3, "transfer-encoding": 4, "keep-alive": 3}
 
 
@@ -73,10 +74,10 @@ def _kind(name: str) -> int:
 
 
 class Responder:
-    """Answers one request. `keep_alive` says, at the end, whether the connection can serve another.
+    """The answer to one request. keep_alive: at the end, True if the connection can serve another.
 
-    A piece of the body is sent whole before the next is asked for, so an application may yield
-    views of one buffer. Raises ClientGone when the client cannot be sent to.
+    A piece of the body is sent whole before the next is read, so an application may yield
+    views of one buffer. Raises ClientGone if sending fails.
     """
 
     __slots__ = (
@@ -103,7 +104,7 @@ class Responder:
         self.head_sent = False
         self.keep_alive = head.keep_alive
         self._chunked = False
-        self._left = -1  # bytes that Content-Length still asks for; -1 without one
+        self._left = -1  # bytes that Content-Length still requires; -1 without one
         self._without_body = False
 
     def start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
@@ -120,7 +121,7 @@ class Responder:
         return self._write
 
     def send(self, result: Iterable[Buffer]) -> None:
-        """Send all that the application yields, and check that it was as long as announced."""
+        """Send all that the application yields, and check that its length is as announced."""
         only = len(result) if isinstance(result, (list, tuple)) else 0
         for piece in result:
             if len(piece):
@@ -148,7 +149,7 @@ class Responder:
             raise BadResponse(f"the body is {self._left} bytes shorter than its Content-Length")
 
     def _start(self, piece: Buffer, length: int) -> None:
-        """Send the head and the first piece; length: of the whole body, -1 where that is not known."""
+        """Send the head and the first piece; length: of the whole body, -1 if it is not known."""
         if not self.status:
             raise BadResponse("a body without start_response")
         head = self._make_head(length)
@@ -174,7 +175,7 @@ class Responder:
                 if kind == 1:
                     self._left = _length(value)
                     if code == "204" and self._left:
-                        continue  # RFC 9110, section 8.6; but clients of Swift ask for a 0
+                        continue  # RFC 9110, section 8.6; but clients of Swift require a 0
                 elif kind == 2:
                     dated = True
                 elif kind == 3:
@@ -193,7 +194,7 @@ class Responder:
             self.keep_alive = False
         if not self.keep_alive:
             lines.append("Connection: close")
-        elif "HTTP_CONNECTION" in request.environ:  # asked for: HTTP/1.0 needs it, Swift's clients look for it
+        elif "HTTP_CONNECTION" in request.environ:  # on request: HTTP/1.0 needs it, Swift's clients check it
             lines.append("Connection: keep-alive")
             lines.append(f"Keep-Alive: timeout={int(shared.keep_alive)}")
         lines.append("\r\n")
@@ -240,7 +241,7 @@ def _length(value: str) -> int:
 
 
 def _checked(code: str, lines: list[str]) -> bytes:
-    """The head's bytes, in which no header value can begin a line of its own."""
+    """Return the head's bytes. Raises BadResponse if a header value would begin a line of its own."""
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         raise BadResponse("CR, LF or NUL in a status or header")
@@ -253,7 +254,7 @@ def _checked(code: str, lines: list[str]) -> bytes:
 
 
 def plain(status: int, text: str, date: str, close: bool = True) -> bytes:
-    """A short text as a whole answer."""
+    """Return a complete answer with a short text."""
     body = text.encode("utf-8", "replace") + b"\n"
     connection = "Connection: close\r\n" if close else ""
     return (

@@ -9,12 +9,13 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from objstore.core.errors import NodeFailure
 
-MAX_HEAD = 512 * 1024  # bytes; that of a container tells all configuration documents of its bucket
+MAX_HEAD = 512 * 1024  # bytes; the head of a container has all configuration documents of its bucket
 
 
 class ResponseHead(NamedTuple):
-    """length: of the body in bytes, -1 where it is chunked, -2 where it lasts until the connection ends.
+    """A head that was read.
 
+    length: of the body in bytes, -1 if it is chunked, -2 if it lasts until the connection ends.
     headers: names in Title-Case; the values of a repeated one are joined by ', '.
     """
 
@@ -52,7 +53,7 @@ def _title(name: bytes) -> str:
 def parse_response_head(head: bytes, method: str) -> ResponseHead:
     """Read a head that ends with its empty line; NodeFailure if it is malformed.
 
-    method: of the request, on which it depends whether there is a body.
+    method: of the request; a HEAD has an answer without a body.
     """
     lines = head.count(b"\r\n")
     if lines != head.count(b"\n") or lines != head.count(b"\r"):
@@ -76,14 +77,14 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
 
 
 def _body_length(status: int, method: str, headers: dict[str, str]) -> int:
-    """RFC 9112, section 6.3."""
+    """Return the length as in ResponseHead, by the rules of RFC 9112, section 6.3."""
     if method == "HEAD" or status in (204, 304) or status < 200:
         return 0
     coding = headers.get("Transfer-Encoding")
     length = headers.get("Content-Length")
     if coding is not None:
         if length is not None or coding.lower() != "chunked":
-            raise NodeFailure("a response whose end cannot be told for certain")
+            raise NodeFailure("a response whose end is not certain")
         return -1
     if length is None:
         return -2

@@ -65,7 +65,7 @@ class ServerSettings:
     key_file: str = setting(str, "", "PEM file of the certificate's key, unless cert_file has it")
 
 
-# Errors of accept after which it is worth going on at once, and those that need a pause.
+# Errors of accept after which the next call can follow at once; the others need a pause.
 _ACCEPT_AGAIN = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
 _ACCEPT_PAUSE_SECONDS = 0.1
 _ACCEPT_BATCH = 64
@@ -86,7 +86,7 @@ class Server:
         self._exempt = Exempt(options.exempt_addresses)
         self._max, self._ceiling = _bounded_by_descriptors(options.max_connections, logger)
         self._count = 0
-        self._room_again = 0.0  # when it is worth looking again for connections that can go
+        self._room_again = 0.0  # before this time, no connection can be ended to make room
         self._draining = False
         self._serving = False
         self._accepting: green.Watch | None = None
@@ -115,16 +115,16 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         return self._count
 
     def serve(self) -> None:
-        """Accept connections until `drain` is called; the listening socket is closed then."""
+        """Accept connections until `drain` is called, then close the listening socket."""
         self._serving = True
         sock = self._sock
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets
         self._accepting = watch = green.Watch(sock)
         try:
             while not self._draining:
@@ -136,7 +136,7 @@ class Server:
                 try:
                     watch.readable(AGAIN_SECONDS if self._count >= self._max else None)
                 except TimeoutError:
-                    continue  # those that are too many may have had their time now
+                    continue  # connections above the limit may be old enough to end now
                 self._accept(min(_ACCEPT_BATCH, self._ceiling - self._count))
         except Drained:
             pass
@@ -149,14 +149,14 @@ class Server:
             self._announce_change()
 
     def _accept_the_last(self) -> None:
-        """Take the connections that clients have begun: they would be reset when the socket is closed."""
+        """Accept the connections that clients have begun: they would be reset when the socket is closed."""
         end = monotonic() + _LAST_ACCEPT_SECONDS
         while monotonic() < end and self._count < self._ceiling:
             if not self._accept(_ACCEPT_BATCH):
                 green.sleep(_LAST_ACCEPT_SECONDS / 4)
 
     def _accept(self, limit: int) -> int:
-        """Accept up to `limit` connections that wait; how many there were."""
+        """Accept up to `limit` waiting connections; return their number."""
         for number in range(limit):
             try:
                 sock, peer = self._sock.accept()
@@ -174,15 +174,15 @@ class Server:
         return limit
 
     def _admit(self, sock: socket.socket, peer: Any) -> None:
-        """Serve an accepted connection; others of its address may have to go for it."""
+        """Serve an accepted connection; others of its address may have to end for it."""
         self._count += 1
         address = peer[0] if peer else ""
         group = self._groups.get(address)
         if group is None:
             group = self._groups[address] = Neighbours()
-        most = self._options.max_guests_per_address
-        if most and len(group.members) >= most and address not in self._exempt:
-            _end(group.too_many(most, monotonic()))
+        limit = self._options.max_guests_per_address
+        if limit and len(group.members) >= limit and address not in self._exempt:
+            _end(group.too_many(limit, monotonic()))
         green.spawn(self._handle, sock, peer, group)
 
     def _handle(self, sock: socket.socket, peer: Any, group: Neighbours[Connection]) -> None:
@@ -211,7 +211,7 @@ class Server:
             self._announce_change()
 
     def _has_agreed(self, connection: Connection) -> bool:
-        """Whether the handshake of a TLS connection succeeds; if not, it is closed."""
+        """Return whether the handshake of a TLS connection succeeds; if not, it is closed."""
         stream = connection.stream
         try:
             handshake(stream, self._options.handshake_timeout)
@@ -226,7 +226,7 @@ class Server:
     # Room and end
 
     def _make_room(self) -> None:
-        """End the connections that are too many, and some more for newcomers, as far as they can be missed."""
+        """End the connections above the limit, and a batch more for newcomers, as far as `must_go` allows."""
         now = monotonic()
         if now < self._room_again:
             return
@@ -241,15 +241,15 @@ class Server:
         changed.send(None)
 
     def _wait_for_change(self, timeout: float) -> None:
-        """Until a connection has ended, or the time has passed."""
+        """Wait until a connection has ended, or for `timeout` seconds."""
         self._changed.wait(timeout)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Close the listening socket, end idle connections, let requests end; whether all did in time.
+        """Close the listening socket, end idle connections, let requests end; return whether all did in time.
 
         A client whose connection has not been idle for long gets a moment for one more request, which is answered
         with Connection: close. timeout: in seconds, drain_timeout if None; requests that are still under way then
-        are broken off.
+        are cancelled.
         """
         self._draining = True
         deadline = monotonic() + (self._options.drain_timeout if timeout is None else timeout)
@@ -272,8 +272,10 @@ def _end(connections: Iterable[Connection]) -> None:
 
 
 def _bounded_by_descriptors(connections: int, logger: logging.Logger) -> tuple[int, int]:
-    """As many connections as the process can have, of which each may need a file or another connection, too;
-    and as many as it can have for a moment, while the last have not had time to be good for anything.
+    """Return the limits of connections, in general and for a moment, that the limit of open files allows.
+
+    Each connection may need a file or another connection, too. The second limit is higher: new connections are
+    accepted before older ones can be ended.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
@@ -285,7 +287,7 @@ def _bounded_by_descriptors(connections: int, logger: logging.Logger) -> tuple[i
 
 
 def handshake(stream: Stream, timeout: float) -> None:
-    """Agree on TLS; TimeoutError after so many seconds in all, ssl.SSLError if it fails."""
+    """Agree on TLS. Raises TimeoutError after `timeout` seconds in all, ssl.SSLError if it fails."""
     deadline = monotonic() + timeout
     while True:
         try:

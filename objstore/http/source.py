@@ -1,7 +1,7 @@
 """The bytes of one message body, read from a stream whatever the framing.
 
 Both ends use these: the server for requests, the client for responses. A source raises
-BodyTruncated when the other end stops early or breaks the framing, BodyTimeout when it
+BodyTruncated if the other end stops early or breaks the framing, BodyTimeout if it
 is silent for too long. From then on the source is *broken*: it raises BodyTruncated whenever
 it is read, and nothing that follows on the stream may be read as a message.
 """
@@ -18,22 +18,25 @@ from objstore.runtime import green
 
 
 class Source(Protocol):
-    """ended: all of the body has come, and the stream stands at the next message; some may still wait for `piece`."""
+    """The bytes of a body.
+
+    ended: all of the body has come, and the next message follows on the stream; `piece` may still have some of it.
+    """
 
     ended: bool
 
     @property
     def at_least(self) -> int:
-        """How many bytes are still to come, for all that is known; of a broken source, more than any limit."""
+        """The minimum number of bytes that still must come; of a broken source, more than any limit."""
 
     def is_cut_off(self) -> bool:
-        """Whether the other end is seen to have closed before the end of the body; never waits."""
+        """Return whether the other end has visibly closed before the end of the body; never waits."""
 
     def piece(self, most: int) -> bytes:
-        """Up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
+        """Return up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
 
     def into(self, view: memoryview) -> int:
-        """Fill the view, or part of it; the number of bytes, 0 at the end."""
+        """Fill the view, or part of it; return the number of bytes, 0 at the end."""
 
 
 class NoBody:
@@ -61,7 +64,7 @@ class LengthSource:
     __slots__ = ("_broken", "_stream", "_timeout", "ended", "left")
 
     def __init__(self, stream: Stream, length: int, timeout: float) -> None:
-        """length: in bytes; timeout: seconds of silence that are allowed."""
+        """length: in bytes; timeout: maximum silence in seconds."""
         self._stream = stream
         self._timeout = timeout
         self.left = length
@@ -127,7 +130,7 @@ class ChunkedSource:
         self._decoder = ChunkedDecoder()
         self._begun = False  # something of the body was received
         self._data = b""  # received; the decoder has stopped in the middle of it
-        self._ready: list[memoryview] = []  # decoded, and not yet asked for
+        self._ready: list[memoryview] = []  # decoded, and not yet read by the caller
         self._trailers = trailers
         self.ended = False
         self._broken = False
@@ -149,7 +152,7 @@ class ChunkedSource:
         try:
             trial.feed(ahead)
         except BodyTruncated:
-            return False  # reading it tells what is wrong
+            return False  # reading the body raises the error
         return not trial.done and coming - len(ahead) < trial.sure
 
     def piece(self, most: int) -> bytes:
@@ -184,7 +187,7 @@ class ChunkedSource:
         decoder = self._decoder
         while not self._ready and not decoder.done:
             if self._data:
-                green.sleep()  # so many chunks are work enough: others have their turn
+                green.sleep()  # after _RUNS chunks, other green threads get their turn
                 start = decoder.at
             else:
                 start = 0
@@ -222,7 +225,7 @@ class UntilCloseSource:
 
     @property
     def at_least(self) -> int:
-        return sys.maxsize  # reading on cannot save the connection
+        return sys.maxsize  # reading the rest cannot keep the connection
 
     def is_cut_off(self) -> bool:
         return False
@@ -244,10 +247,10 @@ class UntilCloseSource:
 
 
 _RUNS = 1000  # chunks that are decoded at a time, in a few milliseconds
-_BROKEN = "the body broke off before"
+_BROKEN = "the body was truncated before"
 
 
 def _failure(error: OSError, left: int | None) -> BodyTimeout | BodyTruncated:
     if isinstance(error, TimeoutError):
         return BodyTimeout(f"the sender of the body was silent for too long, or too slow: {error}")
-    return BodyTruncated("the connection broke off" + ("" if left is None else f" with {left} bytes to come"))
+    return BodyTruncated("the connection was lost" + ("" if left is None else f" with {left} bytes to come"))

@@ -1,6 +1,6 @@
 """A connected socket: receives, sends, and keeps the bytes that were received too early.
 
-System calls are tried first and waited for only when they would block, except where nothing
+System calls are tried first and waited for only when they would block, unless nothing
 can have come yet. All waits end with TimeoutError after a time without progress; a connection
 that the other end broke raises OSError.
 """
@@ -22,8 +22,8 @@ from objstore.runtime.green import Watch
 Buffer = bytes | bytearray | memoryview
 
 MIB = 1 << 20
-# A body is taken in runs of at least this many bytes where its sender is fast enough,
-# and is not held back longer than this many seconds where it is not.
+# A body is received in runs of at least this number of bytes if its sender is fast enough;
+# if it is not, a run is delayed by at most this number of seconds.
 FILL_BYTES = 256 * 1024
 FILL_SECONDS = 0.2
 
@@ -34,13 +34,13 @@ _MAX_PIECES = 64  # of one sendmsg, far below IOV_MAX
 
 
 class SentInPart(ConnectionError):
-    """The connection broke after the kernel had taken some of what was to be sent."""
+    """The connection broke after the kernel had taken some of the data."""
 
 
 class Stream:
     """One connection. Used by one green thread at a time.
 
-    pace: of the other end, in a server. moved: bytes received and sent, for whoever counts them.
+    pace: of the other end, in a server. moved: number of bytes received and sent.
     """
 
     __slots__ = ("_low", "_unread", "moved", "pace", "peer", "sock", "tls", "watch")
@@ -75,11 +75,11 @@ class Stream:
         return bool(self._unread)
 
     def unread(self, data: bytes) -> None:
-        """Put back bytes that belong to what comes next."""
+        """Put back bytes that belong to the next message."""
         self._unread = data + self._unread if self._unread else data
 
     def take_unread(self, most: int) -> bytes:
-        """Bytes put back, without a system call; b'' if there are none."""
+        """Return bytes that were put back, without a system call; b'' if there are none."""
         data = self._unread
         if len(data) > most:
             self._unread = data[most:]
@@ -88,7 +88,7 @@ class Stream:
         return data
 
     def recv(self, most: int, timeout: float) -> bytes:
-        """What is there, or the next that comes; b'' when the other end has closed."""
+        """Return the bytes that have come, or else the next; b'' if the other end has closed."""
         if self._unread:
             return self.take_unread(most)
         while True:
@@ -103,7 +103,7 @@ class Stream:
                 return data
 
     def recv_next(self, most: int, timeout: float) -> bytes:
-        """As `recv`, where nothing is expected to be there yet: waits first, and sets no pace."""
+        """Receive as `recv` does if nothing is expected to have come yet: wait first, without a pace."""
         if self._unread:
             return self.take_unread(most)
         pace, self.pace = self.pace, None
@@ -115,9 +115,9 @@ class Stream:
             self.pace = pace
 
     def recv_run(self, most: int, sure: int, timeout: float) -> bytes:
-        """As `recv`, but waits a moment for many bytes rather than return few.
+        """Receive as `recv` does, but wait a moment for many bytes rather than return few.
 
-        sure: bytes that must come before the message can end; no more than these are waited for.
+        sure: number of bytes that must come before the message can end; no more than these are waited for.
         """
         if self._unread:
             return self.take_unread(most)
@@ -148,9 +148,9 @@ class Stream:
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
     def closed_after(self, most: int) -> int | None:
-        """How many bytes are left to be read if the other end is seen to have closed, None if it is not. Never waits.
+        """Return the number of unread bytes if the other end has visibly closed, else None. Never waits.
 
-        Takes in what has come, up to `most` bytes or FILL_BYTES: behind it only is the end seen.
+        Receives the bytes that have come, up to `most` or FILL_BYTES: the end is visible only behind them.
         """
         try:
             while (room := min(most, FILL_BYTES) - len(self._unread)) > 0:
@@ -172,11 +172,11 @@ class Stream:
         return len(self._unread) + int(waiting)
 
     def look_ahead(self) -> bytes:
-        """The bytes that were put back or taken in early; they stay."""
+        """Return the bytes that were put back or received early, without taking them."""
         return self._unread
 
     def recv_into(self, view: memoryview, timeout: float) -> int:
-        """As `recv`, into a buffer; the number of bytes, 0 at the end."""
+        """Receive as `recv` does, into a buffer; return the number of bytes, 0 at the end."""
         if self._unread:
             data = self.take_unread(len(view))
             view[: len(data)] = data
@@ -194,18 +194,18 @@ class Stream:
                 return taken
 
     def _set_low(self, low: int) -> None:
-        """Ask the kernel to wake us only when so many bytes are there; it also opens the window for them."""
+        """Let the kernel wake this thread only when `low` bytes have come; it also opens the window for them."""
         if low != self._low and not self.tls:
             self._low = low
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
 
     def message_ended(self) -> None:
-        """A body was read: what comes next may be short."""
+        """Prepare for the next message after a body was read: it may be short."""
         if self._low != 1:
             self._set_low(1)
 
     def is_quiet(self) -> bool:
-        """Whether the connection is open and nothing has come: a sound one between two messages."""
+        """Return whether the connection is open and nothing has come: a sound one between two messages."""
         if self._unread:
             return False
         try:
@@ -222,8 +222,8 @@ class Stream:
     def send_all(self, pieces: Sequence[Buffer], timeout: float) -> None:
         """Send all pieces, in one segment if they are small.
 
-        TimeoutError when the other end takes nothing for so many seconds, OSError when it
-        is gone, of which SentInPart tells that it may have got some.
+        Raises TimeoutError if the other end takes nothing for `timeout` seconds, OSError if it
+        is gone: SentInPart if it may have got some of the data.
         """
         if self.tls:
             self._send_tls(pieces, timeout)
@@ -272,7 +272,7 @@ class Stream:
     # Ending
 
     def __del__(self) -> None:
-        # One who forgets a stream must not leave its descriptor in the loop's set: the number is used again.
+        # A forgotten stream must not leave its descriptor in the loop's set: the number is used again.
         if hasattr(self, "watch"):
             self.close()
 
@@ -281,7 +281,7 @@ class Stream:
         self.sock.close()
 
     def shut(self) -> None:
-        """Neither send nor receive from now on; the stream is closed later."""
+        """Stop sending and receiving; the stream is closed later."""
         try:
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # past the TLS layer
         except OSError:
@@ -296,11 +296,11 @@ class Stream:
         self.close()
 
     def close_gently(self, most: int, timeout: float) -> None:
-        """Close after the other end has had a chance to read our answer.
+        """Close after the other end has had a chance to read the answer.
 
         A socket closed with unread data sends a reset, which may destroy an answer that is
-        still under way; so read and drop up to `most` bytes, until the other end is silent for `timeout`
-        seconds, or ten times as long in all.
+        still under way. Therefore read and drop up to `most` bytes, until the other end is silent for `timeout`
+        seconds, or for ten times `timeout` in all.
         """
         end = monotonic() + 10 * timeout
         try:

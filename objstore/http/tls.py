@@ -1,4 +1,4 @@
-"""TLS: the certificate that a server shows."""
+"""TLS: the certificate of a server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from objstore.core.errors import ConfigError
 
 
 def server_context(cert_file: str, key_file: str = "") -> ssl.SSLContext:
-    """key_file: empty if the key is in cert_file. Raises ConfigError for files that a server cannot use."""
+    """Return the context of a server; key_file: '' if the key is in cert_file. Raises ConfigError if a file is bad."""
     certificate = _content("cert_file", cert_file)
     key = _content("key_file", key_file) if key_file else certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -32,7 +32,7 @@ def _content(name: str, path: str) -> bytes:
 
 
 def _reason(certificate: bytes, key: bytes, error: Exception) -> str:
-    """OpenSSL's own reason is "PEM lib" for most of these."""
+    """Return the reason for the error. OpenSSL's own is "PEM lib" for most of these."""
     if b"-----BEGIN CERTIFICATE" not in certificate:
         return "there is no certificate in PEM format"
     if b"PRIVATE KEY-----" not in key:

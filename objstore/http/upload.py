@@ -1,4 +1,4 @@
-"""A request whose body is sent bit by bit."""
+"""A request whose body is sent in pieces."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from objstore.http.stream import Buffer, Stream
 class Upload:
     """A request whose body is being sent.
 
-    The order of calls: `wait_continue` if asked for, `send` any number of times, `finish`;
-    `abort` at any time instead. The head leaves with the first piece of the body, except where a
-    100 is waited for. After an error the connection is closed, and nothing more can be called but `abort`.
+    The order of calls: `wait_continue` if a 100 is expected, `send` any number of times, `finish`;
+    `abort` at any time instead. The head is sent with the first piece of the body, unless a
+    100 is expected. After an error the connection is closed, and only `abort` can be called.
     """
 
     __slots__ = ("_answer", "_head_pending", "_idle", "_left", "_request", "_reused", "_stream")
 
     def __init__(self, request: Request, idle: IdleConnections, length: int | None) -> None:
-        """Takes a connection, a kept one if there is one. Raises NodeUnreachable or NodeTimeout."""
+        """Take an idle connection, or make one. Raises NodeUnreachable or NodeTimeout."""
         self._request = request
         self._idle = idle
         self._left = length
@@ -35,11 +35,11 @@ class Upload:
         self._stream: Stream | None = stream or connect(request.address, request.timeouts.connect)
 
     def send_head(self) -> None:
-        """Send the head ahead of the body; called by `Pool.open` where a 100 is waited for."""
+        """Send the head ahead of the body; called by `Pool.open` if a 100 is expected."""
         self._transmit([])
 
     def wait_continue(self, timeout: float | None = None) -> Response | None:
-        """Wait for the node to ask for the body: None. A Response is its final answer: no body is wanted.
+        """Wait for the node's 100; return None for it, and a final answer, sent instead of a 100, as a Response.
 
         timeout: in seconds, that for an answer if None. Raises NodeTimeout, NodeFailure.
         """
@@ -51,7 +51,7 @@ class Upload:
         except Stale as stale:
             if not (self._reused and self._request.idempotent):
                 raise NodeFailure(f"the node closed the connection: {stale}") from None
-            self._connect_anew()
+            self._reconnect()
             self._transmit([])
             try:
                 head = self._read_head(seconds, interim=True)
@@ -63,10 +63,10 @@ class Upload:
         return self._answer
 
     def send(self, data: Buffer) -> bool:
-        """Send a piece of the body; False if the node has answered already: send no more, `finish` has its answer.
+        """Send a piece of the body; return False if the node has answered already: send no more, call `finish`.
 
-        Raises NodeTimeout when the node takes nothing for too long, NodeFailure when it is
-        gone without an answer, InvalidInput when the body is longer than announced.
+        Raises NodeTimeout if the node takes nothing for too long, NodeFailure if it is
+        gone without an answer, InvalidInput if the body is longer than announced.
         """
         size = len(data)
         if not size:
@@ -86,7 +86,7 @@ class Upload:
     def finish(self, trailers: Mapping[str, str] | None = None) -> Response:
         """End the body and wait for the answer's head; trailers: only for a chunked body.
 
-        Raises NodeTimeout, NodeFailure, InvalidInput when the body is shorter than announced.
+        Raises NodeTimeout, NodeFailure, InvalidInput if the body is shorter than announced.
         """
         if self._answer is not None:
             return self._answer
@@ -111,7 +111,7 @@ class Upload:
             raise
 
     def abort(self) -> None:
-        """Break the request off, so that the node cannot take what it got for the whole."""
+        """Cancel the request, so that the node cannot treat a part of the body as the whole."""
         stream, self._stream = self._stream, None
         if self._answer is not None:
             self._answer.abort()
@@ -119,7 +119,7 @@ class Upload:
             stream.abort()
 
     def _transmit(self, pieces: list[Buffer]) -> None:
-        """Send, with the head before it if it has not gone; take the answer if the node is done with us."""
+        """Send pieces, after the head if it is still pending; take the answer if the node reads no more."""
         stream = self._connected()
         if self._head_pending:
             pieces = [self._request.head, *pieces]
@@ -130,7 +130,7 @@ class Upload:
             send(stream, pieces, self._request.timeouts.body)
         except Stale as stale:
             if self._head_pending and self._reused and not stale.taken:
-                self._connect_anew()
+                self._reconnect()
                 self._transmit(pieces[1:])
                 return
             self._take_early_answer()
@@ -140,14 +140,14 @@ class Upload:
         self._head_pending = False
 
     def _take_early_answer(self) -> None:
-        """Read the answer of a node that has stopped taking the body; NodeFailure if it has left none."""
+        """Read the answer of a node that has stopped taking the body. Raises NodeFailure if there is none."""
         try:
             self._take_answer(self._read_head(self._request.timeouts.answer), whole=False)
         except Stale as stale:
-            raise NodeFailure(f"the node broke off while the body was sent: {stale}") from None
+            raise NodeFailure(f"the node closed the connection while the body was sent: {stale}") from None
 
     def _take_answer(self, head: ResponseHead, whole: bool) -> None:
-        """whole: the request was sent to its end, so that the connection can have another."""
+        """Take the answer. whole: the request was sent to its end, so that the connection can have another."""
         self._answer = Response(head, self._connected(), self._idle if whole else None, self._request.timeouts.body)
         self._stream = None
 
@@ -160,10 +160,10 @@ class Upload:
 
     def _connected(self) -> Stream:
         if self._stream is None:
-            raise NodeFailure("the request has been broken off")
+            raise NodeFailure("the request has been cancelled")
         return self._stream
 
-    def _connect_anew(self) -> None:
+    def _reconnect(self) -> None:
         if self._stream is not None:
             self._stream.close()
         self._stream = None
