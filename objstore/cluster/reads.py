@@ -121,6 +121,48 @@ def _answer(cluster: Cluster, node: Node, request: NodeRequest, tally: _Tally) -
         raise
 
 
+class _Race:
+    """Requests of a read to several nodes, in progress at the same time."""
+
+    def __init__(self, cluster: Cluster, request: NodeRequest) -> None:
+        self._cluster = cluster
+        self._request = request
+        self._answers = green.Queue()
+        self._over = False
+        self.running = 0
+
+    def ask(self, node: Node) -> None:
+        self.running += 1
+        green.spawn(self._ask, node)
+
+    def _ask(self, node: Node) -> None:
+        try:
+            response: NodeResponse | None = self._cluster.call(node, self._request)
+        except NodeFailure:
+            response = None
+        except Exception:
+            self._cluster.logger.exception("a request to a node failed")
+            response = None
+        if self._over and response is not None:
+            response.close()
+        else:
+            self._answers.put((node, response))
+
+    def answer(self, timeout: float) -> tuple[Node, NodeResponse | None]:
+        """Return the next node that answered, with None if it failed. Raises QueueEmpty after `timeout` seconds."""
+        node, response = self._answers.get(timeout=timeout)
+        self.running -= 1
+        return node, response
+
+    def end(self) -> None:
+        """Close the answers that are not used, also those that are still to come."""
+        self._over = True
+        while not self._answers.empty():
+            _, late = self._answers.get_nowait()
+            if late is not None:
+                late.close()
+
+
 def _concurrently(
     cluster: Cluster, nodes: Iterator[Node], request: NodeRequest, place: Placement
 ) -> tuple[NodeResponse, object]:
@@ -130,48 +172,25 @@ def _concurrently(
     """
     settings = cluster.settings
     longest = settings.conn_timeout + 3 * settings.node_timeout  # more than a retried request takes
-    answers = green.Queue()
-    tally = _Tally(place)
-    over = False
-
-    def ask(node: Node) -> None:
-        try:
-            response: NodeResponse | None = cluster.call(node, request)
-        except NodeFailure:
-            response = None
-        except Exception:
-            cluster.logger.exception("a request to a node failed")
-            response = None
-        if over and response is not None:
-            response.close()
-        else:
-            answers.put((node, response))
-
-    running = 0
+    tally, race = _Tally(place), _Race(cluster, request)
     upcoming = next(nodes, None)
     try:
-        while upcoming is not None or running:
-            if upcoming is not None and (upcoming in place.primaries or not running):
-                running += 1
-                green.spawn(ask, upcoming)
+        while upcoming is not None or race.running:
+            if upcoming is not None and (upcoming in place.primaries or not race.running):
+                race.ask(upcoming)
                 upcoming = next(nodes, None)
             impatient = upcoming is not None and upcoming in place.primaries
             try:
-                answered, response = answers.get(timeout=settings.concurrency_timeout if impatient else longest)
+                answered, response = race.answer(settings.concurrency_timeout if impatient else longest)
             except green.QueueEmpty:
                 if impatient:
                     continue
                 break
-            running -= 1
             if response is not None and tally.take(answered, response):
                 return response, answered
         return tally.outcome(), None
     finally:
-        over = True
-        while not answers.empty():
-            _, late = answers.get_nowait()
-            if late is not None:
-                late.close()
+        race.end()
 
 
 def _newest_first(cluster: Cluster, place: Placement, request: NodeRequest) -> Iterator[Node]:
