@@ -20,7 +20,7 @@ _NOT_OF_WHOLE_OBJECTS = {
     "partNumber": "A part must be sent with the uploadId of its upload",
     "versionId": "This operation does not accept a version-id.",
 }
-MOST_PUT = declared.MOST_PUT
+MOST_PUT = declared.MAX_PUT
 
 
 def name_of(context: Context, request: S3Request) -> Name:
@@ -83,7 +83,7 @@ def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
     body = request.body
     checked_length(body.length)
     if not body.algorithm:
-        body.want(checksums.DEFAULT)
+        body.add_checksum(checksums.DEFAULT)
     body.settle_empty()
 
     def late() -> dict[str, str]:

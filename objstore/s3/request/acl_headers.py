@@ -1,4 +1,4 @@
-"""ACLs as the headers of requests ask for them: by name, or grant by grant."""
+"""ACLs in the headers of requests: canned by name, or grant by grant."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from objstore.access.acl import (
 from objstore.s3.language.errors import S3Error
 
 MAX_GRANTS = 100
-_MAX_STORED = 8000  # characters of an ACL as it is stored: it must fit a header
+_MAX_STORED = 8000  # characters of a stored ACL: it must fit a header
 
 
 class Owners(NamedTuple):
-    """owner: of what the ACL stands on. bucket: the owner of the bucket (the same, for its own ACL)."""
+    """The owners that an ACL refers to.
+
+    owner: that of the bucket or object with the ACL. bucket: that of the bucket (the same, for its own ACL).
+    """
 
     owner: str
     bucket: str
@@ -35,7 +38,7 @@ _CANNED: dict[str, _Grants] = {
     "public-read": lambda _: (Grant(ALL_USERS, "READ"),),
     "public-read-write": lambda _: (Grant(ALL_USERS, "READ"), Grant(ALL_USERS, "WRITE")),
     "authenticated-read": lambda _: (Grant(AUTHENTICATED_USERS, "READ"),),
-    # For Amazon's machine images; there is nobody here to grant it to.
+    # For Amazon's machine images; this store has no such grantee.
     "aws-exec-read": lambda _: (),
     "bucket-owner-read": lambda owners: (Grant(owners.bucket, "READ"),),
     "bucket-owner-full-control": lambda owners: (Grant(owners.bucket, FULL_CONTROL),),
@@ -57,29 +60,30 @@ def asks_for_acl(headers: Mapping[str, str]) -> bool:
 
 
 def canned(name: str, owners: Owners) -> Acl:
-    """The ACL that a name stands for; raises S3Error InvalidArgument for an unknown one."""
-    granted = _CANNED.get(name)
-    if granted is None:
+    """Return the ACL of a canned name; raises S3Error InvalidArgument for an unknown one."""
+    grants_of = _CANNED.get(name)
+    if grants_of is None:
         raise S3Error("InvalidArgument", "", {"ArgumentName": "x-amz-acl", "ArgumentValue": name})
-    others = (grant for grant in granted(owners) if grant.grantee != owners.owner)
-    return Acl(owners.owner, (Grant(owners.owner, FULL_CONTROL), *others))
+    grants = (grant for grant in grants_of(owners) if grant.grantee != owners.owner)
+    return Acl(owners.owner, (Grant(owners.owner, FULL_CONTROL), *grants))
 
 
-def from_headers(headers: Mapping[str, str], owners: Owners, known: Callable[[str], bool]) -> Acl | None:
-    """The ACL that a request's headers ask for, by name or grant by grant; None where they say nothing.
+def from_headers(headers: Mapping[str, str], owners: Owners, is_account: Callable[[str], bool]) -> Acl | None:
+    """Return the ACL in a request's headers, by name or grant by grant; None if they have none.
 
-    known: is this the canonical id of someone? Raises S3Error InvalidRequest, InvalidArgument.
+    is_account: returns whether a text is a canonical id. Raises S3Error InvalidRequest, InvalidArgument,
+    UnresolvableGrantByEmailAddress.
     """
     name = headers.get(CANNED_HEADER)
-    given = [(permission, headers[header]) for header, permission in GRANT_HEADERS.items() if header in headers]
-    if name is not None and given:
+    values = [(permission, headers[header]) for header, permission in GRANT_HEADERS.items() if header in headers]
+    if name is not None and values:
         raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
     if name is not None:
         return canned(name, owners)
-    if not given:
+    if not values:
         return None
-    grants = [Grant(_header_grantee(item), permission) for permission, text in given for item in text.split(",")]
-    return checked(Acl(owners.owner, tuple(grants)), known)
+    grants = [Grant(_header_grantee(item), permission) for permission, text in values for item in text.split(",")]
+    return checked(Acl(owners.owner, tuple(grants)), is_account)
 
 
 def _header_grantee(item: str) -> str:
@@ -97,18 +101,18 @@ def _header_grantee(item: str) -> str:
     return value
 
 
-def checked(acl: Acl, known: Callable[[str], bool]) -> Acl:
-    """The ACL without repetitions, if it can be kept. Raises S3Error."""
+def checked(acl: Acl, is_account: Callable[[str], bool]) -> Acl:
+    """Return the ACL without repetitions. Raises S3Error InvalidRequest, InvalidArgument if it cannot be stored."""
     grants = tuple(dict.fromkeys(acl.grants))
     if len(grants) > MAX_GRANTS:
         raise S3Error("InvalidRequest", f"An ACL cannot have more than {MAX_GRANTS} grants")
     for grantee in {grant.grantee for grant in grants} - GROUPS - {acl.owner}:
-        if not known(grantee):
+        if not is_account(grantee):
             raise _invalid_id(grantee)
-    kept = Acl(acl.owner, grants)
-    if len(dump(kept, "")) > _MAX_STORED:
+    checked_acl = Acl(acl.owner, grants)
+    if len(dump(checked_acl, "")) > _MAX_STORED:
         raise S3Error("InvalidRequest", f"An ACL cannot be larger than {_MAX_STORED} bytes")
-    return kept
+    return checked_acl
 
 
 def _invalid_id(value: str) -> S3Error:

@@ -1,7 +1,7 @@
-"""Which bucket and key a request names: `/bucket/key` of any host, or `/key` of `bucket.domain`.
+"""The bucket and the key that a request names: `/bucket/key` of any host, or `/key` of `bucket.domain`.
 
-Keys are taken as they were sent, percent-decoded once: `a//b`, `a/../b` and a leading slash
-are keys like any other (S3 User Guide: Virtual hosting of buckets, Object key naming).
+Keys are percent-decoded once and otherwise unchanged: `a//b`, `a/../b` and a leading slash are keys like any other (S3
+User Guide: Virtual hosting of buckets, Object key naming).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from urllib.parse import unquote_to_bytes
 
 from objstore.s3.language.errors import S3Error
 
-MOST_KEY = 1024  # bytes of UTF-8
+MAX_KEY = 1024  # bytes of UTF-8
 
 
 class Address(NamedTuple):
-    """bucket and key are '' where the request names none; by_host: the bucket stands in the host's name."""
+    """A bucket and a key, each '' if the request names none. by_host: True if the host's name has the bucket."""
 
     bucket: str
     key: str
@@ -24,7 +24,10 @@ class Address(NamedTuple):
 
 
 def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
-    """The bucket that a Host header names below one of our domains, '' for a domain itself, None for other hosts."""
+    """Return the bucket that a Host header names below one of our domains.
+
+    Return '' for a domain itself, None for other hosts.
+    """
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     name = name.lower().rstrip(".")
     for domain in domains:
@@ -36,9 +39,9 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 
 
 def locate(path: str, host: str, domains: Sequence[str], plus: bool = False) -> Address:
-    """The address of a raw path; raises S3Error InvalidURI, KeyTooLongError.
+    """Return the address of a raw path; raises S3Error InvalidURI, KeyTooLongError, InvalidBucketName.
 
-    plus: a `+` that is not encoded is a space.
+    plus: an unencoded `+` is a space.
     """
     text = _decoded(path.replace("+", " ") if plus else path)
     bucket = bucket_of_host(host, domains) if domains else None
@@ -49,19 +52,22 @@ def locate(path: str, host: str, domains: Sequence[str], plus: bool = False) -> 
         address = Address(bucket, key)
         if key and not bucket:
             raise S3Error("InvalidBucketName", extra={"BucketName": ""})
-    if len(address.key) > MOST_KEY // 4:
+    if len(address.key) > MAX_KEY // 4:
         check_key(address.key)
     return address
 
 
 def check_key(key: str) -> None:
-    """Raises S3Error KeyTooLongError, and InvalidURI for a key that is not UTF-8 (from a header, not encoded there)."""
+    """Check the length and the characters of a key.
+
+    Raises S3Error KeyTooLongError, and InvalidURI for a key that is not UTF-8 (from a header that does not encode it).
+    """
     try:
         size = len(key.encode("utf-8"))
     except UnicodeEncodeError:
         raise S3Error("InvalidURI") from None
-    if size > MOST_KEY:
-        raise S3Error("KeyTooLongError", extra={"Size": str(size), "MaxSizeAllowed": str(MOST_KEY)})
+    if size > MAX_KEY:
+        raise S3Error("KeyTooLongError", extra={"Size": str(size), "MaxSizeAllowed": str(MAX_KEY)})
 
 
 def _decoded(path: str) -> str:
@@ -74,6 +80,6 @@ def _decoded(path: str) -> str:
             text = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
         except UnicodeDecodeError:
             raise S3Error("InvalidURI") from None
-    if "\0" in text:  # names with NUL are the system's own
+    if "\0" in text:  # NUL is for internal names
         raise S3Error("InvalidURI")
     return text

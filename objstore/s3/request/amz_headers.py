@@ -1,6 +1,6 @@
-"""Which headers of S3's own, `x-amz-...`, a request may have: an allow-list, which a test holds against an SDK's model.
+"""The `x-amz-...` headers that a request may have: an allow-list, which a test compares with an SDK's model.
 
-What would change the meaning of a request, and is not there, is refused with 501 and never passed over.
+A header that would change the meaning of a request, and is not supported, is refused with 501 and never skipped.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from enum import Enum
 from objstore.s3.language.errors import S3Error
 
 AMZ = "X-Amz-"
-REFUSE, IGNORE = "refuse", "ignore"  # unknown headers of a request that changes something
+REFUSE, IGNORE = "refuse", "ignore"  # treatments of unknown headers in requests that change something
 
 
 class Treatment(Enum):
-    """Of a header, by whatever operation S3 documents it for; it means nothing to others, as in S3."""
+    """The treatment of a header, for the operations for which S3 documents it; the others ignore it, as in S3."""
 
     DONE = "done, or refused by the operation itself"
     HARMLESS = "ignored: it asks for nothing that could differ here"
     REFUSED = "refused with 501"
 
 
-# Any name that begins so: user metadata, checksums (the body's declaration looks at them), grants.
+# Prefixes of accepted names: user metadata, checksums (which `declared` checks), grants.
 PREFIXES = ("X-Amz-Meta-", "X-Amz-Checksum-", "X-Amz-Grant-")
 
 _DONE = """
@@ -38,7 +38,7 @@ _DONE = """
     X-Amz-Source-Expected-Bucket-Owner X-Amz-Storage-Class X-Amz-Tagging X-Amz-Tagging-Directive X-Amz-Trailer
     X-Amz-Website-Redirect-Location
 """
-# No locks, MFA, annotations or restored objects are here that these could be about; the others tell of the client.
+# About locks, MFA, annotations or restored objects, which this store does not have, or about the client.
 _HARMLESS = """
     X-Amz-Api-Version X-Amz-Bypass-Governance-Retention X-Amz-Cf-Id X-Amz-Client-Token
     X-Amz-Confirm-Remove-Self-Bucket-Access X-Amz-Id-2 X-Amz-Mfa X-Amz-Object-Annotation-Directive
@@ -63,8 +63,8 @@ HEADERS: dict[str, Treatment] = {
     )
     for name in names.split()
 }
-# Values of refused headers that ask for what is there.
-_AS_IT_IS = {
+# Values of refused headers that request the behaviour of this store.
+_ACCEPTED_VALUES = {
     "X-Amz-Bucket-Namespace": "global",
     "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled": "false",
     "X-Amz-Skip-Destination-Validation": "false",
@@ -73,14 +73,17 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def check(method: str, headers: Mapping[str, str], unknown: str = REFUSE) -> None:
-    """Raises S3Error NotImplemented. unknown: REFUSE or IGNORE. Unknown headers of reads are ignored in any case."""
+    """Refuse headers that are not supported; raises S3Error NotImplemented.
+
+    unknown: REFUSE or IGNORE. Unknown headers of reads are ignored in any case.
+    """
     for name, value in headers.items():
         treatment = HEADERS.get(name)
         if treatment is None:
             is_unknown = name[:6] == AMZ and not name.startswith(PREFIXES)
             refused = is_unknown and unknown == REFUSE and method not in _READS
         else:
-            refused = treatment is Treatment.REFUSED and value != _AS_IT_IS.get(name)
+            refused = treatment is Treatment.REFUSED and value != _ACCEPTED_VALUES.get(name)
         if refused:
             raise S3Error(
                 "NotImplemented",

@@ -1,10 +1,11 @@
-"""S3's own chunks within a body, a decoder without input or output (S3 API: Signature calculations, transferring
-payload in multiple chunks, and with trailing headers).
+"""S3's own chunks within a body, a decoder without input or output.
 
-    size in hex [;chunk-signature=hex] CR LF  bytes CR LF   ... and again, the last of size 0:
+See S3 API: Signature calculations, transferring payload in multiple chunks, and with trailing headers.
+
+    size in hex [;chunk-signature=hex] CR LF  bytes CR LF   ... repeated, the last with size 0:
     0 [;chunk-signature=hex] CR LF  [trailers]  CR LF
 
-Every line ends in CR LF; in a signed trailer a line feed is enough. What follows the last empty line means nothing.
+Every line ends in CR LF; in a signed trailer a line feed is enough. Bytes after the last empty line are ignored.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ _TRAILER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\t]*?)[ 
 MAX_LINE = 1024
 MAX_TRAILERS = 16384  # bytes
 SIGNATURE = "X-Amz-Trailer-Signature"
-LEAST_CHUNK = 8192  # bytes of every signed chunk but the last two
+MIN_CHUNK = 8192  # bytes of every signed chunk except the last two
 _BLANKS = b" \t"
 
 _HEAD, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
-# A run of a chunk's bytes, or the signature with which the chunk of the runs before it ends.
+# A run of a chunk's bytes, or the signature of the chunk whose runs precede it.
 Event: TypeAlias = "memoryview | str"
 
 
 class ChunkDecoder:
-    """Fed with bytes as they come. length: of the payload, as announced. at: where `feed` stopped in its last input.
-    done: the end has been seen; `trailers` are then complete.
+    """The decoder of a body in chunks, fed with bytes as they arrive.
 
-    signed_trailer: the bytes that the trailer's signature is of; trailer_signature: that signature.
+    length: of the payload, as announced. at: the index in its last input at which `feed` stopped. done: True after the
+    end; `trailers` are then complete. signed_trailer: the bytes that the trailer's signature covers.
+    trailer_signature: that signature.
     """
 
     __slots__ = (
-        "_chunks", "_framing", "_left", "_length", "_line", "_short", "_signature", "_size", "_state", "at",
+        "_chunks", "_framing", "_length", "_line", "_remaining", "_short", "_signature", "_size", "_state", "at",
         "done", "signed_trailer", "trailer_signature", "trailers",
     )  # fmt: skip
 
@@ -47,11 +49,11 @@ class ChunkDecoder:
         self._length = length
         self._state = _HEAD
         self._line = b""
-        self._left = 0
-        self._size = 0  # bytes of all chunks so far
+        self._remaining = 0
+        self._size = 0  # sum of the sizes of the chunks that have begun
         self._chunks = 0
         self._signature = ""
-        self._short = 0  # size of a signed chunk that only the last may have
+        self._short = 0  # size of a signed chunk below MIN_CHUNK, 0 for none
         self.at = 0
         self.done = False
         self.trailers: dict[str, str] = {}
@@ -65,11 +67,11 @@ class ChunkDecoder:
         at, end = start, len(data)
         while at < end and self._state != _DONE and len(events) < limit:
             if self._state == _DATA:
-                run = view[at : at + self._left]
+                run = view[at : at + self._remaining]
                 events.append(run)
                 at += len(run)
-                self._left -= len(run)
-                if not self._left:
+                self._remaining -= len(run)
+                if not self._remaining:
                     self._state = _DATA_END
             else:
                 at = self._take_line(data, at, events)
@@ -77,12 +79,12 @@ class ChunkDecoder:
         return events
 
     def _take_line(self, data: bytes, at: int, events: list[Event]) -> int:
-        found = data.find(b"\n", at, at + MAX_LINE)
-        upto = found + 1 if found >= 0 else len(data)
+        line_feed = data.find(b"\n", at, at + MAX_LINE)
+        upto = line_feed + 1 if line_feed >= 0 else len(data)
         line = self._line + data[at:upto]
         if len(line) > MAX_LINE:
             raise incomplete()
-        if found < 0:
+        if line_feed < 0:
             self._line = line
             return upto
         self._line = b""
@@ -100,7 +102,7 @@ class ChunkDecoder:
         return upto
 
     def _without_end(self, line: bytes) -> bytes:
-        """A line without CR LF; raises S3Error for one that ends otherwise, or has a CR within."""
+        """Return a line without CR LF; raises S3Error for another end, or a CR within."""
         feed_is_enough = self._state == _TRAILERS and self._framing.signed
         if line[-2:] == b"\r\n":
             line = line[:-2]
@@ -117,13 +119,13 @@ class ChunkDecoder:
         size = size.rstrip(_BLANKS)
         if not _SIZE.match(size):
             raise incomplete()
-        self._left = int(size, 16)
+        self._remaining = int(size, 16)
         if self._framing.signed:
             self._signature = signature_of(extension)
-        if self._left:
+        if self._remaining:
             self._chunks += 1
             self._check_size()
-            self._size += self._left
+            self._size += self._remaining
             self._state = _DATA
             return
         if self._size < self._length:
@@ -137,12 +139,12 @@ class ChunkDecoder:
             if self._short:
                 extra = {"Chunk": str(self._chunks), "BadChunkSize": str(self._short)}
                 raise S3Error("InvalidChunkSizeError", extra=extra)
-            self._short = self._left if self._left < LEAST_CHUNK else 0
+            self._short = self._remaining if self._remaining < MIN_CHUNK else 0
 
     def _take_trailer(self, line: bytes) -> None:
         signed = self._framing.signed
         if not line:
-            # An empty line ends it all; but between a signed trailer and its signature some senders have one.
+            # An empty line is the end; but some senders have one between a signed trailer and its signature.
             if not (signed and self.trailers and not self.trailer_signature):
                 self._state = _DONE
                 self.done = True
@@ -154,27 +156,30 @@ class ChunkDecoder:
         if signed and name == SIGNATURE:
             self.trailer_signature = value
             return
-        self.trailers[name] = value  # of a repeated one, the last counts
+        self.trailers[name] = value  # of a repeated name, the last counts
         self.signed_trailer += f"{name.lower()}:{value}\n".encode("latin-1")
 
     def end(self) -> None:
-        """The body has ended; raises S3Error if that is too early."""
+        """Finish at the end of the body; raises S3Error if it comes too early."""
         if not self.done and not (self._state == _TRAILERS and not self._line and self._ends_without_empty_line()):
             raise incomplete()
         self.done = True
 
     def _ends_without_empty_line(self) -> bool:
-        """Some senders leave out the last empty line; nothing is lost with it. S3 wants it behind a lone signature."""
+        """Return whether the body is complete without the last empty line, which some senders omit.
+
+        S3 requires it after a signature without trailers.
+        """
         if self._framing.signed and self._framing.trailer:
             return bool(self.trailer_signature and self.trailers)
         return True
 
 
 def signature_of(extension: bytes) -> str:
-    """The signature of a chunk, from what follows the `;` behind its size.
+    """Return the signature of a chunk, from the text after the `;` behind its size.
 
-    Raises S3Error IncompleteBody if there is none, or more than that. With another parameter before it, all is taken
-    for the signature, and matches nothing.
+    Raises S3Error IncompleteBody if there is none, or more text after it. If another parameter precedes it, the whole
+    text is the signature, and matches nothing.
     """
     name, _, value = extension.partition(b"=")
     value = value.strip(_BLANKS)

@@ -1,7 +1,7 @@
-"""A request's payload: what was sent, without framing, and proof that it is what was declared.
+"""A request's payload, without framing, and the check of its declarations.
 
-Large pieces are hashed in a thread while the next piece is on its way. With a known length the
-check comes before the last byte is handed out, so that a reader who counts cannot miss it.
+A thread hashes large pieces while the next piece arrives. If the length is known, the check precedes the return of the
+last byte, so that a reader that counts bytes cannot miss it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from objstore.s3.language import checksums
 from objstore.s3.language.checksums import Digest
 from objstore.s3.language.errors import S3Error, incomplete, wrong_count
 from objstore.s3.request.aws_chunked import ChunkDecoder, Event
-from objstore.s3.request.declared import MOST_PUT, Declared, too_large
+from objstore.s3.request.declared import MAX_PUT, Declared, too_large
 from objstore.s3.request.signature.keys import Seed
 
 MIB = 1 << 20
-EMPTY = io.BytesIO()  # a wsgi.input without anything in it
+EMPTY = io.BytesIO()  # an empty wsgi.input
 _INLINE = 65536  # bytes below which a thread costs more than the hashing
 _MAX_COUNTED = 64 * MIB  # bytes over the announced length that are counted for the error
-_EVENTS = 1000  # chunks that are decoded at a time, in a few milliseconds
+_EVENTS = 1000  # maximum of chunks decoded at a time, in a few milliseconds
 _MAX_IGNORED = 65536  # bytes after the end of S3's framing that are read and ignored
 
 
 class Payload:
-    """See `request.Body`. source: a wsgi.input; the length that it was announced with is the server's to hold."""
+    """The payload of a request; see `request.Body`.
+
+    source: a wsgi.input; the server enforces its announced length.
+    """
 
     def __init__(
         self,
@@ -40,9 +43,10 @@ class Payload:
         pool: ThreadPool,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """seed: of the request's signature. check: raises if the client has gone within the body.
+        """Prepare the checks; read nothing.
 
-        Raises S3Error if chunks are signed and the request is not.
+        seed: of the request's signature. check: raises if the client has gone within the body. Raises S3Error
+        InvalidRequest if chunks are signed and the request is not.
         """
         self._check = check
         self.length = declared.length
@@ -55,89 +59,93 @@ class Payload:
         self._decoder = ChunkDecoder(declared.framing, declared.length or 0) if declared.framing.chunked else None
         if declared.framing.signed and seed is None:
             raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
-        self._piece = b""  # was received, and holds more chunks than are decoded at a time
-        self._chunk = hashlib.sha256()  # of the signed chunk under way
-        self._got = 0
+        self._piece = b""  # received bytes with more chunks than are decoded at a time
+        self._chunk = hashlib.sha256()  # of the current signed chunk
+        self._received = 0
         self._ended = False
-        self._whole: bytes | None = None
+        self._content: bytes | None = None
         self._pending: Callable[[], object] | None = None
         self._sha256 = hashlib.sha256() if declared.sha256 else None
         self._md5 = hashlib.md5(usedforsecurity=False) if declared.md5 else None
         self._digests: dict[str, Digest] = {}
         if declared.algorithm:
-            self.want(declared.algorithm)
+            self.add_checksum(declared.algorithm)
 
-    def want(self, algorithm: str) -> None:
-        """Compute one more checksum; before anything is read."""
+    def add_checksum(self, algorithm: str) -> None:
+        """Compute one more checksum. Must precede any read."""
         if algorithm not in self._digests:
             digest = self._digests[algorithm] = checksums.ALGORITHMS[algorithm].new()
-            if self._ended and not self._got:  # a body of no bytes has been checked already
+            if self._ended and not self._received:  # an empty body was checked already
                 self.checksums = {**self.checksums, algorithm: checksums.encode(digest.digest())}
 
     def check(self) -> None:
         if self._check is not None:
             self._check()
 
-    def read_chunk(self, most: int = MIB, /) -> bytes:
-        """The next bytes, up to `most`; b'' at the end. Raises S3Error if the body is not what was declared."""
+    def read_chunk(self, limit: int = MIB, /) -> bytes:
+        """Return the next bytes, up to `limit`; b'' at the end.
+
+        Raises S3Error if the body does not match its declarations.
+        """
         if self._ended:
             return b""
-        data = self._next(most)
-        self._got += len(data)
-        if self.length is not None and self._got > self.length:
+        data = self._next(limit)
+        self._received += len(data)
+        if self.length is not None and self._received > self.length:
             raise self._excess(self.length)
-        if self._got > MOST_PUT:  # of a body without an announced length
-            raise too_large(self._got)
-        if not data or self._got == self.length:
+        if self._received > MAX_PUT:  # possible without an announced length
+            raise too_large(self._received)
+        if not data or self._received == self.length:
             self._finish()
         return data
 
     def read(self, size: int | None = -1) -> bytes:
-        left = -1 if size is None else size
+        remaining = -1 if size is None else size
         pieces = []
-        while left:
-            piece = self.read_chunk(MIB if left < 0 else min(left, MIB))
+        while remaining:
+            piece = self.read_chunk(MIB if remaining < 0 else min(remaining, MIB))
             if not piece:
                 break
             pieces.append(piece)
-            if left > 0:
-                left -= len(piece)
+            if remaining > 0:
+                remaining -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def whole(self, most: int) -> bytes:
-        """All of it; raises S3Error MaxMessageLengthExceeded above `most` bytes, before reading if the length is known.
+    def whole(self, limit: int) -> bytes:
+        """Return the whole payload; raises S3Error MaxMessageLengthExceeded above `limit` bytes.
 
-        Whoever asks again, the decision over access or the operation itself, gets the same.
+        It raises before it reads if the length is known. Further calls, of access control and the operation, return
+        the same bytes.
         """
-        if self._whole is not None:
-            return self._whole
-        if self.length is not None and self.length > most:
-            raise _too_long(most)
-        data = self.read(most + 1)
-        if len(data) > most:
-            raise _too_long(most)
+        if self._content is not None:
+            return self._content
+        if self.length is not None and self.length > limit:
+            raise _too_long(limit)
+        data = self.read(limit + 1)
+        if len(data) > limit:
+            raise _too_long(limit)
         if not self._ended:
             self.read_chunk()
-        self._whole = data
+        self._content = data
         return data
 
     def settle_empty(self) -> None:
-        """Check a body of no bytes at once: nobody will read it. A length that is not known is left alone."""
+        """Check an empty body at once: no operation will read it. Does nothing if the length is unknown."""
         if self.length == 0 and not self._ended:
             self._finish()
 
-    # Getting bytes
+    # Reading
 
-    def _next(self, most: int) -> bytes:
-        """Bytes of the payload, b'' at its end; hashing of them has begun."""
+    def _next(self, limit: int) -> bytes:
+        """Return bytes of the payload, b'' at its end; their hashing has begun."""
         decoder = self._decoder
         if decoder is None:
-            data = self._receive(most)
+            data = self._receive(limit)
             if data:
                 self._hash([data])
             return data
         while not decoder.done:
-            events = self._decode(decoder, most)
+            events = self._decode(decoder, limit)
             data = _bytes_of(events)
             if events:
                 self._hash(events if self._declared.framing.signed else [data])
@@ -145,14 +153,14 @@ class Payload:
                 return data
         return b""
 
-    def _decode(self, decoder: ChunkDecoder, most: int) -> list[Event]:
-        """The next events of a body in chunks; [] at its end."""
+    def _decode(self, decoder: ChunkDecoder, limit: int) -> list[Event]:
+        """Return the next events of a body in chunks; [] at its end."""
         start = 0
         if self._piece:
-            green.sleep()  # so many chunks are work enough: others have their turn
+            green.sleep()  # decoding many chunks blocks other requests
             start = decoder.at
         else:
-            self._piece = self._receive(most)
+            self._piece = self._receive(limit)
             if not self._piece:
                 decoder.end()
                 return []
@@ -161,9 +169,9 @@ class Payload:
             self._piece = b""
         return events
 
-    def _receive(self, most: int) -> bytes:
+    def _receive(self, limit: int) -> bytes:
         try:
-            return self._read(most)
+            return self._read(limit)
         except BodyTruncated:
             raise incomplete() from None
         except BodyTimeout:
@@ -201,13 +209,13 @@ class Payload:
             pending, self._pending = self._pending, None
             pending()
 
-    # The end
+    # The checks at the end
 
     def _finish(self) -> None:
         self._end_framing()
         self._settle()
-        if self.length is not None and self._got != self.length:
-            raise wrong_count(self.length, self._got)
+        if self.length is not None and self._received != self.length:
+            raise wrong_count(self.length, self._received)
         self._check_hashes()
         self._check_trailer()
         self.checksums = {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
@@ -215,38 +223,38 @@ class Payload:
         self._ended = True
 
     def _end_framing(self) -> None:
-        """Read the chunks' end, and what follows it. Raises S3Error if there are more bytes than announced."""
+        """Read the chunks' end, and the bytes after it. Raises S3Error if there are more bytes than announced."""
         decoder = self._decoder
         if decoder is None:
             return
         data = self._next(MIB)
         if data:
             assert self.length is not None
-            self._got += len(data)
+            self._received += len(data)
             raise self._excess(self.length)
-        left = _MAX_IGNORED
-        while left > 0 and (data := self._receive(left)):
-            left -= len(data)
+        remaining = _MAX_IGNORED
+        while remaining > 0 and (data := self._receive(remaining)):
+            remaining -= len(data)
 
     def _excess(self, length: int) -> S3Error:
-        """The error for more than `length` bytes: counts the rest, up to a limit."""
+        """Return the error for more than `length` bytes. Counts the rest, up to a limit."""
         self._settle()
         decoder = self._decoder
-        while self._got - length < _MAX_COUNTED and not (decoder is not None and decoder.done):
+        while self._received - length < _MAX_COUNTED and not (decoder is not None and decoder.done):
             if decoder is not None:
-                self._got += len(_bytes_of(self._decode(decoder, MIB)))
+                self._received += len(_bytes_of(self._decode(decoder, MIB)))
                 continue
             data = self._receive(MIB)
             if not data:
                 break
-            self._got += len(data)
-        return wrong_count(length, self._got)
+            self._received += len(data)
+        return wrong_count(length, self._received)
 
     def _check_hashes(self) -> None:
         declared = self._declared
         if self._sha256 is not None:
             computed = self._sha256.hexdigest()
-            if computed != declared.sha256.lower():  # no secret: whoever sends the body knows both
+            if computed != declared.sha256.lower():  # not secret: the sender knows both
                 raise S3Error(
                     "XAmzContentSHA256Mismatch",
                     extra={"ClientComputedContentSHA256": declared.sha256, "S3ComputedContentSHA256": computed},

@@ -1,4 +1,4 @@
-"""The rules for what a request's headers say of its body: length, framing, hashes. Decided before a byte is read."""
+"""The declarations in a request's headers about its body: length, framing, hashes. Checked before a byte is read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import NamedTuple
 from objstore.s3.language import checksums
 from objstore.s3.language.errors import S3Error, wrong_count
 
-MOST_PUT = 5 << 30  # bytes of one PUT or copy
+MAX_PUT = 5 << 30  # bytes of one PUT or copy
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Framing(NamedTuple):
-    """chunked: in chunks of S3's own. signed: each chunk with a signature. trailer: headers follow the chunks."""
+    """The framing of a body.
+
+    chunked: in S3's own chunks. signed: each chunk has a signature. trailer: headers follow the chunks.
+    """
 
     chunked: bool = False
     signed: bool = False
@@ -50,11 +53,12 @@ _OTHER_ANNOUNCED = "Value for x-amz-sdk-checksum-algorithm header is invalid."
 
 
 class Declared(NamedTuple):
-    """length: of the payload, in bytes; None if it is not announced. sha256: as sent, '' for none; md5: b'' for none.
+    """The declarations of a request about its body.
 
-    algorithm: of the checksum that is sent or asked for, '' for none; checksum: its value, b'' if it comes in the
-    trailer or not at all. trailer: the header that follows the body, canonical, or ''. document: the body is a
-    document, and not an object's bytes.
+    length: of the payload, in bytes; None if it is not announced. sha256: as sent, '' for none; md5: b'' for none.
+    algorithm: of the checksum that is sent or requested, '' for none; checksum: its value, b'' if it comes in the
+    trailer or not at all. trailer: the canonical name of the header that follows the body, or ''. document: True if
+    the body is a document instead of an object's bytes.
     """
 
     framing: Framing
@@ -70,12 +74,13 @@ class Declared(NamedTuple):
 NOTHING = Declared(PLAIN, 0)
 
 
-def read(headers: Mapping[str, str], payload: str, words: bool = True, asked: str = "") -> Declared:
-    """Return what a request declares of its body.
+def read(headers: Mapping[str, str], payload: str, words: bool = True, default_algorithm: str = "") -> Declared:
+    """Return the declarations of a request about its body.
 
-    headers: canonical name to text. payload: the value of x-amz-content-sha256, or what stands for it. words: S3 reads
-    that value; in presigned URLs and under version 2 it is only compared with the body's hash, whatever it is.
-    asked: the algorithm of a checksum to compute if the request brings none.
+    headers: canonical name to text. payload: the value of x-amz-content-sha256, or its replacement. words: S3
+    interprets that value; in presigned URLs and under version 2 it only compares it with the body's hash, whatever it
+    is. default_algorithm: of a checksum to compute if the request has none.
+
     Raises S3Error IncompleteBody, InvalidArgument, InvalidRequest, InvalidDigest, MalformedTrailerError,
     MissingContentLength, NotImplemented.
     """
@@ -85,13 +90,13 @@ def read(headers: Mapping[str, str], payload: str, words: bool = True, asked: st
     if not words and payload in _STREAMING and "Content-Length" in headers:
         _check_raw_length(headers["Content-Length"], length or 0)
     algorithm, checksum, trailer = _checksum(headers, framing)
-    return Declared(framing, length, sha256, md5, algorithm or asked, checksum, trailer)
+    return Declared(framing, length, sha256, md5, algorithm or default_algorithm, checksum, trailer)
 
 
 def framing_of(payload: str) -> tuple[Framing, str]:
-    """The framing and the SHA-256 that a value of x-amz-content-sha256 means.
+    """Return the framing and the SHA-256 of a value of x-amz-content-sha256.
 
-    Raises S3Error InvalidArgument for a value that means nothing, NotImplemented for asymmetric signatures.
+    Raises S3Error InvalidArgument for an invalid value, NotImplemented for asymmetric signatures.
     """
     if not payload or payload == UNSIGNED_PAYLOAD:
         return PLAIN, ""
@@ -128,53 +133,53 @@ def _length(headers: Mapping[str, str], streaming: bool) -> int | None:
 
 
 def _check_raw_length(provided: str, expected: int) -> None:
-    """Hold a body whose framing is not read against its decoded length."""
+    """Compare the length of a body with its decoded length, if its framing is not read."""
     if int(provided) != expected:
         raise wrong_count(expected, int(provided))
 
 
 def too_large(size: int) -> S3Error:
-    """The error for an upload of more than MOST_PUT bytes."""
-    return S3Error("EntityTooLarge", "", {"ProposedSize": str(size), "MaxSizeAllowed": str(MOST_PUT)})
+    """Return the error for an upload of more than MAX_PUT bytes."""
+    return S3Error("EntityTooLarge", "", {"ProposedSize": str(size), "MaxSizeAllowed": str(MAX_PUT)})
 
 
 def has_length(headers: Mapping[str, str]) -> bool:
-    """Does a request announce its body, by a length or by a transfer coding?"""
+    """Return whether a request announces its body, by a length or by a transfer coding."""
     return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
 def _checksum(headers: Mapping[str, str], framing: Framing) -> tuple[str, bytes, str]:
-    """The algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
-    sent = checksums.header_names(headers)
+    """Return the algorithm, the value and the trailer of the checksum of a body. The order of the rules is S3's."""
+    names = checksums.header_names(headers)
     trailers = _trailers(headers.get(checksums.TRAILER, ""))
-    if not sent and not trailers and checksums.ANNOUNCEMENT not in headers:
+    if not names and not trailers and checksums.ANNOUNCEMENT not in headers:
         return "", b"", ""
-    if any(name not in checksums.BY_HEADER for name in sent):
+    if any(name not in checksums.BY_HEADER for name in names):
         raise S3Error("InvalidRequest", _UNKNOWN)
     if any(name not in checksums.BY_HEADER for name in trailers):
         raise S3Error("InvalidRequest", _UNKNOWN_TRAILER)
-    if len(sent) > 1 or len(trailers) > 1:
+    if len(names) > 1 or len(trailers) > 1:
         raise S3Error("InvalidRequest", _NOT_SEVERAL)
-    if sent and trailers:
+    if names and trailers:
         raise S3Error("InvalidRequest", _ONE)
     if trailers and not framing.trailer:
         raise S3Error("MalformedTrailerError")
-    name = (*sent, *trailers, "")[0]
+    name = (*names, *trailers, "")[0]
     algorithm = checksums.BY_HEADER.get(name, "")
     if checksums.ANNOUNCEMENT in headers:
         _check_announcement(headers, algorithm)
-    checksum = checksums.decode(algorithm, headers[name], f"{name.lower()} header") if sent else b""
+    checksum = checksums.decode(algorithm, headers[name], f"{name.lower()} header") if names else b""
     return algorithm, checksum, name if trailers else ""
 
 
 def _trailers(text: str) -> list[str]:
-    """The canonical names in x-amz-trailer; commas at the very end name nothing."""
+    """Return the canonical names in x-amz-trailer; commas at the end are ignored."""
     text = text.strip()
     return [name.strip().title() for name in text.rstrip(",").split(",")] if text else []
 
 
 def _check_announcement(headers: Mapping[str, str], algorithm: str) -> None:
-    """Raises S3Error InvalidRequest for an announced checksum that does not come, or is not the one that comes."""
+    """Refuse an announced checksum that is missing, or of another algorithm; raises S3Error InvalidRequest."""
     announced = headers[checksums.ANNOUNCEMENT].strip().upper()
     if announced == "MD5" and "Content-Md5" in headers and not algorithm:
         return

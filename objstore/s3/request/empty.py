@@ -1,8 +1,8 @@
-"""Parameters and headers that a request may leave out, but not send empty.
+"""Parameters and headers that a request may omit, but not send empty.
 
-Beyond this check '' stands for "not sent" in both: what was sent empty, and would do another thing than was asked
-if it counted as not sent, does not get there. What is not listed here may be empty (`prefix`, `max-keys`, of which
-clients send all in every listing, x-amz-tagging), or is refused by its reader.
+After this check '' means "not sent" in both, so an empty value must not get there if a request without it has another
+meaning. Those that are not listed here may be empty (`prefix`, `max-keys`, of which clients send all in every listing,
+x-amz-tagging), or their reader refuses an empty value.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ HEADERS = frozenset(
         "X-Amz-Checksum-Type",
     }
 )  # fmt: skip
-# An empty list of entity tags names none: a read is refused by If-Match and not by If-None-Match (RFC 9110, 13.1).
-# Of a change it is more likely a client's fault.
+# An empty list of entity tags matches none: If-Match refuses a read, If-None-Match allows it (RFC 9110, 13.1).
+# In a change it is more likely a client's fault.
 _OF_CHANGES = frozenset({"If-Match", "If-None-Match"})
 _READS = frozenset({"GET", "HEAD"})
 
 
 def check(method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
-    """Raises S3Error InvalidArgument."""
+    """Refuse empty parameters and headers that must have a value; raises S3Error InvalidArgument."""
     for name, value in query.items():
         if not value and name in QUERY:
             raise _refused(QUERY[name], name)

@@ -1,6 +1,6 @@
-"""An upload by a browser's form, made into the request that PostObject handles (S3 API: POST Object).
+"""An upload by a browser's form, as the request that PostObject handles (S3 API: POST Object).
 
-The form's fields stand for the headers of a PUT; its policy is signed in the place of the request.
+The form's fields become the headers of a PUT; the signature covers its policy instead of the request.
 """
 
 from __future__ import annotations
@@ -21,46 +21,50 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.s3.request.signature import Checker, Signing, v4
 from objstore.web.requests import Environ
 
-FIELDS = "objstore.s3.request.form"  # where environ holds the fields of the form, by lower-case name
-MOST_SIZE = 5 << 30  # bytes of a file
+FIELDS = "objstore.s3.request.form"  # key in environ of the form's fields, by lower-case name
+MAX_SIZE = 5 << 30  # bytes of a file
 _AS_HEADERS = frozenset(
     {"cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"}
     | {"content-md5"}
 )
-# Of the request itself, what policies of buckets may ask for.
-_KEPT = ("Host", "Origin", "Referer", "User-Agent", "X-Forwarded-For")
-# Fields that are of the signature, or would say of the body what only a request's headers can.
+# Headers of the request itself, for conditions in policies of buckets.
+_REQUEST_HEADERS = ("Host", "Origin", "Referer", "User-Agent", "X-Forwarded-For")
+# Fields of the signature, or declarations about the body that only a request's headers can make.
 _NO_HEADERS = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"}
     | {"x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-copy-source"}
 )
 
 
-def is_form(sent: Incoming, address: Address) -> bool:
-    """Is this a form sent to a bucket? Raises S3Error MalformedPOSTRequest for one without a boundary."""
+def is_form(received: Incoming, address: Address) -> bool:
+    """Return whether this is a form sent to a bucket. Raises S3Error MalformedPOSTRequest if it has no boundary."""
     return (
-        sent.method == "POST"
+        received.method == "POST"
         and bool(address.bucket)
         and not address.key
-        and "Authorization" not in sent.headers
-        and bool(boundary_of(sent.headers.get("Content-Type", "")))
+        and "Authorization" not in received.headers
+        and bool(boundary_of(received.headers.get("Content-Type", "")))
     )
 
 
 class FormUploads:
+    """The conversion of forms into requests. region: of this store. now: the clock."""
+
     def __init__(self, checker: Checker, pool: ThreadPool, region: str, now: Callable[[], float]) -> None:
         self._checker = checker
         self._pool = pool
         self._region = region
         self._now = now
 
-    def request(self, environ: Environ, sent: Incoming, address: Address) -> S3Request:
-        """The request that a form stands for: an upload, and nothing else. Raises S3Error if the form, its policy or
-        a query does not allow it."""
-        if sent.pairs:
-            extra = {"ArgumentName": sent.pairs[0][0], "ArgumentValue": sent.pairs[0][1]}
+    def request(self, environ: Environ, received: Incoming, address: Address) -> S3Request:
+        """Return the request of a form: always an upload.
+
+        Raises S3Error if the form, its policy or a query does not allow it.
+        """
+        if received.pairs:
+            extra = {"ArgumentName": received.pairs[0][0], "ArgumentValue": received.pairs[0][1]}
             raise S3Error("InvalidArgument", "A form upload must have no query string.", extra)
-        form = Form(environ["wsgi.input"], boundary_of(sent.headers["Content-Type"]))
+        form = Form(environ["wsgi.input"], boundary_of(received.headers["Content-Type"]))
         form.read_fields()
         fields = form.fields
         key = fields.get("key")
@@ -70,29 +74,29 @@ class FormUploads:
         if not key or "\0" in key:
             raise _missing("key")
         addressing.check_key(key)
-        form.most = MOST_SIZE
+        form.max_size = MAX_SIZE
         credential, signing = self._signer(fields)
         if credential is not None:
             policy = post_policy.parse(fields["policy"])
             post_policy.check(policy, {**fields, "bucket": address.bucket}, self._now())
-            form.least, most = policy.sizes
-            form.most = MOST_SIZE if most is None else min(most, MOST_SIZE)
-        headers = _headers(fields, sent.headers)
-        said = declared.read({**headers, "Transfer-Encoding": "chunked"}, "")
-        body: Any = Payload(form, said, None, self._pool)
+            form.min_size, max_size = policy.sizes
+            form.max_size = MAX_SIZE if max_size is None else min(max_size, MAX_SIZE)
+        headers = _headers(fields, received.headers)
+        declaration = declared.read({**headers, "Transfer-Encoding": "chunked"}, "")
+        body: Any = Payload(form, declaration, None, self._pool)
         environ[FIELDS] = fields
         return S3Request(environ, address.bucket, key, {}, headers, body, credential, self._region, signing)
 
     def _signer(self, fields: Mapping[str, str]) -> tuple[Credential | None, Signing | None]:
-        """The signer of the policy, and the form of signature; None for a form without policy and signature."""
+        """Return the signer of the policy, and the kind of the signature; None for a form without both."""
         by_v4 = "x-amz-signature" in fields or "x-amz-credential" in fields
         by_v2 = "signature" in fields or "awsaccesskeyid" in fields
         if not by_v4 and not by_v2:
             if "policy" in fields:
                 raise _missing("signature")
             return None, None
-        needed = _V4_FIELDS if by_v4 else _V2_FIELDS
-        for name in needed:
+        required = _V4_FIELDS if by_v4 else _V2_FIELDS
+        for name in required:
             if not fields.get(name):
                 raise _missing(name)
         if by_v4:
@@ -111,9 +115,9 @@ _V4_FIELDS = ("policy", "x-amz-signature", "x-amz-credential", "x-amz-algorithm"
 _V2_FIELDS = ("policy", "signature", "awsaccesskeyid")
 
 
-def _headers(fields: Mapping[str, str], sent: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a PUT that says the same; raises S3Error for a malformed tagging."""
-    headers = {name: sent[name] for name in _KEPT if name in sent}
+def _headers(fields: Mapping[str, str], request_headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of the equivalent PUT; raises S3Error for malformed tags."""
+    headers = {name: request_headers[name] for name in _REQUEST_HEADERS if name in request_headers}
     for name, value in fields.items():
         if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _NO_HEADERS):
             headers.update([as_header(name, value)])

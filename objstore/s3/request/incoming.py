@@ -1,4 +1,4 @@
-"""A request as it was sent: what signatures and addressing need, and WSGI has lost.
+"""A request as received: the parts that signatures and addressing need, and that WSGI loses.
 
 Header names keep their underscores, the path its encoding, the query its order and pairs.
 """
@@ -16,16 +16,19 @@ from objstore.s3.language.errors import S3Error
 from objstore.web.requests import Environ
 from objstore.web.requests import headers as environ_headers
 
-_MOST_PARAMETERS = 1000
-_REMEMBERED = 4096
-_SHORT = 256  # characters; longer texts are not kept in memory
-# When an unencoded `+` in a path is a space.
+_MAX_PARAMETERS = 1000
+_MAX_CACHED = 4096
+_MAX_CACHED_LENGTH = 256  # characters; longer texts are not cached
+# The requests in which an unencoded `+` in a path is a space.
 NEVER, V2, ALWAYS = "never", "v2", "always"
 
 
 class Incoming(NamedTuple):
-    """path: as sent, with its percents. pairs: of the query, as sent. query: decoded text, the last of a
-    repeated name. headers: canonical name to text; repeated ones joined by a comma, in order."""
+    """A received request.
+
+    path: as sent, percent-encoded. pairs: of the query, as sent. query: decoded text, the last of a repeated name.
+    headers: canonical name to text; repeated ones joined by a comma, in order.
+    """
 
     method: str
     path: str
@@ -35,14 +38,14 @@ class Incoming(NamedTuple):
 
 
 class _Canonical(dict[str, str]):
-    """Header names to their canonical form, each word capitalised."""
+    """The canonical forms of header names, each word capitalised."""
 
     def __missing__(self, name: str) -> str:
         try:
             canonical = to_text(name).title()
-        except UnicodeEncodeError:  # of a query or form, where it is text already
+        except UnicodeEncodeError:  # from a query or form, which are text already
             canonical = name.title()
-        if len(self) < _REMEMBERED and len(name) < 128:
+        if len(self) < _MAX_CACHED and len(name) < 128:
             self[name] = canonical
         return canonical
 
@@ -51,7 +54,7 @@ CANONICAL = _Canonical()
 
 
 def read(environ: Environ) -> Incoming:
-    """Raises S3Error InvalidURI for a query that is not UTF-8."""
+    """Return the request of an environ. Raises S3Error InvalidURI for a query that is not UTF-8."""
     path, _, raw_query = environ["objstore.raw_target"].partition("?")
     pairs = split_query(raw_query) if raw_query else []
     if "%" in raw_query or "+" in raw_query or not raw_query.isascii():
@@ -62,22 +65,22 @@ def read(environ: Environ) -> Incoming:
 
 
 def split_query(query: str) -> list[tuple[str, str]]:
-    """Name and value of each parameter as sent, the value '' for one without `=`."""
+    """Return name and value of each parameter as sent, the value '' for one without `=`."""
     pieces = query.split("&")
-    if len(pieces) > _MOST_PARAMETERS:
+    if len(pieces) > _MAX_PARAMETERS:
         raise S3Error("InvalidURI")
     return [(piece, "") if not equals else (name, value) for piece in pieces if piece
             for name, equals, value in (piece.partition("="),)]  # fmt: skip
 
 
 def decoded(raw: str) -> str:
-    """Text of a name or value of a query; raises S3Error InvalidURI where it is not UTF-8."""
+    """Return the text of a name or value of a query; raises S3Error InvalidURI if it is not UTF-8."""
     if "%" not in raw and "+" not in raw and raw.isascii():
         return raw
-    return _unquoted(raw) if len(raw) <= _SHORT else _unquoted.__wrapped__(raw)
+    return _unquoted(raw) if len(raw) <= _MAX_CACHED_LENGTH else _unquoted.__wrapped__(raw)
 
 
-@lru_cache(maxsize=_REMEMBERED)  # the credential of a URL is the same for a day
+@lru_cache(maxsize=_MAX_CACHED)  # the credential of a URL is the same for a day
 def _unquoted(raw: str) -> str:
     try:
         return unquote_to_bytes(raw.replace("+", " ").encode("latin-1")).decode("utf-8")
@@ -85,17 +88,18 @@ def _unquoted(raw: str) -> str:
         raise S3Error("InvalidURI") from None
 
 
-def means_space(sent: Incoming, setting: str) -> bool:
-    """Does an unencoded `+` in the path stand for a space, by the setting `plus_in_path`?"""
+def means_space(received: Incoming, setting: str) -> bool:
+    """Return whether an unencoded `+` in the path is a space, by the setting `plus_in_path`."""
     if setting != V2:
         return setting == ALWAYS
-    return sent.headers.get("Authorization", "").startswith("AWS ") or "AWSAccessKeyId" in sent.query
+    return received.headers.get("Authorization", "").startswith("AWS ") or "AWSAccessKeyId" in received.query
 
 
 def as_header(name: str, value: str) -> tuple[str, str]:
-    """Canonical name and value of a header that came in a query or in a form's field.
+    """Return the canonical name and the value of a header that came in a query or in a form's field.
 
-    Raises S3Error InvalidArgument for what could not come as a header: it would be signed or kept as another one.
+    Raises S3Error InvalidArgument for one that could not come as a header: it would be signed or stored as another
+    one.
     """
     if not_sendable({name: value}):
         raise S3Error("InvalidArgument", "", {"ArgumentName": name, "ArgumentValue": value})
@@ -103,19 +107,19 @@ def as_header(name: str, value: str) -> tuple[str, str]:
 
 
 def read_headers(environ: Environ) -> dict[str, str]:
-    """All headers as they were sent, those that the gatekeeper holds back among them: clients sign them.
+    """Return all headers as sent, including those that the gatekeeper holds back: clients sign them.
 
-    `Host` is the one that requests are routed by, which the target of a request may name as well.
+    `Host` is the one for routing, which may come from the target of a request.
     """
     lines: Iterable[tuple[str, str]] | None = environ.get("objstore.headers")
     if lines is None:
         return environ_headers(environ)
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for raw, value in lines:
         name = CANONICAL[raw]
         if not value.isascii():
             value = to_text(value)
-        found[name] = f"{found[name]},{value}" if name in found else value
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
     if "HTTP_HOST" in environ:
-        found["Host"] = environ["HTTP_HOST"]
-    return found
+        headers["Host"] = environ["HTTP_HOST"]
+    return headers

@@ -1,4 +1,4 @@
-"""An S3 request as operations see it: addressed, authenticated, its body decoded."""
+"""An S3 request for operations: addressed, authenticated, its body decoded."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from objstore.web.requests import Environ
 class Body(Protocol):
     """A request's payload, without aws-chunked framing.
 
-    Reading it verifies what was declared of it: the SHA-256, the chunk signatures, Content-MD5,
-    the checksums (in headers or trailers). The last read raises S3Error where it is not so, and
-    so does `read`: what was read may be used only once the end was reached. As the body of a put
-    (`layers.bodies.ObjectBody`) it makes that fail whole.
+    Reading it verifies the declarations of the request about it: the SHA-256, the chunk signatures, Content-MD5, the
+    checksums (in headers or trailers). The last read raises S3Error if one does not match, and so does `read`: the
+    bytes may be used only after the end. As the body of a put (`layers.bodies.ObjectBody`) it makes the whole put
+    fail.
     """
 
-    length: int | None  # bytes of the payload, None where not announced
-    algorithm: str  # of the checksum that comes with it or is asked for, in capitals; '' for none
-    checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete once the end was read
+    length: int | None  # bytes of the payload, None if not announced
+    algorithm: str  # of the sent or requested checksum, in capitals; '' for none
+    checksums: Mapping[str, str]  # algorithm in capitals (`CRC32C`) to base64; complete after the end
 
     def check(self) -> None:
-        """Raise if the client is known to have gone; reads nothing."""
+        """Raise if the client is known to have gone; read nothing."""
         ...
 
-    def read_chunk(self, most: int = ..., /) -> bytes:
-        """The next bytes, b'' at the end."""
+    def read_chunk(self, limit: int = ..., /) -> bytes:
+        """Return the next bytes, b'' at the end."""
         ...
 
     def read(self, size: int = -1) -> bytes: ...
 
-    def whole(self, most: int) -> bytes:
-        """All of it, again and again; S3Error MaxMessageLengthExceeded above `most` bytes."""
+    def whole(self, limit: int) -> bytes:
+        """Return the whole payload, also repeatedly; raises S3Error MaxMessageLengthExceeded above `limit` bytes."""
         ...
 
-    def want(self, algorithm: str) -> None:
-        """Compute one more of the checksums (`CRC32C`); to be said before anything is read."""
+    def add_checksum(self, algorithm: str) -> None:
+        """Compute one more of the checksums (`CRC32C`). Must precede any read."""
         ...
 
     def settle_empty(self) -> None:
-        """Check a body of no bytes at once, since nobody will read it."""
+        """Check an empty body at once, since no operation will read it."""
         ...
 
 
 class S3Request:
-    """bucket and key are text, '' where the request names none. query: decoded, sub-resources as ''.
+    """An S3 request.
 
-    headers: canonical name to text, `Content-Encoding` without aws-chunked. identity: who asks. account: the one that
-    it works in, '' for anonymous requests. operation: its name, once routed. version_id: of the query, '' for none.
-    signing: how it is signed, None if it is not. containers: of the buckets that were looked up for it.
+    bucket, key: text, '' if the request names none. query: decoded, sub-resources as ''. headers: canonical name to
+    text, `Content-Encoding` without aws-chunked. identity: the client's. account: the one that it works in, '' for
+    anonymous requests. operation: its name, after routing. version_id: of the query, '' for none. signing: the kind of
+    its signature, None for none. containers: of the buckets that were resolved for it, by name.
     """
 
     __slots__ = (
@@ -90,7 +91,7 @@ class S3Request:
 
     @property
     def context(self) -> RequestContext:
-        """What the object layer is given with each call."""
+        """The context of the request for calls of the object layer."""
         return RequestContext.of(self.environ)
 
     @property

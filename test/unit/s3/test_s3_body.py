@@ -153,15 +153,15 @@ def test_known_values_of_checksums() -> None:
     known = {"CRC32": "y/Q5Jg==", "CRC32C": "4waSgw==", "CRC64NVME": "rosUhgp5mIg="}  # of 123456789
     for name, value in known.items():
         body = payload(b"123456789")
-        body.want(name)
+        body.add_checksum(name)
         everything(body)
         assert body.checksums == {name: value}
 
 
 def test_a_checksum_is_computed_where_it_is_asked_for() -> None:
-    said = declared.read({"Content-Length": "5"}, "", asked="CRC32")
+    said = declared.read({"Content-Length": "5"}, "", default_algorithm="CRC32")
     body = Payload(Slow(b"hello"), said, None, POOL)
-    body.want("SHA1")
+    body.add_checksum("SHA1")
     everything(body)
     assert body.checksums == {"CRC32": crc32(b"hello"), "SHA1": b64(hashlib.sha1(b"hello").digest())}
 

@@ -102,8 +102,8 @@ def test_an_announced_md5_comes_as_content_md5() -> None:
 
 
 def test_an_algorithm_that_is_asked_for_gives_way_to_the_one_that_is_sent() -> None:
-    assert declared.read(PLAIN_LENGTH, "", asked="CRC32C").algorithm == "CRC32C"
-    assert declared.read({**PLAIN_LENGTH, CRC32: VALUE}, "", asked="CRC32C").algorithm == "CRC32"
+    assert declared.read(PLAIN_LENGTH, "", default_algorithm="CRC32C").algorithm == "CRC32C"
+    assert declared.read({**PLAIN_LENGTH, CRC32: VALUE}, "", default_algorithm="CRC32C").algorithm == "CRC32"
 
 
 # Hashes and lengths

@@ -94,10 +94,10 @@ def test_what_is_no_whole_form_is_refused() -> None:
 
 
 def test_sizes_are_held() -> None:
-    assert code_of(whole({}, b"12345"), most=4) == "EntityTooLarge"
-    assert code_of(whole({}, b"12345"), least=6) == "EntityTooSmall"
+    assert code_of(whole({}, b"12345"), max_size=4) == "EntityTooLarge"
+    assert code_of(whole({}, b"12345"), min_size=6) == "EntityTooSmall"
     form = read(whole({}, b"12345"))
-    form.least = form.most = 5
+    form.min_size = form.max_size = 5
     assert file_of(form) == b"12345"
 
 

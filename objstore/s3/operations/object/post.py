@@ -26,7 +26,7 @@ def post(context: Context, request: S3Request) -> Response:
     name = objects.name_of(context, request)
     kept = objects.kept_of_upload(context, request)
     if not request.body.algorithm:
-        request.body.want(checksums.DEFAULT)
+        request.body.add_checksum(checksums.DEFAULT)
 
     def late() -> dict[str, str]:
         checksum = objects.checksum_of(request)

@@ -25,7 +25,7 @@ def upload(context: Context, request: S3Request) -> Response:
     length = objects.checked_length(request.body.length)
     kept = upload.algorithm or checksums.DEFAULT
     if length != 0:
-        request.body.want(kept)
+        request.body.add_checksum(kept)
 
     def known() -> Mapping[str, str]:
         return request.body.checksums if length != 0 else {kept: _of_nothing(kept), **request.body.checksums}

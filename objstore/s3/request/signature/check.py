@@ -1,4 +1,4 @@
-"""Which way a request is signed, and the one answer to it: a `Proof`, or the error."""
+"""The check of a request's signature, of either version, with one result: a `Proof`, or the error."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SEVERAL = (
 
 
 class Proof(NamedTuple):
-    """credential: None for anonymous requests. payload: what X-Amz-Content-Sha256 says of the body, '' for nothing.
+    """The result of the check of a signature.
 
-    seed: for the signatures of a body in chunks, None if it cannot have any.
-    headers: those that came in a presigned URL's query.
-    words: see `declared.read`. signing: how the request is signed, None if it is not.
+    credential: None for anonymous requests. payload: the value of X-Amz-Content-Sha256, '' for none. seed: for the
+    signatures of a body in chunks, None if it cannot have any. headers: those in a presigned URL's query. words: see
+    `declared.read`. signing: the kind of the signature, None for none.
     """
 
     credential: Credential | None
@@ -36,8 +36,11 @@ class Proof(NamedTuple):
 
 
 class SignatureRules(NamedTuple):
-    """What is accepted. regions: our own first, then others that a claim may name; `any` among them for all.
-    old: are signatures of version 2 accepted?"""
+    """The rules for accepted signatures.
+
+    regions: our own first, then other accepted ones; `any` among them accepts all. old: True if signatures of version
+    2 are accepted.
+    """
 
     regions: tuple[str, ...] = ("us-east-1",)
     window: Window = Window(900, 604800)
@@ -45,7 +48,7 @@ class SignatureRules(NamedTuple):
 
 
 class Checker:
-    """keys: who has which access key. now: the clock."""
+    """The check of signatures. keys: the access keys and their owners. now: the clock, in seconds since the epoch."""
 
     def __init__(self, keys: AccessKeys, rules: SignatureRules, now: Callable[[], float]) -> None:
         self._keys = keys
@@ -55,7 +58,10 @@ class Checker:
         self._signing_keys = SigningKeys()
 
     def check(self, incoming: Incoming, bucket_of_host: str = "") -> Proof:
-        """bucket_of_host: the bucket where it is part of the host's name. Raises S3Error for a bad signature."""
+        """Return the proof of a request. bucket_of_host: the bucket if it is part of the host's name, '' otherwise.
+
+        Raises S3Error for a bad signature.
+        """
         authorization = incoming.headers.get("Authorization", "")
         query = incoming.query
         in_query = ("X-Amz-Algorithm" in query or "X-Amz-Credential" in query, "AWSAccessKeyId" in query)
@@ -91,7 +97,7 @@ class Checker:
         key = self._signing_keys.get(credential.secret_key, claim.date, claim.region)
         text = v4.check_signature(claim, incoming, signed, payloads, key)
         payload = payloads[0]
-        # The last line of what is signed is the body's hash, or what stands for it.
+        # The last line of the signed text is the body's hash, or its replacement.
         signing = Signing(V4, BY_URL if in_query else BY_HEADER, text.rpartition("\n")[2], signed.seconds)
         if in_query:
             return Proof(credential, payload, None, v4.headers_in_query(incoming), words=False, signing=signing)
@@ -128,22 +134,22 @@ class Checker:
         claim = v4.of_form(credential, signature)
         signed = times.of_text(date)
         v4.check_scope(claim, signed, self._rules.regions)
-        found = self.credential(claim.access_key)
-        key = self._signing_keys.get(found.secret_key, claim.date, claim.region)
+        signer = self.credential(claim.access_key)
+        key = self._signing_keys.get(signer.secret_key, claim.date, claim.region)
         if not v4.matches(key, policy, claim.signature):
             raise v4.mismatch(claim.access_key, policy, claim.signature)
-        return found, Signing(V4, BY_FORM, v4.UNSIGNED, signed.seconds)
+        return signer, Signing(V4, BY_FORM, v4.UNSIGNED, signed.seconds)
 
     def form_by_v2(self, access_key: str, signature: str, policy: str) -> tuple[Credential, Signing]:
-        """The same for version 2."""
+        """Check the same for version 2."""
         self.refuse_old()
-        found = self.credential(access_key)
-        if not v2.matches(found.secret_key, policy, signature):
+        signer = self.credential(access_key)
+        if not v2.matches(signer.secret_key, policy, signature):
             raise v4.mismatch(access_key, policy, signature)
-        return found, Signing(V2, BY_FORM)
+        return signer, Signing(V2, BY_FORM)
 
     def refuse_old(self) -> None:
-        """Raises S3Error InvalidRequest if version 2 is switched off."""
+        """Refuse version 2 if it is switched off; raises S3Error InvalidRequest."""
         if not self._rules.old:
             raise S3Error(
                 "InvalidRequest",
@@ -151,11 +157,11 @@ class Checker:
             )
 
     def credential(self, access_key: str) -> Credential:
-        """Whose key it is; raises S3Error InvalidAccessKeyId."""
-        found = self._keys.find(access_key)
-        if found is None:
+        """Return the owner of an access key; raises S3Error InvalidAccessKeyId."""
+        credential = self._keys.find(access_key)
+        if credential is None:
             raise S3Error("InvalidAccessKeyId", extra={"AWSAccessKeyId": access_key})
-        return found
+        return credential
 
 
 def _shown_date(incoming: Incoming) -> str:
@@ -163,6 +169,6 @@ def _shown_date(incoming: Incoming) -> str:
 
 
 def _refuse_token(incoming: Incoming) -> None:
-    """Session tokens belong to temporary keys, which we do not give out."""
+    """Refuse session tokens: they belong to temporary keys, which this store does not have."""
     if "X-Amz-Security-Token" in incoming.headers or "X-Amz-Security-Token" in incoming.query:
         raise S3Error("InvalidToken")

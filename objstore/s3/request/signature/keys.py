@@ -8,24 +8,24 @@ import hmac
 from objstore.s3.request.signature.v4 import mismatch
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-_REMEMBERED = 1024
+_MAX_CACHED = 1024
 
 
 class SigningKeys:
-    """Keys derived from secrets, remembered: four HMACs less for each request (S3: Deriving the signing key)."""
+    """A cache of keys derived from secrets: four HMACs less for each request (S3: Deriving the signing key)."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, str, str], bytes] = {}
 
     def get(self, secret: str, date: str, region: str) -> bytes:
-        """The key of a secret for a day (`20240506`) and region."""
-        wanted = (secret, date, region)
-        key = self._known.get(wanted)
+        """Return the key of a secret for a day (`20240506`) and region."""
+        source = (secret, date, region)
+        key = self._keys.get(source)
         if key is None:
             key = derive(secret, date, region)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[wanted] = key
+            if len(self._keys) >= _MAX_CACHED:
+                self._keys.clear()
+            self._keys[source] = key
         return key
 
 
@@ -37,7 +37,7 @@ def derive(secret: str, date: str, region: str, service: str = "s3") -> bytes:
 
 
 class Seed:
-    """Checks the signatures of chunks, each of which signs the one before it too.
+    """The check of the signatures of chunks, each of which signs the previous one too.
 
     signature: of the request, in hex. scope: `date/region/s3/aws4_request`. access_key, canonical_request: of the
     request, for the error.
@@ -53,12 +53,14 @@ class Seed:
         self._canonical_request = canonical_request
 
     def check_chunk(self, sha256: str, signature: str) -> None:
-        """sha256: of the chunk's bytes, in hex. Raises S3Error SignatureDoesNotMatch."""
+        """Check the signature of a chunk. sha256: of its bytes, in hex. Raises S3Error SignatureDoesNotMatch."""
         self._check(f"AWS4-HMAC-SHA256-PAYLOAD\n{self._head}{self._last}\n{EMPTY_SHA256}\n{sha256}", signature)
 
     def check_trailer(self, trailer: bytes, signature: str) -> None:
-        """trailer: its lines as `name:value` and a line feed each, a line feed alone if there are none. Raises S3Error
-        SignatureDoesNotMatch."""
+        """Check the signature of a trailer. Raises S3Error SignatureDoesNotMatch.
+
+        trailer: its lines as `name:value` and a line feed each, a line feed alone if there are none.
+        """
         digest = hashlib.sha256(trailer).hexdigest()
         self._check(f"AWS4-HMAC-SHA256-TRAILER\n{self._head}{self._last}\n{digest}", signature)
 

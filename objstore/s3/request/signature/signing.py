@@ -15,9 +15,10 @@ BY_FORM = "POST"
 
 
 class Signing(NamedTuple):
-    """version, type: of the constants above. payload: what the signature says of the body, '' for nothing.
+    """The kind of a signature.
 
-    seconds: when it was made, since the epoch; None for a URL or form of version 2, which does not say it.
+    version, type: of the constants above. payload: the signed text about the body, '' for none. seconds: the time of
+    the signature, since the epoch; None for a URL or form of version 2, which does not have it.
     """
 
     version: str

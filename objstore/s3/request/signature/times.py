@@ -1,4 +1,4 @@
-"""When a request was signed, and whether that is now."""
+"""The time of a signature, and the check that it is valid now."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from objstore.s3.language import dates
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.incoming import Incoming
 
-_FARTHEST = 1 << 32  # seconds; an end that is farther away is a number of something else, such as milliseconds
+_MAX_DISTANCE = 1 << 32  # seconds; a later end has another unit, such as milliseconds
 NO_DATE = "AWS authentication requires a valid Date or x-amz-date header"
 
 
 class Window(NamedTuple):
-    """How far clocks may be apart, and how long a URL may live; in seconds.
+    """The allowed difference of clocks, and the allowed life of a URL; in seconds.
 
-    old_life: of a URL of version 2, counted from now, as it does not say when it was signed; 0 refuses all of them.
+    old_life: of a URL of version 2, from now, as it does not have the time of its signature; 0 refuses all of them.
     """
 
     skew: float
@@ -25,14 +25,14 @@ class Window(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """timestamp: as in strings to sign, `20240506T070809Z`; seconds: the same since the epoch."""
+    """The time of a signature. timestamp: as in strings to sign, `20240506T070809Z`. seconds: since the epoch."""
 
     timestamp: str
     seconds: float
 
 
 def of_headers(incoming: Incoming) -> Signed:
-    """By X-Amz-Date, or Date; raises S3Error AccessDenied where neither is a date."""
+    """Return the time in X-Amz-Date, or Date; raises S3Error AccessDenied if it is not a date."""
     text = incoming.headers.get("X-Amz-Date") or incoming.headers.get("Date", "")
     seconds = dates.parse_iso_basic(text)
     if seconds is not None:
@@ -44,20 +44,20 @@ def of_headers(incoming: Incoming) -> Signed:
 
 
 def of_text(stamp: str) -> Signed:
-    """Of `20240506T070809Z`; raises S3Error AccessDenied where it is no date."""
+    """Return the time of `20240506T070809Z`; raises S3Error AccessDenied if it is not a date."""
     seconds = dates.parse_iso_basic(stamp)
     if seconds is None:
         raise S3Error("AccessDenied", NO_DATE)
     return Signed(stamp, seconds)
 
 
-def check_skew(signed: float, shown: str, now: float, window: Window) -> None:
-    """shown: the date as it was sent. Raises S3Error RequestTimeTooSkewed."""
+def check_skew(signed: float, sent_date: str, now: float, window: Window) -> None:
+    """Check the difference of the clocks. sent_date: the text for the error. Raises S3Error RequestTimeTooSkewed."""
     if abs(now - signed) > window.skew:
         raise S3Error(
             "RequestTimeTooSkewed",
             extra={
-                "RequestTime": shown,
+                "RequestTime": sent_date,
                 "ServerTime": dates.iso(now),
                 "MaxAllowedSkewMilliseconds": str(int(window.skew * 1000)),
             },
@@ -65,7 +65,7 @@ def check_skew(signed: float, shown: str, now: float, window: Window) -> None:
 
 
 def check_life(signed: float, life: int, now: float, window: Window) -> None:
-    """Of a presigned URL that is good for `life` seconds; raises S3Error AccessDenied."""
+    """Check that a presigned URL with a life of `life` seconds is valid now; raises S3Error AccessDenied."""
     if now > signed + life:
         raise S3Error(
             "AccessDenied",
@@ -81,8 +81,8 @@ def check_life(signed: float, life: int, now: float, window: Window) -> None:
 
 
 def check_end(end: int, now: float, window: Window) -> None:
-    """Of a URL of version 2, good until `end`; raises S3Error AccessDenied."""
-    if end > now + _FARTHEST:
+    """Check that a URL of version 2, valid until `end`, is valid now; raises S3Error AccessDenied."""
+    if end > now + _MAX_DISTANCE:
         raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {end}")
     if now > end:
         raise S3Error("AccessDenied", "Request has expired", {"Expires": dates.iso(end), "ServerTime": dates.iso(now)})

@@ -11,7 +11,7 @@ from objstore.s3.language.errors import S3Error
 from objstore.s3.request.incoming import Incoming, as_header, decoded
 from objstore.s3.request.signature.v4 import mismatch
 
-# Parameters that are part of the resource: AWS's list, and what its SDKs have added to it since.
+# Parameters that are part of the resource: AWS's list, and the later additions of its SDKs.
 RESOURCE_PARAMETERS = frozenset(
     {
         "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "intelligent-tiering", "inventory",
@@ -22,8 +22,8 @@ RESOURCE_PARAMETERS = frozenset(
         "versioning", "versions", "website",
     }
 )  # fmt: skip
-# Sub-resources younger than version 2: some signers know them, some do not. Together with the list above
-# these are all names by which the router chooses an operation (but `list-type`, the form of a listing).
+# Sub-resources younger than version 2: some signers sign them, some do not. Together with the list above
+# these are all names by which the router selects an operation (except `list-type`, the form of a listing).
 YOUNG_PARAMETERS = frozenset(
     {
         "abac", "annotation", "attributes", "encryption", "legal-hold", "metadataAnnotationTable",
@@ -36,7 +36,7 @@ _DIGITS = re.compile(r"[0-9]{1,12}\Z")
 
 
 class Claim(NamedTuple):
-    """expires: when a URL ends, in seconds since the epoch; None for a signature in headers."""
+    """The claim of a signature. expires: the end of a URL, seconds since the epoch; None for a signature in headers."""
 
     access_key: str
     signature: str
@@ -44,7 +44,7 @@ class Claim(NamedTuple):
 
 
 def of_header(authorization: str) -> Claim:
-    """The claim of `AWS key:signature`; raises S3Error InvalidArgument."""
+    """Return the claim of `AWS key:signature`; raises S3Error InvalidArgument."""
     access_key, colon, signature = authorization[4:].strip().rpartition(":")
     if not colon or not access_key or not signature:
         raise S3Error(
@@ -56,7 +56,7 @@ def of_header(authorization: str) -> Claim:
 
 
 def of_query(incoming: Incoming) -> Claim:
-    """The claim of a presigned URL; raises S3Error AccessDenied."""
+    """Return the claim of a presigned URL; raises S3Error AccessDenied."""
     query = incoming.query
     access_key, signature = query.get("AWSAccessKeyId", ""), query.get("Signature", "")
     expires = query.get("Expires", "")
@@ -71,12 +71,15 @@ def of_query(incoming: Incoming) -> Claim:
 
 
 def check_signature(claim: Claim, incoming: Incoming, bucket_of_host: str, secret: str) -> None:
-    """bucket_of_host: where the host names the bucket. Raises S3Error SignatureDoesNotMatch."""
-    # In a URL, a parameter that is not signed could be anybody's; in headers all comes from one sender.
+    """Check the signature of a request. Raises S3Error SignatureDoesNotMatch.
+
+    bucket_of_host: the bucket if the host names it, '' otherwise.
+    """
+    # Anybody can add an unsigned parameter to a URL; with a signature in headers, all comes from one sender.
     lists = (_ALL_PARAMETERS,) if claim.expires is not None else (_ALL_PARAMETERS, RESOURCE_PARAMETERS)
     head = _head(claim, incoming)
     path = f"/{bucket_of_host}{incoming.path}" if bucket_of_host else incoming.path
-    # Some sign a bucket with a slash that they do not send.
+    # Some signers sign a bucket with a slash that they do not send.
     paths = (path, path + "/") if path.count("/") == 1 else (path,)
     texts = [
         head + path + _parameters(incoming, names, equals) for path in paths for names in lists for equals in ("", "=")
@@ -97,14 +100,14 @@ def _head(claim: Claim, incoming: Incoming) -> str:
     return f"{incoming.method}\n{headers.get('Content-Md5', '')}\n{headers.get('Content-Type', '')}\n{date}\n{lines}"
 
 
-def _parameters(incoming: Incoming, wanted: frozenset[str], equals: str) -> str:
-    """The part of the resource that the query names, by the decoded names that the router goes by as well.
+def _parameters(incoming: Incoming, names: frozenset[str], equals: str) -> str:
+    """Return the part of the resource from the query, by its decoded names, as in the router.
 
-    equals: what follows the name of a parameter without a value; signers differ. Raises S3Error InvalidArgument
-    for a value that reads like a further parameter: the signed text does not tell the two apart.
+    equals: the text after the name of a parameter without a value; signers differ. Raises S3Error InvalidArgument for
+    a value with the form of a further parameter: the signed text cannot distinguish the two.
     """
     pairs = [(decoded(name), decoded(value)) for name, value in incoming.pairs]
-    signed = [(name, value) for name, value in pairs if name in wanted]
+    signed = [(name, value) for name, value in pairs if name in names]
     for name, value in signed:
         if any(piece.partition("=")[0] in _ALL_PARAMETERS for piece in value.split("&")[1:]):
             raise S3Error("InvalidArgument", "", {"ArgumentName": name, "ArgumentValue": value})
@@ -119,10 +122,10 @@ def matches(secret: str, to_sign: str, signature: str) -> bool:
 
 
 def headers_in_query(incoming: Incoming) -> dict[str, str]:
-    """Headers that a presigned URL carries in its query: they are signed as headers.
+    """Return the headers in the query of a presigned URL: they are signed as headers.
 
-    An empty type or MD5 is signed like none, and so is none. Raises S3Error InvalidArgument for a name or value
-    that no header can have.
+    An empty type or MD5 is signed like none, and is omitted. Raises S3Error InvalidArgument for a name or value that
+    no header can have.
     """
     return dict(
         as_header(name, value)

@@ -19,11 +19,11 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 ANY_REGION = "any"
 _PARAMETERS = ("X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature")
 _SIGNING_ALONE = frozenset({*_PARAMETERS, "X-Amz-Algorithm"})
-# Parameters that are of the signature itself; other `x-amz-` ones stand for headers.
+# Parameters of the signature itself; other `x-amz-` ones replace headers.
 OWN_PARAMETERS = frozenset(
     name.lower() for name in (*_PARAMETERS, "X-Amz-Algorithm", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
 )
-# Headers that may come unsigned: one is what the string to sign holds in any case, the other is for statistics.
+# Headers that may be unsigned: the string to sign has the value of the first, the second is for statistics.
 _FREE = frozenset({"X-Amz-Content-Sha256", "X-Amz-User-Agent"})
 _DIGITS = re.compile(r"-?[0-9]{1,19}\Z")
 _MAX_NUMBER = (1 << 63) - 1  # S3 reads no larger number
@@ -38,7 +38,7 @@ _MISSING = (
 
 
 class Claim(NamedTuple):
-    """What a request says of its signature. expires: seconds that a URL lives, None for a signature in headers."""
+    """The claim of a signature. expires: the life of a URL in seconds, None for a signature in headers."""
 
     access_key: str
     date: str
@@ -59,18 +59,18 @@ class Claim(NamedTuple):
 
     @property
     def about(self) -> str:
-        """How messages about the credential begin."""
+        """The beginning of messages about the credential."""
         if self.expires is None:
             return "The authorization header is malformed; "
         return "Error parsing the X-Amz-Credential parameter; "
 
 
 def of_header(authorization: str) -> Claim:
-    """The claim of an Authorization header; raises S3Error AuthorizationHeaderMalformed."""
-    # What is besides the signature repeats from request to request.
-    before, named, rest = authorization[len(ALGORITHM) :].rpartition("Signature=")
+    """Return the claim of an Authorization header; raises S3Error AuthorizationHeaderMalformed."""
+    # All fields except the signature repeat from request to request.
+    before, field, rest = authorization[len(ALGORITHM) :].rpartition("Signature=")
     signature, _, after = rest.partition(",")
-    if not named or not signature.strip():
+    if not field or not signature.strip():
         raise _missing_field("Signature")
     claim = _of_fields(f"{before},{after}")
     return claim._replace(signature=signature.strip())
@@ -78,14 +78,14 @@ def of_header(authorization: str) -> Claim:
 
 @lru_cache(maxsize=1024)
 def _of_fields(text: str) -> Claim:
-    """The claim of an Authorization header but for its signature."""
+    """Return the claim of an Authorization header without its signature."""
     fields = {}
     for field in text.split(","):
         name, _, value = field.strip().partition("=")
         fields[name] = value.strip()
-    for wanted in ("Credential", "SignedHeaders"):
-        if not fields.get(wanted):
-            raise _missing_field(wanted)
+    for required in ("Credential", "SignedHeaders"):
+        if not fields.get(required):
+            raise _missing_field(required)
     parts = fields["Credential"].rsplit("/", 4)
     if len(parts) != 5:
         raise S3Error(
@@ -102,15 +102,17 @@ def _missing_field(name: str) -> S3Error:
 
 
 def of_form(credential: str, signature: str) -> Claim:
-    """The claim of a form, whose policy is what is signed; raises S3Error AuthorizationHeaderMalformed."""
+    """Return the claim of a form, whose signature covers its policy; raises S3Error AuthorizationHeaderMalformed."""
     if "," in credential or "," in signature:
         raise S3Error(_HEADER_ERROR, "The authorization header is malformed; a field contains a comma.")
     return of_header(f"{ALGORITHM} Credential={credential},SignedHeaders=host,Signature={signature}")
 
 
-def of_query(incoming: Incoming, longest: float) -> Claim:
-    """The claim of a presigned URL, good for `longest` seconds at most; raises S3Error
-    AuthorizationQueryParametersError."""
+def of_query(incoming: Incoming, max_life: float) -> Claim:
+    """Return the claim of a presigned URL. max_life: of the URL, in seconds.
+
+    Raises S3Error AuthorizationQueryParametersError.
+    """
     query = incoming.query
     if query.get("X-Amz-Algorithm") != ALGORITHM:
         raise S3Error(_QUERY_ERROR, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"')
@@ -126,39 +128,41 @@ def of_query(incoming: Incoming, longest: float) -> Claim:
         )
     if not _ISO.match(query["X-Amz-Date"]):
         raise S3Error(_QUERY_ERROR, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    expires = _life(query["X-Amz-Expires"], longest)
+    expires = _life(query["X-Amz-Expires"], max_life)
     key, date, region, service, terminal = parts
     names = _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR)
     return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
 
 
 @lru_cache(maxsize=256)
-def _life(text: str, longest: float) -> int:
+def _life(text: str, max_life: float) -> int:
     if not _DIGITS.match(text) or abs(int(text)) > _MAX_NUMBER:
         raise S3Error(_QUERY_ERROR, "X-Amz-Expires should be a number")
     life = int(text)
     if life < 0:
         raise S3Error(_QUERY_ERROR, "X-Amz-Expires must be non-negative")
-    if life > longest:
+    if life > max_life:
         raise S3Error(
             _QUERY_ERROR,
             f"X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less "
-            f"than {int(longest)} seconds",
+            f"than {int(max_life)} seconds",
         )
     return life
 
 
 @lru_cache(maxsize=1024)
 def _names(text: str, error: str) -> tuple[str, ...]:
-    """The signed headers in lower case; raises S3Error `error` for text that no header's name can be."""
+    """Return the signed headers in lower case; raises S3Error `error` for text that cannot be names of headers."""
     if not text.isascii() or min(text, default="~") <= " ":
         raise S3Error(error, "SignedHeaders must be names of headers separated by semicolons")
     return tuple(text.lower().split(";"))
 
 
 def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
-    """Raises S3Error if the claim is for another day, region or service than this. regions: our own first;
-    `any` among them accepts all."""
+    """Refuse a claim for another day, region or service.
+
+    regions: our own first; `any` among them accepts all. Raises S3Error `claim.error`.
+    """
     if claim.date != signed.timestamp[:8]:
         raise S3Error(
             claim.error,
@@ -184,7 +188,10 @@ def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
 
 
 def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
-    """Raises S3Error AccessDenied where a header that matters was not signed: anyone on the way could have added it."""
+    """Refuse a request with an unsigned header that matters: anyone on the way could have added it.
+
+    Raises S3Error AccessDenied.
+    """
     signed = claim.signed_headers
     unsigned = [
         name.lower()
@@ -202,28 +209,31 @@ def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
 
 
 def payloads_of(claim: Claim, incoming: Incoming) -> tuple[str, ...]:
-    """What can stand for the body in the canonical request. The first is what the request says of its body.
+    """Return the possible texts for the body in the canonical request. The first is the request's declaration.
 
-    Raises S3Error InvalidRequest if it must say that and does not.
+    Raises S3Error InvalidRequest if a required declaration is missing.
     """
-    sent = incoming.headers.get("X-Amz-Content-Sha256", "")
+    declared_hash = incoming.headers.get("X-Amz-Content-Sha256", "")
     if claim.expires is None:
-        if not sent:
+        if not declared_hash:
             raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
-        return (sent,)
-    if sent and "x-amz-content-sha256" in claim.signed_headers:
-        return (sent,)
+        return (declared_hash,)
+    if declared_hash and "x-amz-content-sha256" in claim.signed_headers:
+        return (declared_hash,)
     presigned = incoming.query.get("X-Amz-Content-Sha256") or UNSIGNED
-    return (sent, presigned) if sent else (presigned,)
+    return (declared_hash, presigned) if declared_hash else (presigned,)
 
 
 def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
-    """Return the canonical request that was signed. key: the signing key. Raises S3Error SignatureDoesNotMatch."""
+    """Return the canonical request that was signed. key: the signing key.
+
+    Raises S3Error SignatureDoesNotMatch.
+    """
     pairs = incoming.pairs
     if claim.expires is not None:
         pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
     for payload in payloads:
-        # Most signers send what they sign, and then there is nothing to encode anew.
+        # Most signers send the encoding that they sign, so the first form needs no encoding.
         for form in (canonical.request_as_sent, canonical.request):
             text = form(incoming, pairs, claim.signed_headers, payload)
             if matches(key, string_to_sign(claim.scope, signed.timestamp, text), claim.signature):
@@ -243,7 +253,7 @@ def matches(key: bytes, to_sign: str, signature: str) -> bool:
 
 
 def mismatch(access_key: str, to_sign: str, signature: str, canonical_request: str = "") -> S3Error:
-    """The error that tells a client what we made of its request, byte by byte, as S3 does."""
+    """Return the error with our canonical request, byte by byte, as in S3."""
     extra = {
         "AWSAccessKeyId": access_key,
         "StringToSign": to_sign,
@@ -260,7 +270,7 @@ def _hex(text: str) -> str:
 
 
 def headers_in_query(incoming: Incoming) -> dict[str, str]:
-    """Headers that a presigned URL carries in its query (`x-amz-acl`, `x-amz-meta-a`), as some SDKs move them there.
+    """Return the headers in the query of a presigned URL (`x-amz-acl`, `x-amz-meta-a`), to which some SDKs move them.
 
     Raises S3Error InvalidArgument for a name or value that no header can have.
     """
