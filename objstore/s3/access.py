@@ -28,7 +28,7 @@ from objstore.s3.settings import S3Settings
 from objstore.web.infos import ContainerInfo
 
 # Operations whose headers describe a new object.
-_MAKING = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
+_UPLOADS = frozenset({"PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"})
 # Operations that make an object, and those that only prepare one, for `s3:ObjectCreationOperation`.
 _CREATES = {
     "PutObject": "true", "PostObject": "true", "CopyObject": "true", "CompleteMultipartUpload": "true",
@@ -76,7 +76,7 @@ class Access:
         if version and versioned_action:
             action = versioned_action
         if action:
-            self._check(request, action, name, request.key, version, request.operation in _MAKING)
+            self._check(request, action, name, request.key, version, request.operation in _UPLOADS)
 
     def denies(self, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = "") -> bool:
         """Return whether the policy of a bucket denies an action. bucket: its container.
@@ -241,7 +241,7 @@ def _tags_of(request: S3Request) -> str:
 
 def sets_tags(request: S3Request) -> bool:
     """Return whether a request makes an object with the tags of its header: not a copy with the tags of its source."""
-    if request.operation not in _MAKING or not request.header("X-Amz-Tagging"):
+    if request.operation not in _UPLOADS or not request.header("X-Amz-Tagging"):
         return False
     return request.operation != "CopyObject" or request.header("X-Amz-Tagging-Directive") == "REPLACE"
 

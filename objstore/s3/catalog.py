@@ -153,6 +153,6 @@ CATALOG: tuple[Documented, ...] = (
     ),
     Documented("CopyObject", "PUT", "object", "", _COPY),
     Documented("UploadPartCopy", "PUT", "object", "uploadId", _COPY),
-    # The answer of a Lambda function to a GET through an access point, which we do not have: no request is one.
+    # The answer of a Lambda function to a GET through an access point; this store has none, so no request selects it.
     Documented("WriteGetObjectResponse", "", "service"),
 )

@@ -51,7 +51,7 @@ _HASHING_THREADS = 2
 # Methods whose bodies no operation reads.
 _READING = frozenset({"GET", "HEAD"})
 _UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, the store would create an empty object
-_OF_LIVES = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
+_REGISTRY_OPERATIONS = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
 _UNDECLARED = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
@@ -224,7 +224,7 @@ class S3Filter:
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(request, operation.action, operation.versioned_action)
-        if request.bucket and request.method not in _READING and operation.name not in _OF_LIVES:
+        if request.bucket and request.method not in _READING and operation.name not in _REGISTRY_OPERATIONS:
             self._context.buckets.claim(request)
         if operation.name in _UPLOADS and not declared.has_length(request.headers):
             raise S3Error("MissingContentLength")

@@ -13,15 +13,15 @@ from objstore.s3.request.amz_headers import HEADERS, Treatment
 from objstore.s3.settings import SETTINGS
 
 _HEAD = """\
-# What is supported of the S3 API
+# Supported operations of the S3 API
 
-Written by `make samples` from the code: do not edit. A request that is not supported is answered NotImplemented (501),
-never as if it had been done.
+Written by `make samples` from the code: do not edit. The answer to an unsupported request is NotImplemented (501),
+never a success.
 
 ## Operations
 
-All that the S3 API reference documents; {yes} are supported, {partly} in part. Where two names ask by the same
-request, as with deprecated ones, both have the same answer.
+All operations in the S3 API reference; {yes} are supported, {partly} in part. If two names have the same request, as
+deprecated ones do, both have the same answer.
 
 | operation | request | supported | note |
 | --- | --- | --- | --- |
@@ -32,12 +32,12 @@ _TAIL = """
 - Addressing: `/bucket/key`, and `bucket.domain/key` for each domain of the setting `domains`.
 - Signatures: version 4 and version 2, in headers, in the query (presigned URLs) and in forms; anonymous requests.
 - Payloads: a SHA-256, `UNSIGNED-PAYLOAD`, {payloads}.
-- Checksums: {checksums}, and Content-MD5; sent in headers or, but for the last, in trailers. An
-  object sent without any is kept with its {default}.
-- Temporary keys (`x-amz-security-token`) are not known: InvalidToken.
-- Of S3's own headers, these are refused with NotImplemented: {refused}. Ignored, as they ask for nothing that could
-  differ here: {harmless}. One that S3 does not document is refused in a request that changes something, and ignored in
-  others (setting `unknown_amz_headers`).
+- Checksums: {checksums}, and Content-MD5; sent in headers or, except the last, in trailers. An
+  object sent without any is stored with its {default}.
+- Temporary keys (`x-amz-security-token`) are not supported: InvalidToken.
+- Of S3's own headers, these are refused with NotImplemented: {refused}. Ignored, as they have no effect in this store:
+  {harmless}. A header that S3 does not document is refused in a request that changes something, and ignored in others
+  (setting `unknown_amz_headers`).
 
 ## Settings of the filter `s3`
 

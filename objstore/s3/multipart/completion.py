@@ -153,8 +153,8 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
 
 
 def _unused(attempts: Sequence[Part], planned: Plan) -> list[str]:
-    used = {part.name for part in planned.parts}
-    return [part.name for part in attempts if part.name not in used]
+    planned_names = {part.name for part in planned.parts}
+    return [part.name for part in attempts if part.name not in planned_names]
 
 
 def _tidy(context: Context, request: S3Request, upload: Upload, claim: Claim, unused: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ class Treatment(Enum):
     """The treatment of a header, for the operations for which S3 documents it; the others ignore it, as in S3."""
 
     DONE = "done, or refused by the operation itself"
-    HARMLESS = "ignored: it asks for nothing that could differ here"
+    HARMLESS = "ignored: it has no effect in this store"
     REFUSED = "refused with 501"
 
 

@@ -80,13 +80,13 @@ class ChunkDecoder:
 
     def _take_line(self, data: bytes, at: int, events: list[Event]) -> int:
         line_feed = data.find(b"\n", at, at + MAX_LINE)
-        upto = line_feed + 1 if line_feed >= 0 else len(data)
-        line = self._line + data[at:upto]
+        line_end = line_feed + 1 if line_feed >= 0 else len(data)
+        line = self._line + data[at:line_end]
         if len(line) > MAX_LINE:
             raise incomplete()
         if line_feed < 0:
             self._line = line
-            return upto
+            return line_end
         self._line = b""
         line = self._without_end(line)
         if self._state == _HEAD:
@@ -99,7 +99,7 @@ class ChunkDecoder:
             self._state = _HEAD
         else:
             self._take_trailer(line)
-        return upto
+        return line_end
 
     def _without_end(self, line: bytes) -> bytes:
         """Return a line without CR LF; raises S3Error for another end, or a CR within."""

@@ -1,4 +1,4 @@
-"""multipart/form-data read as it arrives: the fields before the file, then the file as a stream (RFC 7578).
+"""The type multipart/form-data, read as it arrives: the fields before the file, then the file as a stream (RFC 7578).
 
 Nothing after the file is read: S3 ignores fields after it.
 """

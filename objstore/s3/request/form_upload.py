@@ -30,7 +30,7 @@ _AS_HEADERS = frozenset(
 # Headers of the request itself, for conditions in policies of buckets.
 _REQUEST_HEADERS = ("Host", "Origin", "Referer", "User-Agent", "X-Forwarded-For")
 # Fields of the signature, or declarations about the body that only a request's headers can make.
-_NO_HEADERS = frozenset(
+_NOT_HEADERS = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"}
     | {"x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-copy-source"}
 )
@@ -119,7 +119,7 @@ def _headers(fields: Mapping[str, str], request_headers: Mapping[str, str]) -> d
     """Return the headers of the equivalent PUT; raises S3Error for malformed tags."""
     headers = {name: request_headers[name] for name in _REQUEST_HEADERS if name in request_headers}
     for name, value in fields.items():
-        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _NO_HEADERS):
+        if name in _AS_HEADERS or (name[:6] == "x-amz-" and name not in _NOT_HEADERS):
             headers.update([as_header(name, value)])
     if "acl" in fields:
         headers["X-Amz-Acl"] = fields["acl"]
