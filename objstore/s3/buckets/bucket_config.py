@@ -40,7 +40,7 @@ def keep(context: Context, request: S3Request, kind: str, document: str) -> None
     documents.keep(context.layer, request.context, name, kind, document)
 
 
-def name_for_others(context: Context, request: S3Request) -> Name:
+def registered_name(context: Context, request: S3Request) -> Name:
     """Return the name of the request's bucket, registered first: for a change that concerns other accounts."""
     name = context.buckets.resolve(request, request.bucket)
     context.buckets.register(request, name)

@@ -122,7 +122,7 @@ def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> 
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
-def described(
+def stored_headers(
     headers: Mapping[str, str], classes: Container[str] = AT_ONCE, encryption: str = ACCEPT
 ) -> dict[str, str]:
     """Return the stored headers of an upload, without tags and ACL. classes: the available storage classes.
@@ -250,7 +250,7 @@ def tagging(headers: Mapping[str, str]) -> dict[str, str]:
 # From the store to an answer
 
 
-def shown(headers: Mapping[str, str]) -> dict[str, str]:
+def answer_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of the answer to a GET or HEAD of an object, without its checksum and version."""
     answer = {"Accept-Ranges": "bytes"}
     for name, value in headers.items():
@@ -296,7 +296,7 @@ def checksum(headers: Mapping[str, str]) -> Checksum | None:
     return Checksum.load(headers.get(CHECKSUM, ""))
 
 
-def carried(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+def with_prefixes(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
     """Return the stored headers with these prefixes, as text for another write."""
     return {name: value for name, value in headers.items() if name.startswith(prefixes)}
 
@@ -304,16 +304,16 @@ def carried(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, 
 def copied_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that a copy takes from its source: user metadata and the system headers."""
     system = {name: headers[name] for name in SYSTEM_HEADERS if headers.get(name)}
-    return system | carried(headers, (_STORED_USER, EMPTY))
+    return system | with_prefixes(headers, (_STORED_USER, EMPTY))
 
 
-def reposted(headers: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
+def post_headers(headers: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
     """Return the complete headers of a POST that changes some headers and preserves the others.
 
     changed: values by name, '' to remove the header.
     """
     posted = {name: headers[name] for name in SYSTEM_HEADERS[1:] if headers.get(name)}
-    posted |= carried(
+    posted |= with_prefixes(
         headers, (_STORED_USER, "X-Object-Transient-Sysmeta-", "X-Delete-At", "X-Object-Manifest", "X-Robots-Tag")
     )
     posted.update(changed)

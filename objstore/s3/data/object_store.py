@@ -114,7 +114,7 @@ class S3Objects:
             stored = self.read(request, target, HEAD)
             # The headers that are written again are of this object; a newer one must not get them.
             posted = {
-                **object_headers.reposted(stored.headers, changed),
+                **object_headers.post_headers(stored.headers, changed),
                 "If-Match": object_headers.quoted_etag(stored.headers),
             }
             try:

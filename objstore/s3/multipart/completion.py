@@ -60,8 +60,8 @@ def complete(context: Context, request: S3Request) -> Completed:
         return completed
     attempts = list(parts.attempts(context, request, record.upload))
     rules = Rules(settings.min_part_size, settings.max_object_size, settings.max_parts)
-    counting = {part.number: part for part in parts.counting(attempts)}
-    planned = plan.make(requested, counting, record.upload, request.headers, rules)
+    last_attempts = {part.number: part for part in parts.last_attempts(attempts)}
+    planned = plan.make(requested, last_attempts, record.upload, request.headers, rules)
     claim = _claim(context, request, record.upload, planned.size)
     if isinstance(claim, Completed):
         if claim.etag != planned.etag:

@@ -102,8 +102,8 @@ def _read(row: Mapping[str, Any]) -> Part:
     return Part(names.number_of(name), name, row["hash"], int(row["bytes"]), row["last_modified"], ended, fields)
 
 
-def counting(parts: Iterable[Part]) -> Iterator[Part]:
-    """Return the attempt that counts of each part, by number. parts: attempts by number."""
+def last_attempts(parts: Iterable[Part]) -> Iterator[Part]:
+    """Return the attempt that counts of each part, by number: the last to end. parts: attempts by number."""
     last: Part | None = None
     for part in parts:
         if last is not None and part.number != last.number:

@@ -70,7 +70,9 @@ def checked_length(length: int | None) -> int | None:
 
 def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
     """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
-    kept = object_headers.described(request.headers, context.classes.names, context.settings.server_side_encryption)
+    kept = object_headers.stored_headers(
+        request.headers, context.classes.names, context.settings.server_side_encryption
+    )
     kept.update(object_headers.tagging(request.headers))
     acl = context.access.new_object_acl(request)
     if acl:

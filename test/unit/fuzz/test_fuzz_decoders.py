@@ -214,11 +214,11 @@ TRAILER = format.encode_trailer(3, array("I", [1]))
 
 
 def metadata(text: str) -> None:
-    check_sendable(object_headers.described({"X-Amz-Meta-A": text, "Content-Type": text, "Expires": text}))
+    check_sendable(object_headers.stored_headers({"X-Amz-Meta-A": text, "Content-Type": text, "Expires": text}))
 
 
 def named(text: str) -> None:
-    check_sendable(object_headers.described({f"X-Amz-Meta-{text}": "a"}))
+    check_sendable(object_headers.stored_headers({f"X-Amz-Meta-{text}": "a"}))
 
 
 def judged(text: str) -> object:

@@ -23,7 +23,7 @@ def native(kept: Mapping[str, str]) -> dict[str, str]:
 @given(st.dictionaries(NAMES, st.sampled_from(["", "plain", "a  b", "=?"]), max_size=8))
 def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> None:
     sent = {f"x-amz-meta-{name}".title(): value for name, value in metadata.items()}
-    said = object_headers.shown(native(object_headers.user_metadata(sent)))
+    said = object_headers.answer_headers(native(object_headers.user_metadata(sent)))
     prefix = "x-amz-meta-"
     assert {name[len(prefix) :]: value for name, value in said.items() if name.startswith(prefix)} == metadata
 
@@ -59,7 +59,7 @@ def test_bytes_that_are_no_text_go_out_as_they_came() -> None:
 def test_metadata_that_decodes_to_controls_is_refused(value: str) -> None:
     """It was checked before it was decoded, and stored."""
     with pytest.raises(S3Error) as caught:
-        object_headers.described({"X-Amz-Meta-A": value})
+        object_headers.stored_headers({"X-Amz-Meta-A": value})
     assert (caught.value.code, caught.value.extra["ArgumentName"]) == ("InvalidArgument", "x-amz-meta-a")
 
 
@@ -67,7 +67,7 @@ def test_metadata_that_decodes_to_controls_is_refused(value: str) -> None:
 @pytest.mark.parametrize("value", ["v", ""])
 def test_metadata_whose_name_is_no_token_is_refused(name: str, value: str) -> None:
     with pytest.raises(S3Error) as caught:
-        object_headers.described({name: value})
+        object_headers.stored_headers({name: value})
     assert caught.value.code == "InvalidArgument"
 
 
@@ -108,7 +108,7 @@ def test_a_change_says_everything_again() -> None:
         object_headers.CHECKSUM: "{}",
         "Etag": "x",
     }
-    assert object_headers.reposted(stored, {object_headers.TAGS: "c=d", object_headers.ACL: ""}) == {
+    assert object_headers.post_headers(stored, {object_headers.TAGS: "c=d", object_headers.ACL: ""}) == {
         "Cache-Control": "no-store",
         "X-Object-Meta-A": "grün",
         "X-Delete-At": "2000000000",
@@ -122,10 +122,10 @@ ENCRYPTION = "X-Amz-Server-Side-Encryption"
 
 
 def test_aes256_is_kept_with_the_object_and_shown() -> None:
-    kept = object_headers.described({ENCRYPTION: "AES256"})
+    kept = object_headers.stored_headers({ENCRYPTION: "AES256"})
     assert object_headers.encryption(kept) == {"x-amz-server-side-encryption": "AES256"}
-    assert object_headers.shown(native(kept))["x-amz-server-side-encryption"] == "AES256"
-    assert object_headers.encryption(object_headers.described({})) == {}
+    assert object_headers.answer_headers(native(kept))["x-amz-server-side-encryption"] == "AES256"
+    assert object_headers.encryption(object_headers.stored_headers({})) == {}
 
 
 @pytest.mark.parametrize(
@@ -142,5 +142,5 @@ def test_aes256_is_kept_with_the_object_and_shown() -> None:
 )
 def test_other_encryption_is_refused(name: str, value: str, setting: str, code: str) -> None:
     with pytest.raises(S3Error) as raised:
-        object_headers.described({ENCRYPTION + name: value}, encryption=setting)
+        object_headers.stored_headers({ENCRYPTION + name: value}, encryption=setting)
     assert raised.value.code == code

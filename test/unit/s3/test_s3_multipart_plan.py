@@ -175,8 +175,8 @@ def test_of_attempts_the_last_to_end_counts():
         return Part(number, name, "e", 1, "", ended, {})
 
     found = [attempt(1, "a", 5.0), attempt(1, "b", 9.0), attempt(1, "c", 7.0), attempt(2, "d", 1.0)]
-    assert [one.name for one in parts.counting(found)] == ["b", "d"]
-    assert list(parts.counting([])) == []
+    assert [one.name for one in parts.last_attempts(found)] == ["b", "d"]
+    assert list(parts.last_attempts([])) == []
 
 
 @given(keys, keys)

@@ -45,6 +45,6 @@ def test_a_policy_must_be_there_and_take_containers(policy: str) -> None:
 def test_classes_that_need_restoring_can_be_asked_for_where_they_have_a_policy() -> None:
     asked = {"X-Amz-Storage-Class": "GLACIER"}
     with pytest.raises(S3Error):
-        object_headers.described(asked, UNMAPPED.names)
-    kept = object_headers.described(asked, StorageClasses({"GLACIER": "cold"}, POLICIES).names)
+        object_headers.stored_headers(asked, UNMAPPED.names)
+    kept = object_headers.stored_headers(asked, StorageClasses({"GLACIER": "cold"}, POLICIES).names)
     assert kept[STORAGE_CLASS] == "GLACIER"

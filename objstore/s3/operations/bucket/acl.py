@@ -24,7 +24,7 @@ def get(context: Context, request: S3Request) -> Response:
 def put(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     asked = context.access.requested_acl(request, kept, Owners(kept.owner, kept.owner))
-    name = bucket_config.name_for_others(context, request)
+    name = bucket_config.registered_name(context, request)
     documents.keep(context.layer, request.context, name, ACL, acl.dump(asked, kept.owner))
     return Response(200)
 

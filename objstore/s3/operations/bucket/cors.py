@@ -17,7 +17,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 def put(context: Context, request: S3Request) -> Response:
     rules = cors.from_xml(bucket_config.request_xml(context, request, "CORSConfiguration"))
-    name = bucket_config.name_for_others(context, request)  # browsers ask before anyone has signed
+    name = bucket_config.registered_name(context, request)  # browsers ask before anyone has signed
     documents.keep(context.layer, request.context, name, bucket_config.CORS, cors.dump(rules))
     return Response(200)
 

@@ -41,7 +41,7 @@ def put(context: Context, request: S3Request) -> Response:
     kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
     if kept.block.block_policy and is_public(asked):
         raise S3Error("AccessDenied")
-    name = bucket_config.name_for_others(context, request)
+    name = bucket_config.registered_name(context, request)
     documents.keep(context.layer, request.context, name, POLICY, text)
     return Response(204)
 

@@ -28,7 +28,7 @@ def list_parts(context: Context, request: S3Request) -> Response:
     cut = False
     if most:
         attempts = parts.attempts(context, request, upload, marker)
-        found = list(itertools.islice(parts.counting(attempts), most + 1))
+        found = list(itertools.islice(parts.last_attempts(attempts), most + 1))
         cut = len(found) > most
         del found[most:]
     result = [

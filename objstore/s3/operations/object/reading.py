@@ -130,7 +130,7 @@ def _response(request: S3Request, stored: Reply, asked: Conditions, wanted_range
     judged = verdict(stored, asked)
     if judged == 412:
         raise failed_condition(asked)
-    said = object_headers.shown(stored.headers)
+    said = object_headers.answer_headers(stored.headers)
     if stored.version_id:
         said["x-amz-version-id"] = stored.version_id
     if judged == 304:

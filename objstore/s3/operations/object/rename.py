@@ -71,7 +71,7 @@ def _source_key(request: S3Request) -> str:
 
 def _kept(stored: Reply) -> dict[str, str]:
     """All that is kept with the source. The tag of an object made of parts stays what it was."""
-    kept = object_headers.copied_metadata(stored.headers) | object_headers.carried(stored.headers, _KEPT)
+    kept = object_headers.copied_metadata(stored.headers) | object_headers.with_prefixes(stored.headers, _KEPT)
     if MANIFEST in stored.headers or object_headers.ETAG in stored.headers:
         etag = object_headers.etag(stored.headers)
         kept |= {object_headers.ETAG: etag, MANIFEST_ETAG: etag, LISTED_ETAG: etag}

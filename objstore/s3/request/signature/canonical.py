@@ -57,9 +57,10 @@ def header_value(value: str) -> str:
 
 def headers(incoming: Incoming, signed: Iterable[str]) -> str:
     """Return the lines of the signed headers; the value of one that was not sent is empty."""
+    received = incoming.headers
     lines = []
     for name in signed:
-        value = incoming.headers.get(CANONICAL[name])
+        value = received.get(CANONICAL[name])
         lines.append(f"{name}:{header_value(value)}\n" if value is not None else f"{name}:\n")
     return "".join(lines)
 
