@@ -38,12 +38,15 @@ class Script:
     def _run(self) -> None:
         self.sock.setblocking(False)
         watch = green.Watch(self.sock)
-        for act in self._acts:
-            watch.readable()
-            sock, peer = self.sock.accept()
-            sock.setblocking(False)
-            self.connections += 1
-            green.spawn(self._act, act, Stream(sock, peer))
+        try:
+            for act in self._acts:
+                watch.readable()
+                sock, peer = self.sock.accept()
+                sock.setblocking(False)
+                self.connections += 1
+                green.spawn(self._act, act, Stream(sock, peer))
+        finally:
+            watch.close()  # before its socket: the descriptor is used again
 
     def _act(self, act: Callable[[Stream], None], stream: Stream) -> None:
         try:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_after_a_while_a_stuck_device_refuses_at_once_and_later_works_again(
 def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -> None:
     """One device would else hold up for ever a pass over all."""
     disk = Disk()
-    store = FileReplicaStore(str(tmp_path), files=disk, settings=SETTINGS._replace(patience=0.02))
+    store = FileReplicaStore(str(tmp_path), files=disk, settings=replace(SETTINGS, patience=0.02))
     put(store, 1)
     disk.goes_on.clear()
     calls: list[Callable[[], object]] = [
@@ -168,7 +169,7 @@ class HangingReads(Files):
 def test_a_read_that_hangs_within_a_body_ends_in_time(tmp_path: Path) -> None:
     """The deadline covered the call, not the body: a GET got no byte for as long as the device hung."""
     disk = HangingReads()
-    store = FileReplicaStore(str(tmp_path), files=disk, settings=SETTINGS._replace(patience=60, timeout=0.2))
+    store = FileReplicaStore(str(tmp_path), files=disk, settings=replace(SETTINGS, patience=60, timeout=0.2))
     content = os.urandom(2 * PIECE)
     with store.create(LOCATION, len(content)) as writer:
         writer.write(content)
