@@ -1,4 +1,4 @@
-"""Contents of objects on their way in: where an operation reads them from."""
+"""Contents of objects on their way in: the sources that an operation reads."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ class ObjectBody(Protocol):
     def length(self) -> int | None: ...
 
     def check(self) -> None:
-        """Raise BodyTruncated if the sender is known to have gone before the end; reads nothing."""
+        """Raise BodyTruncated if the sender has visibly gone before the end; read nothing."""
         ...
 
-    def read_chunk(self, most: int, /) -> bytes:
-        """The next bytes, at most so many; b'' at the end. Raises what is wrong with them (BodyTruncated, ...)."""
+    def read_chunk(self, limit: int, /) -> bytes:
+        """Return up to `limit` next bytes; b'' at the end. Raises BodyTruncated and the other errors of bodies."""
         ...
 
 
 class BytesBody:
-    """Bytes at hand."""
+    """Bytes in memory, as a body."""
 
-    __slots__ = ("_left", "length")
+    __slots__ = ("_rest", "length")
 
     def __init__(self, data: bytes) -> None:
         self.length: int | None = len(data)
-        self._left = data
+        self._rest = data
 
     def check(self) -> None:
         pass
 
-    def read_chunk(self, most: int = PIECE, /) -> bytes:
-        data, self._left = self._left[:most], self._left[most:]
+    def read_chunk(self, limit: int = PIECE, /) -> bytes:
+        data, self._rest = self._rest[:limit], self._rest[limit:]
         return data
 
 
 def pieces(body: ObjectBody, limit: int) -> Iterator[bytes]:
-    """A body in pieces of up to 1 MiB.
+    """Yield a body in pieces of up to 1 MiB.
 
     Raises LimitExceeded above `limit` bytes, BodyTruncated if it ends before its length.
     """
-    left = body.length
+    remaining = body.length
     size = 0
-    while left is None or left > 0:
-        piece = body.read_chunk(PIECE if left is None else min(PIECE, left))
+    while remaining is None or remaining > 0:
+        piece = body.read_chunk(PIECE if remaining is None else min(PIECE, remaining))
         if not piece:
-            if left is not None:
-                raise BodyTruncated(f"the body ended {left} bytes before its announced length")
+            if remaining is not None:
+                raise BodyTruncated(f"the body ended {remaining} bytes before its announced length")
             return
         size += len(piece)
         if size > limit:
             raise LimitExceeded(f"the body is larger than {limit} bytes")
-        if left is not None:
-            left -= len(piece)
+        if remaining is not None:
+            remaining -= len(piece)
         yield piece
 
 
 def whole(body: ObjectBody, limit: int) -> bytes:
-    """All of a body; raises as `pieces`."""
+    """Return all of a body. Raises as `pieces` does."""
     if body.length is not None and body.length > limit:
         raise LimitExceeded(f"the body is larger than {limit} bytes")
     read = list(pieces(body, limit))

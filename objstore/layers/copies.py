@@ -15,7 +15,7 @@ from objstore.layers.interface import ObjectLayer, PutOptions, PutResult, Reply
 from objstore.layers.outflow import Outflow
 from objstore.web.context import RequestContext
 
-# What makes an object a large one: the bytes of a copy are its own.
+# Headers that make an object a large one. A copy does not have them: its bytes are its own.
 _LARGE = frozenset({"X-Object-Manifest", "X-Static-Large-Object"})
 
 
@@ -23,9 +23,9 @@ def carried(source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = Fa
     """Return the headers that a copy takes over from its source, given those that its request sent.
 
     The request's own have precedence. fresh: take over only the content type, and system metadata even if the request
-    has it. A copy of a manifest is no manifest: it takes over none of its system metadata.
+    has it. A copy of a manifest is not a manifest: it takes over none of its system metadata.
     """
-    kept = {}
+    headers = {}
     of_manifest = MANIFEST in source
     for name, value in source.items():
         if name in _LARGE or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
@@ -33,23 +33,23 @@ def carried(source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = Fa
         if (name == DELETE_AT and "X-Delete-After" in sent) or (of_manifest and is_sysmeta(name)):
             continue
         if is_sysmeta(name) if fresh else name not in sent:
-            kept[name] = value
+            headers[name] = value
     if not sent.get("Content-Type") and "Content-Type" in source:
-        kept["Content-Type"] = source["Content-Type"]
-    return kept
+        headers["Content-Type"] = source["Content-Type"]
+    return headers
 
 
 def etag_of_content(source: Reply) -> str:
-    """The MD5 of the bytes that were opened; '' if it is not known: of a range, or the segments of a manifest."""
+    """Return the MD5 of the bytes of `source`; '' if it is not known: for a range, or the segments of a manifest."""
     etag = source.headers.get("Etag", "").strip('"')
     whole = source.status == 200 and not (_LARGE | {MANIFEST}) & source.headers.keys()
     return etag if whole and len(etag) == 32 else ""
 
 
 def copy(layer: ObjectLayer, context: RequestContext, source: Reply, target: Name, options: PutOptions) -> PutResult:
-    """Put what was opened as another object, and close it. Nothing is stored unless it is the source's bytes.
+    """Put the content of an open object as another object, and close it. Store nothing but the source's bytes.
 
-    Raises what `ObjectLayer.put` does; BodyTruncated if the source breaks off.
+    Raises as `ObjectLayer.put` does, and BodyTruncated if the source ends early.
     """
     body = Outflow(source, int(source.headers["Content-Length"]))
     try:

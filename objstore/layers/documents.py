@@ -1,7 +1,7 @@
-"""Configuration documents of containers, kept with them as system metadata.
+"""Configuration documents of containers, stored with them as system metadata.
 
-A document is kept whole in as few headers as it needs, each short enough for a header line. A long one is
-compressed. What one request sets and what one answer tells must fit the heads that servers and proxies take from
+A document is stored whole in as few headers as it needs, each short enough for a header line. A long one is
+compressed. The documents in one request or one answer must fit the heads that servers and proxies accept from
 each other (`max_headers_size`, `http.response_head.MAX_HEAD`).
 """
 
@@ -19,12 +19,12 @@ from objstore.web.context import RequestContext
 PREFIX = "X-Container-Sysmeta-S3-"
 PIECE = 4000  # characters of one header
 MAX_STORED = 40_000  # characters of one document
-_PIECES = 20  # that a document may have; a new one has no more than MAX_STORED needs
+_PIECES = 20  # maximum number of headers of a document; a new one has no more than MAX_STORED needs
 _COMPRESSED = "."  # begins a text that is compressed; base64 has no such character
 
 
 def read(sysmeta: Mapping[str, str], kind: str) -> str:
-    """The document of a kind (`policy`, `acl`, `cors`) among a container's system metadata, '' for none."""
+    """Return the document of a kind (`policy`, `acl`, `cors`) among a container's system metadata; '' if none."""
     prefix = f"s3-{kind}-"
     stored = sysmeta.get(f"{prefix}0", "")
     if not stored:
@@ -36,12 +36,12 @@ def read(sysmeta: Mapping[str, str], kind: str) -> str:
 
 
 def keep(layer: ObjectLayer, context: RequestContext, name: Name, kind: str, document: str) -> None:
-    """Keep a document of a container; '' removes it. Raises InvalidInput for one that is too large, NoContainer."""
+    """Store a document of a container; '' removes it. Raises InvalidInput if it is too large, NoContainer."""
     layer.update_container(context, name.of_container, ContainerOptions(headers(kind, document)))
 
 
 def headers(kind: str, document: str) -> dict[str, str]:
-    """The headers of a container that keep a document; '' removes it. Raises InvalidInput for one that is too large."""
+    """Return the headers of a container that store a document; '' removes it. Raises InvalidInput if too large."""
     stored = _packed(document)
     if len(stored) > MAX_STORED:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Hidden containers: where layers keep what belongs to the objects of a container (`core.names.hidden`)."""
+"""Hidden containers, in which layers store data that belong to the objects of a container (`core.names.hidden`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from objstore.web.context import RequestContext
 
 
 def make(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name, policy: int | None = None) -> None:
-    """Make the hidden container of a name, if it is not there yet.
+    """Make the hidden container of a name, if it does not exist.
 
-    owner: whose it is, or a name in that. policy: its storage policy, None for that of its owner. Raises NoContainer,
-    ContainerReplaced if the owner is being deleted.
+    owner: the container it belongs to, or a name in that. policy: its storage policy, None for that of its owner.
+    Raises NoContainer, ContainerReplaced if the owner is being deleted.
     """
     if layer.container_info(context, name).exists:
         return
@@ -26,7 +26,7 @@ def make(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name, p
 
 
 def gone(layer: ObjectLayer, context: RequestContext, owner: Name) -> ObjstoreError:
-    """The error if a hidden container is not there: it went with its owner, or with a former life of that.
+    """Return the error for a missing hidden container: it was deleted with its owner, or with a former life of that.
 
     In the latter case the same request may be sent again.
     """

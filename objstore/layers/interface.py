@@ -23,9 +23,9 @@ class ReadOptions(NamedTuple):
     conditions: `If-Match`, `If-None-Match`, `If-Modified-Since`, `If-Unmodified-Since`, `Range` and `If-Range` as in
     HTTP (RFC 9110, 13 and 14), by their canonical names; a `Range` of several ranges is ignored. head: without the
     content; then a range is ignored. newest: ask a majority of the replicas for the newest version. raw: the stored
-    object itself, not what a layer makes of it (the list of a manifest). version: the data timestamp that the object
-    must have, else the status is 412; '' for any. policy: the storage policy, None for the container's. expired: also
-    an object whose time has come. version_id: of the version to read, '' for the current one.
+    object itself (the list of a manifest), not its content through the layers. version: the data timestamp that the
+    object must have, else the status is 412; '' for any. policy: the storage policy, None for the container's. expired:
+    also read an expired object. version_id: of the version to read, '' for the current one.
     """
 
     conditions: Mapping[str, str] = {}
@@ -41,16 +41,16 @@ class ReadOptions(NamedTuple):
 class Page(NamedTuple):
     """The rows of a listing whose names begin with `prefix`, after `marker` and before `end_marker`.
 
-    Rows are in the order of the UTF-8 of their names; the markers change sides under `reverse`. An expired object is
+    Rows are in the order of the UTF-8 of their names; the markers change sides with `reverse`. An expired object is
     listed until it is deleted.
 
-    limit: of rows, None for as many as a node gives (10,000 unless `limits` say otherwise), which is the limit in any
-    case. delimiter: names that have it behind the prefix are rolled up to one row `{"subdir": ...}`, which ends with
-    it. A group of the marker's very name is left out. path: only objects directly below that pseudo-directory, whatever
-    prefix and delimiter say; None for no such filter. reserved: list reserved names too. markers: list keys whose
-    current version is a delete marker. data_times: show when the data were written, not when metadata changed.
-    majority: ask a majority of the replicas and list what any of them has, also rows that another knows to be deleted;
-    goes with a limit, and neither with a delimiter nor in reverse. A page may then be longer than its limit.
+    limit: of rows, None for the limit of a node (10,000 unless set in `limits`), which cannot be exceeded.
+    delimiter: names that have it behind the prefix are rolled up to one row `{"subdir": ...}`, which ends with
+    it. A group with exactly the marker's name is left out. path: only objects directly below that pseudo-directory,
+    without regard to prefix and delimiter; None for no such filter. reserved: list reserved names too. markers: list
+    keys whose current version is a delete marker. data_times: show when the data were written, not when metadata
+    changed. majority: ask a majority of the replicas and list the rows that any of them has, also rows that another
+    knows to be deleted; needs a limit, and excludes a delimiter and reverse. A page may then exceed its limit.
     """
 
     prefix: str = ""
@@ -66,7 +66,7 @@ class Page(NamedTuple):
     majority: bool = False
 
     def query(self) -> str:
-        """The query string of a node's request."""
+        """Return the query string for a request to a node."""
         texts = ("prefix", self.prefix), ("delimiter", self.delimiter), ("marker", self.marker)
         pairs = [(name, text) for name, text in (*texts, ("end_marker", self.end_marker)) if text]
         if self.limit is not None:
@@ -81,7 +81,7 @@ class Page(NamedTuple):
 class Listing(NamedTuple):
     """An account or container: its headers (canonical name to text), and its rows in the form of Swift's API.
 
-    body: the rows as JSON, empty if only the headers were asked for.
+    body: the rows as JSON, empty if only the headers were requested.
     """
 
     headers: dict[str, str]
@@ -105,8 +105,8 @@ class Reply(Answer):
     """An object that was opened, or the outcome of a condition.
 
     status: 200, 206, 304, 412 or 416; only the first two have a content and its length. headers: canonical name to
-    text, with those of `core.headers`. body: pieces of the content, to be read to
-    the end or closed; it raises NodeFailure if no replica can go on. version_id: '' if the container never kept
+    text, with those of `core.headers`. body: pieces of the content, which must be read to
+    the end or closed; it raises NodeFailure if no replica can continue. version_id: '' if the container never kept
     versions.
     """
 
@@ -125,10 +125,10 @@ class Reply(Answer):
 
 
 class RenameSource(NamedTuple):
-    """The old name of an object that is put under a new one: it is deleted in the same stroke.
+    """The old name of an object that is put under a new one. It is deleted in the same step.
 
-    Where versions are kept it is marked as deleted afterwards. object: in the same container. etag: that it must still
-    have; else Conflict.
+    If the container keeps versions, it is marked as deleted afterwards. object: in the same container. etag: that it
+    must still have; else Conflict.
     """
 
     object: str
@@ -138,12 +138,12 @@ class RenameSource(NamedTuple):
 class PutOptions(NamedTuple):
     """Options of a PUT.
 
-    headers: what is kept with it, by canonical names: Content-Type (always), X-Delete-At, metadata. Others, and those
-    without a value, are passed over. etag: MD5 that the body must have, '' for any. timestamp: of the change, which
-    then is final: it loses against anything that is not older; None for now, or just after what is stored. condition:
-    on what is stored; an expired object is none. policy: the storage policy, None for the container's. life: of the
-    container, if the object depends on it (see `core.lives`); '' for the one that the container has. late: further
-    headers, asked for once the body was read. listed: acknowledge it only once a majority of the container's replicas
+    headers: stored with it, by canonical names: Content-Type (always), X-Delete-At, metadata. Others, and those
+    without a value, are skipped. etag: MD5 that the body must have, '' for any. timestamp: of the change, which
+    then is final: it loses against anything that is not older; None for now, or just after the stored one. condition:
+    on the stored object; an expired one counts as missing. policy: the storage policy, None for the container's. life:
+    of the container, if the object depends on it (see `core.lives`); '' for the current one. late: returns further
+    headers; called after the body was read. listed: acknowledge it only after a majority of the container's replicas
     lists it. keep_segments: those of a manifest that it replaces belong to another object now. data_policy: the storage
     policy that keeps the content, if not that of the container.
     """
@@ -162,7 +162,7 @@ class PutOptions(NamedTuple):
 
 
 class PutResult(NamedTuple):
-    """etag: the MD5 of the body; of a manifest in a container that keeps versions, that of the whole.
+    """The result of a PUT. etag: the MD5 of the body; of a manifest in a container with versions, that of the whole.
 
     segments: of manifests that the object replaced, as values of MANIFEST_OWNS. version_id: '' if the container never
     kept versions.
@@ -175,7 +175,7 @@ class PutResult(NamedTuple):
 
 
 class UpdateOptions(NamedTuple):
-    """New metadata of an object, in the place of all that an update may replace (`core.metadata.replaced_by_post`).
+    """New metadata of an object, instead of all that an update may replace (`core.metadata.replaced_by_post`).
 
     The fields are those of `PutOptions`. The content type stays if the headers have none. version_id: of the version to
     change, '' for the current one.
@@ -191,8 +191,9 @@ class UpdateOptions(NamedTuple):
 class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
-    version_id: of the version to delete for good. Without it the object itself is deleted; where versions are kept, a
-    delete marker becomes the current version. mark_missing: even if there is no object. The rest is as of `PutOptions`.
+    version_id: of the version to delete permanently. Without it the object itself is deleted; if the container keeps
+    versions, a delete marker becomes the current version. mark_missing: also if there is no object. The others are as
+    in `PutOptions`.
     """
 
     timestamp: Timestamp | None = None
@@ -205,9 +206,9 @@ class DeleteOptions(NamedTuple):
 
 
 class DeleteResult(NamedTuple):
-    """existed: was there an object, and not expired (unless that was the condition)? segments: as of a `PutResult`.
+    """The result of a DELETE. existed: there was an object, not expired (unless that was the condition).
 
-    marker: a delete marker was made, or one was deleted; version_id is then that of the marker.
+    segments: as in `PutResult`. marker: a delete marker was made or deleted; version_id is then that of the marker.
     """
 
     existed: bool
@@ -217,10 +218,10 @@ class DeleteResult(NamedTuple):
 
 
 class VersionsPage(NamedTuple):
-    """Which versions of a container to list; '' for what is not given.
+    """A selection of the versions of a container; '' for a field that is not given.
 
-    key_marker: keys up to and with it are passed over, or, with a version_marker, its versions up to and with that id.
-    limit: of the rows that are read at a time.
+    key_marker: keys up to and including it are skipped, or, with a version_marker, its versions up to and including
+    that id. limit: of the rows that are read at a time.
     """
 
     prefix: str = ""
@@ -231,7 +232,7 @@ class VersionsPage(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A version of a key. row: as of a listing, with `hash`, `bytes`, `last_modified`."""
+    """A version of a key. row: as in a listing, with `hash`, `bytes`, `last_modified`."""
 
     key: str
     version_id: str
@@ -259,9 +260,8 @@ class AccountOptions(NamedTuple):
 class ContainerOptions(NamedTuple):
     """Changes of a container.
 
-    headers: metadata and ACLs, '' removes; of two values of a key the newer one counts. timestamp: as of `PutOptions`.
-    policy: the storage policy of a new
-    container, None for the default one.
+    headers: metadata and ACLs, '' removes; of two values of a key the newer one counts. timestamp: as in `PutOptions`.
+    policy: the storage policy of a new container, None for the default one.
     """
 
     headers: Mapping[str, str]
@@ -270,10 +270,10 @@ class ContainerOptions(NamedTuple):
 
 
 class ObjectLayer(Protocol):
-    """The operations that a language can call. `memory.MemoryLayer` is all of it in few lines.
+    """The operations that a language can call. `memory.MemoryLayer` implements all of them in few lines.
 
     Every operation may raise NodeFailure if too few nodes answer. Names are checked by the caller. The conformance
-    suite, `test/unit/layers/test_layers_conformance_*.py`, holds every layer to what is said here.
+    suite, `test/unit/layers/test_layers_conformance_*.py`, checks every layer against this contract.
     """
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
@@ -281,23 +281,23 @@ class ObjectLayer(Protocol):
         ...
 
     def container(self, context: RequestContext, name: Name) -> Listing:
-        """The headers of a container as it is now. Raises NoContainer."""
+        """Return the current headers of a container. Raises NoContainer."""
         ...
 
     def list_objects(self, context: RequestContext, name: Name, page: Page) -> Listing:
-        """Some rows of a container. Raises NoContainer, InvalidInput."""
+        """Return a page of the rows of a container. Raises NoContainer, InvalidInput."""
         ...
 
     def account(self, context: RequestContext, name: Name) -> Listing:
-        """The headers of an account as it is now. Raises NotFound."""
+        """Return the current headers of an account. Raises NotFound."""
         ...
 
     def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
-        """Some rows of an account. Raises NotFound, InvalidInput."""
+        """Return a page of the rows of an account. Raises NotFound, InvalidInput."""
         ...
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
-        """Return the info of the container of a name, from the cache if possible. Its status says if it exists.
+        """Return the info of the container of a name, from the cache if possible. Its status shows if it exists.
 
         All look-ups with one context see the same state, until an operation with this context changes the container.
         """
@@ -311,27 +311,27 @@ class ObjectLayer(Protocol):
         """Store an object, or nothing if it raises anything but NodeFailure.
 
         Raises NoContainer, ContainerReplaced, PreconditionFailed, Conflict (others change the name all the time, or
-        have something newer than a final timestamp), ChecksumMismatch, LimitExceeded, NoSpace, and what reading the
-        body raises.
+        have something newer than a final timestamp), ChecksumMismatch, LimitExceeded, NoSpace, and the errors of
+        reading the body.
         """
         ...
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
-        """Replace the metadata of an object. Raises NotFound, and what `put` does."""
+        """Replace the metadata of an object. Raises NotFound, and as `put` does."""
         ...
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
-        """Delete an object; it is no error if there is none. Raises what `put` does.
+        """Delete an object; it is not an error if there is none. Raises as `put` does.
 
         The deletion counts even then: a final timestamp that is not newer loses against it.
         """
         ...
 
     def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
-        """Make a container, and its account if there is none; False if there was one, which is updated.
+        """Make a container, and its account if there is none; return False if it existed, and then update it.
 
-        One that was deleted starts anew, without metadata, and in another life. Raises NotFound (the account, if it is
-        not made as needed), TooManyContainers, Conflict (another policy).
+        A deleted one starts again without metadata, in another life. Raises NotFound (the account, if accounts are
+        not made on demand), TooManyContainers, Conflict (another policy).
         """
         ...
 
@@ -340,14 +340,14 @@ class ObjectLayer(Protocol):
         ...
 
     def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
-        """Delete an empty container; False if a replica was away, which may bring back what the others do not know.
+        """Delete an empty container; return False if a replica was away: it may restore rows the others do not know.
 
-        Raises NotFound, Conflict (there is something in it, an expired object too, or it was made later than that).
+        Raises NotFound, Conflict (it is not empty, even if only of an expired object, or was made later than that).
         """
         ...
 
     def create_account(self, context: RequestContext, name: Name, options: AccountOptions) -> bool:
-        """Make an account; False if there was one, which is updated."""
+        """Make an account; return False if it existed, and then update it."""
         ...
 
     def update_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
@@ -355,7 +355,7 @@ class ObjectLayer(Protocol):
         ...
 
     def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
-        """Delete an account; what is in it goes later. Raises NotFound."""
+        """Delete an account; its containers and objects are deleted later. Raises NotFound."""
         ...
 
 
@@ -367,15 +367,15 @@ class VersionedLayer(ObjectLayer, Protocol):
     """
 
     def list_versions(self, context: RequestContext, name: Name, page: VersionsPage) -> Iterator[Version | Group]:
-        """The versions of a container: keys ascending by their UTF-8 bytes, of each the newest first.
+        """Yield the versions of a container: keys ascending by their UTF-8 bytes, of each the newest first.
 
         Raises NotFound.
         """
         ...
 
     def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
-        """The version, of all of a name, whose manifest owns the segments with this prefix; only its headers.
+        """Return the version of a name whose manifest owns the segments with this prefix; only its headers.
 
-        What an attempt left that never counted is deleted, so that no two versions own the same segments.
+        Entries of attempts that never counted are deleted, so that no two versions own the same segments.
         """
         ...

@@ -11,13 +11,13 @@ from objstore.web.context import RequestContext
 
 
 def rows(layer: ObjectLayer, context: RequestContext, name: Name, page: Page) -> Iterator[dict[str, Any]]:
-    """The rows of a container or account from a page on, read page by page as they are asked for. Raises NotFound."""
-    ask = layer.list_objects if name.container is not None else layer.list_containers
+    """Yield the rows of a container or account from a page on, read page by page on demand. Raises NotFound."""
+    list_page = layer.list_objects if name.container is not None else layer.list_containers
     limit = page.limit
     assert limit is not None
     while True:
-        found: list[dict[str, Any]] = ask(context, name, page).rows
-        yield from found
-        if len(found) < limit:
+        page_rows: list[dict[str, Any]] = list_page(context, name, page).rows
+        yield from page_rows
+        if len(page_rows) < limit:
             return
-        page = page._replace(marker=found[-1].get("name") or found[-1]["subdir"])
+        page = page._replace(marker=page_rows[-1].get("name") or page_rows[-1]["subdir"])

@@ -1,11 +1,11 @@
-"""Objects that stand for others: a manifest is read as the segments it lists, one after the other.
+"""Manifests: objects that are read as the segments they list, one after the other.
 
 An open manifest looks as if the whole were one object: its length and etag, ranges of it, conditions by its etag. A
-header of the stored object says that it is a manifest, so other objects cost nothing here. A raw read gives the list
+header of the stored object marks it as a manifest, so other objects cost nothing here. A raw read returns the list
 itself (`web.segments`).
 
 Segments that belong to a manifest alone (`core.manifests.MANIFEST_OWNS`) are freed some time after it is overwritten
-or deleted, so that those who read it can go on. The object server that makes the change reports what it replaced.
+or deleted, so that reads under way can end. The object server that makes the change reports the segments replaced.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class Manifests(Passing):
         if span is None:
             return Reply(200, headers, self._body(context, name, headers, whole.reads((0, whole.size))))
         if not span:
-            kept = {key: headers[key] for key in _OF_REFUSAL if key in headers}
-            return Reply(416, {**kept, "Content-Range": ranges.unsatisfied_range(whole.size)})
+            shown = {key: headers[key] for key in _OF_REFUSAL if key in headers}
+            return Reply(416, {**shown, "Content-Range": ranges.unsatisfied_range(whole.size)})
         start, stop = span
         headers["Content-Range"] = ranges.content_range(start, stop, whole.size)
         headers["Content-Length"] = str(stop - start)
@@ -118,13 +118,13 @@ class Manifests(Passing):
     def _body(
         self, context: RequestContext, name: Name, headers: dict[str, str], items: Iterable[Segment]
     ) -> SegmentBody:
-        """Raises NodeFailure if the first segment cannot be read."""
+        """Return the body of some segments. Raises NodeFailure if the first cannot be read."""
         owned = headers.get(MANIFEST_OWNS)
         tick = self.reclaimer.mark(context, name.account, owned) if owned else None
         return SegmentBody(self._fetcher(context, name.account), items, tick)
 
     def _fetcher(self, context: RequestContext, account: str) -> Fetch:
-        """Opens segments of an account, each only in the version that the manifest means."""
+        """Return a function that opens segments of an account, each only in the version that the manifest lists."""
 
         def fetch(segment: Segment) -> Reply:
             conditions = {"If-Match": f'"{segment.etag}"'}
@@ -153,14 +153,14 @@ def _stored_list(reply: Reply) -> bytes:
 
 
 def _span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tuple[()] | None:
-    """The span that is asked for: None for the whole, empty if it cannot be satisfied."""
-    asked = ranges.parse(options.conditions.get("Range", ""))
-    if asked is None or len(asked) > 1:
+    """Return the requested span: None for the whole, empty if it cannot be satisfied."""
+    requested = ranges.parse(options.conditions.get("Range", ""))
+    if requested is None or len(requested) > 1:
         return None
     changed = Timestamp.parse(headers["X-Timestamp"])
     if not range_applies(options.conditions.get("If-Range", ""), headers["Etag"], changed):
         return None
-    spans = ranges.resolve(asked, size)
+    spans = ranges.resolve(requested, size)
     return spans[0] if spans else ()
 
 

@@ -1,7 +1,7 @@
 """An object layer that keeps everything in memory: for tests, and to put a layer around while it is written.
 
-It keeps the contract of `interface.ObjectLayer` to the letter, as the conformance suite shows, and nothing else:
-it places nothing, and what expires stays until it is deleted, as long as nobody deletes it.
+It implements the contract of `interface.ObjectLayer`, as the conformance suite shows, and nothing else:
+it places nothing, and expired objects stay until they are deleted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from objstore.web.write_conditions import WriteCondition
 
 
 class MemoryLayer:
-    """See `layers.interface.ObjectLayer`. limit: bytes of an object. now: seconds since the epoch."""
+    """An object layer in memory, see `layers.interface.ObjectLayer`. limit: bytes of an object. now: epoch seconds."""
 
     def __init__(
         self,
@@ -75,21 +75,21 @@ class MemoryLayer:
             raise NotFound(name.path, stored)
         if not options.expired and expiry.is_expired(stored.headers, self._now()):
             raise NotFound(name.path, stored.changed)
-        headers, asked = stored.shown(), options.conditions
+        headers, requested = stored.shown(), options.conditions
         if options.version and Timestamp.parse(options.version) != stored.written:
             return Reply(412, {STORED_TIMESTAMP: headers[STORED_TIMESTAMP]})
         etag, size = shown_etag(stored.headers, stored.etag), len(stored.body)
-        verdict = conditions.evaluate("HEAD" if options.head else "GET", asked, etag, stored.changed)
+        verdict = conditions.evaluate("HEAD" if options.head else "GET", requested, etag, stored.changed)
         if verdict is not None:
             del headers["Content-Length"]
             return Reply(verdict, headers)
         if options.head:
             return Reply(200, headers)
-        parsed = ranges.parse(asked.get("Range", "")) if options.version or MANIFEST not in headers else None
+        parsed = ranges.parse(requested.get("Range", "")) if options.version or MANIFEST not in headers else None
         if (
             parsed is None
             or len(parsed) > 1
-            or not conditions.range_applies(asked.get("If-Range", ""), etag, stored.changed)
+            or not conditions.range_applies(requested.get("If-Range", ""), etag, stored.changed)
         ):
             return Reply(200, headers, [stored.body] if size else [])
         spans = ranges.resolve(parsed, size)
@@ -108,9 +108,9 @@ class MemoryLayer:
         if options.etag and options.etag.strip('"').lower() != etag:
             raise ChecksumMismatch(f"the body's MD5 is {etag}, not {options.etag}")
         sent = {**options.headers, **(options.late() if options.late is not None else {})}
-        kept = {key: value for key, value in sent.items() if value and metadata.stored_with_object(key)}
-        kept["Content-Type"] = sent.get("Content-Type") or "application/octet-stream"
-        container = self._bearers.get(name.of_container)  # as it is now that the body has come
+        headers = {key: value for key, value in sent.items() if value and metadata.stored_with_object(key)}
+        headers["Content-Type"] = sent.get("Content-Type") or "application/octet-stream"
+        container = self._bearers.get(name.of_container)  # its state after the body has come
         if container is None or not container.exists:
             raise NoContainer("the container was deleted", ended=True)
         if options.life and Timestamp.parse(options.life) != container.deleted:
@@ -118,7 +118,7 @@ class MemoryLayer:
         key = self._key(context, name, options.policy)
         old = self._rename_source(key, options.rename) if options.rename is not None else None
         stamp, replaced = self._changing(key, options.timestamp, options.condition)
-        self._objects[key] = StoredObject(stamp, stamp, etag, content, kept)
+        self._objects[key] = StoredObject(stamp, stamp, etag, content, headers)
         segments = _segments(replaced)
         if old is not None:
             segments += _segments(self._objects[old])
@@ -144,7 +144,7 @@ class MemoryLayer:
         due = options.delete_at
         stored = self._objects.get(key)
         if due is not None and not (isinstance(stored, StoredObject) and stored.headers.get("X-Delete-At") == str(due)):
-            raise PreconditionFailed("the object is not to be deleted at that time")
+            raise PreconditionFailed("the object does not expire at that time")
         stamp, _ = self._changing(key, options.timestamp, options.condition)
         self._objects[key] = stamp
         existed = self._live(stored) is not None or (due is not None and isinstance(stored, StoredObject))
@@ -154,7 +154,7 @@ class MemoryLayer:
         return name, self.container_info(context, name).policy_index if policy is None else policy
 
     def _live(self, stored: StoredObject | Timestamp | None) -> StoredObject | None:
-        """The object as clients see it."""
+        """Return the object as clients see it; None if it is missing or expired."""
         return (
             stored if isinstance(stored, StoredObject) and not expiry.is_expired(stored.headers, self._now()) else None
         )
@@ -162,7 +162,10 @@ class MemoryLayer:
     def _changing(
         self, key: tuple[Name, int], final: Timestamp | None, condition: WriteCondition | None
     ) -> tuple[Timestamp, StoredObject | Timestamp | None]:
-        """The timestamp of a change that may be made, and what it is made to. Raises Conflict, PreconditionFailed."""
+        """Return the timestamp of a change that is allowed, and the entry it changes.
+
+        Raises Conflict, PreconditionFailed.
+        """
         stored = self._objects.get(key)
         newest = stored.changed if isinstance(stored, StoredObject) else stored or ZERO
         if final is not None and newest >= final:
@@ -180,7 +183,7 @@ class MemoryLayer:
         try:
             self._changing(source, None, WriteCondition(rename.etag))
         except PreconditionFailed:
-            raise Conflict("the old name is not what it was") from None
+            raise Conflict("the object under the old name has changed") from None
         return source
 
     # Accounts and containers
@@ -213,12 +216,12 @@ class MemoryLayer:
         for child in sorted(child for child in self._bearers if child.account == name.account and child.container):
             bearer = self._bearers[child]
             if bearer.exists:
-                held = self._rows(child, bearer.policy)
-                size = sum(row["bytes"] for row in held)
+                objects = self._rows(child, bearer.policy)
+                size = sum(row["bytes"] for row in objects)
                 policy = self._policies.get(bearer.policy)
                 row = {
                     "name": child.container,
-                    "count": len(held),
+                    "count": len(objects),
                     "bytes": size,
                     "last_modified": iso_date(bearer.put),
                 }
@@ -238,9 +241,9 @@ class MemoryLayer:
         account = self._bearers.get(name.of_account)
         if account is None or not account.exists:
             self.create_account(context, name.of_account, AccountOptions({}))
-        known = self._bearers.get(name)
+        bearer = self._bearers.get(name)
         policy = self._policies.default.index if options.policy is None else options.policy
-        if known is not None and known.exists and options.policy not in (None, known.policy):
+        if bearer is not None and bearer.exists and options.policy not in (None, bearer.policy):
             raise Conflict("the container has another policy")
         made = self._make(context, name, options.headers, OF_CONTAINERS, options.timestamp)
         if made:
@@ -295,7 +298,7 @@ class MemoryLayer:
         return made
 
     def _bearer(self, name: Name) -> Bearer:
-        """Raises NotFound."""
+        """Return an account or container that exists. Raises NotFound."""
         bearer = self._bearers.get(name)
         if bearer is None or not bearer.exists:
             deleted = None if bearer is None else bearer.deleted
@@ -313,18 +316,18 @@ class MemoryLayer:
         except NotFound:
             return 404, {}
 
-    def _held(self, container: Name, policy: int | None) -> Iterable[tuple[str, StoredObject]]:
+    def _stored(self, container: Name, policy: int | None) -> Iterable[tuple[str, StoredObject]]:
         for (name, index), stored in self._objects.items():
             if name.of_container == container and isinstance(stored, StoredObject) and policy in (None, index):
                 yield name.object or "", stored
 
     def _rows(self, container: Name, policy: int | None = None, data_times: bool = False) -> list[dict[str, Any]]:
-        rows = (stored.row(name, data_times) for name, stored in self._held(container, policy))
+        rows = (stored.row(name, data_times) for name, stored in self._stored(container, policy))
         return sorted((row for row in rows if row is not None), key=lambda row: str(row["name"]))
 
     def _markers(self, container: Name) -> list[str]:
-        held = self._held(container, None)
-        return sorted(name for name, stored in held if stored.headers.get(f"{OVERRIDE}Content-Type") == MARKER_TYPE)
+        objects = self._stored(container, None)
+        return sorted(name for name, stored in objects if stored.headers.get(f"{OVERRIDE}Content-Type") == MARKER_TYPE)
 
 
 def _segments(replaced: StoredObject | Timestamp | None) -> tuple[str, ...]:

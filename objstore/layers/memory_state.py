@@ -1,4 +1,4 @@
-"""What the layer in memory keeps, and how it lists it."""
+"""The objects, accounts and containers of the layer in memory, and their listings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OF_ACCOUNTS = ("X-Account-Meta-", "X-Account-Sysmeta-")
 
 
 class StoredObject(NamedTuple):
-    """changed: by the last PUT or POST; written: by the PUT. headers: what is kept with it, its type among them."""
+    """A stored object. changed: by the last PUT or POST; written: by the PUT. headers: stored with it, and its type."""
 
     changed: Timestamp
     written: Timestamp
@@ -43,7 +43,7 @@ class StoredObject(NamedTuple):
         }
 
     def row(self, name: str, data_times: bool) -> dict[str, Any] | None:
-        """None if it is not listed."""
+        """Return the row of a listing; None if the object is not listed."""
         override = {key[len(OVERRIDE) :]: text for key, text in self.headers.items() if key.startswith(OVERRIDE)}
         if override.get("Deleted") == "true":
             return None
@@ -62,7 +62,7 @@ class StoredObject(NamedTuple):
 
 
 class Bearer:
-    """An account or container: when it was made and deleted, and its metadata (name to value and time)."""
+    """An account or container: the times it was made and deleted, and its metadata (name to value and time)."""
 
     def __init__(self, made: Timestamp, policy: int = 0) -> None:
         self.created = self.put = made
@@ -104,7 +104,7 @@ def listing(headers: dict[str, str], rows: list[dict[str, Any]]) -> Listing:
 
 
 def select(rows: list[dict[str, Any]], page: Page, reserved: bool) -> list[dict[str, Any]]:
-    """The rows of a page, of all rows in order."""
+    """Return the rows of a page, of all rows in order."""
     prefix, delimiter = page.prefix, page.delimiter
     if page.path is not None:
         prefix, delimiter = (page.path.rstrip("/") + "/" if page.path else ""), "/"
@@ -119,7 +119,7 @@ def select(rows: list[dict[str, Any]], page: Page, reserved: bool) -> list[dict[
         end = name.find(delimiter, len(prefix)) if delimiter else -1
         group = name[: end + len(delimiter)] if end >= 0 else ""
         if page.path is not None and group == name:
-            group = ""  # the object that marks a pseudo-directory stands for itself
+            group = ""  # the object that marks a pseudo-directory is listed itself
         if not group:
             if page.path is None or name != prefix:
                 selected.append(row)

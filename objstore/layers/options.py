@@ -1,4 +1,4 @@
-"""Options of changes, made of the headers that a language hands down.
+"""Options of changes, made from the headers that a language passes on.
 
 Names are canonical, values text. Headers for the inside of the cluster (`X-Backend-*`) must come from the store itself.
 """
@@ -25,7 +25,7 @@ _TIMESTAMP = "X-Timestamp"
 def put_options(
     sent: Mapping[str, str], key: str, now: float, late: Callable[[], Mapping[str, str]] | None = None
 ) -> PutOptions:
-    """Options of a PUT. key: of the object, for its type. Raises InvalidInput."""
+    """Return the options of a PUT. key: of the object, for its type. Raises InvalidInput."""
     headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
     headers["Content-Type"] = constraints.content_type(sent, key)
     expires = constraints.delete_at(sent, now)
@@ -44,7 +44,7 @@ def put_options(
 
 
 def update_options(sent: Mapping[str, str], key: str, now: float) -> UpdateOptions:
-    """Options of a POST; it replaces all metadata at once. Raises InvalidInput."""
+    """Return the options of a POST; it replaces all metadata at once. Raises InvalidInput."""
     headers = {name: value for name, value in sent.items() if value and metadata.replaced_by_post(name)}
     if sent.get("Content-Type"):
         headers["Content-Type"] = constraints.content_type(sent, key)
@@ -55,22 +55,22 @@ def update_options(sent: Mapping[str, str], key: str, now: float) -> UpdateOptio
 
 
 def delete_options(sent: Mapping[str, str]) -> DeleteOptions:
-    """Options of a DELETE. Raises InvalidInput."""
+    """Return the options of a DELETE. Raises InvalidInput."""
     due = sent.get(_IF_DELETE_AT)
     if due is not None and not is_whole(due):
         raise InvalidInput(f"Bad {_IF_DELETE_AT} header value")
-    delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # none is due so late
+    delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # 0: later than any object can expire
     return DeleteOptions(_timestamp(sent), WriteCondition.sent(sent), _policy(sent), delete_at)
 
 
 def _timestamp(sent: Mapping[str, str]) -> Timestamp | None:
-    given = sent.get(_TIMESTAMP)
-    return Timestamp.parse(given) if given else None
+    text = sent.get(_TIMESTAMP)
+    return Timestamp.parse(text) if text else None
 
 
 def _policy(sent: Mapping[str, str]) -> int | None:
-    given = sent.get(_POLICY)
-    return int(given) if given else None
+    text = sent.get(_POLICY)
+    return int(text) if text else None
 
 
 def _rename(sent: Mapping[str, str]) -> RenameSource:

@@ -9,7 +9,7 @@ _VERSIONED = ("list_versions", "find_owner")
 
 
 class Passing:
-    """The operations of `inner`, but for those that a subclass defines. Passing one on costs no call."""
+    """The operations of `inner`, except those that a subclass defines. Passing one on costs no call."""
 
     def __init__(self, inner: ObjectLayer) -> None:
         self.inner = inner

@@ -1,12 +1,12 @@
-"""Objects whose content another storage policy keeps than their container's (`PutOptions.data_policy`).
+"""Objects whose content has another storage policy than their container (`PutOptions.data_policy`).
 
-All objects of a container are kept by one policy. So the data lie in a hidden container `class-N` of the container,
-which has the policy with the index N, as `d/<id>/data`; the object under the key (the version's entry, if the
-container keeps versions) is a manifest of that one segment, and owns it.
+All objects of a container have one policy. Therefore the data are stored in a hidden container `class-N` of the
+container, which has the policy with the index N, as `d/<id>/data`; the object under the key (the version's entry, if
+the container keeps versions) is a manifest of that one segment, and owns it.
 
-The data go first and the manifest last: readers see the one object or the other. Rows of the data count no
-bytes, since the object does. A writer that dies between leaves data that nothing lists, until the container's hidden
-ones are cleared.
+The data are written first and the manifest last: readers see the old object or the new one. Rows of the data count no
+bytes, since the object does. A writer that dies in between leaves data that no object refers to, until the container's
+hidden ones are cleared.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _TYPE = "application/octet-stream"
 
 
 def kind(plain: str, policy: int) -> str:
-    """The kind of the hidden container that has things of a kind in the policy with that index."""
+    """Return the kind of the hidden container for data of a kind in the policy with that index."""
     return f"{plain}-{policy}"
 
 
-class Placement(Passing):
+class PlacementLayer(Passing):
     """The layer around `inner`."""
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
@@ -54,7 +54,7 @@ class Placement(Passing):
         try:
             result = self.inner.put(context, name, manifest, BytesBody(content))
         except ObjstoreError as failure:
-            if is_refusal(failure):  # else the manifest may be there
+            if is_refusal(failure):  # else the manifest may be stored
                 self._drop(context, data)
             raise
         return result._replace(etag=headers[MANIFEST_ETAG])
@@ -62,7 +62,7 @@ class Placement(Passing):
     def _store(
         self, context: RequestContext, name: Name, data: Name, options: PutOptions, body: ObjectBody
     ) -> tuple[dict[str, str], bytes]:
-        """Write the data; the headers and the content of the manifest that goes under the name."""
+        """Write the data; return the headers and the content of the manifest for the name."""
         stored = PutOptions({"Content-Type": _TYPE, LISTED_SIZE: "0"}, options.etag)
         try:
             result = self.inner.put(context, data, stored, body)
@@ -91,12 +91,12 @@ class Placement(Passing):
         try:
             self.inner.delete(context, data, DeleteOptions())
         except ObjstoreError:
-            pass  # they go with the container
+            pass  # the data are deleted with the container
 
 
 KIND = LayerKind(
     "placement",
-    lambda inner, deps: Placement(inner),
+    lambda inner, deps: PlacementLayer(inner),
     outside_of=("versions", "manifests", "encryption"),
     needed="objects of other storage classes would be kept by the policy of their bucket",
 )

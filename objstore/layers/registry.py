@@ -1,4 +1,4 @@
-"""The layers that a proxy can have. A new one is a module of this package, and a line here."""
+"""The layers of a proxy. A new one is a module of this package, and a line here."""
 
 from __future__ import annotations
 

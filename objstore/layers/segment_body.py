@@ -1,8 +1,8 @@
 """The bytes of segments as one response body.
 
-The next segment is asked for while the end of the one before it is sent. A segment that breaks
-off is asked for once more, from the byte it broke off at; where that fails the body raises, so
-that the connection ends short of its length and nobody takes a part for the whole.
+The next segment is requested while the end of the one before it is sent. A segment that ends early
+is requested once more, from the byte at which it ended; if that fails the body raises, so
+that the connection ends short of its length and no client treats a part as the whole.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from objstore.layers.interface import Reply
 from objstore.runtime import green
 from objstore.web.segments import Segment
 
-# Bytes of a segment still to be sent when the next is asked for. An answer that waits for
-# a slow client for longer than its server likes is lost.
+# Bytes of a segment still to be sent when the next is requested. An answer that waits for
+# a slow client beyond the timeout of its server is lost.
 AHEAD = 4 << 20
 
 Fetch = Callable[[Segment], Reply]
 
 
 class SegmentMissing(NodeFailure):
-    """A segment is gone, is not what the manifest says, or cannot be read."""
+    """A segment is gone, differs from the manifest's entry, or cannot be read."""
 
 
 class _Pending:
-    """A segment that is being asked for in a green thread of its own."""
+    """A segment that is being requested in a green thread of its own."""
 
     def __init__(self, fetch: Fetch, segment: Segment) -> None:
         self.segment = segment
@@ -37,7 +37,7 @@ class _Pending:
     def _work(self, fetch: Fetch) -> None:
         try:
             self._result = fetch(self.segment)
-        except Exception as failure:  # for the one who waits
+        except Exception as failure:  # `wait` raises it
             self._result = failure
         if self._abandoned:
             self._close()
@@ -50,7 +50,7 @@ class _Pending:
         try:
             raise result or SegmentMissing(self.segment.path)
         finally:
-            del result  # or the error and this frame would keep each other, and the body's pieces
+            del result  # else the error and this frame would refer to each other, and to the body's pieces
 
     def abandon(self) -> None:
         self._abandoned = True
@@ -62,9 +62,9 @@ class _Pending:
 
 
 class SegmentBody:
-    """items: what the body consists of, in order: bytes as they are, and segments to read.
+    """The body of a manifest. items: its parts in order, as bytes, and as segments to read.
 
-    The first segment is asked for when the body is made; raises SegmentMissing.
+    The first segment is requested when the body is made; raises SegmentMissing.
     tick: called between pieces, and at the end with True.
     """
 
@@ -75,13 +75,13 @@ class SegmentBody:
         self._items = iter(items)
         self._tick = tick
         self._pending: _Pending | None = None
-        self._looked = False  # is what follows the current segment known?
+        self._is_next_known = False  # True once the item after the current segment is read
         self._before, first = self._next_segment()
         self._first = None if first is None else (first, fetch(first))
         self._current: Reply | None = self._first[1] if self._first else None
 
     def _next_segment(self) -> tuple[list[bytes], Segment | None]:
-        """What stands before the next segment, and that; None at the end."""
+        """Return the bytes before the next segment, and the segment; None at the end."""
         before: list[bytes] = []
         for item in self._items:
             if isinstance(item, Segment):
@@ -100,14 +100,14 @@ class SegmentBody:
             self._look_ahead()
             yield from self._before
             pending, self._pending = self._pending, None
-            self._looked = False
+            self._is_next_known = False
             if pending is None:
                 return
             segment, answer = pending.segment, self._answer_of(pending)
 
     def _look_ahead(self) -> None:
-        if not self._looked:
-            self._looked = True
+        if not self._is_next_known:
+            self._is_next_known = True
             self._before, segment = self._next_segment()
             self._pending = None if segment is None else _Pending(self._fetch, segment)
 
@@ -118,31 +118,31 @@ class SegmentBody:
             return self._fetch(pending.segment)
 
     def _pieces(self, segment: Segment) -> Iterator[bytes]:
-        left = segment.length
+        remaining = segment.length
         again = True
         while True:
             assert self._current is not None
             try:
                 for piece in self._current.body:
-                    if left <= AHEAD:
+                    if remaining <= AHEAD:
                         self._look_ahead()
                     yield piece
-                    left -= len(piece)
+                    remaining -= len(piece)
                     if self._tick is not None:
                         self._tick(False)
-                if not left:
+                if not remaining:
                     return
-                failure: ObjstoreError = SegmentMissing(f"{segment.path} ended {left} bytes early")
+                failure: ObjstoreError = SegmentMissing(f"{segment.path} ended {remaining} bytes early")
             except ObjstoreError as broken:
                 failure = broken
             self._current.close()
-            if not again or left <= 0:
+            if not again or remaining <= 0:
                 try:
                     raise failure
                 finally:
                     del failure  # see `_Pending.wait`
             again = False
-            self._current = self._fetch(segment._replace(start=segment.stop - left))
+            self._current = self._fetch(segment._replace(start=segment.stop - remaining))
 
     def close(self) -> None:
         if self._current is not None:

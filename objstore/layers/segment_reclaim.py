@@ -1,12 +1,12 @@
-"""Frees the segments of manifests that are no more.
+"""Freeing the segments of manifests that were deleted or replaced.
 
-A change is answered before the segments it leaves to no one are deleted: those who read the
-old object by then read on. So segments go after a delay, and a read that lasts longer than a
-third of it leaves a mark among the segments (`reading-...`), renewed while it lasts, that puts
-the deletion off.
+A change is answered before the segments that it leaves without an owner are deleted: reads of the
+old object can go on. Segments are deleted after a delay, and a read that lasts longer than a
+third of it writes a mark among the segments (`reading-...`), renewed while it lasts, that
+delays the deletion.
 
-Meanwhile a note in the segments' container (`freed/<when>/<prefix>`) tells what is to go. Where the
-process ends before, whoever next frees something of that container goes by it.
+Meanwhile a note in the segments' container (`freed/<when>/<prefix>`) names the segments to delete. If the
+process ends before, the next process that frees something of that container deletes them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from objstore.web.context import RequestContext
 
 _AT_ONCE = 4  # deletions
 _PAGE = 1000  # rows of one listing
-_NOTES = 10  # of others, looked after with one's own
+_NOTES = 10  # of other processes, worked off after each job of this one
 _MARK = "reading-"
 _NOTE = "freed/"
 
@@ -38,7 +38,10 @@ _Change = Callable[[RequestContext, Name], None]  # of an object
 
 
 class _Job(NamedTuple):
-    """due, noted: seconds since the epoch; noted: as its note says. prefix: of the segments' names in the container."""
+    """A prefix of segments to delete.
+
+    due, noted: seconds since the epoch; noted: the time in its note. prefix: of the segments' names in the container.
+    """
 
     due: float
     noted: float
@@ -53,7 +56,10 @@ class _Job(NamedTuple):
 
 
 class Reclaimer:
-    """layer: where the segments are deleted. delay: seconds from the change to the deletion of what it left."""
+    """The deletions of segments of one process.
+
+    layer: the layer in which segments are deleted. delay: seconds from the change to the deletion of its segments.
+    """
 
     def __init__(self, layer: ObjectLayer, delay: float, logger: logging.Logger) -> None:
         self._layer = layer
@@ -63,7 +69,7 @@ class Reclaimer:
         self._running = False
 
     def free(self, context: RequestContext, account: str, owned: str) -> None:
-        """Soon delete what was owned (`core.manifests.MANIFEST_OWNS`). Does not wait."""
+        """Delete owned segments (`core.manifests.MANIFEST_OWNS`) after the delay. Does not wait."""
         container, _, prefix = manifests.owned(owned).partition("/")
         if not prefix:
             self._logger.error("a manifest of %s owned all of %s: nothing of it is freed", account, container)
@@ -79,7 +85,7 @@ class Reclaimer:
             green.spawn(self._work)
 
     def mark(self, context: RequestContext, account: str, owned: str) -> ReadMark | None:
-        """To be ticked while segments are read; None where nothing waits for readers."""
+        """Return a mark, which must be called while segments are read; None if there is no delay."""
         if not self.delay:
             return None
         return ReadMark(self, context, account, manifests.owned(owned), self.delay / 3)
@@ -89,7 +95,7 @@ class Reclaimer:
             while self._jobs:
                 job = self._jobs.popleft()
                 green.sleep(max(0.0, job.due - time.time()))
-                for one in (job, *self._left_over(job)):
+                for one in (job, *self._unfinished(job)):
                     self._try(one)
         finally:
             self._running = False
@@ -100,20 +106,20 @@ class Reclaimer:
                 self._jobs.append(job._replace(due=time.time() + max(self.delay, 1.0)))
                 return
             self._delete_all(job)
-        except Exception as failure:  # one that cannot be freed must not keep the others
+        except Exception as failure:  # one that cannot be freed must not block the others
             self._logger.warning("%s of %s/%s is not freed: %s", job.prefix, job.account, job.container, failure)
             return
         if self.delay:
             self._note(self.delete, job)
 
-    def _left_over(self, job: _Job) -> list[_Job]:
-        """What processes that have ended, or failed, left to free in the container."""
+    def _unfinished(self, job: _Job) -> list[_Job]:
+        """Return jobs in the container of processes that have ended, or failed."""
         try:
             rows = self._rows(job, _NOTE, _NOTES) if self.delay else []
         except ObjstoreError:
             return []
         noted = [row["name"].split("/", 2) for row in rows]
-        latest = time.time() - self.delay  # those not yet due for as long may be another process's
+        latest = time.time() - self.delay  # later ones may still be worked off by another process
         return [
             job._replace(due=float(due), noted=float(due), prefix=unquote(prefix))
             for _, due, prefix in noted
@@ -121,7 +127,7 @@ class Reclaimer:
         ]
 
     def _delete_all(self, job: _Job) -> None:
-        """Raises ObjstoreError."""
+        """Delete all segments of a job. Raises ObjstoreError."""
         while names := [row["name"] for row in self._rows(job, job.prefix)]:
             for start in range(0, len(names), _AT_ONCE):
                 waits = [green.spawn(self._delete, job, name) for name in names[start : start + _AT_ONCE]]
@@ -135,7 +141,7 @@ class Reclaimer:
         return any(now - float(row["name"].rpartition("-")[2]) < self.delay for row in marks)
 
     def _rows(self, job: _Job, prefix: str, limit: int = _PAGE) -> list[dict[str, Any]]:
-        """Raises ObjstoreError."""
+        """Return rows of the job's container; none if it does not exist. Raises ObjstoreError."""
         page = Page(prefix, limit=limit, reserved=True)
         try:
             return self._layer.list_objects(job.context, Name(job.account, job.container), page).rows
@@ -161,13 +167,13 @@ class Reclaimer:
         self._layer.put(context, name, PutOptions({"Content-Type": "application/octet-stream"}), BytesBody(b""))
 
     def delete(self, context: RequestContext, name: Name) -> None:
-        """Delete an object, if it and its container are there. Raises ObjstoreError."""
+        """Delete an object, if it and its container exist. Raises ObjstoreError."""
         with suppress(NotFound):
             self._layer.delete(context, name, DeleteOptions())
 
 
 class ReadMark:
-    """What a long read leaves among the segments. interval: seconds between its renewals."""
+    """The mark of a long read among the segments. interval: seconds between its renewals."""
 
     def __init__(self, owner: Reclaimer, context: RequestContext, account: str, owned: str, interval: float) -> None:
         self._owner = owner
@@ -179,7 +185,7 @@ class ReadMark:
         self._last: Name | None = None
 
     def __call__(self, over: bool) -> None:
-        """Renew the mark where it is time to; take it away once the read is over."""
+        """Renew the mark if it is due; remove it when the read is over."""
         if over:
             self._drop()
         elif time.monotonic() >= self._due:
@@ -195,6 +201,6 @@ class ReadMark:
             self._try(self._owner.delete, last)
 
     def _try(self, change: _Change, name: Name) -> None:
-        """Without the mark the read goes on for as long as its segments are there."""
+        """Try a change. Without the mark the read goes on as long as its segments exist."""
         with suppress(ObjstoreError):
             change(self._context, name)

@@ -1,6 +1,6 @@
-"""The order of layers: what each kind declares, the check of a configured order, and the stack made of it.
+"""The order of layers: the declaration of each kind, the check of a configured order, and the stack made of it.
 
-Orders are written as pipelines are: outermost first. A request passes the layers from left to right.
+Orders are written like pipelines: outermost first. A request passes the layers from left to right.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Layer = TypeVar("_Layer")
 
 
 class Deps(NamedTuple):
-    """What a layer is made of besides the one inside it. conf: the settings of the proxy's section, as text."""
+    """The dependencies of a layer, beside the layer inside it. conf: the settings of the proxy's section, as text."""
 
     conf: Mapping[str, str]
     policies: Policies
@@ -27,11 +27,11 @@ class Deps(NamedTuple):
 
 
 class LayerKind(NamedTuple):
-    """A layer as the registry lists it.
+    """A kind of layer in the registry.
 
-    make: puts it around another layer; raises ConfigError for its settings. settings: they stand in the section of
-    the proxy app, so no two layers may have one of the same name. outside_of: the layers that must stand further
-    inside, if they are there. needed: what goes wrong without it; '' if a proxy may do without.
+    make: puts it around another layer; raises ConfigError for its settings. settings: in the section of the proxy
+    app, so no two layers may have one of the same name. outside_of: layers that must be further inside, if they are
+    used. needed: the failure without this layer; '' if it is optional.
     """
 
     name: str
@@ -42,7 +42,7 @@ class LayerKind(NamedTuple):
 
 
 class Registry:
-    """The kinds of layers there are, in the order in which all of them can stand."""
+    """The kinds of layers, in an order that is valid for all of them."""
 
     def __init__(self, kinds: Sequence[LayerKind]) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
@@ -62,7 +62,7 @@ class Registry:
         return tuple(one for kind in self._kinds.values() if kind.settings for one in settings.table(kind.settings))
 
     def order(self, text: str) -> tuple[str, ...]:
-        """Read an order. Raises ValueError, which names the right one."""
+        """Return the names of an order. Raises ValueError, which names the right one."""
         names = settings.words(text)
         problem = self._problem(names)
         if problem:
@@ -92,7 +92,7 @@ class Registry:
 
 
 def find(layer: object, kind: type[_Layer]) -> _Layer | None:
-    """The outermost layer of a class, in the stack that begins with `layer`; None if there is none."""
+    """Return the outermost layer of a class, in the stack that begins with `layer`; None if there is none."""
     while layer is not None:
         if isinstance(layer, kind):
             return layer

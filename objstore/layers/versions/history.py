@@ -1,8 +1,8 @@
 """Listing versions: the rows of the container and those of its entries, merged key by key.
 
-A key's row in the container is that of its pointer, and was made at the timestamp of the version
-that is current: where the newest entry has the same, they belong together, and nothing else need be asked. Only
-where that is not so (the current version was deleted by id, a write is under way) the pointer itself is
+A key's row in the container is that of its pointer, and was made at the timestamp of the current
+version: if the newest entry has the same, they belong together, and nothing else must be read. Only
+if it has not (the current version was deleted by id, a write is under way) the pointer itself is
 read. A key without entries has a plain object.
 """
 
@@ -26,24 +26,24 @@ _GREATEST = "\U0010ffff"
 _END = _GREATEST * 1100  # longer than any key
 
 
-class _Held(NamedTuple):
-    """An entry. receipt: has it one?"""
+class _EntryRow(NamedTuple):
+    """An entry in a listing. receipt: it has one."""
 
     ref: Ref
     row: Row
     receipt: bool
 
 
-def versions(container: Key, page: VersionsPage, kept: bool) -> Iterator[Version | Group]:
+def versions(container: Key, page: VersionsPage, versioned: bool) -> Iterator[Version | Group]:
     """See `VersionedLayer.list_versions`. container: its name is that of the container.
 
-    kept: did the container ever keep versions, so that there may be entries?
+    versioned: the container keeps or kept versions, so that there may be entries.
     """
     history = _History(container, page)
-    if page.version_marker and kept:
+    if page.version_marker and versioned:
         yield from history.rest()
     keys = _Stream(history.keys())
-    entries = _Stream(history.entries() if kept else iter(()))
+    entries = _Stream(history.entries() if versioned else iter(()))
     while keys.head is not None or entries.head is not None:
         key = min(keys.key, entries.key)
         if (keys.is_group and keys.key == key) or (entries.is_group and entries.key == key):
@@ -59,33 +59,33 @@ def versions(container: Key, page: VersionsPage, kept: bool) -> Iterator[Version
             continue
         first = entries.take()
         if row is not None and entries.key != key and _stamp(row) == _stamp(first):
-            # Most are so: one version, which is current.
+            # The usual case: one version, which is current.
             yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
             continue
-        yield from history.of_key(key, row, _Lookahead(_held(chain((first,), _taken(entries, key)))))
+        yield from history.of_key(key, row, _Lookahead(_with_receipts(chain((first,), _rows_of(entries, key)))))
 
 
 class _History:
-    """The versions of a container. container: a key of it, of which only the container counts."""
+    """The versions of a container. container: any key in it; only its container is used."""
 
     def __init__(self, container: Key, page: VersionsPage) -> None:
         self._container = container
-        self._asked = page
+        self._page = page
 
     def keys(self) -> Iterator[Row]:
-        """The rows of keys. Raises NotFound."""
-        return self._rows(self._container.name, self._asked.key_marker)
+        """Yield the rows of keys. Raises NotFound."""
+        return self._rows(self._container.name, self._page.key_marker)
 
     def entries(self) -> Iterator[Row]:
-        """The rows of entries; none if the hidden container is not there."""
-        asked = self._asked
+        """Yield the rows of entries; none if the hidden container does not exist."""
+        page = self._page
         container = self._container.container
-        marker = asked.key_marker
-        group = _group(marker, asked)
+        marker = page.key_marker
+        group = _group(marker, page)
         if marker and group != marker:
             marker += names.SEPARATOR + names.BEHIND
         try:
-            if asked.delimiter and names.ALPHABET.issuperset(asked.delimiter):  # it may stand in what follows the keys
+            if page.delimiter and names.ALPHABET.issuperset(page.delimiter):  # it may occur in the tails behind keys
                 yield from self._regrouped(container, marker)
             else:
                 yield from self._rows(container, marker)
@@ -93,21 +93,20 @@ class _History:
             return
 
     def _rows(self, container: Name, marker: str) -> Iterator[Row]:
-        asked = self._asked
-        return self._read(container, Page(asked.prefix, asked.delimiter, marker))
+        page = self._page
+        return self._read(container, Page(page.prefix, page.delimiter, marker))
 
     def _read(self, container: Name, page: Page) -> Iterator[Row]:
-        page = page._replace(limit=self._asked.limit, data_times=True)
+        page = page._replace(limit=self._page.limit, data_times=True)
         return listings.rows(self._container.layer, self._container.context, container, page)
 
     def _regrouped(self, container: Name, marker: str) -> Iterator[Row]:
-        asked = self._asked
-        known = asked.key_marker
+        page = self._page
         while True:
-            for row in self._read(container, Page(asked.prefix, marker=marker)):
-                group = _group(row["name"].rpartition(names.SEPARATOR)[0], asked)
+            for row in self._read(container, Page(page.prefix, marker=marker)):
+                group = _group(row["name"].rpartition(names.SEPARATOR)[0], page)
                 if group:
-                    if group != known:
+                    if group != page.key_marker:
                         yield {"subdir": group}
                     marker = group + _GREATEST
                     break
@@ -116,7 +115,7 @@ class _History:
                 return
 
     def of_key(self, key: str, row: Row | None, entries: _Lookahead) -> Iterator[Version]:
-        """The versions of a key with entries. row: that of the key itself."""
+        """Yield the versions of a key with entries. row: that of the key itself."""
         first = entries.first
         if first is None:
             if row is not None:
@@ -136,19 +135,19 @@ class _History:
         yield from _older(key, seen.plain_ref, entries, lambda _: False)
 
     def rest(self) -> Iterator[Version]:
-        """The versions of the marker's key behind the marker."""
-        asked = self._asked
-        key = self._key(asked.key_marker)
+        """Yield the versions of the marker's key behind the marker."""
+        page = self._page
+        key = self._key(page.key_marker)
         seen = key.look()
-        if seen is None or not key.text.startswith(asked.prefix):
+        if seen is None or not key.text.startswith(page.prefix):
             return
         null = functools.cache(lambda: None if seen.ref is None else _null_of(key, seen))
-        start = names.parse_id(asked.version_marker) if asked.version_marker != NULL else null()
+        start = names.parse_id(page.version_marker) if page.version_marker != NULL else null()
         marker = names.receipt(key.text, start) if start is not None else ""
         rows = self._read(key.container, Page(key.text + names.SEPARATOR, marker=marker))
         current = seen.plain_ref if seen.ref is None else seen.ref
         try:
-            yield from _older(key.text, current, _held(rows), lambda ref: ref == null(), seen.ref is not None)
+            yield from _older(key.text, current, _with_receipts(rows), lambda ref: ref == null(), seen.ref is not None)
         except NotFound:
             return
 
@@ -158,26 +157,26 @@ class _History:
 
 
 def _older(
-    key: str, current: Ref, entries: Iterator[_Held], null_counts: Callable[[Ref], bool], itself: bool = False
+    key: str, current: Ref, entries: Iterator[_EntryRow], null_counts: Callable[[Ref], bool], itself: bool = False
 ) -> Iterator[Version]:
-    """The entries that count, from the current one (where it is to be told `itself`) on.
+    """Yield the entries that count, after the current one, or with it if `itself`.
 
-    null_counts: asked of null versions in turn.
+    null_counts: returns whether a null version counts; called in order.
     """
-    for held in entries:
-        ref = held.ref
+    for entry in entries:
+        ref = entry.ref
         latest = ref == current
         if latest and not itself:
             continue
-        if ref.stamp > current.stamp or (ref.conditional and not held.receipt and not latest):
+        if ref.stamp > current.stamp or (ref.conditional and not entry.receipt and not latest):
             continue
         if ref.null and not null_counts(ref):
             continue
-        yield Version(key, ref.version_id, latest, ref.marker, held.row)
+        yield Version(key, ref.version_id, latest, ref.marker, entry.row)
 
 
 class _First:
-    """Says yes once: of the null versions of a key only the newest counts."""
+    """A function that returns True once: of the null versions of a key only the newest counts."""
 
     def __init__(self) -> None:
         self._seen = False
@@ -188,33 +187,33 @@ class _First:
 
 
 def _null_of(key: Key, seen: Seen) -> Ref | None:
-    """The entry that is the null version of a key whose pointer is seen."""
+    """Return the entry that is the null version of a key. seen: its pointer."""
     return next((ref for ref in key.nulls() if ref == seen.ref or seen.replaces(ref)), None)
 
 
-def _held(rows: Iterator[Row]) -> Iterator[_Held]:
-    """Entries from the rows of one key, with their receipts."""
+def _with_receipts(rows: Iterator[Row]) -> Iterator[_EntryRow]:
+    """Yield entries from the rows of one key, with their receipts."""
     last: tuple[Ref, Row] | None = None
     for row in rows:
-        found = names.parse_entry(row["name"])
-        if found.receipt:
-            if last is not None and last[0] == found.ref:
-                yield _Held(*last, True)
+        entry = names.parse_entry(row["name"])
+        if entry.receipt:
+            if last is not None and last[0] == entry.ref:
+                yield _EntryRow(*last, True)
                 last = None
             continue
         if last is not None:
-            yield _Held(*last, False)
+            yield _EntryRow(*last, False)
             last = None
-        if found.ref.conditional:
-            last = (found.ref, row)
+        if entry.ref.conditional:
+            last = (entry.ref, row)
         else:
-            yield _Held(found.ref, row, False)
+            yield _EntryRow(entry.ref, row, False)
     if last is not None:
-        yield _Held(*last, False)
+        yield _EntryRow(*last, False)
 
 
 class _Stream:
-    """Rows with the next one in sight. key: of that one, or the group it stands for; greater than any at the end."""
+    """Rows with a look-ahead of one. key: of the next row, or its group; greater than any at the end."""
 
     __slots__ = ("_rows", "head", "is_group", "key")
 
@@ -235,53 +234,53 @@ class _Stream:
             self.is_group = True
 
     def take(self) -> Row:
-        taken = self.head
-        assert taken is not None
+        row = self.head
+        assert row is not None
         self._next()
-        return taken
+        return row
 
 
-def _taken(stream: _Stream, key: str) -> Iterator[Row]:
+def _rows_of(stream: _Stream, key: str) -> Iterator[Row]:
     while stream.key == key and not stream.is_group:
         yield stream.take()
 
 
 class _Lookahead:
-    """Entries with the next two in sight."""
+    """Entries with a look-ahead of two."""
 
-    def __init__(self, entries: Iterator[_Held]) -> None:
+    def __init__(self, entries: Iterator[_EntryRow]) -> None:
         self._entries = entries
         self.first = next(entries, None)
         self.second = next(entries, None)
 
-    def __iter__(self) -> Iterator[_Held]:
+    def __iter__(self) -> Iterator[_EntryRow]:
         return self
 
-    def __next__(self) -> _Held:
-        taken = self.first
-        if taken is None:
+    def __next__(self) -> _EntryRow:
+        entry = self.first
+        if entry is None:
             raise StopIteration
         self.first, self.second = self.second, next(self._entries, None)
-        return taken
+        return entry
 
 
-def _surely_deleted(first: Ref, second: _Held | None) -> bool:
-    """Is the newest entry of a key without a row its current version?
+def _surely_deleted(first: Ref, second: _EntryRow | None) -> bool:
+    """Return whether the newest entry of a key without a row is certainly its current version.
 
-    If it did not count, the pointer would be that of the second: with a row, were that data.
+    If it did not count, the pointer would name the second one, and have a row if that was data.
     """
     plain = not first.conditional and second is not None and not second.ref.conditional
     return plain and first.marker and second is not None and not second.ref.marker
 
 
 def _stamp(row: Row) -> tuple[str, int]:
-    """A row's timestamp, to the offset."""
+    """Return a row's timestamp, with the offset."""
     return row["last_modified"], row.get("offset", 0)
 
 
-def _group(key: str, asked: VersionsPage) -> str:
-    """What a key is rolled up into, '' for nothing."""
-    if not asked.delimiter or not key.startswith(asked.prefix):
+def _group(key: str, page: VersionsPage) -> str:
+    """Return the group into which a key is rolled up, '' if none."""
+    if not page.delimiter or not key.startswith(page.prefix):
         return ""
-    end = key.find(asked.delimiter, len(asked.prefix))
-    return key[: end + len(asked.delimiter)] if end >= 0 else ""
+    end = key.find(page.delimiter, len(page.prefix))
+    return key[: end + len(page.delimiter)] if end >= 0 else ""

@@ -1,12 +1,12 @@
 """One key of a container that keeps versions: its pointer, and the entries of its versions.
 
-The *pointer* is the object under the key in the container itself. It says which entry is the current
-version, and is the one thing that a write changes at last, so that to write is to move it. In listings of keys, and
+The *pointer* is the object under the key in the container itself. It names the entry that is the current
+version. A write changes it last, and takes effect with this change. In listings of keys, and
 for readers without this layer, it is a manifest of that entry's bytes. If the current version of a key is a delete
-marker the pointer is there too, but has no row.
+marker the pointer exists too, but has no row.
 
 An entry *counts* if it is not newer than the version that the pointer names. A newer one is
-on its way, was refused, or is left of a writer that died: it is as if it were not there.
+on its way, was refused, or is of a writer that died: it is ignored.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ PRESENT = WriteCondition(if_match="*")
 
 
 class Seen(NamedTuple):
-    """What lies under the key. ref: the current version, None for a *plain* object: data written before the container
-    kept versions, whose version id is null. written: its last change. headers: of the object itself.
+    """The object under the key.
+
+    ref: the current version, None for a *plain* object: data written before the container kept versions, whose
+    version id is null. written: its last change. headers: of the object itself.
     """
 
     ref: Ref | None
@@ -60,17 +62,17 @@ class Seen(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """As clients know it, and as conditions of a change are judged; without quotes."""
+        """The etag that clients see and that conditions of a change are checked against, without quotes."""
         return etag_of(self.headers)
 
     @property
     def latest(self) -> Timestamp:
-        """What a newer version's timestamp must be greater than."""
+        """The timestamp that a newer version's must exceed."""
         return self.written if self.ref is None else max(self.written, self.ref.stamp)
 
     @property
     def plain_ref(self) -> Ref:
-        """The version that a plain object is, once it is an entry."""
+        """The version of a plain object after it has become an entry."""
         return Ref(Timestamp.parse(self.headers[DATA_TIMESTAMP]), "n")
 
     @property
@@ -78,16 +80,16 @@ class Seen(NamedTuple):
         return self.ref is not None and self.ref.conditional
 
     def same_data(self, headers: Mapping[str, str]) -> bool:
-        """Are these the headers of the same data? headers: as `headers`."""
+        """Return whether these are the headers of the same data. headers: as the field."""
         return headers[DATA_TIMESTAMP] == self.headers[DATA_TIMESTAMP]
 
     def replaces(self, ref: Ref) -> bool:
-        """Is the current version newer than this one?"""
+        """Return whether the current version is newer than this one."""
         return (self.plain_ref if self.ref is None else self.ref).stamp > ref.stamp
 
 
 class Move(NamedTuple):
-    """Where a pointer is to point. stored: headers of the entry, its own Etag among them. size: its bytes."""
+    """A new target of a pointer. stored: headers of the entry, its own Etag among them. size: its bytes."""
 
     ref: Ref
     stored: Mapping[str, str]
@@ -95,7 +97,7 @@ class Move(NamedTuple):
 
 
 class Key(NamedTuple):
-    """name: of the pointer; its object is the key."""
+    """A key of a container. name: of the pointer; its object is the key."""
 
     layer: ObjectLayer
     context: RequestContext
@@ -118,7 +120,7 @@ class Key(NamedTuple):
         return self.container._replace(object=names.receipt(self.text, ref))
 
     def look(self, newest: bool = False) -> Seen | None:
-        """What lies under the key, None for nothing. newest: ask a majority, as those must who change it."""
+        """Return the object under the key, None if there is none. newest: ask a majority, as every change must."""
         reply = self._head(self.name, newest)
         if reply is None:
             return None
@@ -127,7 +129,7 @@ class Key(NamedTuple):
         return Seen(names.parse_tail(tail) if tail else None, Timestamp.parse(headers[STORED_TIMESTAMP]), headers)
 
     def head(self, ref: Ref) -> Reply | None:
-        """The headers of an entry, None if it is gone."""
+        """Return the headers of an entry, None if it is gone."""
         return self._head(self.entry(ref))
 
     def _head(self, name: Name, newest: bool = False) -> Reply | None:
@@ -141,51 +143,51 @@ class Key(NamedTuple):
         containers.make(self.layer, self.context, self.container, self.name)
 
     def refs(self, before: Ref | None = None, page: int = PAGE, majority: bool = False) -> Iterator[Ref]:
-        """The entries of the key, newest first, from the one before `before`; conditional ones only with a receipt.
+        """Yield the entries of the key, newest first, from the one before `before`; conditional ones with a receipt.
 
-        majority: miss none whose write was answered, as those must not who delete or move by what they find here. One
-        that was deleted may be among them.
+        majority: include every entry whose write was answered, as deletions and moves require. An entry that was
+        deleted may be among them.
         """
         marker = names.receipt(self.text, before) if before is not None else ""
-        held: Ref | None = None
+        conditional: Ref | None = None
         for row in self._rows(marker, page, majority):
-            found = names.parse_entry(row["name"])
-            if found.receipt:
-                if found.ref == held:
-                    yield held
-                held = None
-            elif found.ref.conditional:
-                held = found.ref
+            entry = names.parse_entry(row["name"])
+            if entry.receipt:
+                if entry.ref == conditional:
+                    yield conditional
+                conditional = None
+            elif entry.ref.conditional:
+                conditional = entry.ref
             else:
-                held = None
-                yield found.ref
+                conditional = None
+                yield entry.ref
 
     def uploaded(self) -> Iterator[Ref]:
-        """The entries that were uploaded by parts, newest first, whether they count or not."""
+        """Yield the entries that were uploaded by parts, newest first, whether they count or not."""
         for row in self._rows("", PAGE, majority=True):
-            found = names.parse_entry(row["name"])
-            if "-" in row["hash"] and not found.receipt:
-                yield found.ref
+            entry = names.parse_entry(row["name"])
+            if "-" in row["hash"] and not entry.receipt:
+                yield entry.ref
 
     def _rows(self, marker: str, page: int, majority: bool) -> Iterator[dict[str, Any]]:
-        """The rows of the key's entries; none if the hidden container is not there."""
-        asked = Page(self.text + names.SEPARATOR, marker=marker, limit=page, data_times=True, majority=majority)
+        """Yield the rows of the key's entries; none if the hidden container does not exist."""
+        entries = Page(self.text + names.SEPARATOR, marker=marker, limit=page, data_times=True, majority=majority)
         try:
-            yield from listings.rows(self.layer, self.context, self.container, asked)
+            yield from listings.rows(self.layer, self.context, self.container, entries)
         except NotFound:
             return
 
     def nulls(self, majority: bool = False) -> Iterator[Ref]:
-        """Those of `refs` whose version id is null."""
+        """Return those of `refs` whose version id is null."""
         return (ref for ref in self.refs(majority=majority) if ref.null)
 
     def give_receipt(self, ref: Ref) -> None:
-        """Say for good that a conditional version was the current one."""
+        """Record that a conditional version was the current one."""
         if ref.conditional:
             self._put_small(self.receipt(ref))
 
     def put_marker(self, ref: Ref) -> None:
-        """The entry of a delete marker."""
+        """Write the entry of a delete marker."""
         self._put_small(self.entry(ref), ref.stamp)
 
     def _put_small(self, name: Name, stamp: Timestamp | None = None) -> None:
@@ -194,7 +196,7 @@ class Key(NamedTuple):
             self.layer.put(self.context, name, options, BytesBody(b""))
             return
         except (NotFound, Conflict):
-            # The container is of a life before this one, as other hosts may have ended it.
+            # The container is of an earlier life, which another host may have ended.
             self.make_container()
         try:
             self.layer.put(self.context, name, options, BytesBody(b""))
@@ -202,7 +204,7 @@ class Key(NamedTuple):
             raise containers.gone(self.layer, self.context, self.name) from None
 
     def drop(self, ref: Ref, keep: bool = False) -> None:
-        """Delete an entry for good. keep: but not the segments that are its own."""
+        """Delete an entry permanently. keep: but not the segments that it owns."""
         self._delete(self.entry(ref), DeleteOptions(keep_segments=keep))
         if ref.conditional:
             self._delete(self.receipt(ref), DeleteOptions())
@@ -214,11 +216,11 @@ class Key(NamedTuple):
             pass
 
     def point(self, move: Move, stamp: Timestamp | None, condition: WriteCondition | None, keep: bool = False) -> bool:
-        """Move the pointer; False if it was moved meanwhile.
+        """Move the pointer; return False if it was moved meanwhile.
 
-        stamp: when the change counts as made, None for after all that is there. keep: the segments of what is replaced
-        go on in an entry. Raises NoContainer, ContainerReplaced if the container was deleted since the request began:
-        the entry may have gone with it.
+        stamp: of the change, None for one after all that is stored. keep: the segments of the replaced object now
+        belong to an entry. Raises NoContainer, ContainerReplaced if the container was deleted since the request began:
+        the entry may have been deleted with it.
         """
         life = self.layer.container_info(self.context, self.name).life
         options = PutOptions(_pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
@@ -231,7 +233,7 @@ class Key(NamedTuple):
         return True
 
     def _list(self, move: Move) -> bytes:
-        """The content of the pointer: the segments that its entry is made of, or the entry as the only one."""
+        """Return the content of the pointer: the segments of its entry, or the entry as the only one."""
         if move.ref.marker:
             return b"[]"
         entry = self.entry(move.ref)
@@ -244,7 +246,7 @@ class Key(NamedTuple):
         return segments.dump([{"name": f"/{entry.container}/{entry.object}", "hash": etag, "bytes": move.size}])
 
     def remove_pointer(self, stamp: Timestamp) -> bool:
-        """Delete what lies under the key; False if it was moved meanwhile."""
+        """Delete the pointer; return False if it was moved meanwhile."""
         try:
             self.layer.delete(self.context, self.name, DeleteOptions(stamp, PRESENT))
         except NoContainer:
@@ -255,12 +257,12 @@ class Key(NamedTuple):
 
 
 def etag_of(headers: Mapping[str, str]) -> str:
-    """The etag that clients know an object by, without quotes. headers: its own, Etag among them."""
+    """Return the etag of an object that clients see, without quotes. headers: its own, Etag among them."""
     return shown_etag(headers, headers.get("Etag", "").strip('"'))
 
 
 def _pointing(move: Move) -> dict[str, str]:
-    """The headers of a pointer."""
+    """Return the headers of a pointer."""
     ref, stored = move.ref, move.stored
     if ref.marker:
         return {
@@ -293,5 +295,5 @@ def _taken_over(name: str) -> bool:
 
 
 def move_to(ref: Ref, head: Reply) -> Move:
-    """head: of the entry itself."""
+    """Return the move to an entry. head: of the entry itself."""
     return Move(ref, head.headers, head.size)

@@ -1,4 +1,4 @@
-"""The layer: each operation on an object as one on the versions of its key, if its container keeps any."""
+"""The layer: each operation on an object acts on the versions of its key, if its container keeps versions."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Versions(Passing):
         return reply if owned_prefix(reply.headers) == prefix else None
 
     def _enabled(self, context: RequestContext, name: Name) -> bool | None:
-        """Is versioning enabled? None if the container never kept versions."""
+        """Return whether versioning is enabled; None if the container never kept versions."""
         container = self.container_info(context, name)
         if not keeps_versions(container.sysmeta):
             return None

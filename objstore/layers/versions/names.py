@@ -1,4 +1,4 @@
-"""Version ids, and the names under which versions are kept. Pure functions; every name is built and parsed here.
+"""Version ids, and the names under which versions are stored. Pure functions; every name is built and parsed here.
 
 A version is an *entry*: an object in the bucket's hidden container `versions`, named
 
@@ -8,7 +8,7 @@ A version is an *entry*: an object in the bucket's hidden container `versions`, 
 
 A listing in byte order therefore has keys ascending (NUL, which no key has, is less than any
 character of one) and of each key the newest first. `raw` and `offset` are the version's
-timestamp; the offset is a random number that sets apart what was written in the same 10 µs. A receipt
+timestamp; the offset is a random number that tells versions written in the same 10 µs apart. A receipt
 follows its entry.
 """
 
@@ -50,11 +50,11 @@ KINDS = {
 }
 _NULLS = frozenset(letter for letter, kind in KINDS.items() if kind.null)
 _LETTERS = {kind: letter for letter, kind in KINDS.items()}
-ALPHABET = frozenset("0123456789abcdef") | frozenset(KINDS) | {RECEIPT, SEPARATOR}  # of what follows the key
+ALPHABET = frozenset("0123456789abcdef") | frozenset(KINDS) | {RECEIPT, SEPARATOR}  # of the text behind the key
 
 
 class Ref(NamedTuple):
-    """Which version of a key; orders as the versions do, the newest greatest. letter: of KINDS."""
+    """A version among those of a key. Refs sort like the versions, the newest greatest. letter: of KINDS."""
 
     stamp: Timestamp
     letter: str
@@ -69,7 +69,7 @@ class Ref(NamedTuple):
 
     @property
     def conditional(self) -> bool:
-        """It counts only where it has a receipt or is the current one: its condition may have been refused."""
+        """True if it counts only with a receipt or as the current one: its condition may have been refused."""
         return KINDS[self.letter].conditional
 
     @property
@@ -87,13 +87,13 @@ class Ref(NamedTuple):
 
 
 def _packed(raw: int, offset: int) -> str:
-    """15 bytes as base64url, which then needs no padding."""
+    """Return 15 bytes as base64url, without padding at this length."""
     text = binascii.b2a_base64((raw << 64 | offset).to_bytes(15, "big"), newline=False).decode()
     return text.replace("+", "-").replace("/", "_")
 
 
-class Entry(NamedTuple):
-    """What a name in the container of versions says."""
+class EntryName(NamedTuple):
+    """The fields of a name in the container of versions. receipt: the name is that of a receipt."""
 
     key: str
     ref: Ref
@@ -101,7 +101,7 @@ class Entry(NamedTuple):
 
 
 def new_stamp(after: Timestamp | None = None) -> Timestamp:
-    """A timestamp of now that no other version has, greater than `after` however slow this host's clock is."""
+    """Return a unique timestamp of now, greater than `after` even if this host's clock is slow."""
     raw = int(time.time() * TICKS)
     if after is not None and raw <= after.raw:
         raw = after.raw + 1
@@ -109,7 +109,7 @@ def new_stamp(after: Timestamp | None = None) -> Timestamp:
 
 
 def successor(stamp: Timestamp) -> Timestamp:
-    """The next timestamp: a change made at it loses against all versions written since `stamp`."""
+    """Return the next timestamp: a change made at it loses against all versions written since `stamp`."""
     return Timestamp(stamp.raw, stamp.offset + 1)
 
 
@@ -126,14 +126,14 @@ def receipt(key: str, ref: Ref) -> str:
 
 
 def parse_tail(tail: str) -> Ref:
-    """Raises ValueError for text that is no tail."""
+    """Return the version of a tail. Raises ValueError if the text is not a tail."""
     if len(tail) != _TAIL or tail[-1] not in KINDS:
         raise ValueError(f"not the tail of a version: {tail[:60]!r}")
     return Ref(Timestamp(MAX_RAW - int(tail[:13], 16), _MAX_OFFSET - int(tail[13:29], 16)), tail[-1])
 
 
 def id_of_tail(tail: str) -> str:
-    """The version id that a tail stands for: `parse_tail(tail).version_id`, for listings of a thousand."""
+    """Return the version id of a tail: a faster `parse_tail(tail).version_id`, for long listings."""
     letter = tail[-1:]
     if len(tail) != _TAIL or letter not in KINDS:
         raise ValueError(f"not the tail of a version: {tail[:60]!r}")
@@ -142,16 +142,16 @@ def id_of_tail(tail: str) -> str:
     return letter + _packed(MAX_RAW - int(tail[:13], 16), _MAX_OFFSET - int(tail[13:29], 16))
 
 
-def parse_entry(name: str) -> Entry:
-    """Raises ValueError for a name that is none of ours."""
+def parse_entry(name: str) -> EntryName:
+    """Return the fields of a name. Raises ValueError if it is neither an entry nor a receipt."""
     key, _, tail = name.rpartition(SEPARATOR)
     if tail[-1:] == RECEIPT:
-        return Entry(key, parse_tail(tail[:-1]), True)
-    return Entry(key, parse_tail(tail))
+        return EntryName(key, parse_tail(tail[:-1]), True)
+    return EntryName(key, parse_tail(tail))
 
 
 def parse_id(version_id: str) -> Ref | None:
-    """None for text that is no version id of ours; `null` has no one name."""
+    """Return the version with an id; None for other text, and for `null`, which can be several entries."""
     letter = version_id[:1]
     if len(version_id) != 21 or letter not in KINDS or KINDS[letter].null:
         return None

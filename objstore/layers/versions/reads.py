@@ -1,4 +1,4 @@
-"""Where the data of a version are: reading them, and changing what may be changed of them later."""
+"""Reading the data of a version, and changing its metadata."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from objstore.layers.versions import states
 from objstore.layers.versions.keys import Key
 from objstore.layers.versions.names import NULL, Ref
 
-_TRIES = 5  # of a version that is gone by the time it is read, since another became the current one
+_TRIES = 5  # each after a version was gone by the time it was read, since another became the current one
 
 
 class Place(NamedTuple):
-    """Where the data of a version are. ref: None for a plain object."""
+    """The name of the data of a version. ref: None for a plain object."""
 
     name: Name
     ref: Ref | None
@@ -40,7 +40,7 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
         if place.ref is not None or VERSION not in reply.headers:
             reply.version_id = place.version_id
             return reply
-        reply.close()  # a pointer has taken the place of a plain object
+        reply.close()  # a pointer has replaced a plain object
     raise missing(key.name, version_id)
 
 
@@ -58,17 +58,20 @@ def update(key: Key, options: UpdateOptions) -> None:
 
 
 def locate(key: Key, version_id: str, newest: bool = False) -> Place:
-    """newest: as of `ReadOptions`. Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
+    """Return the place of a version. newest: as in `ReadOptions`.
+
+    Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId.
+    """
     if version_id not in ("", NULL):
         return _not_a_marker(key, states.parse(version_id), version_id)
     seen = key.look(newest)
     if version_id == NULL:
         if seen is not None and seen.null:
             return Place(key.name, None) if seen.ref is None else _not_a_marker(key, seen.ref, version_id)
-        found = next((ref for ref in key.nulls() if seen is not None and seen.replaces(ref)), None)
-        if found is None:
+        ref = next((ref for ref in key.nulls() if seen is not None and seen.replaces(ref)), None)
+        if ref is None:
             raise missing(key.name, version_id)
-        return _not_a_marker(key, found, version_id)
+        return _not_a_marker(key, ref, version_id)
     if seen is None:
         raise missing(key.name, "")
     if seen.ref is None:
@@ -79,7 +82,7 @@ def locate(key: Key, version_id: str, newest: bool = False) -> Place:
 
 
 def _not_a_marker(key: Key, ref: Ref, version_id: str) -> Place:
-    """Raises DeleteMarker: it has nothing to read."""
+    """Return the place of a version. Raises DeleteMarker if it is one: it has no data."""
     if not ref.marker:
         return Place(key.entry(ref), ref)
     raise missing(key.name, version_id) if key.head(ref) is None else _is_marker(key, ref)
@@ -90,5 +93,5 @@ def _is_marker(key: Key, ref: Ref) -> ObjstoreError:
 
 
 def missing(name: Name, version_id: str) -> ObjstoreError:
-    """The error for an object, or a version, that is not there."""
+    """Return the error for an object, or a version, that does not exist."""
     return states.no_such(name, version_id) if version_id else NotFound(name.path)

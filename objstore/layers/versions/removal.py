@@ -1,7 +1,7 @@
-"""Deleting versions for good. If it is the current one, the next newest becomes current first.
+"""Deleting versions permanently. If it is the current one, the next newest becomes current first.
 
-The pointer moves before the entry goes, so that what is current can be read at every moment. All moves are
-made at the timestamp right after the one that was seen: they lose against any write since.
+The pointer moves before the entry is deleted, so that the current version can be read at every moment. All moves are
+made at the timestamp right after the one that was read: they lose against any write since.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from objstore.layers.versions.names import NULL, Ref
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 
-_FEW = 5  # rows of a listing of what comes next
+_FEW = 5  # rows of a listing of the next versions
 
 
 def remove(key: Key, version_id: str, condition: WriteCondition | None) -> DeleteResult:
-    """Delete a version for good. Raises BadVersionId, PreconditionFailed, Conflict (others change it all the time)."""
+    """Delete a version permanently. Raises BadVersionId, PreconditionFailed, Conflict (others keep changing it)."""
     if version_id == NULL:
         return _remove_null(key, condition)
     ref = states.parse(version_id)
@@ -30,7 +30,7 @@ def remove(key: Key, version_id: str, condition: WriteCondition | None) -> Delet
 
 
 def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
-    """Was it there?"""
+    """Delete a version; return whether it existed."""
     head = key.head(ref)
     if head is None:
         return False
@@ -49,9 +49,9 @@ def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
         for ref in list(key.nulls(majority=True)):
             key.drop(ref)
         return DeleteResult(True, (), NULL)
-    found = [ref for ref in key.nulls(majority=True) if seen is not None and (seen.ref == ref or seen.replaces(ref))]
+    nulls = [ref for ref in key.nulls(majority=True) if seen is not None and (seen.ref == ref or seen.replaces(ref))]
     existed = marker = False
-    for index, ref in enumerate(found):
+    for index, ref in enumerate(nulls):
         removed = _remove(key, ref, None if index else condition)
         existed = existed or removed
         marker = marker or (index == 0 and removed and ref.marker)
@@ -61,8 +61,8 @@ def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
 def step_aside(key: Key, ref: Ref | None) -> None:
     """Make the next newest version the current one, if this one is. ref: None for a plain object.
 
-    It is searched for again once the pointer is moved: another deletion may have taken it meanwhile, or a slow write
-    may have found the version that goes still there, and so have become a past one, newer than what was found.
+    The search is repeated after the pointer is moved: another deletion may have deleted that version meanwhile, or a
+    slow write may still have seen the version being deleted, and so have become a past one, newer than that version.
     """
     seen = key.look(newest=True)
     if seen is None or seen.ref != ref:
@@ -73,12 +73,12 @@ def step_aside(key: Key, ref: Ref | None) -> None:
         if pointer.moved and pointer.names(following):
             return
         if _point(key, following, pointer):
-            there = following is not None
-            pointer = _Pointer(following.ref if following else None, there, names.successor(pointer.written), True)
+            exists = following is not None
+            pointer = _Pointer(following.ref if following else None, exists, names.successor(pointer.written), True)
             continue
         green.sleep(writes.PAUSE * attempt)
         now = key.look(newest=True)
-        if (now is not None) != pointer.there or (now is not None and now.ref != pointer.ref):
+        if (now is not None) != pointer.exists or (now is not None and now.ref != pointer.ref):
             return
         if now is not None:
             pointer = pointer._replace(written=now.written)
@@ -86,30 +86,30 @@ def step_aside(key: Key, ref: Ref | None) -> None:
 
 
 class _Pointer(NamedTuple):
-    """The pointer as a deletion has left it. there: False once it is deleted. written: its last change."""
+    """The pointer after a step of a deletion. exists: False after it is deleted. written: its last change."""
 
     ref: Ref | None
-    there: bool
+    exists: bool
     written: Timestamp
     moved: bool = False
 
     def names(self, move: Move | None) -> bool:
-        """Is it where this would move it?"""
-        return not self.there if move is None else self.there and self.ref == move.ref
+        """Return whether the pointer already is as this move would leave it."""
+        return not self.exists if move is None else self.exists and self.ref == move.ref
 
 
 def _point(key: Key, following: Move | None, pointer: _Pointer) -> bool:
-    """Move the pointer, or delete it if there is nothing to name; False if another came first."""
+    """Move the pointer, or delete it if no version is left; return False if another change came first."""
     stamp = names.successor(pointer.written)
     if following is None:
         return key.remove_pointer(stamp)
-    return key.point(following, stamp, PRESENT if pointer.there else ABSENT)
+    return key.point(following, stamp, PRESENT if pointer.exists else ABSENT)
 
 
 def _next(key: Key, seen: Seen) -> Move | None:
-    """To the newest version older than what is seen; if that is a null version, the other nulls go with it.
+    """Return the move to the newest version older than `seen`. If that is a null version, other nulls are skipped.
 
-    Entries that others have deleted are passed over: their rows may stay listed for a while.
+    Entries that others have deleted are skipped: their rows may stay listed for a while.
     """
     before = seen.plain_ref if seen.ref is None else seen.ref
     for ref in key.refs(before, _FEW, majority=True):

@@ -1,4 +1,4 @@
-"""Whether a container keeps versions, and what a version id may look like."""
+"""The versioning state of a container, and the check of version ids."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SUSPENDED = "Suspended"
 
 
 def state(container: ContainerInfo) -> str:
-    """ENABLED, SUSPENDED, or '' for a container that never kept versions."""
+    """Return ENABLED, SUSPENDED, or '' for a container that never kept versions."""
     document = documents.read(container.sysmeta, CONFIG)
-    return document and next((known for known in (ENABLED, SUSPENDED) if known in document), "")
+    return document and next((status for status in (ENABLED, SUSPENDED) if status in document), "")
 
 
 def parse(version_id: str) -> Ref:
-    """The version with an id other than `null`. Raises BadVersionId."""
+    """Return the version with an id other than `null`. Raises BadVersionId."""
     ref = parse_id(version_id)
     if ref is None:
         raise BadVersionId("Invalid version id specified")
@@ -28,7 +28,7 @@ def parse(version_id: str) -> Ref:
 
 
 def unknown(name: Name, version_id: str) -> ObjstoreError:
-    """The error for a version of a container that never kept any. Raises BadVersionId."""
+    """Return the error for a version of a container that never kept any. Raises BadVersionId."""
     if version_id != NULL:
         parse(version_id)
     return no_such(name, version_id)

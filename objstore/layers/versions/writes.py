@@ -2,18 +2,18 @@
 
 Rules, in order:
 
-1. The key is looked at, and the version gets a timestamp greater than all that is there.
-2. Its data are written to an entry of their own, at that timestamp. Nobody sees it yet.
-3. What is under the key is made safe: a plain object becomes an entry; a version written under a
+1. The key is read, and the version gets a timestamp greater than all that exist.
+2. Its data are written to an entry of their own, at that timestamp. The entry does not count yet.
+3. The object under the key is preserved: a plain object becomes an entry; a version written under a
    condition gets its receipt.
 4. The pointer is moved, at the version's timestamp. Of several writers the newest version wins,
-   in whatever order they come; a version that finds a newer one already there is a past version from the
-   start. A client's condition is judged with this change, by the store.
+   in any order of arrival; a version that finds a newer one is a past version from the
+   start. The store checks a client's condition with this change.
 5. A version written under a condition gets its receipt. The client is answered.
 
 A writer that dies before 4 leaves an entry that does not count while it is the newest. If later writes
 make it count, a write that was never answered has taken effect before them, as it may; one under a
-condition never does, for want of a receipt.
+condition never does, since it has no receipt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from objstore.web.write_conditions import WriteCondition
 
 TRIES = 20
 PAUSE = 0.005  # seconds, times the number of tries so far
-_MOST_LOOKED_AT = 1000  # versions, newest first, for the one that an upload became
+_MAX_CHECKED = 1000  # versions, newest first, that are checked for the one of an upload
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -54,7 +54,7 @@ def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutRe
     key.make_container()
     condition = options.condition
     seen = key.look(newest=True)
-    check(seen, condition)  # a refusal need not cost an upload
+    check(seen, condition)  # refuse before the upload
     ref = names.new_ref(Kind(null=not enabled, conditional=condition is not None), seen and seen.latest)
     entry = options._replace(timestamp=ref.stamp, condition=None, life="", rename=None, listed=True)
     try:
@@ -90,13 +90,13 @@ def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResul
 
 
 def check(seen: Seen | None, condition: WriteCondition | None) -> None:
-    """Raises PreconditionFailed if the condition of a change does not hold."""
+    """Check the condition of a change. Raises PreconditionFailed if it does not hold."""
     if condition is not None:
         condition.check(None if seen is None or seen.marker else seen.etag)
 
 
 def _commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, enabled: bool) -> Ref:
-    """Move the pointer; the version that it is now. If versioning is suspended, it replaces the last null version."""
+    """Move the pointer; return the version. If versioning is suspended, it replaces the last null version."""
     ref = commit(key, move, seen, condition, preserve=enabled)
     if not enabled:
         _drop_older_nulls(key, ref)
@@ -104,13 +104,12 @@ def _commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition |
 
 
 def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, preserve: bool) -> Ref:
-    """Move the pointer, unless a newer version is there; the version that it is now. Its entry is dropped if that is
-    refused.
+    """Move the pointer, unless it names a newer version; return the version. If refused, drop its entry.
 
     preserve: a plain object that is replaced becomes a past version. Raises Conflict after too many tries, and for a
     newer version if there is a condition.
     """
-    odd = False  # the store has something newer under the key than can be seen
+    odd = False  # the store has something newer under the key than reads show
     for attempt in range(TRIES):
         try:
             check(seen, condition)
@@ -119,15 +118,15 @@ def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | 
                     raise Conflict("a newer version is the current one")
                 if not seen.conditional:
                     return move.ref
-                move = _renewed(key, move, seen)  # its condition held without this version: that comes later, then
+                move = _renewed(key, move, seen)  # its condition held without this version, which must be later
             moved = _move(key, move, seen, condition, preserve, odd)
         except ObjstoreError as failure:
             if is_refusal(failure):
-                key.drop(move.ref, keep=True)  # an upload by parts goes on
+                key.drop(move.ref, keep=True)  # an upload by parts still needs its segments
                 raise
             seen = key.look(newest=True)
             if seen is None or seen.ref != move.ref:
-                raise  # it may be moved all the same: the entry must stay
+                raise  # the pointer may be moved nevertheless: the entry must stay
             _confirm(key, move, seen, preserve)
             break
         if moved:
@@ -146,7 +145,7 @@ def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | 
 
 
 def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, preserve: bool, odd: bool) -> bool:
-    """Move the pointer, what is under the key made safe; False if another came first."""
+    """Preserve the object under the key and move the pointer; return False if another change came first."""
     stamp: Timestamp | None = move.ref.stamp
     keep = False
     if seen is not None and seen.ref is None:
@@ -157,9 +156,9 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
         condition = condition or _as_seen(seen)
     elif seen is not None and seen.ref is not None:
         key.give_receipt(seen.ref)
-        if seen.marker and condition is not None:  # to the client there is nothing: only If-None-Match comes here
+        if seen.marker and condition is not None:  # clients see no object: only If-None-Match comes here
             condition = _as_seen(seen)
-    if odd:  # a tombstone, or what a conditional writer that died was promised: the store finds a later time
+    if odd:  # a tombstone, or the promise to a conditional writer that died: the store chooses a later time
         stamp = None
         condition = condition or _as_seen(seen)
     elif seen is not None and seen.written >= move.ref.stamp:
@@ -171,18 +170,18 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
 def _confirm(key: Key, move: Move, seen: Seen, keep: bool) -> None:
     """Write a pointer again that at least one replica has: after an unclear answer too few may have it.
 
-    That another has moved it since is as good, as this version was the current one then.
+    It does not matter if another has moved it since: this version was the current one then.
     """
     key.point(move, names.successor(seen.written), _as_seen(seen), keep)
 
 
 def _as_seen(seen: Seen | None) -> WriteCondition:
-    """The condition that under the key is still what was seen."""
+    """Return the condition that the object under the key has not changed since it was read."""
     return ABSENT if seen is None else WriteCondition(if_match=f'"{seen.etag}"')
 
 
 def _preserve(key: Key, seen: Seen) -> bool:
-    """Make the plain object under a key an entry too; False if it is no longer there."""
+    """Copy the plain object under a key to an entry; return False if it no longer exists."""
     try:
         source = key.layer.open(key.context, key.name, ReadOptions(raw=True))
     except NotFound:
@@ -195,12 +194,12 @@ def _preserve(key: Key, seen: Seen) -> bool:
     except ContainerReplaced:
         raise
     except Conflict:
-        pass  # Another writer has preserved it already; at one timestamp there is but one content.
+        pass  # Another writer has preserved it already; there is only one content at a timestamp.
     return True
 
 
 def _renewed(key: Key, move: Move, seen: Seen) -> Move:
-    """The same version once more, newer than what is there."""
+    """Write the same version again, newer than the current one; return the move to it."""
     ref = Ref(names.new_stamp(seen.latest), move.ref.letter)
     if ref.marker:
         key.put_marker(ref)
@@ -215,11 +214,11 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
 
 
 def _copy(key: Key, source: Reply, ref: Ref) -> None:
-    """Write what was opened as an entry, with all that is kept with it."""
+    """Write an open object as an entry, with the metadata stored with it."""
     headers = source.headers
-    kept = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
-    kept["Content-Type"] = headers["Content-Type"]
-    options = PutOptions(kept, headers["Etag"], ref.stamp, listed=True)
+    stored = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
+    stored["Content-Type"] = headers["Content-Type"]
+    options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True)
     try:
         copies.copy(key.layer, key.context, source, key.entry(ref), options)
     except NoContainer:
@@ -227,16 +226,16 @@ def _copy(key: Key, source: Reply, ref: Ref) -> None:
 
 
 def _drop_older_nulls(key: Key, ref: Ref) -> None:
-    """A null version takes the place of the one before it."""
+    """Delete the null versions that a new one replaces."""
     for old in list(key.nulls()):
         if old.stamp < ref.stamp:
             key.drop(old)
 
 
 def find_owner(key: Key, prefix: str) -> Reply | None:
-    """See `VersionedLayer.find_owner`: the version that an upload by parts became, if it was completed before."""
+    """See `VersionedLayer.find_owner`: return the version of an upload by parts that was completed before."""
     seen = key.look(newest=True)
-    for ref in list(islice(key.uploaded(), _MOST_LOOKED_AT)):
+    for ref in list(islice(key.uploaded(), _MAX_CHECKED)):
         head = key.head(ref)
         if head is None or owned_prefix(head.headers) != prefix:
             continue

@@ -15,7 +15,7 @@ from objstore.core.names import Name, hidden
 from objstore.layers import placement
 from objstore.layers.bodies import BytesBody, ObjectBody
 from objstore.layers.interface import ContainerOptions, Page, PutOptions, PutResult, ReadOptions
-from objstore.layers.placement import Placement
+from objstore.layers.placement import PlacementLayer
 from objstore.layers.versions import Versions
 from objstore.web.context import RequestContext
 
@@ -49,7 +49,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.store = InProcess(root)
         self.inner = Refusing(self)
-        self.layer: Any = Placement(self.inner)
+        self.layer: Any = PlacementLayer(self.inner)
         assert self.layer.create_container(RequestContext(), NAME.of_container, ContainerOptions({}))
 
     def write(self, options: PutOptions = OPTIONS) -> PutResult:
