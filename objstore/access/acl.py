@@ -1,7 +1,7 @@
-"""Access control lists of buckets and objects: whom their owner grants which permission.
+"""Access control lists of buckets and objects: the permissions that their owner grants, and the grantees.
 
 A grantee is the canonical id of an account, which here is the account's name, or the URI of a group.
-An ACL is stored as JSON; '' stands for the one that grants everything to the owner alone.
+An ACL is stored as JSON; '' is the ACL that grants everything to the owner alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PERMISSIONS = (FULL_CONTROL, "READ", "WRITE", "READ_ACP", "WRITE_ACP")
 
 
 class Grant(NamedTuple):
-    """grantee: a canonical id, or the URI of a group."""
+    """A permission of a grantee. grantee: a canonical id, or the URI of a group."""
 
     grantee: str
     permission: str
@@ -36,12 +36,12 @@ class Acl(NamedTuple):
 
     @property
     def public(self) -> bool:
-        """Does it grant anything to everyone, or to everyone with an account?"""
+        """True if it grants anything to everyone, or to everyone with an account."""
         return any(grant.grantee in PUBLIC_GROUPS for grant in self.grants)
 
     @property
     def private(self) -> bool:
-        """Does it grant everything to its owner, and nothing to anyone else?"""
+        """True if it grants everything to its owner, and nothing to anyone else."""
         return self.grants == (Grant(self.owner, FULL_CONTROL),)
 
     @property
@@ -51,7 +51,7 @@ class Acl(NamedTuple):
         )
 
     def allows(self, account: str, permission: str, groups: Iterable[str]) -> bool:
-        """Is a permission granted to an account ('' for none), or to one of the groups it is in?"""
+        """Return whether a permission is granted to an account ('' for none), or to one of its groups."""
         return any(
             granted in (permission, FULL_CONTROL)
             for grantee, granted in self.grants
@@ -64,7 +64,7 @@ def private(owner: str) -> Acl:
 
 
 def dump(acl: Acl, default_owner: str) -> str:
-    """Return the text that stores an ACL, in ASCII; '' for what `load` makes of ''."""
+    """Return the text that stores an ACL, in ASCII; '' for the private ACL of the default owner."""
     if acl.private and acl.owner == default_owner:
         return ""
     return json.dumps({"owner": acl.owner, "grants": acl.grants}, separators=(",", ":"))
@@ -72,7 +72,7 @@ def dump(acl: Acl, default_owner: str) -> str:
 
 @lru_cache(maxsize=4096)
 def load(text: str, default_owner: str) -> Acl:
-    """Return the ACL stored as `text`; raises ValueError or KeyError for what `dump` never wrote."""
+    """Return the ACL stored as `text`. Raises ValueError or KeyError for text that `dump` does not write."""
     if not text:
         return private(default_owner)
     stored = json.loads(text)

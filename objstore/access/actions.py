@@ -1,8 +1,8 @@
-"""All that may be done, as bucket policies name it, and which permission of an ACL grants it.
+"""All actions, by their names in bucket policies, with the permission of an ACL that grants each.
 
 From the S3 service authorization reference and the ACL overview of the S3 user guide. An
-action without a permission is never granted by ACLs: only the owner has it, or whom a policy allows.
-The Swift API names what it does to containers and objects by the same actions, and has a few for accounts.
+action without a permission is never granted by ACLs, only to the owner and by policies.
+The Swift API uses the same actions for containers and objects, and has a few for accounts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ PREFIX = "s3:"
 
 
 class Action(NamedTuple):
-    """on: what its resource is. acl: whose ACL grants it (that of the bucket for what creates and lists objects),
-    by which permission, '' for none. swift: what Swift's lists call it, '' for what they have no word for."""
+    """An action. on: the kind of its resource.
+
+    acl: the resource whose ACL grants it (that of the bucket to create and list objects), '' for none. permission:
+    in that ACL, '' for none. swift: its word in Swift's lists, '' for none.
+    """
 
     on: Literal["service", "bucket", "object", "account"]
     acl: Literal["", "bucket", "object"] = ""
@@ -84,7 +87,7 @@ _SWIFT: dict[str, Literal["read", "list", "write"]] = {
     "ListMultipartUploadParts": "write",
     "PutObject": "write",
 }
-# Changes of accounts, which policies are never asked about.
+# Changes of accounts, for which policies do not count.
 CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT = "swift:CreateAccount", "swift:UpdateAccount", "swift:DeleteAccount"
 ACCOUNT_MANAGEMENT = frozenset({CREATE_ACCOUNT, DELETE_ACCOUNT})
 
@@ -101,7 +104,7 @@ ACTIONS: dict[str, Action] = {
     **{name: Action("account") for name in (CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT)},
 }
 
-# What the owner of a bucket may always do, whatever its policy denies, so that none locks itself out.
+# Actions that the owner of a bucket may always do, even if its policy denies them, so that no owner is locked out.
 OWNERS_ALWAYS = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 
 _LOWER = {(PREFIX + name).lower(): action for name, action in _S3.items()}
@@ -109,6 +112,6 @@ _LOWER = {(PREFIX + name).lower(): action for name, action in _S3.items()}
 
 @lru_cache(maxsize=512)
 def levels(pattern: str) -> frozenset[str]:
-    """On what the actions are that a pattern of a policy names; empty where it names none."""
+    """Return the kinds of resources of the actions that a pattern of a policy names; empty if it names none."""
     matches: Callable[[str], object] = compiled(pattern.lower()).match
     return frozenset(action.on for name, action in _LOWER.items() if matches(name))

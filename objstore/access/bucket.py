@@ -1,4 +1,4 @@
-"""What a bucket says of access: its configuration documents, as values."""
+"""The access settings of a bucket: its configuration documents, as values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from objstore.core.names import Name
 from objstore.layers import documents
 from objstore.web.infos import ContainerInfo
 
-# Kinds of documents, as `layers.documents` knows them.
+# Kinds of documents in `layers.documents`.
 ACL = "acl"
 POLICY = "policy"
 OWNERSHIP = "ownership"
@@ -50,7 +50,7 @@ def read_block(text: str) -> PublicAccessBlock:
 
 
 class BucketDefaults(NamedTuple):
-    """What counts for a bucket that says nothing. block: `none` or `all`. region: of the store."""
+    """The settings of a bucket without its own. block: `none` or `all`. region: of the store."""
 
     ownership: str = OBJECT_WRITER
     block: str = "none"
@@ -61,7 +61,7 @@ NO_DEFAULTS = BucketDefaults()
 
 
 class BucketAccess(NamedTuple):
-    """What a bucket says of access. owner: its account. read_acl, write_acl: Swift's lists, in their normal form."""
+    """The access settings of a bucket. owner: its account. read_acl, write_acl: Swift's lists, in their normal form."""
 
     owner: str
     acl: Acl
@@ -77,19 +77,19 @@ class BucketAccess(NamedTuple):
         return self.ownership == BUCKET_OWNER_ENFORCED
 
     def list_for(self, word: str) -> str:
-        """Return Swift's list that grants to `read`, `list` or `write`, without what its block makes it ignore."""
+        """Return Swift's list that grants to `read`, `list` or `write`, without items that its block ignores."""
         text = self.write_acl if word == "write" else self.read_acl
         return without_public(text) if self.block.ignore_acls else text
 
     @property
     def lets_others_write(self) -> bool:
-        """May there be objects of others? Only if others may write."""
+        """True if others may write, so that there may be objects of others."""
         by_policy = self.policy is not None and self.policy.lets_write
         return by_policy or self.acl.lets_others_write or bool(self.list_for("write"))
 
 
 def of_container(name: Name, info: ContainerInfo, defaults: BucketDefaults = NO_DEFAULTS) -> BucketAccess:
-    """Return what the container of a name says of access; raises MalformedPolicy."""
+    """Return the access settings of the container of a name. Raises MalformedPolicy."""
     sysmeta = info.sysmeta
     policy = documents.read(sysmeta, POLICY)
     assert name.container is not None

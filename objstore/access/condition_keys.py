@@ -1,7 +1,7 @@
-"""What a request has for the condition keys of policies (S3 user guide, "Bucket policy examples using condition keys";
-IAM user guide, "AWS global condition context keys").
+"""The values of a request for the condition keys of policies.
 
-Only the keys that a policy asks for are looked up. A key without a value is absent.
+From the S3 user guide, "Bucket policy examples using condition keys", and the IAM user guide, "AWS global condition
+context keys". Only the keys that a policy uses are looked up. A key without a value is absent.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from objstore.access.policy import MalformedPolicy, Policy, Statement
 
 
 class Circumstances(NamedTuple):
-    """How something is asked for, as condition keys see it. now: seconds since the epoch.
+    """The parts of a request that condition keys refer to. now: seconds since the epoch.
 
-    headers: those of the request that keys are about, canonical name to text. query: `prefix`, `delimiter`,
-    `max-keys` of a listing. creates: `true` for what makes an object, `false` for what prepares one, else ''.
-    auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. tags: URL-encoded,
-    of the object that is to be.
+    headers: those with a condition key, canonical name to text. query: `prefix`, `delimiter`, `max-keys` of a
+    listing. creates: `true` for a request that makes an object, `false` for one that prepares an object, else ''.
+    auth_type, signature_version, payload, signed_at: of an S3 signature, see `s3.signature.Signing`. tags: of the
+    new object, URL-encoded.
     """
 
     now: float = 0.0
@@ -41,7 +41,7 @@ class Circumstances(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """stored_tags: URL-encoded, of the object that is there. owner: the account of the bucket."""
+    """A request and its target. stored_tags: of the existing object, URL-encoded. owner: the account of the bucket."""
 
     circumstances: Circumstances
     identity: Identity
@@ -50,7 +50,7 @@ class Subject(NamedTuple):
     version_id: str = ""
 
 
-Found = Iterable[str]
+Texts = Iterable[str]
 _EXISTING_TAG = "s3:existingobjecttag/"
 _REQUEST_TAG = "s3:requestobjecttag/"
 _TAG_KEYS = "s3:requestobjecttagkeys"
@@ -78,7 +78,7 @@ _ABSENT = frozenset(
         "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date",
     }
 )  # fmt: skip
-# Keys of queries are of listings, those of an upload's headers of what writes objects and ACLs.
+# Keys of queries belong to listings, those of an upload's headers to actions that write objects and ACLs.
 _LISTING = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
 _WRITING = (
     "s3:CreateBucket", "s3:PutBucketAcl", "s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging",
@@ -91,8 +91,11 @@ _ABSENT_SPACES = ("aws:principaltag/", "aws:requesttag/", "aws:resourcetag/")
 
 
 def check_keys(policy: Policy) -> None:
-    """Raises MalformedPolicy for a condition key or variable that does not exist, or that no request for the
-    statement's actions has: what hangs on it would never apply."""
+    """Check the condition keys and variables of a policy.
+
+    Raises MalformedPolicy if one does not exist, or if no request for the statement's actions has it: the statement
+    would never apply.
+    """
     for key in sorted(policy.keys):
         if not _is_known(key):
             raise MalformedPolicy("Policy has an invalid condition key", key)
@@ -106,7 +109,7 @@ def check_keys(policy: Policy) -> None:
 
 
 def _applies(key: str, statement: Statement) -> bool:
-    """Can a request for one of the statement's actions have the key?"""
+    """Return whether a request for one of the statement's actions can have the key."""
     if key in _QUERY_KEYS:
         return any(map(statement.names_action, _LISTING))
     if key in _DESCRIBING_KEYS or key.startswith(_REQUEST_TAG):
@@ -121,7 +124,7 @@ def _is_known(key: str) -> bool:
 
 
 def needs_stored_tags(keys: Iterable[str]) -> bool:
-    """Is one of the keys about the tags of the object that is there?"""
+    """Return whether one of the keys refers to the tags of the existing object."""
     return any(key.startswith(_EXISTING_TAG) for key in keys)
 
 
@@ -130,8 +133,8 @@ def needs_request_tags(keys: Iterable[str]) -> bool:
 
 
 def gather(keys: Iterable[str], subject: Subject) -> Values:
-    """The values of those of the keys, in lower case, that the request has."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return the values of the keys, in lower case, that the request has."""
+    gathered: dict[str, tuple[str, ...]] = {}
     for key in keys:
         reader = _READERS.get(key)
         if reader is not None:
@@ -143,54 +146,54 @@ def gather(keys: Iterable[str], subject: Subject) -> Values:
         else:
             values = ()
         if values:
-            found[key] = values
-    return found
+            gathered[key] = values
+    return gathered
 
 
 def _tag(tags: str, name: str) -> tuple[str, ...]:
-    """Keys of conditions are the same in any case, those of tags with them."""
+    """Return the values of a tag. Condition keys ignore case, and the names of tags with them."""
     return tuple(value for key, value in parse_qsl(tags, keep_blank_values=True) if key.lower() == name)
 
 
-def _some(value: str) -> Found:
+def _some(value: str) -> Texts:
     return (value,) if value else ()
 
 
-def _header(name: str) -> Callable[[Subject], Found]:
+def _header(name: str) -> Callable[[Subject], Texts]:
     return lambda subject: _item(subject.circumstances.headers, name)
 
 
-def _query(name: str) -> Callable[[Subject], Found]:
+def _query(name: str) -> Callable[[Subject], Texts]:
     return lambda subject: _item(subject.circumstances.query, name)
 
 
-def _item(items: Mapping[str, str], name: str) -> Found:
+def _item(items: Mapping[str, str], name: str) -> Texts:
     return (items[name],) if name in items else ()
 
 
-def _signature_age(subject: Subject) -> Found:
-    """Milliseconds since the signature was made; a URL or form of version 2 does not say when that was."""
+def _signature_age(subject: Subject) -> Texts:
+    """Return the milliseconds since the signature was made; none for a URL or form of version 2, which has no time."""
     now, signed_at = subject.circumstances.now, subject.circumstances.signed_at
     return () if signed_at is None else (str(max(0, int((now - signed_at) * 1000))),)
 
 
-def _copy_source(subject: Subject) -> Found:
-    """`bucket/key` and `/bucket/key`, decoded and without a version: a policy may use either, a header any spelling."""
+def _copy_source(subject: Subject) -> Texts:
+    """Return `bucket/key` and `/bucket/key`, decoded and without a version, since policies may use either form."""
     path = subject.circumstances.headers.get("X-Amz-Copy-Source", "").partition("?")[0]
     source = unquote(path, errors="replace").removeprefix("/")
     return (source, f"/{source}") if source else ()
 
 
-def _user_id(subject: Subject) -> Found:
+def _user_id(subject: Subject) -> Texts:
     identity = subject.identity
     return (f"{identity.account}:{identity.name}",) if identity.account else ("anonymous",)
 
 
-def _date(subject: Subject) -> Found:
+def _date(subject: Subject) -> Texts:
     return (datetime.fromtimestamp(subject.circumstances.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
 
 
-_READERS: dict[str, Callable[[Subject], Found]] = {
+_READERS: dict[str, Callable[[Subject], Texts]] = {
     **{f"s3:{name.lower()}": _header(name) for name in _HEADER_KEYS},
     **{key: _query(name) for key, name in _QUERY_KEYS.items()},
     "aws:currenttime": _date,
@@ -209,7 +212,7 @@ _READERS: dict[str, Callable[[Subject], Found]] = {
     "s3:authtype": lambda subject: _some(subject.circumstances.auth_type),
     "s3:if-match": _header("If-Match"),
     "s3:if-none-match": _header("If-None-Match"),
-    "s3:locationconstraint": lambda subject: (),  # of CreateBucket, which is asked of no bucket
+    "s3:locationconstraint": lambda subject: (),  # of CreateBucket, for which there is no bucket and no policy
     "s3:objectcreationoperation": lambda subject: _some(subject.circumstances.creates),
     "s3:requestobjecttagkeys": lambda subject: [
         key for key, _ in parse_qsl(subject.circumstances.tags, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""Conditions of policy statements: the operators, and when a condition holds.
+"""Conditions of policy statements: the operators, and their evaluation.
 
 From the IAM user guide, "IAM JSON policy elements: Condition operators" and "Conditions with multiple context keys or
 values". All keys of all operators must hold; of the values of a key one must fit, or, for a
@@ -20,11 +20,11 @@ from typing import NamedTuple
 from objstore.access.patterns import Values, filled, matches, matches_filled
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?\Z")
-Compare = Callable[[str, str], bool]  # what the request has, what the policy says
+Compare = Callable[[str, str], bool]  # the value of the request, the value of the policy
 
 
 class Operator(NamedTuple):
-    """compare: of one value; raises ValueError where either is of another type. wild: are `*` and `?` patterns?"""
+    """An operator. compare: of one value; raises ValueError if either has a wrong type. wild: `*` and `?` are wild."""
 
     compare: Compare
     negated: bool = False
@@ -32,7 +32,10 @@ class Operator(NamedTuple):
 
 
 class PolicyCondition(NamedTuple):
-    """operator: its name without qualifiers. qualifier: '', forallvalues or foranyvalue. key: in lower case."""
+    """A condition. operator: its name without qualifiers. qualifier: '', forallvalues or foranyvalue.
+
+    key: in lower case.
+    """
 
     operator: str
     qualifier: str
@@ -41,7 +44,7 @@ class PolicyCondition(NamedTuple):
     values: tuple[str, ...]
 
     def holds(self, request: Values, filling: bool) -> bool:
-        """filling: are `${...}` in values variables (policies of version 2012-10-17)?"""
+        """Return whether the condition holds. filling: `${...}` are variables (policies of version 2012-10-17)."""
         actual = request.get(self.key, ())
         if self.operator == "null":
             return (not actual) == (self.values[0].lower() == "true")
@@ -52,24 +55,24 @@ class PolicyCondition(NamedTuple):
             return self.if_exists or operator.negated
 
         def fits(value: str) -> bool:
-            return any(_fits(operator, value, said, request, filling) for said in self.values) != operator.negated
+            return any(_fits(operator, value, text, request, filling) for text in self.values) != operator.negated
 
-        # Negation goes over the values of a key that has several: none may fit.
+        # Negation covers all values of a key that has several: none may fit.
         if self.qualifier == "forallvalues" or (operator.negated and not self.qualifier):
             return all(fits(value) for value in actual)
         return any(fits(value) for value in actual)
 
 
-def _fits(operator: Operator, value: str, said: str, request: Values, filling: bool) -> bool:
-    if filling and "${" in said:
+def _fits(operator: Operator, value: str, pattern: str, request: Values, filling: bool) -> bool:
+    if filling and "${" in pattern:
         if operator.wild:
-            return matches_filled(said, value, request)
-        text = filled(said, request)
+            return matches_filled(pattern, value, request)
+        text = filled(pattern, request)
         if text is None:
             return False
-        said = text
+        pattern = text
     try:
-        return operator.compare(value, said)
+        return operator.compare(value, pattern)
     except ValueError:
         return False
 
@@ -82,7 +85,7 @@ def _number(text: str) -> float:
 
 @lru_cache(maxsize=1024)
 def _moment(text: str) -> float:
-    """Seconds since the epoch of an ISO 8601 date or of such a number."""
+    """Return the seconds since the epoch of an ISO 8601 date, or of a text with this number."""
     if text.isascii() and text.isdigit() and len(text) != 4:
         return float(text)
     if len(text) == 4:
@@ -98,16 +101,16 @@ def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text, strict=False)
 
 
-def _in_network(address: str, said: str) -> bool:
-    found = ipaddress.ip_address(address)
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found) in network(said)
+def _in_network(address: str, text: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed) in network(text)
 
 
-def _arn_like(value: str, said: str) -> bool:
-    """Each of the six fields is matched by itself, so that `*` never reaches beyond a colon but in the last."""
-    actual, wanted = value.split(":", 5), said.split(":", 5)
-    return len(actual) == len(wanted) and all(matches(one, other) for one, other in zip(wanted, actual, strict=True))
+def _arn_like(value: str, pattern: str) -> bool:
+    """Return whether an ARN matches. Its six fields are matched one by one: `*` matches a colon in the last only."""
+    fields, patterns = value.split(":", 5), pattern.split(":", 5)
+    return len(fields) == len(patterns) and all(map(matches, patterns, fields))
 
 
 def _boolean(text: str) -> bool:
@@ -116,25 +119,25 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _same_bytes(value: str, said: str) -> bool:
-    return base64.b64decode(value, validate=True) == base64.b64decode(said, validate=True)
+def _same_bytes(value: str, text: str) -> bool:
+    return base64.b64decode(value, validate=True) == base64.b64decode(text, validate=True)
 
 
 _POSITIVE: dict[str, Operator] = {
-    "StringEquals": Operator(lambda value, said: value == said),
-    "StringEqualsIgnoreCase": Operator(lambda value, said: value.lower() == said.lower()),
-    "StringLike": Operator(lambda value, said: matches(said, value), wild=True),
-    "NumericEquals": Operator(lambda value, said: _number(value) == _number(said)),
-    "NumericLessThan": Operator(lambda value, said: _number(value) < _number(said)),
-    "NumericLessThanEquals": Operator(lambda value, said: _number(value) <= _number(said)),
-    "NumericGreaterThan": Operator(lambda value, said: _number(value) > _number(said)),
-    "NumericGreaterThanEquals": Operator(lambda value, said: _number(value) >= _number(said)),
-    "DateEquals": Operator(lambda value, said: _moment(value) == _moment(said)),
-    "DateLessThan": Operator(lambda value, said: _moment(value) < _moment(said)),
-    "DateLessThanEquals": Operator(lambda value, said: _moment(value) <= _moment(said)),
-    "DateGreaterThan": Operator(lambda value, said: _moment(value) > _moment(said)),
-    "DateGreaterThanEquals": Operator(lambda value, said: _moment(value) >= _moment(said)),
-    "Bool": Operator(lambda value, said: _boolean(value) == _boolean(said)),
+    "StringEquals": Operator(lambda value, text: value == text),
+    "StringEqualsIgnoreCase": Operator(lambda value, text: value.lower() == text.lower()),
+    "StringLike": Operator(lambda value, text: matches(text, value), wild=True),
+    "NumericEquals": Operator(lambda value, text: _number(value) == _number(text)),
+    "NumericLessThan": Operator(lambda value, text: _number(value) < _number(text)),
+    "NumericLessThanEquals": Operator(lambda value, text: _number(value) <= _number(text)),
+    "NumericGreaterThan": Operator(lambda value, text: _number(value) > _number(text)),
+    "NumericGreaterThanEquals": Operator(lambda value, text: _number(value) >= _number(text)),
+    "DateEquals": Operator(lambda value, text: _moment(value) == _moment(text)),
+    "DateLessThan": Operator(lambda value, text: _moment(value) < _moment(text)),
+    "DateLessThanEquals": Operator(lambda value, text: _moment(value) <= _moment(text)),
+    "DateGreaterThan": Operator(lambda value, text: _moment(value) > _moment(text)),
+    "DateGreaterThanEquals": Operator(lambda value, text: _moment(value) >= _moment(text)),
+    "Bool": Operator(lambda value, text: _boolean(value) == _boolean(text)),
     "BinaryEquals": Operator(_same_bytes),
     "IpAddress": Operator(_in_network),
     "ArnEquals": Operator(_arn_like),
@@ -150,13 +153,13 @@ _NEGATED = {
     "ArnNotEquals": "ArnEquals",
     "ArnNotLike": "ArnLike",
 }
-# By lower-case name, as policies may write them in any case.
+# By lower-case name, as policies may use any case.
 OPERATORS: dict[str, Operator] = {
     **{name.lower(): operator for name, operator in _POSITIVE.items()},
     **{name.lower(): _POSITIVE[positive]._replace(negated=True) for name, positive in _NEGATED.items()},
 }
 _QUALIFIERS = ("forallvalues", "foranyvalue")
-# The values that an operator can be given, by how its name begins.
+# The checks of an operator's values, by the beginning of its name.
 _TYPES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("numeric", _number),
     ("date", _moment),
@@ -169,7 +172,7 @@ _TYPES: tuple[tuple[str, Callable[[str], object]], ...] = (
 
 
 def named(operator: str, key: str, values: Sequence[str]) -> PolicyCondition:
-    """The condition of one operator and key; raises ValueError for an operator or value that is none."""
+    """Return the condition of one operator and key. Raises ValueError if the operator or a value is not valid."""
     qualifier, colon, name = operator.lower().rpartition(":")
     if colon and qualifier not in _QUALIFIERS:
         raise ValueError(operator)

@@ -1,23 +1,23 @@
-"""May this identity do this? One pure function over everything that has a say, whichever API asks.
+"""The decision whether an identity may do an action: one pure function of all rules and facts, for both APIs.
 
 The rules, in order:
 
 1. An identity system decides over its own accounts alone.
-2. What the bucket's policy denies is denied; only the policy operations stay open to the bucket's owner. No ACL that
-   lets in everyone is set on a bucket whose public access block forbids it.
-3. What the policy allows is allowed. A public policy allows nothing to other accounts if the bucket restricts public
-   policies.
-4. Who administers the account may do everything, except read objects of others, if there can be any.
-5. ACLs grant, of the bucket or of the object as the action has it, unless ownership has disabled them. Grants to
-   groups count for nothing if public ACLs are ignored. The owner of an object may always read and write its ACL.
+2. An action that the bucket's policy denies is denied; only the policy operations stay open to the bucket's owner. An
+   ACL that grants to everyone cannot be set on a bucket whose public access block forbids it.
+3. An action that the policy allows is allowed. A public policy allows nothing to other accounts if the bucket restricts
+   public policies.
+4. An administrator of the account may do everything, except read objects of others, if there can be any.
+5. ACLs grant, of the bucket or of the object depending on the action, unless ownership has disabled them. Grants to
+   groups are ignored if public ACLs are ignored. The owner of an object may always read and write its ACL.
 6. Swift's lists grant: that of the container, then that of the account.
-7. All else is denied.
+7. All other actions are denied.
 
-The APIs differ in what grants. Through Swift neither policies (3) nor ACLs of S3 (5) do, and objects have no owners of
-their own. Through S3 nobody is an administrator of all accounts, and others may have to pay.
+The APIs differ in their grants. Through Swift neither policies (3) nor ACLs of S3 (5) grant, and objects have no owners
+of their own. Through S3 nobody is an administrator of all accounts, and others may have to pay.
 
-`decide` is given what is known so far. If it lacks something it returns what it needs, and is called again with that:
-the owner of a bucket that says nothing is let in without looking at anything else.
+`decide` gets the facts collected so far. If it needs another one it returns that need, and is called again with the
+fact: the owner of a bucket without access settings is allowed without any further fact.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _LISTING = "s3:ListBucket"
 
 
 class Question(NamedTuple):
-    """Who wants to do what to what.
+    """A request for a decision: an identity, an action and its target.
 
-    action: what must be allowed, of `actions.ACTIONS`. name: of the account, bucket (container) or object. s3: through
-    the S3 API? further: actions that come with it, which no policy may deny (the tags and the ACL of a new object).
-    realm: the accounts that the identity system decides over, None for all. referrer: the Referer header.
-    makes_public: would it set an ACL that lets in everyone? pays: does the identity agree to pay for the request?
+    action: the action to allow, of `actions.ACTIONS`. name: of the account, bucket (container) or object. s3: it comes
+    through the S3 API. further: actions that come with it, which no policy may deny (the tags and the ACL of a new
+    object). realm: the accounts that the identity system decides over, None for all. referrer: the Referer header.
+    makes_public: it would set an ACL that grants to everyone. pays: the identity agrees to pay for the request.
     version_id: of the object, '' for the current version.
     """
 
@@ -62,17 +62,18 @@ class Question(NamedTuple):
 
 
 class ObjectAccess(NamedTuple):
-    """What an object says of access. acl: None if there is no object. tags: URL-encoded."""
+    """The access settings of an object. acl: None if there is no object. tags: URL-encoded."""
 
     acl: Acl | None = None
     tags: str = ""
 
 
 class Facts(NamedTuple):
-    """What is known by now; None is not known yet. Without `bucket`, it is known only that it may have these:
+    """The facts collected so far; None if not collected yet.
 
-    has_policy: a policy. has_grants: an ACL, or a list that lets others write. values: of the condition keys of the
-    policy. level: what the list of the account makes of the identity, '' for nothing.
+    has_policy, has_grants: without `bucket`, False if it certainly has no policy, and neither an ACL nor a list that
+    lets others write. values: of the condition keys of the policy. level: that the list of the account grants to the
+    identity, '' for none.
     """
 
     bucket: BucketAccess | None = None
@@ -93,7 +94,7 @@ class Need(Enum):
 
 
 class Decision(NamedTuple):
-    """rule: why, in a word for logs. owner: by the right of an owner, who sees and sets more than others?"""
+    """A decision. rule: its reason, in a word for logs. owner: by the right of an owner, who sees and sets more."""
 
     allowed: bool
     rule: str
@@ -106,7 +107,7 @@ ALLOWED_BY_ACL = Decision(True, "acl")
 ALLOWED_BY_LIST = Decision(True, "container-list")
 ALLOWED_BY_ACCOUNT = Decision(True, "account-list")
 READER = Decision(True, "reader-of-all")
-LISTER = Decision(True, "lister")  # who may list the bucket may know that there is no such key
+LISTER = Decision(True, "lister")  # a client that may list the bucket may know that there is no such key
 DENIED_BY_POLICY = Decision(False, "policy")
 PUBLIC_ACL_BLOCKED = Decision(False, "public-access-block")
 UNPAID = Decision(False, "requester-pays")
@@ -115,7 +116,7 @@ NOT_GRANTED = Decision(False, "not-granted")
 
 
 def decide(question: Question, facts: Facts) -> Decision | Need:
-    """Raises KeyError for an action that there is not."""
+    """Return the decision, or the fact that it needs. Raises KeyError for an unknown action."""
     realm, account = question.realm, question.name.account
     if realm is not None and not realm.covers(account):
         return OTHER_REALM
@@ -136,9 +137,9 @@ def decide(question: Question, facts: Facts) -> Decision | Need:
 
 
 def is_plain(action: str, s3: bool, has_policy: bool, has_grants: bool) -> bool:
-    """Has a bucket nothing that could keep its owner from an action? OWNERS_ALWAYS count even if the policy is broken.
+    """Return whether a bucket has nothing that could deny an action to its owner.
 
-    has_policy, has_grants: as of `Facts`.
+    OWNERS_ALWAYS count even if the policy is broken. has_policy, has_grants: as in `Facts`.
     """
     if action in OWNERS_ALWAYS:
         return True
@@ -146,7 +147,7 @@ def is_plain(action: str, s3: bool, has_policy: bool, has_grants: bool) -> bool:
 
 
 def denies(question: Question, facts: Facts) -> bool | Need:
-    """Does the bucket's policy deny the action, whoever else allows it?"""
+    """Return whether the bucket's policy denies the action, or the fact that is needed for that."""
     bucket = facts.bucket
     if bucket is None:
         return Need.BUCKET if facts.has_policy else False
@@ -155,7 +156,7 @@ def denies(question: Question, facts: Facts) -> bool | Need:
 
 
 def may_let_anyone(bucket: BucketAccess, actions: tuple[str, ...]) -> bool:
-    """Could anyone be allowed one of these actions, which write objects, on some key of the bucket?"""
+    """Return whether anyone could be allowed one of these actions, which write objects, on some key of the bucket."""
     allowing = [one for one in bucket.policy.statements if one.allow] if bucket.policy is not None else []
     if any(one.covers_action(action) for one in allowing for action in actions):
         return True
@@ -163,7 +164,7 @@ def may_let_anyone(bucket: BucketAccess, actions: tuple[str, ...]) -> bool:
 
 
 def _owns_otherwise(question: Question) -> bool:
-    """An administrator of all accounts owns all but the system's through Swift, and the own one through S3."""
+    """Return whether an administrator of all accounts owns this: through Swift any but the system's, else its own."""
     if not question.identity.reseller_admin:
         return False
     realm, account = question.realm, question.name.account
@@ -183,7 +184,7 @@ def _of_account(question: Question, facts: Facts, owns: bool) -> Decision | Need
 
 
 def _verdict(question: Question, action: str, facts: Facts, bucket: BucketAccess) -> str | Need:
-    """`deny`, `allow`, or '' if the policy has nothing to say."""
+    """Return `deny`, `allow`, or '' if no statement of the policy applies."""
     policy = bucket.policy
     if policy is None:
         return ""
@@ -251,7 +252,7 @@ def _acl_allows(question: Question, bucket: BucketAccess, acl: Acl, owns: bool =
     if bucket.acls_disabled:
         return False
     identity, action = question.identity, ACTIONS[question.action]
-    # What an account is granted its administrators have; other users of it need a policy that names them.
+    # Grants to an account are for its administrators; other users of it need a policy that names them.
     account = bucket.owner if owns else identity.account if identity.administers(identity.account) else ""
     if account and account == acl.owner and action.permission in ("READ_ACP", "WRITE_ACP"):
         return True
@@ -262,7 +263,7 @@ def _acl_allows(question: Question, bucket: BucketAccess, acl: Acl, owns: bool =
 
 
 def _list_allows(question: Question, bucket: BucketAccess) -> bool:
-    """Does X-Container-Read or X-Container-Write let the identity in, by name or, to read, by its Referer?"""
+    """Return whether X-Container-Read or X-Container-Write grants, to the identity or, to read, to its Referer."""
     word = ACTIONS[question.action].swift
     text = bucket.list_for(word) if word else ""
     if not text:
@@ -276,7 +277,7 @@ def _list_allows(question: Question, bucket: BucketAccess) -> bool:
 
 
 def _by_role(question: Question) -> Decision | None:
-    """Some may read all accounts through Swift."""
+    """Return READER for an identity that may read all accounts through Swift."""
     if question.s3 or not question.identity.reads_all or not ACTIONS[question.action].reads:
         return None
     realm = question.realm
@@ -284,7 +285,7 @@ def _by_role(question: Question) -> Decision | None:
 
 
 def _by_level(question: Question, facts: Facts) -> Decision | Need | None:
-    """X-Account-Access-Control; through S3 it grants to read and write only what Swift's lists have a word for."""
+    """Return the grant of X-Account-Access-Control; through S3 only for actions that Swift's lists have a word for."""
     level = _level(question, facts)
     if level is None:
         return Need.LEVEL

@@ -1,4 +1,4 @@
-"""Who asks: what an identity system says of the bearer of a token, or of the owner of an S3 key."""
+"""Identities: the bearers of tokens and the owners of S3 keys, as an identity system names them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ RESELLER_READER = ".reseller_reader"  # the group that may read all accounts thr
 
 
 class Identity(NamedTuple):
-    """Who asks. user: `project:name` as it logged in. account: the storage account (`AUTH_test`) it works in.
+    """The client of a request. user: `project:name` of its login. account: the storage account (`AUTH_test`) it uses.
 
-    groups: what ACLs can name, the user and its project first; those that begin with a period are the system's, and
+    groups: names in ACLs, the user and its project first; those that begin with a period are the system's, and
     no list can name them. accounts: the storage accounts that it administers.
     """
 
@@ -46,7 +46,7 @@ ANYONE = Identity()
 
 
 class Realm(NamedTuple):
-    """The accounts that an identity system decides over. prefixes: how their names begin, the longest first."""
+    """The accounts that an identity system decides over. prefixes: of their names, the longest first."""
 
     prefixes: tuple[str, ...]
 
@@ -54,29 +54,29 @@ class Realm(NamedTuple):
         return account.startswith(self.prefixes)
 
     def is_system(self, account: str) -> bool:
-        """Accounts of the system itself begin with a period; nobody's is the bare prefix."""
+        """Return whether an account is the system's own: it begins with a period, or is the bare prefix."""
         prefix = next((prefix for prefix in self.prefixes if account.startswith(prefix)), "")
         return account[len(prefix) :][:1] in ("", ".")
 
 
 class Credential(NamedTuple):
-    """A pair of S3 keys: whose it is, and its secret."""
+    """A pair of S3 keys: the identity of its owner, and its secret."""
 
     identity: Identity
     secret_key: str
 
 
 class AccessKeys(Protocol):
-    """Who has which S3 key.
+    """The S3 keys of identities.
 
     A filter of authentication puts one into environ['objstore.access_keys'] for the filters after it, and has it as
     attribute `access_keys` for those before it.
     """
 
     def find(self, access_key: str) -> Credential | None:
-        """Whose access key this is, None for nobody's. Costs microseconds, and never waits for another host."""
+        """Return the credential of an access key, None if unknown. Costs microseconds; never waits for a host."""
         ...
 
     def has_account(self, account: str) -> bool:
-        """Is there someone who works in this storage account?"""
+        """Return whether there is an identity that uses this storage account."""
         ...

@@ -1,7 +1,7 @@
-"""Collects the facts that a decision needs, and no more: the object layer is asked for each as it is missed.
+"""The collection of the facts that a decision needs, and no more, from the object layer.
 
-What a bucket says stands in the system metadata of its container, which is in the cache of infos. The list of an
-account, the tags and the ACL of an object are looked up only if they can matter.
+The access settings of a bucket are in the system metadata of its container, which is in the cache of infos. The list
+of an account, the tags and the ACL of an object are looked up only if they can matter.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from objstore.layers.interface import ObjectLayer, ReadOptions
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 
-# Where an object keeps its ACL and its tags (URL-encoded).
+# Headers that store the ACL and the tags (URL-encoded) of an object.
 OBJECT_ACL = "X-Object-Transient-Sysmeta-S3-Acl"
 OBJECT_TAGS = "X-Object-Transient-Sysmeta-S3-Tags"
 
 _Answer = TypeVar("_Answer", Decision, bool)
 
 
-# Says how something is asked for; the keys are the condition keys that count, for what is costly to find out.
+# Returns the circumstances of a request; the keys are the condition keys in use, since some values are costly.
 Describe = Callable[[frozenset[str]], Circumstances]
 
 
 def lets_owner_pass(info: ContainerInfo, action: str, s3: bool) -> bool:
-    """Does the container of this info let its owner do an action, without a look at anything else?
+    """Return whether the container of this info allows its owner an action without any further fact.
 
-    `decide` would say the same. Most requests are such: asked first, it saves them the making of a question.
+    `decide` returns the same. Most requests are of this kind: checked first, they need no question.
     """
     sysmeta = info.sysmeta
     return is_plain(action, s3, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
 
 
 class Judge(NamedTuple):
-    """Decides about a question by `decision`, and fetches what that needs.
+    """A question, with the means to collect the facts for `decision`.
 
-    layer: the object layer, which knows accounts, containers and objects. context, circumstances: of the request.
-    info: of the container, None to look it up. defaults: what counts for buckets that say nothing. Both methods raise
-    MalformedPolicy if the policy cannot be read, and what the layer and `circumstances` raise.
+    layer: the object layer, for accounts, containers and objects. context, circumstances: of the request. info: of the
+    container, None to look it up. defaults: of buckets without their own settings. Both methods raise MalformedPolicy
+    if the policy cannot be read, and the errors of the layer and of `circumstances`.
     """
 
     layer: ObjectLayer
@@ -59,22 +59,22 @@ class Judge(NamedTuple):
         return self._settled(rules.decide)
 
     def denies(self) -> bool:
-        """Does the bucket's policy deny it, whoever else allows it?"""
+        """Return whether the bucket's policy denies the action."""
         return self._settled(rules.denies)
 
     def _settled(self, rule: Callable[[Question, Facts], _Answer | Need]) -> _Answer:
-        """The answer of a rule, once it has what it needs."""
+        """Return the answer of a rule, after collecting the facts that it needs."""
         question, info, facts = self.question, self.info, Facts()
         if question.name.container is not None:
             info = info or self.layer.container_info(self.context, question.name)
             sysmeta = info.sysmeta
             facts = Facts(None, POLICY_SYSMETA in sysmeta, ACL_SYSMETA in sysmeta or bool(info.write_acl))
-        while isinstance(made := rule(question, facts), Need):
-            if made is Need.BUCKET and info is not None:
+        while isinstance(answer := rule(question, facts), Need):
+            if answer is Need.BUCKET and info is not None:
                 facts = facts._replace(bucket=of_container(question.name, info, self.defaults))
             else:
-                facts = self._with(made, facts)
-        return made
+                facts = self._with(answer, facts)
+        return answer
 
     def _with(self, need: Need, facts: Facts) -> Facts:
         if need is Need.LEVEL:

@@ -1,7 +1,7 @@
-"""Bucket policies: reading and checking them, and what a policy says of a request.
+"""Bucket policies: reading, checking and evaluating them.
 
 The language is IAM's (user guide, "IAM JSON policy reference"), as far as it makes sense for
-a bucket. Accounts are named by the account's name where AWS has twelve digits:
+a bucket. Accounts are named by the account's name instead of the twelve digits of AWS:
 `arn:aws:iam::AUTH_test:root`, `arn:aws:iam::AUTH_test:user/tester`, `AUTH_test`.
 """
 
@@ -29,7 +29,7 @@ _FIELDS = frozenset(
 
 
 class MalformedPolicy(InvalidInput):
-    """A text is no policy of the bucket; the message says what is wrong, as AWS words it. detail: the wrong part."""
+    """A text is not a policy of the bucket; the message names the error, as AWS does. detail: the wrong part."""
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -37,16 +37,20 @@ class MalformedPolicy(InvalidInput):
 
 
 class Principals(NamedTuple):
-    """everyone: `*`. accounts: of which all are named. users: ARNs of single ones, `:user/id` without an account
-    among them. ids: canonical ids, which are accounts too."""
+    """The principals of a statement. everyone: `*`.
+
+    accounts: named with all their users, also by canonical id. users: ARNs of single users.
+    """
 
     everyone: bool = False
     accounts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
 
     def name(self, identity: Identity, strict: bool) -> bool:
-        """strict: does naming an account name only those who administer it? A grant does no more than that;
-        a denial hits all of its users."""
+        """Return whether an identity is named.
+
+        strict: the name of an account names only its administrators, as in a grant; in a denial it names all users.
+        """
         if self.everyone:
             return True
         account = identity.account
@@ -58,7 +62,10 @@ class Principals(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Patterns of resources are without `arn:aws:s3:::`. principals_named and the like: False for NotPrincipal..."""
+    """A statement of a policy. resources: patterns without `arn:aws:s3:::`. principals_named: False for NotPrincipal.
+
+    actions_named, resources_named: likewise.
+    """
 
     allow: bool
     principals: Principals
@@ -70,7 +77,7 @@ class Statement(NamedTuple):
     conditions: tuple[PolicyCondition, ...]
 
     def applies(self, identity: Identity, action: str, resource: str, request: Values, filling: bool) -> bool:
-        """resource: `bucket` or `bucket/key`."""
+        """Return whether the statement applies to a request. resource: `bucket` or `bucket/key`."""
         strict = self.allow == self.principals_named
         return (
             self.covers_action(action)
@@ -80,7 +87,7 @@ class Statement(NamedTuple):
         )
 
     def filled_texts(self) -> Iterable[str]:
-        """The patterns and values in which variables may stand."""
+        """Yield the patterns and values that may have variables."""
         yield from self.resources
         for condition in self.conditions:
             yield from condition.values
@@ -89,7 +96,7 @@ class Statement(NamedTuple):
         return any(matches(pattern, action.lower()) for pattern in self.actions)
 
     def covers_action(self, action: str) -> bool:
-        """Is it about this action, be it by Action or by NotAction?"""
+        """Return whether it covers this action, by Action or by NotAction."""
         return self.names_action(action) == self.actions_named
 
     def _names_resource(self, resource: str, request: Values, filling: bool) -> bool:
@@ -100,9 +107,9 @@ class Statement(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """keys: all condition keys that deciding needs, in lower case. filling: are there variables?
+    """A policy. keys: all condition keys that its evaluation needs, in lower case. filling: `${...}` are variables.
 
-    lets_write: may anyone write objects by it?
+    lets_write: it may let someone write objects.
     """
 
     statements: tuple[Statement, ...]
@@ -111,7 +118,7 @@ class Policy(NamedTuple):
     lets_write: bool
 
     def verdict(self, identity: Identity, action: str, resource: str, request: Values) -> str:
-        """`deny`, `allow`, or '' where the policy says nothing. A denial goes before all."""
+        """Return `deny`, `allow`, or '' if no statement applies. A denial has precedence."""
         verdict = ""
         for statement in self.statements:
             if statement.allow and verdict:
@@ -125,7 +132,7 @@ class Policy(NamedTuple):
 
 @lru_cache(maxsize=512)
 def parse(text: str, bucket: str) -> Policy:
-    """The policy of a bucket; raises MalformedPolicy."""
+    """Return the policy of a bucket. Raises MalformedPolicy."""
     if len(text.encode("utf-8", "surrogateescape")) > MAX_BYTES:
         raise MalformedPolicy("Policy exceeds the maximum allowed document size.")
     if not text.lstrip().startswith("{"):
@@ -147,7 +154,7 @@ def parse(text: str, bucket: str) -> Policy:
         raise MalformedPolicy("Could not parse the policy: Statement is empty!")
     filling = version == FILLING_VERSION
     statements = tuple(_statement(item, bucket) for item in listed)
-    sids = [item["Sid"] for item in listed if item.get("Sid")]  # an empty one names nothing
+    sids = [item["Sid"] for item in listed if item.get("Sid")]  # an empty one counts as missing
     if len(sids) != len(set(sids)):
         raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique.")
     keys = frozenset(condition.key for statement in statements for condition in statement.conditions)
@@ -159,10 +166,10 @@ def parse(text: str, bucket: str) -> Policy:
 
 
 def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a key comes twice")
-    return made
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key is repeated")
+    return document
 
 
 def _statement(item: object, bucket: str) -> Statement:
@@ -194,7 +201,7 @@ def _statement(item: object, bucket: str) -> Statement:
 
 
 def _either(item: dict[str, object], name: str) -> tuple[object, bool]:
-    """The value of a field or of its negation, and whether it is the field."""
+    """Return the value of a field or of its negation, and whether it is the field."""
     negation = f"Not{name}"
     if name in item and negation in item:
         raise MalformedPolicy(f"Only one of {name} and {negation} can be in a statement")
@@ -211,14 +218,14 @@ def _texts(value: Any, complaint: str) -> list[str]:
 
 
 def _action(name: str) -> str:
-    """The pattern in lower case: actions are named in any."""
+    """Return the pattern of an action in lower case, since any case is allowed."""
     if name != "*" and (not name.lower().startswith(actions.PREFIX) or not actions.levels(name)):
         raise MalformedPolicy("Policy has invalid action", name)
     return name.lower()
 
 
 def _resource(arn: str, bucket: str) -> str:
-    """The pattern `bucket` or `bucket/keys` of an ARN, which must be about this bucket."""
+    """Return the pattern `bucket` or `bucket/keys` of an ARN, which must match this bucket."""
     fields = arn.split(":", 5)
     if arn == "*":
         return arn
@@ -232,7 +239,7 @@ def _resource(arn: str, bucket: str) -> str:
 
 
 def _check_combinations(patterns: Iterable[str], resources: Iterable[str]) -> None:
-    """At least one of the actions must be one on at least one of the resources."""
+    """Check that at least one of the actions applies to at least one of the resources."""
     on = frozenset[str]().union(*(actions.levels(pattern) for pattern in patterns))
     has_keys = any("/" in pattern or pattern.endswith("*") for pattern in resources)
     has_bucket = any("/" not in pattern for pattern in resources)
@@ -248,11 +255,11 @@ def _principals(value: object) -> Principals:
     everyone = False
     accounts: set[str] = set()
     users: set[str] = set()
-    for kind, given in value.items():
+    for kind, texts in value.items():
         reader = _PRINCIPAL_KINDS.get(kind)
         if reader is None:
             raise MalformedPolicy("Invalid principal in policy", kind)
-        for text in _texts(given, "Invalid principal in policy"):
+        for text in _texts(texts, "Invalid principal in policy"):
             if kind == "AWS" and text == "*":
                 everyone = True
             else:
@@ -271,7 +278,7 @@ def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
     if who == "root":
         accounts.add(account)
     elif who.startswith("user/") and len(who) > 5:
-        # An ARN without an account names one by its id; paths before the name mean nothing here.
+        # An ARN without an account names one by its id; paths before the name are ignored.
         if account:
             users.add(f"arn:aws:iam::{account}:user/{who.rpartition('/')[2]}")
         else:
@@ -281,7 +288,7 @@ def _aws_principal(text: str, accounts: set[str], users: set[str]) -> None:
 
 
 def _nobody(text: str, accounts: set[str], users: set[str]) -> None:
-    """Services and identity providers of AWS, none of which comes here."""
+    """Ignore services and identity providers of AWS: none of them sends requests here."""
 
 
 def _canonical(text: str, accounts: set[str], users: set[str]) -> None:

@@ -1,6 +1,6 @@
-"""When S3 calls a policy public (user guide, "Blocking public access": The meaning of "public").
+"""The test for public policies and buckets (S3 user guide, "Blocking public access": The meaning of "public").
 
-A statement is public where it grants something to everyone, and no condition ties that to fixed
+A statement is public if it grants something to everyone, and no condition restricts that to fixed
 values of a key that only some requests can have.
 """
 
@@ -31,7 +31,7 @@ def is_public(policy: Policy) -> bool:
 
 
 def is_public_bucket(bucket: BucketAccess) -> bool:
-    """Does its policy let everyone in, or an ACL or list that its public access block does not ignore?"""
+    """Return whether its policy grants to everyone, or an ACL or list that its public access block does not ignore."""
     block, policy = bucket.block, bucket.policy
     if policy is not None and not block.restrict_buckets and is_public(policy):
         return True
@@ -60,5 +60,5 @@ def _ties(condition: PolicyCondition) -> bool:
 def _is_narrow(text: str) -> bool:
     if "$" in text:
         return False
-    found = network(text)
-    return found.prefixlen >= _WIDEST[found.version]
+    addresses = network(text)
+    return addresses.prefixlen >= _WIDEST[addresses.version]

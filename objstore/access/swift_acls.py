@@ -1,14 +1,14 @@
-"""Access control lists of containers and accounts, as Swift documents them (overview: ACLs).
+"""Access control lists of containers and accounts (Swift documentation, overview: ACLs).
 
 A container's list (X-Container-Read, X-Container-Write) is items separated by commas:
 
-- `.r:*`, `.r:host`, `.r:.domain`, `.r:-host`: whom a Referer header lets read objects, or
-  (with `-`) does not, the last item that fits deciding. Read lists only.
-- `.rlistings`: those whom `.r:` lets in may list the container too.
-- `account`, `account:user`, `account:*`, `*:user`, `*:*`, `group`: who may, with a token.
+- `.r:*`, `.r:host`, `.r:.domain`, `.r:-host`: Referer headers that may read objects, or
+  (with `-`) may not; the last item that fits decides. Read lists only.
+- `.rlistings`: clients that `.r:` allows may list the container too.
+- `account`, `account:user`, `account:*`, `*:user`, `*:*`, `group`: clients with a token.
 
 An account's list (X-Account-Access-Control) is JSON: user and group names under the
-levels `admin`, `read-write` and `read-only`. It is kept as the account's system metadata.
+levels `admin`, `read-write` and `read-only`. It is stored as the account's system metadata.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHOWN = 80  # characters of a bad value that an error message repeats
 
 
 class ContainerAcl(NamedTuple):
-    """referrers: hosts and domains in order, without `.r:`. groups: all other items, `.rlistings` among them."""
+    """A container's list. referrers: hosts and domains in order, without `.r:`. groups: all other items."""
 
     referrers: tuple[str, ...]
     groups: frozenset[str]
@@ -44,9 +44,9 @@ class ContainerAcl(NamedTuple):
 
 
 def clean(header: str, value: str) -> str:
-    """The normal form of a container ACL: no spaces or empty items, referrers as `.r:`.
+    """Return the normal form of a container ACL: no spaces or empty items, referrers as `.r:`.
 
-    header: X-Container-Read or X-Container-Write, which takes no referrers. Raises InvalidInput.
+    header: X-Container-Read or X-Container-Write, which allows no referrers. Raises InvalidInput.
     """
     items = (item.strip() for item in value.split(","))
     return ",".join(_clean_item(header, item) for item in items if item)
@@ -70,9 +70,9 @@ def _clean_item(header: str, item: str) -> str:
 
 
 def without_public(acl: str) -> str:
-    """A container ACL in its normal form, without what lets in everyone, or everyone who has a token.
+    """Return a container ACL in its normal form, without items for everyone, or for everyone with a token.
 
-    A referrer item is public whatever its host: anyone can send any Referer header.
+    A referrer item is public with any host: every client can send any Referer header.
     """
     items = (item for item in acl.split(",") if item)
     return ",".join(item for item in items if item not in _PUBLIC and not item.startswith(".r:"))
@@ -87,7 +87,7 @@ def parse(acl: str) -> ContainerAcl:
 
 
 def referrer_allowed(referrer: str, acl: ContainerAcl) -> bool:
-    """Does the list let in who sends this Referer header ('' for none)? It is no proof of anything."""
+    """Return whether the list allows this Referer header ('' for none), which proves nothing."""
     if not acl.referrers:
         return False
     host = _host_of(referrer)
@@ -103,12 +103,12 @@ def referrer_allowed(referrer: str, acl: ContainerAcl) -> bool:
 def _host_of(referrer: str) -> str:
     try:
         return urlsplit(referrer).hostname or "unknown"
-    except ValueError:  # a bracket without its twin
+    except ValueError:  # an unbalanced bracket
         return "unknown"
 
 
 def groups_allowed(identity: Identity, acl: ContainerAcl) -> bool:
-    """Does the list name someone who is known? Groups that begin with a period are the system's, never named."""
+    """Return whether the list names a known identity. Groups that begin with a period are the system's, never named."""
     if not acl.groups:
         return False
     if any(group in acl.groups for group in identity.groups if not group.startswith(".")):
@@ -150,7 +150,7 @@ def _checked(text: str) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=1024)
 def account_level(acl: str, groups: tuple[str, ...]) -> str:
-    """The highest of `LEVELS` that an account ACL grants to any of the groups, '' for none.
+    """Return the highest of `LEVELS` that an account ACL grants to any of the groups, '' for none.
 
     A stored list that cannot be read grants nothing.
     """
