@@ -1,4 +1,4 @@
-"""What operations on objects share: naming, what an upload keeps, where a copy comes from."""
+"""Shared by operations on objects: names, the stored headers of an upload, the source of a copy."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _NOT_OF_WHOLE_OBJECTS = {
     "partNumber": "A part must be sent with the uploadId of its upload",
     "versionId": "This operation does not accept a version-id.",
 }
-MOST_PUT = declared.MAX_PUT
+MAX_PUT = declared.MAX_PUT
 
 
 def name_of(context: Context, request: S3Request) -> Name:
-    """The native name of what a request names; raises S3Error NoSuchBucket."""
+    """Return the native name of the object of a request. Raises S3Error NoSuchBucket."""
     bucket = context.buckets.resolve(request, request.bucket)
     return Name(bucket.account, bucket.container, request.key)
 
 
 def new_object(context: Context, request: S3Request) -> Name:
-    """The native name of a whole object to be written.
+    """Return the native name of a new object.
 
-    Raises S3Error NoSuchBucket, and InvalidArgument for one who means a part, or a version that there is.
+    Raises S3Error NoSuchBucket, and InvalidArgument if the query names a part, or an existing version.
     """
     for name, message in _NOT_OF_WHOLE_OBJECTS.items():
         if name in request.query:
@@ -42,19 +42,19 @@ def new_object(context: Context, request: S3Request) -> Name:
 
 
 def target(context: Context, request: S3Request) -> Target:
-    """The object, or the version of it, that a request names; raises S3Error NoSuchBucket."""
+    """Return the object, or the version of it, of a request. Raises S3Error NoSuchBucket."""
     return Target(name_of(context, request), request.version_id)
 
 
 def write_conditions(headers: Mapping[str, str]) -> dict[str, str]:
-    """If-Match and If-None-Match of a request that changes an object.
+    """Return If-Match and If-None-Match of a request that changes an object.
 
     Raises S3Error NotImplemented for an If-None-Match of anything but `*`, as S3 does.
     """
-    asked = {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
-    if asked.get("If-None-Match", "*").strip() != "*":
+    conditions = {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
+    if conditions.get("If-None-Match", "*").strip() != "*":
         raise S3Error("NotImplemented", extra={"Header": "If-None-Match"})
-    return asked
+    return conditions
 
 
 def version_header(version_id: str) -> dict[str, str]:
@@ -62,26 +62,26 @@ def version_header(version_id: str) -> dict[str, str]:
 
 
 def checked_length(length: int | None) -> int | None:
-    """The announced length of an upload, None for HTTP chunks without one; raises S3Error EntityTooLarge."""
-    if length is not None and length > MOST_PUT:
+    """Return the announced length of an upload, None for HTTP chunks without one. Raises S3Error EntityTooLarge."""
+    if length is not None and length > MAX_PUT:
         raise declared.too_large(length)
     return length
 
 
-def kept_of_upload(context: Context, request: S3Request) -> dict[str, str]:
-    """What a request that makes an object says of it besides its bytes, as it is kept. Raises S3Error."""
-    kept = object_headers.stored_headers(
+def upload_headers(context: Context, request: S3Request) -> dict[str, str]:
+    """Return the headers stored with a new object, from those of its request. Raises S3Error."""
+    headers = object_headers.stored_headers(
         request.headers, context.classes.names, context.settings.server_side_encryption
     )
-    kept.update(object_headers.tagging(request.headers))
+    headers.update(object_headers.tagging(request.headers))
     acl = context.access.new_object_acl(request)
     if acl:
-        kept[object_headers.ACL] = acl
-    return kept
+        headers[object_headers.ACL] = acl
+    return headers
 
 
-def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
-    """The body of a request as what to write; its checksum is kept with the object once it is known. Raises S3Error."""
+def upload(request: S3Request, headers: Mapping[str, str]) -> Upload:
+    """Return the body of a request as an upload; its checksum is stored with the object. Raises S3Error."""
     body = request.body
     checked_length(body.length)
     if not body.algorithm:
@@ -92,11 +92,11 @@ def upload(request: S3Request, kept: Mapping[str, str]) -> Upload:
         checksum = checksum_of(request)
         return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    return Upload(kept, body, late, write_conditions(request.headers))
+    return Upload(headers, body, late, write_conditions(request.headers))
 
 
 def checksum_of(request: S3Request) -> Checksum | None:
-    """Of the request's body, once it was read."""
+    """Return the checksum of the request's body, after it was read."""
     body = request.body
     if not body.length and not body.checksums:
         return Checksum(checksums.DEFAULT, checksums.encode(checksums.ALGORITHMS[checksums.DEFAULT].new().digest()))
@@ -104,7 +104,7 @@ def checksum_of(request: S3Request) -> Checksum | None:
 
 
 class CopySource:
-    """Which object x-amz-copy-source names: `/bucket/key?versionId=id`, percent-encoded."""
+    """The object named in x-amz-copy-source: `/bucket/key?versionId=id`, percent-encoded."""
 
     __slots__ = ("bucket", "key", "version")
 
@@ -128,7 +128,7 @@ class CopySource:
         check_key(self.key)
 
     def target(self, context: Context, request: S3Request) -> Target:
-        """Raises S3Error NoSuchBucket, and AccessDenied for who may not read it."""
+        """Return the object. Raises S3Error NoSuchBucket, and AccessDenied if the client may not read it."""
         action = "s3:GetObjectVersion" if self.version else "s3:GetObject"
         expected = request.header("X-Amz-Source-Expected-Bucket-Owner")
         context.access.expect_owner(request, self.bucket, expected)

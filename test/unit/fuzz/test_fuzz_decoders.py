@@ -247,7 +247,7 @@ S3: dict[str, Decoder] = {
     "metadata": Decoder("text", metadata, ("plain", "=?UTF-8?B?Z3LDvG4=?=", "grün")),
     "metadata's name": Decoder("text", named, ("a", "a-b_c.d%")),
     "copy source": Decoder("text", CopySource, ("/b/k?versionId=v", "b/a%20b")),
-    "copy range": Decoder("text", upload_part_copy._asked_range, ("bytes=0-9",)),
+    "copy range": Decoder("text", upload_part_copy._requested_range, ("bytes=0-9",)),
     "token of a listing": Decoder("text", listing.read_token, (listing.token("abc"), listing.token("é"))),
     "max-keys": Decoder("text", lambda text: listing.max_entries({"max-keys": text}, "max-keys", 1000), ("10",)),
     "HTTP date": Decoder("text", dates.parse_http, ("Fri, 24 May 2013 00:00:00 GMT",)),

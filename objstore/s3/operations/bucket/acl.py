@@ -15,17 +15,17 @@ from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
-    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
-    # Where ACLs are disabled, what they said does not count.
-    shown = acl.private(kept.owner) if kept.acls_disabled else kept.acl
+    bucket = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
+    # If ACLs are disabled, the stored one does not count.
+    shown = acl.private(bucket.owner) if bucket.acls_disabled else bucket.acl
     return bucket_config.answer(acl_xml.to_xml(shown))
 
 
 def put(context: Context, request: S3Request) -> Response:
-    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
-    asked = context.access.requested_acl(request, kept, Owners(kept.owner, kept.owner))
+    bucket = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
+    requested = context.access.requested_acl(request, bucket, Owners(bucket.owner, bucket.owner))
     name = bucket_config.registered_name(context, request)
-    documents.keep(context.layer, request.context, name, ACL, acl.dump(asked, kept.owner))
+    documents.keep(context.layer, request.context, name, ACL, acl.dump(requested, bucket.owner))
     return Response(200)
 
 

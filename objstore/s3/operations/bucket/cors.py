@@ -11,8 +11,8 @@ from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
-    kept = bucket_config.read_or(context, request, bucket_config.CORS, "NoSuchCORSConfiguration")
-    return bucket_config.answer(cors.to_xml(cors.load(kept)))
+    document = bucket_config.read_or(context, request, bucket_config.CORS, "NoSuchCORSConfiguration")
+    return bucket_config.answer(cors.to_xml(cors.load(document)))
 
 
 def put(context: Context, request: S3Request) -> Response:

@@ -18,7 +18,7 @@ from objstore.s3.request.signature.v4 import ANY_REGION
 from objstore.s3.settings import S3Settings
 from objstore.web.responses import Response
 
-_CLASSIC = "us-east-1"  # the region that a bucket without a constraint is in, and whose owners may create it again
+_CLASSIC = "us-east-1"  # the region of a bucket without a constraint; here an owner may create it again
 
 
 def create(context: Context, request: S3Request) -> Response:
@@ -27,8 +27,8 @@ def create(context: Context, request: S3Request) -> Response:
         raise S3Error("NotImplemented", "", {"Header": "x-amz-bucket-object-lock-enabled"})
     ownership = _ownership(request)
     granted = _acl(context, request, ownership or context.settings.default_object_ownership)
-    kept = acl.dump(granted, request.account)
-    headers = documents.headers(ACL, kept)
+    stored = acl.dump(granted, request.account)
+    headers = documents.headers(ACL, stored)
     if ownership:
         headers |= documents.headers(OWNERSHIP, ownership)
     options = ContainerOptions(headers, policy=context.classes.of_buckets)
@@ -40,7 +40,7 @@ def create(context: Context, request: S3Request) -> Response:
 
 
 def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
-    """Creating a bucket again resets its ACL and nothing else, by the rules of PutBucketAcl. Raises S3Error."""
+    """Reset the ACL of a bucket that is created again, by the rules of PutBucketAcl. Raises S3Error."""
     name = context.access.require(request, "s3:PutBucketAcl", request.bucket)
     bucket = context.access.bucket(request, name)
     if bucket.acls_disabled and not granted.private:
@@ -50,32 +50,33 @@ def _reset_acl(context: Context, request: S3Request, granted: Acl) -> None:
 
 
 def _check_location(body: bytes, settings: S3Settings) -> None:
-    """Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
+    """Check the region. Raises S3Error MalformedXML, InvalidLocationConstraint, IllegalLocationConstraintException."""
     if not body.strip():
         return
     root = xml.parse(body, "CreateBucketConfiguration")
-    asked = xml.text(root, "LocationConstraint")
+    constraint = xml.text(root, "LocationConstraint")
     if root.find("Location") is not None or root.find("Bucket") is not None or root.find("Tags") is not None:
         raise S3Error("NotImplemented")
     region = settings.region
-    if asked in ("", region, *settings.accepted_regions) or (asked == "EU" and region == "eu-west-1"):
+    if constraint in ("", region, *settings.accepted_regions) or (constraint == "EU" and region == "eu-west-1"):
         return
-    if not asked.replace("-", "").isalnum() or "-" not in asked:
-        raise S3Error("InvalidLocationConstraint", "", {"LocationConstraint": asked})
+    if not constraint.replace("-", "").isalnum() or "-" not in constraint:
+        raise S3Error("InvalidLocationConstraint", "", {"LocationConstraint": constraint})
     if ANY_REGION in settings.accepted_regions:
         return
     raise S3Error(
         "IllegalLocationConstraintException",
-        f"The {asked} location constraint is incompatible for the region specific endpoint this request was sent to.",
+        f"The {constraint} location constraint is incompatible for the region specific endpoint this request was sent "
+        "to.",
     )
 
 
 def _ownership(request: S3Request) -> str:
-    asked: str = request.header("X-Amz-Object-Ownership")
-    if asked and asked not in OWNERSHIPS:
-        extra = {"ArgumentName": "x-amz-object-ownership", "ArgumentValue": asked}
-        raise S3Error("InvalidArgument", f"Invalid x-amz-object-ownership header: {asked}", extra)
-    return asked
+    ownership: str = request.header("X-Amz-Object-Ownership")
+    if ownership and ownership not in OWNERSHIPS:
+        extra = {"ArgumentName": "x-amz-object-ownership", "ArgumentValue": ownership}
+        raise S3Error("InvalidArgument", f"Invalid x-amz-object-ownership header: {ownership}", extra)
+    return ownership
 
 
 def _acl(context: Context, request: S3Request, ownership: str) -> Acl:

@@ -1,6 +1,6 @@
-"""What a bucket cannot have yet: asked for, it is not configured; a PUT or DELETE of it is not implemented.
+"""Configurations that are not supported: a GET reports that there is none; PUT and DELETE are not implemented.
 
-One table in the place of a file each, as there is nothing else to say of them.
+They are in one table instead of a file each, since they differ only in name and answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _missing(code: str) -> Handler:
 
 
 def _empty(root: str) -> Handler:
-    """The document of a configuration that is always there, with nothing in it."""
+    """Return a handler that answers with an empty document."""
 
     def handle(context: Context, request: S3Request) -> Response:
         return bucket_config.answer(xml.document(root, ""))
@@ -35,7 +35,7 @@ def _empty(root: str) -> Handler:
 
 
 def _several(root: str) -> Handler:
-    """One of several by its id, or the list of all of them."""
+    """Return a handler for configurations with ids: an error for an id, else an empty list."""
 
     def handle(context: Context, request: S3Request) -> Response:
         if "id" in request.query:

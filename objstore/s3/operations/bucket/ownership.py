@@ -24,7 +24,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 
 def put(context: Context, request: S3Request) -> Response:
-    """ACLs can be disabled only if the ACL of the bucket grants nothing to others."""
+    """Set the ownership. ACLs can be disabled only if the ACL of the bucket grants nothing to others."""
     root = bucket_config.request_xml(context, request, "OwnershipControls")
     rules = root.findall("Rule")
     if len(rules) != 1 or len(root) != 1:
@@ -32,8 +32,8 @@ def put(context: Context, request: S3Request) -> Response:
     ownership = xml.text(rules[0], "ObjectOwnership")
     if ownership not in OWNERSHIPS:
         raise S3Error("MalformedXML")
-    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
-    if ownership == BUCKET_OWNER_ENFORCED and any(grant.grantee != kept.owner for grant in kept.acl.grants):
+    bucket = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
+    if ownership == BUCKET_OWNER_ENFORCED and any(grant.grantee != bucket.owner for grant in bucket.acl.grants):
         raise S3Error("InvalidBucketAclWithObjectOwnership")
     bucket_config.keep(context, request, OWNERSHIP, ownership)
     return Response(200)

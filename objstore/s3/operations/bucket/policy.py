@@ -16,7 +16,7 @@ from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
-    """Return the text as it was put."""
+    """Return the text that was stored, unchanged."""
     text = bucket_config.read_or(context, request, POLICY, "NoSuchBucketPolicy")
     return Response(200, {"Content-Type": "application/json"}, text.encode())
 
@@ -28,7 +28,7 @@ def status(context: Context, request: S3Request) -> Response:
 
 
 def put(context: Context, request: S3Request) -> Response:
-    """Check the policy first; a public one is refused if the public access block says so."""
+    """Check and store the policy; refuse a public one if the public access block requires it."""
     body = request.body.whole(context.settings.max_xml_body)
     if not body:
         raise S3Error("MissingRequestBodyError")
@@ -36,10 +36,10 @@ def put(context: Context, request: S3Request) -> Response:
         text = body.decode()
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy") from None
-    asked = policy.parse(text, request.bucket)
-    condition_keys.check_keys(asked)
-    kept = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
-    if kept.block.block_policy and is_public(asked):
+    parsed = policy.parse(text, request.bucket)
+    condition_keys.check_keys(parsed)
+    bucket = context.access.bucket(request, context.buckets.resolve(request, request.bucket))
+    if bucket.block.block_policy and is_public(parsed):
         raise S3Error("AccessDenied")
     name = bucket_config.registered_name(context, request)
     documents.keep(context.layer, request.context, name, POLICY, text)

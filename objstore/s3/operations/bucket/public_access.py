@@ -27,14 +27,14 @@ _TRUTHS = {"true": True, "false": False, "": False}
 
 
 def put(context: Context, request: S3Request) -> Response:
-    """A flag that is left out is false."""
+    """Store the flags; a missing one is false."""
     root = bucket_config.request_xml(context, request, "PublicAccessBlockConfiguration")
     xml.only(root, FLAGS)
     texts = [xml.text(root, flag).lower() for flag in FLAGS]
     if any(text not in _TRUTHS for text in texts):
         raise S3Error("MalformedXML")
-    asked = PublicAccessBlock(*(_TRUTHS[text] for text in texts))
-    bucket_config.keep(context, request, PUBLIC_ACCESS, asked.dump())
+    block = PublicAccessBlock(*(_TRUTHS[text] for text in texts))
+    bucket_config.keep(context, request, PUBLIC_ACCESS, block.dump())
     return Response(200)
 
 

@@ -18,7 +18,7 @@ def get(context: Context, request: S3Request) -> Response:
 
 
 def put(context: Context, request: S3Request) -> Response:
-    """With Requester, others must agree to pay (`X-Amz-Request-Payer`); the access check asks for it."""
+    """Store the payer. With Requester, the access check requires others to agree to pay (`X-Amz-Request-Payer`)."""
     root = bucket_config.request_xml(context, request, "RequestPaymentConfiguration")
     payer = xml.text(root, "Payer")
     if payer not in ("BucketOwner", "Requester"):

@@ -11,14 +11,14 @@ from objstore.web.responses import Response
 
 
 def get(context: Context, request: S3Request) -> Response:
-    kept = bucket_config.read_or(context, request, bucket_config.TAGGING, "NoSuchTagSet")
-    return bucket_config.answer(tags.to_xml(tags.load(kept)))
+    document = bucket_config.read_or(context, request, bucket_config.TAGGING, "NoSuchTagSet")
+    return bucket_config.answer(tags.to_xml(tags.load(document)))
 
 
 def put(context: Context, request: S3Request) -> Response:
     root = bucket_config.request_xml(context, request, "Tagging")
-    kept = tags.dump(tags.from_xml(root, tags.MAX_OF_BUCKET))
-    bucket_config.keep(context, request, bucket_config.TAGGING, kept)
+    document = tags.dump(tags.from_xml(root, tags.MAX_OF_BUCKET))
+    bucket_config.keep(context, request, bucket_config.TAGGING, document)
     return Response(204)
 
 

@@ -19,21 +19,21 @@ from objstore.s3.operation import Operation
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
-MOST = 10_000
+MAX_BUCKETS = 10_000
 
 
 def list_buckets(context: Context, request: S3Request) -> Response:
     query = request.query
     prefix = query.get("prefix", "")
-    most = _most(query.get("max-buckets"))
+    limit = _limit(query.get("max-buckets"))
     rows: list[dict[str, Any]] = []
     if query.get("bucket-region", context.settings.region) == context.settings.region:
-        asked = Page(prefix, marker=_marker(query.get("continuation-token", "")), limit=1000)
+        page = Page(prefix, marker=_marker(query.get("continuation-token", "")), limit=1000)
         try:
-            rows = list(islice(listings.rows(context.layer, request.context, Name(request.account), asked), most + 1))
+            rows = list(islice(listings.rows(context.layer, request.context, Name(request.account), page), limit + 1))
         except NotFound:
-            pass  # an account that has not come to be has no buckets
-    shown = rows[:most]
+            pass  # an account that does not exist yet has no buckets
+    shown = rows[:limit]
     return bucket_config.answer(
         xml.document(
             "ListAllMyBucketsResult",
@@ -41,7 +41,7 @@ def list_buckets(context: Context, request: S3Request) -> Response:
                 ("Owner", acl_xml.owner(request.account)),
                 ("Buckets", [("Bucket", _bucket(row, context.settings.region)) for row in shown]),
                 ("Prefix", prefix or None),
-                ("ContinuationToken", _token(shown[-1]["name"]) if len(rows) > most else None),
+                ("ContinuationToken", _token(shown[-1]["name"]) if len(rows) > limit else None),
             ],
         )
     )
@@ -51,13 +51,13 @@ def _bucket(row: dict[str, Any], region: str) -> list[tuple[str, str]]:
     return [("Name", row["name"]), ("CreationDate", dates.listed(row["last_modified"])), ("BucketRegion", region)]
 
 
-def _most(text: str | None) -> int:
-    """What max-buckets asks for; raises S3Error InvalidArgument."""
+def _limit(text: str | None) -> int:
+    """Return the value of max-buckets. Raises S3Error InvalidArgument."""
     if text is None:
-        return MOST
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST):
+        return MAX_BUCKETS
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_BUCKETS):
         extra = {"ArgumentName": "max-buckets", "ArgumentValue": text}
-        raise S3Error("InvalidArgument", f"Argument max-buckets must be an integer between 1 and {MOST}", extra)
+        raise S3Error("InvalidArgument", f"Argument max-buckets must be an integer between 1 and {MAX_BUCKETS}", extra)
     return int(text)
 
 

@@ -1,7 +1,7 @@
-"""Listings of keys: what ListObjects and ListObjectsV2 have in common.
+"""Listings of keys: the common part of ListObjects and ListObjectsV2.
 
-One more entry than the page holds is asked of the container, so that whether the page is cut
-is known and not guessed. The document is text from the start: a page has a thousand times the same elements.
+One more entry than the page holds is requested from the container, to know whether the page is truncated.
+The document is text from the start: a page has a thousand times the same elements.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _LARGEST = (1 << 31) - 1
 Row = Mapping[str, Any]
 
 
-class Asked(NamedTuple):
-    """prefix and delimiter: '' for none. after: names up to and with it are passed over. limit: of entries.
+class Selection(NamedTuple):
+    """The entries that a request lists. prefix and delimiter: '' for none. limit: of entries.
 
-    encode: names as they stand in the answer: percent-encoded, or as text of XML.
+    after: names up to and including it are skipped. encode: returns a name as written in the answer: percent-encoded,
+    or as text of XML.
     """
 
     prefix: str
@@ -40,34 +41,34 @@ class Asked(NamedTuple):
 
 
 class KeysPage(NamedTuple):
-    """last: the name to go on after; '' where the listing is at its end."""
+    """A page of keys. last: the name after which the next page begins; '' at the end of the listing."""
 
     keys: Sequence[Row]
     prefixes: Sequence[str]
     last: str
 
 
-def asked(request: S3Request, after: str, most: int) -> Asked:
-    """Raises S3Error InvalidArgument."""
+def selection(request: S3Request, after: str, limit: int) -> Selection:
+    """Return the selection of a request. limit: of the settings. Raises S3Error InvalidArgument."""
     query = request.query
     encoding = query.get("encoding-type", "")
     if encoding not in ("", URL):
         extra = {"ArgumentName": "encoding-type", "ArgumentValue": encoding}
         raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request", extra)
-    return Asked(
+    return Selection(
         query.get("prefix", ""),
         query.get("delimiter", ""),
         after,
-        max_entries(query, "max-keys", most),
+        max_entries(query, "max-keys", limit),
         url_encoded if encoding else xml.escape,
     )
 
 
-def max_entries(query: Mapping[str, str], name: str, most: int) -> int:
-    """The limit that a query sets, never more than `most`; raises S3Error InvalidArgument."""
+def max_entries(query: Mapping[str, str], name: str, limit: int) -> int:
+    """Return the limit that a query sets, up to `limit`. Raises S3Error InvalidArgument."""
     text = query.get(name, "")
     if not text:
-        return most
+        return limit
     try:
         number = int(text) if text.isascii() and len(text) <= 20 and "_" not in text else None
     except ValueError:
@@ -78,13 +79,13 @@ def max_entries(query: Mapping[str, str], name: str, most: int) -> int:
     if number < 0:
         extra = {"ArgumentName": name, "ArgumentValue": text}
         raise S3Error("InvalidArgument", f"Argument {name} must be an integer between 0 and {_LARGEST}", extra)
-    return min(number, most)
+    return min(number, limit)
 
 
 def echoed_prefix(prefix: str, encode: Callable[[str], str]) -> str:
-    """The prefix as ListObjects says it back: botocore does not decode it there, others do.
+    """Return the prefix as ListObjects repeats it: botocore does not decode it there, other clients do.
 
-    So it is encoded only where that makes a difference to those who decode.
+    Therefore it is encoded only if clients that decode need it.
     """
     if encode is url_encoded and not any(special in prefix for special in "%+") and xml.sayable(prefix):
         return xml.escape(prefix)
@@ -95,19 +96,20 @@ def url_encoded(text: str) -> str:
     return quote(text, safe="/")
 
 
-def page(context: Context, request: S3Request, asked: Asked) -> KeysPage:
-    """Raises S3Error NoSuchBucket."""
+def page(context: Context, request: S3Request, selection: Selection) -> KeysPage:
+    """Return the page of a selection. Raises S3Error NoSuchBucket."""
     bucket = context.buckets.resolve(request, request.bucket)
-    if not asked.limit:
+    if not selection.limit:
         return KeysPage((), (), "")
-    # A change of tags is no modification to S3: rows have the dates of the data.
-    wanted = Page(asked.prefix, asked.delimiter, asked.after, limit=asked.limit + 1, data_times=True)
-    rows = context.layer.list_objects(request.context, bucket, wanted).rows
-    cut = len(rows) > asked.limit
+    # For S3 a change of tags is not a modification: rows have the dates of the data.
+    prefix, delimiter, after, limit, _ = selection
+    native = Page(prefix, delimiter, after, limit=limit + 1, data_times=True)
+    rows = context.layer.list_objects(request.context, bucket, native).rows
+    cut = len(rows) > selection.limit
     if cut:
-        del rows[asked.limit :]
+        del rows[selection.limit :]
     last = (rows[-1].get("name") or rows[-1]["subdir"]) if cut else ""
-    if not asked.delimiter:
+    if not selection.delimiter:
         return KeysPage(rows, (), last)
     return KeysPage([row for row in rows if "name" in row], [row["subdir"] for row in rows if "subdir" in row], last)
 
@@ -116,7 +118,7 @@ def page(context: Context, request: S3Request, asked: Asked) -> KeysPage:
 
 
 def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> str:
-    """The Contents elements. owner: what stands in each of them, '' or an Owner element."""
+    """Return the Contents elements. owner: '' or the Owner element of each."""
     escape = xml.escape
     return "".join(
         [
@@ -138,22 +140,22 @@ def owner_xml(account: str) -> str:
 
 
 def elements(*items: tuple[str, str | int | bool | None]) -> str:
-    """Elements whose text is escaped already; None leaves one out."""
-    written = []
+    """Return elements whose text is already escaped; one with None is omitted."""
+    texts = []
     for name, value in items:
         if value is None:
             continue
         text = str(value).lower() if isinstance(value, bool) else value
-        written.append(f"<{name}>{text}</{name}>")
-    return "".join(written)
+        texts.append(f"<{name}>{text}</{name}>")
+    return "".join(texts)
 
 
 def document(root: str, content: str) -> bytes:
-    # Not strict: names are UTF-8 by the time they are stored.
+    # Not strict: stored names are UTF-8.
     return f'{xml.DECLARATION}<{root} xmlns="{xml.NAMESPACE}">{content}</{root}>'.encode()
 
 
-# Continuation tokens: where to go on, in a form that tells a made-up one from ours.
+# Continuation tokens: the last name of a page, with a checksum that detects other texts.
 
 
 def token(after: str) -> str:
@@ -162,12 +164,12 @@ def token(after: str) -> str:
 
 
 def read_token(text: str) -> str:
-    """The name that a token says to go on after; raises S3Error InvalidArgument."""
+    """Return the name after which a listing continues, from its token. Raises S3Error InvalidArgument."""
     try:
         data = base64.b64decode(text, altchars=b"-_", validate=True)
         if len(data) > 4 and zlib.crc32(data[4:]).to_bytes(4, "big") == data[:4]:
             after = data[4:].decode()
-            if token(after) == text:  # base64 can say the same in several ways
+            if token(after) == text:  # several base64 texts can have the same content
                 return after
     except (binascii.Error, ValueError):
         pass

@@ -12,19 +12,19 @@ from objstore.web.responses import Response
 
 
 def list_objects(context: Context, request: S3Request) -> Response:
-    asked = listing.asked(request, request.query.get("marker", ""), context.settings.max_listing)
-    page = listing.page(context, request, asked)
-    encode = asked.encode
+    selection = listing.selection(request, request.query.get("marker", ""), context.settings.max_listing)
+    page = listing.page(context, request, selection)
+    encode = selection.encode
     owner = listing.owner_xml(context.buckets.resolve(request, request.bucket).account)
     content = (
         listing.elements(
             ("Name", request.bucket),
-            ("Prefix", listing.echoed_prefix(asked.prefix, encode)),
-            ("Marker", encode(asked.after)),
-            # Without a delimiter, clients take the last key.
-            ("NextMarker", encode(page.last) if page.last and asked.delimiter else None),
-            ("MaxKeys", asked.limit),
-            ("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+            ("Prefix", listing.echoed_prefix(selection.prefix, encode)),
+            ("Marker", encode(selection.after)),
+            # Without a delimiter, clients use the last key.
+            ("NextMarker", encode(page.last) if page.last and selection.delimiter else None),
+            ("MaxKeys", selection.limit),
+            ("Delimiter", encode(selection.delimiter) if selection.delimiter else None),
             ("EncodingType", listing.URL if request.query.get("encoding-type") else None),
             ("IsTruncated", bool(page.last)),
         )
@@ -38,23 +38,24 @@ def list_objects_v2(context: Context, request: S3Request) -> Response:
     query = request.query
     if query["list-type"] != "2":
         raise S3Error("InvalidArgument", "Invalid List Type specified in Request", _argument(request, "list-type"))
-    given, start = query.get("continuation-token"), query.get("start-after")
-    asked = listing.asked(request, listing.read_token(given) if given else start or "", context.settings.max_listing)
-    page = listing.page(context, request, asked)
-    encode = asked.encode
+    token, start = query.get("continuation-token"), query.get("start-after")
+    after = listing.read_token(token) if token else start or ""
+    selection = listing.selection(request, after, context.settings.max_listing)
+    page = listing.page(context, request, selection)
+    encode = selection.encode
     owner = ""
     if query.get("fetch-owner", "").lower() == "true":
         owner = listing.owner_xml(context.buckets.resolve(request, request.bucket).account)
     content = (
         listing.elements(
             ("Name", request.bucket),
-            ("Prefix", encode(asked.prefix)),
+            ("Prefix", encode(selection.prefix)),
             ("StartAfter", encode(start) if start is not None else None),
-            ("ContinuationToken", xml.escape(given) if given is not None else None),
+            ("ContinuationToken", xml.escape(token) if token is not None else None),
             ("NextContinuationToken", listing.token(page.last) if page.last else None),
             ("KeyCount", len(page.keys) + len(page.prefixes)),
-            ("MaxKeys", asked.limit),
-            ("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+            ("MaxKeys", selection.limit),
+            ("Delimiter", encode(selection.delimiter) if selection.delimiter else None),
             ("EncodingType", listing.URL if query.get("encoding-type") else None),
             ("IsTruncated", bool(page.last)),
         )

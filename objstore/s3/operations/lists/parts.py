@@ -22,15 +22,15 @@ _MARKER = "part-number-marker"
 
 def list_parts(context: Context, request: S3Request) -> Response:
     upload = uploads.existing(context, request)
-    most = listing.max_entries(request.query, "max-parts", context.settings.max_listing)
+    limit = listing.max_entries(request.query, "max-parts", context.settings.max_listing)
     marker = _marker(request)
-    found: list[Part] = []
+    shown: list[Part] = []
     cut = False
-    if most:
+    if limit:
         attempts = parts.attempts(context, request, upload, marker)
-        found = list(itertools.islice(parts.last_attempts(attempts), most + 1))
-        cut = len(found) > most
-        del found[most:]
+        shown = list(itertools.islice(parts.last_attempts(attempts), limit + 1))
+        cut = len(shown) > limit
+        del shown[limit:]
     result = [
         ("Bucket", request.bucket),
         ("Key", request.key),
@@ -39,12 +39,12 @@ def list_parts(context: Context, request: S3Request) -> Response:
         ("Owner", owner(upload.account)),
         ("StorageClass", upload.storage_class),
         ("PartNumberMarker", marker),
-        ("NextPartNumberMarker", found[-1].number if found else 0),
-        ("MaxParts", most),
+        ("NextPartNumberMarker", shown[-1].number if shown else 0),
+        ("MaxParts", limit),
         ("IsTruncated", cut),
         ("ChecksumAlgorithm", upload.algorithm or None),
         ("ChecksumType", upload.type if upload.algorithm else None),
-        *(("Part", _part(part, upload)) for part in found),
+        *(("Part", _part(part, upload)) for part in shown),
     ]
     return Response(200, {"Content-Type": "application/xml"}, xml.document("ListPartsResult", result))
 

@@ -1,4 +1,4 @@
-"""ListMultipartUploads: the uploads under way in a bucket, by key, and by their beginning under one key."""
+"""ListMultipartUploads: the uploads under way in a bucket, by key, and by their start time under one key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from objstore.s3.multipart import names, uploads
 from objstore.s3.multipart.uploads import Upload
 from objstore.s3.operation import Operation
 from objstore.s3.operations.lists import listing
-from objstore.s3.operations.lists.listing import Asked
+from objstore.s3.operations.lists.listing import Selection
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
 
 class UploadsPage(NamedTuple):
-    """next: key and id to go on after; empty where the listing is at its end."""
+    """A page of uploads. next: key and id after which the next page begins; empty at the end of the listing."""
 
     uploads: list[Upload]
     prefixes: list[str]
@@ -30,21 +30,21 @@ class UploadsPage(NamedTuple):
 
 def list_uploads(context: Context, request: S3Request) -> Response:
     query = request.query
-    asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
-    most = listing.max_entries(query, "max-uploads", context.settings.max_listing)
-    id_marker = query.get("upload-id-marker", "") if asked.after else ""
-    page = _page(context, request, asked._replace(limit=most), id_marker)
+    selection = listing.selection(request, query.get("key-marker", ""), context.settings.max_listing)
+    limit = listing.max_entries(query, "max-uploads", context.settings.max_listing)
+    id_marker = query.get("upload-id-marker", "") if selection.after else ""
+    page = _page(context, request, selection._replace(limit=limit), id_marker)
     encode = listing.url_encoded if query.get("encoding-type") else str
     result: list[tuple[str, object]] = [
         ("Bucket", request.bucket),
-        ("KeyMarker", encode(asked.after)),
+        ("KeyMarker", encode(selection.after)),
         ("UploadIdMarker", id_marker),
         ("NextKeyMarker", encode(page.next[0]) if page.cut else None),
         ("NextUploadIdMarker", page.next[1] if page.cut else None),
-        ("Prefix", encode(asked.prefix)),
-        ("Delimiter", encode(asked.delimiter) if asked.delimiter else None),
+        ("Prefix", encode(selection.prefix)),
+        ("Delimiter", encode(selection.delimiter) if selection.delimiter else None),
         ("EncodingType", query.get("encoding-type") or None),
-        ("MaxUploads", most),
+        ("MaxUploads", limit),
         ("IsTruncated", page.cut),
         *(("Upload", _upload(upload, encode)) for upload in page.uploads),
         *(("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes),
@@ -52,18 +52,18 @@ def list_uploads(context: Context, request: S3Request) -> Response:
     return Response(200, {"Content-Type": "application/xml"}, xml.document("ListMultipartUploadsResult", result))
 
 
-def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) -> UploadsPage:
+def _page(context: Context, request: S3Request, selection: Selection, id_marker: str) -> UploadsPage:
     container = uploads.place(context, request)
-    if not asked.limit:
+    if not selection.limit:
         return UploadsPage([], [])
-    marker = _marker(asked, id_marker) if asked.after else ""
-    wanted = Page(names.RECORDS + asked.prefix, asked.delimiter, marker, limit=asked.limit + 1)
+    marker = _marker(selection, id_marker) if selection.after else ""
+    rows_page = Page(names.RECORDS + selection.prefix, selection.delimiter, marker, limit=selection.limit + 1)
     try:
-        rows = context.layer.list_objects(request.context, container, wanted).rows
+        rows = context.layer.list_objects(request.context, container, rows_page).rows
     except NotFound:
         return UploadsPage([], [])
-    cut = len(rows) > asked.limit
-    del rows[asked.limit :]
+    cut = len(rows) > selection.limit
+    del rows[selection.limit :]
     following = ("", "")
     if cut:
         last = rows[-1]
@@ -79,14 +79,14 @@ def _page(context: Context, request: S3Request, asked: Asked, id_marker: str) ->
     )
 
 
-def _marker(asked: Asked, id_marker: str) -> str:
-    """Where the native listing goes on: behind an upload, behind all of a key, or behind all that a prefix rolls up."""
-    key = asked.after
+def _marker(selection: Selection, id_marker: str) -> str:
+    """Return the marker of the native listing: after an upload, after all of a key, or after all of a group."""
+    key = selection.after
     if names.is_id(id_marker):
         return names.record(key, id_marker)
-    if asked.delimiter and key.startswith(asked.prefix):
-        end = key.find(asked.delimiter, len(asked.prefix))
-        if end >= 0 and end + len(asked.delimiter) == len(key):
+    if selection.delimiter and key.startswith(selection.prefix):
+        end = key.find(selection.delimiter, len(selection.prefix))
+        if end >= 0 and end + len(selection.delimiter) == len(key):
             return names.RECORDS + key + names.LAST
     return names.behind(key)
 

@@ -21,39 +21,40 @@ from objstore.web.responses import Response
 def list_versions(context: Context, request: S3Request) -> Response:
     query = request.query
     marker = query.get("version-id-marker", "")
-    asked = listing.asked(request, query.get("key-marker", ""), context.settings.max_listing)
+    selection = listing.selection(request, query.get("key-marker", ""), context.settings.max_listing)
     _check_marker(query.get("key-marker"), marker)
     bucket = context.buckets.resolve(request, request.bucket)
-    # With an empty key marker, S3 lists from the start, whatever the version is.
-    wanted = VersionsPage(asked.prefix, asked.delimiter, asked.after, marker if asked.after else "", asked.limit + 2)
-    rows = context.layer.list_versions(request.context, bucket, wanted)
-    found = list(islice(rows, asked.limit + 1)) if asked.limit else []
-    cut = len(found) > asked.limit
-    del found[asked.limit :]
-    last = found[-1] if cut else None
-    encode = asked.encode
+    # With an empty key marker, S3 lists from the start, with any version marker.
+    prefix, delimiter, after, limit, _ = selection
+    page = VersionsPage(prefix, delimiter, after, marker if after else "", limit + 2)
+    rows = context.layer.list_versions(request.context, bucket, page)
+    items = list(islice(rows, selection.limit + 1)) if selection.limit else []
+    cut = len(items) > selection.limit
+    del items[selection.limit :]
+    last = items[-1] if cut else None
+    encode = selection.encode
     owner = listing.owner_xml(bucket.account)
     content = (
         listing.elements(
             ("Name", request.bucket),
-            ("Prefix", encode(asked.prefix)),
-            ("KeyMarker", encode(asked.after)),
+            ("Prefix", encode(selection.prefix)),
+            ("KeyMarker", encode(selection.after)),
             ("VersionIdMarker", xml.escape(marker)),
             ("NextKeyMarker", encode(last.key) if last else None),
             ("NextVersionIdMarker", last.version_id if isinstance(last, Version) else None),
-            ("MaxKeys", asked.limit),
-            ("Delimiter", encode(asked.delimiter) if "delimiter" in query else None),
+            ("MaxKeys", selection.limit),
+            ("Delimiter", encode(selection.delimiter) if "delimiter" in query else None),
             ("EncodingType", listing.URL if query.get("encoding-type") else None),
             ("IsTruncated", cut),
         )
-        + _versions_xml((item for item in found if isinstance(item, Version)), encode, owner)
-        + listing.prefixes_xml((item.key for item in found if isinstance(item, Group)), encode)
+        + _versions_xml((item for item in items if isinstance(item, Version)), encode, owner)
+        + listing.prefixes_xml((item.key for item in items if isinstance(item, Group)), encode)
     )
     return Response(200, {"Content-Type": "application/xml"}, listing.document("ListVersionsResult", content))
 
 
 def _check_marker(key: str | None, version: str) -> None:
-    """key: None without the parameter; an empty one counts as given. Raises S3Error InvalidArgument."""
+    """Raise S3Error InvalidArgument for a bad version marker. key: None without the parameter; '' counts as one."""
     extra = {"ArgumentName": "version-id-marker", "ArgumentValue": version}
     if version and key is None:
         raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.", extra)
@@ -61,9 +62,9 @@ def _check_marker(key: str | None, version: str) -> None:
         raise S3Error("InvalidArgument", "Invalid version id specified", extra)
 
 
-def _versions_xml(found: Iterable[Version], encode: Callable[[str], str], owner: str) -> str:
+def _versions_xml(items: Iterable[Version], encode: Callable[[str], str], owner: str) -> str:
     pieces = []
-    for key, version_id, latest, marker, row in found:
+    for key, version_id, latest, marker, row in items:
         about = (
             f"<Key>{encode(key)}</Key><VersionId>{version_id}</VersionId>"
             f"<IsLatest>{'true' if latest else 'false'}</IsLatest>"

@@ -1,4 +1,4 @@
-"""Operations on objects and what is kept with them."""
+"""Operations on objects and the data stored with them."""
 
 from objstore.s3.operations.object import (
     acl,

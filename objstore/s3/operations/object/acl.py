@@ -17,11 +17,11 @@ from objstore.web.responses import Response
 def get(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
     stored = context.objects.read(request, target, object_store.HEAD)
-    kept = context.access.bucket(request, target.name.of_container)
-    if kept.acls_disabled:
-        shown = acl.private(kept.owner)
+    bucket = context.access.bucket(request, target.name.of_container)
+    if bucket.acls_disabled:
+        shown = acl.private(bucket.owner)
     else:
-        shown = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner)
+        shown = acl.load(stored.headers.get(object_headers.ACL, ""), bucket.owner)
     response = bucket_config.answer(acl_xml.to_xml(shown))
     response.headers.update(objects.version_header(stored.version_id))
     return response
@@ -30,12 +30,12 @@ def get(context: Context, request: S3Request) -> Response:
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
     stored = context.objects.read(request, target, object_store.HEAD)
-    kept = context.access.bucket(request, target.name.of_container)
-    owner = acl.load(stored.headers.get(object_headers.ACL, ""), kept.owner).owner
-    asked = context.access.requested_acl(request, kept, Owners(owner, kept.owner))
-    if not asked.private:
+    bucket = context.access.bucket(request, target.name.of_container)
+    owner = acl.load(stored.headers.get(object_headers.ACL, ""), bucket.owner).owner
+    requested = context.access.requested_acl(request, bucket, Owners(owner, bucket.owner))
+    if not requested.private:
         context.buckets.register(request, target.name.of_container)
-    version_id = context.objects.change(request, target, {object_headers.ACL: acl.dump(asked, kept.owner)})
+    version_id = context.objects.change(request, target, {object_headers.ACL: acl.dump(requested, bucket.owner)})
     return Response(200, objects.version_header(version_id))
 
 

@@ -1,4 +1,4 @@
-"""GetObjectAttributes: what is asked for of an object's tag, checksum, parts, storage class and size."""
+"""GetObjectAttributes: the requested ones of an object's tag, checksum, parts, storage class and size."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response, http_date
 
 ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
-_ASKED = "X-Amz-Object-Attributes"
-_MOST_PARTS = 1000
+_HEADER = "X-Amz-Object-Attributes"
+_MAX_PARTS = 1000
 
 Elements = Iterable[tuple[str, object]]
 
 
 def attributes(context: Context, request: S3Request) -> Response:
-    asked = _asked(request)
+    requested = _requested(request)
     target = objects.target(context, request)
     reading_it = "s3:GetObjectVersion" if target.version else "s3:GetObject"
     if context.access.denies(request, reading_it, target.name.of_container, request.key, target.version):
         raise S3Error("AccessDenied")
     stored = context.objects.read(request, target, object_store.HEAD)
     checksum = object_headers.checksum(stored.headers)
-    told: dict[str, object] = {
+    values: dict[str, object] = {
         "ETag": object_headers.etag(stored.headers),
         "Checksum": [(f"Checksum{checksum.algorithm}", checksum.value), ("ChecksumType", checksum.type)]
         if checksum is not None
         else None,
-        "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in asked else None,
+        "ObjectParts": _parts(context, request, target, stored) if "ObjectParts" in requested else None,
         "StorageClass": stored.headers.get(STORAGE_CLASS, STANDARD),
         "ObjectSize": stored.size,
     }
-    said = {
+    headers = {
         "Content-Type": "application/xml",
         "Last-Modified": http_date(object_headers.modified(stored.headers)),
         **objects.version_header(stored.version_id),
     }
-    elements = [(name, told[name]) for name in ATTRIBUTES if name in asked]
-    return Response(200, said, xml.document("GetObjectAttributesResponse", elements))
+    elements = [(name, values[name]) for name in ATTRIBUTES if name in requested]
+    return Response(200, headers, xml.document("GetObjectAttributesResponse", elements))
 
 
-def _asked(request: S3Request) -> frozenset[str]:
-    """Raises S3Error InvalidArgument."""
-    asked = frozenset(name.strip() for name in request.header(_ASKED).split(",") if name.strip())
-    wrong = next((name for name in sorted(asked) if name not in ATTRIBUTES), None)
-    if not asked or wrong is not None:
-        extra = {"ArgumentName": _ASKED.lower()}
+def _requested(request: S3Request) -> frozenset[str]:
+    """Return the names of the requested attributes. Raises S3Error InvalidArgument."""
+    requested = frozenset(name.strip() for name in request.header(_HEADER).split(",") if name.strip())
+    wrong = next((name for name in sorted(requested) if name not in ATTRIBUTES), None)
+    if not requested or wrong is not None:
+        extra = {"ArgumentName": _HEADER.lower()}
         if wrong is not None:
             extra["ArgumentValue"] = wrong
         raise S3Error("InvalidArgument", "Invalid attribute name specified.", extra)
-    return asked
+    return requested
 
 
 def _parts(context: Context, request: S3Request, target: Target, stored: Reply) -> Elements | None:
-    """None for an object that was uploaded in one piece. Single parts are told only where their checksums are known."""
+    """Return the parts, None for an object uploaded in one piece. Only parts with a known checksum are listed."""
     count = reading.parts_count(stored.headers)
     if not count:
         return None
-    marker, most = _number(request, "X-Amz-Part-Number-Marker", 0), _number(request, "X-Amz-Max-Parts", _MOST_PARTS)
-    most = min(most, _MOST_PARTS)
-    page = list(enumerate(reading.parts(context, request, target), 1))[marker : marker + most]
+    marker, limit = _number(request, "X-Amz-Part-Number-Marker", 0), _number(request, "X-Amz-Max-Parts", _MAX_PARTS)
+    limit = min(limit, _MAX_PARTS)
+    page = list(enumerate(reading.parts(context, request, target), 1))[marker : marker + limit]
     shown = [("Part", _part(number, segment)) for number, segment in page if "checksum" in segment]
     last = page[-1][0] if page else marker
     return [
         ("PartsCount", count),
         ("PartNumberMarker", marker),
         ("NextPartNumberMarker", last),
-        ("MaxParts", most),
+        ("MaxParts", limit),
         ("IsTruncated", last < count and bool(page)),
         *shown,
     ]

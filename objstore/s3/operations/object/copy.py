@@ -22,23 +22,23 @@ def copy(context: Context, request: S3Request) -> Response:
     name = objects.new_object(context, request)
     conditions = objects.write_conditions(request.headers)
     source = CopySource(request.header(copying.SOURCE))
-    chosen = copying.directives(request.headers)
-    copying.check_change(request, source, chosen)
+    replaced = copying.directives(request.headers)
+    copying.check_change(request, source, replaced)
     target = source.target(context, request)
     stored = copying.open_source(context, request, target)
     copying.check_size(stored)
     try:
-        kept = copying.kept_of_copy(context, request, stored, target, chosen)
-        copied = copying.transfer(context, request, stored, Target(name), kept, conditions)
+        headers = copying.copy_headers(context, request, stored, target, replaced)
+        copied = copying.transfer(context, request, stored, Target(name), headers, conditions)
     finally:
         stored.close()
-    said = {
+    answer = {
         "Content-Type": "application/xml",
         **objects.version_header(copied.written.version_id),
-        **encryption(kept),
+        **encryption(headers),
     }
     if stored.version_id:
-        said["x-amz-copy-source-version-id"] = stored.version_id
+        answer["x-amz-copy-source-version-id"] = stored.version_id
     checksum = copied.checksum
     result = [
         ("LastModified", dates.iso(copied.written.timestamp.ceiling)),
@@ -46,7 +46,7 @@ def copy(context: Context, request: S3Request) -> Response:
         ("ChecksumType", checksum.type),
         (f"Checksum{checksum.algorithm}", checksum.value),
     ]
-    return Response(200, said, xml.document("CopyObjectResult", result))
+    return Response(200, answer, xml.document("CopyObjectResult", result))
 
 
 OPERATIONS = (Operation("CopyObject", "PUT", "object", copy, "s3:PutObject", header=copying.SOURCE),)

@@ -1,4 +1,4 @@
-"""Copies within the store: what is taken over of the source, and its bytes as a new upload."""
+"""Copies within the store: the headers taken over from the source, and its bytes as a new upload."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MARKER = "The source of a copy request may not specifically refer to a delete m
 
 
 class Directives(NamedTuple):
-    """Which of the source's are replaced by the request's."""
+    """The parts of the source that are replaced by the request's: True if replaced."""
 
     metadata: bool
     tags: bool
 
 
 def directives(headers: Mapping[str, str]) -> Directives:
-    """Raises S3Error InvalidArgument."""
+    """Return the directives of a request. Raises S3Error InvalidArgument."""
     return Directives(
         _directive(headers, "X-Amz-Metadata-Directive", "metadata"),
         _directive(headers, "X-Amz-Tagging-Directive", "tagging"),
@@ -53,44 +53,43 @@ def _directive(headers: Mapping[str, str], header: str, noun: str) -> bool:
 def open_source(
     context: Context, request: S3Request, source: Target, head: bool = False, prefix: str = _CONDITIONS
 ) -> Reply:
-    """The source, conditions on it judged; prefix: of the headers that set them.
+    """Open the source if the conditions on it hold; prefix: of their headers.
 
-    Raises S3Error PreconditionFailed, InvalidRequest (a delete marker by its version), and what `current.read` raises.
+    Raises S3Error PreconditionFailed, InvalidRequest (a delete marker by its version), and as `current.read` does.
     """
-    asked = reading.conditions_of(request.headers, prefix)
+    conditions = reading.conditions_of(request.headers, prefix)
     try:
-        stored = context.objects.read(request, source, ReadOptions(asked.tags, head=head))
+        stored = context.objects.read(request, source, ReadOptions(conditions.tags, head=head))
     except S3Error as refused:
         if refused.extra.get("ResourceType") == "DeleteMarker":
             raise S3Error("InvalidRequest", _MARKER, None, refused.headers) from None
         raise
-    if reading.verdict(stored, asked) is not None:
+    if reading.verdict(stored, conditions) is not None:
         stored.close()
-        raise S3Error("PreconditionFailed", "", {"Condition": prefix.lower() + _failed(asked)})
+        raise S3Error("PreconditionFailed", "", {"Condition": prefix.lower() + _failed(conditions)})
     return stored
 
 
-def _failed(asked: reading.Conditions) -> str:
-    return next(iter((*asked.tags, *asked.dates)), "").lower()
+def _failed(conditions: reading.ReadConditions) -> str:
+    return next(iter((*conditions.tags, *conditions.dates)), "").lower()
 
 
 def check_size(stored: Reply) -> None:
-    """Raises S3Error InvalidRequest for a source that cannot be copied at once."""
-    if stored.size > objects.MOST_PUT:
+    """Raise S3Error InvalidRequest for a source that is too large for one copy."""
+    if stored.size > objects.MAX_PUT:
         stored.close()
         raise S3Error(
             "InvalidRequest",
-            "The specified copy source is larger than the maximum allowable size for a copy source: "
-            f"{objects.MOST_PUT}",
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {objects.MAX_PUT}",
         )
 
 
-def check_change(request: S3Request, source: CopySource, chosen: Directives) -> None:
-    """Raises S3Error InvalidRequest for a copy of an object onto itself that would change nothing."""
+def check_change(request: S3Request, source: CopySource, replaced: Directives) -> None:
+    """Raise S3Error InvalidRequest for a copy of an object onto itself that would change nothing."""
     if source.version or (source.bucket, source.key) != (request.bucket, request.key):
         return
     changing = ("X-Amz-Storage-Class", "X-Amz-Website-Redirect-Location", "X-Amz-Server-Side-Encryption")
-    if not chosen.metadata and not any(name in request.headers for name in changing):
+    if not replaced.metadata and not any(name in request.headers for name in changing):
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -98,32 +97,32 @@ def check_change(request: S3Request, source: CopySource, chosen: Directives) -> 
         )
 
 
-def kept_of_copy(
-    context: Context, request: S3Request, stored: Reply, source: Target, chosen: Directives
+def copy_headers(
+    context: Context, request: S3Request, stored: Reply, source: Target, replaced: Directives
 ) -> dict[str, str]:
-    """What is kept with a copy besides its bytes and checksum; ACL, storage class and redirect are the request's.
+    """Return the headers stored with a copy, without its checksum; ACL, storage class and redirect are the request's.
 
-    Raises S3Error AccessDenied where a policy denies to read the source's tags, or to set them.
+    Raises S3Error AccessDenied if a policy denies to read the source's tags, or to set them.
     """
-    kept = objects.kept_of_upload(context, request)
-    if not chosen.metadata:
-        kept = {
+    headers = objects.upload_headers(context, request)
+    if not replaced.metadata:
+        headers = {
             name: value
-            for name, value in kept.items()
+            for name, value in headers.items()
             if name.startswith(("X-Object-Sysmeta-", object_headers.ACL, object_headers.TAGS))
         }
-        kept = {"Content-Type": DEFAULT_TYPE, **kept, **object_headers.copied_metadata(stored.headers)}
-    if not chosen.tags:
-        kept.pop(object_headers.TAGS, None)
+        headers = {"Content-Type": DEFAULT_TYPE, **headers, **object_headers.copied_metadata(stored.headers)}
+    if not replaced.tags:
+        headers.pop(object_headers.TAGS, None)
         tags = stored.headers.get(object_headers.TAGS, "")
         if tags:
             _check_tags(context, request, source)
-            kept[object_headers.TAGS] = tags
-    return kept | class_header(kept)
+            headers[object_headers.TAGS] = tags
+    return headers | class_header(headers)
 
 
 def _check_tags(context: Context, request: S3Request, source: Target) -> None:
-    """Tags that a copy takes over are read there and set here."""
+    """Raise S3Error AccessDenied unless the client may read the tags of the source and set them on the copy."""
     if reading.tags_denied(context, request, source):
         raise S3Error("AccessDenied")
     bucket = context.buckets.resolve(request, request.bucket)
@@ -131,19 +130,19 @@ def _check_tags(context: Context, request: S3Request, source: Target) -> None:
         raise S3Error("AccessDenied")
 
 
-def checksum_wanted(headers: Mapping[str, str], stored: Reply) -> tuple[Checksum | None, str]:
-    """The checksum of the source where it is that of the copy too, or the algorithm to compute one by."""
-    known = object_headers.checksum(stored.headers)
-    asked = headers.get("X-Amz-Checksum-Algorithm")
-    algorithm = checksums.algorithm_name(asked, "x-amz-checksum-algorithm") if asked else ""
-    whole = known is not None and known.type == "FULL_OBJECT"
-    if known is not None and whole and algorithm in ("", known.algorithm):
-        return known._replace(parts=0), ""
-    return None, algorithm or (known.algorithm if known is not None else checksums.DEFAULT)
+def copy_checksum(headers: Mapping[str, str], stored: Reply) -> tuple[Checksum | None, str]:
+    """Return the checksum of the source if it is valid for the copy too, else the algorithm to compute one."""
+    source_sum = object_headers.checksum(stored.headers)
+    conditions = headers.get("X-Amz-Checksum-Algorithm")
+    algorithm = checksums.algorithm_name(conditions, "x-amz-checksum-algorithm") if conditions else ""
+    whole = source_sum is not None and source_sum.type == "FULL_OBJECT"
+    if source_sum is not None and whole and algorithm in ("", source_sum.algorithm):
+        return source_sum._replace(parts=0), ""
+    return None, algorithm or (source_sum.algorithm if source_sum is not None else checksums.DEFAULT)
 
 
 class Summed:
-    """A body whose checksum is computed as it is read."""
+    """A body whose checksum is computed while it is read."""
 
     def __init__(self, source: ObjectBody, algorithm: str) -> None:
         self.length = source.length
@@ -154,14 +153,14 @@ class Summed:
     def check(self) -> None:
         self._source.check()
 
-    def read_chunk(self, most: int, /) -> bytes:
-        piece = self._source.read_chunk(most)
+    def read_chunk(self, limit: int, /) -> bytes:
+        piece = self._source.read_chunk(limit)
         self._digest.update(piece)
         return piece
 
     @property
     def checksum(self) -> Checksum:
-        """Of all that was read."""
+        """The checksum of the bytes read so far."""
         return Checksum(self._algorithm, checksums.encode(self._digest.digest()))
 
 
@@ -175,23 +174,23 @@ def transfer(
     request: S3Request,
     stored: Reply,
     target: Target,
-    kept: Mapping[str, str],
+    headers: Mapping[str, str],
     conditions: Mapping[str, str],
 ) -> Copied:
-    """Write what was opened as a new object. Raises what `current.write` raises."""
-    known, algorithm = checksum_wanted(request.headers, stored)
+    """Write the content of an open object as a new object. Raises as `current.write` does."""
+    source_sum, algorithm = copy_checksum(request.headers, stored)
     flow = Outflow(stored, stored.size)
     body: ObjectBody = flow
-    if known is None:
+    if source_sum is None:
         body = summed = Summed(flow, algorithm)
 
     def checksum() -> Checksum:
-        return summed.checksum if known is None else known
+        return summed.checksum if source_sum is None else source_sum
 
     def late() -> dict[str, str]:
         return {object_headers.CHECKSUM: checksum().dump()}
 
-    upload = Upload({**kept, "Etag": copies.etag_of_content(stored)}, body, late, conditions)
+    upload = Upload({**headers, "Etag": copies.etag_of_content(stored)}, body, late, conditions)
     try:
         written = context.objects.write(request, target.name, upload)
     finally:

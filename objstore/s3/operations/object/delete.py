@@ -1,4 +1,4 @@
-"""DeleteObject: 204 whether or not the object was there, unless a condition was given."""
+"""DeleteObject: 204 whether or not the object existed, unless the request has a condition."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from objstore.web.responses import Response
 def delete(context: Context, request: S3Request) -> Response:
     conditions = deleting.of_headers(request.headers)
     deleted = deleting.delete(context, request, objects.target(context, request), conditions)
-    said = objects.version_header(deleted.version_id)
+    headers = objects.version_header(deleted.version_id)
     if deleted.marker:
-        said["x-amz-delete-marker"] = "true"
-    return Response(204, said)
+        headers["x-amz-delete-marker"] = "true"
+    return Response(204, headers)
 
 
 OPERATIONS = (

@@ -14,23 +14,23 @@ from objstore.s3.language import checksums, failures, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.operations.object import deleting
-from objstore.s3.operations.object.deleting import Conditions
+from objstore.s3.operations.object.deleting import DeleteConditions
 from objstore.s3.request import addressing
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.responses import Response
 
-MOST_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with what stands around them
+MAX_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with their XML elements
 _AT_ONCE = 16
 _ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
 _CHECKED = ("Content-Md5", checksums.TRAILER, *checksums.BY_HEADER)
 
 
 class Item(NamedTuple):
-    """version: None for the current one."""
+    """An object to delete. version: None for the current one."""
 
     key: str
     version: str | None
-    conditions: Conditions
+    conditions: DeleteConditions
 
 
 Outcome = DeleteResult | S3Error
@@ -41,23 +41,23 @@ def delete_many(context: Context, request: S3Request) -> Response:
     context.access.check_anonymous(request, _ACTIONS, bucket)
     if not any(name in request.headers for name in _CHECKED):
         raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-    body = request.body.whole(MOST_BODY)
+    body = request.body.whole(MAX_BODY)
     if not body:
         raise S3Error("MissingRequestBodyError")
     items, quiet = read(body, context.settings.max_multi_delete)
     outcomes = _delete_all(context, request, items)
-    told = [_told(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
-    shown = [entry for entry in told if not quiet or entry[0] == "Error"]
+    entries = [_entry(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
+    shown = [entry for entry in entries if not quiet or entry[0] == "Error"]
     return Response(200, {"Content-Type": "application/xml"}, xml.document("DeleteResult", shown))
 
 
-def read(body: bytes, most: int) -> tuple[list[Item], bool]:
-    """The objects that a Delete document names, and whether only errors are to be told; raises S3Error MalformedXML."""
+def read(body: bytes, limit: int) -> tuple[list[Item], bool]:
+    """Return the objects of a Delete document, and whether to report only errors. Raises S3Error MalformedXML."""
     root = xml.parse(body, "Delete")
     xml.only(root, ("Object", "Quiet"))
     quiet = xml.text(root, "Quiet").lower()
     count = sum(1 for _ in root.iterchildren("Object"))
-    if not 0 < count <= most or quiet not in ("", "true", "false"):
+    if not 0 < count <= limit or quiet not in ("", "true", "false"):
         raise S3Error("MalformedXML")
     items = [_item(element) for element in root.iterchildren("Object")]
     return items, quiet == "true"
@@ -68,12 +68,12 @@ def _item(element: Any) -> Item:
     key = element.findtext("Key")
     if not key:
         raise S3Error("MalformedXML")
-    conditions = Conditions(*(xml.optional(element, name) for name in ("ETag", "LastModifiedTime", "Size")))
+    conditions = DeleteConditions(*(xml.optional(element, name) for name in ("ETag", "LastModifiedTime", "Size")))
     return Item(key, xml.optional(element, "VersionId"), conditions)
 
 
 def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iterable[Outcome]:
-    """The outcome of each, several under way at once: each waits for its disk most of the time."""
+    """Return the outcome of each deletion. Several run at once, since each waits for disks most of the time."""
     outcomes: list[Outcome] = [DeleteResult(False)] * len(items)
     waiting = iter(enumerate(items))
 
@@ -90,7 +90,7 @@ def _delete_all(context: Context, request: S3Request, items: list[Item]) -> Iter
 def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
     version = item.version or ""
     action = _ACTIONS[1] if version else _ACTIONS[0]
-    if item.version == "":  # no version has it, and the current one is not meant
+    if item.version == "":  # no version has this id, and it is not the current one
         return S3Error("NoSuchVersion")
     try:
         addressing.check_key(item.key)
@@ -104,14 +104,13 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
         return failures.from_core(failure)
 
 
-def _told(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, object]]]:
-    asked = [("Key", item.key), ("VersionId", item.version)]
+def _entry(item: Item, outcome: Outcome) -> tuple[str, list[tuple[str, object]]]:
+    elements: list[tuple[str, object]] = [("Key", item.key), ("VersionId", item.version)]
     if isinstance(outcome, S3Error):
-        return "Error", [*asked, ("Code", outcome.code), ("Message", outcome.message)]
-    told: list[tuple[str, object]] = [*asked]
+        return "Error", [*elements, ("Code", outcome.code), ("Message", outcome.message)]
     if outcome.marker:
-        told += [("DeleteMarker", True), ("DeleteMarkerVersionId", outcome.version_id)]
-    return "Deleted", told
+        elements += [("DeleteMarker", True), ("DeleteMarkerVersionId", outcome.version_id)]
+    return "Deleted", elements
 
 
 OPERATIONS = (Operation("DeleteObjects", "POST", "bucket", delete_many, "", "delete"),)

@@ -1,4 +1,4 @@
-"""Deleting objects under conditions: by entity tag, and by size and date of what is there."""
+"""Deleting objects under conditions: by entity tag, and by size and date of the stored object."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from objstore.s3.language.errors import S3Error
 from objstore.s3.request.s3_request import S3Request
 
 
-class Conditions(NamedTuple):
-    """What must be so of the object, None for anything.
+class DeleteConditions(NamedTuple):
+    """Properties that the object must have, None for any.
 
     modified: an HTTP or ISO date, to the second. size: in bytes.
     """
@@ -27,24 +27,24 @@ class Conditions(NamedTuple):
     size: str | None = None
 
 
-NONE = Conditions()
+NONE = DeleteConditions()
 
 
-def of_headers(headers: Mapping[str, str]) -> Conditions:
-    return Conditions(
+def of_headers(headers: Mapping[str, str]) -> DeleteConditions:
+    return DeleteConditions(
         headers.get("If-Match"),
         headers.get("X-Amz-If-Match-Last-Modified-Time"),
         headers.get("X-Amz-If-Match-Size"),
     )
 
 
-def delete(context: Context, request: S3Request, target: Target, conditions: Conditions = NONE) -> DeleteResult:
-    """Raises what `current.delete` raises, and S3Error InvalidArgument.
+def delete(context: Context, request: S3Request, target: Target, conditions: DeleteConditions = NONE) -> DeleteResult:
+    """Delete an object if the conditions hold. Raises as `current.delete` does, and S3Error InvalidArgument.
 
-    With conditions of size and date alone, deleting what is not there is no error.
+    With conditions of size and date alone, it is not an error if the object does not exist.
     """
     etag = conditions.etag
-    if etag == "":  # no object has it
+    if etag == "":  # no object has an empty tag
         raise S3Error("PreconditionFailed", "", {"Condition": "If-Match"})
     if conditions.modified is not None or conditions.size is not None:
         try:
@@ -56,8 +56,8 @@ def delete(context: Context, request: S3Request, target: Target, conditions: Con
     return context.objects.delete(request, target, etag or "")
 
 
-def _looked_up(context: Context, request: S3Request, target: Target, conditions: Conditions) -> str:
-    """The tag of the object that fulfils the conditions: the deletion is then held to be of that one."""
+def _looked_up(context: Context, request: S3Request, target: Target, conditions: DeleteConditions) -> str:
+    """Return the tag of the object if it meets the conditions: the deletion is then limited to this tag."""
     stored = context.objects.read(request, target, object_store.HEAD)
     size, seconds = _numbers(conditions)
     if size is not None and size != stored.size:
@@ -70,7 +70,7 @@ def _looked_up(context: Context, request: S3Request, target: Target, conditions:
     return f'"{etag}"'
 
 
-def _numbers(conditions: Conditions) -> tuple[int | None, int | None]:
+def _numbers(conditions: DeleteConditions) -> tuple[int | None, int | None]:
     size = None
     if conditions.size is not None:
         size = whole(conditions.size)

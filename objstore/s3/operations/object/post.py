@@ -1,4 +1,4 @@
-"""PostObject: an upload by a browser's form, which `form_upload` has read."""
+"""PostObject: an upload by a browser's form, read by `form_upload`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def post(context: Context, request: S3Request) -> Response:
     if fields is None:
         raise S3Error("PreconditionFailed", extra={"Condition": _NO_FORM})
     name = objects.name_of(context, request)
-    kept = objects.kept_of_upload(context, request)
+    stored = objects.upload_headers(context, request)
     if not request.body.algorithm:
         request.body.add_checksum(checksums.DEFAULT)
 
@@ -32,17 +32,17 @@ def post(context: Context, request: S3Request) -> Response:
         checksum = objects.checksum_of(request)
         return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    written = context.objects.write(request, name, Upload(kept, request.body, late))
+    written = context.objects.write(request, name, Upload(stored, request.body, late))
     headers = {
         "ETag": f'"{written.etag}"',
         **objects.version_header(written.version_id),
-        **object_headers.encryption(kept),
+        **object_headers.encryption(stored),
     }
     return _answer(request, fields, headers)
 
 
 def _answer(request: S3Request, fields: Mapping[str, str], headers: dict[str, str]) -> Response:
-    """As the form wishes: by a redirect, by 200, by 201 with a document, or by 204."""
+    """Return the answer that the form requests: a redirect, 200, 201 with a document, or 204."""
     redirect = _redirect(fields, request, headers["ETag"])
     if redirect:
         return Response(303, {**headers, "Location": redirect})
@@ -57,23 +57,23 @@ def _answer(request: S3Request, fields: Mapping[str, str], headers: dict[str, st
 
 
 def _here(request: S3Request) -> str:
-    """The URL that the form was sent to."""
+    """Return the URL to which the form was sent."""
     environ = request.environ
     path = environ["objstore.raw_target"].partition("?")[0].rstrip("/")
     return f"{environ['wsgi.url_scheme']}://{request.header('Host')}{path}"
 
 
 def _redirect(fields: Mapping[str, str], request: S3Request, etag: str) -> str:
-    """Where the browser is to go; '' where the form says nothing, or nothing usable."""
-    wanted = fields.get("success_action_redirect") or fields.get("redirect", "")
+    """Return the URL of the redirect; '' if the form has none, or no valid one."""
+    url = fields.get("success_action_redirect") or fields.get("redirect", "")
     try:
-        parts = urlsplit(wanted)
+        parts = urlsplit(url)
     except ValueError:
         return ""
-    if parts.scheme not in ("http", "https") or not parts.netloc or any(ord(one) < 33 for one in wanted):
+    if parts.scheme not in ("http", "https") or not parts.netloc or any(ord(one) < 33 for one in url):
         return ""
-    told = urlencode({"bucket": request.bucket, "key": request.key, "etag": etag}, quote_via=quote)
-    return parts._replace(query=f"{parts.query}&{told}" if parts.query else told).geturl()
+    added = urlencode({"bucket": request.bucket, "key": request.key, "etag": etag}, quote_via=quote)
+    return parts._replace(query=f"{parts.query}&{added}" if parts.query else added).geturl()
 
 
 OPERATIONS = (Operation("PostObject", "POST", "bucket", post, "s3:PutObject"),)

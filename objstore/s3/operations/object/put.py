@@ -12,14 +12,14 @@ from objstore.web.responses import Response
 
 def put(context: Context, request: S3Request) -> Response:
     name = objects.new_object(context, request)
-    kept = objects.kept_of_upload(context, request)
-    upload = objects.upload(request, kept)
+    stored = objects.upload_headers(context, request)
+    upload = objects.upload(request, stored)
     written = context.objects.write(request, name, upload)
-    said = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **encryption(kept)}
+    headers = {"ETag": f'"{written.etag}"', **objects.version_header(written.version_id), **encryption(stored)}
     checksum = objects.checksum_of(request)
     if checksum is not None:
-        said.update(checksum.headers())
-    return Response(200, said)
+        headers.update(checksum.headers())
+    return Response(200, headers)
 
 
 OPERATIONS = (Operation("PutObject", "PUT", "object", put, "s3:PutObject"),)

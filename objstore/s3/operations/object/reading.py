@@ -1,7 +1,7 @@
-"""GET and HEAD of objects: which conditions, range and part a request means, and the answer.
+"""GET and HEAD of objects: the conditions, range and part of a request, and the answer.
 
-Entity tags are judged by the store at the moment of reading. Dates are judged here, against the
-date of the data: to the store a change of tags is a change too, to S3's clients it is none.
+Entity tags are checked by the store at the moment of reading. Dates are checked here, against the
+date of the data: for the store a change of tags is a change too, for S3's clients it is not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from objstore.s3.request.s3_request import S3Request
 from objstore.web import conditions, ranges
 from objstore.web.responses import Response
 
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 _PARTS = re.compile(r"[0-9a-f]{32}-(\d{1,5})\Z")
 _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Language")
 
@@ -33,19 +33,19 @@ _SHOWN_304 = ("ETag", "Last-Modified", "Cache-Control", "Expires", "Content-Lang
 _TAGGED = "x-amz-tagging-count"
 
 
-class Conditions(NamedTuple):
-    """tags: for the store to judge. dates: judged here. Names as in HTTP."""
+class ReadConditions(NamedTuple):
+    """Conditions of a read. tags: checked by the store. dates: checked here. Names as in HTTP."""
 
     tags: dict[str, str]
     dates: dict[str, str]
 
 
 _CONDITIONAL = frozenset({"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"})
-_UNCONDITIONAL = Conditions({}, {})
+_UNCONDITIONAL = ReadConditions({}, {})
 
 
-def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
-    """The conditions that count (RFC 9110, 13.2.2): a date beside an entity tag of the same sense does not.
+def conditions_of(headers: Mapping[str, str], prefix: str = "") -> ReadConditions:
+    """Return the conditions that count (RFC 9110, 13.2.2): a date beside an entity tag of the same kind does not.
 
     prefix: of the headers' names, `X-Amz-Copy-Source-` for those on a source.
     """
@@ -63,48 +63,50 @@ def conditions_of(headers: Mapping[str, str], prefix: str = "") -> Conditions:
         tags["If-None-Match"] = unmatched
     elif since:
         dates["If-Modified-Since"] = since
-    return Conditions(tags, dates)
+    return ReadConditions(tags, dates)
 
 
-def verdict(stored: Reply, asked: Conditions) -> int | None:
-    """304 or 412 where a condition does not hold, after the store has judged the tags."""
+def verdict(stored: Reply, requested: ReadConditions) -> int | None:
+    """Return 304 or 412 if a condition does not hold, else None. The store has checked the tags already."""
     status = stored.status
-    if asked.dates and status in (200, 206, 304):
+    if requested.dates and status in (200, 206, 304):
         modified = Timestamp.from_seconds(object_headers.modified(stored.headers))
-        judged = conditions.evaluate("GET", asked.dates, object_headers.etag(stored.headers), modified)
-        if judged == 412 or status != 304:
-            return judged
+        outcome = conditions.evaluate("GET", requested.dates, object_headers.etag(stored.headers), modified)
+        if outcome == 412 or status != 304:
+            return outcome
     return status if status in (304, 412) else None
 
 
-def failed_condition(asked: Conditions, wanted: tuple[str, ...] = ("If-Match", "If-Unmodified-Since")) -> S3Error:
-    name = next((name for name in wanted if name in asked.tags or name in asked.dates), "")
+def failed_condition(
+    requested: ReadConditions, names: tuple[str, ...] = ("If-Match", "If-Unmodified-Since")
+) -> S3Error:
+    name = next((name for name in names if name in requested.tags or name in requested.dates), "")
     return S3Error("PreconditionFailed", "", {"Condition": name} if name else None)
 
 
 def answer(context: Context, request: S3Request) -> Response:
-    """The answer to a GET or HEAD of an object."""
+    """Return the answer to a GET or HEAD of an object."""
     overridden = _overrides(request)
     target = objects.target(context, request)
-    asked = conditions_of(request.headers)
-    wanted = dict(asked.tags)
-    wanted_range = request.header("Range")
+    requested = conditions_of(request.headers)
+    sent = dict(requested.tags)
+    range_header = request.header("Range")
     number = _part_number(request)
     part = _part(context, request, target, number) if number else None
     if part is not None:
-        wanted_range = part.range
-        wanted.setdefault("If-Match", part.etag)
+        range_header = part.range
+        sent.setdefault("If-Match", part.etag)
     parts = part.parts if part is not None else 0
-    spans = ranges.parse(wanted_range) if wanted_range else None
-    if spans is not None and len(spans) == 1:  # S3 answers several ranges by the whole
-        wanted["Range"] = wanted_range
+    spans = ranges.parse(range_header) if range_header else None
+    if spans is not None and len(spans) == 1:  # S3 answers several ranges with the whole
+        sent["Range"] = range_header
         if request.header("If-Range"):
-            wanted["If-Range"] = request.header("If-Range")
-    nothing = bool(parts and not wanted_range)  # an empty part of an object that is not
-    head = nothing or request.method == "HEAD"
-    stored = context.objects.read(request, target, ReadOptions(wanted, head=head))
+            sent["If-Range"] = request.header("If-Range")
+    is_empty_part = bool(parts and not range_header)  # of an object that is not empty
+    head = is_empty_part or request.method == "HEAD"
+    stored = context.objects.read(request, target, ReadOptions(sent, head=head))
     try:
-        response = _response(request, stored, asked, wanted.get("Range", ""), part)
+        response = _response(request, stored, requested, sent.get("Range", ""), part)
     except S3Error:
         stored.close()
         raise
@@ -112,46 +114,48 @@ def answer(context: Context, request: S3Request) -> Response:
         del response.headers[_TAGGED]
     if parts:
         response.headers["x-amz-mp-parts-count"] = str(parts)
-    if nothing:
+    if is_empty_part:
         response.headers["Content-Length"] = "0"
     response.headers.update(overridden)
     return response
 
 
 def tags_denied(context: Context, request: S3Request, target: Target) -> bool:
-    """Does a policy deny to read the tags of an object, which its own reading would tell of?"""
+    """Return whether a policy denies to read the tags of an object; a read of it then hides their number."""
     name = target.name
     assert name.object is not None
     action = "s3:GetObjectVersionTagging" if target.version else "s3:GetObjectTagging"
     return context.access.denies(request, action, name.of_container, name.object, target.version)
 
 
-def _response(request: S3Request, stored: Reply, asked: Conditions, wanted_range: str, part: _Part | None) -> Response:
-    judged = verdict(stored, asked)
-    if judged == 412:
-        raise failed_condition(asked)
-    said = object_headers.answer_headers(stored.headers)
+def _response(
+    request: S3Request, stored: Reply, requested: ReadConditions, range_header: str, part: _Part | None
+) -> Response:
+    outcome = verdict(stored, requested)
+    if outcome == 412:
+        raise failed_condition(requested)
+    headers = object_headers.answer_headers(stored.headers)
     if stored.version_id:
-        said["x-amz-version-id"] = stored.version_id
-    if judged == 304:
+        headers["x-amz-version-id"] = stored.version_id
+    if outcome == 304:
         stored.close()
-        return Response(304, {name: said[name] for name in (*_SHOWN_304, "x-amz-version-id") if name in said})
+        return Response(304, {name: headers[name] for name in (*_SHOWN_304, "x-amz-version-id") if name in headers})
     status = stored.status
     if status == 416:
-        raise _unsatisfied(wanted_range, stored.headers.get("Content-Range", "").rpartition("/")[2])
-    if request.method == "HEAD" and wanted_range and status == 200:
-        status = _ranged_head(said, wanted_range)
+        raise _unsatisfied(range_header, stored.headers.get("Content-Range", "").rpartition("/")[2])
+    if request.method == "HEAD" and range_header and status == 200:
+        status = _ranged_head(headers, range_header)
     if request.header("X-Amz-Checksum-Mode").upper() == "ENABLED":
         checksum = _checksum_of(stored, part, status)
         if checksum is not None:
-            said.update(checksum.headers())
-    return Response(status, said, stored.body)
+            headers.update(checksum.headers())
+    return Response(status, headers, stored.body)
 
 
 def _checksum_of(stored: Reply, part: _Part | None, status: int) -> Checksum | None:
-    """The checksum of the bytes of an answer: of the part, or of the whole. None for a range.
+    """Return the checksum of the bytes of an answer: of the part, or of the whole. None for a range.
 
-    SDKs hold the header against the bytes that come, whatever it is of.
+    SDKs compare the header with the bytes of the answer, even of a range.
     """
     checksum = object_headers.checksum(stored.headers)
     if checksum is None or (part is None and status != 200):
@@ -163,54 +167,54 @@ def _checksum_of(stored: Reply, part: _Part | None, status: int) -> Checksum | N
     return Checksum(part.checksum["algorithm"], part.checksum["value"], checksum.type)
 
 
-def _ranged_head(said: dict[str, str], wanted_range: str) -> int:
-    """Make the headers of a HEAD those of the range, which the store passes over; its status."""
-    size = int(said["Content-Length"])
-    spans = ranges.resolve(ranges.parse(wanted_range) or (), size)
+def _ranged_head(headers: dict[str, str], range_header: str) -> int:
+    """Change the headers of a HEAD to those of the range, which the store ignores; return the status."""
+    size = int(headers["Content-Length"])
+    spans = ranges.resolve(ranges.parse(range_header) or (), size)
     if not spans:
-        raise _unsatisfied(wanted_range, str(size))
+        raise _unsatisfied(range_header, str(size))
     start, stop = spans[0]
-    said["Content-Length"] = str(stop - start)
-    said["Content-Range"] = ranges.content_range(start, stop, size)
+    headers["Content-Length"] = str(stop - start)
+    headers["Content-Range"] = ranges.content_range(start, stop, size)
     return 206
 
 
-def _unsatisfied(wanted_range: str, size: str) -> S3Error:
-    extra = {"RangeRequested": wanted_range, "ActualObjectSize": size}
+def _unsatisfied(range_header: str, size: str) -> S3Error:
+    extra = {"RangeRequested": range_header, "ActualObjectSize": size}
     return S3Error("InvalidRange", "", extra, {"Content-Range": f"bytes */{size}"})
 
 
 def _overrides(request: S3Request) -> dict[str, str]:
-    """Headers that the query sets in place of the object's."""
+    """Return the headers that the query sets instead of the object's. Raises S3Error."""
     if object_headers.OVERRIDES.keys().isdisjoint(request.query):
         return {}
-    found = {name: request.query[key] for key, name in object_headers.OVERRIDES.items() if request.query.get(key)}
-    if found and not request.identity.known:
+    overrides = {name: request.query[key] for key, name in object_headers.OVERRIDES.items() if request.query.get(key)}
+    if overrides and not request.identity.known:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
-    for name, value in found.items():
+    for name, value in overrides.items():
         if not value.isprintable():
             extra = {"ArgumentName": f"response-{name.lower()}", "ArgumentValue": value}
             raise S3Error("InvalidArgument", "Header value cannot be represented using ISO-8859-1.", extra)
-    return found
+    return overrides
 
 
 def _part_number(request: S3Request) -> int:
-    """The query's partNumber, 0 for none."""
+    """Return the query's partNumber, 0 for none. Raises S3Error InvalidRequest, InvalidArgument."""
     text = request.query.get("partNumber", "")
     if not text:
         return 0
     if request.header("Range"):
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
     number = whole(text)
-    if number is None or not 1 <= number <= MOST_PARTS:
+    if number is None or not 1 <= number <= MAX_PARTS:
         extra = {"ArgumentName": "partNumber", "ArgumentValue": text}
-        message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
+        message = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
         raise S3Error("InvalidArgument", message, extra)
     return number
 
 
 class _Part(NamedTuple):
-    """Where a part lies. range: as in a Range header, '' for one without bytes. parts: 0 for an object without any.
+    """The place of a part. range: as in a Range header, '' if it has no bytes. parts: 0 for an object without parts.
 
     checksum: `algorithm` and `value`, None if the part has none.
     """
@@ -222,11 +226,11 @@ class _Part(NamedTuple):
 
 
 def _part(context: Context, request: S3Request, target: Target, number: int) -> _Part:
-    """Raises S3Error InvalidPartNumber, and what `current.read` raises."""
+    """Return the place of a part. Raises S3Error InvalidPartNumber, and as `current.read` does."""
     raw = context.objects.read(request, target, object_store.RAW)
     etag = raw.headers.get(MANIFEST_ETAG) or object_headers.etag(raw.headers)
     rows = _rows(raw)
-    count = len(rows) if _PARTS.match(etag) else 0  # data of another storage class are one segment, and no part
+    count = len(rows) if _PARTS.match(etag) else 0  # data of another storage class are one segment, but not a part
     if number > (count or 1):
         extra = {"PartNumberRequested": str(number), "ActualPartCount": str(count or 1)}
         raise S3Error("InvalidPartNumber", "", extra)
@@ -237,7 +241,7 @@ def _part(context: Context, request: S3Request, target: Target, number: int) -> 
 
 
 def _rows(raw: Reply) -> list[dict[str, Any]]:
-    """The list (`web.segments`) that was read; empty for an object that is none."""
+    """Return the list of a manifest (`web.segments`); empty for an object that is not a manifest."""
     if MANIFEST not in raw.headers:
         raw.close()
         return []
@@ -246,11 +250,11 @@ def _rows(raw: Reply) -> list[dict[str, Any]]:
 
 
 def parts_count(headers: Mapping[str, str]) -> int:
-    """Of how many parts an object was made, 0 for one that was uploaded in one piece."""
+    """Return the number of parts of an object, 0 for one that was uploaded in one piece."""
     match = _PARTS.match(object_headers.etag(headers)) if MANIFEST in headers else None
     return int(match[1]) if match else 0
 
 
 def parts(context: Context, request: S3Request, target: Target) -> list[dict[str, object]]:
-    """The parts of an object, in order, with what its list says of each."""
+    """Return the parts of an object, in order, as the entries of its list."""
     return _rows(context.objects.read(request, target, object_store.RAW))

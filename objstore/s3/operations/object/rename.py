@@ -1,7 +1,7 @@
-"""RenameObject: the bytes and all that is kept with them go to another key of the same bucket.
+"""RenameObject: the bytes and all headers stored with them move to another key of the same bucket.
 
-The store writes the new name and deletes the old one in one stroke, if the old one still is what was copied. At no
-time is the object under neither name. If the bucket keeps versions the old one is deleted afterwards.
+The store writes the new name and deletes the old one in one step, if the object under the old one is unchanged. The
+object always exists under one of the names. If the bucket keeps versions the old one is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from objstore.web.responses import Response
 
 SOURCE = "X-Amz-Rename-Source"
 _SOURCE_CONDITIONS = "X-Amz-Rename-Source-"
-_KEPT = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S3-")
+_PREFIXES = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S3-")
 
 
 def rename(context: Context, request: S3Request) -> Response:
@@ -39,7 +39,7 @@ def rename(context: Context, request: S3Request) -> Response:
     flow = Outflow(stored, stored.size)
     try:
         upload = Upload(
-            {**_kept(stored), "Etag": copies.etag_of_content(stored)},
+            {**_stored_headers(stored), "Etag": copies.etag_of_content(stored)},
             flow,
             conditions=objects.write_conditions(request.headers),
             rename=RenameSource(key, object_headers.quoted_etag(stored.headers)),
@@ -51,7 +51,7 @@ def rename(context: Context, request: S3Request) -> Response:
 
 
 def _source_key(request: S3Request) -> str:
-    """The key in x-amz-rename-source: percent-encoded, alone or as `/bucket/key`. Raises S3Error."""
+    """Return the key in x-amz-rename-source: percent-encoded, alone or as `/bucket/key`. Raises S3Error."""
     header = request.header(SOURCE)
     try:
         key = unquote(header, errors="strict")
@@ -69,13 +69,13 @@ def _source_key(request: S3Request) -> str:
     return key
 
 
-def _kept(stored: Reply) -> dict[str, str]:
-    """All that is kept with the source. The tag of an object made of parts stays what it was."""
-    kept = object_headers.copied_metadata(stored.headers) | object_headers.with_prefixes(stored.headers, _KEPT)
+def _stored_headers(stored: Reply) -> dict[str, str]:
+    """Return the headers stored with the source. The tag of an object made of parts does not change."""
+    headers = object_headers.copied_metadata(stored.headers) | object_headers.with_prefixes(stored.headers, _PREFIXES)
     if MANIFEST in stored.headers or object_headers.ETAG in stored.headers:
         etag = object_headers.etag(stored.headers)
-        kept |= {object_headers.ETAG: etag, MANIFEST_ETAG: etag, LISTED_ETAG: etag}
-    return kept | class_header(kept)
+        headers |= {object_headers.ETAG: etag, MANIFEST_ETAG: etag, LISTED_ETAG: etag}
+    return headers | class_header(headers)
 
 
 OPERATIONS = (Operation("RenameObject", "PUT", "object", rename, "s3:PutObject", "renameObject"),)

@@ -14,15 +14,15 @@ from objstore.web.responses import Response
 def get(context: Context, request: S3Request) -> Response:
     """Return an empty set if the object has no tags."""
     stored = context.objects.read(request, objects.target(context, request), object_store.HEAD)
-    kept = tags.load(stored.headers.get(object_headers.TAGS, ""))
-    said = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
-    return Response(200, said, tags.to_xml(kept))
+    tag_set = tags.load(stored.headers.get(object_headers.TAGS, ""))
+    headers = {"Content-Type": "application/xml", **objects.version_header(stored.version_id)}
+    return Response(200, headers, tags.to_xml(tag_set))
 
 
 def put(context: Context, request: S3Request) -> Response:
     target = objects.target(context, request)
-    kept = tags.from_xml(xml.parse(request.body.whole(context.settings.max_xml_body)))
-    version_id = context.objects.change(request, target, {object_headers.TAGS: tags.dump(kept)})
+    tag_set = tags.from_xml(xml.parse(request.body.whole(context.settings.max_xml_body)))
+    version_id = context.objects.change(request, target, {object_headers.TAGS: tags.dump(tag_set)})
     return Response(200, objects.version_header(version_id))
 
 

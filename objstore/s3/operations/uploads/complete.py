@@ -22,16 +22,16 @@ def complete(context: Context, request: S3Request) -> Response:
     ]
     if done.checksum is not None:
         result += [(f"Checksum{done.checksum.algorithm}", done.checksum.value), ("ChecksumType", done.checksum.type)]
-    said = {
+    headers = {
         "Content-Type": "application/xml",
         **objects.version_header(done.version_id),
         **encryption(done.headers),
     }
-    return Response(200, said, xml.document("CompleteMultipartUploadResult", result))
+    return Response(200, headers, xml.document("CompleteMultipartUploadResult", result))
 
 
 def _location(request: S3Request) -> str:
-    """The object's address: that of the request, without its query."""
+    """Return the object's address: that of the request, without its query."""
     environ = request.environ
     path: str = environ["objstore.raw_target"].partition("?")[0]
     return f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', '')}{path}"

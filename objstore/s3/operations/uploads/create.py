@@ -1,4 +1,4 @@
-"""CreateMultipartUpload: what the object is to be like, before its parts come."""
+"""CreateMultipartUpload: the headers of an object, before its parts come."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _ALGORITHM, _TYPE = "X-Amz-Checksum-Algorithm", "X-Amz-Checksum-Type"
 
 def create(context: Context, request: S3Request) -> Response:
     algorithm, type = _chosen(request)
-    kept = objects.kept_of_upload(context, request)
-    upload = uploads.begin(context, request, algorithm, type, kept)
-    said = {"Content-Type": "application/xml", **encryption(kept)}
+    stored = objects.upload_headers(context, request)
+    upload = uploads.begin(context, request, algorithm, type, stored)
+    headers = {"Content-Type": "application/xml", **encryption(stored)}
     if algorithm:
-        said |= {_ALGORITHM.lower(): algorithm, _TYPE.lower(): type}
+        headers |= {_ALGORITHM.lower(): algorithm, _TYPE.lower(): type}
     result = [("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload.id)]
-    return Response(200, said, xml.document("InitiateMultipartUploadResult", result))
+    return Response(200, headers, xml.document("InitiateMultipartUploadResult", result))
 
 
 def _chosen(request: S3Request) -> tuple[str, str]:
-    """Algorithm and type of the checksums; of an upload that chooses none, the full object's is computed.
+    """Return algorithm and type of the checksums; if the upload chooses none, the full object's is computed.
 
     Raises S3Error InvalidRequest.
     """
-    asked, type = request.header(_ALGORITHM).strip().upper(), request.header(_TYPE).strip().upper()
-    if not asked:
+    algorithm, type = request.header(_ALGORITHM).strip().upper(), request.header(_TYPE).strip().upper()
+    if not algorithm:
         if type:
             raise S3Error(
                 "InvalidRequest",
                 "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
             )
         return "", uploads.FULL_OBJECT
-    if "," in asked:
+    if "," in algorithm:
         raise S3Error("InvalidRequest", "Invalid types are specified in x-amz-checksum-algorithm header.")
-    if asked not in checksums.ALGORITHMS:
+    if algorithm not in checksums.ALGORITHMS:
         raise S3Error(
             "InvalidRequest",
             "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
@@ -50,12 +50,12 @@ def _chosen(request: S3Request) -> tuple[str, str]:
         )
     if type not in ("", uploads.COMPOSITE, uploads.FULL_OBJECT):
         raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
-    if type and type not in TYPES[asked]:
+    if type and type not in TYPES[algorithm]:
         raise S3Error(
             "InvalidRequest",
-            f"The {type} checksum type cannot be used with the {asked.lower()} checksum algorithm.",
+            f"The {type} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
         )
-    return asked, type or TYPES[asked][0]
+    return algorithm, type or TYPES[algorithm][0]
 
 
 OPERATIONS = (Operation("CreateMultipartUpload", "POST", "object", create, "s3:PutObject", "uploads"),)

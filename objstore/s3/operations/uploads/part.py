@@ -23,27 +23,27 @@ def upload(context: Context, request: S3Request) -> Response:
     sent = request.body.algorithm
     _check_algorithm(upload, sent)
     length = objects.checked_length(request.body.length)
-    kept = upload.algorithm or checksums.DEFAULT
+    default = upload.algorithm or checksums.DEFAULT
     if length != 0:
-        request.body.add_checksum(kept)
+        request.body.add_checksum(default)
 
-    def known() -> Mapping[str, str]:
-        return request.body.checksums if length != 0 else {kept: _of_nothing(kept), **request.body.checksums}
+    def sums() -> Mapping[str, str]:
+        return request.body.checksums if length != 0 else {default: _of_nothing(default), **request.body.checksums}
 
-    written = parts.write(context, request, upload, request.body, known)
-    told = upload.algorithm or sent or checksums.DEFAULT
-    said = {"ETag": f'"{written.etag}"', Checksum(told, "").header: known().get(told, "")}
-    return Response(200, said)
+    written = parts.write(context, request, upload, request.body, sums)
+    shown = upload.algorithm or sent or checksums.DEFAULT
+    headers = {"ETag": f'"{written.etag}"', Checksum(shown, "").header: sums().get(shown, "")}
+    return Response(200, headers)
 
 
 def _check_algorithm(upload: Upload, sent: str) -> None:
-    """Raises S3Error InvalidRequest where a part comes with another checksum than its upload is to have."""
-    wanted = upload.algorithm
-    if not wanted or sent == wanted or (not sent and upload.type != COMPOSITE):
+    """Raise S3Error InvalidRequest if a part has another checksum than its upload requires."""
+    algorithm = upload.algorithm
+    if not algorithm or sent == algorithm or (not sent and upload.type != COMPOSITE):
         return
     raise S3Error(
         "InvalidRequest",
-        f"Checksum Type mismatch occurred, expected checksum Type: {wanted.lower()}, "
+        f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
         f"actual checksum Type: {sent.lower() or 'null'}",
     )
 

@@ -24,23 +24,22 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})\Z")
 
 def copy(context: Context, request: S3Request) -> Response:
     parts.number_of(request, context.settings.max_parts)
-    asked = _asked_range(request.header(RANGE))
+    span = _requested_range(request.header(RANGE))
     target = CopySource(request.header(copying.SOURCE)).target(context, request)
     upload = uploads.existing(context, request)
-    judged = copying.open_source(context, request, target, head=True)
-    wanted = {"If-Match": quoted_etag(judged.headers)}
-    length = judged.size
-    if asked is not None:
-        length = _check_range(asked, judged, request.header(RANGE))
-        wanted["Range"] = f"bytes={asked[0]}-{asked[1]}"
-    if length > objects.MOST_PUT:
+    head = copying.open_source(context, request, target, head=True)
+    conditions = {"If-Match": quoted_etag(head.headers)}
+    length = head.size
+    if span is not None:
+        length = _check_range(span, head, request.header(RANGE))
+        conditions["Range"] = f"bytes={span[0]}-{span[1]}"
+    if length > objects.MAX_PUT:
         raise S3Error(
             "InvalidRequest",
-            "The specified copy source is larger than the maximum allowable size for a copy source: "
-            f"{objects.MOST_PUT}",
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {objects.MAX_PUT}",
         )
-    stored = context.objects.read(request, target, ReadOptions(wanted))
-    if stored.status not in (200, 206):  # it was replaced in this very moment
+    stored = context.objects.read(request, target, ReadOptions(conditions))
+    if stored.status not in (200, 206):  # it was replaced between both reads
         stored.close()
         raise S3Error("PreconditionFailed")
     algorithm = upload.algorithm or checksums.DEFAULT
@@ -50,17 +49,17 @@ def copy(context: Context, request: S3Request) -> Response:
         written = parts.write(context, request, upload, stream, lambda: {algorithm: stream.checksum.value})
     finally:
         flow.close()
-    said = {"Content-Type": "application/xml"}
+    headers = {"Content-Type": "application/xml"}
     if stored.version_id:
-        said["x-amz-copy-source-version-id"] = stored.version_id
+        headers["x-amz-copy-source-version-id"] = stored.version_id
     result = [("LastModified", dates.iso(written.timestamp.ceiling)), ("ETag", f'"{written.etag}"')]
     if upload.algorithm:
         result.append((f"Checksum{algorithm}", stream.checksum.value))
-    return Response(200, said, xml.document("CopyPartResult", result))
+    return Response(200, headers, xml.document("CopyPartResult", result))
 
 
-def _asked_range(text: str) -> tuple[int, int] | None:
-    """First and last byte, None for the whole; raises S3Error InvalidArgument."""
+def _requested_range(text: str) -> tuple[int, int] | None:
+    """Return first and last byte, None for the whole. Raises S3Error InvalidArgument."""
     if not text:
         return None
     match = _RANGE.match(text)
@@ -74,15 +73,15 @@ def _asked_range(text: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _check_range(asked: tuple[int, int], stored: Reply, text: str) -> int:
-    """The bytes of a range; raises S3Error InvalidRange for one that the source has not whole."""
-    if asked[1] >= stored.size:
+def _check_range(span: tuple[int, int], stored: Reply, text: str) -> int:
+    """Return the number of bytes of a range. Raises S3Error InvalidRange if it exceeds the source."""
+    if span[1] >= stored.size:
         raise S3Error(
             "InvalidRange",
             f"Range specified is not valid for source object of size: {stored.size}",
             {"RangeRequested": text, "ActualObjectSize": str(stored.size)},
         )
-    return asked[1] - asked[0] + 1
+    return span[1] - span[0] + 1
 
 
 OPERATIONS = (Operation("UploadPartCopy", "PUT", "object", copy, "s3:PutObject", "uploadId", copying.SOURCE),)
