@@ -23,14 +23,15 @@ def carried(source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = Fa
     """Return the headers that a copy takes over from its source, given those that its request sent.
 
     The request's own have precedence. fresh: take over only the content type, and system metadata even if the request
-    has it. A copy of a manifest is not a manifest: it takes over none of its system metadata.
+    has it. A copy of a manifest is not a manifest, and a range has other checksums than the whole: neither takes over
+    system metadata.
     """
     headers = {}
-    of_manifest = MANIFEST in source
+    bytes_differ = MANIFEST in source or "Content-Range" in source
     for name, value in source.items():
         if name in _LARGE or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
             continue
-        if (name == DELETE_AT and "X-Delete-After" in sent) or (of_manifest and is_sysmeta(name)):
+        if (name == DELETE_AT and "X-Delete-After" in sent) or (bytes_differ and is_sysmeta(name)):
             continue
         if is_sysmeta(name) if fresh else name not in sent:
             headers[name] = value
