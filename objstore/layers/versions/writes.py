@@ -28,8 +28,10 @@ from objstore.core.errors import (
     NodeFailure,
     NotFound,
     ObjstoreError,
+    PreconditionFailed,
     is_refusal,
 )
+from objstore.core.expiry import DELETE_AT
 from objstore.core.manifests import owned_prefix
 from objstore.core.metadata import stored_with_object
 from objstore.core.timestamps import Timestamp
@@ -79,6 +81,9 @@ def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResul
     key.make_container()
     seen = key.look(newest=True)
     check(seen, condition)
+    if options.delete_at is not None:
+        _check_expiry(seen, options.delete_at)
+        condition = condition or _as_seen(seen)
     existed = seen is not None and not seen.marker
     if not existed and not options.mark_missing:
         return DeleteResult(False)
@@ -93,6 +98,12 @@ def check(seen: Seen | None, condition: WriteCondition | None) -> None:
     """Check the condition of a change. Raises PreconditionFailed if it does not hold."""
     if condition is not None:
         condition.check(None if seen is None or seen.marker else seen.etag)
+
+
+def _check_expiry(seen: Seen | None, due: int) -> None:
+    """Raises PreconditionFailed unless there is a plain object that expires at this time: versions never do."""
+    if seen is None or seen.headers.get(DELETE_AT) != str(due):
+        raise PreconditionFailed("the object does not expire at that time")
 
 
 def _commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, enabled: bool) -> Ref:

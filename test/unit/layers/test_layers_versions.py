@@ -481,6 +481,23 @@ def test_no_marker_is_made_for_what_is_not_there_if_the_caller_wants_none(world:
     assert [one.data for one in world.shown("k")] == [None, b"data"]
 
 
+def test_a_deletion_that_is_due_with_an_expiry_leaves_what_does_not_expire_then(world: World) -> None:
+    world.layer.put(
+        RequestContext(), name("k"), PutOptions({"Content-Type": "a/b", "X-Delete-At": "9999999999"}), BytesBody(b"old")
+    )
+    world.set_state("Enabled")
+    with pytest.raises(PreconditionFailed):
+        world.layer.delete(RequestContext(), name("k"), DeleteOptions(delete_at=9999999998))
+    assert world.shown("k")[0].data == b"old"
+    assert world.layer.delete(RequestContext(), name("k"), DeleteOptions(delete_at=9999999999)).marker
+    world.put("k", b"version")
+    for key in ("k", "other"):
+        with pytest.raises(PreconditionFailed):
+            world.layer.delete(RequestContext(), name(key), DeleteOptions(delete_at=9999999999))
+    assert [one.data for one in world.shown("k")] == [b"version", None, b"old"]
+    assert world.shown("other") == []
+
+
 def test_an_object_that_is_renamed_leaves_a_marker_unless_it_has_other_content(world: World) -> None:
     world.set_state("Enabled")
     world.put("old", b"data")
