@@ -46,7 +46,7 @@ class ServerSettings:
     )
     max_request_line: int = setting(size, "8192", "maximum length of a request line; longer ones are answered 414")
     max_header_line: int = setting(size, "16K", "maximum length of a header line; longer ones are answered 431")
-    max_headers_size: int = setting(size, "64K", "maximum size of all maximum number of header lines of a request")
+    max_headers_size: int = setting(size, "64K", "maximum size of all header lines of a request together")
     max_header_count: int = setting(positive, "200", "maximum number of header lines of a request")
     keepalive_timeout: float = setting(duration, "75s", "idle timeout of a connection between requests")
     header_timeout: float = setting(duration, "15s", "timeout of a whole request head")

@@ -155,7 +155,7 @@ def _plain(query: ListingQuery, fetch: Fetch, wanted: int) -> list[object]:
 
 
 class _Groups:
-    """Return the grouping of a query."""
+    """The groups that the names of a query are rolled up into."""
 
     def __init__(self, query: ListingQuery) -> None:
         self.path = query.path is not None
