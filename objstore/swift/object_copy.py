@@ -2,7 +2,8 @@
 
 The source is read, and the destination written, with the rights of the client. Headers of the request are for the PUT,
 except Range and conditions, which select the source. The source's metadata is copied unless the request replaces it;
-with X-Fresh-Metadata: true only its content type and system metadata are.
+with X-Fresh-Metadata: true only its content type and system metadata are. The ACL that S3 set is not: the copy is its
+container's owner's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+from objstore.access.judge import OBJECT_ACL
 from objstore.core.errors import BodyTruncated, InvalidInput, NotFound
 from objstore.core.metadata import OBJECT_HEADERS, is_sysmeta, user_prefix
 from objstore.core.names import Name
@@ -77,6 +79,7 @@ class ObjectCopy:
 
     def _write(self, request: ProxyRequest, copy: _Copy, source: Reply) -> Response:
         carried = copies.carried(source.headers, request.headers, copy.fresh)
+        carried.pop(OBJECT_ACL, None)  # whom the source lets in, the copy may not
         writer = _writer(request, copy, source.headers["Content-Length"], carried)
         try:
             response = self._put(writer, source)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from harness.layer_stacks import LIMIT, POLICIES
 
+from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
 from objstore.core.errors import InvalidInput, NodeFailure, NotFound
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.manifests import FORM, MANIFEST
@@ -123,6 +124,14 @@ def test_fresh_metadata_keeps_the_type_and_system_metadata_alone(shop: Shop) -> 
     headers = shop.headers("/t/c/old")
     kept = {name for name in headers if name.startswith(("X-Object", "Content-Type"))}
     assert kept == {"Content-Type", "X-Object-Meta-New", "X-Object-Sysmeta-K"}
+
+
+@pytest.mark.parametrize("fresh", ["", "true"])
+def test_who_may_read_the_source_is_not_who_may_read_the_copy(shop: Shop, fresh: str) -> None:
+    shop.put("public", b"x", OLD | {OBJECT_ACL: "everyone", OBJECT_TAGS: "a=b"})
+    assert shop.ask("COPY", "/t/c/public", DESTINATION="/d/new", X_FRESH_METADATA=fresh).status == 201
+    headers = shop.headers("/t/d/new")
+    assert OBJECT_ACL not in headers and headers[OBJECT_TAGS] == "a=b"
 
 
 def test_a_type_of_ones_own(shop: Shop) -> None:
