@@ -48,6 +48,7 @@ _OF_OBJECTS = {
     "GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject",
     "DELETE": "s3:DeleteObject",
 }  # fmt: skip
+_DROPS_TAGS = "s3:DeleteObjectTagging"  # as a POST does, and the conditions of a policy may be about them
 # Headers of a change that make further actions of it, by how their names begin.
 _FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
 _FURTHER_OF_CONTAINERS = {
@@ -117,6 +118,8 @@ def actions_of(method: str, name: Name, headers: Mapping[str, str]) -> list[str]
     if method in _CHANGES:
         sent = [header.replace("X-Remove-", "X-") for header in headers]
         actions |= {action: None for start, action in further.items() if any(one.startswith(start) for one in sent)}
+    if method == "POST" and name.object:
+        actions[_DROPS_TAGS] = None
     return list(actions)
 
 

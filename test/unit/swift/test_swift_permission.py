@@ -103,6 +103,7 @@ DENIED = [
     ("s3:GetObject", "HEAD", "/key", {}),
     ("s3:PutObject", "PUT", "/key", {}),
     ("s3:PutObject", "POST", "/key", {}),
+    ("s3:DeleteObjectTagging", "POST", "/key", {}),
     ("s3:DeleteObject", "DELETE", "/key", {}),
     ("s3:DeleteObject", "PUT", "/key", {"x_delete_after": "1"}),
     ("s3:DeleteObject", "POST", "/key", {"x_delete_at": "1"}),
@@ -224,8 +225,7 @@ def test_policies_are_not_asked_about_accounts() -> None:
 def test_each_method_has_an_action() -> None:
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
         for name in (KEY, BUCKET, ACCOUNT):
-            (action,) = actions_of(method, name, {})
-            assert action in ACTIONS
+            assert all(action in ACTIONS for action in actions_of(method, name, {}))
 
 
 def test_a_listing_by_path_is_one_by_prefix_and_delimiter() -> None:
