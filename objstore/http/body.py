@@ -28,23 +28,23 @@ class RequestBody:
     def ended(self) -> bool:
         return self._source.ended
 
-    def is_passable(self, most: int) -> bool:
-        """Return whether the rest, as far as its length is known, is at most `most` bytes, to be read and dropped."""
-        return self._source.ended or (not self.awaits_continue and self._source.at_least <= most)
+    def is_passable(self, limit: int) -> bool:
+        """Return whether the rest, as far as its length is known, is at most `limit` bytes, to be read and dropped."""
+        return self._source.ended or (not self.awaits_continue and self._source.at_least <= limit)
 
     def check(self) -> None:
         """Raise BodyTruncated if the client has visibly closed before the end of the body."""
         if self._source.is_cut_off():
             raise BodyTruncated("the client closed before the end of the body")
 
-    def read_chunk(self, most: int = MIB) -> bytes:
-        """Return the next run, up to `most` bytes and as long as the sender's speed allows; b'' at the end."""
+    def read_chunk(self, limit: int = MIB) -> bytes:
+        """Return the next run, up to `limit` bytes and as long as the sender's speed allows; b'' at the end."""
         if self._ahead:
-            data, self._ahead = self._ahead[:most], self._ahead[most:]
+            data, self._ahead = self._ahead[:limit], self._ahead[limit:]
             return data
         if self.awaits_continue:
             self._send_continue()
-        return self._source.piece(most)
+        return self._source.piece(limit)
 
     def read(self, size: int | None = -1) -> bytes:
         """Return exactly `size` bytes unless the body ends before; the rest of the body without a size."""
@@ -71,17 +71,17 @@ class RequestBody:
         return self._source.into(view)
 
     def readline(self, size: int | None = -1) -> bytes:
-        most = -1 if size is None or size < 0 else size
+        limit = -1 if size is None or size < 0 else size
         line = self._ahead
         self._ahead = b""
-        while b"\n" not in line and (most < 0 or len(line) < most):
+        while b"\n" not in line and (limit < 0 or len(line) < limit):
             data = self.read_chunk(65536)
             if not data:
                 break
             line += data
         end = line.find(b"\n") + 1 or len(line)
-        if most >= 0:
-            end = min(end, most)
+        if limit >= 0:
+            end = min(end, limit)
         self._ahead = line[end:]
         return line[:end]
 
@@ -105,12 +105,12 @@ class RequestBody:
         except OSError as error:
             raise ClientGone("the client closed before its body was requested") from error
 
-    def drain(self, most: int) -> bool:
-        """Drop up to `most` bytes of the rest; return whether the body has ended."""
+    def drain(self, limit: int) -> bool:
+        """Drop up to `limit` bytes of the rest; return whether the body has ended."""
         while not self._source.ended:
-            if most <= 0:
+            if limit <= 0:
                 return False
-            most -= len(self._source.piece(most)) or 1
+            limit -= len(self._source.piece(limit)) or 1
         return True
 
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from objstore.core.errors import NodeFailure
-from objstore.http.client_response import Response
-from objstore.http.exchange import Request, Stale, Timeouts, make_head, read_head, send
+from objstore.http.client_response import HttpResponse
+from objstore.http.exchange import HttpRequest, Stale, Timeouts, make_head, read_head, send
 from objstore.http.pool import Address, IdleConnections, connect
 from objstore.http.stream import Buffer, Stream
-from objstore.http.upload import Upload
+from objstore.http.upload import StreamedRequest
 from objstore.runtime.settings import duration, positive, setting
 
 
@@ -54,7 +54,7 @@ class Pool:
         *,
         timeouts: Timeouts | None = None,
         idempotent: bool | None = None,
-    ) -> Response:
+    ) -> HttpResponse:
         """Send a request whose body is in memory; return the answer as soon as its head has come.
 
         address: an IP address and a port. target: percent-encoded path and query. headers: latin-1,
@@ -79,7 +79,7 @@ class Pool:
         except Stale as stale:
             raise NodeFailure(f"the node closed the connection without an answer: {stale}") from None
 
-    def _exchange(self, stream: Stream, request: Request, pieces: list[Buffer]) -> Response:
+    def _exchange(self, stream: Stream, request: HttpRequest, pieces: list[Buffer]) -> HttpResponse:
         early = False
         try:
             send(stream, pieces, request.timeouts.body)
@@ -92,7 +92,7 @@ class Pool:
             stream.close()
             raise
         head = read_head(stream, request.method, request.timeouts.answer)
-        return Response(head, stream, None if early else self._idle, request.timeouts.body)
+        return HttpResponse(head, stream, None if early else self._idle, request.timeouts.body)
 
     def open(
         self,
@@ -105,7 +105,7 @@ class Pool:
         expect_continue: bool = False,
         timeouts: Timeouts | None = None,
         idempotent: bool | None = None,
-    ) -> Upload:
+    ) -> StreamedRequest:
         """Begin a request whose body is sent in pieces.
 
         length: of the body in bytes; None sends it chunked. Raises as `request` does.
@@ -116,16 +116,16 @@ class Pool:
         request = self._request(
             address, method, make_head(address, method, target, headers, framing), timeouts, idempotent
         )
-        upload = Upload(request, self._idle, length)
+        upload = StreamedRequest(request, self._idle, length)
         if expect_continue:
             upload.send_head()
         return upload
 
     def _request(
         self, address: Address, method: str, head: bytes, timeouts: Timeouts | None, idempotent: bool | None
-    ) -> Request:
+    ) -> HttpRequest:
         sure = method in IDEMPOTENT if idempotent is None else idempotent
-        return Request(address, method, head, timeouts or self._timeouts, sure)
+        return HttpRequest(address, method, head, timeouts or self._timeouts, sure)
 
     @property
     def idle(self) -> int:
@@ -137,4 +137,4 @@ class Pool:
         self._idle.close()
 
 
-__all__ = ["IDEMPOTENT", "Address", "ClientSettings", "Pool", "Response", "Timeouts", "Upload"]
+__all__ = ["IDEMPOTENT", "Address", "ClientSettings", "HttpResponse", "Pool", "StreamedRequest", "Timeouts"]

@@ -13,7 +13,7 @@ from objstore.http.stream import MIB, Stream
 _DRAIN = 65536  # bytes; a rest of a body up to this size is read to keep the connection
 
 
-class Response:
+class HttpResponse:
     """An answer, whose body is read from the connection on demand.
 
     The connection goes back to the pool when the body has been read to its end; call `close`
@@ -43,7 +43,7 @@ class Response:
             return ChunkedSource(stream, timeout, self.trailers)
         return UntilCloseSource(stream, timeout)
 
-    def read_chunk(self, most: int = MIB) -> bytes:
+    def read_chunk(self, limit: int = MIB) -> bytes:
         """Return the next run of the body, as long as is available without much waiting; b'' at the end.
 
         Raises NodeTimeout after silence, NodeFailure if the body is truncated or was closed.
@@ -52,7 +52,7 @@ class Response:
             raise NodeFailure("the answer has been closed before its end")
         try:
             # When the source has ended, it may still hold decoded bytes that have not been read.
-            data = self._source.piece(most)
+            data = self._source.piece(limit)
         except BodyTimeout as error:
             self.abort()
             raise NodeTimeout(str(error)) from None

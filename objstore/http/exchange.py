@@ -33,7 +33,7 @@ class Stale(Exception):
         self.taken = taken
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """The parts of a request that are needed to send it, and to send it again."""
 
     address: Address

@@ -86,7 +86,7 @@ class HeaderLines:
                 yield name, value.strip(" \t")
 
 
-class _Fields:
+class _RequestFields:
     """Takes the header fields from llhttp and puts them into environ."""
 
     __slots__ = ("environ",)
@@ -185,7 +185,7 @@ def _check_shape(head: bytes, line_end: int, limits: HeadLimits) -> None:
 
 
 def _read_fields(lines: memoryview, environ: dict[str, object]) -> None:
-    parser = HttpRequestParser(_Fields(environ))
+    parser = HttpRequestParser(_RequestFields(environ))
     try:
         parser.feed_data(b"GET / HTTP/1.1\r\n")
         parser.feed_data(lines)

@@ -26,7 +26,7 @@ class ResponseHead(NamedTuple):
     keep_alive: bool
 
 
-class _Fields:
+class _ResponseFields:
     __slots__ = ("headers", "reason")
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def parse_response_head(head: bytes, method: str) -> ResponseHead:
         raise NodeFailure("a CR or LF stands alone in a response's head")
     if head[:7] != b"HTTP/1.":
         raise NodeFailure("not an HTTP/1 response")
-    fields = _Fields()
+    fields = _ResponseFields()
     parser = HttpResponseParser(fields)
     try:
         parser.feed_data(head)

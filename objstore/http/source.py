@@ -32,8 +32,8 @@ class Source(Protocol):
     def is_cut_off(self) -> bool:
         """Return whether the other end has visibly closed before the end of the body; never waits."""
 
-    def piece(self, most: int) -> bytes:
-        """Return up to `most` bytes, waiting a moment for many; b'' at the end, and again after it."""
+    def piece(self, limit: int) -> bytes:
+        """Return up to `limit` bytes, waiting a moment for many; b'' at the end, and again after it."""
 
     def into(self, view: memoryview) -> int:
         """Fill the view, or part of it; return the number of bytes, 0 at the end."""
@@ -48,7 +48,7 @@ class NoBody:
     def is_cut_off(self) -> bool:
         return False
 
-    def piece(self, most: int) -> bytes:
+    def piece(self, limit: int) -> bytes:
         return b""
 
     def into(self, view: memoryview) -> int:
@@ -79,13 +79,13 @@ class LengthSource:
         coming = self._stream.closed_after(self.left) if self.left else None
         return coming is not None and coming < self.left
 
-    def piece(self, most: int) -> bytes:
+    def piece(self, limit: int) -> bytes:
         left = self.left
         if not left:
             return b""
         self._check()
         try:
-            data = self._stream.recv_run(min(most, left), left, self._timeout)
+            data = self._stream.recv_run(min(limit, left), left, self._timeout)
         except OSError as error:
             raise _failure(error, left) from None
         self._count(len(data))
@@ -155,22 +155,22 @@ class ChunkedSource:
             return False  # reading the body raises the error
         return not trial.done and coming - len(ahead) < trial.sure
 
-    def piece(self, most: int) -> bytes:
-        if not self._ready and not self._receive(most):
+    def piece(self, limit: int) -> bytes:
+        if not self._ready and not self._receive(limit):
             return b""
-        if len(self._ready) == 1 and len(self._ready[0]) <= most:
+        if len(self._ready) == 1 and len(self._ready[0]) <= limit:
             run = self._ready.pop()
             whole = run.obj
             return whole if isinstance(whole, bytes) and len(whole) == len(run) else bytes(run)
         runs = []
-        while most and self._ready:
+        while limit and self._ready:
             run = self._ready[0]
-            runs.append(run[:most])
-            if len(run) > most:
-                self._ready[0] = run[most:]
+            runs.append(run[:limit])
+            if len(run) > limit:
+                self._ready[0] = run[limit:]
             else:
                 del self._ready[0]
-            most -= len(runs[-1])
+            limit -= len(runs[-1])
         return b"".join(runs)
 
     def into(self, view: memoryview) -> int:
@@ -178,7 +178,7 @@ class ChunkedSource:
         view[: len(data)] = data
         return len(data)
 
-    def _receive(self, most: int) -> bool:
+    def _receive(self, limit: int) -> bool:
         """Decode until there is data; False at the end of the body."""
         if self._broken:
             raise BodyTruncated(_BROKEN)
@@ -192,7 +192,7 @@ class ChunkedSource:
             else:
                 start = 0
                 try:
-                    self._data = self._stream.recv_run(max(most, 4096), decoder.sure, self._timeout)
+                    self._data = self._stream.recv_run(max(limit, 4096), decoder.sure, self._timeout)
                 except OSError as error:
                     raise _failure(error, None) from None
                 if not self._data:
@@ -230,11 +230,11 @@ class UntilCloseSource:
     def is_cut_off(self) -> bool:
         return False
 
-    def piece(self, most: int) -> bytes:
+    def piece(self, limit: int) -> bytes:
         if self._closed:
             return b""
         try:
-            data = self._stream.recv_run(most, MIB, self._timeout)
+            data = self._stream.recv_run(limit, MIB, self._timeout)
         except OSError as error:
             raise _failure(error, None) from None
         self._closed = not data

@@ -78,22 +78,22 @@ class Stream:
         """Put back bytes that belong to the next message."""
         self._unread = data + self._unread if self._unread else data
 
-    def take_unread(self, most: int) -> bytes:
+    def take_unread(self, limit: int) -> bytes:
         """Return bytes that were put back, without a system call; b'' if there are none."""
         data = self._unread
-        if len(data) > most:
-            self._unread = data[most:]
-            return data[:most]
+        if len(data) > limit:
+            self._unread = data[limit:]
+            return data[:limit]
         self._unread = b""
         return data
 
-    def recv(self, most: int, timeout: float) -> bytes:
+    def recv(self, limit: int, timeout: float) -> bytes:
         """Return the bytes that have come, or else the next; b'' if the other end has closed."""
         if self._unread:
-            return self.take_unread(most)
+            return self.take_unread(limit)
         while True:
             try:
-                data: bytes = self.sock.recv(most)
+                data: bytes = self.sock.recv(limit)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._readable(timeout)
             except ssl.SSLWantWriteError:
@@ -102,27 +102,27 @@ class Stream:
                 self.moved += len(data)
                 return data
 
-    def recv_next(self, most: int, timeout: float) -> bytes:
+    def recv_next(self, limit: int, timeout: float) -> bytes:
         """Receive as `recv` does if nothing is expected to have come yet: wait first, without a pace."""
         if self._unread:
-            return self.take_unread(most)
+            return self.take_unread(limit)
         pace, self.pace = self.pace, None
         try:
             if not self.tls:
                 self.watch.readable(timeout)
-            return self.recv(most, timeout)
+            return self.recv(limit, timeout)
         finally:
             self.pace = pace
 
-    def recv_run(self, most: int, sure: int, timeout: float) -> bytes:
+    def recv_run(self, limit: int, sure: int, timeout: float) -> bytes:
         """Receive as `recv` does, but wait a moment for many bytes rather than return few.
 
         sure: number of bytes that must come before the message can end; no more than these are waited for.
         """
         if self._unread:
-            return self.take_unread(most)
+            return self.take_unread(limit)
         if not self.tls:
-            want = min(most, sure, FILL_BYTES)
+            want = min(limit, sure, FILL_BYTES)
             if want > 16384:
                 self._set_low(want)
                 try:
@@ -133,13 +133,13 @@ class Stream:
                     self._set_low(1)
             else:
                 self._set_low(1)
-            return self.recv(most, timeout)
-        data = self.recv(most, timeout)
+            return self.recv(limit, timeout)
+        data = self.recv(limit, timeout)
         runs = [data]
         have = len(data)
-        while data and have < most:  # a TLS record holds 16 KiB: take those that have come
+        while data and have < limit:  # a TLS record holds 16 KiB: take those that have come
             try:
-                data = self.sock.recv(most - have)
+                data = self.sock.recv(limit - have)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             runs.append(data)
@@ -147,13 +147,13 @@ class Stream:
         self.moved += have - len(runs[0])
         return runs[0] if len(runs) == 1 else b"".join(runs)
 
-    def closed_after(self, most: int) -> int | None:
+    def closed_after(self, limit: int) -> int | None:
         """Return the number of unread bytes if the other end has visibly closed, else None. Never waits.
 
-        Receives the bytes that have come, up to `most` or FILL_BYTES: the end is visible only behind them.
+        Receives the bytes that have come, up to `limit` or FILL_BYTES: the end is visible only behind them.
         """
         try:
-            while (room := min(most, FILL_BYTES) - len(self._unread)) > 0:
+            while (room := min(limit, FILL_BYTES) - len(self._unread)) > 0:
                 data = self.sock.recv(room)
                 if not data:
                     return len(self._unread)
@@ -295,11 +295,11 @@ class Stream:
             pass  # closed by the other end already
         self.close()
 
-    def close_gently(self, most: int, timeout: float) -> None:
+    def close_gently(self, limit: int, timeout: float) -> None:
         """Close after the other end has had a chance to read the answer.
 
         A socket closed with unread data sends a reset, which may destroy an answer that is
-        still under way. Therefore read and drop up to `most` bytes, until the other end is silent for `timeout`
+        still under way. Therefore read and drop up to `limit` bytes, until the other end is silent for `timeout`
         seconds, or for ten times `timeout` in all.
         """
         end = monotonic() + 10 * timeout
@@ -307,11 +307,11 @@ class Stream:
             self.sock.shutdown(socket.SHUT_WR)
             self._set_low(1)
             self._unread = b""
-            while most > 0 and monotonic() < end:
+            while limit > 0 and monotonic() < end:
                 dropped = self.recv(256 * 1024, timeout)
                 if not dropped:
                     break
-                most -= len(dropped)
+                limit -= len(dropped)
         except (OSError, ValueError):  # TimeoutError is one
             pass
         self.close()

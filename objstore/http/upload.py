@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from objstore.core.errors import InvalidInput, NodeFailure
 from objstore.http.chunked import chunk_head, end_of_chunks
-from objstore.http.client_response import Response
-from objstore.http.exchange import Request, Stale, read_head, send
+from objstore.http.client_response import HttpResponse
+from objstore.http.exchange import HttpRequest, Stale, read_head, send
 from objstore.http.pool import IdleConnections, connect
 from objstore.http.response_head import ResponseHead
 from objstore.http.stream import Buffer, Stream
 
 
-class Upload:
+class StreamedRequest:
     """A request whose body is being sent.
 
     The order of calls: `wait_continue` if a 100 is expected, `send` any number of times, `finish`;
@@ -23,12 +23,12 @@ class Upload:
 
     __slots__ = ("_answer", "_head_pending", "_idle", "_left", "_request", "_reused", "_stream")
 
-    def __init__(self, request: Request, idle: IdleConnections, length: int | None) -> None:
+    def __init__(self, request: HttpRequest, idle: IdleConnections, length: int | None) -> None:
         """Take an idle connection, or make one. Raises NodeUnreachable or NodeTimeout."""
         self._request = request
         self._idle = idle
         self._left = length
-        self._answer: Response | None = None
+        self._answer: HttpResponse | None = None
         self._head_pending = True
         stream = idle.take(request.address)
         self._reused = stream is not None
@@ -38,8 +38,8 @@ class Upload:
         """Send the head ahead of the body; called by `Pool.open` if a 100 is expected."""
         self._transmit([])
 
-    def wait_continue(self, timeout: float | None = None) -> Response | None:
-        """Wait for the node's 100; return None for it, and a final answer, sent instead of a 100, as a Response.
+    def wait_continue(self, timeout: float | None = None) -> HttpResponse | None:
+        """Wait for the node's 100; return None for it, and a final answer, sent instead of a 100, as a response.
 
         timeout: in seconds, that for an answer if None. Raises NodeTimeout, NodeFailure.
         """
@@ -83,7 +83,7 @@ class Upload:
             self._transmit(pieces)
         return self._answer is None
 
-    def finish(self, trailers: Mapping[str, str] | None = None) -> Response:
+    def finish(self, trailers: Mapping[str, str] | None = None) -> HttpResponse:
         """End the body and wait for the answer's head; trailers: only for a chunked body.
 
         Raises NodeTimeout, NodeFailure, InvalidInput if the body is shorter than announced.
@@ -148,7 +148,7 @@ class Upload:
 
     def _take_answer(self, head: ResponseHead, whole: bool) -> None:
         """Take the answer. whole: the request was sent to its end, so that the connection can have another."""
-        self._answer = Response(head, self._connected(), self._idle if whole else None, self._request.timeouts.body)
+        self._answer = HttpResponse(head, self._connected(), self._idle if whole else None, self._request.timeouts.body)
         self._stream = None
 
     def _read_head(self, timeout: float, interim: bool = False) -> ResponseHead:

@@ -49,7 +49,7 @@ class HttpTransport:
 class HttpUpload:
     """See `wire.messages.Upload`."""
 
-    def __init__(self, upload: client.Upload) -> None:
+    def __init__(self, upload: client.StreamedRequest) -> None:
         self._upload = upload
 
     def wait_continue(self) -> NodeResponse | None:
@@ -74,7 +74,7 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _received(response: client.Response) -> NodeResponse:
+def _received(response: client.HttpResponse) -> NodeResponse:
     headers = {name: value if value.isascii() else to_text(value) for name, value in response.headers.items()}
     return NodeResponse(response.status, headers, _RemoteBody(response), response.close)
 
@@ -82,7 +82,7 @@ def _received(response: client.Response) -> NodeResponse:
 class _RemoteBody:
     """A body whose errors are those of a node."""
 
-    def __init__(self, response: client.Response) -> None:
+    def __init__(self, response: client.HttpResponse) -> None:
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import InvalidInput, NodeFailure, NodeTimeout, NodeUnreachable
-from objstore.http.client import ClientSettings, Pool, Response, Timeouts
+from objstore.http.client import ClientSettings, HttpResponse, Pool, Timeouts
 from objstore.http.stream import Stream
 from objstore.runtime import green, settings
 
@@ -243,7 +243,7 @@ def test_announced_length_is_held(serve: Any, pool: Pool) -> None:
 def test_closing_early_keeps_the_connection_where_little_is_left(serve: Any, pool: Pool) -> None:
     site = serve(echo)
 
-    def get(size: int) -> Response:
+    def get(size: int) -> HttpResponse:
         return pool.request(site.address, "PUT", "/?x-length", {}, bytes(size))
 
     get(1000).close()
