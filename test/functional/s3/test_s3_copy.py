@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
+from harness.client import Client
 from harness.s3 import S3, code_of, error_of
 
 BODY = b"0123456789" * 10
@@ -209,6 +210,13 @@ def test_a_renamed_object_is_all_that_it_was(s3: Any, raw: S3, bucket: str, sour
     assert error(s3.head_object, Bucket=bucket, Key=source) == (404, "404")
     assert rename(raw, bucket, f"/{bucket}/b/ü", "c").status == 200
     assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["c"]
+
+
+def test_a_renamed_object_ends_when_it_would_have(owner: Client, raw: S3, bucket: str) -> None:
+    owner.put(f"{bucket}/a", b"x", {"X-Delete-After": "900"})
+    ends = owner.head(f"{bucket}/a")["X-Delete-At"]
+    assert rename(raw, bucket, "a", "b").status == 200
+    assert owner.head(f"{bucket}/b")["X-Delete-At"] == ends
 
 
 def test_conditions_on_renaming(s3: Any, raw: S3, bucket: str, source: str) -> None:

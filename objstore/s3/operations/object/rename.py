@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+from objstore.core.expiry import DELETE_AT
 from objstore.core.listed import LISTED_ETAG, class_header
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.layers import copies
@@ -26,7 +27,7 @@ from objstore.web.responses import Response
 
 SOURCE = "X-Amz-Rename-Source"
 _SOURCE_CONDITIONS = "X-Amz-Rename-Source-"
-_PREFIXES = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S3-")
+_PREFIXES = ("X-Object-Meta-", "X-Object-Sysmeta-S3-", "X-Object-Transient-Sysmeta-S3-", DELETE_AT)
 
 
 def rename(context: Context, request: S3Request) -> Response:
