@@ -22,9 +22,7 @@ PACKAGE = ROOT / "objstore"
 PAGES = sorted([*ROOT.glob("doc/**/*.md"), ROOT / "README.md"])
 # Pages with words to avoid as examples.
 EXAMPLES = {ROOT / "doc" / "style.md"}
-# Packages that are being rewritten; see doc/style.md.
-REWRITTEN = ("s3",)
-MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in REWRITTEN]
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 CLAUSE = re.compile(
     r"(What(ever)?|Who(ever|m|se)?|Where|Which|Whether|How|Why|When|Until|Of|So many|That)\b", re.IGNORECASE

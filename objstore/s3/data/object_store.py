@@ -50,7 +50,7 @@ class Target(NamedTuple):
     version: str = ""
 
 
-class Upload(NamedTuple):
+class ObjectUpload(NamedTuple):
     """An object to write: stored headers, among them an Etag that the body must have, and the body.
 
     late, rename: see `PutOptions`. conditions: If-Match and If-None-Match, decided at the commit.
@@ -84,7 +84,7 @@ class S3Objects:
         except (core.NotFound, core.BadVersionId) as failure:
             raise _error(failure, target) from None
 
-    def write(self, request: S3Request, name: Name, upload: Upload) -> PutResult:
+    def write(self, request: S3Request, name: Name, upload: ObjectUpload) -> PutResult:
         """Make an object the current one; the result has the etag for clients, without quotes.
 
         Raises S3Error PreconditionFailed, ConditionalRequestConflict, NoSuchKey (If-Match without an object),

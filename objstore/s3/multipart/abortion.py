@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from objstore.s3.context import Context
 from objstore.s3.multipart import claims, completion, parts, uploads
-from objstore.s3.multipart.uploads import Upload
+from objstore.s3.multipart.uploads import MultipartUpload
 from objstore.s3.request.s3_request import S3Request
 
 
@@ -20,7 +20,7 @@ def abort(context: Context, request: S3Request) -> None:
     claims.remove(context, request, upload)
 
 
-def _claim(context: Context, request: S3Request, upload: Upload) -> None:
+def _claim(context: Context, request: S3Request, upload: MultipartUpload) -> None:
     if claims.make(context, request, upload, claims.ABORTED, 0) is not None:
         return
     current = claims.read(context, request, upload)

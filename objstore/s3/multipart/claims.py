@@ -19,7 +19,7 @@ from objstore.layers.interface import DeleteOptions, PutOptions, ReadOptions
 from objstore.s3.context import Context
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names, uploads
-from objstore.s3.multipart.uploads import Upload
+from objstore.s3.multipart.uploads import MultipartUpload
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.write_conditions import WriteCondition
 
@@ -46,11 +46,11 @@ class Claim(NamedTuple):
         return self.state != COMPLETING or self.since + LEASE < time.time()
 
 
-def _name(context: Context, request: S3Request, upload: Upload) -> Name:
+def _name(context: Context, request: S3Request, upload: MultipartUpload) -> Name:
     return uploads.place(context, request, upload)._replace(object=names.claim(upload.id))
 
 
-def read(context: Context, request: S3Request, upload: Upload) -> Claim | None:
+def read(context: Context, request: S3Request, upload: MultipartUpload) -> Claim | None:
     """Return the claim on an upload, None if there is none."""
     try:
         stored = context.layer.open(request.context, _name(context, request, upload), ReadOptions())
@@ -61,7 +61,7 @@ def read(context: Context, request: S3Request, upload: Upload) -> Claim | None:
 
 
 def make(
-    context: Context, request: S3Request, upload: Upload, state: str, size: int, replaced: Claim | None = None
+    context: Context, request: S3Request, upload: MultipartUpload, state: str, size: int, replaced: Claim | None = None
 ) -> Claim | None:
     """Make the claim, or replace `replaced` by it; return None if another request was faster."""
     since = time.time()
@@ -78,7 +78,7 @@ def make(
     return Claim(state, since, size, result.etag)
 
 
-def withdraw(context: Context, request: S3Request, upload: Upload, claim: Claim) -> None:
+def withdraw(context: Context, request: S3Request, upload: MultipartUpload, claim: Claim) -> None:
     """Remove a claim whose operation failed; one that another request has taken stays."""
     name = _name(context, request, upload)
     try:
@@ -87,11 +87,11 @@ def withdraw(context: Context, request: S3Request, upload: Upload, claim: Claim)
         pass
 
 
-def remove(context: Context, request: S3Request, upload: Upload) -> None:
+def remove(context: Context, request: S3Request, upload: MultipartUpload) -> None:
     uploads.drop(context, request, _name(context, request, upload))
 
 
-def is_aborted(context: Context, request: S3Request, upload: Upload) -> bool:
+def is_aborted(context: Context, request: S3Request, upload: MultipartUpload) -> bool:
     """Return whether the upload was aborted before this moment. False for a completed one."""
     claim = read(context, request, upload)
     if claim is not None:

@@ -22,7 +22,7 @@ from objstore.s3.multipart import claims, names, parts, plan, uploads
 from objstore.s3.multipart.claims import Claim
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.plan import Plan, Rules
-from objstore.s3.multipart.uploads import Record, Upload
+from objstore.s3.multipart.uploads import MultipartUpload, Record
 from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
 from objstore.web import segments
@@ -84,7 +84,7 @@ def committed(context: Context, request: S3Request, upload_id: str) -> Completed
     return Completed(stored.headers[MANIFEST_ETAG], checksum, stored.version_id, stored.headers)
 
 
-def _claim(context: Context, request: S3Request, upload: Upload, size: int) -> Claim | Completed:
+def _claim(context: Context, request: S3Request, upload: MultipartUpload, size: int) -> Claim | Completed:
     """Return the claim to complete, or the object if an interrupted request has completed the upload already."""
     claim = claims.make(context, request, upload, claims.COMPLETING, size)
     if claim is not None:
@@ -134,7 +134,7 @@ def _commit(
     return Completed(planned.etag, planned.checksum, written.version_id, record.headers)
 
 
-def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> object_store.Upload:
+def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> object_store.ObjectUpload:
     container: Name = uploads.place(context, request, record.upload)
     assert container.container is not None
     headers = {
@@ -149,7 +149,7 @@ def _manifest(context: Context, request: S3Request, record: Record, planned: Pla
     if planned.checksum is not None:
         headers[object_headers.CHECKSUM] = planned.checksum.dump()
     body = segments.dump(planned.rows(container.container))
-    return object_store.Upload(headers, BytesBody(body))
+    return object_store.ObjectUpload(headers, BytesBody(body))
 
 
 def _unused(attempts: Sequence[Part], planned: Plan) -> list[str]:
@@ -157,7 +157,7 @@ def _unused(attempts: Sequence[Part], planned: Plan) -> list[str]:
     return [part.name for part in attempts if part.name not in planned_names]
 
 
-def _tidy(context: Context, request: S3Request, upload: Upload, claim: Claim, unused: Sequence[str]) -> None:
+def _tidy(context: Context, request: S3Request, upload: MultipartUpload, claim: Claim, unused: Sequence[str]) -> None:
     """Delete the upload and the unused parts. A failure loses no data."""
     try:
         if unused and claims.make(context, request, upload, claims.DONE, claim.size, claim) is not None:

@@ -17,7 +17,7 @@ from objstore.runtime import green
 from objstore.s3.context import Context
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import claims, names, uploads
-from objstore.s3.multipart.uploads import Upload
+from objstore.s3.multipart.uploads import MultipartUpload
 from objstore.s3.request.s3_request import S3Request
 
 _TYPE = "application/octet-stream"
@@ -58,7 +58,7 @@ def number_of(request: S3Request, limit: int) -> int:
 def write(
     context: Context,
     request: S3Request,
-    upload: Upload,
+    upload: MultipartUpload,
     body: ObjectBody,
     checksums: Callable[[], Mapping[str, str]],
 ) -> PutResult:
@@ -84,7 +84,7 @@ def write(
     return result
 
 
-def attempts(context: Context, request: S3Request, upload: Upload, after: int = 0) -> Iterator[Part]:
+def attempts(context: Context, request: S3Request, upload: MultipartUpload, after: int = 0) -> Iterator[Part]:
     """Return all attempts at parts with numbers behind `after`, by number."""
     container = uploads.place(context, request, upload)
     page = names.numbers(upload.id, after)._replace(limit=_PAGE)
@@ -115,7 +115,7 @@ def last_attempts(parts: Iterable[Part]) -> Iterator[Part]:
         yield last
 
 
-def delete(context: Context, request: S3Request, upload: Upload, part_names: Iterable[str]) -> None:
+def delete(context: Context, request: S3Request, upload: MultipartUpload, part_names: Iterable[str]) -> None:
     """Delete parts of an upload by their names."""
     container = uploads.place(context, request, upload)
 

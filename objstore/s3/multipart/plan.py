@@ -12,7 +12,7 @@ from objstore.s3.language import checksums, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import sums
 from objstore.s3.multipart.parts import Part
-from objstore.s3.multipart.uploads import COMPOSITE, Upload
+from objstore.s3.multipart.uploads import COMPOSITE, MultipartUpload
 
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _SIZE = "X-Amz-Mp-Object-Size"
@@ -108,7 +108,7 @@ def makes(requested: Sequence[RequestedPart], etag: str) -> bool:
 def make(
     requested: Sequence[RequestedPart],
     attempts: Mapping[int, Part],
-    upload: Upload,
+    upload: MultipartUpload,
     headers: Mapping[str, str],
     rules: Rules,
 ) -> Plan:
@@ -143,7 +143,7 @@ def make(
     return Plan(parts, size, sums.etag([part.etag for part in parts]), checksum)
 
 
-def _check_type(upload: Upload, headers: Mapping[str, str]) -> None:
+def _check_type(upload: MultipartUpload, headers: Mapping[str, str]) -> None:
     requested = headers.get(_TYPE)
     if requested is not None and requested.upper() != upload.type:
         raise S3Error(
@@ -153,7 +153,7 @@ def _check_type(upload: Upload, headers: Mapping[str, str]) -> None:
         )
 
 
-def _declared(upload: Upload, headers: Mapping[str, str]) -> str:
+def _declared(upload: MultipartUpload, headers: Mapping[str, str]) -> str:
     """Return the checksum of the whole object in the request, of the upload's algorithm; '' for none."""
     algorithm = upload.algorithm or checksums.DEFAULT
     header = checksums.header_of(algorithm)
@@ -166,7 +166,7 @@ def _declared(upload: Upload, headers: Mapping[str, str]) -> str:
     return value
 
 
-def _check_composite(requested: Sequence[RequestedPart], upload: Upload, expected: str) -> None:
+def _check_composite(requested: Sequence[RequestedPart], upload: MultipartUpload, expected: str) -> None:
     """Check that a request has the checksum of each part, and that `expected`, if not '', is their composite."""
     name = upload.algorithm
     for part in requested:
@@ -188,7 +188,7 @@ def _check_composite(requested: Sequence[RequestedPart], upload: Upload, expecte
             raise _bad_digest(name)
 
 
-def _chosen(requested: RequestedPart, part: Part | None, upload: Upload) -> Part:
+def _chosen(requested: RequestedPart, part: Part | None, upload: MultipartUpload) -> Part:
     if part is None or part.etag != requested.etag or not requested.checksums.items() <= part.checksums.items():
         raise S3Error(
             "InvalidPart", "", {"UploadId": upload.id, "PartNumber": str(requested.number), "ETag": requested.etag}
@@ -206,7 +206,7 @@ def _check_size(size: int, headers: Mapping[str, str]) -> None:
         raise S3Error("InvalidRequest", f"The provided '{_SIZE.lower()}' header does not match what was computed")
 
 
-def _checksum(parts: Sequence[Part], upload: Upload) -> Checksum | None:
+def _checksum(parts: Sequence[Part], upload: MultipartUpload) -> Checksum | None:
     algorithm = upload.algorithm or checksums.DEFAULT
     if any(algorithm not in part.checksums for part in parts):
         return None

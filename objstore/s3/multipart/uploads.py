@@ -25,7 +25,7 @@ _TYPE = "application/x-upload"
 COMPOSITE, FULL_OBJECT = "COMPOSITE", "FULL_OBJECT"
 
 
-class Upload(NamedTuple):
+class MultipartUpload(NamedTuple):
     """An upload in progress.
 
     started: seconds since the epoch. account: that of the client that began it, '' for anonymous. algorithm: of the
@@ -59,11 +59,11 @@ class Upload(NamedTuple):
 class Record(NamedTuple):
     """The record of an upload. headers: the stored headers of the object, except those of its content and checksum."""
 
-    upload: Upload
+    upload: MultipartUpload
     headers: Mapping[str, str]
 
 
-def place(context: Context, request: S3Request, upload: Upload | None = None) -> Name:
+def place(context: Context, request: S3Request, upload: MultipartUpload | None = None) -> Name:
     """Return the bucket's hidden container of records, or that of the parts and claim of an upload.
 
     Raises S3Error NoSuchBucket.
@@ -75,12 +75,16 @@ def place(context: Context, request: S3Request, upload: Upload | None = None) ->
     return Name(bucket.account, hidden(kind, bucket.container))
 
 
-def begin(context: Context, request: S3Request, algorithm: str, type: str, headers: Mapping[str, str]) -> Upload:
+def begin(
+    context: Context, request: S3Request, algorithm: str, type: str, headers: Mapping[str, str]
+) -> MultipartUpload:
     """Begin an upload under the request's key. headers: the stored ones of the object. Raises S3Error NoSuchBucket."""
     storage_class = headers.get(STORAGE_CLASS, STANDARD)
     bucket = context.buckets.resolve(request, request.bucket)
     policy = _policy(context, request, bucket, headers)
-    upload = Upload(request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, policy)
+    upload = MultipartUpload(
+        request.key, names.new_id(), time.time(), request.account, storage_class, algorithm, type, policy
+    )
     layer = context.layer
     if policy is not None:
         hidden_containers.make(layer, request.context, place(context, request, upload), bucket, policy)
@@ -108,13 +112,13 @@ def _policy(context: Context, request: S3Request, bucket: Name, headers: Mapping
     return policy if container.exists and container.policy_index != policy else None
 
 
-def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> Upload | None:
+def find(context: Context, request: S3Request, upload_id: str, newest: bool = False) -> MultipartUpload | None:
     """Return the upload of that id under the request's key, None if there is none. newest: read from a majority."""
     stored = _open(context, request, upload_id, ReadOptions(head=True, newest=newest))
     return None if stored is None else _read(request.key, upload_id, stored.headers["Content-Type"])
 
 
-def existing(context: Context, request: S3Request) -> Upload:
+def existing(context: Context, request: S3Request) -> MultipartUpload:
     """Return the upload that the request's query names; raises S3Error NoSuchUpload."""
     upload = find(context, request, request.query["uploadId"])
     if upload is None:
@@ -141,7 +145,7 @@ def _open(context: Context, request: S3Request, upload_id: str, options: ReadOpt
         return None
 
 
-def remove(context: Context, request: S3Request, upload: Upload) -> None:
+def remove(context: Context, request: S3Request, upload: MultipartUpload) -> None:
     drop(context, request, place(context, request)._replace(object=names.record(upload.key, upload.id)))
 
 
@@ -153,15 +157,15 @@ def drop(context: Context, request: S3Request, name: Name) -> None:
         pass
 
 
-def read_row(row: Mapping[str, Any]) -> Upload:
+def read_row(row: Mapping[str, Any]) -> MultipartUpload:
     """Return the upload of a row of a listing."""
     name = names.read_record(row["name"])
     return _read(name.key, name.id, row["content_type"])
 
 
-def _read(key: str, upload_id: str, listed: str) -> Upload:
+def _read(key: str, upload_id: str, listed: str) -> MultipartUpload:
     fields = dict(parse_qsl(listed.partition(";")[2], keep_blank_values=True))
-    return Upload(
+    return MultipartUpload(
         key,
         upload_id,
         float(fields["started"]),

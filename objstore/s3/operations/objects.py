@@ -9,7 +9,7 @@ from objstore.core.names import Name
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers
 from objstore.s3.data.object_headers import Checksum
-from objstore.s3.data.object_store import Target, Upload
+from objstore.s3.data.object_store import ObjectUpload, Target
 from objstore.s3.language import checksums
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request import declared
@@ -80,7 +80,7 @@ def upload_headers(context: Context, request: S3Request) -> dict[str, str]:
     return headers
 
 
-def upload(request: S3Request, headers: Mapping[str, str]) -> Upload:
+def upload(request: S3Request, headers: Mapping[str, str]) -> ObjectUpload:
     """Return the body of a request as an upload; its checksum is stored with the object. Raises S3Error."""
     body = request.body
     checked_length(body.length)
@@ -92,7 +92,7 @@ def upload(request: S3Request, headers: Mapping[str, str]) -> Upload:
         checksum = checksum_of(request)
         return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    return Upload(headers, body, late, write_conditions(request.headers))
+    return ObjectUpload(headers, body, late, write_conditions(request.headers))
 
 
 def checksum_of(request: S3Request) -> Checksum | None:

@@ -12,7 +12,7 @@ from objstore.web.context import RequestContext
 from objstore.web.requests import Environ
 
 
-class Body(Protocol):
+class S3Body(Protocol):
     """A request's payload, without aws-chunked framing.
 
     Reading it verifies the declarations of the request about it: the SHA-256, the chunk signatures, Content-MD5, the
@@ -69,7 +69,7 @@ class S3Request:
         key: str,
         query: dict[str, str],
         headers: dict[str, str],
-        body: Body,
+        body: S3Body,
         credential: Credential | None,
         region: str = "us-east-1",
         signing: Signing | None = None,

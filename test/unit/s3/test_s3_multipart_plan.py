@@ -14,10 +14,10 @@ from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import names, parts, plan, sums
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.plan import RequestedPart, Rules
-from objstore.s3.multipart.uploads import COMPOSITE, FULL_OBJECT, Upload, read_row
+from objstore.s3.multipart.uploads import COMPOSITE, FULL_OBJECT, MultipartUpload, read_row
 
 RULES = Rules(5, 100, 10)
-UPLOAD = Upload("key", "0" * 32, 1.0, "AUTH_a", "STANDARD", "", FULL_OBJECT)
+UPLOAD = MultipartUpload("key", "0" * 32, 1.0, "AUTH_a", "STANDARD", "", FULL_OBJECT)
 keys = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
 
 
@@ -214,6 +214,6 @@ def test_parts_lie_between_the_bounds_of_their_listing():
 
 
 def test_an_upload_is_read_back_from_its_row():
-    upload = Upload("k/é", names.new_id(), 1500000000.25, "AUTH_ü", "STANDARD_IA", "CRC32", COMPOSITE)
+    upload = MultipartUpload("k/é", names.new_id(), 1500000000.25, "AUTH_ü", "STANDARD_IA", "CRC32", COMPOSITE)
     assert read_row({"name": names.record(upload.key, upload.id), "content_type": upload.listed}) == upload
     assert upload.listed.isascii()

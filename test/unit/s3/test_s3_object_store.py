@@ -10,13 +10,13 @@ from objstore.layers.bodies import BytesBody
 from objstore.layers.interface import ContainerOptions
 from objstore.layers.memory import MemoryLayer
 from objstore.layers.versions import Versions
-from objstore.s3.data.object_store import S3Objects, Target, Upload
+from objstore.s3.data.object_store import ObjectUpload, S3Objects, Target
 from objstore.s3.language.errors import S3Error
 from objstore.s3.request.s3_request import S3Request
 from objstore.web.context import RequestContext
 
 NAME = Name("AUTH_t", "b", "k")
-PLAIN = Upload({"Content-Type": "text/plain"}, BytesBody(b"data"))
+PLAIN = ObjectUpload({"Content-Type": "text/plain"}, BytesBody(b"data"))
 
 
 class World:
@@ -51,7 +51,7 @@ def test_a_manifest_is_not_written_into_another_life_of_its_bucket(world: World,
         world.make()
     headers = {MANIFEST: FORM, MANIFEST_ETAG: "0-1", MANIFEST_SIZE: "0", "Content-Type": "text/plain"}
     with pytest.raises(S3Error) as error:
-        world.objects.write(request, NAME, Upload(headers, BytesBody(b"[]")))
+        world.objects.write(request, NAME, ObjectUpload(headers, BytesBody(b"[]")))
     assert error.value.code == ("OperationAborted" if again else "NoSuchBucket")
 
 

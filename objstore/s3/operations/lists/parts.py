@@ -11,7 +11,7 @@ from objstore.s3.language.acl_xml import owner
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import parts, uploads
 from objstore.s3.multipart.parts import Part
-from objstore.s3.multipart.uploads import Upload
+from objstore.s3.multipart.uploads import MultipartUpload
 from objstore.s3.operation import Operation
 from objstore.s3.operations.lists import listing
 from objstore.s3.request.s3_request import S3Request
@@ -57,7 +57,7 @@ def _marker(request: S3Request) -> int:
     return min(int(text or 0), 99_999)
 
 
-def _part(part: Part, upload: Upload) -> Iterable[tuple[str, object]]:
+def _part(part: Part, upload: MultipartUpload) -> Iterable[tuple[str, object]]:
     checksum = part.checksums.get(upload.algorithm)
     return [
         ("PartNumber", part.number),

@@ -11,7 +11,7 @@ from objstore.s3.context import Context
 from objstore.s3.language import dates, xml
 from objstore.s3.language.acl_xml import owner
 from objstore.s3.multipart import names, uploads
-from objstore.s3.multipart.uploads import Upload
+from objstore.s3.multipart.uploads import MultipartUpload
 from objstore.s3.operation import Operation
 from objstore.s3.operations.lists import listing
 from objstore.s3.operations.lists.listing import Selection
@@ -22,7 +22,7 @@ from objstore.web.responses import Response
 class UploadsPage(NamedTuple):
     """A page of uploads. next: key and id after which the next page begins; empty at the end of the listing."""
 
-    uploads: list[Upload]
+    uploads: list[MultipartUpload]
     prefixes: list[str]
     next: tuple[str, str] = ("", "")
     cut: bool = False
@@ -91,7 +91,7 @@ def _marker(selection: Selection, id_marker: str) -> str:
     return names.behind(key)
 
 
-def _upload(upload: Upload, encode: Callable[[str], str]) -> list[tuple[str, object]]:
+def _upload(upload: MultipartUpload, encode: Callable[[str], str]) -> list[tuple[str, object]]:
     return [
         ("Key", encode(upload.key)),
         ("UploadId", upload.id),

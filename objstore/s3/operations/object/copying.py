@@ -13,7 +13,7 @@ from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers
 from objstore.s3.data.object_headers import Checksum
-from objstore.s3.data.object_store import Target, Upload
+from objstore.s3.data.object_store import ObjectUpload, Target
 from objstore.s3.language import checksums
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operations import objects
@@ -190,7 +190,7 @@ def transfer(
     def late() -> dict[str, str]:
         return {object_headers.CHECKSUM: checksum().dump()}
 
-    upload = Upload({**headers, "Etag": copies.etag_of_content(stored)}, body, late, conditions)
+    upload = ObjectUpload({**headers, "Etag": copies.etag_of_content(stored)}, body, late, conditions)
     try:
         written = context.objects.write(request, target.name, upload)
     finally:

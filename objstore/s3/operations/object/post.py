@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers
-from objstore.s3.data.object_store import Upload
+from objstore.s3.data.object_store import ObjectUpload
 from objstore.s3.language import checksums, xml
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
@@ -32,7 +32,7 @@ def post(context: Context, request: S3Request) -> Response:
         checksum = objects.checksum_of(request)
         return {object_headers.CHECKSUM: checksum.dump()} if checksum is not None else {}
 
-    written = context.objects.write(request, name, Upload(stored, request.body, late))
+    written = context.objects.write(request, name, ObjectUpload(stored, request.body, late))
     headers = {
         "ETag": f'"{written.etag}"',
         **objects.version_header(written.version_id),

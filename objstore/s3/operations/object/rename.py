@@ -16,7 +16,7 @@ from objstore.layers.interface import RenameSource, Reply
 from objstore.layers.outflow import Outflow
 from objstore.s3.context import Context
 from objstore.s3.data import object_headers
-from objstore.s3.data.object_store import Target, Upload
+from objstore.s3.data.object_store import ObjectUpload, Target
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operation import Operation
 from objstore.s3.operations import objects
@@ -39,7 +39,7 @@ def rename(context: Context, request: S3Request) -> Response:
     copying.check_size(stored)
     flow = Outflow(stored, stored.size)
     try:
-        upload = Upload(
+        upload = ObjectUpload(
             {**_stored_headers(stored), "Etag": copies.etag_of_content(stored)},
             flow,
             conditions=objects.write_conditions(request.headers),

@@ -9,7 +9,7 @@ from objstore.s3.data.object_headers import Checksum, refuse_unsupported
 from objstore.s3.language import checksums
 from objstore.s3.language.errors import S3Error
 from objstore.s3.multipart import parts, uploads
-from objstore.s3.multipart.uploads import COMPOSITE, Upload
+from objstore.s3.multipart.uploads import COMPOSITE, MultipartUpload
 from objstore.s3.operation import Operation
 from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
@@ -36,7 +36,7 @@ def upload(context: Context, request: S3Request) -> Response:
     return Response(200, headers)
 
 
-def _check_algorithm(upload: Upload, sent: str) -> None:
+def _check_algorithm(upload: MultipartUpload, sent: str) -> None:
     """Raise S3Error InvalidRequest if a part has another checksum than its upload requires."""
     algorithm = upload.algorithm
     if not algorithm or sent == algorithm or (not sent and upload.type != COMPOSITE):

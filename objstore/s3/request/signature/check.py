@@ -85,7 +85,7 @@ class Checker:
             return self._v2(incoming, v2.of_query(incoming), bucket_of_host)
         return Proof(None, incoming.headers.get("X-Amz-Content-Sha256", ""))
 
-    def _v4(self, incoming: Incoming, claim: v4.Claim) -> Proof:
+    def _v4(self, incoming: Incoming, claim: v4.ClaimV4) -> Proof:
         in_query = claim.expires is not None
         signed = times.of_text(incoming.query["X-Amz-Date"]) if in_query else times.of_headers(incoming)
         v4.check_scope(claim, signed, self._rules.regions)
@@ -112,7 +112,7 @@ class Checker:
         else:
             times.check_skew(signed.seconds, _shown_date(incoming), self._now(), self._window)
 
-    def _v2(self, incoming: Incoming, claim: v2.Claim, bucket_of_host: str) -> Proof:
+    def _v2(self, incoming: Incoming, claim: v2.ClaimV2, bucket_of_host: str) -> Proof:
         self.refuse_old()
         in_query = claim.expires is not None
         seconds = None

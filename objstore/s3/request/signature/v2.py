@@ -35,7 +35,7 @@ _ALL_PARAMETERS = RESOURCE_PARAMETERS | YOUNG_PARAMETERS
 _DIGITS = re.compile(r"[0-9]{1,12}\Z")
 
 
-class Claim(NamedTuple):
+class ClaimV2(NamedTuple):
     """The claim of a signature. expires: the end of a URL, seconds since the epoch; None for a signature in headers."""
 
     access_key: str
@@ -43,7 +43,7 @@ class Claim(NamedTuple):
     expires: int | None = None
 
 
-def of_header(authorization: str) -> Claim:
+def of_header(authorization: str) -> ClaimV2:
     """Return the claim of `AWS key:signature`; raises S3Error InvalidArgument."""
     access_key, colon, signature = authorization[4:].strip().rpartition(":")
     if not colon or not access_key or not signature:
@@ -52,10 +52,10 @@ def of_header(authorization: str) -> Claim:
             "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature",
             {"ArgumentName": "Authorization", "ArgumentValue": authorization},
         )
-    return Claim(access_key, signature)
+    return ClaimV2(access_key, signature)
 
 
-def of_query(incoming: Incoming) -> Claim:
+def of_query(incoming: Incoming) -> ClaimV2:
     """Return the claim of a presigned URL; raises S3Error AccessDenied."""
     query = incoming.query
     access_key, signature = query.get("AWSAccessKeyId", ""), query.get("Signature", "")
@@ -67,10 +67,10 @@ def of_query(incoming: Incoming) -> Claim:
         )
     if not _DIGITS.match(expires):
         raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {expires}")
-    return Claim(access_key, signature, int(expires))
+    return ClaimV2(access_key, signature, int(expires))
 
 
-def check_signature(claim: Claim, incoming: Incoming, bucket_of_host: str, secret: str) -> None:
+def check_signature(claim: ClaimV2, incoming: Incoming, bucket_of_host: str, secret: str) -> None:
     """Check the signature of a request. Raises S3Error SignatureDoesNotMatch.
 
     bucket_of_host: the bucket if the host names it, '' otherwise.
@@ -88,7 +88,7 @@ def check_signature(claim: Claim, incoming: Incoming, bucket_of_host: str, secre
         raise mismatch(claim.access_key, texts[0], claim.signature)
 
 
-def _head(claim: Claim, incoming: Incoming) -> str:
+def _head(claim: ClaimV2, incoming: Incoming) -> str:
     headers = incoming.headers
     if claim.expires is not None:
         headers = headers_in_query(incoming) | headers

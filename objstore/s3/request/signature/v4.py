@@ -37,7 +37,7 @@ _MISSING = (
 )
 
 
-class Claim(NamedTuple):
+class ClaimV4(NamedTuple):
     """The claim of a signature. expires: the life of a URL in seconds, None for a signature in headers."""
 
     access_key: str
@@ -65,7 +65,7 @@ class Claim(NamedTuple):
         return "Error parsing the X-Amz-Credential parameter; "
 
 
-def of_header(authorization: str) -> Claim:
+def of_header(authorization: str) -> ClaimV4:
     """Return the claim of an Authorization header; raises S3Error AuthorizationHeaderMalformed."""
     # All fields except the signature repeat from request to request.
     before, field, rest = authorization[len(ALGORITHM) :].rpartition("Signature=")
@@ -77,7 +77,7 @@ def of_header(authorization: str) -> Claim:
 
 
 @lru_cache(maxsize=1024)
-def _of_fields(text: str) -> Claim:
+def _of_fields(text: str) -> ClaimV4:
     """Return the claim of an Authorization header without its signature."""
     fields = {}
     for field in text.split(","):
@@ -94,21 +94,21 @@ def _of_fields(text: str) -> Claim:
             'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
         )
     key, date, region, service, terminal = parts
-    return Claim(key, date, region, service, terminal, _names(fields["SignedHeaders"], _HEADER_ERROR), "")
+    return ClaimV4(key, date, region, service, terminal, _names(fields["SignedHeaders"], _HEADER_ERROR), "")
 
 
 def _missing_field(name: str) -> S3Error:
     return S3Error(_HEADER_ERROR, f"The authorization header is malformed; missing {name}.")
 
 
-def of_form(credential: str, signature: str) -> Claim:
+def of_form(credential: str, signature: str) -> ClaimV4:
     """Return the claim of a form, whose signature covers its policy; raises S3Error AuthorizationHeaderMalformed."""
     if "," in credential or "," in signature:
         raise S3Error(_HEADER_ERROR, "The authorization header is malformed; a field contains a comma.")
     return of_header(f"{ALGORITHM} Credential={credential},SignedHeaders=host,Signature={signature}")
 
 
-def of_query(incoming: Incoming, max_life: float) -> Claim:
+def of_query(incoming: Incoming, max_life: float) -> ClaimV4:
     """Return the claim of a presigned URL. max_life: of the URL, in seconds.
 
     Raises S3Error AuthorizationQueryParametersError.
@@ -131,7 +131,7 @@ def of_query(incoming: Incoming, max_life: float) -> Claim:
     expires = _life(query["X-Amz-Expires"], max_life)
     key, date, region, service, terminal = parts
     names = _names(query["X-Amz-SignedHeaders"], _QUERY_ERROR)
-    return Claim(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
+    return ClaimV4(key, date, region, service, terminal, names, query["X-Amz-Signature"], expires)
 
 
 @lru_cache(maxsize=256)
@@ -158,7 +158,7 @@ def _names(text: str, error: str) -> tuple[str, ...]:
     return tuple(text.lower().split(";"))
 
 
-def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
+def check_scope(claim: ClaimV4, signed: Signed, regions: Sequence[str]) -> None:
     """Refuse a claim for another day, region or service.
 
     regions: our own first; `any` among them accepts all. Raises S3Error `claim.error`.
@@ -187,7 +187,7 @@ def check_scope(claim: Claim, signed: Signed, regions: Sequence[str]) -> None:
         )
 
 
-def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
+def check_signed_headers(claim: ClaimV4, incoming: Incoming) -> None:
     """Refuse a request with an unsigned header that matters: anyone on the way could have added it.
 
     Raises S3Error AccessDenied.
@@ -208,7 +208,7 @@ def check_signed_headers(claim: Claim, incoming: Incoming) -> None:
         )
 
 
-def payloads_of(claim: Claim, incoming: Incoming) -> tuple[str, ...]:
+def payloads_of(claim: ClaimV4, incoming: Incoming) -> tuple[str, ...]:
     """Return the possible texts for the body in the canonical request. The first is the request's declaration.
 
     Raises S3Error InvalidRequest if a required declaration is missing.
@@ -224,7 +224,7 @@ def payloads_of(claim: Claim, incoming: Incoming) -> tuple[str, ...]:
     return (declared_hash, presigned) if declared_hash else (presigned,)
 
 
-def check_signature(claim: Claim, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
+def check_signature(claim: ClaimV4, incoming: Incoming, signed: Signed, payloads: tuple[str, ...], key: bytes) -> str:
     """Return the canonical request that was signed. key: the signing key.
 
     Raises S3Error SignatureDoesNotMatch.
