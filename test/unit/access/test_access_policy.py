@@ -6,6 +6,7 @@ import json
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +213,18 @@ def test_principals(principal: Any, caller: Identity, named: bool) -> None:
 def test_actions_and_resources(action: Any, resource: str, asked: str, of: str, said: bool) -> None:
     allow = {**ALLOW, "Action": action, "Resource": f"arn:aws:s3:::{resource}"}
     assert verdict(ANYONE, asked, of, allow) == ("allow" if said else "")
+
+
+@pytest.mark.parametrize(
+    ("key", "denied"),
+    [("data//notes.txt", True), ("a//", True), ("//a", True), ("a/b//c/d", True), ("a/b", False), ("a/", False)],
+)
+def test_a_policy_keeps_keys_with_an_empty_segment_out(key: str, denied: bool) -> None:
+    """That of doc/s3_requests.md: one such key stops some clients."""
+    page = (Path(__file__).parents[3] / "doc/s3_requests.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith('    {"Version"')]
+    policy = parse(line.replace("BUCKET", "bucket"), "bucket")
+    assert policy.verdict(OTHER, "s3:PutObject", f"bucket/{key}", {}) == ("deny" if denied else "")
 
 
 def test_negations_name_the_rest() -> None:
