@@ -143,7 +143,9 @@ class MemoryLayer:
         key = self._key(context, name, options.policy)
         due = options.delete_at
         stored = self._objects.get(key)
-        if due is not None and not (isinstance(stored, StoredObject) and stored.headers.get("X-Delete-At") == str(due)):
+        if due is not None and not (
+            isinstance(stored, StoredObject) and stored.headers.get(expiry.DELETE_AT) == str(due)
+        ):
             raise PreconditionFailed("the object does not expire at that time")
         stamp, _ = self._changing(key, options.timestamp, options.condition)
         self._objects[key] = stamp

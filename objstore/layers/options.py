@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from objstore.core import metadata
 from objstore.core.errors import InvalidInput
+from objstore.core.expiry import DELETE_AT
 from objstore.core.lives import LIFE
 from objstore.core.numbers import is_whole, whole
 from objstore.core.timestamps import Timestamp
@@ -28,9 +29,7 @@ def put_options(
     """Return the options of a PUT. key: of the object, for its type. Raises InvalidInput."""
     headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
     headers["Content-Type"] = constraints.content_type(sent, key)
-    expires = constraints.delete_at(sent, now)
-    if expires is not None:
-        headers["X-Delete-At"] = str(expires)
+    headers |= _expiry(sent, now)
     return PutOptions(
         headers,
         sent.get("Etag", ""),
@@ -48,9 +47,7 @@ def update_options(sent: Mapping[str, str], key: str, now: float) -> UpdateOptio
     headers = {name: value for name, value in sent.items() if value and metadata.replaced_by_post(name)}
     if sent.get("Content-Type"):
         headers["Content-Type"] = constraints.content_type(sent, key)
-    expires = constraints.delete_at(sent, now)
-    if expires is not None:
-        headers["X-Delete-At"] = str(expires)
+    headers |= _expiry(sent, now)
     return UpdateOptions(headers, _timestamp(sent), WriteCondition.sent(sent), _policy(sent))
 
 
@@ -61,6 +58,11 @@ def delete_options(sent: Mapping[str, str]) -> DeleteOptions:
         raise InvalidInput(f"Bad {_IF_DELETE_AT} header value")
     delete_at = None if due is None else whole(due) or constraints.LATEST + 1  # 0: later than any object can expire
     return DeleteOptions(_timestamp(sent), WriteCondition.sent(sent), _policy(sent), delete_at)
+
+
+def _expiry(sent: Mapping[str, str], now: float) -> dict[str, str]:
+    expires = constraints.delete_at(sent, now)
+    return {} if expires is None else {DELETE_AT: str(expires)}
 
 
 def _timestamp(sent: Mapping[str, str]) -> Timestamp | None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
+from objstore.core.expiry import DELETE_AT
 from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
 from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_SIZE, class_header
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
@@ -35,7 +36,7 @@ from objstore.web.write_conditions import WriteCondition
 KIND = "versions"
 _USER = user_prefix("Object")
 # Headers of an entry that its pointer does not take over: they would act twice.
-_OWN = frozenset({"X-Delete-At", "X-Static-Large-Object", "X-Object-Manifest"})
+_OWN = frozenset({DELETE_AT, "X-Static-Large-Object", "X-Object-Manifest"})
 PAGE = 1000
 ABSENT = WriteCondition(if_none_match="*")
 PRESENT = WriteCondition(if_match="*")

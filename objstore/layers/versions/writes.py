@@ -227,7 +227,7 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
 def _copy(key: Key, source: Reply, ref: Ref) -> None:
     """Write an open object as an entry, with the metadata stored with it."""
     headers = source.headers
-    stored = {name: value for name, value in headers.items() if stored_with_object(name) and name != "X-Delete-At"}
+    stored = {name: value for name, value in headers.items() if stored_with_object(name) and name != DELETE_AT}
     stored["Content-Type"] = headers["Content-Type"]
     options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True)
     try:

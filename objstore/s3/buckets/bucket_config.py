@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from objstore.core.names import Name
 from objstore.layers import documents
+from objstore.s3.buckets.registry import no_such
 from objstore.s3.context import Context
 from objstore.s3.language import xml
 from objstore.s3.language.errors import S3Error
@@ -22,7 +24,7 @@ def read(context: Context, request: S3Request, kind: str) -> str:
     name = context.buckets.resolve(request, request.bucket)
     info = context.layer.container_info(request.context, name)
     if not info.exists:
-        raise S3Error("NoSuchBucket", "", {"BucketName": request.bucket})
+        raise no_such(request.bucket)
     return documents.read(info.sysmeta, kind)
 
 
@@ -38,6 +40,16 @@ def keep(context: Context, request: S3Request, kind: str, document: str) -> None
     """Store a document of the request's bucket; '' removes it. Raises S3Error NoSuchBucket, InvalidRequest."""
     name = context.buckets.resolve(request, request.bucket)
     documents.keep(context.layer, request.context, name, kind, document)
+
+
+def deletion(kind: str) -> Callable[[Context, S3Request], Response]:
+    """Return the handler of the operation that removes documents of a kind."""
+
+    def delete(context: Context, request: S3Request) -> Response:
+        keep(context, request, kind, "")
+        return Response(204)
+
+    return delete
 
 
 def registered_name(context: Context, request: S3Request) -> Name:

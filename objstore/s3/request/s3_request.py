@@ -52,14 +52,15 @@ class S3Request:
     """An S3 request.
 
     bucket, key: text, '' if the request names none. query: decoded, sub-resources as ''. headers: canonical name to
-    text, `Content-Encoding` without aws-chunked. identity: the client's. account: the one that it works in, '' for
-    anonymous requests. operation: its name, after routing. version_id: of the query, '' for none. signing: the kind of
-    its signature, None for none. containers: of the buckets that were resolved for it, by name.
+    text, `Content-Encoding` without aws-chunked. context: for calls of the object layer. identity: the client's.
+    account: the one that it works in, '' for anonymous requests. operation: its name, after routing. version_id: of the
+    query, '' for none. signing: the kind of its signature, None for none. containers: of the buckets that were resolved
+    for it, by name.
     """
 
     __slots__ = (
-        "account", "body", "bucket", "containers", "environ", "headers", "identity", "key", "method", "operation",
-        "query", "region", "signing", "source_ip",
+        "account", "body", "bucket", "containers", "context", "environ", "headers", "identity", "key", "method",
+        "operation", "query", "region", "signing", "source_ip",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,7 @@ class S3Request:
         signing: Signing | None = None,
     ) -> None:
         self.environ = environ
+        self.context = RequestContext.of(environ)
         self.method: str = environ["REQUEST_METHOD"]
         self.bucket = bucket
         self.containers: dict[str, Name] = {}
@@ -88,11 +90,6 @@ class S3Request:
         self.signing = signing
         self.operation = ""
         self.source_ip: str = environ.get("REMOTE_ADDR", "")
-
-    @property
-    def context(self) -> RequestContext:
-        """The context of the request for calls of the object layer."""
-        return RequestContext.of(self.environ)
 
     @property
     def version_id(self) -> str:

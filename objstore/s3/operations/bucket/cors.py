@@ -22,10 +22,7 @@ def put(context: Context, request: S3Request) -> Response:
     return Response(200)
 
 
-def delete(context: Context, request: S3Request) -> Response:
-    bucket_config.keep(context, request, bucket_config.CORS, "")
-    return Response(204)
-
+delete = bucket_config.deletion(bucket_config.CORS)
 
 OPERATIONS = (
     Operation("GetBucketCors", "GET", "bucket", get, "s3:GetBucketCORS", "cors"),

@@ -39,10 +39,7 @@ def put(context: Context, request: S3Request) -> Response:
     return Response(200)
 
 
-def delete(context: Context, request: S3Request) -> Response:
-    bucket_config.keep(context, request, OWNERSHIP, "")
-    return Response(204)
-
+delete = bucket_config.deletion(OWNERSHIP)
 
 OPERATIONS = (
     Operation("GetBucketOwnershipControls", "GET", "bucket", get, "s3:GetBucketOwnershipControls", _NAME),

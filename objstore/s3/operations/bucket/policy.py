@@ -46,10 +46,7 @@ def put(context: Context, request: S3Request) -> Response:
     return Response(204)
 
 
-def delete(context: Context, request: S3Request) -> Response:
-    bucket_config.keep(context, request, POLICY, "")
-    return Response(204)
-
+delete = bucket_config.deletion(POLICY)
 
 OPERATIONS = (
     Operation("GetBucketPolicy", "GET", "bucket", get, "s3:GetBucketPolicy", "policy"),

@@ -38,10 +38,7 @@ def put(context: Context, request: S3Request) -> Response:
     return Response(200)
 
 
-def delete(context: Context, request: S3Request) -> Response:
-    bucket_config.keep(context, request, PUBLIC_ACCESS, "")
-    return Response(204)
-
+delete = bucket_config.deletion(PUBLIC_ACCESS)
 
 OPERATIONS = (
     Operation("GetPublicAccessBlock", "GET", "bucket", get, "s3:GetBucketPublicAccessBlock", "publicAccessBlock"),

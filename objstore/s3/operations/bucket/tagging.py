@@ -22,10 +22,7 @@ def put(context: Context, request: S3Request) -> Response:
     return Response(204)
 
 
-def delete(context: Context, request: S3Request) -> Response:
-    bucket_config.keep(context, request, bucket_config.TAGGING, "")
-    return Response(204)
-
+delete = bucket_config.deletion(bucket_config.TAGGING)
 
 OPERATIONS = (
     Operation("GetBucketTagging", "GET", "bucket", get, "s3:GetBucketTagging", "tagging"),
