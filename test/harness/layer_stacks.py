@@ -74,7 +74,7 @@ class Shelf:
 
     @property
     def context(self) -> RequestContext:
-        """Of another request."""
+        """The context of another request."""
         return RequestContext()
 
     def name(self, key: str) -> Name:

@@ -306,9 +306,9 @@ def test_unit_files_start_what_is_there(unit: Path) -> None:
 def test_figures_that_pages_give_are_those_of_the_code() -> None:
     """(page, sentence, value in the code, value that the sentence stands for)"""
     wrong = [
-        f"{page}: {sentence!r} stands for {told}, the code has {value}"
-        for page, sentence, value, told in FIGURES
-        if value != told or sentence not in (ROOT / page).read_text()
+        f"{page}: {sentence!r} stands for {report}, the code has {value}"
+        for page, sentence, value, report in FIGURES
+        if value != report or sentence not in (ROOT / page).read_text()
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -44,7 +44,7 @@ def test_cases(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))
 def test_facts_may_come_one_by_one(case: Case) -> None:
-    """What is asked for lets the decision go on, to the same end; no fact is asked for twice."""
+    """Each requested fact lets the decision go on, to the same end; no fact is asked for twice."""
     known = Facts()
     asked: list[Need] = []
     while isinstance(made := decide(case.question, known), Need):

@@ -189,8 +189,8 @@ def verdict(caller: Identity, action: str, resource: str, *statements: dict[str,
     ],
 )
 def test_principals(principal: Any, caller: Identity, named: bool) -> None:
-    said = verdict(caller, "s3:GetObject", "bucket/key", {**ALLOW, "Principal": principal})
-    assert said == ("allow" if named else "")
+    output = verdict(caller, "s3:GetObject", "bucket/key", {**ALLOW, "Principal": principal})
+    assert output == ("allow" if named else "")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_actions_and_resources(action: Any, resource: str, asked: str, of: str, 
     [("data//notes.txt", True), ("a//", True), ("//a", True), ("a/b//c/d", True), ("a/b", False), ("a/", False)],
 )
 def test_a_policy_keeps_keys_with_an_empty_segment_out(key: str, denied: bool) -> None:
-    """That of doc/s3_requests.md: one such key stops some clients."""
+    """The policy of doc/s3_requests.md; one such key stops some clients."""
     page = (Path(__file__).parents[3] / "doc/s3_requests.md").read_text()
     (line,) = [line for line in page.splitlines() if line.startswith('    {"Version"')]
     policy = parse(line.replace("BUCKET", "bucket"), "bucket")

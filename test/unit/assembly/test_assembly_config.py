@@ -69,9 +69,9 @@ def test_samples_are_written_to_a_directory(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_setting_is_told_with_the_right_one(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "allow_account_management", "alow_account_management")
+    output = problems(cluster, "proxy-server.conf", "allow_account_management", "alow_account_management")
     text = "[app:proxy-server] alow_account_management is not a setting of this section; allow_account_management is"
-    assert said == [text]
+    assert output == [text]
 
 
 def test_a_setting_that_no_section_knows_is_told_of_default(cluster: Path) -> None:
@@ -85,38 +85,38 @@ def test_a_setting_of_a_filter_may_stand_in_default(cluster: Path) -> None:
 
 
 def test_wrong_values_are_told_all_at_once(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "[DEFAULT]", "[DEFAULT]\nworkers = many\nbacklog = 0")
-    assert len(said) == 2
-    assert any("workers = 'many'" in text for text in said)
-    assert any("backlog = '0'" in text and "not at least 1" in text for text in said)
+    output = problems(cluster, "proxy-server.conf", "[DEFAULT]", "[DEFAULT]\nworkers = many\nbacklog = 0")
+    assert len(output) == 2
+    assert any("workers = 'many'" in text for text in output)
+    assert any("backlog = '0'" in text and "not at least 1" in text for text in output)
 
 
 def test_a_wrong_mount_check_is_reported_and_ends_no_check(cluster: Path) -> None:
-    said = problems(cluster, "object-server.conf", "mount_check = yes", "mount_check = perhaps")
-    assert any("mount_check" in text and "perhaps" in text for text in said), said
+    output = problems(cluster, "object-server.conf", "mount_check = yes", "mount_check = perhaps")
+    assert any("mount_check" in text and "perhaps" in text for text in output), output
 
 
 def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
-    said = problems(cluster, "object-server.conf", "[filter:recon]", "[filter:recon]\nmount_check = yes")
-    assert said == [
+    output = problems(cluster, "object-server.conf", "[filter:recon]", "[filter:recon]\nmount_check = yes")
+    assert output == [
         "[filter:recon] mount_check is set in [DEFAULT] too, which takes precedence; write `set mount_check = ...` here"
     ]
     assert problems(cluster, "object-server.conf", "[filter:recon]", "[filter:recon]\nset mount_check = yes") == []
 
 
 def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", " tempauth proxy-server", " tempauth ratelimit proxy-server")
-    assert said == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
+    output = problems(cluster, "proxy-server.conf", " tempauth proxy-server", " tempauth ratelimit proxy-server")
+    assert output == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
 
 
 def test_a_filter_that_does_not_exist_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "egg:objstore#info", "egg:objstore#inffo")
-    assert "[filter:info] use = egg:objstore#inffo: there is no such filter or app" in said
+    output = problems(cluster, "proxy-server.conf", "egg:objstore#info", "egg:objstore#inffo")
+    assert "[filter:info] use = egg:objstore#inffo: there is no such filter or app" in output
 
 
 def test_a_section_outside_of_the_pipeline_is_a_warning(cluster: Path) -> None:
-    said = problems(cluster, "object-server.conf", "pipeline = healthcheck recon", "pipeline = healthcheck")
-    assert said == ["[filter:recon] warning: is not in the pipeline"]
+    output = problems(cluster, "object-server.conf", "pipeline = healthcheck recon", "pipeline = healthcheck")
+    assert output == ["[filter:recon] warning: is not in the pipeline"]
 
 
 def test_a_missing_ring_is_told(cluster: Path) -> None:
@@ -124,21 +124,21 @@ def test_a_missing_ring_is_told(cluster: Path) -> None:
     kept = ring.read_bytes()
     try:
         ring.write_bytes(kept[:100])
-        said = [str(problem) for problem in check(str(cluster / "proxy-server.conf"))]
+        output = [str(problem) for problem in check(str(cluster / "proxy-server.conf"))]
     finally:
         ring.write_bytes(kept)
-    assert len(said) == 1
-    assert f"[DEFAULT] ring_dir: {ring}" in said[0]
+    assert len(output) == 1
+    assert f"[DEFAULT] ring_dir: {ring}" in output[0]
 
 
 def test_a_missing_users_file_is_told(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "users.json", "nobody.json")
-    assert said == [f"[filter:tempauth] users_file: {cluster}/nobody.json: No such file or directory"]
+    output = problems(cluster, "proxy-server.conf", "users.json", "nobody.json")
+    assert output == [f"[filter:tempauth] users_file: {cluster}/nobody.json: No such file or directory"]
 
 
 def test_users_in_the_file_itself_are_settings(cluster: Path) -> None:
-    said = problems(cluster, "proxy-server.conf", "[filter:tempauth]", "[filter:tempauth]\nuser_a_b = key .admin")
-    assert said == []
+    output = problems(cluster, "proxy-server.conf", "[filter:tempauth]", "[filter:tempauth]\nuser_a_b = key .admin")
+    assert output == []
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ def test_pipelines_may_name_filters_whose_work_the_proxy_does_now() -> None:
 
 def test_errors_must_be_caught_first() -> None:
     second = [PROXY_FILTERS[1], PROXY_FILTERS[0], *PROXY_FILTERS[2:]]
-    told = [
+    report = [
         finding.text.partition(":")[0] for order in (second, PROXY_FILTERS[1:]) for finding in findings("proxy", order)
     ]
-    assert told == ["catch_errors must be the first", "catch_errors is missing"]
+    assert report == ["catch_errors must be the first", "catch_errors is missing"]
 
 
 def test_exit_status_says_whether_files_are_sound(cluster: Path, tmp_path: Path) -> None:
@@ -259,9 +259,9 @@ def test_what_paste_reads_is_no_misspelt_setting(cluster: Path) -> None:
 
 
 def test_hosts_may_have_one_default_section_for_all_their_servers(cluster: Path) -> None:
-    said = problems(cluster, "account-server.conf", "[DEFAULT]", "[DEFAULT]\ncontainer_updater_interval = 1s")
+    output = problems(cluster, "account-server.conf", "[DEFAULT]", "[DEFAULT]\ncontainer_updater_interval = 1s")
     text = "container_updater_interval is a setting of other servers or filters, and has no effect here"
-    assert said == [f"[DEFAULT] warning: {text}"]
+    assert output == [f"[DEFAULT] warning: {text}"]
 
 
 @pytest.mark.parametrize(
@@ -323,15 +323,15 @@ def test_certificates_that_cannot_be_used_are_told(
     cluster: Path, certificate: Path, cert: str, key: str, told: str
 ) -> None:
     new = f"[DEFAULT]\ncert_file = {certificate / cert}\nkey_file = {certificate / key}"
-    said = problems(cluster, "proxy-server.conf", "[DEFAULT]", new)
-    assert len(said) == bool(told)
-    assert all(told in text for text in said)
+    output = problems(cluster, "proxy-server.conf", "[DEFAULT]", new)
+    assert len(output) == bool(told)
+    assert all(told in text for text in output)
 
 
 def test_an_address_of_another_host_is_told(cluster: Path) -> None:
-    said = problems(cluster, "object-server.conf", "[DEFAULT]", "[DEFAULT]\nbind_ip = 192.0.2.1")
-    assert len(said) == 1
-    assert "bind_ip = 192.0.2.1" in said[0]
+    output = problems(cluster, "object-server.conf", "[DEFAULT]", "[DEFAULT]\nbind_ip = 192.0.2.1")
+    assert len(output) == 1
+    assert "bind_ip = 192.0.2.1" in output[0]
 
 
 def test_a_check_finds_what_only_making_the_server_would(cluster: Path) -> None:

@@ -60,15 +60,15 @@ def fill(around: Surroundings, size: int = 1) -> dict[Location, list[str]]:
 def test_devices_of_one_process_are_kept_equal(data: DataDir) -> None:
     around, work = make(data)
     places = fill(around)
-    told = run_once(work)
-    assert (told["sent_total"], told["removed_total"], told["handoffs_left"]) == (3 * COUNT, COUNT, 0)
+    report = run_once(work)
+    assert (report["sent_total"], report["removed_total"], report["handoffs_left"]) == (3 * COUNT, COUNT, 0)
     lost = next(iter(places.values()))[0]
     shutil.rmtree(Path(data.devices) / lost / "objects")
-    told = run_once(work)
+    report = run_once(work)
     for place, devices in places.items():
         assert all(around.devices.get(device).objects(0).info(place).size == 1 for device in devices)
-    assert told["failures"] == 0
-    assert run_once(work)["sent_total"] == told["sent_total"]
+    assert report["failures"] == 0
+    assert run_once(work)["sent_total"] == report["sent_total"]
 
 
 @pytest.mark.parametrize(
@@ -115,5 +115,5 @@ def test_policies_that_keep_nothing_on_disk_are_passed_over(data: DataDir) -> No
     shutil.copy(Path(data.etc) / "object.ring", Path(data.etc) / "object-1.ring")
     around, work = make(data)
     fill(around)
-    told = run_once(work)
-    assert (told["removed_total"], told["failures"]) == (COUNT, 0)
+    report = run_once(work)
+    assert (report["removed_total"], report["failures"]) == (COUNT, 0)

@@ -42,8 +42,8 @@ def test_one_pass_in_a_directory_of_serve(data: DataDir) -> None:
         "object-updater is finished",
         "container-updater is finished",
     ]
-    told = json.loads((Path(data.devices) / ".recon" / "object-updater.json").read_text())
-    assert told["last"]["failures"] == 0
+    report = json.loads((Path(data.devices) / ".recon" / "object-updater.json").read_text())
+    assert report["last"]["failures"] == 0
 
 
 def test_what_is_not_done_shows_in_the_status(tmp_path: Path) -> None:

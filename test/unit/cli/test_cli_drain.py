@@ -73,10 +73,10 @@ def test_a_device_given_back_has_its_weight_and_note_again(etc: Path) -> None:
 
 def test_what_moved_of_late_is_told_to_come_back_later_by_a_rebalance(etc: Path) -> None:
     run("drain", "10.0.0.1/d2", "--ring-dir", str(etc))
-    told = run("drain", "10.0.0.1/d2", "--ring-dir", str(etc), "--back").output
-    assert "`objstore ring rebalance` each builder" in told
-    assert "drain again" not in told
-    assert "weight was 0" in told
+    report = run("drain", "10.0.0.1/d2", "--ring-dir", str(etc), "--back").output
+    assert "`objstore ring rebalance` each builder" in report
+    assert "drain again" not in report
+    assert "weight was 0" in report
 
 
 def test_draining_again_goes_on_and_keeps_the_former_weight(etc: Path) -> None:

@@ -64,10 +64,10 @@ def test_what_init_writes_is_sound(tmp_path: Path) -> None:
     made = tmp_path / "cluster"
     devices = tmp_path / "devices"
     devices.mkdir()
-    said = init(made, "--host", "10.0.0.1", "--host", "z2-10.0.0.2", "--part-power", "6", "--devices", str(devices))
+    output = init(made, "--host", "10.0.0.1", "--host", "z2-10.0.0.2", "--part-power", "6", "--devices", str(devices))
     problems = [problem for path in sorted(made.glob("*.conf")) for problem in check(str(path))]
     assert problems == []
-    assert "10.0.0.1:8080/auth/v1.0" in said
+    assert "10.0.0.1:8080/auth/v1.0" in output
     assert (made / "objstore.conf").stat().st_mode & 0o777 == 0o600
     assert (made / "users.json").stat().st_mode & 0o777 == 0o600
 

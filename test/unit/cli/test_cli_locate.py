@@ -55,11 +55,11 @@ def test_paths_are_where_the_engines_put_things(data: DataDir) -> None:
         assert place.role == "primary"
         held = [entry.name for entry in Path(place.path).iterdir()]
         assert f"{found.location.hash}.db" in held if name.object is None else held == ["1700000000.00000.data"]
-        said = run("locate", *[part for part in name if part is not None], "--data", data.root)
-        assert said.exit_code == 0
-        assert place.path in said.output
-        assert "missing" not in said.output
-        assert "curl" not in said.output  # the servers have no port
+        output = run("locate", *[part for part in name if part is not None], "--data", data.root)
+        assert output.exit_code == 0
+        assert place.path in output.output
+        assert "missing" not in output.output
+        assert "curl" not in output.output  # the servers have no port
 
 
 def test_a_name_that_is_not_stored_is_said_to_be_not_there(data: DataDir) -> None:
@@ -67,8 +67,8 @@ def test_a_name_that_is_not_stored_is_said_to_be_not_there(data: DataDir) -> Non
 
 
 def test_primaries_and_handoffs_of_a_cluster(cluster: Path) -> None:
-    said = run("locate", "AUTH_a", "c", "o ?", "--ring-dir", str(cluster))
-    lines = said.output.splitlines()
+    output = run("locate", "AUTH_a", "c", "o ?", "--ring-dir", str(cluster))
+    lines = output.output.splitlines()
     assert len([line for line in lines if line.startswith("primary")]) == 3
     assert len([line for line in lines if line.startswith("handoff")]) == 2  # all there are
     assert len([line for line in lines if line.startswith("ssh 10.0.0.")]) == 5
@@ -80,16 +80,16 @@ def test_primaries_and_handoffs_of_a_cluster(cluster: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["1", "silver", "SILVER"])
 def test_another_policy_has_its_own_ring_and_directory(cluster: Path, policy: str) -> None:
-    said = run("locate", "AUTH_a", "c", "o", "--ring-dir", str(cluster), "--policy", policy).output
-    assert "ring       object-1\n" in said
-    assert "/mnt/d1/objects-1/" in said
-    assert "X-Backend-Storage-Policy-Index: 1" in said
+    output = run("locate", "AUTH_a", "c", "o", "--ring-dir", str(cluster), "--policy", policy).output
+    assert "ring       object-1\n" in output
+    assert "/mnt/d1/objects-1/" in output
+    assert "X-Backend-Storage-Policy-Index: 1" in output
 
 
 def test_containers_are_asked_at_their_servers_port(cluster: Path) -> None:
-    said = run("locate", "AUTH_a", "c", "--ring-dir", str(cluster)).output
-    assert ":6201/d1/" in said
-    assert "Policy-Index" not in said
+    output = run("locate", "AUTH_a", "c", "--ring-dir", str(cluster)).output
+    assert ":6201/d1/" in output
+    assert "Policy-Index" not in output
 
 
 @pytest.mark.parametrize(

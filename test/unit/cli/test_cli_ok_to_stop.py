@@ -74,10 +74,10 @@ def test_a_host_that_no_ring_has_is_refused(etc: Path) -> None:
 
 def test_servers_that_do_not_answer_are_away(etc: Path) -> None:
     result = CliRunner().invoke(main, ["ok-to-stop", "127.1.0.1", "--ring-dir", str(etc), "--json"])
-    told = json.loads(result.output)
+    report = json.loads(result.output)
     assert result.exit_code == 1
-    assert not told["ok"]
-    assert len(told["away"]) == 18  # of three rings the six devices of the other three hosts
+    assert not report["ok"]
+    assert len(report["away"]) == 18  # of three rings the six devices of the other three hosts
 
 
 NOW = 1_700_000_000.0
@@ -129,8 +129,8 @@ class _Host(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert self.path == "/recon/summary"
         assert isinstance(self.server, _Server)
-        told = {**self.server.summaries[self.connection.getsockname()[0]], "time": time.time()}
-        body = json.dumps(told).encode()
+        report = {**self.server.summaries[self.connection.getsockname()[0]], "time": time.time()}
+        body = json.dumps(report).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -211,9 +211,9 @@ def test_a_disk_that_was_taken_in_again_counts_as_one_that_came_back(whole: Clus
 def test_a_device_that_could_not_be_brought_up_to_date_may_lack_copies(whole: Cluster) -> None:
     device = next(node for node in Ring.load(str(whole.etc / "object.ring")).devices if node and node.ip == "127.2.0.3")
     whole.change(1, failures=3, failed_peers=[str(device)])
-    told = json.loads(whole.ask("127.2.0.2", "--json").output)
-    assert not told["ok"]
-    assert told["may_lack_copies"] == {f"127.2.0.3/{device.device}": "could not be brought up to date"}
+    report = json.loads(whole.ask("127.2.0.2", "--json").output)
+    assert not report["ok"]
+    assert report["may_lack_copies"] == {f"127.2.0.3/{device.device}": "could not be brought up to date"}
     assert whole.ask("127.2.0.3").exit_code == 0
 
 

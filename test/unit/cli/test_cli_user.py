@@ -190,10 +190,10 @@ def test_the_credentials_file_holds_no_keys_of_another_user(run, tmp_path):
     data = DataDir(str(tmp_path))
     run("add", "a:first", "--admin")
     run("add", "admin:admin", "--admin")
-    told = write_credentials(data, "http://x")
-    assert told["user"] == "admin:admin"
+    report = write_credentials(data, "http://x")
+    assert report["user"] == "admin:admin"
     run("rotate", "admin:admin")
     assert json.loads((tmp_path / "credentials.json").read_text())["key"] == known(tmp_path)["admin:admin"].key
     run("remove", "admin:admin")
-    told = write_credentials(data, "http://y")
-    assert (told["endpoint"], told["user"], told["key"], told["secret_key"]) == ("http://y", "", "", "")
+    report = write_credentials(data, "http://y")
+    assert (report["endpoint"], report["user"], report["key"], report["secret_key"]) == ("http://y", "", "", "")

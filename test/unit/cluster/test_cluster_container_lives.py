@@ -240,6 +240,6 @@ def test_row_that_waited_in_a_spool_brings_its_container_back_as_it_was(tmp_path
     ],
 )
 def test_a_refusal_counts_unless_a_majority_has_the_row(taken: str, refused: str, listed: bool) -> None:
-    told = ",".join(filter(None, (taken, refused)))
-    answer = NodeResponse(201, {messages.UPDATED: told, messages.REFUSED: refused})
+    report = ",".join(filter(None, (taken, refused)))
+    answer = NodeResponse(201, {messages.UPDATED: report, messages.REFUSED: refused})
     assert Tally.of(WriteResult(201, (answer,)), {}).is_listed(3) == listed

@@ -284,8 +284,8 @@ def test_every_container_replica_hears_of_a_write_though_an_object_server_is_dow
     store = Store(tmp_path, devices=3, replicas=3)
     store.net.faults[store.primaries()[0]] = "down"
     assert store("PUT", OBJECT, SMALL).status == 201
-    told = [device for method, device, name in store.net.asked if (method, name) == ("POST", CONTAINER)]
-    assert told  # by the proxy, for the object server that could not
+    report = [device for method, device, name in store.net.asked if (method, name) == ("POST", CONTAINER)]
+    assert report  # by the proxy, for the object server that could not
     place = store.cluster.place(CONTAINER)
     for node in place.primaries:
         request = store.cluster.transports

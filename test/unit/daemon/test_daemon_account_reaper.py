@@ -76,8 +76,8 @@ def test_a_deleted_account_is_emptied(store: InProcess, reaper: Work) -> None:
     for container in POLICIES:
         for device in store.primaries(container):
             assert store.device(device).containers.status(store.location(container)).deleted
-    told = reaper.status()
-    assert (told["objects_reaped_total"], told["containers_reaped_total"], told["waiting"]) == (9, 3, 0)
+    report = reaper.status()
+    assert (report["objects_reaped_total"], report["containers_reaped_total"], report["waiting"]) == (9, 3, 0)
     later = Timestamp.from_seconds(time.time() + 10)
     for device in store.primaries(ACCOUNT):
         assert store.device(device).accounts.remove(store.location(ACCOUNT), later)

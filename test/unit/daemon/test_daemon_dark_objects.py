@@ -435,5 +435,5 @@ def test_one_whose_row_is_in_the_queue_is_told_of_and_left_to_the_expirer(tmp_pa
     time.sleep(max(0.0, when - time.time()) + 0.01)
     search = auditors.DARK_OBJECTS.make(store.around(dark_objects_action="repair", dark_objects_overdue="0"))
     run_pass(search)
-    told = search.status()
-    assert (told["overdue_total"], told["queued_total"], told.get("requeued_total", 0)) == (1, 1, 0)
+    report = search.status()
+    assert (report["overdue_total"], report["queued_total"], report.get("requeued_total", 0)) == (1, 1, 0)

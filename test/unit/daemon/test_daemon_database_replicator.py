@@ -628,9 +628,12 @@ def test_database_of_another_part_power_is_left_alone(world: World, place: Locat
 
 def test_progress_is_told_by_device(world: World, place: Location) -> None:
     world.run("d1")
-    told = world.replicators["d1"].status()
-    assert told["partitions_done"] == told["partitions"] == 1 and told["handoffs_left"] == told["failures_total"] == 0
-    assert told["devices"]["d1"]["last_pass"] == told["oldest_pass"] == world.time
+    report = world.replicators["d1"].status()
+    assert (
+        report["partitions_done"] == report["partitions"] == 1
+        and report["handoffs_left"] == report["failures_total"] == 0
+    )
+    assert report["devices"]["d1"]["last_pass"] == report["oldest_pass"] == world.time
     world.cluster.transport.down.add("d2")
     world.run("d1")
     assert (world.status("d1", "failures"), world.status("d1", "failures_total")) == (1, 1)

@@ -88,8 +88,8 @@ def put_expired(store: InProcess, *names: Name, **headers: str) -> int:
 def test_an_object_goes_when_its_time_has_come(store: InProcess, expirer: Work, run: Any) -> None:
     put_expired(store, OBJECT)
     assert len(store.copies(OBJECT)) == 3
-    told = run(expirer)
-    assert (told["expired_total"], told["dropped_total"], told["failed_total"]) == (1, 1, 0)
+    report = run(expirer)
+    assert (report["expired_total"], report["dropped_total"], report["failed_total"]) == (1, 1, 0)
     assert store.copies(OBJECT) == []
     assert store.rows(CONTAINER) == [[], [], []]
     assert not any(queued(store))
@@ -97,8 +97,8 @@ def test_an_object_goes_when_its_time_has_come(store: InProcess, expirer: Work, 
 
 def test_one_whose_time_has_not_come_stays(store: InProcess, expirer: Work, run: Any) -> None:
     store("PUT", OBJECT, b"", X_Delete_At=str(int(time.time()) + 100))
-    told = run(expirer)
-    assert (told["expired_total"], told["oldest_due_seconds"]) == (0, 0)
+    report = run(expirer)
+    assert (report["expired_total"], report["oldest_due_seconds"]) == (0, 0)
     assert len(store.copies(OBJECT)) == 3
 
 
@@ -114,8 +114,8 @@ def test_an_object_written_again_stays(store: InProcess, expirer: Work, run: Any
     at = put_ending(store, OBJECT)
     store("PUT", OBJECT, b"new", **headers)
     wait_for(at)
-    told = run(expirer)
-    assert (told["expired_total"], told["dropped_total"]) == (0, 1)
+    report = run(expirer)
+    assert (report["expired_total"], report["dropped_total"]) == (0, 1)
     assert store("GET", OBJECT).read() == b"new"
     assert store.rows(CONTAINER) == [["o"]] * 3
     assert all(len(rows) == bool(headers) for rows in queued(store) if rows)
@@ -188,8 +188,8 @@ def test_a_row_stays_until_every_replica_has_answered(store: InProcess, expirer:
     away = store.primaries(OBJECT)[0]
     store.net.down.add(away)
     run_pass(expirer)
-    told = expirer.status()
-    assert (told["expired_total"], told["dropped_total"], told["failed_total"]) == (1, 0, 1)
+    report = expirer.status()
+    assert (report["expired_total"], report["dropped_total"], report["failed_total"]) == (1, 0, 1)
     store.net.down.clear()
     assert store.copies(OBJECT) == [away]
     assert any(queued(store))
@@ -210,8 +210,8 @@ def test_a_row_whose_object_is_nowhere_yet_waits(store: InProcess, expirer: Work
         (name,) = objects.changes(location.partition, location.suffix)[location.hash]
         objects.forget(location, [name])
         assert info.metadata["X-Delete-At"]
-    told = run(expirer)
-    assert (told["dropped_total"], told["failed_total"]) == (0, 1)
+    report = run(expirer)
+    assert (report["dropped_total"], report["failed_total"]) == (0, 1)
     assert any(queued(store))
 
 
@@ -278,8 +278,8 @@ def test_an_object_of_a_container_that_is_gone_is_given_up_late(store: InProcess
             )
             store.ask(device, "POST", CONTAINER, query="rows=1", body=rows, X_Timestamp="9999999999.00000")
     assert store("DELETE", CONTAINER).status == 204
-    told = run(expirer)
-    assert (told["dropped_total"], told["failed_total"]) == (0, 1)
+    report = run(expirer)
+    assert (report["dropped_total"], report["failed_total"]) == (0, 1)
 
 
 # Decisions

@@ -82,11 +82,11 @@ def test_the_state_of_a_daemon_is_told(daemon: Daemon, duty: Duty, monitor: Moni
     duty.status = {"phase": "round 3", "done": 5}
     daemon.run_once()
     monitor.write(daemon)
-    told = recon_files.read(str(tmp_path), "object-auditor")
-    assert (told["name"], told["pid"], told["host"], told["started"]) == ("object-auditor", 42, "h1", 1000.0)
-    assert told["pass"] is None
-    assert told["last"].items() >= {"began": 1000.0, "ended": 1000.0, "units": 2, "failures": 1}.items()
-    assert told["told"] == {"phase": "round 3", "done": 5}
+    report = recon_files.read(str(tmp_path), "object-auditor")
+    assert (report["name"], report["pid"], report["host"], report["started"]) == ("object-auditor", 42, "h1", 1000.0)
+    assert report["pass"] is None
+    assert report["last"].items() >= {"began": 1000.0, "ended": 1000.0, "units": 2, "failures": 1}.items()
+    assert report["told"] == {"phase": "round 3", "done": 5}
 
 
 def test_a_pass_under_way_is_told_of(monitor: Monitor, tmp_path: Path) -> None:
@@ -105,9 +105,9 @@ def test_the_last_complete_pass_is_known_after_a_restart(daemon: Daemon, tmp_pat
     Monitor(means(tmp_path, Metrics(LOGGER))).write(daemon)
     again = Daemon("object-auditor", lambda: iter(()), DaemonPace(1), LOGGER)
     Monitor(means(tmp_path, Metrics(LOGGER))).write(again)
-    told = recon_files.read(str(tmp_path), "object-auditor")
-    assert told["last"]["units"] == 2
-    assert told["passes_total"] == 0
+    report = recon_files.read(str(tmp_path), "object-auditor")
+    assert report["last"]["units"] == 2
+    assert report["passes_total"] == 0
 
 
 def test_numbers_become_metrics_and_those_of_devices_have_a_label(

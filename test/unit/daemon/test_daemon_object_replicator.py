@@ -189,24 +189,24 @@ def test_an_emptied_device_is_refilled(cluster: Cluster) -> None:
     for name in NAMES:
         cluster.put(name, name.encode() * 100)
     empty(cluster, "d1")
-    told = cluster.run()
+    report = cluster.run()
     mine = [name for name in NAMES if "d1" in cluster.primaries(name)]
     assert mine
     for name in mine:
         assert cluster.content(name, "d1") == name.encode() * 100
-    assert told["sent_total"] == len(mine)
-    assert told["failures"] == 0
-    assert told["partitions_done"] == told["partitions"] > 0
+    assert report["sent_total"] == len(mine)
+    assert report["failures"] == 0
+    assert report["partitions_done"] == report["partitions"] > 0
 
 
 def test_where_nothing_differs_each_peer_is_asked_once(cluster: Cluster) -> None:
     for name in NAMES:
         cluster.put(name)
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     partitions = {cluster.location(name).partition for name in NAMES if "d1" in cluster.primaries(name)}
     assert [step for _, step in cluster.network.steps] == ["compare"] * (2 * len(partitions))
-    assert told["sent_total"] == 0
-    assert told["partitions"] == len(partitions)
+    assert report["sent_total"] == 0
+    assert report["partitions"] == len(partitions)
 
 
 def settle(cluster: Cluster, names: list[str]) -> None:
@@ -229,10 +229,10 @@ def test_where_nothing_changed_each_peer_is_asked_once_for_all_partitions(cluste
     pace = DaemonPace(60.0, concurrency=concurrency)
     Daemon("test", replicator.passes, pace, logging.getLogger("test.replicator")).run_once()
     assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
-    told = replicator.status()
-    assert told["partitions_done"] == told["partitions"] == len(partitions(cluster, "d1"))
-    assert (told["failures"], told["sent_total"], dict(told["peer_failures"])) == (0, 0, {})
-    assert "last_pass" in told["devices"]["d1"]
+    report = replicator.status()
+    assert report["partitions_done"] == report["partitions"] == len(partitions(cluster, "d1"))
+    assert (report["failures"], report["sent_total"], dict(report["peer_failures"])) == (0, 0, {})
+    assert "last_pass" in report["devices"]["d1"]
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -255,9 +255,9 @@ def test_one_partition_of_many_that_differs_is_mended(cluster: Cluster, kept: bo
     cluster.put("o1", b"new", on=[first])
     if kept:
         cluster.store(first).partition_hash(partition)
-    told = cluster.run(first)
+    report = cluster.run(first)
     assert [cluster.content("o1", device) for device in others] == [b"new"] * 2
-    assert (told["failures"], told["sent_total"]) == (0, 2)
+    assert (report["failures"], report["sent_total"]) == (0, 2)
     assert [step for _, step in cluster.network.steps].count("compare") == 2
 
 
@@ -275,42 +275,42 @@ def test_a_partition_that_only_one_peer_lacks_is_of_no_concern_to_the_others(clu
 def test_a_peer_of_an_older_version_is_asked_of_each_partition(cluster: Cluster) -> None:
     settle(cluster, NAMES)
     cluster.network.old = {"d2"}
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     compared = [device for device, step in cluster.network.steps if step == "compare"]
     assert compared == ["d2"] * len(partitions(cluster, "d1", "d2"))
-    assert (told["failures"], dict(told["peer_failures"])) == (0, {})
+    assert (report["failures"], dict(report["peer_failures"])) == (0, {})
 
 
 def test_a_lost_device_of_many_partitions_is_stood_in_for(cluster: Cluster) -> None:
     settle(cluster, NAMES)
     shutil.rmtree(cluster.root / "devices" / "d2")
     cluster.storage.devices._checked.clear()
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     for name in NAMES:
         if {"d1", "d2"} <= {*cluster.primaries(name)}:
             assert cluster.content(name, cluster.others(name)[0]) == b"content"
-    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
-    assert told["partitions_done"] == told["partitions"]
+    assert report["failures"] == len(partitions(cluster, "d1", "d2"))
+    assert report["partitions_done"] == report["partitions"]
 
 
 def test_a_silent_peer_holds_up_its_own_partitions_alone(cluster: Cluster) -> None:
     settle(cluster, NAMES)
     cluster.peer_pause = 60.0
     cluster.network.silent = {"d2"}
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     assert sorted(cluster.network.steps) == [(device, "compare-many") for device in ("d2", "d3", "d4")]
-    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
+    assert report["failures"] == len(partitions(cluster, "d1", "d2"))
 
 
 def test_a_peer_that_is_this_very_device_is_no_copy(cluster: Cluster) -> None:
     settle(cluster, NAMES)
     shutil.rmtree(cluster.root / "devices" / "d2")
     (cluster.root / "devices" / "d2").symlink_to("d1")
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     assert ("d2", "compare-many") in cluster.network.steps
-    assert told["failures"] == len(partitions(cluster, "d1", "d2"))
-    assert told["removed_total"] == 0
-    assert dict(told["peer_failures"]) == {}
+    assert report["failures"] == len(partitions(cluster, "d1", "d2"))
+    assert report["removed_total"] == 0
+    assert dict(report["peer_failures"]) == {}
 
 
 def test_what_was_compared_by_a_ring_that_is_replaced_counts_no_more(cluster: Cluster) -> None:
@@ -361,11 +361,11 @@ def test_a_large_object_goes_by_itself(cluster: Cluster) -> None:
 def test_a_copy_at_a_handoff_goes_home(cluster: Cluster) -> None:
     (handoff,) = cluster.others("o")
     cluster.put("o", on=[handoff, cluster.primaries("o")[0]])
-    told = cluster.run(handoff)
+    report = cluster.run(handoff)
     assert cluster.holders("o") == sorted(cluster.primaries("o"))
-    assert told["handoffs"] == 1
-    assert told["handoffs_left"] == 0
-    assert told["removed_total"] == 1
+    assert report["handoffs"] == 1
+    assert report["handoffs_left"] == 0
+    assert report["removed_total"] == 1
     assert cluster.store(handoff).partition_hash(cluster.location("o").partition) == ""
 
 
@@ -375,10 +375,10 @@ def test_a_handoff_keeps_what_too_few_primaries_have(cluster: Cluster, wanted: i
     (handoff,) = cluster.others("o")
     cluster.put("o", on=[handoff])
     cluster.network.down = {cluster.primaries("o")[1]}
-    told = cluster.run(handoff)
+    report = cluster.run(handoff)
     assert (handoff in cluster.holders("o")) is left
     assert cluster.content("o", cluster.primaries("o")[2]) == b"content"
-    assert told["handoffs_left"] == left
+    assert report["handoffs_left"] == left
     cluster.network.down = set()
     cluster.run()
     assert cluster.holders("o") == sorted(cluster.primaries("o"))
@@ -404,9 +404,9 @@ def test_nothing_is_removed_by_a_ring_that_is_not_the_current_one_any_more(clust
         cluster.ring = Ring(cluster.builder.contents())
 
     cluster.network.after_offer = replace_ring
-    told = cluster.run(handoff)
+    report = cluster.run(handoff)
     assert handoff in cluster.holders("o")
-    assert (told["failures"], told["removed_total"]) == (1, 0)
+    assert (report["failures"], report["removed_total"]) == (1, 0)
     cluster.network.after_offer = lambda: None
     cluster.run(handoff)
     assert cluster.holders("o") == sorted(cluster.primaries("o"))
@@ -436,9 +436,9 @@ def test_metadata_of_a_post_travels(cluster: Cluster) -> None:
 def test_an_old_tombstone_is_not_sent(cluster: Cluster) -> None:
     first = cluster.primaries("o")[0]
     cluster.delete("o", [first], Timestamp.from_seconds(time.time() - WEEK - 60))
-    told = cluster.run(first)
-    assert told["sent_total"] == 0
-    assert told["failures"] == 0
+    report = cluster.run(first)
+    assert report["sent_total"] == 0
+    assert report["failures"] == 0
     assert cluster.holders("o") == [first]
     cluster.delete("o", [first], Timestamp.from_seconds(time.time() - WEEK + 60))
     assert cluster.run(first)["sent_total"] == 2
@@ -447,8 +447,8 @@ def test_an_old_tombstone_is_not_sent(cluster: Cluster) -> None:
 def test_an_old_tombstone_at_a_handoff_is_removed(cluster: Cluster) -> None:
     (handoff,) = cluster.others("o")
     cluster.delete("o", [handoff], Timestamp.from_seconds(time.time() - WEEK - 60))
-    told = cluster.run(handoff)
-    assert told["reclaimed_total"] == 1
+    report = cluster.run(handoff)
+    assert report["reclaimed_total"] == 1
     assert cluster.holders("o") == []
 
 
@@ -471,9 +471,9 @@ def test_a_lost_device_is_stood_in_for_by_a_handoff(cluster: Cluster) -> None:
     (handoff,) = cluster.others("o")
     shutil.rmtree(cluster.root / "devices" / lost)
     cluster.storage.devices._checked.clear()
-    told = cluster.run(cluster.primaries("o")[1])
+    report = cluster.run(cluster.primaries("o")[1])
     assert cluster.content("o", handoff) == b"content"
-    assert told["failures"] == 1
+    assert report["failures"] == 1
     cluster.run(handoff)  # the device is still lost
     assert cluster.content("o", handoff) == b"content"
     (cluster.root / "devices" / lost).mkdir()
@@ -486,10 +486,10 @@ def test_a_host_that_does_not_answer_is_waited_for(cluster: Cluster) -> None:
     first, second, _ = cluster.primaries("o")
     empty(cluster, second)
     cluster.network.down = {second}
-    told = cluster.run(first)
+    report = cluster.run(first)
     assert cluster.holders("o") == sorted({*cluster.primaries("o")} - {second})
-    assert told["failures"] == 1
-    assert sum(told["peer_failures"].values()) == 1
+    assert report["failures"] == 1
+    assert sum(report["peer_failures"].values()) == 1
 
 
 def test_a_damaged_copy_is_not_sent_and_holds_up_nothing(cluster: Cluster) -> None:
@@ -499,12 +499,12 @@ def test_a_damaged_copy_is_not_sent_and_holds_up_nothing(cluster: Cluster) -> No
         cluster.put(name, on=[source])
     (path,) = cluster.directory("o1", source).glob("*.data")
     path.write_bytes(b"Content" + path.read_bytes()[7:])
-    told = cluster.run(source)
-    assert told["corrupt_total"] == 1
+    report = cluster.run(source)
+    assert report["corrupt_total"] == 1
     assert [name for name in names if cluster.content(name, cluster.primaries(name)[1]) is None] == ["o1"]
     assert list((cluster.root / "devices" / source / "quarantined").glob("*/*"))
-    told = cluster.run(source)
-    assert told["failures"] == 0
+    report = cluster.run(source)
+    assert report["failures"] == 0
 
 
 def test_a_quarantined_copy_is_made_whole_by_a_peer(cluster: Cluster) -> None:
@@ -524,10 +524,10 @@ def test_after_a_rebalance_partitions_move_and_old_places_are_emptied(cluster: C
     cluster.add("d5")
     cluster.ring = cluster.rebalanced()
     assert any("d5" in cluster.primaries(name) for name in NAMES)
-    told = cluster.run(passes=2)
+    report = cluster.run(passes=2)
     for name in NAMES:
         assert cluster.holders(name) == sorted(cluster.primaries(name))
-    assert told["handoffs"] == 0
+    assert report["handoffs"] == 0
 
 
 def test_a_device_that_left_the_ring_is_emptied(cluster: Cluster) -> None:
@@ -545,8 +545,8 @@ def test_a_device_that_does_not_know_its_own_name_removes_nothing(cluster: Clust
     for name in NAMES:
         cluster.put(name)
     cluster.is_own = lambda node: False
-    told = cluster.run(passes=2)
-    assert told["removed_total"] == 0
+    report = cluster.run(passes=2)
+    assert report["removed_total"] == 0
     for name in NAMES:
         assert cluster.holders(name) == sorted(cluster.primaries(name))
 
@@ -557,8 +557,8 @@ def test_names_that_the_ring_places_elsewhere_are_left_alone(cluster: Cluster) -
     with cluster.store("d1").create(astray, 1) as writer:
         writer.write(b"x")
         writer.commit(ObjectData("/a/c/o", cluster.clock.now(), "a/b", {}))
-    told = cluster.run()
-    assert told["sent_total"] == 0
+    report = cluster.run()
+    assert report["sent_total"] == 0
     assert cluster.store("d1").info(astray).size == 1
 
 
@@ -580,9 +580,9 @@ def test_a_host_that_did_not_answer_is_left_alone_for_a_while(cluster: Cluster) 
         cluster.put(name)
     cluster.peer_pause = 60.0
     cluster.network.down = {"d1", "d2", "d3", "d4"}
-    told = cluster.run("d1")
+    report = cluster.run("d1")
     assert len(cluster.network.steps) == 1  # all have one address
-    assert told["failures"] == told["partitions"]
+    assert report["failures"] == report["partitions"]
 
 
 def test_a_device_that_did_not_answer_is_left_alone_for_a_while_and_not_its_host(cluster: Cluster) -> None:
@@ -616,8 +616,8 @@ def test_metadata_that_peers_refuse_are_not_left_behind_without_their_data(clust
     posted = Timestamp.from_seconds(time.time() - 2 * WEEK)
     cluster.store(handoff).post(cluster.location("o"), ObjectMetadata(posted, {"X-Object-Meta-Color": "blue"}))
     cluster.network.refuses = b".meta"
-    told = cluster.run(handoff, passes=2)
-    assert (told["refused_total"], told["removed_total"], told["handoffs_left"]) == (6, 0, 1)
+    report = cluster.run(handoff, passes=2)
+    assert (report["refused_total"], report["removed_total"], report["handoffs_left"]) == (6, 0, 1)
     cluster.network.refuses = b""
     cluster.run(handoff)
     assert cluster.holders("o") == sorted(cluster.primaries("o"))
@@ -628,8 +628,8 @@ def test_metadata_that_peers_refuse_are_not_left_behind_without_their_data(clust
 def test_a_busy_peer_is_asked_again(cluster: Cluster) -> None:
     cluster.put("o", on=cluster.primaries("o")[:1])
     cluster.network.busy = 2
-    told = cluster.run(cluster.primaries("o")[0])
-    assert told["failures"] == 0
+    report = cluster.run(cluster.primaries("o")[0])
+    assert report["failures"] == 0
     assert cluster.holders("o") == sorted(cluster.primaries("o"))
 
 
@@ -640,18 +640,18 @@ def test_a_pass_that_is_stopped_is_not_complete(cluster: Cluster) -> None:
     for unit in replicator.passes():
         unit()
         replicator.stop()
-    told = replicator.status()
-    assert "last_pass" not in told["devices"]["d1"]
-    assert told["failures"] == told["partitions"]
+    report = replicator.status()
+    assert "last_pass" not in report["devices"]["d1"]
+    assert report["failures"] == report["partitions"]
 
 
 def test_what_is_told(cluster: Cluster) -> None:
     cluster.put("o")
     began = time.time()
-    told = cluster.run()
-    assert set(told["devices"]) == {"d1", "d2", "d3", "d4"}
-    assert told["oldest_pass"] == min(device["last_pass"] for device in told["devices"].values()) >= began
-    assert told["partitions_done"] == told["partitions"] == 3
+    report = cluster.run()
+    assert set(report["devices"]) == {"d1", "d2", "d3", "d4"}
+    assert report["oldest_pass"] == min(device["last_pass"] for device in report["devices"].values()) >= began
+    assert report["partitions_done"] == report["partitions"] == 3
 
 
 def files(cluster: Cluster) -> list[Path]:
@@ -665,10 +665,10 @@ def test_objects_stay_where_they_are_while_the_number_of_partitions_is_changed(c
     for step in (increase.prepare, increase.increase):
         step(cluster.builder)
         cluster.ring = Ring(cluster.builder.contents())
-        told = cluster.run()
+        report = cluster.run()
         assert cluster.network.steps == []
-        assert "oldest_pass" not in told
-        assert not any("last_pass" in device for device in told["devices"].values())
+        assert "oldest_pass" not in report
+        assert not any("last_pass" in device for device in report["devices"].values())
     increase.finish(cluster.builder)
     cluster.ring = Ring(cluster.builder.contents())
     before = files(cluster)

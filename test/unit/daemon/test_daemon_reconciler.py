@@ -93,8 +93,8 @@ def test_an_object_is_moved_to_the_containers_policy(store: InProcess, reconcile
     assert waiting(store) == [0, 0, 0]
     info = store.device(store.primaries(CONTAINER)[0]).containers.info(store.location(CONTAINER))
     assert (info.object_count, info.bytes_used, info.row_count) == (1, len(body), 1)
-    told = reconciler.status()
-    assert (told["moved_total"], told["failed_total"], told["bytes_total"]) == (1, 0, len(body))
+    report = reconciler.status()
+    assert (report["moved_total"], report["failed_total"], report["bytes_total"]) == (1, 0, len(body))
     run_pass(reconciler)
     assert reconciler.status()["waiting"] == 0
 

@@ -253,16 +253,16 @@ def test_a_ring_of_the_same_version_but_other_contents_is_found(rings: list[tupl
     hosts = [HostReport(f"10.0.0.{host}", summary(), {}, 0.0) for host in range(1, 5)]
     digests = {**MD5S, "object": "f" * 32}
     version = rings[2][1].version
-    told = {name: {"version": version, "md5": md5} for name, md5 in MD5S.items()}
-    hosts = [one._replace(summary={**summary(), "rings": told}) for one in hosts]
+    report = {name: {"version": version, "md5": md5} for name, md5 in MD5S.items()}
+    hosts = [one._replace(summary={**summary(), "rings": report}) for one in hosts]
     (problem,) = problems(judge(hosts, rings, NOW, digests), WEEK)
     assert problem.where == "object.ring"
     assert f"this host has {version} (ffffffff)" in problem.what
 
 
 def test_a_ring_that_took_the_place_of_another_kinds_is_found(rings: list[tuple[str, Ring]]) -> None:
-    told = {name: {"version": 5, "md5": "c123456789abcdef"} for name in ("container", "object")}
-    _, wrong = look(rings, rings={**summary()["rings"], **told})
+    report = {name: {"version": 5, "md5": "c123456789abcdef"} for name in ("container", "object")}
+    _, wrong = look(rings, rings={**summary()["rings"], **report})
     assert Problem(CRITICAL, "object.ring", "is the same file as container.ring on 10.0.0.1") in wrong
 
 
@@ -313,10 +313,10 @@ def test_a_store_in_one_place_tells_its_devices(tmp_path: Path) -> None:
     data = DataDir(str(tmp_path / "data"))
     prepare(data, 2, 2)
     result = CliRunner().invoke(main, ["status", "--data", data.root, "--json"])
-    told = json.loads(result.output)
-    assert [(one["name"], one["state"]) for one in told["devices"]] == [("d1", "ok"), ("d2", "ok")]
-    assert told["problems"][0]["what"] == "objstore serve does not answer: it is not running"
-    assert not told["copies_whole"]
+    report = json.loads(result.output)
+    assert [(one["name"], one["state"]) for one in report["devices"]] == [("d1", "ok"), ("d2", "ok")]
+    assert report["problems"][0]["what"] == "objstore serve does not answer: it is not running"
+    assert not report["copies_whole"]
     assert result.exit_code == 1
 
 

@@ -1,4 +1,4 @@
-"""What a copy takes over from its source."""
+"""The headers that a copy takes over from its source."""
 
 from __future__ import annotations
 

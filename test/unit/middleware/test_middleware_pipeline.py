@@ -39,9 +39,9 @@ def test_the_page_tells_every_setting(name):
 
 
 def test_the_pages_pipeline_is_this_one():
-    told = re.search(r"^pipeline = (.*) proxy-server$", DOC.read_text(), re.MULTILINE)[1].split()
-    assert [name for name in told if name not in ("s3", "tempauth")] == list(FILTERS)
-    assert tuple(told) == PROXY_FILTERS
+    report = re.search(r"^pipeline = (.*) proxy-server$", DOC.read_text(), re.MULTILINE)[1].split()
+    assert [name for name in report if name not in ("s3", "tempauth")] == list(FILTERS)
+    assert tuple(report) == PROXY_FILTERS
 
 
 def proxy_factory(global_conf, **local_conf):

@@ -79,7 +79,7 @@ def test_what_differs(changes: dict[str, object], expected: Difference | None) -
         ({}, Difference(HASH, "peer", 60), 60, Way.ROWS),
         ({}, Difference(HASH, "peer", 49), 49, Way.FILE),  # 51 of 100 rows are missing
         ({}, Difference(HASH, "peer", 50), 50, Way.ROWS),
-        ({"peer": 95}, Difference(HASH, "peer", 0), 95, Way.ROWS),  # it database_state us so many itself
+        ({"peer": 95}, Difference(HASH, "peer", 0), 95, Way.ROWS),  # it sent this number itself
         ({"peer": 100}, Difference(HASH, "peer", 0), 100, Way.ROWS),  # and is database_state that it has all
         ({}, Difference(HASH, "peer", 100, status=True), 100, Way.NOTHING),
         ({"peer": 100}, Difference(HASH, "peer", 100, total=True), 0, Way.ROWS),  # of a file it would take nothing

@@ -1,4 +1,4 @@
-"""What a request of S3 has for the condition keys of policies, and which actions it comes to."""
+"""The values that an S3 request has for the condition keys of policies, and which actions it comes to."""
 
 from __future__ import annotations
 

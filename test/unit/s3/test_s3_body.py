@@ -159,8 +159,8 @@ def test_known_values_of_checksums() -> None:
 
 
 def test_a_checksum_is_computed_where_it_is_asked_for() -> None:
-    said = declared.read({"Content-Length": "5"}, "", default_algorithm="CRC32")
-    body = Payload(Slow(b"hello"), said, None, POOL)
+    output = declared.read({"Content-Length": "5"}, "", default_algorithm="CRC32")
+    body = Payload(Slow(b"hello"), output, None, POOL)
     body.add_checksum("SHA1")
     everything(body)
     assert body.checksums == {"CRC32": crc32(b"hello"), "SHA1": b64(hashlib.sha1(b"hello").digest())}
@@ -256,8 +256,8 @@ def test_a_malformed_declaration_is_refused(headers: dict[str, str], sha256: str
 
 
 def test_signed_chunks_need_a_signed_request() -> None:
-    said = declared.read({"X-Amz-Decoded-Content-Length": "0"}, SIGNED)
-    assert failure(lambda: Payload(Slow(b""), said, None, POOL)).code == "InvalidRequest"
+    output = declared.read({"X-Amz-Decoded-Content-Length": "0"}, SIGNED)
+    assert failure(lambda: Payload(Slow(b""), output, None, POOL)).code == "InvalidRequest"
 
 
 # Chunks

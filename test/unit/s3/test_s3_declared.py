@@ -85,8 +85,8 @@ def test_a_checksum_that_is_declared_wrongly_is_refused(headers: dict[str, str],
 def test_the_names_of_trailers(text: str, expected: str) -> None:
     headers = {**STREAMED, TRAILER: text}
     if expected in ("", CRC32):
-        said = declared.read(headers, UNSIGNED_TRAILER)
-        assert (said.trailer, said.algorithm) == (expected, "CRC32" if expected else "")
+        output = declared.read(headers, UNSIGNED_TRAILER)
+        assert (output.trailer, output.algorithm) == (expected, "CRC32" if expected else "")
     else:
         assert failure(headers, UNSIGNED_TRAILER).message == expected
 
@@ -117,8 +117,8 @@ def test_a_word_that_means_nothing_is_a_hash_that_differs_unless_words_are_read(
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_streaming_word_is_a_hash_that_differs_unless_words_are_read(word: str) -> None:
-    said = declared.read({**STREAMED, "Content-Length": "5"}, word, words=False)
-    assert (said.framing, said.length, said.sha256) == (PLAIN, 5, word)
+    output = declared.read({**STREAMED, "Content-Length": "5"}, word, words=False)
+    assert (output.framing, output.length, output.sha256) == (PLAIN, 5, word)
     error = failure(STREAMED, word, words=False)
     assert (error.code, error.extra) == (
         "IncompleteBody",

@@ -54,9 +54,9 @@ def ask(target: str, host: str = "127.0.0.1", method: str = "GET", domains: str 
         "HTTP_HOST": host, "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http", "objstore.trans_id": "tx1",
         **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
     }  # fmt: skip
-    told: list[Any] = []
-    body = b"".join(app(environ, lambda status, pairs, exc_info=None: told.extend([status, dict(pairs)])))
-    return below.asked and body == b"native", told, body
+    report: list[Any] = []
+    body = b"".join(app(environ, lambda status, pairs, exc_info=None: report.extend([status, dict(pairs)])))
+    return below.asked and body == b"native", report, body
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_what_passes(target: str, options: dict[str, str]) -> None:
     ],
 )
 def test_what_is_answered(target: str, options: dict[str, str]) -> None:
-    native, told, body = ask(target, **options)  # type: ignore[arg-type]
+    native, report, body = ask(target, **options)  # type: ignore[arg-type]
     assert not native
-    assert told[0][:3] in ("400", "403", "404")
+    assert report[0][:3] in ("400", "403", "404")
     assert body.startswith(b"<?xml")
-    assert told[1]["X-Amz-Request-Id"] == told[1]["X-Amz-Id-2"] == "tx1"
+    assert report[1]["X-Amz-Request-Id"] == report[1]["X-Amz-Id-2"] == "tx1"
     assert b"<RequestId>tx1</RequestId><HostId>tx1</HostId>" in body
 
 
 def test_the_answer_to_head_has_no_body() -> None:
-    _, told, body = ask("/bucket", method="HEAD", authorization="AWS a:b")
-    assert (told[0][:3], body) == ("403", b"")
+    _, report, body = ask("/bucket", method="HEAD", authorization="AWS a:b")
+    assert (report[0][:3], body) == ("403", b"")
 
 
 def test_something_below_must_know_access_keys() -> None:
@@ -191,8 +191,8 @@ HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     ],
 )
 def test_only_a_browser_without_keys_is_shown_a_page(target: str, options: dict[str, str], shown: bool) -> None:
-    native, told, body = ask(target, **options)  # type: ignore[arg-type]
+    native, report, body = ask(target, **options)  # type: ignore[arg-type]
     assert not native
-    assert (told[0] == "200 OK") is shown
-    assert told[1].get("Content-Type", "").startswith("text/html") is shown
+    assert (report[0] == "200 OK") is shown
+    assert report[1].get("Content-Type", "").startswith("text/html") is shown
     assert (b"<!DOCTYPE html>" in body) is (shown and options.get("method") != "HEAD")

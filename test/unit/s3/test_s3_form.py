@@ -156,9 +156,9 @@ def test_fields_that_keep_to_the_policy_pass() -> None:
     ],
 )
 def test_fields_that_break_the_policy_are_denied(fields: dict[str, str], message: str) -> None:
-    said = verdict(GOOD, {**FIELDS, **fields})
-    assert said.startswith("AccessDenied: Invalid according to Policy: ")
-    assert message in said
+    output = verdict(GOOD, {**FIELDS, **fields})
+    assert output.startswith("AccessDenied: Invalid according to Policy: ")
+    assert message in output
 
 
 def test_a_field_that_the_policy_wants_must_be_there() -> None:

@@ -23,9 +23,9 @@ def native(kept: Mapping[str, str]) -> dict[str, str]:
 @given(st.dictionaries(NAMES, st.sampled_from(["", "plain", "a  b", "=?"]), max_size=8))
 def test_user_metadata_comes_back_under_its_names(metadata: dict[str, str]) -> None:
     sent = {f"x-amz-meta-{name}".title(): value for name, value in metadata.items()}
-    said = object_headers.answer_headers(native(object_headers.user_metadata(sent)))
+    output = object_headers.answer_headers(native(object_headers.user_metadata(sent)))
     prefix = "x-amz-meta-"
-    assert {name[len(prefix) :]: value for name, value in said.items() if name.startswith(prefix)} == metadata
+    assert {name[len(prefix) :]: value for name, value in output.items() if name.startswith(prefix)} == metadata
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,6 @@ def test_encoded_names_are_ascii_without_what_xml_escapes(name: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_the_prefix_is_the_same_to_those_who_decode_it(prefix: str) -> None:
-    said = listing.echoed_prefix(prefix, listing.url_encoded)
-    text = xml.parse(f"<p>{said}</p>".encode()).text or ""
+    output = listing.echoed_prefix(prefix, listing.url_encoded)
+    text = xml.parse(f"<p>{output}</p>".encode()).text or ""
     assert unquote(text, errors="strict") == prefix.replace("\r\n", "\r\n")

@@ -86,9 +86,9 @@ def test_databases_of_no_partition_are_not_compared(ask: Ask, store: ContainerSt
 
 def test_rows_and_status_are_taken(ask: Ask, store: ContainerStore) -> None:
     line = [0, 0, "new", Timestamp(30).internal, 7, "a/b", "e", None, None, 0]
-    said = {"from": "peer", "to": store.info(AT).id, "after": 3, "last": 9, "rows": [line]}
-    assert ask("step=rows", json.dumps({**said, "to": "the one before"}).encode()).status == 409
-    assert protocol.decode_point(ask("step=rows", json.dumps(said).encode()).read()) == 9
+    output = {"from": "peer", "to": store.info(AT).id, "after": 3, "last": 9, "rows": [line]}
+    assert ask("step=rows", json.dumps({**output, "to": "the one before"}).encode()).status == 409
+    assert protocol.decode_point(ask("step=rows", json.dumps(output).encode()).read()) == 9
     assert store.info(AT).bytes_used == 12
     theirs = status_of(store.status(AT))._replace(put_timestamp=Timestamp(40), metadata={"k": ("v", Timestamp(5))})
     answer = protocol.decode_status(ask("step=status", protocol.encode_status(theirs)).read())

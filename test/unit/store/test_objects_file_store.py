@@ -573,25 +573,30 @@ def test_the_settings_table() -> None:
 
 def test_a_sound_file_is_described(store: FileStore) -> None:
     put(store, 1, bytes(BLOCK + 1), {"X-Object-Meta-A": "1"})
-    said = describe_file(str(only_file(store)))
-    assert said["sound"] and said["problems"] == [] and said["bad_blocks"] == []
-    assert (said["kind"], said["size"], said["blocks"], said["record_in"]) == ("data", BLOCK + 1, 2, "attribute")
-    assert said["record"]["headers"] == {"X-Object-Meta-A": "1"}
+    output = describe_file(str(only_file(store)))
+    assert output["sound"] and output["problems"] == [] and output["bad_blocks"] == []
+    assert (output["kind"], output["size"], output["blocks"], output["record_in"]) == (
+        "data",
+        BLOCK + 1,
+        2,
+        "attribute",
+    )
+    assert output["record"]["headers"] == {"X-Object-Meta-A": "1"}
     store.post(HERE, ObjectMetadata(Timestamp(2), {}, "image/png"))
-    said = describe_file(str(only_file(store, "meta")))
-    assert said["sound"] and said["content_type_timestamp"] == "0000000000.00002"
+    output = describe_file(str(only_file(store, "meta")))
+    assert output["sound"] and output["content_type_timestamp"] == "0000000000.00002"
     store.delete(HERE, NAME, Timestamp(3))
-    said = describe_file(str(only_file(store, "ts")))
-    assert said["sound"] and said["record"] == {"name": NAME, "timestamp": "0000000000.00003"}
+    output = describe_file(str(only_file(store, "ts")))
+    assert output["sound"] and output["record"] == {"name": NAME, "timestamp": "0000000000.00003"}
 
 
 def test_an_unsound_file_is_described(store: FileStore, tmp_path: Path) -> None:
     put(store, 1, bytes(3 * BLOCK))
     flip(only_file(store), BLOCK + 5)
-    said = describe_file(str(only_file(store)))
-    assert not said["sound"] and said["bad_blocks"] == [1]
+    output = describe_file(str(only_file(store)))
+    assert not output["sound"] and output["bad_blocks"] == [1]
     os.truncate(only_file(store), 100)
-    said = describe_file(str(only_file(store)))
-    assert not said["sound"] and said["record"]["size"] == 3 * BLOCK
+    output = describe_file(str(only_file(store)))
+    assert not output["sound"] and output["record"]["size"] == 3 * BLOCK
     (tmp_path / "whatever").write_bytes(b"")
     assert len(describe_file(str(tmp_path / "whatever"))["problems"]) == 2

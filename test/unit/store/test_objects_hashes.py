@@ -148,13 +148,13 @@ def check_kept(root: str) -> None:
     """Every hash that is kept on a device is what would be computed."""
     layout = Layout(root, 0)
     directories = [layout.partition_dir(5), *(layout.suffix_dir(5, suffix) for suffix in ("def", "123"))]
-    said = {}
+    output = {}
     for directory in directories:
         with contextlib.suppress(OSError):
-            said[directory] = os.getxattr(directory, HASH_ATTRIBUTE)
+            output[directory] = os.getxattr(directory, HASH_ATTRIBUTE)
             os.removexattr(directory, HASH_ATTRIBUTE)
     Hasher(FILES, layout, lambda: True).partition(5)
-    for directory, value in said.items():
+    for directory, value in output.items():
         if value != b"?":
             assert os.getxattr(directory, HASH_ATTRIBUTE) == value, directory
 

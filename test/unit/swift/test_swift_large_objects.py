@@ -1,4 +1,4 @@
-"""What clients of the Swift API see of manifests, over a layer in memory."""
+"""Manifests as clients of the Swift API see them, over a layer in memory."""
 
 from __future__ import annotations
 

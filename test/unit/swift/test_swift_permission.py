@@ -93,9 +93,9 @@ def ask(
         "objstore.realm": Realm(("AUTH_",)), **({"objstore.identity": identity} if identity else {}),
         **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
     }  # fmt: skip
-    told: list[str] = []
-    b"".join(app(environ, lambda status, pairs, exc_info=None: told.append(status)))
-    return int(told[0].split()[0])
+    report: list[str] = []
+    b"".join(app(environ, lambda status, pairs, exc_info=None: report.append(status)))
+    return int(report[0].split()[0])
 
 
 DENIED = [
