@@ -2,7 +2,7 @@
 
 A key's row in the container is that of its pointer, and was made at the timestamp of the current
 version: if the newest entry has the same, they belong together, and nothing else must be read. Only
-if it has not (the current version was deleted by id, a write is under way) the pointer itself is
+if it has not (the key is deleted, the current version was deleted by id, a write is under way) the pointer itself is
 read. A key without entries has a plain object.
 """
 
@@ -62,7 +62,7 @@ def versions(container: Key, page: VersionsPage, versioned: bool) -> Iterator[Ve
             # The usual case: one version, which is current.
             yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
             continue
-        yield from history.of_key(key, row, _Lookahead(_with_receipts(chain((first,), _rows_of(entries, key)))))
+        yield from history.of_key(key, row, _with_receipts(chain((first,), _rows_of(entries, key))))
 
 
 class _History:
@@ -114,14 +114,15 @@ class _History:
             else:
                 return
 
-    def of_key(self, key: str, row: Row | None, entries: _Lookahead) -> Iterator[Version]:
+    def of_key(self, key: str, row: Row | None, entries: Iterator[_EntryRow]) -> Iterator[Version]:
         """Yield the versions of a key with entries. row: that of the key itself."""
-        first = entries.first
+        first = next(entries, None)
         if first is None:
             if row is not None:
                 yield Version(key, NULL, True, False, row)
             return
-        if _stamp(row) == _stamp(first.row) if row is not None else _surely_deleted(first.ref, entries.second):
+        entries = chain((first,), entries)
+        if row is not None and _stamp(row) == _stamp(first.row):
             yield from _older(key, first.ref, entries, _First(), True)
             return
         seen = self._key(key).look()
@@ -243,34 +244,6 @@ class _Stream:
 def _rows_of(stream: _Stream, key: str) -> Iterator[Row]:
     while stream.key == key and not stream.is_group:
         yield stream.take()
-
-
-class _Lookahead:
-    """Entries with a look-ahead of two."""
-
-    def __init__(self, entries: Iterator[_EntryRow]) -> None:
-        self._entries = entries
-        self.first = next(entries, None)
-        self.second = next(entries, None)
-
-    def __iter__(self) -> Iterator[_EntryRow]:
-        return self
-
-    def __next__(self) -> _EntryRow:
-        entry = self.first
-        if entry is None:
-            raise StopIteration
-        self.first, self.second = self.second, next(self._entries, None)
-        return entry
-
-
-def _surely_deleted(first: Ref, second: _EntryRow | None) -> bool:
-    """Return whether the newest entry of a key without a row is certainly its current version.
-
-    If it did not count, the pointer would name the second one, and have a row if that was data.
-    """
-    plain = not first.conditional and second is not None and not second.ref.conditional
-    return plain and first.marker and second is not None and not second.ref.marker
 
 
 def _stamp(row: Row) -> tuple[str, int]:

@@ -462,6 +462,23 @@ def test_a_refused_write_never_shows_even_if_its_writer_died(world: World) -> No
     assert not world.any_left()
 
 
+def _die_before_pointer(changed: Name) -> None:
+    if changed.container == BUCKET.container:
+        raise Crash
+
+
+def test_versions_whose_writers_died_do_not_hide_the_marker_before_them(world: World) -> None:
+    world.set_state("Enabled")
+    data = world.put("k", b"data")
+    marker = world.delete("k")
+    for change in (lambda: world.put("k", b"never answered"), lambda: world.delete("k")):
+        world.gate.before = _die_before_pointer
+        with pytest.raises(Crash):
+            change()
+        world.gate.before = None
+    assert [one.version_id for one in world.shown("k")] == [marker, data]
+
+
 # Options.
 
 
