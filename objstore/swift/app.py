@@ -11,7 +11,6 @@ from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.swift import unsupported
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
 from objstore.swift.object_copy import ObjectCopy
@@ -21,6 +20,7 @@ from objstore.swift.object_post import ObjectPost
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.permission import Permissions
 from objstore.swift.request import ProxyRequest
+from objstore.swift.unsupported import Unsupported
 from objstore.web import cors, requests
 from objstore.web.context import RequestContext
 from objstore.web.cors import CorsSettings
@@ -43,6 +43,8 @@ class ProxyApp:
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer
         self._permissions = Permissions(layer)
+        self._unsupported = Unsupported()
+        self.support = self._unsupported.support  # for filters and layers, see `web.features`
         read, put = ObjectGet(layer), ObjectPut(limits, layer)
         self.copies = ObjectCopy(layer, put, limits.max_file_size)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
@@ -89,7 +91,7 @@ class ProxyApp:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})
         try:
             if not environ.get("objstore.preauthorized"):
-                unsupported.check(environ)
+                self._unsupported.check(environ)
             response = verb(ProxyRequest(environ, name, self._permissions))
         except ObjstoreError as failure:
             if not origin:
