@@ -20,7 +20,7 @@ from objstore.http.client import ClientSettings, Pool
 from objstore.layers import registry
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.registry import LAYERS, StackSettings
-from objstore.layers.stack import Deps
+from objstore.layers.stack import Deps, Outermost
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
@@ -196,7 +196,8 @@ def proxy_app(
     order = settings.read(StackSettings, conf, _PROXY).layers if layers is None else layers
     cluster, limits = _cluster(conf, transports)
     layer = ClusterLayer(cluster, limits.max_file_size)
-    return ProxyApp(cluster, limits, LAYERS.build(layer, Deps(conf, cluster.policies, cluster.logger), order))
+    deps = Deps(conf, cluster.policies, cluster.logger, Outermost())
+    return ProxyApp(cluster, limits, LAYERS.build(layer, deps, order))
 
 
 def _cluster(conf: Mapping[str, str], transports: Transports | None) -> tuple[Cluster, Limits]:

@@ -41,6 +41,15 @@ class ConfigError(ObjstoreError):
     """A setting, ring or credentials file cannot be used; the message names file and setting."""
 
 
+class AccessDenied(ObjstoreError):
+    """The client may not read an object. account: of the object. known: the client is authenticated."""
+
+    def __init__(self, account: str, known: bool) -> None:
+        super().__init__(f"no permission to read an object of {account}")
+        self.account = account
+        self.known = known
+
+
 class NotFound(ObjstoreError):
     """The name, database or file does not exist.
 

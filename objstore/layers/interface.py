@@ -25,7 +25,11 @@ class ReadOptions(NamedTuple):
     content; then a range is ignored. newest: ask a majority of the replicas for the newest version. raw: the stored
     object itself (the list of a manifest), not its content through the layers. version: the data timestamp that the
     object must have, else the status is 412; '' for any. policy: the storage policy, None for the container's. expired:
-    also read an expired object. version_id: of the version to read, '' for the current one.
+    also read an expired object. version_id: of the version to read, '' for the current one. link: a link itself, in
+    place of its target. part: the number, from 1, of the part of a manifest to read in place of a range; None for the
+    whole. It is ignored for other objects. permit: called with the name of each further object before it is read (a
+    segment in a client's container, the target of a link); raises the language's error if the client may not read it.
+    None: everything may be read.
     """
 
     conditions: Mapping[str, str] = {}
@@ -36,6 +40,9 @@ class ReadOptions(NamedTuple):
     policy: int | None = None
     expired: bool = False
     version_id: str = ""
+    link: bool = False
+    part: int | None = None
+    permit: Callable[[Name], None] | None = None
 
 
 class Page(NamedTuple):

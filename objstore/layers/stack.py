@@ -18,12 +18,22 @@ from objstore.runtime.settings import Dataclass, Table
 _Layer = TypeVar("_Layer")
 
 
+class Outermost:
+    """The outermost layer of a stack, for layers that read further objects as clients do. layer: set when made."""
+
+    layer: ObjectLayer
+
+
 class Deps(NamedTuple):
-    """The dependencies of a layer, beside the layer inside it. conf: the settings of the proxy's section, as text."""
+    """The dependencies of a layer, beside the layer inside it.
+
+    conf: the settings of the proxy's section, as text. outermost: of the stack that is being made.
+    """
 
     conf: Mapping[str, str]
     policies: Policies
     logger: logging.Logger
+    outermost: Outermost
 
 
 class LayerKind(NamedTuple):
@@ -73,6 +83,7 @@ class Registry:
         """Put layers around `inner`, the first outermost. Raises ConfigError for their settings."""
         for name in reversed(order):
             inner = self._kinds[name].make(inner, deps)
+        deps.outermost.layer = inner
         return inner
 
     def _problem(self, names: Sequence[str]) -> str:

@@ -78,6 +78,11 @@ class Access:
         if action:
             self._check(request, action, name, request.key, version, request.operation in _UPLOADS)
 
+    def permit_read(self, request: S3Request, name: Name) -> None:
+        """See `ReadOptions.permit`. Raises S3Error AccessDenied, NoSuchBucket."""
+        assert name.object is not None
+        self._check(request, "s3:GetObject", name.of_container, name.object, "")
+
     def denies(self, request: S3Request, action: str, bucket: Name, key: str = "", version_id: str = "") -> bool:
         """Return whether the policy of a bucket denies an action. bucket: its container.
 

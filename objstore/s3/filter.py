@@ -86,8 +86,8 @@ class S3Filter:
         layer: VersionedLayer = pipeline.find(app, "layer")
         classes = StorageClasses(values.storage_classes, policies)
         buckets = Buckets(layer, values, kinds=hidden_kinds(policies))
-        objects = S3Objects(layer, classes)
         access = Access(layer, buckets, values, keys)
+        objects = S3Objects(layer, access.permit_read, classes)
         self._context = Context(layer, objects, buckets, access, values, classes)
         self._router = Router(OPERATIONS)
 

@@ -65,7 +65,8 @@ class ObjectCopy:
         if len(ranges.parse(conditions.get("Range", "")) or ()) > 1:
             return error(400, "A copy takes one range of its source")
         try:  # the newest: a copy must not be of an older object than the one last written
-            source = self._layer.open(reader.context, reader.name, ReadOptions(conditions, newest=True))
+            options = ReadOptions(conditions, newest=True, permit=reader.permit_read)
+            source = self._layer.open(reader.context, reader.name, options)
         except NotFound:
             return error(404)
         try:

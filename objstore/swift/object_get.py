@@ -126,6 +126,7 @@ def _options(request: ProxyRequest) -> ReadOptions:
         raw=_LIST in environ.get("QUERY_STRING", ""),
         policy=int(given) if given else None,
         expired="HTTP_X_BACKEND_EVEN_EXPIRED" in environ,
+        permit=request.permit_read,
     )
 
 

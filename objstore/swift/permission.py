@@ -26,7 +26,7 @@ from objstore.access.condition_keys import Circumstances
 from objstore.access.decision import PUBLIC_ACL_BLOCKED, Question
 from objstore.access.identity import ANYONE, Identity, Realm
 from objstore.access.judge import Judge, lets_owner_pass
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import AccessDenied, InvalidInput
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.web import requests
@@ -81,7 +81,7 @@ class Permissions:
                 environ["objstore.owner"] = True
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
-        question = _question(environ, name, identity, realm)
+        question = _question(environ, name, identity, realm, environ["REQUEST_METHOD"])
         describe = partial(circumstances, environ, name, defaults.region)
         made = Judge(self._layer, context, question, describe, info, defaults).decide()
         if made.owner:
@@ -93,9 +93,20 @@ class Permissions:
             return error(403, "Public ACLs are blocked")
         return error(403) if identity.known else unauthorized(name.account)
 
+    def permit_read(self, environ: Environ, context: RequestContext, name: Name) -> None:
+        """Check that the client may read a further object, for a request about another. Raises AccessDenied."""
+        realm: Realm | None = environ.get("objstore.realm")
+        if realm is None or environ.get("objstore.preauthorized"):
+            return
+        identity: Identity = environ.get("objstore.identity", ANYONE)
+        defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
+        question = _question(environ, name, identity, realm, "GET")
+        describe = partial(circumstances, environ, name, defaults.region)
+        if not Judge(self._layer, context, question, describe, None, defaults).decide().allowed:
+            raise AccessDenied(name.account, identity.known)
 
-def _question(environ: Environ, name: Name, identity: Identity, realm: Realm) -> Question:
-    method = environ["REQUEST_METHOD"]
+
+def _question(environ: Environ, name: Name, identity: Identity, realm: Realm, method: str) -> Question:
     headers = requests.headers(environ) if method in _CHANGES else {}
     action, *further = actions_of(method, name, headers)
     return Question(

@@ -61,6 +61,10 @@ class ProxyRequest:
         """Return None if the request is permitted, else the refusal. info: of the container, if it is known."""
         return self._permissions.refusal(self.environ, self.context, self.name, info)
 
+    def permit_read(self, name: Name) -> None:
+        """See `ReadOptions.permit`. Raises AccessDenied."""
+        self._permissions.permit_read(self.environ, self.context, name)
+
     @property
     def owner(self) -> bool:
         return bool(self.environ.get("objstore.owner"))

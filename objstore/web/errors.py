@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from objstore.core import errors
-from objstore.web.responses import Response, error
+from objstore.web.responses import Response, error, unauthorized
 
 # The first class that fits counts: subclasses stand before their bases.
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -13,6 +13,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.MetadataTooLarge, 431),
     (errors.NotSupported, 501),
     (errors.InvalidInput, 400),
+    (errors.AccessDenied, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.LifeEnded, 410),
@@ -43,4 +44,6 @@ def status_of(failure: BaseException) -> int:
 
 
 def response_for(failure: BaseException) -> Response:
+    if isinstance(failure, errors.AccessDenied) and not failure.known:
+        return unauthorized(failure.account)
     return error(status_of(failure), str(failure) if isinstance(failure, _TELLING) else "")

@@ -30,12 +30,11 @@ from objstore.layers.interface import (
 )
 from objstore.layers.memory import MemoryLayer
 from objstore.layers.registry import LAYERS
-from objstore.layers.stack import Deps
+from objstore.layers.stack import Deps, Outermost
 from objstore.web.context import RequestContext
 
 POLICIES = Policies([StoragePolicy(0, "gold", default=True), StoragePolicy(1, "silver")])  # as `InProcess` has them
 LIMIT = 1 << 20  # bytes of an object in memory
-_DEPS = Deps({"free_delay": "0"}, POLICIES, logging.getLogger("test"))
 
 Stack = Callable[[Path], ObjectLayer]
 
@@ -51,7 +50,12 @@ def cluster(root: Path) -> ObjectLayer:
 
 def around(inner: Stack, *names: str) -> Stack:
     """Layers of the registry, the first outermost."""
-    return lambda root: LAYERS.build(inner(root), _DEPS, names)
+
+    def build(root: Path) -> ObjectLayer:
+        deps = Deps({"free_delay": "0"}, POLICIES, logging.getLogger("test"), Outermost())
+        return LAYERS.build(inner(root), deps, names)
+
+    return build
 
 
 STACKS: dict[str, Stack] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from objstore.core import errors as core
@@ -64,10 +65,19 @@ class ObjectUpload(NamedTuple):
 
 
 class S3Objects:
-    """Objects of buckets, and versions of them. classes: the available storage classes."""
+    """Objects of buckets, and versions of them. classes: the available storage classes.
 
-    def __init__(self, layer: ObjectLayer, classes: StorageClasses = UNMAPPED) -> None:
+    permit_read: checks a request's right to read an object that another one refers to, as `ReadOptions.permit`.
+    """
+
+    def __init__(
+        self,
+        layer: ObjectLayer,
+        permit_read: Callable[[S3Request, Name], None],
+        classes: StorageClasses = UNMAPPED,
+    ) -> None:
         self._layer = layer
+        self._permit_read = permit_read
         self._classes = classes
 
     def read(self, request: S3Request, target: Target, options: ReadOptions = GET) -> Reply:
@@ -75,8 +85,7 @@ class S3Objects:
 
         Raises S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker by its version).
         """
-        if target.version:
-            options = options._replace(version_id=target.version)
+        options = options._replace(version_id=target.version, permit=partial(self._permit_read, request))
         try:
             return self._layer.open(request.context, target.name, options)
         except core.DeleteMarker as marker:

@@ -11,7 +11,7 @@ from objstore.core.policies import ONE_POLICY
 from objstore.layers import registry, stack
 from objstore.layers.passing import Passing
 from objstore.layers.registry import LAYERS, StackSettings
-from objstore.layers.stack import Deps, LayerKind, Registry
+from objstore.layers.stack import Deps, LayerKind, Outermost, Registry
 from objstore.runtime import settings
 from objstore.runtime.settings import natural, setting
 
@@ -78,7 +78,7 @@ def test_right_orders(order):
 
 
 def deps(**conf):
-    return Deps(conf, ONE_POLICY, logging.getLogger("test"))
+    return Deps(conf, ONE_POLICY, logging.getLogger("test"), Outermost())
 
 
 def test_the_first_layer_is_outermost_and_reads_its_settings():
@@ -112,3 +112,8 @@ def test_no_two_layers_have_a_setting_of_the_same_name():
 def test_the_setting_names_itself_where_it_is_wrong():
     with pytest.raises(ConfigError, match=r"layers = 'manifest' in app:proxy-server: there is no layer manifest"):
         settings.read(StackSettings, {"layers": "manifest"}, "app:proxy-server")
+
+
+def test_every_layer_can_reach_the_outermost_one():
+    given = deps()
+    assert THREE.build(Bottom(), given, ("outer", "inner")) is given.outermost.layer

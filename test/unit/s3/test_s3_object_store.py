@@ -22,7 +22,7 @@ PLAIN = ObjectUpload({"Content-Type": "text/plain"}, BytesBody(b"data"))
 class World:
     def __init__(self) -> None:
         self.layer = Versions(MemoryLayer())
-        self.objects = S3Objects(self.layer)
+        self.objects = S3Objects(self.layer, lambda request, name: None)
         self.make()
 
     def make(self) -> None:
