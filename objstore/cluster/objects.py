@@ -25,6 +25,7 @@ from objstore.layers.interface import DeleteOptions, DeleteResult, PutOptions, P
 from objstore.web import infos
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
+from objstore.wire.messages import EVEN_EXPIRED
 
 
 class Objects:
@@ -60,7 +61,8 @@ class Objects:
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
         metadata.check_sendable(options.headers)
         place = self._place(context, name, existing(self._infos, context, name), options.policy)
-        sent = sending.send(ObjectChange.of(place, "POST", options.headers, options.timestamp, options.condition))
+        headers = {**options.headers, EVEN_EXPIRED: "1"} if options.expired else options.headers
+        sent = sending.send(ObjectChange.of(place, "POST", headers, options.timestamp, options.condition))
         if sent.status != 202:
             raise failure(sent.status)
 

@@ -49,6 +49,9 @@ class ClusterSettings:
     lease_wait: float = setting(duration, "8", "time a conditional write waits for other writes of the same name")
     account_autocreate: bool = setting(boolean, "yes", "create an account with its first container")
     allow_account_management: bool = setting(boolean, "no", "reseller admins may create and delete accounts")
+    allow_open_expired: bool = setting(
+        boolean, "no", "requests with X-Open-Expired: true read and update objects that have expired but still exist"
+    )
     max_containers_per_account: int = setting(int, "0", "maximum number of containers of an account; 0: no limit")
     expiring_objects_account: str = setting(str, ".expiring_objects", "account of the expirer's queue")
     expiring_objects_container_divisor: int = setting(

@@ -185,7 +185,7 @@ class UpdateOptions(NamedTuple):
     """New metadata of an object, instead of all that an update may replace (`core.metadata.replaced_by_post`).
 
     The fields are those of `PutOptions`. The content type stays if the headers have none. version_id: of the version to
-    change, '' for the current one.
+    change, '' for the current one. expired: also change an expired object, which expires when the headers say.
     """
 
     headers: Mapping[str, str]
@@ -193,6 +193,7 @@ class UpdateOptions(NamedTuple):
     condition: WriteCondition | None = None
     policy: int | None = None
     version_id: str = ""
+    expired: bool = False
 
 
 class DeleteOptions(NamedTuple):

@@ -130,9 +130,10 @@ class MemoryLayer:
         self._existing(context, name)
         key = self._key(context, name, options.policy)
         stamp, stored = self._changing(key, options.timestamp, options.condition)
-        if self._live(stored) is None:
-            raise NotFound(name.path, stored.changed if isinstance(stored, StoredObject) else stored)
-        assert isinstance(stored, StoredObject)
+        if not isinstance(stored, StoredObject):
+            raise NotFound(name.path, stored)
+        if not options.expired and self._live(stored) is None:
+            raise NotFound(name.path, stored.changed)
         sent = {key: value for key, value in options.headers.items() if value and metadata.replaced_by_post(key)}
         if options.headers.get("Content-Type"):
             sent["Content-Type"] = options.headers["Content-Type"]

@@ -68,12 +68,13 @@ _CLIENTS_NAMES = (
     "X-Storage-Pass", "X-Account-Access-Control",
     # The operation; some of these are refused later
     "X-Copy-From", "X-Copy-From-Account", "X-Delete-After", "X-Delete-At", "X-Detect-Content-Type",
-    "X-Fresh-Metadata", "X-If-Delete-At", "X-Newest", "X-Object-Manifest", "X-Robots-Tag", "X-Static-Large-Object",
+    "X-Fresh-Metadata", "X-If-Delete-At", "X-Newest", "X-Object-Manifest", "X-Open-Expired", "X-Robots-Tag",
+    "X-Static-Large-Object",
     "X-Storage-Policy", "X-Symlink-Target", "X-Symlink-Target-Account", "X-Symlink-Target-Bytes",
     "X-Symlink-Target-Etag", "X-Container-Read", "X-Container-Write", "X-Container-Sync-Auth", "X-Container-Sync-Key",
     "X-Container-Sync-To", "X-Remove-Container-Read", "X-Remove-Container-Write", "X-Remove-Container-Sync-Key",
     "X-Remove-Container-Sync-To", "X-History-Location", "X-Remove-History-Location", "X-Versions-Enabled",
-    "X-Versions-Location", "X-Remove-Versions-Location",
+    "X-Versions-Location", "X-Remove-Versions-Location", "X-Web-Mode",
     # The origin; X-Trans-Id is of the filter before this one
     "X-Cluster-Client-Ip", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
     "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Trans-Id", "X-Trans-Id-Extra",

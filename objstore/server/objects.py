@@ -85,17 +85,20 @@ class ObjectVerbs:
         if condition is not None:
             condition.check(_live_etag(current))
 
-    def _current(self, request: Request) -> tuple[ObjectInfo | None, Timestamp]:
-        """Return the live object, if any, and the timestamp of the newest known change of the name."""
+    def _current(self, request: Request, expired: bool = False) -> tuple[ObjectInfo | None, Timestamp]:
+        """Return the live object, if any, and the timestamp of the newest known change of the name.
+
+        expired: an expired object counts as live.
+        """
         try:
             info = request.device.objects(request.location.policy).info(request.location)
         except NotFound as failure:
             return None, _deleted(failure)
-        return (None if _expired(info.metadata) else info), info.timestamp
+        return (None if not expired and _expired(info.metadata) else info), info.timestamp
 
     def post(self, request: Request) -> NodeResponse:
         timestamp = request.timestamp()
-        current, newest = self._current(request)
+        current, newest = self._current(request, messages.EVEN_EXPIRED in request.headers)
         ahead = messages.AHEAD_OF_DATA in request.headers and newest == ZERO
         if current is None and not ahead:
             return missing(newest)

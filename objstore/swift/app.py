@@ -45,8 +45,9 @@ class ProxyApp:
         self._permissions = Permissions(layer)
         self._unsupported = Unsupported()
         self.support = self._unsupported.support  # for filters and layers, see `web.features`
-        read, put = ObjectGet(layer), ObjectPut(limits, layer)
-        self.copies = ObjectCopy(layer, put, limits.max_file_size)
+        opens = settings.allow_open_expired
+        read, put = ObjectGet(layer, opens), ObjectPut(limits, layer)
+        self.copies = ObjectCopy(layer, put, limits.max_file_size, opens)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,
             Containers(cluster, limits, layer).verbs,
@@ -54,7 +55,7 @@ class ProxyApp:
                 "GET": read,
                 "HEAD": read,
                 "PUT": put,
-                "POST": ObjectPost(limits, layer),
+                "POST": ObjectPost(limits, layer, opens),
                 "DELETE": ObjectDelete(limits, layer),
                 "COPY": self.copies,
             },
@@ -123,6 +124,7 @@ class ProxyApp:
                 **self._limits._asdict(),
                 "account_autocreate": settings.account_autocreate,
                 "allow_account_management": settings.allow_account_management,
+                "allow_open_expired": settings.allow_open_expired,
                 "max_containers_per_account": settings.max_containers_per_account,
                 "strict_cors_mode": settings.strict_cors_mode,
                 "policies": policies,

@@ -21,7 +21,7 @@ from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
 from objstore.swift import object_get
 from objstore.swift.object_put import ObjectPut
-from objstore.swift.request import TRUE, ProxyRequest
+from objstore.swift.request import TRUE, ProxyRequest, opens_expired
 from objstore.web import ranges
 from objstore.web.requests import Environ, content_length, header
 from objstore.web.responses import Response, error
@@ -45,12 +45,13 @@ class _Copy(NamedTuple):
 
 
 class ObjectCopy:
-    """The verb for COPY, and for PUT with X-Copy-From. max_size: bytes of a source."""
+    """The verb for COPY, and for PUT with X-Copy-From. max_size: bytes of a source. opens_expired: see `ObjectGet`."""
 
-    def __init__(self, layer: ObjectLayer, put: ObjectPut, max_size: int) -> None:
+    def __init__(self, layer: ObjectLayer, put: ObjectPut, max_size: int, opens_expired: bool = False) -> None:
         self._layer = layer
         self._put = put
         self.max_size = max_size
+        self._opens_expired = opens_expired
 
     def __call__(self, request: ProxyRequest) -> Response:
         try:
@@ -64,8 +65,9 @@ class ObjectCopy:
         conditions = {name: request.headers[name] for name in _CONDITIONS if name in request.headers}
         if len(ranges.parse(conditions.get("Range", "")) or ()) > 1:
             return error(400, "A copy takes one range of its source")
+        expired = self._opens_expired and opens_expired(request.environ)
         try:  # the newest: a copy must not be of an older object than the one last written
-            options = ReadOptions(conditions, newest=True, permit=reader.permit_read)
+            options = ReadOptions(conditions, newest=True, expired=expired, permit=reader.permit_read)
             source = self._layer.open(reader.context, reader.name, options)
         except NotFound:
             return error(404)

@@ -9,7 +9,7 @@ from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.metadata import sysmeta_prefix
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, client_headers
+from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, client_headers, opens_expired
 from objstore.web import ranges
 from objstore.web.conditions import range_applies
 from objstore.web.responses import Response, error
@@ -30,10 +30,11 @@ _LARGE_OBJECT = "X-Static-Large-Object"
 
 
 class ObjectGet:
-    """The verb for GET and HEAD."""
+    """The verb for GET and HEAD. opens_expired: clients may read expired objects, by X-Open-Expired."""
 
-    def __init__(self, layer: ObjectLayer) -> None:
+    def __init__(self, layer: ObjectLayer, opens_expired: bool = False) -> None:
         self._layer = layer
+        self._opens_expired = opens_expired
 
     def __call__(self, request: ProxyRequest) -> Response:
         container = self._layer.container_info(request.context, request.name)
@@ -42,6 +43,8 @@ class ObjectGet:
             return refused
         environ = request.environ
         options = _options(request)
+        if self._opens_expired and opens_expired(environ):
+            options = options._replace(expired=True)
         if "," in environ.get("HTTP_RANGE", "") and not options.head and not options.raw:
             several = self._several_ranges(request, options)
             if several is not None:

@@ -8,17 +8,18 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import update_options
-from objstore.swift.request import ProxyRequest, condition_refusal, plain, writable
+from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, writable
 from objstore.web import constraints
 from objstore.web.responses import Response
 
 
 class ObjectPost:
-    """The verb for POST: new metadata, all at once, over the same data."""
+    """The verb for POST: new metadata, all at once, over the same data. opens_expired: see `ObjectGet`."""
 
-    def __init__(self, limits: Limits, layer: ObjectLayer) -> None:
+    def __init__(self, limits: Limits, layer: ObjectLayer, opens_expired: bool = False) -> None:
         self._limits = limits
         self._layer = layer
+        self._opens_expired = opens_expired
 
     def __call__(self, request: ProxyRequest) -> Response:
         refused = writable(request, self._layer)
@@ -29,6 +30,8 @@ class ObjectPost:
             constraints.check_metadata("Object", request.headers, self._limits)
         assert request.name.object is not None
         options = update_options(request.headers, request.name.object, time.time())
+        if self._opens_expired and opens_expired(request.environ):
+            options = options._replace(expired=True)
         try:
             self._layer.update(request.context, request.name, options)
         except PreconditionFailed as failed:

@@ -81,6 +81,11 @@ class ProxyRequest:
         return Timestamp.parse(given) if given else None
 
 
+def opens_expired(environ: Environ) -> bool:
+    """Return whether the client requests an object even if it has expired."""
+    return environ.get("HTTP_X_OPEN_EXPIRED", "").lower() in TRUE
+
+
 def plain(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response without a body, as Swift answers a change."""
     return Response(status, {"Content-Type": HTML, **(headers or {})})

@@ -219,6 +219,16 @@ def test_no_update_without_an_object(shelf: Shelf) -> None:
         shelf.update("o", {})
 
 
+def test_an_update_of_an_expired_object_brings_it_back(shelf: Shelf) -> None:
+    shelf.put("o", b"data", {"X-Delete-At": str(int(time.time()) - 5)})
+    shelf.update("o", {"X-Object-Meta-A": "1"}, expired=True)
+    assert shelf.read("o") == b"data"
+    headers = shelf.head("o")
+    assert headers["X-Object-Meta-A"] == "1" and "X-Delete-At" not in headers
+    with pytest.raises(NotFound):
+        shelf.update("missing", {}, expired=True)
+
+
 # Deletions
 
 
