@@ -204,7 +204,7 @@ class MemoryLayer:
             return listing({}, [{"name": marker} for marker in self._markers(name)])
         headers = bearer.shown() | {POLICY: str(bearer.policy), "Last-Modified": http_date(bearer.put.ceiling)}
         headers["X-Container-Object-Count"] = str(len(all_rows))
-        headers["X-Container-Bytes-Used"] = str(sum(row["bytes"] for row in all_rows))
+        headers["X-Container-Bytes-Used"] = str(sum(one.counted for _, one in self._stored(name, bearer.policy)))
         policy = self._policies.get(bearer.policy)
         if policy is not None:
             headers[POLICY_NAME] = policy.name

@@ -42,9 +42,19 @@ class StoredObject(NamedTuple):
             **self.headers,
         }
 
+    @property
+    def _override(self) -> dict[str, str]:
+        return {key[len(OVERRIDE) :]: text for key, text in self.headers.items() if key.startswith(OVERRIDE)}
+
+    @property
+    def counted(self) -> int:
+        """The bytes that the container counts."""
+        override = self._override
+        return 0 if override.get("Deleted") == "true" else int(override.get("Size", len(self.body)))
+
     def row(self, name: str, data_times: bool) -> dict[str, Any] | None:
         """Return the row of a listing; None if the object is not listed."""
-        override = {key[len(OVERRIDE) :]: text for key, text in self.headers.items() if key.startswith(OVERRIDE)}
+        override = self._override
         if override.get("Deleted") == "true":
             return None
         listed = override.get("Content-Type") or listed_types.write(self.headers["Content-Type"])
@@ -53,11 +63,12 @@ class StoredObject(NamedTuple):
         return {
             "name": name,
             "hash": override.get("Etag", self.etag),
-            "bytes": int(override.get("Size", len(self.body))),
+            "bytes": int(override.get("Whole-Size", override.get("Size", len(self.body)))),
             "content_type": content_type,
             "last_modified": iso_date(stamp),
             **({"storage_class": storage_class} if storage_class else {}),
             **({"offset": stamp.offset} if data_times and stamp.offset else {}),
+            **json.loads(override.get("Fields", "{}")),
         }
 
 

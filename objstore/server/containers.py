@@ -10,6 +10,7 @@ from typing import Any
 
 from objstore.core.errors import Conflict, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
+from objstore.core.listed import checked_fields
 from objstore.core.lives import LIFE
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
@@ -150,6 +151,8 @@ def _row(item: Mapping[str, Any]) -> ObjectRow:
         content_type_timestamp=Timestamp.parse(item["content_type_timestamp"]),
         meta_timestamp=Timestamp.parse(item["meta_timestamp"]),
         elsewhere=item.get("elsewhere", False) is True,
+        referenced=int(item.get("referenced", 0)),
+        fields=checked_fields(item.get("fields", "")),
     )
 
 

@@ -72,7 +72,7 @@ def _object_rows(items: Sequence[Any], exact: bool) -> list[dict[str, object]]:
         if item.__class__ is Subdir:
             rows.append({"subdir": item.name})
             continue
-        name, changed, size, listed, etag = item
+        name, changed, size, listed, etag, fields = item
         content_type, storage_class = _type(listed)
         row = {
             "name": name,
@@ -83,6 +83,8 @@ def _object_rows(items: Sequence[Any], exact: bool) -> list[dict[str, object]]:
         }
         if storage_class:
             row["storage_class"] = storage_class
+        if fields:
+            row |= json.loads(fields)
         if exact and len(changed) > 16:
             row["offset"] = int(changed[17:], 16)
         rows.append(row)
@@ -97,7 +99,7 @@ def _objects_json(items: Sequence[Any], exact: bool) -> bytes:
         if item.__class__ is Subdir
         else f'{{"name":{quoted(item[0])},"hash":{quoted(item[4])},"bytes":{item[2]},'
         f'"content_type":{_type_json(item[3])},"last_modified":"{_second(item[1][:10])}{item[1][10:16]}0"'
-        f"{_offset(item[1]) if exact else ''}}}"
+        f"{_offset(item[1]) if exact else ''}{_fields(item[5]) if item[5] else ''}}}"
         for item in items
     ]
     return f"[{','.join(rows)}]".encode("utf-8", "surrogateescape")
@@ -119,6 +121,11 @@ def _type_json(listed: str) -> str:
     if not storage_class:
         return encode_basestring(content_type)
     return f'{encode_basestring(content_type)},"storage_class":{encode_basestring(storage_class)}'
+
+
+def _fields(fields: str) -> str:
+    """Return a JSON object as text to continue another one with."""
+    return f",{fields[1:-1]}"
 
 
 def _offset(changed: str) -> str:

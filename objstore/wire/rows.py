@@ -28,19 +28,26 @@ class ListedObject(NamedTuple):
 
 
 def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
-    """Return the row of a live object. elsewhere: its bytes are counted in another container of the account too."""
+    """Return the row of a live object.
+
+    elsewhere, referenced, fields: see `store.databases.rows.ObjectRow`; only if they are not the defaults.
+    """
     override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
+    size = int(override.get("Size", item.size))
+    referenced = int(override.get("Whole-Size", size)) - size
     return {
         "name": item.name,
         "timestamp": item.data_timestamp.internal,
         "deleted": override.get("Deleted") == "true",
-        "size": int(override.get("Size", item.size)),
+        "size": size,
         "content_type": override.get("Content-Type") or listed_types.write(item.content_type),
         "etag": override.get("Etag", item.etag),
         "policy_index": policy_index,
         "content_type_timestamp": item.content_type_timestamp.internal,
         "meta_timestamp": item.timestamp.internal,
         **({"elsewhere": True} if override.get("Elsewhere") == "true" else {}),
+        **({"referenced": referenced} if referenced else {}),
+        **({"fields": override["Fields"]} if "Fields" in override else {}),
     }
 
 

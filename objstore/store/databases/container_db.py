@@ -29,7 +29,8 @@ class NewContainer(NamedTuple):
 
 class ContainerStatus(NamedTuple):
     """object_count, bytes_used: of the container's policy. bytes_elsewhere: those of the bytes that another
-    container of the account counts too. row_count: live rows of all policies. markers: has it delete markers?
+    container of the account counts too. bytes_referenced: bytes_used plus these is the sum of the sizes that listings
+    show. row_count: live rows of all policies. markers: has it delete markers?
 
     metadata: as `live_metadata` takes it. id: of this database, unlike that of any other copy.
     """
@@ -47,6 +48,7 @@ class ContainerStatus(NamedTuple):
     id: str
     bytes_elsewhere: int = 0
     markers: bool = False
+    bytes_referenced: int = 0
 
     @property
     def empty(self) -> bool:
@@ -70,21 +72,23 @@ class ContainerStatus(NamedTuple):
 
 
 class ObjectItem(NamedTuple):
-    """timestamp: of the last change, by PUT or POST. size in bytes."""
+    """timestamp: of the last change, by PUT or POST. size: in bytes, as listings show it. fields: see `ObjectRow`."""
 
     name: str
     timestamp: Timestamp
     size: int
     content_type: str
     etag: str
+    fields: str = ""
 
 
 class PolicyTotals(NamedTuple):
-    """bytes_elsewhere: those of bytes_used that another container counts too."""
+    """bytes_elsewhere, bytes_referenced: see `ContainerStatus`."""
 
     object_count: int
     bytes_used: int
     bytes_elsewhere: int = 0
+    bytes_referenced: int = 0
 
 
 def _encode(row: ObjectRow) -> tuple[object, ...]:
@@ -99,11 +103,14 @@ def _encode(row: ObjectRow) -> tuple[object, ...]:
         None if typed is None or typed == row.timestamp else typed.internal,
         None if meta is None or meta == row.timestamp else meta.internal,
         row.elsewhere,
+        row.referenced,
+        row.fields,
     )
 
 
 def _decode(values: Any) -> ObjectRow:
-    deleted, policy_index, name, at, size, content_type, etag, typed, meta, elsewhere = values
+    deleted, policy_index, name, at, size, content_type, etag, typed, meta, elsewhere, *further = values
+    referenced, fields = further or (0, "")  # a peer of an older version has none
     timestamp = read_timestamp(at)
     return ObjectRow(
         name,
@@ -116,6 +123,8 @@ def _decode(values: Any) -> ObjectRow:
         timestamp if typed is None else read_timestamp(typed),
         timestamp if meta is None else read_timestamp(meta),
         bool(elsewhere),
+        referenced,
+        fields,
     )
 
 
@@ -133,15 +142,22 @@ OBJECTS = tables.RowTable(
         "content_type_timestamp",
         "meta_timestamp",
         "elsewhere",
+        "referenced",
+        "fields",
     ),
     scope="policy_index",
-    listed=f"name, {_CHANGED}, size, content_type, etag",
+    listed=f"name, {_CHANGED}, size + referenced, content_type, etag, fields",
     changed=_CHANGED,
     encode=_encode,
     decode=_decode,
     join=join_objects,
-    weight=lambda row: (1, row.size, row.size if row.elsewhere else 0),
-    totals={"object_count": "1", "bytes_used": "size", "bytes_elsewhere": "size * elsewhere"},
+    weight=lambda row: (1, row.size, row.size if row.elsewhere else 0, row.referenced),
+    totals={
+        "object_count": "1",
+        "bytes_used": "size",
+        "bytes_elsewhere": "size * elsewhere",
+        "bytes_referenced": "referenced",
+    },
     lasting=_MARKER,
 )
 
@@ -150,16 +166,15 @@ _INFO = f"""
 SELECT i.account, i.container, i.created_at, i.put_timestamp, i.delete_timestamp, i.status_changed_at,
     i.policy_index, ifnull(p.object_count, 0), ifnull(p.bytes_used, 0),
     (SELECT ifnull(sum(object_count), 0) FROM policy_stat), i.metadata, i.id, ifnull(p.bytes_elsewhere, 0),
-    EXISTS (SELECT 1 FROM object WHERE {_MARKER})
+    EXISTS (SELECT 1 FROM object WHERE {_MARKER}), ifnull(p.bytes_referenced, 0)
 FROM info i LEFT JOIN policy_stat p ON p.policy_index = i.policy_index
 """
 
 
 def read_info(connection: Connection) -> ContainerStatus:
     row = connection.execute(_INFO).fetchone()
-    account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, elsewhere, marked = (
-        row
-    )
+    account, container, created, put, deleted, changed, policy, count, size, rows, metadata, id_, *further = row
+    elsewhere, marked, referenced = further
     delete_timestamp = read_timestamp(deleted)
     info = ContainerStatus(
         Name(account, container),
@@ -175,6 +190,7 @@ def read_info(connection: Connection) -> ContainerStatus:
         id_,
         elsewhere,
         bool(marked),
+        referenced,
     )
     # A deletion that did not hold has ended nothing.
     return info if info.revived else info._replace(metadata=md.since(info.metadata, delete_timestamp))
@@ -300,7 +316,7 @@ def _gate(connection: Connection) -> _Gate:
     return _Gate(read_timestamp(life), life > put and read_info(connection).deleted, shut_until)
 
 
-_OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size, content_type, etag")
+_OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size + referenced, content_type, etag, fields")
 
 
 def list_objects(connection: Connection, query: ListingQuery) -> ListingPage:
@@ -308,7 +324,7 @@ def list_objects(connection: Connection, query: ListingQuery) -> ListingPage:
 
 
 def list_rows(connection: Connection, query: ListingQuery) -> ListingPage:
-    """As `list_objects`, each object as the list [name, time of its change as text, size, content type, etag]."""
+    """As `list_objects`, each object as a list: name, time of its change as text, size, content type, etag, fields."""
     listing = _list(connection, query, None)
     _check_times([item[1][:16] for item in listing.items if item.__class__ is not Subdir])
     return listing
@@ -333,8 +349,8 @@ def _list(connection: Connection, query: ListingQuery, show: Callable[[list[Any]
 
 
 def _listed(values: list[Any]) -> ObjectItem:
-    name, changed, size, content_type, etag = values
-    return ObjectItem(name, read_timestamp(changed), size, content_type, etag)
+    name, changed, *shown = values
+    return ObjectItem(name, read_timestamp(changed), *shown)
 
 
 def markers(connection: Connection, limit: int) -> list[str]:

@@ -19,6 +19,8 @@ class ObjectRow(NamedTuple):
     timestamp: of the data or deletion. size in bytes. etag: hex MD5, or the value that listings show instead. The other
     two timestamps are those of the content type and the metadata; None, or one before the data, means the time of the
     data. elsewhere: the bytes are counted in another container of the account too, and are not reported to the account.
+    referenced: bytes of other objects for which this one stands, less its own: listings show the sum of both sizes.
+    fields: further keys of the row in listings, a JSON object as `core.listed.checked_fields` returns it; '' for none.
     """
 
     name: str
@@ -31,6 +33,8 @@ class ObjectRow(NamedTuple):
     content_type_timestamp: Timestamp | None = None
     meta_timestamp: Timestamp | None = None
     elsewhere: bool = False
+    referenced: int = 0
+    fields: str = ""
 
     def normal(self) -> ObjectRow:
         """The same with every timestamp given, and nothing said of the data of a tombstone.
@@ -43,19 +47,9 @@ class ObjectRow(NamedTuple):
             typed = self.timestamp
         if meta is None or meta < self.timestamp:
             meta = self.timestamp
-        size, etag, elsewhere = (0, "", False) if self.deleted else (self.size, self.etag, self.elsewhere)
-        return ObjectRow(
-            self.name,
-            self.timestamp,
-            self.deleted,
-            size,
-            self.content_type,
-            etag,
-            self.policy_index,
-            typed,
-            meta,
-            elsewhere,
-        )
+        if self.deleted:
+            return ObjectRow(self.name, self.timestamp, True, 0, self.content_type, "", self.policy_index, typed, meta)
+        return self._replace(content_type_timestamp=typed, meta_timestamp=meta)
 
 
 def join_objects(one: ObjectRow, other: ObjectRow) -> ObjectRow:
@@ -77,11 +71,13 @@ def join_objects(one: ObjectRow, other: ObjectRow) -> ObjectRow:
         typed.content_type_timestamp,
         max(one.meta_timestamp or ZERO, other.meta_timestamp or ZERO),
         data.elsewhere,
+        data.referenced,
+        data.fields,
     )
 
 
-def _data_order(row: ObjectRow) -> tuple[Timestamp, bool, str, int, bool]:
-    return row.timestamp, row.deleted, row.etag, row.size, row.elsewhere
+def _data_order(row: ObjectRow) -> tuple[Timestamp, bool, str, int, bool, int, str]:
+    return row.timestamp, row.deleted, row.etag, row.size, row.elsewhere, row.referenced, row.fields
 
 
 def _type_order(row: ObjectRow) -> tuple[Timestamp, str]:

@@ -72,6 +72,12 @@ ALTER TABLE info ADD COLUMN shut_until REAL NOT NULL DEFAULT 0;
 CREATE INDEX object_marker ON object (name) WHERE deleted = 1 AND content_type = '{MARKER_TYPE}';
 """
 
+_CONTAINER_4 = """
+ALTER TABLE object ADD COLUMN referenced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE object ADD COLUMN fields TEXT NOT NULL DEFAULT '';
+ALTER TABLE policy_stat ADD COLUMN bytes_referenced INTEGER NOT NULL DEFAULT 0;
+"""
+
 _ACCOUNT_1 = (
     """
 CREATE TABLE info (
@@ -117,7 +123,9 @@ class DatabaseKind(NamedTuple):
     migrations: tuple[str, ...]
 
 
-CONTAINER = DatabaseKind("container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3))
+CONTAINER = DatabaseKind(
+    "container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3, _CONTAINER_4)
+)
 ACCOUNT = DatabaseKind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
 KINDS = (CONTAINER, ACCOUNT)
 

@@ -10,6 +10,7 @@ from harness.layer_stacks import Shelf
 
 from objstore.core.errors import NotFound
 from objstore.core.headers import OVERRIDE
+from objstore.core.listed import LISTED_WHOLE, fields_header
 from objstore.core.names import RESERVED
 from objstore.core.versions import MARKER_TYPE
 from objstore.layers.interface import ContainerOptions, ObjectLayer, Page
@@ -131,6 +132,15 @@ def test_a_row_may_show_other_values_than_the_object_s(layer: ObjectLayer) -> No
     shelf.put("o", b"x", {f"{OVERRIDE}Size": "77", f"{OVERRIDE}Etag": "e-2", f"{OVERRIDE}Content-Type": "a/b"})
     (row,) = shelf.rows()
     assert (row["bytes"], row["hash"], row["content_type"]) == (77, "e-2", "a/b")
+
+
+def test_an_object_that_stands_for_others_shows_their_size_and_counts_its_own(layer: ObjectLayer) -> None:
+    shelf = Shelf(layer)
+    shelf.put("a", b"own", {LISTED_WHOLE: "100", **fields_header({"slo_etag": '"e-2"'})})
+    (row,) = shelf.rows()
+    assert (row["bytes"], row["slo_etag"]) == (100, '"e-2"')
+    headers = layer.container(shelf.context, shelf.container).headers
+    assert headers["X-Container-Bytes-Used"] == "3"
 
 
 def test_a_row_names_the_storage_class(layer: ObjectLayer) -> None:

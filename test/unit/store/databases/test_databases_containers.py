@@ -267,6 +267,8 @@ ROWS = st.lists(
         policy_index=st.integers(0, 1),
         content_type_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
         meta_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
+        referenced=st.integers(-1, 5),
+        fields=st.sampled_from(["", '{"slo_etag":"a"}']),
     ),
     min_size=1,
     max_size=12,
@@ -291,7 +293,8 @@ def test_databases_given_the_same_rows_in_any_order_are_equal(
         for policy in totals:
             live = [row for row in stored if row.policy_index == policy and not row.deleted]
             elsewhere = sum(row.size for row in live if row.elsewhere)
-            assert totals[policy] == PolicyTotals(len(live), sum(row.size for row in live), elsewhere)
+            size, referenced = sum(row.size for row in live), sum(row.referenced for row in live)
+            assert totals[policy] == PolicyTotals(len(live), size, elsewhere, referenced)
             listing = shared.list(location, ListingQuery(policy_index=policy, reserved=True))
             assert len(listing.items) == len(live)
         found.append((stored, totals))
@@ -315,9 +318,25 @@ def test_listing_shows_what_lives_with_its_last_change(container: ContainerStore
 def test_rows_of_a_listing_are_as_they_are_stored(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20, 5), ObjectRow("b/c", Timestamp(30, 7), size=1)])
     rows = container.list_rows(AT, ListingQuery(delimiter="/")).items
-    assert rows == [["a", at(20).internal, 5, "text/plain", "e" * 32], Subdir("b/")]
+    assert rows == [["a", at(20).internal, 5, "text/plain", "e" * 32, ""], Subdir("b/")]
     assert container.list_rows(AT, ListingQuery(prefix="b")).items[0][1] == Timestamp(30, 7).internal
     assert container.list_rows(AT, ListingQuery(prefix="none")).items == []
+
+
+def test_an_object_that_stands_for_others_is_listed_with_their_size_and_counts_its_own(
+    container: ContainerStore,
+) -> None:
+    fields = '{"slo_etag":"abc"}'
+    container.merge_rows(AT, [put("a", 20, 5), put("b", 20, 7)._replace(referenced=100, fields=fields)])
+    assert container.info(AT).bytes_used == 12
+    assert container.info(AT).bytes_referenced == 100
+    assert [item[2:] for item in container.list_rows(AT, ListingQuery()).items] == [
+        [5, "text/plain", "e" * 32, ""],
+        [107, "text/plain", "e" * 32, fields],
+    ]
+    container.merge_rows(AT, [put("b", 30, 1)])
+    assert container.info(AT).bytes_referenced == 0
+    assert container.list_rows(AT, ListingQuery()).items[1][5] == ""
 
 
 @pytest.mark.parametrize("stamp", ["", "1500000000", "150000000x.00000", "1500000000,00000", "1500000000.0000"])
@@ -471,7 +490,7 @@ def test_description_of_a_file(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20, 5)])
     found = describe_database(container.path(AT))
     assert found["kind"] == "container"
-    assert found["version"] == 3
+    assert found["version"] == 4
     assert found["name"] == NAME
     assert found["policies"] == {0: PolicyTotals(1, 5)}
     assert found["max_row"] == 1
