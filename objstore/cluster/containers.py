@@ -10,7 +10,7 @@ from objstore.cluster.failures import failure
 from objstore.cluster.former import Former, write_database
 from objstore.cluster.infos import Infos, existing
 from objstore.cluster.writes import WriteResult, write
-from objstore.core.errors import NotFound, TooManyContainers
+from objstore.core.errors import AccountDeleted, NoContainer, NotFound, TooManyContainers
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ContainerOptions
@@ -56,6 +56,8 @@ class ContainerChanges:
 
         If only some replicas were deleted, the container would be missing for some readers.
         """
+        if self._infos.account_info(context, name.account).status == 410:
+            raise NoContainer(f"the account of {name.path} was deleted")
         shut = self._shut(context, name, "1")
         written = self._write(context, "DELETE", name, {}, timestamp) if shut.status == 204 else shut
         if written.status == 204:
@@ -78,7 +80,12 @@ class ContainerChanges:
             raise TooManyContainers(f"Reached container limit of {limit}")
 
     def _have_account(self, context: RequestContext, name: Name, account: AccountInfo) -> None:
-        """Create the account. Until it has a container, a missing account is shown as an empty one."""
+        """Create the account. Until it has a container, a missing account is shown as an empty one.
+
+        Raises AccountDeleted, NotFound if accounts are not created on demand.
+        """
+        if account.status == 410:
+            raise AccountDeleted(f"the account of {name.path} was deleted")
         if account.status == 404 or (account.exists and not account.container_count):
             if account.status == 404 and not self._cluster.settings.account_autocreate:
                 raise NotFound(f"there is no account {name.account}")

@@ -10,6 +10,7 @@ from objstore.wire.messages import NodeResponse
 
 _ERRORS: dict[int, type[errors.ObjstoreError]] = {
     400: errors.InvalidInput,
+    403: errors.AccountDeleted,
     404: errors.NotFound,
     408: errors.BodyTimeout,
     409: errors.Conflict,
@@ -33,8 +34,10 @@ def read_failure(name: Name, response: NodeResponse) -> errors.ObjstoreError:
     if response.status == 404:
         stamp = response.headers.get(messages.STORED_TIMESTAMP)
         deleted = Timestamp.parse(stamp) if stamp else None
-        is_container = name.kind == "container"
-        return errors.NoContainer(name.path, timestamp=deleted) if is_container else errors.NotFound(name.path, deleted)
+        if name.kind == "container":
+            return errors.NoContainer(name.path, timestamp=deleted)
+        was_account = name.kind == "account" and deleted is not None
+        return (errors.AccountDeleted if was_account else errors.NotFound)(name.path, deleted)
     if response.status < 500:
         return errors.InvalidInput(body.decode("utf-8", "replace"))
     return errors.NodeFailure(f"{name.path} cannot be read: {response.status}")

@@ -95,6 +95,8 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
         return write(cluster, place, requests, ask=former.attempt)
     careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]
     known = write(cluster, place, careful, lambda status: LACKING if status == 404 else status, former.attempt)
+    if any(answer.status == 403 for answer in known.answers) and known.status in (LACKING, 503):
+        return WriteResult(403, known.answers)  # deleted: a new database would revive it, with what is in it
     lacking = sum(answer.status == 404 for answer in known.answers)
     if known.status not in (LACKING, 503) or not lacking:
         return known

@@ -12,11 +12,11 @@ from objstore.cluster.containers import ContainerChanges
 from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
 from objstore.cluster.reads import Found, ResumedBody, read
-from objstore.core.errors import NoContainer, NodeFailure, NotFound
+from objstore.core.errors import AccountDeleted, NoContainer, NodeFailure, NotFound
 from objstore.core.headers import POLICY_NAME
 from objstore.core.json_body import JsonBody
 from objstore.core.names import RESERVED, Name
-from objstore.layers.interface import Listing, Page, ReadOptions, Reply
+from objstore.layers.interface import AccountOptions, Listing, Page, ReadOptions, Reply
 from objstore.web import infos
 from objstore.web.context import RequestContext
 from objstore.web.infos import AccountInfo, ContainerInfo
@@ -26,6 +26,7 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 # Headers of a node's answer that concern the connection to it.
 _HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding", "Date", "Server", "Trailer"})
 _SMALL = 64 << 10  # bytes of content that are read before the answer begins
+_FORGOTTEN = 1000  # containers whose cached infos are dropped when their account is deleted
 _COUNTS = ("X-Account-Container-Count", "X-Account-Object-Count", "X-Account-Bytes-Used")
 
 
@@ -43,7 +44,7 @@ class ClusterLayer:
         self.put, self.update, self.delete = objects.put, objects.update, objects.delete
         accounts = AccountChanges(cluster)
         self.create_account, self.update_account = accounts.create_account, accounts.update_account
-        self.delete_account = accounts.delete_account
+        self._accounts = accounts
         containers = ContainerChanges(cluster, self, accounts)
         self.create_container, self.update_container = containers.create_container, containers.update_container
         self.delete_container = containers.delete_container
@@ -110,6 +111,13 @@ class ClusterLayer:
     def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
         return self._ask_account(context, name, "GET", page.query(), page.reserved)
 
+    def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
+        """Delete an account. Caches of this host also forget its first containers; others are stale for `info_ttl`."""
+        containers = self.list_containers(context, name, Page(limit=_FORGOTTEN, reserved=True)).rows
+        self._accounts.delete_account(context, name, options)
+        for row in containers:
+            infos.forget(context, Name(name.account, row["name"]))
+
     def _ask(self, context: RequestContext, name: Name, method: str, headers: Mapping[str, str], query: str) -> Listing:
         listing = self._read(context, name, method, headers, query)
         policy = self._cluster.policies.get(int(listing.headers.get(messages.POLICY, 0)))
@@ -140,8 +148,10 @@ class ClusterLayer:
         headers = {messages.ALLOW_RESERVED: "true"} if reserved else {}
         try:
             return self._read(context, name, method, headers, query)
-        except NotFound as missing:
-            if not self._cluster.settings.account_autocreate or missing.timestamp is not None:
+        except AccountDeleted:
+            raise
+        except NotFound:
+            if not self._cluster.settings.account_autocreate:
                 raise
             return self._not_yet()
 
@@ -171,6 +181,8 @@ class ClusterLayer:
 def _status_and_headers(ask: Ask, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
     try:
         return 204, ask(context, name).headers
+    except AccountDeleted:
+        return 410, {}
     except NotFound:
         return 404, {}
     except NodeFailure:

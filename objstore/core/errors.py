@@ -62,6 +62,10 @@ class NotFound(ObjstoreError):
         self.timestamp = timestamp
 
 
+class AccountDeleted(NotFound):
+    """The account was deleted. It can be created again after its databases have been forgotten."""
+
+
 class NoContainer(NotFound):
     """The container of an object does not exist. ended: it was deleted while the object was written."""
 

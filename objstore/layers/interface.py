@@ -297,11 +297,11 @@ class ObjectLayer(Protocol):
         ...
 
     def account(self, context: RequestContext, name: Name) -> Listing:
-        """Return the current headers of an account. Raises NotFound."""
+        """Return the current headers of an account. Raises NotFound, AccountDeleted."""
         ...
 
     def list_containers(self, context: RequestContext, name: Name, page: Page) -> Listing:
-        """Return a page of the rows of an account. Raises NotFound, InvalidInput."""
+        """Return a page of the rows of an account. Raises NotFound, AccountDeleted, InvalidInput."""
         ...
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
@@ -338,8 +338,8 @@ class ObjectLayer(Protocol):
     def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
         """Make a container, and its account if there is none; return False if it existed, and then update it.
 
-        A deleted one starts again without metadata, in another life. Raises NotFound (the account, if accounts are
-        not made on demand), TooManyContainers, Conflict (another policy).
+        A deleted one starts again without metadata, in another life. Raises AccountDeleted, NotFound (the account, if
+        accounts are not made on demand), TooManyContainers, Conflict (another policy).
         """
         ...
 
@@ -355,15 +355,18 @@ class ObjectLayer(Protocol):
         ...
 
     def create_account(self, context: RequestContext, name: Name, options: AccountOptions) -> bool:
-        """Make an account; return False if it existed, and then update it."""
+        """Make an account; return False if it existed, and then update it. Raises AccountDeleted."""
         ...
 
     def update_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
-        """Update an account, which is made if there is none. Raises NotFound if that is not allowed."""
+        """Update an account, which is made if there is none. Raises AccountDeleted, NotFound if that is not allowed."""
         ...
 
     def delete_account(self, context: RequestContext, name: Name, options: AccountOptions) -> None:
-        """Delete an account; its containers and objects are deleted later. Raises NotFound."""
+        """Delete an account; its containers and objects are deleted later. Raises NotFound, AccountDeleted.
+
+        It cannot be created again until all of it is deleted and its deletion is forgotten, after `reclaim_age`.
+        """
         ...
 
 

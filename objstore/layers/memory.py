@@ -13,6 +13,7 @@ from typing import Any
 
 from objstore.core import expiry, metadata
 from objstore.core.errors import (
+    AccountDeleted,
     ChecksumMismatch,
     Conflict,
     ContainerReplaced,
@@ -290,6 +291,8 @@ class MemoryLayer:
     ) -> bool:
         metadata.check_sendable(headers)
         bearer = self._bearers.get(name)
+        if bearer is not None and not bearer.exists and name.container is None:
+            raise AccountDeleted(name.path, bearer.deleted)
         stamp = final or self._clock.after(bearer.deleted if bearer else ZERO)
         if bearer is not None and stamp <= bearer.deleted:
             raise Conflict(f"{name.path} was deleted later", bearer.deleted)
@@ -305,8 +308,9 @@ class MemoryLayer:
         bearer = self._bearers.get(name)
         if bearer is None or not bearer.exists:
             deleted = None if bearer is None else bearer.deleted
-            is_container = name.kind == "container"
-            raise NoContainer(name.path, timestamp=deleted) if is_container else NotFound(name.path, deleted)
+            if name.kind == "container":
+                raise NoContainer(name.path, timestamp=deleted)
+            raise NotFound(name.path) if deleted is None else AccountDeleted(name.path, deleted)
         return bearer
 
     def _existing(self, context: RequestContext, name: Name) -> None:
@@ -316,6 +320,8 @@ class MemoryLayer:
     def _head(self, context: RequestContext, name: Name) -> tuple[int, Mapping[str, str]]:
         try:
             return 204, (self.account if name.container is None else self.container)(context, name).headers
+        except AccountDeleted:
+            return 410, {}
         except NotFound:
             return 404, {}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from objstore.core.errors import NotFound
+from objstore.core.errors import AccountDeleted, NotFound
 from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
 from objstore.core.policies import Policies
@@ -36,14 +36,14 @@ class AccountVerbs:
 
     def put(self, request: Request) -> NodeResponse:
         store = request.device.accounts
-        if messages.EXISTING_ONLY in request.headers:
-            try:
-                store.info(request.location)
-            except NotFound as missing:
-                if missing.timestamp is None:
-                    return error(404)
         changes = _SETTABLE.sent(request.headers)
-        created = store.create(request.location, request.name, request.timestamp(), changes)
+        try:
+            if messages.EXISTING_ONLY in request.headers:
+                store.info(request.location)
+            created = store.create(request.location, request.name, request.timestamp(), changes)
+        except AccountDeleted as deleted:
+            assert isinstance(deleted.timestamp, Timestamp)
+            return error(403, "Recently deleted", {messages.STORED_TIMESTAMP: deleted.timestamp.internal})
         return answer(201 if created else 202)
 
     def post(self, request: Request) -> NodeResponse:
@@ -61,7 +61,7 @@ class AccountVerbs:
             # Accounts of the system (the expirer's queue) are created by their first container.
             if messages.RECREATE not in request.headers:
                 raise
-            store.create(request.location, request.name, timestamp, {})
+            store.create(request.location, request.name, timestamp, {}, revive=True)
             store.merge_rows(request.location, rows)
         return answer(202)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from objstore.cluster.cluster import Cluster
 from objstore.core import metadata
-from objstore.core.errors import NotFound
+from objstore.core.errors import AccountDeleted, NotFound
 from objstore.core.limits import Limits
 from objstore.layers.interface import AccountOptions, ObjectLayer
 from objstore.swift.request import ProxyRequest, client_headers, listing_answer, page_of, plain
@@ -14,6 +14,7 @@ from objstore.web.responses import Response, error
 
 _KEPT = (metadata.user_prefix("Account"), metadata.sysmeta_prefix("Account"))
 _REMOVE = "X-Remove-Account-Meta-"
+_DELETED = {"X-Account-Status": "Deleted"}
 
 
 class Accounts:
@@ -38,6 +39,8 @@ class Accounts:
                 listing = self._layer.account(request.context, request.name)
             else:
                 listing = self._layer.list_containers(request.context, request.name, page_of(request, query))
+        except AccountDeleted:
+            return plain(410, _DELETED)
         except NotFound:
             return error(404)
         headers = client_headers(request, listing.headers)
@@ -56,14 +59,20 @@ class Accounts:
         refused = request.permit()
         if refused is not None:
             return refused
-        self._layer.update_account(request.context, request.name, self._options(request))
+        try:
+            self._layer.update_account(request.context, request.name, self._options(request))
+        except AccountDeleted:
+            return plain(404, _DELETED)
         return plain(204)
 
     def put(self, request: ProxyRequest) -> Response:
         refused = self._refuse(request)
         if refused is not None:
             return refused
-        made = self._layer.create_account(request.context, request.name, self._options(request))
+        try:
+            made = self._layer.create_account(request.context, request.name, self._options(request))
+        except AccountDeleted:
+            return error(403, "Recently deleted", _DELETED)
         return plain(201 if made else 202)
 
     def delete(self, request: ProxyRequest) -> Response:
@@ -73,8 +82,11 @@ class Accounts:
         refused = self._refuse(request)
         if refused is not None:
             return refused
-        self._layer.delete_account(request.context, request.name, self._options(request))
-        return plain(204)
+        try:
+            self._layer.delete_account(request.context, request.name, self._options(request))
+        except AccountDeleted:
+            return plain(404, _DELETED)
+        return plain(204, _DELETED)
 
     def _refuse(self, request: ProxyRequest) -> Response | None:
         refused = request.permit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from objstore.access import swift_acls
 from objstore.cluster.cluster import Cluster
-from objstore.core.errors import ObjstoreError
+from objstore.core.errors import AccountDeleted, ObjstoreError
 from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
@@ -72,7 +72,10 @@ class Containers:
         if policy is not None and policy.deprecated:
             return error(400, f"Storage Policy {name!r} is deprecated")
         options = ContainerOptions(headers, request.given_timestamp, None if policy is None else policy.index)
-        made = self._layer.create_container(request.context, request.name, options)
+        try:
+            made = self._layer.create_container(request.context, request.name, options)
+        except AccountDeleted:
+            return error(503)  # as Swift, where the account cannot be created on demand
         return plain(201 if made else 202)
 
     def post(self, request: ProxyRequest) -> Response:

@@ -149,8 +149,36 @@ def test_only_a_reseller_admin_makes_and_deletes_accounts(owner: Client, store: 
     assert reseller.head()["X-Account-Container-Count"] == "1"
     assert reseller.request("DELETE", query="format=json").status == 400
     assert reseller.delete().status == 204
-    assert fresh.get().status in (404, 410)
-    assert fresh.get("container").status in (404, 410)
+    assert fresh.get().status == 410
+    assert fresh.get("container").status == 404
+
+
+def test_a_deleted_account_is_refused_and_not_made_again(owner: Client, store: Store, fresh: Client) -> None:
+    assert fresh.put("container").status == 201
+    assert fresh.put("container/object", b"x").status == 201
+    reseller = fresh.with_token(owner.token)
+    answer = reseller.delete()
+    assert (answer.status, answer["X-Account-Status"]) == (204, "Deleted")
+    for method, status, body in (
+        ("HEAD", 410, b""),
+        ("GET", 410, b""),
+        ("PUT", 403, b"Recently deleted"),
+        ("POST", 404, b""),
+        ("DELETE", 404, b""),
+    ):
+        answer = reseller.request(method, "", {"Content-Length": "0"})
+        assert (answer.status, answer["X-Account-Status"], answer.body) == (status, "Deleted", body), method
+    for name in ("container", "new"):
+        assert fresh.put(name).status == 503
+    for method in ("HEAD", "GET", "POST", "DELETE"):
+        assert fresh.request(method, "container", {"Content-Length": "0"}).status == 404, method
+    assert fresh.put("container/object", b"new").status == 404
+    assert fresh.put("container/other", b"", {"X-Copy-From": "container/object"}).status == 404
+
+
+def test_the_deletion_of_an_account_that_never_was(owner: Client, fresh: Client) -> None:
+    answer = fresh.with_token(owner.token).delete()
+    assert (answer.status, answer.get("X-Account-Status")) == (404, None)
 
 
 def test_an_account_tells_its_use_by_policy(fresh: Client) -> None:

@@ -1,7 +1,9 @@
 """Deletes what is in accounts that were deleted; see doc/expiry.md.
 
 An account's deletion marks its databases. After a delay the reaper deletes objects and containers, all as
-of the time of that deletion: what was written later, to an account that was made again, is newer and stays. The hosts
+of the time of that deletion. What is newer was written by a proxy that did not know of the deletion yet. It is deleted
+as of just after its own time, but only if every replica of the account is deleted: an account whose databases were lost
+while the deletion was known elsewhere can have been created again, and what was written to it since stays. The hosts
 of the account's replicas take turns: the first begins, each other follows where the account is not empty after a
 while. What could not be deleted everywhere is tried again in the next pass.
 """
@@ -18,7 +20,7 @@ from urllib.parse import urlencode
 from objstore.core.errors import ObjstoreError
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.timestamps import ZERO, Clock, Timestamp
+from objstore.core.timestamps import ZERO, Clock, Timestamp, just_after
 from objstore.daemon.changed import NOT_NOW, ChangedDatabases
 from objstore.daemon.replica_client import ALLOW_RESERVED, Fate, ReplicaClient, ReplicaReply, removal_row
 from objstore.store.databases import AccountStatus, AccountStore, ContainerRow, ListedContainer, ListingQuery
@@ -79,14 +81,21 @@ def is_newer(looks: Sequence[ReplicaReply], stamp: Timestamp) -> bool | None:
     return None if sum(not look.known for look in looks) > (len(looks) - 1) // 2 else False
 
 
+def is_deleted_everywhere(replies: Sequence[ReplicaReply]) -> bool:
+    """Return whether every replica of an account answers that it is deleted."""
+    return bool(replies) and all(reply.status == 404 and reply.stored > ZERO for reply in replies)
+
+
 class _Account:
-    """An account that is being emptied. left: items to check again, or deleted, in the last pass."""
+    """An account that is being emptied. left: items to check again, or deleted, in the last pass. final: all replicas
+    are deleted."""
 
     def __init__(self, device: DeviceAccounts, location: Location) -> None:
         self.device = device
         self.location = location
         self.left = 1
         self.warned = 0.0
+        self.final = False
 
 
 class AccountReaper:
@@ -172,6 +181,7 @@ class AccountReaper:
 
     def _reap(self, account: _Account, info: AccountStatus) -> Iterator[Callable[[], None]]:
         account.left = 0
+        account.final = info.deleted and is_deleted_everywhere(self._means.replicas.ask("HEAD", info.name, {}))
         query = ListingQuery(limit=_PAGE, reserved=True)
         while True:
             try:
@@ -180,7 +190,7 @@ class AccountReaper:
                 account.left += 1
                 return
             for container in listing.items:
-                if container.timestamp <= info.delete_timestamp:
+                if account.final or container.timestamp <= info.delete_timestamp:
                     yield from self._container(account, info, container)
             if not listing.more:
                 return
@@ -194,14 +204,17 @@ class AccountReaper:
         """Yield the work for a container: delete its objects, or the container itself if it is empty."""
         name = Name(info.name.account, listed.name)
         stamp, marker, empty = info.delete_timestamp, "", True
+        ended = max(stamp, just_after(listed.timestamp)) if account.final else stamp
         while True:
             query = urlencode({"format": "json", "marker": marker, "limit": _PAGE})
             answer = self._means.replicas.read(name, {ALLOW_RESERVED: "true"}, query)
             if answer is None:
                 break  # it is nowhere, or cannot be asked: its deletion will tell
             body = answer.read()
-            if Timestamp.parse(answer.headers[STORED_TIMESTAMP]) > stamp:
+            made = Timestamp.parse(answer.headers[STORED_TIMESTAMP])
+            if made > stamp and not account.final:
                 return  # made again since
+            ended = max(ended, just_after(made)) if account.final else stamp
             rows = json.loads(body) if body else []
             policy = int(answer.headers.get(POLICY, "0"))
             for row in rows:
@@ -214,7 +227,7 @@ class AccountReaper:
             empty = False
             yield partial(self._object, account, name._replace(object=key), policy, stamp)
         if empty:
-            yield partial(self._delete_container, account, name, listed, stamp)
+            yield partial(self._delete_container, account, name, listed, ended)
 
     def _markers(self, name: Name) -> list[tuple[str, int]]:
         """Keys, with their policies, whose current version is a delete marker: no listing shows them."""
@@ -226,7 +239,10 @@ class AccountReaper:
 
     def _object(self, account: _Account, name: Name, policy: int, stamp: Timestamp) -> None:
         replicas = self._means.replicas
-        kept = is_newer([look for _, look in replicas.look(name, policy)], stamp)
+        looks = [look for _, look in replicas.look(name, policy)]
+        kept = is_newer(looks, stamp)
+        if kept and account.final:
+            stamp, kept = just_after(max(look.stored for look in looks if look.ok)), False
         if kept is not False:
             self._counts["failed_total"] += kept is None
             account.left += kept is None

@@ -38,7 +38,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from objstore.core.errors import Conflict, NotFound, PreconditionFailed
+from objstore.core.errors import AccountDeleted, Conflict, NotFound, PreconditionFailed
 from objstore.core.names import Name, hidden
 from objstore.core.policies import Policies
 from objstore.layers import listings
@@ -165,7 +165,7 @@ class Buckets:
         """Make a bucket of the requester's account, with these options for its container.
 
         Return True for a new bucket, False if the account has it already; it is unchanged then. Raises S3Error
-        InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted.
+        InvalidBucketName, TooManyBuckets, BucketAlreadyExists, OperationAborted; AccountDeleted.
         """
         bucket_names.check(bucket, self._settings.dns_compliant_bucket_names)
         if bucket in self._native_paths:  # its path would be that of another API
@@ -313,6 +313,8 @@ class Buckets:
         limit = self._settings.max_buckets_per_account
         try:
             headers = self._layer.account(context, name.of_account).headers
+        except AccountDeleted:
+            raise
         except NotFound:
             return
         if int(headers.get("X-Account-Container-Count", "0")) < limit:

@@ -19,6 +19,10 @@ ERRORS: dict[str, Meaning] = {
         "request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted"
         " by the resource's CORS spec.",
     ),
+    "AccountProblem": Meaning(
+        403,
+        "There is a problem with your account that prevents the operation from completing: it was deleted.",
+    ),
     "AuthorizationHeaderMalformed": Meaning(400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": Meaning(
         400, "The authorization query parameters that you provided are not valid."

@@ -15,6 +15,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.LimitExceeded, "EntityTooLarge"),
     (core.MetadataTooLarge, "MetadataTooLarge"),
     (core.InvalidInput, "InvalidRequest"),
+    (core.AccountDeleted, "AccountProblem"),
     (core.NoContainer, "NoSuchBucket"),
     (core.NotFound, "NoSuchKey"),
     (core.Conflict, "OperationAborted"),

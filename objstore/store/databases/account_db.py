@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
+from objstore.core.errors import AccountDeleted
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import metadata as md
@@ -16,11 +17,12 @@ from objstore.store.databases.rows import ContainerRow, join_containers, read_ti
 
 
 class NewAccount(NamedTuple):
-    """An account to be made. timestamp: of its creation."""
+    """An account to be made. timestamp: of its creation. revive: also if it was deleted before."""
 
     name: Name
     timestamp: Timestamp
     metadata: Mapping[str, str] = {}
+    revive: bool = False
 
 
 class AccountStatus(NamedTuple):
@@ -130,7 +132,14 @@ def read_info(connection: Connection) -> AccountStatus:
 
 
 def live_info(connection: Connection) -> AccountStatus:
-    return status.live(read_info(connection))
+    return _live(read_info(connection))
+
+
+def _live(info: AccountStatus) -> AccountStatus:
+    """Return the info of an account that is not deleted; raises AccountDeleted with the time of the deletion."""
+    if info.deleted:
+        raise AccountDeleted(f"{info.name.path} was deleted", info.delete_timestamp)
+    return info
 
 
 def image(new: NewAccount) -> bytes:
@@ -138,11 +147,12 @@ def image(new: NewAccount) -> bytes:
 
 
 def _create_again(connection: Connection, new: NewAccount) -> bool:
+    # The time of its creation stays: a replica that missed the deletion would else revive the account for all.
     info = read_info(connection)
-    if info.deleted:
+    if new.revive and info.deleted:
         status.revive(connection, info, new.timestamp)
-    elif new.timestamp > info.put_timestamp:
-        status.update(connection, put_timestamp=new.timestamp)
+    else:
+        _live(info)
     if new.metadata:
         status.set_metadata(connection, new.metadata, new.timestamp)
     return info.deleted

@@ -30,7 +30,7 @@ def _disown(connection: Connection) -> None:
 class AccountStore(Replicas):
     """Account databases under `root`, a device's directory. See `Databases` for the errors of all calls.
 
-    An account that is deleted is NotFound, with the timestamp of the deletion; its containers
+    An account that is deleted raises AccountDeleted, with the timestamp of the deletion; its containers
     are left for a reaper, which goes on listing them, and rows are still taken.
 
     `status` is as `info`, also of a deleted account. It may be removed when it has no containers left.
@@ -38,12 +38,15 @@ class AccountStore(Replicas):
 
     contents = Contents(schema.ACCOUNT, db.CONTAINERS, db.read_info, db.merge_status, _settled, _disown, AccountTotals)
 
-    def create(self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str]) -> bool:
-        """Create or update the account; return True if it is new or was deleted.
+    def create(
+        self, location: Location, name: Name, timestamp: Timestamp, metadata: Mapping[str, str], revive: bool = False
+    ) -> bool:
+        """Create or update the account; return True if it is new.
 
-        Raises Conflict if it was deleted at or after `timestamp`.
+        Raises AccountDeleted for a deleted one. revive: create it again instead; then it raises Conflict if it was
+        deleted at or after `timestamp`.
         """
-        new = NewAccount(name, timestamp, metadata)
+        new = NewAccount(name, timestamp, metadata, revive)
         check_text(name.path)
         return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
 

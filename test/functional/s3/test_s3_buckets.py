@@ -35,6 +35,21 @@ def failure(call: Callable[..., Any], **arguments: Any) -> tuple[int, str]:
 # Names and owners
 
 
+def test_the_buckets_of_a_deleted_account(owner: Client, store: Store) -> None:
+    user = f"acc{uuid.uuid4().hex[:8]}:owner"
+    client = store.add_user(user, "--admin")
+    s3 = boto_client(store.endpoint, user, "secret")
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+    assert client.with_token(owner.token).delete().status == 204
+    assert s3.list_buckets()["Buckets"] == []
+    for name in (bucket, f"{bucket}-new"):
+        assert failure(s3.create_bucket, Bucket=name) == (403, "AccountProblem")
+    assert failure(s3.put_object, Bucket=bucket, Key="key", Body=b"y") == (404, "NoSuchBucket")
+    assert failure(s3.list_objects_v2, Bucket=bucket) == (404, "NoSuchBucket")
+
+
 @pytest.mark.parametrize("name", ["ab", "Upper", "under_score", "192.168.5.4", "a..b", "-ab", "a" * 64])
 def test_bad_names_are_refused(raw: S3, name: str) -> None:
     assert code_of(raw.put(f"/{name}")) == (400, "InvalidBucketName")

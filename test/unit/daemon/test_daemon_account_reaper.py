@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from objstore.core.timestamps import ZERO, Timestamp
 from objstore.core.versions import MARKER_TYPE, UNLISTED
 from objstore.daemon.duties.account_reaper import ReaperOptions, due_at, is_newer, is_to_be_reaped
 from objstore.daemon.replica_client import ReplicaReply
-from objstore.store.databases import AccountStatus
+from objstore.store.databases import AccountStatus, ContainerRow
 
 ACCOUNT = Name("AUTH_t")
 GOLD, SILVER, HIDDEN = Name("AUTH_t", "gold"), Name("AUTH_t", "silver"), Name("AUTH_t", "\x00parts\x00gold")
@@ -109,51 +110,114 @@ def test_nothing_goes_before_the_delay(store: InProcess) -> None:
     assert work.status()["waiting"] == 3  # replicas
 
 
-def test_what_is_written_to_an_account_made_again_stays(store: InProcess, reaper: Work) -> None:
+def revive(store: InProcess) -> None:
+    """Create the account again, as happens where its databases are lost while a deleted one is away."""
+    now = Timestamp.from_seconds(time.time())
+    for device in store.primaries(ACCOUNT):
+        store.device(device).accounts.create(store.location(ACCOUNT), ACCOUNT, now, {}, revive=True)
+
+
+def put_newer(store: InProcess, name: Name, method: str = "PUT", replicas: int = 3, **headers: str) -> None:
+    """Change an object on its devices as a proxy does that does not know of the account's deletion."""
+    stamp = Timestamp.from_seconds(time.time() + 1).internal
+    for device in store.primaries(name)[:replicas]:
+        sent = {"X_Timestamp": stamp, "Content_Type": "a/b", "Content_Length": "1", **headers}
+        assert store.ask(device, method, name, body=b"n", **sent).status in (201, 202)
+
+
+def test_a_deleted_account_is_not_created_again(store: InProcess, reaper: Work) -> None:
     delete_account(store)
+    assert store("PUT", Name("AUTH_t", "new")).status == 503
+    run(reaper)
+    assert store("PUT", ACCOUNT).status == 403
+    assert store("POST", ACCOUNT, X_Account_Meta_A="1").status == 404
+    answer = store("HEAD", ACCOUNT)
+    assert (answer.status, answer.headers["X-Account-Status"]) == (410, "Deleted")
+    assert store("DELETE", ACCOUNT).status == 404
+    assert store("PUT", Name("AUTH_t", "new")).status == 503
+    assert contents(store) == []
+
+
+def test_an_account_is_created_again_once_its_deletion_is_forgotten(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    run(reaper)
+    later = Timestamp.from_seconds(time.time() + 10)
+    for device in store.primaries(ACCOUNT):
+        assert store.device(device).accounts.remove(store.location(ACCOUNT), later)
+    assert store("PUT", GOLD).status == 201
+    assert store("HEAD", ACCOUNT).status == 204
+    assert store("HEAD", GOLD._replace(object="o0")).status == 404
+
+
+def test_one_replica_that_knows_the_deletion_keeps_the_account_deleted(store: InProcess) -> None:
+    """New databases on devices that lost theirs would be newer than the deletion, and revive what is not reaped."""
+    delete_account(store)
+    for device in store.primaries(ACCOUNT)[1:]:
+        accounts = store.device(device).accounts
+        accounts.release()
+        shutil.rmtree(Path(accounts.path(store.location(ACCOUNT))).parent)
+    assert store("PUT", ACCOUNT).status == 403
+    assert store("PUT", Name("AUTH_t", "new")).status == 503
+
+
+def test_a_replica_that_missed_the_deletion_does_not_undo_it(store: InProcess) -> None:
+    away = store.primaries(ACCOUNT)[0]
+    store.net.down.add(away)
+    delete_account(store)
+    store.net.down.clear()
+    stamp = Timestamp.from_seconds(time.time() + 1).internal
+    assert store.ask(away, "PUT", ACCOUNT, X_Timestamp=stamp).status == 202
+    deleted = store.device(store.primaries(ACCOUNT)[1]).accounts.status(store.location(ACCOUNT))
+    accounts = store.device(away).accounts
+    accounts.merge_status(store.location(ACCOUNT), deleted)
+    assert accounts.status(store.location(ACCOUNT)).deleted
+
+
+def test_what_is_written_to_an_account_that_was_revived_stays(store: InProcess, reaper: Work) -> None:
+    delete_account(store)
+    revive(store)
     new = Name("AUTH_t", "new")
     assert store("PUT", new).status == 201
     assert store("PUT", new._replace(object="o0"), b"new").status == 201
+    assert store("PUT", GOLD).status == 202
+    assert store("PUT", GOLD._replace(object="o0"), b"newer").status == 201
     run(reaper)
-    assert contents(store) == []
     assert store("GET", new._replace(object="o0")).read() == b"new"
-    assert store("HEAD", GOLD).status == 404
+    assert store("GET", GOLD._replace(object="o0")).read() == b"newer"
+    assert contents(store, [SILVER, HIDDEN]) == []
     assert run_pass(reaper).units <= 3  # which look at the account, no more at what is in it
 
 
-def test_a_container_made_again_in_an_account_made_again_stays(store: InProcess, reaper: Work) -> None:
-    delete_account(store)
-    assert store("PUT", ACCOUNT).status in (201, 202)
-    assert store("PUT", GOLD).status == 202
-    assert store("PUT", GOLD._replace(object="o0"), b"new").status == 201
-    run(reaper)
-    assert store("GET", GOLD._replace(object="o0")).read() == b"new"
-    assert contents(store, [SILVER, HIDDEN]) == []
-
-
-def test_an_object_newer_than_the_deletion_stays(store: InProcess, reaper: Work) -> None:
-    """Also where its container was not made again: a proxy may not have known of the account's deletion yet."""
+def test_what_is_newer_stays_while_a_replica_does_not_answer_that_it_is_deleted(store: InProcess) -> None:
+    """The account may have been created again there."""
     delete_account(store)
     name = GOLD._replace(object="o0")
-    stamp = Timestamp.from_seconds(time.time() + 1).internal
-    for device in store.primaries(name):
-        headers = {"X_Timestamp": stamp, "Content_Type": "a/b", "Content_Length": "1"}
-        assert store.ask(device, "PUT", name, body=b"n", **headers).status == 201
-    run(reaper)
-    assert len(store.copies(name)) == 3
-    assert len(contents(store)) == 3
+    put_newer(store, name)
+    store.net.down.add(store.primaries(ACCOUNT)[2])
+    for host in (int(device[1:]) for device in store.primaries(ACCOUNT)[:2]):
+        run(cleaners.ACCOUNT_REAPER.make(store.around(host, account_reaper_takeover="0")))
+    store.net.down.clear()
+    assert [device for device in store.primaries(name) if device not in store.copies(name)] == []
 
 
-def test_an_object_with_newer_metadata_stays_also_where_a_replica_lacks_them(store: InProcess, reaper: Work) -> None:
-    """That replica made a deletion as of a time before the POST, which ended the content everywhere."""
+def test_what_was_written_after_the_deletion_goes_too(store: InProcess, reaper: Work) -> None:
+    """A proxy may not have known of the deletion yet. It would else keep the account from being forgotten for ever."""
+    new = Name("AUTH_t", "new")
     delete_account(store)
-    name = GOLD._replace(object="o0")
-    stamp = Timestamp.from_seconds(time.time() + 1).internal
-    for device in store.primaries(name)[:2]:
-        assert store.ask(device, "POST", name, X_Timestamp=stamp, X_Object_Meta_Color="blue").status == 202
-    run(reaper)
-    assert len(store.copies(name)) == 3
-    assert len(contents(store)) == 3
+    put_newer(store, GOLD._replace(object="o0"))
+    put_newer(store, GOLD._replace(object="o1"), "POST", 2, X_Object_Meta_Color="blue")
+    stamp = Timestamp.from_seconds(time.time() + 1)
+    for device in store.primaries(new):
+        headers = {"X_Timestamp": stamp.internal, "X_Backend_Storage_Policy_Default": "0"}
+        assert store.ask(device, "PUT", new, **headers).status == 201
+    for device in store.primaries(ACCOUNT):
+        store.device(device).accounts.merge_rows(store.location(ACCOUNT), [ContainerRow("new", stamp)])
+    run(reaper, passes=4)
+    assert contents(store) == []
+    assert listed(store) == [0, 0, 0]
+    for container in (GOLD, new):
+        for device in store.primaries(container):
+            assert store.device(device).containers.status(store.location(container)).deleted
 
 
 STAMP = Timestamp(5)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from harness.layer_stacks import Shelf
 
-from objstore.core.errors import Conflict, InvalidInput, NoContainer, NotFound
+from objstore.core.errors import AccountDeleted, Conflict, InvalidInput, NoContainer, NotFound
 from objstore.core.headers import DELETE_TIMESTAMP, POLICY, POLICY_NAME
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -192,5 +192,12 @@ def test_a_deleted_account_is_gone_with_its_containers(shelf: Shelf) -> None:
     ):
         with pytest.raises(NotFound):
             show()
-    assert not shelf.layer.account_info(shelf.context, account.account).exists
+    for change in (
+        lambda: shelf.layer.create_account(shelf.context, account, AccountOptions({})),
+        lambda: shelf.layer.update_account(shelf.context, account, AccountOptions({"X-Account-Meta-A": "1"})),
+        lambda: shelf.layer.create_container(shelf.context, account._replace(container="new"), ContainerOptions({})),
+    ):
+        with pytest.raises(AccountDeleted):
+            change()
+    assert shelf.layer.account_info(shelf.context, account.account).status == 410
     assert not shelf.layer.container_info(shelf.context, shelf.container).exists

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.core.errors import Conflict, NotFound
+from objstore.core.errors import AccountDeleted, Conflict, NotFound
 from objstore.core.names import HashSalt, Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES
@@ -117,11 +117,26 @@ def test_deleted_account_is_not_found_and_a_reaper_still_lists_it(account: Accou
     assert [item.name for item in account.list(AT, ListingQuery(), deleted_too=True).items] == ["c"]
 
 
-def test_account_is_made_anew_only_by_a_newer_put(account: AccountStore) -> None:
+def test_deleted_account_is_not_created_again(account: AccountStore) -> None:
+    account.delete(AT, at(20))
+    for raw in (15, 30):
+        with pytest.raises(AccountDeleted) as caught:
+            account.create(AT, NAME, at(raw), {})
+        assert caught.value.timestamp == at(20)
+
+
+def test_put_of_an_existing_account_leaves_the_time_of_its_creation(account: AccountStore) -> None:
+    # A replica that missed the deletion would else revive the account for all.
+    assert not account.create(AT, NAME, at(30), {"X-Account-Meta-Color": "blue"})
+    assert account.info(AT).put_timestamp == at(10)
+    assert live_metadata(account.info(AT).metadata) == {"X-Account-Meta-Color": "blue"}
+
+
+def test_account_of_the_system_is_revived_only_by_a_newer_put(account: AccountStore) -> None:
     account.delete(AT, at(20))
     with pytest.raises(Conflict):
-        account.create(AT, NAME, at(15), {})
-    assert account.create(AT, NAME, at(30), {})
+        account.create(AT, NAME, at(15), {}, revive=True)
+    assert account.create(AT, NAME, at(30), {}, revive=True)
     assert live_metadata(account.info(AT).metadata) == {}
     with pytest.raises(Conflict) as caught:
         account.delete(AT, at(25))
