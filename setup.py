@@ -20,6 +20,7 @@ FILTERS = (
     "metrics",
     "proxy_logging",
     "recon",
+    "staticweb",
     "storage_logging",
 )
 

@@ -53,6 +53,7 @@ PROXY_FILTERS = (
     "s3",
     "listing_formats",
     "tempauth",
+    "staticweb",
 )
 KINDS = {
     "proxy": ServerKind("proxy", 8080, PROXY_FILTERS),

@@ -38,6 +38,9 @@ ORDER = (
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
     Before("cache", "s3", "it looks buckets up through the cache"),
     Before("s3", "tempauth", "signatures are read before users are known"),
+    Before("cache", "staticweb", "it looks containers up through the cache"),
+    Before("tempauth", "staticweb", "pages are for clients without credentials"),
+    Before("listing_formats", "staticweb", "its pages are made of JSON listings"),
     Before("s3", "listing_formats", "S3's listings are made of JSON ones"),
 )
 NEEDED_BY_PROXY = (
@@ -50,6 +53,7 @@ NEEDED_BY_PROXY = (
     Needed("info", False, "clients cannot ask for limits and features"),
     Needed("s3", False, "S3 requests are refused"),
     Needed("listing_formats", False, "listings are JSON only"),
+    Needed("staticweb", False, "containers cannot be web sites"),
 )
 
 

@@ -10,6 +10,8 @@ Filters share data in environ:
 - `objstore.cache`: see `web.infos`, by `cache`.
 - `objstore.source`: the maker of a subrequest; absent for clients' requests.
 - `objstore.log_info`: a list of texts that any filter may add to, for the access log.
+- `objstore.web_page`: the answer is a page of a web site, not a listing, by `staticweb`.
+- `objstore.client_host`: the Host header of the client, by filters that replace it.
 - `objstore.raw_target`: path and query as received, by the HTTP server.
 
 Filters know nothing of nodes, rings and disks.

@@ -38,10 +38,6 @@ class ListingFormats:
         except InvalidInput as failure:
             return response_for(failure)(environ, start_response)
         kind = listings.negotiated(format, environ.get("HTTP_ACCEPT", ""))
-        if kind is None:
-            return error(406, "Supported formats: text/plain, application/json, application/xml or text/xml")(
-                environ, start_response
-            )
         environ["QUERY_STRING"] = query
         environ["HTTP_ACCEPT"] = listings.JSON
         answer = call(self.app, environ)
@@ -61,15 +57,23 @@ def _taken_from(query: str) -> tuple[str, str]:
     return format, urlencode([*((name, value) for name, value in pairs if name != "format"), ("format", "json")])
 
 
-def _converted(answer: Answer, kind: str, account: str, container: str, environ: Environ) -> WsgiApp:
-    """Return the answer in the chosen format; unchanged if it is not a listing (an error, a page of staticweb)."""
+def _converted(answer: Answer, kind: str | None, account: str, container: str, environ: Environ) -> WsgiApp:
+    """Return the answer in the chosen format; unchanged if it is not a listing (an error, a page of staticweb).
+
+    kind: a media type; None if the client accepts none, which matters for a listing alone.
+    """
     headers = {name: to_text(value) for name, value in answer.headers.items()}
     media_type = headers.get("Content-Type", "").partition(";")[0].strip()
     # A response without a body may have no type; the client still gets that of a GET.
     is_listing = media_type == listings.JSON or (
         not media_type and (answer.status == 204 or environ["REQUEST_METHOD"] == "HEAD")
     )
-    if answer.status not in (200, 204) or not is_listing or int(headers.get("Content-Length", 0)) > _LONGEST:
+    if answer.status not in (200, 204) or not is_listing or environ.get("objstore.web_page"):
+        return Response(answer.status, headers, answer.body)
+    if kind is None:
+        answer.close()
+        return error(406, "Supported formats: text/plain, application/json, application/xml or text/xml")
+    if int(headers.get("Content-Length", 0)) > _LONGEST:
         return Response(answer.status, headers, answer.body)
     headers["Content-Type"] = f"{kind}; charset=utf-8"
     headers["Vary"] = ", ".join(filter(None, (headers.get("Vary"), "Accept")))

@@ -38,7 +38,7 @@ class ProxyApp:
     def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self.cluster = cluster
         self.policies = cluster.policies  # for filters before it
-        self._limits = limits
+        self._limits = self.limits = limits
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer

@@ -25,6 +25,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus} | {
 _LINES = {status: f"{status} {reason}" for status, reason in _REASONS.items()}
 
 _EXPLANATIONS = {
+    301: "The resource has moved permanently.",
     400: "The server could not comply with the request since it is either malformed or otherwise incorrect.",
     401: "This server could not verify that you are authorized to access the document you requested.",
     403: "Access was denied to this resource.",

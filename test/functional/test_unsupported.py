@@ -34,7 +34,6 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
         ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
         ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"), ("X-Container-Meta-Temp-URL-Key", "k"),
         ("X-Container-Meta-Temp-URL-Key-2", "k"),
-        ("X-Container-Meta-Web-Index", "index.html"), ("X-Container-Meta-Web-Listings", "true"),
     ],
 )  # fmt: skip
 def test_services_of_a_container(owner: Client, container: str, header: str, value: str) -> None:

@@ -105,8 +105,8 @@ def test_a_setting_hidden_by_default_is_told(cluster: Path) -> None:
 
 
 def test_a_filter_without_a_section_is_told(cluster: Path) -> None:
-    output = problems(cluster, "proxy-server.conf", " tempauth proxy-server", " tempauth ratelimit proxy-server")
-    assert output == ["[pipeline:main] the pipeline names ratelimit, but there is no [filter:ratelimit]"]
+    output = problems(cluster, "proxy-server.conf", " proxy-server\n", " unheard-of proxy-server\n")
+    assert output == ["[pipeline:main] the pipeline names unheard-of, but there is no [filter:unheard-of]"]
 
 
 def test_a_filter_that_does_not_exist_is_told(cluster: Path) -> None:

@@ -81,9 +81,22 @@ def test_an_empty_listing_is_204_as_text_and_200_as_json():
     assert answer.status == 200 and len(etree.fromstring(body)) == 0
 
 
-def test_nothing_that_fits_is_406_and_asks_nobody():
-    below = Below()
-    assert ask(below, accept="text/html")[0].status == 406 and below.asked is None
+def test_a_listing_of_which_no_form_fits_is_406():
+    assert ask(Below(), accept="text/html")[0].status == 406
+    assert ask(Below(), method="HEAD", accept="text/html")[0].status == 406
+
+
+def test_a_page_of_a_web_site_passes_in_any_form():
+    """An index may be JSON, and browsers may accept HTML alone."""
+
+    def below(environ, start_response):
+        environ["objstore.web_page"] = True
+        return Response(200, {"Content-Type": "application/json"}, b'[{"name": "x"}]')(environ, start_response)
+
+    for accept in ("text/html", "text/plain", None):
+        answer, body = ask(below, accept=accept)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+        assert body == b'[{"name": "x"}]'
 
 
 def test_head_tells_the_type_and_not_the_length_of_another():

@@ -1,0 +1,321 @@
+"""Containers as web sites: indexes, listings, error pages, redirects."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote, urljoin
+
+import pytest
+from harness.client import Answer, Client
+from harness.layouts import ONE_DEVICE
+
+pytestmark = ONE_DEVICE
+
+READ, LIST = ".r:*", ".r:*,.rlistings"
+DIRECTORY = {"Content-Type": "application/directory"}
+# Names that would break a page that did not escape or quote them.
+HOSTILE = [
+    "<script>alert(1)<img src=x>", "a&b;c", "q?x#y%z", "quote\"'", "a:b", "http:evil", "ü 日本", "white\u00a0 space",
+    "+", "%2e%2e", "back\\slash", "tab\tname",
+]  # fmt: skip
+
+
+@pytest.fixture
+def make_site(owner: Client, new_container: Callable[[], str]) -> Callable[..., str]:
+    """Makes a container with these headers after `X-Container-Meta-Web-`, readable by everyone."""
+
+    def make(read: str = LIST, **web: str) -> str:
+        name = new_container()
+        meta = {f"X-Container-Meta-Web-{key.replace('_', '-').title()}": value for key, value in web.items()}
+        assert owner.post(name, {"X-Container-Read": read, **meta}).status == 204
+        return name
+
+    return make
+
+
+@pytest.fixture
+def visitor(owner: Client) -> Iterator[Client]:
+    client = owner.with_token(None)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def site(owner: Client, make_site: Callable[..., str]) -> str:
+    name = make_site(index="index.html", error="err.html", listings="true")
+    for path, body in (
+        ("index.html", b"INDEX"), ("sub/index.html", b"SUB"), ("list/one.txt", b"1"), ("list/deep/two.txt", b"22"),
+        ("404err.html", b"NOT HERE"), ("401err.html", b"LOG IN"),
+    ):  # fmt: skip
+        assert owner.put(f"{name}/{path}", body).status == 201
+    return name
+
+
+def links(answer: Answer) -> list[str]:
+    return [html.unescape(link) for link in re.findall(r'href="([^"]*)"', answer.text)]
+
+
+def entries(answer: Answer) -> list[str]:
+    """Names that a listing shows, without that of its parent."""
+    return [
+        html.unescape(name)
+        for name in re.findall(r'class="item [^"]*"><td class="colname"><a [^>]*>([^<]*)<', answer.text)
+    ]
+
+
+def test_an_index_is_served_for_its_directory(owner: Client, visitor: Client, site: str) -> None:
+    for path, body in (("/", b"INDEX"), ("/sub/", b"SUB")):
+        answer = visitor.get(site + path)
+        assert (answer.status, answer.body, answer["Content-Type"]) == (200, body, "text/html")
+        head = visitor.head(site + path)
+        assert (head.status, head["Content-Length"], head["Etag"]) == (200, str(len(body)), answer["Etag"])
+    assert visitor.get(f"{site}/index.html").body == b"INDEX"
+
+
+@pytest.mark.parametrize("path", ["", "/sub", "/list", "/list/deep"])
+def test_a_directory_without_slash_is_redirected(visitor: Client, site: str, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = visitor.request(method, site + path, {"Host": "www.example.com:81"}, query="a=b%20c&d")
+        assert answer.status == 301
+        assert answer["Location"] == f"http://www.example.com:81{visitor.root}/{site}{path}/?a=b%20c&d"
+
+
+def test_a_redirect_keeps_the_encoding_of_the_path(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.put(f"{site}/a b/ü/x", b"").status == 201
+    answer = visitor.send("GET", f"{visitor.root}/{site}/a%20b/%C3%BC")
+    assert answer["Location"] == f"{visitor.endpoint}{visitor.root}/{site}/a%20b/%C3%BC/"
+    answer = visitor.send("GET", f"{visitor.root}/{site}//evil.example.com/..%2f")
+    assert answer.status == 404 and answer.body == b"NOT HERE"
+
+
+def test_a_listing(visitor: Client, site: str) -> None:
+    answer = visitor.get(f"{site}/list/")
+    assert (answer.status, answer["Content-Type"]) == (200, "text/html; charset=UTF-8")
+    assert links(answer) == ["../", "./deep/", "./one.txt"]
+    assert entries(answer) == ["deep/", "one.txt"]
+    assert f"Listing of {visitor.root}/{site}/list/" in answer.text
+    assert '<span title="1 bytes">1 B</span>' in answer.text
+    assert re.search(
+        r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ">\d{4}-\d\d-\d\d \d\d:\d\d:\d\d</time>', answer.text
+    )
+    assert "color-scheme: light dark" in answer.text
+    head = visitor.head(f"{site}/list/")
+    assert (head.status, head["Content-Length"]) == (200, str(len(answer.body)))
+
+
+def test_a_browser_or_a_script_may_ask_for_html_only(owner: Client, visitor: Client, site: str) -> None:
+    for path in ("/", "/list/", ""):
+        assert visitor.get(site + path, {"Accept": "text/html"}).status in (200, 301)
+    assert owner.get(site, {"Accept": "text/html"}).status == 406
+
+
+def test_an_index_of_json_is_not_taken_for_a_listing(
+    owner: Client, visitor: Client, make_site: Callable[..., str]
+) -> None:
+    site = make_site(index="index.json")
+    body = b'[{"name": "x"}]'
+    assert owner.put(f"{site}/index.json", body, {"Content-Type": "application/json"}).status == 201
+    answer = visitor.get(f"{site}/")
+    assert (answer.body, answer["Content-Type"]) == (body, "application/json")
+
+
+def test_every_link_of_a_listing_leads_to_its_object(
+    owner: Client, visitor: Client, make_site: Callable[..., str]
+) -> None:
+    site = make_site(listings="on")
+    for name in HOSTILE:
+        assert owner.put(f"{site}/dir/{name}", name.encode()).status == 201
+        assert owner.put(f"{site}/dir/{name}/below", b"").status == 201
+    answer = visitor.get(f"{site}/dir/")
+    assert sorted(entries(answer)) == sorted([*HOSTILE, *(f"{name}/" for name in HOSTILE)])
+    assert "<script>" not in answer.text
+    url = f"{visitor.root}/{site}/dir/"
+    found = {}
+    for link in links(answer)[1:]:
+        target = urljoin(url, link)
+        assert target.startswith(url)
+        found[unquote(target[len(url) :])] = visitor.send("GET", target)
+    for name in HOSTILE:
+        assert found[name].body == name.encode()
+        assert "below" in found[f"{name}/"].text
+
+
+def test_a_hostile_path_in_the_title(visitor: Client, site: str, owner: Client) -> None:
+    assert owner.put(f"{site}/<b>/x", b"").status == 201
+    answer = visitor.send("GET", f"{visitor.root}/{site}/%3Cb%3E/")
+    assert "&lt;b&gt;" in answer.text and "<b>" not in answer.text
+
+
+def test_label_and_stylesheet(owner: Client, visitor: Client, make_site: Callable[..., str]) -> None:
+    site = make_site(listings="yes", listings_label="My <files>", listings_css='css/"list".css')
+    assert owner.put(f"{site}/a/b/c", b"").status == 201
+    page = visitor.get(f"{site}/a/b/")
+    assert "<title>Listing of My &lt;files&gt;/a/b/</title>" in page.text
+    assert links(page)[0] == '../../css/"list".css'
+    assert "<style>" not in page.text
+    for css in ("https://cdn.example.com/x.css", "/x.css"):
+        owner.post(site, {"X-Container-Meta-Web-Listings-Css": css})
+        assert links(visitor.get(f"{site}/a/b/"))[0] == css
+
+
+def test_error_pages(visitor: Client, site: str) -> None:
+    for path in ("none", "none/", "list/none", "sub/none/"):
+        answer = visitor.get(f"{site}/{path}")
+        assert (answer.status, answer.body, answer["Content-Type"]) == (404, b"NOT HERE", "text/html")
+        head = visitor.head(f"{site}/{path}")
+        assert (head.status, head["Content-Length"], head.body) == (404, "8", b"")
+    answer = visitor.get(f"{site}/none", {"Range": "bytes=0-1", "If-None-Match": "*", "If-Match": '"x"'})
+    assert (answer.status, answer.body) == (404, b"NOT HERE")
+
+
+def test_without_the_page_the_error_is_the_usual_one(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.delete(f"{site}/404err.html").status == 204
+    answer = visitor.get(f"{site}/none")
+    assert answer.status == 404 and b"could not be found" in answer.body
+
+
+def test_the_index_without_the_right_to_list(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.post(site, {"X-Container-Read": READ}).status == 204
+    assert visitor.get(site).status == 301
+    assert visitor.get(f"{site}/").body == b"INDEX"
+    assert visitor.get(f"{site}/sub/").body == b"SUB"
+    for path in ("list/", "none/"):
+        answer = visitor.get(f"{site}/{path}")
+        assert (answer.status, answer.body) == (401, b"LOG IN")
+        assert answer["Www-Authenticate"].startswith("Swift realm=")
+        assert visitor.head(f"{site}/{path}").status == 401
+    assert visitor.get(f"{site}/none").body == b"NOT HERE"
+
+
+def test_a_private_site_is_not_shown(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.post(site, {"X-Container-Read": ""}).status == 204
+    for path in ("", "/", "/index.html", "/sub", "/sub/", "/list/", "/none"):
+        answer = visitor.get(site + path)
+        assert answer.status == 401 and b"LOG IN" not in answer.body
+        assert visitor.head(site + path).status == 401
+
+
+def test_referrers(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.post(site, {"X-Container-Read": ".r:good.example.com,.rlistings"}).status == 204
+    good = {"Referer": "http://good.example.com/"}
+    assert visitor.get(f"{site}/", good).body == b"INDEX"
+    assert visitor.get(f"{site}/list/", good).status == 200
+    assert visitor.get(f"{site}/").status == 401
+
+
+def test_conditions_and_ranges_are_those_of_the_index(visitor: Client, site: str) -> None:
+    etag = visitor.head(f"{site}/")["Etag"]
+    assert visitor.get(f"{site}/", {"If-None-Match": etag}).status == 304
+    failed = visitor.get(f"{site}/", {"If-Match": '"other"'})
+    assert failed.status == 412
+    assert visitor.get(f"{site}/", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}).status == 304
+    part = visitor.get(f"{site}/", {"Range": "bytes=1-2"})
+    assert (part.status, part.body) == (206, b"ND")
+    assert visitor.get(f"{site}/", {"Range": "bytes=10-"}).status == 416
+    assert visitor.get(f"{site}/list/", {"Range": "bytes=1-2"}).status == 200
+
+
+def test_a_token_means_the_api_unless_the_mode_is_web(owner: Client, site: str) -> None:
+    assert "index.html" in owner.names(site)
+    assert owner.get(f"{site}/sub").status == 404
+    assert owner.get(f"{site}/list/").status == 404
+    web = {"X-Web-Mode": "true"}
+    assert owner.get(site, web).status == 301
+    assert owner.get(f"{site}/", web).body == b"INDEX"
+    assert owner.get(f"{site}/list/", web)["Content-Type"].startswith("text/html")
+    assert owner.get(f"{site}/none", web).body == b"NOT HERE"
+    assert owner.get(f"{site}/sub", {"X-Web-Mode": "false"}).status == 404
+
+
+def test_an_owner_sees_its_private_site_in_web_mode(owner: Client, site: str) -> None:
+    assert owner.post(site, {"X-Container-Read": ""}).status == 204
+    assert owner.get(f"{site}/list/", {"X-Web-Mode": "yes"}).status == 200
+
+
+def test_listings_that_are_disabled(owner: Client, visitor: Client, make_site: Callable[..., str]) -> None:
+    site = make_site(index="index.html")
+    assert owner.put(f"{site}/a/b", b"").status == 201
+    assert visitor.get(f"{site}/a").status == 301
+    for path in ("/", "/a/"):
+        answer = visitor.get(site + path)
+        assert answer.status == 404 and b"disabled" in answer.body and b"index.html" in answer.body
+    owner.post(site, {"X-Container-Meta-Web-Listings": "false"})
+    assert visitor.get(f"{site}/a/").status == 404
+
+
+def test_a_container_without_these_settings_is_no_site(owner: Client, visitor: Client, container: str) -> None:
+    owner.post(container, {"X-Container-Read": LIST})
+    owner.put(f"{container}/d/index.html", b"")
+    assert visitor.names(container) == ["d/index.html"]
+    assert visitor.get(f"{container}/d").status == visitor.get(f"{container}/d/").status == 404
+
+
+def test_settings_are_shown_and_removed(owner: Client, visitor: Client, site: str) -> None:
+    assert owner.head(site)["X-Container-Meta-Web-Index"] == "index.html"
+    for key in ("Index", "Error", "Listings"):
+        owner.post(site, {f"X-Remove-Container-Meta-Web-{key}": "x"})
+    assert visitor.get(f"{site}/")["Content-Type"].startswith("text/plain")
+
+
+def test_markers_of_directories(owner: Client, visitor: Client, make_site: Callable[..., str]) -> None:
+    site = make_site(index="index.html", listings="true")
+    owner.put(f"{site}/full", b"", DIRECTORY)
+    owner.put(f"{site}/full/x", b"x")
+    owner.put(f"{site}/empty", b"", DIRECTORY)
+    owner.put(f"{site}/data", b"12", DIRECTORY)
+    owner.put(f"{site}/slash/", b"", DIRECTORY)
+    owner.put(f"{site}/slash/x", b"x")
+    owner.put(f"{site}/real/", b"data")
+    assert visitor.get(f"{site}/full").status == 301
+    assert entries(visitor.get(f"{site}/full/")) == ["x"]
+    assert visitor.get(f"{site}/empty").status == 404
+    assert visitor.get(f"{site}/data").body == b"12"
+    assert visitor.get(f"{site}/data", {"Range": "bytes=0-0"}).body == b"1"
+    assert visitor.get(f"{site}/slash").status == 301
+    assert entries(visitor.get(f"{site}/slash/")) == ["x"]
+    assert visitor.get(f"{site}/real/").body == b"data"
+    owner.post(site, {"X-Container-Meta-Web-Directory-Type": "text/directory"})
+    assert visitor.get(f"{site}/full")["Content-Type"] == "application/directory"
+    owner.put(f"{site}/text", b"", {"Content-Type": "text/directory"})
+    owner.put(f"{site}/text/x", b"x")
+    assert visitor.get(f"{site}/text").status == 301
+
+
+def test_changes_pass(owner: Client, visitor: Client, site: str) -> None:
+    for method in ("PUT", "POST", "DELETE"):
+        assert visitor.request(method, f"{site}/index.html", {"Content-Length": "0"}).status == 401
+    assert owner.put(f"{site}/index.html", b"NEW", {"X-Web-Mode": "true"}).status == 201
+    assert visitor.get(f"{site}/").body == b"NEW"
+
+
+def test_cross_origin_requests(owner: Client, visitor: Client, site: str) -> None:
+    owner.post(site, {"X-Container-Meta-Access-Control-Allow-Origin": "http://a.example.com"})
+    origin = {"Origin": "http://a.example.com"}
+    for path in ("/", "/list/", "/none", "/list/one.txt"):
+        assert visitor.get(site + path, origin)["Access-Control-Allow-Origin"] == "http://a.example.com"
+
+
+def test_a_deleted_index_leaves_the_listing(owner: Client, visitor: Client, site: str) -> None:
+    owner.delete(f"{site}/index.html")
+    answer = visitor.get(f"{site}/")
+    assert answer.status == 200 and "index.html" not in entries(answer)
+    assert visitor.get(site).status == 301
+
+
+@pytest.mark.parametrize("path", ["%00", "%FF", "sub/%00/", "a%FF/"])
+def test_names_that_cannot_be(visitor: Client, site: str, path: str) -> None:
+    assert visitor.send("GET", f"{visitor.root}/{site}/{path}").status in (400, 404, 412)
+
+
+@pytest.mark.parametrize(
+    "query", ["marker=%FF", "marker=" + "x" * 2000, "marker=%00", "&&=&", "format=xml", "limit=99999999"]
+)
+def test_odd_queries_of_a_listing(visitor: Client, site: str, query: str) -> None:
+    assert visitor.request("GET", f"{site}/list/", query=query).status in (200, 400, 412)
+    assert visitor.request("GET", f"{site}/", query=query).status in (200, 400, 412)
+
+
+def test_the_feature_is_in_info(owner: Client) -> None:
+    assert owner.send("GET", "/info").json["staticweb"] == {}
