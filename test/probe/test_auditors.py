@@ -140,7 +140,8 @@ def _change_rows(cluster: Cluster, place: Place, statement: str) -> None:
         with connection:
             connection.execute(statement)
             connection.execute(
-                "UPDATE policy_stat SET (object_count, bytes_used) = (SELECT count(*), ifnull(sum(size), 0) FROM object"
+                "UPDATE policy_stat SET (object_count, bytes_used, quota_bytes) ="
+                " (SELECT count(*), ifnull(sum(size), 0), ifnull(sum(size), 0) FROM object"
                 " WHERE object.policy_index = policy_stat.policy_index AND deleted = 0)"
             )
         connection.close()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import account_db as db
-from objstore.store.databases import schema
+from objstore.store.databases import account_quotas, schema
 from objstore.store.databases.account_db import AccountStatus, AccountTotals, ListedContainer, NewAccount
 from objstore.store.databases.contents import Contents
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.replicas import Replicas
+from objstore.store.databases.reservations import Release, Releasing, Reserving, RoomRequest
 from objstore.store.databases.rows import ContainerRow, check_text
 
 __all__ = ["AccountStatus", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
@@ -68,6 +70,14 @@ class AccountStore(Replicas):
     def list(self, location: Location, query: ListingQuery, deleted_too: bool = False) -> ListingPage:
         """ListedContainers and Subdirs, with the account's info. deleted_too: also of a deleted account."""
         return self._databases.read(location, db.list_containers, query, deleted_too)
+
+    def reserve(self, location: Location, claim: RoomRequest, now: Callable[[], float] = time.time) -> str:
+        """Reserve room for a write in one of its containers if the quotas grant it; return the verdict."""
+        return str(self._databases.write(location, account_quotas.RESERVE, Reserving(claim, now), growing=True))
+
+    def end_reservation(self, location: Location, ended: Release, now: Callable[[], float] = time.time) -> None:
+        """End a reservation."""
+        self._databases.write(location, account_quotas.RELEASE, Releasing(ended, now))
 
     def delete(self, location: Location, timestamp: Timestamp) -> None:
         """Mark as deleted, with all its containers. Raises Conflict if it was created at or after `timestamp`."""

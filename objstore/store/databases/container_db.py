@@ -83,12 +83,13 @@ class ObjectItem(NamedTuple):
 
 
 class PolicyTotals(NamedTuple):
-    """bytes_elsewhere, bytes_referenced: see `ContainerStatus`."""
+    """bytes_elsewhere, bytes_referenced: see `ContainerStatus`. quota_bytes: listed sizes of what only it counts."""
 
     object_count: int
     bytes_used: int
     bytes_elsewhere: int = 0
     bytes_referenced: int = 0
+    quota_bytes: int = 0
 
 
 def _encode(row: ObjectRow) -> tuple[object, ...]:
@@ -151,12 +152,19 @@ OBJECTS = tables.RowTable(
     encode=_encode,
     decode=_decode,
     join=join_objects,
-    weight=lambda row: (1, row.size, row.size if row.elsewhere else 0, row.referenced),
+    weight=lambda row: (
+        1,
+        row.size,
+        row.size if row.elsewhere else 0,
+        row.referenced,
+        0 if row.elsewhere else row.size + row.referenced,
+    ),
     totals={
         "object_count": "1",
         "bytes_used": "size",
         "bytes_elsewhere": "size * elsewhere",
         "bytes_referenced": "referenced",
+        "quota_bytes": "(size + referenced) * (1 - elsewhere)",
     },
     lasting=_MARKER,
 )

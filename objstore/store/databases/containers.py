@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import container_db as db
-from objstore.store.databases import schema
+from objstore.store.databases import container_quotas, schema
 from objstore.store.databases.container_db import ContainerStatus, NewContainer, ObjectItem, PolicyTotals, Writer
 from objstore.store.databases.contents import Contents
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
 from objstore.store.databases.replicas import Replicas
+from objstore.store.databases.reservations import Release, Releasing, Reserving, RoomRequest, Standing
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 
 __all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "PolicyTotals", "Writer"]
@@ -99,6 +101,22 @@ class ContainerStore(Replicas):
     def markers(self, location: Location, limit: int) -> Sequence[str]:
         """Keys whose current version is a delete marker, which no listing shows."""
         return self._databases.read(location, db.markers, limit)
+
+    # Quotas, see `reservations`
+
+    def standing(self, location: Location, name: str, now: Callable[[], float] = time.time) -> Standing:
+        """Return the state of a name and the totals. Raises NotFound for a container that is deleted."""
+        query = container_quotas.StandingQuery(name, now)
+        standing: Standing = self._databases.write(location, container_quotas.STANDING, query)
+        return standing
+
+    def reserve(self, location: Location, claim: RoomRequest, now: Callable[[], float] = time.time) -> str:
+        """Reserve room for a write if the quotas grant it; return the verdict."""
+        return str(self._databases.write(location, container_quotas.RESERVE, Reserving(claim, now), growing=True))
+
+    def end_reservation(self, location: Location, ended: Release, now: Callable[[], float] = time.time) -> None:
+        """End a reservation."""
+        self._databases.write(location, container_quotas.RELEASE, Releasing(ended, now))
 
     # Reporting to the account
 

@@ -78,6 +78,43 @@ ALTER TABLE object ADD COLUMN fields TEXT NOT NULL DEFAULT '';
 ALTER TABLE policy_stat ADD COLUMN bytes_referenced INTEGER NOT NULL DEFAULT 0;
 """
 
+# Room within quotas, see `reservations`. done: NULL for an open reservation.
+_QUOTA = """
+CREATE TABLE reservation (
+    id TEXT PRIMARY KEY,
+    member TEXT NOT NULL,
+    name TEXT NOT NULL,
+    objects INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    old_objects INTEGER NOT NULL,
+    old_size INTEGER NOT NULL,
+    policy_index INTEGER NOT NULL,
+    until REAL NOT NULL,
+    done TEXT
+) WITHOUT ROWID;
+CREATE TABLE member (
+    name TEXT PRIMARY KEY,
+    policy_index INTEGER NOT NULL,
+    objects INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    until REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+# Only rows that stand for others can make the sum differ from totals that are there.
+_CONTAINER_5 = (
+    """
+ALTER TABLE policy_stat ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE policy_stat SET quota_bytes = bytes_used - bytes_elsewhere;
+UPDATE policy_stat SET quota_bytes = (
+    SELECT ifnull(sum((size + referenced) * (1 - elsewhere)), 0) FROM object
+    WHERE object.policy_index = policy_stat.policy_index AND deleted = 0
+) WHERE bytes_referenced != 0;
+"""
+    + _QUOTA
+)
+
 _ACCOUNT_1 = (
     """
 CREATE TABLE info (
@@ -124,9 +161,9 @@ class DatabaseKind(NamedTuple):
 
 
 CONTAINER = DatabaseKind(
-    "container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3, _CONTAINER_4)
+    "container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3, _CONTAINER_4, _CONTAINER_5)
 )
-ACCOUNT = DatabaseKind("account", "accounts", 0x4F534143, (_ACCOUNT_1,))
+ACCOUNT = DatabaseKind("account", "accounts", 0x4F534143, (_ACCOUNT_1, _QUOTA))
 KINDS = (CONTAINER, ACCOUNT)
 
 

@@ -374,7 +374,7 @@ def test_totals_that_do_not_agree_make_all_rows_be_sent_again(world: World, plac
     world.store("d2").close()
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM object WHERE name = 'n3'")
-        connection.execute("UPDATE policy_stat SET object_count = 4, bytes_used = 20")
+        connection.execute("UPDATE policy_stat SET object_count = 4, bytes_used = 20, quota_bytes = 20")
     connection.close()
     world.run("d1")
     assert_equal(world, place)
@@ -399,7 +399,10 @@ def forget_row(world: World, device: str, place: Location, name: str) -> None:
     connection = sqlite3.connect(world.store(device).path(place))
     with connection:
         connection.execute("DELETE FROM object WHERE name = ?", (name,))
-        connection.execute("UPDATE policy_stat SET object_count = object_count - 1, bytes_used = bytes_used - 5")
+        connection.execute(
+            "UPDATE policy_stat SET object_count = object_count - 1,"
+            " bytes_used = bytes_used - 5, quota_bytes = quota_bytes - 5"
+        )
     connection.close()
 
 

@@ -222,23 +222,23 @@ def test_rows_for_a_container_never_made_are_refused_unless_told_how_to_make_it(
         store.merge_rows(AT, [put("o", 5)])
     store.merge_rows(AT, [put("o", 5)], create_with=NewContainer(NAME, at(5), 2))
     assert store.info(AT).policy_index == 2
-    assert store.policy_totals(AT)[0] == PolicyTotals(1, 1)
+    assert store.policy_totals(AT)[0] == PolicyTotals(1, 1, 0, 0, 1)
 
 
 def test_overwrite_delete_and_overwrite_keep_totals_exact(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("o", 20, 5), put("p", 20, 7)])
     container.merge_rows(AT, [put("o", 21, 100)])
-    assert container.policy_totals(AT) == {0: PolicyTotals(2, 107)}
+    assert container.policy_totals(AT) == {0: PolicyTotals(2, 107, 0, 0, 107)}
     container.merge_rows(AT, [gone("o", 22)])
-    assert container.policy_totals(AT) == {0: PolicyTotals(1, 7)}
+    assert container.policy_totals(AT) == {0: PolicyTotals(1, 7, 0, 0, 7)}
     container.merge_rows(AT, [put("o", 21, 9), put("o", 23, 1)])
-    assert container.policy_totals(AT) == {0: PolicyTotals(2, 8)}
+    assert container.policy_totals(AT) == {0: PolicyTotals(2, 8, 0, 0, 8)}
     assert container.info(AT)[6:8] == (2, 8)
 
 
 def test_the_same_name_in_two_policies_is_two_rows(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("o", 20, 5), put("o", 21, 6, policy=1)])
-    assert container.policy_totals(AT) == {0: PolicyTotals(1, 5), 1: PolicyTotals(1, 6)}
+    assert container.policy_totals(AT) == {0: PolicyTotals(1, 5, 0, 0, 5), 1: PolicyTotals(1, 6, 0, 0, 6)}
     assert [item.size for item in container.list(AT, ListingQuery(policy_index=1)).items] == [6]
     assert [item.size for item in container.list(AT, ListingQuery()).items] == [5]
 
@@ -267,6 +267,7 @@ ROWS = st.lists(
         policy_index=st.integers(0, 1),
         content_type_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
         meta_timestamp=st.none() | st.builds(Timestamp, st.integers(1, 6)),
+        elsewhere=st.booleans(),
         referenced=st.integers(-1, 5),
         fields=st.sampled_from(["", '{"slo_etag":"a"}']),
     ),
@@ -294,7 +295,8 @@ def test_databases_given_the_same_rows_in_any_order_are_equal(
             live = [row for row in stored if row.policy_index == policy and not row.deleted]
             elsewhere = sum(row.size for row in live if row.elsewhere)
             size, referenced = sum(row.size for row in live), sum(row.referenced for row in live)
-            assert totals[policy] == PolicyTotals(len(live), size, elsewhere, referenced)
+            quota = sum(row.size + row.referenced for row in live if not row.elsewhere)
+            assert totals[policy] == PolicyTotals(len(live), size, elsewhere, referenced, quota)
             listing = shared.list(location, ListingQuery(policy_index=policy, reserved=True))
             assert len(listing.items) == len(live)
         found.append((stored, totals))
@@ -490,9 +492,9 @@ def test_description_of_a_file(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20, 5)])
     found = describe_database(container.path(AT))
     assert found["kind"] == "container"
-    assert found["version"] == 4
+    assert found["version"] == 5
     assert found["name"] == NAME
-    assert found["policies"] == {0: PolicyTotals(1, 5)}
+    assert found["policies"] == {0: PolicyTotals(1, 5, 0, 0, 5)}
     assert found["max_row"] == 1
     container.close()
     assert describe_database(container.path(AT)) == found
