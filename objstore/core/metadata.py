@@ -8,7 +8,7 @@ belongs to an object but is replaced together with its user metadata.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from objstore.core.errors import InvalidInput
 from objstore.core.text import is_header_name, is_header_value
@@ -43,7 +43,8 @@ def sysmeta_prefix(kind: str) -> str:
 
 
 _SYS = tuple(sysmeta_prefix(kind) for kind in KINDS)
-_OBJECT_POSTED = (user_prefix("Object"), TRANSIENT_SYSMETA)
+_USER_OF_OBJECTS = user_prefix("Object")
+_OBJECT_POSTED = (_USER_OF_OBJECTS, TRANSIENT_SYSMETA)
 _OBJECT_STORED = (*_OBJECT_POSTED, sysmeta_prefix("Object"))
 
 
@@ -61,6 +62,16 @@ def replaced_by_post(header: str) -> bool:
     if header in OBJECT_HEADERS:
         return header not in PUT_ONLY_HEADERS
     return header.startswith(_OBJECT_POSTED)
+
+
+def sent_values(headers: Mapping[str, str], stored: Callable[[str], bool]) -> dict[str, str]:
+    """Return the headers of a change that `stored` selects. Of those without a value only user metadata counts.
+
+    Swift stores them empty, and so does S3.
+    """
+    return {
+        name: value for name, value in headers.items() if (value or name.startswith(_USER_OF_OBJECTS)) and stored(name)
+    }
 
 
 def after_post(data: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, str]:

@@ -145,14 +145,14 @@ class RenameSource(NamedTuple):
 class PutOptions(NamedTuple):
     """Options of a PUT.
 
-    headers: stored with it, by canonical names: Content-Type (always), X-Delete-At, metadata. Others, and those
-    without a value, are skipped. etag: MD5 that the body must have, '' for any. timestamp: of the change, which
-    then is final: it loses against anything that is not older; None for now, or just after the stored one. condition:
-    on the stored object; an expired one counts as missing. policy: the storage policy, None for the container's. life:
-    of the container, if the object depends on it (see `core.lives`); '' for the current one. late: returns further
-    headers; called after the body was read. listed: acknowledge it only after a majority of the container's replicas
-    lists it. keep_segments: those of a manifest that it replaces belong to another object now. data_policy: the storage
-    policy that keeps the content, if not that of the container.
+    headers: stored with it, by canonical names: Content-Type (always), X-Delete-At, metadata. Others are skipped, and
+    those without a value unless they are user metadata. etag: MD5 that the body must have, '' for any. timestamp: of
+    the change, which then is final: it loses against anything that is not older; None for now, or just after the stored
+    one. condition: on the stored object; an expired one counts as missing. policy: the storage policy, None for the
+    container's. life: of the container, if the object depends on it (see `core.lives`); '' for the current one. late:
+    returns further headers; called after the body was read. listed: acknowledge it only after a majority of the
+    container's replicas lists it. keep_segments: those of a manifest that it replaces belong to another object now.
+    data_policy: the storage policy that keeps the content, if not that of the container.
     """
 
     headers: Mapping[str, str]

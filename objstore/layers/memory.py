@@ -109,7 +109,7 @@ class MemoryLayer:
         if options.etag and options.etag.strip('"').lower() != etag:
             raise ChecksumMismatch(f"the body's MD5 is {etag}, not {options.etag}")
         sent = {**options.headers, **(options.late() if options.late is not None else {})}
-        headers = {key: value for key, value in sent.items() if value and metadata.stored_with_object(key)}
+        headers = metadata.sent_values(sent, metadata.stored_with_object)
         headers["Content-Type"] = sent.get("Content-Type") or "application/octet-stream"
         container = self._bearers.get(name.of_container)  # its state after the body has come
         if container is None or not container.exists:
@@ -135,7 +135,7 @@ class MemoryLayer:
             raise NotFound(name.path, stored)
         if not options.expired and self._live(stored) is None:
             raise NotFound(name.path, stored.changed)
-        sent = {key: value for key, value in options.headers.items() if value and metadata.replaced_by_post(key)}
+        sent = metadata.sent_values(options.headers, metadata.replaced_by_post)
         if options.headers.get("Content-Type"):
             sent["Content-Type"] = options.headers["Content-Type"]
         self._objects[key] = stored._replace(changed=stamp, headers=metadata.after_post(stored.headers, sent))

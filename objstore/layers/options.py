@@ -27,7 +27,7 @@ def put_options(
     sent: Mapping[str, str], key: str, now: float, late: Callable[[], Mapping[str, str]] | None = None
 ) -> PutOptions:
     """Return the options of a PUT. key: of the object, for its type. Raises InvalidInput."""
-    headers = {name: value for name, value in sent.items() if value and metadata.stored_with_object(name)}
+    headers = metadata.sent_values(sent, metadata.stored_with_object)
     headers["Content-Type"] = constraints.content_type(sent, key)
     headers |= _expiry(sent, now)
     return PutOptions(
@@ -44,7 +44,7 @@ def put_options(
 
 def update_options(sent: Mapping[str, str], key: str, now: float) -> UpdateOptions:
     """Return the options of a POST; it replaces all metadata at once. Raises InvalidInput."""
-    headers = {name: value for name, value in sent.items() if value and metadata.replaced_by_post(name)}
+    headers = metadata.sent_values(sent, metadata.replaced_by_post)
     if sent.get("Content-Type"):
         headers["Content-Type"] = constraints.content_type(sent, key)
     headers |= _expiry(sent, now)

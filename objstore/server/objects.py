@@ -259,12 +259,11 @@ def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
 
 
 def _stored_headers(sent: Mapping[str, str], kept: Callable[[str], bool]) -> dict[str, str]:
-    """Return the headers or trailers of a change selected by `kept`, to store with the object; empty values are
-    ignored.
+    """Return the headers or trailers of a change selected by `kept`, to store with the object.
 
     Raises InvalidInput for a header that no answer could have.
     """
-    stored = {name: value for name, value in sent.items() if value and kept(name)}
+    stored = metadata.sent_values(sent, kept)
     metadata.check_sendable(stored)
     return stored
 

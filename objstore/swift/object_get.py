@@ -51,6 +51,8 @@ class ObjectGet:
                 return several
         try:
             reply = self._layer.open(request.context, request.name, options)
+            if reply.status == 416 and _is_end_of_nothing(request, reply):
+                reply = self._layer.open(request.context, request.name, _without_range(options))
         except NotFound:
             return error(404)
         return response(request, reply, options.raw)
@@ -61,8 +63,7 @@ class ObjectGet:
         parsed = ranges.parse(request.environ["HTTP_RANGE"])
         if parsed is None or len(parsed) < 2:
             return None
-        conditions = {key: value for key, value in options.conditions.items() if key not in ("Range", "If-Range")}
-        options = options._replace(conditions=conditions)
+        options = _without_range(options)
         try:
             reply = layer.open(context, name, options._replace(head=True))
         except NotFound:
@@ -75,6 +76,8 @@ class ObjectGet:
         if not range_applies(if_range, etag, Timestamp.parse(headers["X-Timestamp"])):
             return response(request, layer.open(context, name, options), False)
         spans = ranges.resolve(parsed, size)
+        if not spans and size == 0 and ranges.has_suffix(parsed):
+            return response(request, layer.open(context, name, options), False)
         if not spans:
             return error(416, headers={**_of_failure(headers), "Content-Range": ranges.unsatisfied_range(size)})
         pinned = _pinned(options, reply)
@@ -131,6 +134,18 @@ def _options(request: ProxyRequest) -> ReadOptions:
         expired="HTTP_X_BACKEND_EVEN_EXPIRED" in environ,
         permit=request.permit_read,
     )
+
+
+def _without_range(options: ReadOptions) -> ReadOptions:
+    conditions = {key: value for key, value in options.conditions.items() if key not in ("Range", "If-Range")}
+    return options._replace(conditions=conditions)
+
+
+def _is_end_of_nothing(request: ProxyRequest, reply: Reply) -> bool:
+    """Return whether the last bytes of an empty object are requested: Swift answers all of it, S3 refuses."""
+    parsed = ranges.parse(request.environ.get("HTTP_RANGE", ""))
+    nothing = reply.headers.get("Content-Range") == ranges.unsatisfied_range(0)
+    return nothing and parsed is not None and ranges.has_suffix(parsed)
 
 
 def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:

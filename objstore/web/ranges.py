@@ -61,6 +61,11 @@ def _parse_one(spec: str) -> ByteRange | None:
     return ByteRange(int(first), int(last))
 
 
+def has_suffix(ranges: Sequence[ByteRange]) -> bool:
+    """Return whether one of the ranges is the last bytes of an object, of whatever size that is."""
+    return any(first is None and last for first, last in ranges)
+
+
 def resolve(ranges: Sequence[ByteRange], size: int) -> list[Span]:
     """Return the spans of the ranges in an object of `size` bytes, in their order, cut at its end.
 

@@ -61,6 +61,14 @@ def test_what_the_request_says_goes_over_the_sources(owner: Client, container: s
     assert owner.head(f"{container}/typed")["Content-Type"] == "image/png"
 
 
+def test_empty_metadata_is_copied_and_replaces(owner: Client, container: str, copy: Copy) -> None:
+    source = f"{container}/source"
+    owner.put(source, BODY, {"X-Object-Meta-A": "", "X-Object-Meta-B": "1"})
+    copy(source, f"{container}/target", {"X-Object-Meta-B": "", "X-Object-Meta-C": ""})
+    head = owner.head(f"{container}/target")
+    assert [head[f"X-Object-Meta-{name}"] for name in "ABC"] == ["", "", ""]
+
+
 def test_fresh_metadata_leaves_the_sources_behind(owner: Client, container: str, source: str, copy: Copy) -> None:
     copy(source, f"{container}/target", {"X-Fresh-Metadata": "true", "X-Object-Meta-New": "1"})
     head = owner.head(f"{container}/target")

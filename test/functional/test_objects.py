@@ -147,6 +147,20 @@ def test_metadata_is_any_text(owner: Client, path: str, value: str) -> None:
     assert owner.head(path)["X-Object-Meta-Note"] == value.strip()
 
 
+def test_metadata_may_be_empty(owner: Client, path: str) -> None:
+    owner.put(path, b"x", {"X-Object-Meta-A": "", "X-Object-Meta-B": "1"})
+    for answer in (owner.head(path), owner.get(path)):
+        assert (answer["X-Object-Meta-A"], answer["X-Object-Meta-B"]) == ("", "1")
+    owner.post(path, {"X-Object-Meta-B": "", "X-Object-Meta-C": "2"})
+    head = owner.head(path)
+    assert (head.get("X-Object-Meta-A"), head["X-Object-Meta-B"], head["X-Object-Meta-C"]) == (None, "", "2")
+
+
+@pytest.mark.parametrize("name", ["X-Object-Meta-", "X-Delete-At", "X-Delete-After"])
+def test_what_must_have_a_value_is_refused_without_one(owner: Client, path: str, name: str) -> None:
+    assert owner.put(path, b"x", {name: ""}).status == 400
+
+
 def test_a_post_replaces_metadata_and_keeps_type_and_content(owner: Client, path: str) -> None:
     owner.put(path, ALPHABET, {"X-Object-Meta-A": "1", "X-Object-Meta-B": "2", "Content-Type": "text/x-thing"})
     before = owner.head(path)

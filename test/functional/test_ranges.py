@@ -156,3 +156,9 @@ def test_ranges_of_an_empty_object(owner: Client, container: str) -> None:
     owner.put(f"{container}/empty", b"")
     for wanted in ("0-", "0-0", "5-9"):
         assert owner.get(f"{container}/empty", {"Range": f"bytes={wanted}"}).status == 416, wanted
+    for wanted in ("-5", "-5,0-1", "-1,-2"):
+        answer = owner.get(f"{container}/empty", {"Range": f"bytes={wanted}"})
+        assert (answer.status, answer.body, answer["Content-Length"]) == (200, b"", "0"), wanted
+        assert answer["Content-Type"] == "application/octet-stream"
+    assert owner.get(f"{container}/empty", {"Range": "bytes=-0"}).status == 416
+    assert owner.get(f"{container}/empty", {"Range": "bytes=-5", "If-Match": '"wrong"'}).status == 412

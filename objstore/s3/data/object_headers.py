@@ -17,8 +17,8 @@ from typing import NamedTuple
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
 from objstore.core.errors import InvalidInput
 from objstore.core.listed import DEFAULT_TYPE, STORAGE_CLASS, class_header
-from objstore.core.metadata import not_sendable
-from objstore.core.text import is_header_name, to_native
+from objstore.core.metadata import not_sendable, sent_values
+from objstore.core.text import to_native
 from objstore.core.timestamps import Timestamp
 from objstore.s3.data.storage_classes import AT_ONCE, STANDARD
 from objstore.s3.language import tags
@@ -34,7 +34,8 @@ ENCRYPTION = "X-Object-Sysmeta-S3-Encryption"  # requested by the uploader
 # Changed later; a POST replaces these and the user metadata together.
 ACL = OBJECT_ACL
 TAGS = OBJECT_TAGS
-EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"  # names of user metadata whose value is empty
+# Names of user metadata whose value is empty, of objects from before version 0.2.
+EMPTY = "X-Object-Transient-Sysmeta-S3-Empty"
 
 USER = "X-Amz-Meta-"
 _STORED_USER = "X-Object-Meta-"
@@ -167,7 +168,6 @@ def storage_class(headers: Mapping[str, str], classes: Container[str] = AT_ONCE)
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the user metadata of a request, as stored headers."""
     stored = {}
-    empty = []
     size = 0
     for name, value in headers.items():
         if not name.startswith(USER):
@@ -175,27 +175,16 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
         key = name[len(USER) :]
         text = decoded(value)
         size += len(to_native(key)) + len(text.encode("utf-8", "surrogateescape"))
-        if text:
-            stored[_STORED_USER + _stored_name(key)] = text
-        else:
-            empty.append(_empty_name(key))
+        stored[_STORED_USER + _stored_name(key)] = text
     if size > MAX_METADATA:
         extra = {"Size": str(size), "MaxSizeAllowed": str(MAX_METADATA)}
         raise S3Error("MetadataTooLarge", "", extra)
-    if empty:
-        stored[EMPTY] = ",".join(empty)
     return stored
 
 
 def _stored_name(key: str) -> str:
     """Return the stored form of a name: WSGI turns an underscore into a hyphen, and S3 distinguishes them."""
     return key.replace("%", "%25").replace("_", "%5F") if "_" in key or "%" in key else key
-
-
-def _empty_name(key: str) -> str:
-    if not is_header_name(key):
-        raise S3Error("InvalidArgument", "The name of the metadata is no header name.", {"ArgumentName": key})
-    return key.lower()
 
 
 def _answer_name(stored_name: str) -> str:
@@ -310,11 +299,11 @@ def copied_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 def post_headers(headers: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
     """Return the complete headers of a POST that changes some headers and preserves the others.
 
-    changed: values by name, '' to remove the header.
+    changed: values by name, '' to remove a header that is not user metadata.
     """
     posted = {name: headers[name] for name in SYSTEM_HEADERS[1:] if headers.get(name)}
     posted |= with_prefixes(
         headers, (_STORED_USER, "X-Object-Transient-Sysmeta-", "X-Delete-At", "X-Object-Manifest", "X-Robots-Tag")
     )
     posted.update(changed)
-    return {name: value for name, value in posted.items() if value}
+    return sent_values(posted, lambda _: True)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
+from harness.client import Client
 from harness.s3 import S3, code_of, error_of
 
 BODY = b"0123456789" * 10
@@ -141,6 +142,24 @@ def test_user_metadata_keeps_names_and_empty_values(s3: Any, bucket: str) -> Non
     assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == metadata
     s3.put_object(Bucket=bucket, Key="k", Metadata={"other": "1"})
     assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"other": "1"}
+
+
+def test_empty_user_metadata_is_the_same_through_both_languages(s3: Any, bucket: str, owner: Client) -> None:
+    s3.put_object(Bucket=bucket, Key="s3", Metadata={"empty": ""})
+    assert owner.head(f"{bucket}/s3")["X-Object-Meta-Empty"] == ""
+    owner.put(f"{bucket}/swift", b"x", {"X-Object-Meta-Empty": ""})
+    assert s3.head_object(Bucket=bucket, Key="swift")["Metadata"] == {"empty": ""}
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/s3")
+    assert s3.head_object(Bucket=bucket, Key="copy")["Metadata"] == {"empty": ""}
+    s3.put_object_tagging(Bucket=bucket, Key="s3", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert s3.head_object(Bucket=bucket, Key="s3")["Metadata"] == {"empty": ""}
+
+
+def test_the_last_bytes_of_an_empty_object(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"")
+    with pytest.raises(ClientError) as caught:
+        s3.get_object(Bucket=bucket, Key="k", Range="bytes=-5")
+    assert caught.value.response["Error"]["Code"] == "InvalidRange"
 
 
 @pytest.mark.parametrize(

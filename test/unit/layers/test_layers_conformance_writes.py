@@ -52,8 +52,17 @@ def test_changes_of_a_name_are_dated_one_after_the_other(shelf: Shelf) -> None:
 
 
 def test_a_header_that_is_not_for_keeping_is_not_kept(shelf: Shelf) -> None:
-    shelf.put("o", b"", {"X-Anything": "1", "X-Object-Meta-Empty": ""})
-    assert not {"X-Anything", "X-Object-Meta-Empty"} & shelf.head("o").keys()
+    shelf.put("o", b"", {"X-Anything": "1", "Content-Encoding": "", "X-Object-Sysmeta-Empty": ""})
+    assert not {"X-Anything", "Content-Encoding", "X-Object-Sysmeta-Empty"} & shelf.head("o").keys()
+
+
+def test_user_metadata_may_be_empty(shelf: Shelf) -> None:
+    shelf.put("o", b"", {"X-Object-Meta-A": "", "X-Object-Meta-B": "1"})
+    headers = shelf.head("o")
+    assert (headers["X-Object-Meta-A"], headers["X-Object-Meta-B"]) == ("", "1")
+    shelf.update("o", {"X-Object-Meta-B": ""})
+    headers = shelf.head("o")
+    assert headers["X-Object-Meta-B"] == "" and "X-Object-Meta-A" not in headers
 
 
 def test_metadata_that_no_answer_could_have(shelf: Shelf) -> None:
