@@ -22,6 +22,7 @@ FILTERS = (
     "recon",
     "staticweb",
     "storage_logging",
+    "tempurl",
 )
 
 setup(

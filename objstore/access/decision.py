@@ -2,7 +2,7 @@
 
 The rules, in order:
 
-1. An identity system decides over its own accounts alone.
+1. An identity system decides over its own accounts alone. An identity with a scope may do nothing outside of it.
 2. An action that the bucket's policy denies is denied; only the policy operations stay open to the bucket's owner. An
    ACL that grants to everyone cannot be set on a bucket whose public access block forbids it.
 3. An action that the policy allows is allowed. A public policy allows nothing to other accounts if the bucket restricts
@@ -112,6 +112,7 @@ DENIED_BY_POLICY = Decision(False, "policy")
 PUBLIC_ACL_BLOCKED = Decision(False, "public-access-block")
 UNPAID = Decision(False, "requester-pays")
 OTHER_REALM = Decision(False, "other-realm")
+OUT_OF_SCOPE = Decision(False, "out-of-scope")
 NOT_GRANTED = Decision(False, "not-granted")
 
 
@@ -120,6 +121,9 @@ def decide(question: Question, facts: Facts) -> Decision | Need:
     realm, account = question.realm, question.name.account
     if realm is not None and not realm.covers(account):
         return OTHER_REALM
+    scope = question.identity.scope
+    if scope is not None and (question.name.container is None or not scope.covers(question.name)):
+        return OUT_OF_SCOPE
     owns = account in question.identity.accounts or _owns_otherwise(question)
     if question.name.container is None:
         return _of_account(question, facts, owns)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+from objstore.core.names import Name
 
 RESELLER_READER = ".reseller_reader"  # the group that may read all accounts through Swift
 
@@ -11,7 +14,8 @@ class Identity(NamedTuple):
     """The client of a request. user: `project:name` of its login. account: the storage account (`AUTH_test`) it uses.
 
     groups: names in ACLs, the user and its project first; those that begin with a period are the system's, and
-    no list can name them. accounts: the storage accounts that it administers.
+    no list can name them. accounts: the storage accounts that it administers. scope: the account or container to whose
+    containers and objects it is limited, None for no limit.
     """
 
     user: str = ""
@@ -19,6 +23,7 @@ class Identity(NamedTuple):
     accounts: tuple[str, ...] = ()
     reseller_admin: bool = False
     account: str = ""
+    scope: Name | None = None
 
     @property
     def known(self) -> bool:
@@ -43,6 +48,13 @@ class Identity(NamedTuple):
 
 
 ANYONE = Identity()
+
+
+@lru_cache(maxsize=4096)
+def bearer(scope: Name) -> Identity:
+    """Return the identity of a request signed with a key of an account or container: anonymous, with its owner's
+    rights within it."""
+    return Identity(accounts=(scope.account,), account=scope.account, scope=scope)
 
 
 class Realm(NamedTuple):

@@ -51,6 +51,7 @@ PROXY_FILTERS = (
     "cache",
     "info",
     "s3",
+    "tempurl",
     "listing_formats",
     "tempauth",
     "staticweb",

@@ -42,6 +42,11 @@ ORDER = (
     Before("tempauth", "staticweb", "pages are for clients without credentials"),
     Before("listing_formats", "staticweb", "its pages are made of JSON listings"),
     Before("s3", "listing_formats", "S3's listings are made of JSON ones"),
+    Before("gatekeeper", "tempurl", _HEADERS),
+    Before("proxy_logging", "tempurl", "refused requests would not be logged"),
+    Before("cache", "tempurl", "it looks keys of accounts and containers up through the cache"),
+    Before("s3", "tempurl", "a presigned URL of S3 may have such parameters"),
+    Before("tempurl", "tempauth", "requests by temporary URLs have no valid token"),
 )
 NEEDED_BY_PROXY = (
     Needed(FIRST, True, "errors would not be answered, and requests would have no transaction id"),
@@ -52,6 +57,7 @@ NEEDED_BY_PROXY = (
     Needed("cache", False, "every request looks its account and container up on disk"),
     Needed("info", False, "clients cannot ask for limits and features"),
     Needed("s3", False, "S3 requests are refused"),
+    Needed("tempurl", False, "temporary URLs are refused"),
     Needed("listing_formats", False, "listings are JSON only"),
     Needed("staticweb", False, "containers cannot be web sites"),
 )

@@ -44,6 +44,14 @@ class Name(NamedTuple):
     def of_account(self) -> Name:
         return Name(self.account)
 
+    def covers(self, other: Name) -> bool:
+        """Return whether another name is this one, or one of its containers or objects."""
+        return (
+            self.account == other.account
+            and (self.container is None or self.container == other.container)
+            and (self.object is None or self.object == other.object)
+        )
+
     @classmethod
     def parse(cls, path: str) -> Name:
         """Parse a path; raises InvalidInput for an empty part."""

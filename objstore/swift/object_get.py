@@ -9,7 +9,7 @@ from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.metadata import sysmeta_prefix
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, client_headers, opens_expired
+from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
 from objstore.web import ranges
 from objstore.web.conditions import range_applies
 from objstore.web.responses import Response, error
@@ -174,7 +174,7 @@ def response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
 
 
 def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, str]:
-    headers = client_headers(request, reply.headers)
+    headers = dict(reply.headers)
     headers["Accept-Ranges"] = "bytes"
     if reply.version_id:
         headers[VERSION_ID] = reply.version_id

@@ -9,7 +9,7 @@ Earlier filters put their knowledge into environ:
 - `objstore.bucket_defaults`: defaults of buckets without their own settings (`access.bucket.BucketDefaults`).
 - `objstore.preauthorized`: the request is made with the system's rights, and is not checked.
 
-A request with the rights of an owner has `objstore.owner` in its environ: only owners see and set ACLs, sync keys and
+A request by an owner has `objstore.owner` in its environ: only owners see and set ACLs, sync keys and
 the like.
 """
 
@@ -75,17 +75,23 @@ class Permissions:
             environ["objstore.owner"] = True
             return None
         identity: Identity = environ.get("objstore.identity", ANYONE)
-        if name.account in identity.accounts and name.object is not None and realm.covers(name.account):
+        scope = identity.scope
+        if (
+            name.account in identity.accounts
+            and name.object is not None
+            and realm.covers(name.account)
+            and (scope is None or scope.covers(name))
+        ):
             info = info or self._layer.container_info(context, name)
             if lets_owner_pass(info, _OF_OBJECTS[environ["REQUEST_METHOD"]], False):
-                environ["objstore.owner"] = True
+                environ["objstore.owner"] = scope is None
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
         question = _question(environ, name, identity, realm, environ["REQUEST_METHOD"])
         describe = partial(circumstances, environ, name, defaults.region)
         made = Judge(self._layer, context, question, describe, info, defaults).decide()
         if made.owner:
-            environ["objstore.owner"] = True
+            environ["objstore.owner"] = scope is None
         if made.allowed:
             return None
         environ.setdefault("objstore.log_info", []).append(f"denied:{made.rule}")

@@ -32,8 +32,7 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
     [
         ("X-Versions-Location", "archive"), ("X-History-Location", "archive"), ("X-Versions-Enabled", "true"),
         ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
-        ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"), ("X-Container-Meta-Temp-URL-Key", "k"),
-        ("X-Container-Meta-Temp-URL-Key-2", "k"),
+        ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"),
     ],
 )  # fmt: skip
 def test_services_of_a_container(owner: Client, container: str, header: str, value: str) -> None:
@@ -45,9 +44,7 @@ def test_services_of_a_container(owner: Client, container: str, header: str, val
     assert owner.post(container, {header: ""}).status == 204  # nothing is there, and so it is gone
 
 
-@pytest.mark.parametrize(
-    "header", ["X-Account-Meta-Quota-Bytes", "X-Account-Meta-Temp-URL-Key", "X-Account-Quota-Bytes-Policy-Gold"]
-)
+@pytest.mark.parametrize("header", ["X-Account-Meta-Quota-Bytes", "X-Account-Quota-Bytes-Policy-Gold"])
 def test_services_of_an_account(owner: Client, header: str) -> None:
     assert refused(owner.post("", {header: "1"}))
     assert owner.head("").get(header) is None
@@ -63,14 +60,9 @@ def test_requests_about_many_objects_or_manifests(owner: Client, container: str)
         ("PUT", container, {"extract-archive": "tar"}),
         ("GET", f"{container}/o", {"version-id": "1"}),
         ("GET", container, {"versions": ""}),
-        ("GET", f"{container}/o", {"temp_url_sig": "a", "temp_url_expires": "1999999999"}),
     ):
         assert refused(owner.request(method, path, query=query)), (method, query)
     assert owner.get(f"{container}/o", **{"multipart-manifest": "get"}).body == b"content"
-
-
-def test_a_temporary_url_without_a_token(anonymous: Client, container: str) -> None:
-    assert refused(anonymous.get(f"{container}/o", temp_url_sig="a", temp_url_expires="1999999999"))
 
 
 def test_a_form_posted_to_a_container(owner: Client, container: str) -> None:

@@ -35,7 +35,7 @@ LAYERS = {
     "access": "core web layers",
     "swift": "core runtime wire web layers access cluster",
     "auth": "core runtime web layers access",
-    "middleware": "core runtime web layers",
+    "middleware": "core runtime web layers access",
     "s3": "core runtime web layers access",
     "assembly": "core runtime http ring store wire web replication layers server daemon cluster access swift auth"
     " middleware s3",

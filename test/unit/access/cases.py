@@ -23,6 +23,7 @@ from objstore.access.decision import (
     LISTER,
     NOT_GRANTED,
     OTHER_REALM,
+    OUT_OF_SCOPE,
     PUBLIC_ACL_BLOCKED,
     READER,
     UNPAID,
@@ -32,7 +33,7 @@ from objstore.access.decision import (
     Question,
 )
 from objstore.access.decision import OWNER as BY_OWNER
-from objstore.access.identity import ANYONE, Identity, Realm
+from objstore.access.identity import ANYONE, Identity, Realm, bearer
 from objstore.access.policy import Policy, parse
 from objstore.core.names import Name
 
@@ -296,6 +297,14 @@ _SWIFT_ROLES = [
           facts(), NOT_GRANTED, name=SYSTEM),
     swift("an administrator of all accounts does not own those of another system", RESELLER, "GetObject",
           facts(), OTHER_REALM, name=ELSEWHERE),
+    swift("the bearer of a container's key reads in it", bearer(BUCKET), "GetObject", facts(), BY_OWNER),
+    swift("the bearer of a container's key does not read beside it", bearer(BUCKET), "GetObject",
+          facts(read_acl=".r:*"), OUT_OF_SCOPE, name=Name("AUTH_owner", "other", "key")),
+    swift("the bearer of an account's key reads in all containers", bearer(ACCOUNT), "GetObject", facts(), BY_OWNER),
+    swift("the bearer of an account's key does not read the account", bearer(ACCOUNT), "ListAllMyBuckets", facts(),
+          OUT_OF_SCOPE),
+    swift("the bearer of a key is denied by the policy", bearer(BUCKET), "GetObject", facts(policy=DENY_ALL),
+          DENIED_BY_POLICY),
     swift("what is named in another system is not meant", OTHER, "GetObject", facts(read_acl="other"), OTHER_REALM,
           name=ELSEWHERE),
     swift("a reader of all accounts reads", AUDITOR, "GetObject", facts(), READER),

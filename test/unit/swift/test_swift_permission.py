@@ -13,8 +13,8 @@ import pytest
 from harness.layer_over_app import LayerOverApp
 
 from objstore.access.actions import ACTIONS
-from objstore.access.identity import Credential, Identity, Realm
-from objstore.core.errors import ObjstoreError
+from objstore.access.identity import Credential, Identity, Realm, bearer
+from objstore.core.errors import AccessDenied, ObjstoreError
 from objstore.core.names import Name
 from objstore.runtime import settings
 from objstore.s3.filter import S3Filter
@@ -231,3 +231,52 @@ def test_each_method_has_an_action() -> None:
 def test_a_listing_by_path_is_one_by_prefix_and_delimiter() -> None:
     assert listing_query({"path": "a/b", "limit": "5"}) == {"prefix": "a/b/", "delimiter": "/", "max-keys": "5"}
     assert listing_query({"path": ""}) == {"prefix": "", "delimiter": "/"}
+
+
+def test_the_bearer_of_a_key_is_limited_to_its_scope() -> None:
+    of_container, of_account = bearer(BUCKET), bearer(ACCOUNT)
+    other = "/v1/AUTH_a/other/key"
+    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+        assert ask({}, method, identity=of_container) == 200
+        assert ask({}, method, identity=of_account) == 200
+        assert ask({}, method, other, identity=of_container) == 401
+        assert ask({}, method, other, identity=of_account) == 200
+        assert ask({}, method, "/v1/AUTH_b/bucket/key", identity=of_account) == 401
+    # Not even what everyone may read: nobody has signed that.
+    assert ask({}, "GET", other, identity=of_container, acl=".r:*") == 401
+    assert ask({}, "GET", "/v1/AUTH_a", identity=of_account) == 401
+
+
+def test_a_policy_binds_the_bearer_of_a_key() -> None:
+    for identity in (bearer(BUCKET), bearer(ACCOUNT)):
+        assert ask(policy(Action="s3:GetObject"), identity=identity) == 401
+        assert ask(policy(Action="s3:PutObject"), identity=identity) == 200
+        assert ask(policy(Action="s3:GetObject", Principal={"AWS": "AUTH_a"}), identity=identity) == 401
+        assert ask(policy(Action="s3:GetObject", Principal={"AWS": "AUTH_b"}), identity=identity) == 200
+
+
+@pytest.mark.parametrize("sysmeta", [{}, policy(Action="s3:PutObject")])
+def test_the_bearer_of_a_key_is_no_owner(sysmeta: dict[str, str]) -> None:
+    below = Below(sysmeta)
+    environ = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/v1/AUTH_a/bucket/key", "objstore.realm": Realm(("AUTH_",)),
+        "objstore.identity": bearer(BUCKET), "wsgi.url_scheme": "http",
+    }  # fmt: skip
+    assert below.permissions.refusal(environ, RequestContext.of(environ), KEY) is None
+    assert not environ["objstore.owner"]
+    environ["objstore.identity"] = OWNER
+    assert below.permissions.refusal(environ, RequestContext.of(environ), KEY) is None
+    assert environ["objstore.owner"]
+
+
+def test_further_objects_are_read_within_the_scope_alone() -> None:
+    below = Below({})
+    environ = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/v1/AUTH_a/bucket/key", "objstore.realm": Realm(("AUTH_",)),
+        "objstore.identity": bearer(BUCKET), "wsgi.url_scheme": "http",
+    }  # fmt: skip
+    context = RequestContext.of(environ)
+    below.permissions.permit_read(environ, context, Name("AUTH_a", "bucket", "segment"))
+    with pytest.raises(AccessDenied) as refused:
+        below.permissions.permit_read(environ, context, Name("AUTH_a", "other", "segment"))
+    assert not refused.value.known
