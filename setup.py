@@ -50,6 +50,8 @@ setup(
     ],
     extras_require={
         "memcached": ["pymemcache>=4.0"],
+        # tar.zst archives in bulk uploads; Python has it from 3.14 on. 0.22 is the first with limited windows as here.
+        "zstd": ["zstandard>=0.22; python_version < '3.14'"],
         "test": [
             "pytest>=9.0",
             "pytest-xdist>=3.5",
@@ -57,6 +59,7 @@ setup(
             "boto3>=1.36",
             "python-swiftclient>=4.5",
             "pymemcache>=4.0",
+            "zstandard>=0.22",
             "ruff>=0.6",
             "mypy>=1.11",
         ],
@@ -68,6 +71,7 @@ setup(
         ],
         "paste.filter_factory": [
             *(f"{name} = objstore.middleware.{name}:filter_factory" for name in FILTERS),
+            "bulk = objstore.swift.bulk.filter:filter_factory",
             "s3 = objstore.s3.filter:filter_factory",
             "tempauth = objstore.auth.tempauth:filter_factory",
         ],

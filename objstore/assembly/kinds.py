@@ -54,6 +54,7 @@ PROXY_FILTERS = (
     "tempurl",
     "listing_formats",
     "tempauth",
+    "bulk",
     "staticweb",
 )
 KINDS = {

@@ -47,6 +47,7 @@ ORDER = (
     Before("cache", "tempurl", "it looks keys of accounts and containers up through the cache"),
     Before("s3", "tempurl", "a presigned URL of S3 may have such parameters"),
     Before("tempurl", "tempauth", "requests by temporary URLs have no valid token"),
+    Before("tempauth", "bulk", "bulk requests would be anonymous"),
 )
 NEEDED_BY_PROXY = (
     Needed(FIRST, True, "errors would not be answered, and requests would have no transaction id"),
@@ -59,6 +60,7 @@ NEEDED_BY_PROXY = (
     Needed("s3", False, "S3 requests are refused"),
     Needed("tempurl", False, "temporary URLs are refused"),
     Needed("listing_formats", False, "listings are JSON only"),
+    Needed("bulk", False, "bulk uploads and deletions are refused"),
     Needed("staticweb", False, "containers cannot be web sites"),
 )
 

@@ -38,7 +38,7 @@ class ProxyApp:
     def __init__(self, cluster: Cluster, limits: Limits, layer: ObjectLayer) -> None:
         self.cluster = cluster
         self.policies = cluster.policies  # for filters before it
-        self._limits = self.limits = limits
+        self.limits = limits  # for filters before it
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer
@@ -121,7 +121,7 @@ class ProxyApp:
         return {
             "swift": {
                 "version": objstore.__version__,
-                **self._limits._asdict(),
+                **self.limits._asdict(),
                 "account_autocreate": settings.account_autocreate,
                 "allow_account_management": settings.allow_account_management,
                 "allow_open_expired": settings.allow_open_expired,

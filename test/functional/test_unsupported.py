@@ -55,9 +55,6 @@ def test_requests_about_many_objects_or_manifests(owner: Client, container: str)
     for method, path, query in (
         ("PUT", f"{container}/o", {"multipart-manifest": "put"}),
         ("DELETE", f"{container}/o", {"multipart-manifest": "delete"}),
-        ("POST", "", {"bulk-delete": ""}),
-        ("DELETE", "", {"bulk-delete": ""}),
-        ("PUT", container, {"extract-archive": "tar"}),
         ("GET", f"{container}/o", {"version-id": "1"}),
         ("GET", container, {"versions": ""}),
     ):

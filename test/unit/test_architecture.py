@@ -64,6 +64,7 @@ THIRD_PARTY = {
     "click": "objstore.cli.*",
     "rich": "objstore.cli.*",
     "pymemcache": "objstore.middleware.cache",
+    "zstandard": "objstore.swift.bulk.decompression",
     "objstore": "*",
 }
 
