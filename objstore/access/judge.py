@@ -86,7 +86,8 @@ class Judge(NamedTuple):
     def _level(self) -> str:
         info = self.layer.account_info(self.context, self.question.name.account)
         text = info.sysmeta.get(swift_acls.ACCOUNT_ACL_SYSMETA, "")
-        return swift_acls.account_level(text, self.question.identity.groups)
+        identity = self.question.identity
+        return swift_acls.account_level(text, (*identity.groups, *identity.accounts))
 
     def _stored(self) -> ObjectAccess:
         name, version_id = self.question.name, self.question.version_id

@@ -6,6 +6,7 @@ A container's list (X-Container-Read, X-Container-Write) is items separated by c
   (with `-`) may not; the last item that fits decides. Read lists only.
 - `.rlistings`: clients that `.r:` allows may list the container too.
 - `account`, `account:user`, `account:*`, `*:user`, `*:*`, `group`: clients with a token.
+- `AUTH_account`: the administrators of that storage account.
 
 An account's list (X-Account-Access-Control) is JSON: user and group names under the
 levels `admin`, `read-write` and `read-only`. It is stored as the account's system metadata.
@@ -108,10 +109,15 @@ def _host_of(referrer: str) -> str:
 
 
 def groups_allowed(identity: Identity, acl: ContainerAcl) -> bool:
-    """Return whether the list names a known identity. Groups that begin with a period are the system's, never named."""
+    """Return whether the list names a known identity, or an account that it administers.
+
+    Groups that begin with a period are the system's, never named.
+    """
     if not acl.groups:
         return False
     if any(group in acl.groups for group in identity.groups if not group.startswith(".")):
+        return True
+    if not acl.groups.isdisjoint(identity.accounts):
         return True
     account, _, user = identity.user.partition(":")
     return any(item in acl.groups for item in (f"{account}:*", f"*:{user}", "*:*"))
@@ -149,8 +155,10 @@ def _checked(text: str) -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=1024)
-def account_level(acl: str, groups: tuple[str, ...]) -> str:
-    """Return the highest of `LEVELS` that an account ACL grants to any of the groups, '' for none.
+def account_level(acl: str, names: tuple[str, ...]) -> str:
+    """Return the highest of `LEVELS` that an account ACL grants to any of the names, '' for none.
+
+    names: the groups of an identity, and the storage accounts that it administers.
 
     A stored list that cannot be read grants nothing.
     """
@@ -160,5 +168,5 @@ def account_level(acl: str, groups: tuple[str, ...]) -> str:
         levels = _checked(acl)
     except InvalidInput:
         return ""
-    mine = {group for group in groups if not group.startswith(".")}
+    mine = {name for name in names if not name.startswith(".")}
     return next((level for level in LEVELS if mine.intersection(levels.get(level, ()))), "")

@@ -89,6 +89,9 @@ def test_without_an_acl_only_the_owner_gets_in(places: Places, users: dict[str, 
         ("others:eve, friends:anna", {"eve", "anna"}),
         (",,friends:anna,,", {"anna"}),
         ("friends:ann", set()),
+        ("AUTH_others", {"eve"}),
+        ("AUTH_friends", set()),  # which has no admins
+        ("AUTH_others:eve", set()),
         ("nobody", set()),
         ("*", set()),
     ],
@@ -220,6 +223,13 @@ class TestAccountAcls:
         assert guest.put("container/new", b"x").status == 403
         assert guest.put("new").status == 403
         assert guest.post("", {"X-Account-Meta-A": "1"}).status == 403
+
+    def test_admins_of_an_account(self, account: Client, guest: Client, store: Store) -> None:
+        admin = account.with_token(store.add_user("guests:greta", "--admin").token)
+        self.grant(account, read_only=["AUTH_guests"])
+        assert (admin.head().status, admin.get("container/object").status) == (204, 200)
+        assert admin.put("container/new", b"x").status == 403
+        assert guest.head().status == 403
 
     def test_read_write(self, account: Client, guest: Client) -> None:
         self.grant(account, read_write=["guests:gina"])

@@ -90,10 +90,13 @@ def test_referrers_are_judged_in_order(acl, referrer, allowed):
         (".rlistings", False),
         (".service", False),
         ("*", False),
+        ("AUTH_acct", True),
+        ("AUTH_other", False),
+        ("AUTH_acct:user", False),
     ],
 )
 def test_groups_and_wildcards_are_matched(acl, allowed):
-    identity = Identity("acct:user", ("acct:user", "acct", "staff", ".service"), ())
+    identity = Identity("acct:user", ("acct:user", "acct", "staff", ".service"), ("AUTH_acct",))
     assert swift_acls.groups_allowed(identity, swift_acls.parse(acl)) is allowed
 
 
