@@ -29,6 +29,10 @@ class BadVersionId(InvalidInput):
     """No version has an id like this."""
 
 
+class MalformedHeader(InvalidInput):
+    """A header that names an object does not do so in a valid form."""
+
+
 class NotSupported(InvalidInput):
     """The request is valid but not supported here; the message names it."""
 
@@ -86,6 +90,14 @@ class DeleteMarker(NotFound):
         self.version_id = version_id
 
 
+class BrokenLink(NotFound):
+    """The target of a link does not exist. target: its path."""
+
+    def __init__(self, target: str, timestamp: object = None) -> None:
+        super().__init__(f"{target}, the target of a link, does not exist", timestamp)
+        self.target = target
+
+
 class Conflict(ObjstoreError):
     """The change is older than what is stored, or the state forbids it (a container not empty).
 
@@ -95,6 +107,30 @@ class Conflict(ObjstoreError):
     def __init__(self, message: str = "", timestamp: object = None) -> None:
         super().__init__(message)
         self.timestamp = timestamp
+
+
+class LinkConflict(Conflict):
+    """A link cannot be followed, or changed as requested; the message gives the reason."""
+
+
+class TooManyLinks(LinkConflict):
+    """A link leads to a link, which leads to a link, and so on, more often than allowed."""
+
+
+class TargetChanged(LinkConflict):
+    """The target of a static link does not have the etag that the link requires. target: its path."""
+
+    def __init__(self, message: str, target: str) -> None:
+        super().__init__(message)
+        self.target = target
+
+
+class IsLink(LinkConflict):
+    """A change of the metadata of a link, which keeps them. target: the path of its target."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(f"The metadata of a link cannot be changed: send the POST to its target, {target}")
+        self.target = target
 
 
 class ContainerReplaced(Conflict):

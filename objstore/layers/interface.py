@@ -29,7 +29,7 @@ class ReadOptions(NamedTuple):
     place of its target. part: the number, from 1, of the part of a manifest to read in place of a range; None for the
     whole. It is ignored for other objects. permit: called with the name of each further object before it is read (a
     segment in a client's container, the target of a link); raises the language's error if the client may not read it.
-    None: everything may be read.
+    None: everything may be read. dynamic: False for the own bytes of a dynamic large object, in place of its segments'.
     """
 
     conditions: Mapping[str, str] = {}
@@ -43,6 +43,7 @@ class ReadOptions(NamedTuple):
     link: bool = False
     part: int | None = None
     permit: Callable[[Name], None] | None = None
+    dynamic: bool = True
 
 
 class Page(NamedTuple):
@@ -114,16 +115,17 @@ class Reply(Answer):
     status: 200, 206, 304, 412 or 416; only the first two have a content and its length. headers: canonical name to
     text, with those of `core.headers`. body: pieces of the content, which must be read to
     the end or closed; it raises NodeFailure if no replica can continue. version_id: '' if the container never kept
-    versions.
+    versions. target: the object that was opened in place of a link, which the version id is of; None for no link.
     """
 
-    __slots__ = ("version_id",)
+    __slots__ = ("target", "version_id")
 
     def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = (), version_id: str = "") -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self.version_id = version_id
+        self.target: Name | None = None
 
     @property
     def size(self) -> int:
@@ -325,7 +327,7 @@ class ObjectLayer(Protocol):
         ...
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
-        """Replace the metadata of an object. Raises NotFound, and as `put` does."""
+        """Replace the metadata of an object. Raises NotFound, Conflict for a link (`core.links`), and as `put` does."""
         ...
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:

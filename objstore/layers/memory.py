@@ -24,6 +24,7 @@ from objstore.core.errors import (
 )
 from objstore.core.headers import OVERRIDE, POLICY, POLICY_NAME, STORED_TIMESTAMP
 from objstore.core.limits import DEFAULT_LIMITS
+from objstore.core.links import LINK
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, shown_etag
 from objstore.core.names import RESERVED, Name
 from objstore.core.policies import ONE_POLICY, Policies
@@ -135,6 +136,8 @@ class MemoryLayer:
             raise NotFound(name.path, stored)
         if not options.expired and self._live(stored) is None:
             raise NotFound(name.path, stored.changed)
+        if LINK in stored.headers:
+            raise Conflict("the metadata of a link cannot be changed")
         sent = metadata.sent_values(options.headers, metadata.replaced_by_post)
         if options.headers.get("Content-Type"):
             sent["Content-Type"] = options.headers["Content-Type"]

@@ -6,7 +6,7 @@ Orders are written like pipelines: outermost first. A request passes the layers 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
@@ -102,10 +102,13 @@ class Registry:
         return ""
 
 
+def layers(layer: object) -> Iterator[object]:
+    """Yield the layers of the stack that begins with `layer`, the outermost first."""
+    while layer is not None:
+        yield layer
+        layer = getattr(layer, "inner", None)
+
+
 def find(layer: object, kind: type[_Layer]) -> _Layer | None:
     """Return the outermost layer of a class, in the stack that begins with `layer`; None if there is none."""
-    while layer is not None:
-        if isinstance(layer, kind):
-            return layer
-        layer = getattr(layer, "inner", None)
-    return None
+    return next((one for one in layers(layer) if isinstance(one, kind)), None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from objstore.core import expiry, metadata
 from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
+from objstore.core.links import LINK
 from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.numbers import is_whole
@@ -102,6 +103,8 @@ class ObjectVerbs:
         ahead = messages.AHEAD_OF_DATA in request.headers and newest == ZERO
         if current is None and not ahead:
             return missing(newest)
+        if current is not None and LINK in current.metadata:
+            raise Conflict("the metadata of a link cannot be changed")
         change = ObjectMetadata(
             timestamp=timestamp,
             metadata=_stored_headers(request.headers, metadata.replaced_by_post),

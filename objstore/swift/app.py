@@ -10,6 +10,7 @@ from objstore.cluster.cluster import Cluster
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
+from objstore.layers import stack
 from objstore.layers.interface import ObjectLayer
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
@@ -44,7 +45,10 @@ class ProxyApp:
         self.layer = layer
         self._permissions = Permissions(layer)
         self._unsupported = Unsupported()
-        self.support = self._unsupported.support  # for filters and layers, see `web.features`
+        self.support = self._unsupported.support  # for filters, see `web.features`
+        for each in stack.layers(layer):
+            for feature in getattr(each, "features", ()):
+                self.support(feature)
         opens = settings.allow_open_expired
         read, put = ObjectGet(layer, opens), ObjectPut(limits, layer)
         self.copies = ObjectCopy(layer, put, limits.max_file_size, opens)
@@ -110,7 +114,7 @@ class ProxyApp:
         return cors.preflight(requests.headers(environ), meta, self._allowed[depth], self._cors)
 
     def info(self) -> dict[str, Any]:
-        """Return the `swift` section of /info."""
+        """Return the `swift` section of /info, and those of layers."""
         settings = self.cluster.settings
         policies = [
             {"name": policy.name, "aliases": ", ".join((policy.name, *policy.aliases))}
@@ -118,7 +122,10 @@ class ProxyApp:
             | ({"deprecated": True} if policy.deprecated else {})
             for policy in self.cluster.policies
         ]
-        return {
+        sections: dict[str, Any] = {}
+        for each in stack.layers(self.layer):
+            sections |= getattr(each, "info", dict)()
+        return sections | {
             "swift": {
                 "version": objstore.__version__,
                 **self.limits._asdict(),

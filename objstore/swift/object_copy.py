@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from objstore.access.judge import OBJECT_ACL
-from objstore.core.errors import BodyTruncated, InvalidInput, NotFound
+from objstore.core.errors import BodyTruncated, InvalidInput, MalformedHeader, NotFound
 from objstore.core.metadata import OBJECT_HEADERS, is_sysmeta, user_prefix
 from objstore.core.names import Name
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift import object_get
+from objstore.swift import object_get, symlinks
+from objstore.swift.named_object import named_object
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.request import TRUE, ProxyRequest, opens_expired
 from objstore.web import ranges
+from objstore.web.errors import response_for
 from objstore.web.requests import Environ, content_length, header
 from objstore.web.responses import Response, error
 
@@ -32,10 +34,6 @@ _OF_COPY = (
     "X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account", "X-Fresh-Metadata", *_CONDITIONS,
 )  # fmt: skip
 _USER_METADATA = user_prefix("Object")
-
-
-class _Malformed(Exception):
-    """412 with a message."""
 
 
 class _Copy(NamedTuple):
@@ -54,10 +52,7 @@ class ObjectCopy:
         self._opens_expired = opens_expired
 
     def __call__(self, request: ProxyRequest) -> Response:
-        try:
-            copy = _parse_copy(request)
-        except _Malformed as malformed:
-            return error(412, str(malformed))
+        copy = _parse_copy(request)
         reader = request.derived(_part(request, "GET", copy.source), copy.source)
         refused = reader.permit(self._layer.container_info(reader.context, reader.name))
         if refused is not None:
@@ -67,10 +62,11 @@ class ObjectCopy:
             return error(400, "A copy takes one range of its source")
         expired = self._opens_expired and opens_expired(request.environ)
         try:  # the newest: a copy must not be of an older object than the one last written
-            options = ReadOptions(conditions, newest=True, expired=expired, permit=reader.permit_read)
+            link = symlinks.is_about_link(request.environ)
+            options = ReadOptions(conditions, newest=True, expired=expired, link=link, permit=reader.permit_read)
             source = self._layer.open(reader.context, reader.name, options)
-        except NotFound:
-            return error(404)
+        except NotFound as failure:
+            return response_for(failure)
         try:
             if source.status not in (200, 206):
                 return object_get.response(reader, source, False)
@@ -118,42 +114,18 @@ def _writer(request: ProxyRequest, copy: _Copy, length: str, carried: Mapping[st
 def _parse_copy(request: ProxyRequest) -> _Copy:
     """The copy that a request asks for.
 
-    Raises InvalidInput (400) for a body, _Malformed (412) for wrong headers.
+    Raises InvalidInput for a body, MalformedHeader.
     """
     environ = request.environ
     if content_length(environ) or "HTTP_TRANSFER_ENCODING" in environ:
         raise InvalidInput("Copy requests require a zero byte body")
     fresh = header(environ, "X-Fresh-Metadata").strip().lower() in TRUE
-    other = _named_object(request, "Destination" if request.method == "COPY" else "X-Copy-From")
+    which = "Destination" if request.method == "COPY" else "X-Copy-From"
+    if not environ.get(ENVIRON_KEY[which]):
+        raise MalformedHeader(f"{which} header required")
+    other = named_object(environ, which, request.name.account, slash=True)
     source, target = (request.name, other) if request.method == "COPY" else (other, request.name)
     return _Copy(source, target, fresh)
-
-
-def _named_object(request: ProxyRequest, which: str) -> Name:
-    """The object that a header `/container/object` names, in the account of a second header or that of the request."""
-    environ, account = request.environ, request.name.account
-    native = environ.get(ENVIRON_KEY[which])
-    if not native:
-        raise _Malformed(f"{which} header required")
-    parts = _unquoted(native, which).removeprefix("/").split("/", 1)
-    if len(parts) < 2 or not all(parts):
-        raise _Malformed(f"{which} header must be of the form <container name>/<object name>")
-    other = environ.get(ENVIRON_KEY[f"{which}-Account"])
-    if other:
-        account = _unquoted(other, f"{which}-Account")
-        if "/" in account:
-            raise _Malformed("Account name cannot contain slashes")
-    return Name(account, *parts)
-
-
-def _unquoted(native: str, which: str) -> str:
-    try:
-        text = unquote_to_bytes(native.encode("latin-1")).decode("utf-8")
-    except UnicodeDecodeError:
-        raise _Malformed(f"{which} header must be UTF-8") from None
-    if "\x00" in text:
-        raise _Malformed(f"{which} header must not contain NUL")
-    return text
 
 
 def _answer_headers(copy: _Copy, source: Reply, carried: Mapping[str, str]) -> dict[str, str]:

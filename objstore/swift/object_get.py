@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from objstore.core.errors import NodeFailure, NotFound
+from objstore.core.links import LINK
 from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
 from objstore.core.metadata import sysmeta_prefix
+from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
+from objstore.swift import symlinks
 from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
 from objstore.web import ranges
 from objstore.web.conditions import range_applies
+from objstore.web.context import RequestContext
+from objstore.web.errors import location, response_for
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
@@ -27,6 +32,10 @@ _CONDITIONS = (
 _LIST = "multipart-manifest=get"
 _SYSTEM = sysmeta_prefix("Object")
 _LARGE_OBJECT = "X-Static-Large-Object"
+_OF_FAILURE = (
+    "Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", "Content-Location", MANIFEST,
+    MANIFEST_ETAG,
+)  # fmt: skip
 
 
 class ObjectGet:
@@ -53,8 +62,8 @@ class ObjectGet:
             reply = self._layer.open(request.context, request.name, options)
             if reply.status == 416 and _is_end_of_nothing(request, reply):
                 reply = self._layer.open(request.context, request.name, _without_range(options))
-        except NotFound:
-            return error(404)
+        except NotFound as failure:
+            return response_for(failure)
         return response(request, reply, options.raw)
 
     def _several_ranges(self, request: ProxyRequest, options: ReadOptions) -> Response | None:
@@ -66,10 +75,11 @@ class ObjectGet:
         options = _without_range(options)
         try:
             reply = layer.open(context, name, options._replace(head=True))
-        except NotFound:
-            return error(404)
+        except NotFound as failure:
+            return response_for(failure)
         if reply.status != 200:
             return response(request, reply, False)
+        name = reply.target or name  # each part must be of the same object
         headers = _client_view(request, reply, False)
         size, etag = int(headers["Content-Length"]), headers["Etag"]
         if_range = request.headers.get("If-Range", "")
@@ -82,32 +92,39 @@ class ObjectGet:
             return error(416, headers={**_of_failure(headers), "Content-Range": ranges.unsatisfied_range(size)})
         pinned = _pinned(options, reply)
         if len(spans) == 1:
-            return response(request, layer.open(context, name, _of_span(pinned, *spans[0])), False)
+            single = layer.open(context, name, _of_span(pinned, *spans[0]))
+            single.target = reply.target
+            return response(request, single, False)
         multipart = ranges.Multipart(ranges.new_boundary(), spans, headers["Content-Type"], size)
         headers["Content-Type"] = multipart.content_type
         headers["Content-Length"] = str(multipart.content_length)
-        return Response(206, headers, _Parts(layer, request, pinned, multipart))
+        return Response(206, headers, _Parts(layer, context, name, pinned, multipart))
 
 
 class _Parts:
     """The body of a multipart answer."""
 
     def __init__(
-        self, layer: ObjectLayer, request: ProxyRequest, options: ReadOptions, multipart: ranges.Multipart
+        self,
+        layer: ObjectLayer,
+        context: RequestContext,
+        name: Name,
+        options: ReadOptions,
+        multipart: ranges.Multipart,
     ) -> None:
         self._layer = layer
-        self._request = request
+        self._context = context
+        self._name = name
         self._options = options
         self._multipart = multipart
         self._current: Reply | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        request = self._request
         for head, (start, stop) in zip(self._multipart.heads, self._multipart.parts, strict=True):
             yield head
-            what = f"bytes {start}-{stop} of {request.name.path}"
+            what = f"bytes {start}-{stop} of {self._name.path}"
             try:
-                self._current = self._layer.open(request.context, request.name, _of_span(self._options, start, stop))
+                self._current = self._layer.open(self._context, self._name, _of_span(self._options, start, stop))
             except NotFound:
                 raise NodeFailure(f"{what} are gone") from None
             if self._current.status != 206:
@@ -132,6 +149,7 @@ def _options(request: ProxyRequest) -> ReadOptions:
         raw=_LIST in environ.get("QUERY_STRING", ""),
         policy=int(given) if given else None,
         expired="HTTP_X_BACKEND_EVEN_EXPIRED" in environ,
+        link=symlinks.is_about_link(environ),
         permit=request.permit_read,
     )
 
@@ -154,7 +172,7 @@ def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
 
 def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
     """Return the same read of this version only: all parts must belong together."""
-    if reply.version_id:
+    if reply.version_id and reply.target is None:
         return options._replace(conditions={}, newest=False, version_id=reply.version_id)
     if MANIFEST in reply.headers:  # a range together with a version would apply to the list
         return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'}, newest=False)
@@ -178,6 +196,10 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
     headers["Accept-Ranges"] = "bytes"
     if reply.version_id:
         headers[VERSION_ID] = reply.version_id
+    if reply.target is not None:
+        headers["Content-Location"] = location(reply.target.path)
+    elif LINK in headers:
+        headers |= symlinks.shown(headers)
     if MANIFEST in headers and not request.trusted:
         # A copy must not inherit them: its bytes differ.
         headers = {name: value for name, value in headers.items() if not name.startswith(_SYSTEM)}
@@ -189,5 +211,4 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
 
 def _of_failure(headers: dict[str, str]) -> dict[str, str]:
     """Return the headers of the object to send with a refusal, which has its own body."""
-    kept = ("Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", MANIFEST, MANIFEST_ETAG)
-    return {name: headers[name] for name in kept if name in headers}
+    return {name: headers[name] for name in _OF_FAILURE if name in headers}

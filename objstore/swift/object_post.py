@@ -8,6 +8,7 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import update_options
+from objstore.swift import symlinks
 from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, writable
 from objstore.web import constraints
 from objstore.web.responses import Response
@@ -26,6 +27,7 @@ class ObjectPost:
         if refused is not None:
             return refused
         constraints.check_name(request.name, self._limits)
+        symlinks.refuse_post(request)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
         assert request.name.object is not None

@@ -10,6 +10,7 @@ from objstore.core.lives import ENDED
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
+from objstore.swift import symlinks
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiBody, content_length, has_body
@@ -29,6 +30,8 @@ class ObjectPut:
         if refused is not None:
             return refused
         options = self._options(request)
+        if symlinks.is_link(request.environ):
+            options = symlinks.link_options(request, self._layer, self._limits, options)
         try:
             if source is None:
                 result = self._layer.put(request.context, request.name, options, WsgiBody(request.environ))

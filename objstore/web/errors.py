@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from objstore.core import errors
 from objstore.web.responses import Response, error, unauthorized
 
@@ -12,9 +14,11 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.LimitExceeded, 400),
     (errors.MetadataTooLarge, 431),
     (errors.NotSupported, 501),
+    (errors.MalformedHeader, 412),
     (errors.InvalidInput, 400),
     (errors.AccessDenied, 403),
     (errors.NotFound, 404),
+    (errors.IsLink, 307),
     (errors.Conflict, 409),
     (errors.LifeEnded, 410),
     (errors.PreconditionFailed, 412),
@@ -31,7 +35,13 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 _BY_CLASS: dict[type[BaseException], int] = dict(_STATUS)
 
 # Those whose message is of use to the one who sent the request.
-_TELLING = (errors.InvalidInput,)
+_TELLING = (errors.InvalidInput, errors.LinkConflict)
+# Headers with the path of the object that a link leads to.
+_TARGET = (
+    (errors.IsLink, "Location"),
+    (errors.TargetChanged, "Content-Location"),
+    (errors.BrokenLink, "Content-Location"),
+)
 
 
 def status_of(failure: BaseException) -> int:
@@ -46,4 +56,10 @@ def status_of(failure: BaseException) -> int:
 def response_for(failure: BaseException) -> Response:
     if isinstance(failure, errors.AccessDenied) and not failure.known:
         return unauthorized(failure.account)
-    return error(status_of(failure), str(failure) if isinstance(failure, _TELLING) else "")
+    headers = {header: location(failure.target) for kind, header in _TARGET if isinstance(failure, kind)}
+    return error(status_of(failure), str(failure) if isinstance(failure, _TELLING) else "", headers)
+
+
+def location(path: str) -> str:
+    """Return the path of a name in URLs of the Swift API."""
+    return quote(f"/v1{path}".encode("utf-8", "surrogateescape"))

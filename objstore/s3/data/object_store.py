@@ -130,6 +130,8 @@ class S3Objects:
                 options = update_options(posted, name.object, time.time())._replace(version_id=stored.version_id)
                 self._layer.update(request.context, name, options)
                 return stored.version_id
+            except core.IsLink as refusal:
+                raise failures.from_core(refusal) from None
             except (core.NotFound, core.Conflict, core.PreconditionFailed) as failure:
                 gone = isinstance(failure, core.NotFound)
         raise missing(target) if gone else S3Error("OperationAborted")

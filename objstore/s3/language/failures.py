@@ -18,6 +18,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.AccountDeleted, "AccountProblem"),
     (core.NoContainer, "NoSuchBucket"),
     (core.NotFound, "NoSuchKey"),
+    (core.LinkConflict, "InvalidRequest"),
     (core.Conflict, "OperationAborted"),
     (core.NameHeld, "OperationAborted"),
     (core.PreconditionFailed, "PreconditionFailed"),
@@ -40,7 +41,7 @@ def from_core(failure: BaseException) -> S3Error:
         return S3Error("MalformedPolicy", str(failure), {"Detail": failure.detail} if failure.detail else None)
     for kind, code in _CODES:
         if isinstance(failure, kind):
-            message = str(failure) if isinstance(failure, core.InvalidInput) else ""
+            message = str(failure) if isinstance(failure, (core.InvalidInput, core.LinkConflict)) else ""
             return S3Error(code, message)
     return S3Error("InternalError")
 

@@ -10,7 +10,7 @@ import pytest
 from harness.layer_stacks import LIMIT, POLICIES
 
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
-from objstore.core.errors import InvalidInput, NodeFailure, NotFound
+from objstore.core.errors import InvalidInput, MalformedHeader, NodeFailure, NotFound
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.manifests import FORM, MANIFEST
 from objstore.core.names import Name
@@ -23,6 +23,7 @@ from objstore.swift.object_put import ObjectPut
 from objstore.swift.permission import Permissions
 from objstore.swift.request import ProxyRequest
 from objstore.web.context import RequestContext
+from objstore.web.errors import response_for
 from objstore.web.requests import Environ, api_name
 from objstore.web.responses import Response
 
@@ -86,7 +87,10 @@ class Shop:
             environ[name if name.startswith("CONTENT_") else f"HTTP_{name}"] = value
         parsed = api_name(environ["PATH_INFO"])
         assert parsed is not None
-        return self.verb(ProxyRequest(environ, parsed[1], Permissions(self.layer)))
+        try:
+            return self.verb(ProxyRequest(environ, parsed[1], Permissions(self.layer)))
+        except MalformedHeader as failure:
+            return response_for(failure)
 
 
 @pytest.fixture
