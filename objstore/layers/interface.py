@@ -231,7 +231,9 @@ class VersionsPage(NamedTuple):
     """A selection of the versions of a container; '' for a field that is not given.
 
     key_marker: keys up to and including it are skipped, or, with a version_marker, its versions up to and including
-    that id. limit: of the rows that are read at a time.
+    that id. limit: of the rows that are read at a time, and with `reverse`
+    of the versions of a key that are needed. end_marker: the first key that is left out. reverse: everything
+    in the opposite order, and the markers change sides.
     """
 
     prefix: str = ""
@@ -239,6 +241,8 @@ class VersionsPage(NamedTuple):
     key_marker: str = ""
     version_marker: str = ""
     limit: int = 1000
+    end_marker: str = ""
+    reverse: bool = False
 
 
 class Version(NamedTuple):
@@ -383,6 +387,13 @@ class VersionedLayer(ObjectLayer, Protocol):
         """Yield the versions of a container: keys ascending by their UTF-8 bytes, of each the newest first.
 
         Raises NotFound.
+        """
+        ...
+
+    def restore(self, context: RequestContext, name: Name, version_id: str) -> PutResult:
+        """Make an older version the current one again, under its id; all others stay.
+
+        Raises BadVersionId, NoSuchVersion, InvalidInput (it is a delete marker), and as `put` does.
         """
         ...
 

@@ -4,17 +4,21 @@ A key's row in the container is that of its pointer, and was made at the timesta
 version: if the newest entry has the same, they belong together, and nothing else must be read. Only
 if it has not (the key is deleted, the current version was deleted by id, a write is under way) the pointer itself is
 read. A key without entries has a plain object.
+
+In reverse, the rows of a key are collected first: which of its versions count shows only from the newest on.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 from objstore.core.errors import NotFound
 from objstore.core.names import Name
+from objstore.core.timestamps import Timestamp
 from objstore.layers import listings
 from objstore.layers.interface import Group, Page, Version, VersionsPage
 from objstore.layers.versions import names
@@ -24,6 +28,7 @@ from objstore.layers.versions.names import NULL, Ref
 Row = Mapping[str, Any]
 _GREATEST = "\U0010ffff"
 _END = _GREATEST * 1100  # longer than any key
+_MAX_COLLECTED = 10_000  # rows of a key in memory
 
 
 class _EntryRow(NamedTuple):
@@ -40,6 +45,11 @@ def versions(container: Key, page: VersionsPage, versioned: bool) -> Iterator[Ve
     versioned: the container keeps or kept versions, so that there may be entries.
     """
     history = _History(container, page)
+    if page.reverse:
+        yield from _backwards(history, page, versioned)
+        return
+    if page.end_marker and page.key_marker >= page.end_marker:
+        return
     if page.version_marker and versioned:
         yield from history.rest()
     keys = _Stream(history.keys())
@@ -63,6 +73,37 @@ def versions(container: Key, page: VersionsPage, versioned: bool) -> Iterator[Ve
             yield Version(key, names.id_of_tail(first["name"][len(key) + 1 :]), True, False, first)
             continue
         yield from history.of_key(key, row, _with_receipts(chain((first,), _rows_of(entries, key))))
+
+
+def _backwards(history: _History, page: VersionsPage, versioned: bool) -> Iterator[Version | Group]:
+    """Yield keys descending, of each the oldest version first."""
+    if page.version_marker and versioned:
+        yield from reversed(deque(history.newer(), page.limit))
+    marker = page.key_marker
+    while True:
+        keys = _Stream(history.keys_before(marker), "")
+        entries = _Stream(history.entries_before(marker) if versioned else iter(()), "")
+        while keys.head is not None or entries.head is not None:
+            key = max(keys.key, entries.key)
+            group = _group(key, page)
+            if group:
+                if group != page.end_marker:
+                    yield Group(group)
+                marker = group
+                break
+            row = keys.take() if keys.key == key else None
+            rows: deque[Row] = deque()
+            for one in _rows_of(entries, key):
+                rows.appendleft(one)
+                if len(rows) == _MAX_COLLECTED:
+                    break
+            if entries.key == key:
+                yield from reversed(deque(history.of_key(key, row, history.entries_of(key)), page.limit))
+                entries = _Stream(history.entries_before(key + names.SEPARATOR), "")
+            else:
+                yield from reversed(list(history.of_key(key, row, _with_receipts(iter(rows)))))
+        else:
+            return
 
 
 class _History:
@@ -92,9 +133,30 @@ class _History:
         except NotFound:
             return
 
+    def keys_before(self, marker: str) -> Iterator[Row]:
+        """Yield the rows of keys less than `marker`, the greatest first. Raises NotFound."""
+        page = self._page
+        return self._read(self._container.name, Page(page.prefix, "", marker, page.end_marker, reverse=True))
+
+    def entries_before(self, marker: str) -> Iterator[Row]:
+        """Yield the rows of the entries of keys less than `marker`, the greatest first."""
+        page = self._page
+        end = page.end_marker and page.end_marker + names.SEPARATOR + names.BEHIND
+        try:
+            yield from self._read(self._container.container, Page(page.prefix, "", marker, end, reverse=True))
+        except NotFound:
+            return
+
+    def entries_of(self, key: str) -> Iterator[_EntryRow]:
+        """Yield the entries of a key."""
+        try:
+            yield from _with_receipts(self._read(self._container.container, Page(key + names.SEPARATOR)))
+        except NotFound:
+            return
+
     def _rows(self, container: Name, marker: str) -> Iterator[Row]:
         page = self._page
-        return self._read(container, Page(page.prefix, page.delimiter, marker))
+        return self._read(container, Page(page.prefix, page.delimiter, marker, page.end_marker))
 
     def _read(self, container: Name, page: Page) -> Iterator[Row]:
         page = page._replace(limit=self._page.limit, data_times=True)
@@ -103,7 +165,7 @@ class _History:
     def _regrouped(self, container: Name, marker: str) -> Iterator[Row]:
         page = self._page
         while True:
-            for row in self._read(container, Page(page.prefix, marker=marker)):
+            for row in self._read(container, Page(page.prefix, marker=marker, end_marker=page.end_marker)):
                 group = _group(row["name"].rpartition(names.SEPARATOR)[0], page)
                 if group:
                     if group != page.key_marker:
@@ -123,17 +185,17 @@ class _History:
             return
         entries = chain((first,), entries)
         if row is not None and _stamp(row) == _stamp(first.row):
-            yield from _older(key, first.ref, entries, _First(), True)
+            yield from _older(key, first.ref, first.ref.stamp, entries, _First(), True)
             return
         seen = self._key(key).look()
         if seen is None:
             return
         if seen.ref is not None:
-            yield from _older(key, seen.ref, entries, _First(), True)
+            yield from _older(key, seen.ref, seen.horizon, entries, _First(), True)
             return
         if row is not None:
             yield Version(key, NULL, True, False, row)
-        yield from _older(key, seen.plain_ref, entries, lambda _: False)
+        yield from _older(key, seen.current, seen.horizon, entries, lambda _: False)
 
     def rest(self) -> Iterator[Version]:
         """Yield the versions of the marker's key behind the marker."""
@@ -143,14 +205,33 @@ class _History:
         if seen is None or not key.text.startswith(page.prefix):
             return
         null = functools.cache(lambda: None if seen.ref is None else _null_of(key, seen))
-        start = names.parse_id(page.version_marker) if page.version_marker != NULL else null()
+        start = self._marked(null)
         marker = names.receipt(key.text, start) if start is not None else ""
         rows = self._read(key.container, Page(key.text + names.SEPARATOR, marker=marker))
-        current = seen.plain_ref if seen.ref is None else seen.ref
+        counts, itself = (lambda ref: ref == null()), seen.ref is not None
         try:
-            yield from _older(key.text, current, _with_receipts(rows), lambda ref: ref == null(), seen.ref is not None)
+            yield from _older(key.text, seen.current, seen.horizon, _with_receipts(rows), counts, itself)
         except NotFound:
             return
+
+    def newer(self) -> Iterator[Version]:
+        """Yield the versions of the marker's key that are newer than the marker, the newest first."""
+        page = self._page
+        key = self._key(page.key_marker)
+        seen = key.look()
+        if seen is None or not key.text.startswith(page.prefix):
+            return
+        start = self._marked(lambda: None if seen.ref is None else _null_of(key, seen))
+        if start is None:  # a plain object, which is the current version
+            return
+        rows = self._read(self._container.name, Page(key.text, limit=1))
+        row = next((row for row in rows if row["name"] == key.text), None)
+        yield from self.of_key(key.text, row, takewhile(lambda one: one.ref.stamp > start.stamp, self.entries_of(key.text)))
+
+    def _marked(self, null: Callable[[], Ref | None]) -> Ref | None:
+        """Return the version of the version marker. null: returns the null version of its key."""
+        marker = self._page.version_marker
+        return null() if marker == NULL else names.parse_id(marker)
 
     def _key(self, key: str) -> Key:
         container = self._container
@@ -158,9 +239,14 @@ class _History:
 
 
 def _older(
-    key: str, current: Ref, entries: Iterator[_EntryRow], null_counts: Callable[[Ref], bool], itself: bool = False
+    key: str,
+    current: Ref,
+    horizon: Timestamp,
+    entries: Iterator[_EntryRow],
+    null_counts: Callable[[Ref], bool],
+    itself: bool = False,
 ) -> Iterator[Version]:
-    """Yield the entries that count, after the current one, or with it if `itself`.
+    """Yield the entries that count up to the horizon, with the current one if `itself`.
 
     null_counts: returns whether a null version counts; called in order.
     """
@@ -169,7 +255,7 @@ def _older(
         latest = ref == current
         if latest and not itself:
             continue
-        if ref.stamp > current.stamp or (ref.conditional and not entry.receipt and not latest):
+        if ref.stamp > horizon or (ref.conditional and not entry.receipt and not latest):
             continue
         if ref.null and not null_counts(ref):
             continue
@@ -214,12 +300,13 @@ def _with_receipts(rows: Iterator[Row]) -> Iterator[_EntryRow]:
 
 
 class _Stream:
-    """Rows with a look-ahead of one. key: of the next row, or its group; greater than any at the end."""
+    """Rows with a look-ahead of one. key: of the next row, or its group; `end` behind the last."""
 
-    __slots__ = ("_rows", "head", "is_group", "key")
+    __slots__ = ("_end", "_rows", "head", "is_group", "key")
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterator[Row], end: str = _END) -> None:
         self._rows = rows
+        self._end = end
         self.head: Row | None = None
         self._next()
 
@@ -227,7 +314,7 @@ class _Stream:
         head = self.head = next(self._rows, None)
         self.is_group = False
         if head is None:
-            self.key = _END
+            self.key = self._end
         elif "name" in head:
             self.key = head["name"].partition(names.SEPARATOR)[0]
         else:

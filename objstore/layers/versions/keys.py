@@ -5,8 +5,9 @@ version. A write changes it last, and takes effect with this change. In listings
 for readers without this layer, it is a manifest of that entry's bytes. If the current version of a key is a delete
 marker the pointer exists too, but has no row.
 
-An entry *counts* if it is not newer than the version that the pointer names. A newer one is
-on its way, was refused, or is of a writer that died: it is ignored.
+An entry *counts* if it is not newer than the pointer's *horizon*: the version that the pointer names or, if that one was
+made current again, the time of this restoration. A newer one is on its way, was refused, or is of a writer that died:
+it is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name, hidden
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, UNLISTED, VERSION
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, RESTORED, UNLISTED, VERSION
 from objstore.layers import hidden as containers
 from objstore.layers import listings
 from objstore.layers.bodies import BytesBody
@@ -84,17 +85,41 @@ class Seen(NamedTuple):
         """Return whether these are the headers of the same data. headers: as the field."""
         return headers[DATA_TIMESTAMP] == self.headers[DATA_TIMESTAMP]
 
+    @property
+    def current(self) -> Ref:
+        """The current version; that of a plain object after it has become an entry."""
+        return self.plain_ref if self.ref is None else self.ref
+
+    @property
+    def horizon(self) -> Timestamp:
+        """The time up to which entries count."""
+        restored = self.headers.get(RESTORED)
+        return Timestamp.parse(restored) if restored else self.current.stamp
+
     def replaces(self, ref: Ref) -> bool:
-        """Return whether the current version is newer than this one."""
-        return (self.plain_ref if self.ref is None else self.ref).stamp > ref.stamp
+        """Return whether this version, if it is not the current one, counts."""
+        return self.horizon > ref.stamp
+
+    def shows(self, move: Move) -> bool:
+        """Return whether this is the pointer after that move."""
+        return self.ref == move.ref and self.horizon >= move.stamp
 
 
 class Move(NamedTuple):
-    """A new target of a pointer. stored: headers of the entry, its own Etag among them. size: its bytes."""
+    """A new target of a pointer. stored: headers of the entry, its own Etag among them. size: its bytes.
+
+    restored: the time at which an older version becomes the current one again; None for a new one.
+    """
 
     ref: Ref
     stored: Mapping[str, str]
     size: int
+    restored: Timestamp | None = None
+
+    @property
+    def stamp(self) -> Timestamp:
+        """The time of the change; the pointer's horizon after it."""
+        return self.ref.stamp if self.restored is None else self.restored
 
 
 class Key(NamedTuple):
@@ -284,6 +309,7 @@ def _pointing(move: Move) -> dict[str, str]:
         MANIFEST: FORM,
         MANIFEST_ETAG: etag,
         MANIFEST_SIZE: listed_size,
+        **({RESTORED: move.restored.internal} if move.restored is not None else {}),
         **class_header(stored),
         LISTED_ETAG: etag,
         LISTED_SIZE: listed_size,

@@ -24,7 +24,7 @@ from objstore.layers.interface import (
 )
 from objstore.layers.passing import Passing
 from objstore.layers.stack import LayerKind
-from objstore.layers.versions import history, reads, removal, states, writes
+from objstore.layers.versions import history, reads, removal, restoring, states, writes
 from objstore.layers.versions.keys import Key
 from objstore.layers.versions.names import NULL
 from objstore.web.context import RequestContext
@@ -82,6 +82,12 @@ class Versions(Passing):
     def list_versions(self, context: RequestContext, name: Name, page: VersionsPage) -> Iterator[Version | Group]:
         """See `VersionedLayer.list_versions`."""
         return history.versions(Key(self.inner, context, name), page, self._enabled(context, name) is not None)
+
+    def restore(self, context: RequestContext, name: Name, version_id: str) -> PutResult:
+        """See `VersionedLayer.restore`."""
+        if self._enabled(context, name) is None:
+            raise states.unknown(name, version_id)
+        return restoring.restore(Key(self.inner, context, name), version_id)
 
     def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
         """See `VersionedLayer.find_owner`."""

@@ -33,6 +33,7 @@ def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
     """Delete a version; return whether it existed."""
     head = key.head(ref)
     if head is None:
+        step_aside(key, ref)  # one that was made current again while it was deleted
         return False
     writes.check(Seen(None, ref.stamp, head.headers), condition)
     step_aside(key, ref)
@@ -107,13 +108,13 @@ def _point(key: Key, following: Move | None, pointer: _Pointer) -> bool:
 
 
 def _next(key: Key, seen: Seen) -> Move | None:
-    """Return the move to the newest version older than `seen`. If that is a null version, other nulls are skipped.
+    """Return the move to the newest version that counts, other than the current one. If that is a null version, other nulls are skipped.
 
     Entries that others have deleted are skipped: their rows may stay listed for a while.
     """
-    before = seen.plain_ref if seen.ref is None else seen.ref
+    before = Ref(seen.horizon, seen.current.letter)
     for ref in key.refs(before, _FEW, majority=True):
-        if seen.null and ref.null:
+        if ref == seen.ref or (seen.null and ref.null):
             continue
         head = key.head(ref)
         if head is not None:

@@ -124,7 +124,7 @@ def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | 
     for attempt in range(TRIES):
         try:
             check(seen, condition)
-            if seen is not None and seen.replaces(move.ref):
+            if seen is not None and seen.horizon > move.stamp:
                 if condition is not None:
                     raise Conflict("a newer version is the current one")
                 if not seen.conditional:
@@ -133,10 +133,10 @@ def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | 
             moved = _move(key, move, seen, condition, preserve, odd)
         except ObjstoreError as failure:
             if is_refusal(failure):
-                key.drop(move.ref, keep=True)  # an upload by parts still needs its segments
+                _abandon(key, move)
                 raise
             seen = key.look(newest=True)
-            if seen is None or seen.ref != move.ref:
+            if seen is None or not seen.shows(move):
                 raise  # the pointer may be moved nevertheless: the entry must stay
             _confirm(key, move, seen, preserve)
             break
@@ -145,19 +145,25 @@ def commit(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | 
         green.sleep(PAUSE * attempt)
         before, seen = seen, key.look(newest=True)
         odd = (before and before.written) == (seen and seen.written)
-        if seen is not None and seen.ref == move.ref:
+        if seen is not None and seen.shows(move):
             _confirm(key, move, seen, preserve)
             break
     else:
-        key.drop(move.ref, keep=True)
+        _abandon(key, move)
         raise Conflict("others change the key all the time")
     key.give_receipt(move.ref)
     return move.ref
 
 
+def _abandon(key: Key, move: Move) -> None:
+    """Delete the entry of a version that was refused, but not one that was made current again."""
+    if move.restored is None:
+        key.drop(move.ref, keep=True)  # an upload by parts still needs its segments
+
+
 def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | None, preserve: bool, odd: bool) -> bool:
     """Preserve the object under the key and move the pointer; return False if another change came first."""
-    stamp: Timestamp | None = move.ref.stamp
+    stamp: Timestamp | None = move.stamp
     keep = False
     if seen is not None and seen.ref is None:
         if preserve:
@@ -172,7 +178,7 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
     if odd:  # a tombstone, or the promise to a conditional writer that died: the store chooses a later time
         stamp = None
         condition = condition or _as_seen(seen)
-    elif seen is not None and seen.written >= move.ref.stamp:
+    elif seen is not None and seen.written >= move.stamp:
         stamp = names.successor(seen.written)
         condition = condition or _as_seen(seen)
     return key.point(move, stamp, condition, keep)
@@ -181,8 +187,10 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
 def _confirm(key: Key, move: Move, seen: Seen, keep: bool) -> None:
     """Write a pointer again that at least one replica has: after an unclear answer too few may have it.
 
-    It does not matter if another has moved it since: this version was the current one then.
+    It does not matter if another has moved it since: this version was the current one then. What counts stays the same.
     """
+    if seen.horizon > move.ref.stamp:
+        move = move._replace(restored=seen.horizon)
     key.point(move, names.successor(seen.written), _as_seen(seen), keep)
 
 
@@ -211,6 +219,8 @@ def _preserve(key: Key, seen: Seen) -> bool:
 
 def _renewed(key: Key, move: Move, seen: Seen) -> Move:
     """Write the same version again, newer than the current one; return the move to it."""
+    if move.restored is not None:
+        return move._replace(restored=names.new_stamp(seen.latest))
     ref = Ref(names.new_stamp(seen.latest), move.ref.letter)
     if ref.marker:
         key.put_marker(ref)

@@ -187,6 +187,9 @@ class World:
         options = DeleteOptions(version_id=version)
         return self.layer.delete(RequestContext(), BUCKET._replace(object=key), options).version_id
 
+    def restore(self, key: str, version: str) -> str:
+        return self.layer.restore(RequestContext(), BUCKET._replace(object=key), version).version_id
+
     def items(self, page: VersionsPage | None = None) -> list[Version | Group]:
         return list(self.layer.list_versions(RequestContext(), BUCKET, page or VersionsPage()))
 
@@ -196,13 +199,15 @@ class World:
     def shown(self, key: str) -> list[Shown]:
         """The versions of a key as they are listed; fails where reading does not agree."""
         found = []
-        for item in self.items(VersionsPage(prefix=key)):
+        items = self.items(VersionsPage(prefix=key))
+        for item in items:
             assert isinstance(item, Version)
             if item.key == key:
                 found.append(Shown(item.version_id, item.latest, self._data(item)))
         latest = [one for one in found if one.latest]
         assert len(latest) == (1 if found else 0)
-        assert found[:1] == latest
+        backwards = self.items(VersionsPage(prefix=key, reverse=True))
+        assert [one for one in reversed(backwards) if one.key == key] == [one for one in items if one.key == key]
         listed = {row["name"]: row for row in self.layer.list_objects(RequestContext(), BUCKET, Page()).rows}
         if latest and latest[0].data is not None:
             assert self.get(key) == (latest[0].version_id, latest[0].data)
@@ -265,7 +270,7 @@ def test_a_new_version_is_newer_than_all_there_is_on_a_slow_clock() -> None:
 
 
 class History_(RuleBasedStateMachine):
-    """One key. model: versions newest first as (id, data or None)."""
+    """One key. model: versions newest first as (id, data or None); current: that of these which is read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,13 +278,17 @@ class History_(RuleBasedStateMachine):
         self.world = World(Path(self._directory.name))
         self.state = ""
         self.model: list[tuple[str, bytes | None]] = []
+        self.current: tuple[str, bytes | None] | None = None
         self.count = 0
 
     def teardown(self) -> None:
         self._directory.cleanup()
 
-    def _forget_null(self) -> None:
-        self.model = [one for one in self.model if one[0] != "null"]
+    def _add(self, version: str, data: bytes | None) -> None:
+        if version == "null":
+            self.model = [one for one in self.model if one[0] != "null"]
+        self.current = (version, data)
+        self.model.insert(0, self.current)
 
     @rule(state=st.sampled_from(["Enabled", "Suspended"]))
     def configure(self, state: str) -> None:
@@ -292,15 +301,13 @@ class History_(RuleBasedStateMachine):
         data = b"x" * self.count
         version = self.world.put("k", data)
         assert (version == "null") == (self.state != "Enabled")
-        if version == "null":
-            self._forget_null()
-        self.model.insert(0, (version, data))
+        self._add(version, data)
 
     @precondition(lambda self: self.state)
     @rule(create=st.booleans())
     def write_under_a_condition(self, create: bool) -> None:
         self.count += 1
-        there = bool(self.model) and self.model[0][1] is not None
+        there = self.current is not None and self.current[1] is not None
         data = b"x" * self.count
         try:
             version = self.world.put("k", data, **({"if_none_match": "*"} if create else {"if_match": "*"}))
@@ -309,21 +316,17 @@ class History_(RuleBasedStateMachine):
             assert create == there
             return
         assert create != there
-        if version == "null":
-            self._forget_null()
-        self.model.insert(0, (version, data))
+        self._add(version, data)
 
     @precondition(lambda self: self.state or self.model)
     @rule()
     def delete(self) -> None:
         version = self.world.delete("k")
         if not self.state:
-            self.model = []
+            self.model, self.current = [], None
             return
-        if self.state == "Suspended":
-            assert version == "null"
-            self._forget_null()
-        self.model.insert(0, (version, None))
+        assert (version == "null") == (self.state == "Suspended")
+        self._add(version, None)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
@@ -331,10 +334,20 @@ class History_(RuleBasedStateMachine):
         chosen = data.draw(st.sampled_from(self.model))
         self.world.delete("k", chosen[0])
         self.model.remove(chosen)
+        if chosen == self.current:
+            self.current = self.model[0] if self.model else None
+
+    @precondition(lambda self: any(version != "null" and data is not None for version, data in self.model))
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        self.current = data.draw(st.sampled_from([one for one in self.model if one[0] != "null" and one[1] is not None]))
+        assert self.world.restore("k", self.current[0]) == self.current[0]
 
     @invariant()
     def is_as_the_model_says(self) -> None:
-        assert [(one.version_id, one.data) for one in self.world.shown("k")] == self.model
+        shown = self.world.shown("k")
+        assert [(one.version_id, one.data) for one in shown] == self.model
+        assert [(one.version_id, one.data) for one in shown if one.latest] == ([self.current] if self.current else [])
         assert self.world.any_left() == bool(self.model)
 
 

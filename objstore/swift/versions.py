@@ -1,0 +1,122 @@
+"""Swift's object versioning: its header, its queries and its listing. The layer `versions` keeps the versions.
+
+`X-Versions-Enabled` sets the same state of a container as PutBucketVersioning of S3, and ids are those of S3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from objstore.core.errors import DeleteMarker, InvalidInput, NotFound
+from objstore.core.json_body import JsonBody
+from objstore.core.versions import keeps_versions
+from objstore.layers import documents
+from objstore.layers.interface import Group, Listing, ObjectLayer, Version, VersionedLayer, VersionsPage
+from objstore.layers.versions import CONFIG, ENABLED, SUSPENDED, state
+from objstore.layers.versions.names import NULL, parse_id
+from objstore.swift.request import FALSE, TRUE, VERSION_ID, ProxyRequest, page_of
+from objstore.web import infos, requests
+from objstore.web.infos import ContainerInfo
+from objstore.web.responses import Response, error
+
+HEADER = "X-Versions-Enabled"
+LISTING = "versions"
+_VERSION_ID = "version-id"
+_MARKER = "version_marker"
+# How a delete marker is listed.
+MARKER_TYPE = "application/x-deleted;swift_versions_deleted=1"
+_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
+_OF_ROWS = ("name", "hash", "bytes", "content_type", "last_modified", "offset")
+
+
+def query_id(request: ProxyRequest) -> str:
+    """Return the version id in the query of a request, '' if none."""
+    if not request.environ.get("QUERY_STRING"):
+        return ""
+    return requests.query(request.environ).get(_VERSION_ID, "")
+
+
+def checked_id(request: ProxyRequest, container: ContainerInfo) -> str:
+    """Return the same. Raises InvalidInput if the container cannot have that version."""
+    version_id = query_id(request)
+    if version_id not in ("", NULL) and not keeps_versions(container.sysmeta):
+        raise InvalidInput("version-aware operations require that the container is versioned")
+    return version_id
+
+
+def missing(failure: NotFound, version_id: str) -> Response:
+    """Return the answer to a read of an object that is not there. version_id: the requested one."""
+    headers = {}
+    if isinstance(failure, DeleteMarker):
+        headers[VERSION_ID] = failure.version_id
+        if version_id:
+            headers["Content-Type"] = MARKER_TYPE
+    return error(404, headers=headers)
+
+
+def location(request: ProxyRequest, version_id: str) -> str:
+    """Return the path of a version, for Content-Location."""
+    api = request.environ["PATH_INFO"].split("/", 2)[1]
+    return f"/{api}{quote(request.name.path, errors='surrogateescape')}?{_VERSION_ID}={version_id}"
+
+
+def changed_state(request: ProxyRequest, container: ContainerInfo) -> dict[str, str]:
+    """Return the headers that store the state that the request sets; none if it sets none.
+
+    Raises InvalidInput if the value is neither yes nor no.
+    """
+    sent = request.headers.get(HEADER)
+    if sent is None:
+        return {}
+    value = sent.strip().lower()
+    if value in TRUE:
+        return documents.headers(CONFIG, ENABLED)
+    if value not in FALSE:
+        raise InvalidInput(f"{HEADER} is neither true nor false")
+    return documents.headers(CONFIG, SUSPENDED) if keeps_versions(container.sysmeta) else {}
+
+
+def shown_state(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the header with the state of a container; none if it never kept versions. headers: of the container."""
+    current = state(infos.from_headers(ContainerInfo, 204, headers))
+    return {HEADER: str(current == ENABLED)} if current else {}
+
+
+def listing(request: ProxyRequest, layer: ObjectLayer, query: Mapping[str, str], limit: int) -> Listing:
+    """Return the versions of a container. limit: of rows. Raises NotFound, InvalidInput."""
+    shown = layer.container(request.context, request.name)
+    page = page_of(request, query)
+    marker = query.get(_MARKER)
+    if marker is not None:
+        if not page.marker:
+            raise InvalidInput(f"{_MARKER} param requires marker")
+        if marker != NULL and parse_id(marker) is None:
+            raise InvalidInput(f"invalid {_MARKER} param")
+    limit = limit if page.limit is None else page.limit
+    selection = VersionsPage(
+        page.prefix, page.delimiter, page.marker, marker or "", limit, page.end_marker, page.reverse
+    )
+    versioned: VersionedLayer = layer  # type: ignore[assignment]  # the layer `versions` is in every stack
+    rows = list(_rows(islice(versioned.list_versions(request.context, request.name, selection), limit)) if limit else ())
+    return Listing(shown.headers, JsonBody.of(rows))
+
+
+def _rows(items: Iterator[Version | Group]) -> Iterator[dict[str, Any]]:
+    for item in items:
+        if isinstance(item, Group):
+            yield {"subdir": item.key}
+            continue
+        key, version_id, latest, marker, row = item
+        yield {
+            "name": key,
+            "hash": _OF_NOTHING if marker else row["hash"],
+            "bytes": row["bytes"],
+            "content_type": MARKER_TYPE if marker else row["content_type"],
+            "last_modified": row["last_modified"],
+            "version_id": version_id,
+            "is_latest": latest,
+            **{name: value for name, value in row.items() if name not in _OF_ROWS},
+        }
