@@ -20,17 +20,23 @@ class Action(NamedTuple):
     """An action. on: the kind of its resource.
 
     acl: the resource whose ACL grants it (that of the bucket to create and list objects), '' for none. permission:
-    in that ACL, '' for none. swift: its word in Swift's lists, '' for none.
+    in that ACL, '' for none. swift: its word in Swift's lists, '' for none. of_versions: the word counts for requests
+    of the Swift API alone: through S3 its lists grant no access to versions.
     """
 
     on: Literal["service", "bucket", "object", "account"]
     acl: Literal["", "bucket", "object"] = ""
     permission: str = ""
     swift: Literal["", "read", "list", "write"] = ""
+    of_versions: bool = False
 
-    @property
-    def reads(self) -> bool:
-        return self.swift in ("read", "list")
+    def word(self, s3: bool) -> Literal["", "read", "list", "write"]:
+        """Return the word in Swift's lists that grants it. s3: through the S3 API."""
+        return "" if s3 and self.of_versions else self.swift
+
+    def reads(self, s3: bool) -> bool:
+        """Return whether the word is one for reading."""
+        return self.word(s3) in ("read", "list")
 
 
 _BY_BUCKET_ACL = {
@@ -80,13 +86,17 @@ _OBJECT = (
 _SWIFT: dict[str, Literal["read", "list", "write"]] = {
     "AbortMultipartUpload": "write",
     "DeleteObject": "write",
+    "DeleteObjectVersion": "write",
     "GetObject": "read",
     "GetObjectAttributes": "read",
+    "GetObjectVersion": "read",
     "ListAllMyBuckets": "list",
     "ListBucket": "list",
+    "ListBucketVersions": "list",
     "ListMultipartUploadParts": "write",
     "PutObject": "write",
 }
+_OF_VERSIONS = frozenset({"DeleteObjectVersion", "GetObjectVersion", "ListBucketVersions"})
 # Changes of accounts, for which policies do not count.
 CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT = "swift:CreateAccount", "swift:UpdateAccount", "swift:DeleteAccount"
 ACCOUNT_MANAGEMENT = frozenset({CREATE_ACCOUNT, DELETE_ACCOUNT})
@@ -100,7 +110,10 @@ _S3: dict[str, Action] = {
     **{name: Action("object", "object", permission) for name, permission in _BY_OBJECT_ACL.items()},
 }
 ACTIONS: dict[str, Action] = {
-    **{PREFIX + name: action._replace(swift=_SWIFT.get(name, "")) for name, action in _S3.items()},
+    **{
+        PREFIX + name: action._replace(swift=_SWIFT.get(name, ""), of_versions=name in _OF_VERSIONS)
+        for name, action in _S3.items()
+    },
     **{name: Action("account") for name in (CREATE_ACCOUNT, UPDATE_ACCOUNT, DELETE_ACCOUNT)},
 }
 

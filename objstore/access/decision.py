@@ -268,7 +268,7 @@ def _acl_allows(question: Question, bucket: BucketAccess, acl: Acl, owns: bool =
 
 def _list_allows(question: Question, bucket: BucketAccess) -> bool:
     """Return whether X-Container-Read or X-Container-Write grants, to the identity or, to read, to its Referer."""
-    word = ACTIONS[question.action].swift
+    word = ACTIONS[question.action].word(question.s3)
     text = bucket.list_for(word) if word else ""
     if not text:
         return False
@@ -282,7 +282,7 @@ def _list_allows(question: Question, bucket: BucketAccess) -> bool:
 
 def _by_role(question: Question) -> Decision | None:
     """Return READER for an identity that may read all accounts through Swift."""
-    if question.s3 or not question.identity.reads_all or not ACTIONS[question.action].reads:
+    if question.s3 or not question.identity.reads_all or not ACTIONS[question.action].reads(False):
         return None
     realm = question.realm
     return None if realm is not None and realm.is_system(question.name.account) else READER
@@ -296,7 +296,7 @@ def _by_level(question: Question, facts: Facts) -> Decision | Need | None:
     if level == ADMIN and question.action not in ACCOUNT_MANAGEMENT:
         return OWNER
     action = ACTIONS[question.action]
-    if level and action.reads:
+    if level and action.reads(question.s3):
         return ALLOWED_BY_ACCOUNT
     may_write = level == "read-write" and question.name.container is not None
-    return ALLOWED_BY_ACCOUNT if may_write and (action.swift or not question.s3) else None
+    return ALLOWED_BY_ACCOUNT if may_write and (action.word(question.s3) or not question.s3) else None

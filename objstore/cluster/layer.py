@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 from objstore.cluster import failures
@@ -132,7 +131,7 @@ class ClusterLayer:
         sent = NodeRequest("GET", place.partition, name, {**headers, **context.trace}, page.query())
         rows = list_majority(self._cluster, place, sent, page.limit)
         self._check_account(context, name)
-        return Listing({}, JsonBody(lambda: rows, lambda: json.dumps(rows).encode()))
+        return Listing({}, JsonBody.of(rows))
 
     def _check_account(self, context: RequestContext, name: Name) -> None:
         """Raise NotFound if the account is deleted, even if the reaper has not removed its containers yet."""

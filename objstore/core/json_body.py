@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,11 @@ class JsonBody:
     def __init__(self, value: Callable[[], Any], encode: Callable[[], bytes]) -> None:
         self.value = value
         self.encode = encode
+
+    @classmethod
+    def of(cls, value: Any) -> JsonBody:
+        """Return the body of a value in memory."""
+        return cls(lambda: value, lambda: json.dumps(value).encode())
 
     def __iter__(self) -> Iterator[bytes]:
         yield self.encode()

@@ -390,10 +390,13 @@ class VersionedLayer(ObjectLayer, Protocol):
         """
         ...
 
-    def restore(self, context: RequestContext, name: Name, version_id: str) -> PutResult:
+    def restore(
+        self, context: RequestContext, name: Name, version_id: str, condition: WriteCondition | None = None
+    ) -> PutResult:
         """Make an older version the current one again, under its id; all others stay.
 
-        Raises BadVersionId, NoSuchVersion, InvalidInput (it is a delete marker), and as `put` does.
+        condition: on the current one. Raises BadVersionId, NoSuchVersion, InvalidInput (it is a delete marker), and
+        as `put` does.
         """
         ...
 

@@ -111,7 +111,7 @@ def iso_date(stamp: Timestamp) -> str:
 
 
 def listing(headers: dict[str, str], rows: list[dict[str, Any]]) -> Listing:
-    return Listing(headers, JsonBody(lambda: rows, lambda: json.dumps(rows).encode()))
+    return Listing(headers, JsonBody.of(rows))
 
 
 def select(rows: list[dict[str, Any]], page: Page, reserved: bool) -> list[dict[str, Any]]:

@@ -39,9 +39,10 @@ class Deps(NamedTuple):
 class LayerKind(NamedTuple):
     """A kind of layer in the registry.
 
-    make: puts it around another layer; raises ConfigError for its settings. settings: in the section of the proxy
-    app, so no two layers may have one of the same name. outside_of: layers that must be further inside, if they are
-    used. needed: the failure without this layer; '' if it is optional.
+    make: puts it around another layer; raises ConfigError for its settings. The layer may have an attribute `features`,
+    names of what it adds to the Swift API (`swift.unsupported`), and a method `info()`, sections of /info. settings: in
+    the section of the proxy app, so no two layers may have one of the same name. outside_of: layers that must be
+    further inside, if they are used. needed: the failure without this layer; '' if it is optional.
     """
 
     name: str

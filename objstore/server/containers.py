@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from objstore.core.errors import Conflict, NotFound
+from objstore.core.headers import BYTES_ELSEWHERE
 from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.listed import checked_fields
 from objstore.core.lives import LIFE
@@ -168,5 +169,6 @@ def _info_headers(info: ContainerStatus) -> dict[str, str]:
         messages.STORED_TIMESTAMP: max(info.put_timestamp, info.delete_timestamp).internal,
         messages.DELETE_TIMESTAMP: info.delete_timestamp.internal,
         messages.POLICY: str(info.policy_index),
+        **({BYTES_ELSEWHERE: str(info.bytes_elsewhere)} if info.bytes_elsewhere else {}),
         **live_metadata(info.metadata),
     }

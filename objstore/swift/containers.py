@@ -8,7 +8,9 @@ from objstore.core.errors import AccountDeleted, ObjstoreError
 from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
+from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ContainerOptions, ObjectLayer
+from objstore.swift import versions
 from objstore.swift.permission import LISTS
 from objstore.swift.request import (
     OWNER_HEADERS,
@@ -47,23 +49,28 @@ class Containers:
         try:
             if request.method == "HEAD":
                 listing = self._layer.container(request.context, request.name)
+            elif versions.LISTING in query:
+                listing = versions.listing(request, self._layer, query, self._limits.container_listing_limit)
             else:
                 listing = self._layer.list_objects(request.context, request.name, page_of(request, query))
         except ObjstoreError as failure:
             return request.permit() or response_for(failure)
-        refused = request.permit(infos.from_headers(ContainerInfo, 204, listing.headers))
+        container = infos.from_headers(ContainerInfo, 204, listing.headers)
+        refused = request.permit(container)
         if refused is not None:
             return refused
         if problem:
             return error(412, problem)
         shown = client_headers(request, listing.headers)
+        if keeps_versions(container.sysmeta):
+            shown |= versions.shown_headers(request, self._layer, container, listing.headers)
         return listing_answer(request, shown, listing.content)
 
     def put(self, request: ProxyRequest) -> Response:
         refused = request.permit()
         if refused is not None:
             return refused
-        headers = self._stored_headers(request)
+        headers = self._stored_headers(request) | self._changed_versioning(request)
         check_name(request.name, self._limits)
         name = request.headers.get(POLICY_NAME, "")
         policy = self._cluster.policies.by_name(name) if name else None
@@ -82,7 +89,8 @@ class Containers:
         refused = request.permit()
         if refused is not None:
             return refused
-        options = ContainerOptions(self._stored_headers(request), request.given_timestamp)
+        headers = self._stored_headers(request) | self._changed_versioning(request)
+        options = ContainerOptions(headers, request.given_timestamp)
         self._layer.update_container(request.context, request.name, options)
         return plain(204)
 
@@ -92,6 +100,11 @@ class Containers:
             return refused
         everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
         return plain(204, None if everywhere else {PARTLY: "true"})
+
+    def _changed_versioning(self, request: ProxyRequest) -> dict[str, str]:
+        if versions.HEADER not in request.headers:
+            return {}
+        return versions.changed_state(request, self._layer.container_info(request.context, request.name))
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
         """Return metadata as nodes store it: removals as empty values, ACLs in their normal form."""

@@ -19,12 +19,11 @@ from objstore.core.names import Name
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift import object_get, symlinks
+from objstore.swift import object_get, symlinks, versions
 from objstore.swift.named_object import named_object
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.request import TRUE, ProxyRequest, opens_expired
 from objstore.web import ranges
-from objstore.web.errors import response_for
 from objstore.web.requests import Environ, content_length, header
 from objstore.web.responses import Response, error
 
@@ -54,25 +53,32 @@ class ObjectCopy:
     def __call__(self, request: ProxyRequest) -> Response:
         copy = _parse_copy(request)
         reader = request.derived(_part(request, "GET", copy.source), copy.source)
-        refused = reader.permit(self._layer.container_info(reader.context, reader.name))
+        container = self._layer.container_info(reader.context, reader.name)
+        refused = reader.permit(container)
         if refused is not None:
             return refused
+        version_id = versions.checked_id(reader, container)
         conditions = {name: request.headers[name] for name in _CONDITIONS if name in request.headers}
         if len(ranges.parse(conditions.get("Range", "")) or ()) > 1:
             return error(400, "A copy takes one range of its source")
         expired = self._opens_expired and opens_expired(request.environ)
         try:  # the newest: a copy must not be of an older object than the one last written
             link = symlinks.is_about_link(request.environ)
-            options = ReadOptions(conditions, newest=True, expired=expired, link=link, permit=reader.permit_read)
+            options = ReadOptions(
+                conditions, newest=True, expired=expired, version_id=version_id, link=link, permit=reader.permit_read
+            )
             source = self._layer.open(reader.context, reader.name, options)
         except NotFound as failure:
-            return response_for(failure)
+            return versions.missing(failure, version_id)
         try:
             if source.status not in (200, 206):
                 return object_get.response(reader, source, False)
             if int(source.headers["Content-Length"]) > self.max_size:
                 return error(413)
-            return self._write(request, copy, source)
+            response = self._write(request, copy, source)
+            if version_id and response.status == 201:
+                response.headers["X-Copied-From-Version-Id"] = version_id
+            return response
         finally:
             source.close()
 

@@ -11,12 +11,13 @@ from objstore.core.metadata import sysmeta_prefix
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.swift import symlinks
+from objstore.layers.versions.names import NULL
+from objstore.swift import symlinks, versions
 from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
 from objstore.web import ranges
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
-from objstore.web.errors import location, response_for
+from objstore.web.errors import location
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
@@ -51,7 +52,7 @@ class ObjectGet:
         if refused is not None:
             return refused
         environ = request.environ
-        options = _options(request)
+        options = _options(request)._replace(version_id=versions.checked_id(request, container))
         if self._opens_expired and opens_expired(environ):
             options = options._replace(expired=True)
         if "," in environ.get("HTTP_RANGE", "") and not options.head and not options.raw:
@@ -63,7 +64,9 @@ class ObjectGet:
             if reply.status == 416 and _is_end_of_nothing(request, reply):
                 reply = self._layer.open(request.context, request.name, _without_range(options))
         except NotFound as failure:
-            return response_for(failure)
+            return versions.missing(failure, options.version_id)
+        if options.version_id == NULL:
+            reply.version_id = NULL
         return response(request, reply, options.raw)
 
     def _several_ranges(self, request: ProxyRequest, options: ReadOptions) -> Response | None:
@@ -76,7 +79,7 @@ class ObjectGet:
         try:
             reply = layer.open(context, name, options._replace(head=True))
         except NotFound as failure:
-            return response_for(failure)
+            return versions.missing(failure, options.version_id)
         if reply.status != 200:
             return response(request, reply, False)
         name = reply.target or name  # each part must be of the same object
@@ -200,6 +203,8 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
         headers["Content-Location"] = location(reply.target.path)
     elif LINK in headers:
         headers |= symlinks.shown(headers)
+    elif reply.version_id not in ("", NULL) and not request.environ.get("QUERY_STRING"):
+        headers["Content-Location"] = versions.location(request, reply.version_id)
     if MANIFEST in headers and not request.trusted:
         # A copy must not inherit them: its bytes differ.
         headers = {name: value for name, value in headers.items() if not name.startswith(_SYSTEM)}

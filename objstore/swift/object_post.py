@@ -8,10 +8,10 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import update_options
-from objstore.swift import symlinks
+from objstore.swift import symlinks, versions
 from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, writable
 from objstore.web import constraints
-from objstore.web.responses import Response
+from objstore.web.responses import Response, error
 
 
 class ObjectPost:
@@ -28,6 +28,8 @@ class ObjectPost:
             return refused
         constraints.check_name(request.name, self._limits)
         symlinks.refuse_post(request)
+        if versions.query_id(request):
+            return error(400, "POST to a specific version is not allowed")
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
         assert request.name.object is not None

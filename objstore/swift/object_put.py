@@ -10,11 +10,13 @@ from objstore.core.lives import ENDED
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
-from objstore.swift import symlinks
+from objstore.layers.versions.names import NULL
+from objstore.swift import symlinks, versions
 from objstore.swift.request import ProxyRequest, condition_refusal, plain, version_header, writable
 from objstore.web import constraints
 from objstore.web.requests import WsgiBody, content_length, has_body
 from objstore.web.responses import Response, error, http_date
+from objstore.web.write_conditions import WriteCondition
 
 
 class ObjectPut:
@@ -29,6 +31,8 @@ class ObjectPut:
         refused = writable(request, self._layer) or self._refuse(request)
         if refused is not None:
             return refused
+        if source is None and versions.query_id(request):
+            return self._restore(request)
         options = self._options(request)
         if symlinks.is_link(request.environ):
             options = symlinks.link_options(request, self._layer, self._limits, options)
@@ -45,6 +49,21 @@ class ObjectPut:
             return error(409, headers={ENDED: "true"})
         headers = {"Etag": result.etag, "Last-Modified": http_date(result.timestamp.ceiling)}
         return plain(201, headers | version_header(result.version_id))
+
+    def _restore(self, request: ProxyRequest) -> Response:
+        """Make the version in the query the current one."""
+        version_id = versions.checked_id(request, self._layer.container_info(request.context, request.name))
+        if version_id == NULL:
+            return error(400, "Invalid version parameter")
+        if has_body(request.environ):
+            return error(400, "PUT version-id requests require a zero byte body")
+        layer = versions.layer_of(self._layer)
+        condition = WriteCondition.sent(request.headers)
+        try:
+            result = layer.restore(request.context, request.name, version_id, condition)
+        except PreconditionFailed as failed:
+            return condition_refusal(request, failed)
+        return plain(201, {"Etag": result.etag} | version_header(result.version_id))
 
     def _refuse(self, request: ProxyRequest) -> Response | None:
         headers = request.headers

@@ -48,10 +48,17 @@ _OF_OBJECTS = {
     "GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject",
     "DELETE": "s3:DeleteObject",
 }  # fmt: skip
+# Of a request with a version id. A PUT makes the version the current one, which all who may read the object can read.
+_OF_VERSIONS = {
+    "GET": ("s3:GetObjectVersion",), "HEAD": ("s3:GetObjectVersion",), "DELETE": ("s3:DeleteObjectVersion",),
+    "PUT": ("s3:PutObject", "s3:GetObjectVersion"),
+}  # fmt: skip
+_NONE: Mapping[str, str] = {}
 _DROPS_TAGS = "s3:DeleteObjectTagging"  # as a POST does, and the conditions of a policy may be about them
 # Headers of a change that make further actions of it, by how their names begin.
 _FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
 _FURTHER_OF_CONTAINERS = {
+    "X-Versions-Enabled": "s3:PutBucketVersioning",
     **dict.fromkeys(LISTS, "s3:PutBucketAcl"),
     "X-Container-Meta-Access-Control-": "s3:PutBucketCORS",
 }
@@ -87,7 +94,8 @@ class Permissions:
                 environ["objstore.owner"] = scope is None
                 return None
         defaults: BucketDefaults = environ.get("objstore.bucket_defaults", NO_DEFAULTS)
-        question = _question(environ, name, identity, realm, environ["REQUEST_METHOD"])
+        query = requests.query(environ)
+        question = _question(environ, name, identity, realm, environ["REQUEST_METHOD"], query)
         describe = partial(circumstances, environ, name, defaults.region)
         made = Judge(self._layer, context, question, describe, info, defaults).decide()
         if made.owner:
@@ -112,9 +120,11 @@ class Permissions:
             raise AccessDenied(name.account, identity.known)
 
 
-def _question(environ: Environ, name: Name, identity: Identity, realm: Realm, method: str) -> Question:
+def _question(
+    environ: Environ, name: Name, identity: Identity, realm: Realm, method: str, query: Mapping[str, str] = _NONE
+) -> Question:
     headers = requests.headers(environ) if method in _CHANGES else {}
-    action, *further = actions_of(method, name, headers)
+    action, *further = actions_of(method, name, headers, query)
     return Question(
         identity,
         action,
@@ -123,13 +133,20 @@ def _question(environ: Environ, name: Name, identity: Identity, realm: Realm, me
         realm=realm,
         referrer=requests.header(environ, "Referer"),
         makes_public=bool(further) and name.object is None and makes_public(headers),
+        version_id=query.get("version-id", ""),
     )
 
 
-def actions_of(method: str, name: Name, headers: Mapping[str, str]) -> list[str]:
+def actions_of(method: str, name: Name, headers: Mapping[str, str], query: Mapping[str, str] = _NONE) -> list[str]:
     """Return the actions of a request, as policies name them: first the one that must be allowed."""
     if name.container is None:
         return [_OF_ACCOUNTS[method]]
+    if name.object is None and "versions" in query and method == "GET":
+        return ["s3:ListBucketVersions"]
+    if name.object is not None and query.get("version-id"):
+        of_version = _OF_VERSIONS.get(method)
+        if of_version is not None:
+            return list(of_version)
     table, further = (_OF_OBJECTS, _FURTHER_OF_OBJECTS) if name.object else (_OF_CONTAINERS, _FURTHER_OF_CONTAINERS)
     actions = dict.fromkeys((table[method],))
     if method in _CHANGES:

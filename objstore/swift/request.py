@@ -31,6 +31,7 @@ VERSION_ID = "X-Object-Version-Id"
 _EXPIRY = frozenset({"X-Delete-At", "X-Delete-After"})
 # Values that clients send for yes.
 TRUE = ("true", "1", "yes", "on", "t", "y")
+FALSE = ("", "false", "0", "no", "off", "f", "n")
 HTML = "text/html; charset=UTF-8"
 
 

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from objstore.core.errors import DeleteMarker, InvalidInput, NotFound
+from objstore.core.headers import BYTES_ELSEWHERE
 from objstore.core.json_body import JsonBody
 from objstore.core.versions import keeps_versions
 from objstore.layers import documents
 from objstore.layers.interface import Group, Listing, ObjectLayer, Version, VersionedLayer, VersionsPage
 from objstore.layers.versions import CONFIG, ENABLED, SUSPENDED, state
+from objstore.layers.versions.keys import kept_in
 from objstore.layers.versions.names import NULL, parse_id
 from objstore.swift.request import FALSE, TRUE, VERSION_ID, ProxyRequest, page_of
-from objstore.web import infos, requests
+from objstore.web import requests
+from objstore.web.errors import response_for
 from objstore.web.infos import ContainerInfo
-from objstore.web.responses import Response, error
+from objstore.web.responses import Response
 
 HEADER = "X-Versions-Enabled"
 LISTING = "versions"
 _VERSION_ID = "version-id"
 _MARKER = "version_marker"
+_BYTES = "X-Container-Bytes-Used"
 # How a delete marker is listed.
 MARKER_TYPE = "application/x-deleted;swift_versions_deleted=1"
 _OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
@@ -49,12 +53,12 @@ def checked_id(request: ProxyRequest, container: ContainerInfo) -> str:
 
 def missing(failure: NotFound, version_id: str) -> Response:
     """Return the answer to a read of an object that is not there. version_id: the requested one."""
-    headers = {}
+    response = response_for(failure)
     if isinstance(failure, DeleteMarker):
-        headers[VERSION_ID] = failure.version_id
+        response.headers[VERSION_ID] = failure.version_id
         if version_id:
-            headers["Content-Type"] = MARKER_TYPE
-    return error(404, headers=headers)
+            response.headers["Content-Type"] = MARKER_TYPE
+    return response
 
 
 def location(request: ProxyRequest, version_id: str) -> str:
@@ -79,10 +83,24 @@ def changed_state(request: ProxyRequest, container: ContainerInfo) -> dict[str, 
     return documents.headers(CONFIG, SUSPENDED) if keeps_versions(container.sysmeta) else {}
 
 
-def shown_state(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the header with the state of a container; none if it never kept versions. headers: of the container."""
-    current = state(infos.from_headers(ContainerInfo, 204, headers))
-    return {HEADER: str(current == ENABLED)} if current else {}
+def shown_headers(
+    request: ProxyRequest, layer: ObjectLayer, container: ContainerInfo, headers: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the headers of a container that keeps versions: its state, and the bytes of all versions.
+
+    headers: of the container itself.
+    """
+    own = int(headers[_BYTES]) - int(headers.get(BYTES_ELSEWHERE, 0))
+    try:
+        kept = layer.container(request.context, kept_in(request.name)).headers[_BYTES]
+    except NotFound:
+        kept = "0"
+    return {HEADER: str(state(container) == ENABLED), _BYTES: str(own + int(kept))}
+
+
+def layer_of(layer: ObjectLayer) -> VersionedLayer:
+    """Return the layer with the operations on versions: every stack has the layer `versions`."""
+    return cast(VersionedLayer, layer)
 
 
 def listing(request: ProxyRequest, layer: ObjectLayer, query: Mapping[str, str], limit: int) -> Listing:
@@ -99,9 +117,9 @@ def listing(request: ProxyRequest, layer: ObjectLayer, query: Mapping[str, str],
     selection = VersionsPage(
         page.prefix, page.delimiter, page.marker, marker or "", limit, page.end_marker, page.reverse
     )
-    versioned: VersionedLayer = layer  # type: ignore[assignment]  # the layer `versions` is in every stack
-    rows = list(_rows(islice(versioned.list_versions(request.context, request.name, selection), limit)) if limit else ())
-    return Listing(shown.headers, JsonBody.of(rows))
+    items = layer_of(layer).list_versions(request.context, request.name, selection)
+    rows = list(_rows(islice(items, limit))) if limit else []
+    return Listing({**shown.headers, "Content-Type": "application/json; charset=utf-8"}, JsonBody.of(rows))
 
 
 def _rows(items: Iterator[Version | Group]) -> Iterator[dict[str, Any]]:

@@ -25,17 +25,19 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 Listing = Sequence[Mapping[str, Any]]
 
 
-def negotiated(format: str, accept: str) -> str | None:
+def negotiated(format: str, accept: str, versions: bool = False) -> str | None:
     """Return the media type of the answer, None if none is acceptable (406).
 
-    format: the query's, which takes precedence over the Accept header; an unknown one means text.
+    format: the query's, which takes precedence over the Accept header; an unknown one means text. versions: of a
+    listing of versions, which is JSON unless the client chooses another type.
     """
     if format:
         return _BY_FORMAT.get(format.lower(), TEXT)
+    types = (JSON, *TYPES) if versions else TYPES
     if not accept:
-        return TEXT
+        return types[0]
     for wanted in _media_ranges(accept):
-        for kind in TYPES:
+        for kind in types:
             if wanted in (kind, "*/*") or (wanted.endswith("/*") and kind.startswith(wanted[:-1])):
                 return kind
     return None
@@ -70,10 +72,15 @@ def container_xml(listing: Listing, container: str) -> bytes:
         if "subdir" in row
         else f"<object><name>{_escaped(row['name'])}</name><hash>{_escaped(row['hash'])}</hash><bytes>{row['bytes']}"
         f"</bytes><content_type>{_escaped(row['content_type'])}</content_type><last_modified>"
-        f"{_escaped(row['last_modified'])}</last_modified></object>"
+        f"{_escaped(row['last_modified'])}</last_modified>{_version(row) if 'version_id' in row else ''}</object>"
         for row in listing
     )
     return _document("container", container, rows)
+
+
+def _version(row: Mapping[str, Any]) -> str:
+    latest = "true" if row["is_latest"] else "false"
+    return f"<version_id>{_escaped(row['version_id'])}</version_id><is_latest>{latest}</is_latest>"
 
 
 def account_xml(listing: Listing, account: str) -> bytes:

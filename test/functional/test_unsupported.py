@@ -27,7 +27,7 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("X-Versions-Location", "archive"), ("X-History-Location", "archive"), ("X-Versions-Enabled", "true"),
+        ("X-Versions-Location", "archive"), ("X-History-Location", "archive"),
         ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
         ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"),
     ],
@@ -52,8 +52,6 @@ def test_requests_about_many_objects_or_manifests(owner: Client, container: str)
     for method, path, query in (
         ("PUT", f"{container}/o", {"multipart-manifest": "put"}),
         ("DELETE", f"{container}/o", {"multipart-manifest": "delete"}),
-        ("GET", f"{container}/o", {"version-id": "1"}),
-        ("GET", container, {"versions": ""}),
     ):
         assert refused(owner.request(method, path, query=query)), (method, query)
     assert owner.get(f"{container}/o", **{"multipart-manifest": "get"}).body == b"content"

@@ -224,9 +224,13 @@ class _History:
         start = self._marked(lambda: None if seen.ref is None else _null_of(key, seen))
         if start is None:  # a plain object, which is the current version
             return
-        rows = self._read(self._container.name, Page(key.text, limit=1))
-        row = next((row for row in rows if row["name"] == key.text), None)
-        yield from self.of_key(key.text, row, takewhile(lambda one: one.ref.stamp > start.stamp, self.entries_of(key.text)))
+        row = None
+        if seen.ref is None:
+            row = next(self._read(self._container.name, Page(key.text)), None)
+            if row is not None and row["name"] != key.text:
+                row = None
+        entries = takewhile(lambda one: one.ref.stamp > start.stamp, self.entries_of(key.text))
+        yield from self.of_key(key.text, row, entries)
 
     def _marked(self, null: Callable[[], Ref | None]) -> Ref | None:
         """Return the version of the version marker. null: returns the null version of its key."""

@@ -5,9 +5,9 @@ version. A write changes it last, and takes effect with this change. In listings
 for readers without this layer, it is a manifest of that entry's bytes. If the current version of a key is a delete
 marker the pointer exists too, but has no row.
 
-An entry *counts* if it is not newer than the pointer's *horizon*: the version that the pointer names or, if that one was
-made current again, the time of this restoration. A newer one is on its way, was refused, or is of a writer that died:
-it is ignored.
+An entry *counts* if it is not newer than the pointer's *horizon*: the version that the pointer names or, if that one
+was made current again, the time of this restoration. A newer one is on its way, was refused, or is of a writer that
+died: it is ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
 from objstore.core.expiry import DELETE_AT
 from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
-from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_SIZE, class_header
+from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_FIELDS, LISTED_SIZE, LISTED_WHOLE, class_header
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name, hidden
@@ -136,8 +136,7 @@ class Key(NamedTuple):
 
     @property
     def container(self) -> Name:
-        assert self.name.container is not None
-        return Name(self.name.account, hidden(KIND, self.name.container))
+        return kept_in(self.name)
 
     def entry(self, ref: Ref) -> Name:
         return self.container._replace(object=names.entry(self.text, ref))
@@ -282,6 +281,12 @@ class Key(NamedTuple):
         return True
 
 
+def kept_in(name: Name) -> Name:
+    """Return the container of the versions of a container, or of a name in that."""
+    assert name.container is not None
+    return Name(name.account, hidden(KIND, name.container))
+
+
 def etag_of(headers: Mapping[str, str]) -> str:
     """Return the etag of an object that clients see, without quotes. headers: its own, Etag among them."""
     return shown_etag(headers, headers.get("Etag", "").strip('"'))
@@ -300,19 +305,18 @@ def _pointing(move: Move) -> dict[str, str]:
             MANIFEST_ETAG: ref.tail,
             MANIFEST_SIZE: "0",
         }
-    etag = etag_of(stored)
-    listed_size = stored.get(MANIFEST_SIZE) or str(move.size)
     return {
         "Content-Type": stored.get("Content-Type", DEFAULT_TYPE),
         **{name: value for name, value in stored.items() if _taken_over(name)},
         VERSION: ref.tail,
         MANIFEST: FORM,
-        MANIFEST_ETAG: etag,
-        MANIFEST_SIZE: listed_size,
+        MANIFEST_ETAG: etag_of(stored),
+        MANIFEST_SIZE: stored.get(MANIFEST_SIZE) or str(move.size),
         **({RESTORED: move.restored.internal} if move.restored is not None else {}),
         **class_header(stored),
-        LISTED_ETAG: etag,
-        LISTED_SIZE: listed_size,
+        LISTED_ETAG: stored.get(LISTED_ETAG) or stored["Etag"].strip('"'),
+        LISTED_SIZE: stored.get(LISTED_SIZE) or str(move.size),
+        **{name: stored[name] for name in (LISTED_WHOLE, LISTED_FIELDS) if name in stored},
         COUNTED_ELSEWHERE: "true",
     }
 

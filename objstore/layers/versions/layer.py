@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from objstore.core.errors import NotFound, PreconditionFailed
 from objstore.core.manifests import owned_prefix
@@ -13,6 +14,7 @@ from objstore.layers.interface import (
     DeleteOptions,
     DeleteResult,
     Group,
+    ObjectLayer,
     PutOptions,
     PutResult,
     ReadOptions,
@@ -23,16 +25,35 @@ from objstore.layers.interface import (
     VersionsPage,
 )
 from objstore.layers.passing import Passing
-from objstore.layers.stack import LayerKind
+from objstore.layers.stack import Deps, LayerKind
 from objstore.layers.versions import history, reads, removal, restoring, states, writes
 from objstore.layers.versions.keys import Key
 from objstore.layers.versions.names import NULL
+from objstore.runtime import settings
+from objstore.runtime.settings import boolean, setting
 from objstore.web.context import RequestContext
 from objstore.web.write_conditions import WriteCondition
 
 
+@dataclass(frozen=True)
+class VersionsSettings:
+    """Settings of the layer."""
+
+    allow_object_versioning: bool = setting(
+        boolean, "true", "X-Versions-Enabled, listings of versions and version ids in the Swift API"
+    )
+
+
 class Versions(Passing):
-    """The layer around `inner`: see `layers.interface.VersionedLayer`."""
+    """The layer around `inner`: see `layers.interface.VersionedLayer`. in_swift: announce versions to the Swift API."""
+
+    def __init__(self, inner: ObjectLayer, in_swift: bool = True) -> None:
+        super().__init__(inner)
+        self.features = ("versions",) if in_swift else ()
+
+    def info(self) -> dict[str, dict[str, object]]:
+        """Return the section of /info by which Swift's clients find versions."""
+        return {"object_versioning": {}} if self.features else {}
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
         if keeps_versions(self.container_info(context, name).sysmeta):
@@ -83,11 +104,13 @@ class Versions(Passing):
         """See `VersionedLayer.list_versions`."""
         return history.versions(Key(self.inner, context, name), page, self._enabled(context, name) is not None)
 
-    def restore(self, context: RequestContext, name: Name, version_id: str) -> PutResult:
+    def restore(
+        self, context: RequestContext, name: Name, version_id: str, condition: WriteCondition | None = None
+    ) -> PutResult:
         """See `VersionedLayer.restore`."""
         if self._enabled(context, name) is None:
             raise states.unknown(name, version_id)
-        return restoring.restore(Key(self.inner, context, name), version_id)
+        return restoring.restore(Key(self.inner, context, name), version_id, condition)
 
     def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
         """See `VersionedLayer.find_owner`."""
@@ -108,9 +131,14 @@ class Versions(Passing):
         return state == states.ENABLED if state else None
 
 
+def _make(inner: ObjectLayer, deps: Deps) -> Versions:
+    return Versions(inner, settings.read(VersionsSettings, deps.conf, "app:proxy-server").allow_object_versioning)
+
+
 KIND = LayerKind(
     "versions",
-    lambda inner, deps: Versions(inner),
+    _make,
+    VersionsSettings,
     outside_of=("manifests", "encryption"),
     needed="writes to buckets that keep versions would replace the current one",
 )

@@ -108,9 +108,10 @@ def _point(key: Key, following: Move | None, pointer: _Pointer) -> bool:
 
 
 def _next(key: Key, seen: Seen) -> Move | None:
-    """Return the move to the newest version that counts, other than the current one. If that is a null version, other nulls are skipped.
+    """Return the move to the newest version that counts, other than the current one; None if there is none.
 
-    Entries that others have deleted are skipped: their rows may stay listed for a while.
+    If the current one is a null version, other nulls are skipped. Entries that others have deleted are skipped: their
+    rows may stay listed for a while.
     """
     before = Ref(seen.horizon, seen.current.letter)
     for ref in key.refs(before, _FEW, majority=True):

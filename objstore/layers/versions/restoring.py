@@ -11,9 +11,10 @@ from objstore.core.errors import InvalidInput
 from objstore.layers.interface import PutResult
 from objstore.layers.versions import names, removal, states, writes
 from objstore.layers.versions.keys import Key, etag_of, move_to
+from objstore.web.write_conditions import WriteCondition
 
 
-def restore(key: Key, version_id: str) -> PutResult:
+def restore(key: Key, version_id: str, condition: WriteCondition | None) -> PutResult:
     """See `VersionedLayer.restore`."""
     ref = states.parse(version_id)
     head = key.head(ref)
@@ -22,9 +23,10 @@ def restore(key: Key, version_id: str) -> PutResult:
     if ref.marker:
         raise InvalidInput("A delete marker cannot be made the current version")
     seen = key.look(newest=True)
+    writes.check(seen, condition)
     if seen is None or seen.ref != ref:
         stamp = names.new_stamp(seen and seen.latest)
-        writes.commit(key, move_to(ref, head)._replace(restored=stamp), seen, None, preserve=True)
+        writes.commit(key, move_to(ref, head)._replace(restored=stamp), seen, condition, preserve=True)
         if key.head(ref) is None:  # deleted meanwhile, perhaps before the pointer named it
             removal.step_aside(key, ref)
             raise states.no_such(key.name, version_id)

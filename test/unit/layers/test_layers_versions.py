@@ -340,7 +340,9 @@ class History_(RuleBasedStateMachine):
     @precondition(lambda self: any(version != "null" and data is not None for version, data in self.model))
     @rule(data=st.data())
     def restore(self, data: st.DataObject) -> None:
-        self.current = data.draw(st.sampled_from([one for one in self.model if one[0] != "null" and one[1] is not None]))
+        self.current = data.draw(
+            st.sampled_from([one for one in self.model if one[0] != "null" and one[1] is not None])
+        )
         assert self.world.restore("k", self.current[0]) == self.current[0]
 
     @invariant()
