@@ -11,7 +11,11 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "objstore/__init__.py").rea
 FILTERS = (
     "cache",
     "catch_errors",
+    "cname_lookup",
     "copy",
+    "crossdomain",
+    "domain_remap",
+    "etag_quoter",
     "gatekeeper",
     "healthcheck",
     "info",
@@ -49,6 +53,7 @@ setup(
         "numpy>=1.26",  # ring balancing only
     ],
     extras_require={
+        "cname": ["dnspython>=2.3"],  # the filter cname_lookup
         "memcached": ["pymemcache>=4.0"],
         # tar.zst archives in bulk uploads; Python has it from 3.14 on. 0.22 is the first with limited windows as here.
         "zstd": ["zstandard>=0.22; python_version < '3.14'"],
@@ -58,6 +63,7 @@ setup(
             "hypothesis>=6.120",
             "boto3>=1.36",
             "python-swiftclient>=4.5",
+            "dnspython>=2.3",
             "pymemcache>=4.0",
             "zstandard>=0.22",
             "ruff>=0.6",

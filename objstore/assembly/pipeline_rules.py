@@ -29,6 +29,7 @@ class Finding(NamedTuple):
 
 
 _HEADERS = "clients could send internal headers of the cluster"
+_PATHS = "it needs the path of the API, which the host names"
 ORDER = (
     Before("gatekeeper", "cache", _HEADERS),
     Before("gatekeeper", "tempauth", _HEADERS),
@@ -38,6 +39,17 @@ ORDER = (
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
     Before("cache", "s3", "it looks buckets up through the cache"),
     Before("s3", "tempauth", "signatures are read before users are known"),
+    Before("crossdomain", "s3", "/crossdomain.xml would be a bucket"),
+    Before("crossdomain", "tempauth", "readers of the policy have no token"),
+    Before("cache", "cname_lookup", "it keeps what it has looked up in the cache"),
+    Before("cname_lookup", "domain_remap", "the host must be known before it becomes a path"),
+    Before("cache", "domain_remap", "it looks containers up through the cache"),
+    Before("domain_remap", "s3", "paths of remapped hosts would be buckets"),
+    Before("domain_remap", "listing_formats", _PATHS),
+    Before("domain_remap", "tempauth", _PATHS),
+    Before("domain_remap", "etag_quoter", _PATHS),
+    Before("gatekeeper", "etag_quoter", _HEADERS),
+    Before("cache", "etag_quoter", "it looks accounts and containers up through the cache"),
     Before("cache", "staticweb", "it looks containers up through the cache"),
     Before("tempauth", "staticweb", "pages are for clients without credentials"),
     Before("listing_formats", "staticweb", "its pages are made of JSON listings"),

@@ -75,6 +75,8 @@ _CLIENTS_NAMES = (
     "X-Container-Sync-To", "X-Remove-Container-Read", "X-Remove-Container-Write", "X-Remove-Container-Sync-Key",
     "X-Remove-Container-Sync-To", "X-History-Location", "X-Remove-History-Location", "X-Versions-Enabled",
     "X-Versions-Location", "X-Remove-Versions-Location", "X-Web-Mode",
+    "X-Account-Rfc-Compliant-Etags", "X-Container-Rfc-Compliant-Etags", "X-Remove-Account-Rfc-Compliant-Etags",
+    "X-Remove-Container-Rfc-Compliant-Etags",
     # The origin; X-Trans-Id is of the filter before this one
     "X-Cluster-Client-Ip", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto",
     "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Trans-Id", "X-Trans-Id-Extra",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,12 @@ class Info:
         self._disallowed = tuple(disallowed_sections)
         self._digests = frozenset(digests)
         self._now = now
+        self._added: Sections = {}
         self._collected: tuple[Sections, Sections] | None = None
+
+    def add_sections(self, sections: Mapping[str, Mapping[str, object]]) -> None:
+        """Show further sections, of filters before this one."""
+        self._added |= {name: dict(values) for name, values in sections.items()}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/info" or self._names_bucket(environ):
@@ -107,7 +112,8 @@ class Info:
 
     def _sections(self, is_admin: bool) -> Sections:
         if self._collected is None:
-            self._collected = collected(self.app)
+            public, admin = collected(self.app)
+            self._collected = {**public, **self._added}, admin
         public, admin = self._collected
         if is_admin:
             return {**public, "admin": {**admin, "disallowed_sections": list(self._disallowed)}}

@@ -114,10 +114,12 @@ class StaticWeb:
         self._limit = min(self._values.listing_limit, limits.container_listing_limit)
         features.announce(app, "staticweb")
 
-    def info(self) -> dict[str, object]:
+    def info(self) -> dict[str, dict[str, object]]:
         return {"staticweb": {}}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if "REMOTE_USER" in environ and "HTTP_X_WEB_MODE" not in environ:  # most requests
+            return self.app(environ, start_response)
         visit = self._visit(environ)
         if visit is None:
             return self.app(environ, start_response)

@@ -39,7 +39,7 @@ from objstore.s3.request.signature.keys import EMPTY_SHA256
 from objstore.s3.request.signature.times import Window
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
-from objstore.web import pipeline, requests
+from objstore.web import hosts, pipeline, requests
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
 
@@ -75,7 +75,7 @@ class S3Filter:
         self._values = values
         self._logger = logger
         self._native_paths = frozenset(path.strip("/") for path in values.native_paths)
-        self._domains = tuple(domain.lower().strip(".") for domain in values.domains)
+        self._domains = self.bucket_domains = hosts.domains(values.domains)
         window = Window(values.max_clock_skew, values.max_presigned_life, values.max_v2_url_life)
         regions = (values.region, *values.accepted_regions)
         self._checker = Checker(keys, SignatureRules(regions, window, values.signature_v2), now)

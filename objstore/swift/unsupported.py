@@ -24,6 +24,7 @@ FEATURES: dict[str, str] = {
     "tempurl": "Temporary URLs are not supported; presigned URLs of the S3 API are",
     "staticweb": "Static web pages are not supported by this proxy",
     "bulk": "Bulk operations are not supported yet",
+    "etag_quoter": "This proxy does not quote etags",
     "formpost": "Uploads by forms are not supported by the Swift API; the S3 API has them",
 }
 
@@ -49,6 +50,8 @@ HEADERS: dict[str, str] = {
     "X-Account-Meta-Temp-Url-Key-2": "tempurl",
     "X-Container-Meta-Temp-Url-Key": "tempurl",
     "X-Container-Meta-Temp-Url-Key-2": "tempurl",
+    "X-Account-Rfc-Compliant-Etags": "etag_quoter",
+    "X-Container-Rfc-Compliant-Etags": "etag_quoter",
     "X-Container-Meta-Web-Index": "staticweb",
     "X-Container-Meta-Web-Error": "staticweb",
     "X-Container-Meta-Web-Listings": "staticweb",

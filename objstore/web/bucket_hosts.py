@@ -19,5 +19,11 @@ def find(app: object) -> NamesBucket:
     return names_bucket or _none
 
 
+def domains(app: object) -> tuple[str, ...]:
+    """Return the domains whose subdomains are buckets, as `hosts.domains` does; none without such a filter below."""
+    found: tuple[str, ...] | None = pipeline.find(app, "bucket_domains")
+    return found or ()
+
+
 def _none(environ: Environ) -> bool:
     return False

@@ -65,6 +65,7 @@ THIRD_PARTY = {
     "rich": "objstore.cli.*",
     "pymemcache": "objstore.middleware.cache",
     "zstandard": "objstore.swift.bulk.decompression",
+    "dns": "objstore.middleware.cname_lookup",
     "objstore": "*",
 }
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from objstore.s3.language.errors import S3Error
+from objstore.web import hosts
 
 MAX_KEY = 1024  # bytes of UTF-8
 
@@ -28,14 +29,7 @@ def bucket_of_host(host: str, domains: Sequence[str]) -> str | None:
 
     Return '' for a domain itself, None for other hosts.
     """
-    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    name = name.lower().rstrip(".")
-    for domain in domains:
-        if name == domain:
-            return ""
-        if name.endswith("." + domain):
-            return name[: -len(domain) - 1]
-    return None
+    return hosts.below(hosts.host_name(host).lower(), domains)
 
 
 def locate(path: str, host: str, domains: Sequence[str], plus: bool = False) -> Address:

@@ -109,7 +109,8 @@ def as_header(name: str, value: str) -> tuple[str, str]:
 def read_headers(environ: Environ) -> dict[str, str]:
     """Return all headers as sent, including those that the gatekeeper holds back: clients sign them.
 
-    `Host` is the one for routing, which may come from the target of a request.
+    `Host` is the one for routing, which may come from the target of a request. Filters may have replaced it
+    (`cname_lookup`): clients sign the one that they sent.
     """
     lines: Iterable[tuple[str, str]] | None = environ.get("objstore.headers")
     if lines is None:
@@ -121,5 +122,5 @@ def read_headers(environ: Environ) -> dict[str, str]:
             value = to_text(value)
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     if "HTTP_HOST" in environ:
-        headers["Host"] = environ["HTTP_HOST"]
+        headers["Host"] = environ.get("objstore.client_host") or environ["HTTP_HOST"]
     return headers

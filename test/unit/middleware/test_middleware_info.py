@@ -5,6 +5,7 @@ import json
 import pytest
 
 from objstore.middleware.info import filter_factory, sign, without
+from objstore.web import features
 from objstore.web.responses import Response, call
 
 
@@ -119,3 +120,18 @@ def test_info_can_be_withheld():
 
 def test_browsers_may_read_it():
     assert ask(environ={"HTTP_ORIGIN": "http://x"})[0].headers["Access-Control-Allow-Origin"] == "http://x"
+
+
+def test_filters_before_this_one_are_shown_too():
+    class Above:
+        def __init__(self, app):
+            self.app = app
+            features.show(app, {"domain_remap": {"default_reseller_prefix": None}})
+
+        def __call__(self, environ, start_response):
+            return self.app(environ, start_response)
+
+    app = Above(Silent(filter_factory({})(Filter(Proxy()))))
+    sections = json.loads(call(app, {"REQUEST_METHOD": "GET", "PATH_INFO": "/info", "QUERY_STRING": ""}).read())
+    assert sections["domain_remap"] == {"default_reseller_prefix": None} and sections["slo"] == {"max": 2}
+    Above(Silent(None))  # without the filter `info`

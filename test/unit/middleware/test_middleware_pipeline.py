@@ -18,7 +18,7 @@ FILTERS = (
 )  # fmt: skip
 
 # Filters that look for parts of a whole proxy below them.
-NEEDS_THE_PROXY = ("s3", "tempurl", "tempauth", "staticweb")
+NEEDS_THE_PROXY = ("s3", "tempurl", "tempauth", "bulk", "staticweb")
 
 
 def row(text):
@@ -35,10 +35,18 @@ def settings_of(name):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", [*FILTERS, "copy", "manifests", "recon", "staticweb", "storage_logging", "tempurl"])
+@pytest.mark.parametrize(
+    "name",
+    [*FILTERS, "copy", "crossdomain", "etag_quoter", "manifests", "recon", "staticweb", "storage_logging", "tempurl"],
+)
 def test_the_page_tells_every_setting(name):
     if import_module(f"objstore.middleware.{name}").SETTINGS:
         assert settings_of(name) in DOC.read_text()
+
+
+@pytest.mark.parametrize("name", ["domain_remap", "cname_lookup"])
+def test_the_page_of_hosts_tells_every_setting(name):
+    assert settings_of(name) in (DOC.parent / "hosts.md").read_text()
 
 
 def test_the_pages_pipeline_is_this_one():
