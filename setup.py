@@ -79,6 +79,7 @@ setup(
             *(f"{name} = objstore.middleware.{name}:filter_factory" for name in FILTERS),
             "bulk = objstore.swift.bulk.filter:filter_factory",
             "s3 = objstore.s3.filter:filter_factory",
+            "slo = objstore.swift.large_objects.filter:filter_factory",
             "tempauth = objstore.auth.tempauth:filter_factory",
         ],
     },

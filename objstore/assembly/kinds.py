@@ -56,6 +56,7 @@ PROXY_FILTERS = (
     "tempauth",
     "bulk",
     "staticweb",
+    "slo",
 )
 KINDS = {
     "proxy": ServerKind("proxy", 8080, PROXY_FILTERS),

@@ -74,6 +74,7 @@ NEEDED_BY_PROXY = (
     Needed("listing_formats", False, "listings are JSON only"),
     Needed("bulk", False, "bulk uploads and deletions are refused"),
     Needed("staticweb", False, "containers cannot be web sites"),
+    Needed("slo", False, "requests for static large objects are refused"),
 )
 
 

@@ -30,6 +30,7 @@ class ReadOptions(NamedTuple):
     whole. It is ignored for other objects. permit: called with the name of each further object before it is read (a
     segment in a client's container, the target of a link); raises the language's error if the client may not read it.
     None: everything may be read. dynamic: False for the own bytes of a dynamic large object, in place of its segments'.
+    depth: number of objects through which this read came, each a segment of or a link in the one before.
     """
 
     conditions: Mapping[str, str] = {}
@@ -44,6 +45,7 @@ class ReadOptions(NamedTuple):
     part: int | None = None
     permit: Callable[[Name], None] | None = None
     dynamic: bool = True
+    depth: int = 0
 
 
 class Page(NamedTuple):

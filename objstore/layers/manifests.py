@@ -4,6 +4,10 @@ An open manifest looks as if the whole were one object: its length and etag, ran
 header of the stored object marks it as a manifest, so other objects cost nothing here. A raw read returns the list
 itself (`web.segments`).
 
+Segments in hidden containers belong to the store, and are opened in the layer inside. Those in clients' containers (of
+a static large object) are opened as the client would, in the outermost layer, and only if the client may read them:
+they may be links, versions or manifests themselves. HEAD checks one segment of each container, which a header names.
+
 Segments that belong to a manifest alone (`core.manifests.MANIFEST_OWNS`) are freed some time after it is overwritten
 or deleted, so that reads under way can end. The object server that makes the change reports the segments replaced.
 """
@@ -14,9 +18,22 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from objstore.core.errors import InvalidInput, NodeFailure, NotFound
-from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_OWNS, MANIFEST_SIZE
-from objstore.core.names import Name
+from objstore.core.errors import Conflict, InvalidInput, NodeFailure, NotFound
+from objstore.core.manifests import (
+    FORM,
+    LARGE,
+    MANIFEST,
+    MANIFEST_ETAG,
+    MANIFEST_OWNS,
+    MANIFEST_REFERS,
+    MANIFEST_SIZE,
+    MORE,
+    OWN_ETAG,
+    PARTS_COUNT,
+    is_large,
+    referred,
+)
+from objstore.core.names import RESERVED, Name
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import DELETED
 from objstore.layers.bodies import ObjectBody
@@ -32,7 +49,7 @@ from objstore.layers.interface import (
 from objstore.layers.passing import Passing
 from objstore.layers.segment_body import Fetch, SegmentBody, SegmentMissing
 from objstore.layers.segment_reclaim import Reclaimer
-from objstore.layers.stack import Deps, LayerKind
+from objstore.layers.stack import Deps, LayerKind, Outermost
 from objstore.runtime import settings
 from objstore.runtime.settings import duration, setting
 from objstore.web import ranges, segments
@@ -41,7 +58,10 @@ from objstore.web.context import RequestContext
 from objstore.web.ranges import Span
 from objstore.web.segments import Segment, Whole
 
-_OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG)
+_SMALL = 64 << 10  # bytes of a first segment that is sent only after the second was opened: else the answer is an error
+_HIDDEN = f"/{RESERVED}"
+_OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT, LARGE)
+_MAX_DEPTH = 20  # of manifests and links below each other, twice the number that a manifest may be made of
 
 
 @dataclass(frozen=True)
@@ -54,14 +74,27 @@ class ManifestsSettings:
 
 
 class Manifests(Passing):
-    """The layer around `inner`. free_delay: seconds that segments outlive their manifest."""
+    """The layer around `inner`.
 
-    def __init__(self, inner: ObjectLayer, free_delay: float, logger: logging.Logger) -> None:
+    free_delay: seconds that segments outlive their manifest. outermost: None if it is this one.
+    """
+
+    def __init__(
+        self, inner: ObjectLayer, free_delay: float, logger: logging.Logger, outermost: Outermost | None = None
+    ) -> None:
         super().__init__(inner)
+        if outermost is None:
+            outermost = Outermost()
+            outermost.layer = self
+        self._outermost = outermost
         self.reclaimer = Reclaimer(self, free_delay, logger)
 
     def open(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
-        """See `ObjectLayer.open`. Raises NotFound for the pointer of a delete marker, unless the read is raw."""
+        """See `ObjectLayer.open`.
+
+        Raises NotFound for the pointer of a delete marker, unless the read is raw; Conflict if the segments of a static
+        large object are not as its list says; InvalidInput for a part that is not a number, or with a range.
+        """
         reply = self.inner.open(context, name, options)
         headers = reply.headers
         if headers.get(MANIFEST) != FORM or (options.raw and reply.status == 200):
@@ -69,10 +102,21 @@ class Manifests(Passing):
         if DELETED in headers:
             reply.close()
             raise NotFound(f"{name.path} is a delete marker")
+        large = is_large(headers)
+        if large:
+            headers[OWN_ETAG] = headers["Etag"]
         headers["Etag"] = headers[MANIFEST_ETAG]
         if reply.status != 200:  # a condition does not hold
             headers.pop("Content-Length", None)
             return reply
+        try:
+            if large:
+                self._check(context, name, options, headers)
+            if large and options.head and options.part is not None:
+                return self._head_of_part(context, name, options)
+        except BaseException:
+            reply.close()
+            raise
         if options.head:
             headers["Content-Length"] = headers[MANIFEST_SIZE]
             return reply
@@ -80,6 +124,40 @@ class Manifests(Passing):
             return self._content(context, name, options, reply)
         except InvalidInput as failure:
             raise NodeFailure(f"{name.path}: {failure}") from None
+        except SegmentMissing as failure:
+            if large:
+                raise Conflict(str(failure)) from None
+            raise
+
+    def _check(self, context: RequestContext, name: Name, options: ReadOptions, headers: dict[str, str]) -> None:
+        """Check the right to read a static large object, and the options. Raises as `open`."""
+        if options.depth >= _MAX_DEPTH:
+            raise Conflict(f"{name.path} is below more than {_MAX_DEPTH} manifests")
+        if options.part is not None:
+            if options.part < 1:
+                raise InvalidInput("Part number must be an integer greater than 0")
+            if "Range" in options.conditions:
+                raise InvalidInput("Range requests are not supported with part number queries")
+        refers = headers.get(MANIFEST_REFERS, "")
+        if options.permit is None or not refers:
+            return
+        for path in referred(refers):
+            options.permit(Name.parse(f"/{name.account}/{path}"))
+        if refers.endswith(MORE):
+            raw = self.inner.open(context, name, _same(options, headers)._replace(raw=True))
+            if raw.status != 200:
+                raise Conflict(f"{name.path} was changed meanwhile")
+            containers: dict[str, str] = {}
+            for segment in segments.parse(_stored_list(raw)):
+                if segment.path:
+                    containers.setdefault(segment.path.split("/", 2)[1], segment.path)
+            for path in containers.values():
+                options.permit(Name.parse(f"/{name.account}{path}"))
+
+    def _head_of_part(self, context: RequestContext, name: Name, options: ReadOptions) -> Reply:
+        reply = self.open(context, name, options._replace(head=False))
+        reply.close()
+        return Reply(reply.status, reply.headers)
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
         result = self.inner.put(context, name, options, body)
@@ -104,27 +182,45 @@ class Manifests(Passing):
         if whole.size != int(headers[MANIFEST_SIZE]):
             raise InvalidInput(f"segments of {whole.size} bytes for an object of {headers[MANIFEST_SIZE]}")
         headers["Content-Length"] = headers[MANIFEST_SIZE]
-        span = _span(options, headers, whole.size)
+        span: Span | tuple[()] | None
+        if options.part is not None and is_large(headers):
+            headers[PARTS_COUNT] = str(whole.parts)
+            span = whole.part(options.part) or ()
+        else:
+            span = _span(options, headers, whole.size)
         if span is None:
-            return Reply(200, headers, self._body(context, name, headers, whole.reads((0, whole.size))))
+            return Reply(200, headers, self._body(context, name, options, headers, whole.reads((0, whole.size))))
         if not span:
             shown = {key: headers[key] for key in _OF_REFUSAL if key in headers}
             return Reply(416, {**shown, "Content-Range": ranges.unsatisfied_range(whole.size)})
         start, stop = span
         headers["Content-Range"] = ranges.content_range(start, stop, whole.size)
         headers["Content-Length"] = str(stop - start)
-        return Reply(206, headers, self._body(context, name, headers, whole.reads((start, stop))))
+        return Reply(206, headers, self._body(context, name, options, headers, whole.reads((start, stop))))
 
     def _body(
-        self, context: RequestContext, name: Name, headers: dict[str, str], items: Iterable[Segment]
+        self,
+        context: RequestContext,
+        name: Name,
+        options: ReadOptions,
+        headers: dict[str, str],
+        items: Iterable[bytes | Segment],
     ) -> SegmentBody:
         """Return the body of some segments. Raises NodeFailure if the first cannot be read."""
         owned = headers.get(MANIFEST_OWNS)
         tick = self.reclaimer.mark(context, name.account, owned) if owned else None
-        return SegmentBody(self._fetcher(context, name.account), items, tick)
+        body = SegmentBody(self._fetcher(context, name.account, options), items, tick)
+        if is_large(headers):
+            try:
+                body.await_second(_SMALL)
+            except BaseException:
+                body.close()
+                raise
+        return body
 
-    def _fetcher(self, context: RequestContext, account: str) -> Fetch:
+    def _fetcher(self, context: RequestContext, account: str, options: ReadOptions) -> Fetch:
         """Return a function that opens segments of an account, each only in the version that the manifest lists."""
+        outer = ReadOptions(permit=options.permit, depth=options.depth + 1)
 
         def fetch(segment: Segment) -> Reply:
             conditions = {"If-Match": f'"{segment.etag}"'}
@@ -133,15 +229,25 @@ class Manifests(Passing):
                 conditions["Range"] = f"bytes={segment.start}-{segment.stop - 1}"
             name = Name.parse(f"/{account}{segment.path}")
             try:
-                reply = self.inner.open(context, name, ReadOptions(conditions))
-            except NotFound:
+                if segment.path.startswith(_HIDDEN):
+                    reply = self.inner.open(context, name, ReadOptions(conditions))
+                else:
+                    if options.permit is not None:
+                        options.permit(name)
+                    reply = self._outermost.layer.open(context, name, outer._replace(conditions=conditions))
+            except (NotFound, Conflict):
                 raise SegmentMissing(f"segment {name.path} of etag {segment.etag} is gone") from None
-            if reply.status == (206 if part else 200):
+            if reply.status == (206 if part else 200) and reply.size == segment.length:
                 return reply
             reply.close()
             raise SegmentMissing(f"segment {name.path} of etag {segment.etag}: {reply.status}")
 
         return fetch
+
+
+def _same(options: ReadOptions, headers: dict[str, str]) -> ReadOptions:
+    """Return the options of another read of the same object."""
+    return options._replace(conditions={"If-Match": f'"{headers["Etag"]}"'}, head=False, part=None)
 
 
 def _stored_list(reply: Reply) -> bytes:
@@ -165,7 +271,8 @@ def _span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tu
 
 
 def _make(inner: ObjectLayer, deps: Deps) -> Manifests:
-    return Manifests(inner, settings.read(ManifestsSettings, deps.conf, "app:proxy-server").free_delay, deps.logger)
+    values = settings.read(ManifestsSettings, deps.conf, "app:proxy-server")
+    return Manifests(inner, values.free_delay, deps.logger, deps.outermost)
 
 
 KIND = LayerKind(

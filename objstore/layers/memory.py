@@ -25,7 +25,7 @@ from objstore.core.errors import (
 from objstore.core.headers import OVERRIDE, POLICY, POLICY_NAME, STORED_TIMESTAMP
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.links import LINK
-from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, shown_etag
+from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, list_etag, shown_etag
 from objstore.core.names import RESERVED, Name
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.timestamps import ZERO, Clock, Timestamp
@@ -81,7 +81,8 @@ class MemoryLayer:
         if options.version and Timestamp.parse(options.version) != stored.written:
             return Reply(412, {STORED_TIMESTAMP: headers[STORED_TIMESTAMP]})
         etag, size = shown_etag(stored.headers, stored.etag), len(stored.body)
-        verdict = conditions.evaluate("HEAD" if options.head else "GET", requested, etag, stored.changed)
+        second = list_etag(stored.headers, stored.etag)
+        verdict = conditions.evaluate("HEAD" if options.head else "GET", requested, etag, stored.changed, second)
         if verdict is not None:
             del headers["Content-Length"]
             return Reply(verdict, headers)
@@ -179,7 +180,10 @@ class MemoryLayer:
             raise Conflict("something newer is stored", newest)
         if condition is not None:
             live = self._live(stored)
-            condition.check(None if live is None else shown_etag(live.headers, live.etag))
+            etags = (
+                ("", "") if live is None else (shown_etag(live.headers, live.etag), list_etag(live.headers, live.etag))
+            )
+            condition.check(None if live is None else etags[0], etags[1])
         return final or self._clock.after(newest), stored
 
     def _rename_source(self, key: tuple[Name, int], rename: RenameSource) -> tuple[Name, int]:

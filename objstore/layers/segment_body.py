@@ -52,6 +52,12 @@ class _Pending:
         finally:
             del result  # else the error and this frame would refer to each other, and to the body's pieces
 
+    def check(self) -> None:
+        """Wait for the segment. Raises its error."""
+        self._thread.wait()
+        if isinstance(self._result, Exception):
+            raise self._result
+
     def abandon(self) -> None:
         self._abandoned = True
         self._close()
@@ -76,9 +82,18 @@ class SegmentBody:
         self._tick = tick
         self._pending: _Pending | None = None
         self._is_next_known = False  # True once the item after the current segment is read
-        self._before, first = self._next_segment()
+        self._beginning, first = self._next_segment()
+        self._before: list[bytes] = []  # the bytes before the pending segment
         self._first = None if first is None else (first, fetch(first))
         self._current: Reply | None = self._first[1] if self._first else None
+
+    def await_second(self, limit: int) -> None:
+        """Open the second segment before the answer begins, if the first has up to `limit` bytes. Raises as `fetch`."""
+        if self._first is None or self._first[0].length > limit:
+            return
+        self._look_ahead()
+        if self._pending is not None:
+            self._pending.check()
 
     def _next_segment(self) -> tuple[list[bytes], Segment | None]:
         """Return the bytes before the next segment, and the segment; None at the end."""
@@ -90,7 +105,7 @@ class SegmentBody:
         return before, None
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._before
+        yield from self._beginning
         if self._first is None:
             return
         segment, answer = self._first

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from objstore.core import expiry, metadata
 from objstore.core.errors import ChecksumMismatch, Conflict, InvalidInput, NotFound, ObjstoreError, PreconditionFailed
 from objstore.core.links import LINK
-from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, shown_etag
+from objstore.core.manifests import MANIFEST, MANIFEST_OWNS, REPLACED_SEGMENTS, list_etag, shown_etag
 from objstore.core.names import HashSalt
 from objstore.core.numbers import is_whole
 from objstore.core.text import is_header_value
@@ -84,7 +84,7 @@ class ObjectVerbs:
         if newest >= timestamp:
             raise Conflict("something newer is stored", newest)
         if condition is not None:
-            condition.check(_live_etag(current))
+            condition.check(*_live_etags(current))
 
     def _current(self, request: Request, expired: bool = False) -> tuple[ObjectInfo | None, Timestamp]:
         """Return the live object, if any, and the timestamp of the newest known change of the name.
@@ -185,7 +185,7 @@ def _read(request: Request, reader: ObjectReader) -> NodeResponse:
     headers = _object_headers(info)
     if not sent.keys().isdisjoint(conditions.CONDITIONAL_HEADERS):
         etag = shown_etag(info.metadata, info.etag)
-        verdict = conditions.evaluate(request.method, sent, etag, info.timestamp)
+        verdict = conditions.evaluate(request.method, sent, etag, info.timestamp, list_etag(info.metadata, info.etag))
         if verdict is not None:
             del headers["Content-Length"]
             return answer(verdict, headers)
@@ -305,6 +305,12 @@ def _live_etag(info: ObjectInfo | None) -> str | None:
     return None if info is None or _expired(info.metadata) else shown_etag(info.metadata, info.etag)
 
 
+def _live_etags(info: ObjectInfo | None) -> tuple[str | None, str]:
+    """Return the etags by which a condition may name the live object."""
+    etag = _live_etag(info)
+    return etag, "" if info is None or etag is None else list_etag(info.metadata, info.etag)
+
+
 def _shown_headers(info: ObjectInfo) -> dict[str, str]:
     etag = _live_etag(info)
     return {} if etag is None else {"Etag": etag}
@@ -319,7 +325,7 @@ def _check(condition: WriteCondition | None, if_delete_at: str = "") -> Check | 
         if if_delete_at and (current is None or current.metadata.get("X-Delete-At") != if_delete_at):
             raise PreconditionFailed("the object does not expire at that time")
         if condition is not None:
-            condition.check(_live_etag(current))
+            condition.check(*_live_etags(current))
 
     return check
 

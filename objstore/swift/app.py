@@ -14,6 +14,8 @@ from objstore.layers import stack
 from objstore.layers.interface import ObjectLayer
 from objstore.swift.accounts import Accounts
 from objstore.swift.containers import Containers
+from objstore.swift.large_objects.settings import LargeObjectSettings
+from objstore.swift.large_objects.verbs import LargeObjects
 from objstore.swift.object_copy import ObjectCopy
 from objstore.swift.object_delete import ObjectDelete
 from objstore.swift.object_get import ObjectGet
@@ -43,6 +45,7 @@ class ProxyApp:
         settings = cluster.settings
         self._cors = CorsSettings(settings.cors_allow_origin, settings.cors_expose_headers, settings.strict_cors_mode)
         self.layer = layer
+        self._large_objects: LargeObjects | None = None
         self._permissions = Permissions(layer)
         self._unsupported = Unsupported()
         self.support = self._unsupported.support  # for filters, see `web.features`
@@ -51,6 +54,7 @@ class ProxyApp:
                 self.support(feature)
         opens = settings.allow_open_expired
         read, put = ObjectGet(layer, opens), ObjectPut(limits, layer)
+        self._put = put
         self.copies = ObjectCopy(layer, put, limits.max_file_size, opens)
         self._verbs: tuple[Mapping[str, Verb], ...] = (
             Accounts(cluster, limits, layer).verbs,
@@ -92,6 +96,8 @@ class ProxyApp:
         verb = self._verbs[depth].get(method)
         if method == "PUT" and depth == 2 and "HTTP_X_COPY_FROM" in environ:
             verb = self.copies
+        if depth == 2 and self._large_objects is not None:
+            verb = self._large_objects.verb(environ) or verb
         if verb is None:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})
         try:
@@ -113,8 +119,13 @@ class ProxyApp:
             meta = self.layer.container_info(RequestContext.of(environ), name).meta
         return cors.preflight(requests.headers(environ), meta, self._allowed[depth], self._cors)
 
+    def enable_large_objects(self, settings: LargeObjectSettings) -> None:
+        """Serve static large objects."""
+        self._large_objects = LargeObjects(self.limits, self.layer, self._put, settings)
+        self.copies.put_manifest = self._large_objects.put
+
     def info(self) -> dict[str, Any]:
-        """Return the `swift` section of /info, and those of layers."""
+        """Return the sections of /info: `swift`, and those of layers and enabled features."""
         settings = self.cluster.settings
         policies = [
             {"name": policy.name, "aliases": ", ".join((policy.name, *policy.aliases))}
@@ -125,6 +136,8 @@ class ProxyApp:
         sections: dict[str, Any] = {}
         for each in stack.layers(self.layer):
             sections |= getattr(each, "info", dict)()
+        if self._large_objects is not None:
+            sections["slo"] = self._large_objects.info()
         return sections | {
             "swift": {
                 "version": objstore.__version__,
@@ -136,5 +149,5 @@ class ProxyApp:
                 "strict_cors_mode": settings.strict_cors_mode,
                 "policies": policies,
                 "valid_api_versions": list(VERSIONS),
-            }
+            },
         }

@@ -8,18 +8,20 @@ container's owner's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.access.judge import OBJECT_ACL
 from objstore.core.errors import BodyTruncated, InvalidInput, MalformedHeader, NotFound
+from objstore.core.manifests import is_large
 from objstore.core.metadata import OBJECT_HEADERS, is_sysmeta, user_prefix
 from objstore.core.names import Name
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native
 from objstore.layers import copies
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
 from objstore.swift import object_get, symlinks, versions
+from objstore.swift.large_objects import views
 from objstore.swift.named_object import named_object
 from objstore.swift.object_put import ObjectPut
 from objstore.swift.request import TRUE, ProxyRequest, opens_expired
@@ -27,6 +29,7 @@ from objstore.web import ranges
 from objstore.web.requests import Environ, content_length, header
 from objstore.web.responses import Response, error
 
+_LIST = "multipart-manifest=get"
 _CONDITIONS = ("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 # Headers that are not the PUT's.
 _OF_COPY = (
@@ -47,6 +50,7 @@ class ObjectCopy:
     def __init__(self, layer: ObjectLayer, put: ObjectPut, max_size: int, opens_expired: bool = False) -> None:
         self._layer = layer
         self._put = put
+        self.put_manifest: Callable[[ProxyRequest, bytes], Response] | None = None
         self.max_size = max_size
         self._opens_expired = opens_expired
 
@@ -62,17 +66,22 @@ class ObjectCopy:
         if len(ranges.parse(conditions.get("Range", "")) or ()) > 1:
             return error(400, "A copy takes one range of its source")
         expired = self._opens_expired and opens_expired(request.environ)
-        try:  # the newest: a copy must not be of an older object than the one last written
-            link = symlinks.is_about_link(request.environ)
-            options = ReadOptions(
-                conditions, newest=True, expired=expired, version_id=version_id, link=link, permit=reader.permit_read
-            )
+        link = symlinks.is_about_link(request.environ)
+        # The newest: a copy must not be of an older object than the one last written.
+        options = ReadOptions(
+            conditions, newest=True, expired=expired, version_id=version_id, link=link, permit=reader.permit_read
+        )
+        if self.put_manifest is not None and _LIST in request.environ.get("QUERY_STRING", ""):
+            copied = self._copy_manifest(request, copy, reader, options)
+            if copied is not None:
+                return copied
+        try:
             source = self._layer.open(reader.context, reader.name, options)
         except NotFound as failure:
             return versions.missing(failure, version_id)
         try:
             if source.status not in (200, 206):
-                return object_get.response(reader, source, False)
+                return object_get.response(reader, source, options)
             if int(source.headers["Content-Length"]) > self.max_size:
                 return error(413)
             response = self._write(request, copy, source)
@@ -82,12 +91,35 @@ class ObjectCopy:
         finally:
             source.close()
 
-    def _write(self, request: ProxyRequest, copy: _Copy, source: Reply) -> Response:
+    def _copy_manifest(
+        self, request: ProxyRequest, copy: _Copy, reader: ProxyRequest, options: ReadOptions
+    ) -> Response | None:
+        """Write the manifest of a static large object as another one; return None if the source is none."""
+        try:
+            head = self._layer.open(reader.context, reader.name, options._replace(head=True))
+            if head.status != 200 or not is_large(head.headers):
+                return None
+            pinned = options._replace(conditions={"If-Match": f'"{head.headers["Etag"]}"'}, raw=True)
+            source = self._layer.open(reader.context, reader.name, pinned)
+        except NotFound as failure:
+            return versions.missing(failure, options.version_id)
+        if source.status != 200:
+            source.close()
+            return error(409)
+        return self._write(request, copy, source, views.document_of(source.read()))
+
+    def _write(self, request: ProxyRequest, copy: _Copy, source: Reply, document: bytes | None = None) -> Response:
+        """document: of a manifest to write; None to write the content of the source."""
         carried = copies.carried(source.headers, request.headers, copy.fresh)
         carried.pop(OBJECT_ACL, None)  # whom the source lets in, the copy may not
-        writer = _writer(request, copy, source.headers["Content-Length"], carried)
+        length = source.headers["Content-Length"] if document is None else str(len(document))
+        writer = _writer(request, copy, length, carried)
         try:
-            response = self._put(writer, source)
+            if document is None:
+                response = self._put(writer, source)
+            else:
+                assert self.put_manifest is not None
+                response = self.put_manifest(writer, document)
         except BodyTruncated:
             return error(503, "The source of the copy broke off")
         if response.status == 201:

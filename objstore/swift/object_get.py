@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 from objstore.core.errors import NodeFailure, NotFound
 from objstore.core.links import LINK
-from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
-from objstore.core.metadata import sysmeta_prefix
+from objstore.core.manifests import LARGE, MANIFEST, MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT
 from objstore.core.names import Name
+from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
 from objstore.layers.versions.names import NULL
 from objstore.swift import symlinks, versions
+from objstore.swift.large_objects import views
 from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
-from objstore.web import ranges
+from objstore.web import ranges, requests
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
 from objstore.web.errors import location
@@ -31,11 +32,10 @@ _CONDITIONS = (
     ("HTTP_IF_RANGE", "If-Range"),
 )
 _LIST = "multipart-manifest=get"
-_SYSTEM = sysmeta_prefix("Object")
-_LARGE_OBJECT = "X-Static-Large-Object"
+_PART = "part-number"
 _OF_FAILURE = (
     "Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", "Content-Location", MANIFEST,
-    MANIFEST_ETAG,
+    MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT, LARGE,
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class ObjectGet:
             return versions.missing(failure, options.version_id)
         if options.version_id == NULL:
             reply.version_id = NULL
-        return response(request, reply, options.raw)
+        return response(request, reply, options)
 
     def _several_ranges(self, request: ProxyRequest, options: ReadOptions) -> Response | None:
         """Return multipart/byteranges (RFC 9110 14.6), each part read separately; None if there is only one range."""
@@ -81,23 +81,23 @@ class ObjectGet:
         except NotFound as failure:
             return versions.missing(failure, options.version_id)
         if reply.status != 200:
-            return response(request, reply, False)
+            return response(request, reply, options)
         name = reply.target or name  # each part must be of the same object
         headers = _client_view(request, reply, False)
-        size, etag = int(headers["Content-Length"]), headers["Etag"]
+        size, etag = int(headers["Content-Length"]), reply.headers["Etag"]
         if_range = request.headers.get("If-Range", "")
         if not range_applies(if_range, etag, Timestamp.parse(headers["X-Timestamp"])):
-            return response(request, layer.open(context, name, options), False)
+            return response(request, layer.open(context, name, options), options)
         spans = ranges.resolve(parsed, size)
         if not spans and size == 0 and ranges.has_suffix(parsed):
-            return response(request, layer.open(context, name, options), False)
+            return response(request, layer.open(context, name, options), options)
         if not spans:
             return error(416, headers={**_of_failure(headers), "Content-Range": ranges.unsatisfied_range(size)})
         pinned = _pinned(options, reply)
         if len(spans) == 1:
             single = layer.open(context, name, _of_span(pinned, *spans[0]))
             single.target = reply.target
-            return response(request, single, False)
+            return response(request, single, options)
         multipart = ranges.Multipart(ranges.new_boundary(), spans, headers["Content-Type"], size)
         headers["Content-Type"] = multipart.content_type
         headers["Content-Length"] = str(multipart.content_length)
@@ -144,16 +144,19 @@ class _Parts:
 def _options(request: ProxyRequest) -> ReadOptions:
     environ = request.environ
     conditions = {name: environ[key] for key, name in _CONDITIONS if key in environ}
+    query = environ.get("QUERY_STRING", "")
+    raw = _LIST in query
     given = environ.get("HTTP_X_BACKEND_STORAGE_POLICY_INDEX")
     return ReadOptions(
         conditions,
-        head=request.method == "HEAD",
+        head=request.method == "HEAD" and not raw,
         newest=environ.get("HTTP_X_NEWEST", "").lower() in TRUE,
-        raw=_LIST in environ.get("QUERY_STRING", ""),
+        raw=raw,
         policy=int(given) if given else None,
         expired="HTTP_X_BACKEND_EVEN_EXPIRED" in environ,
         link=symlinks.is_about_link(environ),
         permit=request.permit_read,
+        part=_part(requests.query(environ).get(_PART)) if _PART in query else None,
     )
 
 
@@ -169,6 +172,11 @@ def _is_end_of_nothing(request: ProxyRequest, reply: Reply) -> bool:
     return nothing and parsed is not None and ranges.has_suffix(parsed)
 
 
+def _part(text: str | None) -> int | None:
+    """Return the part of a query; 0, which no manifest has, for text that is not a number."""
+    return None if text is None else whole(text) or 0
+
+
 def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
     return options._replace(conditions={**options.conditions, "Range": f"bytes={start}-{stop - 1}"})
 
@@ -182,15 +190,15 @@ def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
     return options._replace(conditions={}, newest=False, version=reply.headers[messages.DATA_TIMESTAMP])
 
 
-def response(request: ProxyRequest, reply: Reply, raw: bool) -> Response:
+def response(request: ProxyRequest, reply: Reply, options: ReadOptions) -> Response:
     """The answer to a read, as far as this client may see it."""
-    headers = _client_view(request, reply, raw)
+    headers = _client_view(request, reply, options.raw)
     if reply.status in (412, 416):
-        return error(reply.status, headers=_of_failure(headers))
-    if raw and reply.status == 200 and MANIFEST in reply.headers and not request.trusted:
-        reply.close()  # clients see a large object without their own segments
-        shown = {**headers, "Content-Type": "application/json; charset=utf-8", "Content-Length": "2"}
-        return Response(200, shown, b"[]")
+        message = "The requested part number is not satisfiable" if PARTS_COUNT in headers else ""
+        return error(reply.status, message, _of_failure(headers))
+    if options.raw and reply.status == 200 and MANIFEST in reply.headers and not request.trusted:
+        form = requests.query(request.environ).get("format", "")
+        return views.list_response(headers, reply.headers, reply.read(), form)
     return Response(reply.status, headers, reply.body)
 
 
@@ -206,11 +214,7 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
     elif reply.version_id not in ("", NULL) and not request.environ.get("QUERY_STRING"):
         headers["Content-Location"] = versions.location(request, reply.version_id)
     if MANIFEST in headers and not request.trusted:
-        # A copy must not inherit them: its bytes differ.
-        headers = {name: value for name, value in headers.items() if not name.startswith(_SYSTEM)}
-        headers[_LARGE_OBJECT] = "True"  # clients must know that its etag is not an MD5
-        if raw:
-            headers["Etag"] = reply.headers[MANIFEST_ETAG]
+        return views.shown(headers, reply.headers, raw)
     return headers
 
 

@@ -7,7 +7,9 @@ import time
 from objstore.core.errors import ContainerReplaced, NoContainer, PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.core.lives import ENDED
+from objstore.core.manifests import LARGE
 from objstore.layers import copies
+from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import ObjectLayer, PutOptions, Reply
 from objstore.layers.options import put_options
 from objstore.layers.versions.names import NULL
@@ -17,6 +19,8 @@ from objstore.web import constraints
 from objstore.web.requests import WsgiBody, content_length, has_body
 from objstore.web.responses import Response, error, http_date
 from objstore.web.write_conditions import WriteCondition
+
+_ADVICE = "To create a static large object add query param multipart-manifest=put."
 
 
 class ObjectPut:
@@ -28,19 +32,26 @@ class ObjectPut:
 
     def __call__(self, request: ProxyRequest, source: Reply | None = None) -> Response:
         """source: what is copied, in place of the request's body."""
-        refused = writable(request, self._layer) or self._refuse(request)
+        refused = writable(request, self._layer) or self.refuse(request)
         if refused is not None:
             return refused
         if source is None and versions.query_id(request):
             return self._restore(request)
-        options = self._options(request)
+        if not request.trusted and LARGE in request.headers:
+            return error(400, f"{LARGE} is a reserved header. {_ADVICE}")
+        assert request.name.object is not None
+        options = self.options(request, put_options(request.headers, request.name.object, time.time()))
         if symlinks.is_link(request.environ):
             options = symlinks.link_options(request, self._layer, self._limits, options)
+        return self.store(request, options, source or WsgiBody(request.environ))
+
+    def store(self, request: ProxyRequest, options: PutOptions, body: ObjectBody | Reply) -> Response:
+        """Store an object; return the answer. body: or the object that is copied."""
         try:
-            if source is None:
-                result = self._layer.put(request.context, request.name, options, WsgiBody(request.environ))
+            if isinstance(body, Reply):
+                result = copies.copy(self._layer, request.context, body, request.name, options)
             else:
-                result = copies.copy(self._layer, request.context, source, request.name, options)
+                result = self._layer.put(request.context, request.name, options, body)
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)
         except NoContainer as failed:
@@ -65,7 +76,8 @@ class ObjectPut:
             return condition_refusal(request, failed)
         return plain(201, {"Etag": result.etag} | version_header(result.version_id))
 
-    def _refuse(self, request: ProxyRequest) -> Response | None:
+    def refuse(self, request: ProxyRequest) -> Response | None:
+        """Return the refusal of a request whose headers are not acceptable, None if they are. Raises InvalidInput."""
         headers = request.headers
         length = content_length(request.environ)
         if length is None and not has_body(request.environ):
@@ -79,7 +91,6 @@ class ObjectPut:
             constraints.check_metadata("Object", headers, self._limits)
         return None
 
-    def _options(self, request: ProxyRequest) -> PutOptions:
-        assert request.name.object is not None
-        options = put_options(request.headers, request.name.object, time.time())
+    def options(self, request: ProxyRequest, options: PutOptions) -> PutOptions:
+        """Return options without those that only the system may set, if the request is a client's."""
         return options if request.trusted else options._replace(life="", rename=None)

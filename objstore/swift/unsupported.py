@@ -15,7 +15,8 @@ from objstore.web.requests import Environ
 
 # Refusals by the name of the feature.
 FEATURES: dict[str, str] = {
-    "manifests": "Large objects by manifest (SLO, DLO) are not supported yet",
+    "slo": "Static large objects (multipart-manifest) are not supported by this proxy",
+    "dlo": "Dynamic large objects (X-Object-Manifest) are not supported yet",
     "symlink": "Links (symlinks) are not supported yet",
     "versions": "Versions of objects are not supported by the Swift API here; the S3 API has them",
     "versioned_writes": "Versions in another container are not supported; X-Versions-Enabled is",
@@ -30,7 +31,7 @@ FEATURES: dict[str, str] = {
 
 # Headers of requests that change something.
 HEADERS: dict[str, str] = {
-    "X-Object-Manifest": "manifests",
+    "X-Object-Manifest": "dlo",
     "X-Symlink-Target": "symlink",
     "X-Symlink-Target-Account": "symlink",
     "X-Symlink-Target-Etag": "symlink",
@@ -63,7 +64,7 @@ _QUOTA_OF_POLICY = ("HTTP_X_ACCOUNT_QUOTA_BYTES_POLICY_", "HTTP_X_ACCOUNT_QUOTA_
 
 # Headers of any request. Without manifests and links, `multipart-manifest=get` and `symlink=get` make no difference.
 QUERIES: dict[str, str] = {
-    "multipart-manifest": "manifests",
+    "multipart-manifest": "slo",
     "bulk-delete": "bulk",
     "extract-archive": "bulk",
     "temp_url_sig": "tempurl",

@@ -33,25 +33,28 @@ _DATES = tuple(
 )
 
 
-def evaluate(method: str, headers: Mapping[str, str], etag: str | None, last_modified: Timestamp | None) -> int | None:
+def evaluate(
+    method: str, headers: Mapping[str, str], etag: str | None, last_modified: Timestamp | None, second_etag: str = ""
+) -> int | None:
     """Return None if the request may continue, else the status of its answer: 304 or 412.
 
     headers: canonical name to text. etag: without quotes; None if nothing is stored under the name. Then only a PUT is
-    conditional: other methods continue to their 404 (13.2.1). The order of the steps is that of 13.2.2. An invalid date
+    conditional: other methods continue to their 404 (13.2.1). second_etag: of the list of a large object, by which
+    clients may name it too; '' for none. The order of the steps is that of 13.2.2. An invalid date
     is ignored; an empty list of tags is valid, and names none.
     """
     wanted = headers.get("If-Match")
     unwanted = headers.get("If-None-Match")
     if etag is None and method != "PUT":
         return None
-    if wanted is not None and not _lists(wanted, etag, strong=True):
+    if wanted is not None and not (_lists(wanted, etag, True) or (second_etag and _lists(wanted, second_etag, True))):
         return 412
     # Beside If-Match too, where RFC 9110 would pass it over: Swift's clients rely on both.
     limit = _date(headers.get("If-Unmodified-Since"))
     if limit is not None and last_modified is not None and last_modified.ceiling > limit:
         return 412
     if unwanted is not None:
-        if _lists(unwanted, etag, strong=False):
+        if _lists(unwanted, etag, False) or (second_etag and _lists(unwanted, second_etag, False)):
             return 304 if method in _SAFE else 412
     elif method in _SAFE:
         since = _date(headers.get("If-Modified-Since"))

@@ -1,12 +1,14 @@
 """The segments that a manifest lists, and which bytes of which of them make up a span of the whole.
 
 A list in JSON is an array of rows, in order: `name` (`/container/object` in the manifest's
-account), `hash` (the etag the segment must have), `bytes` (its whole size), and, where only
-some of it counts, `range` (`first-last`). Further keys are for those who made the list.
+account), `hash` (the etag the segment must have), `bytes` (its whole size), and, if only
+some of it counts, `range` (`first-last`). A row may have `data` instead: bytes of the content itself, in base64.
+Further keys are for those who made the list.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,13 +22,19 @@ MAX_BYTES = 16 << 20  # of a list: 10,000 rows with names of 1 KiB
 
 
 class Segment(NamedTuple):
-    """The bytes from start up to stop of the object at `path` (`/container/object`), of `size` bytes in all."""
+    """The bytes from start up to stop of the object at `path` (`/container/object`), of `size` bytes in all.
+
+    data: the bytes themselves, if they are part of the list; path is then empty. is_manifest: the object was a manifest
+    when it was listed.
+    """
 
     path: str
     etag: str
     size: int
     start: int
     stop: int
+    data: bytes = b""
+    is_manifest: bool = False
 
     @property
     def length(self) -> int:
@@ -42,6 +50,9 @@ def parse(content: bytes) -> list[Segment]:
 
 
 def _segment(row: Mapping[str, Any]) -> Segment:
+    if "data" in row:
+        data = base64.b64decode(row["data"], validate=True)
+        return Segment("", "", len(data), 0, len(data), data)
     size = int(row["bytes"])
     start, stop = 0, size
     if "range" in row:
@@ -49,7 +60,7 @@ def _segment(row: Mapping[str, Any]) -> Segment:
         start, stop = int(first), int(last) + 1
     if not 0 <= start <= stop <= size:
         raise InvalidInput(f"a segment of {size} bytes has no bytes {row.get('range')}")
-    return Segment(str(row["name"]), str(row["hash"]), size, start, stop)
+    return Segment(str(row["name"]), str(row["hash"]), size, start, stop, is_manifest=bool(row.get("sub_slo")))
 
 
 def dump(rows: Iterable[Mapping[str, object]]) -> bytes:
@@ -58,15 +69,24 @@ def dump(rows: Iterable[Mapping[str, object]]) -> bytes:
 
 
 class Whole:
-    """The whole content of segments. size: in bytes."""
+    """The whole content of segments. size: in bytes. parts: the number of segments, also of those without bytes."""
 
     def __init__(self, segments: Sequence[Segment]) -> None:
+        self._all = segments
+        self.parts = len(segments)
         self.segments = [segment for segment in segments if segment.length]
         self._ends = list(accumulate(segment.length for segment in self.segments))
         self.size = self._ends[-1] if self._ends else 0
 
-    def reads(self, span: Span) -> Iterator[Segment]:
-        """Return the segments to read, in order, for the bytes of a span of the whole."""
+    def part(self, number: int) -> Span | None:
+        """Return the span of a segment, the first of which has the number 1; None if there is no such segment."""
+        if not 1 <= number <= self.parts:
+            return None
+        start = sum(segment.length for segment in self._all[: number - 1])
+        return start, start + self._all[number - 1].length
+
+    def reads(self, span: Span) -> Iterator[bytes | Segment]:
+        """Yield the segments to read, in order, for the bytes of a span of the whole, or bytes of the list itself."""
         position, stop = span
         index = bisect_right(self._ends, position)
         while position < stop:
@@ -74,6 +94,6 @@ class Whole:
             begins = self._ends[index] - segment.length
             first = segment.start + position - begins
             last = min(segment.stop, segment.start + stop - begins)
-            yield segment._replace(start=first, stop=last)
+            yield segment.data[first:last] if segment.data else segment._replace(start=first, stop=last)
             position = self._ends[index]
             index += 1

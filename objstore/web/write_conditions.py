@@ -32,8 +32,8 @@ class WriteCondition(NamedTuple):
         sent = zip(HEADERS, self, strict=True)
         return {name: value for name, value in sent if value is not None}
 
-    def check(self, etag: str | None) -> None:
+    def check(self, etag: str | None, second_etag: str = "") -> None:
         """Raise PreconditionFailed if the condition is not met. etag: as clients see it, without quotes; None if
-        nothing is stored."""
-        if evaluate("PUT", self.headers, etag, None) is not None:
+        nothing is stored. second_etag: see `evaluate`."""
+        if evaluate("PUT", self.headers, etag, None, second_etag) is not None:
             raise PreconditionFailed("the condition does not hold", missing=etag is None)

@@ -18,7 +18,7 @@ FILTERS = (
 )  # fmt: skip
 
 # Filters that look for parts of a whole proxy below them.
-NEEDS_THE_PROXY = ("s3", "tempurl", "tempauth", "bulk", "staticweb")
+NEEDS_THE_PROXY = ("s3", "tempurl", "tempauth", "bulk", "staticweb", "slo")
 
 
 def row(text):
