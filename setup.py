@@ -12,6 +12,7 @@ FILTERS = (
     "cache",
     "catch_errors",
     "cname_lookup",
+    "container_sync",
     "copy",
     "crossdomain",
     "domain_remap",

@@ -10,7 +10,15 @@ from functools import partial
 from typing import NamedTuple
 
 from objstore.assembly.apps import StorageSettings
-from objstore.assembly.duties import auditors, cleaners, drives, object_replication, replicators_databases, updaters
+from objstore.assembly.duties import (
+    auditors,
+    cleaners,
+    drives,
+    object_replication,
+    replicators_databases,
+    synchronisation,
+    updaters,
+)
 from objstore.assembly.surroundings import Duty, Surroundings
 from objstore.daemon.monitor import Monitor, MonitorMeans
 from objstore.daemon.runner import Daemon
@@ -28,6 +36,7 @@ DUTIES: dict[str, Duty] = {
         auditors.CONTAINER_AUDITOR,
         cleaners.CONTAINER_RECONCILER,
         replicators_databases.CONTAINER_REPLICATOR,
+        synchronisation.CONTAINER_SYNC,
         updaters.CONTAINER_UPDATER,
         auditors.DANGLING_ROWS,
         cleaners.OBJECT_EXPIRER,
