@@ -68,7 +68,7 @@ _CONDITIONS = (
     "HTTP_IF_RANGE",
 )  # fmt: skip
 _OF_LISTING = ("Access-Control-", "Vary")  # headers of a container's listing that its page keeps
-_SIGNATURE = ("temp_url_sig", "temp_url_expires", "temp_url_prefix", "inline")
+_SIGNATURE = ("temp_url_sig", "temp_url_expires", "temp_url_prefix", "temp_url_ip_range", "inline")
 _HTML = {"Content-Type": "text/html; charset=UTF-8"}
 _MARKER_SIZE = 1  # bytes that the marker of a directory may have
 

@@ -7,6 +7,7 @@ and begin with `./`, so that no name is taken as the scheme or host of a URL.
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -62,10 +63,11 @@ def render(directory: Directory, rows: Iterable[Mapping[str, Any]], more: bool, 
     files: list[str] = []
     size = 0
     last = ""
+    tail = html.escape(_tail(directory.query))
     for row in rows:
         name = row["subdir"] if "subdir" in row else row["name"]
         if name != directory.prefix:
-            entry = _entry(row, directory)
+            entry = _entry(row, directory, tail)
             size += len(entry)
             if size > max_size and (directories or files):
                 more = True
@@ -90,7 +92,8 @@ def _head(directory: Directory) -> Iterable[str]:
     yield '<th class="coldate">Date</th></tr>\n'
     parent = directory.prefix[:-1].rpartition("/")
     if directory.prefix and _is_signed(directory, "".join(parent[:2])):
-        yield _row("parent", "item", _link(directory, "../", "../"))
+        tail = html.escape(_tail(directory.query))
+        yield _row("parent", "item", f'<a href="../{tail}">../</a>')
 
 
 def _foot(directory: Directory, last: str) -> Iterable[str]:
@@ -106,30 +109,36 @@ def _foot(directory: Directory, last: str) -> Iterable[str]:
     yield "</body>\n</html>\n"
 
 
-def _entry(row: Mapping[str, Any], directory: Directory) -> str:
+def _entry(row: Mapping[str, Any], directory: Directory, tail: str) -> str:
     if "subdir" in row:
-        name = row["subdir"][len(directory.prefix) :]
-        return _row("", "item subdir", _link(directory, "./" + quote(name), name))
-    name = row["name"][len(directory.prefix) :]
+        return _row("", "item subdir", _link(row["subdir"][len(directory.prefix) :], tail))
     size = int(row.get("symlink_bytes", row["bytes"]))
-    date = row["last_modified"].partition(".")[0]
-    kinds = " ".join(f"type-{part}" for part in row["content_type"].partition(";")[0].strip().split("/"))
+    date = row["last_modified"].partition(".")[0]  # made by the store
     shown_size = f'<span title="{size} bytes">{readable_size(size)}</span>'
-    shown_date = f'<time datetime="{html.escape(date)}Z">{html.escape(date.replace("T", " "))}</time>'
-    link = _link(directory, "./" + quote(name), name)
-    return _row("", f"item {html.escape(kinds)}", link, shown_size, shown_date)
+    shown_date = f'<time datetime="{date}Z">{date.replace("T", " ")}</time>'
+    link = _link(row["name"][len(directory.prefix) :], tail)
+    return _row("", _classes(row["content_type"]), link, shown_size, shown_date)
 
 
-def _row(id: str, kind: str, name: str, size: str = "&nbsp;", date: str = "&nbsp;") -> str:
+@functools.lru_cache(maxsize=1024)
+def _classes(content_type: str) -> str:
+    kinds = content_type.partition(";")[0].strip().split("/")
+    return html.escape(" ".join(("item", *(f"type-{kind}" for kind in kinds))))
+
+
+def _row(id: str, classes: str, link: str, size: str = "&nbsp;", date: str = "&nbsp;") -> str:
     named = f' id="{id}"' if id else ""
     return (
-        f'<tr{named} class="{kind}"><td class="colname">{name}</td><td class="colsize">{size}</td>'
+        f'<tr{named} class="{classes}"><td class="colname">{link}</td><td class="colsize">{size}</td>'
         f'<td class="coldate">{date}</td></tr>\n'
     )
 
 
-def _link(directory: Directory, target: str, text: str) -> str:
-    return f'<a href="{html.escape(target + _tail(directory.query))}">{html.escape(text)}</a>'
+def _link(name: str, tail: str) -> str:
+    """Return a link to an entry. tail: the query to append, escaped."""
+    quoted = quote(name)
+    text = name if quoted == name else html.escape(name)
+    return f'<a href="./{quoted}{tail}">{text}</a>'
 
 
 def _tail(query: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 import html
 import re
+import time
 from collections.abc import Callable, Iterator
-from urllib.parse import unquote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 import pytest
 from harness.client import Answer, Client
 from harness.layouts import ONE_DEVICE
+from harness.s3 import S3
+from harness.store import Store
 
 pytestmark = ONE_DEVICE
 
@@ -315,6 +319,63 @@ def test_names_that_cannot_be(visitor: Client, site: str, path: str) -> None:
 def test_odd_queries_of_a_listing(visitor: Client, site: str, query: str) -> None:
     assert visitor.request("GET", f"{site}/list/", query=query).status in (200, 400, 412)
     assert visitor.request("GET", f"{site}/", query=query).status in (200, 400, 412)
+
+
+def signed(visitor: Client, path: str, prefix: str | None = None, key: str = "site-key") -> str:
+    """The query of a temporary URL of an object, or of all with a prefix."""
+    expires = int(time.time()) + 600
+    of = f"{visitor.root}/{path}" if prefix is None else f"prefix:{visitor.root}/{path}"
+    signature = hmac.new(key.encode(), f"GET\n{expires}\n{of}".encode(), "sha256").hexdigest()
+    more = "" if prefix is None else f"&temp_url_prefix={quote(prefix)}"
+    return f"temp_url_sig={signature}&temp_url_expires={expires}{more}"
+
+
+def test_a_private_site_by_temporary_urls(owner: Client, visitor: Client, site: str) -> None:
+    owner.post(site, {"X-Container-Read": "", "X-Container-Meta-Temp-Url-Key": "site-key"})
+    query = signed(visitor, f"{site}/list/", "list/")
+    page = visitor.request("GET", f"{site}/list/", query=query)
+    assert (page.status, page["Content-Disposition"]) == (200, "inline")
+    assert entries(page) == ["deep/", "one.txt"]
+    assert len(links(page)) == 2  # without that of the parent, which the URL does not open
+    url = f"{visitor.root}/{site}/list/"
+    assert visitor.send("GET", urljoin(url, links(page)[1])).body == b"1"
+    deeper = visitor.send("GET", urljoin(url, links(page)[0]))
+    assert entries(deeper) == ["two.txt"] and len(links(deeper)) == 2
+    assert visitor.send("GET", urljoin(f"{url}deep/", links(deeper)[0])).body == page.body
+    moved = visitor.request("GET", f"{site}/list/deep", query=query)
+    assert moved.status == 301 and visitor.send("GET", moved["Location"].removeprefix(visitor.endpoint)).status == 200
+    assert visitor.request("GET", f"{site}/list/none", query=query).body == b"NOT HERE"
+    for path in ("/", "/sub/", "/index.html", ""):
+        assert visitor.request("GET", site + path, query=query).status == 401
+    assert visitor.request("GET", f"{site}/sub/", query=signed(visitor, f"{site}/sub/")).body == b"SUB"
+    assert visitor.get(f"{site}/list/").status == 401
+
+
+def test_a_page_of_a_temporary_url_leads_on_below_its_prefix_only(owner: Client, visitor: Client, site: str) -> None:
+    owner.post(site, {"X-Container-Read": "", "X-Container-Meta-Temp-Url-Key": "site-key"})
+    query = signed(visitor, f"{site}/list/", "list/")
+    after = visitor.request("GET", f"{site}/list/", query=f"marker=list/deep/&{query}")
+    assert entries(after) == ["one.txt"]
+    assert entries(visitor.request("GET", f"{site}/list/", query=f"marker=&prefix=&delimiter=x&{query}")) == [
+        "deep/",
+        "one.txt",
+    ]
+
+
+def test_a_versioned_site_shows_current_versions(store: Store, owner: Client, visitor: Client, site: str) -> None:
+    known = store.started_here().credentials
+    s3 = S3(store.endpoint, known["access_key"], known["secret_key"])
+    enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert s3.put(f"/{site}?versioning", enabled).status == 200
+    assert owner.put(f"{site}/index.html", b"NEW").status == 201
+    assert visitor.get(f"{site}/").body == b"NEW"
+    assert owner.delete(f"{site}/list/one.txt").status == 204
+    assert entries(visitor.get(f"{site}/list/")) == ["deep/"]
+    assert owner.delete(f"{site}/list/deep/two.txt").status == 204
+    assert (visitor.get(f"{site}/list").status, visitor.get(f"{site}/list/").status) == (404, 404)
+    assert owner.delete(f"{site}/404err.html").status == 204
+    assert b"could not be found" in visitor.get(f"{site}/none").body
+    s3.close()
 
 
 def test_the_feature_is_in_info(owner: Client) -> None:

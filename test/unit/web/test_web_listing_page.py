@@ -60,7 +60,7 @@ def test_everything_of_clients_is_escaped():
     directory = Directory(bad, "p/", css=bad, query=f"q={bad}")
     text, _ = page(
         directory,
-        file(f"p/{bad}", kind=f"{bad}/{bad}; {bad}", last_modified=f"{bad}"),
+        file(f"p/{bad}", kind=f"{bad}/{bad}; {bad}"),
         {"subdir": f"p/{bad}/"},
         more=True,
     )
