@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from objstore.core.expiry_queue import Due
@@ -22,6 +22,7 @@ from objstore.core.nodes import Node
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.seldom import Seldom
 from objstore.server.request import Request
+from objstore.server.row_batches import RowBatches
 from objstore.store.interface import ObjectInfo
 from objstore.store.spool import SpooledUpdate
 from objstore.web import traces
@@ -37,7 +38,7 @@ from objstore.wire.messages import (
     UpdateTarget,
 )
 from objstore.wire.rows import ListedObject, object_row, queue_row, rows_request, tombstone_row
-from objstore.wire.telling import ended, failed, tell_all
+from objstore.wire.telling import UNREACHABLE, ended, failed, tell_all
 
 
 class ContainerUpdater:
@@ -47,6 +48,7 @@ class ContainerUpdater:
         self._transport = transport
         self._logger = logger
         self._warnings = Seldom()
+        self._batches = RowBatches()
 
     def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
         """Send the row of an object's PUT or POST; return headers of the answer, which list the updated replicas."""
@@ -85,18 +87,21 @@ class ContainerUpdater:
     ) -> dict[int, int]:
         """Send the row; return the status of each replica. Failed updates are in the spool, unless they were
         refused."""
-        traced = {**headers, **traces.passed_on(request.headers)}
-        life = request.headers.get(LIFE)
-        if life and RECREATE not in headers:
-            traced[LIFE] = life
-        sent = rows_request(target.name, target.partition, [row], row["timestamp"], traced)
+        life = "" if RECREATE in headers else request.headers.get(LIFE, "")
+
+        def send(rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+            traced = {**headers, **traces.passed_on(request.headers), **({LIFE: life} if life else {})}
+            sent = rows_request(target.name, target.partition, rows, row["timestamp"], traced)
+            return tell_all(self._transport, dict(target.nodes), sent, warn)
 
         def warn(node: Node, why: object) -> None:
             extra = traces.of_log(request.headers)
             level = logging.WARNING if self._warnings.is_due((str(node), str(why))) else logging.DEBUG
-            self._logger.log(level, "container update of %s to %s: %s", sent.name.path, node, why, extra=extra)
+            self._logger.log(level, "container update of %s to %s: %s", target.name.path, node, why, extra=extra)
 
-        statuses = tell_all(self._transport, dict(target.nodes), sent, warn)
+        # Rows of deletions are accepted by full disks, and go by themselves.
+        key = (target, life, headers.get(RECREATE), bool(row["deleted"]))
+        statuses = self._batches.deliver(key, row, send) or {index: UNREACHABLE for index, _ in target.nodes}
         missed = [index for index in failed(statuses) if not ended(statuses[index])]
         if missed:
             self._spool(request, target, row, headers, missed)
