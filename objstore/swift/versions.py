@@ -46,9 +46,14 @@ def query_id(request: ProxyRequest) -> str:
 def checked_id(request: ProxyRequest, container: ContainerInfo) -> str:
     """Return the same. Raises InvalidInput if the container cannot have that version."""
     version_id = query_id(request)
+    check_id(version_id, container)
+    return version_id
+
+
+def check_id(version_id: str, container: ContainerInfo) -> None:
+    """Raise InvalidInput if the container cannot have that version; '' for none."""
     if version_id not in ("", NULL) and not keeps_versions(container.sysmeta):
         raise InvalidInput("version-aware operations require that the container is versioned")
-    return version_id
 
 
 def missing(failure: NotFound, version_id: str) -> Response:

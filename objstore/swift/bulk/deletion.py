@@ -13,6 +13,7 @@ from objstore.core.names import Name
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import DeleteOptions, ObjectLayer
 from objstore.runtime import green
+from objstore.swift import versions
 from objstore.swift.bulk.report import DELETED, NOT_FOUND, BulkReport, beats
 from objstore.swift.bulk.rights import Rights
 from objstore.swift.bulk.settings import BulkSettings
@@ -206,6 +207,8 @@ class BulkDeletion:
             constraints.check_name(name, self._limits)
         except InvalidInput:
             raise NotFound("no object has a name as long as this") from None
+        if item.version_id:
+            versions.check_id(item.version_id, self._layer.container_info(self._context, name))
         options = DeleteOptions(version_id=item.version_id, mark_missing=False)
         result = self._layer.delete(self._context, name, options)
         self.report.count(DELETED if result.existed else NOT_FOUND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objstore.access.bucket import POLICY_SYSMETA
+from objstore.access.identity import ANYONE
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.swift.permission import Permissions
@@ -20,20 +21,21 @@ class Rights:
         self._context = context
         self._layer = layer
         self._permissions = Permissions(layer)
-        self._decided: dict[tuple[str, str | None, bool], int] = {}
+        self._is_scoped = environ.get("objstore.identity", ANYONE).scope is not None
+        self._decided: dict[tuple[str, str | None, bool, bool], int] = {}
 
     def refusal(self, method: str, name: Name, query: str = "") -> int:
         """Return 0 if a request with that method for a container or object is permitted, else the status, 401 or 403.
 
         query: of that request.
         """
-        key = (method, name.container, name.object is None)
+        key = (method, name.container, name.object is None, bool(query))
         status = self._decided.get(key)
         if status is not None:
             return status
         info = self._layer.container_info(self._context, name)
-        # Policies alone know names of objects, and the query.
-        depends_on_name = name.object is not None and POLICY_SYSMETA in info.sysmeta
+        # Policies and scopes alone know names of objects, and the values of a query.
+        depends_on_name = name.object is not None and (self._is_scoped or POLICY_SYSMETA in info.sysmeta)
         environ = {**self._environ, "REQUEST_METHOD": method, "QUERY_STRING": query, "objstore.log_info": []}
         asked = name if depends_on_name or name.object is None else name._replace(object=_ANY_OBJECT)
         refused = self._permissions.refusal(environ, self._context, asked, info)
