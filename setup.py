@@ -17,6 +17,7 @@ FILTERS = (
     "crossdomain",
     "domain_remap",
     "etag_quoter",
+    "formpost",
     "gatekeeper",
     "healthcheck",
     "info",

@@ -53,6 +53,7 @@ PROXY_FILTERS = (
     "container_sync",
     "s3",
     "tempurl",
+    "formpost",
     "listing_formats",
     "tempauth",
     "bulk",

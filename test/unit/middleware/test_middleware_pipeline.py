@@ -18,7 +18,7 @@ FILTERS = (
 )  # fmt: skip
 
 # Filters that look for parts of a whole proxy below them.
-NEEDS_THE_PROXY = ("s3", "tempurl", "tempauth", "bulk", "staticweb", "slo")
+NEEDS_THE_PROXY = ("s3", "tempurl", "formpost", "tempauth", "bulk", "staticweb", "slo")
 
 
 def row(text):
@@ -37,7 +37,18 @@ def settings_of(name):
 
 @pytest.mark.parametrize(
     "name",
-    [*FILTERS, "copy", "crossdomain", "etag_quoter", "manifests", "recon", "staticweb", "storage_logging", "tempurl"],
+    [
+        *FILTERS,
+        "copy",
+        "crossdomain",
+        "etag_quoter",
+        "formpost",
+        "manifests",
+        "recon",
+        "staticweb",
+        "storage_logging",
+        "tempurl",
+    ],
 )
 def test_the_page_tells_every_setting(name):
     if import_module(f"objstore.middleware.{name}").SETTINGS:
