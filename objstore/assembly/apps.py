@@ -196,7 +196,7 @@ def proxy_app(
     order = settings.read(StackSettings, conf, _PROXY).layers if layers is None else layers
     cluster, limits = _cluster(conf, transports)
     layer = ClusterLayer(cluster, limits.max_file_size)
-    deps = Deps(conf, cluster.policies, cluster.logger, Outermost())
+    deps = Deps(conf, cluster.policies, cluster.logger, Outermost(), limits)
     return ProxyApp(cluster, limits, LAYERS.build(layer, deps, order))
 
 

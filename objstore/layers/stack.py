@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
+from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.policies import Policies
 from objstore.layers.interface import ObjectLayer
 from objstore.runtime import settings
@@ -34,6 +35,7 @@ class Deps(NamedTuple):
     policies: Policies
     logger: logging.Logger
     outermost: Outermost
+    limits: Limits = DEFAULT_LIMITS
 
 
 class LayerKind(NamedTuple):

@@ -150,6 +150,6 @@ KIND = LayerKind(
     "symlinks",
     _make,
     SymlinksSettings,
-    outside_of=("dlo", "placement", "versions", "manifests", "encryption"),
+    outside_of=("dlo", "versioned_writes", "placement", "versions", "manifests", "encryption"),
     needed="links would be read as empty objects",
 )

@@ -10,7 +10,7 @@ from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ContainerOptions, ObjectLayer
-from objstore.swift import versions
+from objstore.swift import versioned_writes, versions
 from objstore.swift.permission import LISTS
 from objstore.swift.request import (
     OWNER_HEADERS,
@@ -62,6 +62,7 @@ class Containers:
         if problem:
             return error(412, problem)
         shown = client_headers(request, listing.headers)
+        shown |= versioned_writes.shown(container.sysmeta)
         if keeps_versions(container.sysmeta):
             shown |= versions.shown_headers(request, self._layer, container, listing.headers)
         return listing_answer(request, shown, listing.content)
@@ -102,9 +103,11 @@ class Containers:
         return plain(204, None if everywhere else {PARTLY: "true"})
 
     def _changed_versioning(self, request: ProxyRequest) -> dict[str, str]:
-        if versions.HEADER not in request.headers:
+        """Return the headers that store what the request changes of the versions of objects."""
+        if not versioned_writes.is_concerned(request):
             return {}
-        return versions.changed_state(request, self._layer.container_info(request.context, request.name))
+        container = self._layer.container_info(request.context, request.name)
+        return versioned_writes.changed(request, container) | versions.changed_state(request, container)
 
     def _stored_headers(self, request: ProxyRequest) -> dict[str, str]:
         """Return metadata as nodes store it: removals as empty values, ACLs in their normal form."""

@@ -58,7 +58,8 @@ _DROPS_TAGS = "s3:DeleteObjectTagging"  # as a POST does, and the conditions of 
 # Headers of a change that make further actions of it, by how their names begin.
 _FURTHER_OF_OBJECTS = {"X-Delete-": "s3:DeleteObject"}
 _FURTHER_OF_CONTAINERS = {
-    "X-Versions-Enabled": "s3:PutBucketVersioning",
+    "X-Versions-": "s3:PutBucketVersioning",
+    "X-History-Location": "s3:PutBucketVersioning",
     **dict.fromkeys(LISTS, "s3:PutBucketAcl"),
     "X-Container-Meta-Access-Control-": "s3:PutBucketCORS",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from objstore.layers.versioned_writes import location_of
 from objstore.s3.buckets import bucket_config
 from objstore.s3.context import Context
 from objstore.s3.language import xml
@@ -30,6 +31,9 @@ def put(context: Context, request: S3Request) -> Response:
         raise S3Error("IllegalVersioningConfigurationException")
     if state not in STATES:
         raise S3Error("MalformedXML")
+    name = context.buckets.resolve(request, request.bucket)
+    if location_of(context.layer.container_info(request.context, name).sysmeta):
+        raise S3Error("InvalidBucketState", "Swift keeps versions of the objects of this bucket in another container.")
     bucket_config.keep(context, request, bucket_config.VERSIONING, state)
     return Response(200)
 
