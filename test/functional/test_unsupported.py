@@ -27,7 +27,6 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("X-Versions-Location", "archive"), ("X-History-Location", "archive"),
         ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
         ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"),
     ],
