@@ -44,18 +44,3 @@ def test_services_of_a_container(owner: Client, container: str, header: str, val
 def test_services_of_an_account(owner: Client, header: str) -> None:
     assert refused(owner.post("", {header: "1"}))
     assert owner.head("").get(header) is None
-
-
-def test_requests_about_many_objects_or_manifests(owner: Client, container: str) -> None:
-    assert owner.put(f"{container}/o", b"content").status == 201
-    for method, path, query in (
-        ("PUT", f"{container}/o", {"multipart-manifest": "put"}),
-        ("DELETE", f"{container}/o", {"multipart-manifest": "delete"}),
-        ("POST", "", {"bulk-delete": ""}),
-        ("DELETE", "", {"bulk-delete": ""}),
-        ("PUT", container, {"extract-archive": "tar"}),
-        ("GET", f"{container}/o", {"version-id": "1"}),
-        ("GET", container, {"versions": ""}),
-    ):
-        assert refused(owner.request(method, path, query=query)), (method, query)
-    assert owner.get(f"{container}/o", **{"multipart-manifest": "get"}).body == b"content"

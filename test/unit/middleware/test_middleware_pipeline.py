@@ -18,7 +18,7 @@ FILTERS = (
 )  # fmt: skip
 
 # Filters that look for parts of a whole proxy below them.
-NEEDS_THE_PROXY = ("s3", "tempurl", "formpost", "tempauth", "bulk", "staticweb", "slo")
+NEEDS_THE_PROXY = ("container_sync", "s3", "tempurl", "formpost", "tempauth", "bulk", "staticweb", "slo")
 
 
 def row(text):
