@@ -35,6 +35,7 @@ _STORAGE_TABLE = unique(storage_table(), (chosen_daemons(tuple(DUTIES)), *TOLD_S
 # Settings with a secret value, and settings that name a file of secrets.
 _SECRETS = ("token_key", "admin_key")
 _SECRET_FILES = ("users_file", "token_key_file", "key_file")
+_USERS = "tempauth"  # the filter whose settings by pattern are users with their keys
 _NEAR = 0.85  # similarity above which a name counts as misspelt
 
 
@@ -267,7 +268,7 @@ def _secrets(conf: Conf) -> Iterator[ConfProblem]:
     """Yield secrets that every user of the host can read: in the file itself, or in files that it names."""
     for section in ["DEFAULT", *conf.sections]:
         names = set(map(bare_name, conf.names.get(section, ())))
-        pattern = PATTERNS.get(used_name(conf, section)) if section.startswith("filter:") else None
+        pattern = PATTERNS.get(_USERS) if section.startswith("filter:") and used_name(conf, section) == _USERS else None
         if names & set(_SECRETS) or (pattern and any(map(pattern.fullmatch, names))):
             yield from _exposed(conf.path, conf.path, section)
         values = conf.defaults() if section == "DEFAULT" else conf.values(section)

@@ -210,6 +210,7 @@ def _write_confs(data: DataDir, plan: ClusterPlan) -> None:
 
 _PROXY_VALUES: Values = {
     "DEFAULT": {"ring_dir": "%(here)s", "log_name": "objstore", "metrics_directory": "%(here)s/../run/metrics"},
+    "ratelimit": {"ratelimit_file": "%(here)s/../run/ratelimit.state"},
     "app": {"allow_account_management": "yes"},
     "cache": {"shared_file": "%(here)s/../run/cache.generations"},
     # To a file: one line per request would disturb a terminal, or fill a pipe that nobody reads.

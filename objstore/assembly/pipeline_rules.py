@@ -28,6 +28,8 @@ class Finding(NamedTuple):
     text: str
 
 
+# Filters that check what access control has permitted, in both APIs (`web.guards`).
+GUARDS = ("name_check", "ratelimit", "read_only")
 _HEADERS = "clients could send internal headers of the cluster"
 _PATHS = "it needs the path of the API, which the host names"
 ORDER = (
@@ -38,6 +40,13 @@ ORDER = (
     Before("proxy_logging", "tempauth", "refused requests would not be logged"),
     Before("cache", "tempauth", "it looks accounts and containers up through the cache"),
     Before("cache", "s3", "it looks buckets up through the cache"),
+    *(Before("gatekeeper", name, _HEADERS) for name in ("ratelimit", "read_only")),
+    *(Before(name, "s3", "requests of S3 would pass it") for name in GUARDS),
+    *(Before(name, "tempauth", "it must see requests before they are read") for name in GUARDS),
+    Before("cache", "ratelimit", "it looks containers up, and counts, through the cache"),
+    Before("cache", "read_only", "it looks accounts up through the cache"),
+    Before("cache", "list_endpoints", "it looks containers up through the cache"),
+    Before("list_endpoints", "s3", "its paths have no token, and would be buckets"),
     Before("s3", "tempauth", "signatures are read before users are known"),
     Before("crossdomain", "s3", "/crossdomain.xml would be a bucket"),
     Before("crossdomain", "tempauth", "readers of the policy have no token"),

@@ -12,6 +12,7 @@ from objstore.runtime.settings import Setting, Table
 OURS = "objstore"
 # Settings whose names contain other names, by filter.
 PATTERNS = {
+    "ratelimit": re.compile(r"container_(listing_)?ratelimit_[0-9]+"),
     "tempauth": re.compile(r"user(64)?_\w+|\w+_require_group"),
 }
 

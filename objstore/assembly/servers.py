@@ -30,7 +30,7 @@ from objstore.runtime.supervisor import Supervisor
 from objstore.runtime.workers import Role, Worker
 
 # Paths of data shared by the workers of one server, used unless a section sets them.
-_SHARED = {"metrics_directory": "metrics", "shared_file": "cache.generations"}
+_SHARED = {"metrics_directory": "metrics", "shared_file": "cache.generations", "ratelimit_file": "ratelimit.state"}
 _SPARE_SECONDS = 5.0  # after drain_timeout, before a worker is killed
 
 

@@ -160,6 +160,18 @@ class NameHeld(ObjstoreError):
         self.seconds = seconds
 
 
+class RateLimited(ObjstoreError):
+    """The rate limit of an account or container is exceeded."""
+
+
+class AccountBlocked(ObjstoreError):
+    """The operator has blocked the account."""
+
+
+class WritesDisabled(ObjstoreError):
+    """The cluster or the account takes no writes."""
+
+
 class NoSpace(ObjstoreError):
     """The device is full, or would fall below its reserve of free space."""
 

@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 from objstore.core.errors import ConfigError
 from objstore.runtime import log, settings
+from objstore.runtime.rate_file import RatePace
 from objstore.runtime.seldom import Seldom
 from objstore.runtime.settings import duration, positive, setting, table, words
 from objstore.runtime.threads import ThreadPool
@@ -182,10 +183,13 @@ class MemcachedCache:
     info_ttl = infos.TTL
     missing_ttl = infos.TTL_MISSING
 
-    def __init__(self, client: Any, threads: ThreadPool, logger: logging.Logger) -> None:
+    def __init__(
+        self, client: Any, threads: ThreadPool, logger: logging.Logger, clock: Callable[[], float] = time.time
+    ) -> None:
         self._client = client
         self._threads = threads
         self._logger = logger
+        self._clock = clock
 
     def get(self, key: str, kind: type[Any]) -> object:
         value_key, generation_key = _memcached_keys(key)
@@ -215,6 +219,29 @@ class MemcachedCache:
         if self._call(self._client.set, generation_key, b"%d" % new, 2 * _LONGEST) is None:
             self._logger.warning("memcached does not answer: other workers see a change of %r late", key)
         self._call(self._client.delete, value_key)
+
+    def wait_for(self, key: str, pace: RatePace, unit: int) -> float | None:
+        """Count an event of a key for all hosts; return the seconds it must wait, None if it is refused.
+
+        The times are of the hosts' clocks, in 1/`unit` seconds. Without an answer of memcached nothing waits.
+        """
+        name, step = f"{_memcached_keys(key)[0]}/rate", max(1, round(unit / pace.rate))
+        now = int(self._clock() * unit)
+        expire = max(60, int(pace.max_wait + pace.buffer) + 1)
+        due: int | None = self._call(self._client.incr, name, step)
+        if due is None:  # missing, or no answer
+            self._call(self._client.set, name, b"%d" % (now + step), expire)
+            return 0.0
+        if due - step < now - pace.buffer * unit:
+            self._call(self._client.set, name, b"%d" % (now + step), expire)
+            return 0.0
+        wait = float(max(0, due - step - now) / unit)
+        if wait > pace.max_wait:
+            self._call(self._client.decr, name, step)
+            return None
+        if wait:
+            self._call(self._client.touch, name, expire)
+        return wait
 
     def _call(self, method: Callable[..., Any], *args: object) -> Any:
         """Return the result, None if memcached fails."""

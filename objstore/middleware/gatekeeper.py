@@ -65,7 +65,7 @@ SETTINGS = table(GatekeeperSettings)
 _CLIENTS_NAMES = (
     # The client
     "X-Auth-Token", "X-Auth-User", "X-Auth-Key", "X-Service-Token", "X-Storage-Token", "X-Storage-User",
-    "X-Storage-Pass", "X-Account-Access-Control",
+    "X-Storage-Pass", "X-Account-Access-Control", "X-Account-Global-Write-Ratelimit", "X-Account-Read-Only",
     # The operation; some of these are refused later
     "X-Copy-From", "X-Copy-From-Account", "X-Delete-After", "X-Delete-At", "X-Detect-Content-Type",
     "X-Fresh-Metadata", "X-If-Delete-At", "X-Newest", "X-Object-Manifest", "X-Open-Expired", "X-Robots-Tag",

@@ -74,21 +74,10 @@ class MetricsPage:
             return self.app(environ, start_response)
         if self._names_bucket(environ):
             return self.app(environ, start_response)
-        if not self._may_ask(environ):
+        if not is_within(environ, self._networks):
             return error(403)(environ, start_response)
         page = self._threads.run(self._page)  # it reads and writes files
         return Response(200, {"Content-Type": metrics.CONTENT_TYPE}, page)(environ, start_response)
-
-    def _may_ask(self, environ: Environ) -> bool:
-        if any(key in environ for key in _FORWARDED):
-            return False
-        try:
-            address = ipaddress.ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
-        except ValueError:  # a Unix socket
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
 
     def _page(self) -> bytes:
         own = _in_pipeline(self.app)
@@ -101,6 +90,19 @@ class MetricsPage:
         if self._host is not None:
             counted.append(metrics.measured(_of_devices(self._host.counted())))
         return metrics.render(counted)
+
+
+def is_within(environ: Environ, allowed: Iterable[Network]) -> bool:
+    """Return whether a request comes from one of the networks, and not through an HTTP proxy."""
+    if any(key in environ for key in _FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
+    except ValueError:  # a Unix socket
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in allowed)
 
 
 def _of_devices(counted: Mapping[str, Counted]) -> Iterator[metrics.Measured]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from objstore.access.identity import AccessKeys
 from objstore.core.errors import ClientGone, ConfigError, ObjstoreError
+from objstore.core.names import Name
 from objstore.core.policies import ONE_POLICY, Policies
 from objstore.core.text import to_native
 from objstore.layers.interface import VersionedLayer
@@ -26,7 +27,7 @@ from objstore.s3.data.object_store import S3Objects
 from objstore.s3.data.storage_classes import StorageClasses
 from objstore.s3.language import checksums, failures
 from objstore.s3.language.errors import S3Error
-from objstore.s3.operation import Level
+from objstore.s3.operation import Level, Operation
 from objstore.s3.operations import OPERATIONS
 from objstore.s3.request import addressing, amz_headers, declared, empty, form_upload, incoming
 from objstore.s3.request.addressing import Address
@@ -39,7 +40,7 @@ from objstore.s3.request.signature.keys import EMPTY_SHA256
 from objstore.s3.request.signature.times import Window
 from objstore.s3.router import Router
 from objstore.s3.settings import SETTINGS, S3Settings
-from objstore.web import hosts, pipeline, requests
+from objstore.web import guards, hosts, pipeline, requests
 from objstore.web.requests import Environ, StartResponse, WsgiApp, has_body
 from objstore.web.responses import Response
 
@@ -52,6 +53,10 @@ _HASHING_THREADS = 2
 _READING = frozenset({"GET", "HEAD"})
 _UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, the store would create an empty object
 _REGISTRY_OPERATIONS = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
+_LISTINGS = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads"})
+# The methods of Swift for operations on a bucket that change objects, and that change the bucket.
+_OF_SEVERAL = {"DeleteObjects": "DELETE", "PostObject": "PUT"}
+_AS_SWIFT = {"PUT": "POST", "POST": "POST", "DELETE": "POST"}
 _UNDECLARED = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
 
@@ -224,12 +229,27 @@ class S3Filter:
         request.environ["objstore.operation"] = operation.name
         request.environ.setdefault("objstore.log_info", []).append(f"s3:{operation.name}")
         self._context.access.check(request, operation.action, operation.versioned_action)
+        if guards.KEY in request.environ:
+            self._check_guards(request, operation)
         if request.bucket and request.method not in _READING and operation.name not in _REGISTRY_OPERATIONS:
             self._context.buckets.claim(request)
         if operation.name in _UPLOADS and not declared.has_length(request.headers):
             raise S3Error("MissingContentLength")
         request.body.settle_empty()
         return operation.handler(self._context, request)
+
+    def _check_guards(self, request: S3Request, operation: Operation) -> None:
+        """Check the request as the one of Swift that it amounts to."""
+        method, name = operation.method, Name(request.account)
+        if operation.name == "CreateBucket":
+            name = Name(request.account, request.bucket)
+        elif request.bucket:
+            name = self._context.buckets.resolve(request, request.bucket)
+            if request.key or operation.name in _OF_SEVERAL:
+                name = name._replace(object=request.key)
+            elif operation.name != "DeleteBucket":
+                method = _AS_SWIFT.get(operation.method, "GET" if operation.name in _LISTINGS else "HEAD")
+        guards.check(request.environ, request.context, _OF_SEVERAL.get(operation.name, method), name)
 
     def _refusal(self, error: S3Error, environ: Environ, address: Address) -> Response:
         return failures.respond(error, address.bucket, address.key, environ.get("objstore.trans_id", ""))

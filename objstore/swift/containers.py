@@ -21,7 +21,7 @@ from objstore.swift.request import (
     plain,
     without_owner_headers,
 )
-from objstore.web import infos, requests
+from objstore.web import guards, infos, requests
 from objstore.web.constraints import check_listing_limit, check_metadata, check_name
 from objstore.web.errors import response_for
 from objstore.web.infos import ContainerInfo
@@ -46,6 +46,10 @@ class Containers:
     def get(self, request: ProxyRequest) -> Response:
         query = requests.query(request.environ)
         problem = check_listing_limit(query, self._limits.container_listing_limit)
+        if guards.KEY in request.environ:  # before the listing is read, which they may limit
+            refused = request.permit()
+            if refused is not None:
+                return refused
         try:
             if request.method == "HEAD":
                 listing = self._layer.container(request.context, request.name)

@@ -26,6 +26,8 @@ FEATURES: dict[str, str] = {
     "staticweb": "Static web pages are not supported by this proxy",
     "bulk": "Bulk operations are not supported yet",
     "etag_quoter": "This proxy does not quote etags",
+    "read_only": "Accounts cannot be made read-only by this proxy",
+    "ratelimit": "Rates are not limited by this proxy",
     "formpost": "Uploads by forms are not supported by the Swift API; the S3 API has them",
 }
 
@@ -45,6 +47,8 @@ HEADERS: dict[str, str] = {
     "X-Account-Meta-Quota-Count": "quotas",
     "X-Account-Quota-Bytes": "quotas",
     "X-Account-Quota-Count": "quotas",
+    "X-Account-Read-Only": "read_only",
+    "X-Account-Global-Write-Ratelimit": "ratelimit",
     "X-Container-Sync-To": "container_sync",
     "X-Container-Sync-Key": "container_sync",
     "X-Account-Meta-Temp-Url-Key": "tempurl",

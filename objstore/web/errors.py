@@ -23,6 +23,9 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.LifeEnded, 410),
     (errors.PreconditionFailed, 412),
     (errors.NameHeld, 409),
+    (errors.RateLimited, 498),
+    (errors.AccountBlocked, 497),
+    (errors.WritesDisabled, 405),
     (errors.NoSpace, 507),
     (errors.DeviceUnavailable, 507),
     (errors.Corrupt, 404),  # quarantined: here it is gone, a peer has another copy
@@ -35,7 +38,13 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 _BY_CLASS: dict[type[BaseException], int] = dict(_STATUS)
 
 # Those whose message is of use to the one who sent the request.
-_TELLING = (errors.InvalidInput, errors.LinkConflict)
+_TELLING = (
+    errors.InvalidInput,
+    errors.LinkConflict,
+    errors.RateLimited,
+    errors.AccountBlocked,
+    errors.WritesDisabled,
+)
 # Headers with the path of the object that a link leads to.
 _TARGET = (
     (errors.IsLink, "Location"),

@@ -18,9 +18,11 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus} | {
     414: "Request URI Too Long",
     416: "Requested Range Not Satisfiable",
     422: "Unprocessable Entity",
-    498: "Ratelimited",
+    497: "Blacklisted",
+    498: "Rate Limited",
     499: "Client Disconnect",
     507: "Insufficient Storage",
+    529: "Too Many Backend Requests",
 }
 _LINES = {status: f"{status} {reason}" for status, reason in _REASONS.items()}
 

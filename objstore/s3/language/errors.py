@@ -21,7 +21,7 @@ ERRORS: dict[str, Meaning] = {
     ),
     "AccountProblem": Meaning(
         403,
-        "There is a problem with your account that prevents the operation from completing: it was deleted.",
+        "There is a problem with your account that prevents the operation from completing successfully.",
     ),
     "AuthorizationHeaderMalformed": Meaning(400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": Meaning(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from objstore.access.bucket import POLICY_SYSMETA
 from objstore.access.identity import ANYONE
+from objstore.core.errors import AccountBlocked, InvalidInput, RateLimited, WritesDisabled
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.swift.permission import Permissions
+from objstore.web import guards
 from objstore.web.context import RequestContext
+from objstore.web.errors import status_of
 from objstore.web.requests import Environ
 
 _ANY_OBJECT = "-"  # without a policy the decision is the same for each
@@ -34,12 +37,16 @@ class Rights:
         if status is not None:
             return status
         info = self._layer.container_info(self._context, name)
-        # Policies and scopes alone know names of objects, and the values of a query.
-        depends_on_name = name.object is not None and (self._is_scoped or POLICY_SYSMETA in info.sysmeta)
+        # Policies, scopes and guards alone know names of objects, and the values of a query.
+        knows_names = self._is_scoped or POLICY_SYSMETA in info.sysmeta or guards.KEY in self._environ
+        depends_on_name = name.object is not None and knows_names
         environ = {**self._environ, "REQUEST_METHOD": method, "QUERY_STRING": query, "objstore.log_info": []}
         asked = name if depends_on_name or name.object is None else name._replace(object=_ANY_OBJECT)
-        refused = self._permissions.refusal(environ, self._context, asked, info)
-        status = 0 if refused is None else refused.status
+        try:
+            refused = self._permissions.refusal(environ, self._context, asked, info)
+            status = 0 if refused is None else refused.status
+        except (InvalidInput, RateLimited, AccountBlocked, WritesDisabled) as failure:
+            status = status_of(failure)
         if not depends_on_name:
             self._decided[key] = status
         return status
