@@ -22,7 +22,7 @@ from objstore.web.context import RequestContext
 from objstore.web.errors import status_of
 
 _VERSION = b"?version-id="
-_PIECE = 1 << 16
+_PIECE = 1 << 14  # bytes of a list that are parsed before other requests get their turn
 _PAUSE = 0.25  # seconds before a container that is not empty is tried again; doubles
 
 
@@ -66,27 +66,33 @@ def parse_line(line: bytes) -> ListedName | BadName | None:
     path, mark, version = line.partition(_VERSION)
     if not mark or b"&" in version:
         path, version = line, b""
-    raw = unquote_to_bytes(path)
+    raw = unquote_to_bytes(path) if b"%" in path else path
     raw = raw[1:] if raw.startswith(b"/") else raw
-    shown = "/" + quote(raw)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return BadName(shown, 412)
-    if "\0" in text:
-        return BadName(shown, 412)
+        text = "\0"
     container, _, key = text.partition("/")
-    if not container and not key:
-        return BadName(shown, 403)  # the account itself
-    if version and not key:
-        return BadName(shown, 400)  # containers have no versions
+    problem = _problem(text, container, key, version)
+    if problem:
+        return BadName("/" + quote(raw), problem)
     return ListedName(container, key or None, unquote(version.decode("latin-1")))
+
+
+def _problem(text: str, container: str, key: str, version: bytes) -> int:
+    """Return the status of a line that is not a name, 0 for a name."""
+    if "\0" in text:
+        return 412
+    if not container and not key:
+        return 403  # the account itself
+    return 400 if version and not key else 0  # containers have no versions
 
 
 def read_lines(body: ObjectBody, max_line: int) -> Iterator[bytes]:
     """Yield the lines of a body. Raises ListRefused if one is longer than `max_line` bytes, and errors of reading."""
     rest = b""
     while piece := bytes(body.read_chunk(_PIECE)):
+        green.sleep(0)
         *lines, rest = (rest + piece).split(b"\n")
         if any(len(line) > max_line for line in lines) or len(rest) > max_line:
             raise ListRefused(400, "Invalid File Name")

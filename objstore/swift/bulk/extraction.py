@@ -38,6 +38,7 @@ SMALL = 64 << 10  # bytes of a file that is handed over as a whole
 _QUEUED = 4  # pieces of a large file that wait to be stored
 _TAIL = 64 << 20  # bytes after the end of an archive that are read, to check the compressed stream
 _MAX_SKIPPED_LISTED = 1000
+_TURN = 256  # members that are read before other requests get their turn
 _MIME_TYPE, _META = b"user.mime_type", b"user.meta."
 _BEAT, _ROOM = object(), object()
 
@@ -171,12 +172,18 @@ class BulkExtraction:
 
     def _members(self, archive: TarReader) -> Iterator[None]:
         report, max_failed = self.report, self._settings.max_failed_extractions
+        count = 0
         while not report.is_refused:
             member = archive.next()
             if member is None:
                 self._end(archive)
                 return
             yield from self._member(archive, member)
+            count += 1
+            if count % _TURN == 0:
+                green.sleep(0)
+            while self._events.qsize():  # while members are skipped, nothing else waits for events
+                yield from self._handle(self._events.get())
             if len(report.errors) >= max_failed:
                 report.refuse(400, f"More than {max_failed} members could not be stored; the others were left")
 
@@ -337,15 +344,17 @@ class BulkExtraction:
     def _until(self, is_ready: Callable[[], bool]) -> Iterator[None]:
         """Handle events until something is so; yield from time to time."""
         while not is_ready():
-            event = self._events.get()
-            if event is _BEAT:
-                yield
-            elif event is not _ROOM:
-                self._busy.discard(event.name)
-                if event.status:
-                    self.report.fail(event.shown, event.status)
-                else:
-                    self.report.count(CREATED)
+            yield from self._handle(self._events.get())
+
+    def _handle(self, event: Any) -> Iterator[None]:
+        if event is _BEAT:
+            yield
+        elif event is not _ROOM:
+            self._busy.discard(event.name)
+            if event.status:
+                self.report.fail(event.shown, event.status)
+            else:
+                self.report.count(CREATED)
 
 
 def _metadata(attributes: Mapping[bytes, bytes]) -> dict[str, str]:

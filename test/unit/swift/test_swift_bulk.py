@@ -274,6 +274,25 @@ def test_an_extraction_that_takes_long_sends_spaces(layer, content):
     assert json.loads(b"".join(piece for _, piece in pieces))["Number Files Created"] == 1
 
 
+def test_members_that_are_skipped_leave_turns_to_others_and_send_spaces(layer):
+    info = tarfile.TarInfo("d")
+    info.type = tarfile.DIRTYPE
+    request = environ("PUT", "/v1/AUTH_a/box", "extract-archive=tar", info.tobuf() * 20_000)
+    turns = []
+
+    def other():
+        while True:
+            turns.append(time.monotonic())
+            green.sleep(0)
+
+    thread = green.spawn(other)
+    pieces = answer_pieces(filter_over(layer, yield_frequency=0.01), request)
+    green.kill(thread)
+    assert pieces[0][1] == b" "
+    assert json.loads(b"".join(piece for _, piece in pieces))["Number Skipped"] == 20_000
+    assert len(turns) > 50
+
+
 def test_quick_answers_have_no_spaces(layer):
     request = environ("POST", "/v1/AUTH_a", "bulk-delete", b"box/a\n")
     ((_, only),) = answer_pieces(filter_over(layer), request)
