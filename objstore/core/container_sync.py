@@ -19,6 +19,9 @@ from objstore.core.names import Name
 SYNC_TO = "X-Container-Sync-To"
 SYNC_KEY = "X-Container-Sync-Key"
 SYNC_AUTH = "X-Container-Sync-Auth"
+# In the environ of a request with a valid signature: links and manifests in it are as they were at the source, where
+# they were checked; the objects that they refer to may come later.
+SYNCED = "objstore.container_sync"
 
 
 class SyncRealm(NamedTuple):

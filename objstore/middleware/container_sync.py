@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from objstore.access.identity import Identity
-from objstore.core.container_sync import SYNC_AUTH, SYNC_KEY, SYNC_TO, SignedRequest, SyncRealm, parse_target, verifies
+from objstore.core.container_sync import (
+    SYNC_AUTH,
+    SYNC_KEY,
+    SYNC_TO,
+    SYNCED,
+    SignedRequest,
+    SyncRealm,
+    parse_target,
+    verifies,
+)
 from objstore.core.errors import InvalidInput, NotFound
 from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Timestamp
@@ -28,7 +37,6 @@ from objstore.web.errors import response_for
 from objstore.web.requests import Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, error
 
-SYNCED = "objstore.container_sync"  # in the environ of a request with a valid signature
 _AUTH_KEY = ENVIRON_KEY[SYNC_AUTH]
 _INBOUND = "HTTP_X_BACKEND_INBOUND_X_TIMESTAMP"
 _METHODS = ("GET", "HEAD", "PUT", "DELETE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from objstore.core.container_sync import SYNCED
 from objstore.core.errors import NotSupported, PreconditionFailed
 from objstore.core.names import Name
 from objstore.core.numbers import whole
@@ -74,6 +75,11 @@ class ProxyRequest:
     def trusted(self) -> bool:
         """True if it is made with the system's rights: its maker has then checked the client's input."""
         return bool(self.environ.get("objstore.preauthorized"))
+
+    @property
+    def synced(self) -> bool:
+        """See `core.container_sync.SYNCED`."""
+        return SYNCED in self.environ
 
     @property
     def given_timestamp(self) -> Timestamp | None:

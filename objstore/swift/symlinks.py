@@ -6,6 +6,7 @@ from objstore.core.errors import InvalidInput
 from objstore.core.limits import Limits
 from objstore.core.links import LINK, LINK_ACCOUNT, LINK_BYTES, LINK_ETAG, LINK_TYPE, Link, parse
 from objstore.core.listed import fields_header
+from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
 from objstore.layers import symlinks
 from objstore.layers.interface import ObjectLayer, PutOptions, ReadOptions
@@ -46,7 +47,9 @@ def link_options(request: ProxyRequest, layer: ObjectLayer, limits: Limits, opti
     _refuse_body(request)
     headers = {name: value for name, value in options.headers.items() if name not in _SHOWN}
     content_type = header(request.environ, "Content-Type") and headers["Content-Type"]
-    if link.etag:
+    if link.etag and request.synced:
+        link = link._replace(size=whole(request.headers.get(f"{TARGET}-Bytes", "")) or 0)
+    elif link.etag:
         link, target_type = symlinks.resolve(layer, request.context, link, ReadOptions(permit=request.permit_read))
         content_type = content_type or target_type
     headers["Content-Type"] = content_type or LINK_TYPE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,38 @@ def test_both_directions_come_to_rest_with_the_newest(sites: list[Site]) -> None
     wait_until(lambda: names(here, "both") == names(there, "both") == ["a", "b", "c"], "both to have all")
     wait_until(lambda: here.get_object("both", "c")[1] == b"newer", "the newest to win")
     assert there.get_object("both", "c")[1] == b"newer"
+
+
+def test_large_objects_and_links_arrive_as_what_they_are(sites: list[Site]) -> None:
+    here, there = (site.client for site in sites)
+    for container in ("large", "large_segments"):
+        there.put_container(container, KEYS)
+        to = f"//realm/site2/{account(there)}/{container}"
+        here.put_container(container, {**KEYS, "X-Container-Sync-To": to})
+    # Manifests and links first: at the other site they come before the objects that they refer to.
+    parts = [here.put_object("large_segments", f"seg/{number}", b"%d" % number * 1000) for number in range(3)]
+    rows = [
+        {"path": f"/large_segments/seg/{number}", "etag": etag, "size_bytes": 1000} for number, etag in enumerate(parts)
+    ]
+    rows[1]["range"] = "10-19"
+    here.put_object("large", "slo", json.dumps(rows), query_string="multipart-manifest=put")
+    here.put_object("large", "dlo", b"", headers={"X-Object-Manifest": "large_segments/seg/"})
+    here.put_object("large", "link", b"", headers={"X-Symlink-Target": "large/slo"})
+    static = {"X-Symlink-Target": "large_segments/seg/0", "X-Symlink-Target-Etag": parts[0]}
+    here.put_object("large", "static", b"", headers=static)
+    wait_until(lambda: len(names(there, "large")) == 4 and len(names(there, "large_segments")) == 3, "all to arrive")
+    contents = {"slo": b"0" * 1000 + b"1" * 10 + b"2" * 1000, "dlo": b"0" * 1000 + b"1" * 1000 + b"2" * 1000}
+    contents |= {"link": contents["slo"], "static": b"0" * 1000}
+    for key, content in contents.items():
+        headers, data = there.get_object("large", key)
+        assert data == content, key
+        assert headers["etag"] == here.head_object("large", key)["etag"], key
+    for mine, theirs in zip(here.get_container("large")[1], there.get_container("large")[1], strict=True):
+        assert mine == theirs
+    assert (
+        there.get_object("large", "slo", query_string="multipart-manifest=get")[1]
+        == (here.get_object("large", "slo", query_string="multipart-manifest=get")[1])
+    )
 
 
 def test_info_and_targets(sites: list[Site]) -> None:

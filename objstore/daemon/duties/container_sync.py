@@ -26,6 +26,8 @@ from objstore.core.container_sync import (
     parse_target,
 )
 from objstore.core.errors import Conflict, Corrupt, InvalidInput, NodeFailure, NotFound
+from objstore.core.links import LINK, LINK_ACCOUNT, LINK_BYTES, LINK_ETAG
+from objstore.core.manifests import MANIFEST, is_large
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import RESERVED, Location, Name
 from objstore.core.text import to_native
@@ -42,7 +44,8 @@ _SAVE_EVERY = 100  # rows
 _MAX_AHEAD = 100_000  # rows done beyond the sync point that are remembered, for each container
 _SMALL = 64 * 1024  # bytes that cost no more to send than to ask for
 _USER = user_prefix("Object")
-_DONE = (404, 409)  # of a deletion or a PUT: nothing is there, or something newer
+_OF_LINKS = (LINK, LINK_ACCOUNT, LINK_ETAG, LINK_BYTES)
+_DELETED = (404, 409)  # nothing is there, or something newer
 
 
 class SyncingDevice(NamedTuple):
@@ -314,8 +317,13 @@ class SyncSender:
             source.close()
 
     def _open(self, context: RequestContext, name: Name) -> Reply:
-        """Open the content to send. Raises NotFound."""
-        return self._means.layer.open(context, name, ReadOptions(newest=True))
+        """Open the content to send: that of links and of clients' manifests is their own. Raises NotFound."""
+        options = ReadOptions(newest=True, link=True)
+        source = self._means.layer.open(context, name, options._replace(raw=True))
+        if MANIFEST in source.headers and not is_large(source.headers):
+            source.close()
+            source = self._means.layer.open(context, name, options)
+        return source
 
     def _has(self, link: SyncLink, row: ObjectRow) -> bool:
         """Return whether the target has this change, or a newer one."""
@@ -331,7 +339,7 @@ class SyncSender:
 
     def _delete(self, link: SyncLink, row: ObjectRow) -> None:
         answer = self._send(link, row, "DELETE", row.timestamp.normal)
-        if not answer.ok and answer.status not in _DONE:
+        if not answer.ok and answer.status not in _DELETED:
             raise NodeFailure(f"DELETE of {row.name} at {link.url}: {answer.status}")
         self._counts["deletes_total"] += 1
 
@@ -339,8 +347,12 @@ class SyncSender:
         headers = source.headers
         sent = {name: text for name, text in headers.items() if name in OBJECT_HEADERS or name.startswith(_USER)}
         sent["Content-Type"] = headers["Content-Type"]
+        if LINK in headers:
+            sent |= symlink_headers(headers)
+        elif MANIFEST not in headers:
+            sent["Etag"] = headers["Etag"].strip('"')
         answer = self._send(link, row, "PUT", headers["X-Timestamp"], sent, source)
-        if not answer.ok and answer.status != 409:
+        if not answer.ok and not (answer.status == 409 and self._has(link, row)):
             raise NodeFailure(f"PUT of {row.name} at {link.url}: {answer.status}")
         self._counts["puts_total"] += 1
 
@@ -361,6 +373,11 @@ class SyncSender:
         if source is None:
             return self._means.send(FarRequest(method, url, sent))
         return self._means.send(FarRequest(method, url, sent, source.pieces(), source.size))
+
+
+def symlink_headers(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of the request that makes a link. stored: of the link."""
+    return {name.replace("X-Object-Sysmeta-", "X-"): stored[name] for name in _OF_LINKS if name in stored}
 
 
 def _changed_at(row: ObjectRow) -> Timestamp:

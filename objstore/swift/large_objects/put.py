@@ -53,12 +53,12 @@ class ManifestPut:
 
     def __call__(self, request: ProxyRequest, sent: bytes | None = None) -> Response:
         """sent: the document, None for the request's body."""
-        refused = writable(request, self._layer) or self._put.refuse(request)
+        refused = self.refuse(request)
         if refused is not None:
             return refused
         try:
             if sent is None:
-                sent = self._read(request)
+                sent = self.read(request)
             entries = document.parse(sent, request.name, self._settings.max_manifest_segments, self._limits)
         except Refused as refusal:
             return Response(refusal.status, {"Content-Type": "text/plain"}, str(refusal).encode("utf-8", "replace"))
@@ -76,7 +76,11 @@ class ManifestPut:
             response.body = answers.rendered(kind, {}, (), work.warnings)
         return response
 
-    def _read(self, request: ProxyRequest) -> bytes:
+    def refuse(self, request: ProxyRequest) -> Response | None:
+        """Return the refusal of a request, None if it may go on."""
+        return writable(request, self._layer) or self._put.refuse(request)
+
+    def read(self, request: ProxyRequest) -> bytes:
         """Return the request's body. Raises Refused if it is too large, and the errors of bodies."""
         limit = self._settings.max_manifest_size
         try:
