@@ -349,7 +349,7 @@ class SyncSender:
         sent["Content-Type"] = headers["Content-Type"]
         if LINK in headers:
             sent |= symlink_headers(headers)
-        elif MANIFEST not in headers:
+        elif MANIFEST not in headers or is_large(headers):
             sent["Etag"] = headers["Etag"].strip('"')
         answer = self._send(link, row, "PUT", headers["X-Timestamp"], sent, source)
         if not answer.ok and not (answer.status == 409 and self._has(link, row)):

@@ -120,9 +120,8 @@ class ManifestPut:
         sent = {name: value for name, value in request.headers.items() if name not in ("Etag", MANIFEST_OWNS)}
         return self._put.options(request, put_options(sent, request.name.object, time.time()))
 
-    def store(self, request: ProxyRequest, options: PutOptions, validated: Validated) -> Response:
-        """Store the manifest of a list."""
-        expected = request.headers.get("Etag", "").strip('"')
+    def store(self, request: ProxyRequest, validated: Validated, options: PutOptions, expected: str) -> Response:
+        """Store the manifest of a list. expected: etag that the whole must have, '' for any."""
         if expected and expected != validated.etag:
             return error(422)
         headers = {**options.headers, **_headers(validated)}
@@ -156,7 +155,8 @@ class _Work:
     def store(self) -> Response:
         """Store the manifest, after the check."""
         assert self._validated is not None and not self.problems
-        return self._verb.store(self._request, self._options, self._validated)
+        expected = self._request.headers.get("Etag", "").strip('"')
+        return self._verb.store(self._request, self._validated, self._options, expected)
 
 
 def _headers(validated: Validated) -> dict[str, str]:

@@ -16,7 +16,7 @@ from objstore.swift.large_objects.put import ManifestPut
 from objstore.swift.large_objects.validation import Validated
 from objstore.swift.request import ProxyRequest
 from objstore.web import segments
-from objstore.web.responses import Response
+from objstore.web.responses import Response, error
 from objstore.web.segments import Segment
 
 _KEYS = ("name", "bytes", "hash", "content_type", "last_modified", "range", "sub_slo", "data")
@@ -32,8 +32,11 @@ class SyncedPut:
         refused = self._put.refuse(request)
         if refused is not None:
             return refused
-        validated = read_list(self._put.read(request))
-        return self._put.store(request, self._put.options(request), validated)
+        content = self._put.read(request)
+        expected = request.headers.get("Etag", "").strip('"')  # of the list, as the other cluster has it
+        if expected and expected != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return error(422)
+        return self._put.store(request, read_list(content), self._put.options(request), "")
 
 
 def read_list(content: bytes) -> Validated:
