@@ -10,6 +10,7 @@ from objstore.cluster.cluster import Cluster, Placement
 from objstore.cluster.containers import ContainerChanges
 from objstore.cluster.merged_listing import list_majority
 from objstore.cluster.objects import Objects
+from objstore.cluster.quota_rooms import QuotaRooms
 from objstore.cluster.reads import Found, ResumedBody, read
 from objstore.core.errors import AccountDeleted, NoContainer, NodeFailure, NotFound
 from objstore.core.headers import POLICY_NAME
@@ -39,6 +40,7 @@ class ClusterLayer:
     def __init__(self, cluster: Cluster, limit: int) -> None:
         """limit: maximum bytes of an object."""
         self._cluster = cluster
+        self.rooms = QuotaRooms(cluster)
         objects = Objects(cluster, self, limit)
         self.put, self.update, self.delete = objects.put, objects.update, objects.delete
         accounts = AccountChanges(cluster)

@@ -208,6 +208,14 @@ class LockTimeout(ObjstoreError):
     """A lock on a name or database could not be taken in time."""
 
 
+class QuotaExceeded(ObjstoreError):
+    """The write would exceed a quota of its container or account. The message says which."""
+
+
+class QuotaBusy(ObjstoreError):
+    """The room left within a quota is reserved by writes that have not ended in time."""
+
+
 class NodeFailure(ObjstoreError):
     """A storage node could not be reached, or its answer ended early."""
 

@@ -156,7 +156,8 @@ class PutOptions(NamedTuple):
     container's. life: of the container, if the object depends on it (see `core.lives`); '' for the current one. late:
     returns further headers; called after the body was read. listed: acknowledge it only after a majority of the
     container's replicas lists it. keep_segments: those of a manifest that it replaces belong to another object now.
-    data_policy: the storage policy that keeps the content, if not that of the container.
+    data_policy: the storage policy that keeps the content, if not that of the container. unlimited: no quota refuses
+    it, as it only moves what is in the container, or makes room.
     """
 
     headers: Mapping[str, str]
@@ -170,6 +171,7 @@ class PutOptions(NamedTuple):
     listed: bool = False
     keep_segments: bool = False
     data_policy: int | None = None
+    unlimited: bool = False
 
 
 class PutResult(NamedTuple):

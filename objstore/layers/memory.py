@@ -45,6 +45,7 @@ from objstore.layers.interface import (
     Reply,
     UpdateOptions,
 )
+from objstore.layers.memory_rooms import MemoryRooms
 from objstore.layers.memory_state import OF_ACCOUNTS, OF_CONTAINERS, Bearer, StoredObject, iso_date, listing, select
 from objstore.web import conditions, infos, ranges
 from objstore.web.context import RequestContext
@@ -68,6 +69,7 @@ class MemoryLayer:
         self._clock = Clock(now)
         self._bearers: dict[Name, Bearer] = {}
         self._objects: dict[tuple[Name, int], StoredObject | Timestamp] = {}  # a timestamp: of its deletion
+        self.rooms = MemoryRooms(self, now)
 
     # Objects
 
@@ -212,7 +214,7 @@ class MemoryLayer:
             return listing({}, [{"name": marker} for marker in self._markers(name)])
         headers = bearer.shown() | {POLICY: str(bearer.policy), "Last-Modified": http_date(bearer.put.ceiling)}
         headers["X-Container-Object-Count"] = str(len(all_rows))
-        headers["X-Container-Bytes-Used"] = str(sum(one.counted for _, one in self._stored(name, bearer.policy)))
+        headers["X-Container-Bytes-Used"] = str(sum(one.counted for _, one in self.stored(name, bearer.policy)))
         policy = self._policies.get(bearer.policy)
         if policy is not None:
             headers[POLICY_NAME] = policy.name
@@ -332,17 +334,22 @@ class MemoryLayer:
         except NotFound:
             return 404, {}
 
-    def _stored(self, container: Name, policy: int | None) -> Iterable[tuple[str, StoredObject]]:
+    def containers(self, account: str) -> list[Name]:
+        """Return the containers of an account, hidden and deleted ones too."""
+        return [name for name in self._bearers if name.account == account and name.container is not None]
+
+    def stored(self, container: Name, policy: int | None) -> Iterable[tuple[str, StoredObject]]:
+        """Yield the objects of a container, in a storage policy or in all (None)."""
         for (name, index), stored in self._objects.items():
             if name.of_container == container and isinstance(stored, StoredObject) and policy in (None, index):
                 yield name.object or "", stored
 
     def _rows(self, container: Name, policy: int | None = None, data_times: bool = False) -> list[dict[str, Any]]:
-        rows = (stored.row(name, data_times) for name, stored in self._stored(container, policy))
+        rows = (stored.row(name, data_times) for name, stored in self.stored(container, policy))
         return sorted((row for row in rows if row is not None), key=lambda row: str(row["name"]))
 
     def _markers(self, container: Name) -> list[str]:
-        objects = self._stored(container, None)
+        objects = self.stored(container, None)
         return sorted(name for name, stored in objects if stored.headers.get(f"{OVERRIDE}Content-Type") == MARKER_TYPE)
 
 

@@ -83,6 +83,7 @@ _CLIENTS_NAMES = (
 )  # fmt: skip
 _CLIENTS_PREFIXES = (
     "X-Amz-", "X-Account-Meta-", "X-Account-Quota-", "X-Container-Meta-", "X-Object-Meta-", "X-Remove-Account-Meta-",
+    "X-Remove-Account-Quota-",
     "X-Remove-Container-Meta-", "X-Remove-Object-Meta-",
 )  # fmt: skip
 _REMEMBERED = 4096  # limit of cached names, which clients choose

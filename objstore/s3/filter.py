@@ -184,6 +184,7 @@ class S3Filter:
         if request.identity.known:
             requests.vouch(environ)
             environ["objstore.identity"] = request.identity
+            request.context.reseller = request.identity.reseller_admin
             environ["REMOTE_USER"] = to_native(request.identity.user)
         return request
 

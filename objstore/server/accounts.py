@@ -12,7 +12,7 @@ from objstore.core.limits import DEFAULT_LIMITS, Limits
 from objstore.core.names import HashSalt
 from objstore.core.policies import Policies
 from objstore.core.timestamps import Timestamp
-from objstore.server import database_replication
+from objstore.server import database_replication, quota_verbs
 from objstore.server.answers import answer, error
 from objstore.server.database_replication import DatabaseReplication
 from objstore.server.databases import LISTING, Settable, database_server, post_metadata, read_rows
@@ -21,7 +21,7 @@ from objstore.server.listing_query import iso_date, listing_query, rows_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import AccountStatus, ContainerRow, ListedContainer, Subdir, live_metadata
-from objstore.wire import messages
+from objstore.wire import messages, quotas
 from objstore.wire.messages import NodeResponse
 
 _SETTABLE = Settable("Account", ("X-Account-Meta-", "X-Account-Sysmeta-"))
@@ -47,8 +47,11 @@ class AccountVerbs:
         return answer(201 if created else 202)
 
     def post(self, request: Request) -> NodeResponse:
-        if "rows" in request.parameters():
+        asked = request.parameters()
+        if "rows" in asked:
             return self._merge(request)
+        if quotas.QUERY in asked:
+            return quota_verbs.room(request, request.device.accounts, asked[quotas.QUERY])
         return post_metadata(request, request.device.accounts, _SETTABLE, self._limits)
 
     def _merge(self, request: Request) -> NodeResponse:

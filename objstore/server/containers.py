@@ -15,7 +15,7 @@ from objstore.core.listed import checked_fields
 from objstore.core.lives import LIFE
 from objstore.core.names import HashSalt
 from objstore.core.timestamps import Timestamp
-from objstore.server import database_replication
+from objstore.server import database_replication, quota_verbs
 from objstore.server.account_update import AccountUpdater
 from objstore.server.answers import JSON, answer, error
 from objstore.server.database_replication import DatabaseReplication
@@ -26,7 +26,7 @@ from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
 from objstore.store.databases import ContainerStatus, ObjectRow, Writer, live_metadata
 from objstore.web.responses import http_date
-from objstore.wire import messages, named_rows
+from objstore.wire import messages, named_rows, quotas
 from objstore.wire.messages import NodeResponse
 
 SHUT_SECONDS = 10.0  # time for which a container under deletion refuses new objects if its deletion does not finish
@@ -71,6 +71,8 @@ class ContainerVerbs:
             return self._merge(request)
         if named_rows.QUERY in asked:
             return self._named_rows(request)
+        if quotas.QUERY in asked:
+            return quota_verbs.room_or_standing(request, request.device.containers, asked[quotas.QUERY])
         if messages.SHUT in asked:
             return self._shut(request, asked[messages.SHUT] == "1")
         return post_metadata(request, request.device.containers, _SETTABLE, self._limits)

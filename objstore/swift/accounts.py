@@ -7,6 +7,7 @@ from objstore.core import metadata
 from objstore.core.errors import AccountDeleted, NotFound
 from objstore.core.limits import Limits
 from objstore.layers.interface import AccountOptions, ObjectLayer
+from objstore.swift import account_quotas
 from objstore.swift.request import ProxyRequest, client_headers, listing_answer, page_of, plain
 from objstore.web import requests
 from objstore.web.constraints import check_listing_limit, check_metadata
@@ -44,6 +45,7 @@ class Accounts:
         except NotFound:
             return error(404)
         headers = client_headers(request, listing.headers)
+        account_quotas.shown(headers, self._cluster.policies)
         self._name_policies(headers)
         return listing_answer(request, headers, listing.content)
 
@@ -56,7 +58,7 @@ class Accounts:
                 headers[f"X-Account-Storage-Policy-{policy.name.title()}-{what}"] = count
 
     def post(self, request: ProxyRequest) -> Response:
-        refused = request.permit()
+        refused = request.permit() or _refuse_quotas(request)
         if refused is not None:
             return refused
         try:
@@ -66,7 +68,7 @@ class Accounts:
         return plain(204)
 
     def put(self, request: ProxyRequest) -> Response:
-        refused = self._refuse(request)
+        refused = self._refuse(request) or _refuse_quotas(request)
         if refused is not None:
             return refused
         try:
@@ -96,8 +98,22 @@ class Accounts:
 
     def _options(self, request: ProxyRequest) -> AccountOptions:
         check_metadata("Account", request.headers, self._limits)
-        headers = {name: value for name, value in request.headers.items() if name.startswith(_KEPT)}
+        is_quota = account_quotas.is_quota
+        headers = {
+            name: value for name, value in request.headers.items() if name.startswith(_KEPT) and not is_quota(name)
+        }
+        headers |= account_quotas.sent(request.headers, self._cluster.policies)
         for name in request.headers:
-            if name.startswith(_REMOVE):
+            if name.startswith(_REMOVE) and not is_quota(name):
                 headers.setdefault(metadata.user_prefix("Account") + name[len(_REMOVE) :], "")
         return AccountOptions(headers, request.given_timestamp)
+
+
+def _refuse_quotas(request: ProxyRequest) -> Response | None:
+    """Return a 403 to a client that may not set quotas of accounts; None if the request may go on."""
+    environ = request.environ
+    if not any(map(account_quotas.is_quota, request.headers)):
+        return None
+    if request.trusted or request.context.reseller or environ.get("objstore.realm") is None:
+        return None
+    return error(403)

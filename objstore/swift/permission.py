@@ -94,6 +94,8 @@ class Permissions:
             environ["objstore.owner"] = True
             return None
         identity: Identity = environ.get("objstore.identity", ANYONE)
+        if identity.reseller_admin:
+            context.reseller = True
         scope = identity.scope
         if (
             name.account in identity.accounts

@@ -19,15 +19,17 @@ class RequestContext:
 
     trans_id: the transaction id, '' for none. cache: what the `cache` filter provides, None without that filter.
     infos: what this request has looked up by now, by name: it sees each account and container in one state.
-    trace: headers for requests to nodes, which carry the transaction id.
+    reseller: the client may exceed the quotas of accounts. trace: headers for requests to nodes, which carry the
+    transaction id.
     """
 
-    __slots__ = ("cache", "infos", "trace", "trans_id")
+    __slots__ = ("cache", "infos", "reseller", "trace", "trans_id")
 
     def __init__(self, trans_id: str = "", cache: Cache | None = None, infos: dict[Name, object] | None = None) -> None:
         self.trans_id = trans_id
         self.cache = cache
         self.infos: dict[Name, Any] = {} if infos is None else infos
+        self.reseller = False
         self.trace = {traces.HEADER: trans_id} if trans_id else {}
 
     @classmethod

@@ -26,6 +26,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.RateLimited, 498),
     (errors.AccountBlocked, 497),
     (errors.WritesDisabled, 405),
+    (errors.QuotaExceeded, 413),
+    (errors.QuotaBusy, 503),
     (errors.NoSpace, 507),
     (errors.DeviceUnavailable, 507),
     (errors.Corrupt, 404),  # quarantined: here it is gone, a peer has another copy
@@ -44,6 +46,7 @@ _TELLING = (
     errors.RateLimited,
     errors.AccountBlocked,
     errors.WritesDisabled,
+    errors.QuotaExceeded,
 )
 # Headers with the path of the object that a link leads to.
 _TARGET = (

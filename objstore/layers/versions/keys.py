@@ -123,11 +123,12 @@ class Move(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A key of a container. name: of the pointer; its object is the key."""
+    """A key of a container. name: of the pointer; its object is the key. unlimited: see `PutOptions`."""
 
     layer: ObjectLayer
     context: RequestContext
     name: Name
+    unlimited: bool = False
 
     @property
     def text(self) -> str:
@@ -216,7 +217,7 @@ class Key(NamedTuple):
         self._put_small(self.entry(ref), ref.stamp)
 
     def _put_small(self, name: Name, stamp: Timestamp | None = None) -> None:
-        options = PutOptions({"Content-Type": MARKER_TYPE}, timestamp=stamp, listed=True)
+        options = PutOptions({"Content-Type": MARKER_TYPE}, timestamp=stamp, listed=True, unlimited=True)
         try:
             self.layer.put(self.context, name, options, BytesBody(b""))
             return
@@ -249,6 +250,8 @@ class Key(NamedTuple):
         """
         life = self.layer.container_info(self.context, self.name).life
         options = PutOptions(_pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
+        if self.unlimited:
+            options = options._replace(unlimited=True)
         try:
             self.layer.put(self.context, self.name, options, BytesBody(self._list(move)))
         except ContainerReplaced:

@@ -95,7 +95,7 @@ class Versions(Passing):
                 return self.inner.delete(context, name, options)
             states.parse(version_id)
             return DeleteResult(False, (), version_id)
-        key = Key(self.inner, context, name)
+        key = Key(self.inner, context, name, unlimited=True)
         if version_id:
             return removal.remove(key, version_id, options.condition)
         return writes.mark_deleted(key, options, enabled)

@@ -239,7 +239,7 @@ def _copy(key: Key, source: Reply, ref: Ref) -> None:
     headers = source.headers
     stored = {name: value for name, value in headers.items() if stored_with_object(name) and name != DELETE_AT}
     stored["Content-Type"] = headers["Content-Type"]
-    options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True)
+    options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True, unlimited=True)
     try:
         copies.copy(key.layer, key.context, source, key.entry(ref), options)
     except NoContainer:

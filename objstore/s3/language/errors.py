@@ -135,6 +135,7 @@ ERRORS: dict[str, Meaning] = {
     ),
     "OwnershipControlsNotFoundError": Meaning(404, "The bucket ownership controls were not found"),
     "PreconditionFailed": Meaning(412, "At least one of the pre-conditions you specified did not hold"),
+    "QuotaExceeded": Meaning(403, "The quota of the bucket or account has been exceeded."),
     "ReplicationConfigurationNotFoundError": Meaning(404, "The replication configuration was not found"),
     "RequestTimeTooSkewed": Meaning(403, "The difference between the request time and the current time is too large."),
     "RequestTimeout": Meaning(

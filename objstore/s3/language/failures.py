@@ -27,6 +27,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (core.RateLimited, "SlowDown"),
     (core.AccountBlocked, "AccountProblem"),
     (core.WritesDisabled, "MethodNotAllowed"),
+    (core.QuotaExceeded, "QuotaExceeded"),
+    (core.QuotaBusy, "SlowDown"),
     (core.NoSpace, "ServiceUnavailable"),
     (core.DeviceUnavailable, "ServiceUnavailable"),
     (core.LockTimeout, "ServiceUnavailable"),

@@ -71,7 +71,10 @@ def make(
     body = BytesBody(json.dumps(document).encode())
     try:
         result = context.layer.put(
-            request.context, _name(context, request, upload), PutOptions(headers, condition=condition), body
+            request.context,
+            _name(context, request, upload),
+            PutOptions(headers, condition=condition, unlimited=True),
+            body,
         )
     except (NotFound, Conflict, PreconditionFailed):
         return None

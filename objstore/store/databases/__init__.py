@@ -25,7 +25,6 @@ from objstore.store.databases.containers import (
 from objstore.store.databases.describe import describe_database
 from objstore.store.databases.listing import ListingPage, ListingQuery, Subdir
 from objstore.store.databases.metadata import live_metadata
-from objstore.store.databases.reservations import MemberTotals, Release, RoomRequest, Standing
 from objstore.store.databases.rows import ContainerRow, ObjectRow
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.tables import NumberedRow
@@ -41,16 +40,12 @@ __all__ = [
     "ListedContainer",
     "ListingPage",
     "ListingQuery",
-    "MemberTotals",
     "NewAccount",
     "NewContainer",
     "NumberedRow",
     "ObjectItem",
     "ObjectRow",
     "PolicyTotals",
-    "Release",
-    "RoomRequest",
-    "Standing",
     "Subdir",
     "Writer",
     "describe_database",

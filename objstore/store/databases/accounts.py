@@ -8,6 +8,7 @@ from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
+from objstore.core.quota_rooms import RoomRelease, RoomRequest
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import account_db as db
 from objstore.store.databases import account_quotas, schema
@@ -15,7 +16,7 @@ from objstore.store.databases.account_db import AccountStatus, AccountTotals, Li
 from objstore.store.databases.contents import Contents
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.replicas import Replicas
-from objstore.store.databases.reservations import Release, Releasing, Reserving, RoomRequest
+from objstore.store.databases.reservations import Releasing, Reserving
 from objstore.store.databases.rows import ContainerRow, check_text
 
 __all__ = ["AccountStatus", "AccountStore", "AccountTotals", "ListedContainer", "NewAccount"]
@@ -75,7 +76,7 @@ class AccountStore(Replicas):
         """Reserve room for a write in one of its containers if the quotas grant it; return the verdict."""
         return str(self._databases.write(location, account_quotas.RESERVE, Reserving(claim, now), growing=True))
 
-    def end_reservation(self, location: Location, ended: Release, now: Callable[[], float] = time.time) -> None:
+    def end_reservation(self, location: Location, ended: RoomRelease, now: Callable[[], float] = time.time) -> None:
         """End a reservation."""
         self._databases.write(location, account_quotas.RELEASE, Releasing(ended, now))
 

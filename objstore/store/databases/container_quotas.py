@@ -7,13 +7,14 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from objstore.core import quotas
+from objstore.core.quota_rooms import Standing
 from objstore.core.quotas import NOTHING, Amount, Quota
 from objstore.core.timestamps import TICKS, ZERO, Timestamp
 from objstore.store.databases import reservations
 from objstore.store.databases.container_db import live_info
 from objstore.store.databases.device import one_by_one
 from objstore.store.databases.metadata import live_metadata
-from objstore.store.databases.reservations import Authority, Standing
+from objstore.store.databases.reservations import Authority
 from objstore.store.databases.rows import read_timestamp
 
 

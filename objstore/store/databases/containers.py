@@ -8,6 +8,7 @@ from functools import partial
 from sqlite3 import Connection
 
 from objstore.core.names import Location, Name
+from objstore.core.quota_rooms import RoomRelease, RoomRequest, Standing
 from objstore.core.timestamps import Timestamp
 from objstore.store.databases import container_db as db
 from objstore.store.databases import container_quotas, schema
@@ -17,7 +18,7 @@ from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
 from objstore.store.databases.replicas import Replicas
-from objstore.store.databases.reservations import Release, Releasing, Reserving, RoomRequest, Standing
+from objstore.store.databases.reservations import Releasing, Reserving
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 
 __all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "PolicyTotals", "Writer"]
@@ -114,7 +115,7 @@ class ContainerStore(Replicas):
         """Reserve room for a write if the quotas grant it; return the verdict."""
         return str(self._databases.write(location, container_quotas.RESERVE, Reserving(claim, now), growing=True))
 
-    def end_reservation(self, location: Location, ended: Release, now: Callable[[], float] = time.time) -> None:
+    def end_reservation(self, location: Location, ended: RoomRelease, now: Callable[[], float] = time.time) -> None:
         """End a reservation."""
         self._databases.write(location, container_quotas.RELEASE, Releasing(ended, now))
 

@@ -5,7 +5,7 @@ counts as if the write had been made. It ends by itself after some time, so that
 
 The database of a container decides about its own rows. The databases of hidden containers that belong to it, and those
 of the containers of an account, are *members*: their totals come with reservations and releases, each with the time
-at which it was read (`Standing.at`), so that the newest counts.
+at which it was read, so that the newest counts.
 
 A reservation of a member says what the write replaces. That may have changed when the reservation comes: a release
 lowers the old amount of other reservations of the name, and stays for a while as *done* for those that are on the way.
@@ -18,53 +18,13 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from objstore.core import quotas
+from objstore.core.quota_rooms import MemberTotals, RoomRelease, RoomRequest
 from objstore.core.quotas import GRANTED, NOTHING, Amount, Quota, RoomNeeded, Use, Write
-from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.timestamps import Timestamp
 from objstore.store.databases.device import WriteMany, one_by_one
 
 MAX_SECONDS = 3600.0  # of a reservation; one that seems to last longer was made before the clock was set back
 MEMBER_SECONDS = 900.0  # for which an account prefers a member's totals over those of its last report
-
-
-class MemberTotals(NamedTuple):
-    """The totals of a member. name: of the container. at: the time at which they were read."""
-
-    name: str
-    policy_index: int
-    amount: Amount
-    at: Timestamp
-
-
-class RoomRequest(NamedTuple):
-    """A write for which room is reserved.
-
-    id: unique. totals: of the member that has the name; None for a row of the container itself. new: of the name after
-    the write. old: of the name at the time of `totals`. seconds: the time limit of the reservation. judged: False to
-    reserve in any case.
-    """
-
-    id: str
-    name: str
-    new: Amount
-    seconds: float
-    totals: MemberTotals | None = None
-    old: Amount = NOTHING
-    judged: bool = True
-
-    @property
-    def member(self) -> str:
-        return "" if self.totals is None else self.totals.name
-
-
-class Release(NamedTuple):
-    """The end of a write. written: the timestamp of the object, None if it was not made. Others: see `RoomRequest`."""
-
-    id: str
-    name: str
-    new: Amount
-    seconds: float
-    written: Timestamp | None = None
-    totals: MemberTotals | None = None
 
 
 class Authority(NamedTuple):
@@ -89,7 +49,10 @@ class _Open(NamedTuple):
 
 
 def reserve(connection: Connection, authority: Authority, claim: RoomRequest, now: float) -> str:
-    """Reserve room for a write if the quotas grant it; return the verdict. now: in seconds since the epoch."""
+    """Reserve room for a write if the quotas grant it; return the verdict.
+
+    now: in seconds since the epoch. A request for no time is only judged.
+    """
     limits = authority.quotas(connection)
     _prune(connection, now)
     if claim.totals is not None:
@@ -100,7 +63,7 @@ def reserve(connection: Connection, authority: Authority, claim: RoomRequest, no
         added = _Open((claim.member, claim.name), _policy(claim.totals), Write(claim.new, old))
         opened = _opened(connection, now)
         verdict = quotas.worst(_judge(connection, authority, limit, opened, added, now) for limit in limits)
-    if verdict == GRANTED:
+    if verdict == GRANTED and claim.seconds > 0:
         until = now + min(claim.seconds, MAX_SECONDS)
         values = (*claim.new, *old, _policy(claim.totals), until)
         connection.execute(
@@ -112,7 +75,7 @@ def reserve(connection: Connection, authority: Authority, claim: RoomRequest, no
     return verdict
 
 
-def release(connection: Connection, authority: Authority, ended: Release, now: float) -> None:
+def release(connection: Connection, authority: Authority, ended: RoomRelease, now: float) -> None:
     """End a reservation.
 
     That of a row of the container itself stays if the row has not come yet: it counts until then, or until its time.
@@ -213,23 +176,6 @@ def _as_one(writes: list[Write], old: Amount) -> list[Write]:
     return [Write(new, old)]
 
 
-class Standing(NamedTuple):
-    """A name of a container, and the container's totals, at one time.
-
-    listed, counted: of the name, by the bytes that listings show and those that are counted. quota, reported: of all
-    names, likewise, without what other containers count. changed: the timestamp of the name's row, ZERO if there is
-    none. at: later than those of all changes that are in it, and not later than that of any other.
-    """
-
-    listed: Amount
-    counted: Amount
-    quota: Amount
-    reported: Amount
-    policy_index: int
-    changed: Timestamp = ZERO
-    at: Timestamp = ZERO
-
-
 class Reserving(NamedTuple):
     """now: returns seconds since the epoch; it is asked inside the transaction."""
 
@@ -240,7 +186,7 @@ class Reserving(NamedTuple):
 class Releasing(NamedTuple):
     """The same of a release."""
 
-    ended: Release
+    ended: RoomRelease
     now: Callable[[], float]
 
 

@@ -12,19 +12,11 @@ from hypothesis import strategies as st
 
 from objstore.core.errors import NotFound
 from objstore.core.names import HashSalt, Location, Name
+from objstore.core.quota_rooms import MemberTotals, RoomRelease, RoomRequest
 from objstore.core.quotas import EXCEEDED, GRANTED, POLICY_EXCEEDED, WAIT, Amount
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES
-from objstore.store.databases import (
-    AccountStore,
-    ContainerRow,
-    ContainerStore,
-    DatabaseSettings,
-    MemberTotals,
-    ObjectRow,
-    Release,
-    RoomRequest,
-)
+from objstore.store.databases import AccountStore, ContainerRow, ContainerStore, DatabaseSettings, ObjectRow
 
 SALT = HashSalt(b"", b"salt")
 FAST = DatabaseSettings(synchronous="off")
@@ -64,7 +56,7 @@ class Bench:
         return stamp
 
     def release(self, key: str, written: Timestamp | None = None, size: int = 0, **fields: object) -> None:
-        ended = Release(str(fields.pop("id", key)), key, Amount(1, size), 60.0, written)._replace(**fields)  # type: ignore[arg-type]
+        ended = RoomRelease(str(fields.pop("id", key)), key, Amount(1, size), 60.0, written)._replace(**fields)  # type: ignore[arg-type]
         self.store.end_reservation(self.at, ended, self.clock)
 
     def write(self, key: str, size: int) -> str:
