@@ -82,14 +82,14 @@ class Holder(NamedTuple):
     listed: bool
 
 
-class Sizes(NamedTuple):
+class ObjectAmounts(NamedTuple):
     """The amounts of an object: as listings show it, and as it is counted."""
 
     listed: Amount
     counted: Amount
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], size: int) -> Sizes:
+    def of(cls, headers: Mapping[str, str], size: int) -> ObjectAmounts:
         """Return the amounts of an object with these headers. size: of its body."""
         objects = 0 if headers.get(UNLISTED) == "true" else 1
         if headers.get(COUNTED_ELSEWHERE) == "true":
@@ -129,7 +129,7 @@ class Quotas(Passing):
         def reserve() -> Mapping[str, str]:
             further = late() if late is not None else {}
             size = body.length if body.length is not None else counted.size  # type: ignore[attr-defined]
-            sizes = Sizes.of({**options.headers, **further}, size)
+            sizes = ObjectAmounts.of({**options.headers, **further}, size)
             if sizes.listed.size < 0:
                 write.hold(sizes)
             else:
@@ -187,14 +187,14 @@ class Quotas(Passing):
         headers = options.headers
         if (_kind_of(write.name.container) or "").startswith(_DATA):  # of an object whose size is not listed yet
             headers = {name: text for name, text in headers.items() if name != LISTED_SIZE}
-        sizes = Sizes.of(headers, body.length)
+        sizes = ObjectAmounts.of(headers, body.length)
         if write.judge(sizes) in _TEXTS:
             write.refresh()
             verdict = write.judge(sizes)
             if verdict in _TEXTS:
                 raise QuotaExceeded(_TEXTS[verdict])
 
-    def _reserve(self, write: QuotaWrite, sizes: Sizes, judged: bool) -> None:
+    def _reserve(self, write: QuotaWrite, sizes: ObjectAmounts, judged: bool) -> None:
         """Reserve room in all holders. Raises QuotaExceeded, QuotaBusy."""
         deadline = time.monotonic() + self._wait
         pause, longest = _PAUSE
@@ -230,7 +230,7 @@ class QuotaWrite:
         self._id = secrets.token_hex(16)
         self._granted: list[tuple[Holder, RoomRequest]] = []
 
-    def judge(self, sizes: Sizes) -> str:
+    def judge(self, sizes: ObjectAmounts) -> str:
         """Return the worst verdict on the write, and reserve nothing."""
         requests = [self._request(holder, sizes, 0.0) for holder in self._holders]
         verdicts = [
@@ -240,7 +240,7 @@ class QuotaWrite:
         ]
         return quotas.worst(verdicts)
 
-    def reserve(self, sizes: Sizes, judged: bool) -> str:
+    def reserve(self, sizes: ObjectAmounts, judged: bool) -> str:
         """Reserve room in all holders, or in none; return the verdict."""
         for holder in self._holders:
             request = self._request(holder, sizes, self._seconds)
@@ -256,7 +256,7 @@ class QuotaWrite:
     # An upload by parts is completed in two steps: a claim of negative size takes the bytes of its parts from the
     # totals, then the object is listed. A hold keeps the room for that object in the meantime.
 
-    def hold(self, sizes: Sizes) -> None:
+    def hold(self, sizes: ObjectAmounts) -> None:
         """Reserve the room that the claim to be written frees."""
         container = self.name.of_container
         standing = self._rooms.standing(self._context, container, self._key)
@@ -330,7 +330,7 @@ class QuotaWrite:
     def _key(self) -> str:
         return self.name.object or ""
 
-    def _request(self, holder: Holder, sizes: Sizes, seconds: float) -> RoomRequest | None:
+    def _request(self, holder: Holder, sizes: ObjectAmounts, seconds: float) -> RoomRequest | None:
         """Return the request for room in a holder; None if the write needs none, or its container is gone."""
         container = self.name.of_container
         if holder.name == container:

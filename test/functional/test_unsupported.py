@@ -27,7 +27,6 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
 @pytest.mark.parametrize(
     ("header", "value"),
     [
-        ("X-Container-Meta-Quota-Bytes", "10"), ("X-Container-Meta-Quota-Count", "10"),
         ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"),
     ],
 )  # fmt: skip
@@ -38,9 +37,3 @@ def test_services_of_a_container(owner: Client, container: str, header: str, val
     assert owner.head(f"{container}-new").status == 404
     assert owner.head(container).get(header) is None
     assert owner.post(container, {header: ""}).status == 204  # nothing is there, and so it is gone
-
-
-@pytest.mark.parametrize("header", ["X-Account-Meta-Quota-Bytes", "X-Account-Quota-Bytes-Policy-Gold"])
-def test_services_of_an_account(owner: Client, header: str) -> None:
-    assert refused(owner.post("", {header: "1"}))
-    assert owner.head("").get(header) is None

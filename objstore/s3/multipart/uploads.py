@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from objstore.core.errors import Conflict, NotFound
-from objstore.core.listed import STORAGE_CLASS
+from objstore.core.listed import LISTED_SIZE, STORAGE_CLASS
 from objstore.core.names import Name, hidden
 from objstore.layers import hidden as hidden_containers
 from objstore.layers.bodies import BytesBody
@@ -88,7 +88,8 @@ def begin(
     layer = context.layer
     if policy is not None:
         hidden_containers.make(layer, request.context, place(context, request, upload), bucket, policy)
-    options = PutOptions({"Content-Type": upload.listed})
+    # A record counts no bytes: clients would not know whose they are.
+    options = PutOptions({"Content-Type": upload.listed, LISTED_SIZE: "0"})
     body = json.dumps({"kept": dict(headers)}).encode()
     name = place(context, request)._replace(object=names.record(upload.key, upload.id))
     try:
