@@ -22,18 +22,3 @@ def test_objects_that_stand_for_others(owner: Client, container: str, header: st
     assert refused(owner.copy(f"{container}/o", f"{container}/p", {header: f"{container}/x"}))
     assert owner.get(f"{container}/o")["X-Object-Meta-A"] == "b"
     assert owner.names(container) == ["o"]
-
-
-@pytest.mark.parametrize(
-    ("header", "value"),
-    [
-        ("X-Container-Sync-To", "//a/b/c/d"), ("X-Container-Sync-Key", "k"),
-    ],
-)  # fmt: skip
-def test_services_of_a_container(owner: Client, container: str, header: str, value: str) -> None:
-    assert refused(owner.post(container, {header: value}))
-    assert refused(owner.put(container, b"", {header: value}))
-    assert refused(owner.put(f"{container}-new", b"", {header: value}))
-    assert owner.head(f"{container}-new").status == 404
-    assert owner.head(container).get(header) is None
-    assert owner.post(container, {header: ""}).status == 204  # nothing is there, and so it is gone
