@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "objstore/__init__.py").read_text())[1]
 
 FILTERS = (
+    "backend_ratelimit",
     "cache",
     "catch_errors",
     "cname_lookup",

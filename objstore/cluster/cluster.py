@@ -240,6 +240,8 @@ class Cluster:
         elif status == 507:
             self._limiter.shut_out(node)
             self.logger.warning("%s is full or not mounted", node)
+        elif status == 529:  # the rate of its device is limited: it is well, and the next request may be in time
+            self.logger.debug("%s has too many requests", node)
         else:
             self._limiter.failed(node)
             self.logger.warning("%s answered %s", node, status)

@@ -21,7 +21,7 @@ from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 # With these answers a node cannot accept the write, but another may.
-REPLACED = frozenset({500, 502, 503, 504, 507})
+REPLACED = frozenset({500, 502, 503, 504, 507, 529})
 
 
 Ask = Callable[[Cluster, Node, Iterable[Node], NodeRequest], NodeResponse]

@@ -45,6 +45,8 @@ class Faulty:
             raise NodeUnreachable(str(node))
         if fault == "full":
             return NodeResponse(507, {})
+        if fault == "limited":
+            return NodeResponse(529, {})
         if isinstance(fault, Exception):
             raise fault
         if isinstance(fault, float):
@@ -71,6 +73,8 @@ class Faulty:
         if isinstance(fault, Exception):
             raise fault
         upload = self._transport.upload(node, request, length)
+        if fault == "limited":
+            return Refusing(upload, 529)
         if isinstance(fault, float):
             return Late(upload, fault)
         return Dying(upload) if fault == "dies" else upload
@@ -87,6 +91,17 @@ class Late:
     def wait_continue(self):
         green.sleep(self._seconds)
         return self._upload.wait_continue()
+
+
+class Refusing:
+    """An upload that the node refuses before its body."""
+
+    def __init__(self, upload, status):
+        self._status = status
+        self.abort, self.send, self.finish = upload.abort, upload.send, upload.finish
+
+    def wait_continue(self):
+        return NodeResponse(self._status, {})
 
 
 class Dying:
@@ -261,6 +276,31 @@ def test_a_full_device_is_passed_over(store):
     store.net.asked.clear()
     assert store("PUT", OBJECT, SMALL).status == 201
     assert ("PUT", store.primaries()[0], OBJECT) not in store.net.asked  # left alone for a while
+
+
+@pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
+def test_a_device_with_too_many_requests_is_replaced_and_asked_again_at_once(store, body):
+    limited = store.primaries()[0]
+    for _ in range(30):  # more than a node may fail before it is skipped
+        store.net.faults[limited] = "limited"
+        assert store("PUT", OBJECT, body).status == 201
+        answer = store("GET", OBJECT)
+        assert (answer.status, answer.read()) == (200, body)
+        assert store("POST", OBJECT, X_Object_Meta_A="1").status == 202
+    store.net.faults.clear()
+    store.net.asked.clear()
+    assert store("PUT", OBJECT, SMALL).status == 201
+    assert ("PUT", limited, OBJECT) in store.net.asked
+    assert not store.cluster.is_limited(store.cluster.place(OBJECT).primaries[0])
+
+
+def test_devices_with_too_many_requests_everywhere_are_503(store):
+    store("PUT", OBJECT, SMALL)
+    store.net.faults = dict.fromkeys(("d0", "d1", "d2", "d3"), "limited")
+    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+        assert store(method, OBJECT).status == 503, method
+    store.net.faults.clear()
+    assert store("GET", OBJECT).read() == SMALL
 
 
 def test_full_devices_everywhere_are_told(tmp_path):

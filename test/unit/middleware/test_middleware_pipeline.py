@@ -39,6 +39,7 @@ def settings_of(name):
     "name",
     [
         *FILTERS,
+        "backend_ratelimit",
         "copy",
         "crossdomain",
         "etag_quoter",
