@@ -36,7 +36,7 @@ CONTAINER, SEGMENTS = "bench-large", "bench-large-segments"
 MIB = 1 << 20
 PARTS, PART = 10, 10 * MIB
 SMALL = 1000
-REQUESTS = {"get": 5, "plain": 5, "range": 300, "plain-range": 300, "put": 2}
+REQUESTS = {"get": 10, "plain": 10, "range": 300, "plain-range": 300, "put": 2}
 
 
 class Session:
@@ -113,12 +113,12 @@ def run(session: Session, case: str) -> None:
                 sys.exit(f"{case}: {len(answer)} bytes")
 
 
-def clean(session: Session) -> None:
+def clean(session: Session, cases: list[str]) -> None:
     for number in range(PARTS):
         session.send("DELETE", f"/{SEGMENTS}/part-{number}")
     for number in range(SMALL):
         session.send("DELETE", f"/{SEGMENTS}/small-{number:04d}")
-    for name in ("large", "plain", "thousand"):
+    for name in ("large", "plain", *(("thousand",) if "put" in cases else ())):
         session.send("DELETE", f"/{CONTAINER}/{name}")
     for container in (CONTAINER, SEGMENTS):
         session.send("DELETE", f"/{container}")
@@ -152,7 +152,7 @@ def main() -> None:
                     seconds = (time.monotonic() - began) / count
                     figures[name, case].append(((spent(targets[name].pids) - cpu) / count, seconds))
         for session in sessions.values():
-            clean(session)
+            clean(session, cases)
     for case in cases:
         line = f"{case:12}"
         for name in sessions:
