@@ -44,12 +44,13 @@ class Segment(NamedTuple):
 def parse(content: bytes) -> list[Segment]:
     """Parse a list of segments. Raises InvalidInput if it is malformed."""
     try:
-        return [_segment(row) for row in json.loads(content)]
+        return [segment(row) for row in json.loads(content)]
     except MALFORMED as error:
         raise InvalidInput(f"not a list of segments: {error}") from None
 
 
-def _segment(row: Mapping[str, Any]) -> Segment:
+def segment(row: Mapping[str, Any]) -> Segment:
+    """Return the segment of a row. Raises InvalidInput, and `MALFORMED`."""
     if "data" in row:
         data = base64.b64decode(row["data"], validate=True)
         return Segment("", "", len(data), 0, len(data), data)

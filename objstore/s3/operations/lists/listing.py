@@ -117,13 +117,19 @@ def page(context: Context, request: S3Request, selection: Selection) -> KeysPage
 # The document.
 
 
+def etag_of(row: Row) -> str:
+    """Return the entity tag of a row, without quotes: of a large object that of the whole, not of its list."""
+    etag: str = row["slo_etag"][1:-1] if "slo_etag" in row else row["hash"]
+    return etag
+
+
 def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> str:
     """Return the Contents elements. owner: '' or the Owner element of each."""
     escape = xml.escape
     return "".join(
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
-            f"<ETag>&quot;{escape(row['hash'])}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
+            f"<ETag>&quot;{escape(etag_of(row))}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
             f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
         ]

@@ -73,7 +73,7 @@ def _versions_xml(items: Iterable[Version], encode: Callable[[str], str], owner:
         if marker:
             pieces.append(f"<DeleteMarker>{owner}{about}</DeleteMarker>")
         else:
-            etag = row["hash"]
+            etag = listing.etag_of(row)
             pieces.append(
                 f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
                 f"<Size>{row['bytes']}</Size>"

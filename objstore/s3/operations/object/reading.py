@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from objstore.core.manifests import MANIFEST, MANIFEST_ETAG
+from objstore.core.manifests import MANIFEST, MANIFEST_ETAG, is_large
 from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ReadOptions, Reply
@@ -22,7 +22,7 @@ from objstore.s3.data.object_store import Target
 from objstore.s3.language.errors import S3Error
 from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
-from objstore.web import conditions, ranges
+from objstore.web import conditions, ranges, segments
 from objstore.web.responses import Response
 
 MAX_PARTS = 10_000
@@ -230,11 +230,12 @@ def _part(context: Context, request: S3Request, target: Target, number: int) -> 
     raw = context.objects.read(request, target, object_store.RAW)
     etag = raw.headers.get(MANIFEST_ETAG) or object_headers.etag(raw.headers)
     rows = _rows(raw)
-    count = len(rows) if _PARTS.match(etag) else 0  # data of another storage class are one segment, but not a part
+    # Data of another storage class are one segment, but not a part.
+    count = len(rows) if _PARTS.match(etag) or is_large(raw.headers) else 0
     if number > (count or 1):
         extra = {"PartNumberRequested": str(number), "ActualPartCount": str(count or 1)}
         raise S3Error("InvalidPartNumber", "", extra)
-    sizes = [int(row["bytes"]) for row in rows] or [raw.size]
+    sizes = [segments.segment(row).length for row in rows] or [raw.size]
     start, size = sum(sizes[: number - 1]), sizes[number - 1]
     checksum = rows[number - 1].get("checksum") if count else None
     return _Part(f"bytes={start}-{start + size - 1}" if size else "", f'"{etag}"', count, checksum)
