@@ -18,6 +18,7 @@ from objstore.cluster.infos import Infos, existing
 from objstore.cluster.object_change import ObjectChange, ObjectPlace
 from objstore.core import metadata
 from objstore.core.errors import NodeFailure
+from objstore.core.expiry_queue import DELETED_LATER, Due, ExpiryQueue
 from objstore.core.manifests import REPLACED_SEGMENTS
 from objstore.core.names import Name
 from objstore.layers.bodies import ObjectBody, whole
@@ -25,7 +26,9 @@ from objstore.layers.interface import DeleteOptions, DeleteResult, PutOptions, P
 from objstore.web import infos
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
-from objstore.wire.messages import EVEN_EXPIRED
+from objstore.wire.messages import EVEN_EXPIRED, RECREATE
+from objstore.wire.rows import queue_row, rows_request
+from objstore.wire.telling import is_majority, tell_all
 
 
 class Objects:
@@ -68,6 +71,8 @@ class Objects:
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
         place = self._place(context, name, existing(self._infos, context, name), options.policy)
+        if options.later:
+            return self._delete_later(place)
         headers = {} if options.delete_at is None else {"X-If-Delete-At": str(options.delete_at)}
         sent = sending.send(ObjectChange.of(place, "DELETE", headers, options.timestamp, options.condition))
         if sent.status == 412 and place.nodes.is_mostly_new:
@@ -77,6 +82,21 @@ class Objects:
         object_rows.send_the_rest(sent, functools.partial(object_rows.tombstone, sent.change))
         existed = any(answer.status == 204 for answer in sent.written.answers)
         return DeleteResult(existed, sent.written.all_of(REPLACED_SEGMENTS))
+
+    def _delete_later(self, place: ObjectPlace) -> DeleteResult:
+        """Put an object into the queue of the expirer. Raises NodeFailure if a majority of its replicas has no row."""
+        cluster, settings = self._cluster, self._cluster.settings
+        stamp = cluster.clock.now()
+        queue = ExpiryQueue(settings.expiring_objects_account, settings.expiring_objects_container_divisor)
+        due = Due(int(stamp.seconds), place.name)
+        container = queue.container(due.when, cluster.salt.hash(place.name))
+        at = cluster.place(container)
+        row = queue_row(due, stamp, DELETED_LATER)
+        sent = rows_request(container, at.partition, [row], stamp.internal, {RECREATE: "0"})
+        statuses = tell_all(cluster, dict(enumerate(at.primaries)), sent)
+        if not is_majority(statuses.values()):
+            raise NodeFailure(f"{place.name.path} is not in the queue of the expirer")
+        return DeleteResult(True)
 
     def _at_hand(self, body: ObjectBody) -> bytes | None:
         """Return the whole body if it is small; None if it must be streamed."""

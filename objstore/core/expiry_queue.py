@@ -1,7 +1,8 @@
 """The names of the queue of objects that expire; see doc/expiry.md.
 
 The queue is an account whose containers are named by time, with a row `<when>-<account>/<container>/<object>` for each
-object. All times are whole seconds since the epoch.
+object. A row of an object that a client has deleted to go later needs no time with the object. All times are whole
+seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from objstore.core.errors import InvalidInput
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 
+# Content types of rows: of an object with that X-Delete-At, and of one that a client deleted to go later.
+EXPIRES = "text/plain;swift_policy=expiry"
+DELETED_LATER = "application/async-deleted"
 _LATEST = 9_999_999_999
 _SPREAD = 100  # containers that share the rows of one time, so that a busy second does not hit a single database
 

@@ -206,8 +206,9 @@ class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
     version_id: of the version to delete permanently. Without it the object itself is deleted; if the container keeps
-    versions, a delete marker becomes the current version. mark_missing: also if there is no object. The others are as
-    in `PutOptions`.
+    versions, a delete marker becomes the current version. mark_missing: also if there is no object. later: only put it
+    down for the expirer, which deletes what is stored now; excludes all other options, and containers that keep
+    versions. The others are as in `PutOptions`.
     """
 
     timestamp: Timestamp | None = None
@@ -217,6 +218,7 @@ class DeleteOptions(NamedTuple):
     keep_segments: bool = False
     version_id: str = ""
     mark_missing: bool = True
+    later: bool = False
 
 
 class DeleteResult(NamedTuple):

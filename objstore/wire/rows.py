@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from objstore.core import listed_types
-from objstore.core.expiry_queue import Due
+from objstore.core.expiry_queue import EXPIRES, Due
 from objstore.core.headers import OVERRIDE
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
@@ -66,10 +66,10 @@ def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[st
     }
 
 
-def queue_row(due: Due, timestamp: Timestamp) -> dict[str, object]:
-    """Return a row of the expirer's queue. timestamp: of the change that set the time."""
+def queue_row(due: Due, timestamp: Timestamp, kind: str = EXPIRES) -> dict[str, object]:
+    """Return a row of the expirer's queue. timestamp: of the change that set the time. kind: EXPIRES, DELETED_LATER."""
     row = tombstone_row(due.row, timestamp, 0)
-    return row | {"deleted": False, "content_type": "text/plain;swift_policy=expiry"}
+    return row | {"deleted": False, "content_type": kind}
 
 
 class ContainerTotals(Protocol):

@@ -451,6 +451,112 @@ def test_rights_of_other_users(shop: Shop, store: Store) -> None:
     assert shop.owner.head(f"{shop.segments}/a").status == 200
 
 
+def test_delete_with_segments_that_go_later(shop: Shop) -> None:
+    shop.make("o", "a", "b")
+    answer = shop.owner.request("DELETE", f"{shop.container}/o", AS_JSON, query={**DELETE, "async": "true"})
+    assert (answer.status, answer.body) == (204, b"")
+    assert shop.head("o").status == 404
+    kept = shop.owner.get(f"{shop.segments}/a")
+    assert kept.body == b"aaaaa" and kept.get("X-Delete-At") is None
+    assert sorted(shop.owner.names(shop.segments)) == ["a", "b", "c"]
+    answer = shop.owner.request("DELETE", f"{shop.container}/o", query={**DELETE, "async": "true"})
+    assert (answer.status, answer.text) == (404, "SLO manifest not found")
+    answer = shop.owner.request("DELETE", f"{shop.segments}/a", query={**DELETE, "async": "true"})
+    assert (answer.status, answer.text) == (400, "Not an SLO manifest")
+    shop.owner.put(f"{shop.container}/x", b"x")
+    assert shop.put("p", [{"path": shop.path("c")}, {"path": f"/{shop.container}/x"}]).status == 201
+    answer = shop.owner.request("DELETE", f"{shop.container}/p", query={**DELETE, "async": "true"})
+    assert answer.status == 400 and "must be in one container" in answer.text and shop.get("p").body == b"cccx"
+
+
+def test_links_as_segments_and_links_to_large_objects(shop: Shop) -> None:
+    owner = shop.owner
+    link = {"X-Symlink-Target": f"{shop.segments}/a"}
+    assert owner.put(f"{shop.segments}/link", b"", link).status == 201
+    assert shop.put("o", [{"path": shop.path("link")}, {"path": shop.path("b"), "range": "0-1"}]).status == 201
+    assert shop.get("o").body == b"aaaaabb"
+    assert owner.put(f"{shop.container}/to-o", b"", {"X-Symlink-Target": f"{shop.container}/o"}).status == 201
+    assert shop.get("to-o").body == b"aaaaabb" and shop.head("to-o")["X-Static-Large-Object"] == "True"
+    assert shop.get("to-o", {"Range": "bytes=4-5"}).body == b"ab"
+    assert shop.put("over-link", [{"path": f"/{shop.container}/to-o"}]).status == 201
+    assert shop.get("over-link").body == b"aaaaabb"
+    counts = shop.delete("to-o")
+    assert counts["Errors"] == [[f"/{shop.container}/to-o", "Not an SLO manifest"]] and counts["Number Deleted"] == 0
+    assert shop.get("o").body == b"aaaaabb"
+
+
+def test_the_rights_to_what_links_of_segments_lead_to(
+    shop: Shop, anonymous: Client, new_container: Callable[[], str]
+) -> None:
+    private = new_container()
+    shop.owner.put(f"{private}/secret", b"secret")
+    shop.owner.put(f"{shop.segments}/link", b"", {"X-Symlink-Target": f"{private}/secret"})
+    shop.make("o", "link")
+    for container in (shop.container, shop.segments):
+        shop.owner.post(container, {"X-Container-Read": ".r:*"})
+    assert anonymous.get(f"{shop.container}/o").status == 401
+    shop.owner.post(private, {"X-Container-Read": ".r:*"})
+    assert anonymous.get(f"{shop.container}/o").body == b"secret"
+
+
+@pytest.fixture
+def versioned(shop: Shop) -> Shop:
+    """The container of manifests keeps versions."""
+    assert shop.owner.post(shop.container, {"X-Versions-Enabled": "true"}).status == 204
+    return shop
+
+
+def test_large_objects_are_versions(versioned: Shop) -> None:
+    shop = versioned
+    shop.make("o", "a", "b")
+    first = shop.head("o")
+    shop.make("o", "c")
+    assert shop.get("o").body == b"ccc"
+    version = {"version-id": first["X-Object-Version-Id"]}
+    assert shop.get("o", **version).body == b"aaaaabbbbbb"
+    assert shop.head("o", **version)["Etag"] == first["Etag"]
+    assert shop.get("o", {"Range": "bytes=4-5"}, **version).body == b"ab"
+    assert [row["name"] for row in shop.get("o", **version, **LIST).json] == [shop.path("a"), shop.path("b")]
+    rows = shop.owner.get(shop.container, format="json", versions="").json
+    assert [(row["bytes"], row["slo_etag"]) for row in rows] == [
+        (3, shop.head("o")["Etag"]), (11, first["Etag"]),
+    ]  # fmt: skip
+    row = shop.row("o")
+    assert (row["bytes"], row["slo_etag"], row["hash"]) == (
+        3,
+        shop.head("o")["Etag"],
+        shop.head("o")["X-Manifest-Etag"],
+    )
+
+
+def test_segments_stay_while_a_version_needs_them(versioned: Shop) -> None:
+    shop = versioned
+    shop.make("o", "a", "b")
+    first = shop.head("o")["X-Object-Version-Id"]
+    assert shop.delete("o")["Number Deleted"] == 1
+    assert shop.head("o").status == 404
+    assert shop.get("o", **{"version-id": first}).body == b"aaaaabbbbbb"
+    shop.make("o", "b", "c")
+    second = shop.head("o")["X-Object-Version-Id"]
+    assert shop.delete("o", **{"version-id": first})["Number Deleted"] == 2  # the version, and `a`
+    assert sorted(shop.owner.names(shop.segments)) == ["b", "c"]
+    assert shop.get("o").body == b"bbbbbbccc"
+    assert shop.delete("o", **{"async": "true"})["Number Deleted"] == 1
+    assert shop.delete("o", **{"version-id": second})["Number Deleted"] == 3
+    assert shop.owner.names(shop.segments) == []
+
+
+def test_segments_in_a_container_that_keeps_versions(shop: Shop) -> None:
+    assert shop.owner.post(shop.segments, {"X-Versions-Enabled": "true"}).status == 204
+    shop.owner.put(f"{shop.segments}/v", b"one")
+    shop.make("o", "v", "a")
+    assert shop.get("o").body == b"oneaaaaa"
+    shop.owner.put(f"{shop.segments}/v", b"two")
+    assert shop.get("o").status == 409
+    assert shop.delete("o")["Number Deleted"] == 3
+    assert shop.owner.names(shop.segments) == ["b", "c"]
+
+
 def test_info(owner: Client) -> None:
     info = owner.send("GET", "/info").json["slo"]
     assert info["max_manifest_segments"] == 1000 and info["max_manifest_size"] == 8 << 20

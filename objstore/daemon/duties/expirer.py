@@ -5,6 +5,8 @@ to end. Every host works on the queue's containers that are on its own devices. 
 of a container share its rows: each row has a first one, the others follow when it stayed undone for a while. That two
 do the same does no harm.
 
+An object that a client has deleted to go later has a row of another type, and goes without a condition.
+
 A deletion is dated just after the change that set the time, which the row tells: it can end that very
 object, and nothing that was written later, wherever that may be.
 """
@@ -18,11 +20,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from objstore.core.errors import Conflict, DeviceUnavailable, InvalidInput, LockTimeout, NotFound, ObjstoreError
-from objstore.core.expiry_queue import Due, bound, parse_row
+from objstore.core.expiry_queue import DELETED_LATER, Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
-from objstore.daemon.replica_client import Fate, ReplicaClient, ReplicaReply, removal_row
+from objstore.daemon.replica_client import Deletion, Fate, ReplicaClient, ReplicaReply, removal_row
 from objstore.layers.interface import ObjectLayer, Page
 from objstore.store.databases import ContainerStore, ListingQuery, ObjectItem
 from objstore.web.context import RequestContext
@@ -231,7 +233,7 @@ class Expirer:
         container = self._means.layer.container_info(context, due.name)
         stamp = just_after(row.timestamp)
         if container.exists:
-            fates, removed = self._delete(due, stamp, container.policy_index)
+            fates, removed = self._delete(due, stamp, container.policy_index, row.content_type != DELETED_LATER)
         elif container.status in (404, 410):
             fates = [Fate.ABSENT]
         now = self._means.now()
@@ -243,9 +245,15 @@ class Expirer:
         self._waits.pop(row.name, None)
         self._counts["dropped_total"] += 1
 
-    def _delete(self, due: Due, stamp: Timestamp, policy: int) -> tuple[list[Fate], bool]:
-        """The object's fate on each replica, and whether its container's replicas know of it."""
-        name, replicas, condition = due.name, self._means.replicas, {"X-If-Delete-At": str(due.when)}
+    def _delete(self, due: Due, stamp: Timestamp, policy: int, expires: bool) -> tuple[list[Fate], bool]:
+        """The object's fate on each replica, and whether its container's replicas know of it.
+
+        expires: only an object that expires at the time of its row.
+        """
+        name, replicas = due.name, self._means.replicas
+        if not expires:
+            return self._end(due, stamp, policy, replicas.delete(name, policy, stamp))
+        condition = {"X-If-Delete-At": str(due.when)}
         looks = [look for _, look in replicas.look(name, policy)]
         if may_be_kept(looks, due.when, stamp, len(replicas.place(name, policy)[1])):
             return [fate_of_kept(look, stamp) for look in looks], True
@@ -254,6 +262,11 @@ class Expirer:
         if newer is not None:
             stamp = just_after(newer)
             deletion = replicas.delete(name, policy, stamp, condition)
+        return self._end(due, stamp, policy, deletion)
+
+    def _end(self, due: Due, stamp: Timestamp, policy: int, deletion: Deletion) -> tuple[list[Fate], bool]:
+        """Free the segments of a deleted object and remove its row; return as `_delete`."""
+        name = due.name
         for owned in deletion.segments:
             self._means.free(name.account, owned)
         self._counts["expired_total"] += deletion.done

@@ -7,7 +7,7 @@ is in the body. Names are percent-encoded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from xml.sax.saxutils import escape
 
@@ -101,21 +101,23 @@ class BulkReport:
         return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
     def _xml(self) -> bytes:
-        lines = [_element(name, str(number)) for name, number in self._counts.items()]
-        lines += [_element("Response Body", self.note), _element("Response Status", status_line(self.status))]
-        lines += _entries("errors", "status", self.errors)
+        lines = [element(name, str(number)) for name, number in self._counts.items()]
+        lines += [element("Response Body", self.note), element("Response Status", status_line(self.status))]
+        lines += entries("errors", "status", self.errors)
         if self.skipped_count:
-            lines += _entries("skipped", "reason", self.skipped)
+            lines += entries("skipped", "reason", self.skipped)
         return "\n".join((f"<{self.root}>", *lines, f"</{self.root}>\n")).encode("utf-8", "replace")
 
 
-def _element(name: str, text: str) -> str:
+def element(name: str, text: str) -> str:
+    """Return an element of XML, named after a field of the answer."""
     tag = name.lower().replace(" ", "_")
     return f"<{tag}>{escape(text)}</{tag}>"
 
 
-def _entries(tag: str, second: str, pairs: list[tuple[str, str]]) -> list[str]:
-    inner = [f"<object>{_element('name', name)}{_element(second, text)}</object>" for name, text in pairs]
+def entries(tag: str, second: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the lines of an element with pairs of a name and a second field."""
+    inner = [f"<object>{element('name', name)}{element(second, text)}</object>" for name, text in pairs]
     return [f"<{tag}>", *inner, f"</{tag}>"]
 
 

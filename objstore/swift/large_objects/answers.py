@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
-from xml.sax.saxutils import escape
 
+from objstore.swift.bulk.report import element, entries
 from objstore.web import listings
 
 Pairs = Sequence[tuple[str, str]]
@@ -20,43 +20,23 @@ def media_type(accept: str) -> str:
     return listings.negotiated("", accept) or listings.TEXT
 
 
-def rendered(
-    kind: str, fields: Mapping[str, str | int], errors: Pairs, warnings: Pairs = (), root: str = "upload"
-) -> bytes:
-    """Return the document. kind: of `web.listings.TYPES`. fields: before the errors, in their order. root: of XML."""
+def rendered(kind: str, fields: Mapping[str, str], errors: Pairs, warnings: Pairs = ()) -> bytes:
+    """Return the document. kind: of `web.listings.TYPES`. fields: before the errors, in their order."""
     if kind == listings.JSON:
         document: dict[str, object] = {**fields, "Errors": errors}
         return json.dumps({**document, "Warnings": warnings} if warnings else document).encode()
     if kind.endswith("/xml"):
-        lines = [f"<{root}>", *(_element(name, text) for name, text in fields.items()), *_pairs("errors", errors)]
-        lines += _pairs("warnings", warnings) if warnings else []
-        return "\n".join((*lines, f"</{root}>\n")).encode("utf-8", "replace")
+        lines = [
+            "<upload>",
+            *(element(name, text) for name, text in fields.items()),
+            *entries("errors", "status", errors),
+        ]
+        lines += entries("warnings", "status", warnings) if warnings else []
+        return "\n".join((*lines, "</upload>\n")).encode("utf-8", "replace")
     lines = [f"{name}: {text}" for name, text in fields.items()]
     lines += ["Errors:", *(f"{name}, {text}" for name, text in errors)]
     lines += ["Warnings:", *(f"{name}, {text}" for name, text in warnings)] if warnings else []
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-
-
-def _element(name: str, text: str | int) -> str:
-    tag = name.lower().replace(" ", "_")
-    return f"<{tag}>{escape(str(text))}</{tag}>"
-
-
-def _pairs(tag: str, pairs: Pairs) -> list[str]:
-    inner = [f"<object>{_element('name', name)}{_element('status', text)}</object>" for name, text in pairs]
-    return [f"<{tag}>", *inner, f"</{tag}>"]
-
-
-def quiet_heartbeats(work: Iterator[None], interval: float) -> Iterator[bytes]:
-    """Yield a space each `interval` seconds while `work` runs, and then an empty line; nothing in a quick one."""
-    last = monotonic()
-    separator = b""
-    for _ in work:
-        if monotonic() - last >= interval:
-            yield b" "
-            last, separator = monotonic(), b"\r\n\r\n"
-    if separator:
-        yield separator
 
 
 def heartbeats(work: Iterator[None], interval: float) -> Iterator[bytes]:

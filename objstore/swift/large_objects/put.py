@@ -39,7 +39,8 @@ from objstore.web.requests import WsgiBody
 from objstore.web.responses import Response, error, status_line
 
 _MAX_REFERS = 2048  # characters of a header
-_HTML = "text/html; charset=UTF-8"
+# Of a request: the etag is that of the whole, the other two would make it another kind of manifest.
+_NOT_STORED = frozenset({"Etag", MANIFEST_OWNS, "X-Object-Manifest"})
 
 
 class ManifestPut:
@@ -110,14 +111,12 @@ class ManifestPut:
         yield answers.rendered(kind, fields, work.problems, work.warnings)
 
     def segments(self, request: ProxyRequest) -> Segments:
-        return Segments(
-            self._layer, request.context, request.name.account, request.permit_read, self._settings.concurrency
-        )
+        return Segments(self._layer, request.context, request.name.account, request.permit_read, self._settings)
 
     def options(self, request: ProxyRequest) -> PutOptions:
         """Return the options of the PUT, without those of a manifest."""
         assert request.name.object is not None
-        sent = {name: value for name, value in request.headers.items() if name not in ("Etag", MANIFEST_OWNS)}
+        sent = {name: value for name, value in request.headers.items() if name not in _NOT_STORED}
         return self._put.options(request, put_options(sent, request.name.object, time.time()))
 
     def store(self, request: ProxyRequest, validated: Validated, options: PutOptions, expected: str) -> Response:

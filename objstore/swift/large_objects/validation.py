@@ -17,9 +17,9 @@ from objstore.core.manifests import MANIFEST_DEPTH, is_large
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
-from objstore.runtime import green
+from objstore.swift import parallel
 from objstore.swift.large_objects.document import DataEntry, Entry, ObjectEntry
-from objstore.swift.large_objects.settings import MIN_SEGMENT_SIZE
+from objstore.swift.large_objects.settings import MIN_SEGMENT_SIZE, LargeObjectSettings
 from objstore.web import ranges
 from objstore.web.conditions import http_date_seconds
 from objstore.web.context import RequestContext
@@ -62,7 +62,7 @@ class Validated(NamedTuple):
 
 
 class Segments:
-    """The segments of an account that one document names. permit: as in `ReadOptions`. concurrency: reads at a time."""
+    """The segments of an account that one document names. permit: as in `ReadOptions`."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class Segments:
         context: RequestContext,
         account: str,
         permit: Callable[[Name], None],
-        concurrency: int,
+        settings: LargeObjectSettings,
     ) -> None:
         self._layer = layer
         self._context = context
         self._account = account
         self._permit = permit
-        self._concurrency = concurrency
+        self._settings = settings
         self.heads: dict[str, SegmentHead | str] = {}
 
     def read(self, entries: Iterable[Entry]) -> Iterator[None]:
@@ -85,28 +85,15 @@ class Segments:
         A head is the error instead if the segment cannot be read.
         """
         objects = {entry.path: entry for entry in entries if isinstance(entry, ObjectEntry)}
-        remaining = iter(objects.items())
-        ended = green.Queue()
-        threads = [green.spawn(self._work, remaining, ended) for _ in range(min(self._concurrency, len(objects)))]
-        try:
-            for _ in objects:
-                ended.get()
-                yield
-        finally:
-            for thread in threads:
-                green.kill(thread)
+        yield from parallel.each(
+            objects.values(), self._read, self._settings.concurrency, self._settings.yield_frequency
+        )
 
-    def _work(self, remaining: Iterator[tuple[str, ObjectEntry]], ended: green.Queue) -> None:
-        for path, entry in remaining:
-            try:
-                self.heads[path] = self._head(Name(self._account, entry.container, entry.key))
-            except ObjstoreError as failure:
-                self.heads[path] = error_line(failure)
-            except Exception:
-                self.heads[path] = status_line(500)
-                raise
-            finally:
-                ended.put(None)
+    def _read(self, entry: ObjectEntry) -> None:
+        try:
+            self.heads[entry.path] = self._head(Name(self._account, entry.container, entry.key))
+        except ObjstoreError as failure:
+            self.heads[entry.path] = _error_line(failure)
 
     def _head(self, name: Name) -> SegmentHead | str:
         self._permit(name)
@@ -115,8 +102,7 @@ class Segments:
         return segment_head(reply)
 
 
-def error_line(failure: ObjstoreError) -> str:
-    """Return the status line for the failure to read or delete a segment."""
+def _error_line(failure: ObjstoreError) -> str:
     if isinstance(failure, AccessDenied):
         return status_line(403 if failure.known else 401)
     return status_line(404 if isinstance(failure, NotFound) else status_of(failure))
