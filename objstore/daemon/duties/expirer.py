@@ -24,7 +24,7 @@ from objstore.core.expiry_queue import DELETED_LATER, Due, bound, parse_row
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import Clock, Timestamp, just_after
-from objstore.daemon.replica_client import Deletion, Fate, ReplicaClient, ReplicaReply, removal_row
+from objstore.daemon.replica_client import Fate, ReplicaClient, ReplicaReply, removal_row
 from objstore.layers.interface import ObjectLayer, Page
 from objstore.store.databases import ContainerStore, ListingQuery, ObjectItem
 from objstore.web.context import RequestContext
@@ -52,8 +52,10 @@ def finished(fates: Collection[Fate], row_age: float, due_age: float, give_up: f
     return Fate.ENDED in fates or Fate.NEWER in fates or row_age > give_up
 
 
-def may_be_kept(looks: Iterable[ReplicaReply], when: int, stamp: Timestamp, replicas: int) -> bool:
+def may_be_kept(looks: Iterable[ReplicaReply], when: int | None, stamp: Timestamp, replicas: int) -> bool:
     """Was the object's end taken back, or may it have been, where that can be learnt of too few?
+
+    when: of its expiry; None for an object that goes unless it was changed since.
 
     A POST which did that is on a majority. A replica that lacks it would delete its copy as of a time
     before the POST but after the content, which is the same everywhere, and end that everywhere.
@@ -62,7 +64,9 @@ def may_be_kept(looks: Iterable[ReplicaReply], when: int, stamp: Timestamp, repl
     if sum(not look.known for look in looks) > (replicas - 1) // 2:
         return True
     newest = max((look for look in looks if look.ok), key=lambda look: look.stored, default=None)
-    return newest is not None and newest.stored >= stamp and newest.headers.get("X-Delete-At") != str(when)
+    if newest is None or newest.stored < stamp:
+        return False
+    return when is None or newest.headers.get("X-Delete-At") != str(when)
 
 
 def fate_of_kept(look: ReplicaReply, stamp: Timestamp) -> Fate:
@@ -250,23 +254,16 @@ class Expirer:
 
         expires: only an object that expires at the time of its row.
         """
-        name, replicas = due.name, self._means.replicas
-        if not expires:
-            return self._end(due, stamp, policy, replicas.delete(name, policy, stamp))
-        condition = {"X-If-Delete-At": str(due.when)}
+        name, replicas, when = due.name, self._means.replicas, due.when if expires else None
+        condition = {} if when is None else {"X-If-Delete-At": str(when)}
         looks = [look for _, look in replicas.look(name, policy)]
-        if may_be_kept(looks, due.when, stamp, len(replicas.place(name, policy)[1])):
+        if may_be_kept(looks, when, stamp, len(replicas.place(name, policy)[1])):
             return [fate_of_kept(look, stamp) for look in looks], True
         deletion = replicas.delete(name, policy, stamp, condition)
-        newer = newer_to_go(deletion.looks, due.when, stamp)
+        newer = None if when is None else newer_to_go(deletion.looks, when, stamp)
         if newer is not None:
             stamp = just_after(newer)
             deletion = replicas.delete(name, policy, stamp, condition)
-        return self._end(due, stamp, policy, deletion)
-
-    def _end(self, due: Due, stamp: Timestamp, policy: int, deletion: Deletion) -> tuple[list[Fate], bool]:
-        """Free the segments of a deleted object and remove its row; return as `_delete`."""
-        name = due.name
         for owned in deletion.segments:
             self._means.free(name.account, owned)
         self._counts["expired_total"] += deletion.done

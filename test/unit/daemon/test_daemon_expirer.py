@@ -17,7 +17,9 @@ from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.expirer import finished, may_be_kept, turn
 from objstore.daemon.replica_client import Fate, ReplicaReply, fate
+from objstore.layers.interface import DeleteOptions
 from objstore.runtime import green
+from objstore.web.context import RequestContext
 from objstore.web.responses import Answer
 
 CONTAINER = Name("AUTH_t", "c")
@@ -93,6 +95,36 @@ def test_an_object_goes_when_its_time_has_come(store: InProcess, expirer: Work, 
     assert store.copies(OBJECT) == []
     assert store.rows(CONTAINER) == [[], [], []]
     assert not any(queued(store))
+
+
+def delete_later(store: InProcess) -> None:
+    store.proxy.layer.delete(RequestContext(), OBJECT, DeleteOptions(later=True))
+
+
+def test_an_object_that_was_deleted_to_go_later_goes(store: InProcess, expirer: Work, run: Any) -> None:
+    store("PUT", OBJECT, b"content")
+    delete_later(store)
+    answer = store("GET", OBJECT)
+    assert answer.read() == b"content" and "X-Delete-At" not in answer.headers
+    assert store.rows(CONTAINER) == [["o"]] * 3
+    report = run(expirer)
+    assert (report["expired_total"], report["dropped_total"], report["failed_total"]) == (1, 1, 0)
+    assert store.copies(OBJECT) == [] and store.rows(CONTAINER) == [[], [], []]
+    assert not any(queued(store))
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_one_that_was_written_since_it_was_deleted_to_go_later_stays(
+    store: InProcess, expirer: Work, run: Any, method: str
+) -> None:
+    store("PUT", OBJECT, b"content")
+    delete_later(store)
+    assert store(method, OBJECT, b"content" if method == "PUT" else b"", X_Object_Meta_Color="blue").status < 300
+    report = run(expirer)
+    assert (report["expired_total"], report["dropped_total"]) == (0, 1)
+    answer = store("GET", OBJECT)
+    assert (answer.read(), answer.headers["X-Object-Meta-Color"]) == (b"content", "blue")
+    assert store.rows(CONTAINER) == [["o"]] * 3
 
 
 def test_one_whose_time_has_not_come_stays(store: InProcess, expirer: Work, run: Any) -> None:
