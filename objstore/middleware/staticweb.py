@@ -5,25 +5,25 @@ clients without credentials; those with a token get them by `X-Web-Mode: true`. 
 
 1. An object is served as ever, unless it is the marker of a directory: an object of the directory type with no content.
 2. A directory is a path that ends with `/`: its index, else its listing, if listings are enabled, else 404.
-3. Another path below which there are objects is redirected to the directory.
+3. Another path below which there are objects, as far as the client may know, is redirected to the directory.
 4. Errors have the page `<status><error>`, such as `404error.html`, if the site has it.
 
-Every page is a request of the client to the app below, under its own rights. So an index is served to everyone who may
-read it, also without the right to list the container.
+With `-Error` alone only the last one applies. Every page is a request of the client to the app below, under its own
+rights. So an index is served to everyone who may read it, also without the right to list the container.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from objstore.core.errors import InvalidInput
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.names import Name
-from objstore.layers.interface import ObjectLayer, Page
+from objstore.layers.interface import ObjectLayer
 from objstore.runtime import settings
 from objstore.runtime.settings import positive, setting, size, table
 from objstore.web import features, listing_page, pipeline, requests
@@ -63,6 +63,7 @@ _READING = frozenset({"GET", "HEAD"})
 _TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
 # Failed conditions and ranges are answers to what the client asked; they have no pages.
 _WITHOUT_PAGE = frozenset({412, 416})
+_REFUSED = frozenset({401, 403})
 _CONDITIONS = (
     "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE",
     "HTTP_IF_RANGE",
@@ -77,11 +78,13 @@ class Site(NamedTuple):
     """The site of a container.
 
     index_name: of index objects, '' for none. error_suffix: the names of error pages after their status, '' for none.
+    has_directories: the container has an index or says anything about listings, so paths are those of directories.
     css, label: of listings. directory_type: content type of directory markers.
     """
 
     index_name: str
     error_suffix: str
+    has_directories: bool
     listings: bool
     css: str
     label: str
@@ -96,6 +99,7 @@ class Site(NamedTuple):
         return cls(
             index,
             error,
+            bool(index or listings),
             listings.lower() in _TRUE,
             meta.get("web-listings-css", "").strip(),
             meta.get("web-listings-label", "").strip(),
@@ -103,15 +107,18 @@ class Site(NamedTuple):
         )
 
 
+_NO_SITE = Site("", "", False, False, "", "", "")
+
+
 class StaticWeb:
     """The filter. app: the pipeline below, which ends in the proxy."""
 
     def __init__(self, app: WsgiApp, values: StaticWebSettings | None = None) -> None:
         self.app = app
-        self._values = values or StaticWebSettings()
         self._layer: ObjectLayer = pipeline.find(app, "layer")
+        given = values or StaticWebSettings()
         limits = pipeline.find(app, "limits") or DEFAULT_LIMITS
-        self._limit = min(self._values.listing_limit, limits.container_listing_limit)
+        self.values = replace(given, listing_limit=min(given.listing_limit, limits.container_listing_limit))
         features.announce(app, "staticweb")
 
     def info(self) -> dict[str, dict[str, object]]:
@@ -134,7 +141,8 @@ class StaticWeb:
         if environ["REQUEST_METHOD"] not in _READING or environ.get("objstore.preauthorized"):
             return None
         identity = environ.get("objstore.identity")
-        if identity is not None and identity.known and environ.get("HTTP_X_WEB_MODE", "").lower() not in _TRUE:
+        is_known = identity is not None and identity.known
+        if is_known and environ.get("HTTP_X_WEB_MODE", "").lower() not in _TRUE:
             return None
         try:
             parsed = requests.api_name(environ["PATH_INFO"])
@@ -144,30 +152,20 @@ class StaticWeb:
             return None
         name = parsed[1]
         info = self._layer.container_info(RequestContext.of(environ), name)
-        site = Site.of(info.meta) if info.exists and info.meta else None
-        return None if site is None else _Visit(self, environ, name, site)
-
-    # For visits
-
-    def is_directory(self, environ: Environ, container: Name, prefix: str) -> bool:
-        """Return whether a container has objects whose names begin with the prefix."""
-        page = Page(prefix=prefix, limit=1)
-        return bool(self._layer.list_objects(RequestContext.of(environ), container, page).rows)
-
-    @property
-    def limit(self) -> int:
-        return self._limit
-
-    @property
-    def values(self) -> StaticWebSettings:
-        return self._values
+        if not info.exists:
+            return None
+        site = Site.of(info.meta) if info.meta else None
+        if site is None and is_known and name.object is None:
+            site = _NO_SITE
+        return None if site is None else _Visit(self.app, self.values, environ, name, site)
 
 
 class _Visit:
     """A request for a page of a site."""
 
-    def __init__(self, web: StaticWeb, environ: Environ, name: Name, site: Site) -> None:
-        self._web = web
+    def __init__(self, app: WsgiApp, values: StaticWebSettings, environ: Environ, name: Name, site: Site) -> None:
+        self._app = app
+        self._values = values
         self._environ = environ
         self._name = name
         self._site = site
@@ -178,13 +176,19 @@ class _Visit:
         self._root = f"/{version}/{account}/{container}/"
 
     def answer(self) -> Response:
-        if self._name.object is None:
+        if self._name.object is not None:
+            return self._object(self._name.object)
+        if self._site.has_directories:
             self._environ[PAGE] = True
             return self._directory("") if self._environ["PATH_INFO"].endswith("/") else self._to_root()
-        return self._object(self._name.object)
+        if "HTTP_X_WEB_MODE" not in self._environ:
+            return self._with_page(call(self._app, self._environ))  # the listing of the API
+        return self._refusal() or self._with_page(_answer(error(404)))
 
     def _object(self, path: str) -> Response:
-        answer = call(self._web.app, self._environ)
+        answer = call(self._app, self._environ)
+        if not self._site.has_directories:
+            return self._with_page(answer)
         if answer.status == 200 and self._is_marker(answer):
             answer.close()
             answer = _answer(error(404))
@@ -193,38 +197,60 @@ class _Visit:
         if path.endswith("/"):
             answer.close()
             return self._directory(path)
-        if self._web.is_directory(self._environ, self._name.of_container, path + "/"):
+        if self._is_directory(path + "/"):
             answer.close()
             return self._redirect()
         return self._with_page(answer)
+
+    def _is_directory(self, prefix: str) -> bool:
+        """Return whether the client may know of objects whose names begin with the prefix."""
+        answer = self._ask("GET", "", urlencode({"format": "json", "prefix": prefix, "limit": 1}))
+        if answer.ok:
+            return bool(json.loads(answer.read() or b"[]"))
+        answer.close()
+        if not self._site.index_name:
+            return False
+        index = self._ask("HEAD", prefix + self._site.index_name)
+        index.close()
+        return index.ok
+
+    def _refusal(self) -> Response | None:
+        """Return None if the client may list the container, else the answer."""
+        answer = self._ask(self._environ["REQUEST_METHOD"], "", "limit=1&format=json")
+        if answer.status in _REFUSED:
+            return self._with_page(answer)
+        answer.close()
+        return None
 
     def _is_marker(self, answer: Answer) -> bool:
         kind = answer.headers.get("Content-Type", "")
         return kind == self._site.directory_type and int(answer.headers.get("Content-Length", 0)) <= _MARKER_SIZE
 
     def _directory(self, prefix: str) -> Response:
-        if self._site.index_name:
-            answer = self._ask(self._environ["REQUEST_METHOD"], prefix + self._site.index_name)
+        site = self._site
+        if site.index_name:
+            answer = self._ask(self._environ["REQUEST_METHOD"], prefix + site.index_name)
             if answer.status != 404:
                 return self._with_page(answer)
             answer.close()
-        if self._site.listings:
+        if site.listings:
             return self._listing(prefix)
-        return self._with_page(_answer(error(404, _without_listing(self._site))))
+        refusal = None if prefix or site.index_name else self._refusal()
+        return refusal or self._with_page(_answer(error(404, _without_listing(site))))
 
     def _to_root(self) -> Response:
         """Redirect to the directory that the container is, if the client may know of it."""
-        site = self._site
-        probe = site.index_name or ("" if site.listings else f"404{site.error_suffix}")
-        answer = self._ask(self._environ["REQUEST_METHOD"], probe, "" if probe else "limit=1&format=json")
-        if answer.status in (401, 403):
+        if not self._site.index_name:
+            return self._refusal() or self._redirect()
+        answer = self._ask(self._environ["REQUEST_METHOD"], self._site.index_name)
+        if answer.status in _REFUSED:
             return self._with_page(answer)
         answer.close()
         return self._redirect()
 
     def _listing(self, prefix: str) -> Response:
         marker = requests.parameters(self._query).get("marker", "")
-        limit = self._web.limit
+        limit = self._values.listing_limit
         query = urlencode(
             {"format": "json", "delimiter": "/", "prefix": prefix, "limit": limit}
             | ({"marker": marker} if marker else {})
@@ -236,7 +262,7 @@ class _Visit:
         if not rows and prefix and not marker:
             return self._with_page(_answer(error(404)))
         directory = self._shown_directory(prefix, marker)
-        page = listing_page.render(directory, rows, len(rows) >= limit, self._web.values.max_page_size)
+        page = listing_page.render(directory, rows, len(rows) >= limit, self._values.max_page_size)
         headers = {key: to_text(value) for key, value in answer.headers.items() if key.startswith(_OF_LISTING)}
         if "temp_url_sig" in requests.parameters(self._query):
             headers["Content-Disposition"] = "inline"  # or a temporary URL would download it
@@ -262,7 +288,7 @@ class _Visit:
         sub = self._sub(self._environ["REQUEST_METHOD"], f"{answer.status}{self._site.error_suffix}")
         for key in _CONDITIONS:
             sub.pop(key, None)
-        page = call(self._web.app, sub)
+        page = call(self._app, sub)
         if page.status != 200:
             page.close()
             return _response(answer)
@@ -276,7 +302,7 @@ class _Visit:
 
     def _ask(self, method: str, path: str, query: str = "") -> Answer:
         """Request an object of the container, or its listing, for the client."""
-        return call(self._web.app, self._sub(method, path, query))
+        return call(self._app, self._sub(method, path, query))
 
     def _sub(self, method: str, path: str, query: str = "") -> Environ:
         sub: dict[str, Any] = {
@@ -292,7 +318,7 @@ class _Visit:
         return sub
 
     def _redirect(self) -> Response:
-        base = urlsplit(self._web.values.url_base)
+        base = urlsplit(self._values.url_base)
         scheme = base.scheme or self._environ["wsgi.url_scheme"]
         host = base.netloc or _host(self._environ)
         query = f"?{self._query}" if self._query else ""

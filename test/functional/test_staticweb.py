@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 import html
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, unquote, urljoin
 
 import pytest
-from harness.client import Answer, Client
+from harness.client import Answer, Client, log_in
 from harness.layouts import ONE_DEVICE
 from harness.s3 import S3
 from harness.store import Store
@@ -191,6 +192,9 @@ def test_the_index_without_the_right_to_list(owner: Client, visitor: Client, sit
         assert answer["Www-Authenticate"].startswith("Swift realm=")
         assert visitor.head(f"{site}/{path}").status == 401
     assert visitor.get(f"{site}/none").body == b"NOT HERE"
+    assert visitor.get(f"{site}/sub").status == 301
+    for method in ("GET", "HEAD"):  # what only a listing shows is not known to this client
+        assert visitor.request(method, f"{site}/list").status == 404
 
 
 def test_a_private_site_is_not_shown(owner: Client, visitor: Client, site: str) -> None:
@@ -247,6 +251,30 @@ def test_listings_that_are_disabled(owner: Client, visitor: Client, make_site: C
         assert answer.status == 404 and b"disabled" in answer.body and b"index.html" in answer.body
     owner.post(site, {"X-Container-Meta-Web-Listings": "false"})
     assert visitor.get(f"{site}/a/").status == 404
+
+
+def test_a_site_that_has_only_error_pages(owner: Client, visitor: Client, make_site: Callable[..., str]) -> None:
+    site = make_site(error="err.html")
+    for name, body in (("404err.html", b"NOT HERE"), ("401err.html", b"LOG IN"), ("d/index.html", b"I"), ("d", b"")):
+        owner.put(f"{site}/{name}", body, DIRECTORY)
+    assert "404err.html" in visitor.names(site)
+    assert visitor.get(f"{site}/d")["Content-Type"] == "application/directory"
+    assert visitor.get(f"{site}/d/").body == visitor.get(f"{site}/none").body == b"NOT HERE"
+    owner.post(site, {"X-Container-Read": READ})
+    assert visitor.get(site).body == visitor.get(f"{site}/").body == b"LOG IN"
+
+
+def test_web_mode_of_a_container_that_is_not_a_site(owner: Client, container: str, store: Store) -> None:
+    owner.put(f"{container}/o", b"data")
+    web = {"X-Web-Mode": "true"}
+    assert owner.get(container, web).status == owner.get(f"{container}/", web).status == 404
+    assert owner.get(f"{container}/o", web).body == b"data"
+    store.add_user("other:web").close()
+    stranger = log_in(store.endpoint, "other:web", "secret")
+    for name in (container, f"{container}-none"):  # it does not reveal which containers exist
+        answer = Client(owner.endpoint + owner.root, stranger.token).get(name, web)
+        assert answer.status == 403
+    stranger.close()
 
 
 def test_a_container_without_these_settings_is_no_site(owner: Client, visitor: Client, container: str) -> None:
@@ -376,6 +404,30 @@ def test_a_versioned_site_shows_current_versions(store: Store, owner: Client, vi
     assert owner.delete(f"{site}/404err.html").status == 204
     assert b"could not be found" in visitor.get(f"{site}/none").body
     s3.close()
+
+
+def test_pages_that_are_links_or_large_objects(
+    owner: Client, visitor: Client, site: str, new_container: Callable[[], str]
+) -> None:
+    other = new_container()
+    assert owner.put(f"{other}/part", b"LARGE").status == 201
+    manifest = json.dumps([{"path": f"/{other}/part"}, {"path": f"/{other}/part"}]).encode()
+    assert owner.request("PUT", f"{site}/large/index.html", {}, manifest, {"multipart-manifest": "put"}).status == 201
+    assert owner.put(f"{site}/link/index.html", b"", {"X-Symlink-Target": f"{other}/part"}).status == 201
+    for path in ("large/", "link/"):  # clients may not read the container of the data
+        assert visitor.get(f"{site}/{path}").body == b"LOG IN"
+    owner.post(other, {"X-Container-Read": READ})
+    assert visitor.get(f"{site}/large/").body == b"LARGELARGE"
+    assert visitor.get(f"{site}/large/", {"Range": "bytes=4-5"}).body == b"EL"
+    assert visitor.get(f"{site}/link/").body == b"LARGE"
+    assert (visitor.head(f"{site}/large/")["Content-Length"], visitor.head(f"{site}/link/")["Content-Length"]) == (
+        "10",
+        "5",
+    )
+    owner.put(f"{site}/404err.html", b"", {"X-Symlink-Target": f"{other}/part"})
+    assert (visitor.get(f"{site}/none").status, visitor.get(f"{site}/none").body) == (404, b"LARGE")
+    owner.post(site, {"X-Remove-Container-Meta-Web-Index": "x"})
+    assert "10 B" in visitor.get(f"{site}/large/").text
 
 
 def test_the_feature_is_in_info(owner: Client) -> None:

@@ -47,7 +47,7 @@ def visit(store, path, query="", method="GET", values=None, **environ):
 
 
 def settings_of(**values):
-    return filter_factory({}, **values)(None)._values
+    return filter_factory({}, **values)(None).values
 
 
 def test_all_entries_are_reached_page_by_page(store):
@@ -69,7 +69,7 @@ def test_all_entries_are_reached_page_by_page(store):
 
 
 def test_the_limit_is_that_of_the_cluster_at_most(store):
-    assert StaticWeb(store.proxy, settings_of(listing_limit="99999999"))._limit == 10_000
+    assert StaticWeb(store.proxy, settings_of(listing_limit="99999999")).values.listing_limit == 10_000
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_other_requests_pass(store):
 def test_what_makes_a_site():
     assert Site.of({}) is None and Site.of({"web-listings-label": "x", "color": "red"}) is None
     site = Site.of({"web-index": " i.html ", "web-listings": "No"})
-    assert site == Site("i.html", "", False, "", "", "application/directory")
+    assert site == Site("i.html", "", True, False, "", "", "application/directory")
     assert Site.of({"web-listings": "TRUE"}).listings
 
 
