@@ -1,7 +1,9 @@
 """A listing with all rows that a majority of the container's replicas has accepted.
 
 A replica may lack rows for a while: it was away when they were sent, or too slow. Enough replicas are asked to overlap
-with every majority that may have accepted a row, including former nodes of the partition, and their rows are merged.
+with every majority that may have accepted a row, including former nodes of the partition, and their rows are merged: of
+the rows of a name the newest. If not all of them are alike, or a replica has none, the row has the key DISPUTED: the
+object may have been changed or deleted since.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from objstore.runtime import green
 from objstore.wire.messages import NodeRequest
 
 Row = dict[str, Any]
+DISPUTED = "disputed"
 
 
 class ReplicaListing(NamedTuple):
@@ -50,12 +53,21 @@ def list_majority(cluster: Cluster, place: Placement, request: NodeRequest, limi
 
 def merged(pages: Sequence[list[Row]], limit: int) -> list[Row]:
     """Merge the pages of replicas, each name once, up to the end of the first full page."""
-    rows: dict[bytes, Row] = {}
+    by_name: dict[bytes, list[Row]] = {}
     for page in pages:
         for row in page:
-            rows.setdefault(_order(row), row)
+            by_name.setdefault(_order(row), []).append(row)
     ends = [_order(page[-1]) for page in pages if len(page) >= limit]
-    return [rows[key] for key in sorted(rows) if not ends or key <= min(ends)]
+    return [_newest(by_name[key], len(pages)) for key in sorted(by_name) if not ends or key <= min(ends)]
+
+
+def _newest(rows: list[Row], replicas: int) -> Row:
+    """Return the newest of the rows of a name, marked if the replicas do not agree on it."""
+    first = rows[0]
+    if len(rows) == replicas and all(row == first for row in rows):
+        return first
+    newest = max(rows, key=lambda row: (row.get("last_modified", ""), row.get("offset", 0)))
+    return {**newest, DISPUTED: True}
 
 
 def _order(row: Row) -> bytes:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from objstore.core.dlo import DLO
 from objstore.core.expiry import DELETE_AT
-from objstore.core.manifests import MANIFEST
+from objstore.core.manifests import LARGE, MANIFEST
 from objstore.core.metadata import TRANSIENT_SYSMETA, is_sysmeta, stored_with_object
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer, PutOptions, PutResult, Reply
@@ -16,19 +17,23 @@ from objstore.layers.outflow import Outflow
 from objstore.web.context import RequestContext
 
 # Headers that make an object a large one. A copy does not have them: its bytes are its own.
-_LARGE = frozenset({"X-Object-Manifest", "X-Static-Large-Object"})
+_LARGE = frozenset({DLO, LARGE})
 
 
-def carried(source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = False) -> dict[str, str]:
+def carried(
+    source: Mapping[str, str], sent: Mapping[str, str], fresh: bool = False, raw: bool = False
+) -> dict[str, str]:
     """Return the headers that a copy takes over from its source, given those that its request sent.
 
     The request's own have precedence. fresh: take over only the content type, and system metadata even if the request
-    has it. A copy of a manifest is not a manifest, and a range has other checksums than the whole: neither takes over
-    system metadata.
+    has it. raw: the own bytes of the source are copied, so that a dynamic large object remains one. A copy of a
+    manifest is not a manifest, and a range has other checksums than the whole: neither takes over system metadata.
     """
     headers = {}
     bytes_differ = MANIFEST in source or "Content-Range" in source
     for name, value in source.items():
+        if raw and name == DLO and name not in sent:
+            headers[name] = value
         if name in _LARGE or not (stored_with_object(name) or name.startswith(TRANSIENT_SYSMETA)):
             continue
         if (name == DELETE_AT and "X-Delete-After" in sent) or (bytes_differ and is_sysmeta(name)):

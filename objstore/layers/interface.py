@@ -60,7 +60,8 @@ class Page(NamedTuple):
     without regard to prefix and delimiter; None for no such filter. reserved: list reserved names too. markers: list
     keys whose current version is a delete marker. data_times: show when the data were written, not when metadata
     changed. majority: ask a majority of the replicas and list the rows that any of them has, also rows that another
-    knows to be deleted; needs a limit, and excludes a delimiter and reverse. A page may then exceed its limit.
+    knows to be deleted; needs a limit, and excludes a delimiter and reverse. A page may then exceed its limit, and rows
+    on which the replicas do not agree have the key `disputed`.
     """
 
     prefix: str = ""

@@ -187,7 +187,7 @@ class Manifests(Passing):
             headers[PARTS_COUNT] = str(whole.parts)
             span = whole.part(options.part) or ()
         else:
-            span = _span(options, headers, whole.size)
+            span = requested_span(options, headers, whole.size)
         if span is None:
             return Reply(200, headers, self._body(context, name, options, headers, whole.reads((0, whole.size))))
         if not span:
@@ -258,7 +258,7 @@ def _stored_list(reply: Reply) -> bytes:
     return reply.read()
 
 
-def _span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tuple[()] | None:
+def requested_span(options: ReadOptions, headers: dict[str, str], size: int) -> Span | tuple[()] | None:
     """Return the requested span: None for the whole, empty if it cannot be satisfied."""
     requested = ranges.parse(options.conditions.get("Range", ""))
     if requested is None or len(requested) > 1:

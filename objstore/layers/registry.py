@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from objstore.layers import manifests, placement, quotas, symlinks, versioned_writes, versions
+from objstore.layers import dlo, manifests, placement, quotas, symlinks, versioned_writes, versions
 from objstore.layers.stack import Registry
 from objstore.runtime.settings import setting, table
 
 # Outermost first.
-LAYERS = Registry((symlinks.KIND, versioned_writes.KIND, placement.KIND, versions.KIND, manifests.KIND, quotas.KIND))
+LAYERS = Registry(
+    (symlinks.KIND, dlo.KIND, versioned_writes.KIND, placement.KIND, versions.KIND, manifests.KIND, quotas.KIND)
+)
 
 
 @dataclass(frozen=True)

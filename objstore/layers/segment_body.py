@@ -81,6 +81,7 @@ class SegmentBody:
         self._items = iter(items)
         self._tick = tick
         self._pending: _Pending | None = None
+        self._failure: ObjstoreError | None = None  # of the items
         self._is_next_known = False  # True once the item after the current segment is read
         self._beginning, first = self._next_segment()
         self._before: list[bytes] = []  # the bytes before the pending segment
@@ -113,6 +114,7 @@ class SegmentBody:
             self._current = answer
             yield from self._pieces(segment)
             self._look_ahead()
+            self._raise_failure()
             yield from self._before
             pending, self._pending = self._pending, None
             self._is_next_known = False
@@ -123,8 +125,21 @@ class SegmentBody:
     def _look_ahead(self) -> None:
         if not self._is_next_known:
             self._is_next_known = True
-            self._before, segment = self._next_segment()
+            try:
+                self._before, segment = self._next_segment()
+            except ObjstoreError as failure:  # the bytes before it are sound
+                self._failure = failure
+                return
             self._pending = None if segment is None else _Pending(self._fetch, segment)
+
+    def _raise_failure(self) -> None:
+        """Raise the error with which the items ended, if there was one."""
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # see `_Pending.wait`
 
     def _answer_of(self, pending: _Pending) -> Reply:
         try:

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from objstore.core import links
+from objstore.core.dlo import DLO
 from objstore.core.errors import BrokenLink, Conflict, InvalidInput, IsLink, NotFound, TargetChanged, TooManyLinks
 from objstore.core.links import LINK, LINK_ETAG, Link
-from objstore.core.manifests import MANIFEST_ETAG
+from objstore.core.manifests import MANIFEST_ETAG, OWN_ETAG, is_large
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply, UpdateOptions
 from objstore.layers.passing import Passing
@@ -23,8 +24,6 @@ from objstore.layers.stack import Deps, LayerKind
 from objstore.runtime import settings
 from objstore.runtime.settings import positive, setting
 from objstore.web.context import RequestContext
-
-OWN_ETAG = "X-Manifest-Etag"  # of the list of a manifest, in place of its content
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,11 @@ class Symlinks(Passing):
             raise IsLink(_parse(reply, name).target.path)
 
 
-def resolve(layer: ObjectLayer, context: RequestContext, link: Link, options: ReadOptions) -> tuple[Link, str]:
-    """Return a static link with the size of its target, and the target's content type.
+def resolve(layer: ObjectLayer, context: RequestContext, link: Link, options: ReadOptions) -> tuple[Link, Reply]:
+    """Return a static link with the size of its target, and the target, of which only the headers are read.
 
-    link: with the etag that the target must have. options: of the reads; their `permit` is asked for each object.
+    link: with an etag that the target must have; of a static large object, that of its list is returned.
+    options: of the reads; their `permit` is asked for each object.
     Raises TargetChanged if the target does not exist or has another etag, and as `Symlinks.open`.
     """
     if options.permit is not None:
@@ -118,7 +118,8 @@ def resolve(layer: ObjectLayer, context: RequestContext, link: Link, options: Re
             reply = layer.open(context, link.target, read)
     except NotFound:
         raise TargetChanged("X-Symlink-Target does not exist", link.target.path) from None
-    return link._replace(size=reply.size), reply.headers["Content-Type"]
+    etag = reply.headers[OWN_ETAG] if is_large(reply.headers) else link.etag
+    return link._replace(etag=etag, size=reply.size), reply
 
 
 def _etags(headers: Mapping[str, str]) -> list[str]:
@@ -128,7 +129,7 @@ def _etags(headers: Mapping[str, str]) -> list[str]:
     """
     if LINK in headers:
         found = [headers.get("Etag"), headers.get(LINK_ETAG)]
-    elif "X-Object-Manifest" in headers:  # its content may be another one tomorrow
+    elif DLO in headers and MANIFEST_ETAG not in headers:  # its content may be another one tomorrow
         found = [headers.get(OWN_ETAG) or headers.get("Etag")]
     else:
         found = [headers.get(OWN_ETAG), headers.get("Etag"), headers.get(MANIFEST_ETAG)]

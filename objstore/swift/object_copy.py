@@ -13,8 +13,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from objstore.access.judge import OBJECT_ACL
+from objstore.core.dlo import DLO
 from objstore.core.errors import BodyTruncated, InvalidInput, MalformedHeader, NotFound
-from objstore.core.manifests import is_large
+from objstore.core.manifests import MANIFEST, is_large
 from objstore.core.metadata import OBJECT_HEADERS, is_sysmeta, user_prefix
 from objstore.core.names import Name
 from objstore.core.text import ENVIRON_KEY, HEADER_NAME, to_native
@@ -42,6 +43,7 @@ class _Copy(NamedTuple):
     source: Name
     target: Name
     fresh: bool
+    raw: bool = False
 
 
 class ObjectCopy:
@@ -71,12 +73,17 @@ class ObjectCopy:
         options = ReadOptions(
             conditions, newest=True, expired=expired, version_id=version_id, link=link, permit=reader.permit_read
         )
-        if self.put_manifest is not None and _LIST in request.environ.get("QUERY_STRING", ""):
+        raw = _LIST in request.environ.get("QUERY_STRING", "")
+        if raw and self.put_manifest is not None:
             copied = self._copy_manifest(request, copy, reader, options)
             if copied is not None:
                 return copied
         try:
-            source = self._layer.open(reader.context, reader.name, options)
+            source = self._layer.open(reader.context, reader.name, options._replace(raw=raw))
+            if raw and MANIFEST in source.headers:  # not of a client
+                source.close()
+                raw = False
+                source = self._layer.open(reader.context, reader.name, options)
         except NotFound as failure:
             return versions.missing(failure, version_id)
         try:
@@ -84,7 +91,7 @@ class ObjectCopy:
                 return object_get.response(reader, source, options)
             if int(source.headers["Content-Length"]) > self.max_size:
                 return error(413)
-            response = self._write(request, copy, source)
+            response = self._write(request, copy._replace(raw=raw), source)
             if version_id and response.status == 201:
                 response.headers["X-Copied-From-Version-Id"] = version_id
             return response
@@ -110,7 +117,7 @@ class ObjectCopy:
 
     def _write(self, request: ProxyRequest, copy: _Copy, source: Reply, document: bytes | None = None) -> Response:
         """document: of a manifest to write; None to write the content of the source."""
-        carried = copies.carried(source.headers, request.headers, copy.fresh)
+        carried = copies.carried(source.headers, request.headers, copy.fresh, copy.raw)
         carried.pop(OBJECT_ACL, None)  # whom the source lets in, the copy may not
         length = source.headers["Content-Length"] if document is None else str(len(document))
         writer = _writer(request, copy, length, carried)
@@ -169,6 +176,7 @@ def _parse_copy(request: ProxyRequest) -> _Copy:
 def _answer_headers(copy: _Copy, source: Reply, carried: Mapping[str, str]) -> dict[str, str]:
     """The headers of the response that describe the source, as in Swift."""
     shown = {key: text for key, text in carried.items() if key in OBJECT_HEADERS or key.startswith(_USER_METADATA)}
+    shown.pop(DLO, None)
     shown["X-Copied-From"] = quote(f"{copy.source.container}/{copy.source.object}")
     shown["X-Copied-From-Account"] = quote(copy.source.account)
     if "Last-Modified" in source.headers:

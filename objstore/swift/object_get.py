@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from objstore.core.dlo import DLO
 from objstore.core.errors import NodeFailure, NotFound
 from objstore.core.links import LINK
 from objstore.core.manifests import LARGE, MANIFEST, MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT
@@ -12,7 +13,7 @@ from objstore.core.numbers import whole
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
 from objstore.layers.versions.names import NULL
-from objstore.swift import symlinks, versions
+from objstore.swift import dlo, symlinks, versions
 from objstore.swift.large_objects import views
 from objstore.swift.request import TRUE, VERSION_ID, ProxyRequest, opens_expired
 from objstore.web import ranges, requests
@@ -183,6 +184,10 @@ def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
 
 def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
     """Return the same read of this version only: all parts must belong together."""
+    if OWN_ETAG in reply.headers and DLO in reply.headers:  # a version may get other segments
+        version_id = "" if reply.target is not None else reply.version_id
+        same = {"If-Match": f'"{reply.headers["Etag"]}"'}
+        return options._replace(conditions=same, newest=False, version_id=version_id)
     if reply.version_id and reply.target is None:
         return options._replace(conditions={}, newest=False, version_id=reply.version_id)
     if MANIFEST in reply.headers:  # a range together with a version would apply to the list
@@ -215,6 +220,8 @@ def _client_view(request: ProxyRequest, reply: Reply, raw: bool) -> dict[str, st
         headers["Content-Location"] = versions.location(request, reply.version_id)
     if MANIFEST in headers and not request.trusted:
         return views.shown(headers, reply.headers, raw)
+    if OWN_ETAG in headers and DLO in headers:
+        dlo.show(headers)
     return headers
 
 

@@ -8,7 +8,7 @@ from objstore.core.errors import PreconditionFailed
 from objstore.core.limits import Limits
 from objstore.layers.interface import ObjectLayer
 from objstore.layers.options import update_options
-from objstore.swift import symlinks, versions
+from objstore.swift import dlo, symlinks, versions
 from objstore.swift.request import ProxyRequest, condition_refusal, opens_expired, plain, writable
 from objstore.web import constraints
 from objstore.web.responses import Response, error
@@ -30,6 +30,7 @@ class ObjectPost:
         symlinks.refuse_post(request)
         if versions.query_id(request):
             return error(400, "POST to a specific version is not allowed")
+        dlo.check(request.environ, request.name.account, required=False)
         if not request.trusted:
             constraints.check_metadata("Object", request.headers, self._limits)
         assert request.name.object is not None

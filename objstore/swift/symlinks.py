@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from objstore.core.dlo import DLO
 from objstore.core.errors import InvalidInput
 from objstore.core.limits import Limits
 from objstore.core.links import LINK, LINK_ACCOUNT, LINK_BYTES, LINK_ETAG, LINK_TYPE, Link, parse
 from objstore.core.listed import fields_header
+from objstore.core.manifests import is_large
 from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
 from objstore.layers import symlinks
@@ -42,26 +44,24 @@ def link_options(request: ProxyRequest, layer: ObjectLayer, limits: Limits, opti
     Raises MalformedHeader, InvalidInput, TargetChanged, AccessDenied.
     """
     link = _link(request, limits)
-    if "X-Object-Manifest" in options.headers:
+    if DLO in options.headers:
         raise InvalidInput("A link cannot be the manifest of a large object")
     _refuse_body(request)
     headers = {name: value for name, value in options.headers.items() if name not in _SHOWN}
     content_type = header(request.environ, "Content-Type") and headers["Content-Type"]
+    fields: dict[str, str | int | bool] = {}
     if link.etag and request.synced:
         link = link._replace(size=whole(request.headers.get(f"{TARGET}-Bytes", "")) or 0)
     elif link.etag:
-        link, target_type = symlinks.resolve(layer, request.context, link, ReadOptions(permit=request.permit_read))
-        content_type = content_type or target_type
-    headers["Content-Type"] = content_type or LINK_TYPE
-    return options._replace(headers=headers | link.headers(request.name.account) | listed(link))
-
-
-def listed(link: Link) -> dict[str, str]:
-    """Return the header with the further keys of a link's row in listings."""
-    fields: dict[str, str | int | bool] = {}
+        link, target = symlinks.resolve(layer, request.context, link, ReadOptions(permit=request.permit_read))
+        content_type = content_type or target.headers["Content-Type"]
+        if is_large(target.headers):
+            fields["slo_etag"] = f'"{target.headers["Etag"]}"'
     if link.etag:
-        fields = {"symlink_etag": link.etag, "symlink_bytes": link.size}
-    return fields_header({**fields, "symlink_path": location(link.target.path)})
+        fields |= {"symlink_etag": link.etag, "symlink_bytes": link.size}
+    headers["Content-Type"] = content_type or LINK_TYPE
+    fields["symlink_path"] = location(link.target.path)
+    return options._replace(headers=headers | link.headers(request.name.account) | fields_header(fields))
 
 
 def _link(request: ProxyRequest, limits: Limits) -> Link:

@@ -16,8 +16,8 @@ from objstore.web.requests import Environ
 # Refusals by the name of the feature.
 FEATURES: dict[str, str] = {
     "slo": "Static large objects (multipart-manifest) are not supported by this proxy",
-    "dlo": "Dynamic large objects (X-Object-Manifest) are not supported yet",
-    "symlink": "Links (symlinks) are not supported yet",
+    "dlo": "Dynamic large objects (X-Object-Manifest) are not supported by this proxy",
+    "symlink": "Links (symlinks) are not supported by this proxy",
     "versions": "Versions of objects are not supported by the Swift API here; the S3 API has them",
     "versioned_writes": "Versions in another container are not supported; X-Versions-Enabled is",
     "quotas": "Quotas are not supported yet",

@@ -13,7 +13,7 @@ from objstore.core.errors import BrokenLink, Conflict, InvalidInput, IsLink, Not
 from objstore.core.links import LINK, LINK_ACCOUNT, LINK_ETAG, Link
 from objstore.core.names import Name, hidden
 from objstore.layers import stack, symlinks
-from objstore.layers.interface import ContainerOptions, ReadOptions
+from objstore.layers.interface import ContainerOptions, ReadOptions, Reply
 from objstore.layers.symlinks import Symlinks
 
 MD5 = hashlib.md5(b"content").hexdigest()
@@ -137,18 +137,18 @@ def test_a_static_link_is_read_while_its_target_is_the_same(chain: Chain) -> Non
 
 
 def test_a_static_link_is_checked_when_it_is_made(chain: Chain) -> None:
-    def resolve(target: str, etag: str) -> tuple[Link, str]:
+    def resolve(target: str, etag: str) -> tuple[Link, Reply]:
         return symlinks.resolve(chain.layer, chain.context, Link(chain.name(target), etag), ReadOptions())
 
-    link, kind = resolve("t", MD5)
-    assert link.size == 7 and kind == "text/plain"
+    link, target = resolve("t", MD5)
+    assert link.size == 7 and target.headers["Content-Type"] == "text/plain"
     chain.link("static", "t", MD5)
     chain.link("dynamic", "t")
     assert resolve("static", MD5)[0].size == 7
     assert resolve("dynamic", NOTHING)[0].size == 0
-    for target, etag in (("t", NOTHING), ("dynamic", MD5), ("gone", MD5)):
+    for key, etag in (("t", NOTHING), ("dynamic", MD5), ("gone", MD5)):
         with pytest.raises(TargetChanged):
-            resolve(target, etag)
+            resolve(key, etag)
 
 
 def test_the_metadata_of_a_link_stay(chain: Chain) -> None:
