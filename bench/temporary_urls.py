@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hmac
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -25,13 +26,13 @@ from objstore.runtime import green
 KEYS = {"account": "secret of the account", "container": "secret of the container"}
 
 
-def signed(path: str, key: str, digest: str = "sha256", prefix: str = "") -> str:
-    """The target of a GET by a temporary URL."""
-    expires = int(time.time()) + 3600
+def signed(path: str, key: str, digest: str = "sha256", prefix: str = "", more: int = 0) -> str:
+    """The target of a GET by a temporary URL. more: seconds that it is valid beyond an hour."""
+    expires = int(time.time()) + 3600 + more
     covered = f"prefix:{path.rpartition('/')[0]}/{prefix}" if prefix else path
     signature = hmac.new(key.encode(), f"GET\n{expires}\n{covered}".encode(), digest).hexdigest()
-    more = f"&temp_url_prefix={quote(prefix)}" if prefix else ""
-    return f"{path}?temp_url_sig={signature}&temp_url_expires={expires}{more}"
+    further = f"&temp_url_prefix={quote(prefix)}" if prefix else ""
+    return f"{path}?temp_url_sig={signature}&temp_url_expires={expires}{further}"
 
 
 def kinds(store: Store) -> dict[str, Callable[[], int]]:
@@ -45,6 +46,7 @@ def kinds(store: Store) -> dict[str, Callable[[], int]]:
     store.ask("PUT", path, token, CONTENT)
     store.ask("POST", container, {**token, "X-Container-Read": ".r:*"})
     time.sleep(1.1)  # look-ups of objects that changed a moment ago are not kept
+    new = itertools.cycle([signed(path, KEYS["container"], more=number) for number in range(5000)])
     asks: dict[str, tuple[str, dict[str, str]]] = {
         "by token": (path, token),
         "public, without token": (path, {}),
@@ -53,7 +55,8 @@ def kinds(store: Store) -> dict[str, Callable[[], int]]:
         "URL, SHA-512": (signed(path, KEYS["container"], "sha512"), {}),
         "URL, prefix and filename": (signed(path, KEYS["container"], prefix="key") + "&filename=a.txt", {}),
     }
-    return {name: lambda ask=ask: store.ask("GET", *ask)[0] for name, ask in asks.items()}  # type: ignore[misc]
+    requests = {name: lambda ask=ask: store.ask("GET", *ask)[0] for name, ask in asks.items()}  # type: ignore[misc]
+    return {**requests, "URL, another one each time": lambda: store.ask("GET", next(new))[0]}
 
 
 def measure(requests: dict[str, Callable[[], int]], rounds: int, count: int) -> dict[str, list[float]]:

@@ -86,7 +86,8 @@ class ClusterLayer:
 
     def container_info(self, context: RequestContext, name: Name) -> ContainerInfo:
         container = name if name.object is None else name.of_container
-        return infos.look_up(context, container, ContainerInfo, self._head_container)
+        known: ContainerInfo | None = context.infos.get(container)
+        return known or infos.look_up(context, container, ContainerInfo, self._head_container)
 
     def account_info(self, context: RequestContext, account: str) -> AccountInfo:
         return infos.look_up(context, Name(account), AccountInfo, self._head_account)

@@ -31,6 +31,7 @@ from objstore.web.errors import response_for
 from objstore.web.forms import FormError, FormPart, FormReader
 from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp
 from objstore.web.responses import Response, call, error, status_line
+from objstore.web.url_keys import UrlSignature
 
 
 @dataclass(frozen=True)
@@ -186,19 +187,25 @@ class FormPost:
         if _number(fields, "expires") < self._now():
             raise _Refused(401, "Form Expired")
         signature = url_keys.parse_signature(fields.get("signature", ""), self._values.allowed_digests)
-        scope = None
-        if signature is not None:
-            context = RequestContext.of(environ)
-            account = self._layer.account_info(context, container.account)
-            keys_of_container = self._layer.container_info(context, container)
-            text = "\n".join((to_text(environ["PATH_INFO"]), *(fields.get(name, "") for name in _SIGNED)))
-            scope = signature.scope([text.encode("utf-8", "surrogateescape")], container, account, keys_of_container)
+        scope = None if signature is None else self._scope_of(environ, container, signature, fields)
         if scope is None:
             raise _Refused(401, "Invalid Signature")
         if not is_header_value(fields.get("redirect", "")):
             raise _Refused(400, "redirect has control characters")
         requests.vouch(environ)
         return scope
+
+    def _scope_of(
+        self, environ: Environ, container: Name, signature: UrlSignature, fields: Mapping[str, str]
+    ) -> Name | None:
+        context = RequestContext.of(environ)
+        signed = (to_text(environ["PATH_INFO"]), *(fields.get(name, "") for name in _SIGNED))
+        texts = ["\n".join(signed).encode("utf-8", "surrogateescape")]
+        if signature.is_by(self._layer.container_info(context, container).meta, texts):
+            return container
+        if signature.is_by(self._layer.account_info(context, container.account).meta, texts):
+            return container.of_account
+        return None
 
 
 def _container_of(environ: Environ) -> Name:

@@ -93,6 +93,8 @@ class Site(NamedTuple):
     @classmethod
     def of(cls, meta: Mapping[str, str]) -> Site | None:
         """Return the site of a container with this user metadata; None if it is not one."""
+        if not ("web-index" in meta or "web-error" in meta or "web-listings" in meta):  # most containers
+            return None
         index, error, listings = (meta.get(f"web-{key}", "").strip() for key in ("index", "error", "listings"))
         if not (index or error or listings):
             return None

@@ -22,7 +22,7 @@ from objstore.runtime.settings import setting, table, words
 from objstore.web import features, pipeline, requests, temp_urls, url_keys
 from objstore.web.context import RequestContext
 from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp
-from objstore.web.responses import error, http_date
+from objstore.web.responses import error
 from objstore.web.temp_urls import METHODS, TempUrl
 
 
@@ -77,7 +77,6 @@ _OTHER_OPERATIONS = frozenset({"multipart-manifest", "version-id", "symlink", "e
 _READING = frozenset({"GET", "HEAD"})
 _EXPOSED = "Access-Control-Expose-Headers"
 _REPLACED = ("content-disposition", "expires")  # headers of the object, by those of the URL
-_LAST_DATE = 253_402_300_799  # the end of the year 9999: years in dates of HTTP have four digits
 _REMEMBERED = 4096  # limit of cached names, which clients choose
 
 
@@ -166,7 +165,7 @@ class TempUrls:
 
     def _verified(self, environ: Environ) -> tuple[TempUrl, Name]:
         """Return the URL of a request and the scope of its key. Raises InvalidInput if it is not valid."""
-        method, path, allowed = environ["REQUEST_METHOD"], environ["PATH_INFO"], self._values.allowed_digests
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if method not in self._values.methods:
             raise InvalidInput("method")
         target = requests.api_name(path)
@@ -175,17 +174,17 @@ class TempUrls:
         url = temp_urls.parse(environ["QUERY_STRING"])
         if url.expires < self._now():
             raise InvalidInput("expired")
-        signature = url_keys.parse_signature(url.signature, allowed)
-        if signature is None:
+        signature = url.signature
+        if signature.digest not in self._values.allowed_digests:
             raise InvalidInput("digest")
         if url.ip_range is not None:
             temp_urls.check_address(url.ip_range, environ.get("REMOTE_ADDR", ""))
-        context, name = RequestContext.of(environ), target[1]
-        account, container = self._layer.account_info(context, name.account), self._layer.container_info(context, name)
-        scope = signature.scope(url.texts(method, path), name, account, container)
-        if scope is None:
-            raise InvalidInput("signature")
-        return url, scope
+        context, name, texts = RequestContext.of(environ), target[1], url.texts(method, path)
+        if signature.is_by(self._layer.container_info(context, name).meta, texts):
+            return url, name.of_container
+        if signature.is_by(self._layer.account_info(context, name.account).meta, texts):
+            return url, name.of_account
+        raise InvalidInput("signature")
 
     def _start(self, environ: Environ, url: TempUrl, start_response: StartResponse) -> StartResponse:
         """Return the start_response of the app below: it hides headers, and adds those of a download."""
@@ -200,7 +199,7 @@ class TempUrls:
                 stored = next((value for name, value in headers if name == "Content-Disposition"), "")
             if reads and status[0] == "2":
                 shown.append(("Content-Disposition", url.disposition(to_text(path), stored)))
-                shown.append(("Expires", http_date(min(url.expires, _LAST_DATE))))
+                shown.append(("Expires", url.expires_header))
             return start_response(status, shown, exc_info) if exc_info else start_response(status, shown)
 
         return start

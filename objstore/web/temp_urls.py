@@ -19,16 +19,18 @@ from urllib.parse import quote, unquote_to_bytes
 from objstore.core.errors import InvalidInput
 from objstore.core.numbers import whole
 from objstore.core.text import to_native
+from objstore.web.responses import http_date
+from objstore.web.url_keys import DIGESTS, UrlSignature, parse_signature
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 MARK = "temp_url_"  # of the names of all signed parameters
 VERSION = "v1"  # of the API, in paths
-_NAMES = frozenset(
-    {f"{MARK}sig", f"{MARK}expires", f"{MARK}prefix", f"{MARK}ip_range", "filename", "inline"}
-)  # fmt: skip
-# A HEAD may also be made by the URL of a method that shows as much.
-_SIGNED_FOR = {**{method: (method,) for method in METHODS}, "HEAD": ("HEAD", "GET", "PUT", "POST")}
+_SIGNATURE, _EXPIRES, _PREFIX, _IP_RANGE = "temp_url_sig", "temp_url_expires", "temp_url_prefix", "temp_url_ip_range"
+_NAMES = frozenset({_SIGNATURE, _EXPIRES, _PREFIX, _IP_RANGE, "filename", "inline"})
+_SHOWING = ("HEAD", "GET", "PUT", "POST")  # a HEAD may also be made by the URL of a method that shows as much
+_LAST_DATE = 253_402_300_799  # the end of the year 9999: years in dates of HTTP have four digits
 _MAX_PARAMETERS = 1000
+_MAX_CACHED, _MAX_CACHED_LENGTH = 2048, 512  # queries, and characters of one
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~-]+\Z")  # without a character to encode
 _ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 
@@ -36,13 +38,14 @@ _ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z", re.ASCII)
 class TempUrl(NamedTuple):
     """The parameters of a temporary URL, as text. expires: seconds since the epoch.
 
-    signed_expires: the same as the signature covers it. prefix, ip_range: None if not limited by it. filename: '' for
-    none. further: names of other parameters, which nobody has signed.
+    signed_expires: the same as the signature covers it. expires_header: the same as a date of HTTP. prefix, ip_range:
+    None if not limited by it. filename: '' for none. further: names of other parameters, which nobody has signed.
     """
 
-    signature: str
+    signature: UrlSignature
     expires: int
     signed_expires: str
+    expires_header: str
     prefix: str | None
     ip_range: str | None
     filename: str
@@ -61,7 +64,10 @@ class TempUrl(NamedTuple):
                 raise InvalidInput("prefix")
             path = f"prefix:/{version}/{account}/{container}/{prefix}"
         limits = "" if self.ip_range is None else f"ip={self.ip_range}\n"
-        return [f"{limits}{signed}\n{self.signed_expires}\n{path}".encode("latin-1") for signed in _SIGNED_FOR[method]]
+        rest = f"\n{self.signed_expires}\n{path}"
+        if method != "HEAD":
+            return [f"{limits}{method}{rest}".encode("latin-1")]
+        return [f"{limits}{signed}{rest}".encode("latin-1") for signed in _SHOWING]
 
     def disposition(self, path: str, stored: str) -> str:
         """Return the Content-Disposition of an answer. path: of the object, as text. stored: its own, '' for none."""
@@ -77,14 +83,20 @@ def parse(query: str) -> TempUrl:
 
     Raises InvalidInput with a reason of one word if it is not the query of a temporary URL.
     """
+    return _parsed(query) if len(query) <= _MAX_CACHED_LENGTH else _parsed.__wrapped__(query)
+
+
+@lru_cache(maxsize=_MAX_CACHED)  # many requests are for ranges of one object, or for objects of one prefix
+def _parsed(query: str) -> TempUrl:
     values: dict[str, str] = {}
     further = set()
     pieces = query.split("&")
     if len(pieces) > _MAX_PARAMETERS:
         raise InvalidInput("malformed")
+    is_encoded = "%" in query or "+" in query or not query.isascii()
     for piece in pieces:
         name, _, value = piece.partition("=")
-        if "%" in piece or "+" in piece or not piece.isascii():
+        if is_encoded:
             name, value = _decoded(name), _decoded(value)
         if name not in _NAMES:
             further.add(name)
@@ -92,18 +104,22 @@ def parse(query: str) -> TempUrl:
             raise InvalidInput("repeated")
         else:
             values[name] = value
-    signature, expires = values.get(f"{MARK}sig"), values.get(f"{MARK}expires")
+    signature, expires = values.get(_SIGNATURE), values.get(_EXPIRES)
     if not signature or not expires:
         raise InvalidInput("malformed")
-    ip_range = values.get(f"{MARK}ip_range")
+    ip_range = values.get(_IP_RANGE)
     if ip_range is not None and not ip_range.isascii():
         raise InvalidInput("malformed")
     seconds, signed = _time(expires)
+    parsed = parse_signature(signature, DIGESTS)
+    if parsed is None:
+        raise InvalidInput("digest")
     return TempUrl(
-        signature,
+        parsed,
         seconds,
         signed,
-        values.get(f"{MARK}prefix"),
+        http_date(min(seconds, _LAST_DATE)),
+        values.get(_PREFIX),
         ip_range,
         values.get("filename", ""),
         "inline" in values,

@@ -2,7 +2,7 @@
 
 An account and a container have two keys each, as metadata, so that one can be replaced while the other is in use. A
 signature is an HMAC, written as hex digits, whose number shows the digest, or as `<digest>:<base64>`. A key of the
-account gives access to the whole account, one of a container to that container alone.
+account gives access to the whole account, one of a container to that container alone, and so does one of both.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
-
-from objstore.core.names import Name
-from objstore.web.infos import AccountInfo, ContainerInfo
 
 DIGESTS = ("sha1", "sha256", "sha512")
 DEPRECATED_DIGESTS = ("sha1",)
@@ -34,21 +31,19 @@ class UrlSignature(NamedTuple):
     digest: str
     mac: str
 
-    def scope(self, texts: Iterable[bytes], name: Name, account: AccountInfo, container: ContainerInfo) -> Name | None:
-        """Return the account or the container of a name with a key by which any of the texts has this signature.
+    def is_by(self, meta: Mapping[str, str], texts: Iterable[bytes]) -> bool:
+        """Return whether a key in the metadata of an account or container gives any of the texts this signature.
 
-        None for no such key. The keys of the account come first. A comparison takes the same time wherever the
-        signatures differ.
+        meta: as in `web.infos`. The comparison takes the same time wherever the signatures differ.
         """
-        for meta, scope in ((account.meta, name.of_account), (container.meta, name.of_container)):
-            for item in _METADATA:
-                key = meta.get(item)
-                if key:
-                    sign = _signer(key, self.digest)
-                    for text in texts:
-                        if hmac.compare_digest(sign(text), self.mac):
-                            return scope
-        return None
+        for item in _METADATA:
+            key = meta.get(item)
+            if key:
+                sign = _signer(key, self.digest)
+                for text in texts:
+                    if hmac.compare_digest(sign(text), self.mac):
+                        return True
+        return False
 
 
 @lru_cache(maxsize=_CACHED_KEYS)

@@ -11,16 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objstore.core.errors import InvalidInput
-from objstore.core.names import Name
 from objstore.web import temp_urls, url_keys
-from objstore.web.infos import AccountInfo, ContainerInfo
 from objstore.web.url_keys import parse_signature
-
-NAME = Name("a", "c", "o")
 
 
 def query(**parameters: str) -> str:
-    known = {"temp_url_sig": "s", "temp_url_expires": "100"}
+    known = {"temp_url_sig": "0" * 64, "temp_url_expires": "100"}
     return urlencode({**known, **parameters})
 
 
@@ -47,6 +43,7 @@ def test_what_is_not_a_url_has_a_reason() -> None:
     assert reason(query(temp_url_ip_range="é")) == "malformed"
     assert reason(query() + "&filename=%ff") == "malformed"
     assert reason(query() + "&x=\xff") == "malformed"
+    assert reason(query(temp_url_sig="s")) == "digest"
     assert reason(query() + "&temp_url_sig=s") == "repeated"
     assert reason(query() + "&inline&inline=1") == "repeated"
     assert reason("&" * 2000) == "malformed"
@@ -128,39 +125,32 @@ def test_other_texts_are_no_signatures(text: str) -> None:
     assert parse_signature(text, url_keys.DIGESTS) is None
 
 
-def account(**meta: str) -> AccountInfo:
-    return AccountInfo(204, 0, 0, 0, {name.replace("_", "-"): value for name, value in meta.items()}, {})
-
-
-def container(**meta: str) -> ContainerInfo:
-    return ContainerInfo(204, 0, 0, 0, "", "", {name.replace("_", "-"): value for name, value in meta.items()}, {})
-
-
-def scope(key: bytes, of_account: AccountInfo, of_container: ContainerInfo, digest: str = "sha256") -> Name | None:
+def is_by(key: bytes, meta: dict[str, str], digest: str = "sha256") -> bool:
     parsed = parse_signature(signature(digest, key).hex(), [digest])
     assert parsed is not None
-    return parsed.scope([b"other", b"text"], NAME, of_account, of_container)
+    return parsed.is_by(meta, [b"other", b"text"])
 
 
 @given(st.text(min_size=1, max_size=200), st.sampled_from(url_keys.DIGESTS))
 def test_a_key_of_any_length_signs_as_hmac_does(key: str, digest: str) -> None:
-    assert scope(key.encode(), account(temp_url_key=key), container(), digest) == Name("a")
+    assert is_by(key.encode(), {"temp-url-key": key}, digest)
+    assert not is_by(key.encode(), {"temp-url-key": key + "x"}, digest)
 
 
-def test_the_first_key_that_fits_counts() -> None:
-    assert scope(b"k", account(temp_url_key="x", temp_url_key_2="k"), container()) == Name("a")
-    assert scope(b"k", account(temp_url_key="x"), container(temp_url_key="y", temp_url_key_2="k")) == Name("a", "c")
-    assert scope(b"k", account(temp_url_key_2="k"), container(temp_url_key="k")) == Name("a")
-    assert scope(b"\xff", account(), container(temp_url_key="\udcff")) == Name("a", "c")
-    assert scope(b"k", account(temp_url_key_3="k"), container(temp_url_key="K")) is None
-    assert scope(b"", account(temp_url_key=""), container()) is None
+def test_either_key_counts() -> None:
+    assert is_by(b"k", {"temp-url-key": "x", "temp-url-key-2": "k"})
+    assert is_by(b"k", {"temp-url-key": "k", "temp-url-key-2": "x"})
+    assert is_by(b"\xff", {"temp-url-key": "\udcff"})
+    assert not is_by(b"k", {"temp-url-key-3": "k", "temp-url-key": "K", "key": "k"})
+    assert not is_by(b"", {"temp-url-key": ""})
+    assert not is_by(b"", {})
 
 
 @pytest.mark.parametrize("other", ["A" * 64, "g" * 64, "0" * 64])
 def test_digits_of_another_kind_fit_no_key(other: str) -> None:
     parsed = parse_signature(other, ["sha256"])
     assert parsed is not None
-    assert parsed.scope([b"text"], NAME, account(temp_url_key="k"), container()) is None
+    assert not parsed.is_by({"temp-url-key": "k"}, [b"text"])
 
 
 def test_the_setting_of_digests() -> None:
