@@ -334,6 +334,12 @@ class MemoryLayer:
         except NotFound:
             return 404, {}
 
+    def changed(self, container: Name, key: str) -> Timestamp:
+        """Return the time at which a name was written or deleted, ZERO if it never was."""
+        name = container._replace(object=key)
+        stored = self._objects.get(self._key(RequestContext(), name, None), ZERO)
+        return stored.written if isinstance(stored, StoredObject) else stored
+
     def containers(self, account: str) -> list[Name]:
         """Return the containers of an account, hidden and deleted ones too."""
         return [name for name in self._bearers if name.account == account and name.container is not None]

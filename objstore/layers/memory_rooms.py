@@ -10,7 +10,7 @@ from objstore.core.errors import NotFound
 from objstore.core.names import RESERVED, Name
 from objstore.core.quota_rooms import RoomRelease, RoomRequest, Standing
 from objstore.core.quotas import GRANTED, NOTHING, Amount, Quota, RoomNeeded, Use, Write
-from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.timestamps import Timestamp
 from objstore.core.versions import COUNTED_ELSEWHERE
 from objstore.web.context import RequestContext
 
@@ -35,7 +35,7 @@ class MemoryRooms:
         listed = NOTHING if found is None else _amount(key, found, True)
         counted = NOTHING if found is None else _amount(key, found, False)
         quota, reported = self._total(container, policy, True), self._total(container, policy, False)
-        changed = ZERO if found is None else found.written
+        changed = self._layer.changed(container, key)
         return Standing(listed, counted, quota, reported, policy, changed, Timestamp.from_seconds(self._now()))
 
     def reserve(self, context: RequestContext, holder: Name, room: RoomRequest) -> str | None:
@@ -55,7 +55,10 @@ class MemoryRooms:
         self._open.get(holder, {}).pop(ended.id, None)
 
     def _judge(self, holder: Name, quota: Quota, room: RoomRequest) -> str:
-        others = [one for _, one in self._open[holder].values() if one.id != room.id]
+        if quota.policy not in (None, _policy(room)):
+            return GRANTED
+        opened = [one for _, one in self._open[holder].values() if one.id != room.id]
+        others = [one for one in opened if quota.policy in (None, _policy(one))]
         same = [one for one in others if (one.member, one.name) == (room.member, room.name)]
         total = NOTHING
         for one in others:
@@ -104,6 +107,10 @@ class MemoryRooms:
     def _policy(self, container: Name) -> int | None:
         info = self._layer.container_info(RequestContext(), container)
         return info.policy_index if info.exists else None
+
+
+def _policy(room: RoomRequest) -> int:
+    return 0 if room.totals is None else room.totals.policy_index
 
 
 def _amount(key: str, stored: StoredObject, listed: bool) -> Amount:

@@ -259,7 +259,8 @@ class _Change:
             source = self._inner.open(self._context, former, ReadOptions(newest=True, raw=True))
         except NotFound:
             return False
-        options = PutOptions({RESTORED_FROM: quote(former.object or "")}, condition=current.expected)
+        marked = {RESTORED_FROM: quote(former.object or "")}
+        options = PutOptions(marked, condition=current.expected, unlimited=True)
         self._copy(source, former, self._name, options)
         return True
 
