@@ -82,6 +82,11 @@ def _text(kind: ServerKind, intro: str, values: Values, full: bool) -> str:
     return head + "\n" + "\n".join(sections)
 
 
+def filter_section(name: str, values: Values) -> str:
+    """Return the section of a filter with only these settings."""
+    return _section(f"filter:{name}", {"use": f"egg:objstore#{name}"}, values.get(name, {}), ())
+
+
 def _section(name: str, fixed: Mapping[str, str], values: Mapping[str, str], table: Table) -> str:
     lines = [f"{key} = {value}\n" for key, value in {**fixed, **values}.items()]
     return f"[{name}]\n" + "".join(lines) + settings.sample(table)

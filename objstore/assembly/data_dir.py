@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from objstore.assembly.cluster_dir import FIRST_PORT, PORT_OFFSETS, ClusterPlan, PlannedHost, cluster_text, write_rings
 from objstore.assembly.conf_text import Values, config_text
+from objstore.assembly.former_pipelines import renewed
 from objstore.assembly.kinds import KINDS
 from objstore.assembly.processes import run_apart
 from objstore.auth.hashing import is_hashed
@@ -175,6 +176,7 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
         os.makedirs(path, exist_ok=True)
     if exists(data.cluster_conf):
         _check_numbers(data, devices, replicas)
+        _renew_pipeline(data)
     else:
         plan = ClusterPlan((PlannedHost(1, 1, HOST),), devices or 1, replicas or 1, PART_POWER)
         if plan.replicas > plan.devices:
@@ -184,6 +186,15 @@ def prepare(data: DataDir, devices: int | None, replicas: int | None) -> bool:
         run_apart(lambda: write_rings(data.etc, plan))
         _write_confs(data, plan)
     return ensure_first_user(data.users) is not None
+
+
+def _renew_pipeline(data: DataDir) -> None:
+    """See `former_pipelines`."""
+    with open(data.proxy_conf, encoding="utf-8") as file:
+        text = file.read()
+    new = renewed(text, KINDS["proxy"], _PROXY_VALUES)
+    if new != text:
+        FILES.replace(data.proxy_conf, new.encode())
 
 
 def _check_numbers(data: DataDir, devices: int | None, replicas: int | None) -> None:
