@@ -29,7 +29,7 @@ from objstore.access.judge import Judge, lets_owner_pass
 from objstore.core.errors import AccessDenied, InvalidInput
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
-from objstore.web import guards, requests
+from objstore.web import requests
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 from objstore.web.requests import Environ
@@ -77,18 +77,10 @@ class Permissions:
     def refusal(
         self, environ: Environ, context: RequestContext, name: Name, info: ContainerInfo | None = None
     ) -> Response | None:
-        """Return None if the request may go on, else the answer. info: of the container, if it is known.
+        """Return None if access control permits the request, else the answer. info: of the container, if it is known.
 
-        Raises ObjstoreError as guards do.
+        The caller then checks the guards (`web.guards`).
         """
-        refused = self._refusal(environ, context, name, info)
-        if refused is None and guards.KEY in environ and not environ.get("objstore.preauthorized"):
-            guards.check(environ, context, environ["REQUEST_METHOD"], name)
-        return refused
-
-    def _refusal(
-        self, environ: Environ, context: RequestContext, name: Name, info: ContainerInfo | None
-    ) -> Response | None:
         realm: Realm | None = environ.get("objstore.realm")
         if realm is None or environ.get("objstore.preauthorized"):
             environ["objstore.owner"] = True

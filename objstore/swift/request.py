@@ -13,7 +13,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ObjectLayer, Page
 from objstore.swift.permission import Permissions
-from objstore.web import requests
+from objstore.web import guards, requests
 from objstore.web.context import RequestContext
 from objstore.web.infos import ContainerInfo
 from objstore.web.requests import Environ
@@ -60,8 +60,14 @@ class ProxyRequest:
         return self._headers
 
     def permit(self, info: ContainerInfo | None = None) -> Response | None:
-        """Return None if the request is permitted, else the refusal. info: of the container, if it is known."""
-        return self._permissions.refusal(self.environ, self.context, self.name, info)
+        """Return None if the request is permitted, else the refusal. info: of the container, if it is known.
+
+        Raises ObjstoreError as guards do.
+        """
+        refused = self._permissions.refusal(self.environ, self.context, self.name, info)
+        if refused is None and guards.KEY in self.environ and not self.trusted:
+            guards.check(self.environ, self.context, self.method, self.name)
+        return refused
 
     def permit_read(self, name: Name) -> None:
         """See `ReadOptions.permit`. Raises AccessDenied."""

@@ -3,6 +3,8 @@ list_endpoints."""
 
 from __future__ import annotations
 
+import io
+import tarfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -258,6 +260,37 @@ def test_an_object_with_a_forbidden_name(user: User) -> None:
     assert error_of(user.s3.put_object, Bucket="c", Key="it's", Body=b"x") == (400, "InvalidRequest")
     answer = user.swift.put("c/it's", b"x")
     assert answer.text.startswith("Object/Container/Account name contains forbidden chars from ")
+
+
+# Bulk requests
+
+
+def archive(*names: str) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+    return made.getvalue()
+
+
+def extract(client: Client, *names: str) -> Any:
+    query = {"extract-archive": "tar"}
+    return client.request("PUT", "c", {"Accept": "application/json"}, archive(*names), query).json
+
+
+def test_members_of_archives_are_checked_each(owner: Client, user: User) -> None:
+    assert user.swift.put("c").status == 201
+    report = extract(user.swift, "good", "it's", "other")
+    assert report["Number Files Created"] == 2
+    assert [status[:3] for _, status in report["Errors"]] == ["400"]
+    assert user.swift.get("c").lines == ["good", "other"]
+    reseller = user.swift.with_token(owner.token)
+    assert reseller.post("", {"X-Account-Read-Only": "true"}).status == 204
+    report = extract(user.swift, "third")
+    assert report["Number Files Created"] == 0
+    assert user.swift.get("c").lines == ["good", "other"]
 
 
 # list_endpoints

@@ -45,6 +45,8 @@ class Rights:
         try:
             refused = self._permissions.refusal(environ, self._context, asked, info)
             status = 0 if refused is None else refused.status
+            if not status and guards.KEY in environ:
+                guards.check(environ, self._context, method, asked)
         except (InvalidInput, RateLimited, AccountBlocked, WritesDisabled) as failure:
             status = status_of(failure)
         if not depends_on_name:
