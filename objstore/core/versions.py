@@ -11,6 +11,8 @@ from collections.abc import Mapping
 VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
 # Up to which time versions count, if that is after the current one, since an older version was made current again.
 RESTORED = "X-Object-Sysmeta-Version-Restored"
+# X-Delete-At of the current version, which may be out of date: the version itself has the true one.
+EXPIRES = "X-Object-Sysmeta-Version-Expires"
 DELETED = "X-Object-Sysmeta-Deleted"  # `true` where that is a delete marker
 # With an object without a row: the container's servers get a deletion.
 UNLISTED = "X-Object-Sysmeta-Container-Update-Override-Deleted"

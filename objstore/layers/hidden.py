@@ -5,8 +5,10 @@ from __future__ import annotations
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NotFound, ObjstoreError
 from objstore.core.headers import POLICY
 from objstore.core.names import Name
-from objstore.layers.interface import ContainerOptions, ObjectLayer
+from objstore.layers.interface import ContainerOptions, DeleteOptions, ObjectLayer, Page
 from objstore.web.context import RequestContext
+
+_PAGE = 1000  # rows of a listing
 
 
 def make(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name, policy: int | None = None) -> None:
@@ -35,3 +37,31 @@ def gone(layer: ObjectLayer, context: RequestContext, owner: Name) -> ObjstoreEr
     except NotFound:
         return NoContainer(f"{owner.of_container.path} was deleted", ended=True)
     return ContainerReplaced(f"{owner.of_container.path} was deleted and made again")
+
+
+def clear(layer: ObjectLayer, context: RequestContext, name: Name, owner: Name) -> None:
+    """Delete a hidden container and its objects, if it exists, as long as its owner does not."""
+    try:
+        while True:
+            rows = layer.list_objects(context, name, Page(limit=_PAGE)).rows
+            if _exists(layer, context, owner):
+                return  # another creation made it, and some of the rows may be its own
+            for row in rows:
+                layer.delete(context, name._replace(object=str(row["name"])), DeleteOptions())
+            if len(rows) < _PAGE:
+                break
+    except NotFound:
+        return
+    try:
+        layer.delete_container(context, name)
+    except (NotFound, Conflict):
+        pass
+
+
+def _exists(layer: ObjectLayer, context: RequestContext, name: Name) -> bool:
+    """Return whether a container exists. Not from the cache, which may be out of date."""
+    try:
+        layer.container(context, name.of_container)
+    except NotFound:
+        return False
+    return True

@@ -66,6 +66,7 @@ from objstore.runtime.settings import boolean, setting
 from objstore.web.context import RequestContext
 from objstore.web.write_conditions import WriteCondition
 
+ARCHIVED = "versions-location"  # in `web.infos.ContainerInfo.sysmeta` of a container that has an archive
 STACK, HISTORY = "stack", "history"
 LOCATION = "X-Container-Sysmeta-Versions-Location"  # the archive, percent-encoded as the client sent it
 MODE = "X-Container-Sysmeta-Versions-Mode"
@@ -98,7 +99,7 @@ class Archive(NamedTuple):
 
 def location_of(sysmeta: Mapping[str, str]) -> str:
     """Return LOCATION of a container, '' for none. sysmeta: as in `web.infos.ContainerInfo`."""
-    return sysmeta.get("versions-location", "")
+    return sysmeta.get(ARCHIVED, "")
 
 
 def mode_of(sysmeta: Mapping[str, str]) -> str:

@@ -66,8 +66,9 @@ class Containers:
         if problem:
             return error(412, problem)
         shown = client_headers(request, listing.headers)
-        shown |= versioned_writes.shown(container.sysmeta)
-        if keeps_versions(container.sysmeta):
+        if versioned_writes.ARCHIVED in container.sysmeta:
+            shown |= versioned_writes.shown(container.sysmeta)
+        elif keeps_versions(container.sysmeta):
             shown |= versions.shown_headers(request, self._layer, container, listing.headers)
         return listing_answer(request, shown, listing.content)
 

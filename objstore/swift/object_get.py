@@ -53,7 +53,9 @@ class ObjectGet:
         if refused is not None:
             return refused
         environ = request.environ
-        options = _options(request)._replace(version_id=versions.checked_id(request, container))
+        options = _options(request)
+        if environ.get("QUERY_STRING"):
+            options = options._replace(version_id=versions.checked_id(request, container))
         if self._opens_expired and opens_expired(environ):
             options = options._replace(expired=True)
         if "," in environ.get("HTTP_RANGE", "") and not options.head and not options.raw:

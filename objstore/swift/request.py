@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from objstore.core.container_sync import SYNCED
-from objstore.core.errors import NotSupported, PreconditionFailed
+from objstore.core.errors import PreconditionFailed
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import keeps_versions
 from objstore.layers.interface import ObjectLayer, Page
 from objstore.swift.permission import Permissions
 from objstore.web import guards, requests
@@ -29,7 +28,6 @@ OWNER_HEADERS = frozenset(
     }
 )  # fmt: skip
 VERSION_ID = "X-Object-Version-Id"
-_EXPIRY = frozenset({"X-Delete-At", "X-Delete-After"})
 # Values that clients send for yes.
 TRUE = ("true", "1", "yes", "on", "t", "y")
 FALSE = ("", "false", "0", "no", "off", "f", "n")
@@ -143,15 +141,13 @@ def listing_answer(request: ProxyRequest, headers: dict[str, str], content: byte
 
 
 def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
-    """Return None if the client may change objects of the container, else the refusal. Raises NotSupported."""
+    """Return None if the client may change objects of the container, else the refusal."""
     container = layer.container_info(request.context, request.name)
     refused = request.permit(container)
     if refused is not None:
         return refused
     if not container.exists:
         return missing(container.status)
-    if keeps_versions(container.sysmeta) and not _EXPIRY.isdisjoint(request.headers):
-        raise NotSupported("Objects of a container that keeps versions cannot expire")
     return None
 
 

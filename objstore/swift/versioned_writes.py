@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from objstore.core.errors import InvalidInput, MalformedHeader
 from objstore.core.text import to_native
 from objstore.core.versions import keeps_versions
-from objstore.layers.versioned_writes import HISTORY, LOCATION, MODE, STACK, location_of, mode_of
+from objstore.layers.versioned_writes import ARCHIVED, HISTORY, LOCATION, MODE, STACK, location_of, mode_of
 from objstore.swift import versions
 from objstore.swift.named_object import unquoted
 from objstore.swift.request import ProxyRequest
 from objstore.web.infos import ContainerInfo
+
+__all__ = ["ARCHIVED", "changed", "is_concerned", "shown"]
 
 _MODES = {"X-Versions-Location": STACK, "X-History-Location": HISTORY}
 _REMOVE = ("X-Remove-Versions-Location", "X-Remove-History-Location")

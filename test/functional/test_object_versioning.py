@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -272,6 +273,73 @@ def test_access(owner: Client, anonymous: Client, versioned: str) -> None:
         assert of_version(anonymous, method, f"{versioned}/o", old).status == 401
     assert anonymous.post(versioned, {"X-Versions-Enabled": "false"}).status == 401
     assert owner.head(versioned)["X-Versions-Enabled"] == "True"
+
+
+def test_a_version_that_expires(owner: Client, versioned: str) -> None:
+    first = write(owner, f"{versioned}/o", b"one")
+    second = write(owner, f"{versioned}/o", b"two", X_Delete_After="2")
+    third = write(owner, f"{versioned}/p", b"p")
+    assert owner.post(f"{versioned}/p", {"X-Delete-After": "2"}).status == 202
+    ends = max(int(owner.head(f"{versioned}/{name}")["X-Delete-At"]) for name in "op")
+    time.sleep(max(0.0, ends - time.time()) + 0.2)
+    for name in "op":
+        assert owner.get(f"{versioned}/{name}").status == owner.head(f"{versioned}/{name}").status == 404
+        assert owner.post(f"{versioned}/{name}", {"X-Object-Meta-A": "1"}).status == 404
+    assert of_version(owner, "GET", f"{versioned}/o", second).status == 404
+    assert shown(owner, versioned) == [("o", second, True), ("o", first, False), ("p", third, True)]
+    deleted = owner.delete(f"{versioned}/o")
+    assert deleted.status == 404
+    assert shown(owner, versioned)[0] == ("o", deleted[ID], True)
+    assert owner.names(versioned) == ["p"]
+    assert owner.put(f"{versioned}/p", b"again", {"If-None-Match": "*"}).status == 201
+    assert owner.get(f"{versioned}/p").body == b"again"
+
+
+def test_a_post_of_a_type_shows_in_listings(owner: Client, versioned: str) -> None:
+    first = write(owner, f"{versioned}/o", b"one", Content_Type="text/one", X_Object_Meta_A="1")
+    assert owner.post(f"{versioned}/o", {"Content-Type": "text/posted", "X-Object-Meta-B": "2"}).status == 202
+    row = owner.get(versioned, format="json").json[0]
+    assert (row["content_type"], row["bytes"], row["hash"]) == ("text/posted", 3, hashlib.md5(b"one").hexdigest())
+    assert versions(owner, versioned)[0]["content_type"] == "text/posted"
+    assert shown(owner, versioned) == [("o", first, True)]
+    now = owner.get(f"{versioned}/o")
+    assert (now["Content-Type"], now.get("X-Object-Meta-A"), now["X-Object-Meta-B"]) == ("text/posted", None, "2")
+    second = write(owner, f"{versioned}/o", b"two", Content_Type="text/two")
+    assert of_version(owner, "PUT", f"{versioned}/o", first).status == 201
+    assert owner.post(f"{versioned}/o", {"Content-Type": "text/again"}).status == 202
+    assert owner.get(versioned, format="json").json[0]["content_type"] == "text/again"
+    assert shown(owner, versioned) == [("o", second, False), ("o", first, True)]
+
+
+def test_a_large_object_in_versions(owner: Client, versioned: str, new_container: Callable[[], str]) -> None:
+    segments = new_container()
+    for name in "12":
+        owner.put(f"{segments}/{name}", b"part")
+    manifest = f'[{{"path": "/{segments}/1"}}, {{"path": "/{segments}/2"}}]'.encode()
+    large = owner.request("PUT", f"{versioned}/o", {}, manifest, {"multipart-manifest": "put"})
+    assert large.status == 201
+    for row in (versions(owner, versioned)[0], owner.get(versioned, format="json").json[0]):
+        assert (row["bytes"], row["slo_etag"]) == (8, large["Etag"])
+    assert owner.request("DELETE", f"{versioned}/o", query={"multipart-manifest": "delete"}).status == 200
+    assert owner.get(f"{versioned}/o").status == 404
+    old = versions(owner, versioned)[1]
+    assert old["version_id"] == large[ID]
+    assert of_version(owner, "GET", f"{versioned}/o", large[ID]).body == b"partpart"
+    assert of_version(owner, "PUT", f"{versioned}/o", large[ID]).status == 201
+    assert owner.get(f"{versioned}/o")["Etag"] == large["Etag"]
+
+
+def test_a_link_in_versions(owner: Client, versioned: str, container: str) -> None:
+    owner.put(f"{container}/target", b"target")
+    link = write(owner, f"{versioned}/o", b"", X_Symlink_Target=f"{container}/target")
+    write(owner, f"{versioned}/o", b"plain")
+    row = versions(owner, versioned)[1]
+    assert (row["version_id"], row["bytes"]) == (link, 0)
+    assert row["symlink_path"] == f"{owner.root}/{container}/target"
+    assert of_version(owner, "GET", f"{versioned}/o", link).body == b"target"
+    assert of_version(owner, "PUT", f"{versioned}/o", link).status == 201
+    assert owner.get(f"{versioned}/o").body == b"target"
+    assert owner.get(versioned, format="json").json[0]["symlink_path"] == row["symlink_path"]
 
 
 def test_info(owner: Client) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
+from objstore.core.names import Name
 from objstore.core.timestamps import Clock
 from objstore.daemon.duties import account_reaper, expirer, reconciler
 from objstore.daemon.duties.account_reaper import AccountReaper, DeviceAccounts
@@ -14,7 +15,10 @@ from objstore.daemon.duties.expirer import Expirer
 from objstore.daemon.duties.reconciler import DeviceContainers, Reconciler
 from objstore.daemon.replica_client import ReplicaClient
 from objstore.daemon.runner import DaemonPace
+from objstore.layers.manifests import Manifests
 from objstore.layers.segment_reclaim import Reclaimer
+from objstore.layers.versions import Versions
+from objstore.layers.versions.keys import keeps_entries
 from objstore.runtime.settings import duration, positive, rate, setting, size, table
 from objstore.runtime.throttle import Throttle
 from objstore.store.databases import ContainerStore
@@ -78,6 +82,17 @@ def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
     return partial(Reclaimer(around.layer, delay, around.logger).free, RequestContext())
 
 
+def _version_end(around: Surroundings, delay: float) -> Callable[[Name], None]:
+    """Return a function for an object that has expired, perhaps a version: see `ExpirerMeans`."""
+    layer = Versions(Manifests(around.layer, delay, around.logger))
+
+    def end(name: Name) -> None:
+        if name.container is not None and keeps_entries(name.container):
+            layer.expire(RequestContext(), name)
+
+    return end
+
+
 def _object_expirer(around: Surroundings) -> Work:
     def containers(device: str) -> ContainerStore:
         return around.devices.get(device).containers
@@ -89,6 +104,7 @@ def _object_expirer(around: Surroundings) -> Work:
         around.is_own,
         containers,
         _freeing(around, values.object_expirer_free_delay),
+        _version_end(around, values.object_expirer_free_delay),
         Clock(),
         around.logger,
     )

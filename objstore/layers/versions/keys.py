@@ -12,18 +12,19 @@ died: it is ignored.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
-from objstore.core.expiry import DELETE_AT
+from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
 from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_FIELDS, LISTED_SIZE, LISTED_WHOLE, class_header
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name, hidden
 from objstore.core.timestamps import Timestamp
-from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, MARKER_TYPE, RESTORED, UNLISTED, VERSION
+from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, EXPIRES, MARKER_TYPE, RESTORED, UNLISTED, VERSION
 from objstore.layers import hidden as containers
 from objstore.layers import listings
 from objstore.layers.bodies import BytesBody
@@ -154,13 +155,20 @@ class Key(NamedTuple):
         tail = headers.get(VERSION)
         return Seen(names.parse_tail(tail) if tail else None, Timestamp.parse(headers[STORED_TIMESTAMP]), headers)
 
-    def head(self, ref: Ref) -> Reply | None:
-        """Return the headers of an entry, None if it is gone."""
-        return self._head(self.entry(ref))
+    def head(self, ref: Ref, expired: bool = False) -> Reply | None:
+        """Return the headers of an entry, None if it is gone. expired: also those of an expired one."""
+        return self._head(self.entry(ref), expired=expired)
 
-    def _head(self, name: Name, newest: bool = False) -> Reply | None:
+    def has_expired(self, seen: Seen) -> bool:
+        """Return whether the current version has expired."""
+        if seen.ref is None or EXPIRES not in seen.headers:
+            return False
+        head = self.head(seen.ref, expired=True)
+        return head is None or is_expired(head.headers, time.time())
+
+    def _head(self, name: Name, newest: bool = False, expired: bool = False) -> Reply | None:
         try:
-            return self.layer.open(self.context, name, ReadOptions(head=True, newest=newest, raw=True))
+            return self.layer.open(self.context, name, ReadOptions(head=True, newest=newest, raw=True, expired=expired))
         except NotFound:
             return None
 
@@ -249,7 +257,7 @@ class Key(NamedTuple):
         the entry may have been deleted with it.
         """
         life = self.layer.container_info(self.context, self.name).life
-        options = PutOptions(_pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
+        options = PutOptions(pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
         if self.unlimited:
             options = options._replace(unlimited=True)
         try:
@@ -290,12 +298,26 @@ def kept_in(name: Name) -> Name:
     return Name(name.account, hidden(KIND, name.container))
 
 
+def keeps_entries(container: str) -> bool:
+    """Return whether a container is that of the versions of another one."""
+    return container.startswith(hidden(KIND, ""))
+
+
+def version_at(entry: Name) -> tuple[Name, Ref]:
+    """Return the key and the version of an entry. Raises ValueError if the name is not that of one."""
+    container, text = entry.container or "", entry.object or ""
+    if not keeps_entries(container):
+        raise ValueError(f"not a container of versions: {container!r}")
+    parsed = names.parse_entry(text)
+    return Name(entry.account, container[len(hidden(KIND, "")) :], parsed.key), parsed.ref
+
+
 def etag_of(headers: Mapping[str, str]) -> str:
     """Return the etag of an object that clients see, without quotes. headers: its own, Etag among them."""
     return shown_etag(headers, headers.get("Etag", "").strip('"'))
 
 
-def _pointing(move: Move) -> dict[str, str]:
+def pointing(move: Move) -> dict[str, str]:
     """Return the headers of a pointer."""
     ref, stored = move.ref, move.stored
     if ref.marker:
@@ -315,6 +337,7 @@ def _pointing(move: Move) -> dict[str, str]:
         MANIFEST: FORM,
         MANIFEST_ETAG: etag_of(stored),
         MANIFEST_SIZE: stored.get(MANIFEST_SIZE) or str(move.size),
+        **({EXPIRES: stored[DELETE_AT]} if DELETE_AT in stored else {}),
         **({RESTORED: move.restored.internal} if move.restored is not None else {}),
         **class_header(stored),
         LISTED_ETAG: stored.get(LISTED_ETAG) or stored["Etag"].strip('"'),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from objstore.core.errors import NotFound, PreconditionFailed
+from objstore.core.errors import NodeFailure, NotFound, PreconditionFailed
 from objstore.core.manifests import owned_prefix
-from objstore.core.names import Name
+from objstore.core.names import RESERVED, Name
+from objstore.core.timestamps import Timestamp
 from objstore.core.versions import keeps_versions
+from objstore.layers import hidden
 from objstore.layers.bodies import ObjectBody
 from objstore.layers.interface import (
+    ContainerOptions,
     DeleteOptions,
     DeleteResult,
     Group,
@@ -26,7 +30,7 @@ from objstore.layers.interface import (
 )
 from objstore.layers.passing import Passing
 from objstore.layers.stack import Deps, LayerKind
-from objstore.layers.versions import history, reads, removal, restoring, states, writes
+from objstore.layers.versions import history, keys, reads, removal, restoring, states, writes
 from objstore.layers.versions.keys import Key
 from objstore.layers.versions.names import NULL
 from objstore.runtime import settings
@@ -81,7 +85,7 @@ class Versions(Passing):
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
         if self._enabled(context, name) is not None:
-            reads.update(Key(self.inner, context, name), options)
+            reads.update(Key(self.inner, context, name, unlimited=True), options)
             return
         if options.version_id not in ("", NULL):
             raise states.unknown(name, options.version_id)
@@ -111,6 +115,35 @@ class Versions(Passing):
         if self._enabled(context, name) is None:
             raise states.unknown(name, version_id)
         return restoring.restore(Key(self.inner, context, name), version_id, condition)
+
+    def create_container(self, context: RequestContext, name: Name, options: ContainerOptions) -> bool:
+        """See `ObjectLayer.create_container`. Clear what a former container of the name has left."""
+        if not (name.container or "").startswith(RESERVED):
+            entries = keys.kept_in(name)
+            if not self.container_info(context, name).exists and self.container_info(context, entries).exists:
+                hidden.clear(self.inner, context, entries, name)
+        return self.inner.create_container(context, name, options)
+
+    def delete_container(self, context: RequestContext, name: Name, timestamp: Timestamp | None = None) -> bool:
+        """See `ObjectLayer.delete_container`. Clear entries that never counted."""
+        kept = keeps_versions(self.container_info(context, name).sysmeta)
+        is_complete = self.inner.delete_container(context, name, timestamp)
+        if kept:
+            with contextlib.suppress(NodeFailure):  # they are cleared when the container is made again
+                hidden.clear(self.inner, context, keys.kept_in(name), name)
+        return is_complete
+
+    def expire(self, context: RequestContext, entry: Name) -> None:
+        """Make a delete marker current instead of a version that has expired, before its entry is deleted.
+
+        entry: in the container of versions. Nothing happens if it is not that of the current version. Raises Conflict.
+        """
+        name, ref = keys.version_at(entry)
+        enabled = self._enabled(context, name)
+        key = Key(self.inner, context, name, unlimited=True)
+        seen = key.look(newest=True) if enabled is not None else None
+        if seen is not None and seen.ref == ref:
+            writes.expire(key, seen, bool(enabled))
 
     def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
         """See `VersionedLayer.find_owner`."""

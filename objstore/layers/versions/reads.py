@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from objstore.core.errors import DeleteMarker, NotFound, ObjstoreError
+from objstore.core.errors import Conflict, DeleteMarker, NotFound, ObjstoreError
+from objstore.core.expiry import DELETE_AT
+from objstore.core.listed import LISTED_TYPE
 from objstore.core.names import Name
-from objstore.core.versions import VERSION
+from objstore.core.versions import EXPIRES, VERSION
 from objstore.layers.interface import ReadOptions, Reply, UpdateOptions
-from objstore.layers.versions import states
-from objstore.layers.versions.keys import Key
+from objstore.layers.versions import names, states, writes
+from objstore.layers.versions.keys import Key, move_to, pointing
 from objstore.layers.versions.names import NULL, Ref
+from objstore.runtime import green
 
+_SHOWN = frozenset({"Content-Type", DELETE_AT})
 _TRIES = 5  # each after a version was gone by the time it was read, since another became the current one
 
 
@@ -29,8 +33,12 @@ class Place(NamedTuple):
 def open_version(key: Key, options: ReadOptions) -> Reply:
     """Open a version. Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
     version_id = options.version_id
+    last: Place | None = None
     for _ in range(_TRIES):
         place = locate(key, version_id, options.newest)
+        if place == last:
+            break
+        last = place
         try:
             reply = key.layer.open(key.context, place.name, options)
         except NotFound:
@@ -46,15 +54,47 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
 
 def update(key: Key, options: UpdateOptions) -> None:
     """Replace the metadata of a version. Raises as `open_version`, and PreconditionFailed, Conflict."""
+    last: Place | None = None
     for _ in range(_TRIES):
         place = locate(key, options.version_id)
+        if place == last:
+            break
+        last = place
         try:
             key.layer.update(key.context, place.name, options)
+            if place.ref is not None and not options.version_id:
+                _refresh(key, place.ref, options)
             return
         except NotFound:
             if options.version_id:
                 break
     raise missing(key.name, options.version_id)
+
+
+def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
+    """Make the pointer to a version show the type and the expiry that its entry has after a change.
+
+    It is written again at the timestamp right after its own, so it loses against all newer versions.
+    """
+    for attempt in range(writes.TRIES):
+        seen = key.look(newest=True)
+        if seen is None or seen.ref != ref:
+            return
+        if _SHOWN.isdisjoint(options.headers) and EXPIRES not in seen.headers:
+            return
+        head = key.head(ref)
+        if head is None:
+            return
+        move = move_to(ref, head)
+        if seen.horizon > ref.stamp:
+            move = move._replace(restored=seen.horizon)
+        shown = pointing(move)
+        if all(seen.headers.get(name) == shown.get(name) for name in ("Content-Type", LISTED_TYPE, EXPIRES)):
+            return
+        if key.point(move, names.successor(seen.written), writes.as_seen(seen), keep=True):
+            return
+        green.sleep(writes.PAUSE * attempt)
+    raise Conflict("others change the key all the time")
 
 
 def locate(key: Key, version_id: str, newest: bool = False) -> Place:

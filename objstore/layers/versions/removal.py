@@ -31,7 +31,7 @@ def remove(key: Key, version_id: str, condition: WriteCondition | None) -> Delet
 
 def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
     """Delete a version; return whether it existed."""
-    head = key.head(ref)
+    head = key.head(ref, expired=True)
     if head is None:
         step_aside(key, ref)  # one that was made current again while it was deleted
         return False

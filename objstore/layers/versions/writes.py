@@ -55,7 +55,7 @@ def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutRe
     """Make an object the current version. enabled: else it is a null version. Raises as `ObjectLayer.put`."""
     key.make_container()
     condition = options.condition
-    seen = key.look(newest=True)
+    seen = _look(key, condition, enabled)
     check(seen, condition)  # refuse before the upload
     ref = names.new_ref(Kind(null=not enabled, conditional=condition is not None), seen and seen.latest)
     entry = options._replace(timestamp=ref.stamp, condition=None, life="", rename=None, listed=True)
@@ -79,14 +79,15 @@ def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResul
     """Make a delete marker the current version. Raises as `ObjectLayer.delete`."""
     condition = options.condition
     key.make_container()
-    seen = key.look(newest=True)
+    seen = _look(key, condition, enabled)
     check(seen, condition)
     if options.delete_at is not None:
-        _check_expiry(seen, options.delete_at)
-        condition = condition or _as_seen(seen)
-    existed = seen is not None and not seen.marker
-    if not existed and not options.mark_missing:
+        _check_expiry(key, seen, options.delete_at)
+        condition = condition or as_seen(seen)
+    is_marked = seen is None or seen.marker
+    if is_marked and not options.mark_missing:
         return DeleteResult(False)
+    existed = not is_marked and not (seen is not None and key.has_expired(seen))
     kind = Kind(marker=True, null=not enabled, conditional=condition is not None)
     ref = names.new_ref(kind, seen and seen.latest)
     key.put_marker(ref)
@@ -100,9 +101,32 @@ def check(seen: Seen | None, condition: WriteCondition | None) -> None:
         condition.check(None if seen is None or seen.marker else seen.etag)
 
 
-def _check_expiry(seen: Seen | None, due: int) -> None:
-    """Raises PreconditionFailed unless there is a plain object that expires at this time: versions never do."""
-    if seen is None or seen.headers.get(DELETE_AT) != str(due):
+def _look(key: Key, condition: WriteCondition | None, enabled: bool) -> Seen | None:
+    """Return the object under a key before a change. If the change has a condition, an expired one becomes deleted."""
+    seen = key.look(newest=True)
+    if condition is None or seen is None or not key.has_expired(seen):
+        return seen
+    expire(key, seen, enabled)
+    return key.look(newest=True)
+
+
+def expire(key: Key, seen: Seen, enabled: bool) -> None:
+    """Make a delete marker the current version instead of one that has expired. Raises Conflict if it is not current.
+
+    seen: the pointer to it.
+    """
+    ref = names.new_ref(Kind(marker=True, null=not enabled, conditional=True), seen.latest)
+    key.put_marker(ref)
+    _commit(key, Move(ref, _NOTHING, 0), seen, as_seen(seen), enabled)
+
+
+def _check_expiry(key: Key, seen: Seen | None, due: int) -> None:
+    """Raises PreconditionFailed unless the object expires at this time."""
+    headers: Mapping[str, str] = {} if seen is None else seen.headers
+    if seen is not None and seen.ref is not None:
+        head = key.head(seen.ref, expired=True)
+        headers = {} if head is None else head.headers
+    if headers.get(DELETE_AT) != str(due):
         raise PreconditionFailed("the object does not expire at that time")
 
 
@@ -170,17 +194,17 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
             if not _preserve(key, seen):
                 return False
             keep = True
-        condition = condition or _as_seen(seen)
+        condition = condition or as_seen(seen)
     elif seen is not None and seen.ref is not None:
         key.give_receipt(seen.ref)
         if seen.marker and condition is not None:  # clients see no object: only If-None-Match comes here
-            condition = _as_seen(seen)
+            condition = as_seen(seen)
     if odd:  # a tombstone, or the promise to a conditional writer that died: the store chooses a later time
         stamp = None
-        condition = condition or _as_seen(seen)
+        condition = condition or as_seen(seen)
     elif seen is not None and seen.written >= move.stamp:
         stamp = names.successor(seen.written)
-        condition = condition or _as_seen(seen)
+        condition = condition or as_seen(seen)
     return key.point(move, stamp, condition, keep)
 
 
@@ -191,10 +215,10 @@ def _confirm(key: Key, move: Move, seen: Seen, keep: bool) -> None:
     """
     if seen.horizon > move.ref.stamp:
         move = move._replace(restored=seen.horizon)
-    key.point(move, names.successor(seen.written), _as_seen(seen), keep)
+    key.point(move, names.successor(seen.written), as_seen(seen), keep)
 
 
-def _as_seen(seen: Seen | None) -> WriteCondition:
+def as_seen(seen: Seen | None) -> WriteCondition:
     """Return the condition that the object under the key has not changed since it was read."""
     return ABSENT if seen is None else WriteCondition(if_match=f'"{seen.etag}"')
 
@@ -237,7 +261,7 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
 def _copy(key: Key, source: Reply, ref: Ref) -> None:
     """Write an open object as an entry, with the metadata stored with it."""
     headers = source.headers
-    stored = {name: value for name, value in headers.items() if stored_with_object(name) and name != DELETE_AT}
+    stored = {name: value for name, value in headers.items() if stored_with_object(name)}
     stored["Content-Type"] = headers["Content-Type"]
     options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True, unlimited=True)
     try:

@@ -43,6 +43,7 @@ from objstore.core.names import Name, hidden
 from objstore.core.policies import Policies
 from objstore.layers import listings
 from objstore.layers.bodies import BytesBody
+from objstore.layers.hidden import clear
 from objstore.layers.interface import (
     ContainerOptions,
     DeleteOptions,
@@ -328,25 +329,7 @@ class Buckets:
         """Delete the remains of a deleted bucket: parts, versions that never counted, lost data."""
         assert name.container is not None
         for kind in self._kinds:
-            self._clear(context, Name(name.account, hidden(kind, name.container)), name)
-
-    def _clear(self, context: RequestContext, name: Name, bucket: Name) -> None:
-        """Delete a hidden container and its objects, if it exists, as long as its bucket does not."""
-        try:
-            while True:
-                rows = self._layer.list_objects(context, name, Page(limit=_PAGE)).rows
-                if self._exists(context, bucket):
-                    return  # another creation made it, and some of the rows may be its own
-                for row in rows:
-                    self._layer.delete(context, name._replace(object=str(row["name"])), DeleteOptions())
-                if len(rows) < _PAGE:
-                    break
-        except NotFound:
-            return
-        try:
-            self._layer.delete_container(context, name)
-        except (NotFound, Conflict):
-            pass
+            clear(self._layer, context, Name(name.account, hidden(kind, name.container)), name)
 
 
 def hidden_kinds(policies: Policies) -> list[str]:

@@ -59,8 +59,8 @@ ERRORS: dict[str, Meaning] = {
     "InvalidBucketAclWithObjectOwnership": Meaning(
         400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
     ),
-    "InvalidBucketState": Meaning(409, "The request isn't valid for the current state of the bucket."),
     "InvalidBucketName": Meaning(400, "The specified bucket is not valid."),
+    "InvalidBucketState": Meaning(409, "The request isn't valid for the current state of the bucket."),
     "InvalidChunkSizeError": Meaning(403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
     "InvalidDigest": Meaning(400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": Meaning(

@@ -20,7 +20,6 @@ from urllib.parse import quote
 from objstore.core.errors import BodyTimeout, BodyTruncated, InvalidInput, ObjstoreError, TooManyContainers
 from objstore.core.limits import Limits
 from objstore.core.names import Name
-from objstore.core.versions import keeps_versions
 from objstore.layers.bodies import BytesBody, ObjectBody
 from objstore.layers.interface import ContainerOptions, ObjectLayer, PutOptions
 from objstore.layers.options import put_options
@@ -254,8 +253,6 @@ class BulkExtraction:
             if status and status != 401:
                 self.report.fail(quote(f"/v1{container.path}"), status)
             return status
-        if keeps_versions(info.sysmeta) and any(header.startswith("X-Delete-") for header in self._headers):
-            return 501  # as a single request
         return 0
 
     def _start(self, archive: TarReader, member: TarMember, name: Name, shown: str) -> Iterator[None]:

@@ -20,6 +20,7 @@ from objstore.core.manifests import MANIFEST_ETAG, is_large
 from objstore.core.names import Name
 from objstore.core.versions import keeps_versions
 from objstore.layers.interface import DeleteOptions, ObjectLayer, ReadOptions, Reply, Version, VersionsPage
+from objstore.layers.versioned_writes import HISTORY, location_of, mode_of
 from objstore.swift import parallel, versions
 from objstore.swift.bulk.report import DELETED, NOT_FOUND, BulkReport, with_heartbeats
 from objstore.swift.bulk.rights import Rights
@@ -154,8 +155,11 @@ class ManifestDeletion:
 
     def _segments(self, manifest: Manifest) -> Iterator[None]:
         kept: frozenset[str] | None = frozenset()
-        if keeps_versions(self._layer.container_info(self._request.context, manifest.name).sysmeta):
+        sysmeta = self._layer.container_info(self._request.context, manifest.name).sysmeta
+        if keeps_versions(sysmeta):
             kept = self._paths_of_others(manifest) if manifest.version_id else None
+        elif location_of(sysmeta) and mode_of(sysmeta) == HISTORY:
+            kept = None  # the manifest is archived
         if kept is None:
             return
         unused = manifest._replace(listed=[each for each in manifest.listed if each.path not in kept])

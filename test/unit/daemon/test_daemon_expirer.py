@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,29 @@ from harness.in_process import InProcess, run_pass
 
 from objstore.assembly.duties import cleaners
 from objstore.assembly.surroundings import Work
+from objstore.core.errors import NotFound
 from objstore.core.manifests import MANIFEST_OWNS, owns
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.daemon.duties.expirer import finished, may_be_kept, turn
 from objstore.daemon.replica_client import Fate, ReplicaReply, fate
-from objstore.layers.interface import DeleteOptions
+from objstore.layers import documents
+from objstore.layers.bodies import BytesBody
+from objstore.layers.interface import (
+    ContainerOptions,
+    DeleteOptions,
+    PutOptions,
+    ReadOptions,
+    UpdateOptions,
+    Version,
+    VersionsPage,
+)
+from objstore.layers.manifests import Manifests
+from objstore.layers.versions import CONFIG, ENABLED, Versions
 from objstore.runtime import green
 from objstore.web.context import RequestContext
 from objstore.web.responses import Answer
+from objstore.web.write_conditions import WriteCondition
 
 CONTAINER = Name("AUTH_t", "c")
 OBJECT = Name("AUTH_t", "c", "o")
@@ -386,3 +401,93 @@ def test_what_answers_say_of_an_object(deletion: ReplicaReply, look: ReplicaRepl
 )
 def test_when_a_row_is_done_with(fates: set[Fate], row_age: float, due_age: float, expected: bool) -> None:
     assert finished(fates, row_age, due_age, 100) is expected
+
+
+# Versions.
+
+
+class Versioned:
+    """A container that keeps versions. shown: ids, newest first, and whether it is current; "" for delete markers."""
+
+    def __init__(self, store: InProcess) -> None:
+        self.layer = Versions(Manifests(store.proxy.layer, 0.0, logging.getLogger("test")))
+        self.name = Name("AUTH_t", "v", "o")
+        self.layer.create_container(RequestContext(), self.name.of_container, ContainerOptions({}))
+        documents.keep(self.layer, RequestContext(), self.name, CONFIG, ENABLED)
+
+    def put(self, data: bytes, **headers: str) -> str:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        options = PutOptions({"Content-Type": "text/plain", **sent})
+        return self.layer.put(RequestContext(), self.name, options, BytesBody(data)).version_id
+
+    def put_ending(self, data: bytes) -> tuple[str, int]:
+        at = int(time.time()) + 2
+        return self.put(data, X_Delete_At=str(at)), at
+
+    @property
+    def shown(self) -> list[tuple[str, bool]]:
+        items = self.layer.list_versions(RequestContext(), self.name.of_container, VersionsPage())
+        return [("" if one.marker else one.version_id, one.latest) for one in items if isinstance(one, Version)]
+
+    def read(self) -> bytes | None:
+        try:
+            return self.layer.open(RequestContext(), self.name, ReadOptions()).read()
+        except NotFound:
+            return None
+
+
+@pytest.fixture
+def versioned(store: InProcess) -> Versioned:
+    return Versioned(store)
+
+
+def test_the_current_version_expires_and_the_name_is_deleted(
+    store: InProcess, versioned: Versioned, expirer: Work, run: Any
+) -> None:
+    first = versioned.put(b"one")
+    second, at = versioned.put_ending(b"two")
+    wait_for(at)
+    assert versioned.read() is None
+    assert versioned.shown == [(second, True), (first, False)]
+    assert run(expirer)["expired_total"] == 1
+    assert versioned.read() is None
+    assert versioned.shown == [("", True), (first, False)]
+    assert not any(queued(store))
+
+
+def test_a_former_version_expires_alone(store: InProcess, versioned: Versioned, expirer: Work, run: Any) -> None:
+    _, at = versioned.put_ending(b"one")
+    second = versioned.put(b"two")
+    wait_for(at)
+    assert run(expirer)["expired_total"] == 1
+    assert (versioned.read(), versioned.shown) == (b"two", [(second, True)])
+
+
+def test_a_version_whose_end_was_taken_back_stays(versioned: Versioned, expirer: Work, run: Any) -> None:
+    first, at = versioned.put_ending(b"one")
+    versioned.layer.update(RequestContext(), versioned.name, UpdateOptions({}))
+    wait_for(at)
+    assert run(expirer)["expired_total"] == 0
+    assert (versioned.read(), versioned.shown) == (b"one", [(first, True)])
+
+
+def test_a_version_written_over_an_expired_one(versioned: Versioned, expirer: Work, run: Any) -> None:
+    _, at = versioned.put_ending(b"one")
+    wait_for(at)
+    condition = WriteCondition(if_none_match="*")
+    options = PutOptions({"Content-Type": "text/plain"}, condition=condition)
+    second = versioned.layer.put(RequestContext(), versioned.name, options, BytesBody(b"two")).version_id
+    run(expirer)
+    assert versioned.read() == b"two"
+    assert versioned.shown == [(second, True), ("", False)]
+
+
+def test_a_plain_object_that_expires_as_a_former_version(versioned: Versioned, expirer: Work, run: Any) -> None:
+    documents.keep(versioned.layer, RequestContext(), versioned.name, CONFIG, "")
+    _, at = versioned.put_ending(b"plain")
+    documents.keep(versioned.layer, RequestContext(), versioned.name, CONFIG, ENABLED)
+    second = versioned.put(b"two")
+    assert versioned.shown == [(second, True), ("null", False)]
+    wait_for(at)
+    run(expirer)
+    assert versioned.shown == [(second, True)]
