@@ -48,7 +48,7 @@ def shown(owner: Client, container: str, **query: str | int) -> list[tuple[str, 
 
 def write(owner: Client, path: str, data: bytes = b"", **headers: str) -> str:
     answer = owner.put(path, data, {name.replace("_", "-"): value for name, value in headers.items()})
-    assert answer.status == 201
+    assert answer.status == 201, answer
     return answer[ID]
 
 
