@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from objstore.access.bucket import POLICY_SYSMETA
 from objstore.access.identity import ANYONE
-from objstore.core.errors import AccountBlocked, InvalidInput, RateLimited, WritesDisabled
+from objstore.core.errors import ObjstoreError
 from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.swift.permission import Permissions
@@ -28,9 +28,9 @@ class Rights:
         self._decided: dict[tuple[str, str | None, bool, bool], int] = {}
 
     def refusal(self, method: str, name: Name, query: str = "") -> int:
-        """Return 0 if a request with that method for a container or object is permitted, else the status, 401 or 403.
+        """Return 0 if a request with that method for a container or object is permitted, else the status.
 
-        query: of that request.
+        The status is 401 or 403, or that of a guard (`web.guards`), which may wait. query: of that request.
         """
         key = (method, name.container, name.object is None, bool(query))
         status = self._decided.get(key)
@@ -47,7 +47,7 @@ class Rights:
             status = 0 if refused is None else refused.status
             if not status and guards.KEY in environ:
                 guards.check(environ, self._context, method, asked)
-        except (InvalidInput, RateLimited, AccountBlocked, WritesDisabled) as failure:
+        except ObjstoreError as failure:  # of a guard, or a policy that cannot be read
             status = status_of(failure)
         if not depends_on_name:
             self._decided[key] = status

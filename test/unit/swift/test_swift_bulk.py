@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from objstore.core.errors import Conflict, LimitExceeded, NodeFailure, NoSpace
+from objstore.core.errors import Conflict, InvalidInput, LimitExceeded, NodeFailure, NoSpace
 from objstore.core.limits import DEFAULT_LIMITS
 from objstore.core.names import Name
 from objstore.layers.bodies import BytesBody
@@ -453,3 +453,34 @@ def test_growth_is_limited_after_a_free_part():
         growth.produced(1)
     unlimited = decompression.Growth(0)
     unlimited.produced(1 << 40)
+
+
+# Guards of other filters
+
+
+def guarded(check):
+    return {"objstore.guards": (check,)}
+
+
+def test_guards_are_asked_about_each_name(layer):
+    asked = []
+
+    def check(permitted):
+        asked.append((permitted.method, permitted.name.object))
+        if permitted.name.object == "b":
+            raise InvalidInput("a name that is not allowed")
+
+    found = extract(filter_over(layer), archive(("a", b"1"), ("b", b"2"), ("c", b"3")), **guarded(check))
+    assert found["Errors"] == [["box/b", "400 Bad Request"]]
+    assert (found["Number Files Created"], found["Response Body"]) == (2, "")
+    assert asked == [("PUT", name) for name in "abc"]
+    request = environ("POST", "/v1/AUTH_a", "bulk-delete", b"box/a\nbox/b\n", **guarded(check))
+    assert json.loads(call(filter_over(layer), request).read())["Errors"] == [["/box/b", "400 Bad Request"]]
+
+
+def test_an_error_of_a_guard_is_that_of_its_name(layer):
+    def check(permitted):
+        raise NodeFailure("the counts cannot be read")
+
+    found = extract(filter_over(layer), archive(("a", b"1"), ("b", b"2")), **guarded(check))
+    assert found["Errors"] == [[f"box/{name}", "503 Service Unavailable"] for name in "ab"]
