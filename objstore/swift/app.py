@@ -96,7 +96,7 @@ class ProxyApp:
         verb = self._verbs[depth].get(method)
         if method == "PUT" and depth == 2 and "HTTP_X_COPY_FROM" in environ:
             verb = self.copies
-        if depth == 2 and self._large_objects is not None:
+        if depth == 2 and environ.get("QUERY_STRING") and self._large_objects is not None:
             verb = self._large_objects.verb(environ) or verb
         if verb is None:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,3 +117,23 @@ def test_a_container_is_deleted_with_all_its_objects(swift: Swift, container: st
     swift("upload", container, *(f"file{number}" for number in range(5)))
     swift("delete", container)
     assert container not in swift("list").split()
+
+
+def test_a_file_goes_up_in_segments_and_is_deleted_with_them(swift: Swift, container: str, tmp_path: Path) -> None:
+    content = os.urandom((5 << 20) + 17)
+    (tmp_path / "large").write_bytes(content)
+    try:
+        swift("upload", container, "large", "-S", "1M", "--use-slo")
+        assert len(swift("list", f"{container}_segments").splitlines()) == 6
+        assert "Content Length: 5242897" in swift("stat", container, "large").replace("  ", " ")
+        swift("download", container, "large", "-o", "back")
+        assert (tmp_path / "back").read_bytes() == content
+        (tmp_path / "large").write_bytes(content[:-1])
+        swift("upload", container, "large", "-S", "2M", "--use-slo", "--changed")
+        assert len(swift("list", f"{container}_segments").splitlines()) == 3  # the former ones are gone
+        swift("download", container, "large", "-o", "back")
+        assert (tmp_path / "back").read_bytes() == content[:-1]
+        swift("delete", container, "large")
+        assert swift("list", container) == swift("list", f"{container}_segments") == ""
+    finally:
+        swift("delete", f"{container}_segments")
