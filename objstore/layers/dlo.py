@@ -169,7 +169,8 @@ class _Read(NamedTuple):
         permit = self.options.permit
         if permit is not None:
             permit(place)
-        return self.layer.open(self.context, place, options._replace(permit=permit, dynamic=False))
+        depth = self.options.depth + 1  # the layer of manifests ends a read that goes too deep
+        return self.layer.open(self.context, place, options._replace(permit=permit, dynamic=False, depth=depth))
 
 
 class _Chunk(NamedTuple):

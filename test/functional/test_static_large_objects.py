@@ -499,6 +499,28 @@ def test_the_rights_to_what_links_of_segments_lead_to(
     assert anonymous.get(f"{shop.container}/o").body == b"secret"
 
 
+def test_dynamic_and_static_large_objects_below_each_other(shop: Shop) -> None:
+    owner = shop.owner
+    assert owner.put(f"{shop.segments}/d", b"", {"X-Object-Manifest": f"{shop.segments}/a"}).status == 201
+    shop.make("o", "d", "b")
+    assert shop.get("o").body == b"aaaaabbbbbb"
+    owner.put(f"{shop.container}/over", b"", {"X-Object-Manifest": f"{shop.container}/o"})
+    assert shop.get("over").body == b"aaaaabbbbbb"
+    assert owner.post(f"{shop.container}/o", {"X-Object-Manifest": f"{shop.segments}/c"}).status == 202
+    assert shop.get("o").body == b"aaaaabbbbbb"
+
+
+def test_a_tower_of_dynamic_and_static_large_objects_ends(shop: Shop) -> None:
+    owner, below = shop.owner, shop.path("a")
+    for level in range(30):
+        assert shop.put(f"s-{level:02}-", [{"path": below}]).status == 201
+        dynamic = {"X-Object-Manifest": f"{shop.container}/s-{level:02}-"}
+        assert owner.put(f"{shop.segments}/d-{level:02}", b"", dynamic).status == 201
+        below = shop.path(f"d-{level:02}")
+    assert shop.get("s-00-").body == shop.get("s-05-").body == b"aaaaa"
+    assert shop.get("s-29-").status == 409
+
+
 @pytest.fixture
 def versioned(shop: Shop) -> Shop:
     """The container of manifests keeps versions."""
