@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import time
 from collections.abc import Callable
@@ -519,6 +520,27 @@ def test_a_tower_of_dynamic_and_static_large_objects_ends(shop: Shop) -> None:
         below = shop.path(f"d-{level:02}")
     assert shop.get("s-00-").body == shop.get("s-05-").body == b"aaaaa"
     assert shop.get("s-29-").status == 409
+
+
+def test_a_temporary_url_opens_only_segments_within_its_scope(shop: Shop, anonymous: Client) -> None:
+    owner, container = shop.owner, shop.container
+    owner.put(f"{container}/own", b"own")
+    assert shop.put("inside", [{"path": f"/{container}/own"}]).status == 201
+    shop.make("beyond", "a")
+
+    def get(name: str, key: str) -> Answer:
+        path, expires = f"{owner.root}/{container}/{name}", str(int(time.time()) + 100)
+        signature = hmac.new(key.encode(), f"GET\n{expires}\n{path}".encode(), "sha256").hexdigest()
+        return anonymous.get(f"{container}/{name}", temp_url_sig=signature, temp_url_expires=expires)
+
+    owner.post(container, {"X-Container-Meta-Temp-Url-Key": "of-container"})
+    assert get("inside", "of-container").body == b"own"
+    assert get("beyond", "of-container").status == 401
+    owner.post("", {"X-Account-Meta-Temp-Url-Key": "of-account"})
+    try:
+        assert get("inside", "of-account").body == b"own" and get("beyond", "of-account").body == b"aaaaa"
+    finally:
+        owner.post("", {"X-Remove-Account-Meta-Temp-Url-Key": "x"})
 
 
 @pytest.fixture
