@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -12,6 +13,8 @@ from objstore.core.headers import OVERRIDE
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
+
+_SPACE = re.compile(r';[ \t]+(?=[^\s;="]+=)')
 
 
 class ListedObject(NamedTuple):
@@ -40,7 +43,7 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
         "timestamp": item.data_timestamp.internal,
         "deleted": override.get("Deleted") == "true",
         "size": size,
-        "content_type": override.get("Content-Type") or listed_types.write(item.content_type),
+        "content_type": override.get("Content-Type") or listed_types.write(_listed_type(item.content_type, override)),
         "etag": override.get("Etag", item.etag),
         "policy_index": policy_index,
         "content_type_timestamp": item.content_type_timestamp.internal,
@@ -49,6 +52,11 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
         **({"referenced": referenced} if referenced else {}),
         **({"fields": override["Fields"]} if "Fields" in override else {}),
     }
+
+
+def _listed_type(content_type: str, override: Mapping[str, str]) -> str:
+    """Return the content type of a row. Swift's rows of large objects have no spaces before parameters."""
+    return _SPACE.sub(";", content_type) if "Whole-Size" in override and "; " in content_type else content_type
 
 
 def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, object]:

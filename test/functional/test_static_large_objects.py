@@ -126,6 +126,10 @@ def test_listings_show_the_whole_size_and_usage_that_of_the_list(shop: Shop) -> 
     head = shop.head("o")
     row = shop.row("o")
     assert (row["bytes"], row["hash"], row["slo_etag"]) == (11, head["X-Manifest-Etag"], head["Etag"])
+    shop.make("typed", "a", **{"Content-Type": 'text/plain; charset=utf-8;  q="a; b"'})
+    assert shop.row("typed")["content_type"] == 'text/plain;charset=utf-8;q="a; b"'
+    assert shop.head("typed")["Content-Type"] == 'text/plain; charset=utf-8;  q="a; b"'
+    assert shop.owner.delete(f"{shop.container}/typed").status == 204
     size = int(shop.head("o", **LIST)["Content-Length"])
     assert shop.owner.head(shop.container)["X-Container-Bytes-Used"] == str(size)
     answer = shop.owner.post(f"{shop.container}/o", {"Content-Type": "x/y"})
@@ -588,6 +592,17 @@ def test_segments_stay_while_a_version_needs_them(versioned: Shop) -> None:
     assert shop.delete("o", **{"async": "true"})["Number Deleted"] == 1
     assert shop.delete("o", **{"version-id": second})["Number Deleted"] == 3
     assert shop.owner.names(shop.segments) == []
+
+
+def test_a_history_in_another_container_keeps_large_objects(shop: Shop, new_container: Callable[[], str]) -> None:
+    history = new_container()
+    assert shop.owner.post(shop.container, {"X-History-Location": history}).status == 204
+    shop.make("o", "a", "b")
+    shop.make("o", "c")
+    assert shop.delete("o")["Number Deleted"] == 1
+    names = shop.owner.names(history)
+    assert [shop.owner.get(f"{history}/{name}").body for name in names] == [b"aaaaabbbbbb", b"ccc", b""]
+    assert sorted(shop.owner.names(shop.segments)) == ["a", "b", "c"]
 
 
 def test_segments_in_a_container_that_keeps_versions(shop: Shop) -> None:

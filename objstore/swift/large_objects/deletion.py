@@ -1,9 +1,9 @@
 """DELETE of a manifest with its segments: the segments first, several at a time, then the manifest.
 
 So a deletion that was interrupted can be repeated. A segment that is a manifest is deleted in the same way. The
-manifest itself is deleted only if it was not replaced meanwhile. If its container keeps versions, the segments stay:
-the version that becomes a past one needs them. Those of a version that is deleted by its id go, unless another version
-of the object lists them.
+manifest itself is deleted only if it was not replaced meanwhile. If its container keeps versions, or a history of them
+in another container, the segments stay: the version that becomes a past one needs them. Those of a version that is
+deleted by its id go, unless another version of the object lists them.
 """
 
 from __future__ import annotations
@@ -96,10 +96,9 @@ class ManifestDelete:
             found = ", ".join(f'"{quote(each)}"' for each in containers)
             return error(400, f"All segments must be in one container. Found segments in {found}")
         places = (request.name, *names[:1])
-        if manifest.names(True) or any(
-            keeps_versions(self._layer.container_info(request.context, each).sysmeta) for each in places
-        ):
-            return None  # the expirer knows nothing of manifests and versions
+        infos = [self._layer.container_info(request.context, each).sysmeta for each in places]
+        if manifest.names(True) or any(keeps_versions(each) or location_of(each) for each in infos):
+            return None  # the expirer knows nothing of manifests, versions and archives
         for name in names:
             deletion.check(name)
         self._layer.delete(request.context, request.name, manifest.deletion)
