@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
+import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -233,6 +236,63 @@ def test_random_writers_of_the_same_names(owner: Client, limited: Callable[..., 
 
     assert max(at_once(write, 8)) <= 1000
     assert int(owner.head(name)["X-Container-Object-Count"]) <= 6
+
+
+def test_static_large_objects_count_in_full(
+    owner: Client, new_container: Callable[[], str], limited: Callable[..., str]
+) -> None:
+    segments, name = new_container(), limited(size=10)
+    assert owner.put(f"{segments}/1", b"s" * 8).status == 201
+
+    def put(times: int) -> Any:
+        manifest = [{"path": f"/{segments}/1"}] * times
+        return owner.request("PUT", f"{name}/slo", {}, json.dumps(manifest).encode(), "multipart-manifest=put")
+
+    assert exceeds(put(2))
+    assert put(1).status == 201
+    assert exceeds(owner.put(f"{name}/a", b"a" * 3))
+    assert owner.put(f"{name}/a", b"a" * 2).status == 201
+    assert put(1).status == 201
+    assert owner.get(f"{name}/slo").body == b"s" * 8
+
+
+def test_members_of_an_archive(owner: Client, limited: Callable[..., str]) -> None:
+    name = limited(size=10)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for key, size in (("a", 6), ("b", 5), ("c", 4)):
+            member = tarfile.TarInfo(key)
+            member.size = size
+            tar.addfile(member, io.BytesIO(b"x" * size))
+    answer = owner.request("PUT", name, {"Accept": "application/json"}, archive.getvalue(), "extract-archive=tar")
+    assert answer.status == 200
+    assert answer.json["Response Status"] == "400 Bad Request"
+    assert answer.json["Number Files Created"] == 2
+    assert [status[:3] for _, status in answer.json["Errors"]] == ["413"]
+    assert owner.names(name) == ["a", "c"]
+
+
+def test_versions_of_swift(owner: Client, limited: Callable[..., str]) -> None:
+    name = limited(size=10)
+    assert owner.post(name, {"X-Versions-Enabled": "true"}).status == 204
+    assert owner.put(f"{name}/a", b"a" * 6).status == 201
+    assert owner.put(f"{name}/a", b"a" * 4).status == 201
+    assert exceeds(owner.put(f"{name}/a", b"a"))
+    assert owner.delete(f"{name}/a").status == 204
+    assert exceeds(owner.put(f"{name}/b", b"b"))
+
+
+def test_an_archived_object_comes_back_into_a_full_container(
+    owner: Client, new_container: Callable[[], str], limited: Callable[..., str]
+) -> None:
+    archive, name = new_container(), limited(size=10)
+    assert owner.post(name, {"X-Versions-Location": archive}).status == 204
+    assert owner.put(f"{name}/a", b"a" * 8).status == 201
+    assert owner.put(f"{name}/a", b"b").status == 201
+    assert owner.put(f"{name}/c", b"c" * 9).status == 201
+    assert owner.delete(f"{name}/a").status == 204
+    assert owner.get(f"{name}/a").body == b"a" * 8
+    assert exceeds(owner.put(f"{name}/d", b"d"))
 
 
 # S3
