@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -386,8 +387,10 @@ def test_only_owners_see_and_set_keys(store: Store, owner: Client, bearer: Beare
         owner.post("", {"X-Account-Access-Control": ""})
 
 
-def test_the_key_of_one_container_opens_no_other(owner: Client, bearer: Bearer, new_container: object) -> None:
-    other = new_container()  # type: ignore[operator]
+def test_the_key_of_one_container_opens_no_other(
+    owner: Client, bearer: Bearer, new_container: Callable[[], str]
+) -> None:
+    other = new_container()
     owner.put(f"{other}/o", CONTENT)
     path = f"{bearer.client.root}/{other}/o"
     assert refused(bearer.send("GET", bearer.query(path=path), target=path))
@@ -435,3 +438,99 @@ def test_the_command_swift_tempurl(bearer: Bearer, tmp_path: Path) -> None:
     with urllib.request.urlopen(bearer.client.endpoint + made.stdout.strip()) as response:
         assert response.read() == CONTENT
         assert response.headers["Content-Disposition"].startswith("attachment")
+
+
+# Objects that refer to others
+
+
+@pytest.fixture
+def other(owner: Client, new_container: Callable[[], str]) -> str:
+    """A container with an object `o`, which everyone may read."""
+    name = new_container()
+    assert owner.put(f"{name}/o", CONTENT).status == 201
+    assert owner.post(name, {"X-Container-Read": ".r:*"}).status == 204
+    return name
+
+
+def put_manifest(owner: Client, path: str, *segments: str) -> None:
+    body = json.dumps([{"path": f"/{segment}"} for segment in segments]).encode()
+    assert owner.request("PUT", path, None, body, "multipart-manifest=put").status == 201
+
+
+def read(bearer: Bearer, name: str, key: str, method: str = "GET") -> Answer:
+    path = f"{bearer.root}/{name}"
+    return bearer.send(method, bearer.query(method, path, key), target=path)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_large_object_opens_with_the_key_that_covers_its_segments(
+    owner: Client, bearer: Bearer, other: str, method: str
+) -> None:
+    here = f"{bearer.container}/dir/o.txt"
+    put_manifest(owner, f"{bearer.container}/slo", here)
+    put_manifest(owner, f"{bearer.container}/beyond", here, f"{other}/o")
+    put_manifest(owner, f"{bearer.container}/nested", f"{bearer.container}/beyond")
+    for key in (KEY, ACCOUNT_KEY):
+        answer = read(bearer, "slo", key, method)
+        assert (answer.status, answer["Content-Length"]) == (200, "10")
+        assert answer["Content-Disposition"].startswith("attachment")
+    for name in ("beyond", "nested"):
+        assert read(bearer, name, ACCOUNT_KEY, method)["Content-Length"] == "20"
+        # A HEAD reads no list but that of the object itself.
+        assert refused(read(bearer, name, KEY, method)) or (name, method) == ("nested", "HEAD")
+    assert read(bearer, "beyond", ACCOUNT_KEY).body == CONTENT * 2
+
+
+def test_a_range_within_the_container_is_refused_too(owner: Client, bearer: Bearer, other: str) -> None:
+    """What a key opens does not depend on the bytes that are asked for."""
+    put_manifest(owner, f"{bearer.container}/beyond", f"{bearer.container}/dir/o.txt", f"{other}/o")
+    path = f"{bearer.root}/beyond"
+    answer = bearer.send("GET", bearer.query(path=path), {"Range": "bytes=0-4"}, target=path)
+    assert answer.status in (206, 401)
+    answer = bearer.send("GET", bearer.query(path=path), {"Range": "bytes=12-14"}, target=path)
+    assert refused(answer)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_opens_with_the_key_that_covers_its_target(
+    owner: Client, bearer: Bearer, other: str, method: str
+) -> None:
+    assert (
+        owner.put(f"{bearer.container}/link", b"", {"X-Symlink-Target": f"{bearer.container}/dir/o.txt"}).status == 201
+    )
+    assert owner.put(f"{bearer.container}/beyond", b"", {"X-Symlink-Target": f"{other}/o"}).status == 201
+    assert owner.put(f"{bearer.container}/chain", b"", {"X-Symlink-Target": f"{bearer.container}/beyond"}).status == 201
+    for key in (KEY, ACCOUNT_KEY):
+        answer = read(bearer, "link", key, method)
+        assert (answer.status, answer["Content-Length"]) == (200, "10")
+        assert 'filename="link"' in answer["Content-Disposition"]
+        assert answer.get("X-Object-Meta-Secret") is None
+    for name in ("beyond", "chain"):
+        assert read(bearer, name, ACCOUNT_KEY, method).status == 200
+        assert refused(read(bearer, name, KEY, method)), name
+
+
+def test_an_upload_does_not_follow_a_link(owner: Client, bearer: Bearer, other: str) -> None:
+    assert owner.put(f"{bearer.container}/link", b"", {"X-Symlink-Target": f"{other}/o"}).status == 201
+    path = f"{bearer.root}/link"
+    assert bearer.send("POST", bearer.query("POST", path), {"X-Object-Meta-A": "1"}, b"", path).status == 307
+    assert bearer.send("PUT", bearer.query("PUT", path), None, b"new", path).status == 201
+    assert owner.get(f"{other}/o").body == CONTENT
+    assert owner.get(f"{bearer.container}/link").body == b"new"
+    assert owner.put(f"{bearer.container}/link", b"", {"X-Symlink-Target": f"{other}/o"}).status == 201
+    assert bearer.send("DELETE", bearer.query("DELETE", path), target=path).status == 204
+    assert owner.get(f"{other}/o").body == CONTENT
+    assert owner.head(f"{bearer.container}/link").status == 404
+
+
+def test_versions_are_not_opened_by_the_url_of_a_name(owner: Client, bearer: Bearer) -> None:
+    assert owner.post(bearer.container, {"X-Versions-Enabled": "true"}).status == 204
+    path = f"{bearer.root}/dir/o.txt"
+    assert owner.put(f"{bearer.container}/dir/o.txt", b"new").status == 201
+    rows = owner.get(bearer.container, format="json", versions="").json
+    old = next(row["version_id"] for row in rows if not row["is_latest"])
+    query = f"{bearer.query(path=path)}&version-id={old}"
+    assert bearer.send("GET", query, target=path).body == b"new"
+    query = f"{bearer.query('DELETE', path)}&version-id={old}"
+    assert bearer.send("DELETE", query, target=path).status == 400
+    assert len(owner.get(bearer.container, format="json", versions="").json) == len(rows)
