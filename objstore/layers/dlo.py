@@ -133,8 +133,8 @@ class _Read(NamedTuple):
         """Return the segment of a row, None if the object is deleted. Raises SegmentMissing if it cannot be read."""
         path = f"/{place.container}/{place.object}"
         disputed = "disputed" in row
-        if not disputed and "symlink_path" not in row:
-            size = row["bytes"]
+        size = row["bytes"]
+        if size and not disputed:  # a link has none
             return Segment(path, row.get("slo_etag", row["hash"]).strip('"'), size, 0, size)
         try:
             reply = self.open(place, ReadOptions(head=True, newest=True))

@@ -12,14 +12,25 @@ died: it is ignored.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
 from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
-from objstore.core.listed import DEFAULT_TYPE, LISTED_ETAG, LISTED_FIELDS, LISTED_SIZE, LISTED_WHOLE, class_header
+from objstore.core.links import LINK
+from objstore.core.listed import (
+    DEFAULT_TYPE,
+    LISTED_ETAG,
+    LISTED_FIELDS,
+    LISTED_SIZE,
+    LISTED_WHOLE,
+    class_header,
+    fields_header,
+)
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, user_prefix
 from objstore.core.names import Name, hidden
@@ -257,7 +268,8 @@ class Key(NamedTuple):
         the entry may have been deleted with it.
         """
         life = self.layer.container_info(self.context, self.name).life
-        options = PutOptions(pointing(move), timestamp=stamp, condition=condition, life=life, keep_segments=keep)
+        headers = {**pointing(move), **self._link_fields(move)}
+        options = PutOptions(headers, timestamp=stamp, condition=condition, life=life, keep_segments=keep)
         if self.unlimited:
             options = options._replace(unlimited=True)
         try:
@@ -267,6 +279,15 @@ class Key(NamedTuple):
         except (PreconditionFailed, Conflict):
             return False
         return True
+
+    def _link_fields(self, move: Move) -> dict[str, str]:
+        """Return the header that makes the row of a link lead to its version, as in Swift; none for other objects."""
+        if move.ref.marker or LINK not in move.stored:
+            return {}
+        fields = json.loads(move.stored.get(LISTED_FIELDS, "{}"))
+        path = quote(f"/v1{self.name.path}".encode("utf-8", "surrogateescape"))
+        fields |= {"symlink_path": f"{path}?version-id={move.ref.version_id}", "version_symlink": True}
+        return fields_header(fields)
 
     def _list(self, move: Move) -> bytes:
         """Return the content of the pointer: the segments of its entry, or the entry as the only one."""

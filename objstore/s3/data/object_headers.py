@@ -15,8 +15,10 @@ from email.errors import HeaderParseError
 from typing import NamedTuple
 
 from objstore.access.judge import OBJECT_ACL, OBJECT_TAGS
+from objstore.core.dlo import DLO
 from objstore.core.errors import InvalidInput
 from objstore.core.listed import DEFAULT_TYPE, STORAGE_CLASS, class_header
+from objstore.core.manifests import OWN_ETAG
 from objstore.core.metadata import not_sendable, sent_values
 from objstore.core.text import to_native
 from objstore.core.timestamps import Timestamp
@@ -266,6 +268,12 @@ def etag(headers: Mapping[str, str]) -> str:
 
 def quoted_etag(headers: Mapping[str, str]) -> str:
     return f'"{etag(headers)}"'
+
+
+def quoted_own_etag(headers: Mapping[str, str]) -> str:
+    """Return the etag by which the store knows an object: of a dynamic large object that of its own bytes."""
+    own = headers.get(OWN_ETAG) if DLO in headers else None
+    return quoted_etag(headers) if own is None else f'"{own}"'
 
 
 def modified(headers: Mapping[str, str]) -> int:

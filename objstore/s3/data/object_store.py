@@ -124,7 +124,7 @@ class S3Objects:
             # The headers that are written again are of this object; a newer one must not get them.
             posted = {
                 **object_headers.post_headers(stored.headers, changed),
-                "If-Match": object_headers.quoted_etag(stored.headers),
+                "If-Match": object_headers.quoted_own_etag(stored.headers),
             }
             try:
                 options = update_options(posted, name.object, time.time())._replace(version_id=stored.version_id)

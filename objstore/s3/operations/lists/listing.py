@@ -118,9 +118,18 @@ def page(context: Context, request: S3Request, selection: Selection) -> KeysPage
 
 
 def etag_of(row: Row) -> str:
-    """Return the entity tag of a row, without quotes: of a large object that of the whole, not of its list."""
-    etag: str = row["slo_etag"][1:-1] if "slo_etag" in row else row["hash"]
+    """Return the entity tag of a row, without quotes, as reads show it.
+
+    That of a large object is of the whole, not of its list, and that of a static link its target's.
+    """
+    etag: str = row["slo_etag"][1:-1] if "slo_etag" in row else row.get("symlink_etag") or row["hash"]
     return etag
+
+
+def size_of(row: Row) -> int:
+    """Return the size of a row as reads show it: of a static link that of its target."""
+    size: int = row.get("symlink_bytes", row["bytes"])
+    return size
 
 
 def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> str:
@@ -129,7 +138,7 @@ def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> s
     return "".join(
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
-            f"<ETag>&quot;{escape(etag_of(row))}&quot;</ETag><Size>{row['bytes']}</Size>{owner}"
+            f"<ETag>&quot;{escape(etag_of(row))}&quot;</ETag><Size>{size_of(row)}</Size>{owner}"
             f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
         ]

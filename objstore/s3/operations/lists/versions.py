@@ -76,7 +76,7 @@ def _versions_xml(items: Iterable[Version], encode: Callable[[str], str], owner:
             etag = listing.etag_of(row)
             pieces.append(
                 f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
-                f"<Size>{row['bytes']}</Size>"
+                f"<Size>{listing.size_of(row)}</Size>"
                 f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
             )
     return "".join(pieces)
