@@ -54,8 +54,7 @@ _READING = frozenset({"GET", "HEAD"})
 _UPLOADS = frozenset({"PutObject", "UploadPart"})  # without a length, the store would create an empty object
 _REGISTRY_OPERATIONS = frozenset({"CreateBucket", "DeleteBucket"})  # these write the registry themselves
 _LISTINGS = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads"})
-# The methods of Swift for operations on a bucket that change objects, and that change the bucket.
-_OF_SEVERAL = {"DeleteObjects": "DELETE", "PostObject": "PUT"}
+# The methods of Swift for operations that change a bucket.
 _AS_SWIFT = {"PUT": "POST", "POST": "POST", "DELETE": "POST"}
 _UNDECLARED = frozenset({"", declared.UNSIGNED_PAYLOAD, EMPTY_SHA256})
 
@@ -240,17 +239,21 @@ class S3Filter:
         return operation.handler(self._context, request)
 
     def _check_guards(self, request: S3Request, operation: Operation) -> None:
-        """Check the request as the one of Swift that it amounts to."""
+        """Check the request as the one of Swift that it amounts to. DeleteObjects checks each of its keys."""
+        if operation.name == "DeleteObjects":
+            return
         method, name = operation.method, Name(request.account)
         if operation.name == "CreateBucket":
             name = Name(request.account, request.bucket)
         elif request.bucket:
             name = self._context.buckets.resolve(request, request.bucket)
-            if request.key or operation.name in _OF_SEVERAL:
+            if request.key or operation.name == "PostObject":
                 name = name._replace(object=request.key)
             elif operation.name != "DeleteBucket":
                 method = _AS_SWIFT.get(operation.method, "GET" if operation.name in _LISTINGS else "HEAD")
-        guards.check(request.environ, request.context, _OF_SEVERAL.get(operation.name, method), name)
+        if operation.name == "PostObject":
+            method = "PUT"
+        guards.check(request.environ, request.context, method, name)
 
     def _refusal(self, error: S3Error, environ: Environ, address: Address) -> Response:
         return failures.respond(error, address.bucket, address.key, environ.get("objstore.trans_id", ""))

@@ -21,7 +21,7 @@ _CHANGES = frozenset({"PUT", "POST", "DELETE", "COPY"})
 class Permitted(NamedTuple):
     """A permitted request, as Swift would name it: GET of a container is a listing. environ: of the request.
 
-    A request of S3 that changes several objects has the name of the container and '' for the object.
+    A request for several names is one for each of them.
     """
 
     method: str

@@ -158,6 +158,23 @@ def test_s3_clients_are_told_to_slow_down(user: User) -> None:
     assert statuses.count(503) >= 1
 
 
+def test_each_key_of_a_deletion_of_many_counts(owner: Client, user: User) -> None:
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    reseller = user.swift.with_token(owner.token)
+    assert user.swift.put(bucket).status == 201
+    for number in range(12):
+        assert user.swift.put(f"{bucket}/o{number}", b"x").status == 201
+    assert reseller.post("", {"X-Account-Global-Write-Ratelimit": "4"}).status == 204
+    keys = [{"Key": f"o{number}"} for number in range(12)]
+    report = user.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    assert {error["Code"] for error in report["Errors"]} == {"SlowDown"}
+    left = {error["Key"] for error in report["Errors"]}
+    assert left | {deleted["Key"] for deleted in report["Deleted"]} == {key["Key"] for key in keys}
+    assert 4 <= len(report["Deleted"]) <= 8
+    assert reseller.post("", {"X-Account-Global-Write-Ratelimit": "WHITELIST"}).status == 204
+    assert set(user.swift.get(bucket).lines) == left
+
+
 def test_those_without_rights_use_up_no_rate(store: Store, user: User) -> None:
     stranger = user.swift.with_token(User(store).swift.token)
     statuses, _ = many(stranger, 12, lambda client, number: client.put(f"c{number}").status)

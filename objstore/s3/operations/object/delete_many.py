@@ -17,6 +17,7 @@ from objstore.s3.operations.object import deleting
 from objstore.s3.operations.object.deleting import DeleteConditions
 from objstore.s3.request import addressing
 from objstore.s3.request.s3_request import S3Request
+from objstore.web import guards
 from objstore.web.responses import Response
 
 MAX_BODY = 2 << 20  # bytes; 1,000 keys of 1,024 bytes with their XML elements
@@ -95,6 +96,8 @@ def _delete_one(context: Context, request: S3Request, item: Item) -> Outcome:
     try:
         addressing.check_key(item.key)
         name = context.access.require(request, action, request.bucket, item.key, version)
+        if guards.KEY in request.environ:
+            guards.check(request.environ, request.context, "DELETE", name._replace(object=item.key))
         return deleting.delete(context, request, Target(name, version), item.conditions)
     except S3Error as failure:
         if failure.code == "NoSuchVersion" and item.conditions == deleting.NONE:
