@@ -52,8 +52,8 @@ class Trip(NamedTuple):
 
 # Those of today, which must not grow by more than a tenth.
 NOTED = {
-    "Swift GET 4 KiB": Trip(57, 146, 161),
-    "Swift list": Trip(55, 169, 202),
+    "Swift GET 4 KiB": Trip(65, 152, 165),
+    "Swift list": Trip(61, 175, 208),
     "S3 GET 4 KiB": Trip(69, 198, 248),
     "S3 list": Trip(65, 198, 307),
     "S3 PUT 4 KiB": Trip(100, 362, 498),

@@ -55,6 +55,8 @@ ORDER = (
     Before("cache", "domain_remap", "it looks containers up through the cache"),
     Before("domain_remap", "s3", "paths of remapped hosts would be buckets"),
     Before("domain_remap", "listing_formats", _PATHS),
+    Before("domain_remap", "tempurl", _PATHS),
+    Before("domain_remap", "formpost", _PATHS),
     Before("domain_remap", "tempauth", _PATHS),
     Before("domain_remap", "etag_quoter", _PATHS),
     Before("gatekeeper", "etag_quoter", _HEADERS),

@@ -274,6 +274,12 @@ def test_an_object_survives_a_larger_one_that_is_refused(owner: Client, page: Pa
     assert owner.get(f"{page.container}/pre_a").body == b"old"
 
 
+def test_a_quota_counts_the_files_before(owner: Client, page: Page) -> None:
+    assert owner.post(page.container, {"X-Container-Meta-Quota-Bytes": "10"}).status == 204
+    answer = page.post(page.fields(), ("a", b"x" * 6), ("b", b"x" * 6), ("c", b"x"))
+    assert (answer.status, owner.names(page.container)) == (413, ["pre_a"])
+
+
 @pytest.mark.parametrize("number", ["x", "-1", "1.5", "", "9" * 30, "１"])
 @pytest.mark.parametrize("name", ["size", "count", "expires"])
 def test_numbers_that_are_none(page: Page, name: str, number: str) -> None:
