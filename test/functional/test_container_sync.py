@@ -124,12 +124,13 @@ def test_large_objects_and_links_arrive_as_what_they_are(sites: list[Site]) -> N
     ]
     rows[1]["range"] = "10-19"
     here.put_object("large", "slo", json.dumps(rows), query_string="multipart-manifest=put")
+    here.put_object("large", "dlo", b"", headers={"X-Object-Manifest": "large_segments/seg/"})
     here.put_object("large", "link", b"", headers={"X-Symlink-Target": "large/slo"})
     static = {"X-Symlink-Target": "large_segments/seg/0", "X-Symlink-Target-Etag": parts[0]}
     here.put_object("large", "static", b"", headers=static)
-    wait_until(lambda: len(names(there, "large")) == 3 and len(names(there, "large_segments")) == 3, "all to arrive")
+    wait_until(lambda: len(names(there, "large")) == 4 and len(names(there, "large_segments")) == 3, "all to arrive")
     contents = {"slo": b"0" * 1000 + b"1" * 10 + b"2" * 1000}
-    contents |= {"link": contents["slo"], "static": b"0" * 1000}
+    contents |= {"dlo": b"0" * 1000 + b"1" * 1000 + b"2" * 1000, "link": contents["slo"], "static": b"0" * 1000}
     for key, content in contents.items():
         headers, data = there.get_object("large", key)
         assert data == content, key
