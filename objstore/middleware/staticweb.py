@@ -26,7 +26,7 @@ from objstore.core.names import Name
 from objstore.layers.interface import ObjectLayer
 from objstore.runtime import settings
 from objstore.runtime.settings import positive, setting, size, table
-from objstore.web import features, listing_page, pipeline, requests
+from objstore.web import features, listing_page, pipeline, requests, temp_urls
 from objstore.web.context import RequestContext
 from objstore.web.errors import response_for
 from objstore.web.listing_page import Directory
@@ -69,7 +69,8 @@ _CONDITIONS = (
     "HTTP_IF_RANGE",
 )  # fmt: skip
 _OF_LISTING = ("Access-Control-", "Vary")  # headers of a container's listing that its page keeps
-_SIGNATURE = ("temp_url_sig", "temp_url_expires", "temp_url_prefix", "temp_url_ip_range", "inline")
+# In the order in which Swift writes links.
+_SIGNATURE = ("temp_url_prefix", "temp_url_expires", "temp_url_sig", "temp_url_ip_range")
 _HTML = {"Content-Type": "text/html; charset=UTF-8"}
 _MARKER_SIZE = 1  # bytes that the marker of a directory may have
 
@@ -281,7 +282,8 @@ class _Visit:
         sent = requests.parameters(self._query)
         if "temp_url_sig" not in sent or "temp_url_prefix" not in sent:
             return "", ""
-        return urlencode({name: sent[name] for name in _SIGNATURE if name in sent}), sent["temp_url_prefix"]
+        query = urlencode({name: sent[name] for name in _SIGNATURE if name in sent}, safe="/", quote_via=quote)
+        return query + ("&inline" if "inline" in sent else ""), sent["temp_url_prefix"]
 
     def _with_page(self, answer: Answer) -> Response:
         """Return an answer, or the site's page for it if it is an error."""
@@ -314,6 +316,7 @@ class _Visit:
             "QUERY_STRING": query,
         }
         sub.pop("objstore.owner", None)
+        sub[temp_urls.FOR_PAGE] = True
         if not path:
             for key in _CONDITIONS:
                 sub.pop(key, None)

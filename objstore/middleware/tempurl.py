@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from objstore.access.identity import bearer
-from objstore.core.errors import InvalidInput
+from objstore.core.errors import AccessDenied, InvalidInput
 from objstore.core.names import Name
 from objstore.core.text import to_text
 from objstore.layers.interface import ObjectLayer
 from objstore.runtime import settings
 from objstore.runtime.settings import setting, table, words
-from objstore.web import features, pipeline, requests, temp_urls, url_keys
+from objstore.web import features, guards, pipeline, requests, temp_urls, url_keys
 from objstore.web.context import RequestContext
+from objstore.web.guards import Permitted
 from objstore.web.requests import ENVIRON_KEY, Environ, StartResponse, WsgiApp
 from objstore.web.responses import error
 from objstore.web.temp_urls import METHODS, TempUrl
@@ -169,9 +170,14 @@ class TempUrls:
         if method not in self._values.methods:
             raise InvalidInput("method")
         target = requests.api_name(path)
-        if target is None or target[0] != temp_urls.VERSION or target[1].object is None:
+        if target is None or target[0] != temp_urls.VERSION or target[1].container is None:
             raise InvalidInput("path")
         url = temp_urls.parse(environ["QUERY_STRING"])
+        if target[1].object is None:
+            if url.prefix != "" or method not in _READING:
+                raise InvalidInput("path")
+            guards.add(environ, _as_web_site)
+            path = path.rstrip("/") + "/"
         if url.expires < self._now():
             raise InvalidInput("expired")
         signature = url.signature
@@ -208,6 +214,12 @@ class TempUrls:
         """Return the CORS header that names the headers of an answer, without hidden ones."""
         names = pair[1].split(", ")
         return pair[0], ", ".join(name for name in names if not self._is_hidden[name])
+
+
+def _as_web_site(permitted: Permitted) -> None:
+    """Refuse a listing, unless it is read for a page of a web site. Raises AccessDenied."""
+    if permitted.name.object is None and temp_urls.FOR_PAGE not in permitted.environ:
+        raise AccessDenied(permitted.name.account, False)
 
 
 _UNAUTHORIZED = error(401, "401 Unauthorized: Temp URL invalid\n", {"Www-Authenticate": 'Swift realm="unknown"'})

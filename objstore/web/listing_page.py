@@ -27,6 +27,7 @@ tr.item:hover { background: #8882; }
 a { text-decoration: none; }
 a:hover { text-decoration: underline; }
 """
+_URL_CHARACTERS = "/:?#[]@!$'()*+,;=%~"  # that stay as they are in the URL of a stylesheet
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -84,7 +85,7 @@ def _head(directory: Directory) -> Iterable[str]:
     yield '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n'
     yield f'<meta name="viewport" content="width=device-width">\n<title>{title}</title>\n'
     if directory.css:
-        yield f'<link rel="stylesheet" type="text/css" href="{html.escape(_css_link(directory))}">\n'
+        yield f'<link rel="stylesheet" type="text/css" href="{html.escape(_css_link(directory))}" />\n'
     else:
         yield f"<style>\n{_STYLE}</style>\n"
     yield f'</head>\n<body>\n<h1 id="title">{title}</h1>\n<table id="listing">\n'
@@ -147,7 +148,7 @@ def _tail(query: str) -> str:
 
 def _css_link(directory: Directory) -> str:
     """Return the link to the stylesheet from this page."""
-    css = directory.css
+    css = quote(directory.css, safe=_URL_CHARACTERS)
     if css.startswith(("http://", "https://", "/")):
         return css
     tail = _tail(directory.query) if _is_signed(directory, css) and "?" not in css else ""

@@ -24,6 +24,7 @@ from objstore.web.url_keys import DIGESTS, UrlSignature, parse_signature
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 MARK = "temp_url_"  # of the names of all signed parameters
+FOR_PAGE = "objstore.for_page"  # in the environ of a request of which a web site's page is made
 VERSION = "v1"  # of the API, in paths
 _SIGNATURE, _EXPIRES, _PREFIX, _IP_RANGE = "temp_url_sig", "temp_url_expires", "temp_url_prefix", "temp_url_ip_range"
 _NAMES = frozenset({_SIGNATURE, _EXPIRES, _PREFIX, _IP_RANGE, "filename", "inline"})

@@ -158,7 +158,7 @@ def test_label_and_stylesheet(owner: Client, visitor: Client, make_site: Callabl
     assert owner.put(f"{site}/a/b/c", b"").status == 201
     page = visitor.get(f"{site}/a/b/")
     assert "<title>Listing of My &lt;files&gt;/a/b/</title>" in page.text
-    assert links(page)[0] == '../../css/"list".css'
+    assert links(page)[0] == "../../css/%22list%22.css"
     assert "<style>" not in page.text
     for css in ("https://cdn.example.com/x.css", "/x.css"):
         owner.post(site, {"X-Container-Meta-Web-Listings-Css": css})
@@ -388,6 +388,27 @@ def test_a_page_of_a_temporary_url_leads_on_below_its_prefix_only(owner: Client,
         "deep/",
         "one.txt",
     ]
+
+
+def test_a_temporary_url_of_all_names_opens_the_site_and_no_listing_of_the_container(
+    owner: Client, visitor: Client, site: str, new_container: Callable[[], str]
+) -> None:
+    plain = new_container()
+    assert owner.put(f"{plain}/one", b"1").status == 201
+    for container in (site, plain):
+        owner.post(container, {"X-Container-Read": "", "X-Container-Meta-Temp-Url-Key": "site-key"})
+    query = signed(visitor, f"{site}/", "")
+    moved = visitor.request("GET", site, query=query)
+    assert moved.status == 301
+    assert visitor.send("GET", moved["Location"].removeprefix(visitor.endpoint)).body == b"INDEX"
+    assert visitor.request("GET", f"{site}/list/", query=query).status == 200
+    query = signed(visitor, f"{plain}/", "")
+    assert visitor.request("GET", f"{plain}/one", query=query).body == b"1"
+    for path in (plain, f"{plain}/"):
+        for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+            assert visitor.request(method, path, query=query).status == 401
+        for more in ("&format=json", "&versions", "&prefix=o", "&limit=1"):
+            assert visitor.request("GET", path, query=query + more).status == 401
 
 
 def test_a_versioned_site_shows_current_versions(store: Store, owner: Client, visitor: Client, site: str) -> None:
