@@ -22,6 +22,7 @@ MANIFEST_REFERS = "X-Object-Sysmeta-Manifest-Refers"
 MORE = "*"
 MANIFEST_DEPTH = "X-Object-Sysmeta-Manifest-Depth"  # number of manifests below each other, 1 if none is a segment
 LARGE = "X-Static-Large-Object"  # `True`; a client cannot set it
+MAX_DEPTH = 10  # of manifests below each other that a read passes, as in Swift
 
 # With an open manifest; see `layers.manifests`.
 OWN_ETAG = "X-Manifest-Etag"  # of the list

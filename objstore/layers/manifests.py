@@ -27,6 +27,7 @@ from objstore.core.manifests import (
     MANIFEST_OWNS,
     MANIFEST_REFERS,
     MANIFEST_SIZE,
+    MAX_DEPTH,
     MORE,
     OWN_ETAG,
     PARTS_COUNT,
@@ -61,7 +62,6 @@ from objstore.web.segments import Segment, Whole
 _SMALL = 64 << 10  # bytes of a first segment that is sent only after the second was opened: else the answer is an error
 _HIDDEN = f"/{RESERVED}"
 _OF_REFUSAL = ("Etag", "Last-Modified", "X-Timestamp", MANIFEST, MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT, LARGE)
-_MAX_DEPTH = 20  # of manifests and links below each other, twice the number that a manifest may be made of
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ class Manifests(Passing):
 
     def _check(self, context: RequestContext, name: Name, options: ReadOptions, headers: dict[str, str]) -> None:
         """Check the right to read a static large object, and the options. Raises as `open`."""
-        if options.depth >= _MAX_DEPTH:
-            raise Conflict(f"{name.path} is below more than {_MAX_DEPTH} manifests")
+        if options.depth >= MAX_DEPTH:
+            raise Conflict(f"{name.path} is below more than {MAX_DEPTH - 1} manifests")
         if options.part is not None:
             if options.part < 1:
                 raise InvalidInput("Part number must be an integer greater than 0")

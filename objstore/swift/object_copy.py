@@ -71,7 +71,13 @@ class ObjectCopy:
         link = symlinks.is_about_link(request.environ)
         # The newest: a copy must not be of an older object than the one last written.
         options = ReadOptions(
-            conditions, newest=True, expired=expired, version_id=version_id, link=link, permit=reader.permit_read
+            conditions,
+            newest=True,
+            expired=expired,
+            version_id=version_id,
+            link=link,
+            part=object_get.part_of(request.environ) if request.environ.get("QUERY_STRING") else None,
+            permit=reader.permit_read,
         )
         raw = _LIST in request.environ.get("QUERY_STRING", "")
         if raw and self.put_manifest is not None:

@@ -20,6 +20,7 @@ from objstore.web import ranges, requests
 from objstore.web.conditions import range_applies
 from objstore.web.context import RequestContext
 from objstore.web.errors import location
+from objstore.web.requests import Environ
 from objstore.web.responses import Response, error
 from objstore.wire import messages
 
@@ -159,7 +160,7 @@ def _options(request: ProxyRequest) -> ReadOptions:
         expired="HTTP_X_BACKEND_EVEN_EXPIRED" in environ,
         link=symlinks.is_about_link(environ),
         permit=request.permit_read,
-        part=_part(requests.query(environ).get(_PART)) if _PART in query else None,
+        part=part_of(environ) if _PART in query else None,
     )
 
 
@@ -175,8 +176,9 @@ def _is_end_of_nothing(request: ProxyRequest, reply: Reply) -> bool:
     return nothing and parsed is not None and ranges.has_suffix(parsed)
 
 
-def _part(text: str | None) -> int | None:
-    """Return the part of a query; 0, which no manifest has, for text that is not a number."""
+def part_of(environ: Environ) -> int | None:
+    """Return the part in the query of a request, None for none; 0, which no manifest has, if it is not a number."""
+    text = requests.query(environ).get(_PART)
     return None if text is None else whole(text) or 0
 
 
@@ -202,7 +204,10 @@ def response(request: ProxyRequest, reply: Reply, options: ReadOptions) -> Respo
     headers = _client_view(request, reply, options.raw)
     if reply.status in (412, 416):
         message = "The requested part number is not satisfiable" if PARTS_COUNT in headers else ""
-        return error(reply.status, message, _of_failure(headers))
+        answer = error(reply.status, message, _of_failure(headers))
+        if request.method == "HEAD" and reply.status == 416:
+            answer.body = b""
+        return answer
     if options.raw and reply.status == 200 and MANIFEST in reply.headers and not request.trusted:
         form = requests.query(request.environ).get("format", "")
         return views.list_response(headers, reply.headers, reply.read(), form)

@@ -17,7 +17,7 @@ from objstore.core.timestamps import Timestamp
 CONDITIONAL_HEADERS = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
 
 _SAFE = frozenset({"GET", "HEAD"})
-_TAG = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))')
+_TAG = re.compile(r'(?:^|,)\s*(W/)?(?:"([^"]*)"|([^",\s]+))\s*(?=,|$)')
 _MONTHS = {
     name: number + 1
     for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])

@@ -321,7 +321,8 @@ def test_large_objects_as_segments(shop: Shop) -> None:
         assert shop.put(f"deep-{depth}", [{"path": before}]).status == 201
     assert shop.get("deep-9").body == b"aaaaa"
     answer = shop.put("deep-10", [{"path": f"/{shop.container}/deep-9"}])
-    assert answer.status == 400 and "More than 10 manifests" in answer.text
+    assert answer.status == 201 and "cannot be read" in answer.text
+    assert shop.get("deep-10").status == 409
 
 
 def test_manifests_that_list_each_other_do_not_loop(shop: Shop) -> None:
@@ -522,7 +523,7 @@ def test_a_tower_of_dynamic_and_static_large_objects_ends(shop: Shop) -> None:
         dynamic = {"X-Object-Manifest": f"{shop.container}/s-{level:02}-"}
         assert owner.put(f"{shop.segments}/d-{level:02}", b"", dynamic).status == 201
         below = shop.path(f"d-{level:02}")
-    assert shop.get("s-00-").body == shop.get("s-05-").body == b"aaaaa"
+    assert shop.get("s-00-").body == shop.get("s-04-").body == b"aaaaa"
     assert shop.get("s-29-").status == 409
 
 

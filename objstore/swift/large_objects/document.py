@@ -36,13 +36,17 @@ class Refused(InvalidInput):
 
 
 class ObjectEntry(NamedTuple):
-    """A segment that is an object. etag, size: that it must have, None for any. range: None for the whole object."""
+    """A segment that is an object. etag, size: that it must have, None for any. range: None for the whole object.
+
+    sent: its path as the client wrote it.
+    """
 
     container: str
     key: str
     etag: str | None
     size: int | None
     range: ByteRange | None
+    sent: str
 
     @property
     def path(self) -> str:
@@ -131,7 +135,7 @@ def _entry(row: Any, target: Name, limits: Limits) -> Entry | list[str]:
         problems.append(problem)
     if problems:
         return problems
-    return ObjectEntry(container, key, etag.strip('"') if etag else None, size, wanted)
+    return ObjectEntry(container, key, etag.strip('"') if etag else None, size, wanted, path)
 
 
 def _problems_of_name(name: Name, target: Name, limits: Limits) -> list[str]:

@@ -39,6 +39,13 @@ from objstore.web.requests import WsgiBody
 from objstore.web.responses import Response, error, status_line
 
 _MAX_REFERS = 2048  # characters of a header
+# The texts of Swift in answers with heartbeats, for what the check of the segments refuses.
+_OWN_TEXTS = {
+    400: (
+        "Bad Request\nThe server could not comply with the request since it is either malformed or otherwise incorrect."
+    ),
+    422: "Unprocessable Entity\nUnable to process the contained instructions",
+}
 # Of a request: the etag is that of the whole, the other two would make it another kind of manifest.
 _NOT_STORED = frozenset({"Etag", MANIFEST_OWNS, "X-Object-Manifest"})
 
@@ -94,10 +101,6 @@ class ManifestPut:
         yield from answers.heartbeats(work.check(), self._settings.yield_frequency)
         if work.problems:
             response = error(400)
-            response.body = (
-                b"Bad Request\nThe server could not comply with the request since it is either malformed or "
-            )
-            response.body += b"otherwise incorrect."
         else:
             try:
                 response = work.store()
@@ -106,8 +109,11 @@ class ManifestPut:
         fields = {}
         if response.status == 201:
             fields = {"Etag": response.headers["Etag"], "Last Modified": response.headers["Last-Modified"]}
-        body = response.body if isinstance(response.body, bytes) else b""
-        fields |= {"Response Body": body.decode("utf-8", "replace"), "Response Status": status_line(response.status)}
+        body = response.body.decode("utf-8", "replace") if isinstance(response.body, bytes) else ""
+        fields |= {
+            "Response Body": _OWN_TEXTS.get(response.status, body),
+            "Response Status": status_line(response.status),
+        }
         yield answers.rendered(kind, fields, work.problems, work.warnings)
 
     def segments(self, request: ProxyRequest) -> Segments:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from objstore.core.errors import AccessDenied, NotFound, ObjstoreError
 from objstore.core.expiry import DELETE_AT
-from objstore.core.manifests import MANIFEST_DEPTH, is_large
+from objstore.core.manifests import MANIFEST_DEPTH, MAX_DEPTH, is_large
 from objstore.core.names import Name
 from objstore.core.numbers import whole
 from objstore.layers.interface import ObjectLayer, ReadOptions, Reply
@@ -26,7 +26,6 @@ from objstore.web.context import RequestContext
 from objstore.web.errors import status_of
 from objstore.web.responses import status_line
 
-MAX_DEPTH = 10  # of manifests below each other
 _UNSATISFIABLE = "Unsatisfiable Range"
 
 Pairs = list[tuple[str, str]]
@@ -148,7 +147,7 @@ def validate(
         head = heads[entry.path]
         wrong, span = _compare(entry, head)
         if wrong or isinstance(head, str):
-            problems += [(quote(entry.path), each) for each in wrong]
+            problems += [(quote(entry.sent), each) for each in wrong]
             continue
         start, stop = span
         row: Row = {
@@ -167,8 +166,10 @@ def validate(
         digest.update(f"{head.etag}:{part};".encode() if part else head.etag.encode())
         size += stop - start
         depth = max(depth, head.depth)
+        if head.depth >= MAX_DEPTH:
+            warnings.append((quote(entry.sent), f"More than {MAX_DEPTH} manifests below each other cannot be read"))
         if head.expires is not None and (expires is None or head.expires < expires):
-            warnings.append((quote(entry.path), f"Expires at {head.expires}, before the manifest"))
+            warnings.append((quote(entry.sent), f"Expires at {head.expires}, before the manifest"))
     names = [(entry.container, entry.key) for entry in entries if isinstance(entry, ObjectEntry)]
     return Validated(rows, digest.hexdigest(), size, depth + 1, names, warnings), problems
 
@@ -190,6 +191,4 @@ def _compare(entry: ObjectEntry, head: SegmentHead | str) -> tuple[list[str], tu
         wrong.append("Size Mismatch")
     if entry.etag is not None and entry.etag != head.etag:
         wrong.append("Etag Mismatch")
-    if head.depth >= MAX_DEPTH:
-        wrong.append(f"More than {MAX_DEPTH} manifests below each other")
     return wrong, span

@@ -32,11 +32,11 @@ def refusal(value: object, most: int = 1000) -> Refused:
 def test_entries() -> None:
     entries = parse([{"path": "/c/a/b", "etag": '"e"', "size_bytes": "5", "range": "-3"}, {"data": "aGVsbG8="}])
     assert entries == [
-        ObjectEntry("c", "a/b", "e", 5, ByteRange(None, 3)),
+        ObjectEntry("c", "a/b", "e", 5, ByteRange(None, 3), "/c/a/b"),
         DataEntry("aGVsbG8=", 5, "5d41402abc4b2a76b9719d911017c592"),
     ]
     assert parse([{"path": "c/o", "etag": None, "size_bytes": None, "range": None}]) == [
-        ObjectEntry("c", "o", None, None, None)
+        ObjectEntry("c", "o", None, None, None, "c/o")
     ]
     assert parse([]) == []
 
