@@ -187,16 +187,16 @@ def _of_span(options: ReadOptions, start: int, stop: int) -> ReadOptions:
 
 
 def _pinned(options: ReadOptions, reply: Reply) -> ReadOptions:
-    """Return the same read of this version only: all parts must belong together."""
+    """Return the same read of this version only: all parts must belong together. The id of a version read through a
+    link is that of the link."""
+    options = options._replace(newest=False, version_id="" if reply.target is not None else reply.version_id)
     if OWN_ETAG in reply.headers and DLO in reply.headers:  # a version may get other segments
-        version_id = "" if reply.target is not None else reply.version_id
-        same = {"If-Match": f'"{reply.headers["Etag"]}"'}
-        return options._replace(conditions=same, newest=False, version_id=version_id)
-    if reply.version_id and reply.target is None:
-        return options._replace(conditions={}, newest=False, version_id=reply.version_id)
+        return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'})
+    if options.version_id:
+        return options._replace(conditions={})
     if MANIFEST in reply.headers:  # a range together with a version would apply to the list
-        return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'}, newest=False)
-    return options._replace(conditions={}, newest=False, version=reply.headers[messages.DATA_TIMESTAMP])
+        return options._replace(conditions={"If-Match": f'"{reply.headers["Etag"]}"'})
+    return options._replace(conditions={}, version=reply.headers[messages.DATA_TIMESTAMP])
 
 
 def response(request: ProxyRequest, reply: Reply, options: ReadOptions) -> Response:

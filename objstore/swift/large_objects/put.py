@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from objstore.core.errors import LimitExceeded, ObjstoreError
+from objstore.core.errors import InvalidInput, LimitExceeded, ObjstoreError
 from objstore.core.expiry import DELETE_AT
 from objstore.core.limits import Limits
 from objstore.core.listed import LISTED_WHOLE, fields_header
@@ -27,6 +27,7 @@ from objstore.layers import bodies
 from objstore.layers.bodies import BytesBody
 from objstore.layers.interface import ObjectLayer, PutOptions
 from objstore.layers.options import put_options
+from objstore.swift import symlinks
 from objstore.swift.large_objects import answers, document
 from objstore.swift.large_objects.document import Entry, Refused
 from objstore.swift.large_objects.settings import LargeObjectSettings
@@ -85,7 +86,9 @@ class ManifestPut:
         return response
 
     def refuse(self, request: ProxyRequest) -> Response | None:
-        """Return the refusal of a request, None if it may go on."""
+        """Return the refusal of a request, None if it may go on. Raises InvalidInput."""
+        if symlinks.is_link(request.environ):
+            raise InvalidInput("A link cannot be the manifest of a large object")
         return writable(request, self._layer) or self._put.refuse(request)
 
     def read(self, request: ProxyRequest) -> bytes:
