@@ -534,3 +534,17 @@ def test_versions_are_not_opened_by_the_url_of_a_name(owner: Client, bearer: Bea
     query = f"{bearer.query('DELETE', path)}&version-id={old}"
     assert bearer.send("DELETE", query, target=path).status == 400
     assert len(owner.get(bearer.container, format="json", versions="").json) == len(rows)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_dynamic_large_object_opens_with_the_key_that_covers_its_segments(
+    owner: Client, bearer: Bearer, other: str, method: str
+) -> None:
+    assert owner.post(other, {"X-Container-Read": ".r:*,.rlistings"}).status == 204
+    for name, prefix in (("dlo", f"{bearer.container}/dir/"), ("beyond", f"{other}/o")):
+        assert owner.put(f"{bearer.container}/{name}", b"", {"X-Object-Manifest": prefix}).status == 201
+    for key in (KEY, ACCOUNT_KEY):
+        answer = read(bearer, "dlo", key, method)
+        assert (answer.status, answer["Content-Length"]) == (200, "10")
+    assert read(bearer, "beyond", ACCOUNT_KEY, method)["Content-Length"] == "10"
+    assert refused(read(bearer, "beyond", KEY, method))
