@@ -297,7 +297,7 @@ class _Group:
         path = file_path(directory, arrival.change)
         try:
             if arrival.guard is not None and arrival.change not in counting(changes):
-                arrival.guard(newest_of(changes), lambda: live_info(self._files, directory))
+                arrival.guard(newest_of(changes), lambda: live_info(self._files, directory, changes))
             with self._marks.changing(directory):
                 self._files.link(arrival.file, path)
             changes.append(arrival.change)

@@ -161,7 +161,7 @@ class FileStore:
         locks.acquire(lock_number(directory))
         try:
             changes = changes_among(self._entries(directory))
-            return call(newest_of(changes), lambda: live_info(self._files, directory))
+            return call(newest_of(changes), lambda: live_info(self._files, directory, changes))
         finally:
             locks.close()
 

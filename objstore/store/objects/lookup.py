@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable
@@ -44,17 +45,15 @@ class LiveObject(NamedTuple):
     spilled: int
 
 
-def look_up(files: Files, directory: str) -> LiveObject | Liveness:
+def look_up(files: Files, directory: str, changes: Sequence[Change] | None = None) -> LiveObject | Liveness:
     """The live object of a hash directory, or its liveness if there is no data.
 
-    Raises BadFile; OSError if the device fails, UnreadableFile among it; DeviceUnavailable.
+    changes: those in it, None to list them. Raises BadFile; OSError if the device fails, UnreadableFile among it;
+    DeviceUnavailable.
     """
     for _ in range(_RETRIES):
-        try:
-            entries = files.list(directory)
-        except FileNotFoundError:
-            entries = []
-        live = decide(changes_among(entries))
+        listed, changes = _listed(files, directory) if changes is None else changes, None
+        live = decide(listed)
         if live.data is None:
             return live
         try:
@@ -64,10 +63,20 @@ def look_up(files: Files, directory: str) -> LiveObject | Liveness:
     raise DeviceUnavailable(f"{directory} changes faster than it can be read")
 
 
-def live_info(files: Files, directory: str) -> ObjectInfo | None:
-    """Return the live object of a hash directory, None if there is none; raises Corrupt and OSError."""
+def _listed(files: Files, directory: str) -> Sequence[Change]:
     try:
-        found = look_up(files, directory)
+        return changes_among(files.list(directory))
+    except FileNotFoundError:
+        return []
+
+
+def live_info(files: Files, directory: str, changes: Sequence[Change] | None = None) -> ObjectInfo | None:
+    """Return the live object of a hash directory, None if there is none; raises Corrupt and OSError.
+
+    changes: those in it, None to list them.
+    """
+    try:
+        found = look_up(files, directory, changes)
     except BadFile as error:
         raise Corrupt(f"{directory}: {error}") from error
     if not isinstance(found, LiveObject):
