@@ -13,6 +13,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileSettings, FileStore
+from objstore.store.objects.layout import changes_among
 from objstore.store.objects.liveness import Liveness
 from objstore.store.objects.lookup import LiveObject, look_up
 from objstore.store.objects.space import Reserve
@@ -95,3 +96,22 @@ def test_an_object_that_is_deleted_and_made_again_after_the_listing_is_there(wri
 def test_one_that_changes_without_end_is_given_up(writer: Writer) -> None:
     with pytest.raises(DeviceUnavailable, match="changes faster than it can be read"):
         look_up(Racing(writer.put, 1000), writer.directory)
+
+
+def test_changes_that_are_known_are_not_listed_again_unless_they_have_gone(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.put()
+    listings: list[int] = []
+    files = Racing(lambda: listings.append(1), 10)
+    (name,) = Files().list(writer.directory)
+    known = changes_among([name])
+    found = look_up(files, writer.directory, known)
+    assert isinstance(found, LiveObject)
+    found.file.close()
+    assert listings == []
+    writer.put()  # removes the file of the first
+    newer = look_up(files, writer.directory, known)
+    assert isinstance(newer, LiveObject)
+    newer.file.close()
+    assert newer.change.timestamp > found.change.timestamp
+    assert listings == [1]
