@@ -71,21 +71,21 @@ def test_a_signed_change_is_made_at_its_time(app: ContainerSync) -> None:
     assert send(app, "HEAD", OBJECT, HTTP_X_CONTAINER_SYNC_AUTH=signed("HEAD", when="0")).status == 404
 
 
-@pytest.mark.parametrize(
-    "auth",
-    [
-        signed("DELETE"),
-        signed("PUT", "/v1/a/c/other"),
-        signed("PUT", key="guess"),
-        signed("PUT", realm=HERE._replace(keys=("guess",))),
-        signed("PUT", realm=HERE._replace(name="elsewhere")),
-        signed("PUT", when="1700000000.12346"),
-        "Here nonce",
-        "Here nonce signature more",
-        "",
-        "Here \xff \xff",
-    ],
-)
+OTHERS = {
+    "method": signed("DELETE"),
+    "path": signed("PUT", "/v1/a/c/other"),
+    "user": signed("PUT", key="guess"),
+    "key": signed("PUT", realm=HERE._replace(keys=("guess",))),
+    "realm": signed("PUT", realm=HERE._replace(name="elsewhere")),
+    "time": signed("PUT", when="1700000000.12346"),
+    "short": "Here nonce",
+    "long": "Here nonce signature more",
+    "empty": "",
+    "no text": "Here \xff \xff",
+}
+
+
+@pytest.mark.parametrize("auth", OTHERS.values(), ids=OTHERS)
 def test_any_other_signature_is_refused_even_with_a_token(app: ContainerSync, auth: str) -> None:
     sent = {"HTTP_X_CONTAINER_SYNC_AUTH": auth, "HTTP_X_BACKEND_INBOUND_X_TIMESTAMP": WHEN}
     assert send(app, "PUT", OBJECT, b"data", **sent).status == 401
