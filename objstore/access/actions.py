@@ -21,7 +21,7 @@ class Action(NamedTuple):
 
     acl: the resource whose ACL grants it (that of the bucket to create and list objects), '' for none. permission:
     in that ACL, '' for none. swift: its word in Swift's lists, '' for none. of_versions: the word counts for requests
-    of the Swift API alone: through S3 its lists grant no access to versions.
+    of the Swift API alone: through S3 its lists grant no access to versions. Of objects, they never do.
     """
 
     on: Literal["service", "bucket", "object", "account"]

@@ -268,7 +268,8 @@ def _acl_allows(question: Question, bucket: BucketAccess, acl: Acl, owns: bool =
 
 def _list_allows(question: Question, bucket: BucketAccess) -> bool:
     """Return whether X-Container-Read or X-Container-Write grants, to the identity or, to read, to its Referer."""
-    word = ACTIONS[question.action].word(question.s3)
+    action = ACTIONS[question.action]
+    word = "" if action.of_versions and action.on == "object" else action.word(question.s3)
     text = bucket.list_for(word) if word else ""
     if not text:
         return False

@@ -207,9 +207,9 @@ class DeleteOptions(NamedTuple):
     """Options of a DELETE. delete_at: delete only an object that expires at this time, in seconds since the epoch.
 
     version_id: of the version to delete permanently. Without it the object itself is deleted; if the container keeps
-    versions, a delete marker becomes the current version. mark_missing: also if there is no object. later: only put it
-    down for the expirer, which deletes what is stored now; excludes all other options, and containers that keep
-    versions. The others are as in `PutOptions`.
+    versions, a delete marker becomes the current version. mark_missing: also if there is no object. mark_again: also if
+    a marker is the current version already. later: only put it down for the expirer, which deletes what is stored now;
+    excludes all other options, and containers that keep versions. The others are as in `PutOptions`.
     """
 
     timestamp: Timestamp | None = None
@@ -219,6 +219,7 @@ class DeleteOptions(NamedTuple):
     keep_segments: bool = False
     version_id: str = ""
     mark_missing: bool = True
+    mark_again: bool = True
     later: bool = False
 
 

@@ -51,7 +51,6 @@ class Symlinks(Passing):
         reply = self.inner.open(context, name, options)
         if LINK not in reply.headers or options.link:
             return reply
-        version_id = reply.version_id
         options = options._replace(version_id="", policy=None)
         place = name
         for _ in range(self._max_links):
@@ -63,7 +62,6 @@ class Symlinks(Passing):
             reply = self._open_target(context, link, options)
             if LINK not in reply.headers:
                 reply.target = place
-                reply.version_id = version_id
                 return reply
         reply.close()
         raise TooManyLinks(f"Too many levels of symbolic links, maximum allowed is {self._max_links}")

@@ -61,6 +61,7 @@ from objstore.layers.interface import (
 )
 from objstore.layers.passing import Passing
 from objstore.layers.stack import Deps, LayerKind
+from objstore.layers.versions.names import NULL
 from objstore.runtime import green, settings
 from objstore.runtime.settings import boolean, setting
 from objstore.web.context import RequestContext
@@ -154,8 +155,9 @@ class VersionedWrites(Passing):
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
         archive = archive_of(self.container_info(context, name).sysmeta, name)
-        if archive is None or options.version_id or options.delete_at is not None:
+        if archive is None or options.version_id not in ("", NULL) or options.delete_at is not None:
             return self.inner.delete(context, name, options)
+        options = options._replace(version_id="")
         change = _Change(self.inner, self._limits, context, name, archive)
         return change.delete(options) if archive.mode == HISTORY else change.restore(options)
 

@@ -37,7 +37,8 @@ class ListingFormats:
             format, query = _taken_from(environ.get("QUERY_STRING", ""))
         except InvalidInput as failure:
             return response_for(failure)(environ, start_response)
-        kind = listings.negotiated(format, environ.get("HTTP_ACCEPT", ""), "&versions=" in f"&{query}")
+        versions = "&versions=" in f"&{query}" and environ["REQUEST_METHOD"] == "GET"
+        kind = listings.negotiated(format, environ.get("HTTP_ACCEPT", ""), versions)
         environ["QUERY_STRING"] = query
         environ["HTTP_ACCEPT"] = listings.JSON
         answer = call(self.app, environ)

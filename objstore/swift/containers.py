@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from objstore.access import swift_acls
 from objstore.cluster.cluster import Cluster
-from objstore.core.errors import AccountDeleted, ObjstoreError
+from objstore.core.errors import AccountDeleted, Conflict, ObjstoreError
 from objstore.core.headers import POLICY_NAME
 from objstore.core.limits import Limits
 from objstore.core.lives import PARTLY
@@ -104,7 +104,14 @@ class Containers:
         refused = request.permit()
         if refused is not None:
             return refused
-        everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
+        try:
+            everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
+        except Conflict:
+            container = self._layer.container_info(request.context, request.name)
+            is_cleared = keeps_versions(container.sysmeta) and versions.drop_null_markers(request, self._layer)
+            if not is_cleared:
+                raise
+            everywhere = self._layer.delete_container(request.context, request.name, request.given_timestamp)
         return plain(204, None if everywhere else {PARTLY: "true"})
 
     def _changed_versioning(self, request: ProxyRequest) -> dict[str, str]:

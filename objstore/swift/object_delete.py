@@ -27,7 +27,7 @@ class ObjectDelete:
         try:
             container = self._layer.container_info(request.context, request.name)
             version_id = versions.checked_id(request, container)
-            options = delete_options(request.headers)._replace(mark_missing=False, version_id=version_id)
+            options = delete_options(request.headers)._replace(mark_again=False, version_id=version_id)
             result = self._layer.delete(request.context, request.name, options)
         except PreconditionFailed as failed:
             return condition_refusal(request, failed)

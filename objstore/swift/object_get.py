@@ -36,7 +36,7 @@ _CONDITIONS = (
 _LIST = "multipart-manifest=get"
 _PART = "part-number"
 _OF_FAILURE = (
-    "Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", "Content-Location", MANIFEST,
+    "Etag", "Last-Modified", "X-Timestamp", "Accept-Ranges", "Content-Range", "Content-Location", VERSION_ID, MANIFEST,
     MANIFEST_ETAG, OWN_ETAG, PARTS_COUNT, LARGE,
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from objstore.core.numbers import whole
 from objstore.core.text import ENVIRON_KEY
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import ObjectLayer, Page
+from objstore.layers.versions.names import NULL
 from objstore.swift.permission import Permissions
 from objstore.web import guards, requests
 from objstore.web.context import RequestContext
@@ -152,8 +153,8 @@ def writable(request: ProxyRequest, layer: ObjectLayer) -> Response | None:
 
 
 def version_header(version_id: str) -> dict[str, str]:
-    """Return the header with the version of an object; none for a container that never kept versions."""
-    return {VERSION_ID: version_id} if version_id else {}
+    """Return the header with the version that a change made; none for a null version, as in Swift."""
+    return {VERSION_ID: version_id} if version_id not in ("", NULL) else {}
 
 
 def condition_refusal(request: ProxyRequest, failed: PreconditionFailed) -> Response:

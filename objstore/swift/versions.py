@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 from urllib.parse import quote
 
-from objstore.core.errors import DeleteMarker, InvalidInput, NotFound
+from objstore.core.errors import DeleteMarker, InvalidInput, NoSuchVersion, NotFound
 from objstore.core.headers import BYTES_ELSEWHERE
 from objstore.core.json_body import JsonBody
 from objstore.core.versions import keeps_versions
 from objstore.layers import documents
-from objstore.layers.interface import Group, Listing, ObjectLayer, Version, VersionedLayer, VersionsPage
+from objstore.layers.interface import (
+    DeleteOptions,
+    Group,
+    Listing,
+    ObjectLayer,
+    Version,
+    VersionedLayer,
+    VersionsPage,
+)
 from objstore.layers.versions import CONFIG, ENABLED, SUSPENDED, state
 from objstore.layers.versions.keys import kept_in
 from objstore.layers.versions.names import NULL, parse_id
@@ -29,6 +38,7 @@ HEADER = "X-Versions-Enabled"
 LISTING = "versions"
 _VERSION_ID = "version-id"
 _MARKER = "version_marker"
+_TIMESTAMP = re.compile(r"\d{10}\.\d{5}(_[0-9a-f]{16})?", re.ASCII)  # an id of Swift: valid, and not here
 _BYTES = "X-Container-Bytes-Used"
 # How a delete marker is listed.
 MARKER_TYPE = "application/x-deleted;swift_versions_deleted=1"
@@ -44,16 +54,20 @@ def query_id(request: ProxyRequest) -> str:
 
 
 def checked_id(request: ProxyRequest, container: ContainerInfo) -> str:
-    """Return the same. Raises InvalidInput if the container cannot have that version."""
+    """Return the same. Raises InvalidInput or NoSuchVersion if the container cannot have that version."""
     version_id = query_id(request)
     check_id(version_id, container)
     return version_id
 
 
 def check_id(version_id: str, container: ContainerInfo) -> None:
-    """Raise InvalidInput if the container cannot have that version; '' for none."""
-    if version_id not in ("", NULL) and not keeps_versions(container.sysmeta):
+    """Raise InvalidInput or NoSuchVersion if the container cannot have that version; '' for none."""
+    if version_id in ("", NULL):
+        return
+    if not keeps_versions(container.sysmeta):
         raise InvalidInput("version-aware operations require that the container is versioned")
+    if _TIMESTAMP.fullmatch(version_id):
+        raise NoSuchVersion(f"there is no version {version_id}")
 
 
 def missing(failure: NotFound, version_id: str) -> Response:
@@ -103,6 +117,24 @@ def shown_headers(
     return {HEADER: str(state(container) == ENABLED), _BYTES: str(own + int(kept))}
 
 
+def drop_null_markers(request: ProxyRequest, layer: ObjectLayer) -> bool:
+    """Delete the delete markers of a container with the id `null`, which Swift's clients do not see.
+
+    Return False, and delete nothing, if anything else is left in the container.
+    """
+    versioned, context = layer_of(layer), request.context
+
+    def items() -> Iterator[Version | Group]:
+        return versioned.list_versions(context, request.name, VersionsPage())
+
+    if not all(isinstance(item, Version) and item.marker and item.version_id == NULL for item in items()):
+        return False
+    for item in items():
+        options = DeleteOptions(version_id=NULL)
+        versioned.delete(context, request.name._replace(object=item.key), options)
+    return True
+
+
 def layer_of(layer: ObjectLayer) -> VersionedLayer:
     """Return the layer with the operations on versions: every stack has the layer `versions`."""
     return cast(VersionedLayer, layer)
@@ -123,7 +155,7 @@ def listing(request: ProxyRequest, layer: ObjectLayer, query: Mapping[str, str],
         page.prefix, page.delimiter, page.marker, marker or "", limit, page.end_marker, page.reverse
     )
     items = layer_of(layer).list_versions(request.context, request.name, selection)
-    rows = list(_rows(islice(items, limit))) if limit else []
+    rows = list(islice(_rows(items), limit)) if limit else []
     return Listing({**shown.headers, "Content-Type": "application/json; charset=utf-8"}, JsonBody.of(rows))
 
 
@@ -133,6 +165,8 @@ def _rows(items: Iterator[Version | Group]) -> Iterator[dict[str, Any]]:
             yield {"subdir": item.key}
             continue
         key, version_id, latest, marker, row = item
+        if marker and version_id == NULL:  # in Swift a deletion leaves none while versions are disabled
+            continue
         yield {
             "name": key,
             "hash": _OF_NOTHING if marker else row["hash"],

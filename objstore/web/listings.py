@@ -29,11 +29,12 @@ def negotiated(format: str, accept: str, versions: bool = False) -> str | None:
     """Return the media type of the answer, None if none is acceptable (406).
 
     format: the query's, which takes precedence over the Accept header; an unknown one means text. versions: of a
-    listing of versions, which is JSON unless the client chooses another type.
+    listing of versions, which is JSON only.
     """
+    types = (JSON,) if versions else TYPES
     if format:
-        return _BY_FORMAT.get(format.lower(), TEXT)
-    types = (JSON, *TYPES) if versions else TYPES
+        kind = _BY_FORMAT.get(format.lower(), TEXT)
+        return kind if kind in types else None
     if not accept:
         return types[0]
     for wanted in _media_ranges(accept):
@@ -72,15 +73,10 @@ def container_xml(listing: Listing, container: str) -> bytes:
         if "subdir" in row
         else f"<object><name>{_escaped(row['name'])}</name><hash>{_escaped(row['hash'])}</hash><bytes>{row['bytes']}"
         f"</bytes><content_type>{_escaped(row['content_type'])}</content_type><last_modified>"
-        f"{_escaped(row['last_modified'])}</last_modified>{_version(row) if 'version_id' in row else ''}</object>"
+        f"{_escaped(row['last_modified'])}</last_modified></object>"
         for row in listing
     )
     return _document("container", container, rows)
-
-
-def _version(row: Mapping[str, Any]) -> str:
-    latest = "true" if row["is_latest"] else "false"
-    return f"<version_id>{_escaped(row['version_id'])}</version_id><is_latest>{latest}</is_latest>"
 
 
 def account_xml(listing: Listing, account: str) -> bytes:

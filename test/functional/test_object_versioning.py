@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from harness.client import Answer, Client
@@ -49,7 +48,7 @@ def shown(owner: Client, container: str, **query: str | int) -> list[tuple[str, 
 def write(owner: Client, path: str, data: bytes = b"", **headers: str) -> str:
     answer = owner.put(path, data, {name.replace("_", "-"): value for name, value in headers.items()})
     assert answer.status == 201, answer
-    return answer[ID]
+    return answer.get(ID) or "null"
 
 
 def of_version(owner: Client, method: str, path: str, version: str, **headers: str) -> Answer:
@@ -106,8 +105,10 @@ def test_a_deletion_is_a_marker(owner: Client, versioned: str) -> None:
     assert owner.names(versioned) == []
     assert owner.head(versioned)["X-Container-Object-Count"] == "0"
     assert owner.delete(f"{versioned}/o").status == 404  # and no further marker
-    assert owner.delete(f"{versioned}/never").status == 404
     assert len(versions(owner, versioned)) == 2
+    never = owner.delete(f"{versioned}/never")
+    assert never.status == 404
+    assert shown(owner, versioned)[0] == ("never", never[ID], True)
     assert owner.delete(versioned).status == 409
     assert of_version(owner, "DELETE", f"{versioned}/o", deleted[ID]).status == 204
     assert owner.get(f"{versioned}/o").body == b"one"
@@ -158,7 +159,18 @@ def test_what_cannot_be_made_current(owner: Client, versioned: str) -> None:
     assert of_version(owner, "POST", f"{versioned}/o", first, X_Object_Meta_A="1").status == 400
 
 
-@pytest.mark.parametrize("version", ["nonsense", "1795826283.35499", "v" * 21, "v" + "%" * 20, "é" * 21, "x" * 5000])
+@pytest.mark.parametrize(
+    "version",
+    [
+        "nonsense",
+        "1795826283.35499",
+        "1795826283.35499_0000000000000001",
+        "v" * 21,
+        "v" + "%" * 20,
+        "é" * 21,
+        "x" * 5000,
+    ],
+)
 def test_ids_that_no_version_has(owner: Client, versioned: str, version: str) -> None:
     current = write(owner, f"{versioned}/o", b"one")
     for method in ("GET", "HEAD", "PUT", "DELETE"):
@@ -200,6 +212,13 @@ def test_disabled_again(owner: Client, versioned: str) -> None:
     assert shown(owner, versioned) == [("o", "null", True), ("o", first, False)]
     assert of_version(owner, "DELETE", f"{versioned}/o", "null").status == 204
     assert shown(owner, versioned) == [("o", first, True)]
+    assert owner.delete(f"{versioned}/o").status == 204
+    assert owner.get(f"{versioned}/o").status == 404
+    assert shown(owner, versioned) == [("o", first, False)]  # no marker, as in Swift
+    assert of_version(owner, "GET", f"{versioned}/o", first).body == b"one"
+    assert owner.delete(versioned).status == 409
+    assert of_version(owner, "DELETE", f"{versioned}/o", first).status == 204
+    assert owner.delete(versioned).status == 204
 
 
 NAMES = ("a/1", "a/2", "b", "c", "é")
@@ -249,15 +268,17 @@ def test_markers_that_are_refused(owner: Client, versioned: str, query: dict[str
     assert owner.get(versioned, versions="", **query).status == 400
 
 
-def test_formats(owner: Client, versioned: str) -> None:
-    old, new = write(owner, f"{versioned}/o", b"x"), write(owner, f"{versioned}/o", b"xx")
-    assert owner.get(versioned, versions="")["Content-Type"].startswith("application/json")
-    assert owner.get(versioned, {"Accept": "*/*"}, versions="").json[0]["version_id"] == new
-    assert owner.get(versioned, versions="", format="plain").lines == ["o", "o"]
-    tree = ElementTree.fromstring(owner.get(versioned, versions="", format="xml").text)
-    assert [one.findtext("version_id") for one in tree] == [new, old]
-    assert [one.findtext("is_latest") for one in tree] == ["true", "false"]
-    assert owner.get(versioned, {"Accept": "image/png"}, versions="").status == 406
+def test_versions_are_listed_as_json_alone(owner: Client, versioned: str) -> None:
+    version = write(owner, f"{versioned}/o", b"x")
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/*"}):
+        answer = owner.get(versioned, headers, versions="")
+        assert answer["Content-Type"] == "application/json; charset=utf-8"
+        assert answer.json[0]["version_id"] == version
+    for format in ("plain", "xml", "other"):
+        assert owner.get(versioned, versions="", format=format).status == 406
+    for accept in ("text/plain", "application/xml", "image/png"):
+        assert owner.get(versioned, {"Accept": accept}, versions="").status == 406
+    assert owner.head(versioned, versions="").status == 204
 
 
 def test_access(owner: Client, anonymous: Client, versioned: str) -> None:
@@ -265,7 +286,8 @@ def test_access(owner: Client, anonymous: Client, versioned: str) -> None:
     assert of_version(anonymous, "GET", f"{versioned}/o", old).status == 401
     assert anonymous.get(versioned, versions="").status == 401
     assert owner.post(versioned, {"X-Container-Read": ".r:*"}).status == 204
-    assert of_version(anonymous, "GET", f"{versioned}/o", old).body == b"secret"
+    assert anonymous.get(f"{versioned}/o").body == b"public"
+    assert of_version(anonymous, "GET", f"{versioned}/o", old).status == 401  # versions are for owners
     assert anonymous.get(versioned, versions="").status == 401
     assert owner.post(versioned, {"X-Container-Read": ".r:*,.rlistings"}).status == 204
     assert len(anonymous.get(versioned, versions="").json) == 2
@@ -285,7 +307,7 @@ def test_a_version_that_expires(owner: Client, versioned: str) -> None:
     for name in "op":
         assert owner.get(f"{versioned}/{name}").status == owner.head(f"{versioned}/{name}").status == 404
         assert owner.post(f"{versioned}/{name}", {"X-Object-Meta-A": "1"}).status == 404
-    assert of_version(owner, "GET", f"{versioned}/o", second).status == 404
+    assert of_version(owner, "GET", f"{versioned}/o", second).body == b"two"  # it is kept, like a deleted one
     assert shown(owner, versioned) == [("o", second, True), ("o", first, False), ("p", third, True)]
     deleted = owner.delete(f"{versioned}/o")
     assert deleted.status == 404
@@ -293,6 +315,9 @@ def test_a_version_that_expires(owner: Client, versioned: str) -> None:
     assert owner.names(versioned) == ["p"]
     assert owner.put(f"{versioned}/p", b"again", {"If-None-Match": "*"}).status == 201
     assert owner.get(f"{versioned}/p").body == b"again"
+    assert of_version(owner, "PUT", f"{versioned}/o", second).status == 201
+    restored = owner.get(f"{versioned}/o")
+    assert (restored.body, restored.get("X-Delete-At")) == (b"two", None)
 
 
 def test_a_post_of_a_type_shows_in_listings(owner: Client, versioned: str) -> None:
@@ -339,7 +364,9 @@ def test_a_link_in_versions(owner: Client, versioned: str, container: str) -> No
     assert of_version(owner, "GET", f"{versioned}/o", link).body == b"target"
     assert of_version(owner, "PUT", f"{versioned}/o", link).status == 201
     assert owner.get(f"{versioned}/o").body == b"target"
-    assert owner.get(versioned, format="json").json[0]["symlink_path"] == row["symlink_path"]
+    current = owner.get(versioned, format="json").json[0]
+    assert current["symlink_path"] == f"{owner.root}/{versioned}/o?version-id={link}"
+    assert current["version_symlink"] is True
 
 
 def test_info(owner: Client) -> None:

@@ -82,13 +82,15 @@ def _freeing(around: Surroundings, delay: float) -> Callable[[str, str], None]:
     return partial(Reclaimer(around.layer, delay, around.logger).free, RequestContext())
 
 
-def _version_end(around: Surroundings, delay: float) -> Callable[[Name], None]:
+def _version_end(around: Surroundings, delay: float) -> Callable[[Name], bool]:
     """Return a function for an object that has expired, perhaps a version: see `ExpirerMeans`."""
     layer = Versions(Manifests(around.layer, delay, around.logger))
 
-    def end(name: Name) -> None:
-        if name.container is not None and keeps_entries(name.container):
-            layer.expire(RequestContext(), name)
+    def end(name: Name) -> bool:
+        if name.container is None or not keeps_entries(name.container):
+            return False
+        layer.expire(RequestContext(), name)
+        return True
 
     return end
 

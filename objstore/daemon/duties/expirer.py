@@ -99,8 +99,8 @@ class ExpirerMeans(NamedTuple):
     """layer: that of the cluster. containers: the container databases of an own device, by its name.
 
     free: called with an account and the segments in it (`core.manifests.MANIFEST_OWNS`) that a deleted manifest
-    leaves to no one. end_version: called with the name of an object that has expired, before it is deleted: if it is
-    the current version of a name, the name becomes deleted. Raises ObjstoreError.
+    leaves to no one. end_version: called with the name of an object that has expired; returns whether it was a version
+    of a name, which stays while the name becomes deleted. Raises ObjstoreError.
     """
 
     replicas: ReplicaClient
@@ -108,7 +108,7 @@ class ExpirerMeans(NamedTuple):
     is_own: Callable[[Node], bool]
     containers: Callable[[str], ContainerStore]
     free: Callable[[str, str], None]
-    end_version: Callable[[Name], None]
+    end_version: Callable[[Name], bool]
     clock: Clock
     logger: Any
     now: Callable[[], float] = time.time
@@ -262,7 +262,8 @@ class Expirer:
         if may_be_kept(looks, when, stamp, len(replicas.place(name, policy)[1])):
             return [fate_of_kept(look, stamp) for look in looks], True
         try:
-            self._means.end_version(name)
+            if self._means.end_version(name):
+                return [fate_of_kept(look, stamp) for _, look in replicas.look(name, policy)], True
         except ObjstoreError as failure:
             self._means.logger.warning("cannot end the version %s that has expired: %s", name.path, failure)
             return [Fate.UNKNOWN], False

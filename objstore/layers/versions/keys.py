@@ -16,12 +16,10 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from objstore.core.errors import Conflict, ContainerReplaced, NoContainer, NodeFailure, NotFound, PreconditionFailed
 from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.core.headers import DATA_TIMESTAMP, STORED_TIMESTAMP
-from objstore.core.links import LINK
 from objstore.core.listed import (
     DEFAULT_TYPE,
     LISTED_ETAG,
@@ -32,18 +30,19 @@ from objstore.core.listed import (
     fields_header,
 )
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
-from objstore.core.metadata import OBJECT_HEADERS, user_prefix
+from objstore.core.metadata import OBJECT_HEADERS, replaced_by_post, user_prefix
 from objstore.core.names import Name, hidden
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, EXPIRES, MARKER_TYPE, RESTORED, UNLISTED, VERSION
 from objstore.layers import hidden as containers
 from objstore.layers import listings
 from objstore.layers.bodies import BytesBody
-from objstore.layers.interface import DeleteOptions, ObjectLayer, Page, PutOptions, ReadOptions, Reply
+from objstore.layers.interface import DeleteOptions, ObjectLayer, Page, PutOptions, ReadOptions, Reply, UpdateOptions
 from objstore.layers.versions import names
 from objstore.layers.versions.names import Ref
 from objstore.web import segments
 from objstore.web.context import RequestContext
+from objstore.web.errors import location
 from objstore.web.write_conditions import WriteCondition
 
 KIND = "versions"
@@ -170,6 +169,15 @@ class Key(NamedTuple):
         """Return the headers of an entry, None if it is gone. expired: also those of an expired one."""
         return self._head(self.entry(ref), expired=expired)
 
+    def keep(self, ref: Ref, head: Reply) -> None:
+        """Take the expiry from an entry, so that it stays. head: of the entry.
+
+        The change is dated right after the last one, so that it loses against all newer ones. Raises Conflict.
+        """
+        headers = {name: value for name, value in head.headers.items() if replaced_by_post(name) and name != DELETE_AT}
+        stamp = names.successor(Timestamp.parse(head.headers[STORED_TIMESTAMP]))
+        self.layer.update(self.context, self.entry(ref), UpdateOptions(headers, stamp, expired=True))
+
     def has_expired(self, seen: Seen) -> bool:
         """Return whether the current version has expired."""
         if seen.ref is None or EXPIRES not in seen.headers:
@@ -268,7 +276,7 @@ class Key(NamedTuple):
         the entry may have been deleted with it.
         """
         life = self.layer.container_info(self.context, self.name).life
-        headers = {**pointing(move), **self._link_fields(move)}
+        headers = pointing(self.name, move)
         options = PutOptions(headers, timestamp=stamp, condition=condition, life=life, keep_segments=keep)
         if self.unlimited:
             options = options._replace(unlimited=True)
@@ -279,15 +287,6 @@ class Key(NamedTuple):
         except (PreconditionFailed, Conflict):
             return False
         return True
-
-    def _link_fields(self, move: Move) -> dict[str, str]:
-        """Return the header that makes the row of a link lead to its version, as in Swift; none for other objects."""
-        if move.ref.marker or LINK not in move.stored:
-            return {}
-        fields = json.loads(move.stored.get(LISTED_FIELDS, "{}"))
-        path = quote(f"/v1{self.name.path}".encode("utf-8", "surrogateescape"))
-        fields |= {"symlink_path": f"{path}?version-id={move.ref.version_id}", "version_symlink": True}
-        return fields_header(fields)
 
     def _list(self, move: Move) -> bytes:
         """Return the content of the pointer: the segments of its entry, or the entry as the only one."""
@@ -338,7 +337,7 @@ def etag_of(headers: Mapping[str, str]) -> str:
     return shown_etag(headers, headers.get("Etag", "").strip('"'))
 
 
-def pointing(move: Move) -> dict[str, str]:
+def pointing(name: Name, move: Move) -> dict[str, str]:
     """Return the headers of a pointer."""
     ref, stored = move.ref, move.stored
     if ref.marker:
@@ -363,9 +362,19 @@ def pointing(move: Move) -> dict[str, str]:
         **class_header(stored),
         LISTED_ETAG: stored.get(LISTED_ETAG) or stored["Etag"].strip('"'),
         LISTED_SIZE: stored.get(LISTED_SIZE) or str(move.size),
-        **{name: stored[name] for name in (LISTED_WHOLE, LISTED_FIELDS) if name in stored},
+        **({LISTED_WHOLE: stored[LISTED_WHOLE]} if LISTED_WHOLE in stored else {}),
+        **_fields(name, move),
         COUNTED_ELSEWHERE: "true",
     }
+
+
+def _fields(name: Name, move: Move) -> dict[str, str]:
+    """Return the header with the further keys of the row: as in Swift, where the name is a link to the version."""
+    stored = json.loads(move.stored.get(LISTED_FIELDS) or "{}")
+    if move.ref.null:
+        return fields_header(stored)
+    path = f"{location(name.path)}?version-id={move.ref.version_id}"
+    return fields_header({**stored, "symlink_path": path, "version_symlink": True})
 
 
 def _taken_over(name: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from objstore.core.errors import NodeFailure, NotFound, PreconditionFailed
+from objstore.core.expiry import is_expired
 from objstore.core.manifests import owned_prefix
 from objstore.core.names import RESERVED, Name
 from objstore.core.timestamps import Timestamp
@@ -134,9 +136,10 @@ class Versions(Passing):
         return is_complete
 
     def expire(self, context: RequestContext, entry: Name) -> None:
-        """Make a delete marker current instead of a version that has expired, before its entry is deleted.
+        """End a name whose current version has expired: a delete marker becomes current. The version stays.
 
-        entry: in the container of versions. Nothing happens if it is not that of the current version. Raises Conflict.
+        entry: of the version, in the container of versions. It loses its expiry, also if it is not the current one.
+        Raises Conflict.
         """
         name, ref = keys.version_at(entry)
         enabled = self._enabled(context, name)
@@ -144,6 +147,9 @@ class Versions(Passing):
         seen = key.look(newest=True) if enabled is not None else None
         if seen is not None and seen.ref == ref:
             writes.expire(key, seen, bool(enabled))
+        head = key.head(ref, expired=True)
+        if head is not None and is_expired(head.headers, time.time()):
+            key.keep(ref, head)
 
     def find_owner(self, context: RequestContext, name: Name, prefix: str) -> Reply | None:
         """See `VersionedLayer.find_owner`."""

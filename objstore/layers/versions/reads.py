@@ -33,6 +33,8 @@ class Place(NamedTuple):
 def open_version(key: Key, options: ReadOptions) -> Reply:
     """Open a version. Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId."""
     version_id = options.version_id
+    if version_id:  # only under its name an object expires
+        options = options._replace(expired=True)
     last: Place | None = None
     for _ in range(_TRIES):
         place = locate(key, version_id, options.newest)
@@ -88,7 +90,7 @@ def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
         move = move_to(ref, head)
         if seen.horizon > ref.stamp:
             move = move._replace(restored=seen.horizon)
-        shown = pointing(move)
+        shown = pointing(key.name, move)
         if all(seen.headers.get(name) == shown.get(name) for name in ("Content-Type", LISTED_TYPE, EXPIRES)):
             return
         if key.point(move, names.successor(seen.written), writes.as_seen(seen), keep=True):

@@ -6,9 +6,11 @@ made at the timestamp right after the one that was read: they lose against any w
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from objstore.core.errors import Conflict
+from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.core.timestamps import Timestamp
 from objstore.layers.interface import DeleteResult
 from objstore.layers.versions import names, states, writes
@@ -117,7 +119,10 @@ def _next(key: Key, seen: Seen) -> Move | None:
     for ref in key.refs(before, _FEW, majority=True):
         if ref == seen.ref or (seen.null and ref.null):
             continue
-        head = key.head(ref)
+        head = key.head(ref, expired=True)
         if head is not None:
+            if DELETE_AT in head.headers and is_expired(head.headers, time.time()):
+                key.keep(ref, head)  # its time was that of its name, which passed
+                del head.headers[DELETE_AT]
             return move_to(ref, head)
     return None

@@ -7,7 +7,10 @@ that of a new version.
 
 from __future__ import annotations
 
+import time
+
 from objstore.core.errors import InvalidInput
+from objstore.core.expiry import DELETE_AT, is_expired
 from objstore.layers.interface import PutResult
 from objstore.layers.versions import names, removal, states, writes
 from objstore.layers.versions.keys import Key, etag_of, move_to
@@ -17,11 +20,14 @@ from objstore.web.write_conditions import WriteCondition
 def restore(key: Key, version_id: str, condition: WriteCondition | None) -> PutResult:
     """See `VersionedLayer.restore`."""
     ref = states.parse(version_id)
-    head = key.head(ref)
+    head = key.head(ref, expired=True)
     if head is None:
         raise states.no_such(key.name, version_id)
     if ref.marker:
         raise InvalidInput("A delete marker cannot be made the current version")
+    if is_expired(head.headers, time.time()):
+        key.keep(ref, head)
+        del head.headers[DELETE_AT]
     seen = key.look(newest=True)
     writes.check(seen, condition)
     if seen is None or seen.ref != ref:

@@ -85,7 +85,7 @@ def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResul
         _check_expiry(key, seen, options.delete_at)
         condition = condition or as_seen(seen)
     is_marked = seen is None or seen.marker
-    if is_marked and not options.mark_missing:
+    if is_marked and not (options.mark_missing and (seen is None or options.mark_again)):
         return DeleteResult(False)
     existed = not is_marked and not (seen is not None and key.has_expired(seen))
     kind = Kind(marker=True, null=not enabled, conditional=condition is not None)
@@ -111,9 +111,9 @@ def _look(key: Key, condition: WriteCondition | None, enabled: bool) -> Seen | N
 
 
 def expire(key: Key, seen: Seen, enabled: bool) -> None:
-    """Make a delete marker the current version instead of one that has expired. Raises Conflict if it is not current.
+    """Make a delete marker the current version instead of one that has expired, which stays as a past version.
 
-    seen: the pointer to it.
+    seen: the pointer to it. Raises Conflict if it is not current.
     """
     ref = names.new_ref(Kind(marker=True, null=not enabled, conditional=True), seen.latest)
     key.put_marker(ref)
@@ -233,7 +233,7 @@ def _preserve(key: Key, seen: Seen) -> bool:
         source.close()
         return False
     try:
-        _copy(key, source, seen.plain_ref)
+        _copy(key, source, seen.plain_ref, False)  # a past version does not expire
     except ContainerReplaced:
         raise
     except Conflict:
@@ -253,15 +253,17 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
             source = key.layer.open(key.context, key.entry(move.ref), ReadOptions(raw=True))
         except NotFound:
             raise NodeFailure(f"{key.entry(move.ref).path} cannot be read") from None
-        _copy(key, source, ref)
+        _copy(key, source, ref, True)
     key.drop(move.ref, keep=True)
     return move._replace(ref=ref)
 
 
-def _copy(key: Key, source: Reply, ref: Ref) -> None:
-    """Write an open object as an entry, with the metadata stored with it."""
+def _copy(key: Key, source: Reply, ref: Ref, expires: bool) -> None:
+    """Write an open object as an entry, with the metadata stored with it. expires: with its expiry too."""
     headers = source.headers
-    stored = {name: value for name, value in headers.items() if stored_with_object(name)}
+    stored = {
+        name: value for name, value in headers.items() if stored_with_object(name) and (expires or name != DELETE_AT)
+    }
     stored["Content-Type"] = headers["Content-Type"]
     options = PutOptions(stored, headers["Etag"], ref.stamp, listed=True, unlimited=True)
     try:

@@ -429,9 +429,9 @@ class Versioned:
         items = self.layer.list_versions(RequestContext(), self.name.of_container, VersionsPage())
         return [("" if one.marker else one.version_id, one.latest) for one in items if isinstance(one, Version)]
 
-    def read(self) -> bytes | None:
+    def read(self, version: str = "") -> bytes | None:
         try:
-            return self.layer.open(RequestContext(), self.name, ReadOptions()).read()
+            return self.layer.open(RequestContext(), self.name, ReadOptions(version_id=version)).read()
         except NotFound:
             return None
 
@@ -449,18 +449,21 @@ def test_the_current_version_expires_and_the_name_is_deleted(
     wait_for(at)
     assert versioned.read() is None
     assert versioned.shown == [(second, True), (first, False)]
-    assert run(expirer)["expired_total"] == 1
+    assert run(expirer)["dropped_total"] == 1
     assert versioned.read() is None
-    assert versioned.shown == [("", True), (first, False)]
+    assert versioned.shown == [("", True), (second, False), (first, False)]
+    assert versioned.read(second) == b"two"
     assert not any(queued(store))
 
 
-def test_a_former_version_expires_alone(store: InProcess, versioned: Versioned, expirer: Work, run: Any) -> None:
-    _, at = versioned.put_ending(b"one")
+def test_a_former_version_stays(store: InProcess, versioned: Versioned, expirer: Work, run: Any) -> None:
+    first, at = versioned.put_ending(b"one")
     second = versioned.put(b"two")
     wait_for(at)
-    assert run(expirer)["expired_total"] == 1
-    assert (versioned.read(), versioned.shown) == (b"two", [(second, True)])
+    assert run(expirer)["dropped_total"] == 1
+    assert (versioned.read(), versioned.shown) == (b"two", [(second, True), (first, False)])
+    versioned.layer.delete(RequestContext(), versioned.name, DeleteOptions(version_id=second))
+    assert (versioned.read(), versioned.shown) == (b"one", [(first, True)])
 
 
 def test_a_version_whose_end_was_taken_back_stays(versioned: Versioned, expirer: Work, run: Any) -> None:
@@ -472,14 +475,14 @@ def test_a_version_whose_end_was_taken_back_stays(versioned: Versioned, expirer:
 
 
 def test_a_version_written_over_an_expired_one(versioned: Versioned, expirer: Work, run: Any) -> None:
-    _, at = versioned.put_ending(b"one")
+    first, at = versioned.put_ending(b"one")
     wait_for(at)
     condition = WriteCondition(if_none_match="*")
     options = PutOptions({"Content-Type": "text/plain"}, condition=condition)
     second = versioned.layer.put(RequestContext(), versioned.name, options, BytesBody(b"two")).version_id
     run(expirer)
     assert versioned.read() == b"two"
-    assert versioned.shown == [(second, True), ("", False)]
+    assert versioned.shown == [(second, True), ("", False), (first, False)]
 
 
 def test_a_plain_object_that_expires_as_a_former_version(versioned: Versioned, expirer: Work, run: Any) -> None:
@@ -490,4 +493,5 @@ def test_a_plain_object_that_expires_as_a_former_version(versioned: Versioned, e
     assert versioned.shown == [(second, True), ("null", False)]
     wait_for(at)
     run(expirer)
-    assert versioned.shown == [(second, True)]
+    assert versioned.shown == [(second, True), ("null", False)]
+    assert versioned.read("null") == b"plain"
