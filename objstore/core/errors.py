@@ -46,12 +46,16 @@ class ConfigError(ObjstoreError):
 
 
 class AccessDenied(ObjstoreError):
-    """The client may not read an object. account: of the object. known: the client is authenticated."""
+    """The client may not read an object. account: of the object. known: the client is authenticated.
+
+    target: the path of the object if a link leads to it, '' if not.
+    """
 
     def __init__(self, account: str, known: bool) -> None:
         super().__init__(f"no permission to read an object of {account}")
         self.account = account
         self.known = known
+        self.target = ""
 
 
 class NotFound(ObjstoreError):
@@ -126,9 +130,13 @@ class TargetChanged(LinkConflict):
 
 
 class IsLink(LinkConflict):
-    """A change of the metadata of a link, which keeps them. target: the path of its target."""
+    """A change of the metadata of a link, which keeps them. target: the path of its target.
 
-    def __init__(self, target: str) -> None:
+    etag: that a static link requires, '' for a dynamic one.
+    """
+
+    def __init__(self, target: str, etag: str = "") -> None:
+        self.etag = etag
         super().__init__(f"The metadata of a link cannot be changed: send the POST to its target, {target}")
         self.target = target
 

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 from objstore.core import links
 from objstore.core.dlo import DLO
-from objstore.core.errors import BrokenLink, Conflict, InvalidInput, IsLink, NotFound, TargetChanged, TooManyLinks
+from objstore.core.errors import (
+    AccessDenied,
+    BrokenLink,
+    Conflict,
+    InvalidInput,
+    IsLink,
+    NotFound,
+    TargetChanged,
+    TooManyLinks,
+)
 from objstore.core.links import LINK, LINK_ETAG, Link
 from objstore.core.manifests import MANIFEST_ETAG, OWN_ETAG, is_large
 from objstore.core.names import Name
@@ -57,8 +66,7 @@ class Symlinks(Passing):
             reply.close()
             link = _parse(reply, place)
             place = link.target
-            if options.permit is not None:
-                options.permit(place)
+            _check_right(options, place)
             reply = self._open_target(context, link, options)
             if LINK not in reply.headers:
                 reply.target = place
@@ -93,7 +101,8 @@ class Symlinks(Passing):
         read = ReadOptions(head=True, newest=True, raw=True, policy=options.policy, version_id=options.version_id)
         reply = self.inner.open(context, name, read._replace(expired=options.expired))
         if LINK in reply.headers:
-            raise IsLink(_parse(reply, name).target.path)
+            link = _parse(reply, name)
+            raise IsLink(link.target.path, link.etag)
 
 
 def resolve(layer: ObjectLayer, context: RequestContext, link: Link, options: ReadOptions) -> tuple[Link, Reply]:
@@ -103,8 +112,7 @@ def resolve(layer: ObjectLayer, context: RequestContext, link: Link, options: Re
     options: of the reads; their `permit` is asked for each object.
     Raises TargetChanged if the target does not exist or has another etag, and as `Symlinks.open`.
     """
-    if options.permit is not None:
-        options.permit(link.target)
+    _check_right(options, link.target)
     read = options._replace(head=True, newest=True)
     try:
         reply = layer.open(context, link.target, read._replace(link=True))
@@ -132,6 +140,16 @@ def _etags(headers: Mapping[str, str]) -> list[str]:
     else:
         found = [headers.get(OWN_ETAG), headers.get("Etag"), headers.get(MANIFEST_ETAG)]
     return [etag.strip('"') for etag in found if etag]
+
+
+def _check_right(options: ReadOptions, target: Name) -> None:
+    """Raise the error of `ReadOptions.permit` if the client may not read the target of a link."""
+    if options.permit is not None:
+        try:
+            options.permit(target)
+        except AccessDenied as failure:
+            failure.target = target.path
+            raise
 
 
 def _parse(reply: Reply, name: Name) -> Link:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from objstore.core.dlo import DLO
 from objstore.core.errors import InvalidInput
 from objstore.core.limits import Limits
@@ -24,6 +26,7 @@ _COPIED_KEY = ENVIRON_KEY[LINK]
 _SHOWN = {
     LINK: TARGET, LINK_ACCOUNT: f"{TARGET}-Account", LINK_ETAG: f"{TARGET}-Etag", LINK_BYTES: f"{TARGET}-Bytes",
 }  # fmt: skip
+_ACCOUNT = f"{TARGET}-Account"
 _ITSELF = "symlink=get"
 
 
@@ -69,6 +72,8 @@ def _link(request: ProxyRequest, limits: Limits) -> Link:
     environ = request.environ
     if _TARGET_KEY not in environ:
         copied = {name: header(environ, name) for name in _SHOWN if ENVIRON_KEY[name] in environ}
+        if ENVIRON_KEY[_ACCOUNT] in environ:  # the copy leads to another account
+            copied[LINK_ACCOUNT] = quote(unquoted(environ[ENVIRON_KEY[_ACCOUNT]], _ACCOUNT), safe="")
         return parse(copied, request.name.account)
     target = named_object(environ, TARGET, request.name.account)
     if target == request.name:

@@ -66,9 +66,17 @@ def status_of(failure: BaseException) -> int:
 
 
 def response_for(failure: BaseException) -> Response:
-    if isinstance(failure, errors.AccessDenied) and not failure.known:
-        return unauthorized(failure.account)
     headers = {header: location(failure.target) for kind, header in _TARGET if isinstance(failure, kind)}
+    if isinstance(failure, errors.AccessDenied):
+        headers = {"Content-Location": location(failure.target)} if failure.target else {}
+        if not failure.known:
+            refusal = unauthorized(failure.account)
+            refusal.headers |= headers
+            return refusal
+    if isinstance(failure, errors.IsLink) and failure.etag:
+        headers["X-Symlink-Target-Etag"] = failure.etag
+    if isinstance(failure, errors.MalformedHeader):
+        return Response(status_of(failure), {"Content-Type": "text/plain"}, str(failure).encode())
     return error(status_of(failure), str(failure) if isinstance(failure, _TELLING) else "", headers)
 
 

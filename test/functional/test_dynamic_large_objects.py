@@ -80,6 +80,7 @@ def test_conditions(owner: Client, large: Large) -> None:
         assert owner.get(large.path, {"If-Match": etag}).body == WHOLE
     assert owner.get(large.path, {"If-Match": md5(b"mine")}).status == 412
     assert owner.get(large.path, {"If-None-Match": md5(b"mine")}).status == 200
+    assert owner.get(large.path, {"If-None-Match": f'not-"{ETAG}"'}).status == 200
     stale = {"If-Range": '"x"', "Range": "bytes=0-1"}
     assert owner.get(large.path, stale).body == WHOLE
 

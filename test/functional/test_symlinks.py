@@ -153,6 +153,8 @@ def test_post_changes_nothing(owner: Client, links: Links) -> None:
     answer = owner.post(f"{links.here}/l", {"X-Object-Meta-New": "1"})
     assert answer.status == 307 and answer["Location"] == links.location(f"{links.there}/t")
     assert links.itself()["X-Object-Meta-Own"] == "1" and links.itself().get("X-Object-Meta-New") is None
+    links.link("s", headers={"X-Symlink-Target-Etag": MD5})
+    assert owner.post(f"{links.here}/s", {"X-Object-Meta-New": "1"})["X-Symlink-Target-Etag"] == MD5
     assert owner.post(f"{links.there}/t", {"X-Symlink-Target": "c/o"}).status == 400
     assert owner.head(f"{links.there}/t")["X-Object-Meta-Color"] == "blue"
 
@@ -169,6 +171,9 @@ def test_copies(owner: Client, links: Links) -> None:
     source = {"X-Copy-From": f"{links.here}/l"}
     assert owner.request("PUT", f"{links.here}/link2", source, b"", {"symlink": "get"}).status == 201
     assert owner.get(f"{links.here}/link2").body == CONTENT
+    elsewhere = {**source, "X-Symlink-Target-Account": "AUTH_other"}
+    assert owner.request("PUT", f"{links.here}/link3", elsewhere, b"", {"symlink": "get"}).status == 201
+    assert links.itself("link3")["X-Symlink-Target-Account"] == "AUTH_other"
     assert owner.copy(f"{links.there}/t", f"{links.here}/l").status == 201
     assert links.itself().get("X-Symlink-Target") is None and owner.get(f"{links.here}/l").body == CONTENT
     assert owner.copy(f"{links.there}/t", f"{links.here}/x", {"X-Symlink-Target": "c/o"}).status == 400
@@ -197,7 +202,9 @@ def test_a_link_gives_no_right_to_its_target(owner: Client, anonymous: Client, l
     links.link("two", f"{links.here}/l")
     assert owner.post(links.here, {"X-Container-Read": ".r:*"}).status == 204
     for key in ("l", "two"):
-        assert anonymous.get(f"{links.here}/{key}").status == anonymous.head(f"{links.here}/{key}").status == 401
+        refused = anonymous.get(f"{links.here}/{key}")
+        assert refused.status == anonymous.head(f"{links.here}/{key}").status == 401
+    assert refused["Content-Location"] == links.location(f"{links.there}/t") and refused.get("WWW-Authenticate")
     assert owner.post(links.there, {"X-Container-Read": ".r:*"}).status == 204
     assert anonymous.get(f"{links.here}/two").body == CONTENT
     assert anonymous.head(f"{links.here}/l").status == 200

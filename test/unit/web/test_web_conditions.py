@@ -135,6 +135,10 @@ def test_a_change_counts_as_made_when_its_last_modified_says(raw):
     assert range_applies(shown, "abc", changed)
 
 
+def test_text_that_holds_a_tag_is_not_that_tag():
+    assert conditions.entity_tags('not-"a", "b,c", W/"d", e') == [(False, "b,c"), (True, "d"), (False, "e")]
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_taken_for_a_list_of_tags(text):
     for _, tag in conditions.entity_tags(text):
