@@ -565,6 +565,10 @@ def test_large_objects_are_versions(versioned: Shop) -> None:
     assert shop.get("o", **version).body == b"aaaaabbbbbb"
     assert shop.head("o", **version)["Etag"] == first["Etag"]
     assert shop.get("o", {"Range": "bytes=4-5"}, **version).body == b"ab"
+    part = shop.get("o", **version, **{"part-number": 2})
+    assert (part.body, part["X-Object-Version-Id"]) == (b"bbbbbb", version["version-id"])
+    beyond = shop.head("o", **version, **{"part-number": 3})
+    assert (beyond.status, beyond["X-Object-Version-Id"]) == (416, version["version-id"])
     assert [row["name"] for row in shop.get("o", **version, **LIST).json] == [shop.path("a"), shop.path("b")]
     rows = shop.owner.get(shop.container, format="json", versions="").json
     assert [(row["bytes"], row["slo_etag"]) for row in rows] == [
