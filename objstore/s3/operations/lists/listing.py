@@ -117,19 +117,18 @@ def page(context: Context, request: S3Request, selection: Selection) -> KeysPage
 # The document.
 
 
-def etag_of(row: Row) -> str:
-    """Return the entity tag of a row, without quotes, as reads show it.
+_KEYS = 5  # of the row of an object that is shown as it is
 
-    That of a large object is of the whole, not of its list, and that of a static link its target's.
+
+def as_read(row: Row) -> tuple[str, int]:
+    """Return the entity tag, without quotes, and the size of a row, as reads show them.
+
+    Of a large object they are those of the whole, and of a static link those of its target.
     """
-    etag: str = row["slo_etag"][1:-1] if "slo_etag" in row else row.get("symlink_etag") or row["hash"]
-    return etag
-
-
-def size_of(row: Row) -> int:
-    """Return the size of a row as reads show it: of a static link that of its target."""
-    size: int = row.get("symlink_bytes", row["bytes"])
-    return size
+    if len(row) == _KEYS:
+        return row["hash"], row["bytes"]
+    etag = row["slo_etag"][1:-1] if "slo_etag" in row else row.get("symlink_etag") or row["hash"]
+    return etag, row.get("symlink_bytes", row["bytes"])
 
 
 def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> str:
@@ -138,9 +137,10 @@ def keys_xml(keys: Iterable[Row], encode: Callable[[str], str], owner: str) -> s
     return "".join(
         [
             f"<Contents><Key>{encode(row['name'])}</Key><LastModified>{listed(row['last_modified'])}</LastModified>"
-            f"<ETag>&quot;{escape(etag_of(row))}&quot;</ETag><Size>{size_of(row)}</Size>{owner}"
+            f"<ETag>&quot;{escape(etag)}&quot;</ETag><Size>{size}</Size>{owner}"
             f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass></Contents>"
             for row in keys
+            for etag, size in ((row["hash"], row["bytes"]) if len(row) == _KEYS else as_read(row),)
         ]
     )
 

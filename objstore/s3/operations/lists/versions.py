@@ -73,10 +73,10 @@ def _versions_xml(items: Iterable[Version], encode: Callable[[str], str], owner:
         if marker:
             pieces.append(f"<DeleteMarker>{owner}{about}</DeleteMarker>")
         else:
-            etag = listing.etag_of(row)
+            etag, size = listing.as_read(row)
             pieces.append(
                 f"<Version>{about}<ETag>&quot;{etag if etag.isalnum() else xml.escape(etag)}&quot;</ETag>"
-                f"<Size>{listing.size_of(row)}</Size>"
+                f"<Size>{size}</Size>"
                 f"<StorageClass>{row.get('storage_class', 'STANDARD')}</StorageClass>{owner}</Version>"
             )
     return "".join(pieces)
