@@ -13,6 +13,7 @@ import errno
 import os
 import secrets
 import stat
+import struct
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,6 +31,26 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _quick_libc = ctypes.PyDLL(None, use_errno=True)
 
 
+_AT_FDCWD = -100
+_DONT_SYNC = 0x4000  # AT_STATX_DONT_SYNC: a file system in user space is not asked
+_STATX_SIZE = 256  # bytes of struct statx
+_DEVICE = struct.Struct("=136x2I")  # its fields stx_dev_major and stx_dev_minor
+_HAS_STATX = sys.platform == "linux" and hasattr(_quick_libc, "statx")
+if _HAS_STATX:
+    _quick_libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+
+
+def file_system_of(path: str) -> int:
+    """Return the number of the file system of a directory that is in memory, as `st_dev`. Raises OSError."""
+    if not _HAS_STATX:
+        return os.stat(path).st_dev
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    if _quick_libc.statx(_AT_FDCWD, os.fsencode(path), _DONT_SYNC, 0, found):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    return os.makedev(*_DEVICE.unpack_from(found))
+
+
 class _OpenHow(ctypes.Structure):
     """struct open_how of Linux's openat2(2)."""
 
@@ -41,7 +62,6 @@ _RESOLVE_CACHED = 0x20
 _READ_CACHED = _OpenHow(os.O_RDONLY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
 _READ_HOW = ctypes.byref(_READ_CACHED)
 _HOW_SIZE = ctypes.sizeof(_OpenHow)
-_AT_FDCWD = -100
 if sys.platform == "linux":
     # Of openat2 alone, the only call that goes this way.
     _quick_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)

@@ -13,6 +13,7 @@ from objstore.core.errors import DeviceUnavailable
 from objstore.runtime import green
 from objstore.runtime.device_counts import is_device, is_device_name
 from objstore.runtime.drives import Outs
+from objstore.runtime.files import file_system_of
 from objstore.runtime.threads import ThreadPool
 from objstore.store.databases import AccountStore, ContainerStore
 from objstore.store.interface import ObjectStore
@@ -61,7 +62,7 @@ class Device:
         leads to the directory beneath the mount point.
         """
         try:
-            same = os.stat(self.path).st_dev == self.file_system
+            same = file_system_of(self.path) == self.file_system
         except OSError as error:
             raise DeviceUnavailable(f"{self.path}: {error}") from error
         if not same:

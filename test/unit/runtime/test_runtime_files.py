@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from objstore.runtime.files import FILES, Buffer, Files, exists, is_directory
+from objstore.runtime.files import FILES, Buffer, Files, exists, file_system_of, is_directory
 
 
 def test_replace_puts_a_file_in_place_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -140,3 +140,10 @@ def test_an_attribute_that_is_not_there_is_none(tmp_path: Path) -> None:
 def test_space_is_that_of_the_file_system(tmp_path: Path) -> None:
     space = FILES.space(str(tmp_path))
     assert 0 <= space.free <= space.total
+
+
+def test_the_file_system_of_a_directory_is_that_of_stat(tmp_path: Path) -> None:
+    for path in (str(tmp_path), "/", "/dev", "/proc"):
+        assert file_system_of(path) == os.stat(path).st_dev
+    with pytest.raises(FileNotFoundError):
+        file_system_of(str(tmp_path / "missing"))
