@@ -32,7 +32,7 @@ Swift = Callable[..., str]
 @pytest.fixture
 def swift(store: Store, tmp_path: Path) -> Swift:
     """Runs `swift ARGUMENTS` in a directory of its own; what it prints."""
-    login = ["--auth", f"{store.endpoint}/auth/v1.0", "--user", store.user, "--key", store.key]
+    login = ["--auth", f"{store.endpoint}/auth/v1.0", "--user", store.user, f"--key={store.key}"]
     program = str(Path(sys.executable).with_name("swift"))
 
     def run(*arguments: str) -> str:
@@ -137,3 +137,39 @@ def test_a_file_goes_up_in_segments_and_is_deleted_with_them(swift: Swift, conta
         assert swift("list", container) == swift("list", f"{container}_segments") == ""
     finally:
         swift("delete", f"{container}_segments")
+
+
+def test_versions_are_listed_downloaded_and_deleted(
+    swift: Swift, connection: Connection, container: str, tmp_path: Path
+) -> None:
+    swift("post", container, "--header", "X-Versions-Enabled: true")
+    assert "Versions-Enabled: True" in swift("stat", container)
+    for content in ("one", "two"):
+        (tmp_path / "file").write_text(content)
+        swift("upload", container, "file")
+    swift("delete", container, "file")
+    assert swift("list", container) == ""
+    _, rows = connection.get_container(container, query_string="versions=true")
+    marker, second, first = (row["version_id"] for row in rows)
+    listed = swift("list", container, "--versions")
+    assert all(version in listed for version in (marker, second, first))
+    swift("download", container, "file", "--version-id", first, "--output", "back")
+    assert (tmp_path / "back").read_text() == "one"
+    assert "Content Length: 3" in swift("stat", container, "file", "--version-id", second)
+    swift("delete", container, "file", "--version-id", marker)
+    assert connection.get_object(container, "file")[1] == b"two"
+    swift("delete", container, "--versions")
+    assert container not in swift("list").split()
+
+
+def test_an_archive_of_former_versions(swift: Swift, connection: Connection, container: str, tmp_path: Path) -> None:
+    archive = f"{container}-archive"
+    swift("post", archive)
+    swift("post", container, "--header", f"X-Versions-Location: {archive}")
+    for content in ("one", "two"):
+        (tmp_path / "file").write_text(content)
+        swift("upload", container, "file")
+    assert swift("list", archive).startswith("004file/")
+    swift("delete", container, "file")
+    assert connection.get_object(container, "file")[1] == b"one"
+    swift("delete", archive)
