@@ -9,6 +9,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import permutations
 from typing import Any
 from urllib.parse import quote
 
@@ -476,6 +477,119 @@ def test_objects_from_before_versions(shop: Shop) -> None:
             == 201
         )
         assert shop.owner.get(f"{shop.below}/{name}").body == b"0123456789"
+
+
+def test_every_kind_replaces_every_other(shop: Shop, s3: Any) -> None:
+    """Listings, and the container's totals, are those of the newest."""
+    path = f"{shop.top}/o"
+
+    def by_parts() -> None:
+        part = {"Bucket": shop.top, "Key": "o"}
+        part["UploadId"] = s3.create_multipart_upload(**part)["UploadId"]
+        etag = s3.upload_part(**part, PartNumber=1, Body=b"0123456789")["ETag"]
+        s3.complete_multipart_upload(**part, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+
+    kinds: dict[str, tuple[Callable[[], object], int]] = {
+        "plain": (lambda: shop.put(path, b"0123456789"), 10),
+        "large": (lambda: shop.large(path, f"{shop.below}/s/1", f"{shop.below}/s/2"), 10),
+        "dynamic": (lambda: shop.put(path, b"", {"X-Object-Manifest": f"{shop.below}/s/"}), 0),
+        "link": (lambda: shop.link(path, f"{shop.below}/whole"), 0),
+        "by parts": (by_parts, 10),
+    }
+    for before, after in permutations(kinds, 2):
+        kinds[before][0]()
+        kinds[after][0]()
+        answer, row = shop.owner.get(path), shop.rows(shop.top)[0]
+        assert (answer.body, row["bytes"]) == (b"0123456789", kinds[after][1]), (before, after)
+        shown = [bool(answer.get(one)) for one in ("X-Manifest-Etag", "X-Object-Manifest", "Content-Location")]
+        assert shown == [after == "large", after == "dynamic", after == "link"], (before, after)
+        assert ("slo_etag" in row, "symlink_path" in row) == (after == "large", after == "link"), (before, after)
+    kinds["plain"][0]()
+    head = shop.owner.head(shop.top)
+    assert (head["X-Container-Object-Count"], head["X-Container-Bytes-Used"]) == ("1", "10")
+
+
+def test_s3_tags_and_lists_leave_manifests_as_they_are(shop: Shop, s3: Any) -> None:
+    shop.fill()
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    for name in ("large", "dynamic"):
+        s3.put_object_tagging(Bucket=shop.top, Key=name, Tagging=tags)
+        s3.put_object_acl(Bucket=shop.top, Key=name, ACL="private")
+        assert s3.get_object_tagging(Bucket=shop.top, Key=name)["TagSet"] == tags["TagSet"]
+    assert shop.owner.head(f"{shop.top}/large")["X-Static-Large-Object"] == "True"
+    assert shop.owner.head(f"{shop.top}/dynamic")["X-Object-Manifest"] == f"{shop.below}/s/"
+    with pytest.raises(s3.exceptions.ClientError) as refused:
+        s3.put_object_tagging(Bucket=shop.top, Key="link", Tagging=tags)
+    assert refused.value.response["Error"]["Code"] == "InvalidRequest"
+    assert [shop.owner.get(f"{shop.top}/{name}").body for name in ALL] == [b"0123456789"] * 4
+
+
+def test_s3_conditions_of_writes_are_about_the_object_itself(shop: Shop, s3: Any) -> None:
+    """Not about what a link or a dynamic large object leads to, which others may change meanwhile."""
+    shop.fill()
+    for name in ("dynamic", "link"):
+        one = {"Bucket": shop.top, "Key": name}
+        with pytest.raises(s3.exceptions.ClientError) as refused:
+            s3.put_object(**one, Body=b"n", IfMatch=s3.head_object(**one)["ETag"])
+        assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
+        s3.put_object(**one, Body=b"n", IfMatch=f'"{hashlib.md5(b"").hexdigest()}"')
+        assert shop.owner.get(f"{shop.top}/{name}").body == b"n"
+    one = {"Bucket": shop.top, "Key": "large"}
+    s3.put_object(**one, Body=b"n", IfMatch=s3.head_object(**one)["ETag"])
+
+
+def test_policies_bind_every_way(shop: Shop, s3: Any) -> None:
+    """A bucket policy that denies an action, and all requests of Swift that amount to it."""
+    shop.fill()
+    key = {"X-Container-Meta-Temp-Url-Key": "k", "X-Container-Meta-Web-Index": "plain", "X-Container-Read": ".r:*"}
+    shop.owner.post(shop.top, key)
+    visitor, path = shop.owner.with_token(None), f"{shop.top}/plain"
+
+    def deny(action: str) -> None:
+        what = {"Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{shop.top}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", **what}]}
+        s3.put_bucket_policy(Bucket=shop.top, Policy=json.dumps(policy))
+
+    deny("s3:DeleteObject")
+    sent = {**AS_JSON, "Content-Type": "text/plain"}
+    errors = shop.owner.request("POST", "", sent, f"{path}\n{shop.top}/link".encode(), "bulk-delete").json["Errors"]
+    assert [status for _, status in errors] == ["403 Forbidden"] * 2
+    for query in (DELETE, {**DELETE, "async": "true"}):
+        assert shop.owner.request("DELETE", f"{shop.top}/large", query=query).status == 403
+    shop.large(f"{shop.below}/m", path)
+    errors = shop.owner.request("DELETE", f"{shop.below}/m", AS_JSON, query=DELETE).json["Errors"]
+    assert errors == [[f"/{path}", "403 Forbidden"]]
+    deny("s3:PutObject")
+    report = shop.owner.request("PUT", shop.top, AS_JSON, archive(("x", b"1")), {"extract-archive": "tar"}).json
+    assert report["Errors"] == [[f"{shop.top}/x", "403 Forbidden"]]
+    assert shop.try_large(f"{shop.top}/x", f"{shop.below}/whole").status == 403
+    assert shop.owner.put(f"{shop.top}/x", b"", {"X-Symlink-Target": f"{shop.below}/whole"}).status == 403
+    assert shop.owner.copy(f"{shop.below}/whole", f"{shop.top}/x").status == 403
+    assert sorted(shop.owner.names(shop.top)) == sorted(ALL)
+    deny("s3:GetObject")
+    full = f"{shop.owner.root}/{path}"
+    assert visitor.send("GET", full, query=signed(full, "k")).status == 401
+    assert visitor.get(f"{shop.top}/").status == 401
+    shop.link(f"{shop.below}/l", path)
+    shop.put(f"{shop.below}/d", b"", {"X-Object-Manifest": path})
+    assert [shop.owner.get(f"{shop.below}/{name}").status for name in "ld"] == [403, 403]
+    assert shop.try_large(f"{shop.below}/m", path).status == 400
+    s3.delete_bucket_policy(Bucket=shop.top)
+
+
+def test_copies_of_a_version_as_a_manifest(shop: Shop) -> None:
+    kept = shop.versions()
+    version = shop.large(f"{kept}/o", f"{shop.below}/s/1")["X-Object-Version-Id"]
+    shop.large(f"{kept}/o", f"{shop.below}/s/2")
+    shop.link(f"{kept}/l", f"{kept}/o")
+    for path, query, body in (
+        (f"{kept}/o", {**LIST, "version-id": version}, b"01234"),
+        (f"{kept}/l", LIST, b"56789"),
+    ):
+        answer = shop.owner.request("COPY", path, {"Destination": f"{shop.top}/copy"}, query=query)
+        assert answer.status == 201, answer
+        answer = shop.owner.get(f"{shop.top}/copy")
+        assert (answer.body, answer["X-Static-Large-Object"]) == (body, "True")
 
 
 def test_hostile_manifests(shop: Shop) -> None:
