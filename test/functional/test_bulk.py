@@ -256,6 +256,15 @@ def test_names_that_no_object_can_have(owner: Client, container: str) -> None:
     assert [error[0] for error in found["Errors"]] == [f"/v1/{owner.account}/{long}", f"{long}/a", f"{long}/b"]
 
 
+def test_a_quota_refuses_members_and_not_the_archive(owner: Client, container: str) -> None:
+    assert owner.post(container, {"X-Container-Meta-Quota-Bytes": "100"}).status == 204
+    body = archive(("a", b"1" * 60), ("large", b"2" * 200_000), ("b", b"3" * 60), ("c", b"4" * 30))
+    found = extract(owner, container, body)
+    refused = [[f"{container}/{name}", "413 Request Entity Too Large"] for name in ("b", "large")]
+    assert (found["Response Status"], sorted(found["Errors"])) == ("400 Bad Request", refused)
+    assert owner.names(container) == ["a", "c"]
+
+
 # Hostile archives
 
 
