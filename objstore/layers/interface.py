@@ -118,10 +118,12 @@ class Reply(Answer):
     status: 200, 206, 304, 412 or 416; only the first two have a content and its length. headers: canonical name to
     text, with those of `core.headers`. body: pieces of the content, which must be read to
     the end or closed; it raises NodeFailure if no replica can continue. version_id: '' if the container never kept
-    versions. target: the object that was opened in place of a link, which the version id is of; None for no link.
+    versions. target: the object that was opened in place of a link, None for no link; link_version_id: of the
+    link itself.
     """
 
-    __slots__ = ("target", "version_id")
+    __slots__ = ("link_version_id", "target", "version_id")
+    link_version_id: str  # set if there is a target
 
     def __init__(self, status: int, headers: dict[str, str], body: Iterable[Any] = (), version_id: str = "") -> None:
         self.status = status

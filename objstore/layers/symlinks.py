@@ -60,6 +60,7 @@ class Symlinks(Passing):
         reply = self.inner.open(context, name, options)
         if LINK not in reply.headers or options.link:
             return reply
+        link_version_id = reply.version_id
         options = options._replace(version_id="", policy=None)
         place = name
         for _ in range(self._max_links):
@@ -70,6 +71,7 @@ class Symlinks(Passing):
             reply = self._open_target(context, link, options)
             if LINK not in reply.headers:
                 reply.target = place
+                reply.link_version_id = link_version_id
                 return reply
         reply.close()
         raise TooManyLinks(f"Too many levels of symbolic links, maximum allowed is {self._max_links}")

@@ -87,11 +87,14 @@ class S3Objects:
         """
         options = options._replace(version_id=target.version, permit=partial(self._permit_read, request))
         try:
-            return self._layer.open(request.context, target.name, options)
+            reply = self._layer.open(request.context, target.name, options)
         except core.DeleteMarker as marker:
             raise _marker_error(request, target, marker) from None
         except (core.NotFound, core.BadVersionId) as failure:
             raise _error(failure, target) from None
+        if reply.target is not None:
+            reply.version_id = reply.link_version_id  # a version of the key, as the request's is
+        return reply
 
     def write(self, request: S3Request, name: Name, upload: ObjectUpload) -> PutResult:
         """Make an object the current one; the result has the etag for clients, without quotes.
