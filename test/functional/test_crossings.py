@@ -377,8 +377,8 @@ def test_versions_made_by_both_apis(shop: Shop, s3: Any) -> None:
         assert s3.get_object(Bucket=bucket, Key="o", VersionId=version)["Body"].read() == b"0123456789"
         restored = shop.owner.request("PUT", f"{bucket}/o", {"Content-Length": "0"}, query={"version-id": version})
         assert restored.status == 201
-        answer = shop.owner.get(f"{bucket}/o")
-        assert (answer.body, answer["X-Object-Version-Id"]) == (b"0123456789", version)
+        assert shop.owner.get(f"{bucket}/o").body == b"0123456789"
+        assert shop.owner.head(f"{bucket}/o", symlink="get")["X-Object-Version-Id"] == version
     for version in made:
         s3.delete_object(Bucket=bucket, Key="o", VersionId=version)
     assert shop.owner.head(f"{bucket}/o").status == 404
