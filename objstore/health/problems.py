@@ -246,6 +246,16 @@ def _disagreements(state: ClusterState, _: float) -> Iterator[Problem]:
                     yield Problem(WARNING, f"{host.ip}/{device}", f"{number} {search.what}; see doc/{search.page}.md")
 
 
+def _synchronisation(state: ClusterState, _: float) -> Iterator[Problem]:
+    for host in state.hosts:
+        told = (host.summary or {}).get("daemons", {}).get("container-sync", {}).get("told", {})
+        if number := told.get("misconfigured", 0):
+            text = f"{number} containers should be synchronised with a cluster that is in no realm; see its log"
+            yield Problem(WARNING, host.ip, f"container-sync: {text}")
+        if number := told.get("behind", 0):
+            yield Problem(NOTE, host.ip, f"container-sync: {number} changes could not be sent yet; see its log")
+
+
 _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _silent_servers,
     _devices,
@@ -260,6 +270,7 @@ _RULES: tuple[Callable[[ClusterState, float], Iterator[Problem]], ...] = (
     _duties,
     _drive_audit,
     _disagreements,
+    _synchronisation,
 )
 
 

@@ -150,6 +150,16 @@ def test_a_cluster_that_is_well_has_no_problems(rings: list[tuple[str, Ring]]) -
             "1 listing rows without an object",
         ),
         (
+            {"daemons": {"container-sync": {**daemon(), "told": {"misconfigured": 2, "behind": 0}}}},
+            WARNING,
+            "2 containers should be synchronised with a cluster that is in no realm",
+        ),
+        (
+            {"daemons": {"container-sync": {**daemon(), "told": {"misconfigured": 0, "behind": 7}}}},
+            NOTE,
+            "7 changes could not be sent yet",
+        ),
+        (
             {"daemons": {name: daemon(last_pass=NOW - 2 * 86400) for name in DAEMONS}},
             WARNING,
             "replicated 48 hours ago",
