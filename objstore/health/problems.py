@@ -248,11 +248,11 @@ def _disagreements(state: ClusterState, _: float) -> Iterator[Problem]:
 
 def _synchronisation(state: ClusterState, _: float) -> Iterator[Problem]:
     for host in state.hosts:
-        told = (host.summary or {}).get("daemons", {}).get("container-sync", {}).get("told", {})
-        if number := told.get("misconfigured", 0):
+        counts = (host.summary or {}).get("daemons", {}).get("container-sync", {}).get("told", {})
+        if number := counts.get("misconfigured", 0):
             text = f"{number} containers should be synchronised with a cluster that is in no realm; see its log"
             yield Problem(WARNING, host.ip, f"container-sync: {text}")
-        if number := told.get("behind", 0):
+        if number := counts.get("behind", 0):
             yield Problem(NOTE, host.ip, f"container-sync: {number} changes could not be sent yet; see its log")
 
 
