@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
@@ -166,17 +167,32 @@ class Devices:
     def _watch(self) -> None:
         if self._watched_by != os.getpid():
             self._watched_by = os.getpid()
-            green.spawn(self._release_unavailable)
+            green.spawn(_keep_watch, weakref.ref(self), max(self._interval, _LEAST_INTERVAL))
 
-    def _release_unavailable(self) -> None:
-        while True:
-            green.sleep(max(self._interval, _LEAST_INTERVAL))
-            for name, device in list(self._devices.items()):
-                try:
-                    self._check(name)
-                except DeviceUnavailable:
-                    self._checked.pop(name, None)
-                    _release(device)
+    def release(self) -> None:
+        """Close all files of all devices; later calls open them again. Blocks."""
+        for device in list(self._devices.values()):
+            device.release()
+
+    def release_unavailable(self) -> None:
+        """Close the files of devices that are not available any more."""
+        for name, device in list(self._devices.items()):
+            try:
+                self._check(name)
+            except DeviceUnavailable:
+                self._checked.pop(name, None)
+                _release(device)
+
+
+def _keep_watch(watched: weakref.ref[Devices], interval: float) -> None:
+    """Release unavailable devices from time to time, until nobody uses the devices any more."""
+    while True:
+        green.sleep(interval)
+        devices = watched()
+        if devices is None:
+            return
+        devices.release_unavailable()
+        del devices
 
 
 def _release(device: Device) -> None:

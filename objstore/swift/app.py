@@ -7,6 +7,7 @@ from typing import Any
 
 import objstore
 from objstore.cluster.cluster import Cluster
+from objstore.core.container_sync import SYNCED
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.limits import Limits
 from objstore.core.names import Name
@@ -96,7 +97,8 @@ class ProxyApp:
         verb = self._verbs[depth].get(method)
         if method == "PUT" and depth == 2 and "HTTP_X_COPY_FROM" in environ:
             verb = self.copies
-        if depth == 2 and environ.get("QUERY_STRING") and self._large_objects is not None:
+        decides = environ.get("QUERY_STRING") or SYNCED in environ
+        if depth == 2 and decides and self._large_objects is not None:
             verb = self._large_objects.verb(environ) or verb
         if verb is None:
             return error(405, headers={"Allow": ", ".join(self._allowed[depth])})

@@ -9,19 +9,44 @@ import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from objstore.runtime.owners import PRIVATE
+from objstore.server.devices import Devices
 
 ROOT = Path(__file__).parents[2]
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("no deadline", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("no deadline")
+
+
+# All devices that tests have made in this process, for as long as somebody uses them.
+_made: weakref.WeakSet[Devices] = weakref.WeakSet()
+_make = Devices.__init__
+
+
+def _make_and_note(self: Devices, *arguments: Any, **options: Any) -> None:
+    _make(self, *arguments, **options)
+    _made.add(self)
+
+
+Devices.__init__ = _make_and_note  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def files_of_devices() -> Iterator[None]:
+    """Closes the files of the devices that a test has made: thousands of tests share the limit of open files."""
+    before = set(_made)
+    yield
+    for devices in set(_made) - before:
+        devices.release()
 
 
 class Running:

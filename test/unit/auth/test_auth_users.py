@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objstore.access.identity import Realm
+from objstore.access.identity import Identity, Realm
 from objstore.auth import hashing, users
 from objstore.auth.prefixes import Prefix, Prefixes, from_conf
 from objstore.auth.users import User, UserTable
@@ -101,7 +101,7 @@ def test_admins_own_their_account_under_every_prefix():
     table = UserTable([User("test:tester", "k", (".admin", "staff", ".reseller_admin"))], PREFIXES)
     login = table.logins["test:tester"]
     assert login.identity.account == "AUTH_test"
-    assert login.identity == (
+    assert login.identity == Identity(
         "test:tester",
         ("test:tester", "test", "staff"),
         ("AUTH_test", "SERVICE_test"),
@@ -112,7 +112,9 @@ def test_admins_own_their_account_under_every_prefix():
 
 def test_others_own_nothing():
     table = UserTable([User("test:tester3", "k")], PREFIXES)
-    assert table.logins["test:tester3"].identity == ("test:tester3", ("test:tester3", "test"), (), False, "AUTH_test")
+    assert table.logins["test:tester3"].identity == Identity(
+        "test:tester3", ("test:tester3", "test"), (), False, "AUTH_test"
+    )
 
 
 @pytest.mark.parametrize("override", [{"account": "AUTH_x"}, {"url": "$HOST/v1/AUTH_x/"}])
