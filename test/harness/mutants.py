@@ -136,7 +136,7 @@ MUTANTS = (
     Mutant(
         "a device that is full or missing is replaced by a handoff",
         "objstore/cluster/writes.py",
-        "REPLACED = frozenset({500, 502, 503, 504, 507})",
+        "REPLACED = frozenset({500, 502, 503, 504, 507, 529})",
         "REPLACED = frozenset({500, 502, 503, 504})",
         _unit("cluster/test_cluster_writes"),
     ),

@@ -367,7 +367,11 @@ def markers(connection: Connection, limit: int) -> list[str]:
 
 
 def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
-    """Later than the report of the container's creation, by any clock: else the account would ignore it."""
+    """Return the report for the account, as of `now`; None if it is up to date.
+
+    It is later than the report of the container's creation, and than the last one from here, whatever the clock says
+    now: else the account would ignore it.
+    """
     info = read_info(connection)
     current = (
         info.put_timestamp.internal,
@@ -375,11 +379,13 @@ def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
         info.object_count,
         info.bytes_reported,
     )
-    reported = connection.execute(
-        "SELECT reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used FROM info"
+    *reported, last = connection.execute(
+        "SELECT reported_put_timestamp, reported_delete_timestamp, reported_object_count, reported_bytes_used,"
+        " reported_at FROM info"
     ).fetchone()
-    if reported == current:
+    if tuple(reported) == current:
         return None
+    least = max(info.status_changed_at.raw, read_timestamp(last).raw) + 1
     return ContainerRow(
         info.name.container or "",
         info.put_timestamp,
@@ -387,15 +393,21 @@ def unreported(connection: Connection, now: Timestamp) -> ContainerRow | None:
         info.object_count,
         info.bytes_reported,
         info.policy_index,
-        max(now, Timestamp(info.status_changed_at.raw + 1)),
+        max(now, Timestamp(least)),
     )
 
 
 def _set_reported(connection: Connection, row: ContainerRow) -> None:
     connection.execute(
         "UPDATE info SET reported_put_timestamp = ?, reported_delete_timestamp = ?, reported_object_count = ?,"
-        " reported_bytes_used = ?",
-        (row.put_timestamp.internal, row.delete_timestamp.internal, row.object_count, row.bytes_used),
+        " reported_bytes_used = ?, reported_at = max(reported_at, ?)",
+        (
+            row.put_timestamp.internal,
+            row.delete_timestamp.internal,
+            row.object_count,
+            row.bytes_used,
+            row.reported_at.internal,
+        ),
     )
 
 

@@ -115,6 +115,10 @@ UPDATE policy_stat SET quota_bytes = (
     + _QUOTA
 )
 
+_CONTAINER_6 = """
+ALTER TABLE info ADD COLUMN reported_at TEXT NOT NULL DEFAULT '0000000000.00000';
+"""
+
 _ACCOUNT_1 = (
     """
 CREATE TABLE info (
@@ -161,7 +165,10 @@ class DatabaseKind(NamedTuple):
 
 
 CONTAINER = DatabaseKind(
-    "container", "containers", 0x4F534354, (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3, _CONTAINER_4, _CONTAINER_5)
+    "container",
+    "containers",
+    0x4F534354,
+    (_CONTAINER_1, _CONTAINER_2, _CONTAINER_3, _CONTAINER_4, _CONTAINER_5, _CONTAINER_6),
 )
 ACCOUNT = DatabaseKind("account", "accounts", 0x4F534143, (_ACCOUNT_1, _QUOTA))
 KINDS = (CONTAINER, ACCOUNT)

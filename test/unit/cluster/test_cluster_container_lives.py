@@ -137,16 +137,6 @@ def test_a_delete_marker_written_while_its_container_is_deleted_is_refused(store
     assert copies(store) == 0
 
 
-def test_objects_of_a_container_that_keeps_versions_cannot_expire(store: Any) -> None:
-    assert store("PUT", OBJECT, b"x").status == 201
-    assert store("POST", CONTAINER, **{SYSMETA: "RW5hYmxlZA=="}).status == 204
-    for method, header in (("PUT", "X_Delete_At"), ("PUT", "X_Delete_After"), ("POST", "X_Delete_After")):
-        answer = store(method, OBJECT, **{header: "4000000000"})
-        assert answer.status == 501
-        assert b"keeps versions" in answer.read()
-    assert store("GET", OBJECT).read() == b"x"
-
-
 # Replicas that are away
 
 

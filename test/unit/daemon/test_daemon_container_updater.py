@@ -80,6 +80,22 @@ def test_a_container_made_by_a_clock_that_was_ahead_is_reported_all_the_same(
     assert totals(cluster, account) == [(1, 1, 10)] * 3
 
 
+def test_what_a_clock_that_was_ahead_has_reported_does_not_last(
+    cluster: Any, updater: TotalsUpdater, run_pass: RunPass
+) -> None:
+    account, one = cluster.make_account("a"), cluster.make_container("a", "one")
+    put_object(cluster, one, "x", 10)
+    ahead = Timestamp(cluster.clock.now().raw + 20 * TICKS)
+    for device in cluster.all:
+        row = device.containers.unreported(one, ahead)
+        device.containers.set_reported(one, row)
+        for other in cluster.all:
+            other.accounts.merge_rows(account, [row])
+    put_object(cluster, one, "y", 20)
+    run_pass(updater)
+    assert totals(cluster, account) == [(1, 2, 30)] * 3
+
+
 def test_an_account_is_not_told_of_bytes_that_count_elsewhere(
     cluster: Any, updater: TotalsUpdater, run_pass: RunPass
 ) -> None:

@@ -492,7 +492,7 @@ def test_description_of_a_file(container: ContainerStore) -> None:
     container.merge_rows(AT, [put("a", 20, 5)])
     found = describe_database(container.path(AT))
     assert found["kind"] == "container"
-    assert found["version"] == 5
+    assert found["version"] == 6
     assert found["name"] == NAME
     assert found["policies"] == {0: PolicyTotals(1, 5, 0, 0, 5)}
     assert found["max_row"] == 1
