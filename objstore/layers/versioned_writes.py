@@ -56,10 +56,10 @@ from objstore.layers.interface import (
     PutOptions,
     PutResult,
     ReadOptions,
-    RenameSource,
     Reply,
 )
 from objstore.layers.passing import Passing
+from objstore.layers.renames import delete_old_name
 from objstore.layers.stack import Deps, LayerKind
 from objstore.layers.versions.names import NULL
 from objstore.runtime import green, settings
@@ -142,16 +142,8 @@ class VersionedWrites(Passing):
         rename, options = options.rename, options._replace(rename=None)
         result = _Change(self.inner, self._limits, context, name, archive).put(options, body)
         if rename is not None:
-            self._end_rename(context, name, rename)
+            delete_old_name(self, context, name, rename)
         return result
-
-    def _end_rename(self, context: RequestContext, name: Name, source: RenameSource) -> None:
-        """Delete the old name, unless it has other content by now."""
-        options = DeleteOptions(condition=WriteCondition(if_match=source.etag))
-        try:
-            self.delete(context, name._replace(object=source.object), options)
-        except PreconditionFailed:
-            pass
 
     def delete(self, context: RequestContext, name: Name, options: DeleteOptions) -> DeleteResult:
         archive = archive_of(self.container_info(context, name).sysmeta, name)

@@ -239,7 +239,7 @@ class S3Filter:
         return operation.handler(self._context, request)
 
     def _check_guards(self, request: S3Request, operation: Operation) -> None:
-        """Check the request as the one of Swift that it amounts to. DeleteObjects checks each of its keys."""
+        """Check the request by its equivalent of Swift. DeleteObjects checks each of its keys."""
         if operation.name == "DeleteObjects":
             return
         method, name = operation.method, Name(request.account)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import json
 import lzma
 import os
@@ -23,6 +22,7 @@ from typing import Any
 import boto3
 import pytest
 import zstandard
+from harness.archives import archive, of_type
 from harness.client import Answer, Client
 from harness.layouts import ONE_DEVICE
 from harness.store import Store
@@ -32,28 +32,6 @@ pytestmark = ONE_DEVICE
 
 JSON = {"Accept": "application/json"}
 LIST = {"Content-Type": "text/plain", **JSON}
-
-
-def archive(*members: Any, mode: str = "w", **kwargs: Any) -> bytes:
-    """Return an archive of (name, content, PAX records) and of TarInfos."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode=mode, errors="surrogateescape", **kwargs) as tar:  # type: ignore[call-overload]
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
-                continue
-            name, content, *records = member
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            info.pax_headers = records[0] if records else {}
-            tar.addfile(info, io.BytesIO(content))
-    return made.getvalue()
-
-
-def of_type(name: str, type: bytes) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type = type
-    return info
 
 
 def extract(client: Client, path: str, body: Any, headers: dict[str, str] | None = None, format: str = "tar") -> Any:

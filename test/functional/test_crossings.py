@@ -290,7 +290,7 @@ def test_odd_names_as_segments_targets_and_prefixes(shop: Shop, s3: Any, name: s
 
 
 def test_bulk_delete_of_all_kinds(shop: Shop) -> None:
-    """What links and manifests lead to stays; a version goes by its id; the emptied container goes."""
+    """Targets and segments stay; a version goes by its id; the emptied container goes."""
     shop.fill()
     kept = shop.versions()
     version = shop.put(f"{kept}/o", b"1")["X-Object-Version-Id"]

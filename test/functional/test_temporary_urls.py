@@ -482,7 +482,7 @@ def test_a_large_object_opens_with_the_key_that_covers_its_segments(
 
 
 def test_a_range_within_the_container_is_refused_too(owner: Client, bearer: Bearer, other: str) -> None:
-    """What a key opens does not depend on the bytes that are asked for."""
+    """Ranges change nothing in the scope of a key."""
     put_manifest(owner, f"{bearer.container}/beyond", f"{bearer.container}/dir/o.txt", f"{other}/o")
     path = f"{bearer.root}/beyond"
     answer = bearer.send("GET", bearer.query(path=path), {"Range": "bytes=0-4"}, target=path)

@@ -27,7 +27,7 @@ def shorten(cluster: Cluster) -> None:
 
 
 class Writers:
-    """Writers of new names, until they are told to end. sent: the statuses of all answers."""
+    """Writers of new names, until they are stopped. sent: the statuses of all answers."""
 
     def __init__(self, cluster: Cluster, container: str, count: int = 8) -> None:
         self._cluster = cluster

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from objstore.core.errors import NodeFailure, NotFound, PreconditionFailed
+from objstore.core.errors import NodeFailure, NotFound
 from objstore.core.expiry import is_expired
 from objstore.core.manifests import owned_prefix
 from objstore.core.names import RESERVED, Name
@@ -24,13 +24,13 @@ from objstore.layers.interface import (
     PutOptions,
     PutResult,
     ReadOptions,
-    RenameSource,
     Reply,
     UpdateOptions,
     Version,
     VersionsPage,
 )
 from objstore.layers.passing import Passing
+from objstore.layers.renames import delete_old_name
 from objstore.layers.stack import Deps, LayerKind
 from objstore.layers.versions import history, keys, reads, removal, restoring, states, writes
 from objstore.layers.versions.keys import Key
@@ -74,16 +74,8 @@ class Versions(Passing):
             return self.inner.put(context, name, options, body)
         result = writes.put(Key(self.inner, context, name), options, body, enabled)
         if options.rename is not None:
-            self._end_rename(context, name, options.rename)
+            delete_old_name(self, context, name, options.rename)
         return result
-
-    def _end_rename(self, context: RequestContext, name: Name, source: RenameSource) -> None:
-        """Mark the old name as deleted, unless it has other content by now."""
-        options = DeleteOptions(condition=WriteCondition(if_match=source.etag))
-        try:
-            self.delete(context, name._replace(object=source.object), options)
-        except PreconditionFailed:
-            pass
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:
         if self._enabled(context, name) is not None:

@@ -54,7 +54,7 @@ TYPE = {"Content-Type": "text/plain"}
 
 
 class Failing(Passing):
-    """Fails after the commit of an object if it is told to."""
+    """Fails after the commit of an object on request."""
 
     failure: ObjstoreError | None = None
 

@@ -6,6 +6,7 @@ import tarfile
 import tracemalloc
 
 import pytest
+from harness.archives import archive, of_type
 
 from objstore.core.errors import BodyTruncated, InvalidInput, LimitExceeded
 from objstore.swift.bulk import tar_format
@@ -13,28 +14,6 @@ from objstore.swift.bulk.tar_format import MemberKind
 from objstore.swift.bulk.tar_reader import PIECE, TarReader
 
 LIMIT = 1 << 20
-
-
-def archive(*members, format=tarfile.PAX_FORMAT, **kwargs):
-    """Return a tar of (name, content, PAX records) and of TarInfos."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=format, errors="surrogateescape", **kwargs) as tar:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
-                continue
-            name, content, *records = member
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            info.pax_headers = records[0] if records else {}
-            tar.addfile(info, io.BytesIO(content))
-    return made.getvalue()
-
-
-def of_type(name, type, size=0):
-    info = tarfile.TarInfo(name)
-    info.type, info.size = type, size
-    return info
 
 
 def header(name=b"x", size=0, type=b"0", magic=b"ustar\x0000", **fields):
