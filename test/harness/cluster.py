@@ -292,7 +292,7 @@ class Cluster:
 
     def data_files(self, place: Place) -> dict[int, Path]:
         """The object's .data files by host."""
-        found = {host: sorted((self.devices(host) / place.path).glob("*.data")) for host in self.hosts}
+        found = {host: sorted(find(self.devices(host) / place.path, "*.data")) for host in self.hosts}
         return {host: paths[-1] for host, paths in found.items() if paths}
 
     def quarantined(self) -> list[Path]:
@@ -302,7 +302,7 @@ class Cluster:
 def unsound(roots: Iterable[Path]) -> list[str]:
     """Findings of `objstore info` about the objects of devices that no server has taken out of the way."""
     found = []
-    for batch in _batches([str(path) for root in roots for path in root.glob("objects*/*/*/*/*.data")], 500):
+    for batch in _batches([str(path) for root in roots for path in find(root, "objects*/*/*/*/*.data")], 500):
         done = subprocess.run(
             [str(Path(sys.executable).with_name("objstore")), "info", "--json", *batch],
             capture_output=True, text=True, timeout=READY_SECONDS, check=False,

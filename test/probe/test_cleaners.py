@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness.client import Client
 from harness.cluster import KINDS, Cluster
-from harness.processes import wait_until
+from harness.processes import find, wait_until
 
 COUNT = 12
 SECONDS = 60
@@ -26,7 +26,7 @@ class Files:
         self._below = {path: below.replace("d1/objects/", f"d1/{directory}/") for path, below in found.items()}
 
     def of(self, path: str) -> list[Path]:
-        return [file for root in self._roots for file in (root / self._below[path]).glob("*.data")]
+        return [file for root in self._roots for file in find(root / self._below[path], "*.data")]
 
     def all(self) -> list[Path]:
         return [file for path in self._below for file in self.of(path)]

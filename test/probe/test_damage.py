@@ -12,7 +12,7 @@ import pytest
 from harness.client import Client, log_in
 from harness.cluster import Cluster
 from harness.faults import flip, truncate
-from harness.processes import Serve, wait_until
+from harness.processes import Serve, find, wait_until
 
 SIZES = [1000, 300_000, 5_000_000]
 
@@ -50,7 +50,7 @@ def test_the_only_copy_rots(single: Serve, size: int, where: float) -> None:
     body = bytes(range(256)) * (size // 256)
     client.put("c")
     client.put("c/object", body)
-    (path,) = (single.data / "devices").glob("d1/objects/*/*/*/*.data")
+    (path,) = find(single.data / "devices", "d1/objects/*/*/*/*.data")
     position = int(len(body) * where)
     flip(path, position)
     try:
@@ -60,7 +60,7 @@ def test_the_only_copy_rots(single: Serve, size: int, where: float) -> None:
     assert answer is None or answer.status in (404, 503)
     assert client.get("c/object").status in (404, 503)
     assert not path.exists()
-    (bad,) = (single.data / "devices").glob("d1/quarantined/*/*/*.data")
+    (bad,) = find(single.data / "devices", "d1/quarantined/*/*/*.data")
     assert bad.name == path.name
     assert client.put("c/object", body).status == 201
     assert client.get("c/object").body == body
@@ -157,7 +157,7 @@ class TestFullDisk:
                 assert client.delete(f"c/{name}").status == 204
             assert client.names("c") == []
             wait_until(lambda: client.put("c/again", bytes(1_000_000)).status == 201, "room", 10)
-            assert not [path for path in small_disk.glob("tmp/*") if path.is_file()]
+            assert not [path for path in find(small_disk, "tmp/*") if path.is_file()]
         finally:
             server.stop()
 
@@ -193,7 +193,7 @@ class TestFullDisk:
             for name, body in bodies.items():
                 assert client.get(f"c/{name}").body == body
             assert set(client.names("c")) == set(bodies)
-            files = list((tmp_path / "data" / "devices").glob("d?/objects/*/*/*/*.data"))
+            files = find(tmp_path / "data" / "devices", "d?/objects/*/*/*/*.data")
             assert len(files) >= 3 * len(bodies) - len(bodies) // 4
         finally:
             server.stop()

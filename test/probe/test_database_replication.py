@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from harness.client import Client
 from harness.cluster import Cluster, Place
-from harness.processes import wait_until
+from harness.processes import find, wait_until
 from harness.rings import set_weight
 from harness.survey import Database, read_database
 
@@ -64,7 +64,7 @@ def test_lost_and_damaged_databases_are_rebuilt(cluster: Cluster, client: Client
     for host in (damaged, lost):
         cluster.servers["container", host].stop()
         directory = cluster.devices(host) / place.path
-        for log in directory.glob("*.db-*"):
+        for log in find(directory, "*.db-*"):
             log.unlink()
         path = directory / f"{place.hash}.db"
         if host == damaged:
