@@ -211,10 +211,25 @@ class Files:
             while left:
                 left -= os.write(fd, rest[-left:])
 
-    def preallocate(self, fd: int, size: int) -> None:
+    def write_at(self, fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+        """Write all the pieces, one behind the other, from an offset."""
+        if len(pieces) > _MAX_VECTORS:
+            for first in range(0, len(pieces), _MAX_VECTORS):
+                part = pieces[first : first + _MAX_VECTORS]
+                self.write_at(fd, part, offset)
+                offset += sum(map(len, part))
+            return
+        done = os.pwritev(fd, pieces, offset)
+        length = sum(map(len, pieces))
+        if done < length:  # a short write: rare enough to be simple about it
+            rest = memoryview(b"".join(pieces))
+            while done < length:
+                done += os.pwrite(fd, rest[done:], offset + done)
+
+    def preallocate(self, fd: int, size: int, offset: int = 0) -> None:
         """Reserve room for `size` bytes, so that a lack of it shows now; no promise where unsupported."""
         if hasattr(_libc, "fallocate"):
-            result = _libc.fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size))
+            result = _libc.fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(offset), ctypes.c_longlong(size))
             if result and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
@@ -373,6 +388,15 @@ class Files:
 
     def open(self, path: str) -> OpenFile:
         return OpenFile(self, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def open_dir(self, path: str) -> OpenFile:
+        """Open a directory, which can then be renamed or replaced: `open_inside` finds the one that was opened."""
+        return OpenFile(self, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+    def open_inside(self, directory: OpenFile, name: str, create: bool = False) -> OpenFile:
+        """Open a file of an open directory to read and write; with `create` make it if it is missing."""
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        return OpenFile(self, os.open(name, flags, 0o644, dir_fd=directory.fd))
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -19,7 +19,7 @@ _SHOWN = frozenset({"Content-Type", DELETE_AT})
 _TRIES = 5  # each after a version was gone by the time it was read, since another became the current one
 
 
-class Place(NamedTuple):
+class VersionPlace(NamedTuple):
     """The name of the data of a version. ref: None for a plain object."""
 
     name: Name
@@ -35,7 +35,7 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
     version_id = options.version_id
     if version_id:  # only under its name an object expires
         options = options._replace(expired=True)
-    last: Place | None = None
+    last: VersionPlace | None = None
     for _ in range(_TRIES):
         place = locate(key, version_id, options.newest)
         if place == last:
@@ -56,7 +56,7 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
 
 def update(key: Key, options: UpdateOptions) -> None:
     """Replace the metadata of a version. Raises as `open_version`, and PreconditionFailed, Conflict."""
-    last: Place | None = None
+    last: VersionPlace | None = None
     for _ in range(_TRIES):
         place = locate(key, options.version_id)
         if place == last:
@@ -99,7 +99,7 @@ def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
     raise Conflict("others change the key all the time")
 
 
-def locate(key: Key, version_id: str, newest: bool = False) -> Place:
+def locate(key: Key, version_id: str, newest: bool = False) -> VersionPlace:
     """Return the place of a version. newest: as in `ReadOptions`.
 
     Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId.
@@ -109,7 +109,7 @@ def locate(key: Key, version_id: str, newest: bool = False) -> Place:
     seen = key.look(newest)
     if version_id == NULL:
         if seen is not None and seen.null:
-            return Place(key.name, None) if seen.ref is None else _not_a_marker(key, seen.ref, version_id)
+            return VersionPlace(key.name, None) if seen.ref is None else _not_a_marker(key, seen.ref, version_id)
         ref = next((ref for ref in key.nulls() if seen is not None and seen.replaces(ref)), None)
         if ref is None:
             raise missing(key.name, version_id)
@@ -117,16 +117,16 @@ def locate(key: Key, version_id: str, newest: bool = False) -> Place:
     if seen is None:
         raise missing(key.name, "")
     if seen.ref is None:
-        return Place(key.name, None)
+        return VersionPlace(key.name, None)
     if seen.ref.marker:
         raise _is_marker(key, seen.ref)
-    return Place(key.entry(seen.ref), seen.ref)
+    return VersionPlace(key.entry(seen.ref), seen.ref)
 
 
-def _not_a_marker(key: Key, ref: Ref, version_id: str) -> Place:
+def _not_a_marker(key: Key, ref: Ref, version_id: str) -> VersionPlace:
     """Return the place of a version. Raises DeleteMarker if it is one: it has no data."""
     if not ref.marker:
-        return Place(key.entry(ref), ref)
+        return VersionPlace(key.entry(ref), ref)
     raise missing(key.name, version_id) if key.head(ref) is None else _is_marker(key, ref)
 
 

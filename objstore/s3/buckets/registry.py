@@ -78,7 +78,7 @@ _PAUSE = 0.05  # seconds between tries
 _PAGE = 1000  # rows of a listing
 
 
-class Entry(NamedTuple):
+class BucketEntry(NamedTuple):
     """The registry's entry for a name. account: '' if nobody has the name. created: seconds since the epoch.
 
     etag: changes with every write of the entry. held: the end, in seconds since the epoch, of the time in which only
@@ -92,7 +92,7 @@ class Entry(NamedTuple):
     held: float = 0.0
 
 
-NOBODYS = Entry()
+NOBODYS = BucketEntry()
 
 
 class Buckets:
@@ -138,15 +138,15 @@ class Buckets:
         bucket_names.check(bucket, dns_compliant=False)  # containers of Swift can have any name
         raise no_such(bucket)
 
-    def _is_ambiguous(self, request: S3Request, entry: Entry, bucket: str) -> bool:
+    def _is_ambiguous(self, request: S3Request, entry: BucketEntry, bucket: str) -> bool:
         if not request.account or entry.account in map(request.header, _EXPECTED):
             return False
         return self._layer.container_info(request.context, Name(request.account, bucket)).exists
 
-    def entry(self, context: RequestContext, bucket: str) -> Entry:
+    def entry(self, context: RequestContext, bucket: str) -> BucketEntry:
         """Return the registry's entry for a name, perhaps from the cache."""
         place = place_of(bucket)
-        entry: Entry | None = context.infos.get(place)
+        entry: BucketEntry | None = context.infos.get(place)
         if entry is not None:
             return entry
         cache = context.cache
@@ -154,7 +154,7 @@ class Buckets:
             entry = self._read(context, place)
         else:
             key = infos.cache_key(place)
-            entry = cache.get(key, Entry)
+            entry = cache.get(key, BucketEntry)
             if entry is None:
                 token = cache.token(key)
                 entry = self._read(context, place)
@@ -251,12 +251,12 @@ class Buckets:
             return False
         return True
 
-    def _read(self, context: RequestContext, place: Name) -> Entry:
+    def _read(self, context: RequestContext, place: Name) -> BucketEntry:
         try:
             headers = self._layer.open(context, place, ReadOptions(head=True)).headers
         except NotFound:
             return NOBODYS
-        return Entry(
+        return BucketEntry(
             headers.get(_OWNER, ""),
             float(headers.get(_CREATED, "0")),
             headers.get(_REGION, ""),
@@ -264,7 +264,9 @@ class Buckets:
             float(headers.get(_HELD, "0")),
         )
 
-    def _write(self, context: RequestContext, place: Name, current: Entry, account: str, held: float = 0.0) -> bool:
+    def _write(
+        self, context: RequestContext, place: Name, current: BucketEntry, account: str, held: float = 0.0
+    ) -> bool:
         """Write an account into the entry of a name. Return False if the entry is not `current`.
 
         held: the end of the hold of a deleted bucket, in seconds since the epoch; the entry expires then.
@@ -298,14 +300,14 @@ class Buckets:
             return False
         return True
 
-    def _remove(self, context: RequestContext, place: Name, current: Entry) -> None:
+    def _remove(self, context: RequestContext, place: Name, current: BucketEntry) -> None:
         try:
             self._layer.delete(context, place, DeleteOptions(condition=WriteCondition(current.etag)))
         except (NotFound, PreconditionFailed, Conflict):
             pass
         infos.forget(context, place)
 
-    def _is_abandoned(self, context: RequestContext, entry: Entry, bucket: str) -> bool:
+    def _is_abandoned(self, context: RequestContext, entry: BucketEntry, bucket: str) -> bool:
         if max(entry.created + GRACE, entry.held) >= self._now():
             return False
         return not self._exists(context, Name(entry.account, bucket))

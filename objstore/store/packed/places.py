@@ -1,4 +1,4 @@
-"""Where the records of packed objects lie."""
+"""Places of packed records."""
 
 from __future__ import annotations
 

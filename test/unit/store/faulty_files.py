@@ -3,7 +3,8 @@
 Each change is a step. At a chosen step the power is cut (PowerCut, and from then on at every
 step), an error is raised, or a callback is run. `outcome` then builds, in another directory,
 what a disk may hold after the cut: every change that was synced, and of the others none, or
-a random choice, with content that was not synced cut short or full of zeros.
+a random choice, with content that was not synced cut short or full of zeros. Of pages written
+in place each is one of its versions since the last sync, or one of them torn.
 
 What counts as synced: of a file, content and attributes as they were at its last fsync; of a
 change to directories, what each directory that it touches was synced after. A directory's
@@ -19,9 +20,12 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from objstore.runtime.files import Buffer, Files, OpenFile
+
+PAGE = 4096
+SECTOR = 512
 
 
 class PowerCut(BaseException):
@@ -41,12 +45,44 @@ class Inode:
         self.attributes: dict[str, bytes] = {}
         self.synced = Content(b"", ())
         self.dirty = False
+        self.versions: dict[int, list[bytes]] = {}  # by page: what was written there since the last sync
+
+    def write_at(self, data: bytes, offset: int) -> None:
+        end = offset + len(data)
+        self.data += bytes(max(0, end - len(self.data)))
+        self.data[offset:end] = data
+        for page in range(offset // PAGE, -(-end // PAGE)):
+            self.versions.setdefault(page, []).append(bytes(self.data[page * PAGE : (page + 1) * PAGE]))
+
+    def sync(self) -> None:
+        self.synced = self.now()
+        self.dirty = False
+        self.versions = {}
+
+    def _pages_after_cut(self, choice: random.Random) -> bytes:
+        """The synced content, with some of the pages that were written in place since then."""
+        data = bytearray(self.synced.data)
+        for page, versions in self.versions.items():
+            start = page * PAGE
+            old = bytes(data[start : start + PAGE])
+            new = choice.choice([old, *versions, versions[-1]])
+            if choice.random() < 0.1:
+                torn = SECTOR * choice.randint(0, PAGE // SECTOR)
+                new = new[:torn] + old[torn:]
+            if new:
+                data += bytes(max(0, start + len(new) - len(data)))
+                data[start : start + len(new)] = new
+        return bytes(data)
 
     def now(self) -> Content:
         return Content(bytes(self.data), tuple(self.attributes.items()))
 
     def after_cut(self, choice: random.Random | None) -> Content:
-        if not self.dirty or choice is None:
+        if choice is None:
+            return self.synced
+        if self.versions:
+            return Content(self._pages_after_cut(choice), self.synced.attributes)
+        if not self.dirty:
             return self.synced
         data = bytes(self.data)
         keep = choice.randint(0, len(data))
@@ -92,6 +128,7 @@ class FaultyFiles(Files):
         self._dead = False
         self._unnamed = unnamed
         self._open: dict[int, Inode] = {}
+        self._open_dirs: dict[int, str] = {}
         self._changes: list[Change] = []
         self._dirs, self._files = _scan(root)
         self._now: dict[str, Inode] = dict(self._files)
@@ -141,7 +178,21 @@ class FaultyFiles(Files):
         inode.data += data[len(data) // 2 :]
         super().write(fd, pieces)
 
-    def preallocate(self, fd: int, size: int) -> None:
+    def write_at(self, fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+        """A process killed in it has written half, or nothing of a single page."""
+        data = b"".join(pieces)
+        half = len(data) // 2 if len(data) > PAGE else 0
+        self._put(fd, data[:half], offset)
+        self._open[fd].write_at(data[half:], offset + half)  # a disk may have got what the process's end cuts off
+        self._step("write_at")
+        super().write_at(fd, (data[half:],), offset + half)
+
+    def _put(self, fd: int, data: bytes, offset: int) -> None:
+        if data:
+            self._open[fd].write_at(data, offset)
+            super().write_at(fd, (data,), offset)
+
+    def preallocate(self, fd: int, size: int, offset: int = 0) -> None:
         self._step("preallocate")
 
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
@@ -152,15 +203,29 @@ class FaultyFiles(Files):
 
     def fsync(self, fd: int) -> None:
         self._step("fsync")
-        inode = self._open[fd]
-        inode.synced = inode.now()
-        inode.dirty = False
+        self._open[fd].sync()
 
     def start_writeback(self, fd: int) -> None:
         pass
 
+    def open_dir(self, path: str) -> OpenFile:
+        file = super().open_dir(path)
+        self._open_dirs[file.fd] = path
+        return file
+
+    def open_inside(self, directory: OpenFile, name: str, create: bool = False) -> OpenFile:
+        path = f"{self._open_dirs[directory.fd]}/{name}"
+        if create and path not in self._now:
+            self._step("create")
+            self._now[path] = Inode()
+            self._changes.append(Change("link", path, inode=self._now[path]))
+        file = super().open_inside(directory, name, create)
+        self._open[file.fd] = self._now[path]
+        return file
+
     def close(self, fd: int) -> None:
         self._open.pop(fd, None)
+        self._open_dirs.pop(fd, None)
         super().close(fd)
 
     # Changes of names
@@ -198,8 +263,10 @@ class FaultyFiles(Files):
     def rename(self, old: str, new: str) -> None:
         self._step("rename")
         super().rename(old, new)
-        inode = self._now[new] = self._now.pop(old)
-        self._changes.append(Change("rename", old, new, inode))
+        _move(self._now, old, new)
+        for fd, path in self._open_dirs.items():
+            self._open_dirs[fd] = _moved(path, old, new)
+        self._changes.append(Change("rename", old, new, self._now.get(new)))
 
     def mark_dir(self, path: str, name: str, value: bytes, replace: bool = False) -> None:
         self._step("mark_dir")
@@ -276,8 +343,20 @@ def _apply(change: Change, dirs: dict[str, dict[str, bytes]], files: dict[str, I
     elif change.kind == "link" and parent in dirs:
         assert change.inode is not None
         files[change.path] = change.inode
-    elif change.kind == "rename" and parent in dirs and change.path in files:
-        files[change.new] = files.pop(change.path)
+    elif change.kind == "rename" and parent in dirs and (change.path in files or change.path in dirs):
+        _move(files, change.path, change.new)
+        _move(dirs, change.path, change.new)
+
+
+def _moved(path: str, old: str, new: str) -> str:
+    """A path after a file or directory was renamed."""
+    return new + path.removeprefix(old) if path == old or path.startswith(f"{old}/") else path
+
+
+def _move(paths: dict[str, Any], old: str, new: str) -> None:
+    for path in list(paths):
+        if _moved(path, old, new) != path:
+            paths[_moved(path, old, new)] = paths.pop(path)
 
 
 def _scan(root: str) -> tuple[dict[str, dict[str, bytes]], dict[str, Inode]]:
