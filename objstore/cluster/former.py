@@ -93,6 +93,8 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
         return write(cluster, place, requests, ask=former.attempt_primary, grace=grace)
     if requests[0].method != "PUT":
         return write(cluster, place, requests, ask=former.attempt)
+    if len(requests) == 1 and not place.former:  # the one replica knows whether there is a database
+        return write(cluster, place, requests, grace=cluster.settings.creation_timeout)
     careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]
     known = write(cluster, place, careful, lambda status: LACKING if status == 404 else status, former.attempt)
     if any(answer.status == 403 for answer in known.answers) and known.status in (LACKING, 503):

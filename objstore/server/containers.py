@@ -24,7 +24,7 @@ from objstore.server.devices import Devices
 from objstore.server.listing_query import listing_query, objects_body
 from objstore.server.request import Request
 from objstore.server.storage_server import StorageServer
-from objstore.store.databases import ContainerStatus, ObjectRow, Writer, live_metadata
+from objstore.store.databases import ContainerStatus, NewContainer, ObjectRow, Writer, live_metadata
 from objstore.web.responses import http_date
 from objstore.wire import messages, named_rows, quotas
 from objstore.wire.messages import NodeResponse
@@ -60,8 +60,7 @@ class ContainerVerbs:
         policy = chosen if chosen is not None else request.number(messages.POLICY_DEFAULT) or 0
         changes = _SETTABLE.sent(request.headers)
         _SETTABLE.check(info.metadata if info else {}, changes, self._limits)
-        created = store.create(request.location, request.name, timestamp, policy, changes)
-        info = store.info(request.location)
+        created, info = store.put(request.location, NewContainer(request.name, timestamp, policy, changes))
         self._updater.send(request, info)
         return answer(201 if created else 202, {messages.POLICY: str(info.policy_index)})
 

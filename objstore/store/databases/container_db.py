@@ -220,6 +220,13 @@ def image(new: NewContainer) -> bytes:
     )
 
 
+def first_info(new: NewContainer) -> ContainerStatus:
+    """Return the info of a database that was just made by `image`, but for its id."""
+    at = new.timestamp
+    metadata = {key: (value, at) for key, value in new.metadata.items()}
+    return ContainerStatus(new.name, at, at, ZERO, at, new.policy_index, 0, 0, 0, metadata, "")
+
+
 def _create_again(connection: Connection, new: NewContainer) -> bool:
     info = read_info(connection)
     if info.deleted:

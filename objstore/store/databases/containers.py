@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from objstore.core.names import Location, Name
 from objstore.core.quota_rooms import RoomRelease, RoomRequest, Standing
@@ -14,6 +15,7 @@ from objstore.store.databases import container_db as db
 from objstore.store.databases import container_quotas, schema
 from objstore.store.databases.container_db import ContainerStatus, NewContainer, ObjectItem, PolicyTotals, Writer
 from objstore.store.databases.contents import Contents
+from objstore.store.databases.device import MADE
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
@@ -26,6 +28,13 @@ __all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "P
 
 def _settled(connection: Connection, info: ContainerStatus) -> bool:
     return db.unreported(connection, info.delete_timestamp) is None
+
+
+class Put(NamedTuple):
+    """created: the container is new or was deleted. info: of the container since; its id may be unknown ('')."""
+
+    created: bool
+    info: ContainerStatus
 
 
 class ContainerStore(Replicas):
@@ -50,9 +59,15 @@ class ContainerStore(Replicas):
         A container created again after its deletion starts without metadata, perhaps with another policy. Raises
         Conflict if it was deleted at or after `timestamp`.
         """
-        new = NewContainer(name, timestamp, policy_index, metadata)
-        check_text(name.path)
-        return bool(self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new))
+        return self.put(location, NewContainer(name, timestamp, policy_index, metadata)).created
+
+    def put(self, location: Location, new: NewContainer) -> Put:
+        """Create or update the container as `create` does. A new database is not opened for its info."""
+        check_text(new.name.path)
+        outcome = self._databases.create_or_write(location, partial(db.image, new), db.CREATE, new)
+        if outcome is MADE:
+            return Put(True, db.first_info(new))
+        return Put(bool(outcome), self.info(location))
 
     def info(self, location: Location) -> ContainerStatus:
         return self._databases.read(location, db.live_info)

@@ -7,6 +7,7 @@ transaction of all that have queued up for it; processes take turns by SQLite's 
 from __future__ import annotations
 
 import contextlib
+import enum
 import itertools
 import random
 import sqlite3
@@ -40,6 +41,15 @@ WriteMany = Callable[[sqlite3.Connection, list[Any]], Sequence[object]]
 Image = Callable[[], bytes]
 # Does the state of a database allow its removal?
 Allowed = Callable[[sqlite3.Connection], bool]
+
+
+class _Made(enum.Enum):
+    """The outcome of a creation, which is true."""
+
+    MADE = enum.auto()
+
+
+MADE = _Made.MADE
 
 
 class DatabaseTree(NamedTuple):
@@ -144,10 +154,10 @@ class Databases:
                 self.create(location, make)
 
     def create_or_write(self, location: Location, image: Image, write_many: WriteMany, argument: object) -> object:
-        """True for a database that was made now, else the outcome of the write."""
+        """MADE for a database that was made now, else the outcome of the write."""
         while True:
             if self.create(location, image):
-                return True
+                return MADE
             try:
                 return self.write(location, write_many, argument, growing=True)
             except NotFound:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import secrets
 import time
@@ -33,6 +34,7 @@ class Directories:
         self._files = files
         self._reserve = reserve
         self._temporary = f"{root}/{layout.TEMPORARY}"
+        self._ordered = functools.cache(lambda: files.orders_names(root))
 
     def path(self, location: Location) -> str:
         return layout.path(self._root, self._kind_directory, location)
@@ -138,7 +140,8 @@ class Directories:
         """Give a new database its name; False if another creator was faster.
 
         The directories above are made durable first: whoever sees the database may write to
-        it, and SQLite itself syncs the directory the log is in.
+        it, and SQLite itself syncs the directory the log is in. Where the file system makes names durable in their
+        order, that sync makes those above durable too.
         """
         directories = self._make_directories(location)
         left = self._files.list(directories[-1])
@@ -156,14 +159,15 @@ class Directories:
         return True
 
     def _make_directories(self, location: Location) -> list[str]:
-        """Make what is missing below the root, all but the last durable; those paths, top first."""
+        """Make what is missing below the root, all but the last durable (see `_place`); those paths, top first."""
         path = self._root
         directories = []
         for part in layout.parts(self._kind_directory, location):
             parent, path = path, f"{path}/{part}"
             with contextlib.suppress(FileExistsError):
                 self._files.mkdir(path)
-            self._files.fsync_dir(parent)
+            if not self._ordered():
+                self._files.fsync_dir(parent)
             directories.append(path)
         return directories
 

@@ -78,6 +78,13 @@ def names(store: ContainerStore, query: ListingQuery | None = None) -> list[str]
 # Creation and deletion
 
 
+def test_info_of_a_new_container_is_that_of_its_database(store: ContainerStore) -> None:
+    made = store.put(AT, NewContainer(NAME, at(10), 3, {"X-Container-Meta-Color": "red"}))
+    assert made == (True, store.info(AT)._replace(id=""))
+    again = store.put(AT, NewContainer(NAME, at(20), 3, {}))
+    assert again == (False, store.info(AT))
+
+
 def test_new_container_says_what_it_is(container: ContainerStore) -> None:
     info = container.info(AT)
     assert info.name == NAME

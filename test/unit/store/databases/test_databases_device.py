@@ -393,9 +393,13 @@ def test_full_device_leaves_no_half_made_database(stores: Callable[..., Containe
 class Journal(Files):
     """Writes down what is made durable, and in which order."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, ordered: bool) -> None:
         self._root = root
+        self._ordered = ordered
         self.calls: list[str] = []
+
+    def orders_names(self, path: str) -> bool:
+        return self._ordered
 
     def fsync(self, fd: int) -> None:
         self.calls.append("sync file")
@@ -413,7 +417,7 @@ class Journal(Files):
 def test_new_database_has_its_name_only_when_all_above_is_durable(
     stores: Callable[..., ContainerStore], tmp_path: Path
 ) -> None:
-    journal = Journal(str(tmp_path))
+    journal = Journal(str(tmp_path), ordered=False)
     make(stores(files=journal))
     partition = f"containers/{AT.partition}"
     assert journal.calls == [
@@ -425,6 +429,14 @@ def test_new_database_has_its_name_only_when_all_above_is_durable(
         "link",
         f"sync {partition}/{AT.suffix}/{AT.hash}",
     ]
+
+
+def test_new_database_needs_one_sync_of_a_directory_where_names_become_durable_in_their_order(
+    stores: Callable[..., ContainerStore], tmp_path: Path
+) -> None:
+    journal = Journal(str(tmp_path), ordered=True)
+    make(stores(files=journal))
+    assert journal.calls == ["sync file", "link", f"sync containers/{AT.partition}/{AT.suffix}/{AT.hash}"]
 
 
 class LooksForDescriptors(Files):
