@@ -50,6 +50,24 @@ class Placement(NamedTuple):
         return bool(former) and len(self.primaries) - len(former) < quorum_size(len(self.primaries))
 
 
+class Spares:
+    """The handoffs that the nodes of one write share, looked up when a node fails."""
+
+    __slots__ = ("_find", "_nodes")
+
+    def __init__(self, find: Callable[[], Iterator[Node]]) -> None:
+        self._find = find
+        self._nodes: Iterator[Node] | None = None
+
+    def __iter__(self) -> Spares:
+        return self
+
+    def __next__(self) -> Node:
+        if self._nodes is None:
+            self._nodes = self._find()
+        return next(self._nodes)
+
+
 _MAX_UPDATES = 4096
 
 
@@ -129,6 +147,7 @@ class Cluster:
         self.clock = clock or Clock()
         self._rings = rings
         self._limiter = ErrorLimiter(settings.error_suppression_limit, settings.error_suppression_interval)
+        self.is_limited = self._limiter.limited
         self._timings = Timings() if settings.sorting_method == "timing" else None
         self._updates: dict[tuple[Name, int], Updates] = {}
         self.hashing = ThreadPool("md5", 2)
@@ -199,7 +218,7 @@ class Cluster:
         """Return the nodes to write to, one per replica, and the handoffs for nodes that fail."""
         affinity = self.settings.write_affinity
         if not affinity:
-            return list(place.primaries), self._unlimited(place.spares(), set())
+            return list(place.primaries), Spares(lambda: self._unlimited(place.spares(), set()))
         everyone = [*place.primaries, *itertools.islice(place.spares(), 4 * len(place.primaries))]
         preferred = in_order(everyone, affinity, self.transports.is_local, None, shuffle=lambda _: None)
         count = len(place.primaries)
@@ -211,9 +230,6 @@ class Cluster:
             if node.id not in seen and not self._limiter.limited(node):
                 seen.add(node.id)
                 yield node
-
-    def is_limited(self, node: Node) -> bool:
-        return self._limiter.limited(node)
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
         """Call a node as `Transport.call`, and count its failures."""
@@ -236,7 +252,8 @@ class Cluster:
 
     def note_answer(self, node: Node, status: int) -> None:
         if status < 500:
-            self._limiter.answered(node)
+            if self._limiter.errors:
+                self._limiter.answered(node)
         elif status == 507:
             self._limiter.shut_out(node)
             self.logger.warning("%s is full or not mounted", node)

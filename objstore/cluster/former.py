@@ -96,7 +96,7 @@ def write_database(cluster: Cluster, place: Placement, requests: list[NodeReques
     if len(requests) == 1 and not place.former:  # the one replica knows whether there is a database
         return write(cluster, place, requests, grace=cluster.settings.creation_timeout)
     careful = [request._replace(headers={**request.headers, messages.EXISTING_ONLY: "true"}) for request in requests]
-    known = write(cluster, place, careful, lambda status: LACKING if status == 404 else status, former.attempt)
+    known = write(cluster, place, careful, {404: LACKING}, former.attempt)
     if any(answer.status == 403 for answer in known.answers) and known.status in (LACKING, 503):
         return WriteResult(403, known.answers)  # deleted: a new database would revive it, with what is in it
     lacking = sum(answer.status == 404 for answer in known.answers)
@@ -126,11 +126,14 @@ class StoredState(NamedTuple):
         return written.joined(answer)
 
 
+NO_STATE = StoredState()
+
+
 def read_stored_state(place: ObjectPlace) -> StoredState:
     """Return the stored state of an object before a plain change; nodes that do not answer are skipped."""
     nodes = place.nodes
     if not nodes.is_mostly_new:
-        return StoredState()
+        return NO_STATE
     request = place.request("HEAD")
 
     def ask(node: Node) -> NodeResponse:

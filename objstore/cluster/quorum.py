@@ -17,7 +17,8 @@ def quorum_size(replicas: int) -> int:
 
 def decided(statuses: Sequence[int], replicas: int) -> bool:
     """Return whether no further answer can change the verdict."""
-    return any(count >= quorum_size(replicas) for count in _classes(statuses))
+    needed = quorum_size(replicas)
+    return len(statuses) >= needed and max(_classes(statuses)) >= needed
 
 
 def verdict(statuses: Sequence[int], replicas: int) -> int:
@@ -25,6 +26,8 @@ def verdict(statuses: Sequence[int], replicas: int) -> int:
 
     507 if every node that failed was full, 503 if there is no majority.
     """
+    if statuses and len(statuses) == replicas == statuses.count(statuses[0]) and statuses[0] < 500:
+        return statuses[0]  # as nearly always
     needed = quorum_size(replicas)
     for digit, count in enumerate(_classes(statuses)):
         if count >= needed and digit < 5:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.cluster import quorum
@@ -23,6 +23,7 @@ from objstore.wire.messages import NodeRequest, NodeResponse
 # With these answers a node cannot accept the write, but another may.
 REPLACED = frozenset({500, 502, 503, 504, 507, 529})
 
+_NONE_ALIKE: Mapping[int, int] = {}
 
 Ask = Callable[[Cluster, Node, Iterable[Node], NodeRequest], NodeResponse]
 
@@ -40,7 +41,11 @@ class WriteResult(NamedTuple):
     @property
     def conflict(self) -> Timestamp:
         """Return the newest timestamp with which a node refused the write (409), ZERO if none did."""
-        return max((stored_timestamp(answer) for answer in self.answers if answer.status == 409), default=ZERO)
+        newest = ZERO
+        for answer in self.answers:
+            if answer.status == 409:
+                newest = max(newest, stored_timestamp(answer))
+        return newest
 
     def header(self, name: str) -> str:
         """Return a header of an answer that agrees with the verdict."""
@@ -51,37 +56,42 @@ class WriteResult(NamedTuple):
 
     def all_of(self, name: str) -> tuple[str, ...]:
         """Return the values in a comma-separated header of the nodes that accepted the write, each once."""
-        lists = [answer.headers.get(name, "") for answer in self.answers if answer.ok or answer.status == 404]
-        return tuple(dict.fromkeys(value for text in lists if text for value in text.split(",") if value))
+        values: dict[str, None] = {}
+        for answer in self.answers:
+            if name in answer.headers and (answer.ok or answer.status == 404):
+                values |= dict.fromkeys(filter(None, answer.headers[name].split(",")))
+        return tuple(values)
 
 
 def write(
     cluster: Cluster,
     place: Placement,
     requests: Sequence[NodeRequest],
-    alike: Callable[[int], int] = lambda status: status,
+    alike: Mapping[int, int] = _NONE_ALIKE,
     ask: Ask | None = None,
     grace: float | None = None,
 ) -> WriteResult:
     """Send `requests[i]` to the node of replica i, all at once.
 
-    alike: maps equivalent statuses to one, for the vote. ask: replaces `attempt`. grace: seconds to wait for the rest
-    after a majority has answered, if not `post_quorum_timeout`.
+    alike: equivalent statuses to the one that they count as, in the vote. ask: replaces `attempt`. grace: seconds to
+    wait for the rest after a majority has answered, if not `post_quorum_timeout`.
     """
     ask = ask or attempt
     nodes, spares = cluster.write_order(place)
     replicas = len(nodes)
     if replicas == 1 and not cluster.is_limited(nodes[0]):
-        answers: tuple[NodeResponse, ...] = (ask(cluster, nodes[0], spares, requests[0]),)
-    else:
-        jobs = [
-            functools.partial(ask, cluster, node, spares, request)
-            for node, request in zip(nodes, requests, strict=True)
-        ]
-        answers = tuple(
-            gather(cluster, jobs, lambda got: quorum.decided([alike(answer.status) for answer in got], replicas), grace)
-        )
-    return WriteResult(quorum.verdict([alike(answer.status) for answer in answers], replicas), answers)
+        answer = ask(cluster, nodes[0], spares, requests[0])
+        return WriteResult(quorum.verdict([alike.get(answer.status, answer.status)], 1), (answer,))
+    jobs = [
+        functools.partial(ask, cluster, node, spares, request) for node, request in zip(nodes, requests, strict=True)
+    ]
+
+    def enough(got: list[NodeResponse]) -> bool:
+        return quorum.decided([alike.get(answer.status, answer.status) for answer in got], replicas)
+
+    answers = gather(cluster, jobs, enough, grace)
+    statuses = [alike.get(answer.status, answer.status) for answer in answers]
+    return WriteResult(quorum.verdict(statuses, replicas), tuple(answers))
 
 
 def gather(
@@ -96,24 +106,55 @@ def gather(
     request itself is invalid, not its node. An unexpected exception of a job counts as a 500 and is logged.
     """
     settings = cluster.settings
-    results = green.Queue()
+    answers = _Answers(len(jobs), enough, settings.post_quorum_timeout if grace is None else grace)
     for job in jobs:
-        green.spawn(_report, cluster, job, results)
-    got: list[NodeResponse] = []
-    try:
-        with green.deadline(settings.write_timeout, TimeoutError()):
-            while len(got) < len(jobs) and not enough(got):
-                got.append(_result(results))
-        with green.deadline(settings.post_quorum_timeout if grace is None else grace, TimeoutError()):
-            while len(got) < len(jobs):
-                got.append(_result(results))
-    except TimeoutError:
-        pass
-    return got
+        green.start(_report, cluster, job, answers)
+    return answers.wait(settings.write_timeout)
 
 
-def _report(cluster: Cluster, job: Callable[[], NodeResponse], results: green.Queue) -> None:
-    """Run a job and put its result in any case, because a green thread waits for it."""
+class _Answers:
+    """The answers of jobs, as they come. The green thread that waits for them is woken once."""
+
+    def __init__(self, jobs: int, enough: Callable[[list[NodeResponse]], bool], grace: float) -> None:
+        self._jobs = jobs
+        self._enough = enough
+        self._grace = grace
+        self._got: list[NodeResponse] = []
+        self._is_enough = False
+        self._fault: InvalidInput | None = None
+        self._waiter: green.Waiter | None = None
+
+    def wait(self, seconds: float) -> list[NodeResponse]:
+        if not self._jobs:
+            return []
+        self._waiter = green.Waiter()
+        self._is_enough = self._enough(self._got)
+        try:
+            self._waiter.wait(self._grace if self._is_enough else seconds)
+        finally:
+            self._waiter = None
+        if self._fault is not None:
+            raise self._fault
+        return self._got
+
+    def add(self, outcome: NodeResponse | InvalidInput) -> None:
+        waiter = self._waiter
+        if waiter is None:
+            return  # it came too late
+        if isinstance(outcome, InvalidInput):
+            self._fault = outcome
+            waiter.wake()
+            return
+        self._got.append(outcome)
+        if len(self._got) == self._jobs:
+            waiter.wake()
+        elif not self._is_enough and self._enough(self._got):
+            self._is_enough = True
+            waiter.wake(self._grace)
+
+
+def _report(cluster: Cluster, job: Callable[[], NodeResponse], answers: _Answers) -> None:
+    """Run a job and hand in its result in any case, because a green thread waits for it."""
     outcome: NodeResponse | InvalidInput = NodeResponse(500, {})
     try:
         outcome = job()
@@ -122,14 +163,7 @@ def _report(cluster: Cluster, job: Callable[[], NodeResponse], results: green.Qu
     except Exception:
         cluster.logger.exception("a request to a node failed")
     finally:
-        results.put(outcome)
-
-
-def _result(results: green.Queue) -> NodeResponse:
-    outcome: NodeResponse | InvalidInput = results.get()
-    if isinstance(outcome, InvalidInput):
-        raise outcome
-    return outcome
+        answers.add(outcome)
 
 
 def attempt(cluster: Cluster, node: Node, spares: Iterable[Node], request: NodeRequest) -> NodeResponse:

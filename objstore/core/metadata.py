@@ -9,9 +9,10 @@ belongs to an object but is replaced together with its user metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from objstore.core.errors import InvalidInput
-from objstore.core.text import is_header_name, is_header_value
+from objstore.core.text import REMEMBERED, is_header_name, is_header_value
 
 KINDS = ("Account", "Container", "Object")
 TRANSIENT_SYSMETA = "X-Object-Transient-Sysmeta-"
@@ -52,11 +53,13 @@ def is_sysmeta(header: str) -> bool:
     return header.startswith(_SYS) or header.startswith(TRANSIENT_SYSMETA)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def stored_with_object(header: str) -> bool:
     """Return whether a PUT stores this header with the object."""
     return header in OBJECT_HEADERS or header.startswith(_OBJECT_STORED)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def replaced_by_post(header: str) -> bool:
     """Return whether a POST to the object replaces this header (dropping it if it is not sent)."""
     if header in OBJECT_HEADERS:
@@ -70,7 +73,7 @@ def sent_values(headers: Mapping[str, str], stored: Callable[[str], bool]) -> di
     Swift stores them empty, and so does S3.
     """
     return {
-        name: value for name, value in headers.items() if (value or name.startswith(_USER_OF_OBJECTS)) and stored(name)
+        name: value for name, value in headers.items() if stored(name) and (value or name.startswith(_USER_OF_OBJECTS))
     }
 
 

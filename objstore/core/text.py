@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_REMEMBERED = 4096  # limit of cached names, which clients choose
+REMEMBERED = 4096  # limit of cached names, which clients choose
 _PLAIN = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=REMEMBERED)
 def is_header_name(text: str) -> bool:
     """Return whether the text is a token, as the name of a header must be (RFC 9110, 5.1)."""
     return _TOKEN.match(text) is not None
@@ -45,7 +45,7 @@ class _EnvironKeys(dict[str, str]):
         key = name.upper().replace("-", "_")
         if key not in _PLAIN:
             key = "HTTP_" + key
-        if len(self) < _REMEMBERED:
+        if len(self) < REMEMBERED:
             self[name] = key
         return key
 
@@ -53,7 +53,7 @@ class _EnvironKeys(dict[str, str]):
 class _HeaderNames(dict[str, str]):
     def __missing__(self, key: str) -> str:
         name = _PLAIN.get(key) or to_text(key[5:].replace("_", "-").title())
-        if len(self) < _REMEMBERED:
+        if len(self) < REMEMBERED:
             self[key] = name
         return name
 

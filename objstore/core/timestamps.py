@@ -58,7 +58,10 @@ class Timestamp(NamedTuple):
     @property
     def internal(self) -> str:
         """Return the full form, used in file names, databases and between servers."""
-        return f"{self.normal}_{self.offset:016x}" if self.offset else self.normal
+        raw, offset = self
+        seconds, ticks = divmod(raw, TICKS)
+        text = f"{seconds:010d}.{ticks:05d}"
+        return f"{text}_{offset:016x}" if offset else text
 
     @property
     def seconds(self) -> float:

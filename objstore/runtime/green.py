@@ -40,6 +40,11 @@ sleep = eventlet.sleep
 kill = eventlet.kill
 
 
+def start(function: Callable[..., object], *args: object) -> None:
+    """Run a function, which must not raise, in a green thread of its own; cheaper than `spawn`."""
+    eventlet.spawn_n(function, *args)
+
+
 def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> Any:
     """Run a function in a green thread of its own; `wait()` of the result returns what it returns, or raises its error.
 
@@ -128,17 +133,20 @@ class _Sweep:
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self._timer: object = None
-        self.watches: set[Watch | Bound] = set()
+        self.is_running = False
+        self.watches: set[Watch | Bound | Waiter] = set()
 
-    def add(self, watch: Watch | Bound) -> None:
+    def add(self, watch: Watch | Bound | Waiter) -> None:
         self.watches.add(watch)
-        if self._timer is None:
-            self._timer = self._hub.schedule_call_global(SWEEP_SECONDS, self._run)
+        if not self.is_running:
+            self.is_running = True
+            self._hub.schedule_call_global(SWEEP_SECONDS, self._run)
 
     def _run(self) -> None:
         # Scheduled first: an error that leaves a green thread woken below must not end the sweeps.
-        self._timer = self._hub.schedule_call_global(SWEEP_SECONDS, self._run) if self.watches else None
+        self.is_running = bool(self.watches)
+        if self.is_running:
+            self._hub.schedule_call_global(SWEEP_SECONDS, self._run)
         now = monotonic()
         for watch in [watch for watch in self.watches if watch.deadline <= now]:
             watch.expire()
@@ -169,11 +177,15 @@ class Bound:
         self._thread: Any = None
         self.deadline = inf
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Bound:
         if self._seconds:
             self._thread = getcurrent()
             self.deadline = monotonic() + self._seconds
-            self._sweep.add(self)
+            sweep = self._sweep
+            sweep.watches.add(self)
+            if not sweep.is_running:
+                sweep.add(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.deadline = inf
@@ -183,6 +195,43 @@ class Bound:
         """For the event loop only."""
         self.deadline = inf
         self._thread.throw(self._error())
+
+
+class Waiter:
+    """A single wait of a green thread for others. Its timeout is coarse: up to `SWEEP_SECONDS` late."""
+
+    __slots__ = ("_hub", "_thread", "deadline")
+
+    def __init__(self) -> None:
+        self._hub = eventlet.hubs.get_hub()
+        self._thread: Any = None
+        self.deadline = inf
+
+    def wait(self, seconds: float) -> None:
+        """Wait until `wake`, or for a number of seconds."""
+        sweep = _sweep()
+        self._thread = getcurrent()
+        self.deadline = monotonic() + seconds
+        sweep.add(self)
+        try:
+            self._hub.switch()
+        finally:
+            self._thread = None
+            sweep.watches.discard(self)
+
+    def wake(self, seconds: float = 0.0) -> None:
+        """End the wait soon, or at the latest after a number of seconds."""
+        if seconds > 0:
+            self.deadline = min(self.deadline, monotonic() + seconds)
+        else:
+            self._hub.schedule_call_global(0, self.expire)
+
+    def expire(self) -> None:
+        """For the event loop only."""
+        self.deadline = inf
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.switch()
 
 
 class Watch:

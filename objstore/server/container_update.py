@@ -11,6 +11,7 @@ answered by then.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +41,8 @@ from objstore.wire.messages import (
 from objstore.wire.rows import ListedObject, object_row, queue_row, rows_request, tombstone_row
 from objstore.wire.telling import UNREACHABLE, ended, failed, tell_all
 
+_NONE: Mapping[str, str] = {}
+
 
 class ContainerUpdater:
     """Sends rows through a transport, to several replicas at once."""
@@ -53,7 +56,7 @@ class ContainerUpdater:
     def put(self, request: Request, info: ObjectInfo) -> dict[str, str]:
         """Send the row of an object's PUT or POST; return headers of the answer, which list the updated replicas."""
         assert request.name.object is not None
-        row = object_row(ListedObject(*info)._replace(name=request.name.object), request.location.policy)
+        row = object_row(ListedObject(request.name.object, *info[1:]), request.location.policy)
         delete_at = info.metadata.get("X-Delete-At")
         if delete_at and EXPIRY_UPDATE in request.headers:
             self._expiry(request, delete_at, info.timestamp)
@@ -68,8 +71,8 @@ class ContainerUpdater:
         if not encoded:
             return {UPDATED: ""}
         target = UpdateTarget.decode(encoded)
-        statuses = self._deliver(request, target, row, {})
-        headers = {UPDATED: _indexes(index for index, _ in target.nodes)}
+        statuses = self._deliver(request, encoded, target, row)
+        headers = {UPDATED: target.indexes}
         missed = failed(statuses)
         if missed:
             headers[REFUSED] = _indexes(index for index in missed if ended(statuses[index]))
@@ -79,33 +82,43 @@ class ContainerUpdater:
     def _expiry(self, request: Request, delete_at: str, timestamp: Timestamp) -> None:
         """Send a row of the expirer's queue, named by the object and its expiry time."""
         row = queue_row(Due(int(delete_at), request.name), timestamp)
-        target = UpdateTarget.decode(request.headers[EXPIRY_UPDATE])
-        self._deliver(request, target, row, {RECREATE: "0"})
+        encoded = request.headers[EXPIRY_UPDATE]
+        self._deliver(request, encoded, UpdateTarget.decode(encoded), row, {RECREATE: "0"})
 
     def _deliver(
-        self, request: Request, target: UpdateTarget, row: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        request: Request,
+        encoded: str,
+        target: UpdateTarget,
+        row: Mapping[str, Any],
+        headers: Mapping[str, str] = _NONE,
     ) -> dict[int, int]:
         """Send the row; return the status of each replica. Failed updates are in the spool, unless they were
-        refused."""
-        life = "" if RECREATE in headers else request.headers.get(LIFE, "")
+        refused.
 
-        def send(rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-            traced = {**headers, **traces.passed_on(request.headers), **({LIFE: life} if life else {})}
-            sent = rows_request(target.name, target.partition, rows, row["timestamp"], traced)
-            return tell_all(self._transport, dict(target.nodes), sent, warn)
-
-        def warn(node: Node, why: object) -> None:
-            extra = traces.of_log(request.headers)
-            level = logging.WARNING if self._warnings.is_due((str(node), str(why))) else logging.DEBUG
-            self._logger.log(level, "container update of %s to %s: %s", target.name.path, node, why, extra=extra)
-
+        encoded: the target, as in the request."""
+        recreate = headers.get(RECREATE)
+        life = request.headers.get(LIFE, "") if recreate is None else ""
         # Rows of deletions are accepted by full disks, and go by themselves.
-        key = (target, life, headers.get(RECREATE), bool(row["deleted"]))
+        key = (encoded, life, recreate, row["deleted"])
+        send = functools.partial(self._send_rows, request, target, {**headers, LIFE: life} if life else headers)
         statuses = self._batches.deliver(key, row, send) or {index: UNREACHABLE for index, _ in target.nodes}
         missed = [index for index in failed(statuses) if not ended(statuses[index])]
         if missed:
             self._spool(request, target, row, headers, missed)
         return statuses
+
+    def _send_rows(
+        self, request: Request, target: UpdateTarget, headers: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+    ) -> dict[int, int]:
+        def warn(node: Node, why: object) -> None:
+            extra = traces.of_log(request.headers)
+            level = logging.WARNING if self._warnings.is_due((str(node), str(why))) else logging.DEBUG
+            self._logger.log(level, "container update of %s to %s: %s", target.name.path, node, why, extra=extra)
+
+        headers = {**headers, **traces.passed_on(request.headers)}
+        sent = rows_request(target.name, target.partition, rows, rows[0]["timestamp"], headers)
+        return tell_all(self._transport, dict(target.nodes), sent, warn)
 
     def _spool(
         self,

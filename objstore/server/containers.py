@@ -142,19 +142,22 @@ def container_server(
 
 
 def _row(item: Mapping[str, Any]) -> ObjectRow:
+    stamp, typed, changed = item["timestamp"], item["content_type_timestamp"], item["meta_timestamp"]
+    timestamp = Timestamp.parse(stamp)
+    fields = item.get("fields")
     return ObjectRow(
         name=item["name"],
-        timestamp=Timestamp.parse(item["timestamp"]),
+        timestamp=timestamp,
         deleted=bool(item["deleted"]),
         size=int(item["size"]),
         content_type=item["content_type"],
         etag=item["etag"],
         policy_index=int(item["policy_index"]),
-        content_type_timestamp=Timestamp.parse(item["content_type_timestamp"]),
-        meta_timestamp=Timestamp.parse(item["meta_timestamp"]),
+        content_type_timestamp=timestamp if typed == stamp else Timestamp.parse(typed),
+        meta_timestamp=timestamp if changed == stamp else Timestamp.parse(changed),
         elsewhere=item.get("elsewhere", False) is True,
         referenced=int(item.get("referenced", 0)),
-        fields=checked_fields(item.get("fields", "")),
+        fields=checked_fields(fields) if fields else "",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -59,7 +58,7 @@ def post_metadata(request: Request, store: Any, settable: Settable, limits: Limi
 def read_rows(request: Request, decode: Callable[[Mapping[str, object]], Row]) -> list[Row]:
     """Return the rows in the body of a request. Raises InvalidInput."""
     try:
-        return [decode(item) for item in json.loads(request.body.read(MAX_ROWS_BODY))]
+        return [decode(item) for item in request.body.json(MAX_ROWS_BODY)]
     except MALFORMED as failure:
         raise InvalidInput(f"not rows: {failure!r}") from None
 

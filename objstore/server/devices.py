@@ -49,6 +49,7 @@ class Device:
         self.releasing: threading.Thread | None = None
         self._makers = makers
         self._stores: dict[object, Any] = {}
+        self._leases: dict[int, Leases] = {}
 
     def _store(self, key: object, make: Callable[[str, *_Arguments], _Store], *args: *_Arguments) -> _Store:
         store: _Store | None = self._stores.get(key)
@@ -78,14 +79,19 @@ class Device:
                 release()
 
     def objects(self, policy: int) -> ObjectStore:
-        return self._store(policy, self._makers.objects, policy)
+        known: ObjectStore | None = self._stores.get(policy)
+        return known or self._store(policy, self._makers.objects, policy)
 
     def leases(self, policy: int) -> Leases:
-        return self._store(("leases", policy), Leases, policy)
+        known = self._leases.get(policy)
+        if known is None:
+            known = self._leases[policy] = Leases(self.path, policy)
+        return known
 
     @property
     def containers(self) -> ContainerStore:
-        return self._store("containers", self._makers.containers)
+        known: ContainerStore | None = self._stores.get("containers")
+        return known or self._store("containers", self._makers.containers)
 
     @property
     def accounts(self) -> AccountStore:

@@ -60,23 +60,23 @@ class ObjectVerbs:
             expected = headers.get("Etag", "").strip('"').lower()
             if expected and expected != etag:
                 raise ChecksumMismatch(f"the body's MD5 is {etag}, not {expected}")
-            data = ObjectData(
-                name=request.name.path,
-                timestamp=timestamp,
-                content_type=_content_type(request) or "application/octet-stream",
-                metadata={**kept, **_stored_headers(trailers, metadata.stored_with_object)},
-                etag=etag,
-            )
+            if trailers:
+                kept |= _stored_headers(trailers, metadata.stored_with_object)
+            kind = _content_type(request) or "application/octet-stream"
+            data = ObjectData(request.name.path, timestamp, kind, kept, etag)
             lease = trailers.get(messages.LEASE, "") or headers.get(messages.LEASE, "")
-            check = _check(condition)
+            check = None if condition is None else _check(condition)
             guard = WriteGuard(_leases(request), request.location.hash, timestamp, lease, check, body.announced)
             try:
                 info = writer.commit(data, guard)
             except Overtaken:  # as if it had been made just before the change that overtook it
                 return answer(201, {"Etag": etag})
             guard.require()
-        updated = self._updater.put(request, info)
-        return answer(201, {"Etag": info.etag, **updated, **_replaced(guard.current), **_overwritten(guard.current)})
+        sent = {"Etag": info.etag, **self._updater.put(request, info)}
+        if guard.current is not None:
+            sent[messages.OVERWRITTEN] = "true"
+            sent |= _replaced(guard.current)
+        return answer(201, sent)
 
     def _refuse_early(self, request: Request, timestamp: Timestamp, condition: WriteCondition | None) -> None:
         """Refuse before the body is read if it would be refused later; the guard makes the final decision."""
@@ -255,10 +255,6 @@ def _replaced(current: ObjectInfo | None) -> dict[str, str]:
     """Return the segments that belonged only to the replaced object: no other code deletes them."""
     owned = current.metadata.get(MANIFEST_OWNS) if current is not None else None
     return {REPLACED_SEGMENTS: owned} if owned else {}
-
-
-def _overwritten(current: ObjectInfo | None) -> dict[str, str]:
-    return {} if current is None else {messages.OVERWRITTEN: "true"}
 
 
 def _stored_headers(sent: Mapping[str, str], kept: Callable[[str], bool]) -> dict[str, str]:

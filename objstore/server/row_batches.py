@@ -20,13 +20,18 @@ PATIENCE = 0.1  # seconds that rows wait for those before them, which may wait f
 
 
 class RowBatch:
-    """Rows that go in one request. Each of their senders waits for `sent`, whose value is the result."""
+    """Rows that go in one request. sent: an event whose value is the result, once anyone waits for it."""
 
     __slots__ = ("rows", "sent")
 
     def __init__(self, row: Row) -> None:
         self.rows = [row]
-        self.sent = green.Event()
+        self.sent: green.Event | None = None
+
+    def wait(self, seconds: float | None = None) -> Any:
+        if self.sent is None:
+            self.sent = green.Event()
+        return self.sent.wait(seconds)
 
 
 class RowBatches:
@@ -46,7 +51,7 @@ class RowBatches:
         gathering = self._gathering.get(key)
         if gathering is not None and len(gathering.rows) < MAX_ROWS:
             gathering.rows.append(row)
-            statuses: Statuses = gathering.sent.wait()
+            statuses: Statuses = gathering.wait()
             return statuses
         batch = RowBatch(row)
         statuses = {}
@@ -54,16 +59,15 @@ class RowBatches:
             before = self._sending.get(key)
             if before is not None:
                 self._gathering[key] = batch
-                before.sent.wait(self._patience)
-                self._drop(self._gathering, key, batch)
+                before.wait(self._patience)
+                if self._gathering.get(key) is batch:
+                    del self._gathering[key]
             self._sending[key] = batch
             statuses = send(batch.rows)
             return statuses
         finally:
-            self._drop(self._gathering, key, batch)
-            self._drop(self._sending, key, batch)
-            batch.sent.send(statuses)
-
-    def _drop(self, batches: dict[Hashable, RowBatch], key: Hashable, batch: RowBatch) -> None:
-        if batches.get(key) is batch:
-            del batches[key]
+            for batches in (self._gathering, self._sending):
+                if batches.get(key) is batch:
+                    del batches[key]
+            if batch.sent is not None:
+                batch.sent.send(statuses)

@@ -16,7 +16,7 @@ from objstore.store.disk_errors import FULL, GONE, UNREADABLE
 from objstore.web import traces
 from objstore.web.errors import status_of
 from objstore.wire.bodies import Body
-from objstore.wire.messages import REPLICATE, NodeRequest, NodeResponse, Share, path_text
+from objstore.wire.messages import POLICY, REPLICATE, TWIN, NodeRequest, NodeResponse, Share, path_text
 
 Verb = Callable[[Request], NodeResponse]
 Replicate = Callable[[ShareRequest], NodeResponse]
@@ -52,8 +52,11 @@ class StorageServer:
 
     def handle(self, device: str, asked: NodeRequest, body: Body) -> NodeResponse:
         """Answer a request to a device. body: that of the request, which holds none of it itself."""
-        response = self.without_verb(asked.method) or self._answer(device, asked, body)
-        if asked.method == "HEAD" and response.body:
+        method = asked.method
+        response = None if method in self._verbs else self.without_verb(method)
+        if response is None:
+            response = self._answer(device, asked, body)
+        if method == "HEAD" and response.body:
             response.close()
             return NodeResponse(response.status, response.headers)
         return response
@@ -101,7 +104,12 @@ class StorageServer:
             raise InvalidInput(f"not an internal path: {path_text(device, partition, name)[:200]!r}")
         name_hash = self._salt.hash(name)
         if self.kind == "object":
-            location = Location(partition, name_hash, policy(headers), twin(headers, partition))
+            location = Location(
+                partition,
+                name_hash,
+                policy(headers) if POLICY in headers else 0,
+                twin(headers, partition) if TWIN in headers else None,
+            )
         else:
             location = Location(partition, name_hash)
         return Request(method, self._devices.get(device), name, location, headers, query, body)

@@ -24,8 +24,9 @@ class WriteCondition(NamedTuple):
     @classmethod
     def sent(cls, headers: Mapping[str, str]) -> WriteCondition | None:
         """The condition of a request with these headers (canonical name to text), None if it makes none."""
-        wanted, unwanted = map(headers.get, HEADERS)
-        return None if wanted is None and unwanted is None else cls(wanted, unwanted)
+        if "If-Match" not in headers and "If-None-Match" not in headers:
+            return None
+        return cls(*map(headers.get, HEADERS))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import json
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from objstore.core.errors import BodyTruncated, LimitExceeded
+from objstore.core.json_body import JsonBody
 
 PIECE = 1 << 20  # bytes read at a time
 
@@ -18,7 +20,7 @@ class Body:
     read_chunk: returns up to n of the next bytes, b'' at the end. Raises BodyTruncated and BodyTimeout.
     """
 
-    __slots__ = ("_trailers", "announced", "length", "read_chunk")
+    __slots__ = ("_read_chunk", "_trailers", "announced", "length")
 
     def __init__(
         self,
@@ -27,7 +29,7 @@ class Body:
         announced: bool = False,
         trailers: Mapping[str, str] | None = None,
     ) -> None:
-        self.read_chunk = read_chunk
+        self._read_chunk = read_chunk
         self.length = length
         self.announced = announced
         self._trailers = {} if trailers is None else trailers
@@ -41,7 +43,7 @@ class Body:
         """Yield pieces of up to 1 MiB; raises BodyTruncated if the body ends before its announced length."""
         left = self.length
         while left is None or left > 0:
-            piece = self.read_chunk(PIECE if left is None else min(PIECE, left))
+            piece = self._read_chunk(PIECE if left is None else min(PIECE, left))
             if not piece:
                 if left is not None:
                     raise BodyTruncated(f"the body ended {left} bytes before its announced length")
@@ -63,10 +65,52 @@ class Body:
             pieces.append(bytes(piece))
         return b"".join(pieces)
 
+    def json(self, limit: int) -> Any:
+        """Return the value of a JSON document. Raises ValueError if it is none, and what `read` does."""
+        return json.loads(self.read(limit))
 
-NO_BODY = Body(lambda _: b"", 0)
+
+class _BytesBody(Body):
+    """A body that is complete."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(_none, len(data))
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        data = self._data
+        if len(data) <= PIECE:
+            return iter((data,))
+        return (data[start : start + PIECE] for start in range(0, len(data), PIECE))
 
 
-def whole(data: bytes) -> Body:
+class _DocumentBody(Body):
+    """A JSON document, encoded only if it is read as bytes."""
+
+    __slots__ = ("_document",)
+
+    def __init__(self, document: JsonBody) -> None:
+        super().__init__(_none, None)
+        self._document = document
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        return iter(_BytesBody(self._document.encode()))
+
+    def json(self, limit: int) -> Any:
+        return self._document.value()
+
+
+def _none(_: int) -> bytes:
+    return b""
+
+
+NO_BODY = Body(_none, 0)
+
+
+def whole(data: bytes | JsonBody) -> Body:
     """Return a body that is already complete."""
-    return Body(io.BytesIO(data).read, len(data)) if data else NO_BODY
+    if isinstance(data, JsonBody):
+        return _DocumentBody(data)
+    return _BytesBody(data) if data else NO_BODY

@@ -54,12 +54,12 @@ def _ask(server: LocalServer, node: Node, request: NodeRequest, body: Body, time
     body."""
     try:
         response = server.handle(node.device, request, body)
+        if type(response.body) is tuple or type(response.body) is JsonBody:
+            return response
     except NodeFailure:
         raise
     except Exception as error:  # a fault of the server
         raise NodeFailure(f"{node} {request.name.path}: {type(error).__name__}: {error}") from error
-    if type(response.body) is tuple or type(response.body) is JsonBody:
-        return response
     return NodeResponse(response.status, response.headers, _LocalBody(response, timeout), response.close)
 
 

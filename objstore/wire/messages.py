@@ -83,7 +83,7 @@ class Share(NamedTuple):
 
 
 class NodeRequest(NamedTuple):
-    """One request to a node. query: as on the wire; body: the whole of it.
+    """One request to a node. query: as on the wire; body: the whole of it; in process a document is not encoded.
 
     partition: None if a Share covers several, which the body names.
     """
@@ -93,7 +93,7 @@ class NodeRequest(NamedTuple):
     name: Name | Share
     headers: Mapping[str, str]
     query: str = ""
-    body: bytes = b""
+    body: bytes | JsonBody = b""
 
 
 class NodeResponse:
@@ -203,6 +203,11 @@ class UpdateTarget(NamedTuple):
     name: Name
     partition: int
     nodes: tuple[tuple[int, Node], ...]
+
+    @property
+    def indexes(self) -> str:
+        """Return the indexes of the nodes as a list in a header."""
+        return ",".join([str(index) for index, _ in self.nodes])
 
     def encode(self) -> str:
         nodes = [[index, node.ip, node.port, node.device] for index, node in self.nodes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from objstore.core.errors import BodyTimeout, BodyTruncated, ClientGone, NodeFailure, NodeTimeout
+from objstore.core.json_body import JsonBody
 from objstore.core.nodes import Node
 from objstore.core.text import to_native, to_text
 from objstore.http import client
@@ -23,12 +24,13 @@ class HttpTransport:
         self._pool = pool
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
+        body = request.body
         response = self._pool.request(
             node.address,
             request.method,
             target(node, request),
             _headers(request.headers),
-            request.body,
+            body.encode() if isinstance(body, JsonBody) else body,
             idempotent=True,
         )
         return _received(response)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
@@ -10,6 +9,7 @@ from typing import NamedTuple, Protocol
 from objstore.core import listed_types
 from objstore.core.expiry_queue import EXPIRES, Due
 from objstore.core.headers import OVERRIDE
+from objstore.core.json_body import JsonBody
 from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
@@ -35,19 +35,22 @@ def object_row(item: ListedObject, policy_index: int) -> dict[str, object]:
 
     elsewhere, referenced, fields: see `store.databases.rows.ObjectRow`; only if they are not the defaults.
     """
+    stamp = item.data_timestamp.internal
+    typed = stamp if item.content_type_timestamp == item.data_timestamp else item.content_type_timestamp.internal
+    changed = stamp if item.timestamp == item.data_timestamp else item.timestamp.internal
     override = {key[len(OVERRIDE) :]: value for key, value in item.metadata.items() if key.startswith(OVERRIDE)}
     size = int(override.get("Size", item.size))
     referenced = int(override.get("Whole-Size", size)) - size
     return {
         "name": item.name,
-        "timestamp": item.data_timestamp.internal,
+        "timestamp": stamp,
         "deleted": override.get("Deleted") == "true",
         "size": size,
         "content_type": override.get("Content-Type") or listed_types.write(_listed_type(item.content_type, override)),
         "etag": override.get("Etag", item.etag),
         "policy_index": policy_index,
-        "content_type_timestamp": item.content_type_timestamp.internal,
-        "meta_timestamp": item.timestamp.internal,
+        "content_type_timestamp": typed,
+        "meta_timestamp": changed,
         **({"elsewhere": True} if override.get("Elsewhere") == "true" else {}),
         **({"referenced": referenced} if referenced else {}),
         **({"fields": override["Fields"]} if "Fields" in override else {}),
@@ -61,16 +64,17 @@ def _listed_type(content_type: str, override: Mapping[str, str]) -> str:
 
 def tombstone_row(name: str, timestamp: Timestamp, policy_index: int) -> dict[str, object]:
     """Return the row of a deleted object."""
+    stamp = timestamp.internal
     return {
         "name": name,
-        "timestamp": timestamp.internal,
+        "timestamp": stamp,
         "deleted": True,
         "size": 0,
         "content_type": "",
         "etag": "",
         "policy_index": policy_index,
-        "content_type_timestamp": timestamp.internal,
-        "meta_timestamp": timestamp.internal,
+        "content_type_timestamp": stamp,
+        "meta_timestamp": stamp,
     }
 
 
@@ -112,4 +116,4 @@ def rows_request(
 ) -> NodeRequest:
     """Return the request that merges rows into the container or account `name`; at: a timestamp in internal form."""
     sent = {TIMESTAMP: at, "Content-Type": "application/json", **(headers or {})}
-    return NodeRequest("POST", partition, name, sent, "rows=1", json.dumps(list(rows)).encode())
+    return NodeRequest("POST", partition, name, sent, "rows=1", JsonBody.of(list(rows)))

@@ -11,6 +11,7 @@ from objstore.runtime import green
 from objstore.wire.messages import NodeRequest, NodeResponse
 
 UNREACHABLE = 0  # instead of a status
+Note = Callable[[Node, object], object]
 
 
 class NodeCaller(Protocol):
@@ -23,28 +24,29 @@ def tell_all(
     transport: NodeCaller,
     nodes: Mapping[int, Node],
     request: NodeRequest,
-    note: Callable[[Node, object], object] = lambda node, why: None,
+    note: Note = lambda node, why: None,
 ) -> dict[int, int]:
     """Send a request to each node; return statuses by index, UNREACHABLE for no answer.
 
     note: called for each node that did not accept the rows, with the status or exception.
     """
-
-    def send(node: Node) -> int:
-        try:
-            response = transport.call(node, request)
-            response.close()
-        except NodeFailure as failure:
-            note(node, failure)
-            return UNREACHABLE
-        if not response.ok:
-            note(node, response.status)
-        return response.status
-
     if len(nodes) == 1:
-        return {index: send(node) for index, node in nodes.items()}
-    waits = [(index, green.spawn(send, node)) for index, node in nodes.items()]
+        ((index, node),) = nodes.items()
+        return {index: _send(transport, node, request, note)}
+    waits = [(index, green.spawn(_send, transport, node, request, note)) for index, node in nodes.items()]
     return {index: wait.wait() for index, wait in waits}
+
+
+def _send(transport: NodeCaller, node: Node, request: NodeRequest, note: Note) -> int:
+    try:
+        response = transport.call(node, request)
+        response.close()
+    except NodeFailure as failure:
+        note(node, failure)
+        return UNREACHABLE
+    if not response.ok:
+        note(node, response.status)
+    return response.status
 
 
 def succeeded(status: int) -> bool:
@@ -58,7 +60,7 @@ def ended(status: int) -> bool:
 
 def failed(statuses: Mapping[int, int]) -> list[int]:
     """Return the indexes of nodes that did not accept the rows."""
-    return [index for index, status in statuses.items() if not succeeded(status)]
+    return [index for index, status in statuses.items() if not 200 <= status < 300]
 
 
 def is_majority(statuses: Iterable[int]) -> bool:
