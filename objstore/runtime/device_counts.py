@@ -21,7 +21,7 @@ _HOLDS_PARTITIONS = re.compile(r"accounts|containers|objects(?:-\d+)?")
 MAX_NAMES = 20  # of quarantined data, listed per kind and device
 
 
-class Usage(NamedTuple):
+class DeviceUsage(NamedTuple):
     """Bytes. avail: what is left to others than root. inodes: of the file system, 0 if it has no fixed number of them.
 
     read_only: the file system takes no writes, as after an error of its disk.
@@ -45,7 +45,7 @@ class Counted(NamedTuple):
     """
 
     mounted: bool
-    usage: Usage | None = None
+    usage: DeviceUsage | None = None
     quarantined: Mapping[str, int] = {}
     async_pending: int = 0
     partitions: Mapping[str, int] = {}
@@ -83,14 +83,14 @@ def is_device_name(name: str) -> bool:
     return not name.startswith(".") and "/" not in name and name not in ("", "lost+found")
 
 
-def usage(path: str) -> Usage | None:
+def usage(path: str) -> DeviceUsage | None:
     """Return the counts, Return the counts, None if the device does not answer."""
     try:
         found = os.statvfs(path)
     except OSError:
         return None
     size = found.f_blocks * found.f_frsize
-    return Usage(
+    return DeviceUsage(
         size,
         size - found.f_bfree * found.f_frsize,
         found.f_bavail * found.f_frsize,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -226,6 +227,10 @@ class Files:
             while done < length:
                 done += os.pwrite(fd, rest[done:], offset + done)
 
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut a file to a size, or let it grow to it by zeros."""
+        os.ftruncate(fd, size)
+
     def preallocate(self, fd: int, size: int, offset: int = 0) -> None:
         """Reserve room for `size` bytes, so that a lack of it shows now; no promise where unsupported."""
         if hasattr(_libc, "fallocate"):
@@ -247,6 +252,10 @@ class Files:
     def fsync(self, fd: int) -> None:
         """Make content, size and extended attributes durable; not the name."""
         os.fsync(fd)
+
+    def fdatasync(self, fd: int) -> None:
+        """Make content and size durable; not extended attributes, not the name."""
+        os.fdatasync(fd)
 
     def link(self, file: OpenFile, path: str) -> None:
         """Give a file its name; FileExistsError where the name is taken. Durable with the directory."""
@@ -357,6 +366,13 @@ class Files:
         """Has the last name of an open file been removed?"""
         return os.fstat(fd).st_nlink == 0
 
+    def is_at(self, fd: int, path: str) -> bool:
+        """Is an open file the one that the path leads to now?"""
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def stamp_dir(self, path: str) -> Stamp:
         return stamp(os.stat(path))
 
@@ -397,6 +413,28 @@ class Files:
         """Open a file of an open directory to read and write; with `create` make it if it is missing."""
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         return OpenFile(self, os.open(name, flags, 0o644, dir_fd=directory.fd))
+
+    def open_to_write(self, path: str) -> OpenFile:
+        """Open an existing file for reading and writing."""
+        return OpenFile(self, os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    def open_to_append(self, path: str, mode: int = 0o644) -> OpenFile:
+        """Open a file so that each `write` goes to its end, whoever else writes; make it if it is missing."""
+        return OpenFile(self, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode))
+
+    def try_lock(self, fd: int, shared: bool = False) -> bool:
+        """Lock an open file, alone or with others who share it, if that needs no wait; return whether it is locked.
+
+        The lock goes with the last descriptor of this opening, in whichever process (flock(2)).
+        """
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlock(self, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -22,7 +22,7 @@ from objstore.s3.multipart import claims, names, parts, plan, uploads
 from objstore.s3.multipart.claims import Claim
 from objstore.s3.multipart.parts import Part
 from objstore.s3.multipart.plan import Plan, Rules
-from objstore.s3.multipart.uploads import MultipartUpload, Record
+from objstore.s3.multipart.uploads import MultipartUpload, UploadRecord
 from objstore.s3.operations import objects
 from objstore.s3.request.s3_request import S3Request
 from objstore.web import segments
@@ -113,7 +113,7 @@ def _claim(context: Context, request: S3Request, upload: MultipartUpload, size: 
 def _commit(
     context: Context,
     request: S3Request,
-    record: Record,
+    record: UploadRecord,
     planned: Plan,
     claim: Claim,
     conditions: Mapping[str, str],
@@ -134,7 +134,7 @@ def _commit(
     return Completed(planned.etag, planned.checksum, written.version_id, record.headers)
 
 
-def _manifest(context: Context, request: S3Request, record: Record, planned: Plan) -> object_store.ObjectUpload:
+def _manifest(context: Context, request: S3Request, record: UploadRecord, planned: Plan) -> object_store.ObjectUpload:
     container: Name = uploads.place(context, request, record.upload)
     assert container.container is not None
     headers = {

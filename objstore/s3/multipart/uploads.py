@@ -56,7 +56,7 @@ class MultipartUpload(NamedTuple):
         return f"{_TYPE};{urlencode(fields)}"
 
 
-class Record(NamedTuple):
+class UploadRecord(NamedTuple):
     """The record of an upload. headers: the stored headers of the object, except those of its content and checksum."""
 
     upload: MultipartUpload
@@ -127,13 +127,13 @@ def existing(context: Context, request: S3Request) -> MultipartUpload:
     return upload
 
 
-def load(context: Context, request: S3Request, upload_id: str) -> Record | None:
+def load(context: Context, request: S3Request, upload_id: str) -> UploadRecord | None:
     """Return the record of an upload, None if there is none."""
     stored = _open(context, request, upload_id, ReadOptions())
     if stored is None:
         return None
     upload = _read(request.key, upload_id, stored.headers["Content-Type"])
-    return Record(upload, json.loads(stored.read())["kept"])
+    return UploadRecord(upload, json.loads(stored.read())["kept"])
 
 
 def _open(context: Context, request: S3Request, upload_id: str, options: ReadOptions) -> Reply | None:

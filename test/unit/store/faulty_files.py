@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from objstore.runtime.files import Buffer, Files, OpenFile
 
 PAGE = 4096
-SECTOR = 512
+SECTOR = 512  # bytes that a disk writes whole or not at all
 
 
 class PowerCut(BaseException):
@@ -46,6 +46,7 @@ class Inode:
         self.synced = Content(b"", ())
         self.dirty = False
         self.versions: dict[int, list[bytes]] = {}  # by page: what was written there since the last sync
+        self.cuts: list[int] = []  # sizes that the file was cut to since the last sync
 
     def write_at(self, data: bytes, offset: int) -> None:
         end = offset + len(data)
@@ -54,14 +55,30 @@ class Inode:
         for page in range(offset // PAGE, -(-end // PAGE)):
             self.versions.setdefault(page, []).append(bytes(self.data[page * PAGE : (page + 1) * PAGE]))
 
+    def truncate(self, size: int) -> None:
+        self.data = self.data[:size] + bytes(max(0, size - len(self.data)))
+        self.dirty = True
+        self.cuts.append(size)
+        for page in [page for page in self.versions if page * PAGE >= size]:
+            del self.versions[page]
+        if size % PAGE:
+            self.versions.setdefault(size // PAGE, []).append(bytes(self.data[size - size % PAGE :]))
+
     def sync(self) -> None:
+        self.sync_data()
         self.synced = self.now()
         self.dirty = False
+
+    def sync_data(self) -> None:
+        """All but the attributes."""
+        self.synced = Content(bytes(self.data), self.synced.attributes)
+        self.dirty = self.synced != self.now()
         self.versions = {}
+        self.cuts = []
 
     def _pages_after_cut(self, choice: random.Random) -> bytes:
         """The synced content, with some of the pages that were written in place since then."""
-        data = bytearray(self.synced.data)
+        data = bytearray(self.synced.data[: choice.choice([len(self.synced.data), *self.cuts])])
         for page, versions in self.versions.items():
             start = page * PAGE
             old = bytes(data[start : start + PAGE])
@@ -80,13 +97,18 @@ class Inode:
     def after_cut(self, choice: random.Random | None) -> Content:
         if choice is None:
             return self.synced
-        if self.versions:
+        if self.versions or self.cuts:
             return Content(self._pages_after_cut(choice), self.synced.attributes)
         if not self.dirty:
             return self.synced
         data = bytes(self.data)
+        old = self.synced.data[: len(data)]  # what was synced and not overwritten or cut off since is safe
+        old += bytes(len(data) - len(old))
         keep = choice.randint(0, len(data))
-        damaged = [data, data[:keep], data[:keep] + bytes(len(data) - keep), bytes(len(data)), self.synced.data]
+        synced = min(len(data), len(self.synced.data))
+        sectors = b"".join(choice.choice((data, old))[start : start + SECTOR] for start in range(0, len(data), SECTOR))
+        shorter = max(keep, synced)
+        damaged = [data, data[:shorter], data[:keep] + old[keep:], old, sectors, sectors[:shorter], self.synced.data]
         attributes = choice.choice([tuple(self.attributes.items()), self.synced.attributes])
         return Content(choice.choice(damaged), attributes)
 
@@ -192,8 +214,27 @@ class FaultyFiles(Files):
             self._open[fd].write_at(data, offset)
             super().write_at(fd, (data,), offset)
 
+    def truncate(self, fd: int, size: int) -> None:
+        self._step("truncate")
+        super().truncate(fd, size)
+        self._open[fd].truncate(size)
+
     def preallocate(self, fd: int, size: int, offset: int = 0) -> None:
         self._step("preallocate")
+
+    def open_to_write(self, path: str) -> OpenFile:
+        file = super().open_to_write(path)
+        self._open[file.fd] = self._now[path]
+        return file
+
+    def open_to_append(self, path: str, mode: int = 0o644) -> OpenFile:
+        if path not in self._now:
+            self._step("open_to_append")
+            self._now[path] = Inode()
+            self._changes.append(Change("link", path, inode=self._now[path]))
+        file = super().open_to_append(path, mode)
+        self._open[file.fd] = self._now[path]
+        return file
 
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
         self._step("set_attribute")
@@ -204,6 +245,10 @@ class FaultyFiles(Files):
     def fsync(self, fd: int) -> None:
         self._step("fsync")
         self._open[fd].sync()
+
+    def fdatasync(self, fd: int) -> None:
+        self._step("fdatasync")
+        self._open[fd].sync_data()
 
     def start_writeback(self, fd: int) -> None:
         pass

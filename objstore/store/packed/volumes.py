@@ -1,0 +1,365 @@
+"""The volumes of one policy on one device: append-only files of records, and the marks of those that are dead.
+
+    <device>/packed[-<policy>]/volumes/<number>.volume
+    <device>/packed[-<policy>]/volumes/<number>.dead
+
+Rules. A volume has one writer at a time, the process that holds the lock on it (flock). A record is whole and durable
+before its place is known to anyone. Nothing is written over a record, nor behind bytes that are not a record: a
+volume with a torn tail is closed. The number of a volume is never used again, because other processes may still hold
+places in it: of the volume with the greatest number the file of marks stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar, overload
+
+from objstore.runtime.files import Buffer, Files, OpenFile
+from objstore.store.change import Change
+from objstore.store.disk_errors import UNREADABLE
+from objstore.store.objects.format import Unsound
+from objstore.store.packed.format import (
+    ALIGNMENT,
+    FIELDS_SIZE,
+    VOLUME_HEADER_SIZE,
+    Header,
+    Outgoing,
+    Record,
+    decode_marks,
+    decode_volume_header,
+    encode_mark,
+    is_sound,
+    padded,
+    verify_head,
+    verify_record,
+)
+from objstore.store.packed.places import Place
+from objstore.store.packed.volume_directory import DEAD, VOLUME, VolumeDirectory, volume_name
+from objstore.store.packed.volume_window import VolumeWindow
+from objstore.store.packed.volume_writer import VolumeWriter
+
+_CHECK_SECONDS = 1.0
+_MAX_OPEN = 128
+_Result = TypeVar("_Result")
+
+
+class Usage(NamedTuple):
+    """Bytes of a volume, and those of its dead records."""
+
+    size: int
+    dead: int
+
+
+class _Opened:
+    """A volume open for reading. good_until: when it must be seen to be still under its path.
+
+    marks: the file of its marks, once one has been written.
+    """
+
+    __slots__ = ("file", "good_until", "marks", "tag", "used")
+
+    def __init__(self, file: OpenFile, tag: bytes, now: float) -> None:
+        self.file = file
+        self.tag = tag
+        self.marks: OpenFile | None = None
+        self.good_until = now + _CHECK_SECONDS
+        self.used = now
+
+
+class Volumes:
+    """The volumes of one directory, as one process sees them.
+
+    Methods raise OSError as the system does; those that name a volume FileNotFoundError if it is gone, and Unsound if
+    it has no sound header. `append`, `indexed`, `roll` and `close` are for one thread at a time, all others for any.
+
+    directory: `<device>/packed[-<policy>]/volumes`; made when first written to. most: bytes of a volume.
+    """
+
+    def __init__(
+        self, files: Files, directory: str, most: int = 1 << 30, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._files = files
+        self._directory = VolumeDirectory(files, directory)
+        self._writer = VolumeWriter(files, self._directory, most, monotonic)
+        self._monotonic = monotonic
+        self._opened: dict[int, _Opened] = {}
+        self._lock = threading.Lock()
+        self._usages: dict[int, tuple[int, int]] = {}  # size of the marks, and the dead bytes that they add up to
+
+    # Appending
+
+    def append(self, records: Sequence[Outgoing]) -> list[Place]:
+        """Append records to this process's volume, and return their places when they are durable.
+
+        After an error none of them counts: they are cut off again, or the volume is closed for writing.
+        """
+        return self._writer.append(records)
+
+    def indexed(self) -> None:
+        """All that was appended is in the index: note that in the volume's header, at times, for the next process."""
+        self._writer.indexed()
+
+    def roll(self) -> None:
+        """Close the volume of this process for writing; all that was appended must be in the index."""
+        self._writer.roll()
+
+    # Reading
+
+    def read(self, place: Place, name_hash: str, change: Change) -> Record:
+        """Read a record, verified. Raises Unsound if it is not that of this name and change."""
+        return self._read(place, place.length, lambda tag, data: verify_record(tag, data, name_hash, change))
+
+    def read_head(self, place: Place, name_hash: str, change: Change) -> bytes:
+        """Read the metadata of a record, verified; raises as `read`."""
+        return self._read(place, place.head, lambda tag, data: verify_head(tag, data, name_hash, change))
+
+    def _read(self, place: Place, length: int, verify: Callable[[bytes, Buffer], _Result]) -> _Result:
+        while True:
+            opened = self._open(place.volume)
+            buffer = bytearray(length)
+            del buffer[self._files.read_at(opened.file.fd, buffer, place.position) :]
+            try:
+                return verify(opened.tag, buffer)
+            except Unsound:
+                # Another file may have come under the path, such as a copy that was restored.
+                if self._files.is_at(opened.file.fd, self._directory.volume_path(place.volume)):
+                    raise
+            self._drop(place.volume, opened)
+
+    def read_cached(self, place: Place, name_hash: str, change: Change) -> Record | None:
+        """Read a record from memory, without waiting; None if it is not there, or `read` must judge what is there.
+
+        Raises OSError if the device failed to read.
+        """
+        opened = self._opened.get(place.volume)
+        now = self._monotonic()
+        if opened is None or now > opened.good_until:
+            opened = self._open_cached(place.volume, now)
+            if opened is None:
+                return None
+        opened.used = now
+        buffer = bytearray(place.length)
+        try:
+            if self._files.read_cached(opened.file.fd, buffer, place.position) != place.length:
+                return None
+            return verify_record(opened.tag, buffer, name_hash, change)
+        except (BlockingIOError, Unsound):
+            return None
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                raise
+            return None
+
+    def _open(self, volume: int) -> _Opened:
+        now = self._monotonic()
+        opened = self._current(volume, now)
+        if opened is None:
+            file = self._files.open(self._directory.volume_path(volume))
+            opened = self._add(volume, _Opened(file, self._directory.header(file).tag, now))
+        opened.used = now
+        return opened
+
+    def _open_cached(self, volume: int, now: float) -> _Opened | None:
+        """As `_open`, without waiting; None if that is not possible."""
+        opened = self._current(volume, now)
+        if opened is not None:
+            return opened
+        cached = self._files.open_cached(self._directory.path, volume_name(volume))
+        if cached is None:
+            return None
+        header = bytearray(FIELDS_SIZE)
+        try:
+            del header[self._files.read_cached(cached.file.fd, header, 0) :]
+            tag = decode_volume_header(header).tag
+        except (OSError, Unsound):
+            return None
+        return self._add(volume, _Opened(cached.file, tag, now))
+
+    def _current(self, volume: int, now: float) -> _Opened | None:
+        """The open volume, if it is still the file under its path."""
+        opened = self._opened.get(volume)
+        if opened is None or now <= opened.good_until:
+            return opened
+        # An open file keeps its directories in memory, so that this does not wait.
+        if self._files.is_at(opened.file.fd, self._directory.volume_path(volume)):
+            opened.good_until = now + _CHECK_SECONDS
+            return opened
+        self._drop(volume, opened)
+        return None
+
+    def _add(self, volume: int, opened: _Opened) -> _Opened:
+        self._files.reads_exactly(opened.file.fd)
+        with self._lock:
+            if len(self._opened) >= _MAX_OPEN:
+                del self._opened[min(self._opened, key=lambda each: self._opened[each].used)]
+            self._opened[volume] = opened
+        return opened
+
+    def _drop(self, volume: int, opened: _Opened) -> None:
+        """Forget an open volume; its last user closes it."""
+        with self._lock:
+            if self._opened.get(volume) is opened:
+                del self._opened[volume]
+
+    # Reading in order
+
+    @overload
+    def scan(self, volume: int, start: int = 0, verify: Literal[False] = False) -> Iterator[tuple[Place, Header]]: ...
+
+    @overload
+    def scan(self, volume: int, start: int = 0, *, verify: Literal[True]) -> Iterator[tuple[Place, Header, bool]]: ...
+
+    def scan(
+        self, volume: int, start: int = 0, verify: bool = False
+    ) -> Iterator[tuple[Place, Header]] | Iterator[tuple[Place, Header, bool]]:
+        """The records from a position on, in order, by their headers. Bytes that are not a record are skipped.
+
+        verify: check metadata and content too, and say of each record whether they match their checksums.
+        """
+        records = self._scan(volume, start, verify)
+        return records if verify else ((place, header) for place, header, _ in records)
+
+    def _scan(self, volume: int, start: int, verify: bool) -> Iterator[tuple[Place, Header, bool]]:
+        file = self._files.open(self._directory.volume_path(volume))
+        tag = self._directory.header(file).tag
+        window = VolumeWindow(self._files, file, self._files.size(file.fd))
+        position = max(start, VOLUME_HEADER_SIZE)
+        while True:
+            header = window.header(tag, position)
+            if header is None:
+                position = window.find(tag, position + ALIGNMENT)
+                if position < 0:
+                    return
+                continue
+            sound = not verify or is_sound(header, window.view(position, header.length))
+            yield Place(volume, position, header.length, header.head), header, sound
+            position += padded(header.length)
+
+    def noted(self, volume: int) -> int:
+        """Return the position before which all records are in the index."""
+        return self._directory.header(self._files.open(self._directory.volume_path(volume))).noted
+
+    def sync(self, volume: int) -> None:
+        """Make durable what a process appended that may have died before it did so."""
+        file = self._files.open_to_write(self._directory.volume_path(volume))
+        self._files.fdatasync(file.fd)
+
+    # Dead records
+
+    def kill(self, places: Iterable[Place]) -> None:
+        """Mark records as dead; durable with `sync_marks`. Those of volumes that are gone are skipped."""
+        by_volume = defaultdict(list)
+        for place in places:
+            by_volume[place.volume].append(place)
+        for volume, dead in by_volume.items():
+            with contextlib.suppress(FileNotFoundError):
+                opened = self._open(volume)
+                marks = opened.marks
+                if marks is None:
+                    marks = opened.marks = self._files.open_to_append(self._directory.marks_path(volume))
+                data = b"".join([encode_mark(opened.tag, each.position, each.length) for each in dead])
+                self._files.write(marks.fd, (data,))
+
+    def sync_marks(self, seconds: float = 120.0) -> None:
+        """Make durable the marks that any process wrote within this time; the system itself writes older ones."""
+        since = time.time() - seconds
+        synced = False
+        for volume, kinds in sorted(self._directory.names().items()):
+            if DEAD in kinds:
+                path = self._directory.marks_path(volume)
+                with contextlib.suppress(FileNotFoundError):
+                    if self._files.modified(path) >= since:
+                        marks = self._files.open_to_write(path)
+                        self._files.fdatasync(marks.fd)
+                        synced = True
+        if synced:
+            self._files.fsync_dir(self._directory.path)
+
+    def dead(self, volume: int) -> set[int]:
+        """Return the positions of the records that are marked as dead."""
+        return set(self._marks(volume))
+
+    def usage(self, volume: int) -> Usage:
+        """Return the size of a volume, and how much of it is dead."""
+        opened = self._open(volume)
+        size = self._files.size(opened.file.fd)
+        marks_size = 0
+        with contextlib.suppress(FileNotFoundError):
+            marks = self._files.open(self._directory.marks_path(volume))
+            marks_size = self._files.size(marks.fd)
+        cached = self._usages.get(volume)
+        if cached is None or cached[0] != marks_size:
+            cached = self._usages[volume] = marks_size, sum(map(padded, self._marks(volume).values()))
+        return Usage(size, min(size, cached[1]))
+
+    def _marks(self, volume: int) -> dict[int, int]:
+        """The lengths of dead records by their positions."""
+        try:
+            file = self._files.open(self._directory.marks_path(volume))
+        except FileNotFoundError:
+            return {}
+        data = bytearray(self._files.size(file.fd))
+        del data[self._files.read_at(file.fd, data, 0) :]
+        return dict(decode_marks(self._open(volume).tag, data))
+
+    # Volumes as a whole
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the volumes, in order."""
+        return self._directory.numbers()
+
+    def has_writer(self, volume: int) -> bool:
+        """Return whether any process, this one included, has a volume open for writing."""
+        file = self._files.open(self._directory.volume_path(volume))
+        if not self._files.try_lock(file.fd, shared=True):
+            return True
+        self._files.unlock(file.fd)
+        return False
+
+    def claim(self, volume: int) -> OpenFile | None:
+        """Keep all from appending to a volume until the file returned is closed; None if it has a writer."""
+        file = self._files.open(self._directory.volume_path(volume))
+        return file if self._files.try_lock(file.fd) else None
+
+    def remove(self, volume: int) -> None:
+        """Remove a volume, durably, then its marks. Whoever has it open can go on reading. May be repeated.
+
+        Marks go last: without them, dead records of the volume would count again after a power cut between the two.
+        """
+        names = self._directory.names()
+        if not names:
+            return
+        newest = volume >= max(names)
+        if newest:  # its number must not be used again
+            self._files.open_to_append(self._directory.marks_path(volume)).close()
+        with contextlib.suppress(FileNotFoundError):
+            self._files.unlink(self._directory.volume_path(volume))
+        self._files.fsync_dir(self._directory.path)
+        if not newest:
+            self._remove_marks(volume)
+        self._usages.pop(volume, None)
+        with self._lock:
+            self._opened.pop(volume, None)
+
+    def remove_leftovers(self) -> None:
+        """Remove marks whose volume is gone, except those that keep the greatest number taken."""
+        names = self._directory.names()
+        for volume, kinds in names.items():
+            if VOLUME not in kinds and volume < max(names):
+                path = self._directory.volume_path(volume)
+                if not self._files.exists(path):  # not made while the directory was listed
+                    self._remove_marks(volume)
+
+    def _remove_marks(self, volume: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._files.unlink(self._directory.marks_path(volume))
+
+    def close(self) -> None:
+        """Let go of all files; another process can append to the volume of this one."""
+        self._writer.close()
+        with self._lock:
+            self._opened.clear()
