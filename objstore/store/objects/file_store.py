@@ -20,12 +20,12 @@ from objstore.store.change import TOMBSTONE, Change
 from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
+from objstore.store.objects.content_flow import DirectWrites
 from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number
 from objstore.store.objects.liveness import newest_of
 from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, live_info
-from objstore.store.objects.outflow import DirectWrites
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
 from objstore.store.objects.recent import Looked, Recent, look

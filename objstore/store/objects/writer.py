@@ -15,9 +15,9 @@ from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
+from objstore.store.objects.content_flow import ContentFlow, DirectWrites
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
-from objstore.store.objects.outflow import DirectWrites, Outflow
 from objstore.store.objects.records import data_fields, info_of_data
 from objstore.store.objects.room import Room
 
@@ -29,7 +29,7 @@ GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are sm
 class Tools(NamedTuple):
     """The dependencies of a writer. root: the device's directory, for messages.
 
-    direct, unwritten_limit: see `outflow`.
+    direct, unwritten_limit: see `content_flow`.
     """
 
     files: Files
@@ -40,8 +40,8 @@ class Tools(NamedTuple):
     direct: DirectWrites
     unwritten_limit: int
 
-    def outflow(self) -> Outflow:
-        return Outflow(self.files, self.direct, self.unwritten_limit)
+    def content_flow(self) -> ContentFlow:
+        return ContentFlow(self.files, self.direct, self.unwritten_limit)
 
 
 class UnwrittenContent:
@@ -50,12 +50,12 @@ class UnwrittenContent:
     One call at a time; each holds the file open until it ends.
     """
 
-    def __init__(self, hashing: bool, room: Room | None, outflow: Outflow) -> None:
+    def __init__(self, hashing: bool, room: Room | None, flow: ContentFlow) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False) if hashing else None
         self.checksums = BlockChecksums()
         self.file: OpenFile | None = None
         self._room = room
-        self._outflow = outflow
+        self._flow = flow
         self._written = 0
         self._lock = threading.Lock()  # of file and _let_go, which the loop and a thread may both change
         self._let_go = False
@@ -89,7 +89,7 @@ class UnwrittenContent:
         length = sum(map(len, pieces))
         if self._room is not None:
             self._room.reserve(self._written + length, lambda end: tools.files.preallocate(file.fd, end))
-        self._outflow.append(file.fd, pieces)
+        self._flow.append(file.fd, pieces)
         if not taken_in:
             self.take_in(pieces)
         self._written += length
@@ -97,7 +97,7 @@ class UnwrittenContent:
     def stage(self, committer: Committer, arrival: Arrival) -> None:
         """Write what is not in the file yet, the trailer behind it, and sync."""
         assert arrival.file is not None
-        arrival.content = self._outflow.end(arrival.file.fd)
+        arrival.content = self._flow.end(arrival.file.fd)
         committer.stage_synced(arrival)
 
 
@@ -118,7 +118,7 @@ class FileWriter:
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = UnwrittenContent(hashing, room, tools.outflow())
+        self._content = UnwrittenContent(hashing, room, tools.content_flow())
         self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0

@@ -11,7 +11,7 @@ import pytest
 
 from objstore.runtime.blocks import SIZE, Buffer, new_block
 from objstore.runtime.files import Files, OpenFile
-from objstore.store.objects.outflow import DirectWrites, Outflow
+from objstore.store.objects.content_flow import ContentFlow, DirectWrites
 
 CONTENT = os.urandom(3 * SIZE + 12345)
 LIMIT = 4 * SIZE
@@ -71,19 +71,19 @@ def written(file: OpenFile) -> bytes:
     return os.pread(file.fd, 1 << 30, 0)
 
 
-def drained(files: Files, outflow: Outflow, file: OpenFile, pieces: Sequence[Buffer]) -> bytes:
+def drained(files: Files, flow: ContentFlow, file: OpenFile, pieces: Sequence[Buffer]) -> bytes:
     """Append each piece, and what is left as the committer does."""
     for piece in pieces:
-        outflow.append(file.fd, (piece,))
-    files.write(file.fd, outflow.end(file.fd))
+        flow.append(file.fd, (piece,))
+    files.write(file.fd, flow.end(file.fd))
     return written(file)
 
 
 @pytest.mark.parametrize("size", [1000, 65536, 300_000, SIZE, 2 * SIZE])
 def test_pieces_of_any_size_are_written_in_full_blocks(file: OpenFile, size: int) -> None:
     files = WatchedFiles()
-    outflow = Outflow(files, DirectWrites(True), LIMIT)
-    assert drained(files, outflow, file, in_pieces_of(size, CONTENT)) == CONTENT
+    flow = ContentFlow(files, DirectWrites(True), LIMIT)
+    assert drained(files, flow, file, in_pieces_of(size, CONTENT)) == CONTENT
     assert files.calls == [
         ("set_direct", True),
         *[("write_direct", SIZE)] * 3,
@@ -101,30 +101,30 @@ def test_blocks_are_written_from_their_own_memory(file: OpenFile) -> None:
     seen: list[object] = []
     files = Seeing()
     pieces = in_blocks(CONTENT)
-    assert drained(files, Outflow(files, DirectWrites(True), LIMIT), file, pieces) == CONTENT
+    assert drained(files, ContentFlow(files, DirectWrites(True), LIMIT), file, pieces) == CONTENT
     assert seen == [piece.obj for piece in pieces[:3]]
 
 
 def test_blocks_behind_a_short_piece_are_gathered(file: OpenFile) -> None:
     files = WatchedFiles()
-    outflow = Outflow(files, DirectWrites(True), LIMIT)
+    flow = ContentFlow(files, DirectWrites(True), LIMIT)
     pieces = [b"short", *in_blocks(CONTENT)]
-    assert drained(files, outflow, file, pieces) == b"short" + CONTENT
+    assert drained(files, flow, file, pieces) == b"short" + CONTENT
     assert [call for call in files.calls if call[0] == "write_direct"] == [("write_direct", SIZE)] * 3
 
 
 def test_less_than_a_block_is_left_to_the_commit(file: OpenFile) -> None:
     files = WatchedFiles()
-    outflow = Outflow(files, DirectWrites(True), LIMIT)
-    outflow.append(file.fd, (b"little",))
+    flow = ContentFlow(files, DirectWrites(True), LIMIT)
+    flow.append(file.fd, (b"little",))
     assert files.calls == []
-    assert b"".join(outflow.end(file.fd)) == b"little"
+    assert b"".join(flow.end(file.fd)) == b"little"
 
 
 def test_a_file_system_that_refuses_is_asked_once(file: OpenFile) -> None:
     files = WatchedFiles("set_direct")
     direct = DirectWrites(True)
-    assert drained(files, Outflow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
+    assert drained(files, ContentFlow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
     assert not direct.possible
     assert [call for call in files.calls if call[0] != "write"] == [("set_direct", True)]
 
@@ -133,7 +133,7 @@ def test_a_file_system_that_refuses_is_asked_once(file: OpenFile) -> None:
 def test_a_file_system_that_refuses_at_a_write_gets_the_rest_through_the_cache(file: OpenFile, taken: int) -> None:
     files = WatchedFiles("write", taken)
     direct = DirectWrites(True)
-    assert drained(files, Outflow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
+    assert drained(files, ContentFlow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
     assert not direct.possible
     assert files.calls[:4] == [
         ("set_direct", True),
@@ -146,18 +146,18 @@ def test_a_file_system_that_refuses_at_a_write_gets_the_rest_through_the_cache(f
 def test_a_file_under_way_when_another_is_refused_keeps_its_order(file: OpenFile) -> None:
     files = WatchedFiles()
     direct = DirectWrites(True)
-    outflow = Outflow(files, direct, LIMIT)
-    outflow.append(file.fd, (CONTENT[:1000],))
+    flow = ContentFlow(files, direct, LIMIT)
+    flow.append(file.fd, (CONTENT[:1000],))
     direct.possible = False
-    assert drained(files, outflow, file, (CONTENT[1000:],)) == CONTENT
+    assert drained(files, flow, file, (CONTENT[1000:],)) == CONTENT
 
 
 def test_through_the_cache_no_more_than_the_limit_is_unwritten(file: OpenFile) -> None:
     files = WatchedFiles()
-    outflow = Outflow(files, DirectWrites(False), LIMIT)
+    flow = ContentFlow(files, DirectWrites(False), LIMIT)
     end = 0
     for piece in in_pieces_of(SIZE // 2, bytes(20 * SIZE)):
-        outflow.append(file.fd, (piece,))
+        flow.append(file.fd, (piece,))
         end += len(piece)
         awaited = max((stop for kind, _, stop in files.ranges if kind == "await"), default=0)
         assert end - awaited <= LIMIT
@@ -172,14 +172,14 @@ def test_a_failure_of_the_disk_shows_when_it_is_awaited(file: OpenFile) -> None:
         def await_writeback(self, fd: int, offset: int, size: int) -> None:
             raise OSError(errno.EIO, "")
 
-    outflow = Outflow(Failing(), DirectWrites(False), LIMIT)
+    flow = ContentFlow(Failing(), DirectWrites(False), LIMIT)
     with pytest.raises(OSError, match="Errno 5"):
-        outflow.append(file.fd, (bytes(2 * SIZE),))
-        outflow.append(file.fd, (bytes(2 * SIZE),))
+        flow.append(file.fd, (bytes(2 * SIZE),))
+        flow.append(file.fd, (bytes(2 * SIZE),))
 
 
 def test_the_real_file_system_takes_blocks_past_the_cache_or_refuses(file: OpenFile) -> None:
     files = Files()
     direct = DirectWrites(True)
-    assert drained(files, Outflow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
-    assert drained(files, Outflow(files, DirectWrites(False), LIMIT), file, (CONTENT,)) == CONTENT * 2
+    assert drained(files, ContentFlow(files, direct, LIMIT), file, in_blocks(CONTENT)) == CONTENT
+    assert drained(files, ContentFlow(files, DirectWrites(False), LIMIT), file, (CONTENT,)) == CONTENT * 2

@@ -1,4 +1,4 @@
-"""How the content of a large object gets to its file: past the page cache if the device can, else through it, bounded.
+"""The way of a large object's content into its file: past the page cache if the device can, else through it, bounded.
 
 Past the page cache, full blocks of `runtime.blocks` are written from the memory in which they were received: nothing is
 copied, no page waits to be written back, and the writer alone pays for its writes. What is left at the end, less than a
@@ -18,13 +18,13 @@ from objstore.runtime.files import Files
 
 
 class DirectWrites:
-    """Whether files of a device are written past the page cache: until its file system refuses."""
+    """The mode of a device: files are written past the page cache until its file system refuses."""
 
     def __init__(self, wanted: bool) -> None:
         self.possible = wanted
 
 
-class Outflow:
+class ContentFlow:
     """The bytes of one file, on their way in order. Used by one thread at a time; raises OSError.
 
     limit: bytes that may wait in the page cache for the disk.
