@@ -42,6 +42,7 @@ from objstore.store.databases import AccountStore, ContainerStore, DatabaseSetti
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.packed.store import PackedStore
 from objstore.store.spool import Spool
 from objstore.swift.app import ProxyApp
 from objstore.web.requests import WsgiApp
@@ -156,9 +157,17 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
         found = cluster.policies.get(policy)
         if found is not None and found.engine == "memory":
             return MemoryStore()
-        return FileReplicaStore(
-            path, policy, FILES, files, pool=threads(path), on_quarantine=quarantined("an object", path)
-        )
+        options: dict[str, Any] = {"pool": threads(path), "on_quarantine": quarantined("an object", path)}
+        if found is not None and found.packed_limit:
+            return PackedStore(
+                path, policy, FILES, files, limit=found.packed_limit, power=partial(power, policy), **options
+            )
+        return FileReplicaStore(path, policy, FILES, files, **options)
+
+    rings = cache(lambda policy: RingLoader(os.path.join(values.ring_dir, f"{ring_name(policy)}.ring"), logger))
+
+    def power(policy: int) -> int:
+        return rings(policy).get().part_power
 
     def quarantined(kind: str, path: str) -> Callable[[Location, str], None]:
         def log_it(location: Location, why: str) -> None:

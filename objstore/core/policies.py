@@ -11,7 +11,7 @@ from objstore.core.errors import ConfigError
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
     """A storage policy. index: 0 for the first; it names the ring file and directory. engine: how objects are
-    stored."""
+    stored. packed_limit: bytes of the largest object that is packed; 0: none is."""
 
     index: int
     name: str
@@ -19,6 +19,7 @@ class StoragePolicy:
     default: bool = False
     deprecated: bool = False
     engine: str = "file"
+    packed_limit: int = 0
 
     @property
     def ring_name(self) -> str:
@@ -33,6 +34,11 @@ def ring_name(policy_index: int) -> str:
 def objects_dir(policy_index: int) -> str:
     """The directory of the policy's partitions on a device."""
     return f"objects-{policy_index}" if policy_index else "objects"
+
+
+def packed_dir(policy_index: int) -> str:
+    """The directory of the policy's packed objects on a device."""
+    return f"packed-{policy_index}" if policy_index else "packed"
 
 
 class Policies:

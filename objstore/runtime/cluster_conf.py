@@ -51,6 +51,7 @@ class PolicySettings:
     default: bool = setting(boolean, "no", "use this policy for containers created without one")
     deprecated: bool = setting(boolean, "no", "refuse new containers in this policy")
     engine: str = setting(choice("file", "memory"), "file", "type of the policy: how objects are stored")
+    packed_limit: int = setting(size, "0", "size of the largest object that is packed into volumes; 0: none is")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,15 @@ def _policies(sections: dict[str, dict[str, str]], path: str) -> Policies:
             raise ConfigError(f"{path}: [{section}] needs a number as its index")
         policy = settings.read(PolicySettings, values, f"{path} [{section}]")
         found.append(
-            StoragePolicy(int(index), policy.name, policy.aliases, policy.default, policy.deprecated, policy.engine)
+            StoragePolicy(
+                int(index),
+                policy.name,
+                policy.aliases,
+                policy.default,
+                policy.deprecated,
+                policy.engine,
+                policy.packed_limit,
+            )
         )
     if not found:
         return ONE_POLICY

@@ -64,6 +64,8 @@ _OPENAT2 = 437  # on every architecture
 _RESOLVE_CACHED = 0x20
 _READ_CACHED = _OpenHow(os.O_RDONLY | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
 _READ_HOW = ctypes.byref(_READ_CACHED)
+_PATH_CACHED = _OpenHow(getattr(os, "O_PATH", 0) | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
+_PATH_HOW = ctypes.byref(_PATH_CACHED)
 _HOW_SIZE = ctypes.sizeof(_OpenHow)
 if sys.platform == "linux":
     # Of openat2 alone, the only call that goes this way.
@@ -407,6 +409,16 @@ class Files:
         except FileNotFoundError:  # removed in between
             file.close()
             return None
+
+    def is_surely_absent(self, path: str) -> bool:
+        """Is there nothing at a path? True only if that is known without asking the disk."""
+        if sys.platform != "linux":
+            return False
+        fd = _quick_libc.syscall(_OPENAT2, _AT_FDCWD, os.fsencode(path), _PATH_HOW, _HOW_SIZE)
+        if fd < 0:
+            return ctypes.get_errno() == errno.ENOENT
+        os.close(fd)
+        return False
 
     def is_unlinked(self, fd: int) -> bool:
         """Has the last name of an open file been removed?"""

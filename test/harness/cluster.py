@@ -300,14 +300,14 @@ class Cluster:
 
 
 def unsound(roots: Iterable[Path]) -> list[str]:
-    """Findings of `objstore info` about the objects of devices that no server has taken out of the way."""
+    """Findings of `objstore info` about the objects of devices that no server has taken out of the way meanwhile."""
     found = []
     for batch in _batches([str(path) for root in roots for path in find(root, "objects*/*/*/*/*.data")], 500):
         done = subprocess.run(
             [str(Path(sys.executable).with_name("objstore")), "info", "--json", *batch],
             capture_output=True, text=True, timeout=READY_SECONDS, check=False,
         )  # fmt: skip
-        found += [str(one) for one in json.loads(done.stdout) if not one["sound"]]
+        found += [str(one) for one in json.loads(done.stdout) if not one["sound"] and os.path.exists(one["path"])]
     return found
 
 

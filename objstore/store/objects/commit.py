@@ -23,7 +23,7 @@ import errno
 import itertools
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from objstore.core.errors import Conflict, DeviceUnavailable, NameHeld, ObjstoreError
 from objstore.runtime import green
@@ -82,14 +82,20 @@ class Arrival:
 class Runs(Protocol):
     """A queue of arrivals, as `runtime.threads.Batcher`: returns when the change is durable."""
 
-    def run(self, item: Arrival) -> object: ...
+    def run(self, item: Any) -> object: ...
 
     def aside(self, call: Callable[[], object]) -> None:
         """Call between two groups, without waiting for it."""
         ...
 
 
-def submit(commits: Runs, arrival: Arrival) -> None:
+class Queued(Protocol):
+    """A change that may have an open file, which is closed if nobody waits for it any more."""
+
+    file: OpenFile | None
+
+
+def submit(commits: Runs, arrival: Queued) -> None:
     """Queue a change, again and again while its name is held for another."""
     while True:
         try:

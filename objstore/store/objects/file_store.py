@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, NoSpace, NotFound, Unreadable
 from objstore.core.names import Location, is_hash, is_suffix
@@ -23,8 +24,8 @@ from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, s
 from objstore.store.objects.content_flow import DirectWrites
 from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
-from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number
-from objstore.store.objects.liveness import newest_of
+from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number_of
+from objstore.store.objects.liveness import Liveness, newest_of
 from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, live_info
 from objstore.store.objects.quarantine import quarantine
 from objstore.store.objects.reader import Buffers, Disk, FileReader
@@ -42,6 +43,8 @@ from objstore.store.objects.writer import SMALL, FileWriter, Tools
 
 _NOTE_AGAIN = 60.0  # seconds after which a file that is still unreadable is noted again, if its note is gone
 _NOTES = 1000
+_Arguments = TypeVarTuple("_Arguments")
+_Found = TypeVar("_Found")
 TEMPORARY_AGE = 86400.0  # seconds after which a file in tmp/ has no writer any more
 
 
@@ -110,15 +113,21 @@ class FileStore:
     # The contract
 
     def create(self, location: Location, size: int | None, hashing: bool = True) -> FileWriter:
-        if self._space.check(size or 0, self.settings.ballast) and ballast.is_missing(self._files, self.root):
-            self._tools.pool.run(ballast.keep, self._files, self.root, self.settings.ballast)
+        self._require_space(size or 0)
         self._catch_up(location)
         layout = self.layout
         room = self._space.room(size) if size and size > SMALL else None
         return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location), room)
 
+    def _require_space(self, size: int) -> None:
+        """Raises NoSpace if an object of this size would use reserved space."""
+        if self._space.check(size, self.settings.ballast) and ballast.is_missing(self._files, self.root):
+            self._tools.pool.run(ballast.keep, self._files, self.root, self.settings.ballast)
+
     def open(self, location: Location) -> FileReader:
-        found = self._find(location)
+        return self._reader(location, self._find(location))
+
+    def _reader(self, location: Location, found: LiveObject) -> FileReader:
         change = found.change
         return FileReader(
             self._disk,
@@ -131,14 +140,14 @@ class FileStore:
 
     def info(self, location: Location) -> ObjectInfo:
         found = self._find(location)
-        found.file.close()
+        found.close()
         return found.info
 
     def post(self, location: Location, change: ObjectMetadata, guard: Guard | None = None, ahead: bool = False) -> None:
         own = record = meta_record(change)
         try:
             found = self._find(location)
-            found.file.close()
+            found.close()
             # A change older than the data is laid all the same: it is obsolete at once, but by
             # the time it is answered, what made it so is durable.
             record = fold(found.meta, own, found.change.timestamp) or own
@@ -160,16 +169,23 @@ class FileStore:
     def exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
         self._catch_up(location)
         try:
-            return self._tools.pool.run(self._exclusively, self.layout.hash_dir(location), call)
+            return self._tools.pool.run(self._exclusively, location, call)
         except OSError as error:
             raise translate(error, self.root) from error
 
-    def _exclusively(self, directory: str, call: Callable[[Timestamp, Look], Result]) -> Result:
-        locks = NumberLocks(self.layout.locks)  # others of this process too must be kept out
-        locks.acquire(lock_number(directory))
-        try:
+    def _exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        with self._locked(location):
+            directory = self.layout.hash_dir(location)
             changes = changes_among(self._entries(directory))
             return call(newest_of(changes), lambda: live_info(self._files, directory, changes))
+
+    @contextlib.contextmanager
+    def _locked(self, location: Location) -> Iterator[None]:
+        """With the name locked; in a thread. Raises OSError."""
+        locks = NumberLocks(self.layout.locks)  # others of this process too must be kept out
+        locks.acquire(lock_number_of(location.hash))
+        try:
+            yield
         finally:
             locks.close()
 
@@ -229,8 +245,16 @@ class FileStore:
         recent = self._recent.find(directory)
         if recent is not None:
             return recent
+        looked: Looked = self._looking(location, look, self._files, directory)
+        if isinstance(looked.found, LiveObject):
+            self._recent.keep(directory, looked)
+            return looked.found
+        raise self._missing_error(location, looked.found)
+
+    def _looking(self, location: Location, function: Callable[[*_Arguments], _Found], *args: *_Arguments) -> _Found:
+        """Look a name up in a thread; a bad change is quarantined. Raises Corrupt, Unreadable, DeviceUnavailable."""
         try:
-            looked: Looked = self._tools.pool.run_within(self.settings.timeout, look, self._files, directory)
+            return self._tools.pool.run_within(self.settings.timeout, function, *args)
         except BadFile as error:
             self._quarantine(location, error.change, str(error))
             raise Corrupt(f"{location.hash}/{error}") from error
@@ -239,14 +263,13 @@ class FileStore:
             raise Unreadable(f"{self.root}: {location.hash}: {error}") from error
         except OSError as error:
             raise translate(error, self.root) from error
-        found = looked.found
-        if isinstance(found, LiveObject):
-            self._recent.keep(directory, looked)
-            return found
-        if found.tombstone is not None:
-            raise NotFound(location.hash, found.tombstone.timestamp)
+
+    def _missing_error(self, location: Location, live: Liveness) -> NotFound:
+        """The error for a name without data. Raises DeviceUnavailable if the device is missing."""
+        if live.tombstone is not None:
+            return NotFound(location.hash, live.tombstone.timestamp)
         self._require_root()
-        raise NotFound(location.hash)
+        return NotFound(location.hash)
 
     def _require_root(self) -> None:
         """Raises DeviceUnavailable: a device that went away looks like one that is empty."""

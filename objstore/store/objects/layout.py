@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from objstore.core.names import Location, is_hash
-from objstore.core.policies import objects_dir
+from objstore.core.policies import objects_dir, packed_dir
 from objstore.store.change import Change
 
 
@@ -43,6 +43,7 @@ class Layout:
         self.root = root.rstrip("/") or "/"
         self.policy = policy
         self.objects = f"{self.root}/{objects_dir(policy)}"
+        self.packed = f"{self.root}/{packed_dir(policy)}"
         self.temporary = f"{self.root}/tmp"
         self.locks = f"{self.root}/leases/.locks"
         self.hash_locks = f"{self.root}/leases/.hash_locks"
@@ -100,11 +101,16 @@ class Layout:
 
 
 def lock_number(hash_dir: str) -> int:
-    """The number (see `runtime.number_locks`) that is locked while the files of a hash directory change.
+    """The number that is locked while the files of a hash directory change."""
+    return lock_number_of(hash_dir[-32:])
 
-    Of its hash, so that names of different policies may share one.
+
+def lock_number_of(name_hash: str) -> int:
+    """The number (see `runtime.number_locks`) that is locked while the changes of a name change.
+
+    Names of different policies may share one.
     """
-    return int(hash_dir[-32:-17], 16)
+    return int(name_hash[:15], 16)
 
 
 def ancestors(hash_dir: str) -> Iterator[str]:

@@ -44,6 +44,9 @@ class LiveObject(NamedTuple):
     meta: MetaRecord | None
     spilled: int
 
+    def close(self) -> None:
+        self.file.close()
+
 
 def look_up(files: Files, directory: str, changes: Sequence[Change] | None = None) -> LiveObject | Liveness:
     """The live object of a hash directory, or its liveness if there is no data.

@@ -29,7 +29,7 @@ def quarantine(files: Files, layout: Layout, known: KnownDirs, marks: Marks, loc
         return ""
     if bad not in changes:
         return ""
-    target = _new_dir(files, layout, location.hash)
+    target = new_quarantine_dir(files, layout, location.hash)
     files.fsync_dir(layout.quarantined)
     *hidden, last = not_newer(changes, bad)
     _move(files, marks, hidden, hash_dir, target)
@@ -59,7 +59,7 @@ def _move(files: Files, marks: Marks, changes: list[Change], source: str, target
             files.fsync_dir(source)
 
 
-def _new_dir(files: Files, layout: Layout, name_hash: str) -> str:
+def new_quarantine_dir(files: Files, layout: Layout, name_hash: str) -> str:
     """A new directory for bad files, under the first free name."""
     for parent in (layout.quarantined.rpartition("/")[0], layout.quarantined):
         with contextlib.suppress(FileExistsError):

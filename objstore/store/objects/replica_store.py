@@ -159,12 +159,10 @@ class FileReplicaStore(FileStore):
     def verify(
         self, location: Location, read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
     ) -> int:
-        directory = self.layout.hash_dir(location)
-        changes = changes_among(self._run(list_dir, self._files, directory))
         count, seen = 0, 0
-        for change in changes:
+        for change in self._run(self._changes_to_verify, location):
             try:
-                count += self._verify_file(location, change, read, content, hashed_since)
+                count += self._verify_change(location, change, read, content, hashed_since)
             except NotFound:  # replaced since the listing
                 continue
             seen += 1
@@ -172,7 +170,10 @@ class FileReplicaStore(FileStore):
             raise NotFound(location.hash)
         return count
 
-    def _verify_file(
+    def _changes_to_verify(self, location: Location) -> list[Change]:
+        return changes_among(list_dir(self._files, self.layout.hash_dir(location)))
+
+    def _verify_change(
         self, location: Location, change: Change, read: Callable[[int], object], content: bool, hashed_since: float
     ) -> int:
         with self._judging(location, change):
@@ -211,7 +212,7 @@ class FileReplicaStore(FileStore):
         location, change = noted.location, noted.change
         verdict = READABLE
         try:
-            self._verify_file(location, change, read, True, float("inf"))
+            self._verify_change(location, change, read, True, float("inf"))
         except NotFound:
             verdict = GONE
         except Corrupt:

@@ -130,6 +130,12 @@ class Volumes:
                     raise
             self._drop(place.volume, opened)
 
+    def read_raw(self, place: Place) -> bytes:
+        """Read the bytes at a place as they are, as many as there are. Raises FileNotFoundError."""
+        buffer = bytearray(place.length)
+        count = self._files.read_at(self._open(place.volume).file.fd, buffer, place.position)
+        return bytes(buffer[:count])
+
     def read_cached(self, place: Place, name_hash: str, change: Change) -> Record | None:
         """Read a record from memory, without waiting; None if it is not there, or `read` must judge what is there.
 

@@ -17,12 +17,14 @@ from objstore.store.interface import ObjectData, ObjectInfo, ObjectMetadata
 from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.store import PackedStore
 
-HERE = Location(5, "0123456789abcdef0123456789abcdef")
+HERE = Location(0, "0123456789abcdef0123456789abcdef")
 NAME = "/a/c/o"
+LIMITS = {"packed": 1 << 30, "packed and files": 6}  # bytes of the largest object that is packed
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", *LIMITS])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Any:
     return new_store(request.param, tmp_path / "device")
 
@@ -31,7 +33,16 @@ def new_store(kind: str, root: Any) -> Any:
     if kind == "memory":
         return MemoryStore()
     root.mkdir()
-    return FileStore(str(root), settings=FileSettings(Reserve(), ballast=0))
+    settings = FileSettings(Reserve(), ballast=0)
+    if kind in LIMITS:
+        return PackedStore(str(root), settings=settings, limit=LIMITS[kind], power=lambda: 3)
+    return FileStore(str(root), settings=settings)
+
+
+def kind_of(store: Any) -> str:
+    if isinstance(store, PackedStore):
+        return next(kind for kind, limit in LIMITS.items() if limit == store.limit)
+    return "memory" if isinstance(store, MemoryStore) else "file"
 
 
 def at(seconds: int) -> Timestamp:
@@ -298,7 +309,7 @@ def test_posts_end_the_same_in_every_order(store: Any, tmp_path: Any) -> None:
     posts = [(2, {"X-Object-Meta-A": "2"}, "image/png"), (3, {"X-Object-Meta-A": "3"}, None), (4, {}, "image/gif")]
     seen = set()
     for number, order in enumerate(itertools.permutations([*posts, posts[0]])):
-        fresh = new_store("memory" if isinstance(store, MemoryStore) else "file", tmp_path / f"d{number}")
+        fresh = new_store(kind_of(store), tmp_path / f"d{number}")
         put(fresh, 1)
         for change in order:
             post(fresh, *change)
@@ -318,7 +329,7 @@ def changes() -> Iterator[tuple[str, Any]]:
 def test_data_and_tombstones_end_the_same_in_every_order(store: Any, tmp_path: Any) -> None:
     kinds = [change for name, change in changes() if not name.startswith("post")]
     for number, order in enumerate(itertools.permutations(kinds)):
-        fresh = new_store("memory" if isinstance(store, MemoryStore) else "file", tmp_path / f"d{number}")
+        fresh = new_store(kind_of(store), tmp_path / f"d{number}")
         for change in order:
             change(fresh)
             change(fresh)

@@ -18,17 +18,25 @@ from objstore.store.interface import Guard, Look, ObjectData, ObjectInfo, Object
 from objstore.store.objects.file_store import FileSettings, FileStore
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.store import PackedStore
 
-HERE = Location(5, "0123456789abcdef0123456789abcdef")
+LIMITS = {"packed": 1 << 20, "packed and files": 2}  # bytes of the largest object that is packed
+HERE = Location(0, "0123456789abcdef0123456789abcdef")
 NAME = "/a/c/o"
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return MemoryStore() if request.param == "memory" else FileStore(str(tmp_path), settings=NO_RESERVE)
-
-
 NO_RESERVE = FileSettings(Reserve(), ballast=0)
+
+
+@pytest.fixture(params=["file", "memory", *LIMITS])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return new_store(request.param, tmp_path)
+
+
+def new_store(engine: str, root: Path) -> Any:
+    if engine in LIMITS:
+        return PackedStore(str(root), settings=NO_RESERVE, limit=LIMITS[engine], power=lambda: 3)
+    return MemoryStore() if engine == "memory" else FileStore(str(root), settings=NO_RESERVE)
 
 
 def put(store: Any, when: int, content: bytes = b"content", guard: Guard | None = None) -> ObjectInfo:
@@ -176,7 +184,8 @@ def only_over(expected: Timestamp) -> Guard:
 
 
 @pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
-def test_of_many_processes_that_change_the_same_state_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["file", *LIMITS])
+def test_of_many_processes_that_change_the_same_state_one_does(tmp_path: Path, engine: str) -> None:
     """Compare and swap: as many successes as there are versions."""
     rounds, workers = 30, 4
     children = []
@@ -186,7 +195,7 @@ def test_of_many_processes_that_change_the_same_state_one_does(tmp_path: Path) -
             status = 255
             try:
                 green.after_fork()
-                store = FileStore(str(tmp_path), settings=NO_RESERVE)
+                store = new_store(engine, tmp_path)
                 won = 0
                 for number in range(rounds):
                     expected = store.exclusively(HERE, lambda newest, look: newest)
@@ -206,4 +215,4 @@ def test_of_many_processes_that_change_the_same_state_one_does(tmp_path: Path) -
         children.append(child)
     won = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert max(won) <= rounds
-    assert FileStore(str(tmp_path), settings=NO_RESERVE).info(HERE).timestamp.raw == sum(won)
+    assert new_store(engine, tmp_path).info(HERE).timestamp.raw == sum(won)

@@ -25,27 +25,53 @@ from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
 
 PATIENCE = 0.3
+LONG = 30.0  # seconds
 SETTINGS = FileSettings(Reserve(), threads_per_disk=2, patience=PATIENCE, ballast=0)
 LOCATION = Location(3, "0123456789abcdef0123456789abcdef")
 
 
 class Disk(Files):
-    """Files of which nothing is in memory, and that can be made to hang."""
+    """Files of which nothing is in memory, and that can be made to hang.
+
+    It goes on by itself after a while, so that a test whose caller waits for it fails instead of hanging.
+    """
 
     def __init__(self) -> None:
         self.goes_on = threading.Event()
         self.goes_on.set()
+        self._is_met = threading.Event()
+
+    def hang(self) -> None:
+        self._is_met.clear()
+        self.goes_on.clear()
+        timer = threading.Timer(LONG, self.goes_on.set)
+        timer.daemon = True
+        timer.start()
+
+    @property
+    def hangs(self) -> bool:
+        return not self.goes_on.is_set()
+
+    def meet(self) -> None:
+        """Wait until a call hangs."""
+        while not self._is_met.is_set() and self.hangs:
+            green.sleep(0.005)
+
+    def wait(self) -> None:
+        if self.hangs:
+            self._is_met.set()
+            self.goes_on.wait()
 
     def list(self, path: str) -> list[str]:
-        self.goes_on.wait()
+        self.wait()
         return super().list(path)
 
     def fsync(self, fd: int) -> None:
-        self.goes_on.wait()
+        self.wait()
         super().fsync(fd)
 
     def open(self, path: str) -> OpenFile:
-        self.goes_on.wait()
+        self.wait()
         return super().open(path)
 
 
@@ -92,13 +118,13 @@ def devices(tmp_path: Path) -> Iterator[Devices]:
 def test_after_a_while_a_stuck_device_refuses_at_once_and_later_works_again(
     devices: Devices, call: Callable[[FileReplicaStore], Any]
 ) -> None:
-    devices.disk.goes_on.clear()
+    devices.disk.hang()
     waiting = [green.spawn(outcome, call, devices.bad) for _ in range(3)]
+    devices.disk.meet()
     green.sleep(2 * PATIENCE)
-    began = time.monotonic()
     late = [outcome(call, devices.bad) for _ in range(100)]
     assert all(isinstance(each, DeviceUnavailable) for each in late)
-    assert time.monotonic() - began < PATIENCE
+    assert devices.disk.hangs
     devices.disk.goes_on.set()
     assert not any(isinstance(wait.wait(), Exception) for wait in waiting)
     assert not isinstance(outcome(call, devices.bad), Exception)
@@ -109,7 +135,7 @@ def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -
     disk = Disk()
     store = FileReplicaStore(str(tmp_path), files=disk, settings=replace(SETTINGS, patience=0.02))
     put(store, 1)
-    disk.goes_on.clear()
+    disk.hang()
     calls: list[Callable[[], object]] = [
         store.partitions,
         lambda: store.partition_hash(3),
@@ -126,12 +152,13 @@ def test_what_is_done_in_the_background_is_given_up_in_the_end(tmp_path: Path) -
 
 
 def test_other_devices_go_on_meanwhile(devices: Devices) -> None:
-    devices.disk.goes_on.clear()
+    devices.disk.hang()
     waiting = [green.spawn(outcome, get, devices.bad) for _ in range(5)]
     for at in range(2, 7):
         assert get(devices.good) == b"1234"
         put(devices.good, at)
         green.sleep(PATIENCE / 4)
+    assert devices.disk.hangs
     devices.disk.goes_on.set()
     for wait in waiting:
         wait.wait()
@@ -141,11 +168,10 @@ def test_a_device_that_hangs_from_one_moment_to_the_next_does_not_hold_up_the_lo
     """A look-up was made in the loop if its directory was in memory, but the metadata of the file need not be."""
     disk = devices.disk
     get(devices.bad)
-    disk.goes_on.clear()
-    began = time.monotonic()
+    disk.hang()
     waits = green.spawn(outcome, get, devices.bad)
     green.sleep(0.01)
-    assert time.monotonic() - began < 0.2
+    assert disk.hangs
     disk.goes_on.set()
     assert waits.wait() == b"1234"
 
@@ -189,14 +215,14 @@ def test_a_read_that_hangs_within_a_body_ends_in_time(tmp_path: Path) -> None:
 
 def test_a_slow_device_is_asked_in_threads(devices: Devices) -> None:
     disk = devices.disk
-    disk.goes_on.clear()
+    disk.hang()
     writing = green.spawn(outcome, put, devices.bad, 9)
-    reading = green.spawn(outcome, lambda: devices.bad._tools.pool.run(disk.goes_on.wait))
+    reading = green.spawn(outcome, lambda: devices.bad._tools.pool.run(disk.wait))
+    disk.meet()
     green.sleep(0.6)  # from here on it is known to be slow
-    began = time.monotonic()
     waits = green.spawn(outcome, get, devices.bad)
     green.sleep(0.01)
-    assert time.monotonic() - began < 0.2
+    assert disk.hangs
     disk.goes_on.set()
     for wait in (writing, reading, waits):
         wait.wait()

@@ -23,19 +23,25 @@ from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.memory_store import MemoryStore
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.store import PackedStore
 
-HERE = Location(5, "0123456789abcdef0123456789abcdef")
-BESIDE = Location(5, "1123456789abcdef0123456789abcdef")
-THERE = Location(5, "0123456789abcdef0123456789abc123")
+HERE = Location(0, "0123456789abcdef0123456789abcdef")
+BESIDE = Location(0, "1123456789abcdef0123456789abcdef")
+THERE = Location(0, "0123456789abcdef0123456789abc123")
 NAME = "/a/c/o"
-ENGINES = ("file", "memory")
+POWER = 3  # of partitions: names whose hashes begin with the same three bits share one
+LIMITS = {"packed": 1 << 20, "packed and files": 8}  # bytes of the largest object that is packed
+ENGINES = ("file", "memory", *LIMITS)
 
 
 def new_store(engine: str, root: Path) -> ReplicaStore:
     if engine == "memory":
         return MemoryStore()
     root.mkdir()
-    return FileReplicaStore(str(root), settings=FileSettings(Reserve(), threads_per_disk=2, ballast=0))
+    settings = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
+    if engine in LIMITS:
+        return PackedStore(str(root), settings=settings, limit=LIMITS[engine], power=lambda: POWER)
+    return FileReplicaStore(str(root), settings=settings)
 
 
 @pytest.fixture(params=ENGINES)
@@ -100,7 +106,7 @@ def write(store: ReplicaStore, change: Change, stream: bytes, location: Location
         writer.commit()
 
 
-def exchange(source: ReplicaStore, target: ReplicaStore, partition: int = 5) -> None:
+def exchange(source: ReplicaStore, target: ReplicaStore, partition: int = 0) -> None:
     for suffix in source.suffix_hashes(partition):
         for name_hash, changes in target.missing(partition, source.changes(partition, suffix)).items():
             for change in changes:
@@ -120,8 +126,8 @@ def state(store: ReplicaStore, location: Location = HERE) -> Any:
 
 
 def test_nothing_has_no_hash(store: ReplicaStore) -> None:
-    assert (store.partitions(), store.partition_hash(5), store.suffix_hashes(5)) == ([], "", {})
-    assert (store.changes(5, "def"), store.kept_hashes([5])) == ({}, {})
+    assert (store.partitions(), store.partition_hash(0), store.suffix_hashes(0)) == ([], "", {})
+    assert (store.changes(0, "def"), store.kept_hashes([0])) == ({}, {})
 
 
 def test_equal_changes_have_equal_hashes_in_whatever_order_they_came(store: ReplicaStore, peer: ReplicaStore) -> None:
@@ -132,9 +138,9 @@ def test_equal_changes_have_equal_hashes_in_whatever_order_they_came(store: Repl
     delete(peer, 2, BESIDE)
     put(peer, 3, b"new")
     post(peer, 4, "image/png")
-    assert store.partition_hash(5) == peer.partition_hash(5) != ""
-    assert store.suffix_hashes(5) == peer.suffix_hashes(5)
-    assert list(store.suffix_hashes(5)) == ["def"]
+    assert store.partition_hash(0) == peer.partition_hash(0) != ""
+    assert store.suffix_hashes(0) == peer.suffix_hashes(0)
+    assert list(store.suffix_hashes(0)) == ["def"]
 
 
 @pytest.mark.parametrize("change", [delete, post, put])
@@ -143,30 +149,30 @@ def test_a_change_that_counts_changes_the_hashes_above_it_alone(
 ) -> None:
     put(store, 1)
     put(store, 1, location=THERE)
-    put(store, 1, location=HERE._replace(partition=6, hash="f" * 32))
-    before = store.partition_hash(5), store.suffix_hashes(5), store.partition_hash(6)
+    put(store, 1, location=HERE._replace(partition=7, hash="f" * 32))
+    before = store.partition_hash(0), store.suffix_hashes(0), store.partition_hash(7)
     change(store, 2)
-    assert store.partition_hash(5) != before[0]
-    assert store.suffix_hashes(5)["def"] != before[1]["def"]
-    assert store.suffix_hashes(5)["123"] == before[1]["123"]
-    assert store.partition_hash(6) == before[2]
-    assert store.partitions() == [5, 6]
+    assert store.partition_hash(0) != before[0]
+    assert store.suffix_hashes(0)["def"] != before[1]["def"]
+    assert store.suffix_hashes(0)["123"] == before[1]["123"]
+    assert store.partition_hash(7) == before[2]
+    assert store.partitions() == [0, 7]
 
 
 def test_a_change_that_counts_for_nothing_changes_no_hash(store: ReplicaStore) -> None:
     put(store, 5)
-    before = store.partition_hash(5)
+    before = store.partition_hash(0)
     put(store, 3)
     delete(store, 4)
-    assert store.partition_hash(5) == before
+    assert store.partition_hash(0) == before
 
 
 def test_hashes_that_were_asked_for_are_at_hand_until_something_changes(store: ReplicaStore) -> None:
     put(store, 1)
-    before = store.partition_hash(5)
-    assert store.kept_hashes([5, 6]) == {5: before}
+    before = store.partition_hash(0)
+    assert store.kept_hashes([0, 7]) == {0: before}
     put(store, 2)
-    assert store.kept_hashes([5, 6]).get(5) != before
+    assert store.kept_hashes([0, 7]).get(0) != before
 
 
 # Changes
@@ -178,18 +184,18 @@ def test_the_changes_that_count_are_listed_in_order(store: ReplicaStore) -> None
     post(store, 4)
     put(store, 2, location=BESIDE)
     delete(store, 3, BESIDE)
-    assert store.changes(5, "def") == {HERE.hash: (data(1), meta(4, 3)), BESIDE.hash: (gone(3),)}
-    assert store.changes(5, "123") == {}
+    assert store.changes(0, "def") == {HERE.hash: (data(1), meta(4, 3)), BESIDE.hash: (gone(3),)}
+    assert store.changes(0, "123") == {}
 
 
 def test_only_what_would_count_is_missing(store: ReplicaStore) -> None:
     put(store, 5)
-    assert store.missing(5, {HERE.hash: [data(4)]}) == {}
-    assert store.missing(5, {HERE.hash: [data(5)]}) == {}
-    assert store.missing(5, {HERE.hash: [data(4), gone(6), meta(7)]}) == {HERE.hash: (gone(6), meta(7))}
-    assert store.missing(5, {BESIDE.hash: [data(4)]}) == {BESIDE.hash: (data(4),)}
+    assert store.missing(0, {HERE.hash: [data(4)]}) == {}
+    assert store.missing(0, {HERE.hash: [data(5)]}) == {}
+    assert store.missing(0, {HERE.hash: [data(4), gone(6), meta(7)]}) == {HERE.hash: (gone(6), meta(7))}
+    assert store.missing(0, {BESIDE.hash: [data(4)]}) == {BESIDE.hash: (data(4),)}
     with pytest.raises(InvalidInput):
-        store.missing(5, {"../../etc": [data(4)]})
+        store.missing(0, {"../../etc": [data(4)]})
 
 
 def test_a_change_that_is_not_there_is_not_found(store: ReplicaStore) -> None:
@@ -205,14 +211,14 @@ def test_a_change_that_is_not_there_is_not_found(store: ReplicaStore) -> None:
 def test_what_a_peer_lacks_is_copied(store: ReplicaStore, peer: ReplicaStore) -> None:
     sizes = (0, 1, 65536, 65537, 1_000_000)
     for size in sizes:
-        location = Location(5, f"{size:032x}")
+        location = Location(0, f"{size:032x}")
         put(store, 1, os.urandom(size), location)
         post(store, 2, "image/png", location)
     delete(store, 7)
     exchange(store, peer)
-    assert peer.partition_hash(5) == store.partition_hash(5)
+    assert peer.partition_hash(0) == store.partition_hash(0)
     for size in sizes:
-        location = Location(5, f"{size:032x}")
+        location = Location(0, f"{size:032x}")
         assert state(peer, location) == state(store, location)
         assert stream_of(peer, data(1), location) == stream_of(store, data(1), location)
     assert stream_of(peer, gone(7)) == stream_of(store, gone(7))
@@ -245,7 +251,7 @@ def test_a_change_that_was_damaged_on_its_way_is_refused(store: ReplicaStore, pe
             writer.commit()
     with pytest.raises(InvalidInput), peer.write_change(HERE, data(1), len(stream)) as writer:
         writer.write(stream + b"x")
-    assert (state(peer), peer.partition_hash(5)) == (None, "")
+    assert (state(peer), peer.partition_hash(0)) == (None, "")
     with peer.write_change(HERE, data(1), len(stream)) as writer:
         for place in range(0, len(stream), 777):
             writer.write(stream[place : place + 777])
@@ -274,7 +280,7 @@ def test_a_change_that_is_not_committed_leaves_nothing(store: ReplicaStore, peer
     stream = stream_of(store, data(1))
     with peer.write_change(HERE, data(1), len(stream)) as writer:
         writer.write(stream)
-    assert (changes_at(peer), peer.partition_hash(5)) == ((), "")
+    assert (changes_at(peer), peer.partition_hash(0)) == ((), "")
 
 
 def test_the_same_change_again_is_no_conflict_and_another_of_its_time_is(
@@ -326,7 +332,7 @@ def test_a_guard_that_refuses_the_first_change_of_a_name_leaves_nothing(
     delete(store, 1)
     with pytest.raises(Conflict):
         write(peer, gone(1), stream_of(store, gone(1)), guard=refuse)
-    assert (peer.partition_hash(5), changes_at(peer)) == ("", ())
+    assert (peer.partition_hash(0), changes_at(peer)) == ("", ())
     with pytest.raises(NotFound):
         peer.verify(HERE, lambda size: None)
 
@@ -341,9 +347,9 @@ def test_forgetting_takes_these_changes_only(store: ReplicaStore) -> None:
     assert changes_at(store) == (data(1),)
     store.forget(HERE, [data(1)])
     store.forget(HERE, [data(1)])
-    assert (changes_at(store), store.partitions()) == ((), [5])
+    assert (changes_at(store), store.partitions()) == ((), [0])
     store.forget(BESIDE, [data(1)])
-    assert (store.partitions(), store.partition_hash(5)) == ([], "")
+    assert (store.partitions(), store.partition_hash(0)) == ([], "")
     put(store, 3)
     assert read(store) == b"content"
 
@@ -360,13 +366,13 @@ def test_old_tombstones_go_and_young_ones_stay(store: ReplicaStore) -> None:
     delete(store, 1)
     delete(store, 9, BESIDE)
     put(store, 1, location=THERE)
-    before = store.partition_hash(5)
-    assert store.reclaim(5, at(1)) == 0
-    assert store.partition_hash(5) == before
+    before = store.partition_hash(0)
+    assert store.reclaim(0, at(1)) == 0
+    assert store.partition_hash(0) == before
     assert store.reclaim(6, at(5)) == 0
-    assert store.reclaim(5, at(5)) == 1
+    assert store.reclaim(0, at(5)) == 1
     assert (changes_at(store), changes_at(store, BESIDE)) == ((), (gone(9),))
-    assert store.partition_hash(5) != before
+    assert store.partition_hash(0) != before
     assert read(store, THERE) == b"content"
 
 
@@ -376,11 +382,11 @@ def test_old_metadata_that_waits_for_data_goes_too(store: ReplicaStore, peer: Re
     write(peer, meta(3), stream_of(store, meta(3)))
     delete(peer, 2)
     assert changes_at(peer) == (gone(2), meta(3))
-    assert peer.reclaim(5, at(3)) == 1
+    assert peer.reclaim(0, at(3)) == 1
     assert changes_at(peer) == (meta(3),)
-    assert peer.reclaim(5, at(4)) == 1
+    assert peer.reclaim(0, at(4)) == 1
     assert peer.partitions() == []
-    assert store.reclaim(5, at(9)) == 0
+    assert store.reclaim(0, at(9)) == 0
 
 
 def test_metadata_that_came_first_lie_over_data_that_come_later(store: ReplicaStore, peer: ReplicaStore) -> None:
@@ -424,7 +430,17 @@ CHANGES = st.lists(
 )
 
 
-@pytest.mark.parametrize("engines", [("file", "file"), ("file", "memory"), ("memory", "memory")])
+@pytest.mark.parametrize(
+    "engines",
+    [
+        ("file", "file"),
+        ("file", "memory"),
+        ("memory", "memory"),
+        ("file", "packed"),
+        ("packed", "packed"),
+        ("packed", "packed and files"),
+    ],
+)
 @settings(max_examples=30, deadline=None)
 @given(changes=CHANGES, hashing=st.sets(st.integers(0, 14)))
 def test_stores_that_exchange_what_they_lack_end_the_same(
@@ -443,11 +459,11 @@ def test_stores_that_exchange_what_they_lack_end_the_same(
                     else:
                         post(store, when, "image/png" if kind == "typed post" else None, location)
                 if number in hashing:
-                    store.partition_hash(5)
+                    store.partition_hash(0)
         for source, target in (stores, stores[::-1]):
             exchange(source, target)
-        assert stores[0].partition_hash(5) == stores[1].partition_hash(5)
-        assert stores[0].suffix_hashes(5) == stores[1].suffix_hashes(5)
+        assert stores[0].partition_hash(0) == stores[1].partition_hash(0)
+        assert stores[0].suffix_hashes(0) == stores[1].suffix_hashes(0)
         for location in (HERE, BESIDE, THERE):
             assert changes_at(stores[0], location) == changes_at(stores[1], location)
             assert state(stores[0], location) == state(stores[1], location)

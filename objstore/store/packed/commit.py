@@ -1,0 +1,205 @@
+"""The durable write of packed records, for a group of changes at once.
+
+One thread of a device runs `PackedCommitter.run` for everything that has queued up. Of a group, in this order:
+
+1. the names are locked, in the order of their numbers, so that two groups never wait for each other;
+2. each guard is asked, with the name's changes as they are now;
+3. the records of all that may be made are appended to a volume and synced, together;
+4. the index gets an entry for each; entries that are obsolete with it go, and their records are marked dead;
+5. the names are unlocked.
+
+So a record is in a volume only if its guard has allowed it, nothing is visible that is not durable, and nothing is
+answered that is not visible to every process. A process that is killed before step 4 leaves records that count all the
+same: the next process that opens the device puts them into the index. The change is then made, though nobody was
+answered. The guard's answer still holds: the name was locked until the process was gone.
+
+A name may also have changes in files; they are changed under the same lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from objstore.core.errors import Conflict, ObjstoreError
+from objstore.core.names import Location
+from objstore.runtime.files import Buffer, OpenFile
+from objstore.runtime.number_locks import NumberLocks
+from objstore.store.change import Change
+from objstore.store.disk_errors import translate
+from objstore.store.interface import Guard
+from objstore.store.objects.format import decode_record
+from objstore.store.objects.layout import lock_number_of
+from objstore.store.objects.liveness import counting, decide, newest_of
+from objstore.store.packed.format import Outgoing
+from objstore.store.packed.lookup import PackedNames
+from objstore.store.packed.places import Entry, Place
+
+Outcome = BaseException | None
+
+
+class PackedArrival:
+    """A change on its way into a volume. record: the metadata; content: pieces; guard: decides whether it is made."""
+
+    __slots__ = ("change", "content", "content_crc", "file", "guard", "location", "record")
+
+    def __init__(
+        self,
+        location: Location,
+        change: Change,
+        record: bytes,
+        content: Sequence[Buffer] = (),
+        content_crc: int = 0,
+        guard: Guard | None = None,
+    ) -> None:
+        self.file: OpenFile | None = None  # it has none
+        self.location = location
+        self.change = change
+        self.record = record
+        self.content = content
+        self.content_crc = content_crc
+        self.guard = guard
+
+    @property
+    def outgoing(self) -> Outgoing:
+        return Outgoing(self.location.hash, self.change, self.record, self.content, self.content_crc)
+
+
+class PackedCommitter:
+    """Runs groups of arrivals on one device; `run` must not run twice at the same time.
+
+    clear: given a name and its changes, removes those of its files that are obsolete, after its lock was given up.
+    """
+
+    def __init__(self, names: PackedNames, clear: Callable[[Location, Iterable[Change]], object]) -> None:
+        self._names = names
+        self._clear = clear
+        self._locks = NumberLocks(names.layout.locks)
+
+    def run(self, arrivals: Sequence[PackedArrival]) -> list[Outcome]:
+        """Make arrivals durable and visible; for each None, or why it is not.
+
+        One whose outcome is NameHeld may be given again.
+        """
+        outcomes: list[Outcome] = [None] * len(arrivals)
+        left = list(range(len(arrivals)))
+        while left:
+            group, left = _first_of_each_name(arrivals, left)
+            for index, outcome in zip(group, self._run_group([arrivals[index] for index in group]), strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    def _run_group(self, arrivals: Sequence[PackedArrival]) -> list[Outcome]:
+        group = _PackedGroup(self._names, arrivals)
+        held: list[int] = []
+        try:
+            for number in sorted({lock_number_of(arrival.location.hash) for arrival in arrivals}):
+                self._locks.acquire(number)
+                held.append(number)
+            group.admit()
+            group.append()
+            group.show()
+        except OSError as error:
+            group.fail(error)
+        finally:
+            for number in held:
+                self._locks.release(number)
+        for location, changes in group.obsolete_files:
+            self._clear(location, changes)
+        return group.outcomes
+
+    def release(self) -> None:
+        """Close what is kept open, in the thread of `run`; it is opened again when it is needed."""
+        self._locks.close()
+        self._names.close()
+
+
+class _PackedGroup:
+    """The steps of one group, with its names locked. Each may raise OSError."""
+
+    def __init__(self, names: PackedNames, arrivals: Sequence[PackedArrival]) -> None:
+        self._names = names
+        self._arrivals = arrivals
+        self._accepted: list[int] = []
+        self._files: dict[int, list[Change]] = {}
+        self._places: list[Place] = []
+        self.outcomes: list[Outcome] = [None] * len(arrivals)
+        self.obsolete_files: list[tuple[Location, list[Change]]] = []
+
+    def admit(self) -> None:
+        for index, arrival in enumerate(self._arrivals):
+            try:
+                self._files[index] = self._names.files_of(arrival.location)
+                if self._is_admitted(arrival, self._files[index]):
+                    self._accepted.append(index)
+            except OSError as error:
+                self.outcomes[index] = translate(error, self._names.layout.root)
+            except ObjstoreError as error:
+                self.outcomes[index] = error
+
+    def append(self) -> None:
+        if self._accepted:
+            self._places = self._names.volumes.append([self._arrivals[index].outgoing for index in self._accepted])
+
+    def show(self) -> None:
+        dead: list[Place] = []
+        for index, place in zip(self._accepted, self._places, strict=True):
+            arrival, files = self._arrivals[index], self._files[index]
+            self._names.edit(arrival.location, _adding(Entry(arrival.change, place), files, dead))
+            if files:
+                self.obsolete_files.append((arrival.location, [arrival.change, *files]))
+        if dead:
+            self._names.volumes.kill(dead)
+        if self._accepted:
+            self._names.volumes.indexed()
+
+    def fail(self, error: OSError) -> None:
+        """None of those that were not refused is acknowledged; they may have been made or not."""
+        for index, outcome in enumerate(self.outcomes):
+            if outcome is None:
+                self.outcomes[index] = translate(error, self._names.layout.root)
+
+    def _is_admitted(self, arrival: PackedArrival, files: list[Change]) -> bool:
+        """Is it to be written? Not if it is there already. Raises Conflict, and what the guard raises."""
+        location, change = arrival.location, arrival.change
+        entries = self._names.find(location)
+        changes = [entry.change for entry in entries] + files
+        if arrival.guard is not None and change not in counting(changes):
+            arrival.guard(newest_of(changes), lambda: self._names.live_info(location, entries, files))
+        if change not in changes:
+            return True
+        stored = self._names.durable_record(location, change, entries)
+        if not is_same(stored, arrival.record):
+            raise stored_already(location, change)
+        return False
+
+
+def _first_of_each_name(arrivals: Sequence[PackedArrival], indexes: list[int]) -> tuple[list[int], list[int]]:
+    """Those that come first for their name, and the others, which are judged when the first are made."""
+    first: dict[str, int] = {}
+    later = [index for index in indexes if first.setdefault(arrivals[index].location.hash, index) != index]
+    return list(first.values()), later
+
+
+def is_same(stored: bytes, record: bytes) -> bool:
+    """Do two records say the same? `stored` may be empty, of one that is not sound."""
+    return stored == record or (bool(stored) and decode_record(stored) == decode_record(record))
+
+
+def stored_already(location: Location, change: Change) -> Conflict:
+    return Conflict(f"{location.hash}/{change} already holds another change", change.timestamp)
+
+
+def _adding(new: Entry, files: list[Change], dead: list[Place]) -> Callable[[list[Entry]], list[Entry]]:
+    """Add an entry, and drop those that are obsolete with it, whose places are added to `dead`."""
+
+    def change(entries: list[Entry]) -> list[Entry]:
+        if new in entries:
+            return entries
+        every = [*entries, new]
+        if len(every) == 1 and not files:
+            return every
+        obsolete = set(decide([*(entry.change for entry in every), *files]).obsolete)
+        dead.extend(entry.place for entry in every if entry.change in obsolete)
+        return [entry for entry in every if entry.change not in obsolete]
+
+    return change

@@ -1,0 +1,329 @@
+"""The engine that packs small objects into volumes, and keeps larger ones as files.
+
+Both are found by one look-up. The changes of a name may be in either; the rules of `liveness` are applied to all of
+them together. All that is no content, tombstones and metadata, is packed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from objstore.core.errors import NotFound, ObjstoreError
+from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
+from objstore.runtime.threads import Batcher
+from objstore.store.change import DATA, Change
+from objstore.store.disk_errors import translate
+from objstore.store.interface import Guard, Look, ObjectInfo, Result
+from objstore.store.objects.change_stream import StreamReader, StreamWriter
+from objstore.store.objects.commit import Runs, submit
+from objstore.store.objects.format import decode_record
+from objstore.store.objects.liveness import counting, decide, newest_of, reclaimable
+from objstore.store.objects.lookup import LiveObject
+from objstore.store.objects.records import read_data
+from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.objects.upkeep import forget
+from objstore.store.objects.writer import SMALL, FileWriter, Tools
+from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
+from objstore.store.packed.hashes import PackedHasher
+from objstore.store.packed.index import Index
+from objstore.store.packed.lookup import Live, LivePacked, PackedNames
+from objstore.store.packed.places import Entry, Place
+from objstore.store.packed.quarantine import take_away
+from objstore.store.packed.recovery import open_index
+from objstore.store.packed.volumes import Volumes
+from objstore.store.packed.writer import PackedWriter, WriterTools, checksums_of
+
+PIECE = 1 << 20  # bytes given out at once
+
+
+class PackedReader:
+    """An object whose content is in memory, verified."""
+
+    def __init__(self, info: ObjectInfo, content: bytes | memoryview) -> None:
+        self.info = info
+        self._content: bytes | memoryview | None = content
+
+    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        if self._content is None:
+            raise ValueError("the reader is closed")
+        content = memoryview(self._content)[max(0, start) : max(0, stop)]
+        for first in range(0, len(content), PIECE):
+            yield content[first : first + PIECE]
+
+    def checksums(self) -> array[int]:
+        return checksums_of(self._content or b"")
+
+    def close(self) -> None:
+        self._content = None
+
+    def __enter__(self) -> PackedReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Stored(ObjstoreError):
+    """A change is in a volume already, so that its file is not needed."""
+
+
+class PackedStore(FileReplicaStore):
+    """A `store.interface.MendingStore`. Arguments as those of FileReplicaStore, and:
+
+    limit: bytes of the largest object that is packed. power: the partition power of the policy's ring now, by which
+    packed names are sorted into partitions. volume_size: bytes of a volume.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limit: int,
+        power: Callable[[], int],
+        volume_size: int = 1 << 30,
+        batching: Callable[..., Runs] = Batcher,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, batching=batching, **options)
+        self.limit = limit
+        self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", volume_size)
+        self._names = PackedNames(self._files, self.layout, self.volumes, self._open_index)
+        self._packed_hasher = PackedHasher(self._files, self.layout, self._names, self._hasher, power)
+        self._packing = PackedCommitter(self._names, self._clear_files)
+        self._packs = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
+        self._writer_tools = WriterTools(limit, self._pack, self._make_file, self._as_file)
+
+    def _open_index(self) -> Index:
+        return open_index(self._files, self.layout.packed, self.volumes)
+
+    # The contract
+
+    def create(self, location: Location, size: int | None, hashing: bool = True) -> PackedWriter:  # type: ignore[override]
+        self._require_space(size or 0)
+        self._catch_up(location)
+        return PackedWriter(self._writer_tools, location, size, hashing)
+
+    def open(self, location: Location) -> Any:
+        found = self._find(location)
+        if isinstance(found, LivePacked):
+            return PackedReader(found.info, found.content)
+        return self._reader(location, found)
+
+    def _find(self, location: Location) -> Live:  # type: ignore[override]
+        """The live object; from memory, else in a thread."""
+        self._catch_up(location)
+        cached = self._names.cached(location)
+        found = cached if cached is not None else self._looking(location, self._names.look_up, location)
+        if isinstance(found, (LivePacked, LiveObject)):
+            return found
+        raise self._missing_error(location, found)
+
+    def _exclusively(self, location: Location, call: Callable[[Timestamp, Look], Result]) -> Result:
+        with self._locked(location):
+            entries, files = self._names.find(location), self._names.files_of(location)
+            changes = [*(entry.change for entry in entries), *files]
+            return call(newest_of(changes), lambda: self._names.live_info(location, entries, files))
+
+    def release(self) -> None:
+        super().release()
+        self._packs.aside(self._packing.release)
+        self._packed_hasher.close()
+
+    # What writers use
+
+    def _pack(self, arrival: PackedArrival) -> None:
+        submit(self._packs, arrival)
+
+    def _lay(self, location: Location, change: Change, record: bytes, guard: Guard | None) -> None:
+        self._pack(PackedArrival(location, change, record, guard=guard))
+
+    def _make_file(self, location: Location, size: int | None, hashing: bool, tools: Tools | None = None) -> FileWriter:
+        room = self._space.room(size) if size and size > SMALL else None
+        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
+        return FileWriter(tools or self._tools, directory, size, hashing, twin, room)
+
+    def _as_file(
+        self, location: Location, change: Change, record: bytes, guard: Guard | None, commit: Callable[[Guard], object]
+    ) -> None:
+        """Commit a file whose name may have packed changes, which the guard must see."""
+
+        def checked(newest: Timestamp, look: Look) -> None:
+            entries = self._names.find(location)
+            if any(entry.change == change for entry in entries):
+                stored = self._names.durable_record(location, change, entries)
+                raise _Stored if is_same(stored, record) else stored_already(location, change)
+            if guard is not None:
+                newest = max(newest, newest_of(each.change for each in entries))
+                guard(newest, lambda: self._names.live_info(location, entries, self._names.files_of(location)))
+
+        with contextlib.suppress(_Stored):
+            commit(checked)
+        with contextlib.suppress(OSError):  # what is obsolete is judged the same by every reader
+            self._tools.pool.run(self._drop_obsolete, location)
+
+    def _drop_obsolete(self, location: Location) -> None:
+        """Drop packed changes that files made obsolete."""
+        if self._names.find(location):
+            with self._locked(location):
+                obsolete = decide(self._names.changes_of(location)).obsolete
+                self._drop(location, set(obsolete))
+
+    def _drop(self, location: Location, changes: set[Change]) -> list[Place]:
+        """Take entries out of the index, and mark their records dead; with the name locked."""
+        dead: list[Place] = []
+
+        def without(entries: list[Entry]) -> list[Entry]:
+            dead[:] = [entry.place for entry in entries if entry.change in changes]
+            return [entry for entry in entries if entry.change not in changes]
+
+        self._names.edit(location, without)
+        if dead:
+            self.volumes.kill(dead)
+        return dead
+
+    def _clear_files(self, location: Location, changes: Iterable[Change]) -> None:
+        """Remove files that packed changes made obsolete: best effort, as in every commit."""
+        obsolete = decide(changes).obsolete
+        if obsolete:
+            with contextlib.suppress(OSError):
+                for place in location.both:
+                    forget(self._upkeep, self.layout.hash_dir(place), obsolete)
+
+    # What is here
+
+    def partitions(self) -> list[int]:
+        return sorted({*super().partitions(), *self._run(self._packed_hasher.partitions)})
+
+    def partition_hash(self, partition: int) -> str:
+        return self._run(self._packed_hasher.partition, partition).hash
+
+    def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
+        return self._run(self._packed_hasher.kept, tuple(partitions))
+
+    def suffix_hashes(self, partition: int) -> dict[str, str]:
+        return {suffix: each.hash for suffix, each in self._run(self._packed_hasher.suffixes, partition).items()}
+
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
+        return self._run(self._packed_hasher.changes, partition, suffix)
+
+    def _missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
+        found = {}
+        for name_hash, changes in offered.items():
+            own = {entry.change for entry in self._names.find(Location(partition, name_hash))}
+            own |= self._durable(self.layout.hash_dir(Location(partition, name_hash)))
+            lacking = set(counting(own.union(changes))) - own
+            if lacking:
+                found[name_hash] = tuple(sorted(lacking))
+        return found
+
+    # Changes as bytes
+
+    def read_change(self, location: Location, change: Change) -> StreamReader:
+        with self._judging(location, change):
+            record = self._background.run(self._on_device, self._read_packed, (location, change))
+        if record is None:
+            return super().read_change(location, change)
+        metadata, content = record
+        if change.kind != DATA:
+            return StreamReader(metadata, None)
+        return StreamReader(metadata, PackedReader(read_data(decode_record(metadata), change), content))
+
+    def _read_packed(self, location: Location, change: Change) -> tuple[bytes, bytes | memoryview] | None:
+        """The metadata and content of a packed change; None if it is not packed. Raises Unsound, OSError."""
+        seen: Entry | None = None
+        while True:
+            entry = next((each for each in self._names.find(location) if each.change == change), None)
+            if entry is None:
+                return None
+            try:
+                record = self.volumes.read(entry.place, location.hash, change)
+                return record.metadata, record.content
+            except (ValueError, FileNotFoundError) as error:
+                if entry == seen:  # it was not moved: it is bad
+                    raise ValueError(str(error)) if isinstance(error, FileNotFoundError) else error from error
+                seen = entry
+
+    def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> StreamWriter:
+        if change.kind == DATA:
+            self._space.check(length)
+        tools = self._writer_tools._replace(make_file=self._make_background_file)
+        return StreamWriter(
+            change,
+            length,
+            lambda size: PackedWriter(tools, location, size, False),
+            lambda record: self._lay(location, change, record, guard),
+            guard,
+        )
+
+    def _make_background_file(self, location: Location, size: int | None, hashing: bool) -> FileWriter:
+        return self._make_file(location, size, hashing, self._background_tools)
+
+    # Upkeep
+
+    def forget(self, location: Location, changes: Iterable[Change]) -> None:
+        self._run(self._forget, location, set(changes))
+
+    def _forget(self, location: Location, changes: set[Change]) -> int:
+        """Remove changes of a name, and before them what they made obsolete, which must not come to light."""
+        files = self._names.files_of(location)
+        if files:
+            obsolete = set(decide(self._names.changes_of(location)).obsolete)
+            forget(self._upkeep, self.layout.hash_dir(location), (obsolete | changes).intersection(files))
+        with self._locked(location):
+            self.volumes.sync_marks()  # of what these hide
+            gone = self._drop(location, changes)
+            if gone:
+                self.volumes.sync_marks()
+        return len(gone) + len(changes.intersection(files))
+
+    def reclaim(self, partition: int, before: Timestamp) -> int:
+        return self._run(self._reclaim, partition, before)
+
+    def _reclaim(self, partition: int, before: Timestamp) -> int:
+        if not self._packed_hasher.partition(partition).is_before(before):
+            return 0
+        count = 0
+        for names in self._packed_hasher.grouped(partition).values():
+            for name_hash, changes in names.items():
+                old = {change for change in reclaimable(changes) if change.timestamp < before}
+                if old:
+                    count += self._forget(Location(partition, name_hash, self.layout.policy), old)
+        return count
+
+    def _changes_to_verify(self, location: Location) -> list[Change]:
+        return self._names.changes_of(location)
+
+    def _verify_change(
+        self, location: Location, change: Change, read: Callable[[int], object], content: bool, hashed_since: float
+    ) -> int:
+        with self._judging(location, change):
+            entries = self._background.run(self._on_device, self._names.find, (location,))
+        entry = next((each for each in entries if each.change == change), None)
+        if entry is None:
+            return super()._verify_change(location, change, read, content, hashed_since)
+        size = entry.place.length - entry.place.head if content else 0
+        if size:
+            read(size)
+        with self._judging(location, change):
+            record = self._background.run(self._on_device, self._read_packed, (location, change))
+        if record is None:
+            raise NotFound(f"{location.hash}/{change}")
+        return size
+
+    def _quarantine(self, location: Location, change: Change, why: str) -> None:
+        try:
+            taken = self._tools.pool.run(self._take_away, location, change)
+        except OSError as error:
+            raise translate(error, self.root) from error
+        if not taken:
+            super()._quarantine(location, change, why)
+        elif self._on_quarantine is not None:
+            self._on_quarantine(location, why)
+
+    def _take_away(self, location: Location, change: Change) -> bool:
+        """Take a bad packed change out of the way; False if it is not packed."""
+        with self._locked(location):
+            return take_away(self._files, self.layout, self._names, location, change)
