@@ -8,14 +8,12 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from objstore.runtime.blocks import is_of_block
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
-from objstore.store.objects.content_flow import ContentFlow, DirectWrites
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.records import data_fields, info_of_data
@@ -24,24 +22,17 @@ from objstore.store.objects.room import Room
 SMALL = 256 * 1024  # objects up to this size in bytes touch the disk only at their commit
 LARGE_PIECE = 64 * 1024  # pieces of at least this size in bytes go to a thread by themselves
 GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
+WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
 
 
 class Tools(NamedTuple):
-    """The dependencies of a writer. root: the device's directory, for messages.
-
-    direct, unwritten_limit: see `content_flow`.
-    """
+    """The dependencies of a writer. root: the device's directory, for messages."""
 
     files: Files
     pool: ThreadPool
     committer: Committer
     commits: Runs
     root: str
-    direct: DirectWrites
-    unwritten_limit: int
-
-    def content_flow(self) -> ContentFlow:
-        return ContentFlow(self.files, self.direct, self.unwritten_limit)
 
 
 class UnwrittenContent:
@@ -50,13 +41,13 @@ class UnwrittenContent:
     One call at a time; each holds the file open until it ends.
     """
 
-    def __init__(self, hashing: bool, room: Room | None, flow: ContentFlow) -> None:
+    def __init__(self, hashing: bool, room: Room | None) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False) if hashing else None
         self.checksums = BlockChecksums()
         self.file: OpenFile | None = None
         self._room = room
-        self._flow = flow
         self._written = 0
+        self._unsent = 0
         self._lock = threading.Lock()  # of file and _let_go, which the loop and a thread may both change
         self._let_go = False
 
@@ -89,16 +80,14 @@ class UnwrittenContent:
         length = sum(map(len, pieces))
         if self._room is not None:
             self._room.reserve(self._written + length, lambda end: tools.files.preallocate(file.fd, end))
-        self._flow.append(file.fd, pieces)
+        tools.files.write(file.fd, pieces)
         if not taken_in:
             self.take_in(pieces)
         self._written += length
-
-    def stage(self, committer: Committer, arrival: Arrival) -> None:
-        """Write what is not in the file yet, the trailer behind it, and sync."""
-        assert arrival.file is not None
-        arrival.content = self._flow.end(arrival.file.fd)
-        committer.stage_synced(arrival)
+        self._unsent += length
+        if self._unsent >= WRITEBACK:
+            self._unsent = 0
+            tools.files.start_writeback(file.fd)
 
 
 class FileWriter:
@@ -118,7 +107,7 @@ class FileWriter:
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = UnwrittenContent(hashing, room, tools.content_flow())
+        self._content = UnwrittenContent(hashing, room)
         self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0
@@ -145,7 +134,7 @@ class FileWriter:
             self._pending.clear()
         if length >= LARGE_PIECE:
             self._flush(data)
-            if not is_of_block(data):
+            if type(data) is not bytes:
                 self._wait()  # the caller may use its buffer again
             return
         self._pending.append(data if type(data) is bytes else bytes(data))
@@ -215,7 +204,7 @@ class FileWriter:
         )
         self._closed = True
         if self._streams:
-            self._start(content.stage, self._tools.committer, arrival)
+            self._start(self._tools.committer.stage_synced, arrival)
             self._wait()
         content.let_go()  # from here on the file is the committer's, who closes it
         self._close_room()
