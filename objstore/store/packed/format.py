@@ -34,17 +34,18 @@ FIELDS_SIZE = CLOSED_OFFSET + _CLOSED.size  # all of the header that is in use
 COPY_OFFSET = 4096  # of a second copy, which is never written again: in another sector of any disk
 VOLUME_HEADER_SIZE = 8192
 
-# Tag, kind, reserved (0), bytes of metadata, of content, CRC32C of metadata, of content, name hash, timestamp and
-# offset of the change, of its content type, CRC32C of the header before this field.
-_HEADER = struct.Struct("<8sB3xIIII16sQQQQI")
+# Tag, kind, 1 for a copy, reserved (0), bytes of metadata, of content, CRC32C of metadata, of content, name hash,
+# timestamp and offset of the change, of its content type, CRC32C of the header before this field.
+_HEADER = struct.Struct("<8sBB2xIIII16sQQQQI")
 _CRC = struct.Struct("<I")
 HEADER_SIZE = _HEADER.size
 _CHECKED = HEADER_SIZE - _CRC.size
 MAX_METADATA = (1 << 24) - 1 - HEADER_SIZE  # the index has 3 bytes for a record's header and metadata
 
-_TYPED_METADATA = 3  # metadata with a content type
-_CODES = {DATA: 1, METADATA: 2, TOMBSTONE: 4}
-_KINDS = {1: DATA, 2: METADATA, _TYPED_METADATA: METADATA, 4: TOMBSTONE}
+# The same as in the index.
+_TYPED_METADATA = 4  # metadata with a content type
+_CODES = {DATA: 1, METADATA: 2, TOMBSTONE: 3}
+_KINDS = {1: DATA, 2: METADATA, 3: TOMBSTONE, _TYPED_METADATA: METADATA}
 
 # Position and length of a dead record, CRC32C of these seeded with the volume's tag.
 _MARK = struct.Struct("<III")
@@ -61,7 +62,7 @@ class VolumeHeader(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The header of a record. name_hash: 32 hex digits."""
+    """The header of a record. name_hash: 32 hex digits. is_copy: True if compaction copied it of another volume."""
 
     name_hash: str
     change: Change
@@ -69,6 +70,7 @@ class Header(NamedTuple):
     content_length: int
     metadata_crc: int
     content_crc: int
+    is_copy: bool = False
 
     @property
     def head(self) -> int:
@@ -89,6 +91,7 @@ class Outgoing(NamedTuple):
     metadata: bytes
     content: Sequence[Buffer]
     content_crc: int
+    is_copy: bool = False
 
 
 class Record(NamedTuple):
@@ -152,12 +155,12 @@ def _fields_of(change: Change) -> tuple[int, int, int, int, int]:
 
 def encode_head(tag: bytes, outgoing: Outgoing) -> bytes:
     """Return header and metadata of a record. ValueError for more than MAX_METADATA bytes of metadata."""
-    name_hash, change, metadata, content, content_crc = outgoing
+    name_hash, change, metadata, content, content_crc, is_copy = outgoing
     if len(metadata) > MAX_METADATA:
         raise ValueError(f"{len(metadata)} bytes of metadata, the limit is {MAX_METADATA}")
     kind, *stamps = _fields_of(change)
     lengths = len(metadata), sum(map(len, content)), crc32c(metadata), content_crc
-    fields = _HEADER.pack(tag, kind, *lengths, bytes.fromhex(name_hash), *stamps, 0)[:_CHECKED]
+    fields = _HEADER.pack(tag, kind, is_copy, *lengths, bytes.fromhex(name_hash), *stamps, 0)[:_CHECKED]
     return b"".join((fields, _CRC.pack(crc32c(fields)), metadata))
 
 
@@ -166,7 +169,7 @@ def decode_header(tag: bytes, record: Buffer) -> Header:
     if len(record) < HEADER_SIZE:
         raise Unsound("the volume ends within the header of a record")
     fields = _HEADER.unpack_from(record)
-    found_tag, code, metadata, content, metadata_crc, content_crc, name_hash, raw, offset, *typed, crc = fields
+    found_tag, code, copy, metadata, content, metadata_crc, content_crc, name_hash, raw, offset, *typed, crc = fields
     if found_tag != tag:
         raise Unsound("no record of this volume")
     if crc32c(bytes(record[:_CHECKED])) != crc:
@@ -175,7 +178,7 @@ def decode_header(tag: bytes, record: Buffer) -> Header:
     if kind is None:
         raise Unsound(f"a record of unknown kind {code}")
     change = Change(Timestamp(raw, offset), kind, Timestamp(*typed) if code == _TYPED_METADATA else None)
-    return Header(name_hash.hex(), change, metadata, content, metadata_crc, content_crc)
+    return Header(name_hash.hex(), change, metadata, content, metadata_crc, content_crc, copy == 1)
 
 
 def verify_head(tag: bytes, head: Buffer, name_hash: str, change: Change) -> bytes:
@@ -185,9 +188,9 @@ def verify_head(tag: bytes, head: Buffer, name_hash: str, change: Change) -> byt
     view = memoryview(head)
     found = _HEADER.unpack_from(view)
     _check(tag, view, found, name_hash, change)
-    if HEADER_SIZE + found[2] != len(view):
+    if HEADER_SIZE + found[3] != len(view):
         raise Unsound("the length of the metadata does not match the record's header")
-    if crc32c(view[HEADER_SIZE:]) != found[4]:
+    if crc32c(view[HEADER_SIZE:]) != found[5]:
         raise Unsound("the checksum of the metadata does not match")
     return bytes(view[HEADER_SIZE:])
 
@@ -202,13 +205,13 @@ def verify_record(tag: bytes, record: Buffer, name_hash: str, change: Change) ->
     view = memoryview(record)
     found = _HEADER.unpack_from(view)
     _check(tag, view, found, name_hash, change)
-    head = HEADER_SIZE + found[2]
-    if head + found[3] != len(view):
+    head = HEADER_SIZE + found[3]
+    if head + found[4] != len(view):
         raise Unsound("the record's length does not match its header")
     metadata, content = view[HEADER_SIZE:head], view[head:]
-    if crc32c(metadata) != found[4]:
+    if crc32c(metadata) != found[5]:
         raise Unsound("the checksum of the metadata does not match")
-    if crc32c(content) != found[5]:
+    if crc32c(content) != found[6]:
         raise Unsound("the checksum of the content does not match")
     return Record(name_hash, change, bytes(metadata), content)
 
@@ -216,9 +219,9 @@ def verify_record(tag: bytes, record: Buffer, name_hash: str, change: Change) ->
 def _check(tag: bytes, view: memoryview, found: tuple[Any, ...], name_hash: str, change: Change) -> None:
     if found[0] != tag:
         raise Unsound("no record of this volume")
-    if crc32c(view[:_CHECKED]) != found[11]:
+    if crc32c(view[:_CHECKED]) != found[12]:
         raise Unsound("the checksum of the record's header does not match")
-    if found[6] != bytes.fromhex(name_hash) or (found[1], *found[7:11]) != _fields_of(change):
+    if found[7] != bytes.fromhex(name_hash) or (found[1], *found[8:12]) != _fields_of(change):
         raise Unsound("the record is that of another name or change")
 
 

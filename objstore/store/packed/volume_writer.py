@@ -30,7 +30,6 @@ from objstore.store.packed.format import (
     encode_head,
     encode_note,
     encode_volume_header,
-    is_sound,
     padded,
 )
 from objstore.store.packed.places import Place
@@ -48,16 +47,17 @@ _PADDING = [bytes(-size % ALIGNMENT) for size in range(ALIGNMENT)]
 class _Volume:
     """The volume that this process appends to. end: of its records; size: with the zeros behind them.
 
-    good_until: when it must be seen to be still under its path.
+    indexed: end of the records that are in the index; noted: what the header says of that. good_until: when it must
+    be seen to be still under its path.
     """
 
-    __slots__ = ("end", "file", "good_until", "noted", "number", "pid", "size", "tag")
+    __slots__ = ("end", "file", "good_until", "indexed", "noted", "number", "pid", "size", "tag")
 
     def __init__(self, number: int, file: OpenFile, header: VolumeHeader, end: int, size: int) -> None:
         self.number = number
         self.file = file
         self.tag = header.tag
-        self.noted = header.noted
+        self.noted = self.indexed = header.noted
         self.end = end
         self.size = size
         self.pid = os.getpid()
@@ -95,8 +95,6 @@ class VolumeWriter:
             return []
         lengths = [HEADER_SIZE + len(each.metadata) + sum(map(len, each.content)) for each in records]
         total = sum(map(padded, lengths))
-        if total > MAX_SIZE:
-            raise OSError(errno.EFBIG, f"a group of {total} bytes")
         volume = self._ready(total)
         group = _encode(volume, records, lengths)
         size = volume.size
@@ -118,14 +116,20 @@ class VolumeWriter:
     def indexed(self) -> None:
         """See `Volumes.indexed`."""
         volume = self._own_volume()
-        if volume is not None and volume.end >= volume.noted + AHEAD:
-            self._note(volume)
+        if volume is not None:
+            volume.indexed = volume.end
+            if volume.indexed >= volume.noted + AHEAD:
+                self._note(volume, volume.indexed)
+
+    def own_number(self) -> int | None:
+        """See `Volumes.own_number`."""
+        volume = self._own_volume()
+        return None if volume is None else volume.number
 
     def roll(self) -> None:
         """See `Volumes.roll`."""
         volume = self._own_volume()
         if volume is not None:
-            self._note(volume)
             self._close_for_writing(volume)
 
     def close(self) -> None:
@@ -133,11 +137,14 @@ class VolumeWriter:
         volume = self._own_volume()
         self._volume = None
         if volume is not None:
+            with contextlib.suppress(OSError):
+                self._note(volume, volume.indexed)
             self._let_go(volume.file)
 
-    def _note(self, volume: _Volume) -> None:
-        self._files.write_at(volume.file.fd, (encode_note(volume.tag, volume.end),), NOTE_OFFSET)
-        volume.noted = volume.end
+    def _note(self, volume: _Volume, position: int) -> None:
+        if position != volume.noted:
+            self._files.write_at(volume.file.fd, (encode_note(volume.tag, position),), NOTE_OFFSET)
+            volume.noted = position
 
     def _own_volume(self) -> _Volume | None:
         """The volume, unless it is that of the process that this one was forked from."""
@@ -147,6 +154,8 @@ class VolumeWriter:
 
     def _ready(self, total: int) -> _Volume:
         """Return a volume that has room for a group."""
+        if total > MAX_SIZE:
+            raise OSError(errno.EFBIG, f"a group of {total} bytes")
         volume = self._own_volume()
         now = self._monotonic()
         if volume is not None and now > volume.good_until:
@@ -180,6 +189,7 @@ class VolumeWriter:
         """Let no one append to this volume again. The flag saves others the search for its end; it may be lost."""
         self._volume = None
         with contextlib.suppress(OSError):
+            self._note(volume, volume.indexed)
             self._files.write_at(volume.file.fd, (encode_closed(),), CLOSED_OFFSET)
             if volume.size > volume.end:
                 self._files.truncate(volume.file.fd, volume.end)
@@ -194,7 +204,7 @@ class VolumeWriter:
     # Adoption
 
     def _adopt(self, total: int) -> _Volume | None:
-        """Take over one of the newest volumes, that has room, no writer and a sound end; None if there is none."""
+        """Take over one of the newest volumes; None if none has room, no writer, a sound end, and all in the index."""
         for number in reversed(self._directory.numbers()[-_ADOPTABLE:]):
             with contextlib.suppress(FileNotFoundError, Unsound):
                 file = self._files.open_to_write(self._directory.volume_path(number))
@@ -215,25 +225,15 @@ class VolumeWriter:
         if header.closed or not self._files.is_at(file.fd, self._directory.volume_path(number)):
             return None
         size = self._files.size(file.fd)
-        end = self._sound_end(file, header, size)
-        if end is None:
+        window = VolumeWindow(self._files, file, size)
+        if window.header(header.tag, header.noted) is not None:
+            return None  # to be put into the index first
+        if header.noted > size or not window.is_zero(header.noted):
             self._files.write_at(file.fd, (encode_closed(),), CLOSED_OFFSET)
             return None
-        if end + total > self._max_size:
+        if header.noted + total > self._max_size:
             return None
-        self._files.fdatasync(file.fd)  # the last records of a process that died may be in memory only
-        return _Volume(number, file, header, end, size)
-
-    def _sound_end(self, file: OpenFile, header: VolumeHeader, size: int) -> int | None:
-        """Return the end of the last record if there are only zeros behind it; None for a torn tail."""
-        window = VolumeWindow(self._files, file, size)
-        position = header.noted
-        while (found := window.header(header.tag, position)) is not None:
-            if not is_sound(found, window.view(position, found.length)):
-                return None
-            position += padded(found.length)
-        # Where the file ends before, so does the padding of a record.
-        return position if position <= size and window.is_zero(position) else None
+        return _Volume(number, file, header, header.noted, size)
 
     # New volumes
 

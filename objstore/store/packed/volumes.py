@@ -25,6 +25,7 @@ from objstore.store.objects.format import Unsound
 from objstore.store.packed.format import (
     ALIGNMENT,
     FIELDS_SIZE,
+    NOTE_OFFSET,
     VOLUME_HEADER_SIZE,
     Header,
     Outgoing,
@@ -32,6 +33,7 @@ from objstore.store.packed.format import (
     decode_marks,
     decode_volume_header,
     encode_mark,
+    encode_note,
     is_sound,
     padded,
     verify_head,
@@ -99,12 +101,16 @@ class Volumes:
         """
         return self._writer.append(records)
 
+    def own_number(self) -> int | None:
+        """Return the number of the volume that this object appends to; None before its first record."""
+        return self._writer.own_number()
+
     def indexed(self) -> None:
         """All that was appended is in the index: note that in the volume's header, at times, for the next process."""
         self._writer.indexed()
 
     def roll(self) -> None:
-        """Close the volume of this process for writing; all that was appended must be in the index."""
+        """Close the volume of this process for writing."""
         self._writer.roll()
 
     # Reading
@@ -245,9 +251,21 @@ class Volumes:
             yield Place(volume, position, header.length, header.head), header, sound
             position += padded(header.length)
 
+    def ends_at(self, volume: int, position: int) -> bool:
+        """Return whether there are only zeros from a position on."""
+        file = self._files.open(self._directory.volume_path(volume))
+        return VolumeWindow(self._files, file, self._files.size(file.fd)).is_zero(position)
+
     def noted(self, volume: int) -> int:
         """Return the position before which all records are in the index."""
         return self._directory.header(self._files.open(self._directory.volume_path(volume))).noted
+
+    def note(self, volume: int, position: int) -> None:
+        """All records before a position are in the index: note that in the header of a volume that was claimed."""
+        file = self._files.open_to_write(self._directory.volume_path(volume))
+        header = self._directory.header(file)
+        if position > header.noted:
+            self._files.write_at(file.fd, (encode_note(header.tag, position),), NOTE_OFFSET)
 
     def sync(self, volume: int) -> None:
         """Make durable what a process appended that may have died before it did so."""
@@ -327,7 +345,10 @@ class Volumes:
         return False
 
     def claim(self, volume: int) -> OpenFile | None:
-        """Keep all from appending to a volume until the file returned is closed; None if it has a writer."""
+        """Keep all from appending to a volume until the file returned is closed; None if it has a writer.
+
+        Whoever puts the records of a process that died into the index, and notes that, claims the volume for it.
+        """
         file = self._files.open(self._directory.volume_path(volume))
         return file if self._files.try_lock(file.fd) else None
 

@@ -64,6 +64,13 @@ def test_content_in_pieces_is_one_content() -> None:
     assert encode_head(TAG, Outgoing(NAME, CHANGES[0], METADATA_LINE, pieces, crc32c(b"content"))) == record()[:-7]
 
 
+def test_a_copy_says_so() -> None:
+    head = encode_head(TAG, Outgoing(NAME, CHANGES[0], METADATA_LINE, (), 0, is_copy=True))
+    assert decode_header(TAG, head).is_copy
+    assert not decode_header(TAG, record()).is_copy
+    assert verify_record(TAG, head, NAME, CHANGES[0]).content == b""
+
+
 def test_any_flipped_bit_of_a_record_is_noticed() -> None:
     data = record()
     for bit in range(8 * len(data)):
