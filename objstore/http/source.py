@@ -36,7 +36,7 @@ class Source(Protocol):
         """Return up to `limit` bytes, waiting a moment for many; b'' at the end, and again after it."""
 
     def into(self, view: memoryview) -> int:
-        """Fill the view, or part of it; return the number of bytes, 0 at the end."""
+        """Fill the view, or part of it, as `piece` gives bytes; return the number of bytes, 0 at the end."""
 
 
 class NoBody:
@@ -97,7 +97,7 @@ class LengthSource:
             return 0
         self._check()
         try:
-            taken = self._stream.recv_into(view[:left], self._timeout)
+            taken = self._stream.recv_run_into(view[:left], left, self._timeout)
         except OSError as error:
             raise _failure(error, left) from None
         self._count(taken)

@@ -122,17 +122,7 @@ class Stream:
         if self._unread:
             return self.take_unread(limit)
         if not self.tls:
-            want = min(limit, sure, FILL_BYTES)
-            if want > 16384:
-                self._set_low(want)
-                try:
-                    self._readable(min(FILL_SECONDS, timeout))
-                except TooSlow:
-                    raise
-                except TimeoutError:
-                    self._set_low(1)
-            else:
-                self._set_low(1)
+            self._await_run(min(limit, sure), timeout)
             return self.recv(limit, timeout)
         data = self.recv(limit, timeout)
         runs = [data]
@@ -175,13 +165,26 @@ class Stream:
         """Return the bytes that were put back or received early, without taking them."""
         return self._unread
 
-    def recv_into(self, view: memoryview, timeout: float) -> int:
-        """Receive as `recv` does, into a buffer; return the number of bytes, 0 at the end."""
+    def recv_run_into(self, view: memoryview, sure: int, timeout: float) -> int:
+        """Receive as `recv_run` does, into a buffer; return the number of bytes, 0 at the end."""
         if self._unread:
             data = self.take_unread(len(view))
             view[: len(data)] = data
             return len(data)
-        self._set_low(1)
+        if not self.tls:
+            self._await_run(min(len(view), sure), timeout)
+            return self._recv_into(view, timeout)
+        have = taken = self._recv_into(view, timeout)
+        while taken and have < len(view):  # a TLS record holds 16 KiB: take those that have come
+            try:
+                taken = self.sock.recv_into(view[have:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            have += taken
+            self.moved += taken
+        return have
+
+    def _recv_into(self, view: memoryview, timeout: float) -> int:
         while True:
             try:
                 taken: int = self.sock.recv_into(view)
@@ -192,6 +195,20 @@ class Stream:
             else:
                 self.moved += taken
                 return taken
+
+    def _await_run(self, sure: int, timeout: float) -> None:
+        """Wait a moment for up to `sure` bytes, if they are many."""
+        want = min(sure, FILL_BYTES)
+        if want <= 16384:
+            self._set_low(1)
+            return
+        self._set_low(want)
+        try:
+            self._readable(min(FILL_SECONDS, timeout))
+        except TooSlow:
+            raise
+        except TimeoutError:
+            self._set_low(1)
 
     def _set_low(self, low: int) -> None:
         """Let the kernel wake this thread only when `low` bytes have come; it also opens the window for them."""

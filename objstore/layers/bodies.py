@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Protocol
 
 from objstore.core.errors import BodyTruncated, LimitExceeded
+from objstore.runtime.blocks import SIZE, new_block
 
 PIECE = 1 << 20  # bytes read at a time
+FILL_SECONDS = 1.0  # of one block, far below the time that nodes allow between two
 
 
 class ObjectBody(Protocol):
-    """Bytes that are read once. length: their number, None if it is not known before the end."""
+    """Bytes that are read once. length: their number, None if it is not known before the end.
+
+    A body may also have `readinto`, which fills a part of a view and returns the number of bytes, 0 at the end.
+    """
 
     @property
     def length(self) -> int | None: ...
@@ -61,6 +67,50 @@ def pieces(body: ObjectBody, limit: int) -> Iterator[bytes]:
         if remaining is not None:
             remaining -= len(piece)
         yield piece
+
+
+def blocks(body: ObjectBody, limit: int, fill_seconds: float = FILL_SECONDS) -> Iterator[memoryview]:
+    """Yield a body in blocks (`runtime.blocks`), all full but the last, unless its sender is slow.
+
+    Raises as `pieces` does. fill_seconds: after which a block is handed on, although it is not full.
+    """
+    into = _filler(body)
+    remaining = body.length
+    size = 0
+    while remaining is None or remaining > 0:
+        block = new_block()
+        wanted = SIZE if remaining is None else min(SIZE, remaining)
+        filled, ended = 0, False
+        late = monotonic() + fill_seconds
+        while filled < wanted and not ended and (not filled or monotonic() < late):
+            count = into(block[filled:wanted])
+            filled += count
+            ended = not count
+        size += filled
+        if size > limit:
+            raise LimitExceeded(f"the body is larger than {limit} bytes")
+        if remaining is not None:
+            remaining -= filled
+            if ended:
+                raise BodyTruncated(f"the body ended {remaining} bytes before its announced length")
+        if filled:
+            yield block if filled == SIZE else block[:filled]
+        if ended:
+            return
+
+
+def _filler(body: ObjectBody) -> Callable[[memoryview], int]:
+    """Return the body's `readinto`; if it has none, a copy of what it gives."""
+    into: Callable[[memoryview], int] | None = getattr(body, "readinto", None)
+    if into is not None:
+        return into
+
+    def copied(view: memoryview) -> int:
+        data = body.read_chunk(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    return copied
 
 
 def whole(body: ObjectBody, limit: int) -> bytes:

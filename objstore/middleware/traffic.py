@@ -63,7 +63,12 @@ class CountedInput:
         self.count += sum(map(len, lines))
         return lines
 
-    def readinto(self, buffer: object) -> int:
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill a part of a buffer, by a copy if the stream cannot."""
+        if not hasattr(self._stream, "readinto"):
+            data = self.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
         try:
             size: int = self._stream.readinto(buffer)
         except ClientGone:

@@ -25,6 +25,8 @@ Buffer = bytes | bytearray | memoryview
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
 _START_WRITEBACK = 2  # SYNC_FILE_RANGE_WRITE
+_AWAIT_WRITEBACK = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER
+_NO_RANGES = frozenset({errno.ENOSYS, errno.ESPIPE, errno.EINVAL, errno.EOPNOTSUPP})
 _MAX_VECTORS = 512  # half of Linux's IOV_MAX
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -246,10 +248,54 @@ class Files:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         os.setxattr(fd, name, value)
 
-    def start_writeback(self, fd: int) -> None:
-        """Let the disk begin with what was written, without waiting; promises nothing."""
+    def set_direct(self, fd: int, direct: bool) -> bool:
+        """Let writes go past the page cache, or through it again; return False if the file system refuses.
+
+        While they go past it, memory, position and length must be multiples of the disk's block, as those of
+        `runtime.blocks` are.
+        """
+        if not hasattr(os, "O_DIRECT"):
+            return not direct
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags | (os.O_DIRECT if direct else 0))
+        except OSError as error:
+            if not direct or error.errno != errno.EINVAL:
+                raise
+            return False
+        return True
+
+    def write_direct(self, fd: int, block: memoryview) -> int:
+        """Append past the page cache, after `set_direct`.
+
+        Return the number of bytes written: fewer than all if the file system then refused, as some do only now.
+        """
+        done = 0
+        while done < len(block):
+            try:
+                done += os.write(fd, block[done:])
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                break
+        return done
+
+    def start_writeback(self, fd: int, offset: int = 0, size: int = 0) -> None:
+        """Let the disk begin with what was written, without waiting; promises nothing. size: 0 up to the end."""
         if hasattr(_libc, "sync_file_range"):
-            _libc.sync_file_range(fd, ctypes.c_longlong(0), ctypes.c_longlong(0), _START_WRITEBACK)
+            _libc.sync_file_range(fd, ctypes.c_longlong(offset), ctypes.c_longlong(size), _START_WRITEBACK)
+
+    def await_writeback(self, fd: int, offset: int, size: int) -> None:
+        """Wait until bytes are out of the page cache; they are not durable before `fsync`.
+
+        Raises OSError if the disk failed: the kernel then does not report it to `fsync` again.
+        """
+        if not hasattr(_libc, "sync_file_range"):
+            return
+        if _libc.sync_file_range(fd, ctypes.c_longlong(offset), ctypes.c_longlong(size), _AWAIT_WRITEBACK):
+            code = ctypes.get_errno()
+            if code not in _NO_RANGES:
+                raise OSError(code, os.strerror(code))
 
     def fsync(self, fd: int) -> None:
         """Make content, size and extended attributes durable; not the name."""

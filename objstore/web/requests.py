@@ -133,7 +133,7 @@ def has_body(environ: Environ) -> bool:
 class WsgiBody:
     """The body of a request, for those who read it without an environ: see `layers.bodies.ObjectBody`."""
 
-    __slots__ = ("_environ", "length", "read_chunk")
+    __slots__ = ("_environ", "length", "read_chunk", "readinto")
 
     def __init__(self, environ: Environ) -> None:
         length = content_length(environ)
@@ -141,6 +141,7 @@ class WsgiBody:
         self._environ = environ
         self.length = 0 if length is None and not has_body(environ) else length
         self.read_chunk: Callable[[int], bytes] = getattr(stream, "read_chunk", None) or stream.read
+        self.readinto: Callable[[memoryview], int] | None = getattr(stream, "readinto", None)
 
     def check(self) -> None:
         """Raise BodyTruncated if the client is known to have gone before the end of the body; reads nothing."""

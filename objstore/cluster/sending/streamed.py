@@ -17,13 +17,13 @@ from objstore.cluster.writes import REPLACED, WriteResult, gather, stand_ins
 from objstore.core.errors import ChecksumMismatch, InvalidInput, NodeFailure, NodeTimeout
 from objstore.core.nodes import Node
 from objstore.core.timestamps import ZERO
-from objstore.layers.bodies import ObjectBody, pieces
+from objstore.layers.bodies import ObjectBody, blocks
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
-QUEUED = 2  # pieces of up to 1 MiB that wait for a slow node
+QUEUED = 2  # blocks of up to 1 MiB that wait for a slow node
 
 
 class BodySender:
@@ -57,7 +57,7 @@ class BodySender:
             self._cluster.note_failure(self.node, self._request, failure)
             self._upload.abort()
 
-    def put(self, piece: bytes) -> None:
+    def put(self, piece: memoryview) -> None:
         """Queue a piece; a node that accepts none for `node_timeout` has failed."""
         if self.failed:
             return
@@ -98,7 +98,7 @@ class _Md5:
         self._hash = hashlib.md5(usedforsecurity=False)
         self._pending: Callable[[], object] | None = None
 
-    def update(self, piece: bytes) -> None:
+    def update(self, piece: memoryview) -> None:
         self._settle()
         self._pending = self._pool.start(self._hash.update, piece)
 
@@ -221,7 +221,7 @@ class PutStream:
     def _stream(self, senders: list[BodySender], md5: _Md5 | None) -> int:
         """Send the body; return its size."""
         size = 0
-        for piece in pieces(self._body, self._limit):
+        for piece in blocks(self._body, self._limit):
             size += len(piece)
             if md5 is not None:
                 md5.update(piece)

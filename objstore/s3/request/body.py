@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
 from objstore.runtime import green
@@ -20,6 +20,9 @@ from objstore.s3.language.errors import S3Error, incomplete, wrong_count
 from objstore.s3.request.aws_chunked import ChunkDecoder, Event
 from objstore.s3.request.declared import MAX_PUT, Declared, too_large
 from objstore.s3.request.signature.keys import Seed
+
+_Wanted = TypeVar("_Wanted")
+_Received = TypeVar("_Received")
 
 MIB = 1 << 20
 EMPTY = io.BytesIO()  # an empty wsgi.input
@@ -53,6 +56,7 @@ class Payload:
         self.algorithm = declared.algorithm
         self.checksums: Mapping[str, str] = {}
         self._read: Callable[[int], bytes] = getattr(source, "read_chunk", None) or source.read
+        self._readinto: Callable[[memoryview], int] | None = getattr(source, "readinto", None)
         self._declared = declared
         self._pool = pool
         self._seed = seed
@@ -90,14 +94,36 @@ class Payload:
         if self._ended:
             return b""
         data = self._next(limit)
-        self._received += len(data)
+        self._count(len(data))
+        return data
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill a part of the view, as `read_chunk` returns bytes; return their number.
+
+        The part must stay unchanged until the next call, or the end: a thread hashes it.
+        """
+        if self._ended:
+            return 0
+        if self._decoder is None and self._readinto is not None:
+            count = self._receive(self._readinto, view)
+            if count:
+                self._hash([view[:count]])
+        else:
+            data = self._next(len(view))
+            count = len(data)
+            view[:count] = data
+        self._count(count)
+        return count
+
+    def _count(self, size: int) -> None:
+        """Count bytes of the payload, 0 at its end; check it if it is complete."""
+        self._received += size
         if self.length is not None and self._received > self.length:
             raise self._excess(self.length)
         if self._received > MAX_PUT:  # possible without an announced length
             raise too_large(self._received)
-        if not data or self._received == self.length:
+        if not size or self._received == self.length:
             self._finish()
-        return data
 
     def read(self, size: int | None = -1) -> bytes:
         remaining = -1 if size is None else size
@@ -140,7 +166,7 @@ class Payload:
         """Return bytes of the payload, b'' at its end; their hashing has begun."""
         decoder = self._decoder
         if decoder is None:
-            data = self._receive(limit)
+            data = self._receive(self._read, limit)
             if data:
                 self._hash([data])
             return data
@@ -160,7 +186,7 @@ class Payload:
             green.sleep()  # decoding many chunks blocks other requests
             start = decoder.at
         else:
-            self._piece = self._receive(limit)
+            self._piece = self._receive(self._read, limit)
             if not self._piece:
                 decoder.end()
                 return []
@@ -169,9 +195,9 @@ class Payload:
             self._piece = b""
         return events
 
-    def _receive(self, limit: int) -> bytes:
+    def _receive(self, read: Callable[[_Wanted], _Received], wanted: _Wanted) -> _Received:
         try:
-            return self._read(limit)
+            return read(wanted)
         except BodyTruncated:
             raise incomplete() from None
         except BodyTimeout:
@@ -233,7 +259,7 @@ class Payload:
             self._received += len(data)
             raise self._excess(self.length)
         remaining = _MAX_IGNORED
-        while remaining > 0 and (data := self._receive(remaining)):
+        while remaining > 0 and (data := self._receive(self._read, remaining)):
             remaining -= len(data)
 
     def _excess(self, length: int) -> S3Error:
@@ -244,7 +270,7 @@ class Payload:
             if decoder is not None:
                 self._received += len(_bytes_of(self._decode(decoder, MIB)))
                 continue
-            data = self._receive(MIB)
+            data = self._receive(self._read, MIB)
             if not data:
                 break
             self._received += len(data)

@@ -14,13 +14,14 @@ from objstore.core.names import Location, is_hash, is_suffix
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES, Files
 from objstore.runtime.number_locks import NumberLocks
-from objstore.runtime.settings import positive, setting, size
+from objstore.runtime.settings import boolean, positive, setting, size
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.change import TOMBSTONE, Change
 from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, Look, ObjectInfo, ObjectMetadata, Result
 from objstore.store.objects.commit import Arrival, Committer, KnownDirs, Runs, submit
+from objstore.store.objects.content_flow import DirectWrites
 from objstore.store.objects.format import encode_record
 from objstore.store.objects.hashes import Marks
 from objstore.store.objects.layout import Layout, changes_among, is_partition, lock_number_of
@@ -61,6 +62,12 @@ class FileSettings:
         int, "2048", "number of objects per device whose metadata each process caches; 0: none"
     )
     background_threads_per_disk: int = setting(positive, "2", "number of threads per device for replication and audits")
+    direct_writes: bool = setting(
+        boolean, "true", "write large objects past the page cache, if the file system allows it"
+    )
+    unwritten_limit: int = setting(
+        size, "16M", "bytes of a large object that may wait in the page cache to be written, without direct_writes"
+    )
     patience: float = 0.0
     timeout: float = 0.0
 
@@ -96,7 +103,8 @@ class FileStore:
         committer = Committer(files, self.layout, self._known_dirs, self._ordered)
         pool = pool or ThreadPool(f"disk:{self.root}", settings.threads_per_disk, settings.patience)
         commits = batching(f"commit:{self.root}", committer.run, patience=settings.patience)
-        self._tools = Tools(files, pool, committer, commits, self.root)
+        direct = DirectWrites(settings.direct_writes)
+        self._tools = Tools(files, pool, committer, commits, self.root, direct, settings.unwritten_limit)
         self._disk = Disk(files, pool, Buffers(), settings.timeout)
         self._recent = Recent(files, settings.recent_lookups)
         self._note_times: dict[tuple[Location, Change], float] = {}  # when last, by the monotonic clock

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 from awscrt.checksums import crc32c
 
+from objstore.runtime.blocks import full_block
+
 BLOCK = 64 * 1024  # bytes of content under one checksum
 ATTRIBUTE = "user.objstore.metadata"
 RECORD_VERSION = b"1"
@@ -120,6 +122,10 @@ class BlockChecksums:
 
     def update(self, data: Buffer) -> None:
         length = len(data)
+        block = None if self._filled else full_block(data)
+        if block is not None:  # other replicas in this process may have come to it before
+            self._done.extend(block.once(lambda: _sums_of(data)))
+            return
         if self._filled + length < BLOCK:
             self._crc = crc32c(data, self._crc)
             self._filled += length
@@ -140,6 +146,12 @@ class BlockChecksums:
         if self._filled:
             return self._done + array("I", (self._crc,))
         return self._done
+
+
+def _sums_of(data: Buffer) -> array[int]:
+    """Return the checksums of whole blocks of content."""
+    view = memoryview(data)
+    return array("I", (crc32c(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)))
 
 
 def encode_record(fields: Mapping[str, object]) -> bytes:

@@ -8,12 +8,14 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from objstore.runtime.blocks import is_of_block
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
 from objstore.store.objects.commit import Arrival, Committer, Runs, submit
+from objstore.store.objects.content_flow import ContentFlow, DirectWrites
 from objstore.store.objects.format import BlockChecksums, encode_record
 from objstore.store.objects.jobs import Job, close_after
 from objstore.store.objects.records import data_fields, info_of_data
@@ -22,17 +24,24 @@ from objstore.store.objects.room import Room
 SMALL = 256 * 1024  # objects up to this size in bytes touch the disk only at their commit
 LARGE_PIECE = 64 * 1024  # pieces of at least this size in bytes go to a thread by themselves
 GATHER = 256 * 1024  # bytes that a thread is given at once, where pieces are smaller
-WRITEBACK = 8 * 1024 * 1024  # bytes after which the disk is sent to work
 
 
 class Tools(NamedTuple):
-    """The dependencies of a writer. root: the device's directory, for messages."""
+    """The dependencies of a writer. root: the device's directory, for messages.
+
+    direct, unwritten_limit: see `content_flow`.
+    """
 
     files: Files
     pool: ThreadPool
     committer: Committer
     commits: Runs
     root: str
+    direct: DirectWrites
+    unwritten_limit: int
+
+    def content_flow(self) -> ContentFlow:
+        return ContentFlow(self.files, self.direct, self.unwritten_limit)
 
 
 class UnwrittenContent:
@@ -41,13 +50,13 @@ class UnwrittenContent:
     One call at a time; each holds the file open until it ends.
     """
 
-    def __init__(self, hashing: bool, room: Room | None) -> None:
+    def __init__(self, hashing: bool, room: Room | None, flow: ContentFlow) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False) if hashing else None
         self.checksums = BlockChecksums()
         self.file: OpenFile | None = None
         self._room = room
+        self._flow = flow
         self._written = 0
-        self._unsent = 0
         self._lock = threading.Lock()  # of file and _let_go, which the loop and a thread may both change
         self._let_go = False
 
@@ -80,14 +89,16 @@ class UnwrittenContent:
         length = sum(map(len, pieces))
         if self._room is not None:
             self._room.reserve(self._written + length, lambda end: tools.files.preallocate(file.fd, end))
-        tools.files.write(file.fd, pieces)
+        self._flow.append(file.fd, pieces)
         if not taken_in:
             self.take_in(pieces)
         self._written += length
-        self._unsent += length
-        if self._unsent >= WRITEBACK:
-            self._unsent = 0
-            tools.files.start_writeback(file.fd)
+
+    def stage(self, committer: Committer, arrival: Arrival) -> None:
+        """Write what is not in the file yet, the trailer behind it, and sync."""
+        assert arrival.file is not None
+        arrival.content = self._flow.end(arrival.file.fd)
+        committer.stage_synced(arrival)
 
 
 class FileWriter:
@@ -107,7 +118,7 @@ class FileWriter:
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = UnwrittenContent(hashing, room)
+        self._content = UnwrittenContent(hashing, room, tools.content_flow())
         self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0
@@ -134,7 +145,7 @@ class FileWriter:
             self._pending.clear()
         if length >= LARGE_PIECE:
             self._flush(data)
-            if type(data) is not bytes:
+            if not is_of_block(data):
                 self._wait()  # the caller may use its buffer again
             return
         self._pending.append(data if type(data) is bytes else bytes(data))
@@ -204,7 +215,7 @@ class FileWriter:
         )
         self._closed = True
         if self._streams:
-            self._start(self._tools.committer.stage_synced, arrival)
+            self._start(content.stage, self._tools.committer, arrival)
             self._wait()
         content.let_go()  # from here on the file is the committer's, who closes it
         self._close_room()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
 import ssl
 import subprocess
@@ -304,6 +305,47 @@ def test_large_body_comes_in_large_pieces(serve: Any) -> None:
     assert wire.rest().startswith(b"HTTP/1.1 200")
     assert sum(sizes) == 16 << 20
     assert len(sizes) < 100
+
+
+def test_a_fast_body_fills_buffers_in_large_runs(serve: Any) -> None:
+    sizes: list[int] = []
+    seen = hashlib.md5()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        buffer = bytearray(1 << 20)
+        while size := environ["wsgi.input"].readinto(buffer):
+            sizes.append(size)
+            seen.update(buffer[:size])
+        start_response("200 OK", [])
+        return []
+
+    body = bytes(range(256)) * 32768 + b"rest"
+    wire = serve(app).connect()
+    wire.send(PUT + b"Content-Length: %d\r\n\r\n" % len(body))
+    wire.send(body)
+    assert wire.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert (sum(sizes), seen.digest()) == (len(body), hashlib.md5(body).digest())
+    assert len(sizes) < 60
+    wire.send(GET)
+    assert wire.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_a_slow_body_fills_a_part_of_a_buffer(serve: Any) -> None:
+    got: list[int] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        while size := environ["wsgi.input"].readinto(bytearray(1 << 20)):
+            got.append(size)
+        start_response("200 OK", [])
+        return []
+
+    wire = serve(app).connect()
+    wire.send(PUT + b"Content-Length: 1000000\r\n\r\n")
+    wire.send(bytes(1000))
+    green.sleep(0.5)
+    assert sum(got) == 1000
+    wire.send(bytes(999000))
+    assert wire.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
 def test_slow_body_is_handed_on_before_it_is_large(serve: Any) -> None:

@@ -131,6 +131,20 @@ def test_large_pieces_pass_uncopied_and_other_attributes_are_the_streams():
     assert field(lines, RECEIVED) == "10"
 
 
+def test_a_buffer_is_filled_from_a_stream_that_cannot():
+    class Stream:
+        def read(self, size):
+            return b"abc"[:size]
+
+    def app(environ, start_response):
+        buffer = bytearray(5)
+        assert (environ["wsgi.input"].readinto(buffer), bytes(buffer)) == (3, b"abc\0\0")
+        return Response(200)(environ, start_response)
+
+    lines, _ = logged(app, HTTP_TRANSFER_ENCODING="chunked", **{"wsgi.input": Stream()})
+    assert field(lines, RECEIVED) == "3"
+
+
 def test_a_request_without_body_keeps_its_input():
     stream = io.BytesIO()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from objstore.runtime.blocks import SIZE, new_block
 from objstore.runtime.files import FILES, Buffer, Files, exists, file_system_of, is_directory
 
 
@@ -91,6 +92,45 @@ def test_preallocation_leaves_the_size_as_it_is(tmp_path: Path) -> None:
     FILES.start_writeback(file.fd)
     assert FILES.size(file.fd) == 0
     file.close()
+
+
+def test_blocks_past_the_page_cache_and_bytes_through_it_make_one_file(tmp_path: Path) -> None:
+    file = FILES.create(str(tmp_path / "file"))
+    block = new_block()
+    block[:] = bytes(range(256)) * (SIZE // 256)
+    expected = b""
+    if FILES.set_direct(file.fd, True):  # not every file system can
+        assert FILES.write_direct(file.fd, block) == SIZE
+        expected += bytes(block)
+    assert FILES.set_direct(file.fd, False)
+    FILES.write(file.fd, (b"the rest",))
+    FILES.start_writeback(file.fd, 0, SIZE)
+    FILES.await_writeback(file.fd, 0, SIZE)
+    assert (tmp_path / "file").read_bytes() == expected + b"the rest"
+    file.close()
+
+
+def test_a_write_past_the_page_cache_that_is_refused_writes_nothing(tmp_path: Path) -> None:
+    file = FILES.create(str(tmp_path / "file"))
+    if not FILES.set_direct(file.fd, True):
+        pytest.skip("the file system has no such writes")
+    assert FILES.write_direct(file.fd, new_block()[:100]) in (0, 100)  # 100 is no multiple of a disk's block
+    file.close()
+
+
+def test_writeback_of_what_cannot_have_any_is_no_error() -> None:
+    reader, writer = os.pipe()
+    FILES.await_writeback(writer, 0, 1)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_writeback_of_a_closed_file_is_an_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(OSError):
+        FILES.await_writeback(writer, 0, 1)
 
 
 def test_a_file_in_memory_is_opened_with_the_stamps_of_itself_and_its_directory(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objstore.core.errors import BodyTimeout, BodyTruncated
+from objstore.layers.bodies import blocks
 from objstore.runtime import green
 from objstore.runtime.threads import ThreadPool
 from objstore.s3.language import checksums
@@ -390,3 +391,71 @@ def test_tiny_chunks_leave_others_their_turn() -> None:
     assert everything(body) == b"a" * count
     green.kill(others)
     assert turns > 15
+
+
+class Filling(Slow):
+    """A source that also fills buffers."""
+
+    def readinto(self, view: memoryview) -> int:
+        data = self.read_chunk(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+def filled(data: bytes, headers: Mapping[str, str] | None = None, sha256: str = "", size: int = 1 << 20) -> Payload:
+    known = {"Content-Length": str(len(data)), **(headers or {})}
+    return Payload(Filling(data, size), declared.read(known, sha256), Seed(KEY, ISO, SCOPE, START), POOL)
+
+
+def in_blocks(body: Payload) -> bytes:
+    return b"".join(map(bytes, blocks(body, 1 << 30)))
+
+
+LARGE = bytes(range(251)) * 10_000
+
+
+@pytest.mark.parametrize("size", [1000, 100_000, 1 << 20])
+def test_a_body_received_into_blocks_is_handed_out_and_hashed(size: int) -> None:
+    crc = {"X-Amz-Checksum-Crc32": crc32(LARGE), "Content-Md5": b64(hashlib.md5(LARGE).digest())}
+    body = filled(LARGE, crc, hashlib.sha256(LARGE).hexdigest(), size)
+    assert in_blocks(body) == LARGE
+    assert body.checksums == {"CRC32": crc32(LARGE)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "sha256", "code"),
+    [
+        ({}, "0" * 64, "XAmzContentSHA256Mismatch"),
+        ({"Content-Md5": b64(b"0" * 16)}, "", "BadDigest"),
+        ({"X-Amz-Checksum-Crc32": "AAAAAQ=="}, "", "BadDigest"),
+    ],
+)
+def test_a_body_received_into_blocks_fails_before_its_last_block(
+    headers: Mapping[str, str], sha256: str, code: str
+) -> None:
+    handed_out: list[memoryview] = []
+    body = filled(LARGE, headers, sha256)
+    assert failure(lambda: handed_out.extend(blocks(body, 1 << 30))).code == code
+    assert sum(map(len, handed_out)) < len(LARGE)
+
+
+def test_blocks_of_a_body_that_ends_early_are_incomplete() -> None:
+    assert failure(lambda: in_blocks(filled(LARGE, {"Content-Length": str(len(LARGE) + 1)}))).code == "IncompleteBody"
+
+
+def test_a_body_of_unknown_length_in_blocks_is_checked_at_its_end() -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    body = Payload(Filling(LARGE), declared.read(headers, hashlib.sha256(LARGE).hexdigest()), None, POOL)
+    assert in_blocks(body) == LARGE
+    assert body.readinto(memoryview(bytearray(10))) == 0
+    other = Payload(Filling(LARGE), declared.read(headers, "0" * 64), None, POOL)
+    assert failure(lambda: in_blocks(other)).code == "XAmzContentSHA256Mismatch"
+
+
+def test_signed_chunks_fill_blocks() -> None:
+    framed = Chunks().signed(LARGE, 65536) + b"\r\n"
+    assert in_blocks(filled(framed, decoded_length(LARGE), SIGNED)) == LARGE
+    damaged = bytearray(framed)
+    damaged[1_500_000] ^= 1
+    body = filled(bytes(damaged), decoded_length(LARGE), SIGNED)
+    assert failure(lambda: in_blocks(body)).code == "SignatureDoesNotMatch"

@@ -250,7 +250,18 @@ class FaultyFiles(Files):
         self._step("fdatasync")
         self._open[fd].sync_data()
 
-    def start_writeback(self, fd: int) -> None:
+    def set_direct(self, fd: int, direct: bool) -> bool:
+        return True
+
+    def write_direct(self, fd: int, block: memoryview) -> int:
+        """As far as a power cut goes, the disk's own cache may lose what the page cache would."""
+        self.write(fd, (block,))
+        return len(block)
+
+    def start_writeback(self, fd: int, offset: int = 0, size: int = 0) -> None:
+        pass
+
+    def await_writeback(self, fd: int, offset: int, size: int) -> None:
         pass
 
     def open_dir(self, path: str) -> OpenFile:

@@ -38,6 +38,7 @@ NAME = "/a/c/o"
 POOL = ThreadPool("crash-tests", 1)
 SEEDS = (None, 1, 2, 3, 4)
 OLD, NEW, LARGE = b"old" * 100, b"new" * 200, b"large" * 50_000
+HUGE = b"blocks" * 400_000  # two blocks that are written past the page cache, and a rest
 
 
 def store_at(root: str, files: Any = None) -> FileStore:
@@ -84,6 +85,7 @@ Act = Callable[[FileStore], None]
 CASES: dict[str, tuple[tuple[Act, ...], Act]] = {
     "first put": ((), lambda store: put(store, 5, NEW)),
     "first large put": ((), lambda store: put(store, 5, LARGE)),
+    "first put past the page cache": ((), lambda store: put(store, 5, HUGE)),
     "overwrite": ((lambda store: put(store, 1, OLD),), lambda store: put(store, 5, NEW)),
     "large overwrite": ((lambda store: put(store, 1, OLD), lambda s: post(s, 2)), lambda store: put(store, 5, LARGE)),
     "late put": ((lambda store: put(store, 7, OLD),), lambda store: put(store, 5, NEW)),

@@ -5,6 +5,7 @@ from awscrt.checksums import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objstore.runtime.blocks import SIZE, new_block
 from objstore.store.objects.format import (
     BLOCK,
     FOOTER,
@@ -80,6 +81,30 @@ def test_block_checksums_do_not_depend_on_the_pieces(lengths: list[int]) -> None
         start += length
     expected = [crc32c(content[first : first + BLOCK]) for first in range(0, len(content), BLOCK)]
     assert list(checksums.finish()) == expected
+
+
+@pytest.mark.parametrize("before", [0, 100, BLOCK])
+def test_checksums_of_a_block_of_memory_are_those_of_its_bytes(before: int) -> None:
+    content = bytes(range(251)) * (2 * SIZE // 251 + 1)
+    checksums = BlockChecksums()
+    checksums.update(content[:before])
+    for start in range(before, len(content), SIZE):
+        piece = content[start : start + SIZE]
+        block = new_block()
+        block[: len(piece)] = piece
+        checksums.update(block if len(piece) == SIZE else block[: len(piece)])
+    expected = [crc32c(content[first : first + BLOCK]) for first in range(0, len(content), BLOCK)]
+    assert list(checksums.finish()) == expected
+
+
+def test_replicas_that_get_the_same_block_have_the_same_checksums() -> None:
+    block = new_block()
+    block[:] = bytes(range(256)) * (SIZE // 256)
+    replicas = [BlockChecksums() for _ in range(3)]
+    for checksums in replicas:
+        checksums.update(block)
+    assert len({tuple(checksums.finish()) for checksums in replicas}) == 1
+    assert len(replicas[0].finish()) == SIZE // BLOCK
 
 
 texts = st.text(alphabet=st.characters(), max_size=20)
