@@ -24,13 +24,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import MALFORMED, BodyTruncated, InvalidInput
 from objstore.core.names import is_hash, is_suffix
+from objstore.runtime.boot import boot_id
 from objstore.store.change import Change
 
 PARTITION_HASH = "X-Backend-Partition-Hash"
@@ -207,11 +207,7 @@ class FrameReader:
 
 def boot_identity() -> str:
     """Return the identity of this host until its next boot."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:  # random(4)
-            return file.read().strip()
-    except OSError:
-        return socket.gethostname()
+    return boot_id()
 
 
 def device_identity(boot: str, path: str) -> str:

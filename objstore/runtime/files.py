@@ -16,7 +16,7 @@ import secrets
 import stat
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 Buffer = bytes | bytearray | memoryview
@@ -543,6 +543,20 @@ class Files:
 
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
+
+    def data_ranges(self, fd: int) -> Iterator[tuple[int, int]]:
+        """The stretches of a file that are not holes, from and up to which offset; perhaps more than these."""
+        end = 0
+        size = os.fstat(fd).st_size
+        while end < size:
+            try:
+                start = os.lseek(fd, end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # a hole up to the end
+                    return
+                raise
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+            yield start, end
 
     def changed(self, fd: int) -> float:
         """Return the time at which the file, its names or its attributes last changed, in seconds since the epoch."""

@@ -256,7 +256,7 @@ MAY_SWALLOW = {
         "_size",
     ): "a size for the pace; the audit reads the file and reports the error",
     ("objstore.daemon.rounds", "_load"): "logs, and begins anew; the round reports what it cannot read",
-    ("objstore.replication.objects_messages", "boot_identity"): "/proc",
+    ("objstore.runtime.boot", "boot_id"): "/proc",
     ("objstore.ring.loader", "*"): "goes on with the ring it has",
     ("objstore.runtime.device_counts", "*"): "counts for status, which names the error of a device beside them",
     ("objstore.runtime.drives", "_noted"): "a note made by hand has no content",

@@ -23,6 +23,7 @@ Nothing is synced before `sync`. After a power cut each page is one of its versi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -70,7 +71,8 @@ from objstore.store.packed.pages import (
 from objstore.store.packed.places import Entry
 
 LOCKS = ".pages"  # beside the directory of the index
-_CHECK_SECONDS = 1.0
+DAMAGED = "damaged"  # a file in it
+CHECK_SECONDS = 1.0
 _TRIES = 3  # of reading a page without the lock
 _MAX_PAGES = 64  # of one read
 _MAX_STEPS = 4 * MAX_DEPTH  # of a look-up from page to page
@@ -225,7 +227,7 @@ class Index:
         try:
             return [decode_entry(entries, each) for each in range(start, end, ENTRY)]
         except Unsound as error:
-            raise DamagedIndex(f"{self._path}: {error}") from error
+            raise self._damaged(error) from error
 
     # Changes
 
@@ -250,15 +252,15 @@ class Index:
             self._write(LEAF, depth, number, entries[:start] + new + entries[end:])
             self._learn(depth, number)
         except Unsound as error:
-            raise DamagedIndex(f"{self._path}: {error}") from error
+            raise self._damaged(error) from error
         finally:
             self._release(raw[0])
 
     def add(self, items: Iterable[tuple[str, Entry]], merge: Merge | None = None) -> int:
         """Add entries in the order of hashes, with one write for each page; return the number of items.
 
-        merge: returns the entries of a name that then has several; without it all are kept. Raises ValueError if the
-        order is another, and as `edit`.
+        merge: returns the entries of a name that then has several; without it all are kept. More names that share 30
+        bits than a page has room for are left out: `edit` refused them. Raises ValueError if the order is another.
         """
         count = 0
         for first, group in itertools.groupby(items, key=lambda item: int(item[0][:2], 16)):
@@ -280,6 +282,8 @@ class Index:
             raise Unsound(f"page {number} of depth {depth} is missing")
         if page.state == LEAF:
             entries = b"".join(merged([*split_entries(page.entries), *batch], merge))
+            if depth == MAX_DEPTH:
+                entries = entries[: self._capacity]
             if len(entries) <= self._capacity:
                 if entries != page.entries:
                     self._write(LEAF, depth, number, entries)
@@ -469,6 +473,13 @@ class Index:
             self._levels[depth] = level
         return level
 
+    def _damaged(self, error: Unsound) -> DamagedIndex:
+        """The error that reports damage, which is noted for whoever opens the index next."""
+        with contextlib.suppress(OSError):
+            if self._directory is not None:
+                self._files.open_inside(self._directory, DAMAGED, create=True)
+        return DamagedIndex(f"{self._path}: {error}")
+
     # The whole
 
     def sync(self) -> None:
@@ -512,7 +523,7 @@ class Index:
             self._is_stale = True
             self._current_until = 0.0
             raise StaleIndex(self._path)
-        self._current_until = now + _CHECK_SECONDS
+        self._current_until = now + CHECK_SECONDS
 
     def _open(self) -> None:
         with self._opening:
@@ -543,7 +554,7 @@ class Index:
             self._check(surely=True)
             return call()
         except Unsound as error:
-            raise DamagedIndex(f"{self._path}: {error}") from error
+            raise self._damaged(error) from error
         finally:
             self._release(number)
 

@@ -25,11 +25,13 @@ from objstore.store.objects.format import Unsound
 from objstore.store.packed.format import (
     ALIGNMENT,
     FIELDS_SIZE,
+    HEADER_SIZE,
     NOTE_OFFSET,
     VOLUME_HEADER_SIZE,
     Header,
     Outgoing,
     Record,
+    decode_header,
     decode_marks,
     decode_volume_header,
     encode_mark,
@@ -267,6 +269,13 @@ class Volumes:
         if position > header.noted:
             self._files.write_at(file.fd, (encode_note(header.tag, position),), NOTE_OFFSET)
 
+    def header_at(self, volume: int, position: int) -> Header:
+        """Return the header of the record at a position. Raises Unsound if there is none."""
+        opened = self._open(volume)
+        buffer = bytearray(HEADER_SIZE)
+        del buffer[self._files.read_at(opened.file.fd, buffer, position) :]
+        return decode_header(opened.tag, buffer)
+
     def sync(self, volume: int) -> None:
         """Make durable what a process appended that may have died before it did so."""
         file = self._files.open_to_write(self._directory.volume_path(volume))
@@ -307,14 +316,23 @@ class Volumes:
         """Return the positions of the records that are marked as dead."""
         return set(self._marks(volume))
 
+    def marks_size(self, volume: int) -> int:
+        """Return the bytes of the marks of a volume."""
+        try:
+            marks = self._files.open(self._directory.marks_path(volume))
+        except FileNotFoundError:
+            return 0
+        return self._files.size(marks.fd)
+
+    def dead_since(self, volume: int, size: int) -> list[int]:
+        """Return the positions of the records that were marked as dead since the marks had this size."""
+        return [position for position, _ in self._marks_from(volume, size)]
+
     def usage(self, volume: int) -> Usage:
         """Return the size of a volume, and how much of it is dead."""
         opened = self._open(volume)
         size = self._files.size(opened.file.fd)
-        marks_size = 0
-        with contextlib.suppress(FileNotFoundError):
-            marks = self._files.open(self._directory.marks_path(volume))
-            marks_size = self._files.size(marks.fd)
+        marks_size = self.marks_size(volume)
         cached = self._usages.get(volume)
         if cached is None or cached[0] != marks_size:
             cached = self._usages[volume] = marks_size, sum(map(padded, self._marks(volume).values()))
@@ -322,13 +340,16 @@ class Volumes:
 
     def _marks(self, volume: int) -> dict[int, int]:
         """The lengths of dead records by their positions."""
+        return dict(self._marks_from(volume, 0))
+
+    def _marks_from(self, volume: int, offset: int) -> list[tuple[int, int]]:
         try:
             file = self._files.open(self._directory.marks_path(volume))
         except FileNotFoundError:
-            return {}
-        data = bytearray(self._files.size(file.fd))
-        del data[self._files.read_at(file.fd, data, 0) :]
-        return dict(decode_marks(self._open(volume).tag, data))
+            return []
+        data = bytearray(max(0, self._files.size(file.fd) - offset))
+        del data[self._files.read_at(file.fd, data, offset) :]
+        return decode_marks(self._open(volume).tag, data)
 
     # Volumes as a whole
 
