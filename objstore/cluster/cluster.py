@@ -72,10 +72,14 @@ _MAX_UPDATES = 4096
 
 
 class Updates(NamedTuple):
-    """Updates to send with a change. headers: for each server, its `UpdateTarget`. place: of the name to update."""
+    """Updates to send with a change. headers: for each server, its `UpdateTarget`. place: of the name to update.
+
+    indexes: of the replicas to update, as text.
+    """
 
     place: Placement
     headers: tuple[str, ...]
+    indexes: frozenset[str]
 
 
 class _Own:
@@ -189,7 +193,7 @@ class Cluster:
         headers = tuple(UpdateTarget(name, place.partition, nodes).encode() for nodes in dealt)
         if len(self._updates) >= _MAX_UPDATES:
             self._updates.clear()
-        made = self._updates[name, shares] = Updates(place, headers)
+        made = self._updates[name, shares] = Updates(place, headers, frozenset(map(str, range(len(place.primaries)))))
         return made
 
     def read_order(self, place: Placement) -> Iterator[Node]:

@@ -63,6 +63,19 @@ def _indexes(written: WriteResult, header: str) -> set[int]:
     return {int(index) for text in texts for index in text.split(",") if index}
 
 
+def is_listed(sent: Sent, needs_majority: bool) -> bool:
+    """Return whether object servers updated all replicas of the container, as nearly always. needs_majority: see
+    `Enlisting`."""
+    updates = sent.change.updates
+    updated: set[str] = set()
+    for answer in sent.written.answers:
+        headers = answer.headers
+        if messages.REFUSED in headers or (needs_majority and messages.SPOOLED in headers):
+            return False
+        updated.update(headers.get(messages.UPDATED, "").split(","))
+    return updated >= updates.indexes and not updates.place.is_mostly_new
+
+
 class Enlisting:
     """The enlisting of one PUT. change: as it was made. container: at the beginning of the PUT.
 
@@ -96,7 +109,7 @@ class Enlisting:
         statuses = send_the_rest(sent, row)
         names = {name for answer in written.answers for name in answer.headers}
         if not statuses and messages.REFUSED not in names and not (self._needs_majority and messages.SPOOLED in names):
-            return  # as nearly always
+            return
         tally = Tally.of(written, statuses)
         if tally.is_listed(self._replicas, self._needs_majority):
             if tally.refused:

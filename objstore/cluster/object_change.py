@@ -81,6 +81,7 @@ class ObjectChange(NamedTuple):
     ) -> ObjectChange:
         """Make a change. timestamp: final; None for now."""
         cluster = place.cluster
+        expires = headers.get("X-Delete-At")
         sent = {**headers, **place.nodes.headers, **place.headers}
         if life:
             sent[LIFE] = life
@@ -90,7 +91,7 @@ class ObjectChange(NamedTuple):
             sent,
             timestamp or cluster.clock.now(),
             cluster.updates(place.name.of_container, place.replicas),
-            _expiry_updates(place, sent.get("X-Delete-At")),
+            _expiry_updates(place, expires) if expires else (),
             condition,
             life=life,
             final=timestamp is not None,
@@ -159,9 +160,7 @@ class Sent(NamedTuple):
         return self.written.status
 
 
-def _expiry_updates(place: ObjectPlace, expires: str | None) -> tuple[str, ...]:
-    if not expires:
-        return ()
+def _expiry_updates(place: ObjectPlace, expires: str) -> tuple[str, ...]:
     cluster = place.cluster
     settings = cluster.settings
     queue = ExpiryQueue(settings.expiring_objects_account, settings.expiring_objects_container_divisor)

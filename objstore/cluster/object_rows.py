@@ -37,11 +37,13 @@ def send_the_rest(sent: Sent, make_row: Callable[[], Mapping[str, Any]]) -> dict
 
     Returns the status of each, by its index; former ones, which replace no primary, have negative indexes.
     """
-    statuses = {
-        index for answer in sent.written.answers for index in answer.headers.get(messages.UPDATED, "").split(",")
-    }
-    place = sent.change.updates.place
-    left = {index: node for index, node in enumerate(place.primaries) if str(index) not in statuses}
+    statuses: set[str] = set()
+    for answer in sent.written.answers:
+        statuses.update(answer.headers.get(messages.UPDATED, "").split(","))
+    updates, place = sent.change.updates, sent.change.updates.place
+    left = {}
+    if not statuses >= updates.indexes:
+        left = {index: node for index, node in enumerate(place.primaries) if str(index) not in statuses}
     if place.is_mostly_new:
         left.update((-1 - index, node) for index, node in enumerate(place.former))
     return _send(sent.change, left, make_row(), sent.change.life) if left else {}

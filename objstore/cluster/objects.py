@@ -12,7 +12,7 @@ import functools
 
 from objstore.cluster import object_rows, sending
 from objstore.cluster.cluster import Cluster
-from objstore.cluster.enlisting import Enlisting
+from objstore.cluster.enlisting import Enlisting, is_listed
 from objstore.cluster.failures import failure
 from objstore.cluster.infos import Infos, existing
 from objstore.cluster.object_change import ObjectChange, ObjectPlace
@@ -55,10 +55,11 @@ class Objects:
         if sent.status != 201:
             raise failure(sent.status)
         etag = sent.written.header("Etag")
-        look_again = functools.partial(self._look_again, context, name)
-        seen = container._replace(life=life)
-        enlisting = Enlisting(sent.change, seen, bool(options.life), options.listed, look_again)
-        enlisting.finish(sent, functools.partial(object_rows.row, sent.change, etag, sent.size))
+        if not is_listed(sent, bool(options.life) or options.listed):
+            look_again = functools.partial(self._look_again, context, name)
+            seen = container._replace(life=life)
+            enlisting = Enlisting(sent.change, seen, bool(options.life), options.listed, look_again)
+            enlisting.finish(sent, functools.partial(object_rows.row, sent.change, etag, sent.size))
         return PutResult(etag, sent.change.timestamp, sent.written.all_of(REPLACED_SEGMENTS))
 
     def update(self, context: RequestContext, name: Name, options: UpdateOptions) -> None:

@@ -84,9 +84,14 @@ def after_post(data: Mapping[str, str], posted: Mapping[str, str]) -> dict[str, 
     return merged
 
 
+def is_sendable(headers: Mapping[str, str]) -> bool:
+    """Return whether these headers can be sent for certain, as nearly all can: a quick check."""
+    return "".join(headers.values()).isprintable() and all(map(is_header_name, headers))
+
+
 def check_sendable(headers: Mapping[str, str]) -> None:
     """Raise InvalidInput for an item that could be stored, but not sent in a response."""
-    if "".join(headers.values()).isprintable() and all(map(is_header_name, headers)):  # of nearly all
+    if is_sendable(headers):
         return
     for name in not_sendable(headers):
         if not is_header_name(name):

@@ -48,13 +48,12 @@ class BytesBody:
         return data
 
 
-def pieces(body: ObjectBody, limit: int) -> Iterator[bytes]:
-    """Yield a body in pieces of up to 1 MiB.
+def pieces(body: ObjectBody, limit: int, size: int = 0) -> Iterator[bytes]:
+    """Yield a body in pieces of up to 1 MiB. size: bytes that were read before.
 
     Raises LimitExceeded above `limit` bytes, BodyTruncated if it ends before its length.
     """
-    remaining = body.length
-    size = 0
+    remaining = None if body.length is None else body.length - size
     while remaining is None or remaining > 0:
         piece = body.read_chunk(PIECE if remaining is None else min(PIECE, remaining))
         if not piece:
@@ -115,7 +114,12 @@ def _filler(body: ObjectBody) -> Callable[[memoryview], int]:
 
 def whole(body: ObjectBody, limit: int) -> bytes:
     """Return all of a body. Raises as `pieces` does."""
-    if body.length is not None and body.length > limit:
+    length = body.length
+    if length == 0:
+        return b""
+    if length is not None and length > limit:
         raise LimitExceeded(f"the body is larger than {limit} bytes")
-    read = list(pieces(body, limit))
-    return bytes(read[0]) if len(read) == 1 else b"".join(map(bytes, read))
+    first = bytes(body.read_chunk(PIECE if length is None else min(PIECE, length)))
+    if len(first) == length:
+        return first  # as nearly always
+    return b"".join([first, *map(bytes, pieces(body, limit, len(first)))])

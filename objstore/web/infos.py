@@ -95,7 +95,7 @@ def cache_key(name: Name) -> str:
 
 def forget(context: RequestContext, name: Name) -> None:
     """To be called after every change to an account or container."""
-    context.infos.pop(name, None)
+    context.forget(name)
     if context.cache is not None:
         context.cache.delete(cache_key(name))
 

@@ -19,7 +19,7 @@ from objstore.core.dlo import DLO
 from objstore.core.errors import InvalidInput
 from objstore.core.listed import DEFAULT_TYPE, STORAGE_CLASS, class_header
 from objstore.core.manifests import OWN_ETAG
-from objstore.core.metadata import not_sendable, sent_values
+from objstore.core.metadata import is_sendable, not_sendable, sent_values
 from objstore.core.text import to_native
 from objstore.core.timestamps import Timestamp
 from objstore.s3.data.storage_classes import AT_ONCE, STANDARD
@@ -72,6 +72,7 @@ _ACCEPTED = "AES256"
 _ALGORITHMS = (_ACCEPTED, "aws:kms", "aws:kms:dsse", "aws:fsx")
 REFUSE, ACCEPT = "refuse", "accept"  # values of the setting server_side_encryption
 _LOCK = ("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz-Object-Lock-Legal-Hold")
+_UNSUPPORTED_OR_LOCK = frozenset({*_UNSUPPORTED, *_LOCK})
 
 
 class Checksum(NamedTuple):
@@ -118,6 +119,8 @@ def refuse_unsupported(headers: Mapping[str, str], encryption: str = ACCEPT) -> 
         raise S3Error("InvalidArgument", "The encryption method specified is not supported", extra)
     if algorithm is not None and (algorithm != _ACCEPTED or encryption != ACCEPT):
         raise S3Error("NotImplemented", "", {"Header": _ENCRYPTION.lower()})
+    if _UNSUPPORTED_OR_LOCK.isdisjoint(headers):
+        return
     for name in _UNSUPPORTED:
         if name in headers:
             raise S3Error("NotImplemented", "", {"Header": name.lower()})
@@ -138,7 +141,8 @@ def stored_headers(
     stored.setdefault("Content-Type", DEFAULT_TYPE)
     stored.update(user_metadata(headers))
     stored.update(storage_class(headers, classes))
-    size = sum(len(name) + len(to_native(value)) for name, value in stored.items())
+    text = "".join(stored) + "".join(stored.values())
+    size = len(text) if text.isascii() else sum(len(name) + len(to_native(value)) for name, value in stored.items())
     if size > MAX_SYSTEM_METADATA:
         raise S3Error("MetadataTooLarge", "", {"Size": str(size), "MaxSizeAllowed": str(MAX_SYSTEM_METADATA)})
     redirect = headers.get("X-Amz-Website-Redirect-Location")
@@ -149,7 +153,7 @@ def stored_headers(
     if _ENCRYPTION in headers:
         stored[ENCRYPTION] = headers[_ENCRYPTION]
     _check_sendable(stored)
-    return stored | class_header(stored)
+    return stored | class_header(stored) if STORAGE_CLASS in stored else stored
 
 
 def encryption(stored: Mapping[str, str]) -> dict[str, str]:
@@ -214,6 +218,8 @@ def decoded(value: str) -> str:
 
 def _check_sendable(stored: Mapping[str, str]) -> Mapping[str, str]:
     """Refuse decoded headers that no answer can have; raises S3Error InvalidArgument."""
+    if is_sendable(stored):
+        return stored
     for name in not_sendable(stored):
         name_of_answer = _answer_name(name[len(_STORED_USER) :]) if name.startswith(_STORED_USER) else name.lower()
         message = "The header has a name or value that HTTP cannot represent."

@@ -51,6 +51,8 @@ def write_conditions(headers: Mapping[str, str]) -> dict[str, str]:
 
     Raises S3Error NotImplemented for an If-None-Match of anything but `*`, as S3 does.
     """
+    if "If-Match" not in headers and "If-None-Match" not in headers:
+        return {}
     conditions = {name: headers[name] for name in ("If-Match", "If-None-Match") if headers.get(name)}
     if conditions.get("If-None-Match", "*").strip() != "*":
         raise S3Error("NotImplemented", extra={"Header": "If-None-Match"})
@@ -100,7 +102,9 @@ def checksum_of(request: S3Request) -> Checksum | None:
     body = request.body
     if not body.length and not body.checksums:
         return Checksum(checksums.DEFAULT, checksums.encode(checksums.ALGORITHMS[checksums.DEFAULT].new().digest()))
-    return next((Checksum(name, value) for name, value in body.checksums.items()), None)
+    for name, value in body.checksums.items():
+        return Checksum(name, value)
+    return None
 
 
 class CopySource:

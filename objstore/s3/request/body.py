@@ -168,13 +168,13 @@ class Payload:
         if decoder is None:
             data = self._receive(self._read, limit)
             if data:
-                self._hash([data])
+                self._hash([data], len(data))
             return data
         while not decoder.done:
             events = self._decode(decoder, limit)
             data = _bytes_of(events)
             if events:
-                self._hash(events if self._declared.framing.signed else [data])
+                self._hash(events if self._declared.framing.signed else [data], len(data))
             if data:
                 return data
         return b""
@@ -205,8 +205,8 @@ class Payload:
 
     # Hashing
 
-    def _hash(self, events: list[Any]) -> None:
-        size = sum(len(event) for event in events if not isinstance(event, str))
+    def _hash(self, events: list[Any], size: int) -> None:
+        """Hash bytes, and check signatures of chunks. size: of all bytes."""
         self._settle()
         if size < _INLINE:
             self._update(events)
@@ -238,21 +238,23 @@ class Payload:
     # The checks at the end
 
     def _finish(self) -> None:
-        self._end_framing()
+        decoder = self._decoder
+        if decoder is not None:
+            self._end_framing()
         self._settle()
         if self.length is not None and self._received != self.length:
             raise wrong_count(self.length, self._received)
         self._check_hashes()
-        self._check_trailer()
-        self.checksums = {name: checksums.encode(digest.digest()) for name, digest in self._digests.items()}
-        self._check_checksum()
+        if decoder is not None and self._declared.framing.trailer:
+            self._check_trailer(decoder)
+        for name, digest in self._digests.items():
+            self.checksums = {**self.checksums, name: checksums.encode(digest.digest())}
+        if self._declared.algorithm:
+            self._check_checksum()
         self._ended = True
 
     def _end_framing(self) -> None:
         """Read the chunks' end, and the bytes after it. Raises S3Error if there are more bytes than announced."""
-        decoder = self._decoder
-        if decoder is None:
-            return
         data = self._next(MIB)
         if data:
             assert self.length is not None
@@ -295,10 +297,8 @@ class Payload:
                     {"ExpectedDigest": expected, "CalculatedDigest": checksums.encode(md5)},
                 )
 
-    def _check_trailer(self) -> None:
-        decoder, declared = self._decoder, self._declared
-        if decoder is None or not declared.framing.trailer:
-            return
+    def _check_trailer(self, decoder: ChunkDecoder) -> None:
+        declared = self._declared
         if declared.framing.signed and (decoder.trailers or decoder.trailer_signature):
             assert self._seed is not None
             self._seed.check_trailer(decoder.signed_trailer or b"\n", decoder.trailer_signature)

@@ -58,7 +58,11 @@ def read(environ: Environ) -> Incoming:
     path, _, raw_query = environ["objstore.raw_target"].partition("?")
     pairs = split_query(raw_query) if raw_query else []
     if "%" in raw_query or "+" in raw_query or not raw_query.isascii():
-        query = {decoded(name): decoded(value) for name, value in pairs}
+        query = {}
+        for name, value in pairs:
+            if "%" in name or "+" in name or not name.isascii():
+                name = decoded(name)
+            query[name] = decoded(value) if "%" in value or "+" in value or not value.isascii() else value
     else:
         query = dict(pairs)
     return Incoming(environ["REQUEST_METHOD"], path, pairs, query, read_headers(environ))

@@ -46,7 +46,7 @@ def query(pairs: Pairs) -> str:
 
 
 def query_as_sent(pairs: Pairs) -> str:
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+    return "&".join([f"{name}={value}" for name, value in sorted(pairs)])
 
 
 def header_value(value: str) -> str:
