@@ -49,7 +49,7 @@ class Objects:
         place = self._place(context, name, container, options.policy)
         life = options.life or container.life
         change = ObjectChange.of(place, "PUT", headers, options.timestamp, options.condition, life)
-        if options.rename is not None or options.late is not None:
+        if options.rename is not None or (options.late is not None and content is None):
             change = change._replace(rename=options.rename, late=options.late)
         sent = sending.send(change, body if content is None else content, self._limit)
         if sent.status != 201:

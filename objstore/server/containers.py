@@ -28,6 +28,7 @@ from objstore.store.databases import ContainerStatus, NewContainer, ObjectRow, W
 from objstore.web.responses import http_date
 from objstore.wire import messages, named_rows, quotas
 from objstore.wire.messages import NodeResponse
+from objstore.wire.rows import ROWS
 
 SHUT_SECONDS = 10.0  # time for which a container under deletion refuses new objects if its deletion does not finish
 _MARKERS_PAGE = 1000
@@ -65,9 +66,9 @@ class ContainerVerbs:
         return answer(201 if created else 202, {messages.POLICY: str(info.policy_index)})
 
     def post(self, request: Request) -> NodeResponse:
-        asked = request.parameters()
-        if "rows" in asked:
+        if request.query == ROWS:
             return self._merge(request)
+        asked = request.parameters()
         if named_rows.QUERY in asked:
             return self._named_rows(request)
         if quotas.QUERY in asked:

@@ -14,6 +14,7 @@ from objstore.core.names import Name
 from objstore.core.timestamps import Timestamp
 from objstore.wire.messages import TIMESTAMP, NodeRequest
 
+ROWS = "rows=1"  # the query of a request that merges rows
 _SPACE = re.compile(r';[ \t]+(?=[^\s;="]+=)')
 
 
@@ -116,4 +117,4 @@ def rows_request(
 ) -> NodeRequest:
     """Return the request that merges rows into the container or account `name`; at: a timestamp in internal form."""
     sent = {TIMESTAMP: at, "Content-Type": "application/json", **(headers or {})}
-    return NodeRequest("POST", partition, name, sent, "rows=1", JsonBody.of(list(rows)))
+    return NodeRequest("POST", partition, name, sent, ROWS, JsonBody.of(list(rows)))

@@ -113,7 +113,8 @@ class S3Objects:
             result = self._layer.put(request.context, name, options, upload.body)
         except ObjstoreError as failure:
             raise _error(failure, Target(name), upload.conditions or (upload.rename and {"If-Match": ""})) from None
-        return result._replace(etag=(upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"'))
+        etag = (upload.headers.get(MANIFEST_ETAG) or result.etag).strip('"')
+        return result if etag == result.etag else result._replace(etag=etag)
 
     def change(self, request: S3Request, target: Target, changed: Mapping[str, str]) -> str:
         """Set some changeable headers (`headers.ACL`, `headers.TAGS`; '' removes), and return the version id or ''.

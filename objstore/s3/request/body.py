@@ -64,7 +64,7 @@ class Payload:
         if declared.framing.signed and seed is None:
             raise S3Error("InvalidRequest", "Chunks are signed, but the request is not signed by version 4")
         self._piece = b""  # received bytes with more chunks than are decoded at a time
-        self._chunk = hashlib.sha256()  # of the current signed chunk
+        self._chunk = hashlib.sha256() if declared.framing.signed else None  # of the current signed chunk
         self._received = 0
         self._ended = False
         self._content: bytes | None = None
@@ -218,10 +218,12 @@ class Payload:
         for event in events:
             if isinstance(event, str):
                 assert seed is not None
+                assert self._chunk is not None
                 seed.check_chunk(self._chunk.hexdigest(), event)
                 self._chunk = hashlib.sha256()
                 continue
             if seed is not None:
+                assert self._chunk is not None
                 self._chunk.update(event)
             if self._sha256 is not None:
                 self._sha256.update(event)
