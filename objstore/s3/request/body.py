@@ -107,7 +107,7 @@ class Payload:
         if self._decoder is None and self._readinto is not None:
             count = self._receive(self._readinto, view)
             if count:
-                self._hash([view[:count]])
+                self._hash([view[:count]], count)
         else:
             data = self._next(len(view))
             count = len(data)
