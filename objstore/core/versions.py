@@ -1,7 +1,7 @@
 """Headers of a name whose versions are stored elsewhere, known to all servers and filters.
 
-The object under such a name is a *pointer*: a manifest of the current version's bytes or, for a delete marker, of
-nothing. Clients do not see the latter, and it has no row in a listing.
+The object under such a name is the first version itself or, later, a *pointer*: a manifest of the current version's
+bytes or, for a delete marker, of nothing. Clients do not see the latter, and it has no row in a listing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 VERSION = "X-Object-Sysmeta-Version"  # which version is the current one, in the form of who keeps them
+# Of a version that lies under its name itself, with its data, and not behind a pointer: which one it is, in that form.
+IN_PLACE = "X-Object-Sysmeta-Version-In-Place"
 # Up to which time versions count, if that is after the current one, since an older version was made current again.
 RESTORED = "X-Object-Sysmeta-Version-Restored"
 # X-Delete-At of the current version, which may be out of date: the version itself has the true one.

@@ -22,7 +22,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.layers import listings
 from objstore.layers.interface import Group, Page, Version, VersionsPage
 from objstore.layers.versions import names
-from objstore.layers.versions.keys import Key, Seen
+from objstore.layers.versions.keys import Key, Seen, id_of_row
 from objstore.layers.versions.names import NULL, Ref
 
 Row = Mapping[str, Any]
@@ -65,7 +65,7 @@ def versions(container: Key, page: VersionsPage, versioned: bool) -> Iterator[Ve
         row = keys.take() if keys.key == key else None
         if entries.key != key:
             assert row is not None
-            yield Version(key, NULL, True, False, row)
+            yield Version(key, id_of_row(row), True, False, row)
             continue
         first = entries.take()
         if row is not None and entries.key != key and _stamp(row) == _stamp(first):
@@ -181,7 +181,7 @@ class _History:
         first = next(entries, None)
         if first is None:
             if row is not None:
-                yield Version(key, NULL, True, False, row)
+                yield Version(key, id_of_row(row), True, False, row)
             return
         entries = chain((first,), entries)
         if row is not None and _stamp(row) == _stamp(first.row):
@@ -194,8 +194,9 @@ class _History:
             yield from _older(key, seen.ref, seen.horizon, entries, _First(), True)
             return
         if row is not None:
-            yield Version(key, NULL, True, False, row)
-        yield from _older(key, seen.current, seen.horizon, entries, lambda _: False)
+            yield Version(key, seen.current.version_id, True, False, row)
+        null_counts: Callable[[Ref], bool] = (lambda _: False) if seen.null else _First()
+        yield from _older(key, seen.current, seen.horizon, entries, null_counts)
 
     def rest(self) -> Iterator[Version]:
         """Yield the versions of the marker's key behind the marker."""
@@ -204,7 +205,7 @@ class _History:
         seen = key.look()
         if seen is None or not key.text.startswith(page.prefix):
             return
-        null = functools.cache(lambda: None if seen.ref is None else _null_of(key, seen))
+        null = functools.cache(lambda: None if _is_plain(seen) else _null_of(key, seen))
         start = self._marked(null)
         marker = names.receipt(key.text, start) if start is not None else ""
         rows = self._read(key.container, Page(key.text + names.SEPARATOR, marker=marker))
@@ -221,8 +222,8 @@ class _History:
         seen = key.look()
         if seen is None or not key.text.startswith(page.prefix):
             return
-        start = self._marked(lambda: None if seen.ref is None else _null_of(key, seen))
-        if start is None:  # a plain object, which is the current version
+        start = self._marked(lambda: None if _is_plain(seen) else _null_of(key, seen))
+        if start is None or (seen.ref is None and start == seen.current):  # it lies under the key: the current version
             return
         row = None
         if seen.ref is None:
@@ -275,6 +276,11 @@ class _First:
     def __call__(self, ref: Ref) -> bool:
         seen, self._seen = self._seen, True
         return not seen
+
+
+def _is_plain(seen: Seen) -> bool:
+    """Return whether the null version is the object under the key itself."""
+    return seen.ref is None and seen.null
 
 
 def _null_of(key: Key, seen: Seen) -> Ref | None:

@@ -5,6 +5,9 @@ version. A write changes it last, and takes effect with this change. In listings
 for readers without this layer, it is a manifest of that entry's bytes. If the current version of a key is a delete
 marker the pointer exists too, but has no row.
 
+The first version of a key, if it is small, lies *in place*: it is the object under the key, and has no entry. The next
+write copies it to one, as it does with a *plain* object.
+
 An entry *counts* if it is not newer than the pointer's *horizon*: the version that the pointer names or, if that one
 was made current again, the time of this restoration. A newer one is on its way, was refused, or is of a writer that
 died: it is ignored.
@@ -32,8 +35,17 @@ from objstore.core.listed import (
 from objstore.core.manifests import FORM, MANIFEST, MANIFEST_ETAG, MANIFEST_SIZE, shown_etag
 from objstore.core.metadata import OBJECT_HEADERS, replaced_by_post, user_prefix
 from objstore.core.names import Name, hidden
-from objstore.core.timestamps import Timestamp
-from objstore.core.versions import COUNTED_ELSEWHERE, DELETED, EXPIRES, MARKER_TYPE, RESTORED, UNLISTED, VERSION
+from objstore.core.timestamps import ZERO, Timestamp
+from objstore.core.versions import (
+    COUNTED_ELSEWHERE,
+    DELETED,
+    EXPIRES,
+    IN_PLACE,
+    MARKER_TYPE,
+    RESTORED,
+    UNLISTED,
+    VERSION,
+)
 from objstore.layers import hidden as containers
 from objstore.layers import listings
 from objstore.layers.bodies import BytesBody
@@ -49,6 +61,8 @@ KIND = "versions"
 _USER = user_prefix("Object")
 # Headers of an entry that its pointer does not take over: they would act twice.
 _OWN = frozenset({DELETE_AT, "X-Static-Large-Object", "X-Object-Manifest"})
+_ID_QUERY = "?version-id="
+_LINK_FIELDS = frozenset({"symlink_path", "version_symlink"})  # of rows
 PAGE = 1000
 ABSENT = WriteCondition(if_none_match="*")
 PRESENT = WriteCondition(if_match="*")
@@ -57,8 +71,9 @@ PRESENT = WriteCondition(if_match="*")
 class Seen(NamedTuple):
     """The object under the key.
 
-    ref: the current version, None for a *plain* object: data written before the container kept versions, whose
-    version id is null. written: its last change. headers: of the object itself.
+    ref: the version that it points to, None for data that lie under the key itself: a version in place, or a *plain*
+    object, written before the container kept versions, whose version id is null. written: its last change. headers: of
+    the object itself.
     """
 
     ref: Ref | None
@@ -71,7 +86,7 @@ class Seen(NamedTuple):
 
     @property
     def null(self) -> bool:
-        return self.ref is None or self.ref.null
+        return self.current.null
 
     @property
     def etag(self) -> str:
@@ -85,8 +100,8 @@ class Seen(NamedTuple):
 
     @property
     def plain_ref(self) -> Ref:
-        """The version of a plain object after it has become an entry."""
-        return Ref(Timestamp.parse(self.headers[DATA_TIMESTAMP]), "n")
+        """The version of data under the key itself, also after it has become an entry."""
+        return in_place(self.headers) or Ref(Timestamp.parse(self.headers[DATA_TIMESTAMP]), "n")
 
     @property
     def conditional(self) -> bool:
@@ -98,7 +113,7 @@ class Seen(NamedTuple):
 
     @property
     def current(self) -> Ref:
-        """The current version; that of a plain object after it has become an entry."""
+        """The current version, see `plain_ref`."""
         return self.plain_ref if self.ref is None else self.ref
 
     @property
@@ -114,6 +129,13 @@ class Seen(NamedTuple):
     def shows(self, move: Move) -> bool:
         """Return whether this is the pointer after that move."""
         return self.ref == move.ref and self.horizon >= move.stamp
+
+
+class FirstLook(NamedTuple):
+    """A look of a writer under a key. never_was: nothing was ever stored under the key, as far as is known."""
+
+    seen: Seen | None
+    never_was: bool = False
 
 
 class Move(NamedTuple):
@@ -159,11 +181,16 @@ class Key(NamedTuple):
     def look(self, newest: bool = False) -> Seen | None:
         """Return the object under the key, None if there is none. newest: ask a majority, as every change must."""
         reply = self._head(self.name, newest)
-        if reply is None:
-            return None
-        headers = reply.headers
-        tail = headers.get(VERSION)
-        return Seen(names.parse_tail(tail) if tail else None, Timestamp.parse(headers[STORED_TIMESTAMP]), headers)
+        return None if reply is None else _seen(reply.headers)
+
+    def look_first(self) -> FirstLook:
+        """Look at a majority before a change, and also for what was deleted. Raises NoContainer."""
+        try:
+            return FirstLook(_seen(self._open_head(self.name, newest=True).headers))
+        except NoContainer:
+            raise
+        except NotFound as missing:
+            return FirstLook(None, missing.timestamp in (None, ZERO))
 
     def head(self, ref: Ref, expired: bool = False) -> Reply | None:
         """Return the headers of an entry, None if it is gone. expired: also those of an expired one."""
@@ -187,9 +214,12 @@ class Key(NamedTuple):
 
     def _head(self, name: Name, newest: bool = False, expired: bool = False) -> Reply | None:
         try:
-            return self.layer.open(self.context, name, ReadOptions(head=True, newest=newest, raw=True, expired=expired))
+            return self._open_head(name, newest, expired)
         except NotFound:
             return None
+
+    def _open_head(self, name: Name, newest: bool = False, expired: bool = False) -> Reply:
+        return self.layer.open(self.context, name, ReadOptions(head=True, newest=newest, raw=True, expired=expired))
 
     def make_container(self) -> None:
         """Make the hidden container, with the storage policy of the other. Raises NoContainer, ContainerReplaced."""
@@ -312,6 +342,41 @@ class Key(NamedTuple):
         return True
 
 
+def _seen(headers: Mapping[str, str]) -> Seen:
+    tail = headers.get(VERSION)
+    return Seen(names.parse_tail(tail) if tail else None, Timestamp.parse(headers[STORED_TIMESTAMP]), headers)
+
+
+def in_place(headers: Mapping[str, str]) -> Ref | None:
+    """Return the version that an object under a key is itself; None for a pointer and a plain object."""
+    tail = headers.get(IN_PLACE)
+    if not tail:
+        return None
+    ref = names.parse_tail(tail)
+    # A copy of the object that was made with all its headers is not the version.
+    return ref if ref.stamp.raw == Timestamp.parse(headers[DATA_TIMESTAMP]).raw else None
+
+
+def being_in_place(name: Name, ref: Ref, stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a version in place. stored: those of its data."""
+    return {**stored, IN_PLACE: ref.tail, **_fields(name, ref, stored)}
+
+
+def not_in_place(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers of a version in place, or of a plain object, without those that `being_in_place` adds."""
+    if IN_PLACE not in headers:
+        return headers
+    added = (IN_PLACE, LISTED_FIELDS)
+    fields = json.loads(headers.get(LISTED_FIELDS) or "{}")
+    own = {key: value for key, value in fields.items() if key not in _LINK_FIELDS}
+    return {**{name: value for name, value in headers.items() if name not in added}, **fields_header(own)}
+
+
+def id_of_row(row: Mapping[str, Any]) -> str:
+    """Return the version id of the row of a key without entries."""
+    return str(row["symlink_path"]).rpartition(_ID_QUERY)[2] if row.get("version_symlink") else names.NULL
+
+
 def kept_in(name: Name) -> Name:
     """Return the container of the versions of a container, or of a name in that."""
     assert name.container is not None
@@ -363,18 +428,18 @@ def pointing(name: Name, move: Move) -> dict[str, str]:
         LISTED_ETAG: stored.get(LISTED_ETAG) or stored["Etag"].strip('"'),
         LISTED_SIZE: stored.get(LISTED_SIZE) or str(move.size),
         **({LISTED_WHOLE: stored[LISTED_WHOLE]} if LISTED_WHOLE in stored else {}),
-        **_fields(name, move),
+        **_fields(name, ref, stored),
         COUNTED_ELSEWHERE: "true",
     }
 
 
-def _fields(name: Name, move: Move) -> dict[str, str]:
+def _fields(name: Name, ref: Ref, stored: Mapping[str, str]) -> dict[str, str]:
     """Return the header with the further keys of the row: as in Swift, where the name is a link to the version."""
-    stored = json.loads(move.stored.get(LISTED_FIELDS) or "{}")
-    if move.ref.null:
-        return fields_header(stored)
-    path = f"{location(name.path)}?version-id={move.ref.version_id}"
-    return fields_header({**stored, "symlink_path": path, "version_symlink": True})
+    fields = json.loads(stored.get(LISTED_FIELDS) or "{}")
+    if ref.null:
+        return fields_header(fields)
+    path = f"{location(name.path)}{_ID_QUERY}{ref.version_id}"
+    return fields_header({**fields, "symlink_path": path, "version_symlink": True})
 
 
 def _taken_over(name: str) -> bool:

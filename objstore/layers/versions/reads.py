@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from objstore.core.errors import Conflict, DeleteMarker, NotFound, ObjstoreError
+from objstore.core.errors import Conflict, DeleteMarker, NotFound, ObjstoreError, PreconditionFailed
 from objstore.core.expiry import DELETE_AT
 from objstore.core.listed import LISTED_TYPE
 from objstore.core.names import Name
 from objstore.core.versions import EXPIRES, VERSION
 from objstore.layers.interface import ReadOptions, Reply, UpdateOptions
 from objstore.layers.versions import names, states, writes
-from objstore.layers.versions.keys import Key, move_to, pointing
+from objstore.layers.versions.keys import Key, in_place, move_to, not_in_place, pointing
 from objstore.layers.versions.names import NULL, Ref
 from objstore.runtime import green
+from objstore.web.write_conditions import WriteCondition
 
 _SHOWN = frozenset({"Content-Type", DELETE_AT})
 _TRIES = 5  # each after a version was gone by the time it was read, since another became the current one
 
 
 class VersionPlace(NamedTuple):
-    """The name of the data of a version. ref: None for a plain object."""
+    """The name of the data of a version.
+
+    ref: that of its entry, None for data under the key itself; etag: of such data, without quotes.
+    """
 
     name: Name
     ref: Ref | None
-
-    @property
-    def version_id(self) -> str:
-        return NULL if self.ref is None else self.ref.version_id
+    etag: str = ""
 
 
 def open_version(key: Key, options: ReadOptions) -> Reply:
@@ -35,42 +37,60 @@ def open_version(key: Key, options: ReadOptions) -> Reply:
     version_id = options.version_id
     if version_id:  # only under its name an object expires
         options = options._replace(expired=True)
-    last: VersionPlace | None = None
-    for _ in range(_TRIES):
-        place = locate(key, version_id, options.newest)
-        if place == last:
-            break
-        last = place
+    for place in _places(key, version_id, options.newest):
         try:
             reply = key.layer.open(key.context, place.name, options)
         except NotFound:
-            if version_id:
-                break
             continue
-        if place.ref is not None or VERSION not in reply.headers:
-            reply.version_id = place.version_id
+        if place.ref is not None:
+            reply.version_id = place.ref.version_id
             return reply
-        reply.close()  # a pointer has replaced a plain object
+        own = in_place(reply.headers)
+        reply.version_id = NULL if own is None else own.version_id
+        if VERSION not in reply.headers and version_id in ("", reply.version_id):
+            reply.headers = not_in_place(reply.headers)
+            return reply
+        reply.close()  # another version has replaced it
     raise missing(key.name, version_id)
 
 
 def update(key: Key, options: UpdateOptions) -> None:
     """Replace the metadata of a version. Raises as `open_version`, and PreconditionFailed, Conflict."""
-    last: VersionPlace | None = None
-    for _ in range(_TRIES):
-        place = locate(key, options.version_id)
-        if place == last:
-            break
-        last = place
+    for place in _places(key, options.version_id):
         try:
+            if place.ref is None:
+                if _update_in_place(key, place, options):
+                    return
+                continue
             key.layer.update(key.context, place.name, options)
-            if place.ref is not None and not options.version_id:
+            if not options.version_id:
                 _refresh(key, place.ref, options)
             return
         except NotFound:
-            if options.version_id:
-                break
+            continue
     raise missing(key.name, options.version_id)
+
+
+def _update_in_place(key: Key, place: VersionPlace, options: UpdateOptions) -> bool:
+    """Replace the metadata of data under a key; return False if they are no longer there.
+
+    A version that gets an expiry must stay after it, so it moves to an entry.
+    """
+    if DELETE_AT in options.headers:
+        seen = key.look(newest=True)
+        if seen is not None and in_place(seen.headers):
+            writes.move_out(key, seen)
+            return False
+    own_condition = options.condition is None
+    if own_condition:  # a pointer that has replaced them must not get the metadata
+        options = options._replace(condition=WriteCondition(f'"{place.etag}"'))
+    try:
+        key.layer.update(key.context, place.name, options)
+    except PreconditionFailed:
+        if not own_condition:
+            raise
+        return False
+    return True
 
 
 def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
@@ -99,17 +119,44 @@ def _refresh(key: Key, ref: Ref, options: UpdateOptions) -> None:
     raise Conflict("others change the key all the time")
 
 
-def locate(key: Key, version_id: str, newest: bool = False) -> VersionPlace:
-    """Return the place of a version. newest: as in `ReadOptions`.
+def _places(key: Key, version_id: str, newest: bool = False) -> Iterator[VersionPlace]:
+    """Yield where a version is, and then where it has gone if it was not there. newest: as in `ReadOptions`.
 
     Raises NotFound, NoSuchVersion, DeleteMarker, BadVersionId.
     """
-    if version_id not in ("", NULL):
-        return _not_a_marker(key, states.parse(version_id), version_id)
+    if version_id in ("", NULL):
+        last: VersionPlace | None = None
+        for _ in range(_TRIES):
+            place = locate(key, version_id, newest)
+            if place == last:
+                return
+            last = place
+            yield place
+        return
+    ref = states.parse(version_id)
+    entry = _not_a_marker(key, ref, version_id)
+    yield entry
+    seen = key.look(newest)
+    if seen is None:
+        return
+    if seen.ref is None and seen.current == ref:
+        yield VersionPlace(key.name, None, seen.etag)
+        yield entry
+    elif seen.current == ref or seen.replaces(ref):
+        yield entry  # it may have become one between the two looks
+
+
+def locate(key: Key, version_id: str, newest: bool = False) -> VersionPlace:
+    """Return the place of the current or of the null version. newest: as in `ReadOptions`.
+
+    Raises NotFound, NoSuchVersion, DeleteMarker.
+    """
     seen = key.look(newest)
     if version_id == NULL:
         if seen is not None and seen.null:
-            return VersionPlace(key.name, None) if seen.ref is None else _not_a_marker(key, seen.ref, version_id)
+            if seen.ref is None:
+                return VersionPlace(key.name, None, seen.etag)
+            return _not_a_marker(key, seen.ref, version_id)
         ref = next((ref for ref in key.nulls() if seen is not None and seen.replaces(ref)), None)
         if ref is None:
             raise missing(key.name, version_id)
@@ -117,14 +164,14 @@ def locate(key: Key, version_id: str, newest: bool = False) -> VersionPlace:
     if seen is None:
         raise missing(key.name, "")
     if seen.ref is None:
-        return VersionPlace(key.name, None)
+        return VersionPlace(key.name, None, seen.etag)
     if seen.ref.marker:
         raise _is_marker(key, seen.ref)
     return VersionPlace(key.entry(seen.ref), seen.ref)
 
 
 def _not_a_marker(key: Key, ref: Ref, version_id: str) -> VersionPlace:
-    """Return the place of a version. Raises DeleteMarker if it is one: it has no data."""
+    """Return the place of a version's entry. Raises DeleteMarker if it is one: it has no data."""
     if not ref.marker:
         return VersionPlace(key.entry(ref), ref)
     raise missing(key.name, version_id) if key.head(ref) is None else _is_marker(key, ref)

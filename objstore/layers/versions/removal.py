@@ -7,6 +7,7 @@ made at the timestamp right after the one that was read: they lose against any w
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from objstore.core.errors import Conflict
@@ -33,20 +34,35 @@ def remove(key: Key, version_id: str, condition: WriteCondition | None) -> Delet
 
 def _remove(key: Key, ref: Ref, condition: WriteCondition | None) -> bool:
     """Delete a version; return whether it existed."""
-    head = key.head(ref, expired=True)
-    if head is None:
+    headers = _headers(key, ref)
+    if headers is None:
         step_aside(key, ref)  # one that was made current again while it was deleted
         return False
-    writes.check(Seen(None, ref.stamp, head.headers), condition)
+    writes.check(Seen(None, ref.stamp, headers), condition)
     step_aside(key, ref)
-    key.drop(ref)
+    key.drop(ref)  # also of one in place: a writer that still sees that must not make it an entry afterwards
     step_aside(key, ref)  # another's deletion may have made it current meanwhile
     return True
 
 
+def _headers(key: Key, ref: Ref) -> Mapping[str, str] | None:
+    """Return the headers of a version; None if there is none."""
+    for _ in range(2):
+        head = key.head(ref, expired=True)
+        if head is not None:
+            return head.headers
+        seen = key.look(newest=True)
+        if seen is not None and seen.ref is None and seen.current == ref:
+            return seen.headers
+        if seen is None or not seen.replaces(ref):
+            break
+        # It may have become an entry between the two looks.
+    return None
+
+
 def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
     seen = key.look(newest=True)
-    if seen is not None and seen.ref is None:
+    if seen is not None and seen.ref is None and seen.null:
         writes.check(seen, condition)
         step_aside(key, None)
         for ref in list(key.nulls(majority=True)):
@@ -62,15 +78,15 @@ def _remove_null(key: Key, condition: WriteCondition | None) -> DeleteResult:
 
 
 def step_aside(key: Key, ref: Ref | None) -> None:
-    """Make the next newest version the current one, if this one is. ref: None for a plain object.
+    """Make the next newest version the current one, if this one is. ref: None for whichever plain object is there.
 
     The search is repeated after the pointer is moved: another deletion may have deleted that version meanwhile, or a
     slow write may still have seen the version being deleted, and so have become a past one, newer than that version.
     """
     seen = key.look(newest=True)
-    if seen is None or seen.ref != ref:
+    if seen is None or (seen.current != ref if ref is not None else seen.ref is not None or not seen.null):
         return
-    pointer = _Pointer(ref, True, seen.written)
+    pointer = _Pointer(seen.current, True, seen.written)
     for attempt in range(writes.TRIES):
         following = _next(key, seen)
         if pointer.moved and pointer.names(following):
@@ -81,7 +97,7 @@ def step_aside(key: Key, ref: Ref | None) -> None:
             continue
         green.sleep(writes.PAUSE * attempt)
         now = key.look(newest=True)
-        if (now is not None) != pointer.exists or (now is not None and now.ref != pointer.ref):
+        if (now is not None) != pointer.exists or (now is not None and now.current != pointer.ref):
             return
         if now is not None:
             pointer = pointer._replace(written=now.written)
@@ -89,7 +105,10 @@ def step_aside(key: Key, ref: Ref | None) -> None:
 
 
 class _Pointer(NamedTuple):
-    """The pointer after a step of a deletion. exists: False after it is deleted. written: its last change."""
+    """The pointer after a step of a deletion. ref: of the current version. exists: False after it is deleted.
+
+    written: its last change.
+    """
 
     ref: Ref | None
     exists: bool
@@ -117,7 +136,7 @@ def _next(key: Key, seen: Seen) -> Move | None:
     """
     before = Ref(seen.horizon, seen.current.letter)
     for ref in key.refs(before, _FEW, majority=True):
-        if ref == seen.ref or (seen.null and ref.null):
+        if ref == seen.current or (seen.null and ref.null):
             continue
         head = key.head(ref, expired=True)
         if head is not None:

@@ -22,7 +22,11 @@ def restore(key: Key, version_id: str, condition: WriteCondition | None) -> PutR
     ref = states.parse(version_id)
     head = key.head(ref, expired=True)
     if head is None:
-        raise states.no_such(key.name, version_id)
+        seen = key.look(newest=True)
+        if seen is None or seen.current != ref:
+            raise states.no_such(key.name, version_id)
+        writes.check(seen, condition)
+        return PutResult(seen.etag, ref.stamp, version_id=version_id)
     if ref.marker:
         raise InvalidInput("A delete marker cannot be made the current version")
     if is_expired(head.headers, time.time()):

@@ -11,6 +11,11 @@ Rules, in order:
    start. The store checks a client's condition with this change.
 5. A version written under a condition gets its receipt. The client is answered.
 
+The first version of a key, if it is small, needs none of this: it is written in place, under the condition that nothing
+is there, and only if nothing ever was. So it replaces no version, and it counts from the moment at which it exists. Nor
+does a pointer replace it unseen: one that finds nothing, or an object, is written under the condition that this is
+still so. Others, which replace a pointer without a condition, are of keys that have been.
+
 A writer that dies before 4 leaves an entry that does not count while it is the newest. If later writes
 make it count, a write that was never answered has taken effect before them, as it may; one under a
 condition never does, since it has no receipt.
@@ -19,8 +24,10 @@ condition never does, since it has no receipt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 
+from objstore.core.dlo import DLO
 from objstore.core.errors import (
     Conflict,
     ContainerReplaced,
@@ -32,19 +39,40 @@ from objstore.core.errors import (
     is_refusal,
 )
 from objstore.core.expiry import DELETE_AT
-from objstore.core.manifests import owned_prefix
-from objstore.core.metadata import stored_with_object
+from objstore.core.links import LINK
+from objstore.core.manifests import LARGE, MANIFEST, owned_prefix
+from objstore.core.metadata import replaced_by_post, stored_with_object
 from objstore.core.timestamps import Timestamp
 from objstore.core.versions import VERSION
 from objstore.layers import copies, hidden
-from objstore.layers.bodies import ObjectBody
-from objstore.layers.interface import DeleteOptions, DeleteResult, PutOptions, PutResult, ReadOptions, Reply
+from objstore.layers.bodies import BytesBody, ObjectBody, whole
+from objstore.layers.interface import (
+    DeleteOptions,
+    DeleteResult,
+    PutOptions,
+    PutResult,
+    ReadOptions,
+    Reply,
+    UpdateOptions,
+)
 from objstore.layers.versions import names
-from objstore.layers.versions.keys import ABSENT, Key, Move, Seen, etag_of, move_to
+from objstore.layers.versions.keys import (
+    ABSENT,
+    Key,
+    Move,
+    Seen,
+    being_in_place,
+    etag_of,
+    move_to,
+    not_in_place,
+)
 from objstore.layers.versions.names import Kind, Ref
 from objstore.runtime import green
 from objstore.web.write_conditions import WriteCondition
 
+IN_PLACE_SIZE = 64 << 10  # bytes of a version that is written in place; they are kept until it is
+# Headers of objects that stand for others, or end by themselves.
+_STANDING = frozenset({MANIFEST, DELETE_AT, DLO, LARGE, LINK})
 TRIES = 20
 PAUSE = 0.005  # seconds, times the number of tries so far
 _MAX_CHECKED = 1000  # versions, newest first, that are checked for the one of an upload
@@ -53,10 +81,19 @@ _NOTHING: Mapping[str, str] = {}
 
 def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutResult:
     """Make an object the current version. enabled: else it is a null version. Raises as `ObjectLayer.put`."""
-    key.make_container()
+    key.make_container()  # also for a version in place: hosts must not remember that there is none
     condition = options.condition
-    seen = _look(key, condition, enabled)
+    look = key.look_first()
+    seen = _before(key, look.seen, condition, enabled)
     check(seen, condition)  # refuse before the upload
+    if look.never_was and enabled and _may_lie_in_place(options, body):
+        content = whole(body, IN_PLACE_SIZE)
+        result = _put_in_place(key, options, content)
+        if result is not None:
+            return result
+        body = BytesBody(content)
+        seen = _before(key, key.look(newest=True), condition, enabled)
+        check(seen, condition)
     ref = names.new_ref(Kind(null=not enabled, conditional=condition is not None), seen and seen.latest)
     entry = options._replace(timestamp=ref.stamp, condition=None, life="", rename=None, listed=True)
     try:
@@ -75,11 +112,35 @@ def put(key: Key, options: PutOptions, body: ObjectBody, enabled: bool) -> PutRe
     return PutResult(etag_of(stored), ref.stamp, version_id=ref.version_id)
 
 
+def _may_lie_in_place(options: PutOptions, body: ObjectBody) -> bool:
+    """Return whether an object can be written in place: a small one that expires never, and stands for no other."""
+    small = body.length is not None and body.length <= IN_PLACE_SIZE
+    return small and options.rename is None and options.data_policy is None and _STANDING.isdisjoint(options.headers)
+
+
+def _put_in_place(key: Key, options: PutOptions, content: bytes) -> PutResult | None:
+    """Make an object the first version of a key, in place; return None if something else is stored under the key.
+
+    Then nothing was written. Raises as `ObjectLayer.put` does.
+    """
+    ref = names.new_ref(Kind())
+    headers = being_in_place(key.name, ref, options.headers)
+    life = key.layer.container_info(key.context, key.name).life
+    first = options._replace(headers=headers, timestamp=ref.stamp, condition=options.condition or ABSENT, life=life)
+    try:
+        result = key.layer.put(key.context, key.name, first, BytesBody(content))
+    except ContainerReplaced:
+        raise
+    except (PreconditionFailed, Conflict):
+        return None
+    return PutResult(result.etag, ref.stamp, version_id=ref.version_id)
+
+
 def mark_deleted(key: Key, options: DeleteOptions, enabled: bool) -> DeleteResult:
     """Make a delete marker the current version. Raises as `ObjectLayer.delete`."""
     condition = options.condition
     key.make_container()
-    seen = _look(key, condition, enabled)
+    seen = _before(key, key.look(newest=True), condition, enabled)
     check(seen, condition)
     if options.delete_at is not None:
         _check_expiry(key, seen, options.delete_at)
@@ -101,9 +162,8 @@ def check(seen: Seen | None, condition: WriteCondition | None) -> None:
         condition.check(None if seen is None or seen.marker else seen.etag)
 
 
-def _look(key: Key, condition: WriteCondition | None, enabled: bool) -> Seen | None:
+def _before(key: Key, seen: Seen | None, condition: WriteCondition | None, enabled: bool) -> Seen | None:
     """Return the object under a key before a change. If the change has a condition, an expired one becomes deleted."""
-    seen = key.look(newest=True)
     if condition is None or seen is None or not key.has_expired(seen):
         return seen
     expire(key, seen, enabled)
@@ -190,12 +250,14 @@ def _move(key: Key, move: Move, seen: Seen | None, condition: WriteCondition | N
     stamp: Timestamp | None = move.stamp
     keep = False
     if seen is not None and seen.ref is None:
-        if preserve:
+        if preserve or not seen.null:
             if not _preserve(key, seen):
                 return False
             keep = True
         condition = condition or as_seen(seen)
-    elif seen is not None and seen.ref is not None:
+    elif seen is None:
+        condition = condition or ABSENT  # the first version may have been written in place since
+    elif seen.ref is not None:
         key.give_receipt(seen.ref)
         if seen.marker and condition is not None:  # clients see no object: only If-None-Match comes here
             condition = as_seen(seen)
@@ -224,7 +286,7 @@ def as_seen(seen: Seen | None) -> WriteCondition:
 
 
 def _preserve(key: Key, seen: Seen) -> bool:
-    """Copy the plain object under a key to an entry; return False if it no longer exists."""
+    """Copy the data under a key to an entry; return False if they are no longer there."""
     try:
         source = key.layer.open(key.context, key.name, ReadOptions(raw=True))
     except NotFound:
@@ -237,8 +299,27 @@ def _preserve(key: Key, seen: Seen) -> bool:
     except ContainerReplaced:
         raise
     except Conflict:
-        pass  # Another writer has preserved it already; there is only one content at a timestamp.
+        # Another writer has preserved it already; there is only one content at a timestamp. Its metadata may be newer.
+        _update_entry(key, seen, source.headers)
     return True
+
+
+def move_out(key: Key, seen: Seen) -> None:
+    """Make a version in place an entry with a pointer to it. Does nothing if it is no longer there."""
+    if _preserve(key, seen):
+        head = key.head(seen.current)
+        if head is not None:
+            key.point(move_to(seen.current, head), names.successor(seen.written), as_seen(seen), keep=True)
+
+
+def _update_entry(key: Key, seen: Seen, headers: Mapping[str, str]) -> None:
+    """Make the entry of data under a key have the metadata that a POST gave them. headers: of the data."""
+    if seen.written <= seen.plain_ref.stamp:
+        return
+    posted = {name: value for name, value in headers.items() if replaced_by_post(name) and name != DELETE_AT}
+    posted["Content-Type"] = headers["Content-Type"]
+    with suppress(NotFound, Conflict):  # deleted, or changed since
+        key.layer.update(key.context, key.entry(seen.plain_ref), UpdateOptions(posted, seen.written))
 
 
 def _renewed(key: Key, move: Move, seen: Seen) -> Move:
@@ -260,7 +341,7 @@ def _renewed(key: Key, move: Move, seen: Seen) -> Move:
 
 def _copy(key: Key, source: Reply, ref: Ref, expires: bool) -> None:
     """Write an open object as an entry, with the metadata stored with it. expires: with its expiry too."""
-    headers = source.headers
+    headers = not_in_place(source.headers)
     stored = {
         name: value for name, value in headers.items() if stored_with_object(name) and (expires or name != DELETE_AT)
     }

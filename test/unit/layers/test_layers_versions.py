@@ -34,7 +34,7 @@ from objstore.core.errors import (
 from objstore.core.names import Name
 from objstore.core.nodes import Node
 from objstore.core.timestamps import MAX_RAW, Timestamp
-from objstore.layers import documents
+from objstore.layers import documents, hidden
 from objstore.layers.bodies import BytesBody, ObjectBody
 from objstore.layers.interface import (
     ContainerOptions,
@@ -482,9 +482,10 @@ def test_a_refused_write_never_shows_even_if_its_writer_died(world: World) -> No
     world.set_state("Enabled")
     first = world.put("k", b"first")
     ref = names.new_ref(names.Kind(conditional=True), names.parse_id(first).stamp)  # type: ignore[union-attr]
-    container = Name(BUCKET.account, "\0versions\0b", names.entry("k", ref))
+    entry = Name(BUCKET.account, "\0versions\0b", names.entry("k", ref))
+    hidden.make(world.gate.layer, RequestContext(), entry, BUCKET)
     options = PutOptions({"Content-Type": "text/plain"}, timestamp=ref.stamp)
-    world.layer.put(RequestContext(), container, options, BytesBody(b"refused"))
+    world.layer.put(RequestContext(), entry, options, BytesBody(b"refused"))
     second = world.put("k", b"second")
     assert [one.version_id for one in world.shown("k")] == [second, first]
     for version in (second, first):

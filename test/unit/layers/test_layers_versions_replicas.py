@@ -61,9 +61,9 @@ class World:
         return self.layer.delete(RequestContext(), BUCKET._replace(object=key), options).version_id
 
     def current(self, key: str) -> str | None:
-        """Id of the version that is read, None for none."""
+        """Id of the version that a majority of the replicas has as the current one, None for none."""
         try:
-            reply = self.layer.open(RequestContext(), BUCKET._replace(object=key), ReadOptions(head=True))
+            reply = self.layer.open(RequestContext(), BUCKET._replace(object=key), ReadOptions(head=True, newest=True))
         except DeleteMarker as marker:
             return marker.version_id
         except NotFound:
