@@ -1,10 +1,12 @@
-"""The contents of a path of the store as plain values: a file of an object, a hash directory, a database, a ring."""
+"""The contents of a path of the store as plain values: a file of an object, a hash directory, a volume, a database, a
+ring."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.names import is_hash
@@ -14,24 +16,46 @@ from objstore.runtime.files import exists, is_directory
 from objstore.store.change import DATA, KINDS
 from objstore.store.databases import describe_database
 from objstore.store.objects.describe import describe_file
+from objstore.store.objects.format import Unsound
 from objstore.store.objects.layout import changes_among, file_path
 from objstore.store.objects.liveness import decide
+from objstore.store.packed.describe import describe_packed, describe_record, describe_volume, packed_changes
+from objstore.store.packed.volume_directory import volume_name
 
 Facts = dict[str, Any]
+_PACKED = re.compile(r"packed(-\d+)?", re.ASCII).fullmatch
 
 
-def describe(path: str) -> Facts:
+class PathPart(NamedTuple):
+    """The part of a path to describe. at: position of a record in a volume. name_hash: of a name in a directory of
+    packed objects. records: list those of a volume."""
+
+    at: int | None = None
+    name_hash: str | None = None
+    records: bool = False
+
+
+WHOLE = PathPart()
+
+
+def describe(path: str, part: PathPart = WHOLE) -> Facts:
     """Return facts about a path; `sound` is always among them, and `problems` are sentences.
 
-    Raises InvalidInput if it does not belong to a store, and OSError or NotFound if it cannot be read.
+    Raises InvalidInput if it does not belong to a store, or has no such part, and OSError or NotFound if it cannot be
+    read.
     """
     path = os.path.normpath(path)
     if is_directory(path):
-        return _directory(path)
+        return _directory(path, part)
     os.stat(path)  # raises FileNotFoundError
-    reader = _READERS.get(os.path.splitext(path)[1])
+    extension = os.path.splitext(path)[1]
+    if part.name_hash is not None or (part.at is not None and extension != ".volume"):
+        raise InvalidInput(f"{path}: --at is for volumes, --hash for directories of packed objects")
+    reader = _READERS.get(extension) if extension != ".volume" else lambda path: _volume(path, part)
     if reader is None:
-        raise InvalidInput(f"{path}: unknown file name extension; known are {', '.join(sorted(_READERS))}")
+        raise InvalidInput(
+            f"{path}: unknown file name extension; known are {', '.join(sorted([*_READERS, '.volume']))}"
+        )
     try:
         facts = reader(path)
     except ObjstoreError as error:
@@ -41,8 +65,40 @@ def describe(path: str) -> Facts:
     return {"path": path, **facts, "problems": problems, "sound": not problems}
 
 
-def _directory(path: str) -> Facts:
-    """Describe a hash directory: its files, and which of them are live."""
+def _volume(path: str, part: PathPart) -> Facts:
+    try:
+        return describe_record(path, part.at) if part.at is not None else describe_volume(path, part.records)
+    except Unsound as error:
+        return {"problems": [str(error)]}
+
+
+def _packed(path: str, name_hash: str | None) -> Facts:
+    """Describe a directory of packed objects, or what it holds of one name."""
+    if name_hash is None:
+        return {"path": path, **describe_packed(path)}
+    if not is_hash(name_hash):
+        raise InvalidInput(f"{name_hash} is not the hash of a name; `objstore locate` shows it")
+    records = []
+    for entry, counts in packed_changes(path, name_hash):
+        volume = os.path.join(path, "volumes", volume_name(entry.place.volume))
+        records.append(describe(volume, PathPart(at=entry.place.position)) | {"counts": counts})
+    problems = [f"{os.path.basename(each['path'])}: {text}" for each in records for text in each["problems"]]
+    return {
+        "path": path,
+        "kind": "packed changes",
+        "hash": name_hash,
+        "records": records,
+        "problems": problems,
+        "sound": not problems,
+    }
+
+
+def _directory(path: str, part: PathPart) -> Facts:
+    """Describe a directory of packed objects, or a hash directory: its files, and which of them are live."""
+    if part.at is None and _PACKED(os.path.basename(path)):
+        return _packed(path, part.name_hash)
+    if part.at is not None or part.name_hash is not None:
+        raise InvalidInput(f"{path}: --at is for volumes, --hash for directories of packed objects")
     names = sorted(os.listdir(path))
     if not is_hash(os.path.basename(path)):
         raise InvalidInput(f"{path}: not the directory of an object, container or account")

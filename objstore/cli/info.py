@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from objstore.cli.describe import describe, plain
+from objstore.cli.describe import PathPart, describe, plain
 from objstore.core.errors import ObjstoreError
 from objstore.runtime.log import one_line
 
@@ -16,20 +16,30 @@ Examples:
   objstore info data/devices/d1/objects/623/e38/9be9a460a21fa9e2a08bd6b388392e38
   objstore info /srv/node/d1/containers/31/d26/01fb4ad66932bf261514cb0b528a1d26/*.db
   objstore info /etc/objstore/object.ring --json
+  objstore info /srv/node/d1/packed/volumes/00000001.volume --at 8192
+  objstore info /srv/node/d1/packed --hash 9be9a460a21fa9e2a08bd6b388392e38
 """
 UNSOUND = 1  # exit status
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="As a list of JSON objects, for scripts.")
-def info(paths: tuple[str, ...], as_json: bool) -> None:
-    """Show the contents of .data, .meta, .ts, .db, .ring and .builder files and hash directories.
+@click.option(
+    "--json", "as_json", is_flag=True, help="As a list of JSON objects, for scripts; with each record of a volume."
+)
+@click.option("--at", type=click.IntRange(0), metavar="POSITION", help="Show the record at this position of a volume.")
+@click.option(
+    "--hash", "name_hash", metavar="HASH", help="Show the records of a name in a directory of packed objects."
+)
+def info(paths: tuple[str, ...], as_json: bool, at: int | None, name_hash: str | None) -> None:
+    """Show the contents of .data, .meta, .ts, .db, .ring, .builder and .volume files, of hash directories and
+    directories of packed objects.
 
-    Objects are read completely and checked against their checksums; nothing is changed. Exit status: 0 all valid, 1
-    some are not.
+    Objects and volumes are read completely and checked against their checksums; of a directory of packed objects, its
+    index. Nothing is changed. Exit status: 0 all valid, 1 some are not.
     """
-    found = [_described(path) for path in paths]
+    part = PathPart(at, name_hash, as_json)
+    found = [_described(path, part) for path in paths]
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -38,9 +48,9 @@ def info(paths: tuple[str, ...], as_json: bool) -> None:
         raise SystemExit(UNSOUND)
 
 
-def _described(path: str) -> dict[str, object]:
+def _described(path: str, part: PathPart) -> dict[str, object]:
     try:
-        facts: dict[str, object] = plain(describe(path))
+        facts: dict[str, object] = plain(describe(path, part))
         return facts
     except (ObjstoreError, OSError) as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

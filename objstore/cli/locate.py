@@ -15,10 +15,15 @@ from objstore.assembly.processes import read_defaults
 from objstore.core.errors import ConfigError, InvalidInput
 from objstore.core.names import Location, Name
 from objstore.core.nodes import Node
-from objstore.core.policies import Policies, objects_dir, ring_name
+from objstore.core.policies import Policies, objects_dir, packed_dir, ring_name
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf
-from objstore.runtime.files import exists
+from objstore.runtime.addresses import own_ips
+from objstore.runtime.files import exists, is_directory
+from objstore.store.packed.describe import packed_changes
+from objstore.store.packed.index import DamagedIndex
+from objstore.store.packed.places import Entry
+from objstore.store.packed.volume_directory import volume_name
 from objstore.wire.messages import POLICY, NodeRequest, target
 
 EXAMPLES = """\b
@@ -31,18 +36,23 @@ _DIRECTORIES = {"account": "accounts", "container": "containers"}
 
 
 class LocatedDevice(NamedTuple):
-    """A device that holds, or may hold, a name. path: its directory on that device's host."""
+    """A device that holds, or may hold, a name. path, packed: on that device's host, the directory of the name and that
+    of the policy's packed objects; packed is empty for containers and accounts."""
 
     role: str
     node: Node
     path: str
+    packed: str = ""
 
 
 class LocatedName(NamedTuple):
+    """packed_limit: bytes of the largest object that the policy packs, 0 for none, and for containers and accounts."""
+
     name: Name
     location: Location
     ring_name: str
     places: tuple[LocatedDevice, ...]
+    packed_limit: int = 0
 
 
 @click.command(epilog=EXAMPLES)
@@ -96,10 +106,15 @@ def find(name: Name, directory: str, devices_root: str, policy: str | None, all_
     parts = (_DIRECTORIES.get(kind) or objects_dir(index), str(partition), location.suffix, name_hash)
 
     def places(role: str, nodes: Iterable[Node]) -> Iterator[LocatedDevice]:
-        return (LocatedDevice(role, node, os.path.join(devices_root, node.device, *parts)) for node in nodes)
+        for node in nodes:
+            device = os.path.join(devices_root, node.device)
+            packed = os.path.join(device, packed_dir(index)) if name.object is not None else ""
+            yield LocatedDevice(role, node, os.path.join(device, *parts), packed)
 
-    moved = places("before", ring.previous(partition))
-    return LocatedName(name, location, kind, (*places("primary", primaries), *moved, *places("handoff", handoffs)))
+    found = cluster.policies.get(index)
+    limit = found.packed_limit if found is not None and name.object is not None else 0
+    devices = *places("primary", primaries), *places("before", ring.previous(partition)), *places("handoff", handoffs)
+    return LocatedName(name, location, kind, devices, limit)
 
 
 def _policy_index(policies: Policies, text: str | None) -> int:
@@ -140,15 +155,40 @@ def _lines(found: LocatedName, in_process: bool) -> Iterator[str]:
         yield "# The servers of this host's devices are called in process: they have no port to ask."
     yield ""
     for place in found.places:
-        here = place not in remote
-        command = f"ls -l {shlex.quote(place.path)}"
-        yield (command if here else f"ssh {place.node.ip} {shlex.quote(command)}") + _note(place, here)
+        yield from _commands(found, place, place not in remote)
 
 
-def _note(place: LocatedDevice, here: bool) -> str:
-    notes = [place.role] if place.role != "primary" else []
-    if here and not exists(place.path):
-        notes.append("missing")
+def _commands(found: LocatedName, place: LocatedDevice, here: bool) -> Iterator[str]:
+    """Yield the commands that show a copy. here: its server is called in process."""
+    files = f"ls -l {shlex.quote(place.path)}"
+    packed = f"objstore info {shlex.quote(place.packed)} --hash {found.location.hash}"
+    role = [place.role] if place.role != "primary" else []
+    if not here and not (place.node.ip in own_ips("") and is_directory(os.path.dirname(place.packed))):
+        yield f"ssh {place.node.ip} {shlex.quote(files)}" + _note(role)
+        if found.packed_limit:
+            notes = [*role, f"if it has no more than {found.packed_limit} bytes"]
+            yield f"ssh {place.node.ip} {shlex.quote(packed)}" + _note(notes)
+        return
+    changes = _packed_changes(found, place)
+    if exists(place.path) or not changes:
+        yield files + _note(role if exists(place.path) else [*role, "missing"])
+    for entry, counts in changes:
+        volume = os.path.join(place.packed, "volumes", volume_name(entry.place.volume))
+        notes = [*role, str(entry.change), f"{entry.place.length} bytes", *([] if counts else ["obsolete"])]
+        yield f"objstore info {shlex.quote(volume)} --at {entry.place.position}" + _note(notes)
+
+
+def _packed_changes(found: LocatedName, place: LocatedDevice) -> list[tuple[Entry, bool]]:
+    """Return the packed changes of a name on a device of this host, and whether each counts among them."""
+    if not place.packed or not is_directory(place.packed):
+        return []
+    try:
+        return packed_changes(place.packed, found.location.hash)
+    except DamagedIndex as error:
+        raise InvalidInput(f"the index of {place.packed} is damaged: {error}") from error
+
+
+def _note(notes: list[str]) -> str:
     return f"  # {', '.join(notes)}" if notes else ""
 
 

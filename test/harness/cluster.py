@@ -138,7 +138,7 @@ class Cluster:
     """hosts: how many. Servers are named (kind, host); the proxy by itself.
 
     devices: of each host, named d1, d2, ... mount_check: they must be mounted. controlled: connections to storage
-    servers go through `network`, and `states` (by host, 0 is the proxy's) tell the time.
+    servers go through `network`, and `states` (by host, 0 is the proxy's) tell the time. packed_limit: of all policies.
     """
 
     def __init__(
@@ -150,6 +150,7 @@ class Cluster:
         controlled: bool = False,
         policies: Iterable[str] = (),
         mount_check: bool = False,
+        packed_limit: str = "0",
     ) -> None:
         self.directory = directory
         self.etc = directory / "etc"
@@ -161,7 +162,7 @@ class Cluster:
         self.network = Network(directory / "relay") if controlled else None
         self.damaged: set[str] = set()  # hashes of names whose copies a test damaged, and that may be quarantined
         # What was looked at before, for `harness.survey` and `harness.invariants`.
-        self.seen: dict[str, tuple[int, Any]] = {}
+        self.seen: dict[str, tuple[object, Any]] = {}
         self.sound: set[tuple[str, int, int]] = set()
         self.port = _free_port(hosts)
         addresses = [part for host in self.hosts for part in ("--host", f"127.0.0.{host}:{self.port}")]
@@ -170,6 +171,7 @@ class Cluster:
         options += ("--devices-per-host", str(devices))
         options += tuple(part for name in policies for part in ("--policy", name))
         run("init", str(self.etc), *addresses, *options, "--devices", str(self.devices(1)))
+        self._set_in_policies("packed_limit", packed_limit)
         for kind, settings in SETTINGS.items():
             conf = self.etc / f"{kind}-server.conf"
             conf.write_text(conf.read_text().replace("[DEFAULT]\n", f"[DEFAULT]\n{settings}"))
@@ -181,6 +183,12 @@ class Cluster:
         for host in self.hosts:
             for device in self.device_names:
                 (self.devices(host) / device).mkdir(parents=True)
+
+    def _set_in_policies(self, setting: str, value: str) -> None:
+        """For servers that are started afterwards."""
+        path = self.etc / "objstore.conf"
+        conf = re.sub(rf"^{setting} *=.*\n", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(re.sub(r"(\[storage-policy:\d+\]\n)", rf"\g<1>{setting} = {value}\n", conf))
 
     def devices(self, host: int) -> Path:
         return self.directory / f"host{host}"

@@ -3,7 +3,7 @@
     places       nothing is left on a device that is not its primary, spools are empty
     copies       all primaries of a name hold the same changes; all replicas of a database the same rows
     listings     containers list what is there, accounts their containers, totals are exact
-    content      what was acknowledged is read, whole, from each primary; all files match their checksums
+    content      what was acknowledged is read, whole, from each primary; all files and volumes match their checksums
     quarantine   holds only what the test damaged
 
 Each finding is a sentence that says what is wrong, and where.
@@ -11,6 +11,7 @@ Each finding is a sentence that says what is wrong, and where.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -29,6 +30,7 @@ from objstore.core.policies import ring_name
 from objstore.core.versions import UNLISTED
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.describe import describe_file
+from objstore.store.packed.describe import describe_volume
 from objstore.wire.rows import OVERRIDE
 
 SECONDS = 120.0  # for all to settle; most of it is for busy machines
@@ -352,3 +354,8 @@ def _unsound(cluster: Cluster, survey: Survey) -> Iterator[str]:
                 cluster.sound.add(key)
             else:
                 yield f"{path.relative_to(cluster.directory)}: {'; '.join(facts['problems'])}"
+        for path in find(root, "packed*/volumes/*.volume"):
+            with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+                problems = describe_volume(str(path))["problems"]
+                if problems:
+                    yield f"{path.relative_to(cluster.directory)}: {'; '.join(problems)}"

@@ -9,6 +9,7 @@ What is asked of the cluster is what doc/failures.md promises, so that faults ke
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from harness.cluster import KINDS, Cluster
 from harness.faults import Mend
 from harness.processes import find
 from objstore.core.names import is_hash
+from objstore.store.packed.describe import entries_of_names
+from objstore.store.packed.volume_directory import volume_name
 
 _MAX_DOUBLED = 2
 
@@ -146,6 +149,26 @@ def _flip(scene: Scene) -> Begun | None:
     return Begun(f"{len(chosen)} objects damaged on host {scene.victim}", None, lambda: None)
 
 
+def _flip_packed(scene: Scene) -> Begun | None:
+    """Bytes of some packed records of the victim."""
+    devices = scene.cluster.devices(scene.victim)
+    records = [
+        (directory, name_hash, entry.place)
+        for directory in find(devices, "*/packed*")
+        for name_hash, entries in entries_of_names(str(directory)).items()
+        for entry in entries
+    ]
+    if scene.victim in scene.away or not records:
+        return None
+    chosen = scene.chance.sample(sorted(records), min(5, len(records)))
+    for directory, name_hash, place in chosen:
+        volume = directory / "volumes" / volume_name(place.volume)
+        with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+            faults.flip(volume, place.position + scene.chance.randrange(place.length))
+        scene.cluster.damaged.add(name_hash)
+    return Begun(f"{len(chosen)} packed objects damaged on host {scene.victim}", None, lambda: None)
+
+
 def _corrupt_database(scene: Scene) -> Begun | None:
     databases = sorted(find(scene.cluster.devices(scene.victim), "*/containers/*/*/*/*.db"))
     if scene.victim in scene.away or not databases:
@@ -245,6 +268,7 @@ FAULTS: dict[Begin, float] = {
     _away("disk out", _take_out): 1,
     _cut_in_two: 1,
     _flip: 2,
+    _flip_packed: 2,
     _corrupt_database: 1,
     _change_rings: 1,
     _drain: 0.7,

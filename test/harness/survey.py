@@ -7,25 +7,33 @@ import os
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from harness.cluster import Cluster
 from objstore.core.errors import ObjstoreError
+from objstore.core.names import Location
 from objstore.core.nodes import Node
 from objstore.core.policies import objects_dir, ring_name
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf
 from objstore.runtime.files import FILES
+from objstore.store.change import Change
 from objstore.store.databases import describe_database, layout
 from objstore.store.databases.schema import KINDS
 from objstore.store.databases.status import digest, status_of
 from objstore.store.interface import ObjectInfo
-from objstore.store.objects.layout import changes_among
+from objstore.store.objects.layout import Layout, changes_among
 from objstore.store.objects.liveness import decide
 from objstore.store.objects.lookup import BadFile, LiveObject, look_up
+from objstore.store.packed.describe import entries_of_names
+from objstore.store.packed.index import Index
+from objstore.store.packed.lookup import LivePacked, PackedNames
+from objstore.store.packed.places import Entry
+from objstore.store.packed.volumes import Volumes
 
 
 class Disk(NamedTuple):
@@ -37,7 +45,8 @@ class Disk(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A name's objects on one disk. files: those that count. info: the live object; why it cannot be read; or None."""
+    """A name's objects on one disk. files: the changes that count, in files or packed. info: the live object; why it
+    cannot be read; or None."""
 
     files: tuple[str, ...]
     info: ObjectInfo | str | None
@@ -94,28 +103,35 @@ class Survey:
         return [disk_of(node) for node in self.rings[ring].primaries(partition)]
 
     def objects(self, policy: int) -> dict[tuple[int, str], dict[Disk, Held]]:
-        """By partition and hash, what each disk has that has anything that counts."""
+        """By partition and hash, what each disk has that has anything that counts, in files or packed."""
         found: dict[tuple[int, str], dict[Disk, Held]] = defaultdict(dict)
+        ring = self.rings[ring_name(policy)]
         for disk, root in self.disks:
-            for path in _below(str(root / objects_dir(policy)), 3):
-                held = self._held(path)
+            packed = Packed(root, policy)
+            places = {path.rsplit("/", 1)[1]: path for path in _below(str(root / objects_dir(policy)), 3)}
+            for name_hash in {*places, *packed.entries}:
+                path = places.get(name_hash)
+                entries = packed.entries.get(name_hash, [])
+                held = self._held(path or str(root / name_hash), partial(packed.held, path, name_hash), tuple(entries))
                 if held.files:
-                    partition, _, name_hash = path.rsplit("/", 3)[1:]
-                    found[int(partition), name_hash][disk] = held
+                    partition = int(path.rsplit("/", 3)[1]) if path and not entries else ring.partition(name_hash)
+                    found[partition, name_hash][disk] = held
+            packed.close()
         return found
 
-    def _held(self, path: str) -> Held:
-        """As found before, where the directory has not changed since."""
+    def _held(self, path: str, read: Callable[[], Held], entries: tuple[Entry, ...]) -> Held:
+        """As found before, if neither the directory nor what is packed has changed since."""
         try:
             changed = os.stat(path).st_mtime_ns
         except FileNotFoundError:
-            return Held((), None)
+            changed = 0
+        stamp = changed, entries
         known = self._cluster.seen.get(path)
-        if known is not None and known[0] == changed:
+        if known is not None and known[0] == stamp:
             return known[1]  # type: ignore[no-any-return]
-        held = read_directory(path)
+        held = read()
         if time.time_ns() - changed > _STABLE_NS and not isinstance(held.info, str):
-            self._cluster.seen[path] = changed, held
+            self._cluster.seen[path] = stamp, held
         return held
 
     def databases(self, kind: str) -> dict[tuple[int, str], dict[Disk, Database | str]]:
@@ -128,6 +144,39 @@ class Survey:
                 if os.path.exists(path):
                     found[location.partition, location.hash][disk] = read_database(path)
         return found
+
+
+class Packed:
+    """What is packed of a policy on one device, read beside the servers. entries: by hash of the name."""
+
+    def __init__(self, root: Path, policy: int) -> None:
+        self._layout = Layout(str(root), policy)
+        self._volumes = Volumes(FILES, f"{self._layout.packed}/volumes")
+        self._names = PackedNames(FILES, self._layout, self._volumes, self._index)
+        self.entries = entries_of_names(self._layout.packed)
+
+    def _index(self) -> Index:
+        return Index(FILES, f"{self._layout.packed}/index")
+
+    def held(self, hash_dir: str | None, name_hash: str) -> Held:
+        """What a name has here, in volumes and in files. hash_dir: None if it has no files."""
+        if name_hash not in self.entries:
+            return read_directory(hash_dir) if hash_dir else Held((), None)
+        partition = int(hash_dir.rsplit("/", 3)[1]) if hash_dir else 0
+        location = Location(partition, name_hash, self._layout.policy)
+        files: tuple[str, ...] = ()
+        try:
+            files = _counting(self._names.changes_of(location))
+            found = self._names.look_up(location)
+        except (BadFile, ObjstoreError, OSError) as error:
+            return Held(files, f"{type(error).__name__}: {error}")
+        if not isinstance(found, (LiveObject, LivePacked)):
+            return Held(files, None)
+        found.close()
+        return Held(files, found.info)
+
+    def close(self) -> None:
+        self._names.close()
 
 
 def disk_of(node: Node) -> Disk:
@@ -158,9 +207,7 @@ class _Info:
 
 def read_directory(path: str) -> Held:
     """What a hash directory holds."""
-    live = decide(changes_among(_entries(path)))
-    counting = {str(file) for file in (live.data, live.tombstone, live.meta, live.content_type) if file is not None}
-    files = tuple(sorted(counting))
+    files = _counting(changes_among(_entries(path)))
     try:
         found = look_up(FILES, path)
     except (BadFile, ObjstoreError, OSError) as error:
@@ -169,6 +216,12 @@ def read_directory(path: str) -> Held:
         return Held(files, None)
     found.file.close()
     return Held(files, found.info)
+
+
+def _counting(changes: Iterable[Change]) -> tuple[str, ...]:
+    live = decide(changes)
+    every = (live.data, live.tombstone, live.meta, live.content_type)
+    return tuple(sorted({str(change) for change in every if change is not None}))
 
 
 def _below(root: str, depth: int) -> Iterator[str]:

@@ -18,3 +18,8 @@ SECONDS = float(environment("TORTURE_SECONDS") or 25)
 @pytest.mark.parametrize("seed", [7, secrets.randbelow(1_000_000)], ids=["known seed", "new seed"])
 def test_a_cluster_survives_faults_at_random(cluster: Cluster, seed: int) -> None:
     torture(cluster, seed, SECONDS)
+
+
+@pytest.mark.cluster(packed_limit="64K")
+def test_a_cluster_that_packs_objects_survives_faults_at_random(cluster: Cluster) -> None:
+    torture(cluster, secrets.randbelow(1_000_000), SECONDS)

@@ -74,3 +74,9 @@ class VolumeDirectory:
 
 def volume_name(number: int) -> str:
     return f"{number:08d}.{VOLUME}"
+
+
+def parse_volume_name(name: str) -> int | None:
+    """Return the number of a volume's file; None for any other name."""
+    match = _FILE(name)
+    return int(match[1]) if match and match[2] == VOLUME else None

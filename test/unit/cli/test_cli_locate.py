@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from objstore.assembly.cluster_dir import ClusterPlan, PlannedHost, make
 from objstore.assembly.data_dir import DataDir, prepare
 from objstore.cli.locate import find
 from objstore.cli.main import main
-from objstore.core.names import Name
+from objstore.core.names import Location, Name
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import FILES
 from objstore.store.databases import AccountStore, ContainerStore
-from objstore.store.interface import ObjectData
+from objstore.store.interface import ObjectData, ObjectMetadata
 from objstore.store.objects.file_store import FileStore
+from objstore.store.packed.store import PackedStore
 
 AT = Timestamp.from_seconds(1_700_000_000)
 
@@ -148,3 +150,159 @@ def test_info_of_what_is_not_the_stores_is_told(data: DataDir, name: str) -> Non
     result = run("info", f"{data.root}/{name}")
     assert result.exit_code == 1
     assert "Traceback" not in result.output
+
+
+# Packed objects
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[DataDir, PackedStore]:
+    data = DataDir(str(tmp_path / "data"))
+    prepare(data, 1, 1)
+    conf = Path(data.cluster_conf)
+    lines = [line for line in conf.read_text().splitlines() if not line.startswith("packed_limit")]
+    conf.write_text("\n".join(lines).replace("[storage-policy:0]", "[storage-policy:0]\npacked_limit = 64K") + "\n")
+    return data, PackedStore(f"{data.devices}/d1", limit=65536, power=lambda: 1)
+
+
+def located(data: DataDir, item: str) -> Location:
+    return find(Name("AUTH_a", "c", item), data.etc, data.devices, None, False).location
+
+
+def put(store: PackedStore, location: Location, item: str, content: bytes, at: Timestamp = AT) -> None:
+    with store.create(location, len(content)) as writer:
+        writer.write(content)
+        writer.commit(ObjectData(f"/AUTH_a/c/{item}", at, "a/b", {}))
+
+
+def command_of(output: str, start: str) -> list[str]:
+    (line,) = [line for line in output.splitlines() if line.startswith(start)]
+    return line.partition("  #")[0].split()[1:]
+
+
+def test_the_place_of_a_packed_object_is_shown_as_a_command_that_describes_it(
+    packed: tuple[DataDir, PackedStore],
+) -> None:
+    data, store = packed
+    put(store, located(data, "o"), "o", b"hello")
+    output = run("locate", "AUTH_a", "c", "o", "--data", data.root).output
+    assert "ls -l" not in output
+    facts = run(*command_of(output, "objstore info"), "--json")
+    assert facts.exit_code == 0, facts.output
+    (record,) = json.loads(facts.output)
+    assert (record["change"], record["size"], record["dead"]) == ("1700000000.00000.data", 5, False)
+    assert (record["indexed"], record["record"]["name"]) == (True, "/AUTH_a/c/o")
+
+
+def test_an_object_too_large_to_be_packed_is_located_as_a_file(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    put(store, located(data, "o"), "o", b"x" * 70_000)
+    output = run("locate", "AUTH_a", "c", "o", "--data", data.root).output
+    assert "objstore info" not in output
+    assert "missing" not in output
+
+
+def test_an_object_that_is_not_stored_is_missing_though_the_policy_packs(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    put(store, located(data, "other"), "other", b"hello")
+    assert "# missing" in run("locate", "AUTH_a", "c", "o", "--data", data.root).output
+
+
+def test_another_host_is_asked_for_packed_objects_if_the_policy_packs(cluster: Path) -> None:
+    conf = cluster / "objstore.conf"
+    before = conf.read_text()
+    lines = [line for line in before.splitlines() if not line.startswith("packed_limit")]
+    conf.write_text("\n".join(lines).replace("[storage-policy:1]", "[storage-policy:1]\npacked_limit = 64K") + "\n")
+    try:
+        output = run("locate", "AUTH_a", "c", "o", "--ring-dir", str(cluster), "--policy", "silver").output
+        assert output.count("objstore info /mnt/d1/packed-1 --hash ") == 5
+    finally:
+        conf.write_text(before)
+
+
+def test_info_counts_what_a_volume_holds(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    put(store, located(data, "o"), "o", b"old")
+    put(store, located(data, "o"), "o", b"new", Timestamp.from_seconds(1_700_000_001))
+    volume = f"{data.devices}/d1/packed/volumes/00000001.volume"
+    result = run("info", volume, "--json")
+    assert result.exit_code == 0
+    (facts,) = json.loads(result.output)
+    assert (facts["records"], facts["dead_records"]) == (2, 1)
+    assert [record["dead"] for record in facts["record_list"]] == [True, False]
+    assert facts["live_bytes"] + facts["dead_bytes"] + facts["free_bytes"] + 8192 == facts["length"]
+    assert "record_list" not in run("info", volume).output
+    (directory,) = json.loads(run("info", f"{data.devices}/d1/packed", "--json").output)
+    assert (directory["names"], directory["changes"]) == (1, {"data": 1})
+    assert directory["volumes"]["00000001.volume"]["dead"] == facts["dead_bytes"]
+
+
+def test_info_finds_a_damaged_record_and_not_one_that_is_dead(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    volume = Path(data.devices, "d1/packed/volumes/00000001.volume")
+    put(store, located(data, "o"), "o", b"hello")
+    content = volume.read_bytes()
+    volume.write_bytes(content.replace(b"hello", b"hullo"))
+    result = run("info", str(volume))
+    assert result.exit_code == 1
+    assert "the record at 8192 does not match its checksums" in result.output
+    assert run("info", str(volume), "--at", "8192").exit_code == 1
+    put(store, located(data, "o"), "o", b"again", Timestamp.from_seconds(1_700_000_001))
+    assert run("info", str(volume)).exit_code == 0
+
+
+def test_info_of_a_damaged_header_says_where(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    volume = Path(data.devices, "d1/packed/volumes/00000001.volume")
+    put(store, located(data, "o"), "o", b"hello")
+    put(store, located(data, "p"), "p", b"there")
+    content = bytearray(volume.read_bytes())
+    content[8200] ^= 1
+    volume.write_bytes(content)
+    result = run("info", str(volume))
+    assert result.exit_code == 1
+    assert "bytes at 8192 are not a record" in result.output
+    assert "no record begins at 8192" in run("info", str(volume), "--at", "8192").output
+
+
+def test_info_of_a_name_lists_its_packed_changes(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    location = located(data, "o")
+    put(store, location, "o", b"hello")
+    store.post(location, ObjectMetadata(Timestamp.from_seconds(1_700_000_001), {}))
+    (facts,) = json.loads(run("info", f"{data.devices}/d1/packed", "--hash", location.hash, "--json").output)
+    assert [record["change"].rpartition(".")[2] for record in facts["records"]] == ["data", "meta"]
+    assert all(record["counts"] for record in facts["records"])
+
+
+@pytest.mark.parametrize(
+    ("path", "option"), [("packed", ["--hash", "0"]), ("packed", ["--at", "1"]), ("tmp", ["--hash", "0" * 32])]
+)
+def test_a_part_that_a_path_does_not_have_is_refused(
+    packed: tuple[DataDir, PackedStore], path: str, option: list[str]
+) -> None:
+    data, store = packed
+    put(store, located(data, "o"), "o", b"hello")
+    result = run("info", f"{data.devices}/d1/{path}", *option)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+def test_a_lost_index_is_a_problem(packed: tuple[DataDir, PackedStore]) -> None:
+    data, store = packed
+    put(store, located(data, "o"), "o", b"hello")
+    shutil.rmtree(f"{data.devices}/d1/packed/index")
+    result = run("info", f"{data.devices}/d1/packed")
+    assert result.exit_code == 1
+    assert "there is no index" in result.output
+
+
+def test_a_device_of_this_host_in_a_cluster_is_read_for_packed_objects(tmp_path: Path) -> None:
+    hosts = (PlannedHost(1, 1, "127.0.0.1"), PlannedHost(1, 2, "192.0.2.1"))
+    make(str(tmp_path / "etc"), ClusterPlan(hosts, 1, 2, 6, ("gold",), devices_root=str(tmp_path)))
+    (tmp_path / "d1").mkdir()
+    found = find(Name("AUTH_a", "c", "o"), str(tmp_path / "etc"), str(tmp_path), None, False)
+    store = PackedStore(str(tmp_path / "d1"), limit=65536, power=lambda: 6)
+    put(store, found.location, "o", b"hello")
+    output = run("locate", "AUTH_a", "c", "o", "--ring-dir", f"{tmp_path}/etc", "--devices", str(tmp_path)).output
+    assert output.count("/00000001.volume --at 8192") == 1
