@@ -5,7 +5,8 @@ One thread of a device runs `PackedCommitter.run` for everything that has queued
 1. the names are locked, in the order of their numbers, so that two groups never wait for each other;
 2. each guard is asked, with the name's changes as they are now;
 3. the records of all that may be made are appended to a volume and synced, together;
-4. the index gets an entry for each; entries that are obsolete with it go, and their records are marked dead;
+4. the index gets an entry for each; entries that are obsolete with it go, and their records are marked dead before,
+   so that none of them counts again if what hides it is removed one day;
 5. the names are unlocked.
 
 So a record is in a volume only if its guard has allowed it, nothing is visible that is not durable, and nothing is
@@ -18,7 +19,9 @@ A name may also have changes in files; they are changed under the same lock.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from objstore.core.errors import Conflict, ObjstoreError
 from objstore.core.names import Location
@@ -98,7 +101,7 @@ class PackedCommitter:
             group.admit()
             group.append()
             group.show()
-        except OSError as error:
+        except (OSError, ObjstoreError) as error:
             group.fail(error)
         finally:
             for number in held:
@@ -122,6 +125,7 @@ class _PackedGroup:
         self._accepted: list[int] = []
         self._files: dict[int, list[Change]] = {}
         self._places: list[Place] = []
+        self._shown = 0
         self.outcomes: list[Outcome] = [None] * len(arrivals)
         self.obsolete_files: list[tuple[Location, list[Change]]] = []
 
@@ -141,22 +145,29 @@ class _PackedGroup:
             self._places = self._names.volumes.append([self._arrivals[index].outgoing for index in self._accepted])
 
     def show(self) -> None:
-        dead: list[Place] = []
+        volumes = self._names.volumes
         for index, place in zip(self._accepted, self._places, strict=True):
             arrival, files = self._arrivals[index], self._files[index]
-            self._names.edit(arrival.location, _adding(Entry(arrival.change, place), files, dead))
+            dead: list[Place] = []
+            adding = _adding(Entry(arrival.change, place), files, dead)
+            self._names.edit(arrival.location, adding, partial(volumes.kill, dead))
+            self._shown += 1
             if files:
                 self.obsolete_files.append((arrival.location, [arrival.change, *files]))
-        if dead:
-            self._names.volumes.kill(dead)
         if self._accepted:
-            self._names.volumes.indexed()
+            volumes.indexed()
 
-    def fail(self, error: OSError) -> None:
-        """None of those that were not refused is acknowledged; they may have been made or not."""
+    def fail(self, error: OSError | ObjstoreError) -> None:
+        """None of those that were not refused is acknowledged; they may have been made or not.
+
+        Records without an entry are marked dead, so that a rebuilt index does not show them much later.
+        """
+        with contextlib.suppress(OSError):
+            self._names.volumes.kill(self._places[self._shown :])
+        cause = translate(error, self._names.layout.root) if isinstance(error, OSError) else error
         for index, outcome in enumerate(self.outcomes):
             if outcome is None:
-                self.outcomes[index] = translate(error, self._names.layout.root)
+                self.outcomes[index] = cause
 
     def _is_admitted(self, arrival: PackedArrival, files: list[Change]) -> bool:
         """Is it to be written? Not if it is there already. Raises Conflict, and what the guard raises."""
@@ -193,6 +204,7 @@ def _adding(new: Entry, files: list[Change], dead: list[Place]) -> Callable[[lis
     """Add an entry, and drop those that are obsolete with it, whose places are added to `dead`."""
 
     def change(entries: list[Entry]) -> list[Entry]:
+        dead.clear()
         if new in entries:
             return entries
         every = [*entries, new]

@@ -231,10 +231,13 @@ class Index:
 
     # Changes
 
-    def edit(self, name_hash: str, change: Callable[[list[Entry]], list[Entry]]) -> None:
+    def edit(
+        self, name_hash: str, change: Callable[[list[Entry]], list[Entry]], before: Callable[[], object] | None = None
+    ) -> None:
         """Replace the entries of a name by what `change` returns for them, while nobody else changes them.
 
-        Raises OSError ENOSPC if more names share 30 bits of the hash than a page has room for.
+        before: called when there is room, and before the entries are replaced, even if by equal ones. Raises OSError
+        ENOSPC if the disk is full, or more names share 30 bits of the hash than a page has room for.
         """
         raw = _raw(name_hash)
         self._acquire(raw[0])
@@ -244,11 +247,13 @@ class Index:
             entries = page.entries
             start, end = extent(entries, raw)
             new = b"".join(sorted([encode_entry(raw, each) for each in change(self._decode(entries, start, end))]))
-            if new == entries[start:end]:
-                return
             while len(entries) - (end - start) + len(new) > self._capacity:
                 depth, number, entries = self._split(depth, number, entries, raw)
                 start, end = extent(entries, raw)
+            if before is not None:
+                before()
+            if new == entries[start:end]:
+                return
             self._write(LEAF, depth, number, entries[:start] + new + entries[end:])
             self._learn(depth, number)
         except Unsound as error:

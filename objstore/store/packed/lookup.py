@@ -81,9 +81,17 @@ class PackedNames:
         name_hash = location.hash
         return self.on_index(lambda index: index.find(name_hash))
 
-    def edit(self, location: Location, change: Callable[[list[Entry]], list[Entry]]) -> None:
-        """Make the packed changes of a name what `change` returns, given those there are; it may be called twice."""
-        self.on_index(lambda index: index.edit(location.hash, change))
+    def edit(
+        self,
+        location: Location,
+        change: Callable[[list[Entry]], list[Entry]],
+        before: Callable[[], object] | None = None,
+    ) -> None:
+        """Make the packed changes of a name what `change` returns, given those there are; it may be called twice.
+
+        before: see `Index.edit`.
+        """
+        self.on_index(lambda index: index.edit(location.hash, change, before))
 
     def close(self) -> None:
         """Close all that is kept open; it is opened again when it is needed."""

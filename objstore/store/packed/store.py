@@ -172,16 +172,14 @@ class PackedStore(FileReplicaStore):
                 self._drop(location, set(obsolete))
 
     def _drop(self, location: Location, changes: set[Change]) -> list[Place]:
-        """Take entries out of the index, and mark their records dead; with the name locked."""
+        """Mark records dead, and take their entries out of the index; with the name locked."""
         dead: list[Place] = []
 
         def without(entries: list[Entry]) -> list[Entry]:
             dead[:] = [entry.place for entry in entries if entry.change in changes]
             return [entry for entry in entries if entry.change not in changes]
 
-        self._names.edit(location, without)
-        if dead:
-            self.volumes.kill(dead)
+        self._names.edit(location, without, lambda: self.volumes.kill(dead))
         return dead
 
     def _clear_files(self, location: Location, changes: Iterable[Change]) -> None:

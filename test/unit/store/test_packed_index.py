@@ -223,6 +223,19 @@ def test_a_full_disk_leaves_a_page_that_is_not_split(tmp_path: Path) -> None:
     assert index.find(name(1 << 23)) == [entry(2)]
 
 
+def test_what_is_to_be_done_before_a_change_is_done_only_if_there_is_room(tmp_path: Path) -> None:
+    files = FaultyFiles(str(tmp_path))
+    index = small(tmp_path / "index", 1, files)
+    done: list[list[Entry]] = []
+    index.edit(name(1), lambda _: [entry(1)], lambda: done.append(small(tmp_path / "index").find(name(1))))
+    index.edit(name(1), lambda _: [entry(1)], lambda: done.append([]))  # changes nothing
+    files.failure = OSError(errno.ENOSPC, "full")
+    files.fail_at = len(files.steps) + 2
+    with pytest.raises(OSError):
+        index.edit(name(1 << 23), lambda _: [entry(2)], lambda: done.append([entry(98)]))
+    assert done == [[], []]
+
+
 # Ranges
 
 
