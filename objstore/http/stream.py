@@ -43,7 +43,7 @@ class Stream:
     pace: of the other end, in a server. moved: number of bytes received and sent.
     """
 
-    __slots__ = ("_low", "_unread", "moved", "pace", "peer", "sock", "tls", "watch")
+    __slots__ = ("_flows", "_low", "_unread", "moved", "pace", "peer", "sock", "tls", "watch")
 
     def __init__(self, sock: Any, peer: tuple[str, int]) -> None:
         """sock: connected and non-blocking, plain or TLS."""
@@ -53,6 +53,7 @@ class Stream:
         self.watch = Watch(sock)
         self._unread = b""
         self._low = 1
+        self._flows = False  # the last run filled its buffer: more has probably come already
         self.pace: Pace | None = None
         self.moved = 0
 
@@ -172,8 +173,11 @@ class Stream:
             view[: len(data)] = data
             return len(data)
         if not self.tls:
-            self._await_run(min(len(view), sure), timeout)
-            return self._recv_into(view, timeout)
+            if not self._flows:
+                self._await_run(min(len(view), sure), timeout)
+            taken = self._recv_into(view, timeout)
+            self._flows = taken == len(view)
+            return taken
         have = taken = self._recv_into(view, timeout)
         while taken and have < len(view):  # a TLS record holds 16 KiB: take those that have come
             try:

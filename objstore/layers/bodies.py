@@ -68,11 +68,15 @@ def pieces(body: ObjectBody, limit: int, size: int = 0) -> Iterator[bytes]:
         yield piece
 
 
-def blocks(body: ObjectBody, limit: int, fill_seconds: float = FILL_SECONDS) -> Iterator[memoryview]:
+def blocks(body: ObjectBody, limit: int, fill_seconds: float = FILL_SECONDS) -> Iterator[bytes | memoryview]:
     """Yield a body in blocks (`runtime.blocks`), all full but the last, unless its sender is slow.
 
-    Raises as `pieces` does. fill_seconds: after which a block is handed on, although it is not full.
+    A body that is known to be shorter than a block comes in pieces. Raises as `pieces` does. fill_seconds: after which
+    a block is handed on, although it is not full.
     """
+    if body.length is not None and body.length < SIZE:
+        yield from pieces(body, limit)
+        return
     into = _filler(body)
     remaining = body.length
     size = 0

@@ -17,8 +17,8 @@ from typing import TypeVar
 Buffer = bytes | bytearray | memoryview
 Result = TypeVar("Result")
 
-SIZE = 1 << 20  # bytes of a block
-_KEPT = 8  # blocks that are kept for the next body, by each process
+SIZE = 1 << 21  # bytes of a block
+_KEPT = 6  # blocks that are kept for the next body, by each process
 
 # Of this process alone: children of a fork must not write into each other's bodies.
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

@@ -8,8 +8,9 @@ from typing import Any
 
 from objstore.core.errors import BodyTruncated, LimitExceeded
 from objstore.core.json_body import JsonBody
+from objstore.runtime import blocks
 
-PIECE = 1 << 20  # bytes read at a time
+PIECE = blocks.SIZE  # bytes read at a time: a block stays whole
 
 ReadChunk = Callable[[int], bytes | memoryview]
 
@@ -40,7 +41,7 @@ class Body:
         return self._trailers
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        """Yield pieces of up to 1 MiB; raises BodyTruncated if the body ends before its announced length."""
+        """Yield pieces of up to 2 MiB; raises BodyTruncated if the body ends before its announced length."""
         left = self.length
         while left is None or left > 0:
             piece = self._read_chunk(PIECE if left is None else min(PIECE, left))

@@ -103,48 +103,57 @@ class Pipe:
         self._rest: memoryview | bytes = b""
         self._ended = False  # no more pieces will come
         self._broken = ""  # why the sender gave up, as text: an exception would keep its whole traceback alive
-        self._changed = green.Event()  # sent at every change that either end may wait for
+        self._space: green.Event | None = None  # of a sender that waits
+        self._arrival: green.Event | None = None  # of a reader that waits
         self.wanted = green.Event()  # sent once, when the reader first reads or is gone
 
     def want(self) -> None:
         if not self.wanted.ready():
             self.wanted.send(None)
 
-    def _announce(self) -> None:
-        changed, self._changed = self._changed, green.Event()
-        changed.send(True)
+    def _signal_arrival(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            arrival.send(True)
+
+    def _signal_space(self) -> None:
+        space, self._space = self._space, None
+        if space is not None:
+            space.send(True)
 
     def put(self, piece: bytes | memoryview) -> None:
         """Add a piece. Raises TimeoutError if the reader does not read."""
         while len(self._pieces) >= self._depth and not self._ended:
-            if self._changed.wait(self._timeout) is None:
+            self._space = green.Event()
+            if self._space.wait(self._timeout) is None:
                 raise TimeoutError("stopped accepting the body")
         self._pieces.append(piece)
-        self._announce()
+        self._signal_arrival()
 
     def end(self) -> None:
         """Mark the body as complete."""
         self._ended = True
-        self._announce()
+        self._signal_arrival()
+        self._signal_space()
 
     def break_off(self, reason: str) -> None:
         """Make the reader get BodyTruncated instead of unread pieces."""
         self._broken = reason
-        self._ended = True
-        self._announce()
+        self.end()
 
     def read_chunk(self, most: int = -1) -> bytes | memoryview:
         """Return the next bytes, at most `most`; b'' at the end. Raises BodyTruncated if the sender gave up."""
         if not self._rest:
             self.want()
             while not self._pieces and not self._ended:
-                if self._changed.wait(SILENCE) is None and not self._pieces and not self._ended:
+                self._arrival = green.Event()
+                if self._arrival.wait(SILENCE) is None and not self._pieces and not self._ended:
                     raise BodyTimeout(f"the rest of the body did not arrive within {SILENCE} s")
             if self._broken:
                 raise BodyTruncated(self._broken)
             if self._pieces:
                 self._rest = self._pieces.popleft()
-                self._announce()
+                self._signal_space()
         if most < 0 or len(self._rest) <= most:
             piece, self._rest = self._rest, b""
             return piece
@@ -155,6 +164,8 @@ class Pipe:
 
 class LocalUpload:
     """See `wire.messages.Upload`."""
+
+    buffers = True
 
     def __init__(
         self, server: LocalServer, node: Node, request: NodeRequest, length: int | None, timeout: float, patience: float

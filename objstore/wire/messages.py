@@ -135,7 +135,12 @@ class NodeResponse:
 
 
 class Upload(Protocol):
-    """A request under way whose body comes piece by piece, until `finish` or `abort`."""
+    """A request under way whose body comes piece by piece, until `finish` or `abort`.
+
+    buffers: `send` only waits if several pieces wait for the node already.
+    """
+
+    buffers: bool
 
     def wait_continue(self) -> NodeResponse | None:
         """Return None when the node wants the body; its answer if it does not need it."""

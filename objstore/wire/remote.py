@@ -51,6 +51,8 @@ class HttpTransport:
 class HttpUpload:
     """See `wire.messages.Upload`."""
 
+    buffers = False
+
     def __init__(self, upload: client.StreamedRequest) -> None:
         self._upload = upload
 

@@ -23,11 +23,11 @@ from objstore.runtime.threads import ThreadPool
 from objstore.wire import messages
 from objstore.wire.messages import NodeRequest, NodeResponse, Upload
 
-QUEUED = 2  # blocks of up to 1 MiB that wait for a slow node
+QUEUED = 2  # blocks of up to 2 MiB that wait for a slow node
 
 
 class BodySender:
-    """One node's copy of the body: a queue, and a green thread that sends its pieces."""
+    """One node's copy of the body: a queue, and a green thread that sends its pieces; neither if the upload buffers."""
 
     def __init__(self, cluster: Cluster, node: Node, request: NodeRequest, upload: Upload) -> None:
         self.failed = False
@@ -37,19 +37,21 @@ class BodySender:
         self._upload = upload
         self._queue = green.Queue(QUEUED)
         self._timeout: float = cluster.settings.node_timeout
-        self._thread = green.spawn(self._work)
+        self._thread = None if upload.buffers else green.spawn(self._work)
 
     def _work(self) -> None:
         while True:
             piece = self._queue.get()
             if piece is None:
                 return
-            if self.failed:
-                continue
-            try:
-                self._upload.send(piece)
-            except Exception as failure:  # on any error: the queue must be emptied for its writer
-                self._fail(failure)
+            if not self.failed:
+                self._send(piece)
+
+    def _send(self, piece: bytes | memoryview) -> None:
+        try:
+            self._upload.send(piece)
+        except Exception as failure:  # on any error: other nodes go on, and the queue must be emptied
+            self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
         if not self.failed:
@@ -57,9 +59,12 @@ class BodySender:
             self._cluster.note_failure(self.node, self._request, failure)
             self._upload.abort()
 
-    def put(self, piece: memoryview) -> None:
+    def put(self, piece: bytes | memoryview) -> None:
         """Queue a piece; a node that accepts none for `node_timeout` has failed."""
         if self.failed:
+            return
+        if self._thread is None:
+            self._send(piece)
             return
         try:
             self._queue.put(piece, timeout=self._timeout)
@@ -68,8 +73,9 @@ class BodySender:
 
     def finish(self, trailers: Mapping[str, str]) -> NodeResponse:
         """Send the queued pieces, end the body, wait for the answer."""
-        self._queue.put(None)
-        self._thread.wait()
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.wait()
         if self.failed:
             return NodeResponse(503, {})
         try:
@@ -87,7 +93,8 @@ class BodySender:
     def abort(self) -> None:
         self.failed = True
         self._upload.abort()
-        self._thread.kill()
+        if self._thread is not None:
+            self._thread.kill()
 
 
 class _Md5:
@@ -98,7 +105,7 @@ class _Md5:
         self._hash = hashlib.md5(usedforsecurity=False)
         self._pending: Callable[[], object] | None = None
 
-    def update(self, piece: memoryview) -> None:
+    def update(self, piece: bytes | memoryview) -> None:
         self._settle()
         self._pending = self._pool.start(self._hash.update, piece)
 

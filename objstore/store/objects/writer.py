@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from objstore.runtime import blocks
 from objstore.runtime.blocks import is_of_block
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.runtime.threads import ThreadPool
@@ -40,8 +41,10 @@ class Tools(NamedTuple):
     direct: DirectWrites
     unwritten_limit: int
 
-    def content_flow(self) -> ContentFlow:
-        return ContentFlow(self.files, self.direct, self.unwritten_limit)
+    def content_flow(self, size: int | None) -> ContentFlow:
+        """Return the way of `size` bytes: those that fill no block do not go past the page cache."""
+        direct = self.direct if size is None or size >= blocks.SIZE else DirectWrites(False)
+        return ContentFlow(self.files, direct, self.unwritten_limit)
 
 
 class UnwrittenContent:
@@ -118,7 +121,7 @@ class FileWriter:
         self._tools = tools
         self._directory = directory
         self._twin = twin
-        self._content = UnwrittenContent(hashing, room, tools.content_flow())
+        self._content = UnwrittenContent(hashing, room, tools.content_flow(size))
         self._room = room
         self._pending: list[bytes] = []  # what no thread has been given yet
         self._pending_size = 0

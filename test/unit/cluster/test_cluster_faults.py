@@ -86,6 +86,7 @@ class Late:
     def __init__(self, upload, seconds):
         self._upload = upload
         self._seconds = seconds
+        self.buffers = upload.buffers
         self.abort, self.send, self.finish = upload.abort, upload.send, upload.finish
 
     def wait_continue(self):
@@ -98,6 +99,7 @@ class Refusing:
 
     def __init__(self, upload, status):
         self._status = status
+        self.buffers = upload.buffers
         self.abort, self.send, self.finish = upload.abort, upload.send, upload.finish
 
     def wait_continue(self):
@@ -110,6 +112,7 @@ class Dying:
     def __init__(self, upload):
         self._upload = upload
         self._sent = 0
+        self.buffers = upload.buffers
         self.wait_continue = upload.wait_continue
         self.abort = upload.abort
 

@@ -81,6 +81,12 @@ def test_an_empty_body_has_no_block() -> None:
     assert list(blocks(Filling(b"", None), 0)) == list(blocks(Filling(b"", 0), 0)) == []
 
 
+def test_a_body_shorter_than_a_block_takes_none() -> None:
+    got = list(blocks(BytesBody(b"12345678"), 8))
+    assert got == [b"12345678"]
+    assert type(got[0]) is bytes
+
+
 def test_blocks_end_at_the_length() -> None:
     assert b"".join(blocks(Filling(b"12345678", 4), 8)) == b"1234"
 

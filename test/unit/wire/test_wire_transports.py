@@ -13,6 +13,7 @@ from objstore.core.nodes import Node
 from objstore.http.client import ClientSettings, Pool
 from objstore.http.server import Server, ServerSettings
 from objstore.runtime import green, settings
+from objstore.runtime.blocks import full_block, new_block
 from objstore.server.http_adapter import StorageApp
 from objstore.wire.local import LocalTransport
 from objstore.wire.messages import NodeRequest, NodeResponse, UpdateTarget, parse_path, target
@@ -20,6 +21,7 @@ from objstore.wire.remote import HttpTransport
 
 NAME = Name("AUTH_t", "c ä", "o/ü?#%41\x7f")
 MIB = 1 << 20
+NODE = Node(0, 1, 1, "127.0.0.1", 1, "d 1")
 
 
 class NodeServer:
@@ -59,6 +61,9 @@ class NodeServer:
     def put(self, request, body):
         if request.query == "full":
             return NodeResponse(507, {})
+        if request.query == "stops":
+            next(iter(body))
+            green.sleep(5)
         try:
             content = body.read(100 * MIB)
         except BodyTruncated:
@@ -154,6 +159,33 @@ def test_an_upload_that_is_given_up_is_noticed_by_the_node(way):
     upload.abort()
     with green.deadline(2, AssertionError("the node waits on")):
         assert way.server.ended.wait() == "truncated"
+
+
+def test_pieces_that_a_buffering_upload_takes_do_not_wait_for_the_node():
+    upload = LocalTransport({"object": NodeServer()}, 0.3).upload(NODE, asked("PUT", "stops"), 10 * MIB)
+    assert upload.buffers
+    assert upload.wait_continue() is None
+    with green.deadline(0.25, AssertionError("waits for the node")):
+        for _ in range(3):  # one is read, two are kept for it
+            upload.send(b"x" * MIB)
+            green.sleep()
+    with pytest.raises(NodeTimeout):
+        upload.send(b"x" * MIB)
+
+
+def test_a_block_passes_to_a_node_in_process_as_it_is():
+    class Keeping(NodeServer):
+        def put(self, request, body):
+            self.pieces = list(body)
+            return NodeResponse(201, {})
+
+    server = Keeping()
+    upload = LocalTransport({"object": server}).upload(NODE, asked("PUT"), None)
+    assert upload.wait_continue() is None
+    block = new_block()
+    upload.send(block)
+    assert upload.finish({}).status == 201
+    assert [full_block(piece) for piece in server.pieces] == [block.obj]
 
 
 def test_a_body_that_breaks_off_is_a_failure_of_the_node(way):
