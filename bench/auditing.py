@@ -22,12 +22,14 @@ from objstore.daemon.duties.database_auditor import DatabaseAuditor
 from objstore.daemon.duties.database_auditor import DatabaseRates as DatabaseRates
 from objstore.daemon.duties.object_auditor import ALWAYS, NEVER, ObjectAuditor, ObjectRates
 from objstore.daemon.rounds import Position, Round, SearchedPlace
+from objstore.runtime import green
 from objstore.runtime.files import FILES
 from objstore.store.databases import ContainerStore, DatabaseSettings, ObjectRow
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.store import PackedStore
 
 LOGGER = logging.getLogger("bench")
 SALT = HashSalt(b"", b"bench")
@@ -56,6 +58,25 @@ def fill(root: str, count: int, size: int) -> FileReplicaStore:
     return store
 
 
+def fill_packed(root: str, count: int, size: int) -> PackedStore:
+    """16 at a time: what is measured is not the filling."""
+    os.mkdir(root)
+    settings = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
+    store = PackedStore(root, settings=settings, limit=1 << 16, power=lambda: 6)
+    content = os.urandom(size)
+
+    def some(first: int) -> None:
+        for number in range(first, count, 16):
+            name = Name("AUTH_bench", "c", str(number))
+            with store.create(place_of(name), size) as writer:
+                writer.write(content)
+                writer.commit(ObjectData(name.path, Timestamp(number + 1), "application/octet-stream", {}))
+
+    for thread in [green.spawn(some, first) for first in range(16)]:
+        thread.wait()
+    return store
+
+
 def containers(root: str, count: int) -> ContainerStore:
     os.mkdir(root)
     store = ContainerStore(root, FILES, DatabaseSettings(synchronous="off"))
@@ -75,13 +96,14 @@ def forget(root: str) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def report(what: str, tour: Tour, place: SearchedPlace) -> None:
+def report(what: str, tour: Tour, place: SearchedPlace, count: int = 0) -> None:
+    """count: of objects, if the tour does not count them."""
     found = Round()
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in tour(place, found):
         pass
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    count = found.counts.get("objects", 0) or found.counts.get("databases", 0)
+    count = count or found.counts.get("objects", 0) or found.counts.get("databases", 0)
     figures = f"{cpu / count * 1e6:10.1f} µs CPU {wall / count * 1e6:10.1f} µs"
     if found.counts.get("bytes", 0) >= LARGE:
         figures += (
@@ -107,6 +129,11 @@ def main() -> None:
         report("4 KiB, blocks", auditor(NEVER).full, place)
         report("4 KiB, blocks and MD5", auditor(ALWAYS).full, place)
         report("4 KiB, quick", auditor(NEVER).quick, place)
+        packed = fill_packed(f"{root}/packed", 10 * small, SMALL)
+        place = SearchedPlace("packed", f"{root}/packed", {0: packed})
+        report("4 KiB packed, checksums", auditor(NEVER).full, place)
+        report("4 KiB packed, checksums and MD5", auditor(ALWAYS).full, place)
+        report("4 KiB packed, quick", auditor(NEVER).quick, place, 10 * small)
         place = SearchedPlace("containers", f"{root}/containers", containers(f"{root}/containers", 50))
         databases = DatabaseAuditor("container", SALT.hash, DatabaseRates(), lambda: None, LOGGER)
         report(f"container of {ROWS} rows", databases.full, place)

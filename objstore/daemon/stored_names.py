@@ -8,14 +8,14 @@ from typing import Any
 from objstore.core.errors import DeviceUnavailable
 from objstore.core.names import Location
 from objstore.daemon.rounds import Position
-from objstore.store.interface import ReplicaStore
+from objstore.store.interface import NameListing
 
 # Given where something cannot be listed, and why: is it to be passed over?
 PassOver = Callable[[Position, DeviceUnavailable], bool]
 
 
 def objects(
-    stores: Mapping[int, ReplicaStore],
+    stores: Mapping[int, NameListing],
     position: Position,
     wanted: Callable[[int, int], bool] = lambda *_: True,
     pass_over: PassOver = lambda *_: False,

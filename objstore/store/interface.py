@@ -209,7 +209,36 @@ class ChangeWriter(AbstractContextManager["ChangeWriter"], Protocol):
     def close(self) -> None: ...
 
 
-class ReplicaStore(ObjectStore, Protocol):
+class NameListing(Protocol):
+    """The names of an engine. Every call may suspend, and may raise DeviceUnavailable."""
+
+    def partitions(self) -> list[int]:
+        """Return, in order, every partition that holds anything, perhaps with some that hold nothing any more."""
+        ...
+
+    def suffix_hashes(self, partition: int) -> dict[str, str]:
+        """Return, by suffix, the hashes of those that hold anything."""
+        ...
+
+    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
+        """Return, by name hash, the changes that count, in order."""
+        ...
+
+
+class PackedAudit(NamedTuple):
+    """The check of a stretch of packed changes.
+
+    position: of the next stretch; positions sort in the order of an audit. objects: number of sound ones, and of
+    tombstones; size: bytes of their content. suspects: names that the caller must `verify`.
+    """
+
+    position: list[int]
+    objects: int
+    size: int
+    suspects: Sequence[Location]
+
+
+class ReplicaStore(ObjectStore, NameListing, Protocol):
     """An engine as replicators and auditors use it. Every call may suspend, and may raise DeviceUnavailable.
 
     - A `Change` says when it was made, and its kind. The changes of a location that *count* are those that no other
@@ -221,24 +250,12 @@ class ReplicaStore(ObjectStore, Protocol):
       same.
     """
 
-    def partitions(self) -> list[int]:
-        """Return, in order, every partition that holds anything, perhaps with some that hold nothing any more."""
-        ...
-
     def partition_hash(self, partition: int) -> str:
         """Return the hash of a partition; empty if it holds nothing."""
         ...
 
     def kept_hashes(self, partitions: Iterable[int]) -> dict[int, str]:
         """Return, by partition, those hashes that are at hand without a look at what they are of."""
-        ...
-
-    def suffix_hashes(self, partition: int) -> dict[str, str]:
-        """Return, by suffix, the hashes of those that hold anything."""
-        ...
-
-    def changes(self, partition: int, suffix: str) -> dict[str, tuple[Change, ...]]:
-        """Return, by name hash, the changes that count, in order."""
         ...
 
     def missing(self, partition: int, offered: Mapping[str, Sequence[Change]]) -> dict[str, tuple[Change, ...]]:
@@ -284,6 +301,20 @@ class ReplicaStore(ObjectStore, Protocol):
         hashed_since: the etag is checked too if the data came here at or after this time, in seconds since the
         epoch; block checksums show what happens to data later.
         """
+        ...
+
+    def audit_packed(
+        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> PackedAudit | None:
+        """Check the next stretch, about 1 MiB, of what is packed with others in a file; None at the end.
+
+        position: empty at the beginning, then that of the last stretch. content, hashed_since: see `verify`. read:
+        called with the number of bytes that were read.
+        """
+        ...
+
+    def unpacked(self) -> NameListing:
+        """Return the names that have anything that `audit_packed` does not check."""
         ...
 
 

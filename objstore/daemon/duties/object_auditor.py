@@ -22,12 +22,13 @@ from objstore.core.names import Location
 from objstore.daemon import stored_names
 from objstore.daemon.rounds import Position, Round, SearchedPlace
 from objstore.runtime.throttle import Throttle
-from objstore.store.interface import ReplicaStore
+from objstore.store.interface import PackedAudit, ReplicaStore
 
 FIRST, ALWAYS, NEVER = "first", "always", "never"
 ETAGS = (FIRST, ALWAYS, NEVER)
 _TRIES = 3  # until a directory that cannot be read is passed over
 _UNREADABLE_IN_A_ROW = 5  # files, after which a round is broken off
+_PACKED = -1  # in positions of a round, before all policies
 _SLACK_SECONDS = 3600.0  # of file times against the clock
 
 
@@ -71,30 +72,68 @@ class ObjectAuditor:
             self._check()
             throttle.take(count)
 
+        yield from self._packed(place, found, read, True, since)
         for position, location in self._objects(place, found):
             self._files(place.name).take()
             self._audit(place, found, location, partial(_verify, read=read, hashed_since=since))
             yield position
 
     def quick(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
+        yield from self._packed(place, found, lambda _: self._quick_files(place.name).take(), False, float("inf"))
         for position, location in self._objects(place, found):
             self._quick_files(place.name).take()
             self._audit(place, found, location, partial(_verify, read=_unread, content=False))
             yield position
 
-    def _objects(self, place: SearchedPlace, found: Round) -> Iterator[tuple[Position, Location]]:
-        def pass_over(where: Position, error: DeviceUnavailable) -> bool:
-            key = (place.name, *where)
-            self._tries[key] = self._tries.get(key, 0) + 1
-            if self._tries[key] < _TRIES:
-                return False
-            del self._tries[key]
-            found.count(errors=1)
-            found.find(f"cannot be listed: {'/'.join(map(str, where))}")
-            self._logger.error("%s: cannot list policy, partition, suffix %s: %s", place.name, where, error)
-            return True
+    def _packed(
+        self, place: SearchedPlace, found: Round, read: Callable[[int], object], content: bool, since: float
+    ) -> Iterator[Position]:
+        """Audit what is packed, of all policies, before anything else."""
+        start = found.position
+        if start and start[0] != _PACKED:
+            return
+        for policy in sorted(place.store):
+            if [_PACKED, policy] < start[:2]:
+                continue
+            where = start[2:] if [_PACKED, policy] == start[:2] else []
+            while (step := self._next_packed(place, found, policy, where, read, content, since)) is not None:
+                found.count(objects=step.objects, bytes=step.size)
+                verify = partial(_verify, read=read, content=content, hashed_since=since)
+                for location in step.suspects:
+                    self._audit(place, found, location, verify)
+                where = step.position
+                yield [_PACKED, policy, *where]
+        yield [0]  # behind what is packed, before all others
 
-        return stored_names.objects(place.store, found.position, pass_over=pass_over)
+    def _next_packed(
+        self, place: SearchedPlace, found: Round, policy: int, where: Position, *how: Any
+    ) -> PackedAudit | None:
+        try:
+            step: PackedAudit | None = place.store[policy].audit_packed(where, *how)
+            return step
+        except DeviceUnavailable as error:
+            if not self._pass_over(place, found, "volumes", [policy], error):
+                raise
+            return None
+
+    def _objects(self, place: SearchedPlace, found: Round) -> Iterator[tuple[Position, Location]]:
+        listings = {policy: store.unpacked() for policy, store in place.store.items()}
+        pass_over = partial(self._pass_over, place, found, "partition, suffix")
+        return stored_names.objects(listings, found.position, pass_over=pass_over)
+
+    def _pass_over(
+        self, place: SearchedPlace, found: Round, what: str, where: Position, error: DeviceUnavailable
+    ) -> bool:
+        """Return whether to go on behind what cannot be listed: after some tries."""
+        key = (place.name, what, *where)
+        self._tries[key] = self._tries.get(key, 0) + 1
+        if self._tries[key] < _TRIES:
+            return False
+        del self._tries[key]
+        found.count(errors=1)
+        found.find(f"cannot be listed: {'/'.join(map(str, where))}")
+        self._logger.error("%s: cannot list policy, %s %s: %s", place.name, what, where, error)
+        return True
 
     def _audit(self, place: SearchedPlace, found: Round, location: Location, verify: Callable[..., int]) -> None:
         unreadable = self._unreadable.pop(place.name, 0)

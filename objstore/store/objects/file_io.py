@@ -31,3 +31,20 @@ def read_spilled(files: Files, file: OpenFile) -> bytes:
     if not record:
         raise Unsound("the file has no metadata")
     return record
+
+
+def read_aside(files: Files, file: OpenFile, view: memoryview, offset: int) -> int:
+    """Fill a buffer, and return the number of bytes read; memory then holds of the file what it held before."""
+    try:
+        cached = files.read_cached(file.fd, view, offset)
+    except BlockingIOError:
+        cached = 0
+    except OSError:  # the file system cannot tell; what is wrong with the file, the next call shows
+        cached = -1
+    if cached == len(view):
+        return cached
+    done = max(0, cached)
+    done += files.read_at(file.fd, view[done:], offset + done)
+    if cached >= 0:
+        files.drop_cached(file.fd, offset + cached, done - cached)
+    return done

@@ -16,7 +16,16 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime import green
 from objstore.runtime.files import Buffer
 from objstore.store.change import DATA, TOMBSTONE, Change
-from objstore.store.interface import Guard, Look, ObjectData, ObjectInfo, ObjectMetadata, Result
+from objstore.store.interface import (
+    Guard,
+    Look,
+    NameListing,
+    ObjectData,
+    ObjectInfo,
+    ObjectMetadata,
+    PackedAudit,
+    Result,
+)
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.format import BlockChecksums, decode_record, encode_record
 from objstore.store.objects.liveness import Liveness, counting, decide, newest_of, reclaimable
@@ -275,6 +284,14 @@ class MemoryStore:
         for size in sizes:
             read(size)
         return sum(sizes)
+
+    def audit_packed(
+        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> PackedAudit | None:
+        return None  # nothing is packed
+
+    def unpacked(self) -> NameListing:
+        return self
 
 
 def _fields(change: Change, kept: Kept) -> Fields:

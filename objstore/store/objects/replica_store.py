@@ -15,7 +15,17 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import ThreadPool
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE, translate
-from objstore.store.interface import GONE, QUARANTINED, READABLE, UNCLEAR, Guard, Quarantined, QuarantineNote
+from objstore.store.interface import (
+    GONE,
+    QUARANTINED,
+    READABLE,
+    UNCLEAR,
+    Guard,
+    NameListing,
+    PackedAudit,
+    Quarantined,
+    QuarantineNote,
+)
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.file_store import FileStore
 from objstore.store.objects.format import Unsound, decode_record
@@ -197,6 +207,14 @@ class FileReplicaStore(FileStore):
             return check.size
         finally:
             check.close() if job is None else job.at_end(check.close)
+
+    def audit_packed(
+        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> PackedAudit | None:
+        return None  # nothing is packed
+
+    def unpacked(self) -> NameListing:
+        return self
 
     # What was found bad
 

@@ -9,7 +9,7 @@ from awscrt.checksums import crc32c
 
 from objstore.runtime.files import Files
 from objstore.store.change import Change
-from objstore.store.objects.file_io import read_trailer
+from objstore.store.objects.file_io import read_aside, read_trailer
 from objstore.store.objects.format import BLOCK, Unsound, decode_record
 from objstore.store.objects.lookup import OpenChange, open_change
 
@@ -72,20 +72,8 @@ class Check:
 
     def _read(self, view: memoryview) -> None:
         assert self._change.file is not None
-        fd = self._change.file.fd
-        try:
-            cached = self._files.read_cached(fd, view, self._offset)
-        except BlockingIOError:
-            cached = 0
-        except OSError:  # the file system cannot tell; what is wrong with the file, the next call shows
-            cached = -1
-        if cached == len(view):
-            return
-        done = max(0, cached)
-        if done + self._files.read_at(fd, view[done:], self._offset + done) != len(view):
+        if read_aside(self._files, self._change.file, view, self._offset) != len(view):
             raise Unsound("the file is shorter than its metadata states")
-        if cached >= 0:
-            self._files.drop_cached(fd, self._offset + done, len(view) - done)
 
     def end_content(self) -> None:
         """After the last step."""

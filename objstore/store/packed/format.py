@@ -181,6 +181,25 @@ def decode_header(tag: bytes, record: Buffer) -> Header:
     return Header(name_hash.hex(), change, metadata, content, metadata_crc, content_crc, copy == 1)
 
 
+def unpack_header(tag: bytes, header: memoryview) -> tuple[int, int, int, int, int, bytes] | None:
+    """Return of a sound header kind, lengths, checksums and name hash as they are; None for other bytes."""
+    found_tag, code, _, *fields, crc = _HEADER.unpack(header)
+    if found_tag != tag or crc32c(header[:_CHECKED]) != crc:
+        return None
+    metadata, content, metadata_crc, content_crc, name_hash = fields[:5]
+    return code, metadata, content, metadata_crc, content_crc, name_hash
+
+
+def is_data(code: int) -> bool:
+    """Return whether the code of a kind, as in a header, is that of data."""
+    return _KINDS.get(code) == DATA
+
+
+def is_whole_change(code: int) -> bool:
+    """Return whether the code of a kind is that of data or a tombstone, of which a name has one."""
+    return code in _KINDS and _KINDS[code] != METADATA
+
+
 def verify_head(tag: bytes, head: Buffer, name_hash: str, change: Change) -> bytes:
     """Return the metadata at the end of `head`, as `verify_record` checks them; raises Unsound."""
     if len(head) < HEADER_SIZE:

@@ -65,6 +65,7 @@ from objstore.store.packed.pages import (
     locate,
     merged,
     number_of,
+    places_in,
     prefixes_in,
     split_entries,
 )
@@ -336,6 +337,12 @@ class Index:
         for _, _, entries in self._leaves(prefix, bits):
             for offset, entry in enumerate(self._decode(entries, 0, len(entries))):
                 yield entries[offset * ENTRY : offset * ENTRY + HASH].hex(), entry
+
+    def places(self, prefix: int, bits: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """Iterate over raw hash, volume, position and length of the entries of a range, faster than `entries`."""
+        for _, _, entries in self._leaves(prefix, bits):
+            for name_hash, volume, position, length, _ in places_in(entries):
+                yield name_hash, volume, position, length
 
     def fingerprint(self, prefix: int, bits: int) -> bytes:
         """Return 8 bytes that are equal for equal entries of a range, and else different (CRC-64 of them)."""

@@ -131,17 +131,19 @@ class PackedNames:
             try:
                 return self._open(location, live.data, live, entries)
             except FileNotFoundError:  # replaced, or moved, since the look at the index
-                if attempt and self._is_lost(location, entries):
-                    raise BadFile(live.data, Unsound("its volume is missing")) from None
+                lost = self._lost(location, entries) if attempt else None
+                if lost is not None:
+                    raise BadFile(lost, Unsound("its volume is missing")) from None
             except BadFile:
                 if attempt and self.find(location) == entries:
                     raise
         raise DeviceUnavailable(f"{location.hash} changes faster than it can be read")
 
-    def _is_lost(self, location: Location, entries: Sequence[Entry]) -> bool:
-        """Is the volume of an entry gone for good?"""
+    def _lost(self, location: Location, entries: Sequence[Entry]) -> Change | None:
+        """A change whose volume is gone for good, None if there is none."""
         volumes = set(self.volumes.numbers())
-        return self.find(location) == entries and any(each.place.volume not in volumes for each in entries)
+        lost = next((entry.change for entry in entries if entry.place.volume not in volumes), None)
+        return lost if self.find(location) == entries else None
 
     def live_info(self, location: Location, entries: Sequence[Entry], files: Sequence[Change]) -> ObjectInfo | None:
         """Return the live object among these changes, None if there is none; for a guard, with the name locked.
@@ -153,7 +155,7 @@ class PackedNames:
             return None
         try:
             found = self._open(location, live.data, live, entries)
-        except BadFile as error:
+        except (BadFile, FileNotFoundError) as error:  # while the name is locked, nothing is moved
             raise Corrupt(f"{location.hash}: {error}") from error
         if isinstance(found, LiveObject):
             found.file.close()
@@ -168,7 +170,7 @@ class PackedNames:
             record = self._record_of_file(location, change)
             self._files.fsync_dir(self.layout.hash_dir(location))
             return record
-        except Unsound:
+        except (Unsound, FileNotFoundError):
             return b""
 
     def _record_of_file(self, location: Location, change: Change) -> bytes:

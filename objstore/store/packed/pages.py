@@ -39,6 +39,7 @@ _MAGIC = b"OSix"
 _HEADER = struct.Struct("<I4sBBHI")
 _ABSENT = bytes(HEADER)
 _ENTRY = struct.Struct("<16sQQQQIIII")
+_PLACE = struct.Struct("<16s32xIIII")  # of an entry
 _FIRST = struct.Struct(">I")
 _UNSIGNED = struct.Struct("<I")
 _FIRST_BITS = struct.Struct(">I60x")
@@ -115,6 +116,11 @@ def decode_entry(entries: bytes | bytearray, offset: int = 0) -> Entry:
         raise Unsound(f"kind {code & 0xFF} of an entry of the index")
     typed = Timestamp(typed_raw, typed_ties) if kind[1] else None
     return Entry(Change(Timestamp(raw, ties), kind[0], typed), Place(volume, position, length, code >> 8))
+
+
+def places_in(entries: bytes) -> Iterator[tuple[bytes, int, int, int, int]]:
+    """Iterate over hash, volume, position, length and last field of entries."""
+    return _PLACE.iter_unpack(entries)
 
 
 def locate(buffer: bytes | bytearray, start: int, end: int, raw: bytes) -> int:

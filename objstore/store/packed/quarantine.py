@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
+from objstore.store.disk_errors import UNREADABLE
 from objstore.store.objects.format import Unsound, encode_trailer
 from objstore.store.objects.layout import Layout, file_path
 from objstore.store.objects.liveness import not_newer
@@ -29,8 +28,7 @@ def take_away(files: Files, layout: Layout, names: PackedNames, location: Locati
     taken = [entry for entry in entries if entry.change in going]
     target = new_quarantine_dir(files, layout, location.hash)
     for entry in taken:
-        with contextlib.suppress(FileNotFoundError):  # the volume is gone
-            _copy(files, names, location, entry, file_path(target, entry.change))
+        _copy(files, names, location, entry, file_path(target, entry.change))
     files.fsync_dir(target)
     names.volumes.kill([entry.place for entry in taken])
     names.volumes.sync_marks()
@@ -46,7 +44,7 @@ def _copy(files: Files, names: PackedNames, location: Location, entry: Entry, pa
             trailer = encode_trailer(len(record.content), checksums_of(record.content), record.metadata)
             pieces = (bytes(record.content), trailer)
     except (Unsound, OSError):
-        pieces = (names.volumes.read_raw(entry.place),)
+        pieces = (_raw(names, entry),)
     file = files.create(path)
     try:
         files.write(file.fd, pieces)
@@ -54,3 +52,15 @@ def _copy(files: Files, names: PackedNames, location: Location, entry: Entry, pa
         file.path = ""  # the name stays
     finally:
         file.close()
+
+
+def _raw(names: PackedNames, entry: Entry) -> bytes:
+    """The bytes of a bad record; none if its volume is gone or cannot be read."""
+    try:
+        return names.volumes.read_raw(entry.place)
+    except (Unsound, FileNotFoundError):
+        return b""
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        return b""

@@ -7,26 +7,29 @@ them together. All that is no content, tombstones and metadata, is packed.
 from __future__ import annotations
 
 import contextlib
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from hashlib import md5
+from typing import Any, NamedTuple
 
 from objstore.core.errors import NotFound, ObjstoreError
-from objstore.core.names import Location
+from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, Look, ObjectInfo, Result
+from objstore.store.interface import Guard, Look, NameListing, ObjectInfo, PackedAudit, Result
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.commit import Runs, submit
-from objstore.store.objects.format import decode_record
+from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.liveness import counting, decide, newest_of, reclaimable
 from objstore.store.objects.lookup import LiveObject
-from objstore.store.objects.records import read_data
+from objstore.store.objects.records import check_fields, read_data
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.upkeep import forget
 from objstore.store.objects.writer import SMALL, FileWriter, Tools
+from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
 from objstore.store.packed.hashes import PackedHasher
 from objstore.store.packed.index import Index
@@ -67,6 +70,14 @@ class PackedReader:
         self.close()
 
 
+class _FileNames(NamedTuple):
+    """The names that have files."""
+
+    partitions: Callable[[], list[int]]
+    suffix_hashes: Callable[[int], dict[str, str]]
+    changes: Callable[[int, str], dict[str, tuple[Change, ...]]]
+
+
 class _Stored(ObjstoreError):
     """A change is in a volume already, so that its file is not needed."""
 
@@ -92,6 +103,8 @@ class PackedStore(FileReplicaStore):
         self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", volume_size)
         self._names = PackedNames(self._files, self.layout, self.volumes, self._open_index)
         self._packed_hasher = PackedHasher(self._files, self.layout, self._names, self._hasher, power)
+        self._power = power
+        self._auditors = {content: PackedAuditor(self._names, content) for content in (False, True)}
         self._packing = PackedCommitter(self._names, self._clear_files)
         self._packs = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
         self._writer_tools = WriterTools(limit, self._pack, self._make_file, self._as_file)
@@ -239,9 +252,9 @@ class PackedStore(FileReplicaStore):
             try:
                 record = self.volumes.read(entry.place, location.hash, change)
                 return record.metadata, record.content
-            except (ValueError, FileNotFoundError) as error:
+            except (Unsound, FileNotFoundError) as error:
                 if entry == seen:  # it was not moved: it is bad
-                    raise ValueError(str(error)) if isinstance(error, FileNotFoundError) else error from error
+                    raise error if isinstance(error, Unsound) else Unsound("its volume is missing") from error
                 seen = entry
 
     def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> StreamWriter:
@@ -306,10 +319,39 @@ class PackedStore(FileReplicaStore):
         if size:
             read(size)
         with self._judging(location, change):
-            record = self._background.run(self._on_device, self._read_packed, (location, change))
-        if record is None:
+            found = self._background.run(self._on_device, self._verify_packed, (location, change, hashed_since))
+        if not found:
             raise NotFound(f"{location.hash}/{change}")
         return size
+
+    def _verify_packed(self, location: Location, change: Change, hashed_since: float) -> bool:
+        """Verify a packed change; False if it is not packed. Raises Unsound, OSError."""
+        record = self._read_packed(location, change)
+        if record is None:
+            return False
+        metadata, content = record
+        fields = decode_record(metadata)
+        size = check_fields(fields, change)
+        if change.kind == DATA:
+            if size != len(content):
+                raise Unsound("the size does not match the metadata")
+            if hashed_since <= time.time() and md5(content, usedforsecurity=False).hexdigest() != fields["etag"]:
+                raise Unsound("the content does not match the etag")
+        return True
+
+    def audit_packed(
+        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
+    ) -> PackedAudit | None:
+        step = self._run(self._auditors[content].step, position, hashed_since)
+        if step is None:
+            return None
+        read(step.read)
+        power = self._power()
+        suspects = [Location(partition_of(each, power), each, self.layout.policy) for each in step.suspects]
+        return PackedAudit(step.position, step.objects, step.size, suspects)
+
+    def unpacked(self) -> NameListing:
+        return _FileNames(super().partitions, super().suffix_hashes, super().changes)
 
     def _quarantine(self, location: Location, change: Change, why: str) -> None:
         try:

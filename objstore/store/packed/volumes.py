@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple, TypeVar, overload
 from objstore.runtime.files import Buffer, Files, OpenFile
 from objstore.store.change import Change
 from objstore.store.disk_errors import UNREADABLE
+from objstore.store.objects.file_io import read_aside
 from objstore.store.objects.format import Unsound
 from objstore.store.packed.format import (
     ALIGNMENT,
@@ -56,6 +57,15 @@ class Usage(NamedTuple):
 
     size: int
     dead: int
+
+
+class Stretch(NamedTuple):
+    """Bytes of a volume. is_last: they reach its end. changed: time of its last change, in seconds since the epoch."""
+
+    tag: bytes
+    data: bytearray
+    is_last: bool
+    changed: float
 
 
 class _Opened:
@@ -258,6 +268,20 @@ class Volumes:
         file = self._files.open(self._directory.volume_path(volume))
         return VolumeWindow(self._files, file, self._files.size(file.fd)).is_zero(position)
 
+    def read_stretch(self, volume: int, start: int, size: int) -> Stretch:
+        """Read from a position on; memory then holds of the volume what it held before. Raises FileNotFoundError."""
+        opened = self._open(volume)
+        total = self._files.size(opened.file.fd)
+        data = bytearray(max(0, min(size, total - start)))
+        with memoryview(data) as view:
+            count = read_aside(self._files, opened.file, view, start)
+        del data[count:]
+        return Stretch(opened.tag, data, start + len(data) >= total, self._files.changed(opened.file.fd))
+
+    def size(self, volume: int) -> int:
+        """Return the bytes of a volume. Raises FileNotFoundError."""
+        return self._files.size(self._open(volume).file.fd)
+
     def noted(self, volume: int) -> int:
         """Return the position before which all records are in the index."""
         return self._directory.header(self._files.open(self._directory.volume_path(volume))).noted
@@ -284,12 +308,12 @@ class Volumes:
     # Dead records
 
     def kill(self, places: Iterable[Place]) -> None:
-        """Mark records as dead; durable with `sync_marks`. Those of volumes that are gone are skipped."""
+        """Mark records as dead; durable with `sync_marks`. Those of volumes that are gone, or unsound, are skipped."""
         by_volume = defaultdict(list)
         for place in places:
             by_volume[place.volume].append(place)
         for volume, dead in by_volume.items():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, Unsound):
                 opened = self._open(volume)
                 marks = opened.marks
                 if marks is None:

@@ -21,6 +21,7 @@ from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.format import BLOCK
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.space import Reserve
+from objstore.store.packed.store import PackedStore
 
 SALT = HashSalt(b"", b"salt")
 
@@ -37,14 +38,18 @@ class Device:
 
     def put(self, text: str, content: bytes, policy: int = 0, etag: str = "") -> Path:
         """The path of the new object's file."""
+        location = self.write(text, content, policy, etag)
+        (path,) = Path(self.stores[policy].layout.hash_dir(location)).glob("*.data")
+        return path
+
+    def write(self, text: str, content: bytes, policy: int = 0, etag: str = "") -> Location:
         name = Name("a", "c", text)
         name_hash = SALT.hash(name)
         location = Location(partition_of(name_hash, 4), name_hash, policy)
         with self.stores[policy].create(location, len(content), hashing=not etag) as writer:
             writer.write(content)
             writer.commit(ObjectData(name.path, Timestamp(1000 * TICKS), "text/plain", {}, etag))
-        (path,) = Path(self.stores[policy].layout.hash_dir(location)).glob("*.data")
-        return path
+        return location
 
     def audit(self, etags: str = FIRST, check: Callable[[], None] = lambda: None, last_began: float = 0.0) -> Round:
         found = Round()
@@ -151,6 +156,12 @@ def test_a_directory_that_cannot_be_listed_is_passed_over_in_the_end() -> None:
     class Torn:
         """An engine one of whose suffixes lies on a bad sector."""
 
+        def audit_packed(self, *_: object) -> None:
+            return None
+
+        def unpacked(self) -> Torn:
+            return self
+
         def partitions(self) -> list[int]:
             return [3]
 
@@ -183,3 +194,87 @@ def test_a_tombstone_is_nothing_to_read(device: Device) -> None:
     assert location is not None
     device.stores[0].delete(location, "/a/c/gone", Timestamp(2000 * TICKS))
     assert device.audit().counts.get("bytes", 0) == 0
+
+
+class PackedDevice(Device):
+    """One device whose objects of up to 1,000 bytes are packed."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        settings = FileSettings(Reserve(), threads_per_disk=2, ballast=0)
+        self.stores = {
+            policy: PackedStore(str(root), policy, settings=settings, limit=1000, power=lambda: 4) for policy in (0, 1)
+        }
+        self.place = SearchedPlace("d1", str(root), self.stores)
+
+    def volume(self, policy: int = 0) -> Path:
+        return self.root / ("packed-1" if policy else "packed") / "volumes" / "00000001.volume"
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> PackedDevice:
+    return PackedDevice(tmp_path / "d2")
+
+
+def test_packed_objects_and_those_in_files_are_read_once_each(packed: PackedDevice) -> None:
+    for number in range(20):
+        packed.write(f"o{number}", b"x" * 100, policy=number % 2)
+    packed.put("large", b"x" * 5000)
+    assert packed.audit().counts == {"objects": 21, "bytes": 7000}
+    assert packed.audit_quickly().counts == {"objects": 1, "bytes": 0}
+
+
+@pytest.mark.parametrize("policy", [0, 1])
+def test_a_flipped_bit_in_a_volume_is_found(
+    packed: PackedDevice, policy: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(9):
+        packed.write(f"o{number}", b"content %d " % number * 9, policy)
+    flip(packed.volume(policy), packed.volume(policy).read_bytes().index(b"content 5"))
+    found = packed.audit()
+    assert (found.counts["objects"], found.counts["quarantined"]) == (9, 1)
+    assert len(found.findings) == 1
+    assert "quarantined" in found.findings[0]
+    assert "quarantined" in caplog.text
+    assert packed.audit().counts == {"objects": 8, "bytes": 8 * 90}
+
+
+def test_a_volume_that_was_cut_short_is_found_by_the_quick_tour(packed: PackedDevice) -> None:
+    for number in range(9):
+        packed.write(f"o{number}", b"content %d " % number * 9)
+    os.truncate(packed.volume(), packed.volume().read_bytes().index(b"content 7"))
+    assert packed.audit_quickly().counts["quarantined"] == 2
+
+
+def test_a_round_of_volumes_goes_on_at_its_position_and_then_with_files(packed: PackedDevice) -> None:
+    for number in range(9):
+        packed.write(f"o{number}", b"x" * 100, policy=number % 2)
+    packed.put("large", b"x" * 5000)
+    found = Round()
+    auditor = ObjectAuditor(ObjectRates(), FIRST, lambda: None, logging.getLogger("test.daemon"))
+    positions = []
+    while True:  # each step by another process
+        step = next(auditor.full(packed.place, found), None)
+        if step is None or step == found.position:
+            break
+        found.position = step
+        positions.append(step)
+        auditor = ObjectAuditor(ObjectRates(), FIRST, lambda: None, logging.getLogger("test.daemon"))
+    assert positions == sorted(positions)
+    assert found.counts["bytes"] >= 5900
+    assert positions[-1][0] == 0
+
+
+def test_volumes_that_cannot_be_read_are_passed_over_in_the_end(device: Device) -> None:
+    class Torn(FileReplicaStore):
+        def audit_packed(self, *_: object) -> None:  # type: ignore[override]
+            raise DeviceUnavailable("Input/output error")
+
+    flip(device.put("large", bytes(5000)), 3)
+    stores = {0: Torn(str(device.root), settings=FileSettings(Reserve(), ballast=0))}
+    auditor, found = ObjectAuditor(ObjectRates(), FIRST, lambda: None, logging.getLogger("test.daemon")), Round()
+    for _ in range(2):
+        with pytest.raises(DeviceUnavailable):
+            list(auditor.full(SearchedPlace("d1", "", stores), found))
+    list(auditor.full(SearchedPlace("d1", "", stores), found))
+    assert (found.counts["quarantined"], found.counts["errors"]) == (1, 1)
