@@ -113,20 +113,17 @@ class Transports:
         return (node.ip, node.port) in self._own.addresses
 
     def call(self, node: Node, request: NodeRequest) -> NodeResponse:
-        seconds = self._own_timeout
-        if not seconds or not self.is_local(node):
-            return self._of(node).call(node, request)
+        own, seconds = self._own, self._own_timeout
+        if own.transport is None or (node.ip, node.port) not in own.addresses:
+            return self._remote.call(node, request)
+        if not seconds:
+            return own.transport.call(node, request)
         with green.Bound(seconds, lambda: NodeTimeout(f"{node} took longer than {seconds} s")):
-            return self._of(node).call(node, request)
+            return own.transport.call(node, request)
 
     def upload(self, node: Node, request: NodeRequest, length: int | None) -> Upload:
-        return self._of(node).upload(node, request, length)
-
-    def _of(self, node: Node) -> Transport:
-        own = self._own
-        if own.transport is not None and (node.ip, node.port) in own.addresses:
-            return own.transport
-        return self._remote
+        own = self._own.transport if self.is_local(node) else None
+        return (own or self._remote).upload(node, request, length)
 
 
 class Cluster:

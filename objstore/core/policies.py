@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from objstore.core.errors import ConfigError
 
@@ -27,6 +28,7 @@ class StoragePolicy:
         return ring_name(self.index)
 
 
+@lru_cache(maxsize=64)
 def ring_name(policy_index: int) -> str:
     return f"object-{policy_index}" if policy_index else "object"
 

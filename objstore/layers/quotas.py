@@ -171,10 +171,10 @@ class Quotas(Passing):
     def _holders(self, context: RequestContext, name: Name) -> list[Holder]:
         """Return the container and the account whose quotas bind writes of a name, in this order."""
         holders = []
-        owner = _owner(name)
-        container = self.container_info(context, owner)
+        is_hidden = (name.container or "")[:1] == RESERVED
+        container = self.container_info(context, _owner(name) if is_hidden else name)
         if container.meta and quotas.container_has(container.meta):
-            holders.append(Holder(owner, True))
+            holders.append(Holder(_owner(name), True))
         account = self.account_info(context, name.account)
         if account.sysmeta and not context.reseller and quotas.account_has(account.sysmeta):
             holders.append(Holder(name.of_account, False))

@@ -136,7 +136,8 @@ class VersionedWrites(Passing):
         return {"versioned_writes": {"allowed_flags": flags}} if self.features else {}
 
     def put(self, context: RequestContext, name: Name, options: PutOptions, body: ObjectBody) -> PutResult:
-        archive = archive_of(self.container_info(context, name).sysmeta, name)
+        sysmeta = self.container_info(context, name).sysmeta
+        archive = archive_of(sysmeta, name) if ARCHIVED in sysmeta else None
         if archive is None:
             return self.inner.put(context, name, options, body)
         rename, options = options.rename, options._replace(rename=None)

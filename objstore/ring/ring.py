@@ -28,6 +28,7 @@ class Ring:
 
     def __init__(self, contents: RingContents) -> None:
         self.part_power = contents.part_power
+        self._shift = 32 - contents.part_power
         self.partition_count = 1 << contents.part_power
         self.replica_count = contents.replica_count
         self.version = contents.version
@@ -53,7 +54,7 @@ class Ring:
 
     def partition(self, name_hash: str) -> int:
         """The partition of a name's hash (hex digits, at least 8)."""
-        return partition_of(name_hash, self.part_power)
+        return int(name_hash[:8], 16) >> self._shift  # as `partition_of`
 
     @property
     def next_part_power(self) -> int | None:

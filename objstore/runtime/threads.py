@@ -94,7 +94,7 @@ class _Wakeups:
             green.switch_to_hub()
         finally:
             call.waiter = None  # one who stops waiting early must not be woken later
-        return _outcome(call)
+        return call.result if call.error is None else _outcome(call)
 
 
 def _outcome(call: _Call) -> Any:
@@ -283,8 +283,9 @@ class Batcher:
             self._pid = os.getpid()
             self._queue: SimpleQueue[_Call] = SimpleQueue()
             threading.Thread(target=self._work, args=(self._queue,), name=self._name, daemon=True).start()
-        self._patience.check(self._name, self._running)
-        self._wakeups.attach()
+            self._wakeups.attach()
+        if self._running:
+            self._patience.check(self._name, self._running)
         call = _Call(None, (item,))
         self._queue.put(call)
         return self._wakeups.wait(call)

@@ -42,10 +42,17 @@ class Meanwhile(io.BytesIO):
         self._action: Callable[[], object] | None = action
 
     def read(self, size: int | None = -1) -> bytes:
+        self._act()
+        return super().read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        self._act()
+        return super().readinto(buffer)
+
+    def _act(self) -> None:
         action, self._action = self._action, None
         if action is not None:
             action()
-        return super().read(size)
 
 
 def put_while(store: Any, action: Callable[[], object], size: int = 200_000, **headers: str) -> Any:
