@@ -237,10 +237,12 @@ _COLUMNS: tuple[tuple[str, bool, bool, Callable[[DeviceState, float], Renderable
     ("spooled", False, True, lambda device, _: _unless_none(device.spooled)),
     ("partitions", False, True, lambda device, _: str(device.partitions)),
     ("handoffs", True, True, lambda device, _: str(device.handoffs)),
+    ("packed", False, True, lambda device, _: shown_size(device.packed_live) if device.volumes else "-"),
+    ("dead", False, True, lambda device, _: shown_size(device.packed_dead) if device.volumes else "-"),
     ("replicated", True, True, lambda device, now: _shown_time(device.replicated, now)),
     ("audited", False, True, lambda device, now: _shown_time(device.audited, now)),
 )
-_WIDE = 140  # columns that the whole table needs
+_WIDE = 156  # columns that the whole table needs
 
 
 def _devices(state: ClusterState, width: int) -> Table:

@@ -14,6 +14,7 @@ LOST = ("not there", "not mounted", "taken out")
 FULL = 0.9  # of a device, used
 _LACKS_PART = 0.05
 _LACKS_DEVIATIONS = 5.0  # of a number of partitions that are not empty by chance
+COMPACTOR = "object-compactor"
 AUDITORS = ("account-auditor", "container-auditor", "object-auditor")
 
 
@@ -26,6 +27,7 @@ class DeviceState(NamedTuple):
     are not empty, judged by the other devices; 0 if unknown. handoffs: partitions on it that move to other devices.
     file_system: its number on the host, 0 if unknown: several devices may be directories of the same one. replicated,
     audited: end of the last complete pass of the slowest duty (seconds since the epoch); None if there was none yet.
+    volumes: number of volumes of small objects; packed_live, packed_dead: bytes in them, as the compactor last counted.
     """
 
     host: str
@@ -46,6 +48,9 @@ class DeviceState(NamedTuple):
     audited: float | None
     inodes: int = 0
     inodes_avail: int = 0
+    volumes: int = 0
+    packed_live: int = 0
+    packed_dead: int = 0
 
     @property
     def inodes_used(self) -> float:
@@ -186,15 +191,18 @@ def _shares(reports: Iterable[HostReport], assigned: Mapping[tuple[str, str], _A
             for kind, duty in REPLICATORS.items():
                 if wanted.get(kind):
                     reported = _of_device(report.summary["daemons"], duty, name)  # type: ignore[index]
-                    own = _partitions(found, kind) - reported.get("handoffs_left", 0)
+                    own = _partitions(found, kind, reported) - reported.get("handoffs_left", 0)
                     parts[kind].append(min(1.0, max(0.0, own / wanted[kind])))
     most = {kind: [part for part in found if part > max(found) / 2] for kind, found in parts.items()}
     return {kind: sum(found) / len(found) if found else 0.0 for kind, found in most.items()}
 
 
-def _partitions(found: Mapping[str, Any], kind: str) -> int:
-    """Return the number of partitions of a kind, in all policies, on a device."""
-    return sum(number for name, number in found.get("partitions", {}).items() if name.partition("-")[0] == f"{kind}s")
+def _partitions(found: Mapping[str, Any], kind: str, reported: Mapping[str, Any]) -> int:
+    """Return the number of partitions of a kind, in all policies, on a device. reported: by its replicator, which also
+    counts those whose objects are all packed."""
+    counts = found.get("partitions", {})
+    directories: int = sum(number for name, number in counts.items() if name.partition("-")[0] == f"{kind}s")
+    return max(directories, int(reported.get("partitions", 0)))
 
 
 def _device(
@@ -204,6 +212,7 @@ def _device(
     found = summary["devices"].get(name) if summary else None
     found = found or {}
     states = summary["daemons"] if summary else {}
+    packed = _of_device(states, COMPACTOR, name)
     return DeviceState(
         host=host,
         name=name,
@@ -216,13 +225,16 @@ def _device(
         inodes_avail=found.get("inodes_avail") or 0,
         quarantined=sum(found.get("quarantined", {}).values()),
         spooled=found.get("async_pending", 0),
-        partitions=sum(found.get("partitions", {}).values()),
+        partitions=sum(_partitions(found, kind, _of_device(states, duty, name)) for kind, duty in REPLICATORS.items()),
         wanted=sum(assigned.wanted.values()) if assigned else 0,
         expected=round(sum(shares[kind] * wanted for kind, wanted in assigned.wanted.items())) if assigned else 0,
         handoffs=sum(_of_device(states, duty, name).get("handoffs_left", 0) for duty in REPLICATORS.values()),
         file_system=found.get("file_system", 0),
         replicated=_oldest(_of_device(states, duty, name).get("last_pass") for duty in REPLICATORS.values()),
         audited=_oldest(_of_device(states, duty, name).get("full", {}).get("last_ended") for duty in AUDITORS),
+        volumes=packed.get("volumes", 0),
+        packed_live=packed.get("live_bytes", 0),
+        packed_dead=packed.get("dead_bytes", 0),
     )
 
 

@@ -453,3 +453,31 @@ def test_a_disk_that_another_one_replaced_may_lack_copies(rings: list[tuple[str,
     assert [gap.disk for gap in found.copies.lacking] == [("10.0.0.1", "d1")]
     present["since"] = NOW - 80
     assert look(rings, daemons=daemons, devices=device(identity="1/3"))[1] == []
+
+
+# Small objects in volumes
+
+
+def test_volumes_of_a_device_are_shown_with_live_and_dead_bytes(rings: list[tuple[str, Ring]]) -> None:
+    daemons = summary()["daemons"] | {
+        "object-compactor": daemon(volumes=3, live_bytes=5 * GIB, dead_bytes=2 * GIB, full={})
+    }
+    state, wrong = look(rings, daemons=daemons)
+    first, second = state.devices[:2]
+    assert (first.volumes, first.packed_live, first.packed_dead) == (3, 5 * GIB, 2 * GIB)
+    assert second.volumes == 0
+    console = Console(width=160, record=True)
+    console.print(view(state, wrong, 160))
+    row = next(line for line in console.export_text().splitlines() if "10.0.0.1" in line)
+    assert "5.0 GiB" in row
+    assert "2.0 GiB" in row
+
+
+def test_partitions_whose_objects_are_all_packed_count(rings: list[tuple[str, Ring]]) -> None:
+    """They have no directories: the replicator counts them."""
+    daemons = summary()["daemons"] | {
+        "object-replicator": daemon(last_pass=NOW - 60, compared=compared(), partitions=40)
+    }
+    state, wrong = look(rings, daemons=daemons, devices=device(partitions={}))
+    assert state.devices[0].partitions == 40
+    assert not wrong
