@@ -1,11 +1,11 @@
 """CPU time of a request, against another version of the program: both serve side by side, and take turns.
 
     git worktree add --detach /tmp/other 278f4a6 && make -C /tmp/other .venv/.installed
-    python bench/compare.py /tmp/other [--rounds 4] [--seconds 3] [--cases s3:get4k,swift:list]
+    python bench/compare.py /tmp/other [--rounds 4] [--seconds 3] [--cases s3:get4k,swift:list] [--replicas 3]
 
 Each tree is run by its own virtual environment, with one worker. What counts is the CPU time of the worker, by case the
 median over the rounds; the supervisor and the daemons are left out. `loop` is what of a PUT the thread of the event
-loop takes. S3 requests are presigned URLs. Needs wrk (which cannot send HEAD).
+loop takes. S3 requests are presigned URLs. `put64m` runs only if it is named. Needs wrk (which cannot send HEAD).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ CASES = {
     "get4k": Case("GET", SIZE, 16, 2000),
     "list": Case("GET", 0, 8, 1),
     "put4k": Case("PUT", SIZE, 16, 20_000),
+    "put64m": Case("PUT", 64 << 20, 2, 8),
 }
-ALL = [f"{api}:{kind}" for kind in CASES for api in ("s3", "swift")]
+ALL = [f"{api}:{kind}" for kind in ("get4k", "list", "put4k") for api in ("s3", "swift")]
 _PATIENCE = 60.0  # seconds for a store to start or end
 _PROGRAM = "import sys; sys.argv[0] = 'objstore'; from objstore.cli.main import main; main()"
 
@@ -82,15 +83,18 @@ def names_of(kind: str) -> list[str]:
     """Names of objects in turn; '' for the container."""
     if kind == "list":
         return [""]
-    return [f"{'written' if kind == 'put4k' else 'read'}-{number}" for number in range(CASES[kind].names)]
+    stem = f"written-{kind}" if CASES[kind].method == "PUT" else "read"
+    return [f"{stem}-{number}" for number in range(CASES[kind].names)]
 
 
 @contextlib.contextmanager
-def store(tree: Path, root: Path) -> Iterator[Store]:
-    """Serves what is in a tree; 2,000 objects are there to be read."""
+def store(tree: Path, root: Path, replicas: int) -> Iterator[Store]:
+    """Serves what is in a tree; 2,000 objects are there to be read. replicas: if several, on one device more."""
     python = tree / ".venv" / "bin" / "python"
     data, log = root / "data", root / "log"
     command = [str(python), "-c", _PROGRAM, "serve", "--data", str(data), "--bind", "127.0.0.1:0", "--workers", "1"]
+    if replicas > 1:
+        command += ["--devices", str(replicas + 1), "--replicas", str(replicas)]
     environ = {**os.environ, "PYTHONPATH": str(tree)}
     with open(log, "wb") as file:
         process = subprocess.Popen(command, cwd=tree, env=environ, stdout=file, stderr=file)
@@ -138,6 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=3, help="of each case, version and round")
     parser.add_argument("--cases", default=",".join(ALL))
+    parser.add_argument("--replicas", type=int, default=1, help="all in the one process")
     options = parser.parse_args()
     require_wrk()
     with contextlib.ExitStack() as stack:
@@ -145,7 +150,7 @@ def main() -> None:
         stores = {}
         for name, tree in (("other", options.other.resolve()), ("this", HERE)):
             (root / name).mkdir()
-            stores[name] = stack.enter_context(store(tree, root / name))
+            stores[name] = stack.enter_context(store(tree, root / name, options.replicas))
         found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
         for turn in range(options.rounds):
             for case in options.cases.split(","):
