@@ -13,6 +13,7 @@ from objstore.assembly.apps import StorageSettings
 from objstore.assembly.duties import (
     auditors,
     cleaners,
+    compaction,
     drives,
     object_replication,
     replicators_databases,
@@ -43,6 +44,7 @@ DUTIES: dict[str, Duty] = {
         auditors.DARK_OBJECTS,
         drives.DRIVE_AUDIT,
         auditors.OBJECT_AUDITOR,
+        compaction.OBJECT_COMPACTOR,
         object_replication.OBJECT_REPLICATOR,
         updaters.OBJECT_UPDATER,
     )
@@ -66,6 +68,7 @@ _HEAVY = {
     "dangling-rows": "databases",
     "dark-objects": "object-auditor",
     "object-auditor": "object-auditor",
+    "object-compactor": "object-auditor",
     "object-replicator": "object-replicator",
     "relinker": "object-auditor",
 }

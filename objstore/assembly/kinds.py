@@ -83,7 +83,7 @@ KINDS = {
         "object",
         6200,
         _STORAGE_FILTERS,
-        ("dark-objects", "drive-audit", "object-auditor", "object-replicator", "object-updater"),
+        ("dark-objects", "drive-audit", "object-auditor", "object-compactor", "object-replicator", "object-updater"),
     ),
 }
 

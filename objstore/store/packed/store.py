@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from objstore.core.errors import NotFound, ObjstoreError
 from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
+from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
@@ -31,6 +32,7 @@ from objstore.store.objects.upkeep import forget
 from objstore.store.objects.writer import SMALL, FileWriter, Tools
 from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
+from objstore.store.packed.compaction import Compactor
 from objstore.store.packed.hashes import PackedHasher
 from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
@@ -100,6 +102,8 @@ class PackedStore(FileReplicaStore):
     ) -> None:
         super().__init__(*args, batching=batching, **options)
         self.limit = limit
+        self._power = power
+        self._volume_size = volume_size
         self.volumes = Volumes(self._files, f"{self.layout.packed}/volumes", volume_size)
         self._names = PackedNames(self._files, self.layout, self.volumes, self._open_index)
         self._packed_hasher = PackedHasher(self._files, self.layout, self._names, self._hasher, power)
@@ -367,3 +371,23 @@ class PackedStore(FileReplicaStore):
         """Take a bad packed change out of the way; False if it is not packed."""
         with self._locked(location):
             return take_away(self._files, self.layout, self._names, location, change)
+
+    # Compaction
+
+    def compactor(self) -> Compactor:
+        """Return a compactor of the volumes, for one thread at a time. Blocks; raises OSError, DeviceUnavailable."""
+        volumes = Volumes(self._files, f"{self.layout.packed}/volumes", self._volume_size)
+        index = self._names.on_index(lambda index: index)
+        return Compactor(self._files, volumes, index, NumberLocks(self.layout.locks), self._take_away_bad)
+
+    def spare_bytes(self) -> int:
+        """Return the free bytes of the device above its reserve. Blocks; raises OSError."""
+        space = self._files.space(self.root)
+        return space.free - self.settings.fallocate_reserve.of(space.total)
+
+    def _take_away_bad(self, name_hash: str, change: Change, place: Place, why: str) -> None:
+        """As `_quarantine`, in the thread of a compactor."""
+        partition = int(name_hash[:8], 16) >> (32 - self._power())
+        location = Location(partition, name_hash, self.layout.policy)
+        if self._take_away(location, change) and self._on_quarantine is not None:
+            self._on_quarantine(location, f"{why}, in volume {place.volume} at {place.position}")
