@@ -5,8 +5,8 @@ points at are copied in groups. Of a group, in this order, with the names locked
 
 1. the index is asked again;
 2. the copies are appended to a volume, synced;
-3. the index is pointed at each copy, if it still points at the record copied; else the copy is marked dead;
-4. the records copied are marked dead.
+3. of each record that the index still points at, it is marked dead, then the index is pointed at the copy; else the
+   copy is marked dead.
 
 At the end all dead marks are made durable, and the volume is removed.
 
@@ -21,14 +21,13 @@ Nothing is revived. After a power cut the index is rebuilt of records that are n
 
 - A record that is dropped with the volume may have hidden others, elsewhere. Those were marked dead when it was
   written, or when it died itself. Their marks are durable before the volume goes.
-- No change of a name can be removed between steps 1 and 4. So of a change that is removed later there are not two
-  records, one of them without a mark: the marks of step 4 are written before those of the removal, and are durable
+- No change of a name can be removed between steps 1 and 3. So of a change that is removed later there are not two
+  records, one of them without a mark: the marks of step 3 are written before those of the removal, and are durable
   with them.
 - A process that is killed after step 2 leaves copies that the index does not point at. They lie behind the position
   that is noted in their volume. Whoever replays that tail takes a copy only for the same change (`Header.is_copy`),
-  never as a change that the index lacks. A process that is killed between steps 3 and 4 leaves a record without a
-  mark; it is dropped when its volume is compacted again. Only if that very change is removed, and the power cut,
-  before either, would a rebuilt index have it again.
+  never as a change that the index lacks. Only if that very change is removed, and the power cut, before the replay,
+  would a rebuilt index have it again.
 """
 
 from __future__ import annotations
@@ -62,7 +61,9 @@ class CompactedIndex(Protocol):
 
     def find(self, name_hash: str) -> list[Entry]: ...
 
-    def edit(self, name_hash: str, change: Callable[[list[Entry]], list[Entry]]) -> None: ...
+    def edit(
+        self, name_hash: str, change: Callable[[list[Entry]], list[Entry]], before: Callable[[], object] | None = None
+    ) -> None: ...
 
     def entries(self, prefix: int, bits: int) -> Iterator[tuple[str, Entry]]: ...
 
@@ -244,8 +245,7 @@ class Compactor:
             is_moved = any(entry.place == live.place for entry in entries)
             return [entry._replace(place=copy) if entry.place == live.place else entry for entry in entries]
 
-        self._index.edit(live.name_hash, change)
-        self._volumes.kill((live.place if is_moved else copy,))
+        self._index.edit(live.name_hash, change, lambda: self._volumes.kill((live.place if is_moved else copy,)))
 
     def _points_at(self, name_hash: str, place: Place) -> bool:
         return any(entry.place == place for entry in self._index.find(name_hash))

@@ -347,10 +347,10 @@ def test_a_copy_is_dead_if_its_record_was_replaced_although_the_name_was_locked(
     compactor = device.compactor()
     real = device.index.edit
 
-    def edit(name_hash: str, change: Callable[[list[Entry]], list[Entry]]) -> None:
+    def edit(name_hash: str, change: Callable[[list[Entry]], list[Entry]], before: Callable[[], object]) -> None:
         if name_hash == name_of(2):
             real(name_hash, lambda _: [])
-        real(name_hash, change)
+        real(name_hash, change, before)
 
     device.index.edit = edit  # type: ignore[method-assign]
     finish(compactor, 1)
