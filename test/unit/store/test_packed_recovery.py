@@ -23,8 +23,9 @@ from objstore.runtime.files import FILES, Files
 from objstore.store.change import DATA, TOMBSTONE, Change
 from objstore.store.objects.liveness import counting
 from objstore.store.packed.index import DamagedIndex, Index, StaleIndex
+from objstore.store.packed.index_repair import repair
 from objstore.store.packed.index_rows import IndexRows
-from objstore.store.packed.index_state import read_state
+from objstore.store.packed.index_state import read_state, write_state
 from objstore.store.packed.pages import PAGE, encode_entry
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.recovery import checkpoint, open_index, settle
@@ -349,6 +350,23 @@ def test_a_volume_that_was_removed_after_the_checkpoint_leaves_no_entries(engine
     assert engine.index.find(name(2)) == []
 
 
+def test_pages_below_one_that_is_not_split_are_erased(tmp_path: Path) -> None:
+    """A power cut may leave the halves of a page as they were later, and the page as it was before it was split."""
+    Index.create(FILES, str(tmp_path / "index")).close()
+    left, right = "77" + "0" * 30, "77" + "f" * 30
+    first, second, later = (Entry(data(time), Place(1, time, 5, 1)) for time in (1, 2, 3))
+    index = Index(FILES, str(tmp_path / "index"), capacity=1)
+    index.edit(left, lambda _: [first])
+    before = (tmp_path / "index/8").read_bytes()
+    index.edit(right, lambda _: [second])
+    index.edit(left, lambda _: [later])
+    (tmp_path / "index/8").write_bytes(before)
+    repair(FILES, str(tmp_path / "index"), {1})
+    index = Index(FILES, str(tmp_path / "index"), capacity=1)
+    index.edit(right, lambda _: [second])
+    assert [index.find(left), index.find(right)] == [[first], [second]]
+
+
 def test_a_torn_page_means_a_rebuild(engine: Engine) -> None:
     for number in range(20):
         engine.put(name(number), data(1))
@@ -366,6 +384,9 @@ def test_a_torn_page_means_a_rebuild(engine: Engine) -> None:
 def test_a_mark_made_while_a_checkpoint_was_taken_is_applied_after_a_power_cut(engine: Engine) -> None:
     place = engine.put(name(1), data(1))
     engine.checkpoint()
+    state = read_state(FILES, f"{engine.directory}/index")
+    assert state is not None
+    write_state(FILES, f"{engine.directory}/index", state._replace(at=0.0))
     engine.volumes.kill([place])
     engine.checkpoint()
     shutil.copytree(f"{engine.directory}/index", f"{engine.directory}/old")
