@@ -14,7 +14,7 @@ from objstore.cluster.layer import ClusterLayer
 from objstore.cluster.settings import ClusterSettings
 from objstore.core.limits import Limits
 from objstore.core.names import Location
-from objstore.core.policies import ring_name
+from objstore.core.policies import packed_dir, ring_name
 from objstore.core.timestamps import Clock
 from objstore.http.client import ClientSettings, Pool
 from objstore.layers import registry
@@ -24,7 +24,7 @@ from objstore.layers.stack import Deps, Outermost
 from objstore.ring import Ring, RingLoader
 from objstore.runtime import cluster_conf, log, settings
 from objstore.runtime.cluster_conf import ClusterConf
-from objstore.runtime.files import FILES
+from objstore.runtime.files import FILES, is_directory
 from objstore.runtime.settings import Table, boolean, duration, setting, table
 from objstore.runtime.threads import ThreadPool
 from objstore.server import database_replication, object_replication
@@ -158,10 +158,9 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
         if found is not None and found.engine == "memory":
             return MemoryStore()
         options: dict[str, Any] = {"pool": threads(path), "on_quarantine": quarantined("an object", path)}
-        if found is not None and found.packed_limit:
-            return PackedStore(
-                path, policy, FILES, files, limit=found.packed_limit, power=partial(power, policy), **options
-            )
+        limit = found.packed_limit if found is not None else 0
+        if limit or is_directory(os.path.join(path, packed_dir(policy))):  # what was packed before stays readable
+            return PackedStore(path, policy, FILES, files, limit=limit or -1, power=partial(power, policy), **options)
         return FileReplicaStore(path, policy, FILES, files, **options)
 
     rings = cache(lambda policy: RingLoader(os.path.join(values.ring_dir, f"{ring_name(policy)}.ring"), logger))

@@ -40,6 +40,7 @@ COMMANDS = {
     "daemon": Command("objstore.cli.daemon:daemon", "Run daemons by hand."),
     "ring": Command("objstore.cli.ring:ring", "Build and inspect rings."),
     "relink": Command("objstore.cli.relink:relink", "Link a host's objects into the partitions of a doubled ring."),
+    "pack": Command("objstore.cli.pack:pack", "Move a host's small objects into volumes, or out of them."),
     "config": Command("objstore.cli.config:config", "Check configuration files, print samples."),
     "locate": Command("objstore.cli.locate:locate", "Show where a name is stored."),
     "info": Command("objstore.cli.info:info", "Show the contents of a file of the store, and check it."),

@@ -90,7 +90,7 @@ def relink(
         raise InvalidInput("no ring is at a step of a part power change that needs this")
     jobs = [
         RelinkJob(os.path.join(devices, name), policy, step)
-        for name in _names(devices, only)
+        for name in chosen_devices(devices, only)
         for policy, step in steps.items()
     ]
     owners.act_for(devices, processes.process_defaults(ring_dir))
@@ -133,7 +133,8 @@ def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[
             yield policy.index, step
 
 
-def _names(devices: str, only: tuple[str, ...]) -> list[str]:
+def chosen_devices(devices: str, only: tuple[str, ...]) -> list[str]:
+    """Return the names of a host's devices, or of some of them. Raises InvalidInput if one is missing."""
     if not is_directory(devices):
         raise InvalidInput(f"there is no directory {devices}")
     there = device_names(devices)

@@ -31,9 +31,14 @@ class Upkeep(NamedTuple):
 def forget(upkeep: Upkeep, hash_dir: str, changes: Iterable[Change]) -> int:
     """Remove these files of a hash directory, and directories that are empty then; how many there were."""
     given = set(changes)
+    return remove_chosen(upkeep, hash_dir, lambda present: given.intersection(present))
+
+
+def remove_chosen(upkeep: Upkeep, hash_dir: str, choose: Choice) -> int:
+    """As `forget`, of those files that `choose` returns with the name locked; it is called before that, too."""
     remover = _Remover(upkeep)
     try:
-        return remover.remove(hash_dir, lambda present: given.intersection(present))
+        return remover.remove(hash_dir, choose)
     finally:
         remover.close()
 

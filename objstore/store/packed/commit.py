@@ -23,7 +23,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from objstore.core.errors import Conflict, ObjstoreError
+from objstore.core.errors import Conflict, NotFound, ObjstoreError
 from objstore.core.names import Location
 from objstore.runtime.files import Buffer, OpenFile
 from objstore.runtime.number_locks import NumberLocks
@@ -41,9 +41,12 @@ Outcome = BaseException | None
 
 
 class PackedArrival:
-    """A change on its way into a volume. record: the metadata; content: pieces; guard: decides whether it is made."""
+    """A change on its way into a volume. record: the metadata; content: pieces; guard: decides whether it is made.
 
-    __slots__ = ("change", "content", "content_crc", "file", "guard", "location", "record")
+    moves: True for a change that is stored in a file; it is refused (NotFound) if it does not count any more.
+    """
+
+    __slots__ = ("change", "content", "content_crc", "file", "guard", "location", "moves", "record")
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class PackedArrival:
         content: Sequence[Buffer] = (),
         content_crc: int = 0,
         guard: Guard | None = None,
+        moves: bool = False,
     ) -> None:
         self.file: OpenFile | None = None  # it has none
         self.location = location
@@ -61,6 +65,7 @@ class PackedArrival:
         self.content = content
         self.content_crc = content_crc
         self.guard = guard
+        self.moves = moves
 
     @property
     def outgoing(self) -> Outgoing:
@@ -176,6 +181,10 @@ class _PackedGroup:
         changes = [entry.change for entry in entries] + files
         if arrival.guard is not None and change not in counting(changes):
             arrival.guard(newest_of(changes), lambda: self._names.live_info(location, entries, files))
+        if arrival.moves:
+            if change not in counting(changes):
+                raise NotFound(f"{location.hash}/{change}")
+            return all(entry.change != change for entry in entries)
         if change not in changes:
             return True
         stored = self._names.durable_record(location, change, entries)

@@ -228,9 +228,16 @@ class PackedNames:
             return None
 
     def _cached(self, location: Location) -> LivePacked | Liveness | None:
+        """Files are looked for before the index is read: what moves into a volume is in the index before its file goes.
+
+        "Nothing is stored" needs a second look at both: what moves out of a volume has its file before its entry goes.
+        """
         index = self._index
-        entries = index.find_cached(location.hash) if index is not None else None
-        if index is None or entries is None or not self._files.is_surely_absent(self.layout.hash_dir(location)):
+        directory = self.layout.hash_dir(location)
+        if index is None or not self._files.is_surely_absent(directory):
+            return None
+        entries = index.find_cached(location.hash)
+        if entries is None:
             return None
         if len(entries) == 1 and entries[0].change.kind == DATA:
             change, place = entries[0]
@@ -239,9 +246,9 @@ class PackedNames:
                 return None
             return LivePacked(change, read_data(decode_record(record.metadata), change), None, record.content)
         live = decide(entry.change for entry in entries)
-        if live.data is not None or index.find_cached(location.hash) != entries:
+        if live.data is not None or not self._files.is_surely_absent(directory):
             return None
-        return live
+        return live if index.find_cached(location.hash) == entries else None
 
 
 def _blaming(change: Change, error: ValueError | OSError) -> Exception:

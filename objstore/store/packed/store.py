@@ -87,8 +87,9 @@ class _Stored(ObjstoreError):
 class PackedStore(FileReplicaStore):
     """A `store.interface.MendingStore`. Arguments as those of FileReplicaStore, and:
 
-    limit: bytes of the largest object that is packed. power: the partition power of the policy's ring now, by which
-    packed names are sorted into partitions. volume_size: bytes of a volume.
+    limit: bytes of the largest object that is packed; below 0: nothing is packed any more, what is stays readable.
+    power: the partition power of the policy's ring now, by which packed names are sorted into partitions. volume_size:
+    bytes of a volume.
     """
 
     def __init__(
@@ -155,7 +156,11 @@ class PackedStore(FileReplicaStore):
         submit(self._packs, arrival)
 
     def _lay(self, location: Location, change: Change, record: bytes, guard: Guard | None) -> None:
-        self._pack(PackedArrival(location, change, record, guard=guard))
+        if self.limit >= 0:
+            self._pack(PackedArrival(location, change, record, guard=guard))
+            return
+        lay = super()._lay
+        self._as_file(location, change, record, guard, lambda checked: lay(location, change, record, checked))
 
     def _make_file(self, location: Location, size: int | None, hashing: bool, tools: Tools | None = None) -> FileWriter:
         room = self._space.room(size) if size and size > SMALL else None
@@ -285,7 +290,10 @@ class PackedStore(FileReplicaStore):
         """Remove changes of a name, and before them what they made obsolete, which must not come to light."""
         files = self._names.files_of(location)
         if files:
-            obsolete = set(decide(self._names.changes_of(location)).obsolete)
+            with self._locked(location):
+                obsolete = set(decide(self._names.changes_of(location)).obsolete)
+                self._drop(location, obsolete)
+                self.volumes.sync_marks()
             forget(self._upkeep, self.layout.hash_dir(location), (obsolete | changes).intersection(files))
         with self._locked(location):
             self.volumes.sync_marks()  # of what these hide

@@ -20,10 +20,11 @@ from objstore.store.packed.commit import PackedArrival
 
 
 class WriterTools(NamedTuple):
-    """Functions that make a writer's object durable. limit: bytes of the largest object that is packed.
+    """Functions that make a writer's object durable.
 
-    pack: makes a change durable in a volume. make_file: begins a file, given the size if it is known. as_file: commits
-    a file, given its change, record and guard: calls what it is given with a guard that looks at volumes too.
+    limit: bytes of the largest object that is packed; below 0: none is. pack: makes a change durable in a volume.
+    make_file: begins a file, given the size if it is known. as_file: commits a file, given its change, record and
+    guard: calls what it is given with a guard that looks at volumes too.
     """
 
     limit: int
@@ -45,7 +46,7 @@ class PackedWriter:
         self._closed = False
         self._md5: Any = None
         self._file: FileWriter | None = None
-        if size is not None and size > tools.limit:
+        if tools.limit < 0 or (size is not None and size > tools.limit):
             self._file = tools.make_file(location, size, hashing)
 
     def write(self, data: Buffer) -> None:
