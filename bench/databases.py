@@ -58,19 +58,32 @@ def open_container(store: ContainerStore, name: str) -> Location:
 def small(store: ContainerStore) -> None:
     location = open_container(store, "small")
     measure("info", 2000, lambda index: store.info(location))
-    measure("merge one row, alone", 1000, lambda index: store.merge_rows(location, [row(f"one/{index:08d}")]))
+    alone = row_by_row(store, [location], 1, 1000)
+    measure("merge one row, alone", 1, alone, per=1000)
     for waiting in (4, 16, 64):
-
-        def client(number: int, waiting: int = waiting) -> None:
-            for index in range(960 // waiting):
-                store.merge_rows(location, [row(f"many/{waiting}/{number}/{index}")])
-
-        def together(_: int, client: Callable[[int], None] = client, waiting: int = waiting) -> None:
-            for thread in [green.spawn(client, number) for number in range(waiting)]:
-                thread.wait()
-
-        measure(f"merge one row, {waiting} at once", 1, together, per=960)
+        measure(f"merge one row, {waiting} at once", 1, row_by_row(store, [location], waiting, 960), per=960)
+    many = [open_container(store, f"many-{index}") for index in range(100)]
+    for location in many:
+        store.merge_rows(location, [row("first")])
+    measure("merge one row, 16 at once, each to another of 100", 1, row_by_row(store, many, 16, 3200), per=3200)
     measure("create a container", 50, lambda index: open_container(store, f"new-{index}"))
+
+
+def row_by_row(store: ContainerStore, locations: list[Location], waiting: int, rows: int) -> Callable[[int], object]:
+    """Return a call in which so many clients write rows one by one; at the end all rows are in the databases."""
+
+    def client(number: int) -> None:
+        for index in range(rows // waiting):
+            location = locations[(index * waiting + number) % len(locations)]
+            store.merge_rows(location, [row(f"row/{waiting}/{number}/{index}")])
+
+    def together(_: int) -> None:
+        for thread in [green.spawn(client, number) for number in range(waiting)]:
+            thread.wait()
+        for location in locations:
+            store.info(location)
+
+    return together
 
 
 def large(store: ContainerStore, rows: int) -> None:

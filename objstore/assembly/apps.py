@@ -176,7 +176,9 @@ def _makers(conf: Mapping[str, str], values: StorageSettings, cluster: ClusterCo
 
     return Makers(
         objects=objects,
-        containers=lambda path: ContainerStore(path, FILES, databases, quarantined("a container", path)),
+        containers=lambda path: ContainerStore(
+            path, FILES, databases, quarantined("a container", path), logger.warning
+        ),
         accounts=lambda path: AccountStore(path, FILES, databases, quarantined("an account", path)),
         spool=lambda path, policy: Spool(path, FILES, policy),
         patience=values.disk_patience,

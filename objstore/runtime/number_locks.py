@@ -69,6 +69,21 @@ class NumberLocks:
         if _fcntl(self._fd, fcntl.F_OFD_SETLK, self._address):
             fcntl.fcntl(self._fd, fcntl.F_OFD_SETLKW, bytes(flock))
 
+    def try_acquire(self, number: int) -> bool:
+        """Take the number if that needs no wait; return whether it is ours."""
+        if self._pid != os.getpid() or self._monotonic() > self._good_until:
+            self._open()
+        flock = self._flock
+        if flock is None:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+        flock.kind = fcntl.F_WRLCK
+        flock.start = number
+        return not _fcntl(self._fd, fcntl.F_OFD_SETLK, self._address)
+
     def release(self, number: int) -> None:
         flock = self._flock
         if flock is None:

@@ -67,8 +67,16 @@ class TotalsUpdater:
         self._changed.begin()
         self._silent.clear()
         for device in self._devices():
+            self._merge(device)
             for location in self._changed.of(device.name, device.containers):
                 yield partial(self._look, device, location)
+
+    def _merge(self, device: ReportedContainers) -> None:
+        """Bring rows of the journal into their databases, also of processes that are gone."""
+        try:
+            device.containers.merge_pending()
+        except ObjstoreError as error:
+            self._accounts.logger.warning("%s: rows could not be merged: %s", device.name, error)
 
     def _look(self, device: ReportedContainers, location: Location) -> None:
         do = self._report if self._is_primary(device.name, location) else self._withdraw

@@ -99,7 +99,7 @@ CONTAINERS = tables.RowTable(
     encode=_encode,
     decode=_decode,
     join=join_containers,
-    weight=lambda row: (1, row.object_count, row.bytes_used),
+    weight=lambda line: (1, line[4], line[5]),
     totals={"container_count": "1", "object_count": "object_count", "bytes_used": "bytes_used"},
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from objstore.core.versions import MARKER_TYPE
 from objstore.store.databases import metadata as md
 from objstore.store.databases import schema, status, tables
 from objstore.store.databases.device import one_by_one
+from objstore.store.databases.journal import JournalRules
 from objstore.store.databases.listing import ListingPage, ListingQuery, Subdir, collect
 from objstore.store.databases.rows import ContainerRow, ObjectRow, join_objects, read_timestamp
 
@@ -129,6 +132,11 @@ def _decode(values: Any) -> ObjectRow:
     )
 
 
+def _weight(line: tables.Line) -> tuple[int, ...]:
+    size, elsewhere, referenced = line[4], line[9], line[10]
+    return 1, size, size if elsewhere else 0, referenced, 0 if elsewhere else size + referenced
+
+
 _MARKER = f"deleted = 1 AND content_type = '{MARKER_TYPE}'"
 _CHANGED = "max(timestamp, ifnull(content_type_timestamp, ''), ifnull(meta_timestamp, ''))"
 OBJECTS = tables.RowTable(
@@ -152,13 +160,7 @@ OBJECTS = tables.RowTable(
     encode=_encode,
     decode=_decode,
     join=join_objects,
-    weight=lambda row: (
-        1,
-        row.size,
-        row.size if row.elsewhere else 0,
-        row.referenced,
-        0 if row.elsewhere else row.size + row.referenced,
-    ),
+    weight=_weight,
     totals={
         "object_count": "1",
         "bytes_used": "size",
@@ -330,6 +332,27 @@ def _gate(connection: Connection) -> _Gate:
     ).fetchone()
     return _Gate(read_timestamp(life), life > put and read_info(connection).deleted, shut_until)
 
+
+_encode_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def _journal_text(rows: Sequence[ObjectRow]) -> bytes:
+    return _encode_json([OBJECTS.line(row) for row in rows]).encode()
+
+
+def _merge_journal(connection: Connection, texts: Sequence[bytes]) -> None:
+    inner = b",".join(text[1:-1] for text in texts)
+    tables.merge_lines(connection, OBJECTS, json.loads(b"[" + inner + b"]"))
+
+
+def _open_gate(connection: Connection) -> Timestamp | None:
+    life, put, shut_until = connection.execute(
+        "SELECT delete_timestamp, put_timestamp, shut_until FROM info"
+    ).fetchone()
+    return read_timestamp(life) if life <= put and shut_until <= time.time() else None
+
+
+JOURNAL = JournalRules(_journal_text, _merge_journal, _open_gate)
 
 _OBJECTS_BY_DATA = OBJECTS._replace(listed="name, timestamp, size + referenced, content_type, etag, fields")
 

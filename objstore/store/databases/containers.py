@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from objstore.core.names import Location, Name
 from objstore.core.quota_rooms import RoomRelease, RoomRequest, Standing
-from objstore.core.timestamps import Timestamp
+from objstore.core.timestamps import TICKS, Timestamp
 from objstore.store.databases import container_db as db
 from objstore.store.databases import container_quotas, schema
 from objstore.store.databases.container_db import ContainerStatus, NewContainer, ObjectItem, PolicyTotals, Writer
 from objstore.store.databases.contents import Contents
-from objstore.store.databases.device import MADE
+from objstore.store.databases.device import MADE, JournalUse
 from objstore.store.databases.listing import ListingPage, ListingQuery
 from objstore.store.databases.misplaced import Misplaced, misplaced
 from objstore.store.databases.named_rows import rows_named
@@ -24,6 +24,16 @@ from objstore.store.databases.reservations import Releasing, Reserving
 from objstore.store.databases.rows import ContainerRow, ObjectRow, check_text
 
 __all__ = ["ContainerStatus", "ContainerStore", "NewContainer", "ObjectItem", "PolicyTotals", "Writer"]
+
+
+_JOURNALED_ROWS = 64  # of one call; more are as cheap in a transaction of their own
+_JOURNALED_SECONDS = 3600.0
+
+
+def _is_fresh(rows: Sequence[ObjectRow]) -> bool:
+    """May rows go by the journal? Old ones may not: their tombstones could be reclaimed before they are merged."""
+    oldest = (time.time() - _JOURNALED_SECONDS) * TICKS
+    return len(rows) <= _JOURNALED_ROWS and all(row.timestamp.raw > oldest for row in rows)
 
 
 def _settled(connection: Connection, info: ContainerStatus) -> bool:
@@ -48,7 +58,14 @@ class ContainerStore(Replicas):
     """
 
     contents = Contents(
-        schema.CONTAINER, db.OBJECTS, db.read_info, db.merge_status, _settled, db.forget_reports, PolicyTotals
+        schema.CONTAINER,
+        db.OBJECTS,
+        db.read_info,
+        db.merge_status,
+        _settled,
+        db.forget_reports,
+        PolicyTotals,
+        db.JOURNAL,
     )
 
     def create(
@@ -86,8 +103,16 @@ class ContainerStore(Replicas):
         """
         normal = [row.normal() for row in rows]
         growing = not all(row.deleted for row in normal)
+        journaled = create_with is None and self._databases.journals(location) and _is_fresh(normal)
+        if journaled and self._databases.write_rows(location, normal, writer and writer.life, growing):
+            return
         make = None if create_with is None else partial(db.image, create_with)
-        self._databases.write(location, db.merge_rows, db.Batch(normal, writer), growing, make)
+        self._databases.write(location, db.merge_rows, db.Batch(normal, writer), growing, make, JournalUse.OPENS)
+
+    def merge_pending(self) -> None:
+        """Bring all rows of the journal into their databases, unless another process does so now. Raises
+        DeviceUnavailable, NoSpace."""
+        self._databases.merge_rows()
 
     def list(self, location: Location, query: ListingQuery) -> ListingPage:
         """Return ObjectItems and Subdirs, with the container's info."""
@@ -123,16 +148,19 @@ class ContainerStore(Replicas):
     def standing(self, location: Location, name: str, now: Callable[[], float] = time.time) -> Standing:
         """Return the state of a name and the totals. Raises NotFound for a container that is deleted."""
         query = container_quotas.StandingQuery(name, now)
-        standing: Standing = self._databases.write(location, container_quotas.STANDING, query)
+        standing: Standing = self._databases.write(location, container_quotas.STANDING, query, use=JournalUse.MERGES)
         return standing
 
     def reserve(self, location: Location, claim: RoomRequest, now: Callable[[], float] = time.time) -> str:
         """Reserve room for a write if the quotas grant it; return the verdict."""
-        return str(self._databases.write(location, container_quotas.RESERVE, Reserving(claim, now), growing=True))
+        reserving = Reserving(claim, now)
+        return str(
+            self._databases.write(location, container_quotas.RESERVE, reserving, growing=True, use=JournalUse.MERGES)
+        )
 
     def end_reservation(self, location: Location, ended: RoomRelease, now: Callable[[], float] = time.time) -> None:
         """End a reservation."""
-        self._databases.write(location, container_quotas.RELEASE, Releasing(ended, now))
+        self._databases.write(location, container_quotas.RELEASE, Releasing(ended, now), use=JournalUse.MERGES)
 
     # Reporting to the account
 
@@ -142,8 +170,8 @@ class ContainerStore(Replicas):
 
     def set_reported(self, location: Location, row: ContainerRow) -> None:
         """The account knows this."""
-        self._databases.write(location, db.SET_REPORTED, row)
+        self._databases.write(location, db.SET_REPORTED, row, use=JournalUse.IGNORES)
 
     def forget_reports(self, location: Location) -> None:
         """Request another report to the account."""
-        self._databases.write(location, db.FORGET_REPORTS, None)
+        self._databases.write(location, db.FORGET_REPORTS, None, use=JournalUse.IGNORES)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
+from objstore.store.databases.journal import JournalRules
 from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.status import Status
 from objstore.store.databases.tables import RowTable, every_total
@@ -15,7 +16,7 @@ class Contents(NamedTuple):
     """A kind of database. settled: whether no work is left for a deleted database, given its info.
 
     disown: removes from a copy of a peer's database the data that only concern the peer. totals: makes a value of the
-    totals of a policy.
+    totals of a policy. journal: None for a kind whose rows are always written to the database at once.
     """
 
     kind: DatabaseKind
@@ -25,6 +26,7 @@ class Contents(NamedTuple):
     settled: Callable[[Connection, Any], bool]
     disown: Callable[[Connection], None]
     totals: Callable[..., object]
+    journal: JournalRules | None = None
 
     def policy_totals(self, connection: Connection) -> dict[int, object]:
         return {index: self.totals(*totals) for index, *totals in every_total(connection, self.table)}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import itertools
+import operator
 import random
 import sqlite3
 import time
@@ -17,12 +19,15 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from objstore.core.errors import Corrupt, DeviceUnavailable, LockTimeout, NoSpace, NotFound, ObjstoreError, Unreadable
 from objstore.core.names import Location
+from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.runtime.threads import Batcher, ThreadPool
 from objstore.store import ballast
 from objstore.store.databases.connections import Connected, ConnectionCache, damage_at
 from objstore.store.databases.directories import Directories
 from objstore.store.databases.failures import FailureKind, Replaced, classify
+from objstore.store.databases.journal import JournalRules, Pending, RowJournal
+from objstore.store.databases.journaled_rows import JournaledRows, MergeMeans
 from objstore.store.databases.schema import DatabaseKind
 from objstore.store.databases.settings import DatabaseSettings
 from objstore.store.databases.unreadable import note
@@ -60,11 +65,26 @@ class DatabaseTree(NamedTuple):
     directory: str
 
 
+class JournalUse(enum.Flag):
+    """The relation of a write of a database to rows in the journal.
+
+    IGNORES: it neither depends on rows, nor changes whether more are taken. MERGES: it comes after all rows that were
+    accepted. OPENS: the same, and more rows may go by the journal afterwards. CLOSES: it comes after all rows, and
+    before those that are accepted later.
+    """
+
+    IGNORES = 0
+    MERGES = 1
+    OPENS = 3
+    CLOSES = 5
+
+
 class _Write(NamedTuple):
     location: Location
     write_many: WriteMany
     argument: object
     growing: bool
+    use: JournalUse = JournalUse.CLOSES
 
 
 def one_by_one(write: Callable[[sqlite3.Connection, Any], object]) -> WriteMany:
@@ -97,8 +117,11 @@ class Databases:
         files: Files,
         settings: DatabaseSettings,
         on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+        journal: JournalRules | None = None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """on_quarantine: called with the location and the reason, in a thread."""
+        """on_quarantine: called with the location and the reason, in a thread. journal: None for a kind without.
+        warn: called with a sentence for the log, in a thread."""
         self._on_quarantine = on_quarantine
         self.tree = DatabaseTree(files, root, kind.directory)
         self._root = root
@@ -116,19 +139,27 @@ class Databases:
             Batcher(f"{kind.name}-db-write:{root}", self._write_batch, patience=patience)
             for _ in range(settings.writers)
         ]
+        self._rules = journal
+        self._rows: JournaledRows | None = None
+        if journal is not None:
+            name = f"{kind.name}-db-rows:{root}"
+            means = MergeMeans(self._merge_pending, self.directories.lack_of_space, warn)
+            self._rows = JournaledRows(name, RowJournal(files, root, settings.journal_size), journal, settings, means)
 
     def path(self, location: Location) -> str:
         return self.directories.path(location)
 
     def close(self) -> None:
-        """Close idle connections. The store can be used again afterwards."""
+        """Close idle connections and the journal. The store can be used again afterwards."""
         self._connections.close()
+        if self._rows is not None:
+            self._rows.release()
 
     def read(
         self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
     ) -> _Result:
         """The result of `function(connection, *args)`."""
-        return self._readers.run(self._with_connection, location, self._read, function, args)
+        return self._readers.run(self._read_merged, location, function, args)
 
     def write(
         self,
@@ -137,6 +168,7 @@ class Databases:
         argument: object,
         growing: bool = False,
         make: Image | None = None,
+        use: JournalUse = JournalUse.CLOSES,
     ) -> Any:
         """The outcome of one write; it and others are handed to `write_many` in one transaction.
 
@@ -144,7 +176,7 @@ class Databases:
         the database if there is none yet.
         """
         writer = self._writers[int(location.hash[:8], 16) % len(self._writers)]
-        write = _Write(location, write_many, argument, growing)
+        write = _Write(location, write_many, argument, growing, use)
         while True:
             try:
                 return writer.run(write)
@@ -172,11 +204,37 @@ class Databases:
         """The result of `function(*args)`, run in a thread that no client's request waits for."""
         return self._background.run(function, *args)
 
+    def read_stored(
+        self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
+    ) -> _Result:
+        """Read as `read` what does not depend on rows: those in the journal are not merged before."""
+        return self._readers.run(self._with_connection, location, self._read, function, args)
+
     def read_here(
         self, location: Location, function: Callable[[sqlite3.Connection, *_Arguments], _Result], *args: *_Arguments
     ) -> _Result:
         """Read as `read`, in the calling thread, which must be one of `apart`."""
-        return self._with_connection(location, self._read, function, args)
+        return self._read_merged(location, function, args)
+
+    def has_pending(self, location: Location) -> bool:
+        """Return whether rows in the journal wait to be merged into a database. Blocks; raises OSError."""
+        return self._rows is not None and bool(self._rows.journal.pending(location))
+
+    def journals(self, location: Location) -> bool:
+        """Return whether `write_rows` may take rows of a database."""
+        return self._rows is not None and self._rows.takes(location)
+
+    def write_rows(self, location: Location, rows: Sequence[Any], life: Timestamp | None, growing: bool) -> bool:
+        """Accept rows durably by the journal; return False if they must be written to the database instead.
+
+        life: of what the writer of the rows saw; None for rows that are taken in any case.
+        """
+        return self._rows is not None and self._rows.write(location, rows, life, growing)
+
+    def merge_rows(self) -> None:
+        """Merge all rows of the journal, unless another process does."""
+        if self._rows is not None:
+            self._background.run(self._merge_all, self._rows)
 
     def create(self, location: Location, image: Image) -> bool:
         """Put a new database in place, durably; False if there is one already."""
@@ -195,6 +253,32 @@ class Databases:
         return self._background.run(self.directories.sweep, before)
 
     # In threads
+
+    def _read_merged(
+        self,
+        location: Location,
+        function: Callable[[sqlite3.Connection, *_Arguments], _Result],
+        args: tuple[*_Arguments],
+    ) -> _Result:
+        if self._rows is not None:
+            with contextlib.suppress(NotFound):
+                self._merge_pending(location)
+        return self._with_connection(location, self._read, function, args)
+
+    def _merge_all(self, rows: JournaledRows) -> None:
+        with self.directories.translated():
+            rows.merge_all()
+
+    def _merge_pending(self, location: Location) -> None:
+        """Bring all accepted rows into a database. Raises as `write`."""
+        assert self._rows is not None
+        with self.directories.translated():
+            if not self._rows.journal.pending(location):
+                return
+        self._rows.wake()
+        (outcome,) = self._write_group(location, [_Write(location, _nothing, None, False, JournalUse.MERGES)])
+        if isinstance(outcome, Exception):
+            raise outcome
 
     def _read(
         self,
@@ -326,13 +410,44 @@ class Databases:
     def _transaction(self, connected: Connected, writes: list[_Write]) -> list[object]:
         outcomes: list[object] = []
         connection = _begin(connected)
+        use = functools.reduce(operator.or_, (write.use for write in writes))
+        pending = self._take_pending(connection, writes[0].location, use)
         if len(writes) == 1:
             outcomes.extend(writes[0].write_many(connection, [writes[0].argument]))
         else:
             for write_many, group in itertools.groupby(writes, lambda write: write.write_many):
                 outcomes.extend(write_many(connection, [write.argument for write in group]))
+        if use is JournalUse.OPENS:
+            self._open_gate(connection, writes[0].location)
         connection.execute("COMMIT")
+        self._were_merged(writes[0].location, pending)
         return outcomes
+
+    # Rows of the journal, in a transaction of their database
+
+    def _take_pending(self, connection: sqlite3.Connection, location: Location, use: JournalUse) -> Sequence[Pending]:
+        """Merge what is pending as the use of a write asks for; return that."""
+        if self._rows is None or self._rules is None or use is JournalUse.IGNORES:
+            return ()
+        journal = self._rows.journal
+        take = journal.close_gate if JournalUse.CLOSES in use else journal.pending
+        with self.directories.translated():
+            pending = take(location)
+        if pending:
+            self._rules.merge(connection, [each.rows.text for each in pending])
+        return pending
+
+    def _open_gate(self, connection: sqlite3.Connection, location: Location) -> None:
+        """Let rows go by the journal from now on, if the database takes them."""
+        if self._rows is not None and self._rules is not None and self._rows.enabled:
+            life = self._rules.gate(connection)
+            if life is not None:
+                with contextlib.suppress(OSError):  # without it, rows go to the database
+                    self._rows.journal.open_gate(location, life)
+
+    def _were_merged(self, location: Location, pending: Sequence[Pending]) -> None:
+        if self._rows is not None and pending:
+            self._rows.journal.merged(location, pending[-1].at)
 
     # Creating and removing
 
@@ -347,8 +462,10 @@ class Databases:
     def _remove_if(self, connected: Connected, location: Location, allowed: Allowed) -> str:
         """Move a database away under the lock of writers; return its new path, or empty if that is not allowed."""
         connection = _begin(connected)
+        pending = self._take_pending(connection, location, JournalUse.CLOSES)
         moved = self.directories.set_aside(location) if allowed(connection) else ""
-        connection.execute("ROLLBACK")
+        connection.execute("ROLLBACK" if moved else "COMMIT")
+        self._were_merged(location, pending)
         return moved
 
     def _remove(self, location: Location, allowed: Allowed) -> bool:
@@ -360,8 +477,15 @@ class Databases:
 
     def _quarantine(self, location: Location, why: str) -> None:
         self._connections.forget(self.path(location))
+        if self._rows is not None:
+            with contextlib.suppress(OSError):  # gates end by themselves in some seconds
+                self._rows.journal.close_gate(location)
         self.directories.quarantine(location)
         self._on_quarantine(location, why)
+
+
+def _nothing(connection: sqlite3.Connection, arguments: list[Any]) -> list[object]:
+    return [None] * len(arguments)
 
 
 def _begin(connected: Connected) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from objstore.core.timestamps import Timestamp
 from objstore.runtime.files import Files
 from objstore.store.databases import copies, layout, status, tables
 from objstore.store.databases.contents import Contents, Placed, Rows
-from objstore.store.databases.device import Databases, WriteMany, one_by_one
+from objstore.store.databases.device import Databases, JournalUse, WriteMany, one_by_one
 from objstore.store.databases.restore import all_quarantined, copy_to
 from objstore.store.databases.rows import check_text
 from objstore.store.databases.settings import DatabaseSettings
@@ -43,10 +43,14 @@ class Replicas:
         files: Files,
         settings: DatabaseSettings | None = None,
         on_quarantine: Callable[[Location, str], None] = lambda *_: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """root: of the device. on_quarantine: called with the location and the reason, in a thread."""
+        """root: of the device. on_quarantine: called with the location and the reason, in a thread; warn: with a
+        sentence for the log."""
         contents = self.contents
-        self._databases = Databases(root, contents.kind, files, settings or DatabaseSettings(), on_quarantine)
+        self._databases = Databases(
+            root, contents.kind, files, settings or DatabaseSettings(), on_quarantine, contents.journal, warn
+        )
         self._summary_cache = Known()
         self._take = _taking(contents.table)
         self._merge = one_by_one(contents.merge_status)
@@ -104,8 +108,8 @@ class Replicas:
         return self._databases.read(location, self.contents.policy_totals)
 
     def status(self, location: Location) -> Any:
-        """The info, also of what is deleted."""
-        return self._databases.read(location, self.contents.read_info)
+        """The info, also of what is deleted. Its totals may lack rows of the last seconds."""
+        return self._databases.read_stored(location, self.contents.read_info)
 
     def summaries(self, locations: Iterable[Location]) -> dict[str, DatabaseSummary]:
         """By hash, of those that are there and sound. One that has not changed since it was last asked for is not
@@ -124,7 +128,8 @@ class Replicas:
     def _summary(self, location: Location) -> DatabaseSummary:
         path = self.path(location)
         with self._databases.directories.translated():
-            summary = self._summary_cache.get(location.hash, path)
+            pending = self._databases.has_pending(location)
+            summary = None if pending else self._summary_cache.get(location.hash, path)
             stamp = self._summary_cache.stamp(path) if summary is None else None
         if summary is None:
             summary = self._databases.read_here(location, read_summary, self.contents)
@@ -165,7 +170,7 @@ class Replicas:
         Rows that both have need not be sent back, which is recorded too. Raises Conflict if the database is another.
         """
         growing = not all(row.deleted for row in rows.rows)
-        return int(self._databases.write(location, self._take, rows, growing))
+        return int(self._databases.write(location, self._take, rows, growing, use=JournalUse.IGNORES))
 
     def merge_status(self, location: Location, peer: Status) -> None:
         """Join what a peer says of creation, deletion, policy and metadata."""
@@ -173,7 +178,8 @@ class Replicas:
 
     def set_sync_point(self, location: Location, own_id: str, incoming: bool, remote_id: str, number: int) -> None:
         """Raises Conflict if the database is not `own_id`."""
-        self._databases.write(location, status.SET_SYNC_POINT, (own_id, incoming, remote_id, number))
+        point = own_id, incoming, remote_id, number
+        self._databases.write(location, status.SET_SYNC_POINT, point, use=JournalUse.IGNORES)
 
     def renew_id(self, location: Location, known: int) -> bool:
         """Give a database another id where peers have had rows of it that it has not numbered yet; did it?
@@ -181,7 +187,7 @@ class Replicas:
         known: up to which number a peer has its rows. One that is older than that was put back from a backup, or lost
         what the disk had said was durable: its next rows would have numbers that peers take for those they have.
         """
-        return bool(self._databases.write(location, self._renew, known))
+        return bool(self._databases.write(location, self._renew, known, use=JournalUse.IGNORES))
 
     def _renew_id(self, connection: Connection, known: int) -> bool:
         if tables.last_row(connection) >= known:

@@ -15,7 +15,7 @@ from objstore.core.names import Location, Name
 from objstore.core.timestamps import ZERO, Timestamp
 from objstore.store.databases import metadata as md
 from objstore.store.databases import tables
-from objstore.store.databases.device import Databases, one_by_one
+from objstore.store.databases.device import Databases, JournalUse, one_by_one
 from objstore.store.databases.rows import read_timestamp
 
 _Info = TypeVar("_Info", bound=Any)
@@ -182,12 +182,13 @@ def reclaim(
 
     last: the number of the last row that may go.
     """
-    databases.write(location, _FORGET_REMOVED, before)
+    databases.write(location, _FORGET_REMOVED, before, use=JournalUse.MERGES)
     gone = 0
     for scope in databases.read(location, tables.policies) if table.scope else [0]:
         start, more = "", True
         while more:
-            count, start = databases.write(location, _RECLAIM, (table, scope, start, before, last))
+            argument = table, scope, start, before, last
+            count, start = databases.write(location, _RECLAIM, argument, use=JournalUse.MERGES)
             gone += count
             more = bool(start)
     return gone

@@ -8,6 +8,7 @@ lock, and another thread can take that lock away between any two steps.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add, sub
 from sqlite3 import Connection
@@ -18,8 +19,12 @@ from objstore.core.timestamps import Timestamp
 from objstore.store.databases.failures import damage_of
 from objstore.store.databases.listing import Grouping, Span
 
-_ROWS_AT_ONCE = 32  # in one statement, if that many are left, else one
+_ROWS_AT_ONCE = 32  # in one statement, if that many are left, else half as many, and so on
 _RECLAIM_PAGE = 1000
+
+
+# A row as it is stored: `deleted`, then the columns.
+Line = Sequence[Any]
 
 
 class NumberedRow(NamedTuple):
@@ -35,8 +40,8 @@ class RowTable(NamedTuple):
     columns: of the table, without `deleted` and `row`. scope: the column before the name in the
     key, or None. listed: SQL for the columns of a listing's rows, the name first. changed: SQL
     for the time of a row's last change. encode: the columns of a row; decode: its opposite.
-    join: of two rows of one key. weight: what a live row adds to `totals`: columns of
-    policy_stat, each with SQL for the same. lasting: SQL for tombstones that are never reclaimed.
+    join: of two rows of one key. weight: what the line of a live row adds to `totals`: columns
+    of policy_stat, each with SQL for the same. lasting: SQL for tombstones that are never reclaimed.
     """
 
     name: str
@@ -47,12 +52,19 @@ class RowTable(NamedTuple):
     encode: Callable[[Any], tuple[object, ...]]
     decode: Callable[[Sequence[object]], Any]
     join: Callable[[Any, Any], Any]
-    weight: Callable[[Any], tuple[int, ...]]
+    weight: Callable[[Line], tuple[int, ...]]
     totals: Mapping[str, str]
     lasting: str = "0"
 
     def key(self, row: Any) -> tuple[int, str]:
         return (row.policy_index if self.scope else 0), row.name
+
+    def line(self, row: Any) -> Line:
+        return (row.deleted, *self.encode(row))
+
+    def place(self, column: str) -> int:
+        """Return the index of a column in a line."""
+        return self.columns.index(column) + 1
 
     def in_scope(self) -> str:
         return f"{self.scope} = ? AND " if self.scope else ""
@@ -82,9 +94,30 @@ def merge(connection: Connection, table: RowTable, rows: Iterable[object]) -> No
                 _remove(connection, table, old)
         changed.append(row)
     if changed:
-        number = last_row(connection)
-        _insert(connection, table, changed, number + 1)
-        _count(connection, table, changed, replaced, number + len(changed))
+        added = [table.line(row) for row in changed]
+        _write(connection, table, added, [table.line(row) for row in replaced])
+
+
+def merge_lines(connection: Connection, table: RowTable, lines: Sequence[Line]) -> None:
+    """Join normal rows given as lines; those of new names need not be decoded."""
+    scope, name = table.place(table.scope) if table.scope else None, table.place("name")
+    keys = [(0 if scope is None else line[scope], line[name]) for line in lines]
+    counts = Counter(keys)
+    known = {key for key, _ in _stored(connection, table, counts)}
+    new: list[Line] = []
+    others: list[Line] = []
+    for line, key in zip(lines, keys, strict=True):
+        (others if key in known or counts[key] > 1 else new).append(line)
+    if new:
+        _write(connection, table, new, [])
+    if others:
+        merge(connection, table, map(table.decode, others))
+
+
+def _write(connection: Connection, table: RowTable, added: Sequence[Line], replaced: Sequence[Line]) -> None:
+    number = last_row(connection)
+    _insert(connection, table, added, number + 1)
+    _count(connection, table, added, replaced, number + len(added))
 
 
 def _stored(
@@ -112,9 +145,10 @@ def _stored(
 
 def _portions(total: int) -> Iterator[tuple[int, int]]:
     """Cuts `total` into (start, count) of few different counts, as each is a statement to prepare."""
-    start = 0
+    start, count = 0, _ROWS_AT_ONCE
     while start < total:
-        count = _ROWS_AT_ONCE if total - start >= _ROWS_AT_ONCE else 1
+        while count > total - start:
+            count //= 2
         yield start, count
         start += count
 
@@ -126,31 +160,31 @@ def _remove(connection: Connection, table: RowTable, row: Any) -> None:
     )
 
 
-def _insert(connection: Connection, table: RowTable, rows: list[Any], number: int) -> None:
-    """Write rows with numbers from `number` on."""
+def _insert(connection: Connection, table: RowTable, lines: Sequence[Line], number: int) -> None:
+    """Write lines with numbers from `number` on."""
     columns = f"deleted, row, {', '.join(table.columns)}"
     one = f"({', '.join('?' * (2 + len(table.columns)))})"
-    encode = table.encode
-    for start, count in _portions(len(rows)):
+    for start, count in _portions(len(lines)):
         values: list[object] = []
         for place in range(start, start + count):
-            row = rows[place]
-            values += (row.deleted, number + place)
-            values += encode(row)
+            deleted, *rest = lines[place]
+            values += (deleted, number + place)
+            values += rest
         places = ", ".join([one] * count)
         connection.execute(f"INSERT OR REPLACE INTO {table.name} ({columns}) VALUES {places}", values)
 
 
-def _count(connection: Connection, table: RowTable, added: list[Any], removed: list[Any], last: int) -> None:
+def _count(connection: Connection, table: RowTable, added: Sequence[Line], removed: Sequence[Line], last: int) -> None:
     """Bring policy_stat up to date: its totals, and the last row number."""
     zero = (0,) * len(table.totals)
+    policy = table.place("policy_index")
     changes: dict[int, tuple[int, ...]] = {}
-    for rows, operation in ((added, add), (removed, sub)):
-        for row in rows:
-            change = changes.get(row.policy_index, zero)
-            if not row.deleted:
-                change = tuple(map(operation, change, table.weight(row)))
-            changes[row.policy_index] = change
+    for lines, operation in ((added, add), (removed, sub)):
+        for line in lines:
+            change = changes.get(line[policy], zero)
+            if not line[0]:
+                change = tuple(map(operation, change, table.weight(line)))
+            changes[line[policy]] = change
     columns = ", ".join(table.totals)
     places = ", ".join("?" * len(table.totals))
     sums = ", ".join(f"{column} = {column} + excluded.{column}" for column in table.totals)

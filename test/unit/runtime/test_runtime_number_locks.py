@@ -102,3 +102,11 @@ def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
     first.release(2)
     assert os.path.samestat(os.stat(path), os.fstat(first._fd))
     second.release(1)
+
+
+def test_a_number_that_another_holds_is_not_waited_for(tmp_path: Path) -> None:
+    one, two = NumberLocks(str(tmp_path / "locks")), NumberLocks(str(tmp_path / "locks"))
+    assert one.try_acquire(3)
+    assert not two.try_acquire(3)
+    one.release(3)
+    assert two.try_acquire(3)
