@@ -45,6 +45,7 @@ DUTIES: dict[str, Duty] = {
         drives.DRIVE_AUDIT,
         auditors.OBJECT_AUDITOR,
         compaction.OBJECT_COMPACTOR,
+        compaction.OBJECT_PACKER,
         object_replication.OBJECT_REPLICATOR,
         updaters.OBJECT_UPDATER,
     )
@@ -69,6 +70,7 @@ _HEAVY = {
     "dark-objects": "object-auditor",
     "object-auditor": "object-auditor",
     "object-compactor": "object-auditor",
+    "object-packer": "object-auditor",
     "object-replicator": "object-replicator",
     "relinker": "object-auditor",
 }

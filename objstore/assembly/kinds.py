@@ -83,7 +83,15 @@ KINDS = {
         "object",
         6200,
         _STORAGE_FILTERS,
-        ("dark-objects", "drive-audit", "object-auditor", "object-compactor", "object-replicator", "object-updater"),
+        (
+            "dark-objects",
+            "drive-audit",
+            "object-auditor",
+            "object-compactor",
+            "object-packer",
+            "object-replicator",
+            "object-updater",
+        ),
     ),
 }
 

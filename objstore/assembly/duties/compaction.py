@@ -1,4 +1,4 @@
-"""The daemon that frees the room of dead packed objects."""
+"""The daemons of packed objects: one frees the room of dead ones, one moves small files into volumes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from objstore.assembly.surroundings import Duty, Surroundings, Work
+from objstore.core.policies import ring_name
 from objstore.daemon.duties.object_compactor import ObjectCompactor
+from objstore.daemon.duties.object_packer import ObjectPacker, PackedPolicy
 from objstore.daemon.rounds import Rounds, SearchedPlace, Tour
 from objstore.daemon.runner import DaemonPace
-from objstore.runtime.settings import duration, positive, setting, size, table
+from objstore.runtime.settings import boolean, duration, positive, rate, setting, size, table
+from objstore.store.packed.store import PackedStore
 
 
 def _share(text: str) -> float:
@@ -36,12 +39,15 @@ class ObjectCompactorSettings:
 
 def _object_compactor(around: Surroundings) -> Work:
     values = around.read(ObjectCompactorSettings)
-    packed = [policy.index for policy in around.cluster.policies if policy.packed_limit and policy.engine != "memory"]
+    policies = [policy.index for policy in around.cluster.policies if policy.engine != "memory"]
 
     def places() -> Iterator[SearchedPlace]:
-        if packed:
-            for name, device in around.available():
-                yield SearchedPlace(name, device.path, {index: device.objects(index) for index in packed})
+        """Devices with policies that pack, or did: their volumes go when all has been moved out of them."""
+        for name, device in around.available():
+            stores = {index: device.objects(index) for index in policies}
+            packed = {index: store for index, store in stores.items() if isinstance(store, PackedStore)}
+            if packed:
+                yield SearchedPlace(name, device.path, packed)
 
     def status() -> dict[str, object]:
         found = rounds.status()
@@ -63,3 +69,45 @@ def _object_compactor(around: Surroundings) -> Work:
 
 
 OBJECT_COMPACTOR = Duty("object-compactor", table(ObjectCompactorSettings), _object_compactor)
+
+
+@dataclass(frozen=True)
+class ObjectPackerSettings:
+    """Settings of `object-packer`."""
+
+    packing: bool = setting(boolean, "no", "move small files of policies with a packed_limit into volumes")
+    object_packer_interval: float = setting(duration, "5m", "interval to check which devices are due")
+    object_packer_cycle: float = setting(duration, "7d", "minimum interval between rounds of a device")
+    object_packer_objects_per_second: float = setting(
+        rate, "200", "limit of objects moved on each device per second; 0: no limit"
+    )
+    object_packer_bytes_per_second: int = setting(
+        size, "10M", "limit of bytes moved on each device per second; 0: no limit"
+    )
+
+
+def _object_packer(around: Surroundings) -> Work:
+    values = around.read(ObjectPackerSettings)
+    packed = [policy for policy in around.cluster.policies if policy.packed_limit and policy.engine == "file"]
+
+    def policies() -> Iterator[PackedPolicy]:
+        """Those whose rings keep their number of partitions."""
+        for policy in packed:
+            ring = around.ring(ring_name(policy.index))()
+            if not ring.step:
+                yield PackedPolicy(policy.index, policy.packed_limit, ring.part_power)
+
+    def places() -> Iterator[SearchedPlace]:
+        if values.packing and packed:
+            for name, device in around.available():
+                yield SearchedPlace(name, device.path, policies)
+
+    packer = ObjectPacker(
+        values.object_packer_objects_per_second, values.object_packer_bytes_per_second, lambda: rounds.check()
+    )
+    tours = (Tour("packing", values.object_packer_cycle, packer.tour),)
+    rounds = Rounds("object-packer", places, tours, around.logger, at_once=around.at_once)
+    return Work(rounds.passes, DaemonPace(values.object_packer_interval), rounds.status, rounds.stop)
+
+
+OBJECT_PACKER = Duty("object-packer", table(ObjectPackerSettings), _object_packer)

@@ -102,8 +102,13 @@ class Mover:
 
     def pack(self, step: BeforeGroup) -> None:
         """Move all that is small enough into volumes. May be ended and begun again at any time."""
+        for changes, size in self.packing():
+            step(changes, size)
+
+    def packing(self) -> Iterator[tuple[int, int]]:
+        """As `pack`, in steps: each yields the numbers of changes and bytes that the next one moves, without a lock."""
         for group in _grouped(self._in_files()):
-            step(len(group), _size(group))
+            yield len(group), _size(group)
             self._pack(group)
 
     def _in_files(self) -> Iterator[_Moving]:
