@@ -29,6 +29,9 @@ class ObjectCompactorSettings:
     packed_dead_share: float = setting(
         _share, "0.5", "share of dead bytes from which on a volume of packed objects is compacted"
     )
+    packed_checkpoint_cycle: float = setting(
+        duration, "1m", "minimum interval between checkpoints of the index of packed objects on a device"
+    )
     object_compactor_interval: float = setting(duration, "30s", "interval to check which devices are due")
     object_compactor_cycle: float = setting(duration, "10m", "minimum interval between rounds of a device")
     object_compactor_bytes_per_second: int = setting(
@@ -62,7 +65,10 @@ def _object_compactor(around: Surroundings) -> Work:
         lambda: rounds.check(),
         around.logger,
     )
-    tours = (Tour("compaction", values.object_compactor_cycle, compactor.tour),)
+    tours = (
+        Tour("compaction", values.object_compactor_cycle, compactor.tour),
+        Tour("checkpoint", values.packed_checkpoint_cycle, compactor.checkpoints),
+    )
     rounds = Rounds("object-compactor", places, tours, around.logger, at_once=around.at_once)
     pace = DaemonPace(values.object_compactor_interval, concurrency=values.object_compactor_concurrency)
     return Work(rounds.passes, pace, status, rounds.stop)

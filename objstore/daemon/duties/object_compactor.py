@@ -58,6 +58,12 @@ class ObjectCompactor:
             finally:
                 self._run(place, compactor.close)
 
+    def checkpoints(self, place: SearchedPlace, found: Round) -> Iterator[Position]:
+        """The work of a tour that makes the indexes of a device durable."""
+        for _, store in sorted(place.store.items()):
+            self._run(place, store.checkpoint)
+            yield []
+
     def _policy(
         self, place: SearchedPlace, found: Round, policy: int, store: PackedStore, compactor: Compactor
     ) -> Iterator[None]:

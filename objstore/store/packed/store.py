@@ -38,7 +38,7 @@ from objstore.store.packed.index import Index
 from objstore.store.packed.lookup import Live, LivePacked, PackedNames
 from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.quarantine import take_away
-from objstore.store.packed.recovery import open_index
+from objstore.store.packed.recovery import checkpoint, open_index
 from objstore.store.packed.volumes import Volumes
 from objstore.store.packed.writer import PackedWriter, WriterTools, checksums_of
 
@@ -379,6 +379,10 @@ class PackedStore(FileReplicaStore):
         """Take a bad packed change out of the way; False if it is not packed."""
         with self._locked(location):
             return take_away(self._files, self.layout, self._names, location, change)
+
+    def checkpoint(self) -> None:
+        """Make the index durable, for a short recovery after a power cut. Blocks; raises OSError, DeviceUnavailable."""
+        self._names.on_index(lambda index: checkpoint(self._files, self.layout.packed, self.volumes, index))
 
     # Compaction
 

@@ -13,10 +13,12 @@ from objstore.core.names import HashSalt, Location, Name, partition_of
 from objstore.core.timestamps import TICKS, Timestamp
 from objstore.daemon.duties.object_compactor import ObjectCompactor
 from objstore.daemon.rounds import Interrupted, Round, SearchedPlace
+from objstore.runtime.files import FILES
 from objstore.store.interface import ObjectData
 from objstore.store.objects.file_store import FileSettings
 from objstore.store.objects.space import Reserve
 from objstore.store.packed.format import VOLUME_HEADER_SIZE
+from objstore.store.packed.index_state import read_state
 from objstore.store.packed.store import PackedStore
 
 SALT = HashSalt(b"", b"salt")
@@ -181,3 +183,16 @@ def test_a_daemon_that_must_stop_leaves_the_volume_for_later(device: Device) -> 
 def test_a_device_that_was_never_written_to_has_no_volumes(device: Device) -> None:
     assert device.round().counts == {}
     assert device.duty.usage() == {"d1": {"volumes": 0, "live_bytes": 0, "dead_bytes": 0}}
+
+
+def test_a_checkpoint_notes_for_each_policy_how_far_the_volumes_are_in_the_index(tmp_path: Path) -> None:
+    device = Device(tmp_path / "d1")
+    for policy, store in device.stores.items():
+        device.put("o", b"content" * 100, policy=policy)
+        store.volumes.roll()  # which notes its end
+    assert len(list(device.duty.checkpoints(device.place, Round()))) == 2
+    for store in device.stores.values():
+        state = read_state(FILES, f"{store.layout.packed}/index")
+        assert state is not None
+        (position,) = state.volumes.values()
+        assert position.position > VOLUME_HEADER_SIZE
