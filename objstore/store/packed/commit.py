@@ -131,6 +131,7 @@ class _PackedGroup:
         self._files: dict[int, list[Change]] = {}
         self._places: list[Place] = []
         self._shown = 0
+        self._is_settled = True  # the records marked dead are those that have left the index
         self.outcomes: list[Outcome] = [None] * len(arrivals)
         self.obsolete_files: list[tuple[Location, list[Change]]] = []
 
@@ -153,22 +154,33 @@ class _PackedGroup:
         volumes = self._names.volumes
         for index, place in zip(self._accepted, self._places, strict=True):
             arrival, files = self._arrivals[index], self._files[index]
+            if files:  # they may make the record obsolete
+                self._names.make_files_durable(arrival.location)
             dead: list[Place] = []
             adding = _adding(Entry(arrival.change, place), files, dead)
-            self._names.edit(arrival.location, adding, partial(volumes.kill, dead))
+            self._names.edit(arrival.location, adding, partial(self._kill, dead))
             self._shown += 1
+            self._is_settled = True
             if files:
                 self.obsolete_files.append((arrival.location, [arrival.change, *files]))
         if self._accepted:
             volumes.indexed()
 
+    def _kill(self, dead: Sequence[Place]) -> None:
+        self._is_settled = not dead
+        self._names.volumes.kill(dead)
+
     def fail(self, error: OSError | ObjstoreError) -> None:
         """None of those that were not refused is acknowledged; they may have been made or not.
 
-        Records without an entry are marked dead, so that a rebuilt index does not show them much later.
+        Records without an entry are marked dead, so that a rebuilt index does not show them much later. One that others
+        were marked dead for must count instead: it is left to the next replay of its volume, which ends there.
         """
+        volumes = self._names.volumes
         with contextlib.suppress(OSError):
-            self._names.volumes.kill(self._places[self._shown :])
+            volumes.kill(self._places[self._shown + (not self._is_settled) :])
+        if not self._is_settled:
+            volumes.roll()
         cause = translate(error, self._names.layout.root) if isinstance(error, OSError) else error
         for index, outcome in enumerate(self.outcomes):
             if outcome is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from objstore.core.errors import Corrupt, DeviceUnavailable
@@ -15,7 +16,7 @@ from objstore.store.disk_errors import UNREADABLE
 from objstore.store.interface import ObjectInfo
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.hashes import list_dir
-from objstore.store.objects.layout import Layout, changes_among, file_path
+from objstore.store.objects.layout import Layout, ancestors, changes_among, file_path
 from objstore.store.objects.liveness import Liveness, decide
 from objstore.store.objects.lookup import BadFile, LiveObject, UnreadableFile, open_change
 from objstore.store.objects.records import MetaRecord, fold, lay_over, read_data, read_meta
@@ -168,10 +169,18 @@ class PackedNames:
                 if entry.change == change:
                     return self.volumes.read_head(entry.place, location.hash, change)
             record = self._record_of_file(location, change)
-            self._files.fsync_dir(self.layout.hash_dir(location))
+            self.make_files_durable(location)
             return record
         except (Unsound, FileNotFoundError):
             return b""
+
+    def make_files_durable(self, location: Location) -> None:
+        """The names of a name's files: another process may have made them a moment ago. Raises OSError."""
+        directory = self.layout.hash_dir(location)
+        self._files.fsync_dir(directory)
+        if not self._files.orders_names(directory):
+            for above in islice(ancestors(directory), 3):
+                self._files.fsync_dir(above)
 
     def _record_of_file(self, location: Location, change: Change) -> bytes:
         opened = open_change(self._files, file_path(self.layout.hash_dir(location), change), change)

@@ -190,6 +190,7 @@ class PackedStore(FileReplicaStore):
         """Drop packed changes that files made obsolete."""
         if self._names.find(location):
             with self._locked(location):
+                self._names.make_files_durable(location)
                 obsolete = decide(self._names.changes_of(location)).obsolete
                 self._drop(location, set(obsolete))
 

@@ -45,8 +45,8 @@ def test_a_cluster_of_two_hosts_made_by_init(
     client = log_in(f"http://127.0.0.1:{first + 3}", "admin:admin", user["key"])
     client.ask("PUT", "/c")
     for number in range(5):
-        client.ask("PUT", f"/c/o{number}", b"x" * 100)
-    assert client.ask("GET", "/c/o3")[1] == b"x" * 100
+        client.ask("PUT", f"/c/o{number}", b"x" * 70_000)  # too large to be packed
+    assert client.ask("GET", "/c/o3")[1] == b"x" * 70_000
     assert len(client.ask("GET", "/c")[1].split()) == 5
     for ip in hosts:
         assert len(list((tmp_path / ip).glob("d1/objects/*/*/*/*.data"))) == 5
