@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -34,10 +35,12 @@ from objstore.core.timestamps import Clock, Timestamp
 from objstore.daemon.runner import Daemon
 from objstore.ring import Ring
 from objstore.runtime import cluster_conf, green, log
+from objstore.runtime.cluster_conf import FILE_NAME
 from objstore.runtime.files import Files
 from objstore.store.interface import ObjectData
 from objstore.store.objects.layout import Layout
 from objstore.store.objects.replica_store import FileReplicaStore
+from objstore.store.packed.store import PackedStore
 
 SMALL = os.urandom(4096)
 CLOCK = Clock()
@@ -47,6 +50,9 @@ class Unsynced(Files):
     """For filling a device: what is measured begins after it."""
 
     def fsync(self, fd: int) -> None:
+        pass
+
+    def fdatasync(self, fd: int) -> None:
         pass
 
     def fsync_dir(self, path: str) -> None:
@@ -75,9 +81,12 @@ class Hosts:
     def devices(self, host: str) -> Path:
         return self.root / host
 
-    def fill(self, count: int, content: bytes) -> None:
+    def fill(self, count: int, content: bytes, packed: bool) -> None:
         """The first host's device gets so many objects."""
-        store = FileReplicaStore(str(self.devices(HOSTS[0]) / "d1"), files=Unsynced())
+        store: Any = FileReplicaStore(str(self.devices(HOSTS[0]) / "d1"), files=Unsynced())
+        if packed:
+            root = str(self.devices(HOSTS[0]) / "d1")
+            store = PackedStore(root, files=Unsynced(), limit=1 << 16, power=lambda: self.ring.part_power)
 
         def some(first: int) -> None:
             for number in range(first, count, 16):
@@ -137,7 +146,7 @@ class Hosts:
         transports = remote_transports(conf)
         around = Surroundings(conf, storage_servers(conf, transports).devices, transports, log.from_conf(conf))
         work = OBJECT_REPLICATOR.make(around)
-        return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, told=work.status)
+        return Daemon("object-replicator", work.begin_pass, work.pace, around.logger, status=work.status)
 
 
 def cpu_of(pids: list[int]) -> float:
@@ -156,6 +165,15 @@ def measure(what: str, pids: list[int], call: Callable[[], object]) -> float:
     return cpu
 
 
+def pack(etc: Path) -> None:
+    """Let the policy pack small objects."""
+    conf = etc / FILE_NAME
+    text = conf.read_text()
+    if "[storage-policy:0]" not in text:
+        text += "\n[storage-policy:0]\nname = packed\ndefault = yes\n"
+    conf.write_text(text.replace("[storage-policy:0]\n", "[storage-policy:0]\npacked_limit = 64K\n"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", help="a directory on the disk to measure")
@@ -163,14 +181,19 @@ def main() -> None:
     parser.add_argument("--unchanged", type=int, default=100_000, help="objects on equal devices")
     parser.add_argument("--part-power", type=int, default=10)
     parser.add_argument("--peers", type=int, choices=(1, 2), default=1, help="hosts besides the first")
+    parser.add_argument("--packed", action="store_true", help="the objects of 4 KiB are packed into volumes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objstore-bench-", dir=options.dir) as root:
         hosts = Hosts(Path(root), options.part_power, options.peers)
-        hosts.fill(options.objects, SMALL)
+        if options.packed:
+            pack(hosts.etc)
+        hosts.fill(options.objects, SMALL, options.packed)
         with hosts.peers() as pids:
             replicator = hosts.replicator()
             measure(f"{options.objects} objects of 4 KiB to empty devices", pids, replicator.run_once)
             assert replicator.status()["sent_total"] == options.objects * options.peers, replicator.status()
+        if options.packed:
+            return
         hosts.empty()
         hosts.fill_all(options.unchanged)
         with hosts.peers() as pids:

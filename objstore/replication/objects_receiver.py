@@ -34,7 +34,7 @@ from objstore.replication.objects_messages import (
     Receipt,
 )
 from objstore.runtime import green
-from objstore.store.interface import ChangeWriter, Guard, ReplicaStore
+from objstore.store.interface import ChangeWriter, Guard, IncomingChange, ReplicaStore
 
 # The first match applies.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -50,10 +50,11 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 class ReceiverBounds(NamedTuple):
     """Bounds of one request. writers: changes written at once. small: maximum size of a change held in memory, in
-    bytes; larger ones are written as they arrive, one by one."""
+    bytes; larger ones are written as they arrive, one by one. run: changes that are packed together."""
 
     writers: int = 32
     small: int = 256 * 1024
+    run: int = 128
 
 
 def differing(store: ReplicaStore, theirs: Mapping[int, str]) -> list[int]:
@@ -96,10 +97,15 @@ class Receiver:
         before it are stored."""
         frames = FrameReader(body)
         free = green.Semaphore(self._bounds.writers)
+        run: list[tuple[int, IncomingChange]] = []
         count = 0
         try:
             while (frame := frames.head()) is not None:
-                if frame.length <= self._bounds.small:
+                if frame.length <= self._store.packs:
+                    run.append((count, self._incoming(frame, frames.content(frame.length))))
+                    if len(run) >= self._bounds.run:
+                        self._write_run(run)
+                elif frame.length <= self._bounds.small:
                     content = frames.content(frame.length)
                     free.acquire()
                     green.spawn(self._write_small, count, frame, content, free)
@@ -107,11 +113,28 @@ class Receiver:
                     self._write_large(count, frame, frames)
                 count += 1
         finally:
+            self._write_run(run)
             for _ in range(self._bounds.writers):  # until all have ended
                 free.acquire()
         if self._bug is not None:
             raise self._bug
         return Receipt(count, dict(sorted(self._refused.items())))
+
+    def _incoming(self, frame: Frame, stream: bytes) -> IncomingChange:
+        guard = self._guard(frame.hash, frame.change.timestamp)
+        return IncomingChange(Location(self._partition, frame.hash, self._policy), frame.change, stream, guard)
+
+    def _write_run(self, run: list[tuple[int, IncomingChange]]) -> None:
+        """Write changes that the engine packs, together, and empty the list."""
+        changes, run[:] = list(run), []
+        if not changes:
+            return
+        outcomes = self._store.write_packed([incoming for _, incoming in changes])
+        for (index, _), outcome in zip(changes, outcomes, strict=True):
+            if isinstance(outcome, (ObjstoreError, OSError)):
+                self._refused[index] = _reason(outcome)
+            elif outcome is not None:
+                self._bug = outcome
 
     def _write_small(self, index: int, frame: Frame, content: bytes, free: Any) -> None:
         try:

@@ -29,6 +29,8 @@ from objstore.store.interface import ChangeReader, ReplicaStore
 
 _PIECE = 256 << 10  # bytes sent at a time: a low rate must not cause long pauses for the peer
 
+_READ_AT_ONCE = 64  # packed changes, of some KiB each
+
 
 class SenderBounds(NamedTuple):
     """Bounds of one request with changes: maximum of bytes and changes.
@@ -119,20 +121,14 @@ class ObjectSender:
         missing = self._line.decoded(decode_changes, answer)
         confirmed = flat(offered) - flat(missing)
         batch = _Batch()
-        for name_hash, changes in missing.items():
-            for change in changes:
-                named = name_hash, change
-                try:
-                    with self._source.store.read_change(self._location(name_hash), change) as reader:
-                        if reader.length > self._bounds.large:
-                            confirmed |= self._upload(named, reader)
-                            continue
-                        content = b"".join(map(bytes, reader))
-                except NotFound:  # replaced by a newer change meanwhile: the next pass sends that one
-                    continue
-                except (Corrupt, Unreadable) as error:
-                    self.corrupt += 1
-                    self._logger.warning("cannot send %s of %s: %s", change, name_hash, error)
+        names = [(name_hash, change) for name_hash, changes in missing.items() for change in changes]
+        for first in range(0, len(names), _READ_AT_ONCE):
+            some = names[first : first + _READ_AT_ONCE]
+            packed = self._source.store.read_packed([(self._location(each), change) for each, change in some])
+            for named, stream in zip(some, packed, strict=True):
+                content, sent = (stream, set()) if stream is not None else self._read(named)
+                confirmed |= sent
+                if content is None:
                     continue
                 if not batch.has_room(len(content), self._bounds):
                     confirmed |= self._send(batch)
@@ -141,6 +137,21 @@ class ObjectSender:
         if batch.changes:
             confirmed |= self._send(batch)
         return confirmed
+
+    def _read(self, named: NamedChange) -> tuple[bytes | None, set[NamedChange]]:
+        """Return a change as bytes, None if it cannot be sent; a large one is sent at once, and returned as sent."""
+        name_hash, change = named
+        try:
+            with self._source.store.read_change(self._location(name_hash), change) as reader:
+                if reader.length > self._bounds.large:
+                    return None, self._upload(named, reader)
+                return b"".join(map(bytes, reader)), set()
+        except NotFound:  # replaced by a newer change meanwhile: the next pass sends that one
+            pass
+        except (Corrupt, Unreadable) as error:
+            self.corrupt += 1
+            self._logger.warning("cannot send %s of %s: %s", change, name_hash, error)
+        return None, set()
 
     def _location(self, name_hash: str) -> Location:
         return Location(self._source.partition, name_hash, self._source.policy)

@@ -89,12 +89,15 @@ class _Wakeups:
 
     def wait(self, call: _Call) -> Any:
         """Suspend the caller until `call` has ended; then its result, or its error raised."""
+        self.wait_for_end(call)
+        return call.result if call.error is None else _outcome(call)
+
+    def wait_for_end(self, call: _Call) -> None:
         call.waiter = green.getcurrent()
         try:
             green.switch_to_hub()
         finally:
             call.waiter = None  # one who stops waiting early must not be woken later
-        return call.result if call.error is None else _outcome(call)
 
 
 def _outcome(call: _Call) -> Any:
@@ -279,6 +282,12 @@ class Batcher:
 
     def run(self, item: object) -> object:
         """Wait for the batch that holds `item`; its outcome."""
+        self._prepare()
+        call = _Call(None, (item,))
+        self._queue.put(call)
+        return self._wakeups.wait(call)
+
+    def _prepare(self) -> None:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._queue: SimpleQueue[_Call] = SimpleQueue()
@@ -286,9 +295,16 @@ class Batcher:
             self._wakeups.attach()
         if self._running:
             self._patience.check(self._name, self._running)
-        call = _Call(None, (item,))
-        self._queue.put(call)
-        return self._wakeups.wait(call)
+
+    def run_all(self, items: Sequence[object]) -> list[BaseException | object]:
+        """Wait for the batches that hold `items`; their outcomes, of which those that failed are not raised."""
+        calls = [_Call(None, (item,)) for item in items]
+        self._prepare()
+        for call in calls:
+            self._queue.put(call)
+        if calls:
+            self._wakeups.wait_for_end(calls[-1])  # batches end in order: the others have ended
+        return [call.result if call.error is None else call.error for call in calls]
 
     def aside(self, function: Callable[[], object]) -> None:
         """Call a function in the thread, between two batches; do not wait for it."""

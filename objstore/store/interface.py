@@ -238,6 +238,15 @@ class PackedAudit(NamedTuple):
     suspects: Sequence[Location]
 
 
+class IncomingChange(NamedTuple):
+    """A change of a peer, whole. stream: see ChangeReader; guard: as of `ReplicaStore.write_change`."""
+
+    location: Location
+    change: Change
+    stream: bytes
+    guard: Guard | None = None
+
+
 class ReplicaStore(ObjectStore, NameListing, Protocol):
     """An engine as replicators and auditors use it. Every call may suspend, and may raise DeviceUnavailable.
 
@@ -276,6 +285,19 @@ class ReplicaStore(ObjectStore, NameListing, Protocol):
         Raises NoSpace for data: a full device still takes metadata and tombstones, so that it can be emptied.
         Raises InvalidInput if so few bytes are no change.
         """
+        ...
+
+    @property
+    def packs(self) -> int:
+        """Bytes of the longest stream that `read_packed` and `write_packed` take; 0 if nothing is packed."""
+        ...
+
+    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        """Read changes at once, as streams; None for those that are not packed, or that `read_change` must judge."""
+        ...
+
+    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+        """Take changes at once, as `write_change` and `commit` do; return for each None, or what they would raise."""
         ...
 
     def forget(self, location: Location, changes: Iterable[Change]) -> None:

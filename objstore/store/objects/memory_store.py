@@ -18,6 +18,7 @@ from objstore.runtime.files import Buffer
 from objstore.store.change import DATA, TOMBSTONE, Change
 from objstore.store.interface import (
     Guard,
+    IncomingChange,
     Look,
     NameListing,
     ObjectData,
@@ -284,6 +285,14 @@ class MemoryStore:
         for size in sizes:
             read(size)
         return sum(sizes)
+
+    packs = 0
+
+    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        return [None] * len(names)
+
+    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+        raise ValueError("nothing is packed")
 
     def audit_packed(
         self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0

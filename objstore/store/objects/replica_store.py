@@ -21,6 +21,7 @@ from objstore.store.interface import (
     READABLE,
     UNCLEAR,
     Guard,
+    IncomingChange,
     NameListing,
     PackedAudit,
     Quarantined,
@@ -207,6 +208,14 @@ class FileReplicaStore(FileStore):
             return check.size
         finally:
             check.close() if job is None else job.at_end(check.close)
+
+    packs = 0
+
+    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        return [None] * len(names)
+
+    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+        raise ValueError("nothing is packed")
 
     def audit_packed(
         self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import md5
 from typing import Any, NamedTuple
 
-from objstore.core.errors import NotFound, ObjstoreError
+from objstore.core.errors import NameHeld, NotFound, ObjstoreError
 from objstore.core.names import Location, partition_of
 from objstore.core.timestamps import Timestamp
+from objstore.runtime import green
 from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, Look, NameListing, ObjectInfo, PackedAudit, Result
+from objstore.store.interface import Guard, IncomingChange, Look, NameListing, ObjectInfo, PackedAudit, Result
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.commit import Runs, submit
 from objstore.store.objects.format import Unsound, decode_record
@@ -43,6 +44,7 @@ from objstore.store.packed.volumes import Volumes
 from objstore.store.packed.writer import PackedWriter, WriterTools, checksums_of
 
 PIECE = 1 << 20  # bytes given out at once
+_MAX_STREAM = 1 << 16  # bytes of a change that is read or written together with others
 
 
 class PackedReader:
@@ -70,6 +72,12 @@ class PackedReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _stream(change: Change, metadata: bytes, content: bytes | memoryview) -> StreamReader:
+    if change.kind != DATA:
+        return StreamReader(metadata, None)
+    return StreamReader(metadata, PackedReader(read_data(decode_record(metadata), change), content))
 
 
 class _FileNames(NamedTuple):
@@ -111,7 +119,7 @@ class PackedStore(FileReplicaStore):
         self._power = power
         self._auditors = {content: PackedAuditor(self._names, content) for content in (False, True)}
         self._packing = PackedCommitter(self._names, self._clear_files)
-        self._packs = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
+        self._packs: Any = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
         self._writer_tools = WriterTools(limit, self._pack, self._make_file, self._as_file)
 
     def _open_index(self) -> Index:
@@ -247,10 +255,7 @@ class PackedStore(FileReplicaStore):
             record = self._background.run(self._on_device, self._read_packed, (location, change))
         if record is None:
             return super().read_change(location, change)
-        metadata, content = record
-        if change.kind != DATA:
-            return StreamReader(metadata, None)
-        return StreamReader(metadata, PackedReader(read_data(decode_record(metadata), change), content))
+        return _stream(change, *record)
 
     def _read_packed(self, location: Location, change: Change) -> tuple[bytes, bytes | memoryview] | None:
         """The metadata and content of a packed change; None if it is not packed. Raises Unsound, OSError."""
@@ -278,6 +283,69 @@ class PackedStore(FileReplicaStore):
             lambda record: self._lay(location, change, record, guard),
             guard,
         )
+
+    @property
+    def packs(self) -> int:  # type: ignore[override]
+        return min(self.limit, _MAX_STREAM)
+
+    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        return self._run(self._read_streams, names)
+
+    def _read_streams(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
+        """Read streams in the order of their places."""
+        places = []
+        for index, (location, change) in enumerate(names):
+            places += [(each.place, index) for each in self._names.find(location) if each.change == change]
+        streams: list[bytes | None] = [None] * len(names)
+        for place, index in sorted(places):
+            location, change = names[index]
+            if place.length <= self.packs:
+                with contextlib.suppress(Unsound, OSError):
+                    record = self.volumes.read(place, location.hash, change)
+                    streams[index] = b"".join(_stream(change, record.metadata, record.content))
+        return streams
+
+    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
+        outcomes: list[Exception | None] = [None] * len(changes)
+        arrivals: dict[int, PackedArrival] = {}
+        for index, incoming in enumerate(changes):
+            try:
+                arrivals[index] = self._arrival(incoming)
+            except (ObjstoreError, OSError) as error:
+                outcomes[index] = error
+        while arrivals:
+            held: dict[int, PackedArrival] = {}
+            seconds = 0.0
+            for (index, arrival), outcome in zip(
+                arrivals.items(), self._packs.run_all(list(arrivals.values())), strict=True
+            ):
+                if isinstance(outcome, NameHeld):
+                    held[index] = arrival
+                    seconds = max(seconds, outcome.seconds)
+                elif outcome is not None:
+                    outcomes[index] = outcome
+            arrivals = held
+            if held:
+                green.sleep(seconds)
+        return outcomes
+
+    def _arrival(self, incoming: IncomingChange) -> PackedArrival:
+        """Verify a change, and return what must be packed. Raises as `write_change` and its writer do."""
+        location, change, stream, guard = incoming
+        if change.kind == DATA:
+            self._space.check(len(stream))
+        arrivals: list[PackedArrival] = []
+        tools = self._writer_tools._replace(pack=arrivals.append)
+        with StreamWriter(
+            change,
+            len(stream),
+            lambda size: PackedWriter(tools, location, size, False),
+            lambda record: arrivals.append(PackedArrival(location, change, record, guard=guard)),
+            guard,
+        ) as writer:
+            writer.write(stream)
+            writer.commit()
+        return arrivals[0]
 
     def _make_background_file(self, location: Location, size: int | None, hashing: bool) -> FileWriter:
         return self._make_file(location, size, hashing, self._background_tools)
