@@ -31,6 +31,11 @@ class Breaking(io.RawIOBase):
         self._size -= len(piece)
         return piece
 
+    def readinto(self, buffer: Any) -> int:
+        piece = self.read_chunk(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[InProcess]:
