@@ -485,9 +485,13 @@ def test_processes_killed_while_they_edit_leave_a_sound_index(tmp_path: Path) ->
     index = small(tmp_path / "index")
     fork = multiprocessing.get_context("fork")
     for _ in range(8):
+        before = content(index)
         processes = [fork.Process(target=_edit_forever, args=(str(tmp_path / "index"),)) for _ in range(2)]
         for process in processes:
             process.start()
+        give_up = time.monotonic() + 60
+        while content(index) == before and time.monotonic() < give_up:
+            time.sleep(0.01)
         time.sleep(0.1)
         for process in processes:
             assert process.pid is not None

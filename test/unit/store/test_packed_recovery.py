@@ -549,6 +549,7 @@ def test_writers_that_are_killed_lose_nothing_they_acknowledged(tmp_path: Path) 
         ]
         for process in processes:
             process.start()
+        assert all(reader.poll(60) for reader, _ in pipes)
         time.sleep(0.4)
         for process, (reader, writer) in zip(processes, pipes, strict=True):
             assert process.pid is not None
