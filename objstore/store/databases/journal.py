@@ -50,6 +50,7 @@ DIRECTORY = "container_rows"  # of a device
 _APPEND_LOCK = ".appending"
 _MERGE_LOCK = ".merging"
 _SEGMENT = re.compile(r"(\d{8})\.journal\Z", re.ASCII)
+_KEPT_PART = 16  # a segment of less than this part of the journal's size is kept when nothing is pending
 _GATE_SECONDS = 60.0  # then the database is looked at again, as it may have been removed by hand
 _MAX_GATES = 10_000
 _CHECK_SECONDS = 1.0
@@ -315,6 +316,12 @@ class RowJournal:
             if self._known.position > HEADER_SIZE:
                 self._begin_segment()
             return self._known.segment.number
+
+    @property
+    def is_littered(self) -> bool:
+        """Are there segments to be removed, or much in the last one, although nothing is pending? Raises OSError."""
+        small = max(HEADER_SIZE, self._max_size // _KEPT_PART)
+        return self._known.position > small or len(self._numbers()) > 1
 
     def remove_before(self, number: int) -> None:
         """Remove the segments before one, as far as none of their rows are pending."""

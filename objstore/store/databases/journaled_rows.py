@@ -121,14 +121,14 @@ class JournaledRows:
 
     def _is_done(self) -> bool:
         try:
-            return not self.journal.places()
+            return not self.journal.places() and not self.journal.is_littered
         except OSError:
             return True  # whoever uses the device next begins again
 
     def merge_all(self) -> None:
         """Merge all that is pending, unless another process does, and remove segments. Blocks; raises OSError."""
         places = self.journal.places()
-        if not places:
+        if not places and not self.journal.is_littered:
             return
         with self.journal.merging() as mine:
             if not mine:

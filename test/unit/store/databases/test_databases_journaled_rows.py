@@ -446,6 +446,8 @@ for thread in [green.spawn(work, client) for client in range(4)]:
         assert {name for container, name in acknowledged if container == str(number)} <= listed
         assert fresh.info(place(str(number))).object_count == len(listed)
         fresh.audit(place(str(number)))
+    for name in ("opens the gate", "goes by it"):
+        put(fresh, name, place("0"))
     wait_for(lambda: sum(journal_sizes(tmp_path)) < 1000)
 
 
