@@ -115,9 +115,12 @@ class FileStore:
     def create(self, location: Location, size: int | None, hashing: bool = True) -> FileWriter:
         self._require_space(size or 0)
         self._catch_up(location)
-        layout = self.layout
+        return self._make_file(location, size, hashing, self._tools)
+
+    def _make_file(self, location: Location, size: int | None, hashing: bool, tools: Tools) -> FileWriter:
         room = self._space.room(size) if size and size > SMALL else None
-        return FileWriter(self._tools, layout.hash_dir(location), size, hashing, layout.twin_dir(location), room)
+        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
+        return FileWriter(tools, directory, size, hashing, twin, room)
 
     def _require_space(self, size: int) -> None:
         """Raises NoSpace if an object of this size would use reserved space."""

@@ -154,6 +154,15 @@ def _sums_of(data: Buffer) -> array[int]:
     return array("I", (crc32c(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)))
 
 
+def checksums_of(content: Buffer) -> array[int]:
+    """The checksum of each block of a whole content."""
+    if 0 < len(content) <= BLOCK:
+        return array("I", (crc32c(content),))
+    checksums = BlockChecksums()
+    checksums.update(content)
+    return checksums.finish()
+
+
 def encode_record(fields: Mapping[str, object]) -> bytes:
     """One line of ASCII with its own checksum; surrogates in text survive as JSON escapes."""
     body = _encode(fields).encode("ascii")

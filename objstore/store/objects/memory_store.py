@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from objstore.core.errors import Conflict, InvalidInput, NameHeld, NotFound
@@ -18,18 +18,16 @@ from objstore.runtime.files import Buffer
 from objstore.store.change import DATA, TOMBSTONE, Change
 from objstore.store.interface import (
     Guard,
-    IncomingChange,
     Look,
-    NameListing,
     ObjectData,
     ObjectInfo,
     ObjectMetadata,
-    PackedAudit,
     Result,
 )
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
-from objstore.store.objects.format import BlockChecksums, decode_record, encode_record
+from objstore.store.objects.format import checksums_of, decode_record, encode_record
 from objstore.store.objects.liveness import Liveness, counting, decide, newest_of, reclaimable
+from objstore.store.objects.memory_reader import MemoryReader
 from objstore.store.objects.records import (
     Fields,
     MetaRecord,
@@ -44,35 +42,7 @@ from objstore.store.objects.records import (
     tombstone_fields,
 )
 from objstore.store.objects.summaries import SuffixSummary, of_partition, of_suffix
-
-PIECE = 1024 * 1024
-
-
-class MemoryReader:
-    """An object as it was when opened."""
-
-    def __init__(self, info: ObjectInfo, content: bytes) -> None:
-        self.info = info
-        self._content: bytes | None = content
-
-    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        if self._content is None:
-            raise ValueError("the reader is closed")
-        view = memoryview(self._content)[max(0, start) : max(0, stop)]
-        for first in range(0, len(view), PIECE):
-            yield view[first : first + PIECE]
-
-    def checksums(self) -> array[int]:
-        return _checksums(self._content or b"")
-
-    def close(self) -> None:
-        self._content = None
-
-    def __enter__(self) -> MemoryReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+from objstore.store.objects.unpacked import UnpackedStore
 
 
 class MemoryWriter:
@@ -104,7 +74,7 @@ class MemoryWriter:
         return info
 
     def checksums(self) -> array[int]:
-        return _checksums(b"".join(self._pieces or ()))
+        return checksums_of(b"".join(self._pieces or ()))
 
     def commit_record(self, change: Change, record: bytes, guard: Guard | None) -> None:
         """As `commit`, of a record that came from another engine."""
@@ -125,12 +95,6 @@ class MemoryWriter:
         self.close()
 
 
-def _checksums(content: bytes) -> array[int]:
-    checksums = BlockChecksums()
-    checksums.update(content)
-    return checksums.finish()
-
-
 class Data(NamedTuple):
     """The content and metadata of a PUT."""
 
@@ -141,7 +105,7 @@ class Data(NamedTuple):
 Kept = Data | MetaRecord | str  # of data, of a POST, of a tombstone: its name
 
 
-class MemoryStore:
+class MemoryStore(UnpackedStore):
     """Objects of one policy in a dictionary; for one process. A `store.interface.ReplicaStore`."""
 
     def __init__(self) -> None:
@@ -285,22 +249,6 @@ class MemoryStore:
         for size in sizes:
             read(size)
         return sum(sizes)
-
-    packs = 0
-
-    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
-        return [None] * len(names)
-
-    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
-        raise ValueError("nothing is packed")
-
-    def audit_packed(
-        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
-    ) -> PackedAudit | None:
-        return None  # nothing is packed
-
-    def unpacked(self) -> NameListing:
-        return self
 
 
 def _fields(change: Change, kept: Kept) -> Fields:

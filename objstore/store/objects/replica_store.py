@@ -21,9 +21,6 @@ from objstore.store.interface import (
     READABLE,
     UNCLEAR,
     Guard,
-    IncomingChange,
-    NameListing,
-    PackedAudit,
     Quarantined,
     QuarantineNote,
 )
@@ -38,10 +35,10 @@ from objstore.store.objects.lookup import OpenChange, open_change
 from objstore.store.objects.reader import FileReader
 from objstore.store.objects.records import read_data
 from objstore.store.objects.restore import all_quarantined, remove, sound_changes
+from objstore.store.objects.unpacked import UnpackedStore
 from objstore.store.objects.unreadable import all_notes, forget_note, others_read_well
 from objstore.store.objects.upkeep import Upkeep, forget, reclaim
 from objstore.store.objects.verify import Check
-from objstore.store.objects.writer import SMALL, FileWriter
 
 _GIVE_UP = 20  # times the patience with a device that does not answer: nobody waits here who holds anything up
 _SETTLED = 120.0  # seconds after which what was linked is durable, or was lost with its power long ago
@@ -49,7 +46,7 @@ _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
 
 
-class FileReplicaStore(FileStore):
+class FileReplicaStore(UnpackedStore, FileStore):
     """A `store.interface.MendingStore`.
 
     background: threads for its additional operations, so that clients' calls do not wait for them; other arguments as
@@ -148,13 +145,10 @@ class FileReplicaStore(FileStore):
     def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> StreamWriter:
         if change.kind == DATA:  # the reserve is there so that a full device can be emptied
             self._space.check(length)
-        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
         return StreamWriter(
             change,
             length,
-            lambda size: FileWriter(
-                self._background_tools, directory, size, False, twin, self._space.room(size) if size > SMALL else None
-            ),
+            lambda size: self._make_file(location, size, False, self._background_tools),
             lambda record: self._lay(location, change, record, guard),
             guard,
         )
@@ -208,22 +202,6 @@ class FileReplicaStore(FileStore):
             return check.size
         finally:
             check.close() if job is None else job.at_end(check.close)
-
-    packs = 0
-
-    def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
-        return [None] * len(names)
-
-    def write_packed(self, changes: Sequence[IncomingChange]) -> list[Exception | None]:
-        raise ValueError("nothing is packed")
-
-    def audit_packed(
-        self, position: Sequence[int], read: Callable[[int], object], content: bool = True, hashed_since: float = 0.0
-    ) -> PackedAudit | None:
-        return None  # nothing is packed
-
-    def unpacked(self) -> NameListing:
-        return self
 
     # What was found bad
 

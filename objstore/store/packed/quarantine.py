@@ -6,13 +6,12 @@ from objstore.core.names import Location
 from objstore.runtime.files import Files
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import UNREADABLE
-from objstore.store.objects.format import Unsound, encode_trailer
+from objstore.store.objects.format import Unsound, checksums_of, encode_trailer
 from objstore.store.objects.layout import Layout, file_path
 from objstore.store.objects.liveness import not_newer
 from objstore.store.objects.quarantine import new_quarantine_dir
 from objstore.store.packed.lookup import PackedNames
 from objstore.store.packed.places import Entry
-from objstore.store.packed.writer import checksums_of
 
 
 def take_away(files: Files, layout: Layout, names: PackedNames, location: Location, bad: Change) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from hashlib import md5
 from typing import Any, NamedTuple
 
@@ -21,16 +21,16 @@ from objstore.runtime.number_locks import NumberLocks
 from objstore.runtime.threads import Batcher
 from objstore.store.change import DATA, Change
 from objstore.store.disk_errors import translate
-from objstore.store.interface import Guard, IncomingChange, Look, NameListing, ObjectInfo, PackedAudit, Result
+from objstore.store.interface import Guard, IncomingChange, Look, NameListing, PackedAudit, Result
 from objstore.store.objects.change_stream import StreamReader, StreamWriter
 from objstore.store.objects.commit import Runs, submit
 from objstore.store.objects.format import Unsound, decode_record
 from objstore.store.objects.liveness import counting, decide, newest_of, reclaimable
 from objstore.store.objects.lookup import LiveObject
+from objstore.store.objects.memory_reader import MemoryReader
 from objstore.store.objects.records import check_fields, read_data
 from objstore.store.objects.replica_store import FileReplicaStore
 from objstore.store.objects.upkeep import forget
-from objstore.store.objects.writer import SMALL, FileWriter, Tools
 from objstore.store.packed.audit import PackedAuditor
 from objstore.store.packed.commit import PackedArrival, PackedCommitter, is_same, stored_already
 from objstore.store.packed.compaction import Compactor
@@ -41,43 +41,15 @@ from objstore.store.packed.places import Entry, Place
 from objstore.store.packed.quarantine import take_away
 from objstore.store.packed.recovery import checkpoint, open_index
 from objstore.store.packed.volumes import Volumes
-from objstore.store.packed.writer import PackedWriter, WriterTools, checksums_of
+from objstore.store.packed.writer import PackedWriter, WriterTools
 
-PIECE = 1 << 20  # bytes given out at once
 _MAX_STREAM = 1 << 16  # bytes of a change that is read or written together with others
-
-
-class PackedReader:
-    """An object whose content is in memory, verified."""
-
-    def __init__(self, info: ObjectInfo, content: bytes | memoryview) -> None:
-        self.info = info
-        self._content: bytes | memoryview | None = content
-
-    def read(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        if self._content is None:
-            raise ValueError("the reader is closed")
-        content = memoryview(self._content)[max(0, start) : max(0, stop)]
-        for first in range(0, len(content), PIECE):
-            yield content[first : first + PIECE]
-
-    def checksums(self) -> array[int]:
-        return checksums_of(self._content or b"")
-
-    def close(self) -> None:
-        self._content = None
-
-    def __enter__(self) -> PackedReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _stream(change: Change, metadata: bytes, content: bytes | memoryview) -> StreamReader:
     if change.kind != DATA:
         return StreamReader(metadata, None)
-    return StreamReader(metadata, PackedReader(read_data(decode_record(metadata), change), content))
+    return StreamReader(metadata, MemoryReader(read_data(decode_record(metadata), change), content))
 
 
 class _FileNames(NamedTuple):
@@ -120,7 +92,7 @@ class PackedStore(FileReplicaStore):
         self._auditors = {content: PackedAuditor(self._names, content) for content in (False, True)}
         self._packing = PackedCommitter(self._names, self._clear_files)
         self._packs: Any = batching(f"pack:{self.root}", self._packing.run, patience=self.settings.patience)
-        self._writer_tools = WriterTools(limit, self._pack, self._make_file, self._as_file)
+        self._writer_tools = WriterTools(limit, self._pack, partial(self._make_file, tools=self._tools), self._as_file)
 
     def _open_index(self) -> Index:
         return open_index(self._files, self.layout.packed, self.volumes)
@@ -135,7 +107,7 @@ class PackedStore(FileReplicaStore):
     def open(self, location: Location) -> Any:
         found = self._find(location)
         if isinstance(found, LivePacked):
-            return PackedReader(found.info, found.content)
+            return MemoryReader(found.info, found.content)
         return self._reader(location, found)
 
     def _find(self, location: Location) -> Live:  # type: ignore[override]
@@ -169,11 +141,6 @@ class PackedStore(FileReplicaStore):
             return
         lay = super()._lay
         self._as_file(location, change, record, guard, lambda checked: lay(location, change, record, checked))
-
-    def _make_file(self, location: Location, size: int | None, hashing: bool, tools: Tools | None = None) -> FileWriter:
-        room = self._space.room(size) if size and size > SMALL else None
-        directory, twin = self.layout.hash_dir(location), self.layout.twin_dir(location)
-        return FileWriter(tools or self._tools, directory, size, hashing, twin, room)
 
     def _as_file(
         self, location: Location, change: Change, record: bytes, guard: Guard | None, commit: Callable[[Guard], object]
@@ -275,7 +242,7 @@ class PackedStore(FileReplicaStore):
     def write_change(self, location: Location, change: Change, length: int, guard: Guard | None = None) -> StreamWriter:
         if change.kind == DATA:
             self._space.check(length)
-        tools = self._writer_tools._replace(make_file=self._make_background_file)
+        tools = self._writer_tools._replace(make_file=partial(self._make_file, tools=self._background_tools))
         return StreamWriter(
             change,
             length,
@@ -285,7 +252,7 @@ class PackedStore(FileReplicaStore):
         )
 
     @property
-    def packs(self) -> int:  # type: ignore[override]
+    def packs(self) -> int:
         return min(self.limit, _MAX_STREAM)
 
     def read_packed(self, names: Sequence[tuple[Location, Change]]) -> list[bytes | None]:
@@ -346,9 +313,6 @@ class PackedStore(FileReplicaStore):
             writer.write(stream)
             writer.commit()
         return arrivals[0]
-
-    def _make_background_file(self, location: Location, size: int | None, hashing: bool) -> FileWriter:
-        return self._make_file(location, size, hashing, self._background_tools)
 
     # Upkeep
 
@@ -427,9 +391,10 @@ class PackedStore(FileReplicaStore):
         if step is None:
             return None
         read(step.read)
-        power = self._power()
-        suspects = [Location(partition_of(each, power), each, self.layout.policy) for each in step.suspects]
-        return PackedAudit(step.position, step.objects, step.size, suspects)
+        return PackedAudit(step.position, step.objects, step.size, [self._location(each) for each in step.suspects])
+
+    def _location(self, name_hash: str) -> Location:
+        return Location(partition_of(name_hash, self._power()), name_hash, self.layout.policy)
 
     def unpacked(self) -> NameListing:
         return _FileNames(super().partitions, super().suffix_hashes, super().changes)
@@ -468,7 +433,6 @@ class PackedStore(FileReplicaStore):
 
     def _take_away_bad(self, name_hash: str, change: Change, place: Place, why: str) -> None:
         """As `_quarantine`, in the thread of a compactor."""
-        partition = int(name_hash[:8], 16) >> (32 - self._power())
-        location = Location(partition, name_hash, self.layout.policy)
+        location = self._location(name_hash)
         if self._take_away(location, change) and self._on_quarantine is not None:
             self._on_quarantine(location, f"{why}, in volume {place.volume} at {place.position}")

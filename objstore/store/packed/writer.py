@@ -13,7 +13,7 @@ from objstore.core.names import Location
 from objstore.runtime.files import Buffer
 from objstore.store.change import DATA, Change
 from objstore.store.interface import Guard, ObjectData, ObjectInfo
-from objstore.store.objects.format import BLOCK, BlockChecksums, encode_record
+from objstore.store.objects.format import checksums_of, encode_record
 from objstore.store.objects.records import data_fields, info_of_data
 from objstore.store.objects.writer import FileWriter
 from objstore.store.packed.commit import PackedArrival
@@ -113,12 +113,3 @@ class PackedWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def checksums_of(content: Buffer) -> array[int]:
-    """The checksum of each block of a whole content."""
-    if 0 < len(content) <= BLOCK:
-        return array("I", (crc32c(content),))
-    checksums = BlockChecksums()
-    checksums.update(content)
-    return checksums.finish()
