@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import click
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from objstore.assembly import processes
-from objstore.cli.relink import chosen_devices
+from objstore.cli.host_jobs import chosen_devices, host_dirs, host_options, run_jobs
 from objstore.core.errors import InvalidInput, ObjstoreError
 from objstore.core.policies import StoragePolicy, packed_dir, ring_name
 from objstore.ring import Ring
@@ -56,11 +56,7 @@ class PackJob(NamedTuple):
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--devices", help="Directory under which this host's devices are mounted.")
-@click.option("--ring-dir", help="Directory of objstore.conf and the rings.")
-@click.option("--data", help="Data directory of `objstore serve`, instead of these two.")
-@click.option("--device", "only", multiple=True, help="Only this device; can be repeated.  [default: all]")
-@click.option("--policy", "policies", type=int, multiple=True, help="Only the policy of this index; can be repeated.")
+@host_options
 @click.option("--unpack", is_flag=True, help="Move what packed_limit does not cover out of volumes, into files.")
 @click.option(
     "--workers", type=click.IntRange(1), default=4, show_default=True, help="Number of devices worked on at once."
@@ -83,27 +79,18 @@ def pack(
     With --unpack, move those larger than packed_limit into files; if it is 0, all. Servers keep running. It can be
     interrupted and run again at any time.
     """
-    if data is not None:
-        devices, ring_dir = os.path.join(data, "devices"), os.path.join(data, "etc")
-    if devices is None or ring_dir is None:
-        raise InvalidInput("--devices and --ring-dir are needed, or --data")
-    limits = dict(_limits(ring_dir, policies, unpack))
-    powers = {policy: _power(ring_dir, policy) for policy in limits}
+    dirs = host_dirs(devices, ring_dir, data)
+    limits = dict(_limits(dirs.rings, policies, unpack))
+    powers = {policy: _power(dirs.rings, policy) for policy in limits}
     jobs = [
-        PackJob(os.path.join(devices, name), policy, limit, powers[policy])
-        for name in chosen_devices(devices, only)
+        PackJob(os.path.join(dirs.devices, name), policy, limit, powers[policy])
+        for name in chosen_devices(dirs.devices, only)
         for policy, limit in limits.items()
     ]
-    owners.act_for(devices, processes.process_defaults(ring_dir))
+    owners.act_for(dirs.devices, processes.process_defaults(dirs.rings))
     pace = rate, _bytes(bytes_per_second)
-    stopped = threading.Event()
-    with _progress(jobs, stopped) as reports, ThreadPoolExecutor(workers) as pool:
-        waits = [(job, pool.submit(_run, job, unpack, pace, reports[job])) for job in jobs]
-        try:
-            results = [(job, wait.result()) for job, wait in waits]
-        except BaseException:  # interrupted by the operator: jobs end after their current group
-            stopped.set()
-            raise
+    run = partial(_run, unpack=unpack, pace=pace)
+    results = run_jobs(jobs, workers, run, partial(_progress, jobs))
     sys.exit(_report(results))
 
 
@@ -139,7 +126,7 @@ def _bytes(text: str) -> int:
         raise click.BadParameter(f"{text!r} {error}", param_hint="--bytes-per-second") from None
 
 
-def _run(job: PackJob, unpack: bool, pace: tuple[float, float], report: Report) -> MoveCounts | Exception:
+def _run(job: PackJob, report: Report, unpack: bool, pace: tuple[float, float]) -> MoveCounts | Exception:
     changes_throttle, bytes_throttle = (Throttle(rate, sleep=time.sleep) for rate in pace)
 
     def step(changes: int, size: int) -> None:

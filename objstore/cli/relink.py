@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import click
@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from objstore.assembly import processes
+from objstore.cli.host_jobs import chosen_devices, host_dirs, host_options, run_jobs
 from objstore.core.errors import InvalidInput
 from objstore.core.policies import objects_dir, ring_name
 from objstore.ring import Ring
 from objstore.ring.ring_file import CANCELLED, INCREASED, PREPARED
 from objstore.runtime import cluster_conf, owners
-from objstore.runtime.device_counts import device_names
-from objstore.runtime.files import FILES, exists, is_directory
+from objstore.runtime.files import FILES, exists
 from objstore.runtime.throttle import Throttle
 from objstore.store.objects.relink import RelinkCounts, Step, relink_device
 
@@ -55,11 +55,7 @@ class RelinkJob(NamedTuple):
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--devices", help="Directory under which this host's devices are mounted.")
-@click.option("--ring-dir", help="Directory of objstore.conf and the rings.")
-@click.option("--data", help="Data directory of `objstore serve`, instead of these two.")
-@click.option("--device", "only", multiple=True, help="Only this device; can be repeated.  [default: all]")
-@click.option("--policy", "policies", type=int, multiple=True, help="Only the policy of this index; can be repeated.")
+@host_options
 @click.option("--cleanup", is_flag=True, help="Remove names from partitions that the ring does not use any more.")
 @click.option(
     "--workers", type=click.IntRange(1), default=8, show_default=True, help="Number of devices relinked at once."
@@ -81,27 +77,17 @@ def relink(
     running. It can be interrupted and run again at any time. With --policy, --cleanup repairs a device that was away
     while the part power changed.
     """
-    if data is not None:
-        devices, ring_dir = os.path.join(data, "devices"), os.path.join(data, "etc")
-    if devices is None or ring_dir is None:
-        raise InvalidInput("--devices and --ring-dir are needed, or --data")
-    steps = dict(_steps(ring_dir, policies, cleanup))
+    dirs = host_dirs(devices, ring_dir, data)
+    steps = dict(_steps(dirs.rings, policies, cleanup))
     if not steps:
         raise InvalidInput("no ring is at a step of a part power change that needs this")
     jobs = [
-        RelinkJob(os.path.join(devices, name), policy, step)
-        for name in chosen_devices(devices, only)
+        RelinkJob(os.path.join(dirs.devices, name), policy, step)
+        for name in chosen_devices(dirs.devices, only)
         for policy, step in steps.items()
     ]
-    owners.act_for(devices, processes.process_defaults(ring_dir))
-    stopped = threading.Event()
-    with _progress(jobs, stopped) as tells, ThreadPoolExecutor(workers) as pool:
-        waits = [(job, pool.submit(_run, job, rate, tells[job])) for job in jobs]
-        try:
-            results = [(job, wait.result()) for job, wait in waits]
-        except BaseException:  # interrupted by the operator: jobs end after their current partition
-            stopped.set()
-            raise
+    owners.act_for(dirs.devices, processes.process_defaults(dirs.rings))
+    results = run_jobs(jobs, workers, partial(_run, rate=rate), partial(_progress, jobs))
     sys.exit(_report(results))
 
 
@@ -133,18 +119,7 @@ def _steps(ring_dir: str, policies: tuple[int, ...], cleanup: bool) -> Iterator[
             yield policy.index, step
 
 
-def chosen_devices(devices: str, only: tuple[str, ...]) -> list[str]:
-    """Return the names of a host's devices, or of some of them. Raises InvalidInput if one is missing."""
-    if not is_directory(devices):
-        raise InvalidInput(f"there is no directory {devices}")
-    there = device_names(devices)
-    missing = [name for name in only if name not in there]
-    if missing:
-        raise InvalidInput(f"{devices} has no {', '.join(missing)}")
-    return [name for name in there if not only or name in only]
-
-
-def _run(job: RelinkJob, rate: float, report: Report) -> RelinkCounts | OSError:
+def _run(job: RelinkJob, report: Report, rate: float) -> RelinkCounts | OSError:
     throttle = Throttle(rate, sleep=time.sleep)
     try:
         return relink_device(FILES, job.root, job.policy, job.step, throttle.take, report)
