@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -51,6 +52,7 @@ class PackedNames:
         self.layout = layout
         self.volumes = volumes
         self._open_index = open_index
+        self._ordered = cache(lambda: files.orders_names(layout.root))
         self._index: Index | None = None
         self._opening = threading.Lock()
 
@@ -178,7 +180,7 @@ class PackedNames:
         """The names of a name's files: another process may have made them a moment ago. Raises OSError."""
         directory = self.layout.hash_dir(location)
         self._files.fsync_dir(directory)
-        if not self._files.orders_names(directory):
+        if not self._ordered():
             for above in islice(ancestors(directory), 3):
                 self._files.fsync_dir(above)
 
